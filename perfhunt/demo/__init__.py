@@ -1,0 +1,1 @@
+"""A small real shop service with one planted bottleneck."""

@@ -1,0 +1,1 @@
+"""Engines that put traffic on a target, behind one seam."""

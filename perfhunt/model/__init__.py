@@ -1,0 +1,1 @@
+"""The nouns: frozen, compared by value, with pure methods only."""

@@ -1,0 +1,1 @@
+"""Profile and thread-state capture, behind one seam."""

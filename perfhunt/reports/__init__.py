@@ -1,0 +1,1 @@
+"""Renderings of a stored Run, behind one seam. Pure: a Run in, text out."""

@@ -1,0 +1,1 @@
+"""What must hold before and while load is sent: guard, lock, killswitch, watchdog."""
