@@ -1,0 +1,131 @@
+"""Latencies: the raw record of one request, and a 1 % log-bucket histogram that merges by addition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.model.units import Seconds, Share
+
+
+class Outcome(IntEnum):
+    """How one arrival ended. The order is part of the raw file format: append, never renumber."""
+
+    OK = 0
+    STATUS = 1  # answered with a status or body that was not expected
+    TIMEOUT = 2  # no answer in time; counted at the timeout
+    CONNECT = 3  # could not connect: refused, reset at once, unresolvable
+    RESET = 4  # the connection ended before the answer was whole
+    PROTOCOL = 5  # the answer was not HTTP
+    TLS = 6
+    TOO_LARGE = 7  # headers or body beyond the bound
+    SHED = 8  # later than the deadline: never sent; its latency is "at least this"
+    CUT = 9  # in flight when the trial was stopped; its latency is "at least this"
+    GENERATOR = 10  # the generator had no fd or port left: not the service's doing
+
+
+# One arrival in the raw file of a trial. `due` is seconds from the trial's start; `lag` = actual send - due;
+# `service` = done - actual send; response = lag + service. CUT and SHED hold the time known so far.
+SAMPLE = np.dtype(
+    [
+        ("due", "<f8"),
+        ("lag", "<f4"),
+        ("service", "<f4"),
+        ("bytes", "<u4"),
+        ("status", "<u2"),
+        ("endpoint", "<u2"),
+        ("outcome", "u1"),
+    ]
+)
+
+BASE = 1.01
+FLOOR: Seconds = 1e-6
+BUCKETS = 2083  # 1 us to 1000 s in steps of 1 %
+_LOG_BASE = float(np.log(BASE))
+
+
+def bucket_of(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
+    """Bucket index of each latency in seconds; below 1 us is 0, above 1000 s the last. Shape as given."""
+    index = np.log(np.maximum(values, FLOOR) / FLOOR) / _LOG_BASE
+    return np.minimum(index.astype(np.intp), BUCKETS - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts per 1 % log bucket, sparse: bucket index -> count. Percentiles are right within 0.5 %."""
+
+    counts: Mapping[int, int]
+
+    @staticmethod
+    def of(values: NDArray[np.floating[Any]]) -> Histogram:
+        """The histogram of latencies in seconds; shape (n,)."""
+        if len(values) == 0:
+            return Histogram({})
+        dense = np.bincount(bucket_of(values))
+        return Histogram({int(i): int(dense[i]) for i in np.flatnonzero(dense)})
+
+    @property
+    def n(self) -> int:
+        return sum(self.counts.values())
+
+    def merged(self, other: Histogram) -> Histogram:
+        """The histogram of both sets of latencies together; exact."""
+        counts = dict(self.counts)
+        for bucket, count in other.counts.items():
+            counts[bucket] = counts.get(bucket, 0) + count
+        return Histogram(counts)
+
+    def percentile(self, share: Share) -> Seconds | None:
+        """The latency below which `share` (0..1) of the requests lie: the bucket's middle. None when empty."""
+        need, seen = share * self.n, 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= need:
+                return FLOOR * float(BASE ** (bucket + 0.5))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """A latency distribution in seconds: exact percentiles of n requests, by sorting; censored ones are at least that."""
+
+    n: int
+    p50: Seconds | None
+    p90: Seconds | None
+    p95: Seconds | None
+    p99: Seconds | None
+    mean: Seconds | None
+    max: Seconds | None
+    censored: int = 0  # of n, how many ended unknown (SHED, CUT, TIMEOUT): a percentile that reaches them is "> value"
+
+    def at(self, share: Share) -> Seconds | None:
+        """p50, p90, p95 or p99 by its share; None when that percentile was not kept."""
+        return {0.5: self.p50, 0.9: self.p90, 0.95: self.p95, 0.99: self.p99}.get(round(share, 6))
+
+
+def summarise(values: NDArray[np.floating[Any]], censored: int = 0) -> Latency:
+    """Exact percentiles (nearest rank) of latencies in seconds; shape (n,)."""
+    n = len(values)
+    if n == 0:
+        return Latency(0, None, None, None, None, None, None, censored)
+    ordered = np.sort(values)
+    p50, p90, p95, p99 = (float(ordered[nearest_rank(n, p)]) for p in (0.5, 0.9, 0.95, 0.99))
+    return Latency(n, p50, p90, p95, p99, float(ordered.mean()), float(ordered[-1]), censored)
+
+
+def nearest_rank(n: int, share: Share) -> int:
+    """Index of the nearest-rank percentile in n sorted values (Hyndman & Fan 1996, definition 1)."""
+    return min(n - 1, max(0, int(np.ceil(share * n - 1e-9)) - 1))
+
+
+def percentiles(values: Sequence[float], shares: Sequence[Share]) -> tuple[Seconds | None, ...]:
+    """Nearest-rank percentiles at each share; None each when there are no values."""
+    if not len(values):
+        return tuple(None for _ in shares)
+    ordered = np.sort(np.asarray(values))
+    return tuple(float(ordered[nearest_rank(len(ordered), s)]) for s in shares)

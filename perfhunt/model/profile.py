@@ -1,0 +1,115 @@
+"""Samples of what code was running: stacks to weights, with everything needed to know what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from perfhunt.model.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A function on a stack. `file` is as full as the tool gives it; `line` is a hint, never part of identity in rankings.
+
+    `kind` is python, native, kernel, js, jvm, go, or thread (a label a tool put at the root).
+    """
+
+    function: str
+    file: str = ""
+    line: int | None = None
+    kind: str = "python"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(function, file): what the ranking groups by."""
+        return (self.function, self.file)
+
+
+Stack: TypeAlias = tuple[Frame, ...]  # root first
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Stacks with their weights (samples, unless `unit` says otherwise).
+
+    `mode` is cpu, gil or wall. `ticks` is how many times the tool looked (None: unknown); `errors` how often it failed to
+    read; `dropped` how many samples a strict reader or the tool itself threw away. `command` is the exact command line.
+    """
+
+    tool: str
+    version: str
+    mode: str
+    rate_hz: float
+    seconds: Seconds
+    stacks: Mapping[Stack, float]
+    pids: tuple[int, ...] = ()
+    unit: str = "samples"
+    ticks: int | None = None
+    errors: int = 0
+    dropped: int = 0
+    late: int = 0
+    command: tuple[str, ...] = ()
+    started: Seconds = 0.0  # since the run began
+    notes: tuple[str, ...] = ()
+    raw: str = ""  # file name of the tool's own output within the run
+
+    @property
+    def total(self) -> float:
+        """Sum of all weights."""
+        return sum(self.stacks.values())
+
+    def merged(self, other: Profile) -> Profile:
+        """Both profiles as one: weights add, health adds. Raises ValueError for unlike tools, modes or rates."""
+        if (self.tool, self.mode, self.rate_hz) != (other.tool, other.mode, other.rate_hz):
+            raise ValueError(f"unlike profiles: {self.tool}/{self.mode} and {other.tool}/{other.mode}")
+        stacks = dict(self.stacks)
+        for stack, weight in other.stacks.items():
+            stacks[stack] = stacks.get(stack, 0.0) + weight
+        ticks = None if self.ticks is None or other.ticks is None else max(self.ticks, other.ticks)
+        return Profile(
+            self.tool, self.version, self.mode, self.rate_hz, max(self.seconds, other.seconds), stacks,
+            self.pids + other.pids, self.unit, ticks, self.errors + other.errors, self.dropped + other.dropped,
+            self.late + other.late, self.command, self.started, self.notes + other.notes, self.raw,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSample:
+    """One thread at one instant: its stack (root first), what the kernel said it was doing, and whether it held the GIL.
+
+    `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited for ("" when none).
+    """
+
+    pid: int
+    tid: int
+    stack: Stack
+    state: str
+    wait_on: str = ""
+    holds_gil: bool = False
+    thread_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """Every thread of the target at (nearly) one moment; `at` is seconds since the run began."""
+
+    at: Seconds
+    threads: tuple[ThreadSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Instants:
+    """A series of instants from one span, with the health of the capture."""
+
+    seconds: Seconds
+    instants: tuple[Instant, ...]
+    errors: int = 0
+    notes: tuple[str, ...] = field(default=())
+
+    def __iter__(self) -> Iterator[Instant]:
+        return iter(self.instants)
+
+    def __len__(self) -> int:
+        return len(self.instants)

@@ -1,0 +1,143 @@
+"""What was asked of a service: target, traffic, SLO, ramp and seeds. Two runs compare only when their questions are equal."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from perfhunt.model.slo import Slo
+from perfhunt.model.units import PerSecond, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSelector:
+    """How to find the target's process: exactly one of these is set."""
+
+    pid: int | None = None
+    port: int | None = None
+    pidfile: str | None = None
+    command: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where load goes and whose machine it is. `url` is scheme://host[:port], without a path."""
+
+    url: str
+    environment: str = "local"  # local | ci | staging | production
+    process: ProcessSelector = ProcessSelector()
+    verify_tls: bool = True
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Rows that fill `{placeholders}`; a request picks its row by the seed. `sha256` pins the content to the question."""
+
+    path: str
+    columns: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What counts as success. Empty `status`: any code below 400. `body` is text the response must contain."""
+
+    status: tuple[int, ...] = ()
+    body: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One weighted request template. `{column}` comes from the feed, `${NAME}` from the environment at send time.
+
+    `headers` and `body` keep their `${NAME}` unfilled here, so that no secret is ever stored.
+    """
+
+    name: str
+    method: str
+    path: str
+    weight: float = 1.0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str | None = None
+    feed: Feed | None = None
+    expect: Expect = Expect()
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """One step of a staircase: a rate held for a time."""
+
+    rate: PerSecond
+    duration: Seconds
+
+
+DEFAULT_STAIRCASE = (Plateau(10, 60), Plateau(50, 120), Plateau(100, 120), Plateau(200, 120))
+
+
+@dataclass(frozen=True, slots=True)
+class Ramp:
+    """How the load climbs. `mode` is "search" (find the knee) or "staircase" (the given plateaus)."""
+
+    mode: str = "search"
+    start: PerSecond = 10.0
+    staircase: tuple[Plateau, ...] = DEFAULT_STAIRCASE
+    budget: Seconds = 600.0
+    arrivals: str = "poisson"  # poisson | uniform
+    timeout: Seconds = 10.0
+    deadline: Seconds | None = None  # an arrival later than this is shed, not sent; None: twice the largest limit, >= 2 s
+    precision: float = 0.10  # stop when the knee's interval is within this share either side
+    baseline: Seconds = 15.0
+    hold: Seconds = 25.0
+    loop: str = "open"  # open | closed (locustfile only, labelled everywhere)
+
+
+@dataclass(frozen=True, slots=True)
+class Killswitch:
+    """Any one of these stops the load within a second."""
+
+    file: str = ".perfhunt/stop"
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """What load is allowed to be sent, and who can stop it."""
+
+    allow_hosts: tuple[str, ...] = ("127.0.0.1", "localhost", "::1")
+    max_rate: PerSecond = 5000.0
+    max_duration: Seconds = 3600.0
+    killswitch: Killswitch = Killswitch()
+    comms: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything that was asked. `seed` decides arrivals, the mix of endpoints and the feed rows."""
+
+    target: Target
+    traffic: tuple[Endpoint, ...]
+    slo: Slo
+    ramp: Ramp = Ramp()
+    safety: Safety = Safety()
+    seed: int = 1
+    locustfile: str | None = None
+    locustfile_sha256: str | None = None
+    source: str = field(default="", compare=False)
+
+    def identity(self) -> dict[str, Any]:
+        """The part that must be equal for two runs to compare: not where the service listens, nor its pid."""
+        plain = asdict(self)
+        for key in ("target", "safety", "source", "locustfile"):
+            del plain[key]
+        for endpoint in plain["traffic"]:
+            if endpoint["feed"]:
+                del endpoint["feed"]["path"]
+        return plain
+
+    def fingerprint(self) -> str:
+        """A short stable hash of `identity()`: 16 hex digits."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

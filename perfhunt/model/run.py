@@ -1,0 +1,123 @@
+"""Everything kept from one investigation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
+from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.profile import Profile
+from perfhunt.model.question import Question
+from perfhunt.model.slo import Judged, Judgement
+from perfhunt.model.states import States
+from perfhunt.model.trial import Drained, Trial
+from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
+
+SCHEMA = 1
+_NOT_SEARCHED = NoKnee("stopped", "the run ended before a knee was searched for")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process of the target's tree. `started` is seconds since boot: with the pid it is an identity that is not reused."""
+
+    pid: int
+    parent: int
+    started: float
+    exe: str
+    cmdline: tuple[str, ...]
+    cwd: str
+    uid: int
+    threads: int
+    runtime: str = ""  # cpython, node, jvm, go, native
+    runtime_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening TCP socket and the pids that hold it."""
+
+    host: str
+    port: int
+    pids: tuple[int, ...]
+    backlog: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetProcess:
+    """The live target as found: the tree, its sockets, what it runs on and how much it may use.
+
+    `workers` are the pids that do the work (profiles go there); `framework` is a guess from the command line, or "".
+    """
+
+    root: int
+    processes: tuple[Process, ...]
+    listeners: tuple[Listener, ...]
+    workers: tuple[int, ...]
+    runtime: str
+    runtime_version: str
+    framework: str = ""
+    cpu_limit: Cores | None = None
+    cpu_limit_source: str = ""
+    memory_limit: Bytes | None = None
+    memory_limit_source: str = ""
+    git_root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the numbers depend on besides the code: the host, the interpreter, the tools, the revision."""
+
+    host: str = ""
+    kernel: str = ""
+    cpu_model: str = ""
+    cores: int = 0
+    memory: Bytes = 0
+    virtualised: str = ""
+    load_average: float | None = None
+    perfhunt: str = ""
+    python: str = ""
+    tools: Mapping[str, str] = field(default_factory=dict)  # name -> version
+    pinning: str = ""  # how generator and target were kept apart
+    git_revision: str = ""
+    git_dirty: bool = False
+    git_diff_sha256: str = ""
+    distributions: Mapping[str, str] = field(default_factory=dict)  # installed in the target's environment
+    env_sha256: str = ""  # hash of the target's environment variables; values are never stored
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One investigation, whole or cut short (`ended` says which). Reports are pure functions of it.
+
+    `verdict` is MET, MISSED or UNKNOWN; `ended` is "complete", "stopped: ..." or "failed: ...".
+    """
+
+    id: str
+    kind: str  # investigate | profile | verify
+    started: str  # ISO 8601, UTC
+    perfhunt: str
+    question: Question
+    environment: Environment
+    target: TargetProcess | None
+    verdict: Judgement
+    judged: tuple[Judged, ...] = ()
+    judged_at: PerSecond | None = None
+    knee: Knee | NoKnee = _NOT_SEARCHED
+    knees: tuple[Knee | NoKnee, ...] = ()  # per criterion, where the traffic has several
+    capacity: Capacity | None = None
+    baseline: Trial | None = None
+    trials: tuple[Trial, ...] = ()
+    drains: tuple[Drained, ...] = ()
+    bottleneck: Bottleneck | None = None
+    findings: tuple[Finding, ...] = ()
+    states: Mapping[str, States] = field(default_factory=dict)  # "baseline", "knee"
+    profiles: Mapping[str, Profile] = field(default_factory=dict)  # "baseline", "knee"
+    probe_effect: ProbeEffect | None = None
+    cautions: tuple[Caution, ...] = ()
+    artifacts: Mapping[str, str] = field(default_factory=dict)  # what -> file name in the run directory
+    ended: str = "complete"
+    seconds: Seconds = 0.0
+    next_step: str = ""
+    exit_code: int = 0

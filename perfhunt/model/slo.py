@@ -1,0 +1,138 @@
+"""The pass mark: objectives with units, and three ways an objective can come out."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from perfhunt.model.units import Seconds, Share, format_duration, format_rate, format_share
+
+
+class Judgement(StrEnum):
+    """How an objective came out. No data, or too little, is UNKNOWN and never counts as met."""
+
+    MET = "MET"
+    MISSED = "MISSED"
+    UNKNOWN = "UNKNOWN"
+
+
+class Measure(StrEnum):
+    """What an objective is about; `Objective.key` refines it (`p99`, `http_5xx`, `cpu`...)."""
+
+    LATENCY = "latency"
+    THROUGHPUT = "throughput"
+    ERRORS = "errors"
+    RESOURCES = "resources"
+
+
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One line of the SLO: `latency.p99 <= 400 ms`.
+
+    `limit` is in the measure's own unit: seconds for latency, requests/s for throughput, a share (0..1) for errors, CPU and
+    memory (of what the target is allowed to use), a count for `oom_kills` and `transport`. `window` is the time the
+    objective must hold for, if one was given. `route` is None for all traffic, else an endpoint's name.
+    """
+
+    measure: Measure
+    key: str
+    op: str
+    limit: float
+    window: Seconds | None = None
+    route: str | None = None
+
+    @property
+    def name(self) -> str:
+        """`latency.p99` or `latency.p99[checkout]`; unique within an Slo."""
+        return f"{self.measure}.{self.key}" + (f"[{self.route}]" if self.route else "")
+
+    @property
+    def percentile(self) -> Share | None:
+        """0.99 for a latency objective on p99; None for anything that is not a latency percentile."""
+        if self.measure is Measure.LATENCY and self.key.startswith("p"):
+            return float(self.key[1:]) / 100.0
+        return None
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` (in the limit's unit) satisfies the comparison."""
+        return bool(_OPERATORS[self.op](value, self.limit))
+
+    def format(self, value: float | None) -> str:
+        """A value of this objective as a person reads it; an em dash when there is none."""
+        if value is None:
+            return "—"
+        if self.measure is Measure.LATENCY:
+            return format_duration(value)
+        if self.measure is Measure.THROUGHPUT:
+            return format_rate(value)
+        if self.key in ("oom_kills", "transport"):
+            return f"{value:g}"
+        return format_share(value)
+
+    def __str__(self) -> str:
+        window = f" for {format_duration(self.window)}" if self.window else ""
+        return f"{self.name} {self.op} {self.format(self.limit)}{window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What the knee search counts: requests slower than `limit` (or failed) may be at most `share` of them.
+
+    Made from a latency objective (`p99 <= 400ms` is limit 0.4, share 0.01); `limit` is frozen for the whole investigation.
+    `route` restricts it to one endpoint. A limit of infinity counts failures only.
+    """
+
+    name: str
+    limit: Seconds
+    share: Share
+    route: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """Every objective a service must meet, and the load it must meet them at (None: the baseline rate)."""
+
+    objectives: tuple[Objective, ...]
+    at_load: float | None = None
+    min_samples: int = 100
+
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The latency percentiles and error shares as search criteria, strictest percentile first."""
+        found = [Criterion(o.name, o.limit, 1.0 - p, o.route) for o in self.objectives if (p := o.percentile) is not None]
+        return tuple(sorted(found, key=lambda c: (c.route is not None, c.share, c.limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An objective with the value that was measured (its unit is the objective's), from n observations."""
+
+    objective: Objective
+    value: float | None
+    n: int
+    verdict: Judgement
+    note: str = ""
+
+
+def judge(objective: Objective, value: float | None, n: int, need: int = 1) -> Judged:
+    """MET or MISSED by the comparison; UNKNOWN when there is no value or fewer than `need` observations."""
+    if value is None or n < need:
+        note = "no data" if value is None or n == 0 else f"only {n} observations, {need} needed"
+        return Judged(objective, value, n, Judgement.UNKNOWN, note)
+    return Judged(objective, value, n, Judgement.MET if objective.holds(value) else Judgement.MISSED)
+
+
+def overall(judged: tuple[Judged, ...]) -> Judgement:
+    """MISSED if any objective missed, else UNKNOWN if any is unknown or there are none, else MET."""
+    verdicts = {j.verdict for j in judged}
+    if Judgement.MISSED in verdicts:
+        return Judgement.MISSED
+    return Judgement.MET if verdicts == {Judgement.MET} else Judgement.UNKNOWN
+
+
+def with_note(judged: Judged, note: str) -> Judged:
+    """The same judgement, explained."""
+    return replace(judged, note=note)

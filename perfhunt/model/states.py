@@ -1,0 +1,68 @@
+"""What threads were doing, seen from outside: time per state, per thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from perfhunt.model.units import Seconds
+
+
+class ThreadState(StrEnum):
+    """The states of thread state analysis (Gregg, TSA method), with Python's GIL told apart from other locks."""
+
+    ON_CPU = "on_cpu"
+    RUN_QUEUE = "run_queue"
+    GIL = "gil"
+    LOCK = "lock"
+    SOCKET = "socket"
+    POLL = "poll"
+    SLEEP = "sleep"
+    DISK = "disk"
+    OTHER = "other"  # off CPU in a call that none of the others names
+    UNKNOWN = "unknown"  # the kernel would not say
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadTime:
+    """How one thread spent a span: share of wall time per state (sums to about 1), sockets split by endpoint."""
+
+    pid: int
+    tid: int
+    name: str
+    states: Mapping[str, float]
+    endpoints: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Thread states over one span of load. `threads` counts those that lived through at least half of it.
+
+    Mean number of threads in a state is the sum of their shares: `in_state`. `source` says how deep the reading went:
+    "syscall" (all states) or "schedstat" (on-CPU and run queue only; the rest is UNKNOWN).
+    """
+
+    phase: str
+    seconds: Seconds
+    threads: tuple[ThreadTime, ...]
+    ticks: int
+    source: str = "syscall"
+    cost: float = 0.0  # of one core, the sampler's own
+    notes: tuple[str, ...] = ()
+
+    def in_state(self, state: ThreadState | str) -> float:
+        """Mean number of threads in `state` during the span."""
+        return sum(t.states.get(str(state), 0.0) for t in self.threads)
+
+    def totals(self) -> dict[str, float]:
+        """Mean number of threads per state, every state present."""
+        return {str(s): self.in_state(s) for s in ThreadState}
+
+    def endpoints(self) -> dict[str, float]:
+        """Mean number of threads waiting on each remote endpoint."""
+        found: dict[str, float] = {}
+        for thread in self.threads:
+            for endpoint, share in thread.endpoints.items():
+                found[endpoint] = found.get(endpoint, 0.0) + share
+        return found

@@ -1,0 +1,176 @@
+"""One plateau of load, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from perfhunt.model.latency import Latency
+from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds, Share
+
+
+class Phase(StrEnum):
+    """Why a step is run."""
+
+    WARMUP = "warmup"
+    BASELINE = "baseline"
+    RAMP = "ramp"
+    COARSE = "coarse"
+    PASS = "pass"
+    STAIRCASE = "staircase"
+    CAPACITY = "capacity"
+    HOLD = "hold"  # profiled, at the knee; never used in the knee fit
+    QUIET = "quiet"  # at the knee with no profiler, before and after the hold
+    JUDGE = "judge"  # at the load the SLO names
+    FIXED = "fixed"  # a rate fixed in advance, as verify asks
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rate to hold. The first `settle` seconds are sent but not counted. `seed` decides the arrivals."""
+
+    phase: Phase
+    rate: PerSecond
+    duration: Seconds
+    seed: int
+    settle: Seconds = 0.0
+    stop_on_overload: bool = True
+    arrivals: str = "poisson"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Of n counted requests, how many exceeded a criterion (too slow, failed, shed or cut)."""
+
+    n: int
+    exceed: int
+
+    @property
+    def share(self) -> Share:
+        return self.exceed / self.n if self.n else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SecondRow:
+    """One second of a trial, as it happened; `second` counts from the step's start. Rows merge by addition where they can."""
+
+    second: int
+    due: int
+    sent: int
+    done: int
+    failed: int
+    shed: int
+    exceed: tuple[int, ...]  # per criterion, in the order the engine was given them, by the second they were due
+    in_flight: float  # time average over the second (due but not answered)
+    p50: Seconds | None
+    p99: Seconds | None
+    lag_p99: Seconds | None
+    generator_cpu: Share  # of one core
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What the target's process tree and its host used during a trial. Absent readings are None, not 0."""
+
+    seconds: Seconds
+    cpu: Cores | None = None  # on-CPU seconds per second, whole tree
+    cpu_seconds: Seconds | None = None  # exact, from the scheduler
+    cpu_share: Share | None = None  # of what the target may use
+    cpu_limit: Cores | None = None  # cgroup quota, else affinity, else cores of the host
+    cpu_limit_source: str = ""
+    throttled: Share | None = None  # of quota periods
+    rss: Bytes | None = None  # at the end
+    rss_peak: Bytes | None = None
+    rss_slope: float | None = None  # bytes per second at held load
+    memory_share: Share | None = None
+    memory_limit: Bytes | None = None
+    memory_limit_source: str = ""
+    fds: int | None = None
+    threads: int | None = None
+    processes: int | None = None
+    switches_voluntary: float | None = None  # per second
+    switches_involuntary: float | None = None  # per second
+    oom_kills: int | None = None
+    host_cpu_share: Share | None = None
+    psi_cpu: Share | None = None  # share of time some task waited for a CPU
+    psi_io: Share | None = None
+    psi_memory: Share | None = None
+    accept_queue: int | None = None  # highest seen of the listen socket's queue
+    accept_backlog: int | None = None
+    listen_overflows: int | None = None
+    connections: Mapping[str, int] = field(default_factory=dict)  # remote endpoint -> ESTABLISHED, highest seen
+
+
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """How the generator itself did: whether the numbers of a trial may be believed."""
+
+    lag_p50: Seconds | None
+    lag_p99: Seconds | None
+    cpu: Share | None  # of one core per load process, the busiest second
+    connections_opened: int = 0
+    gc_pause_max: Seconds = 0.0
+    fds_share: Share | None = None
+    ports_share: Share | None = None
+    little_ratio: float | None = None  # mean in-flight / (rate x mean response); 1 when nothing is late
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteResult:
+    """One endpoint's share of a trial."""
+
+    response: Latency
+    service: Latency
+    statuses: Mapping[int, int]
+    outcomes: Mapping[str, int]  # Outcome name, lower case -> count
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The outcome of a step: counts for the fit, distributions for people, and whether to believe them.
+
+    `counts` is keyed by criterion name. `achieved` is requests sent per second of the counted span; `completed` answers per
+    second. `overload` and `invalid` are sentences, empty when nothing was wrong. `samples` names the raw file, if any.
+    """
+
+    step: Step
+    seconds: Seconds  # of load, settle included
+    achieved: PerSecond
+    completed: PerSecond
+    counts: Mapping[str, Count]
+    response: Latency
+    service: Latency
+    outcomes: Mapping[str, int]
+    generator: Generator
+    overload: str = ""
+    invalid: str = ""
+    routes: Mapping[str, RouteResult] = field(default_factory=dict)
+    rows: tuple[SecondRow, ...] = ()
+    resources: Resources | None = None
+    samples: str = ""
+    started: Seconds = 0.0  # since the run began
+
+    @property
+    def n(self) -> int:
+        return self.response.n
+
+    @property
+    def failed(self) -> int:
+        return sum(count for outcome, count in self.outcomes.items() if outcome != "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Ask for no load until nothing is in flight and a probe is answered as quickly as at baseline; give up after `cap`."""
+
+    cap: Seconds = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """How long a drain took, and whether the target came back."""
+
+    seconds: Seconds
+    recovered: bool

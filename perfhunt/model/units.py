@@ -1,0 +1,82 @@
+"""Units as types, and the one parser for every number with a unit that a person may write."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+Seconds: TypeAlias = float
+PerSecond: TypeAlias = float
+Share: TypeAlias = float  # 0..1
+Cores: TypeAlias = float
+Bytes: TypeAlias = int
+
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ%/]*)\s*")
+
+
+class UnitError(ValueError):
+    """A number had no unit, or one that does not fit; the message says which are accepted."""
+
+
+def _split(text: str, accepted: str) -> tuple[float, str]:
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise UnitError(f"{text!r} is not a number with a unit (accepted: {accepted})")
+    return float(match[1]), match[2]
+
+
+def parse_duration(text: str) -> Seconds:
+    """`"400ms"`, `"2s"`, `"1m"` as seconds. Raises UnitError when the unit is missing: 400 of what?"""
+    value, unit = _split(text, "us, ms, s, m, h")
+    if unit not in _SECONDS:
+        raise UnitError(f"{text!r} needs a unit of time (us, ms, s, m, h)")
+    return value * _SECONDS[unit]
+
+
+def parse_rate(text: str) -> PerSecond:
+    """`"300/s"` or `"600/m"` as requests per second."""
+    value, unit = _split(text, "/s, /m")
+    if unit not in ("/s", "/m", "/min"):
+        raise UnitError(f"{text!r} needs a unit of rate (/s or /m)")
+    return value if unit == "/s" else value / 60.0
+
+
+def parse_share(text: str) -> Share:
+    """`"0.1%"` as 0.001. A bare `0` needs no unit; nothing else goes without."""
+    value, unit = _split(text, "%")
+    if unit == "%":
+        return value / 100.0
+    if value == 0.0 and unit == "":
+        return 0.0
+    raise UnitError(f"{text!r} needs a percent sign")
+
+
+def parse_bytes(text: str) -> Bytes:
+    """`"512MiB"` as bytes."""
+    value, unit = _split(text, "B, kB, MB, GB, KiB, MiB, GiB")
+    if unit not in _BYTES:
+        raise UnitError(f"{text!r} needs a unit of size (B, kB, MB, GB, KiB, MiB, GiB)")
+    return round(value * _BYTES[unit])
+
+
+def format_duration(seconds: Seconds) -> str:
+    """Three significant digits in the unit a person would pick: `1.2 s`, `43 ms`, `120 us`."""
+    if seconds >= 120:
+        return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    if seconds >= 1e-3:
+        return f"{seconds * 1e3:.3g} ms"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def format_rate(rate: PerSecond) -> str:
+    """`141/s`; one decimal below 100."""
+    return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
+
+
+def format_share(share: Share) -> str:
+    """`38.1 %`."""
+    return f"{share * 100:.3g} %"
