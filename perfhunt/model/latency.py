@@ -52,7 +52,8 @@ _LOG_BASE = float(np.log(BASE))
 def bucket_of(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
     """Bucket index of each latency in seconds; below 1 us is 0, above 1000 s the last. Shape as given."""
     index = np.log(np.maximum(values, FLOOR) / FLOOR) / _LOG_BASE
-    return np.minimum(index.astype(np.intp), BUCKETS - 1)
+    bounded: NDArray[np.intp] = np.minimum(index.astype(np.intp), BUCKETS - 1)
+    return bounded
 
 
 @dataclass(frozen=True, slots=True)
