@@ -87,7 +87,7 @@ def _throughput(objective: Objective, trial: Trial, knee: Knee | NoKnee) -> Judg
 
 
 def _errors(objective: Objective, trial: Trial, need: int) -> Judged:
-    routes = [trial.routes[objective.route]] if objective.route in trial.routes else list(trial.routes.values())
+    routes = [r for name, r in trial.routes.items() if objective.route in (None, name)]
     n = sum(sum(r.outcomes.values()) for r in routes)
     if n == 0:
         return judge(objective, None, 0)
