@@ -30,7 +30,8 @@ class Outcome(IntEnum):
 
 
 # One arrival in the raw file of a trial. `due` is seconds from the trial's start; `lag` = actual send - due;
-# `service` = done - actual send; response = lag + service. CUT and SHED hold the time known so far.
+# `service` = done - actual send; response = lag + service. CUT and SHED hold the time known so far. `wait` is the part of
+# `lag` spent waiting for a free connection or user because too much was in flight: the service's doing, not the generator's.
 SAMPLE = np.dtype(
     [
         ("due", "<f8"),
@@ -40,6 +41,7 @@ SAMPLE = np.dtype(
         ("status", "<u2"),
         ("endpoint", "<u2"),
         ("outcome", "u1"),
+        ("wait", "<f4"),
     ]
 )
 
