@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from perfhunt.model import redact
 from perfhunt.model.slo import Slo
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -92,6 +93,7 @@ class Ramp:
     baseline: Seconds = 15.0
     hold: Seconds = 25.0
     loop: str = "open"  # open | closed (locustfile only, labelled everywhere)
+    max_rate: PerSecond | None = None  # where the climb ends at the latest; None: safety.max_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +129,19 @@ class Question:
     locustfile_sha256: str | None = None
     source: str = field(default="", compare=False)
 
+    def redacted(self) -> Question:
+        """The question as it may be stored: header values, bodies and query values only where they hold no secret.
+
+        What was removed is a short hash, so the fingerprint stays what it was.
+        """
+        traffic = tuple(_redacted(endpoint) for endpoint in self.traffic)
+        killswitch = replace(self.safety.killswitch, url=redact.url(self.safety.killswitch.url))
+        target = replace(self.target, url=redact.url(self.target.url))
+        return replace(self, target=target, traffic=traffic, safety=replace(self.safety, killswitch=killswitch))
+
     def identity(self) -> dict[str, Any]:
-        """The part that must be equal for two runs to compare: not where the service listens, nor its pid."""
-        plain = asdict(self)
+        """The part that must be equal for two runs to compare: not where the service listens, nor its pid; no secrets."""
+        plain = asdict(self.redacted())
         for key in ("target", "safety", "source", "locustfile"):
             del plain[key]
         for endpoint in plain["traffic"]:
@@ -141,3 +153,13 @@ class Question:
         """A short stable hash of `identity()`: 16 hex digits."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _redacted(endpoint: Endpoint) -> Endpoint:
+    return replace(
+        endpoint,
+        path=redact.url(endpoint.path),
+        headers=tuple((name, redact.header(name, value)) for name, value in endpoint.headers),
+        body=redact.body(endpoint.body),
+        expect=replace(endpoint.expect, body=redact.body(endpoint.expect.body)),
+    )

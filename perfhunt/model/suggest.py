@@ -1,0 +1,22 @@
+"""What a person probably meant by a name that is not known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known name nearest to `word`, or "" when none is near enough to be worth saying."""
+    by_folded = {name.casefold().replace("-", "_"): name for name in known}
+    found = difflib.get_close_matches(word.casefold().replace("-", "_"), by_folded, n=1, cutoff=0.6)
+    return by_folded[found[0]] if found else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean "timeout"?`, else the whole list of what is known."""
+    names = sorted(known)
+    near = closest(word, names)
+    if near:
+        return f'did you mean "{near}"?'
+    return f"known here: {', '.join(names)}" if names else "nothing is expected here"

@@ -1,0 +1,82 @@
+"""The test file on disk: `perfhunt.toml`, or `[tool.perfhunt]` of `pyproject.toml`, with the feeds beside it."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from perfhunt.errors import QuestionError
+from perfhunt.model.question import Question
+from perfhunt.model.testfile import FILE_NAME, parse_question
+from perfhunt.model.traffic_table import Surroundings
+
+_TABLE = "tool.perfhunt"
+_FEED_MAX = 256 * 2**20  # bytes; a feed is held in memory by every load process
+
+
+def find_test_file(start: Path) -> Path | None:
+    """The test file that applies in a directory: in it, or in the nearest parent up to the root of the git repository.
+
+    `perfhunt.toml` wins over a `pyproject.toml` beside it; a `pyproject.toml` without `[tool.perfhunt]` does not count.
+    """
+    start = start.resolve()
+    for directory in (start, *start.parents):
+        if (own := directory / FILE_NAME).is_file():
+            return own
+        if _has_table(directory / "pyproject.toml"):
+            return directory / "pyproject.toml"
+        if (directory / ".git").exists():
+            return None
+    return None
+
+
+def _has_table(pyproject: Path) -> bool:
+    try:
+        document = tomllib.loads(pyproject.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False  # another tool's file, and broken: not for us to report
+    tool = document.get("tool")
+    return isinstance(tool, dict) and "perfhunt" in tool
+
+
+def read_question(path: Path | None, directory: Path, env: Mapping[str, str], pid: int | None = None) -> Question:
+    """The question of a test file (None: the one that applies in `directory`). Paths in it start from its own directory.
+
+    `pid` only makes the advice in a refusal exact. Raises QuestionError (exit 104): no file, unreadable, wrong, or no SLO.
+    """
+    found = path if path is not None else find_test_file(directory)
+    write_one = f"Write one for the live service: perfhunt init --pid {pid or 'PID'}"
+    if found is None:
+        raise QuestionError(
+            f"there is no {FILE_NAME} in {directory}, so there is no SLO to judge by; nothing was sent", write_one
+        )
+    try:
+        text = found.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise QuestionError(f"{found} cannot be read: {error.strerror}", write_one) from error
+    except UnicodeDecodeError as error:
+        raise QuestionError(f"{found} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again.") from error
+    base = found.resolve().parent
+    around = Surroundings(env, lambda name: _read(Path(name)), str(base))
+    table = _TABLE if found.name == "pyproject.toml" else ""
+    try:
+        return parse_question(text, _shown(found), around, table)
+    except QuestionError as error:
+        error.hint = error.hint.replace("--pid PID", f"--pid {pid}") if pid else error.hint
+        raise
+
+
+def _read(path: Path) -> bytes:
+    if path.stat().st_size > _FEED_MAX:
+        raise OSError(f"larger than {_FEED_MAX // 2**20} MiB")
+    if not path.is_file():
+        raise OSError("not a regular file")  # a pipe or a device would block here
+    return path.read_bytes()
+
+
+def _shown(path: Path) -> str:
+    """The path as a message names it: relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
