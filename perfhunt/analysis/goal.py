@@ -1,0 +1,79 @@
+"""What a climb is to find, what it may ask for, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.question import Question
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Drain, Drained, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds, Share
+
+QUICK: Seconds = 60.0
+
+Ask: TypeAlias = Step | Drain
+Outcome: TypeAlias = Trial | Drained
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a search is asked for. `start` is the rate the baseline was measured at; nothing above `max_rate` is offered.
+
+    `budget` is seconds of load and drains together. `precision` is the half-width of the knee's interval, as a share of it,
+    at which the search is content. `quick` spends at most 60 s and answers with a bracket.
+    """
+
+    criteria: tuple[Criterion, ...]
+    start: PerSecond = 10.0
+    max_rate: PerSecond = 5000.0
+    budget: Seconds = 600.0
+    precision: Share = 0.10
+    arrivals: str = "poisson"
+    seed: int = 1
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.criteria:
+            raise ValueError("a goal needs at least one criterion: without an SLO there is no knee")
+        if not 0 < self.start <= self.max_rate:
+            raise ValueError(f"the search cannot start at {self.start:g}/s with a ceiling of {self.max_rate:g}/s")
+
+    @property
+    def seconds(self) -> Seconds:
+        """The budget in force."""
+        return min(self.budget, QUICK) if self.quick else self.budget
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """What came of a search or a staircase, with every trial and drain it asked for, in order.
+
+    `knee` is where the first criterion breaks; `knees` has one entry per criterion of the goal, in its order.
+    """
+
+    knee: Knee | NoKnee
+    knees: tuple[Knee | NoKnee, ...]
+    capacity: Capacity | None
+    trials: tuple[Trial, ...]
+    drains: tuple[Drained, ...]
+
+
+Search: TypeAlias = Generator[Ask, Outcome, Climb]
+
+
+def goal_of(question: Question, criteria: tuple[Criterion, ...] | None = None, quick: bool = False) -> Goal:
+    """The goal that a question sets; `criteria` default to the SLO's. Raises ValueError when the SLO has none."""
+    ramp = question.ramp
+    return Goal(
+        criteria=criteria if criteria is not None else question.slo.criteria(),
+        start=min(ramp.start, question.safety.max_rate),
+        max_rate=question.safety.max_rate,
+        budget=ramp.budget,
+        precision=ramp.precision,
+        arrivals=ramp.arrivals,
+        seed=question.seed,
+        quick=quick,
+    )

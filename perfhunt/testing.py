@@ -1,0 +1,326 @@
+"""Shipped fakes: a queue solved by arithmetic behind the load seam, so that a search can be tried in no time at all."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.analysis.overload import overload
+from perfhunt.model.latency import Latency, summarise
+from perfhunt.model.question import Question
+from perfhunt.model.schedule import arrivals
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Count, Drain, Drained, Generator, RouteResult, SecondRow, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds, Share
+
+Times: TypeAlias = NDArray[np.float64]
+Law: TypeAlias = Callable[[np.random.Generator, int], Times]
+
+REFUSED: Seconds = 0.001  # how long a limiter takes to say no
+PROBE: Seconds = 1.0  # a drain waits this much longer, as the live one does for its probe
+
+
+def exponential(mean: Seconds) -> Law:
+    """Service times of an M/M/k queue."""
+    return lambda random, n: random.exponential(mean, n)
+
+
+def lognormal(mean: Seconds, cv: float) -> Law:
+    """Lognormal service times with the given mean and coefficient of variation."""
+    sigma = float(np.sqrt(np.log(1 + cv * cv)))
+    mu = float(np.log(mean)) - sigma * sigma / 2
+    return lambda random, n: random.lognormal(mu, sigma, n)
+
+
+def constant(mean: Seconds) -> Law:
+    """Service times that are all the same: M/D/k."""
+    return lambda random, n: np.full(n, mean)
+
+
+def given(times: Times) -> Law:
+    """Service times drawn with replacement from measured ones; shape (m,)."""
+    return lambda random, n: random.choice(times, n)
+
+
+def mixture(*parts: tuple[Share, Law]) -> Law:
+    """Each request's time from one of the laws, with these probabilities: most are quick, some block."""
+
+    def draw(random: np.random.Generator, n: int) -> Times:
+        pick = random.choice(len(parts), size=n, p=[share for share, _ in parts])
+        return np.choose(pick, [law(random, n) for _, law in parts])
+
+    return draw
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service as a G/G/k queue, first come first served, with the troubles that real ones have.
+
+    `law` is time a worker is held; `delay` is awaited beside the queue (an event loop's downstream calls). Every `period`
+    all workers stand still for `pause`. `drift` swings service times by ± that share, sinusoidally, every `drift_period`.
+    While warming up they are (1 + warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket`
+    requests answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
+    """
+
+    law: Law
+    workers: int = 1
+    delay: Law | None = None
+    pause: Seconds = 0.0
+    period: Seconds = 0.0
+    drift: Share = 0.0
+    drift_period: Seconds = 120.0
+    warmup: float = 0.0
+    warmup_tau: Seconds = 10.0
+    refuse_above: PerSecond | None = None
+    bucket: float = 20.0
+    fails: Share = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What happened to one step's arrivals, in seconds from the step's start: due, done, and the status of each answer."""
+
+    due: Times
+    done: Times
+    status: NDArray[np.int64]
+
+    @property
+    def response(self) -> Times:
+        return self.done - self.due
+
+
+class QueueEngine:
+    """A load engine whose service is a simulated queue in virtual time; a search of ten minutes takes milliseconds.
+
+    Backlog stays from one step to the next until it is drained, as it does in life. `clock` is the virtual time in seconds;
+    `asked` is the number of steps so far. Each step's service times are a pure function of `seed` and the step's number.
+    """
+
+    name = "queue"
+    needs: tuple[str, ...] = ()
+    help = "a simulated queue in virtual time (tests and benchmarks)"
+
+    def __init__(self, service: Service, criteria: tuple[Criterion, ...] = (), seed: int = 0) -> None:
+        self.service = service
+        self.criteria = criteria
+        self.seed = seed
+        self.clock: Seconds = 0.0
+        self.asked = 0
+        self._phase = float(np.random.default_rng([seed, 7]).random())
+        self._free = [0.0] * service.workers
+        self._tokens = (service.bucket, 0.0)
+
+    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
+        """Take the criteria to count by; nothing is started."""
+        self.criteria = criteria
+
+    def close(self) -> None:
+        """Nothing to end; may be called again."""
+
+    def run(self, step: Step, watch: Callable[[SecondRow], None] | None = None, stop: Callable[[], str] | None = None) -> Trial:
+        """The trial of a step, at once; its overload is judged per second by the same rule as live."""
+        reason = stop() if stop else ""
+        free, tokens = list(self._free), self._tokens
+        served = self._serve(step, arrivals(step.seed, step.rate, step.duration, step.arrivals))
+        rows = self._rows(served, step.duration)
+        ended, why = self._overloaded(step, rows)
+        if ended < step.duration:
+            self._free, self._tokens = free, tokens
+            served = self._serve(step, served.due[served.due < ended])
+            rows = rows[: int(ended)]
+        self.asked += 1
+        if watch:
+            for row in rows:
+                watch(row)
+        trial = self._trial(step, served, ended, rows, why, f"stopped: {reason}" if reason else "")
+        self.clock += ended
+        return trial
+
+    def drain(self, drain: Drain, stop: Callable[[], str] | None = None) -> Drained:
+        """Let virtual time pass until the queue is empty and a probe's time more, or the cap is reached."""
+        wait = max(0.0, float(self._real(np.max(self._free))) - self.clock) + PROBE
+        seconds = min(wait, drain.cap)
+        self.clock += seconds
+        return Drained(seconds, wait <= drain.cap)
+
+    def _overloaded(self, step: Step, rows: tuple[SecondRow, ...]) -> tuple[Seconds, str]:
+        if step.stop_on_overload:
+            limit = max((c.limit for c in self.criteria if np.isfinite(c.limit)), default=float("inf"))
+            for second in range(2, len(rows) + 1):
+                if why := overload(rows[:second], step.rate, limit):
+                    return min(step.duration, float(second)), why
+        return step.duration, ""
+
+    def _serve(self, step: Step, due: Times) -> _Served:
+        """Answers to arrivals due then; moves the queue on. Same arrivals, same service times: prefixes repeat exactly."""
+        service, random = self.service, np.random.Generator(np.random.PCG64([self.seed, self.asked]))
+        n = len(due)
+        # As many draws as the whole step may need, so that cutting it short leaves the rest of the draws as they were.
+        most = int(step.rate * step.duration * 1.5 + 50)
+        held = service.law(random, max(most, n))[:n]
+        extra = service.delay(random, max(most, n))[:n] if service.delay else np.zeros(n)
+        broken = random.random(max(most, n))[:n] < service.fails
+        at = due + self.clock
+        held = held * self._speed(at)
+        admitted = self._admit(at) if service.refuse_above else np.ones(n, dtype=bool)
+        done = at + REFUSED
+        if admitted.any():
+            left = self._real(self._depart(self._worked(at[admitted]), held[admitted]))
+            done[admitted] = np.maximum(left, at[admitted]) + extra[admitted]
+        status = np.where(admitted, np.where(broken, 500, 200), 429)
+        return _Served(due, done - self.clock, status)
+
+    def _depart(self, at: Times, held: Times) -> Times:
+        """Departures of a FCFS queue with k workers; one worker by Lindley's recursion, solved as a running maximum."""
+        if self.service.workers == 1:
+            total = np.cumsum(held)
+            start = np.maximum.accumulate(np.maximum(at, self._free[0]) - (total - held))
+            left: Times = start + total
+            self._free = [float(left[-1])]
+            return left
+        free, out = self._free, []
+        heapq.heapify(free)
+        for a, h in zip(at.tolist(), held.tolist(), strict=True):
+            first = free[0]
+            done = (a if a > first else first) + h
+            heapq.heapreplace(free, done)
+            out.append(done)
+        return np.asarray(out)
+
+    def _admit(self, at: Times) -> NDArray[np.bool_]:
+        rate, most = self.service.refuse_above or 0.0, self.service.bucket
+        tokens, last = self._tokens
+        out = []
+        for t in at.tolist():
+            tokens, last = min(most, tokens + (t - last) * rate), t
+            out.append(tokens >= 1.0)
+            tokens -= tokens >= 1.0
+        self._tokens = (tokens, last)
+        return np.asarray(out)
+
+    def _speed(self, at: Times) -> Times:
+        s = self.service
+        swing = 1 + s.drift * np.sin(2 * np.pi * (at / s.drift_period + self._phase))
+        slow: Times = swing * (1 + s.warmup * np.exp(-at / s.warmup_tau))
+        return slow
+
+    def _worked(self, at: Times) -> Times:
+        """Clock time to time in which workers work: pauses taken out."""
+        s = self.service
+        if not s.period:
+            return at
+        whole, rest = np.divmod(at + self._phase * s.period, s.period)
+        worked: Times = whole * (s.period - s.pause) + np.maximum(0.0, rest - s.pause)
+        return worked
+
+    def _real(self, worked: Times | float) -> Times:
+        s = self.service
+        if not s.period:
+            return np.asarray(worked)
+        whole, rest = np.divmod(worked, s.period - s.pause)
+        real: Times = whole * s.period + s.pause + rest - self._phase * s.period
+        return real
+
+    def _rows(self, served: _Served, duration: Seconds) -> tuple[SecondRow, ...]:
+        """One row per whole second, in-flight averaged exactly over it."""
+        seconds = int(duration)
+        edges = np.arange(seconds + 1, dtype=np.float64)
+        done = np.sort(served.done)
+        due_at, done_at = np.searchsorted(served.due, edges), np.searchsorted(done, edges)
+        area = _area(served.due, edges, due_at) - _area(done, edges, done_at)
+        bad = served.status >= 400
+        failed = np.searchsorted(np.sort(served.done[bad]), edges)
+        exceed = [np.concatenate(([0], np.cumsum(self._exceeds(served, c))))[due_at] for c in self.criteria]
+        p50, p99 = _per_second(served, seconds)
+        return tuple(
+            SecondRow(
+                second=i,
+                due=int(due_at[i + 1] - due_at[i]),
+                sent=int(due_at[i + 1] - due_at[i]),
+                done=int(done_at[i + 1] - done_at[i]),
+                failed=int(failed[i + 1] - failed[i]),
+                shed=0,
+                exceed=tuple(int(e[i + 1] - e[i]) for e in exceed),
+                in_flight=float(area[i + 1] - area[i]),
+                p50=p50[i],
+                p99=p99[i],
+                lag_p99=0.0,
+                generator_cpu=0.0,
+            )
+            for i in range(seconds)
+        )
+
+    def _exceeds(self, served: _Served, criterion: Criterion) -> NDArray[np.bool_]:
+        over: NDArray[np.bool_] = (served.status >= 400) | (served.response > criterion.limit)
+        return over
+
+    def _trial(self, step: Step, served: _Served, seconds: Seconds, rows: tuple[SecondRow, ...], why: str, invalid: str) -> Trial:
+        counted = served.due >= step.settle
+        response = served.response[counted]
+        status = served.status[counted]
+        latency = summarise(response)
+        span = max(seconds - step.settle, 1e-9)
+        ended = (served.done >= step.settle) & (served.done < seconds)
+        codes, many = np.unique(status, return_counts=True)
+        failed = int((status >= 400).sum())
+        outcomes = {"ok": len(status) - failed} | ({"status": failed} if failed else {})
+        return Trial(
+            step=step,
+            seconds=seconds,
+            achieved=len(response) / span,
+            completed=int(ended.sum()) / span,
+            counts={c.name: Count(len(response), int(self._exceeds(served, c)[counted].sum())) for c in self.criteria},
+            response=latency,
+            service=latency,
+            outcomes=outcomes,
+            generator=Generator(0.0, 0.0, 0.0),
+            overload=why,
+            invalid=invalid,
+            routes={"all": _route(latency, dict(zip(codes.tolist(), many.tolist(), strict=True)), outcomes)},
+            rows=rows,
+            started=self.clock,
+        )
+
+
+def _route(latency: Latency, statuses: Mapping[int, int], outcomes: Mapping[str, int]) -> RouteResult:
+    return RouteResult(latency, latency, statuses, outcomes)
+
+
+def _area(times: Times, edges: Times, index: NDArray[np.intp]) -> Times:
+    """Integral from 0 to each edge of the number of sorted `times` that are past."""
+    total = np.concatenate(([0.0], np.cumsum(times)))
+    area: Times = edges * index - total[index]
+    return area
+
+
+def _per_second(served: _Served, seconds: int) -> tuple[list[float | None], list[float | None]]:
+    """Median and p99 of the responses due in each second; None where nothing was."""
+    second = served.due.astype(np.int64)
+    order = np.lexsort((served.response, second))
+    ordered, first = served.response[order], np.searchsorted(second, np.arange(seconds + 1))
+    p50: list[float | None] = []
+    p99: list[float | None] = []
+    for low, high in zip(first[:-1].tolist(), first[1:].tolist(), strict=True):
+        n = high - low
+        p50.append(float(ordered[low + (n - 1) // 2]) if n else None)
+        p99.append(float(ordered[low + int(np.ceil(0.99 * n)) - 1]) if n else None)
+    return p50, p99
+
+
+@dataclass
+class Clock:
+    """A clock that moves only when told to: call it for the time, `sleep` to let time pass."""
+
+    now: Seconds = 0.0
+
+    def __call__(self) -> Seconds:
+        return self.now
+
+    def sleep(self, seconds: Seconds) -> None:
+        self.now += seconds
