@@ -1,1 +1,10 @@
 """The command line: the only place that prints or exits."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """The `perfhunt` command."""
+    from perfhunt.cli.app import run
+
+    run()

@@ -1,0 +1,6 @@
+"""`python -m perfhunt`."""
+
+from perfhunt.cli import main
+
+if __name__ == "__main__":
+    main()

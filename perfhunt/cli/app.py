@@ -1,0 +1,58 @@
+"""The verbs in one table, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from perfhunt import __version__
+from perfhunt.cli import console
+from perfhunt.cli.verbs import VERBS
+from perfhunt.errors import ExitCode, PerfhuntError
+
+app = typer.Typer(
+    name="perfhunt",
+    rich_markup_mode=None,  # importing rich would cost more than everything else in --help
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help=(
+        "Find the load at which a running service breaks its SLO, profile it there, and judge the one change you make.\n\n"
+        "Start here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;  perfhunt investigate --pid PID"
+    ),
+    epilog=(
+        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression; 91 inconclusive; 92 change refused; "
+        "93 unsafe target refused; 94 target busy; 95 attach failed; 96 target died; 99 SLO missed; 104 bad or missing test file; "
+        "105 stopped by signal or killswitch."
+    ),
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.out(f"perfhunt {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", "-V", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    pass
+
+
+for _name, _verb in VERBS.items():
+    app.command(_name, **_verb.settings)(_verb.function)
+
+
+def run() -> None:
+    """Run the command line; every PerfhuntError becomes its message, its hint and its exit code."""
+    try:
+        app()
+    except PerfhuntError as error:
+        console.complain(error)
+        sys.exit(int(error.exit_code))
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; so has the place to complain
+        sys.exit(int(ExitCode.OK))

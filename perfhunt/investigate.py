@@ -1,0 +1,167 @@
+"""STORY ONE: baseline, climb, hold at the knee, profile, diagnose, Run. Start reading here.
+
+    ready -> floor -> climb -> hold -> judged -> diagnosed -> Run
+
+Everything needed later is present before the first request is sent; whatever ends the run, what was measured is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from perfhunt.analysis.bracket import holds
+from perfhunt.analysis.diagnosis import Diagnosis, diagnose, joined
+from perfhunt.analysis.evidence import Evidence, Span
+from perfhunt.analysis.goal import Goal
+from perfhunt.analysis.judging import judge_slo, load_to_judge, time_to_judge
+from perfhunt.analysis.probe import probe_effect
+from perfhunt.analysis.search import Climb, Search, drive, resume, search
+from perfhunt.analysis.staircase import staircase
+from perfhunt.errors import PerfhuntError
+from perfhunt.lab import Lab
+from perfhunt.model.event import Began
+from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.knee import Knee
+from perfhunt.model.profile import Instants
+from perfhunt.model.question import Question
+from perfhunt.model.run import Run
+from perfhunt.model.trial import Phase, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds, format_rate
+
+SETTLE: Seconds = 1.0
+QUIET: Seconds = 6.0
+WAITS_SHARE = 0.4  # of the hold: the pass that samples waits; the rest samples what is on CPU
+BASELINE_PROFILE: Seconds = 8.0
+LAST_RESORT: PerSecond = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may change about an investigation besides its question."""
+
+    quick: bool = False
+    profile: bool = True
+    resume: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The service at its lowest realistic load: the trial, and what was seen while it ran."""
+
+    trial: Trial
+    span: Span
+    idle: Instants | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The service held at the knee: what was seen, and what looking at it cost."""
+
+    rate: PerSecond
+    span: Span | None
+    effect: ProbeEffect | None
+
+
+def investigate(question: Question, lab: Lab, options: Options = Options()) -> Run:
+    """The Run of one investigation, stored. Raises what ended it early (Stopped, TargetDied...), after storing that too."""
+    try:
+        with closing(lab):
+            lab.open(question)
+            floor = measure_floor(question, lab, options)
+            climb = climb_to_knee(question, lab, floor.trial, options)
+            held = hold_at_knee(question, lab, climb, options)
+            judged = judge_at_load(question, lab, climb, floor.trial)
+            return lab.finish(
+                floor=floor.trial,
+                climb=climb,
+                judged=judge_slo(question.slo, judged, climb.knee, lab.trials),
+                judged_at=judged.step.rate,
+                effect=held.effect,
+                diagnosis=explain(lab, floor, climb, held),
+            )
+    except PerfhuntError as error:
+        lab.abandon(error)
+        raise
+
+
+def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
+    """The latency floor at the lowest rate, quiet first, then once more with profilers attached."""
+    ramp = question.ramp
+    idle = lab.idle() if options.profile else None
+    lab.tell(Began("baseline", f"the floor at {format_rate(ramp.start)}", ramp.baseline))
+    trial = lab.try_step(Step(Phase.BASELINE, ramp.start, ramp.baseline, question.seed, SETTLE, arrivals=ramp.arrivals))
+    if not options.profile or trial.overload:
+        return Floor(trial, Span.of(trial), idle)
+    lab.tell(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
+    step = Step(Phase.HOLD, ramp.start, BASELINE_PROFILE, question.seed + 1, SETTLE, arrivals=ramp.arrivals)
+    return Floor(trial, lab.profiled(step, "baseline", on_cpu=True, waits=True), idle)
+
+
+def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options) -> Climb:
+    """The knee, by search or staircase, and the saturated capacity."""
+    ramp = question.ramp
+    goal = Goal.of(question, quick=options.quick)
+    lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.budget))
+    asked: Search = staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
+    if options.resume:
+        asked = resume(asked, options.resume)
+    return drive(asked, lab.ask)
+
+
+def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> Held:
+    """The load kept at the knee: quiet, on-CPU pass, waits pass, quiet. No profile without load, none in the knee fit."""
+    rate = hold_rate(climb, question.ramp.start)
+    if not options.profile:
+        return Held(rate, None, None)
+    ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
+    lab.tell(Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET))
+    quiet = Step(Phase.QUIET, rate, QUIET, question.seed + 2, SETTLE, arrivals=ramp.arrivals)
+    hold = Step(Phase.HOLD, rate, ramp.hold - waits, question.seed + 3, SETTLE, arrivals=ramp.arrivals)
+    before = lab.try_step(quiet)
+    running = lab.profiled(hold, "knee", on_cpu=True)
+    waiting = lab.profiled(replace(hold, duration=waits, seed=question.seed + 4), "knee", waits=True)
+    after = lab.try_step(replace(quiet, seed=question.seed + 5))
+    effect = probe_effect((before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None))
+    return Held(rate, joined(running, waiting), effect)
+
+
+def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> Trial:
+    """A trial at the load the SLO names; the floor itself when it names none."""
+    rate = load_to_judge(question.slo, question.ramp.start)
+    if rate <= floor.step.rate:
+        return floor
+    seconds = time_to_judge(question.slo) + SETTLE
+    lab.tell(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
+    lab.recover()
+    return lab.try_step(Step(Phase.JUDGE, rate, seconds, question.seed + 6, SETTLE, arrivals=question.ramp.arrivals))
+
+
+def explain(lab: Lab, floor: Floor, climb: Climb, held: Held) -> Diagnosis:
+    """Which function or which wait stops the service there, and what a fix would bring."""
+    lab.tell(Began("diagnose", "reading the profiles"))
+    target = lab.target
+    evidence = Evidence(
+        knee=held.span or Span.of(floor.trial),
+        baseline=floor.span,
+        idle=floor.idle,
+        runtime=target.runtime if target else "",
+        cpu_limit=target.cpu_limit if target else None,
+    )
+    return diagnose(evidence, climb, held.effect, lab.trials)
+
+
+def hold_rate(climb: Climb, start: PerSecond) -> PerSecond:
+    """Where to hold for the profile: the knee, else the highest rate that held, else the lowest that was tried."""
+    if isinstance(climb.knee, Knee):
+        return max(climb.knee.rate, LAST_RESORT)
+    known = climb.knee.low or highest_held(climb.trials)
+    return known or start
+
+
+def highest_held(trials: Sequence[Trial]) -> PerSecond | None:
+    """The highest rate of any trial that was not overloaded or spoiled."""
+    return max((t.step.rate for t in trials if holds(t, ()) and not t.invalid), default=None)
+
+

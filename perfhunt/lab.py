@@ -1,0 +1,232 @@
+"""The bench an investigation works at: one engine, one set of probes, one run directory, and one way to be told to stop.
+
+State lives here and nowhere else in the story: what was tried so far, and where it is written down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from perfhunt.analysis.bracket import bracket
+from perfhunt.analysis.diagnosis import Diagnosis, joined
+from perfhunt.analysis.evidence import Span
+from perfhunt.analysis.search import Ask, Climb, Outcome
+from perfhunt.errors import PerfhuntError, Stopped, TargetDied
+from perfhunt.load.engine import LoadEngine
+from perfhunt.model.event import Began, Event, Finished, Noted, Ticked, Tried, Watch, unwatched
+from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.knee import NoKnee
+from perfhunt.model.profile import Instants
+from perfhunt.model.question import Question
+from perfhunt.model.run import Environment, Run, TargetProcess
+from perfhunt.model.slo import Criterion, Judged, Judgement, overall
+from perfhunt.model.trial import Drain, Drained, Resources, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.store.rundir import RunDirectory
+
+
+class Probes(Protocol):
+    """Everything that looks at the target from outside."""
+
+    def open(self) -> None:
+        """Start watching resources; raises AttachFailed when a required profiler cannot attach."""
+
+    def idle(self) -> Instants | None:
+        """The target's threads with no load on it: what waiting for work looks like. None when that cannot be seen."""
+
+    def resources(self) -> Resources:
+        """What the target used since the last call (or since open)."""
+
+    def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
+        """Profilers attached for about `seconds`; leave the context to detach them."""
+
+    def dead(self) -> str:
+        """Why the target can no longer be measured, as a sentence; "" while it lives."""
+
+    def close(self) -> None:
+        """Detach everything; idempotent."""
+
+
+class Attached(Protocol):
+    """Profilers at work; `seen` after leaving the context."""
+
+    def __enter__(self) -> Attached: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+    def seen(self, trial: Trial) -> Span:
+        """What was captured while `trial` ran."""
+
+
+@dataclass(slots=True)
+class Lab:
+    """Engine, probes, notes and the stop signal, for one run. `start` is the run without its measurements."""
+
+    engine: LoadEngine
+    probes: Probes
+    directory: RunDirectory
+    start: Run
+    clock: Callable[[], Seconds]
+    stop: Callable[[], str] = lambda: ""
+    watch: Watch = unwatched
+    trials: list[Trial] = field(default_factory=list)
+    drains: list[Drained] = field(default_factory=list)
+    criteria: tuple[Criterion, ...] = ()
+    began: Seconds = 0.0
+    kept: dict[str, Span] = field(default_factory=dict)
+    run: Run | None = None
+    publish: Callable[[Run, RunDirectory], Run] = lambda run, _: run
+
+    @property
+    def target(self) -> TargetProcess | None:
+        return self.start.target
+
+    @property
+    def environment(self) -> Environment:
+        return self.start.environment
+
+    def tell(self, event: Event) -> None:
+        """Tell the watcher, and the run's own log."""
+        self.watch(event)
+        if isinstance(event, Began):
+            self.directory.phase(event.stage)
+        if isinstance(event, Began | Noted):
+            self.directory.event(type(event).__name__.lower(), at=self.clock() - self.began, sentence=event.sentence)
+
+    def open(self, question: Question) -> None:
+        """Probes, then the load child: nothing is sent to the target yet."""
+        self.began = self.clock()
+        self.criteria = question.slo.criteria()
+        self.probes.open()
+        self.engine.open(question, self.criteria, self.directory.trials)
+        self.probes.resources()
+
+    def try_step(self, step: Step) -> Trial:
+        """One trial, with what the target used meanwhile; kept before anything else happens. Raises Stopped, TargetDied."""
+        self._check()
+        started = self.clock() - self.began
+        self.probes.resources()
+        trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
+        trial = replace(trial, resources=self.probes.resources(), started=started)
+        self.trials.append(trial)
+        self.directory.append_trial(trial)
+        self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
+        self._check()
+        return trial
+
+    def ask(self, ask: Ask) -> Outcome:
+        """What a search asks for: a trial, or a drain."""
+        return self.drain(ask) if isinstance(ask, Drain) else self.try_step(ask)
+
+    def drain(self, drain: Drain) -> Drained:
+        """No load until the target is itself again."""
+        self._check()
+        drained = self.engine.drain(drain, self._stopping)
+        self.drains.append(drained)
+        self.directory.append_drain(drained)
+        self._check()
+        if not drained.recovered:
+            self.tell(Noted(f"the target was still slow {drained.seconds:.0f} s after the load came off"))
+        return drained
+
+    def recover(self) -> None:
+        """A drain, if the last trial left anything behind."""
+        if self.trials and self.trials[-1].overload:
+            self.drain(Drain())
+
+    def idle(self) -> Instants | None:
+        """The target's threads with no load from here."""
+        self._check()
+        return self.probes.idle()
+
+    def profiled(self, step: Step, name: str, *, on_cpu: bool = False, waits: bool = False) -> Span:
+        """A trial with profilers attached, and what they saw."""
+        with self.probes.during(name, step.duration - step.settle, on_cpu=on_cpu, waits=waits) as attached:
+            trial = self.try_step(step)
+        span = attached.seen(trial)
+        self.kept[name] = joined(self.kept.get(name), span)
+        return span
+
+    def finish(
+        self,
+        floor: Trial,
+        climb: Climb,
+        judged: tuple[Judged, ...],
+        judged_at: PerSecond,
+        effect: ProbeEffect | None,
+        diagnosis: Diagnosis,
+    ) -> Run:
+        """The run, whole, stored."""
+        verdict = overall(judged)
+        run = replace(
+            self._so_far(),
+            verdict=verdict,
+            judged=judged,
+            judged_at=judged_at,
+            knee=climb.knee,
+            knees=climb.knees,
+            capacity=climb.capacity,
+            baseline=floor,
+            bottleneck=diagnosis.bottleneck,
+            findings=diagnosis.findings,
+            probe_effect=effect,
+            cautions=diagnosis.cautions,
+            next_step=diagnosis.next_step,
+            exit_code=_EXIT[verdict],
+        )
+        return self._store(run)
+
+    def abandon(self, error: PerfhuntError) -> None:
+        """What there is, stored and marked with what ended it. The earlier runs are not touched."""
+        ended = f"{'stopped' if isinstance(error, Stopped) else 'failed'}: {error.message}"
+        lost = NoKnee(
+            "stopped" if isinstance(error, Stopped) else "target-lost", error.message, *bracket(self.trials, self.criteria)
+        )
+        run = replace(self._so_far(), ended=ended, knee=lost, exit_code=int(error.exit_code), next_step=error.hint)
+        self._store(run)
+
+    def close(self) -> None:
+        """Load off, profilers detached; idempotent."""
+        try:
+            self.engine.close()
+        finally:
+            self.probes.close()
+
+    def tell_end(self, path: Path) -> None:
+        """Tell the watcher where the run is."""
+        assert self.run is not None
+        self.watch(Finished(self.run.id, str(path), str(self.run.verdict), self.run.exit_code))
+
+    def _so_far(self) -> Run:
+        return replace(
+            self.start,
+            trials=tuple(self.trials),
+            drains=tuple(self.drains),
+            baseline=self.trials[0] if self.trials else None,
+            states={name: span.states for name, span in self.kept.items() if span.states is not None},
+            profiles={name: span.profile for name, span in self.kept.items() if span.profile is not None},
+            seconds=self.clock() - self.began,
+        )
+
+    def _store(self, run: Run) -> Run:
+        self.run = self.publish(run, self.directory)
+        path = self.directory.finish(self.run)
+        self.tell_end(path)
+        return self.run
+
+    def _stopping(self) -> str:
+        return self.stop() or self.probes.dead()
+
+    def _check(self) -> None:
+        if reason := self.probes.dead():
+            raise TargetDied(
+                reason, "Look at the service's own log and at `dmesg` for why it ended; then start it and run again."
+            )
+        if reason := self.stop():
+            raise Stopped(reason, "What was measured until then is kept: perfhunt report --last")
+
+
+_EXIT = {Judgement.MET: 0, Judgement.MISSED: 99, Judgement.UNKNOWN: 91}
