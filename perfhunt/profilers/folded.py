@@ -1,0 +1,95 @@
+"""Folded stacks, read strictly and written: `root;...;leaf COUNT`, with py-spy's `name (file:line)` frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from perfhunt.model.profile import Frame, Stack
+
+_LINE = re.compile(r"(?P<stack>.+) (?P<count>[0-9]+)")
+_FRAME = re.compile(r"(?P<function>.+) \((?P<file>.*?)(?::(?P<line>[0-9]+))?\)")
+_LABEL = re.compile(r"(?:process [0-9]+(?::.*)?|thread \([0-9A-Fa-fx]+\)(?:: .*)?)", re.DOTALL)
+_PROCESS = re.compile(r'process [0-9]+:"(?:[^"\\]|\\.)*"(?=;|$)')
+_NATIVE = re.compile(r"\.so(?:\.[0-9.]+)?$|^(?:lib|ld-)|\.(?:c|cc|cpp|cxx|h|hpp|rs|S)$")
+
+
+class FoldedError(ValueError):
+    """A line was not a folded stack; the message holds its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Stacks with their counts, and the numbers and texts of lines that were not folded stacks."""
+
+    stacks: Mapping[Stack, float]
+    bad: tuple[tuple[int, str], ...] = ()
+
+
+def parse_frame(text: str) -> Frame:
+    """One frame as py-spy prints it: `name (file:line)`, `name (file)`, a process or thread label, or a bare name."""
+    if _LABEL.fullmatch(text):
+        return Frame(text, kind="thread")
+    match = _FRAME.fullmatch(text)
+    if match is None:
+        return Frame(text)
+    file = match["file"]
+    kind = "native" if _NATIVE.search(file) else "python"
+    return Frame(match["function"], file, int(match["line"]) if match["line"] else None, kind)
+
+
+def _split(stack: str) -> Iterator[str]:
+    # A command line may hold semicolons and quotes, so quoted process labels are taken off the front first.
+    while (process := _PROCESS.match(stack)) is not None:
+        yield process[0]
+        stack = stack[process.end() + 1 :]
+        if not stack:
+            return
+    yield from stack.split(";")
+
+
+def _parse_line(line: str) -> tuple[Stack, int] | None:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    frames = list(_split(match["stack"]))
+    if not all(frames):
+        return None
+    return tuple(parse_frame(frame) for frame in frames), int(match["count"])
+
+
+def read_folded(text: str) -> Folded:
+    """Every folded stack in `text`, with the lines that are none set aside and numbered."""
+    stacks: dict[Stack, float] = {}
+    bad = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line:
+            continue
+        parsed = _parse_line(line)
+        if parsed is None:
+            bad.append((number, line))
+        else:
+            stacks[parsed[0]] = stacks.get(parsed[0], 0.0) + parsed[1]
+    return Folded(stacks, tuple(bad))
+
+
+def parse_folded(text: str) -> dict[Stack, float]:
+    """Folded stacks to counts. Raises FoldedError at the first line that is not one."""
+    folded = read_folded(text)
+    if folded.bad:
+        number, line = folded.bad[0]
+        raise FoldedError(f"Line {number} is not a folded stack (frames;separated;by;semicolons COUNT): {line[:80]!r}")
+    return dict(folded.stacks)
+
+
+def frame_text(frame: Frame) -> str:
+    """A frame in py-spy's form, which `parse_frame` reads back. What would split a line (`;`, line ends) is replaced."""
+    where = "" if not frame.file else f" ({frame.file}{'' if frame.line is None else f':{frame.line}'})"
+    return f"{frame.function}{where}".replace(";", ",").replace("\n", " ").replace("\r", " ")
+
+
+def write_folded(stacks: Mapping[Stack, float]) -> str:
+    """Folded text, heaviest first. Counts are rounded, since readers of the format take integers only."""
+    lines: Iterable[tuple[str, int]] = ((";".join(map(frame_text, stack)), round(n)) for stack, n in stacks.items())
+    return "".join(f"{stack} {n}\n" for stack, n in sorted(lines, key=lambda line: (-line[1], line[0])) if n)

@@ -1,0 +1,150 @@
+"""Small readings of /proc: identities, threads, trees, and whether somebody holds a process stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What /proc/PID/stat says (proc(5)). `started` is clock ticks since boot: with the pid, an identity never reused."""
+
+    pid: int
+    name: str
+    state: str
+    parent: int
+    cpu: float  # seconds, user and system, exited threads included
+    children_cpu: float  # seconds, of children that were waited for
+    threads: int
+    started: int
+    rss: int  # bytes
+
+
+def read(path: str) -> bytes:
+    """The whole of a /proc file. Raises OSError (ProcessLookupError or FileNotFoundError when its owner is gone)."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        chunks = []
+        while chunk := os.read(fd, 1 << 16):
+            chunks.append(chunk)
+        return b"".join(chunks)
+    finally:
+        os.close(fd)
+
+
+def stat(pid: int, tid: int | None = None) -> Stat | None:
+    """The stat of a process, or of one of its threads; None when it is gone."""
+    path = f"/proc/{pid}/stat" if tid is None else f"/proc/{pid}/task/{tid}/stat"
+    try:
+        text = read(path).decode(errors="replace")
+    except OSError:
+        return None
+    # The name may hold spaces and brackets itself, so the fields are counted from its last bracket.
+    opening, closing = text.index("("), text.rindex(")")
+    field = text[closing + 2 :].split()
+    return Stat(
+        pid=int(text[: opening - 1]),
+        name=text[opening + 1 : closing],
+        state=field[0],
+        parent=int(field[1]),
+        cpu=(int(field[11]) + int(field[12])) / CLOCK_TICKS,
+        children_cpu=(int(field[13]) + int(field[14])) / CLOCK_TICKS,
+        threads=int(field[17]),
+        started=int(field[19]),
+        rss=int(field[21]) * PAGE,
+    )
+
+
+def tids(pid: int) -> list[int]:
+    """The threads of a process now; empty when it is gone."""
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
+
+
+def thread_name(pid: int, tid: int) -> str:
+    """What the kernel calls a thread, or "" when it is gone."""
+    try:
+        return read(f"/proc/{pid}/task/{tid}/comm").decode(errors="replace").rstrip("\n")
+    except OSError:
+        return ""
+
+
+def status_field(pid: int, field: str) -> str:
+    """One field of /proc/PID/status, or "" when the process or the field is not there."""
+    try:
+        text = read(f"/proc/{pid}/status").decode(errors="replace")
+    except OSError:
+        return ""
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return value.strip()
+    return ""
+
+
+def switches(pid: int) -> tuple[int, int]:
+    """(voluntary, involuntary) context switches of all living threads of a process."""
+    voluntary = involuntary = 0
+    for tid in tids(pid):
+        with suppress(OSError):
+            for line in read(f"/proc/{pid}/task/{tid}/status").splitlines()[-4:]:
+                if line.startswith(b"voluntary_ctxt_switches"):
+                    voluntary += int(line.split()[1])
+                elif line.startswith(b"nonvoluntary_ctxt_switches"):
+                    involuntary += int(line.split()[1])
+    return voluntary, involuntary
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process, by whichever thread started them."""
+    found: list[int] = []
+    for tid in tids(pid):
+        with suppress(OSError):
+            found += [int(child) for child in read(f"/proc/{pid}/task/{tid}/children").split()]
+    return found
+
+
+def descendants(roots: Iterable[int]) -> list[int]:
+    """The given pids and everything below them, parents first, each once; those gone are left out."""
+    found: dict[int, None] = {}
+    waiting = [pid for pid in roots if os.path.isdir(f"/proc/{pid}")]
+    while waiting:
+        pid = waiting.pop(0)
+        if pid not in found:
+            found[pid] = None
+            waiting += children(pid)
+    return list(found)
+
+
+def working_pids(pids: Sequence[int], root: int = 0) -> list[int]:
+    """The pids that do the work now, after restarts: `pids` and what they started, and what `root` started in their place.
+
+    When `root` is one of `pids`, or is 0, that is the trees of `pids`. When it is the parent of prefork workers, it is
+    everything below it, so that a worker that was replaced is followed by its successor.
+    """
+    if root == 0 or root in pids:
+        return descendants(pids)
+    return [pid for pid in descendants([root, *pids]) if pid != root]
+
+
+def is_held(pid: int) -> bool:
+    """Whether any thread of the process is stopped by a signal or by a tracer."""
+    return any(one is not None and one.state in "Tt" for one in (stat(pid, tid) for tid in tids(pid)))
+
+
+def tracer(pid: int) -> int:
+    """The pid that traces any thread of the process, or 0."""
+    for tid in tids(pid):
+        with suppress(OSError):
+            for line in read(f"/proc/{pid}/task/{tid}/status").splitlines():
+                if line.startswith(b"TracerPid:") and (found := int(line.split()[1])):
+                    return found
+    return 0

@@ -1,0 +1,299 @@
+"""Thread states over spans of time, sampled from /proc without touching the target.
+
+Time on a CPU and in the run queue is exact (schedstat, nanoseconds); the rest of a thread's life is split by what it was
+seen waiting for. At 50 looks a second the cost was 1 to 3 % of a core for a dozen threads; it is measured and kept.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from perfhunt.errors import PerfhuntError
+from perfhunt.model.states import States, ThreadState, ThreadTime
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.proc import stat, thread_name, tids, working_pids
+from perfhunt.profilers.proc_waits import RUNNING, ProcessWaits, Wait
+
+RATE_HZ = 50.0  # from Python, faster costs more than it shows
+_SLOWEST_HZ = 5.0
+_COST_LIMIT = 0.04  # of one core; beyond it the sampler looks less often
+_TREE_EVERY = 1.0  # seconds between looks for replaced workers
+_TIMES_EVERY = 0.1  # seconds between readings of schedstat, so that a thread that ends loses little
+
+
+@dataclass
+class _Thread:
+    """One thread under observation. Its open files name this very thread: a reused tid cannot answer through them."""
+
+    pid: int
+    tid: int
+    name: str
+    syscall: int  # descriptor, or -1 when the kernel does not say
+    schedstat: int
+    since: Seconds
+    last: Seconds
+    times: tuple[int, int] = (0, 0)  # ns on a CPU, ns in the run queue, at the last reading
+    start: tuple[int, int] = (0, 0)  # the same at the start of the span
+    seen: Counter[Wait] = field(default_factory=Counter)
+    gone: bool = False
+
+    def close(self) -> None:
+        for fd in (self.syscall, self.schedstat):
+            if fd >= 0:
+                os.close(fd)
+        self.syscall = self.schedstat = -1
+        self.gone = True
+
+
+@dataclass
+class Span:
+    """A named stretch of time; `states` is there once the `with` block has ended."""
+
+    phase: str
+    states: States | None = None
+
+
+class StateSampler:
+    """Watches every thread of the target in a thread of the controller.
+
+        with StateSampler(target.workers, clock, root=target.root) as sampler:
+            with sampler.span("knee") as span: ...
+            span.states
+
+    `mark()` starts a span and `take(phase)` ends it (and starts the next) where a block does not fit. `clock` gives seconds.
+    """
+
+    def __init__(
+        self, pids: Sequence[int], clock: Callable[[], Seconds] = time.monotonic, *, root: int = 0, rate_hz: float = RATE_HZ
+    ) -> None:
+        self._pids = tuple(pids)
+        self._root = root
+        self._clock = clock
+        self._rate_hz = rate_hz
+        self._threads: dict[tuple[int, int], _Thread] = {}
+        self._ended: list[_Thread] = []
+        self._waits: dict[int, ProcessWaits] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._worker: threading.Thread | None = None
+        self._source = "syscall"
+        self._notes: dict[str, None] = {}
+        self._ticks = 0
+        self._cost = 0.0
+        self._tree_at = self._times_at = float("-inf")
+        self._tree: list[int] = []
+        self._span_start: Seconds = 0.0
+        self._failure: Exception | None = None
+
+    def __enter__(self) -> StateSampler:
+        with self._lock:
+            self._look(first=True)
+        self.mark()
+        self._worker = threading.Thread(target=self._run, name="perfhunt-states", daemon=True)
+        self._worker.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop looking. Idempotent."""
+        self._stop.set()
+        if self._worker is not None:
+            self._worker.join()
+            self._worker = None
+        for thread in [*self._threads.values(), *self._ended]:
+            thread.close()
+        self._threads.clear()
+        self._ended.clear()
+
+    @contextmanager
+    def span(self, phase: str) -> Iterator[Span]:
+        """The states of what happens inside the block."""
+        span = Span(phase)
+        self.mark()
+        try:
+            yield span
+        finally:
+            span.states = self.take(phase)
+
+    def mark(self) -> None:
+        """Start a new span here; what was seen since the last one is dropped."""
+        with self._lock:
+            self._begin()
+
+    def take(self, phase: str) -> States:
+        """The states since the last `mark` or `take`; the next span starts here.
+
+        Raises PerfhuntError when /proc said something that could not be understood.
+        """
+        if self._failure is not None:
+            raise PerfhuntError(f"Reading thread states from /proc failed: {self._failure}") from self._failure
+        with self._lock:
+            self._read_times(self._clock())
+            states = self._states(phase)
+            self._begin()
+            return states
+
+    def _begin(self) -> None:
+        now = self._clock()
+        for thread in self._ended:
+            thread.close()
+        self._ended.clear()
+        self._read_times(now)
+        for thread in self._threads.values():
+            thread.since, thread.start = now, thread.times
+            thread.seen.clear()
+        self._span_start, self._ticks, self._cost = now, 0, 0.0
+
+    def _run(self) -> None:
+        try:
+            self._watch()
+        except (OSError, ValueError) as error:
+            self._failure = error
+
+    def _watch(self) -> None:
+        period = 1.0 / self._rate_hz
+        while not self._stop.wait(period):
+            began = time.thread_time()
+            with self._lock:
+                self._look()
+                spent = time.thread_time() - began
+                self._cost += spent
+            wanted = max(1.0 / self._rate_hz, spent / _COST_LIMIT)
+            period = min(1.0 / _SLOWEST_HZ, 0.9 * period + 0.1 * wanted)
+
+    def _look(self, first: bool = False) -> None:
+        now = self._clock()
+        if now - self._tree_at >= _TREE_EVERY:
+            self._tree_at, self._tree = now, working_pids(self._pids, self._root)
+            for pid in self._waits.keys() - set(self._tree):
+                del self._waits[pid]
+        for pid in self._tree:
+            waits = self._waits.setdefault(pid, ProcessWaits(pid))
+            for tid in tids(pid):
+                thread = self._threads.get((pid, tid)) or self._meet(pid, tid, now, first)
+                if thread.syscall >= 0:
+                    self._look_at(thread, waits, now)
+        if now - self._times_at >= _TIMES_EVERY:
+            self._read_times(now)
+        self._ticks += 1
+
+    def _look_at(self, thread: _Thread, waits: ProcessWaits, now: Seconds) -> None:
+        try:
+            line = os.pread(thread.syscall, 256, 0)
+        except PermissionError:
+            self._degrade(f"what threads of pid {thread.pid} wait for may not be read; on-CPU and run-queue time only")
+            return
+        except OSError:
+            self._lose(thread)
+            # Its number may already belong to a new thread, which is met at once.
+            if (thread.pid, thread.tid) not in self._threads and thread.tid in tids(thread.pid):
+                self._meet(thread.pid, thread.tid, now, first=False)
+            return
+        thread.last = now
+        thread.seen[waits.wait(thread.tid, line)] += 1
+
+    def _meet(self, pid: int, tid: int, now: Seconds, first: bool) -> _Thread:
+        base = f"/proc/{pid}/task/{tid}"
+        thread = _Thread(pid, tid, thread_name(pid, tid), -1, -1, now, now)
+        try:
+            thread.schedstat = os.open(f"{base}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+            if self._source == "syscall":
+                thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            self._degrade(f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time only")
+        except OSError:
+            if os.path.isdir(base):
+                self._degrade("this kernel does not say what threads wait for; CPU time only")
+        self._threads[pid, tid] = thread
+        self._read_time(thread, now)
+        if first:
+            thread.start = thread.times
+        return thread
+
+    def _degrade(self, note: str) -> None:
+        self._source = "schedstat"
+        self._notes[note] = None
+        for thread in self._threads.values():
+            if thread.syscall >= 0:
+                os.close(thread.syscall)
+                thread.syscall = -1
+
+    def _read_times(self, now: Seconds) -> None:
+        self._times_at = now
+        for thread in list(self._threads.values()):
+            self._read_time(thread, now)
+
+    def _read_time(self, thread: _Thread, now: Seconds) -> None:
+        try:
+            if thread.schedstat < 0:
+                one = stat(thread.pid, thread.tid)
+                if one is None:
+                    self._lose(thread)
+                    return
+                thread.times = (round(one.cpu * 1e9), 0)
+            else:
+                on_cpu, queued, _ = os.pread(thread.schedstat, 128, 0).split()
+                thread.times = (int(on_cpu), int(queued))
+            thread.last = now
+        except OSError:
+            self._lose(thread)
+
+    def _lose(self, thread: _Thread) -> None:
+        if self._threads.get((thread.pid, thread.tid)) is thread:
+            del self._threads[thread.pid, thread.tid]
+            thread.close()
+            self._ended.append(thread)
+
+    def _states(self, phase: str) -> States:
+        seconds = max(self._clock() - self._span_start, 1e-9)
+        lived: list[ThreadTime] = []
+        brief: dict[int, list[_Thread]] = {}
+        for thread in [*self._threads.values(), *self._ended]:
+            if thread.last - thread.since >= seconds / 2:
+                lived.append(_thread_time(thread, seconds))
+            else:
+                brief.setdefault(thread.pid, []).append(thread)
+        lived += [_together(pid, threads, seconds) for pid, threads in brief.items()]
+        cost = self._cost / seconds
+        return States(phase, seconds, tuple(lived), self._ticks, self._source, cost, tuple(self._notes))
+
+
+def _thread_time(thread: _Thread, seconds: Seconds) -> ThreadTime:
+    """How a thread spent its part of a span, as shares of the whole span."""
+    life = min(1.0, max(0.0, thread.last - thread.since) / seconds)
+    on_cpu = (thread.times[0] - thread.start[0]) / 1e9 / seconds
+    queued = (thread.times[1] - thread.start[1]) / 1e9 / seconds
+    rest = max(0.0, life - on_cpu - queued)
+    states = {str(ThreadState.ON_CPU): on_cpu, str(ThreadState.RUN_QUEUE): queued}
+    endpoints: dict[str, float] = {}
+    waits = Counter({wait: n for wait, n in thread.seen.items() if wait != RUNNING})
+    total = waits.total()
+    if rest and not total:
+        # Never seen waiting: it ran each time somebody looked, or nobody could look.
+        states[str(ThreadState.UNKNOWN)] = rest
+    for wait, n in waits.items():
+        share = rest * n / total
+        states[str(wait.state)] = states.get(str(wait.state), 0.0) + share
+        if wait.state is ThreadState.SOCKET:
+            endpoints[wait.on] = endpoints.get(wait.on, 0.0) + share
+    return ThreadTime(thread.pid, thread.tid, thread.name, states, endpoints)
+
+
+def _together(pid: int, threads: list[_Thread], seconds: Seconds) -> ThreadTime:
+    """The short-lived threads of one process as one row (tid 0): shares of the span, so they may sum to more than 1."""
+    states: Counter[str] = Counter()
+    endpoints: Counter[str] = Counter()
+    for thread in threads:
+        one = _thread_time(thread, seconds)
+        states.update(one.states)
+        endpoints.update(one.endpoints)
+    return ThreadTime(pid, 0, f"{len(threads)} short-lived threads", dict(states), dict(endpoints))
