@@ -147,7 +147,8 @@ class Question:
         for endpoint in plain["traffic"]:
             if endpoint["feed"]:
                 del endpoint["feed"]["path"]
-        return plain
+        same: dict[str, Any] = _with_float_numbers(plain)
+        return same
 
     def fingerprint(self) -> str:
         """A short stable hash of `identity()`: 16 hex digits."""
@@ -163,3 +164,12 @@ def _redacted(endpoint: Endpoint) -> Endpoint:
         body=redact.body(endpoint.body),
         expect=replace(endpoint.expect, body=redact.body(endpoint.expect.body)),
     )
+
+
+def _with_float_numbers(plain: Any) -> Any:
+    """Every number as a float: 10 and 10.0 ask the same."""
+    if isinstance(plain, dict):
+        return {key: _with_float_numbers(value) for key, value in plain.items()}
+    if isinstance(plain, (list, tuple)):
+        return [_with_float_numbers(value) for value in plain]
+    return float(plain) if isinstance(plain, int) and not isinstance(plain, bool) else plain

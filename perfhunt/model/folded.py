@@ -1,0 +1,70 @@
+"""Stacks as folded text, one `root;...;leaf COUNT` a line, and back again without loss.
+
+A frame is `function (file:line)`, with `_[kind]` behind it when it is not Python. What would break the line (`;`, a newline, a
+bracket in the wrong place) is percent-encoded, so that other tools read the file and this one reads back what it wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from perfhunt.model.profile import Frame, Stack
+
+_LINE = re.compile(r"(.*) ([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)")
+_FRAME = re.compile(r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>\d+))?\))?(?:_\[(?P<kind>\w+)\])?", re.DOTALL)
+_UNSAFE = re.compile(r"[%;\x00-\x1f\x7f\x85\u2028\u2029]")
+_EMPTY = "%"  # stands for a function without a name; cannot come out of the encoding otherwise
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in match[0].encode())
+
+
+def _quoted(text: str, also: str) -> str:
+    return re.sub(also, _percent, _UNSAFE.sub(_percent, text))
+
+
+def format_frame(frame: Frame) -> str:
+    """One frame as text: `checkout (shop/views.py:40)`, `memcpy (libc.so.6)_[native]`."""
+    text = _quoted(frame.function, r"(?<= )\(|(?<=_)\[") or _EMPTY
+    if frame.file or frame.line is not None:
+        place = _quoted(frame.file, r"[()]|:(?=\d+$)")
+        text += f" ({place}:{frame.line})" if frame.line is not None else f" ({place})"
+    return text if frame.kind == "python" else f"{text}_[{frame.kind}]"
+
+
+def parse_frame(text: str) -> Frame:
+    """The frame that `format_frame` wrote. Text from elsewhere comes back as a function name at worst."""
+    match = _FRAME.fullmatch(text)
+    if match is None:  # cannot happen: the function part takes anything
+        return Frame(text)
+    function = "" if match["function"] == _EMPTY else unquote(match["function"])
+    line = int(match["line"]) if match["line"] else None
+    return Frame(function, unquote(match["file"] or ""), line, match["kind"] or "python")
+
+
+def fold(stacks: Mapping[Stack, float]) -> str:
+    """Folded text of the stacks, heaviest first, each line ended; empty text for no stacks. Whole weights have no point."""
+    lines = [(weight, ";".join(format_frame(f) for f in stack)) for stack, weight in stacks.items()]
+    lines.sort(key=lambda pair: (-pair[0], pair[1]))
+    return "".join(f"{text} {_weight(weight)}\n" for weight, text in lines)
+
+
+def _weight(weight: float) -> str:
+    return str(int(weight)) if float(weight).is_integer() else repr(float(weight))
+
+
+def unfold(text: str) -> dict[Stack, float]:
+    """The stacks and weights in folded text. Raises ValueError naming the first line that is not `stack COUNT`."""
+    stacks: dict[Stack, float] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line:
+            continue
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"line {number} is not a folded stack: {line[:80]!r}")
+        stack = tuple(parse_frame(f) for f in match[1].split(";")) if match[1] else ()
+        stacks[stack] = stacks.get(stack, 0.0) + float(match[2])
+    return stacks

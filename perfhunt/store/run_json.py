@@ -1,0 +1,85 @@
+"""run.json: its text, its schema, and the Run in a directory. The shape itself is `perfhunt.model.run_document`."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from perfhunt.errors import StoreError
+from perfhunt.model.folded import fold, unfold
+from perfhunt.model.plain import PlainError
+from perfhunt.model.profile import Stack
+from perfhunt.model.run import Run
+from perfhunt.model.run_document import document, profile_file, redacted_profile
+from perfhunt.model.run_reading import read_document, read_trial, with_rows
+from perfhunt.model.trial import Trial
+from perfhunt.store.files import read_lines, read_text, write_atomic
+
+RUN_FILE = "run.json"
+TRIALS_FILE = "trials.jsonl"
+
+
+def dumps(run: Run) -> str:
+    """The text of run.json."""
+    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run:
+    """The Run in the text of a run.json. Raises StoreError when it is of another schema, or damaged."""
+    try:
+        return read_document(json.loads(text), stacks)
+    except PlainError as error:
+        hint = "Read it with the perfhunt that wrote it, or upgrade this one." if "schema" in str(error) else ""
+        raise StoreError(str(error), hint) from error
+    except ValueError as error:
+        raise StoreError(f"run.json is not JSON: {error}") from error
+
+
+def schema_text() -> str:
+    """The JSON Schema (draft 2020-12) of run.json, every key with its meaning and unit."""
+    return resources.files("perfhunt.store").joinpath("schema.json").read_text(encoding="utf-8")
+
+
+def write_run(directory: Path, run: Run) -> None:
+    """Profiles first, run.json last: when run.json is there, all it names is there."""
+    for phase, profile in run.profiles.items():
+        write_atomic(directory / profile_file(phase), fold(redacted_profile(profile).stacks))
+    write_atomic(directory / RUN_FILE, dumps(run))
+
+
+def read_run(directory: Path) -> Run:
+    """The whole Run in a directory: profiles and second rows included. Raises StoreError."""
+    path = directory / RUN_FILE
+    text = read_text(path)
+    try:
+        run = loads(text, _stacks(directory, json.loads(text)))
+    except ValueError as error:
+        raise StoreError(f"{path} is not JSON: {error}") from error
+    except StoreError as error:
+        raise StoreError(f"{path}: {error.message}", error.hint) from error
+    return with_rows(run, stored_trials(directory))
+
+
+def stored_trials(directory: Path) -> tuple[Trial, ...]:
+    """Every trial appended so far, in order, second rows included. Raises StoreError."""
+    trials = []
+    for number, line in enumerate(read_lines(directory / TRIALS_FILE), start=1):
+        if "trial" in line:
+            try:
+                trials.append(read_trial(line["trial"], f"{TRIALS_FILE} line {number}"))
+            except (PlainError, KeyError) as error:
+                raise StoreError(f"{directory / TRIALS_FILE}, line {number}: {error}") from error
+    return tuple(trials)
+
+
+def _stacks(directory: Path, plain: Any) -> dict[str, dict[Stack, float]]:
+    found = {}
+    for phase in plain.get("profiles", {}) if isinstance(plain, dict) else ():
+        path = directory / profile_file(phase)
+        try:
+            found[phase] = unfold(read_text(path))
+        except ValueError as error:
+            raise StoreError(f"{path}: {error}") from error
+    return found

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sample_run import sample_run
+
+from perfhunt.errors import StoreError, UsageError
+from perfhunt.model.trial import Drained
+from perfhunt.store.listing import find, latest, list_runs
+from perfhunt.store.run_json import read_run
+from perfhunt.store.rundir import RunDirectory, new_id, owner_of, read_directory, repair
+
+RUN = sample_run()
+
+DIES = """
+import os, signal, sys
+from pathlib import Path
+from sample_run import sample_run
+from perfhunt.store.rundir import RunDirectory
+run, root, moment = sample_run(), Path(sys.argv[1]), sys.argv[2]
+def die(here):
+    if here == moment:
+        os.kill(os.getpid(), signal.SIGKILL)
+directory = RunDirectory.create(root, run)
+die("created")
+directory.phase("ramp")
+directory.append_trial(run.trials[0])
+die("one trial")
+directory.append_trial(run.trials[1])
+with open(directory.path / "trials.jsonl", "a") as file:
+    file.write('{"trial": {"phase": "ra')
+    file.flush()
+    die("torn line")
+"""
+KEPT = {"created": 0, "one trial": 1, "torn line": 2}
+
+
+def killed(root: Path, moment: str) -> Path:
+    done = subprocess.run([sys.executable, "-c", DIES, str(root), moment], cwd=Path(__file__).parents[1], check=False)
+    assert done.returncode == -signal.SIGKILL
+    return root / "runs" / f"{RUN.id}.partial"
+
+
+def test_a_finished_run_is_read_back_whole(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    for trial in RUN.trials[:4]:
+        directory.append_trial(trial)
+    directory.append_drain(Drained(3.2, True))
+    directory.write_artifact("report.html", "<p>")
+    final = directory.finish(RUN)
+    assert final == tmp_path / "runs" / RUN.id
+    assert read_run(final) == replace(RUN, question=RUN.question.redacted())
+    assert sorted(p.name for p in final.iterdir()) == [
+        "profile-baseline.folded", "profile-knee.folded", "report.html", "run.json", "trials", "trials.jsonl",
+    ]  # fmt: skip
+
+
+def test_the_store_keeps_itself_out_of_git(tmp_path: Path) -> None:
+    RunDirectory.create(tmp_path, RUN)
+    assert (tmp_path / ".gitignore").read_text() == "*\n"
+
+
+@pytest.mark.parametrize("moment", KEPT)
+def test_kill_9_leaves_a_readable_run_with_every_trial_that_ended(tmp_path: Path, moment: str) -> None:
+    partial = killed(tmp_path, moment)
+    assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
+    run = read_directory(partial)
+    assert run.trials == RUN.trials[: KEPT[moment]]
+    assert run.ended.startswith("aborted: perfhunt was ended from outside during")
+    assert run.question.fingerprint() == RUN.question.fingerprint()
+
+
+@pytest.mark.parametrize("moment", KEPT)
+def test_repair_closes_what_a_dead_owner_left(tmp_path: Path, moment: str) -> None:
+    killed(tmp_path, moment)
+    (closed,) = repair(tmp_path)
+    assert closed == tmp_path / "runs" / RUN.id
+    assert [e.status for e in list_runs(tmp_path)] == ["closed"]
+    run = read_run(closed)
+    assert len(run.trials) == KEPT[moment]
+    assert run.ended.startswith("aborted")
+    assert repair(tmp_path) == ()
+
+
+def test_a_run_in_progress_is_listed_as_running_and_left_alone_by_repair(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    assert [e.status for e in list_runs(tmp_path)] == ["running"]
+    assert repair(tmp_path) == ()
+    assert read_directory(directory.path).ended == "running"
+
+
+def test_a_reused_pid_does_not_count_as_the_owner(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    owner = json.loads((directory.path / "owner.json").read_text())
+    assert owner["pid"] == os.getpid()
+    (directory.path / "owner.json").write_text(json.dumps(owner | {"pid_started": owner["pid_started"] - 1000}))
+    assert not (found := owner_of(directory.path)) or not found.alive()
+    assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    before = (directory.path / "run.json").read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        directory.finish(RUN)
+    assert (directory.path / "run.json").read_bytes() == before
+    assert not list(directory.path.glob(".*.tmp"))
+
+
+def test_a_torn_line_in_the_middle_is_an_error_with_its_number(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    directory.append_trial(RUN.trials[0])
+    lines = directory.path / "trials.jsonl"
+    lines.write_text('{"tri\n' + lines.read_text())
+    with pytest.raises(StoreError, match="line 1"):
+        read_directory(directory.path)
+
+
+def test_an_artifact_cannot_be_written_outside_the_run(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    with pytest.raises(StoreError, match="not a plain file name"):
+        directory.write_artifact("../escape", "x")
+
+
+def test_runs_are_found_by_last_id_prefix_and_path(tmp_path: Path) -> None:
+    older = replace(RUN, id=new_id_at(2026, "aaaaaa"))
+    newer = replace(RUN, id=new_id_at(2027, "bbbbbb"))
+    paths = [RunDirectory.create(tmp_path, run).finish(run) for run in (older, newer)]
+    assert latest(tmp_path) == find(tmp_path) == paths[1]
+    assert find(tmp_path, "2026") == find(tmp_path, "aaaaaa") == find(tmp_path, str(paths[0])) == paths[0]
+    with pytest.raises(UsageError, match="2 runs"):
+        find(tmp_path, "20")
+    with pytest.raises(UsageError, match="no run"):
+        find(tmp_path, "zzz")
+
+
+def new_id_at(year: int, token: str) -> str:
+    from datetime import UTC, datetime
+
+    return new_id(datetime(year, 1, 2, 3, 4, 5, tzinfo=UTC), token)
+
+
+def test_an_id_sorts_by_time_and_carries_its_token() -> None:
+    assert new_id_at(2026, "abc123") == "20260102T030405Z-abc123"
