@@ -192,8 +192,9 @@ def _fit(near: tuple[Point, ...], criterion: Criterion, centre: PerSecond, prior
 def _dispersion(pearson: float, trials: int, criterion: Criterion) -> float:
     """Scale of the variance function, shrunk to what queues show: with few trials their agreement proves little."""
     v = criterion.share * (1 - criterion.share)
-    floor = v ** (1 - POWER)  # binomial at the knee
-    return max(floor, (PHI_DF * PHI * floor + pearson) / (PHI_DF + max(0, trials - 2)))
+    floor: float = v ** (1 - POWER)  # binomial at the knee
+    shrunk = (PHI_DF * PHI * floor + pearson) / (PHI_DF + max(0, trials - 2))
+    return max(floor, shrunk)
 
 
 def _robust(design: Values, weight: Values, residual: Values, bread: Values, penalty: Values) -> Values:
@@ -243,4 +244,5 @@ def refit(trials: Iterable[Trial], criterion: Criterion, guess: PerSecond, capac
 
 def load_for(precision: Share, phi: float, knee: PerSecond, sharpness: float, share: Share) -> Seconds:
     """Seconds of load near the knee for a 95 % interval of ±`precision`: SE(ln K) = sqrt(phi / (share·K·T)) / sharpness."""
-    return phi / (share * knee) * (1.96 / (precision * sharpness)) ** 2
+    seconds: float = phi / (share * knee) * (1.96 / (precision * sharpness)) ** 2
+    return seconds

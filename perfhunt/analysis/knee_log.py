@@ -1,0 +1,98 @@
+"""The running account of a climb: what was asked, what came back, what it cost; and how a phase asks for a trial."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+
+from perfhunt.analysis.goal import Ask, Goal, Outcome
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds
+
+ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
+
+
+class OutOfBudget(Exception):
+    """The next trial does not fit; what there is must do."""
+
+
+class TargetLost(Exception):
+    """The target did not come back within a drain's cap."""
+
+
+class GeneratorLimited(Exception):
+    """Trial after trial was invalid; the argument is the last one."""
+
+    def __init__(self, trial: Trial) -> None:
+        super().__init__(trial.invalid)
+        self.trial = trial
+
+
+Asking = Generator[Ask, Outcome, Trial]
+Doing = Generator[Ask, Outcome, None]
+
+
+@dataclass
+class Log:
+    """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline is not among them."""
+
+    goal: Goal
+    baseline: Trial
+    trials: list[Trial] = field(default_factory=list)
+    drains: list[Drained] = field(default_factory=list)
+    capacity: PerSecond | None = None
+
+    @property
+    def load(self) -> Seconds:
+        """Seconds with load on."""
+        return sum(trial.seconds for trial in self.trials)
+
+    @property
+    def spent(self) -> Seconds:
+        """Seconds of load and drains, as the budget counts them."""
+        return self.load + sum(drain.seconds for drain in self.drains)
+
+    @property
+    def left(self) -> Seconds:
+        return self.goal.seconds - self.spent
+
+    def valid(self) -> list[Trial]:
+        """Trials that may be believed, oldest first."""
+        return [trial for trial in self.trials if not trial.invalid]
+
+    def measure(self, phase: Phase, rate: PerSecond, seconds: Seconds, settle: Seconds = 0.0, abort: bool = True) -> Asking:
+        """Ask for one step until it is valid; drain after an overload, since what is queued would spoil the next.
+
+        Raises OutOfBudget before a step that does not fit, GeneratorLimited, or TargetLost.
+        """
+        for _ in range(ATTEMPTS):
+            if seconds > self.left:
+                raise OutOfBudget
+            seed = self.goal.seed * 100_003 + len(self.trials)
+            step = Step(phase, rate, seconds, seed, settle, abort, self.goal.arrivals)
+            outcome = yield step
+            if not isinstance(outcome, Trial):
+                raise TypeError(f"a step was answered with {type(outcome).__name__}, not a Trial")
+            trial = outcome
+            self.trials.append(trial)
+            if trial.overload or not abort:
+                yield from self.drain()
+            if not trial.invalid:
+                return trial
+        raise GeneratorLimited(self.trials[-1])
+
+    def drain(self) -> Doing:
+        """Ask for quiet until the target is as it was; raises TargetLost when it does not come back."""
+        drained = yield Drain()
+        if not isinstance(drained, Drained):
+            raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
+        self.drains.append(drained)
+        if not drained.recovered:
+            raise TargetLost
+
+    def share(self, criterion: Criterion, trial: Trial) -> float:
+        """The trial's share over the criterion; an aborted one counts as at least 0.3."""
+        count = trial.counts.get(criterion.name)
+        share = count.share if count else 0.0
+        return max(share, 0.3) if trial.overload else share

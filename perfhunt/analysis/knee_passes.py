@@ -1,0 +1,81 @@
+"""The patient part of a climb: ascending passes around the estimate, a drain after each, one fit over all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+
+from perfhunt.analysis.fit import Fit, fit, logit, points, slope_prior
+from perfhunt.analysis.goal import Ask, Outcome
+from perfhunt.analysis.knee_log import Doing, Log
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Phase
+from perfhunt.model.units import PerSecond, Seconds, Share
+
+DWELL: Seconds = 12.0
+SHORTEST: Seconds = 5.0
+SETTLE: Seconds = 1.0
+REQUESTS = 1000  # that a trial should hold, budget permitting
+# Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
+# slope that carries them down to the knee is known from the capacity.
+ODDS = (0.6, 1.3, 2.6, 5.0)
+ENOUGH = 2  # passes, before the interval may end the search
+
+
+def passes(log: Log, guess: PerSecond) -> Generator[Ask, Outcome, int]:
+    """Run passes until the interval is as narrow as the goal asks; gives how many. Raises OutOfBudget when that ends it."""
+    done = 0
+    while True:
+        fits = fits_of(log, guess)
+        leader = steering(fits)
+        if leader is not None:
+            guess = leader.knee
+            if done >= ENOUGH and leader.half_width <= log.goal.precision:
+                return done
+        criterion = leader.criterion if leader else log.goal.criteria[0]
+        yield from _one(log, places(log, criterion, leader, guess), dwell(log, guess))
+        done += 1
+
+
+def fits_of(log: Log, guess: PerSecond) -> dict[str, Fit]:
+    """The fit of each criterion that has one near the guess or its own brackets."""
+    found = {}
+    for criterion in log.goal.criteria:
+        seen = points(log.trials, criterion, log.capacity)
+        curve = fit(seen, criterion, guess, log.capacity)
+        if curve is not None:
+            found[criterion.name] = curve
+    return found
+
+
+def steering(fits: dict[str, Fit]) -> Fit | None:
+    """The criterion that breaks first: passes are placed around its knee."""
+    return min(fits.values(), key=lambda f: f.knee, default=None)
+
+
+def dwell(log: Log, rate: PerSecond) -> Seconds:
+    """Seconds per trial: enough requests, but so that at least two passes still fit into the budget."""
+    wanted = max(DWELL, REQUESTS / rate)
+    fits = (log.left - 6.0) / (2 * len(ODDS)) if log.spent < 0.6 * log.goal.seconds else wanted
+    return float(max(SHORTEST, math.floor(min(wanted, fits))))
+
+
+def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) -> list[PerSecond]:
+    """Ascending rates at which the share over the limit should be the chosen multiples of what is allowed."""
+    slope = leader.b * knee / leader.centre if leader else slope_prior(criterion, knee, log.capacity)[0]
+    slope = max(3.0, min(40.0, slope))
+    rates = [knee * (1 + _shift(criterion.share, odds) / slope) for odds in ODDS]
+    return sorted({min(log.goal.max_rate, rate) for rate in rates})
+
+
+def _shift(share: Share, odds: float) -> float:
+    room = logit(0.9) - logit(share)
+    return min(math.log(odds), room)
+
+
+def _one(log: Log, rates: list[PerSecond], seconds: Seconds) -> Doing:
+    for rate in rates:
+        trial = yield from log.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE)
+        if trial.overload:
+            return  # drained already
+    yield from log.drain()

@@ -1,0 +1,85 @@
+"""The quick part of a climb: up geometrically to the first clear failure, saturate once, then halve the gap."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from perfhunt.analysis.fit import logit
+from perfhunt.analysis.goal import Ask, Outcome
+from perfhunt.analysis.knee_log import Asking, Log
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.units import PerSecond, Seconds
+
+RAMP: Seconds = 4.0
+COARSE: Seconds = 6.0
+ENOUGH = 40  # requests that a ramp trial should hold, where that takes no longer than LONGEST
+LONGEST: Seconds = 15.0
+FAST, SLOW = 2.0, 1.5
+BURST: Seconds = 8.0
+FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
+CLEARLY, PROBABLY = 1.6, 1.1  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """Between the last rate that held and the first that clearly did not; `high` is None when none failed."""
+
+    low: PerSecond
+    high: PerSecond | None
+
+    @property
+    def middle(self) -> PerSecond:
+        return math.sqrt(self.low * self.high) if self.high else self.low
+
+
+def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
+    """Whether a short trial is over the criterion by `margin` in log odds, with at least three requests to show for it."""
+    if trial.overload:
+        return True
+    count = trial.counts.get(criterion.name)
+    if count is None or count.exceed < 3 or count.exceed < 3 * criterion.share * count.n**0.5:
+        return False
+    return logit(min(count.share, 0.999)) > logit(criterion.share) + margin
+
+
+def ramp(log: Log) -> Generator[Ask, Outcome, Bracket]:
+    """Climb from the start until a criterion is clearly missed, the queue runs away, or the ceiling holds."""
+    goal, rate, low = log.goal, log.goal.start, log.goal.start
+    calm = log.baseline.response.p50 or 0.0
+    factor = FAST
+    while rate < goal.max_rate:
+        rate = min(rate * factor, goal.max_rate)
+        trial = yield from log.measure(Phase.RAMP, rate, _dwell(RAMP, rate))
+        if any(clearly_over(trial, c, CLEARLY) for c in goal.criteria):
+            return Bracket(low, rate)
+        low = rate
+        # Growth of the median says that a queue has begun: step more carefully from there.
+        median = trial.response.p50 or 0.0
+        factor = FAST if median < 1.25 * calm + 0.0005 else SLOW
+    return Bracket(low, None)
+
+
+def _dwell(seconds: Seconds, rate: PerSecond) -> Seconds:
+    return float(round(min(LONGEST, max(seconds, ENOUGH / rate))))
+
+
+def saturate(log: Log, rate: PerSecond, seconds: Seconds = BURST) -> Asking:
+    """One burst well above what was too much, with nothing to stop it, to count completions."""
+    burst = min(log.goal.max_rate, 1.2 * rate)
+    seconds = min(30.0, max(seconds, math.ceil(100 / burst)))
+    return (yield from log.measure(Phase.CAPACITY, burst, seconds + FILL, FILL, abort=False))
+
+
+def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Outcome, Bracket]:
+    """The bracket after halving it on a log scale this many times."""
+    for _ in range(times):
+        if bracket.high is None or bracket.high / bracket.low < 1.08:
+            break
+        rate = bracket.middle
+        trial = yield from log.measure(Phase.COARSE, rate, _dwell(COARSE, rate), 1.0)
+        bad = any(clearly_over(trial, c, PROBABLY) for c in log.goal.criteria)
+        bracket = Bracket(bracket.low, rate) if bad else Bracket(rate, bracket.high)
+    return bracket
