@@ -1,0 +1,134 @@
+"""Looking at a growing experiment more than once, at several endpoints, without calling the same build different.
+
+A paired t-test per endpoint on log differences, weighted Holm over endpoints (Holm 1979, section 4), and a level per look
+that grows as the square root of the rounds done. The constant was found by simulation so that identical builds are called
+different in at most 1.8 % of experiments for four independent endpoints, which is the worst case: real ones are positively
+correlated (`tests/property/test_verdict_family_error.py` repeats it).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scipy.special import stdtr, stdtrit
+
+from perfhunt.model.interval import Interval
+from perfhunt.model.units import Share
+
+LOOKS = (4, 6, 8, 11, 15, 20)  # rounds after which a verdict may be given
+ALPHA: Share = 0.02  # promised: identical builds called different, over all looks and endpoints
+_LAST_LEVEL = 0.0053
+POWER: Share = 0.90
+_MANY = 1e6  # degrees of freedom that stand for "the noise is known"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean log speed change with its standard error; `sd` is of one paired difference, `df` of the noise estimate."""
+
+    mean: float
+    error: float
+    df: float
+    n: int
+    sd: float
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of no change, by Student's t."""
+        if self.error <= 0.0:
+            return 0.0 if self.mean else 1.0
+        return float(2.0 * stdtr(self.df, -abs(self.mean) / self.error))
+
+    def interval(self, confidence: Share = 0.95) -> Interval:
+        """The speed change as a share (0.1 = 10 % faster), two-sided."""
+        reach = t_quantile((1.0 + confidence) / 2.0, self.df) * self.error
+        low, high = self.mean - reach, self.mean + reach
+        return Interval(math.expm1(self.mean), _share(low), _share(high), self.n, confidence)
+
+
+def _share(log: float) -> float:
+    return math.expm1(min(log, 50.0))  # beyond e^50 the number says nothing more
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Noise already known from identical builds: the sd of one paired log difference, from `df` degrees of freedom."""
+
+    sd: float
+    df: float
+
+
+def estimate(differences: Sequence[float], prior: Prior | None = None) -> Estimate:
+    """Mean and standard error of paired log differences; at least two, else ValueError.
+
+    With a prior its variance is pooled, weighted by degrees of freedom, unless the differences scatter so much more that
+    it no longer describes this host (variance ratio above the 99 % point, by a bound that needs no table: 3).
+    """
+    n = len(differences)
+    if n < 2:
+        raise ValueError("a paired comparison needs at least two rounds")
+    mean = math.fsum(differences) / n
+    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
+    df = float(n - 1)
+    if prior is not None and prior.df > 0 and variance <= 3.0 * prior.sd**2:
+        variance = (df * variance + prior.df * prior.sd**2) / (df + prior.df)
+        df += prior.df
+    return Estimate(mean, math.sqrt(variance / n), df, n, math.sqrt(variance))
+
+
+def known(mean: float, error: float, n: int = 1) -> Estimate:
+    """An estimate whose standard error is taken as known (normal)."""
+    return Estimate(mean, error, _MANY, n, error)
+
+
+def t_quantile(share: Share, df: float) -> float:
+    """The point below which `share` of Student's t lies."""
+    return float(stdtrit(min(df, _MANY), share))
+
+
+def level(rounds: int) -> Share:
+    """The family-wise level of the look after so many rounds; past the last look it stays at its largest."""
+    return _LAST_LEVEL * math.sqrt(min(rounds, LOOKS[-1]) / LOOKS[-1])
+
+
+def spent(rounds: int) -> Share:
+    """How much of `ALPHA` the looks up to this many rounds can have used (an upper bound, by adding them up)."""
+    used = sum(level(look) for look in LOOKS if look <= rounds)
+    return ALPHA * min(1.0, used / sum(level(look) for look in LOOKS))
+
+
+def holm(p: Mapping[str, float], weights: Mapping[str, float], alpha: Share) -> frozenset[str]:
+    """Which endpoints moved, at family-wise level `alpha`: Holm's step-down with weights fixed in advance."""
+    left = {name: weights[name] for name in p}
+    moved: set[str] = set()
+    for name in sorted(p, key=lambda each: p[each] / weights[each]):
+        if p[name] > alpha * left[name] / sum(left.values()):
+            break
+        moved.add(name)
+        del left[name]
+    return frozenset(moved)
+
+
+def smallest_seen(sd: float, rounds: int, weight: float, df: float | None = None) -> Share:
+    """The smallest speed change (a share) seen with 90 % power after so many rounds, for one endpoint of that weight."""
+    freedom = rounds - 1.0 if df is None else df
+    critical = t_quantile(1.0 - level(rounds) * weight / 2.0, freedom)
+    return math.expm1(min((critical + t_quantile(POWER, freedom)) * sd / math.sqrt(rounds), 50.0))
+
+
+def rounds_to_see(change: Share, sd: float, weight: float, extra_df: float = 0.0) -> int:
+    """The first look at which a speed change (a share) is seen with 90 % power; past the last look, as many as it takes."""
+    for rounds in (*LOOKS, *range(LOOKS[-1] + 5, 2000, 5)):
+        if smallest_seen(sd, rounds, weight, rounds - 1.0 + extra_df) <= change:
+            return rounds
+    return 2000
+
+
+def next_look(rounds: int) -> int | None:
+    """The first look after more than `rounds` rounds; None when all have been taken."""
+    for look in LOOKS:
+        if look > rounds:
+            return look
+    return None
