@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.proc import read, stat
+from perfhunt.profilers.proc import memory, read, stat
 from perfhunt.profilers.proc_sockets import SocketTable
 from perfhunt.profilers.proc_syscalls import F_SETLKW, Call, calls
 
@@ -150,7 +150,7 @@ class ProcessWaits:
             return Wait(ThreadState.SLEEP)
         if count > _FEW:
             return Wait(ThreadState.POLL)
-        raw = self._memory(args[0], _POLLFD.size * count)
+        raw = memory(self.pid, args[0], _POLLFD.size * count)
         return self._any_of([fd for fd, _, _ in _POLLFD.iter_unpack(raw) if fd >= 0])
 
     def _select(self, args: list[int]) -> Wait:
@@ -161,7 +161,7 @@ class ProcessWaits:
             return Wait(ThreadState.POLL)
         bits = 0
         for address in args[1:4]:
-            bits |= int.from_bytes(self._memory(address, (count + 63) // 64 * 8), "little") if address else 0
+            bits |= int.from_bytes(memory(self.pid, address, (count + 63) // 64 * 8), "little") if address else 0
         return self._any_of([fd for fd in range(count) if bits >> fd & 1])
 
     def _any_of(self, descriptors: list[int]) -> Wait:
@@ -176,20 +176,6 @@ class ProcessWaits:
                 return Wait(ThreadState.POLL)
             found.add(endpoint)
         return Wait(ThreadState.SOCKET, found.pop()) if len(found) == 1 else Wait(ThreadState.POLL)
-
-    def _memory(self, address: int, size: int) -> bytes:
-        """`size` bytes of the target's memory, or b"" when they cannot be read (which then counts as no descriptor)."""
-        try:
-            fd = os.open(f"/proc/{self.pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return b""
-        try:
-            raw = os.pread(fd, size, address)
-        except OSError:
-            return b""
-        finally:
-            os.close(fd)
-        return raw if len(raw) == size else b""
 
     def _asleep(self, tid: int) -> ThreadState:
         now = stat(self.pid, tid)
