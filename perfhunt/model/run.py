@@ -63,6 +63,7 @@ class TargetProcess:
     memory_limit: Bytes | None = None
     memory_limit_source: str = ""
     git_root: str = ""
+    notes: tuple[str, ...] = ()  # what a reader of the numbers should know about how it was found; sentences
 
 
 @dataclass(frozen=True, slots=True)
