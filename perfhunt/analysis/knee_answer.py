@@ -57,15 +57,15 @@ def answer(log: Log, bracket: Bracket, passes: int) -> Climb:
         leader = None
     knees = tuple(_knee_of(log, c, fits.get(c.name), bracket, passes) for c in log.goal.criteria)
     first = next((k for c, k in zip(log.goal.criteria, knees, strict=True) if leader and c.name == leader.criterion.name), None)
-    knee = first if first is not None else (_bracketed(log, log.goal.criteria[0], bracket))
+    knee = first if first is not None else (bracketed(log, log.goal.criteria[0], bracket))
     return Climb(knee, knees, capacity_of(log), tuple(log.trials), tuple(log.drains))
 
 
 def _knee_of(log: Log, criterion: Criterion, fit: Fit | None, bracket: Bracket, passes: int) -> Knee | NoKnee:
-    return _bracketed(log, criterion, bracket) if fit is None else _fitted(log, fit, passes)
+    return bracketed(log, criterion, bracket) if fit is None else fitted(log, fit, passes)
 
 
-def _fitted(log: Log, fit: Fit, passes: int) -> Knee:
+def fitted(log: Log, fit: Fit, passes: int) -> Knee:
     soft = fit.sharpness < SOFT or fit.half_width > WIDE
     label = "bracket" if log.goal.quick else "soft" if soft else "sharp"
     cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
@@ -86,7 +86,7 @@ def _fitted(log: Log, fit: Fit, passes: int) -> Knee:
     return replace(knee, note=f"±5 % would take about {format_duration(cost)} of load near the knee: {rule}")
 
 
-def _bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
+def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
     if bracket.high is None:
         return NoKnee("budget", "the budget ended before any rate failed", bracket.low)
     return Knee(
