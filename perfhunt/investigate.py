@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.bracket import holds
 from perfhunt.analysis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.goal import Goal
+from perfhunt.analysis.goal import Climb, Search, goal_of
 from perfhunt.analysis.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.probe import probe_effect
-from perfhunt.analysis.search import Climb, Search, drive, resume, search
+from perfhunt.analysis.search import drive, resume, search
 from perfhunt.analysis.staircase import staircase
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
@@ -27,7 +27,7 @@ from perfhunt.model.knee import Knee
 from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
-from perfhunt.model.trial import Phase, Step, Trial
+from perfhunt.model.trial import Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
 SETTLE: Seconds = 1.0
@@ -44,6 +44,7 @@ class Options:
     quick: bool = False
     profile: bool = True
     resume: tuple[Trial, ...] = ()
+    resume_drains: tuple[Drained, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +103,11 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
 def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options) -> Climb:
     """The knee, by search or staircase, and the saturated capacity."""
     ramp = question.ramp
-    goal = Goal.of(question, quick=options.quick)
-    lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.budget))
+    goal = goal_of(question, lab.criteria, options.quick)
+    lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
     asked: Search = staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
     if options.resume:
-        asked = resume(asked, options.resume)
+        return resume(asked, options.resume, options.resume_drains, lab.ask)
     return drive(asked, lab.ask)
 
 
@@ -163,5 +164,3 @@ def hold_rate(climb: Climb, start: PerSecond) -> PerSecond:
 def highest_held(trials: Sequence[Trial]) -> PerSecond | None:
     """The highest rate of any trial that was not overloaded or spoiled."""
     return max((t.step.rate for t in trials if holds(t, ()) and not t.invalid), default=None)
-
-

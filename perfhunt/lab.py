@@ -13,7 +13,7 @@ from typing import Protocol
 from perfhunt.analysis.bracket import bracket
 from perfhunt.analysis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.evidence import Span
-from perfhunt.analysis.search import Ask, Climb, Outcome
+from perfhunt.analysis.goal import Ask, Climb, Outcome
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.engine import LoadEngine
 from perfhunt.model.event import Began, Event, Finished, Noted, Ticked, Tried, Watch, unwatched
@@ -169,6 +169,7 @@ class Lab:
             knee=climb.knee,
             knees=climb.knees,
             capacity=climb.capacity,
+            drains=climb.drains,  # the search's own, so that a replay finds what it asked for
             baseline=floor,
             bottleneck=diagnosis.bottleneck,
             findings=diagnosis.findings,

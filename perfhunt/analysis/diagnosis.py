@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.cautions import cautions
 from perfhunt.analysis.classify import classify
 from perfhunt.analysis.evidence import Evidence, Span
+from perfhunt.analysis.goal import Climb
 from perfhunt.analysis.ranking import rank
-from perfhunt.analysis.search import Climb
 from perfhunt.analysis.whatif import with_what_if
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Knee

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import inf
 
 from perfhunt.model.units import Seconds, Share, format_duration, format_rate, format_share
 
@@ -101,9 +102,18 @@ class Slo:
     min_samples: int = 100
 
     def criteria(self) -> tuple[Criterion, ...]:
-        """The latency percentiles and error shares as search criteria, strictest percentile first."""
-        found = [Criterion(o.name, o.limit, 1.0 - p, o.route) for o in self.objectives if (p := o.percentile) is not None]
-        return tuple(sorted(found, key=lambda c: (c.route is not None, c.share, c.limit)))
+        """What the knee search counts: latency percentiles, then shares of failed requests; all traffic before single routes.
+
+        An SLO that has neither still breaks when a request in a hundred fails.
+        """
+        slow = [Criterion(o.name, o.limit, 1.0 - p, o.route) for o in self.objectives if (p := o.percentile) is not None]
+        failing = [
+            Criterion(o.name, inf, o.limit, o.route)
+            for o in self.objectives
+            if o.measure is Measure.ERRORS and o.op in ("<", "<=") and 0 < o.limit < 1
+        ]
+        found = sorted(slow, key=lambda c: (c.route is not None, c.share, c.limit)) + failing
+        return tuple(found) or (Criterion("errors.any", inf, 0.01),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,39 @@
+"""`perfhunt report`: a stored run, rendered again. Measures nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from perfhunt.cli import console
+from perfhunt.cli.options import STORE, RunName, Store
+from perfhunt.errors import UsageError
+
+
+def report(
+    run: RunName = "last",
+    form: Annotated[str, typer.Option("--format", "-F", help="One of the formats that --list names.")] = "terminal",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.")] = None,
+    listing: Annotated[bool, typer.Option("--list", help="List the formats.")] = False,
+    store: Store = STORE,
+) -> None:
+    """Render a stored run again, in any format; nothing is measured."""
+    from perfhunt.reports.format import FORMATS
+    from perfhunt.store.files import write_atomic
+    from perfhunt.store.listing import find
+    from perfhunt.store.rundir import read_directory
+
+    if listing:
+        for name, each in FORMATS.items():
+            console.out(f"{name:<12} {each.help}")
+        return
+    if form not in FORMATS:
+        raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}")
+    text = FORMATS[form].render(read_directory(find(store, run)))
+    if output is None:
+        console.out(text.rstrip("\n"))
+    else:
+        write_atomic(output, text)
+        console.note(f"written: {output}")
