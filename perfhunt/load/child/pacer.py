@@ -1,0 +1,173 @@
+"""Sends every arrival when it is due, by a timer, and one that is late at once; watches the clock for the trial."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.load.child.http import Client
+from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.timer import Timer, best_timer
+from perfhunt.model.units import Seconds
+
+CHUNK = 4096  # arrivals turned from arrays into Python numbers at a time
+TICK: Seconds = 0.05
+LEAD: Seconds = 0.05  # between the order to start and the first possible arrival
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What to send when: due times from the epoch (ascending), endpoint and feed row of each; all of shape (n,)."""
+
+    due: NDArray[np.float64]
+    endpoint: NDArray[np.uint16]
+    row: NDArray[np.uint32]
+
+
+class Pacer:
+    """Runs one schedule at a time over a client. `report` gets a dict each second; `run` returns one at the end."""
+
+    def __init__(self, client: Client, report: Callable[[dict[str, Any]], None]) -> None:
+        self._client = client
+        self._report = report
+        self._timer: Timer = best_timer(self._fire)
+        self.timer_kind = self._timer.kind
+        self._stop_at: Seconds = math.inf
+        self._hard = False
+
+    def stop(self, hard: bool) -> None:
+        """No more arrivals from this moment. `hard` also cuts what is in flight, and closes its connections."""
+        self._stop_at = min(self._stop_at, time.monotonic())
+        self._hard = self._hard or hard
+        self._timer.cancel()
+        self._client.next_due = math.inf
+
+    def run(self, schedule: Schedule, duration: Seconds, grace: Seconds, recorder: Recorder) -> dict[str, Any]:
+        """Sends the schedule for `duration`, then waits up to `grace` for what is in flight; says how the generator did.
+
+        Blocks the calling greenlet; the sending itself happens in the loop's callbacks.
+        """
+        self._schedule, self._next, self._chunk_at = schedule, 0, 0
+        self._dues: list[float] = []
+        self._load_chunk()
+        self._stop_at, self._hard = math.inf, False
+        client = self._client
+        with _collector_off() as pauses:
+            epoch = self._epoch = time.monotonic() + LEAD
+            client.begin_trial(recorder, epoch)
+            client.pace = self._fire
+            self._arm()
+            end = self._watch(epoch, duration, grace, pauses)
+            client.next_due = math.inf
+            client.cut(time.monotonic(), self._hard)
+        recorder.flush()
+        ended = min(duration, self._stop_at - epoch)
+        return {**self._health(), "seconds": max(0.0, ended), "gc_pause": pauses.longest, "all": end - epoch}
+
+    def _watch(self, epoch: Seconds, duration: Seconds, grace: Seconds, pauses: _Pauses) -> Seconds:
+        """Ticks until the trial is over, reporting each whole second; returns when that was."""
+        client, second, cpu = self._client, 0, time.process_time()
+        while True:
+            now = time.monotonic()
+            gevent.sleep(max(0.0, min(TICK, epoch + second + 1 - now)))
+            now = time.monotonic()
+            client.sweep(now)
+            if now >= epoch + second + 1:
+                client.recorder.flush()
+                used, cpu = time.process_time() - cpu, time.process_time()
+                # Several seconds at once when the loop was held up: the reader gets one row per second anyway.
+                second = int(now - epoch)
+                self._report({"second": second - 1, "cpu": used, "at": now - epoch, **self._health()})
+            over = min(epoch + duration, self._stop_at)
+            if self._hard or now >= over + grace:
+                return now
+            if now >= over and not client.in_flight and not client.waiting:
+                return now
+
+    def _health(self) -> dict[str, Any]:
+        client, tally = self._client, self._client.tally
+        return {
+            "samples": client.recorder.written, "in_flight": len(client.in_flight) + len(client.waiting),
+            "sent": tally.sent, "opened": tally.opened, "resent": tally.resent, "stray": tally.stray,
+            "queued": tally.queued, "orphans": len(client.orphans), "errors": tally.errors,
+        }  # fmt: skip
+
+    def _load_chunk(self) -> None:
+        span = slice(self._chunk_at, self._chunk_at + CHUNK)
+        self._dues = self._schedule.due[span].tolist()
+        self._endpoints = self._schedule.endpoint[span].tolist()
+        self._rows = self._schedule.row[span].tolist()
+        self._chunk_at += len(self._dues)
+        self._next = 0
+
+    def _arm(self) -> None:
+        if self._next < len(self._dues):
+            at = self._epoch + self._dues[self._next]
+            self._client.next_due = at
+            self._timer.set(at)
+        else:
+            self._client.next_due = math.inf
+            self._timer.cancel()
+
+    def _fire(self) -> None:
+        """Sends all that is due. Called by the timer, and after an answer was read while something is due."""
+        client = self._client
+        now = time.monotonic() - self._epoch
+        if self._stop_at - self._epoch <= now:
+            return
+        client.next_due = math.inf
+        while self._dues:
+            dues, i = self._dues, self._next
+            while i < len(dues) and dues[i] <= now:
+                endpoint = self._endpoints[i]
+                client.offer(dues[i], endpoint, client.endpoints[endpoint].get(self._rows[i]))
+                i += 1
+                now = time.monotonic() - self._epoch
+            self._next = i
+            if i < len(dues):
+                break
+            self._load_chunk()
+        self._arm()
+
+    def close(self) -> None:
+        """Gives the timer back."""
+        self._timer.close()
+
+
+class _Pauses:
+    """The longest time the garbage collector held the process."""
+
+    def __init__(self) -> None:
+        self.longest: Seconds = 0.0
+        self._began: Seconds = 0.0
+
+    def __call__(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.monotonic()
+        else:
+            self.longest = max(self.longest, time.monotonic() - self._began)
+
+
+class _collector_off:
+    """Within, the collector runs only if someone calls it; what exists by then is never looked at again."""
+
+    def __enter__(self) -> _Pauses:
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._pauses = _Pauses()
+        gc.callbacks.append(self._pauses)
+        return self._pauses
+
+    def __exit__(self, *error: object) -> None:
+        gc.callbacks.remove(self._pauses)
+        gc.enable()
+        gc.unfreeze()

@@ -1,0 +1,98 @@
+"""The load child as seen from the controller: started, spoken to in JSON lines, and ended for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from perfhunt.errors import LoadFailed
+from perfhunt.model.units import Seconds
+
+LOG = "load-child.log"
+_LEAVES_WITHIN: Seconds = 0.5
+
+
+class ChildDied(Exception):
+    """The load child is gone; the message says how it went."""
+
+
+class Pipe:
+    """A running load child. Every method that talks to it raises ChildDied when it is gone."""
+
+    def __init__(self, directory: Path, arguments: tuple[str, ...] = ()) -> None:
+        """Starts the child; its standard error goes to a log in `directory`. Raises LoadFailed when it cannot be started."""
+        self._log = directory / LOG
+        self._read = b""
+        self._lines: list[dict[str, Any]] = []
+        command = [sys.executable, "-m", "perfhunt.load.child", *arguments]
+        try:
+            with self._log.open("ab") as log:
+                # Its own session: Ctrl-C on the terminal reaches the controller only, which then takes the load off in order.
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                )
+        except OSError as error:
+            raise LoadFailed(f"the load child does not start: {error}") from error
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self._to: IO[bytes] = self.process.stdin
+        self._from: IO[bytes] = self.process.stdout
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Gives the child an order."""
+        try:
+            self._to.write(json.dumps(message).encode() + b"\n")
+            self._to.flush()
+        except (BrokenPipeError, ValueError):
+            raise self._death() from None
+
+    def receive(self, timeout: Seconds) -> dict[str, Any] | None:
+        """The next message, or None after `timeout` seconds without one."""
+        if not self._lines and not self._fill(timeout):
+            return None
+        return self._lines.pop(0) if self._lines else None
+
+    def _fill(self, timeout: Seconds) -> bool:
+        ready, _, _ = select.select([self._from], [], [], timeout)
+        if not ready:
+            return False
+        content = os.read(self._from.fileno(), 1 << 16)
+        if not content:
+            raise self._death()
+        *lines, self._read = (self._read + content).split(b"\n")
+        self._lines += [json.loads(line) for line in lines]
+        return True
+
+    def _death(self) -> ChildDied:
+        self.close()
+        code = self.process.returncode
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        return ChildDied(f"the load child {how}{self._last_words()}")
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+            if lines and self.process.returncode not in (0, -signal.SIGKILL):
+                return f": {lines[-1].strip()} (all of it is in {self._log})"
+        return ""
+
+    def close(self) -> None:
+        """The child and whatever it started are gone when this returns. May be called twice."""
+        with contextlib.suppress(OSError, ValueError):
+            self._to.close()  # end-of-file: it stops the load and leaves
+        deadline = time.monotonic() + _LEAVES_WITHIN
+        while self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        # The whole group, even after the child itself has left: its workers are in it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._from.close()

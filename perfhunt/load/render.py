@@ -1,0 +1,104 @@
+"""Requests as bytes, rendered before the load starts: one payload per endpoint and feed row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from perfhunt import __version__
+from perfhunt.errors import LoadFailed
+from perfhunt.model.feed import FeedError, Row, parse_feed
+from perfhunt.model.question import Endpoint, Expect
+from perfhunt.model.template import as_is, body_escape, fill, in_path
+
+EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
+_BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_NO_ROW: Row = {}
+
+
+@dataclass(slots=True)
+class Payloads:
+    """The bytes of one endpoint's requests, by feed row. `rows` is 1 without a feed."""
+
+    endpoint: Endpoint
+    host: str
+    marks: tuple[tuple[str, str], ...]
+    env: Mapping[str, str]
+    feed: Sequence[Row] = (_NO_ROW,)
+    made: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return len(self.feed)
+
+    @property
+    def expect(self) -> Expect:
+        return self.endpoint.expect
+
+    def get(self, row: int) -> bytes:
+        """The request for feed row `row`, whole."""
+        payload = self.made.get(row)
+        if payload is None:
+            payload = _render(self, self.feed[row])
+            if len(self.made) < EAGER:
+                self.made[row] = payload
+        return payload
+
+
+def prepare(endpoint: Endpoint, authority: str, run: str, env: Mapping[str, str]) -> Payloads:
+    """The endpoint's payloads, the first of them rendered already.
+
+    `authority` is what the Host header says unless the endpoint sets its own. Raises LoadFailed when a variable is not set
+    or the feed cannot be read, is not what the question pinned, or lacks a column.
+    """
+    marks = (("User-Agent", f"perfhunt/{__version__} (run={run})"), ("X-Perfhunt-Run", run))
+    payloads = Payloads(endpoint, authority, marks, env, _rows(endpoint))
+    try:
+        for row in range(min(payloads.rows, EAGER)):
+            payloads.get(row)
+    except KeyError as error:
+        raise LoadFailed(
+            f"{endpoint.name}: nothing fills {error.args[0]!r}", "Set it in the environment, or add it to the feed."
+        ) from None
+    except ValueError as error:
+        raise LoadFailed(f"{endpoint.name}: {error}", "A path or header must stay on one line.") from None
+    return payloads
+
+
+def _rows(endpoint: Endpoint) -> Sequence[Row]:
+    if endpoint.feed is None:
+        return (_NO_ROW,)
+    path = Path(endpoint.feed.path)
+    try:
+        content = path.read_bytes()
+        rows = parse_feed(endpoint.feed.path, content)
+    except (OSError, FeedError) as error:
+        raise LoadFailed(f"{endpoint.name}: the feed {path} cannot be used: {error}") from None
+    if endpoint.feed.sha256 and hashlib.sha256(content).hexdigest() != endpoint.feed.sha256:
+        raise LoadFailed(f"{endpoint.name}: the feed {path} changed after the test file was read", "Start again.")
+    return rows
+
+
+def _render(payloads: Payloads, row: Row) -> bytes:
+    endpoint, env = payloads.endpoint, payloads.env
+    path = fill(endpoint.path, row, env, in_path)
+    headers = {name: fill(value, row, env, as_is) for name, value in endpoint.headers}
+    given = {name.lower() for name in headers}
+    body = b""
+    if endpoint.body is not None:
+        kind = next((v for k, v in headers.items() if k.lower() == "content-type"), "")
+        body = fill(endpoint.body, row, env, body_escape(kind)).encode()
+    lines = [f"{endpoint.method} {path} HTTP/1.1"]
+    if "host" not in given:
+        lines.append(f"Host: {payloads.host}")
+    lines += [f"{k}: {v}" for k, v in payloads.marks if k.lower() not in given]
+    if "accept" not in given:
+        lines.append("Accept: */*")
+    lines += [f"{k}: {v}" for k, v in headers.items()]
+    if (body or endpoint.method in _BODY_METHODS) and not given & {"content-length", "transfer-encoding"}:
+        lines.append(f"Content-Length: {len(body)}")
+    if any("\r" in line or "\n" in line for line in lines):
+        raise ValueError("a value holds a line break, which would end the header")
+    return "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + body

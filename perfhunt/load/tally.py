@@ -1,0 +1,192 @@
+"""From raw samples to second-rows and a trial: vectorised, exact, and outside the process that keeps the pace.
+
+The schedule is a pure function of the step, so what is due but unanswered is known here without asking the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.model.latency import SAMPLE, Latency, Outcome, nearest_rank, percentiles, summarise
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Count, RouteResult, SecondRow
+from perfhunt.model.units import Seconds
+
+Samples = NDArray[Any]  # dtype SAMPLE
+
+_ANSWERED = (Outcome.OK, Outcome.STATUS)
+_AT_LEAST = (Outcome.SHED, Outcome.CUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the generator said of itself over one second."""
+
+    cpu: float = 0.0
+    sent: int = 0
+
+
+class Tally:
+    """All that is known of one step so far: its arrivals, and the samples of those that have ended."""
+
+    def __init__(
+        self,
+        due: NDArray[np.float64],
+        endpoint: NDArray[np.uint16],
+        criteria: Sequence[Criterion],
+        routes: Sequence[str],
+        timeout: Seconds,
+    ) -> None:
+        """`due` ascending, shape (n,); `endpoint` the index into `routes` of each; `timeout` stands in for no answer."""
+        self.due, self.endpoint = due, endpoint
+        self.criteria, self.routes, self.timeout = tuple(criteria), tuple(routes), timeout
+        self.samples: list[Samples] = []
+        n = len(due)
+        self._end = np.full(n, np.inf)  # seconds from the epoch
+        self._response = np.full(n, np.inf)
+        self._outcome = np.full(n, 255, dtype=np.uint8)
+        self._fresh: list[Samples] = []
+
+    def add(self, samples: Samples) -> None:
+        """More arrivals have ended."""
+        if not len(samples):
+            return
+        self.samples.append(samples)
+        self._fresh.append(samples)
+        # The due time is carried through bit by bit, so it names the arrival.
+        index = np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1)
+        response = samples["lag"].astype(np.float64) + samples["service"]
+        self._end[index] = samples["due"] + response
+        self._response[index] = response
+        self._outcome[index] = samples["outcome"]
+
+    def row(self, second: int, at: Seconds, health: Health) -> SecondRow:
+        """What happened in one second, as far as it is known `at` seconds from the start (infinite: it is over)."""
+        fresh = np.concatenate(self._fresh) if self._fresh else np.empty(0, dtype=SAMPLE)
+        self._fresh = []
+        first, last = np.searchsorted(self.due, [second, second + 1])
+        ended = (self._end >= second) & (self._end < second + 1)
+        outcome = self._outcome[ended]
+        shed = int(np.count_nonzero(outcome == Outcome.SHED))
+        failed = int(np.count_nonzero(outcome != Outcome.OK)) - shed
+        p50, p99 = percentiles(fresh["lag"] + fresh["service"], (0.5, 0.99))
+        return SecondRow(
+            second=second, due=int(last - first), sent=health.sent, done=int(np.count_nonzero(ended)) - shed, failed=failed,
+            shed=shed, exceed=tuple(self._exceed(c, first, last, at) for c in self.criteria),
+            in_flight=self._in_flight(second, min(at, second + 1.0)), p50=p50, p99=p99,
+            lag_p99=percentiles(fresh["lag"] - fresh["wait"], (0.99,))[0], generator_cpu=health.cpu,
+        )  # fmt: skip
+
+    def _exceed(self, criterion: Criterion, first: int, last: int, at: Seconds) -> int:
+        """Of the arrivals in a range, how many have failed or are known to be later than the limit."""
+        span = slice(first, last)
+        outcome = self._outcome[span]
+        open_still = outcome == 255
+        bad = np.where(open_still, at - self.due[span] > criterion.limit, self._bad(criterion, span))
+        return int(np.count_nonzero(bad & self._on_route(criterion, span)))
+
+    def _bad(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
+        late = self._response[span] > criterion.limit
+        bad: NDArray[np.bool_] = (self._outcome[span] != Outcome.OK) | late
+        return bad
+
+    def _on_route(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
+        if criterion.route is None:
+            return np.ones(len(self.due[span]), dtype=np.bool_)
+        wanted = self.routes.index(criterion.route) if criterion.route in self.routes else -1
+        chosen: NDArray[np.bool_] = self.endpoint[span] == wanted
+        return chosen
+
+    def _in_flight(self, since: float, until: float) -> float:
+        """Time average of requests due but not ended, from `since` to `until` seconds."""
+        if until <= since:
+            return 0.0
+        last = int(np.searchsorted(self.due, until))
+        begun = np.maximum(self.due[:last], since)
+        over = np.minimum(self._end[:last], until)
+        return float(np.maximum(over - begun, 0.0).sum() / (until - since))
+
+    def counted(self, settle: Seconds, until: Seconds) -> slice:
+        """The arrivals that count: due after the settling and before the load came off."""
+        first, last = np.searchsorted(self.due, [settle, until])
+        return slice(int(first), int(max(first, last)))
+
+    def counts(self, span: slice) -> dict[str, Count]:
+        """Per criterion: how many arrivals of its route there were, and how many exceeded it."""
+        found = {}
+        for criterion in self.criteria:
+            route = self._on_route(criterion, span)
+            exceed = int(np.count_nonzero(self._bad(criterion, span) & route))
+            found[criterion.name] = Count(int(np.count_nonzero(route)), exceed)
+        return found
+
+    def in_flight_mean(self, settle: Seconds, until: Seconds) -> float:
+        """Time average of requests due but not ended over the counted span."""
+        return self._in_flight(settle, until)
+
+    def completed(self, settle: Seconds, until: Seconds) -> int:
+        """Answers received within the counted span, whatever it was that they answered."""
+        inside = (self._end >= settle) & (self._end < until)
+        return int(np.count_nonzero(inside & np.isin(self._outcome, _ANSWERED)))
+
+    def of_span(self, settle: Seconds, until: Seconds) -> Samples:
+        """The samples of the counted arrivals, in the order they ended."""
+        if not self.samples:
+            return np.empty(0, dtype=SAMPLE)
+        every = np.concatenate(self.samples)
+        return every[(every["due"] >= settle) & (every["due"] < until)]
+
+    def missing(self, span: slice) -> int:
+        """Arrivals of the span that have no sample: a generator that died, or lost count."""
+        return int(np.count_nonzero(self._outcome[span] == 255))
+
+
+def response_and_service(samples: Samples, timeout: Seconds) -> tuple[Latency, Latency]:
+    """Both distributions. A request that got no answer counts at the timeout, however quickly it failed: a refusal is no win."""
+    outcome = samples["outcome"]
+    unanswered = ~np.isin(outcome, (*_ANSWERED, *_AT_LEAST))
+    censored = int(np.count_nonzero(~np.isin(outcome, _ANSWERED)))
+    service = samples["service"].astype(np.float64)
+    response = samples["lag"] + service
+    floor = np.where(unanswered, timeout, 0.0)
+    sent = outcome != Outcome.SHED
+    served = summarise(np.maximum(service, floor)[sent], censored - int(np.count_nonzero(~sent)))
+    return summarise(np.maximum(response, floor), censored), served
+
+
+def outcomes(samples: Samples) -> dict[str, int]:
+    """How the arrivals ended: outcome name, lower case, to count; only those that occurred."""
+    counts = np.bincount(samples["outcome"], minlength=len(Outcome))
+    return {o.name.lower(): int(counts[o]) for o in Outcome if counts[o]}
+
+
+def per_route(samples: Samples, routes: Sequence[str], timeout: Seconds) -> dict[str, RouteResult]:
+    """The same per endpoint, for those that were asked for."""
+    found: dict[str, RouteResult] = {}
+    for index, name in enumerate(routes):
+        mine = samples[samples["endpoint"] == index]
+        if len(mine):
+            response, service = response_and_service(mine, timeout)
+            found[name] = RouteResult(response, service, statuses(mine), outcomes(mine))
+    return found
+
+
+def statuses(samples: Samples) -> Mapping[int, int]:
+    """Status code to count, of those that were answered."""
+    codes = samples["status"][samples["status"] > 0]
+    values, counts = np.unique(codes, return_counts=True)
+    return {int(v): int(c) for v, c in zip(values, counts, strict=True)}
+
+
+def lag_percentiles(samples: Samples) -> tuple[Seconds | None, Seconds | None]:
+    """Median and p99 of how late the generator was, without what the service made it wait."""
+    sent = samples[samples["outcome"] != Outcome.SHED]
+    if not len(sent):
+        return None, None
+    lag = np.sort(np.maximum(sent["lag"] - sent["wait"], 0.0))
+    return float(lag[nearest_rank(len(lag), 0.5)]), float(lag[nearest_rank(len(lag), 0.99)])

@@ -1,0 +1,80 @@
+"""A trial from its raw samples: what the service did, what the generator did, and whether to believe it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from perfhunt.analysis.honesty import Health, honesty
+from perfhunt.load import tally as tallies
+from perfhunt.load.tally import Tally
+from perfhunt.model.latency import Outcome
+from perfhunt.model.trial import Generator, SecondRow, Step, Trial
+from perfhunt.model.units import Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How the load came to its end. `done` is the generator's own account, empty when it died."""
+
+    seconds: Seconds
+    overload: str = ""
+    invalid: str = ""
+    done: Mapping[str, Any] | None = None
+    workers: int = 1
+
+
+def build_trial(step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, samples: str) -> Trial:
+    """The trial, counted from the samples of arrivals due between the settling and the end of the load."""
+    settle = min(step.settle, ending.seconds)
+    span = tally.counted(settle, ending.seconds)
+    counted = tally.of_span(settle, ending.seconds)
+    seconds = max(ending.seconds - settle, 1e-9)
+    response, service = tallies.response_and_service(counted, tally.timeout)
+    found = tallies.outcomes(counted)
+    shed = found.get("shed", 0)
+    sent = len(counted) - shed
+    generator = _generator(tally, rows, ending, settle)
+    exhausted = found.get(Outcome.GENERATOR.name.lower(), 0)
+    offered = span.stop - span.start
+    limit = min((c.limit for c in tally.criteria), default=math.inf)
+    health = Health(
+        offered, sent, exhausted, seconds, limit, generator, tally.missing(span), shed, ending.workers
+    )  # fmt: skip
+    invalid, notes = honesty(health)
+    return Trial(
+        step=step, seconds=ending.seconds, achieved=sent / seconds, completed=tally.completed(settle, ending.seconds) / seconds,
+        counts=tally.counts(span), response=response, service=service, outcomes=found,
+        generator=replace(generator, notes=generator.notes + notes), overload=ending.overload,
+        invalid=ending.invalid or invalid, routes=tallies.per_route(counted, tally.routes, tally.timeout),
+        rows=rows, samples=samples,
+    )  # fmt: skip
+
+
+def _generator(tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds) -> Generator:
+    done = ending.done or {}
+    counted = tally.of_span(settle, ending.seconds)
+    lag_p50, lag_p99 = tallies.lag_percentiles(counted)
+    response = float((counted["lag"].astype(float) + counted["service"]).sum())
+    in_flight = tally.in_flight_mean(settle, ending.seconds) * (ending.seconds - settle)
+    return Generator(
+        lag_p50=lag_p50, lag_p99=lag_p99, cpu=max((r.generator_cpu for r in rows), default=None),
+        connections_opened=int(done.get("opened", 0)), gc_pause_max=float(done.get("gc_pause", 0.0)),
+        fds_share=done.get("fds_share"), ports_share=done.get("ports_share"),
+        little_ratio=in_flight / response if response > 0 else None, notes=_said(done),
+    )  # fmt: skip
+
+
+def _said(done: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the client met that no latency shows."""
+    notes = []
+    if done.get("resent"):
+        notes.append(f"{done['resent']} requests met a connection that the service was closing for idleness, and were sent again")
+    if done.get("stray"):
+        notes.append(f"{done['stray']} connections carried bytes after the answer that nobody had asked for")
+    if done.get("queued"):
+        notes.append(f"{done['queued']} requests waited for others to finish: the bound on requests in flight was reached")
+    notes += [f"{count} x {error}" for error, count in done.get("errors", {}).items()]
+    return tuple(notes)
