@@ -90,17 +90,26 @@ def status_field(pid: int, field: str) -> str:
     return ""
 
 
-def switches(pid: int) -> tuple[int, int]:
-    """(voluntary, involuntary) context switches of all living threads of a process."""
-    voluntary = involuntary = 0
+def switches_by_thread(pid: int) -> dict[int, tuple[int, int]]:
+    """(voluntary, involuntary) context switches so far of each living thread of a process."""
+    found = {}
     for tid in tids(pid):
         with suppress(OSError):
-            for line in read(f"/proc/{pid}/task/{tid}/status").splitlines()[-4:]:
-                if line.startswith(b"voluntary_ctxt_switches"):
-                    voluntary += int(line.split()[1])
-                elif line.startswith(b"nonvoluntary_ctxt_switches"):
-                    involuntary += int(line.split()[1])
-    return voluntary, involuntary
+            found[tid] = _switches(read(f"/proc/{pid}/task/{tid}/status"))
+    return found
+
+
+def _switches(status: bytes) -> tuple[int, int]:
+    at = status.find(b"\nvoluntary_ctxt_switches:")
+    if at < 0:
+        return 0, 0
+    field = status[at:].split(maxsplit=4)
+    return int(field[1]), int(field[3])
+
+
+def switches(pid: int) -> int:
+    """Context switches so far of all living threads of a process, of either kind."""
+    return sum(map(sum, switches_by_thread(pid).values()))
 
 
 def children(pid: int) -> list[int]:

@@ -127,7 +127,7 @@ class ProfilerProcess:
             while not self._ended():
                 self._ask_stop.wait(_POLL)
                 now = time.monotonic()
-                seen = sum(proc.switches(self.pid))
+                seen = proc.switches(self.pid)
                 if seen != progress:
                     progress, progressed = seen, now
                 if self._ask_stop.is_set() or now - self._started > self._seconds:
