@@ -1,0 +1,323 @@
+"""Atoms of edited Python files: functions whose code differs, constants, rebound imports; renames and moves are seen through."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import tokenize
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from perfhunt.change.python_units import STATEMENTS, Module, Unit, parse_module
+from perfhunt.model.change import Atom, Edit, Kind, Links
+
+# Methods of built-in types and of every other library: a call of one of these says nothing about who is called.
+_COMMON = frozenset(
+    name for kind in (dict, list, set, str, bytes, tuple, int, float, object, io.BytesIO, BaseException) for name in dir(kind)
+) | {
+    *("acquire", "add", "all", "begin", "call", "close", "commit", "connect", "count", "create", "cursor", "delete", "execute"),
+    *(
+        "fetch",
+        "fetchall",
+        "fetchone",
+        "filter",
+        "find",
+        "first",
+        "flush",
+        "get",
+        "handle",
+        "init",
+        "load",
+        "main",
+        "next",
+        "one",
+    ),
+    *("open", "order_by", "patch", "post", "process", "put", "query", "release", "render", "request", "rollback", "run", "save"),
+    *("scalar", "scalars", "select", "send", "set", "setup", "start", "stop", "submit", "update"),
+}
+_TYPING = ("typing.", "typing_extensions.", "collections.abc.", "__future__.")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Both texts of one Python file; None where it does not exist. `path` is where it is now."""
+
+    path: str
+    before: str | None
+    after: str | None
+    settings: bool = False  # its constants are configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Atoms that count, edits that do not (with the reason in `detail`), and what could not be read."""
+
+    atoms: tuple[Atom, ...] = ()
+    ignored: tuple[Atom, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def plus(self, other: Found) -> Found:
+        """Both findings as one."""
+        return Found(self.atoms + other.atoms, self.ignored + other.ignored, self.notes + other.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One unit before and after; None where it does not exist."""
+
+    source: Source
+    before: Unit | None
+    after: Unit | None
+
+    @property
+    def unit(self) -> Unit:
+        found = self.after or self.before
+        assert found is not None
+        return found
+
+    @property
+    def edit(self) -> Edit:
+        return Edit.CHANGED if self.before and self.after else Edit.ADDED if self.after else Edit.REMOVED
+
+
+def python_atoms(sources: Sequence[Source]) -> Found:
+    """The atoms of edited Python files, read together so that a move from one to another is seen."""
+    readable, notes = _readable(sources)
+    broken = tuple(_text_atom(s) for s in sources if s not in readable)
+    plain = [(s, _modules(s, {})) for s in readable]
+    renames = _renames([p for s, (a, b) in plain for p in _pairs(s, a, b)])
+    modules = [(s, _modules(s, renames)) for s in readable] if renames else plain
+    pairs = [p for s, (a, b) in modules for p in _pairs(s, a, b)]
+    moved = _moved(pairs)
+    atoms = [_atom(p, modules, new_classes=_new_classes(pairs)) for p in pairs if id(p) not in moved]
+    atoms += [a for s, (b, f) in modules for a in _rebound(s, b, f, {p.unit.name for p in pairs if id(p) in moved}, sources)]
+    ignored = [_gone(p, Edit.MOVED, "moved") for p in pairs if id(p) in moved and p.after]
+    ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for old, new in renames.items()]
+    edited = {a.file for a in (*atoms, *ignored)}
+    ignored += [Atom(Kind.IGNORED, s.path, "", Edit.CHANGED, "same code") for s in readable if s.path not in edited]
+    return Found((*atoms, *broken), tuple(ignored), notes)
+
+
+def _readable(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]:
+    good, notes = [], []
+    for source in sources:
+        try:
+            for text in (source.before, source.after):
+                parse_module(source.path, text or "")
+        except (SyntaxError, ValueError, RecursionError) as error:
+            notes.append(f"{source.path} does not parse ({error}); the whole file counts as one edit")
+        else:
+            good.append(source)
+    return good, tuple(notes)
+
+
+def _modules(source: Source, renames: Mapping[str, str]) -> tuple[Module, Module]:
+    return parse_module(source.path, source.before or "", renames), parse_module(source.path, source.after or "")
+
+
+def _pairs(source: Source, before: Module, after: Module) -> Iterator[_Pair]:
+    """The units that differ, imports aside: those are judged by what they bind."""
+    old = {u.name: u for u in before.units if u.sort not in ("import", "statement")}
+    new = {u.name: u for u in after.units if u.sort not in ("import", "statement")}
+    for name in dict.fromkeys([*old, *new]):
+        a, b = old.get(name), new.get(name)
+        if a is None or b is None or a.code != b.code:
+            yield _Pair(source, a, b)
+    yield from _statement_pairs(source, before, after)
+
+
+def _statement_pairs(source: Source, before: Module, after: Module) -> Iterator[_Pair]:
+    """Unnamed module-level statements that were added, dropped or altered, paired in order."""
+    old = [u for u in before.units if u.sort == "statement"]
+    new = [u for u in after.units if u.sort == "statement"]
+    gone = _left_over(old, Counter(u.code for u in new))
+    fresh = _left_over(new, Counter(u.code for u in old))
+    for index in range(max(len(gone), len(fresh))):
+        yield _Pair(source, gone[index] if index < len(gone) else None, fresh[index] if index < len(fresh) else None)
+
+
+def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
+    left = []
+    for unit in units:
+        matched[unit.code] -= 1
+        if matched[unit.code] < 0:
+            left.append(unit)
+    return left
+
+
+def _simple(unit: Unit) -> str:
+    return unit.name.partition("#")[0].rpartition(".")[2]
+
+
+def _nameless(unit: Unit) -> str:
+    """The unit's code with its own name taken out, so that a renamed one compares equal."""
+    return unit.code.replace(f"'{_simple(unit)}'", "'_'")
+
+
+def _renames(pairs: Sequence[_Pair]) -> dict[str, str]:
+    """Old to new name of functions and classes that are gone under one name and there, the same, under another."""
+    gone = {
+        (_nameless(p.before), p.before.sort): p.before for p in pairs if p.before and not p.after and p.before.sort != "statement"
+    }
+    found = {}
+    for pair in pairs:
+        if pair.after and not pair.before:
+            old = gone.get((_nameless(pair.after), pair.after.sort))
+            if old is not None and _simple(old) != _simple(pair.after):
+                found[_simple(old)] = _simple(pair.after)
+    return found
+
+
+def _moved(pairs: Sequence[_Pair]) -> set[int]:
+    """Ids of pairs that are the two ends of one move: same name and code, gone here and new there."""
+    gone = {(_simple(p.before), p.before.code): p for p in pairs if p.before and not p.after}
+    found: set[int] = set()
+    for pair in pairs:
+        if pair.after and not pair.before and (_simple(pair.after), pair.after.code) in gone:
+            found |= {id(pair), id(gone[(_simple(pair.after), pair.after.code)])}
+    return found
+
+
+def _new_classes(pairs: Sequence[_Pair]) -> set[tuple[str, str]]:
+    return {(p.source.path, p.unit.name) for p in pairs if p.unit.sort == "class" and p.edit != Edit.CHANGED}
+
+
+def _atom(pair: _Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], new_classes: set[tuple[str, str]]) -> Atom:
+    unit, path = pair.unit, pair.source.path
+    owner = unit.name.rpartition(".")[0]
+    in_new_class = (path, owner) in new_classes
+    uses = _uses(pair) + ([f"{path}::{owner}"] if in_new_class else [])
+    modules_here = next(m for s, m in modules if s is pair.source)
+    defines = _defines(pair, modules_here)
+    return Atom(
+        _kind(pair), path, unit.name, pair.edit, _schema_detail(pair), unit.first,
+        (pair.before.first, pair.before.last) if pair.before else None,
+        (pair.after.first, pair.after.last) if pair.after else None,
+        _is_entry(pair, in_new_class),
+        Links(tuple(sorted(defines)), tuple(sorted(set(uses) - set(defines))), (), _shape(pair)),
+    )  # fmt: skip
+
+
+def _is_entry(pair: _Pair, in_new_class: bool) -> bool:
+    """False for what is new (or gone) and can only act through code that names it."""
+    unit = pair.unit
+    if pair.edit == Edit.CHANGED or unit.decorated or unit.sort == "statement":
+        return True
+    if unit.sort == "function":
+        return "." in unit.name and not in_new_class
+    if unit.sort == "constant":
+        return pair.source.settings or not unit.name.isidentifier()
+    return unit.sort == "class" and _is_model(unit)
+
+
+def _kind(pair: _Pair) -> Kind:
+    unit = pair.unit
+    if unit.sort == "class" and _is_model(unit):
+        return Kind.SCHEMA
+    if pair.source.settings and unit.sort != "function":
+        return Kind.CONFIG
+    return Kind.CODE
+
+
+def _is_model(unit: Unit) -> bool:
+    """Whether a class body declares a database table (Django, SQLAlchemy, SQLModel, peewee)."""
+    if "'__tablename__'" in unit.code:
+        return True
+    return any(
+        b.endswith(("models.Model", "db.Model", "DeclarativeBase", "TimeStampedModel")) or b in ("Base", "Model")
+        for b in unit.bases
+    )
+
+
+def _schema_detail(pair: _Pair) -> str:
+    return "table declaration" if pair.unit.sort == "class" and _is_model(pair.unit) else ""
+
+
+def _uses(pair: _Pair) -> list[str]:
+    """Every symbol either side reads; attributes only when their name tells who is meant."""
+    names = set(pair.before.names if pair.before else ()) | set(pair.after.names if pair.after else ())
+    found = [n for n in names if not n.startswith(".") or n[1:] not in _COMMON]
+    if pair.before and pair.after:
+        touched = {n for n in {*pair.before.state, *pair.after.state} if pair.before.state[n] != pair.after.state[n]}
+    else:
+        touched = set(pair.unit.state)
+    return found + [f"state:{n}" for n in touched]
+
+
+def _defines(pair: _Pair, modules: tuple[Module, Module]) -> set[str]:
+    unit, path = pair.unit, pair.source.path
+    name = unit.name.partition("#")[0]
+    dotted = path.removesuffix(".py").removesuffix("/__init__").split("/")
+    names = {name, *((unit.binds) if unit.sort in ("class", "constant", "statement") else ())} - {STATEMENTS}
+    found = {f"{path}::{n}" for n in names} | {".".join([*dotted[i:], n]) for n in names for i in range(len(dotted))}
+    found |= {f"{part}.{n}" for n in names for part in _package_names(dotted)}
+    owner, _, simple = name.rpartition(".")
+    if owner and simple not in _COMMON and unit.sort == "function":
+        found.add(f".{simple}")
+    for module in modules:  # `cache = Cache()` makes cache.get mean Cache.get, here and where cache is imported
+        for instance in (i for i, made_by in module.instances.items() if owner and made_by == owner):
+            found |= {f"{path}::{instance}.{simple}"} | {".".join([*dotted[i:], instance, simple]) for i in range(len(dotted))}
+    return found | {f"state:{s}" for s in _written(pair)} | {f"setting:{n}" for n in names if pair.source.settings}
+
+
+def _package_names(dotted: Sequence[str]) -> list[str]:
+    """The packages around a module, which may hand its names on from their __init__."""
+    return [".".join(dotted[i:j]) for j in range(1, len(dotted)) for i in range(j)]
+
+
+def _written(pair: _Pair) -> set[str]:
+    """Names whose assignments this edit alters."""
+    before = pair.before.writes if pair.before else Counter[str]()
+    after = pair.after.writes if pair.after else Counter[str]()
+    return {key.partition("\t")[0] for key in {*before, *after} if before[key] != after[key]}
+
+
+def _shape(pair: _Pair) -> str:
+    """What the edit does, with locals and texts masked, as the set of its token replacements; empty for new or gone units."""
+    if not (pair.before and pair.after):
+        return ""
+    old, new = _tokens(pair.before.masked), _tokens(pair.after.masked)
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    parts = {f"-{' '.join(old[i:j])} +{' '.join(new[k:m])}" for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"}
+    return "; ".join(sorted(parts))
+
+
+def _tokens(code: str) -> list[str]:
+    quiet = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
+    return [t.string for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type not in quiet]
+
+
+def _rebound(source: Source, before: Module, after: Module, moved: set[str], sources: Sequence[Source]) -> Iterator[Atom]:
+    """Imports that now bind the same name to something else (`import json` to `import orjson as json`)."""
+    ours = {s.path.removesuffix(".py").rpartition("/")[2] for s in sources}
+    for name in before.imports.keys() & after.imports.keys():
+        old, new = before.imports[name], after.imports[name]
+        same_thing = old.rpartition(".")[2] == new.rpartition(".")[2]
+        from_ours = bool(set(old.split(".")) & ours or set(new.split(".")) & ours)
+        if old == new or new.startswith(_TYPING) or (same_thing and (name in moved or from_ours)):
+            continue
+        used = (f"import:{old.partition('.')[0]}", f"import:{new.partition('.')[0]}")
+        links = Links((f"{source.path}::{name}",), used, (), f"import {old} -> {new}")
+        line = next((u.first for u in after.units if u.sort == "import" and name in u.binds), None)
+        yield Atom(
+            Kind.CODE,
+            source.path,
+            name,
+            Edit.CHANGED,
+            f"import {old} -> {new}",
+            line,
+            None,
+            (line, line) if line else None,
+            True,
+            links,
+        )
+
+
+def _gone(pair: _Pair, edit: Edit, why: str) -> Atom:
+    return Atom(Kind.IGNORED, pair.source.path, pair.unit.name, edit, why, pair.unit.first)
+
+
+def _text_atom(source: Source) -> Atom:
+    edit = Edit.CHANGED if source.before and source.after else Edit.ADDED if source.after else Edit.REMOVED
+    return Atom(Kind.CODE, source.path, "module-level text", edit)
