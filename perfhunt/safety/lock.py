@@ -1,0 +1,164 @@
+"""One load test per target at a time: a lock per address and port, host-wide, let go by the kernel when its holder dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from perfhunt.errors import TargetBusy
+from perfhunt.model.units import Cores, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a target: told to whoever comes second."""
+
+    pid: int
+    run: str
+    url: str
+    started: str  # ISO 8601, UTC
+
+
+def lock_directory() -> Path:
+    """The host's directory of locks. /tmp rather than $TMPDIR, which may differ between users who share the target."""
+    shared = Path("/tmp")
+    return (shared if shared.is_dir() else Path(tempfile.gettempdir())) / "perfhunt-locks"
+
+
+def lock_keys(addresses: Sequence[str], port: int) -> tuple[str, ...]:
+    """One key per distinct service address, in one order for everybody. All addresses of this machine are one."""
+    return tuple(sorted({f"{'local' if _is_local(address) else address.replace(':', '-')}_{port}" for address in addresses}))
+
+
+def _is_local(address: str) -> bool:
+    """Whether an address is one of this machine's: only then can a socket be bound to it."""
+    one = ip_address(address)
+    if one.is_loopback:
+        return True
+    try:
+        with socket.socket(socket.AF_INET6 if one.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def target_lock(addresses: Sequence[str], port: int, owner: Owner, directory: Path | None = None) -> Iterator[None]:
+    """Holds the target for the length of the block. Raises TargetBusy (exit 94), naming the holder, at once if it is held."""
+    home = directory or lock_directory()
+    _make(home)
+    with ExitStack() as held:
+        for key in lock_keys(addresses, port):
+            _take(held, home, key, owner)
+        yield
+
+
+def _make(home: Path) -> None:
+    try:
+        home.mkdir(mode=0o1777, parents=True)
+        home.chmod(0o1777)  # mkdir is subject to the umask; other users need to lock here too
+    except FileExistsError:
+        found = home.lstat()
+        # A link or a file put here by somebody else could send the lock astray.
+        if not stat.S_ISDIR(found.st_mode):
+            raise TargetBusy(f"{home} is not a directory, so targets cannot be locked", f"Look at it, then: rm {home}") from None
+    except OSError as error:
+        raise TargetBusy(
+            f"{home} cannot be made ({error.strerror}), so targets cannot be locked", "Make /tmp writable."
+        ) from error
+
+
+def _take(held: ExitStack, home: Path, key: str, owner: Owner) -> None:
+    # thread_local=False: the watchdog of another thread may be the one to let go.
+    lock = FileLock(home / f"{key}.lock", timeout=0, mode=0o666, thread_local=False)
+    info = home / f"{key}.owner"
+    try:
+        lock.acquire()
+    except Timeout:
+        raise _busy(info, key) from None
+    except OSError as error:
+        hint = f"Look at it: ls -l {home}"
+        raise TargetBusy(f"the lock {home / key}.lock cannot be used ({error.strerror})", hint) from error
+    held.callback(lock.release)
+    _write_owner(info, owner)
+    held.callback(_forget_owner, info)
+
+
+def _write_owner(info: Path, owner: Owner) -> None:
+    """Leaves word of who holds the lock. Only for people: the lock itself does not depend on it, so failing is no error."""
+    with suppress(OSError):
+        info.unlink(missing_ok=True)
+    with suppress(OSError):
+        fd = os.open(info, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with open(fd, "w", encoding="utf-8") as file:
+            json.dump(asdict(owner), file)
+
+
+def _forget_owner(info: Path) -> None:
+    with suppress(OSError):
+        info.unlink(missing_ok=True)
+
+
+def read_owner(info: Path) -> Owner | None:
+    """Who holds a lock, as they wrote it; None when there is no word, or it is stale, cut or not ours to read."""
+    try:
+        written = json.loads(info.read_bytes()[:4096])
+        owner = Owner(int(written["pid"]), str(written["run"]), str(written["url"]), str(written["started"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return None
+    return owner if owner.pid > 0 and os.path.isdir(f"/proc/{owner.pid}") else None
+
+
+def _busy(info: Path, key: str) -> TargetBusy:
+    owner = read_owner(info)
+    where = key.replace("local_", "port ").replace("_", " port ")
+    if owner is None:
+        return TargetBusy(f"another perfhunt is loading {where}", "Wait for it to end, then run again. Who: pgrep -af perfhunt")
+    clean = "".join(c for c in f"run {owner.run}, pid {owner.pid}, since {owner.started}, on {owner.url}" if c.isprintable())
+    return TargetBusy(f"another load test holds this target: {clean}", f"Wait for it, or stop it: kill -INT {owner.pid}")
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """What the target did over a short while before any load of ours."""
+
+    seconds: Seconds
+    cpu: Cores  # on-CPU seconds per second, whole tree
+    connections: int  # established to its listening port, not ours
+
+
+_BUSY_CPU: Cores = 0.25
+_BUSY_WITH_CLIENTS: Cores = 0.03
+
+
+def foreign_load(quiet: Quiet) -> str:
+    """A sentence when somebody else is loading the target already, "" when it is idle.
+
+    Connections alone are no load (pools stay open), nor is a little CPU (timers, reloaders): it takes clients that make it
+    work, or more work than housekeeping.
+    """
+    if quiet.connections and quiet.cpu >= _BUSY_WITH_CLIENTS:
+        clients = f"{quiet.connections} client connection{'s' if quiet.connections > 1 else ''}"
+        return f"before any load of ours the target used {quiet.cpu:.2f} cores, with {clients} open"
+    if quiet.cpu >= _BUSY_CPU:
+        return f"before any load of ours the target used {quiet.cpu:.2f} cores"
+    return ""
+
+
+def refuse_foreign(quiet: Quiet) -> None:
+    """Raises TargetBusy (exit 94) when somebody else is loading the target."""
+    if sentence := foreign_load(quiet):
+        raise TargetBusy(
+            f"{sentence}: numbers would be of both loads together", "Find who it is: ss -tnp, and wait until it is idle."
+        )
