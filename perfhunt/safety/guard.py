@@ -146,7 +146,7 @@ def _check_declared(host: str, environment: str) -> None:
     if environment == "local":
         raise UnsafeTarget(
             f'{host} is not this machine, but target.environment says "local"',
-            'Say what it is: environment = "staging" or "production" in [target]',
+            'Say what it is: environment = "ci", "staging" or "production" in [target]',
         )
     part = looks_like_production(host)
     if part and environment != "production":

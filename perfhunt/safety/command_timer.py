@@ -1,0 +1,108 @@
+"""Runs a command and says what it took: wall clock, CPU and peak memory of the process and the children it waited for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.analysis.verdict_bench import CommandRun, Timed
+from perfhunt.errors import PerfhuntError, Stopped, UsageError
+from perfhunt.model.units import Seconds
+
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux (getrusage(2))
+_POLL: Seconds = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One version of a command: its words, where it runs, and what is done before each run (not timed)."""
+
+    name: str
+    words: tuple[str, ...]
+    directory: Path | None = None
+    environment: Mapping[str, str] | None = None
+    prepare: tuple[str, ...] = ()
+
+
+def time_command(command: Command, timeout: Seconds | None = None, stop: Callable[[], str] = lambda: "") -> CommandRun:
+    """One run, output thrown away. Raises UsageError when it cannot be started, Stopped, and PerfhuntError on a timeout."""
+    if command.prepare:
+        done = subprocess.run(command.prepare, cwd=command.directory, capture_output=True, check=False)
+        if done.returncode != 0:
+            tail = done.stderr.decode(errors="replace").strip()[-300:]
+            raise UsageError(f"the prepare command of `{command.name}` failed with {done.returncode}", tail)
+    began = time.perf_counter()
+    try:
+        child = subprocess.Popen(
+            command.words, cwd=command.directory, env=dict(command.environment) if command.environment is not None else None,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+    except OSError as error:
+        raise UsageError(f"`{' '.join(command.words)}` cannot be started: {error.strerror}") from error
+    status, usage = _reap(child, began, timeout, stop, command.name)
+    wall = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)
+    return CommandRun(wall, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * _PEAK_UNIT, child.returncode)
+
+
+def _reap(child: subprocess.Popen[bytes], began: Seconds, timeout: Seconds | None, stop: Callable[[], str], name: str):  # type: ignore[no-untyped-def]
+    """Wait for the child and its usage; end its whole group when it takes too long or the user wants out."""
+    if timeout is None and not stop():
+        # A blocking wait wakes at once; polling would add its own period to every reading.
+        _, status, usage = os.wait4(child.pid, 0)
+        return status, usage
+    while True:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid:
+            return status, usage
+        why = stop()
+        if why or (timeout is not None and time.perf_counter() - began > timeout):
+            os.killpg(child.pid, signal.SIGKILL)
+            os.wait4(child.pid, 0)
+            child.returncode = -signal.SIGKILL
+            if why:
+                raise Stopped(why)
+            raise PerfhuntError(f"`{name}` ran longer than {timeout:g} s", "raise --timeout, or give it less to do")
+        time.sleep(_POLL)
+
+
+def interleave(
+    base: Command,
+    head: Command,
+    runs: int,
+    warmup: int = 1,
+    timeout: Seconds | None = None,
+    stop: Callable[[], str] = lambda: "",
+    watch: Callable[[str, CommandRun], None] = lambda _name, _run: None,
+) -> tuple[Timed, Timed]:
+    """Both commands `runs` times in ABBA order, after `warmup` runs each that do not count."""
+    for _ in range(warmup):
+        for command in (base, head):
+            time_command(command, timeout, stop)
+    found: tuple[list[CommandRun], list[CommandRun]] = ([], [])
+    for i in range(runs):
+        for side in (0, 1) if i % 2 == 0 else (1, 0):
+            if why := stop():
+                raise Stopped(why)
+            run = time_command((base, head)[side], timeout, stop)
+            found[side].append(run)
+            watch((base, head)[side].name, run)
+    return Timed(base.name, tuple(found[0])), Timed(head.name, tuple(found[1]))
+
+
+def measure(command: Command, runs: int, warmup: int = 1, timeout: Seconds | None = None) -> Timed:
+    """One command alone, for a baseline."""
+    for _ in range(warmup):
+        time_command(command, timeout)
+    return Timed(command.name, tuple(time_command(command, timeout) for _ in range(runs)))
+
+
+def shell(text: str) -> Sequence[str]:
+    """The words that run `text` in a shell, for commands given as one string."""
+    return ("/bin/sh", "-c", text)
