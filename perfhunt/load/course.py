@@ -39,7 +39,7 @@ class Course:
         self._limit = max((c.limit for c in tally.criteria if math.isfinite(c.limit)), default=math.inf)
         self._path, self._watch, self._stop = path, watch, stop
         self._rows: list[SecondRow] = []
-        self._cpu: dict[int, Health] = {}
+        self._health: dict[int, Health] = {}
         self._read = 0
         self._sent = 0
         self._overload = self._stopped = ""
@@ -82,8 +82,8 @@ class Course:
         first, self._at = len(self._rows), said["at"]
         seconds = max(1, said["second"] + 1 - first)
         for second in range(first, said["second"] + 1):
-            self._cpu[second] = Health(said["cpu"] / seconds, (said["sent"] - self._sent) // seconds)
-            row = self._tally.row(second, self._at, self._cpu[second])
+            self._health[second] = Health(said["cpu"] / seconds, (said["sent"] - self._sent) // seconds, said["seen"], said["ticks"])
+            row = self._tally.row(second, self._at, self._health[second])
             self._rows.append(row)
             if self._watch is not None:
                 self._watch(row)
@@ -104,7 +104,7 @@ class Course:
 
     def _final_row(self, second: int) -> SecondRow:
         """The row again, now that every arrival's end is known."""
-        row = self._tally.row(second, math.inf, self._cpu.get(second, Health()))
+        row = self._tally.row(second, math.inf, self._health.get(second, Health()))
         if second < len(self._rows):
             # What was seen of one second's answers stays; what was not known then is filled in.
             seen = self._rows[second]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,22 @@ from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, mix
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import PerSecond, Seconds
 
 READY_WITHIN: Seconds = 30.0
 IN_FLIGHT = 10_000
 PROBE_EVERY: Seconds = 0.25
 PROBE_SLACK: Seconds = 0.005  # a quick service is never exactly as quick again
 AFTER_DRAIN: Seconds = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """A closed loop at full speed: answers per second, CPU seconds of the generator per request, errors by their text."""
+
+    rate: PerSecond
+    cpu: Seconds
+    errors: Mapping[str, int]
 
 
 class LocustEngine:
@@ -47,6 +58,7 @@ class LocustEngine:
         self.close()
         self._question, self._criteria, self._directory = question, criteria, directory
         directory.mkdir(parents=True, exist_ok=True)
+        self._number = max((int(f.stem) for f in directory.glob("[0-9]*.samples")), default=0)
         self._start()
 
     def _start(self) -> Pipe:
@@ -106,7 +118,7 @@ class LocustEngine:
         routes = [e.name for e in self._question.traffic]
         tally = Tally(due, endpoint, self._criteria, routes, self._question.ramp.timeout)
         path = self._directory / file
-        path.touch()
+        path.touch(exist_ok=False)
         course = Course(pipe, step, tally, path, self._grace, watch, stop)
         trial = course.follow()
         if course.died:
@@ -122,6 +134,17 @@ class LocustEngine:
             route = trial.routes.get(endpoint.name)
             if route is not None and route.service.n >= 5 and route.service.p50 is not None:
                 self._usual[index] = route.service.p50
+
+    def flood(self, connections: int, seconds: Seconds) -> Flood:
+        """Full speed in a closed loop: what the generator itself can do on this host. Never part of an investigation."""
+        pipe = self._pipe or self._start()
+        try:
+            pipe.send({"do": "flood", "connections": connections, "seconds": seconds})
+            found = self._expect(pipe, "flooded", 2 * seconds + OVERDUE)
+        except ChildDied as death:
+            self._pipe = None
+            raise LoadFailed(str(death)) from None
+        return Flood(found["rate"], found["cpu"], found["errors"])
 
     # drain
 

@@ -29,6 +29,8 @@ class Health:
 
     cpu: float = 0.0
     sent: int = 0
+    seen: int = 0  # sum over its ticks of requests due but not answered
+    ticks: int = 0
 
 
 class Tally:

@@ -74,7 +74,7 @@ class Client:
         self.epoch: Seconds = 0.0  # when the trial began, on time.monotonic's clock
         self.next_due: Seconds = math.inf  # when the pacer wants to be woken, same clock
         self.pace: Callable[[], None] = _nothing
-        self.refill: Callable[[Connection], None] | None = None  # closed loop: what to send next on a connection
+        self.refill: Callable[[], None] | None = None  # closed loop: called when an answer has come
         self.idle: list[Connection] = []
         self.in_flight: dict[Connection, None] = {}  # oldest first
         self.orphans: dict[Connection, None] = {}
@@ -133,8 +133,8 @@ class Client:
             connection.close()
         if self.waiting:
             self._serve_waiting()
-        elif self.refill is not None and not connection.orphan:
-            self.refill(connection)
+        elif self.refill is not None:
+            self.refill()
 
     def _serve_waiting(self) -> None:
         while self.waiting and (self.idle or len(self.in_flight) + len(self.orphans) < self.limits.in_flight):
@@ -177,7 +177,7 @@ class Client:
                 if now - oldest.sent < self.limits.timeout:
                     break
                 oldest.size = 0
-                self.finished(oldest, now, Outcome.TIMEOUT, keep=False)
+                self.finished(oldest, oldest.sent + self.limits.timeout, Outcome.TIMEOUT, keep=False)
         while self.waiting and now - self.epoch - self.waiting[0][0] > self.limits.deadline:
             due, endpoint, _, since = self.waiting.popleft()
             self.shed(due, endpoint, now, since)

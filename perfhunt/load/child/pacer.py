@@ -69,27 +69,50 @@ class Pacer:
             client.next_due = math.inf
             client.cut(time.monotonic(), self._hard)
         recorder.flush()
-        ended = min(duration, self._stop_at - epoch)
+        # Stopped between two arrivals' due times, or a moment after one that was not sent any more.
+        ended = min(duration, self._stop_at - epoch, self._next_due() if self._stop_at < epoch + duration else math.inf)
         return {**self._health(), "seconds": max(0.0, ended), "gc_pause": pauses.longest, "all": end - epoch}
+
+    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
+        """A closed loop at full speed: each of `connections` sends its next request when it has an answer. No latency kept."""
+        client, recorder = self._client, Recorder("")
+        payload = client.endpoints[0].get(0)
+        with _collector_off():
+            epoch = time.monotonic()
+            client.begin_trial(recorder, epoch)
+            client.pace, client.next_due = self._fire, math.inf
+            client.refill = lambda: client.offer(time.monotonic() - epoch, 0, payload)
+            for _ in range(connections):
+                client.refill()
+            gevent.sleep(seconds * 0.1)
+            began, cpu, done = time.monotonic(), time.process_time(), recorder.added
+            gevent.sleep(seconds)
+            took, used, done = time.monotonic() - began, time.process_time() - cpu, recorder.added - done
+            client.cut(time.monotonic(), hard=True)
+        return {"rate": done / took, "cpu": used / max(1, done), "errors": client.tally.errors}
 
     def _watch(self, epoch: Seconds, duration: Seconds, grace: Seconds, pauses: _Pauses) -> Seconds:
         """Ticks until the trial is over, reporting each whole second; returns when that was."""
         client, second, cpu = self._client, 0, time.process_time()
+        seen = ticks = 0
         while True:
             now = time.monotonic()
             gevent.sleep(max(0.0, min(TICK, epoch + second + 1 - now)))
             now = time.monotonic()
+            seen, ticks = seen + len(client.in_flight) + len(client.waiting), ticks + 1
             client.sweep(now)
             if now >= epoch + second + 1:
                 client.recorder.flush()
                 used, cpu = time.process_time() - cpu, time.process_time()
                 # Several seconds at once when the loop was held up: the reader gets one row per second anyway.
                 second = int(now - epoch)
-                self._report({"second": second - 1, "cpu": used, "at": now - epoch, **self._health()})
+                self._report({"second": second - 1, "cpu": used, "at": now - epoch, "seen": seen, "ticks": ticks, **self._health()})
+                seen = ticks = 0
             over = min(epoch + duration, self._stop_at)
             if self._hard or now >= over + grace:
                 return now
-            if now >= over and not client.in_flight and not client.waiting:
+            all_sent = self._next_due() == math.inf or over < epoch + duration
+            if now >= over and all_sent and not client.in_flight and not client.waiting:
                 return now
 
     def _health(self) -> dict[str, Any]:
@@ -107,6 +130,10 @@ class Pacer:
         self._rows = self._schedule.row[span].tolist()
         self._chunk_at += len(self._dues)
         self._next = 0
+
+    def _next_due(self) -> Seconds:
+        """When the next arrival is due, from the epoch; infinite when all were sent."""
+        return self._dues[self._next] if self._next < len(self._dues) else math.inf
 
     def _arm(self) -> None:
         if self._next < len(self._dues):

@@ -36,6 +36,11 @@ class Recorder:
         if used == self._end:
             self.flush()
 
+    @property
+    def added(self) -> int:
+        """Samples so far, flushed or not."""
+        return self.written + self._used // SAMPLE.itemsize
+
     def add_bytes(self, samples: bytes) -> None:
         """Samples already packed, from another process."""
         self.flush()

@@ -151,6 +151,8 @@ class Session:
             self._run(from_plain(Step, order["step"]), order["samples"], order["grace"])
         elif order["do"] == "probe":
             self._probe(order["endpoint"], order["timeout"])
+        elif order["do"] == "flood":
+            _send({"flooded": self._pacer.flood(order["connections"], order["seconds"])})
         else:
             raise LoadFailed(f"unknown order {order['do']!r}")
 
