@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from perfhunt.change.manifests import Manifest, ManifestError, Package, ecosystem, read_manifest
-from perfhunt.change.python_atoms import Found, Source
+from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
 
 # Distributions whose import name is not their own name; the rest are tried as written, with dashes as underscores.

@@ -209,7 +209,7 @@ def _go_mod(text: str, dev: bool) -> Manifest:
     indirect = tuple(name for name, _, rest in rows if "// indirect" in rest)
     packages = (Package(name, version, () if name in indirect else indirect) for name, version, rest in rows)
     replaced = {f"replace {a}": b for a, b in re.findall(r"^\s*(?:replace\s+)?(\S+(?: v\S+)?)\s+=>\s+(.+)$", text, re.M)}
-    toolchain = {k: v for k, v in re.findall(r"^(go|toolchain)\s+(\S+)", text, re.M)}
+    toolchain = dict(re.findall(r"^(go|toolchain)\s+(\S+)", text, re.M))
     return Manifest(_index(packages), lock=True, settings={**toolchain, **replaced})
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfhunt.change.python_units import STATEMENTS, Module, Unit, parse_module
+from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
 
 # Methods of built-in types and of every other library: a call of one of these says nothing about who is called.
@@ -37,29 +38,6 @@ _COMMON = frozenset(
     *("scalar", "scalars", "select", "send", "set", "setup", "start", "stop", "submit", "update"),
 }
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "__future__.")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Both texts of one Python file; None where it does not exist. `path` is where it is now."""
-
-    path: str
-    before: str | None
-    after: str | None
-    settings: bool = False  # its constants are configuration
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Atoms that count, edits that do not (with the reason in `detail`), and what could not be read."""
-
-    atoms: tuple[Atom, ...] = ()
-    ignored: tuple[Atom, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def plus(self, other: Found) -> Found:
-        """Both findings as one."""
-        return Found(self.atoms + other.atoms, self.ignored + other.ignored, self.notes + other.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,5 +297,4 @@ def _gone(pair: _Pair, edit: Edit, why: str) -> Atom:
 
 
 def _text_atom(source: Source) -> Atom:
-    edit = Edit.CHANGED if source.before and source.after else Edit.ADDED if source.after else Edit.REMOVED
-    return Atom(Kind.CODE, source.path, "module-level text", edit)
+    return Atom(Kind.CODE, source.path, "module-level text", source.edit)
