@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from perfhunt.model.profile import Profile
+from perfhunt.profilers.node import Node
+from perfhunt.profilers.perf import Perf
 from perfhunt.profilers.py_spy import PySpy
 
 
@@ -42,5 +44,5 @@ class Profiler(Protocol):
         """Start sampling; returns at once. The tool's own files go into the directory `out`. Raises AttachFailed."""
 
 
-_ALL: tuple[Profiler, ...] = (PySpy(),)
+_ALL: tuple[Profiler, ...] = (PySpy(), Perf(), Node())
 PROFILERS: Mapping[str, Profiler] = MappingProxyType({profiler.name: profiler for profiler in _ALL})

@@ -85,7 +85,7 @@ class ProfilerProcess:
         self.command = tuple(command)
         self.log = log
         self.cpu: Seconds = 0.0  # its own, for the cost of looking
-        self.seconds: Seconds = 0.0  # how long it ran
+        self.seconds: Seconds = 0.0  # how long it sampled: until it ended or was asked to
         self.interrupted = False  # by us, before it had finished by itself
         self.killed = ""  # why it had to be killed
         self.notes: list[str] = []
@@ -156,6 +156,7 @@ class ProfilerProcess:
 
     def _interrupt(self) -> None:
         self.interrupted = True
+        self.seconds = time.monotonic() - self._started
         os.kill(self.pid, self._signal)
         grace = max(3.0, self._limit - self._seconds)
         if not self._ends_within(grace):
@@ -169,7 +170,7 @@ class ProfilerProcess:
 
     def _reap(self) -> None:
         self._ends_within(5.0)
-        self.seconds = time.monotonic() - self._started
+        self.seconds = self.seconds or time.monotonic() - self._started
         if (last := proc.stat(self.pid)) is not None:
             self.cpu = last.cpu + last.children_cpu
         with suppress(ProcessLookupError):

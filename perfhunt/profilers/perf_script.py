@@ -1,0 +1,80 @@
+"""`perf script` output, read strictly: one sample per block, its thread and time, its frames leaf first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from perfhunt.model.profile import Frame, Stack
+
+FIELDS = "comm,pid,tid,time,ip,sym,dso"
+UNKNOWN = "[unknown]"
+
+_HEADER = re.compile(r"\s*(?P<comm>\S.*?)\s+(?P<pid>\d+)/(?P<tid>\d+)\s+(?P<time>\d+\.\d+):\s*")
+_FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.+) \((?P<image>.*)\)")
+_OFFSET = re.compile(r"\+0x[0-9a-f]+$")
+_PYTHON = re.compile(r"py::(?P<function>.*):(?P<file>[^:]*)")
+
+
+class PerfScriptError(ValueError):
+    """A line was not what `perf script` prints; the message holds its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class PerfSample:
+    """One sample: `at` is seconds on the kernel's clock; `broken` says that frames were lost on the way to the root."""
+
+    comm: str
+    pid: int
+    tid: int
+    at: float
+    stack: Stack
+    broken: bool
+
+
+def parse_perf_script(text: str) -> Iterator[PerfSample]:
+    """The samples of `perf script -F comm,pid,tid,time,ip,sym,dso`. Raises PerfScriptError at a line that is something else."""
+    header: re.Match[str] | None = None
+    frames: list[Frame] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            if header is not None:
+                yield _sample(header, frames)
+            header, frames = None, []
+        elif header is None:
+            if line.startswith("#"):
+                continue
+            header = _HEADER.fullmatch(line)
+            if header is None:
+                raise PerfScriptError(f"Line {number} does not begin a perf sample: {line[:80]!r}")
+        else:
+            frame = _FRAME.fullmatch(line)
+            if frame is None:
+                raise PerfScriptError(f"Line {number} is not a perf frame: {line[:80]!r}")
+            frames.append(_frame(frame["symbol"], frame["image"]))
+    if header is not None:
+        yield _sample(header, frames)
+
+
+def _frame(symbol: str, image: str) -> Frame:
+    symbol = _OFFSET.sub("", symbol)
+    if (python := _PYTHON.fullmatch(symbol)) is not None:  # CPython's perf trampoline
+        return Frame(python["function"], python["file"])
+    if image.startswith("[") and image not in (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]") and not image.startswith("[JIT"):
+        return Frame(symbol, image, kind="kernel")
+    return Frame(symbol, image, kind="native")
+
+
+def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
+    """Frames root first. Addresses in no image are what is left when a frame pointer led nowhere: they are no functions."""
+    mapped = [frame for frame in frames if (frame.function, frame.file) != (UNKNOWN, UNKNOWN)]
+    stack: list[Frame] = []
+    for frame in reversed(mapped):
+        # A row of nameless frames in one image says no more than one of them.
+        if not (frame.function == UNKNOWN and stack and stack[-1] == frame):
+            stack.append(frame)
+    return PerfSample(
+        header["comm"], int(header["pid"]), int(header["tid"]), float(header["time"]),
+        tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind="native"),), len(mapped) < len(frames),
+    )  # fmt: skip
