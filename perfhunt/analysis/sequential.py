@@ -120,7 +120,8 @@ def smallest_seen(sd: float, rounds: int, weight: float, df: float | None = None
 
 def rounds_to_see(change: Share, sd: float, weight: float, extra_df: float = 0.0) -> int:
     """The first look at which a speed change (a share) is seen with 90 % power; past the last look, as many as it takes."""
-    for rounds in (*LOOKS, *range(LOOKS[-1] + 5, 2000, 5)):
+    candidates: tuple[int, ...] = LOOKS + tuple(range(LOOKS[-1] + 5, 2000, 5))
+    for rounds in candidates:
         if smallest_seen(sd, rounds, weight, rounds - 1.0 + extra_df) <= change:
             return rounds
     return 2000

@@ -27,6 +27,9 @@ class Bar:
     worth: Share = WORTH
 
 
+USUAL_BAR = Bar()
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """Estimates per endpoint, judged at one family-wise level, with what a person needs to see beside them."""
@@ -65,7 +68,7 @@ def _effect(name: str, evidence: Evidence, weight: float, p: float, moved: bool)
     )  # fmt: skip
 
 
-def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = Bar()) -> tuple[Word, str]:
+def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = USUAL_BAR) -> tuple[Word, str]:
     """The word and its reason.
 
     An effect that is certain but lies wholly within what is worth having (±3 %) neither keeps nor reverts a change.
@@ -134,7 +137,7 @@ class Looking:
     """How the paired comparison goes on: what is known about the noise, the bar, and the change worth resolving."""
 
     priors: Mapping[str, Prior] = field(default_factory=dict)
-    bar: Bar = Bar()
+    bar: Bar = USUAL_BAR
     wanted: Share = 0.05
     noise: str = ""
 

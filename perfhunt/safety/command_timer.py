@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -45,31 +46,43 @@ def time_command(command: Command, timeout: Seconds | None = None, stop: Callabl
         )  # fmt: skip
     except OSError as error:
         raise UsageError(f"`{' '.join(command.words)}` cannot be started: {error.strerror}") from error
-    status, usage = _reap(child, began, timeout, stop, command.name)
+    try:
+        status, usage = _reap(child.pid, began, timeout, stop, command.name)
+    except BaseException:
+        _kill(child)  # also on Ctrl-C: its session is not ours, so the terminal's signal never reached it
+        raise
     wall = time.perf_counter() - began
     child.returncode = os.waitstatus_to_exitcode(status)
     return CommandRun(wall, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * _PEAK_UNIT, child.returncode)
 
 
-def _reap(child: subprocess.Popen[bytes], began: Seconds, timeout: Seconds | None, stop: Callable[[], str], name: str):  # type: ignore[no-untyped-def]
-    """Wait for the child and its usage; end its whole group when it takes too long or the user wants out."""
-    if timeout is None and not stop():
+def _reap(
+    pid: int, began: Seconds, timeout: Seconds | None, stop: Callable[[], str], name: str
+) -> tuple[int, resource.struct_rusage]:
+    """The child's exit status and usage. Raises Stopped, or PerfhuntError when it takes too long."""
+    if timeout is None:
         # A blocking wait wakes at once; polling would add its own period to every reading.
-        _, status, usage = os.wait4(child.pid, 0)
+        _, status, usage = os.wait4(pid, 0)
         return status, usage
     while True:
-        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-        if pid:
+        ended, status, usage = os.wait4(pid, os.WNOHANG)
+        if ended:
             return status, usage
-        why = stop()
-        if why or (timeout is not None and time.perf_counter() - began > timeout):
-            os.killpg(child.pid, signal.SIGKILL)
-            os.wait4(child.pid, 0)
-            child.returncode = -signal.SIGKILL
-            if why:
-                raise Stopped(why)
+        if why := stop():
+            raise Stopped(why)
+        if time.perf_counter() - began > timeout:
             raise PerfhuntError(f"`{name}` ran longer than {timeout:g} s", "raise --timeout, or give it less to do")
         time.sleep(_POLL)
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End the child's whole group and collect it, so that nothing is left running or unreaped."""
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        pass
+    child.returncode = -signal.SIGKILL
 
 
 def interleave(
