@@ -128,7 +128,7 @@ def _within(estimate: Estimate, margin: Share) -> bool:
 
 
 def _not_worth_it(evidence: Evidence, bar: Bar) -> bool:
-    names = [name for name in evidence.estimates if ENDPOINTS[name].weight >= 0.2]
+    names = main_endpoints(evidence)
     return bool(names) and all(evidence.estimates[name].interval(0.95).high < bar.worth for name in names)
 
 
@@ -161,7 +161,7 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = Looking()) -> Verdi
     evidence = Evidence(estimates, sequential.level(n), {name: typical(rounds, name) for name in found})
     effects = effects_of(evidence)
     word, reason = word_of(evidence, effects, looking.bar)
-    smallest = min(e.smallest for e in effects if e.smallest is not None)
+    smallest = smallest_of(evidence, effects)
     more = _to_resolve(evidence, n, seconds / len(rounds), looking) if word is Word.INCONCLUSIVE else None
     if word is Word.INCONCLUSIVE:
         reason = inconclusive(reason, smallest, looking.wanted, more)
@@ -169,6 +169,17 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = Looking()) -> Verdi
         word, reason, "paired", effects, n, sum(1 for look in sequential.LOOKS if look <= n), seconds, sequential.ALPHA,
         sequential.spent(n), smallest, looking.wanted, more, looking.noise,
     )  # fmt: skip
+
+
+def main_endpoints(evidence: Evidence) -> list[str]:
+    """The endpoints that a plan may rest on: those given a fair part of the error rate; all when none was."""
+    return [name for name in evidence.estimates if ENDPOINTS[name].weight >= 0.2] or list(evidence.estimates)
+
+
+def smallest_of(evidence: Evidence, effects: Sequence[Effect]) -> Share:
+    """The smallest change the best of the main endpoints could have seen."""
+    names = main_endpoints(evidence)
+    return min(e.smallest for e in effects if e.smallest is not None and e.endpoint in names)
 
 
 def inconclusive(reason: str, smallest: Share, wanted: Share, more: Seconds | None) -> str:
@@ -182,5 +193,6 @@ def _to_resolve(evidence: Evidence, done: int, each: Seconds, looking: Looking) 
     needed = min(
         sequential.rounds_to_see(looking.wanted, estimate.sd, weights[name], estimate.df - (done - 1))
         for name, estimate in evidence.estimates.items()
+        if name in main_endpoints(evidence)
     )
     return max(needed - done, 1) * each

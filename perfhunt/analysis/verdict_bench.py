@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from perfhunt.analysis import sequential
 from perfhunt.analysis.endpoints import COMMAND_CPU, PEAK_RSS, WALL
 from perfhunt.analysis.sequential import ALPHA, Estimate
-from perfhunt.analysis.verdict import USUAL_BAR, Bar, Evidence, effects_of, inconclusive, word_of
+from perfhunt.analysis.verdict import USUAL_BAR, Bar, Evidence, effects_of, inconclusive, main_endpoints, smallest_of, word_of
 from perfhunt.model.finding import Caution
 from perfhunt.model.units import Bytes, Seconds, Share
 from perfhunt.model.verdict import Verdict, Word
@@ -69,7 +69,7 @@ def judge_commands(base: Timed, head: Timed, interleaved: bool = True, bar: Bar 
     evidence = Evidence({k: judge(a, b) for k, (a, b) in kept.items()}, ALPHA, {k: _middles(a, b) for k, (a, b) in kept.items()})
     effects = effects_of(evidence)
     word, reason = word_of(evidence, effects, bar)
-    smallest = min(e.smallest for e in effects if e.smallest is not None)
+    smallest = smallest_of(evidence, effects)
     more = None
     if word is Word.INCONCLUSIVE:
         more = _more(evidence, n, seconds, bar)
@@ -111,7 +111,7 @@ def _middles(before: Sequence[float], after: Sequence[float]) -> tuple[float | N
 
 def _more(evidence: Evidence, n: int, seconds: Seconds, bar: Bar) -> Seconds | None:
     """Seconds until the margin would be resolved: the interval shrinks with the square root of the pairs."""
-    sd: Share = min((e.sd for e in evidence.estimates.values()), default=0.0)
+    sd: Share = min(evidence.estimates[name].sd for name in main_endpoints(evidence))
     needed = sequential.rounds_to_see(bar.margin, sd, 1.0 / len(evidence.estimates))
     return (needed - n) * seconds / n if needed > n else None
 

@@ -10,7 +10,7 @@ from perfhunt.analysis import sequential
 from perfhunt.analysis.calibration import Calibration, restart_noise
 from perfhunt.analysis.endpoints import CAPACITY, CPU, KNEE, MEDIAN, cpu_per_request, median_slope
 from perfhunt.analysis.sequential import Estimate
-from perfhunt.analysis.verdict import USUAL_BAR, Bar, Evidence, effects_of, inconclusive, word_of
+from perfhunt.analysis.verdict import USUAL_BAR, Bar, Evidence, effects_of, inconclusive, smallest_of, word_of
 from perfhunt.model.finding import Caution
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.question import Question
@@ -61,7 +61,7 @@ def judge_rerun(
     )
     effects = effects_of(evidence)
     word, reason = word_of(evidence, effects, bar)
-    smallest = min(e.smallest for e in effects if e.smallest is not None)
+    smallest = smallest_of(evidence, effects)
     _, noise = restart_noise(calibration, list(readings))
     advice = ""
     if word is Word.INCONCLUSIVE:
