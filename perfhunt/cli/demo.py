@@ -34,7 +34,8 @@ def demo(
     quiet: Quiet = False,
 ) -> None:
     """Start the bundled shop, investigate it, and say where the report is. Takes under three minutes."""
-    from perfhunt.cli.investigate import run_investigation
+    from perfhunt.cli.investigate import run_and_tell
+    from perfhunt.cli.workbench import Asked
     from perfhunt.demo.workspace import PATCH, prepare
 
     if importlib.util.find_spec("gunicorn") is None:
@@ -46,7 +47,7 @@ def demo(
             console.out(f"the shop is at {url} (pid {process.pid}); Ctrl-C ends it")
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
             return
-        code = run_investigation(pid=process.pid, url=url, as_json=as_json, quiet=quiet)
+        code = run_and_tell(Asked(pid=process.pid, url=url), as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
         console.out(
             f"\nThat was the demo: the SLO is missed, and the report says why. Try the loop on it:\n"

@@ -24,8 +24,7 @@ HISTORY = 48
 class Live:
     """A view that redraws itself from events; leaves its last lines on the screen when it closes."""
 
-    def __init__(self, budget: float, colour: bool) -> None:
-        self._budget = budget
+    def __init__(self, colour: bool) -> None:
         self._began = time.monotonic()
         self._stage = Began("start", "getting ready")
         self._stage_began = self._began

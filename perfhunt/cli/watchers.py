@@ -15,7 +15,7 @@ from perfhunt.model.units import format_duration, format_rate
 
 
 @contextmanager
-def watching(*, as_json: bool, quiet: bool, budget: float) -> Iterator[Watch]:
+def watching(*, as_json: bool, quiet: bool) -> Iterator[Watch]:
     """The watcher for this terminal and these options, for as long as the context lasts."""
     if as_json:
         yield to_ndjson
@@ -24,7 +24,7 @@ def watching(*, as_json: bool, quiet: bool, budget: float) -> Iterator[Watch]:
     elif console.is_terminal():
         from perfhunt.cli.live import Live
 
-        with Live(budget, colour=console.colour()) as live:
+        with Live(colour=console.colour()) as live:
             yield live.watch
     else:
         yield to_lines(time.monotonic())

@@ -1,0 +1,147 @@
+"""From options to a finished run: everything that must hold is checked in order, and nothing is sent before all of it does."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from perfhunt import __version__
+from perfhunt.cli.publish import publish
+from perfhunt.errors import PerfhuntError
+from perfhunt.investigate import Options, investigate
+from perfhunt.lab import Lab
+from perfhunt.load.locust_engine import LocustEngine
+from perfhunt.model.event import Noted, Watch, unwatched
+from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.run import Environment, Run, TargetProcess
+from perfhunt.model.slo import Judgement
+from perfhunt.profilers.environment import environment
+from perfhunt.profilers.probes import LiveProbes
+from perfhunt.profilers.quiet import stillness
+from perfhunt.profilers.target import find_target
+from perfhunt.safety.guard import Cleared, Consent, clear
+from perfhunt.safety.killswitch import KillswitchWatch
+from perfhunt.safety.lock import Owner, Quiet, refuse_foreign, target_lock
+from perfhunt.safety.watchdog import Watchdog
+from perfhunt.store import ledger
+from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.store.testfile import read_question
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line said about an investigation."""
+
+    pid: int | None = None
+    port: int | None = None
+    url: str | None = None
+    file: Path | None = None
+    store: Path = Path(".perfhunt")
+    artifacts: Path | None = None
+    workers: int = 1
+    budget: float | None = None
+    seed: int | None = None
+    quick: bool = False
+    profile: str = "auto"
+    open_target: bool = False
+    allow_busy: bool = False
+
+
+def question_of(asked: Asked) -> Question:
+    """The question of the test file, with what the command line changes. Raises QuestionError (exit 104)."""
+    question = read_question(asked.file, Path.cwd(), os.environ, asked.pid)
+    ramp = question.ramp if asked.budget is None else replace(question.ramp, budget=asked.budget)
+    return replace(question, ramp=ramp, seed=question.seed if asked.seed is None else asked.seed)
+
+
+def target_of(asked: Asked, question: Question) -> tuple[Question, TargetProcess]:
+    """The live target, and the question with the url that load goes to."""
+    chosen = asked.pid is not None or asked.port is not None
+    selector = ProcessSelector(pid=asked.pid, port=asked.port) if chosen else question.target.process
+    # A pid or port given by hand wins over the url of the file, unless they are one and the same service.
+    target = find_target(selector, asked.url or (None if chosen else question.target.url or None))
+    url = asked.url or _url(question.target.url, target, chosen)
+    return replace(question, target=replace(question.target, url=url)), target
+
+
+def _url(written: str, target: TargetProcess, chosen: bool) -> str:
+    ports = [one.port for one in target.listeners]
+    if written and (not chosen or not ports or (urlsplit(written).port or 80) in ports):
+        return written
+    first = target.listeners[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "*": "127.0.0.1"}.get(first.host, first.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{first.port}"
+
+
+def clear_question(question: Question, switch: KillswitchWatch) -> Cleared:
+    """The addresses load may go to. Raises UnsafeTarget (exit 93)."""
+    return clear(question, Consent(os.environ, datetime.now(UTC).date(), _confirm if sys.stdin.isatty() else None, switch.test))
+
+
+def _confirm(prompt: str) -> str:
+    return input(prompt)
+
+
+def run_investigation(asked: Asked, watch: Watch = unwatched) -> Run:
+    """One investigation from options to a stored Run. Raises PerfhuntError; what was measured until then is stored."""
+    question, target = target_of(asked, question_of(asked))
+    with ExitStack() as held:
+        lab = held.enter_context(workbench(asked, question, target, "investigate", watch))
+        return investigate(question, lab, Options(quick=asked.quick, profile=asked.profile != "off"))
+
+
+@contextmanager
+def workbench(asked: Asked, question: Question, target: TargetProcess, kind: str, watch: Watch) -> Iterator[Lab]:
+    """A Lab for a target that load may be sent to, held for as long as the block lasts.
+
+    Raises UnsafeTarget, TargetBusy, AttachFailed or StoreError before anything is sent.
+    """
+    started, run_id = datetime.now(UTC), fresh_id()
+    stamp = started.isoformat(timespec="seconds")
+    with ExitStack() as held:
+        switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
+        cleared = clear_question(question, switch)
+        held.enter_context(
+            target_lock(cleared.addresses, cleared.port, Owner(os.getpid(), run_id, question.redacted().target.url, stamp))
+        )
+        watchdog = held.enter_context(Watchdog(switch.tripped, max_duration=question.safety.max_duration, clock=time.monotonic))
+        if not asked.allow_busy:
+            still = stillness(target)
+            refuse_foreign(Quiet(still.seconds, still.cpu, still.connections))
+        engine = LocustEngine(run_id, asked.workers)
+        start = blank_run(run_id, kind, stamp, question, environment(target), target)
+        directory = RunDirectory.create(asked.store, start)
+        probes = LiveProbes(target, directory.path / "profiles", time.monotonic, asked.profile, asked.open_target)
+        lab = Lab(engine, probes, directory, start, time.monotonic, watchdog.stop, watch)
+        lab.publish = publisher(asked, lab)
+        try:
+            yield lab
+        finally:
+            lab.close()
+            _record(asked.store, lab, watch)
+
+
+def publisher(asked: Asked, lab: Lab) -> Callable[[Run, RunDirectory], Run]:
+    """What writes the reports into the run, and copies the pictures where CI looks for them."""
+    return lambda run, directory: publish(run, directory, asked.artifacts)
+
+
+def blank_run(run_id: str, kind: str, started: str, question: Question, found: Environment, target: TargetProcess | None) -> Run:
+    """A run before anything was measured."""
+    return Run(run_id, kind, started, __version__, question, found, target, Judgement.UNKNOWN)
+
+
+def _record(store: Path, lab: Lab, watch: Watch) -> None:
+    if lab.run is None:
+        return
+    try:
+        ledger.record(store, lab.run, lab.directory.path)
+    except PerfhuntError as error:
+        watch(Noted(f"the run is stored, but the ledger is not: {error.message}; perfhunt history --rebuild"))
