@@ -93,7 +93,7 @@ def _packages(project: _Project) -> list[Atom]:
         found.append(
             Atom(
                 Kind.DEPENDENCY, new_file or old_file, name, edit, detail,
-                links=Links((f"{prefix}:{name}", f"import:{_module(name)}"), tuple(sorted(f"{prefix}:{n}" for n in needs))),
+                links=Links(tuple(dict.fromkeys((f"{prefix}:{name}", f"import:{name}", f"import:{_module(name)}"))), tuple(sorted(f"{prefix}:{n}" for n in needs))),
             )
         )  # fmt: skip
     return found

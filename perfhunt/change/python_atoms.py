@@ -236,7 +236,11 @@ def _defines(pair: _Pair, modules: tuple[Module, Module]) -> set[str]:
     for module in modules:  # `cache = Cache()` makes cache.get mean Cache.get, here and where cache is imported
         for instance in (i for i, made_by in module.instances.items() if owner and made_by == owner):
             found |= {f"{path}::{instance}.{simple}"} | {".".join([*dotted[i:], instance, simple]) for i in range(len(dotted))}
-    return found | {f"state:{s}" for s in _written(pair)} | {f"setting:{n}" for n in names if pair.source.settings}
+    return (
+        found
+        | {f"state:{s}" for s in _written(pair)}
+        | {f"{how}:{n}" for n in names if pair.source.settings for how in ("setting", "text")}
+    )
 
 
 def _package_names(dotted: Sequence[str]) -> list[str]:

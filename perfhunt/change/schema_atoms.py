@@ -96,7 +96,8 @@ def _operation(call: ast.Call, batch: str = "") -> Iterator[Statement]:
         return
     table = next((_texts(k.value)[0] for k in call.keywords if k.arg in ("model_name", "table_name") and _texts(k.value)), "")
     if not table:
-        table = batch or (texts[1] if name in ("create_index",) and len(texts) > 1 else texts[0] if texts else "")
+        second = _texts(call.args[1]) if name == "create_index" and len(call.args) > 1 else []
+        table = batch or next(iter(second or texts), "")
     table = table.lower()
     yield Statement(ast.dump(call), f"{name} {' '.join(t for t in texts[:2])}".strip(), "schema", _links(name, table, texts))
 

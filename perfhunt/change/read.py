@@ -1,0 +1,132 @@
+"""The whole edit as atoms: start reading here. Working tree or commit range in, `Change` out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
+
+from perfhunt.change.dependency_atoms import dependency_atoms
+from perfhunt.change.git import Content, Repository
+from perfhunt.change.paths import IGNORED, Role, role_of
+from perfhunt.change.python_atoms import python_atoms
+from perfhunt.change.schema_atoms import schema_atoms
+from perfhunt.change.settings_atoms import settings_atoms
+from perfhunt.change.source import Found, Source
+from perfhunt.change.sql import table_symbols
+from perfhunt.change.treesitter_atoms import treesitter_atoms
+from perfhunt.model.change import Atom, Change, Edit, Kind, Links
+
+
+def read_change(repository: Repository, base: str, head: str = "") -> Change:
+    """Every edit from `base` to `head`; an empty head is the working tree as it stands, untracked files included.
+
+    Raises UsageError for a revision that does not exist, ChangeRefused when git fails.
+    """
+    base_id = repository.resolve(base)
+    head_id = repository.resolve(head) if head else ""
+    newer = repository.tree(head_id) if head_id else repository.worktree_tree()
+    contents = repository.contents(base_id, newer)
+    listed = repository.git("ls-tree", "-r", "-z", "--name-only", newer)
+    found = atoms_of(contents, {os.fsdecode(p) for p in listed.split(b"\0")})
+    return Change(
+        root=str(repository.root),
+        base=base_id,
+        head=head_id,
+        atoms=found.atoms,
+        ignored=tuple(a for a in found.ignored if a.kind == Kind.IGNORED),
+        question=tuple(a for a in found.ignored if a.kind == Kind.QUESTION),
+        files=tuple(c.edit for c in contents),
+        sha256=repository.fingerprint(base_id, newer) if contents else "",
+        notes=found.notes,
+    )
+
+
+def atoms_of(contents: Sequence[Content], present: Collection[str]) -> Found:
+    """The atoms of edited files; `present` are the paths of the newer tree."""
+    found = Found()
+    by_role: dict[Role, list[Source]] = {}
+    for content in contents:
+        role = role_of(content.path)
+        if role in IGNORED:
+            found = found.plus(_apart(content, Kind.IGNORED, role.value))
+        elif role == Role.QUESTION:
+            found = found.plus(_apart(content, Kind.QUESTION, "the test file"))
+        elif content.before == content.after:
+            found = found.plus(_apart(content, Kind.IGNORED, "same content, moved or with another mode"))
+            by_role.setdefault(role, []).append(_source(content, role))  # a move may still rename what it defines
+        elif content.binary or role == Role.DATA:
+            found = found.plus(Found((_data(content),)))
+        else:
+            by_role.setdefault(role, []).append(_source(content, role))
+    return _declared(found.plus(_read(by_role, present)))
+
+
+def _source(content: Content, role: Role) -> Source:
+    before, after = content.texts()
+    return Source(content.path, before, after, settings=role == Role.CONFIG)
+
+
+def _read(by_role: dict[Role, list[Source]], present: Collection[str]) -> Found:
+    """Each role by its reader; files of one language are read together."""
+    settings = by_role.get(Role.CONFIG, [])
+    code = [*by_role.get(Role.PYTHON, []), *(s for s in settings if s.path.endswith(".py"))]
+    found = python_atoms(code).plus(treesitter_atoms(by_role.get(Role.PARSED, [])))
+    found = found.plus(dependency_atoms(by_role.get(Role.MANIFEST, []), present))
+    for source in settings:
+        found = found if source.path.endswith(".py") else found.plus(settings_atoms(source))
+    for source in by_role.get(Role.SCHEMA, []):
+        found = found.plus(schema_atoms(source))
+    for source in by_role.get(Role.TEXT, []):
+        found = found.plus(_text(source))
+    return found
+
+
+def _apart(content: Content, kind: Kind, why: str) -> Found:
+    return Found(ignored=(Atom(kind, content.path, "", content.edit.edit, why),))
+
+
+def _data(content: Content) -> Atom:
+    """A data file is one atom; files of one directory are one data set."""
+    folder = str(PurePosixPath(content.path).parent)
+    sizes = [len(side) for side in (content.before, content.after) if side is not None]
+    detail = " -> ".join(f"{size:,} bytes" for size in sizes)
+    return Atom(Kind.DATA, content.path, "", content.edit.edit, detail, links=Links(touches=(f"folder:{folder}",)))
+
+
+def _text(source: Source) -> Found:
+    """A file nobody here can read into: one atom, unless only comment lines and blanks differ."""
+    if _without_remarks(source, source.before) == _without_remarks(source, source.after):
+        return Found(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same text"),))
+    words = frozenset(re.findall(r"[A-Za-z_]\w{3,}", f"{source.before or ''} {source.after or ''}"))
+    stem = PurePosixPath(source.path).name
+    links = Links((f"text file:{stem}",), tuple(sorted(f"text:{w}" for w in words if w.isupper())))
+    return Found((Atom(Kind.CODE, source.path, "module-level text", source.edit, links=links),))
+
+
+def _without_remarks(source: Source, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    remark = r"#(?!!)" if source.path.endswith((".rb", ".sh", ".pl", ".ex", ".exs")) else r"//" if "." in source.path else r"$^"
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not re.match(remark, line)]
+
+
+def _declared(found: Found) -> Found:
+    """Without table declarations that only say in code what a migration of the same edit does."""
+    migrated = {
+        s for a in found.atoms if a.kind == Kind.SCHEMA and a.detail != "table declaration" for s in (*a.links.uses, *_tables(a))
+    }
+    kept, dropped = [], []
+    for atom in found.atoms:
+        same = atom.detail == "table declaration" and table_symbols(atom.name) & migrated
+        (dropped if same else kept).append(atom)
+    gone = tuple(Atom(Kind.IGNORED, a.file, a.name, Edit.CHANGED, "declares what the migration does", a.line) for a in dropped)
+    return Found(tuple(kept), found.ignored + gone, found.notes)
+
+
+def _tables(atom: Atom) -> set[str]:
+    """The tables a migration names, as declarations name them."""
+    named = [s.partition(":")[2] for s in (*atom.links.defines, *atom.links.touches) if s.startswith(("newtable:", "table:"))]
+    return {symbol for table in named for symbol in table_symbols(table)}
