@@ -90,12 +90,9 @@ def _packages(project: _Project) -> list[Atom]:
         detail = " -> ".join(p.version for p in (old, new) if p and p.version)
         needs = {n for p in (old, new) if p for n in p.needs}
         prefix = f"package:{project.family}"
-        found.append(
-            Atom(
-                Kind.DEPENDENCY, new_file or old_file, name, edit, detail,
-                links=Links(tuple(dict.fromkeys((f"{prefix}:{name}", f"import:{name}", f"import:{_module(name)}"))), tuple(sorted(f"{prefix}:{n}" for n in needs))),
-            )
-        )  # fmt: skip
+        names = tuple(dict.fromkeys((f"{prefix}:{name}", f"import:{name}", f"import:{_module(name)}")))
+        links = Links(names, tuple(sorted(f"{prefix}:{n}" for n in needs)))
+        found.append(Atom(Kind.DEPENDENCY, new_file or old_file, name, edit, detail, links=links))
     return found
 
 

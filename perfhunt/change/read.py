@@ -118,7 +118,8 @@ def _declared(found: Found) -> Found:
     migrated = {
         s for a in found.atoms if a.kind == Kind.SCHEMA and a.detail != "table declaration" for s in (*a.links.uses, *_tables(a))
     }
-    kept, dropped = [], []
+    kept: list[Atom] = []
+    dropped: list[Atom] = []
     for atom in found.atoms:
         same = atom.detail == "table declaration" and table_symbols(atom.name) & migrated
         (dropped if same else kept).append(atom)

@@ -153,24 +153,43 @@ def _file(source: Source, grammar: Grammar, parser: Any) -> Found:
     if before is None or after is None:
         whole = Atom(Kind.CODE, source.path, "module-level text", source.edit)
         return Found((whole,), notes=(f"{source.path} does not parse as {grammar.name}; the whole file counts as one edit",))
+    renamed = _renames(before, after)
+    before = {renamed.get(n, n): _written_as(m, renamed) for n, m in before.items()}
+    packages = tuple(f"import:{p}" for p in _imported(source.before, grammar, parser) ^ _imported(source.after, grammar, parser))
+    context = _Context(before.keys() | after.keys(), packages)
     atoms = []
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
         if (old.tokens if old else None) != (new.tokens if new else None):
-            atoms.append(_atom(source, grammar, old, new, before.keys() | after.keys()))
-    renamed = _renames(atoms, before, after)
-    if renamed:
-        gone = tuple(Atom(Kind.IGNORED, source.path, n, Edit.RENAMED, f"renamed from {o}") for o, n in renamed.items())
-        again = {o: _written_as(m, renamed) for o, m in before.items()}
-        before = {renamed.get(n, n): m for n, m in again.items()}
-        kept = [
-            n
-            for n in dict.fromkeys([*before, *after])
-            if before.get(n) is None or after.get(n) is None or before[n].tokens != after[n].tokens
-        ]
-        return Found(tuple(_atom(source, grammar, before.get(n), after.get(n), before.keys() | after.keys()) for n in kept), gone)
-    same = (Atom(Kind.IGNORED, source.path, "", source.edit, "same code"),)
-    return Found(tuple(atoms), () if atoms else same)
+            atoms.append(_atom(source, grammar, old, new, context))
+    ignored = [Atom(Kind.IGNORED, source.path, n, Edit.RENAMED, f"renamed from {o}") for o, n in renamed.items()]
+    if not atoms and not ignored:
+        ignored.append(Atom(Kind.IGNORED, source.path, "", source.edit, "same code"))
+    return Found(tuple(atoms), tuple(ignored))
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the whole file says: the declarations it has on either side, and the packages it began or ceased to import."""
+
+    declared: Collection[str]
+    packages: tuple[str, ...]
+
+
+def _imported(text: str | None, grammar: Grammar, parser: Any) -> set[str]:
+    """The packages a file names: import paths as written, their first three segments, the first segment of a `use`."""
+    found: set[str] = set()
+    for node in leaves(parser.parse((text or "").encode("utf-8", "surrogateescape")).root_node, grammar):
+        above = node.parent
+        while above is not None and above.type not in grammar.imports:
+            above = above.parent
+        call = node.parent.parent if node.parent is not None else None
+        if "string" in node.type and (above is not None or _text(call).startswith("require(")):
+            path = _text(node).strip("\"'`")
+            found |= {path, "/".join(path.split("/")[:3])}
+        elif above is not None and node.type == "identifier" and grammar.name == "Rust":
+            found.add(_text(node))
+    return found
 
 
 def _members(text: str | None, grammar: Grammar, parser: Any) -> dict[str, _Member] | None:
