@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from perfhunt.errors import UsageError
 from perfhunt.model.run import Process, TargetProcess
-from perfhunt.model.testfile import FILE_NAME
 from perfhunt.model.thresholds import BLANK
 
 _TEXT = """\
@@ -64,11 +61,12 @@ killswitch = {{ file = ".perfhunt/stop", url = "" }}   # `touch .perfhunt/stop` 
 """
 
 
-def init_text(target: TargetProcess, port: int, url: str = "") -> str:
+def init_text(target: TargetProcess, port: int | None = None, url: str = "") -> str:
     """The test file for a live process: what was found as comments, its port and url filled in, the SLO left blank.
 
-    `parse_question` refuses the text until a person has chosen the numbers.
+    `port` is the target's serving one unless said. `parse_question` refuses the text until a person has chosen the numbers.
     """
+    port = port or target.listeners[0].port
     return _TEXT.format(
         found=_comments(target),
         pid=target.root,
@@ -76,20 +74,6 @@ def init_text(target: TargetProcess, port: int, url: str = "") -> str:
         port=port,
         blank=BLANK,
     )
-
-
-def write_init(path: Path, text: str, force: bool = False) -> None:
-    """Writes the test file. Raises UsageError (exit 2) when it cannot, or when there is one and `force` is not set."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if force else os.O_EXCL), 0o644)
-    except FileExistsError:
-        raise UsageError(
-            f"{path} is already there", f"Edit it, or write it anew: perfhunt init --force; or remove {FILE_NAME}"
-        ) from None
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", "Go to a directory of your own.") from error
-    with open(fd, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _comments(target: TargetProcess) -> str:
