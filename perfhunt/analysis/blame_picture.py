@@ -1,0 +1,163 @@
+"""The evidence read once: what every function cost per request, whom the queues are charged to, how busy each pool was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from perfhunt.analysis.blame import Ledger, charge
+from perfhunt.analysis.blame_views import Views, thread_group, view
+from perfhunt.analysis.evidence import Evidence, Span
+from perfhunt.analysis.frames import Code, Key, path_of
+from perfhunt.analysis.idle import IdleBook, learn
+from perfhunt.model.profile import Frame, Instants, Profile, Stack
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Cores, Seconds, Share
+
+_EMPTY = Instants(0.0, ())
+
+
+@dataclass(frozen=True, slots=True)
+class CpuUse:
+    """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the samples behind them."""
+
+    own: Mapping[Key, float] = field(default_factory=dict)
+    total: Mapping[Key, float] = field(default_factory=dict)
+    frames: Mapping[Key, Frame] = field(default_factory=dict)
+    via: Mapping[Key, Counter[str]] = field(default_factory=dict)
+    callers: Mapping[Key, Counter[str]] = field(default_factory=dict)
+    samples: float = 0.0
+
+    def shares(self) -> dict[Key, Share]:
+        """Share of the CPU per function on top; sums to 1 unless empty."""
+        return {key: weight / self.samples for key, weight in self.own.items()} if self.samples else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One span, read. `cpu` is exact CPU seconds per request; `unseen` the requests in flight that no thread was working on."""
+
+    span: Span
+    views: Views
+    ledger: Ledger
+    use: CpuUse
+    cpu: Seconds | None
+    in_flight: float | None
+    unseen: float
+    pools: Mapping[tuple[Key, ...], tuple[float, float]]  # thread group -> (threads, busy threads), means
+
+    @property
+    def has_instants(self) -> bool:
+        return self.ledger.instants > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Both spans, with the rules by which application code and idling were told apart."""
+
+    evidence: Evidence
+    code: Code
+    idle: IdleBook
+    knee: Reading
+    baseline: Reading | None
+
+
+def picture(evidence: Evidence) -> Picture:
+    """The evidence, read."""
+    code = Code.seen(_stacks(evidence), evidence.app_modules)
+    idle = learn(evidence, code)
+    baseline = _reading(evidence.baseline, code, idle, None) if evidence.baseline is not None else None
+    return Picture(evidence, code, idle, _reading(evidence.knee, code, idle, baseline), baseline)
+
+
+def _stacks(evidence: Evidence) -> Iterator[Stack]:
+    for span in (evidence.knee, evidence.baseline):
+        if span is not None and span.profile is not None:
+            yield from span.profile.stacks
+        if span is not None and span.instants is not None:
+            yield from (t.stack for instant in span.instants for t in instant.threads)
+
+
+def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None) -> Reading:
+    instants = span.instants or _EMPTY
+    views = view(instants, code, idle)
+    use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
+    ledger = charge(views, use.shares())
+    in_flight = span.completed * span.service if span.service is not None else None
+    unseen = 0.0
+    if in_flight is not None and ledger.instants:
+        # What a request spends outside the server at the lowest load is the network and the generator, not a queue.
+        floor = 0.0 if baseline is None else _outside(baseline) * span.completed
+        unseen = max(0.0, in_flight - ledger.busy() - floor)
+    return Reading(span, views, ledger, use, cpu_per_request(span), in_flight, unseen, _pools(instants, views))
+
+
+def _outside(baseline: Reading) -> Seconds:
+    if baseline.in_flight is None or not baseline.has_instants or not baseline.span.completed:
+        return 0.0
+    return max(0.0, baseline.in_flight - baseline.ledger.busy()) / baseline.span.completed
+
+
+def cpu_per_request(span: Span) -> Seconds | None:
+    """CPU seconds per completed request (D = U/X), exact where the scheduler's own count is known; None when nothing is."""
+    if not span.completed:
+        return None
+    if span.resources is not None and span.resources.cpu is not None:
+        return span.resources.cpu / span.completed
+    if span.states is not None:
+        return span.states.in_state(ThreadState.ON_CPU) / span.completed
+    return None
+
+
+def on_cpu(span: Span) -> Cores | None:
+    """Cores the target used during the span; None when nothing says."""
+    per_request = cpu_per_request(span)
+    return None if per_request is None else per_request * span.completed
+
+
+def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
+    """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service idles are left out."""
+    own: dict[Key, float] = {}
+    total: dict[Key, float] = {}
+    frames: dict[Key, Frame] = {}
+    via: dict[Key, Counter[str]] = {}
+    callers: dict[Key, Counter[str]] = {}
+    heaviest: dict[Key, float] = {}
+    for stack, weight in profile.stacks.items():
+        owner = code.owner(stack)
+        if owner is None or path_of(stack) in idle.paths:
+            continue
+        own[owner.key] = own.get(owner.key, 0.0) + weight
+        above = code.app_frames(stack)
+        for key in {f.key for f in above} | {owner.key}:
+            total[key] = total.get(key, 0.0) + weight
+        if weight > heaviest.get(owner.key, 0.0):
+            heaviest[owner.key] = weight
+            frames[owner.key] = owner.frame
+        if owner.via:
+            via.setdefault(owner.key, Counter())[owner.via] += round(weight)
+        caller = next((f.function for f in reversed(above) if f.key != owner.key), "")
+        if caller:
+            callers.setdefault(owner.key, Counter())[caller] += round(weight)
+    return CpuUse(own, total, frames, via, callers, sum(own.values()))
+
+
+def _use_of(views: Views) -> CpuUse:
+    """The CPU's users as the instants saw them, when there is no profile."""
+    own: dict[Key, float] = {}
+    total: dict[Key, float] = {}
+    frames: dict[Key, Frame] = {}
+    for v in (v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.parked_path):
+        own[v.owner.key] = own.get(v.owner.key, 0.0) + 1
+        frames[v.owner.key] = v.owner.frame
+        for key in set(v.app) | {v.owner.key}:
+            total[key] = total.get(key, 0.0) + 1
+    return CpuUse(own, total, frames, samples=sum(own.values()))
+
+
+def _pools(instants: Instants, views: Views) -> dict[tuple[Key, ...], tuple[float, float]]:
+    threads = Counter(thread_group(t) for instant in instants for t in instant.threads if t.stack)
+    busy = Counter(thread_group(v.sample) for now in views for v in now)
+    count = max(len(instants), 1)
+    return {group: (n / count, busy[group] / count) for group, n in threads.items()}

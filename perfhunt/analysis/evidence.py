@@ -1,0 +1,60 @@
+"""All that is known when the question is asked: what stops this service? Every piece is optional but the knee itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfhunt.model.profile import Instants, Profile
+from perfhunt.model.states import States
+from perfhunt.model.trial import Resources, Trial
+from perfhunt.model.units import Cores, PerSecond, Seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What was captured during one span of steady load.
+
+    `completed` is answers per second in the span; `service` the mean latency from the actual send, when a generator
+    measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every thread at a few moments each second.
+    """
+
+    completed: PerSecond
+    service: Seconds | None = None
+    trial: Trial | None = None
+    profile: Profile | None = None
+    instants: Instants | None = None
+    states: States | None = None
+    resources: Resources | None = None
+
+    @staticmethod
+    def of(
+        trial: Trial,
+        profile: Profile | None = None,
+        instants: Instants | None = None,
+        states: States | None = None,
+        resources: Resources | None = None,
+    ) -> Span:
+        """The span of a trial; `resources` default to the trial's own."""
+        return Span(trial.completed, trial.service.mean, trial, profile, instants, states, resources or trial.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The span at the knee, the span at baseline, and instants of the target with no load at all (`idle`).
+
+    `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native; `app_modules` are import names
+    that are the application even when installed among libraries (`shop` of `gunicorn shop.wsgi:app`).
+    """
+
+    knee: Span
+    baseline: Span | None = None
+    idle: Instants | None = None
+    runtime: str = "cpython"
+    cpu_limit: Cores | None = None
+    app_modules: tuple[str, ...] = ()
+
+    @property
+    def cores(self) -> Cores | None:
+        """The cores the target may use, from whichever piece says so."""
+        resources = self.knee.resources
+        return self.cpu_limit or (resources.cpu_limit if resources else None)

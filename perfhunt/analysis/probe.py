@@ -1,0 +1,73 @@
+"""What profiling did to the service: the profiled spans of a hold against the quiet ones around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+
+from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.latency import Latency
+from perfhunt.model.trial import Trial
+from perfhunt.model.units import Share
+
+TOLERATED: Share = 0.05
+
+
+def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffect:
+    """Ratios of profiled to quiet spans at the same rate, flagged when one moved by more than 5 % and more than chance.
+
+    Chance is judged from the quiet spans themselves: what they differ by among each other is not the profiler's doing.
+    Spans whose load was cut off or spoiled are left out; with none left on a side the ratios are None and the note says so.
+    """
+    calm = [t for t in quiet if usable(t)]
+    watched = [t for t in profiled if usable(t)]
+    if not calm or not watched:
+        side = "quiet" if not calm else "profiled"
+        return ProbeEffect(None, None, None, note=f"no {side} span was whole, so what profiling cost is not known")
+    answered = _ratio([t.completed / t.step.rate for t in watched], [t.completed / t.step.rate for t in calm])
+    p99 = _ratio(_latencies(watched, 0.99), _latencies(calm, 0.99))
+    p50 = _ratio(_latencies(watched, 0.5), _latencies(calm, 0.5))
+    cpu = _ratio(_cpu(watched), _cpu(calm))
+    quiet_p99 = tuple(_latencies(calm, 0.99))
+    slower = p99 is not None and p99 - 1 > max(TOLERATED, _spread(quiet_p99))
+    fewer = answered is not None and 1 - answered > max(TOLERATED, _spread([t.completed / t.step.rate for t in calm]))
+    return ProbeEffect(answered, p99, cpu, p50, quiet_p99, slower or fewer, _note(slower, fewer, quiet_p99))
+
+
+def usable(trial: Trial) -> bool:
+    """Whether a span ran to its end with numbers that may be believed."""
+    return not trial.overload and not trial.invalid and trial.completed > 0
+
+
+def _note(slower: bool, fewer: bool, quiet_p99: Sequence[float]) -> str:
+    notes = []
+    if slower:
+        notes.append("p99 was higher while profiled")
+    if fewer:
+        notes.append("fewer requests were answered while profiled")
+    if _spread(quiet_p99) > TOLERATED:
+        notes.append(f"the quiet spans' own p99 differ by {_spread(quiet_p99):.0%}")
+    return "; ".join(notes)
+
+
+def _latencies(trials: Sequence[Trial], share: Share) -> list[float]:
+    found = (_at(t.response, share) for t in trials)
+    return [value for value in found if value is not None]
+
+
+def _at(latency: Latency, share: Share) -> float | None:
+    return latency.at(share)
+
+
+def _cpu(trials: Sequence[Trial]) -> list[float]:
+    """CPU seconds per request: the load differs a little between spans, this does not."""
+    return [t.resources.cpu / t.completed for t in trials if t.resources is not None and t.resources.cpu is not None]
+
+
+def _ratio(watched: Sequence[float], calm: Sequence[float]) -> float | None:
+    return mean(watched) / mean(calm) if watched and calm and mean(calm) > 0 else None
+
+
+def _spread(values: Sequence[float]) -> Share:
+    """How far apart repeated readings of the same thing are, as a share of the smallest."""
+    return max(values) / min(values) - 1 if len(values) > 1 and min(values) > 0 else 0.0

@@ -1,0 +1,151 @@
+"""What each function cost a request, with the doubt of it: its own CPU, its own waits, and the queues it held up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+from scipy import stats
+
+from perfhunt.analysis.blame import NOBODY, OWN, Charges, Series
+from perfhunt.analysis.blame_picture import Picture, Reading, on_cpu
+from perfhunt.analysis.blame_views import windows
+from perfhunt.analysis.frames import Key
+from perfhunt.model.interval import Interval
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Seconds, Share
+
+UNSEEN = "unseen"  # cause of a charge: requests that waited before any thread had them
+SATURATED: Share = 0.85  # of what a resource can do: from here its queue, not the work, decides latency
+EXHAUSTED: Share = 0.7  # of a pool's threads
+_DISPERSION = 2.0  # samples of one request follow each other, so counts vary more than Poisson's would
+_ON_CPU = str(ThreadState.ON_CPU)
+
+
+@dataclass(slots=True)
+class Cost:
+    """Seconds per request of one function: `cpu` on top of a CPU, `waits` by state, `queues` it is charged with by cause."""
+
+    key: Key
+    cpu: Seconds = 0.0
+    waits: dict[str, Seconds] = field(default_factory=dict)
+    queues: dict[tuple[str, str], Seconds] = field(default_factory=dict)  # (cause, doing)
+    error: float = 0.0  # standard error of `blamed`
+    own_error: float = 0.0
+
+    @property
+    def own(self) -> Seconds:
+        return self.cpu + sum(self.waits.values())
+
+    @property
+    def blamed(self) -> Seconds:
+        return self.own + sum(self.queues.values())
+
+    def queued(self, *causes: str) -> Seconds:
+        """The part of the blame that came by these causes."""
+        return sum(value for (cause, _), value in self.queues.items() if cause in causes)
+
+
+def costs(reading: Reading) -> dict[Key, Cost]:
+    """The cost of every function in a span, per completed request; empty when nothing was completed."""
+    rate = reading.span.completed
+    if not rate:
+        return {}
+    found: dict[Key, Cost] = {}
+    shares = reading.use.shares()
+    busy = reading.cpu if reading.cpu is not None else reading.ledger.states().get(_ON_CPU, 0.0) / rate
+    for key, share in shares.items():
+        cost = found.setdefault(key, Cost(key))
+        cost.cpu = share * busy
+        seen = reading.use.own[key]
+        cost.own_error = cost.error = cost.cpu * sqrt(_DISPERSION * max(1 - share, 0.0) / seen) if seen else 0.0
+    series: dict[Key, list[Series]] = {}
+    for (key, cause, doing), counts in reading.ledger.blamed.items():
+        if cause == OWN and doing == _ON_CPU:
+            continue
+        cost = found.setdefault(key, Cost(key))
+        value = float(counts.mean()) / rate
+        if cause == OWN:
+            cost.waits[doing] = cost.waits.get(doing, 0.0) + value
+        else:
+            cost.queues[(cause, doing)] = cost.queues.get((cause, doing), 0.0) + value
+        series.setdefault(key, []).append(counts)
+    for key, all_counts in series.items():
+        cost = found[key]
+        cost.error = sqrt(cost.error**2 + (mean_error(np.sum(all_counts, axis=0)) / rate) ** 2)
+        cost.own_error = sqrt(cost.own_error**2 + (mean_error(own_waits(reading, key)) / rate) ** 2)
+    return found
+
+
+def own_waits(reading: Reading, key: Key) -> Series:
+    """Threads of a function in a wait of its own (not in a queue), per instant."""
+    found = [s for (k, cause, doing), s in reading.ledger.blamed.items() if k == key and cause == OWN and doing != _ON_CPU]
+    return np.sum(found, axis=0) if found else np.zeros(reading.ledger.instants)
+
+
+def mean_error(counts: Series) -> float:
+    """Standard error of the mean of a series, from blocks long enough to forget each other."""
+    means = [float(counts[a:b].mean()) for a, b in windows(len(counts))]
+    return float(np.std(means, ddof=1)) / sqrt(len(means)) if len(means) > 1 else float(counts.mean())
+
+
+def interval(value: float, error: float, n: int) -> Interval:
+    """A 95 % interval by Student's t with 15 degrees of freedom (16 blocks); never below 0 for a time."""
+    reach = float(stats.t.ppf(0.975, 15)) * error
+    return Interval(value, max(0.0, value - reach), value + reach, n)
+
+
+def charge_unseen(found: dict[Key, Cost], picture: Picture) -> str:
+    """Charge the requests that no thread had to whatever keeps the threads busy; says which resource that is, or ""."""
+    reading = picture.knee
+    rate = reading.span.completed
+    limiting, weights = limiting_use(picture)
+    whole = sum(weights.values())
+    if not rate or not whole:
+        return limiting
+    for (key, _, doing), weight in weights.items():
+        cost = found.setdefault(key, Cost(key))
+        cause = (UNSEEN, doing)
+        cost.queues[cause] = cost.queues.get(cause, 0.0) + reading.unseen / rate * weight / whole
+    return limiting
+
+
+def limiting_use(picture: Picture) -> tuple[str, Charges]:
+    """The resource that requests queue for before a thread has them ("cpu", "threads" or ""), and who uses it.
+
+    A saturated CPU (or a process that uses one core, the most that one GIL allows) comes before threads that are all taken:
+    threads are all taken because they wait for it.
+    """
+    reading = picture.knee
+    if cpu_saturation(picture) >= SATURATED:
+        return "cpu", {(key, OWN, _ON_CPU): share for key, share in reading.use.shares().items()}
+    pools = {g: busy / threads for g, (threads, busy) in reading.pools.items() if threads and reading.ledger.by_pool.get(g)}
+    taken = {group: reading.pools[group][1] for group, used in pools.items() if used >= EXHAUSTED}
+    if not taken:
+        return "", {}
+    group = max(taken, key=lambda g: taken[g])
+    charges = {k: w for k, w in reading.ledger.by_pool[group].items() if k[0] != NOBODY}
+    return "threads", charges
+
+
+def cpu_saturation(picture: Picture) -> Share:
+    """How much of its CPU the target uses: of its cores, or of the one core that the GIL leaves its busiest process."""
+    span = picture.knee.span
+    used, cores = on_cpu(span), picture.evidence.cores
+    of_cores = used / cores if used is not None and cores else 0.0
+    return max(of_cores, *per_process(picture, _ON_CPU).values(), 0.0) if picture.evidence.runtime == "cpython" else of_cores
+
+
+def per_process(picture: Picture, state: str) -> dict[int, float]:
+    """Mean threads in a state per process, from the exact thread states where there are any, else from the instants."""
+    span = picture.knee.span
+    found: dict[int, float] = {0: 0.0}
+    if span.states is not None:
+        for thread in span.states.threads:
+            found[thread.pid] = found.get(thread.pid, 0.0) + thread.states.get(state, 0.0)
+        return found
+    count = max(picture.knee.ledger.instants, 1)
+    for v in (v for now in picture.knee.views for v in now if v.state == state):
+        found[v.sample.pid] = found.get(v.sample.pid, 0.0) + 1 / count
+    return found
