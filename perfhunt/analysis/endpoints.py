@@ -55,10 +55,14 @@ class Slopes:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One process life of one build: log readings per endpoint name, and the same in natural units for people."""
+    """One process life of one build: log readings per endpoint name, and the same in natural units for people.
+
+    `failed` is the share of requests that were answered wrongly or not at all.
+    """
 
     logs: Mapping[str, float]
     values: Mapping[str, float]
+    failed: Share = 0.0
 
 
 def _fixed(trials: Sequence[Trial]) -> list[Trial]:
@@ -100,7 +104,7 @@ def read(trials: Sequence[Trial], criterion: str) -> Reading:
         logs[CAPACITY.name] = math.log(values[CAPACITY.name])
     if cost := cpu_per_request(trials):
         logs[CPU.name], values[CPU.name] = math.log(cost), cost
-    return Reading(logs, values)
+    return Reading(logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]))
 
 
 def speed(name: str, change: float, slopes: Slopes) -> float:
@@ -118,6 +122,15 @@ def speed(name: str, change: float, slopes: Slopes) -> float:
 def speeds(before: Reading, after: Reading, slopes: Slopes) -> dict[str, float]:
     """Equivalent log speed change per endpoint that both readings hold."""
     return {name: speed(name, after.logs[name] - log, slopes) for name, log in before.logs.items() if name in after.logs}
+
+
+_BROKEN = ("status", "connect", "reset", "protocol", "tls")  # not slow: wrong. Lateness is judged by the endpoints
+
+
+def failures(trials: Sequence[Trial]) -> Share:
+    """The share of requests that were answered wrongly or not at all, for other reasons than being late."""
+    total = sum(sum(t.outcomes.values()) for t in trials)
+    return sum(t.outcomes.get(kind, 0) for t in trials for kind in _BROKEN) / total if total else 0.0
 
 
 def median_slope(trials: Sequence[Trial], near: PerSecond, within: Share = 0.35) -> float | None:

@@ -17,6 +17,7 @@ MARGIN: Share = 0.05  # "no change" means shown to be within ±5 %
 WORTH: Share = 0.03  # the least speed change worth having
 _BOUND_P = 0.025  # one-sided level of each bound of the equivalence test, stricter than 0.05 because it is asked repeatedly
 _TOO_MANY_INVALID = 1 / 3
+_FAILS: Share = 0.01  # a build that answers this much more often with an error is worse, however quick its errors are
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,21 @@ def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = USUAL_BAR)
     return Word.INCONCLUSIVE, "no endpoint moved beyond doubt, and none is shown to have stayed"
 
 
+def failing(before: Share, after: Share) -> tuple[Word, str] | None:
+    """The word when answers failed: an error is quick and cheap, so a failing build looks fast to every other endpoint."""
+    if after > before + _FAILS:
+        return Word.REVERT, f"{after:.2%} of its requests fail, against {before:.2%} before"
+    if before > after + _FAILS:
+        reason = f"{before:.2%} of requests failed before and {after:.2%} now: the times of answers and errors do not compare"
+        return Word.MIXED, reason
+    return None
+
+
+def _failed(rounds: Sequence[Round]) -> tuple[Share, Share]:
+    n = len(rounds)
+    return math.fsum(r.base.failed for r in rounds) / n, math.fsum(r.head.failed for r in rounds) / n
+
+
 def _trifling(effect: Effect, bar: Bar) -> bool:
     return -bar.worth < effect.speed.low and effect.speed.high < bar.worth
 
@@ -142,7 +158,10 @@ class Looking:
     noise: str = ""
 
 
-def judge_rounds(rounds: Sequence[Round], looking: Looking = Looking()) -> Verdict:
+USUAL_LOOKING = Looking()
+
+
+def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING) -> Verdict:
     """The verdict of a paired comparison so far. Ask only after a number of rounds in `sequential.LOOKS`.
 
     INVALID when more than a third of the rounds failed their checks or fewer than four are usable.
@@ -160,7 +179,7 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = Looking()) -> Verdi
     estimates = {name: sequential.estimate(values, looking.priors.get(name)) for name, values in found.items()}
     evidence = Evidence(estimates, sequential.level(n), {name: typical(rounds, name) for name in found})
     effects = effects_of(evidence)
-    word, reason = word_of(evidence, effects, looking.bar)
+    word, reason = failing(*_failed(counted)) or word_of(evidence, effects, looking.bar)
     smallest = smallest_of(evidence, effects)
     more = _to_resolve(evidence, n, seconds / len(rounds), looking) if word is Word.INCONCLUSIVE else None
     if word is Word.INCONCLUSIVE:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from perfhunt.analysis import sequential
 from perfhunt.analysis.calibration import Calibration, restart_noise
-from perfhunt.analysis.endpoints import CAPACITY, CPU, KNEE, MEDIAN, cpu_per_request, median_slope
+from perfhunt.analysis.endpoints import CAPACITY, CPU, KNEE, MEDIAN, cpu_per_request, failures, median_slope
 from perfhunt.analysis.sequential import Estimate
-from perfhunt.analysis.verdict import USUAL_BAR, Bar, Evidence, effects_of, inconclusive, smallest_of, word_of
+from perfhunt.analysis.verdict import USUAL_BAR, Bar, Evidence, effects_of, failing, inconclusive, smallest_of, word_of
 from perfhunt.model.finding import Caution
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.question import Question
@@ -60,7 +60,7 @@ def judge_rerun(
         {name: r[2] for name, r in readings.items()},
     )
     effects = effects_of(evidence)
-    word, reason = word_of(evidence, effects, bar)
+    word, reason = failing(_failed(stored), _failed(new)) or word_of(evidence, effects, bar)
     smallest = smallest_of(evidence, effects)
     _, noise = restart_noise(calibration, list(readings))
     advice = ""
@@ -229,6 +229,10 @@ def _error_of_mean(logs: Sequence[float]) -> Share:
         return 0.02
     mean = math.fsum(logs) / len(logs)
     return math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1) / len(logs))
+
+
+def _failed(run: Run) -> Share:
+    return failures(_comparable(run))
 
 
 def _cautions(stored: Run, new: Run) -> tuple[Caution, ...]:

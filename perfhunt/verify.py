@@ -1,0 +1,307 @@
+"""STORY TWO: one change, the same question again, a verdict. Start reading at `verify_paired`.
+
+    plan -> rounds (start both, the same slices of load to each, end both) -> look -> ... -> Verdict
+
+`verify_rerun` asks the stored question once more of a running process; `verify_paired` starts both versions itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from perfhunt.analysis import calibration as analysis_of_noise
+from perfhunt.analysis.calibration import Calibration
+from perfhunt.analysis.endpoints import Slopes, median_slope, read
+from perfhunt.analysis.pairs import BASE, HEAD, Round, SlicePlan, paired, slices, usable
+from perfhunt.analysis.sequential import LOOKS, next_look
+from perfhunt.analysis.verdict import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
+from perfhunt.analysis.verdict_rerun import judge_rerun
+from perfhunt.errors import PerfhuntError, QuestionError, Stopped
+from perfhunt.load.engine import LoadEngine
+from perfhunt.model.event import Began, Noted, Tried, Watch, unwatched
+from perfhunt.model.knee import Knee
+from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.run import Run
+from perfhunt.model.trial import Drain, Phase, Resources, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds, format_duration
+from perfhunt.model.verdict import Verdict, Word
+from perfhunt.profilers.resources import ResourceMonitor
+from perfhunt.profilers.target import find_target
+from perfhunt.safety import launch as launching
+from perfhunt.safety.launch import ServiceCommand
+
+SATURATE = 1.35  # times the capacity: enough to saturate a build that is 30 % faster
+ABOVE_KNEE = 1.5  # times the knee, when no capacity was measured
+CALIBRATION_ROUNDS = 8
+BETWEEN = Drain(cap=20.0)
+
+
+class Live(Protocol):
+    """One started version: where it listens, and what it uses."""
+
+    @property
+    def url(self) -> str: ...
+
+    def ready(self, stop: Callable[[], str]) -> None:
+        """Wait until it takes requests. Raises UsageError when it does not come up, Stopped when told to."""
+
+    def resources(self) -> Resources | None:
+        """What its processes used since the last call; None when that cannot be read. Raises TargetDied when it ended."""
+
+
+class Starter(Protocol):
+    """Starts and ends versions. A slot (0 or 1) keeps its port, so that an engine can stay open across restarts."""
+
+    def start(self, version: str, slot: int) -> Live:
+        """Begin to start a version ("base" or "head") on the slot's port; returns at once."""
+
+    def end(self, live: Live) -> None:
+        """End it and everything it started. Idempotent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a paired comparison asks: the question, the load of a round, how readings become speed, and the frozen limit."""
+
+    question: Question
+    plan: SlicePlan
+    slopes: Slopes
+    criterion: str
+
+
+@dataclass(slots=True)
+class PairBench:
+    """The bench of a paired comparison: one engine per slot, opened once, and one way to be told to stop.
+
+    `engine` makes an engine that is not open yet. `clock` gives monotonic seconds; `directory` takes the raw samples.
+    """
+
+    starter: Starter
+    engine: Callable[[], LoadEngine]
+    clock: Callable[[], Seconds]
+    directory: Path
+    stop: Callable[[], str] = lambda: ""
+    watch: Watch = unwatched
+    engines: dict[str, LoadEngine] = field(default_factory=dict)
+
+    def at(self, asked: Asked, url: str) -> LoadEngine:
+        """The engine that sends the question's traffic to `url`."""
+        if url not in self.engines:
+            question = replace(asked.question, target=replace(asked.question.target, url=url))
+            engine = self.engine()
+            engine.open(question, question.slo.criteria(), self.directory / f"slot-{len(self.engines)}")
+            self.engines[url] = engine
+        return self.engines[url]
+
+    def check(self) -> None:
+        """Raises Stopped when told to stop."""
+        if why := self.stop():
+            raise Stopped(why)
+
+    def close(self) -> None:
+        """Close every engine; idempotent."""
+        engines, self.engines = list(self.engines.values()), {}
+        for engine in engines:
+            engine.close()
+
+
+class CommandStarter:
+    """Starts versions by their commands, each slot on a port of its own; logs go to `directory`.
+
+    Start from the main thread: a service's leash is tied to the thread that started it.
+    """
+
+    def __init__(self, commands: Mapping[str, ServiceCommand], directory: Path) -> None:
+        """`commands` has an entry for "base" and one for "head"; the same one twice calibrates."""
+        self._commands, self._directory = commands, directory
+        self._ports = (launching.free_port(), launching.free_port())
+
+    def prepare(self) -> None:
+        """Each version's prepare command, once. Raises UsageError."""
+        unlike = {(c.directory, c.prepare): c for c in self._commands.values()}
+        for command in unlike.values():
+            launching.prepare(command)
+
+    def start(self, version: str, slot: int) -> StartedCommand:
+        command = self._commands[version]
+        log = self._directory / f"{version}-{slot}.log"
+        return StartedCommand(launching.launch(command, self._ports[slot], log))
+
+    def end(self, live: Live) -> None:
+        if isinstance(live, StartedCommand):
+            live.close()
+
+
+class StartedCommand:
+    """A version that runs: watched from the moment it listens."""
+
+    def __init__(self, service: launching.Launched) -> None:
+        self._service = service
+        self._monitor: ResourceMonitor | None = None
+
+    @property
+    def url(self) -> str:
+        return self._service.url
+
+    @property
+    def pid(self) -> int:
+        return self._service.pid
+
+    def ready(self, stop: Callable[[], str]) -> None:
+        launching.await_ready(self._service, stop=stop)
+        self._monitor = ResourceMonitor(find_target(ProcessSelector(pid=self.pid), self.url))
+        self._monitor.start()
+
+    def resources(self) -> Resources | None:
+        launching.check_alive(self._service)
+        return self._monitor.take() if self._monitor else None
+
+    def close(self) -> None:
+        """Stop watching it and end it."""
+        if self._monitor is not None:
+            self._monitor.close()
+        launching.end(self._service)
+
+
+def verify_rerun(
+    stored: Run,
+    investigate: Callable[[Question], Run],
+    calibration: Calibration | None = None,
+    explained: frozenset[str] = frozenset(),
+    bar: Bar = USUAL_BAR,
+) -> tuple[Verdict, Run]:
+    """The stored question asked once more, and the verdict with the noise between starts in every interval.
+
+    `explained` names what of the environment the change accounts for (`distributions` for a dependency).
+    """
+    new = investigate(stored.question)
+    return judge_rerun(stored, new, calibration, explained, bar), new
+
+
+def asked_of(stored: Run, max_rate: PerSecond | None = None) -> Asked:
+    """The paired question that a stored run of the base version leads to: its knee, limit and slopes, frozen.
+
+    Raises QuestionError when the run found no rate to compare at.
+    """
+    knee, trials = stored.knee, stored.trials
+    rate = knee.rate if isinstance(knee, Knee) else knee.low
+    if not rate:
+        reason = knee.reason if not isinstance(knee, Knee) else ""
+        raise QuestionError(f"the stored run {stored.id} has no knee to compare at: {reason}", "Run perfhunt investigate first")
+    most = min(stored.question.safety.max_rate, max_rate or float("inf"))
+    saturating = SATURATE * stored.capacity.rate if stored.capacity else ABOVE_KNEE * rate
+    sharpness = knee.sharpness if isinstance(knee, Knee) and knee.sharpness else 10.0
+    slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
+    criteria = stored.question.slo.criteria()
+    name = knee.criterion if isinstance(knee, Knee) else criteria[0].name if criteria else ""
+    plan = SlicePlan(min(rate, most / 1.1), min(saturating, most), stored.question.seed, arrivals=stored.question.ramp.arrivals)
+    return Asked(stored.question, plan, slopes, name)
+
+
+def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = 720.0, looking: Looking = USUAL_LOOKING) -> Verdict:
+    """The verdict of base against head, restarted side by side round after round until a look decides or time is up.
+
+    Looks come after the numbers of rounds fixed in `sequential.LOOKS`; no new stretch begins that the budget cannot pay for.
+    Raises Stopped, TargetDied, LoadFailed; both versions are ended whatever happens.
+    """
+    rounds: list[Round] = []
+    began = bench.clock()
+    try:
+        while True:
+            rounds.append(run_round(len(rounds), asked, bench))
+            n = len(usable(rounds))
+            hopeless = len(rounds) - n >= LOOKS[0]
+            if not hopeless and (rounds[-1].invalid or n not in LOOKS):
+                continue
+            verdict = judge_rounds(rounds, looking)
+            bench.watch(Noted(f"after {n} rounds: {verdict.word}, {verdict.reason}"))
+            if verdict.word is not Word.INCONCLUSIVE or hopeless or not _affordable(rounds, bench.clock() - began, budget):
+                return replace(verdict, seconds=bench.clock() - began, next_step=_next_step(verdict))
+    finally:
+        bench.close()
+
+
+def calibrate(asked: Asked, bench: PairBench, rounds: int = CALIBRATION_ROUNDS) -> Calibration:
+    """This host's noise, from rounds in which both versions are the same build (the starter's base and head alike)."""
+    try:
+        done = [run_round(number, asked, bench) for number in range(rounds)]
+    finally:
+        bench.close()
+    try:
+        return analysis_of_noise.calibrate(done)
+    except ValueError as error:
+        reasons = sorted({r.invalid for r in done if r.invalid})
+        raise PerfhuntError(f"{error}: {'; '.join(reasons)}", "perfhunt doctor names what disturbs this host") from error
+
+
+def run_round(number: int, asked: Asked, bench: PairBench) -> Round:
+    """One life of each version: both started, the same slices sent to each in mirrored order, both ended."""
+    began = bench.clock()
+    bench.check()
+    bench.watch(Began("round", f"round {number + 1}: both versions restarted", asked.plan.load))
+    started: dict[str, Live] = {}
+    trials: dict[str, list[Trial]] = {BASE: [], HEAD: []}
+    try:
+        for version, slot in ((BASE, number % 2), (HEAD, 1 - number % 2)):  # ports and engines change sides each round
+            started[version] = bench.starter.start(version, slot)
+        for live in started.values():
+            live.ready(bench.stop)
+        planned = slices(asked.plan, number)
+        for i, each in enumerate(planned):
+            trial = _try(each.step, started[each.version], asked, bench)
+            trials[each.version].append(trial)
+            if _leaves_a_queue(trial) and i + 1 < len(planned):
+                bench.at(asked, started[each.version].url).drain(BETWEEN, bench.stop)
+    finally:
+        for live in started.values():
+            bench.starter.end(live)
+    seconds = bench.clock() - began
+    before, after = (read(trials[version], asked.criterion) for version in (BASE, HEAD))
+    done = paired(number, before, after, asked.slopes, seconds, _invalid([*trials[BASE], *trials[HEAD]]))
+    bench.watch(Noted(_told(done)))
+    return done
+
+
+def _try(step: Step, live: Live, asked: Asked, bench: PairBench) -> Trial:
+    """One slice, with what the version used meanwhile."""
+    bench.check()
+    engine = bench.at(asked, live.url)
+    live.resources()
+    trial = engine.run(step, None, bench.stop)
+    trial = replace(trial, resources=live.resources())
+    bench.watch(Tried(trial))
+    bench.check()
+    return trial
+
+
+def _leaves_a_queue(trial: Trial) -> bool:
+    return bool(trial.overload) or trial.step.phase is Phase.CAPACITY
+
+
+def _invalid(trials: Sequence[Trial]) -> str:
+    """Why a round does not count. A burst is late on purpose, and a warm-up is not read."""
+    return next((t.invalid for t in trials if t.invalid and t.step.phase is Phase.FIXED), "")
+
+
+def _affordable(rounds: Sequence[Round], spent: Seconds, budget: Seconds) -> bool:
+    n = len(usable(rounds))
+    following = next_look(n)
+    return following is not None and spent + (following - n) * spent / len(rounds) <= budget
+
+
+def _told(done: Round) -> str:
+    if done.invalid:
+        return f"round {done.number + 1} does not count: {done.invalid}"
+    parts = ", ".join(f"{name} {100 * change:+.1f} %" for name, change in done.speed.items())
+    return f"round {done.number + 1} in {format_duration(done.seconds)}, as speed: {parts}"
+
+
+def _next_step(verdict: Verdict) -> str:
+    if verdict.word in (Word.REVERT, Word.NO_CHANGE, Word.NOT_WORTH_IT):
+        return "take the change out again (verify --revert does it)"
+    if verdict.word is Word.INCONCLUSIVE and verdict.to_resolve:
+        return f"measure longer: --budget {format_duration(verdict.seconds + verdict.to_resolve)}"
+    return ""
