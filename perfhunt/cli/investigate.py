@@ -11,12 +11,8 @@ from perfhunt.cli import console
 from perfhunt.cli.options import STORE, Json, Pid, Port, Quiet, Store, TestFile, Url
 from perfhunt.cli.watchers import watching
 
-Artifacts = Annotated[
-    Path | None,
-    typer.Option(
-        "--artifacts", help="Also put report and pictures here [in CI, by default: flamegraphs/].", envvar="PERFHUNT_ARTIFACTS"
-    ),
-]
+_ARTIFACTS_HELP = "Also put report and pictures here, for CI to keep: --artifacts flamegraphs"
+Artifacts = Annotated[Path | None, typer.Option("--artifacts", help=_ARTIFACTS_HELP, envvar="PERFHUNT_ARTIFACTS")]
 
 
 def investigate(
@@ -24,16 +20,12 @@ def investigate(
     port: Port = None,
     url: Url = None,
     file: TestFile = None,
-    budget: Annotated[
-        str | None, typer.Option("--budget", help="Load to spend on the search, e.g. 5m; overrides the file.")
-    ] = None,
+    budget: Annotated[str | None, typer.Option("--budget", help="Load to spend on the search, e.g. 5m.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="About a minute of load: a bracket instead of an interval.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Load processes on this machine.")] = 1,
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")] = None,
     profile: Annotated[str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")] = "auto",
-    open_target: Annotated[
-        bool, typer.Option("--open-target", help="Allow profilers that open a door into it (Node's inspector).")
-    ] = False,
+    open_target: Annotated[bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")] = False,
     allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")] = False,
     artifacts: Artifacts = None,
     as_json: Json = False,
