@@ -26,12 +26,13 @@ class Grammar:
     packages: tuple[str, ...] = ()  # nodes that name a package: no code
 
 
+_TYPESCRIPT = "tree_sitter_typescript"
 _CLASSES = ("class_declaration", "abstract_class_declaration")
 _REMARKS = ("comment", "hash_bang_line")
 GRAMMARS = (
     Grammar("JavaScript", "tree_sitter_javascript", (".js", ".mjs", ".cjs", ".jsx"), "language", _REMARKS, containers=_CLASSES),
-    Grammar("TypeScript", "tree_sitter_typescript", (".ts", ".mts", ".cts"), "language_typescript", _REMARKS, containers=_CLASSES),
-    Grammar("TSX", "tree_sitter_typescript", (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES),
+    Grammar("TypeScript", _TYPESCRIPT, (".ts", ".mts", ".cts"), "language_typescript", _REMARKS, containers=_CLASSES),
+    Grammar("TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES),
     Grammar(
         "Go", "tree_sitter_go", (".go",), imports=("import_declaration",), containers=(),
         wrappers=("const_declaration", "var_declaration", "type_declaration", "var_spec_list"), packages=("package_clause",),
