@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from perfhunt.model.suggest import did_you_mean
+from perfhunt.model.suggest import closest, did_you_mean
 from perfhunt.model.units import PerSecond, Seconds, Share, UnitError, parse_duration, parse_rate, parse_share
 
 T = TypeVar("T")
@@ -106,7 +106,8 @@ class Reader:
     def choice(self, key: str, options: Sequence[str], default: str) -> str:
         value = self.text(key, default)
         if value not in options:
-            self.wrong(key, f"{show(value)} is not one of {', '.join(options)}", did_you_mean(value, options))
+            near = closest(value, options)
+            self.wrong(key, f"{show(value)} is not one of {', '.join(options)}", f'did you mean "{near}"?' if near else "")
             return default
         return value
 

@@ -9,7 +9,10 @@ from collections.abc import Iterable
 def closest(word: str, known: Iterable[str]) -> str:
     """The known name nearest to `word`, or "" when none is near enough to be worth saying."""
     by_folded = {name.casefold().replace("-", "_"): name for name in known}
-    found = difflib.get_close_matches(word.casefold().replace("-", "_"), by_folded, n=1, cutoff=0.6)
+    folded = word.casefold().replace("-", "_")
+    found = difflib.get_close_matches(folded, by_folded, n=1, cutoff=0.6)
+    # "prod" is half of "production", which no edit distance sees.
+    found = found or [name for name in by_folded if len(folded) >= 3 and name.startswith(folded)]
     return by_folded[found[0]] if found else ""
 
 
