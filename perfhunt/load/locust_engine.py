@@ -74,6 +74,11 @@ class LocustEngine:
         self._ready = message
         return pipe
 
+    @property
+    def child_pid(self) -> int:
+        """The load child's pid; 0 when there is none."""
+        return self._pipe.process.pid if self._pipe is not None else 0
+
     def _opening(self) -> dict[str, Any]:
         return {
             "do": "open", "question": to_plain(self._question), "run": self.run_id, "deadline": self._deadline,

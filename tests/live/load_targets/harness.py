@@ -1,0 +1,92 @@
+"""Starts a real server, and an engine aimed at it; ends both whatever happens."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from perfhunt.load.locust_engine import LocustEngine
+from perfhunt.model.question import Endpoint, Question, Ramp, Target
+from perfhunt.model.slo import Criterion, Slo
+from perfhunt.model.trial import Phase, Step, Trial
+
+HERE = Path(__file__).parent
+P99 = Criterion("latency.p99", 0.4, 0.01)
+
+
+@contextlib.contextmanager
+def announced(*command: str) -> Iterator[str]:
+    """A server that prints "ready PORT"; gives its url."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert process.stdout is not None
+        word, port = process.stdout.readline().split()
+        assert word == "ready"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        _end(process)
+
+
+@contextlib.contextmanager
+def listening(port: int, *command: str) -> Iterator[str]:
+    """A server that says nothing: ready when `port` takes connections."""
+    process = subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 15
+        while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
+            assert process.poll() is None, "the server ended"
+            assert time.monotonic() < deadline, "the server does not listen"
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[str] | subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def python(name: str, *arguments: str) -> tuple[str, ...]:
+    """The command for a server of this folder."""
+    return (sys.executable, str(HERE / name), *arguments)
+
+
+@contextlib.contextmanager
+def engine(
+    url: str, directory: Path, *endpoints: Endpoint, criteria: tuple[Criterion, ...] = (P99,), ramp: Ramp | None = None, **more: object
+) -> Iterator[LocustEngine]:
+    """An open engine; `more` goes into the question."""
+    question = Question(Target(url), endpoints or (Endpoint("root", "GET", "/"),), Slo(()), ramp or Ramp(), **more)  # type: ignore[arg-type]
+    made = LocustEngine(run="test")
+    try:
+        made.open(question, criteria, directory)
+        yield made
+    finally:
+        made.close()
+
+
+def step(rate: float, seconds: float, *, settle: float = 0.0, stop: bool = False, arrivals: str = "poisson", seed: int = 1) -> Step:
+    """A step of the given rate; does not stop on overload unless asked to."""
+    return Step(Phase.FIXED, rate, seconds, seed, settle, stop, arrivals)
+
+
+def try_path(url: str, directory: Path, path: str, method: str = "GET", ramp: Ramp | None = None, **endpoint: object) -> Trial:
+    """Twenty requests to one path within half a second."""
+    with engine(url, directory, Endpoint("it", method, path, **endpoint), ramp=ramp or Ramp(timeout=1.0)) as made:  # type: ignore[arg-type]
+        return made.run(step(40, 0.5, arrivals="uniform"))

@@ -1,0 +1,58 @@
+"""A server whose latencies are known in advance. Prints "ready PORT".
+
+`stall`: answers at once, but for the last of every six seconds (from its start) answers nothing until that second is over.
+`constant S`: answers after exactly S seconds. `queue S`: one server, constant service time S, first come first served (x/D/1).
+"""
+
+import asyncio
+import sys
+import time
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Model:
+    def __init__(self, mode, seconds):
+        self.mode, self.seconds = mode, seconds
+        self.start = None
+        self.free_at = 0.0
+
+    def ready_at(self, now):
+        """When the answer to a request that came `now` is due."""
+        if self.mode == "constant":
+            return now + self.seconds
+        if self.mode == "queue":
+            self.free_at = max(now, self.free_at) + self.seconds
+            return self.free_at
+        if self.start is None:
+            self.start = now
+        phase = (now - self.start) % 6
+        return now + 6 - phase if phase >= 5 else now
+
+
+async def until(moment):
+    """asyncio rounds waits up to a millisecond: sleep short, then spin the rest."""
+    while (left := moment - time.monotonic()) > 0:
+        await asyncio.sleep(left - 0.0015 if left > 0.002 else 0)
+
+
+async def main(model):
+    async def serve(reader, writer):
+        try:
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await until(model.ready_at(time.monotonic()))
+                writer.write(HEAD)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
+    print("ready", server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Model(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)))
