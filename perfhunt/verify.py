@@ -216,9 +216,10 @@ def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = 720.0, looki
             hopeless = len(rounds) - n >= LOOKS[0]
             if not hopeless and (rounds[-1].invalid or n not in LOOKS):
                 continue
-            verdict = judge_rounds(rounds, looking)
+            last = hopeless or not _affordable(rounds, bench.clock() - began, budget)
+            verdict = judge_rounds(rounds, looking, final=last)
             bench.watch(Noted(f"after {n} rounds: {verdict.word}, {verdict.reason}"))
-            if verdict.word is not Word.INCONCLUSIVE or hopeless or not _affordable(rounds, bench.clock() - began, budget):
+            if last or verdict.word is not Word.INCONCLUSIVE:
                 return replace(verdict, seconds=bench.clock() - began, next_step=_next_step(verdict))
     finally:
         bench.close()

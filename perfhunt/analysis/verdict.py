@@ -69,10 +69,12 @@ def _effect(name: str, evidence: Evidence, weight: float, p: float, moved: bool)
     )  # fmt: skip
 
 
-def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = USUAL_BAR) -> tuple[Word, str]:
-    """The word and its reason.
+def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = USUAL_BAR, final: bool = True) -> tuple[Word, str]:
+    """The word and its reason. `final` is False while more rounds may follow.
 
-    An effect that is certain but lies wholly within what is worth having (±3 %) neither keeps nor reverts a change.
+    An effect that is certain but lies wholly within what is worth having (±3 %) neither keeps nor reverts a change. While
+    more rounds may follow, "not worth it" must also rule out a regression: else a slower build would end the search for
+    the proof that it is slower.
     """
     better = [e for e in effects if e.direction is Direction.BETTER and not _trifling(e, bar)]
     worse = [e for e in effects if e.direction is Direction.WORSE and not _trifling(e, bar)]
@@ -87,7 +89,7 @@ def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = USUAL_BAR)
             Word.NO_CHANGE,
             f"{_bounded_titles(evidence)} moved by less than {bar.margin:.0%} either way: the change did nothing",
         )
-    if _not_worth_it(evidence, bar):
+    if _not_worth_it(evidence, bar, final):
         return Word.NOT_WORTH_IT, f"at best it brings less than {bar.worth:.0%}, the least worth having"
     return Word.INCONCLUSIVE, "no endpoint moved beyond doubt, and none is shown to have stayed"
 
@@ -143,9 +145,10 @@ def _within(estimate: Estimate, margin: Share) -> bool:
     return interval.low > -margin and interval.high < margin
 
 
-def _not_worth_it(evidence: Evidence, bar: Bar) -> bool:
-    names = main_endpoints(evidence)
-    return bool(names) and all(evidence.estimates[name].interval(0.95).high < bar.worth for name in names)
+def _not_worth_it(evidence: Evidence, bar: Bar, final: bool) -> bool:
+    bounds = [evidence.estimates[name].interval(0.95) for name in main_endpoints(evidence)]
+    floor = -1.0 if final else -bar.margin
+    return all(i.high < bar.worth and i.low > floor for i in bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +164,9 @@ class Looking:
 USUAL_LOOKING = Looking()
 
 
-def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING) -> Verdict:
-    """The verdict of a paired comparison so far. Ask only after a number of rounds in `sequential.LOOKS`.
+def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING, final: bool = True) -> Verdict:
+    """The verdict of a paired comparison so far. Ask only after a number of rounds in `sequential.LOOKS`; `final` is
+    False while more may follow.
 
     INVALID when more than a third of the rounds failed their checks or fewer than four are usable.
     """
@@ -179,7 +183,7 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING) -> V
     estimates = {name: sequential.estimate(values, looking.priors.get(name)) for name, values in found.items()}
     evidence = Evidence(estimates, sequential.level(n), {name: typical(rounds, name) for name in found})
     effects = effects_of(evidence)
-    word, reason = failing(*_failed(counted)) or word_of(evidence, effects, looking.bar)
+    word, reason = failing(*_failed(counted)) or word_of(evidence, effects, looking.bar, final)
     smallest = smallest_of(evidence, effects)
     more = _to_resolve(evidence, n, seconds / len(rounds), looking) if word is Word.INCONCLUSIVE else None
     if word is Word.INCONCLUSIVE:

@@ -1,0 +1,216 @@
+"""Whole paired experiments on the simulated services, many at a time, judged by the code that judges real ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy import stats
+from verdict_simulation import Array, Service, Slice, Traffic, drift, length, run_slice
+
+from perfhunt.analysis.endpoints import Reading, Slopes, speeds
+from perfhunt.analysis.pairs import Round
+from perfhunt.analysis.sequential import LOOKS, Prior
+from perfhunt.analysis.verdict import Looking, judge_rounds
+from perfhunt.model.verdict import Word
+
+
+@dataclass(frozen=True)
+class Host:
+    """The noise of a host: standard deviations of a restart and of the drift, as shares of speed."""
+
+    name: str
+    restart: float
+    drift: float
+
+
+QUIET = Host("quiet (restart 1 %, drift 2 %)", 0.01, 0.02)
+NOISY = Host("noisy (restart 3 %, drift 3 %)", 0.03, 0.03)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Seconds of one round. Both lives start at once; what is in flight after the last burst dies with its process."""
+
+    start: float = 5.0
+    warmup: float = 2.0
+    fixed: float = 6.0
+    burst: float = 5.0
+    settle: float = 1.0
+    gap: float = 0.5
+    drain: float = 2.5
+    rate: float = 1.03
+    saturating: float = 1.35
+
+    @property
+    def seconds(self) -> float:
+        return self.start + 2 * (self.warmup + self.fixed + self.burst + self.gap) + self.drain
+
+
+@dataclass
+class Tally:
+    """What became of the experiments of one cell."""
+
+    words: Counter[str] = field(default_factory=Counter)
+    minutes: list[float] = field(default_factory=list)
+    within: dict[float, int] = field(default_factory=dict)
+
+    def add(self, word: str, minutes: float, hit: bool) -> None:
+        self.words[word] += 1
+        self.minutes.append(minutes)
+        for cap in (5.0, 10.0):
+            self.within[cap] = self.within.get(cap, 0) + (hit and minutes <= cap)
+
+    def share(self, *words: str) -> float:
+        return sum(self.words[w] for w in words) / max(1, sum(self.words.values()))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One service on one host with a change of `effect` (0.1: 10 % faster). `blind`: the change does not touch CPU time."""
+
+    service: Service
+    host: Host
+    effect: float
+    blind: bool = False
+    calibrated: int = 0  # pairs of identical builds measured beforehand
+
+
+def _values(a: Slice, burst: Slice, cpu: bool) -> tuple[dict[str, Array], dict[str, Array]]:
+    exceed = (a.exceed + 0.5) / (a.n + 1.0)
+    logs = {"knee": np.log(exceed), "median": np.log(a.median), "capacity": np.log(np.maximum(burst.completed, 0.1))}
+    values = {"knee": a.exceed / np.maximum(a.n, 1), "median": a.median, "capacity": burst.completed}
+    if cpu:
+        total = a.n + burst.n
+        cost = (a.cpu * a.n + burst.cpu * burst.n) / total
+        logs["cpu"], values["cpu"] = np.log(cost), cost
+    return logs, values
+
+
+def rounds_of(cell: Cell, shape: Shape, rounds: int, experiments: int, random: np.random.Generator) -> Iterator[list[Round]]:
+    """Each experiment's rounds, effect and noise applied; slopes known to within 15 %, as a baseline would give them."""
+    logs = _measure(cell, shape, rounds, experiments, random)
+    service = cell.service
+    off = np.exp(0.15 * random.standard_normal((2, experiments)))
+    for e in range(experiments):
+        slopes = Slopes(service.sharpness * off[0, e], service.median_slope * off[1, e])
+        found = []
+        for k in range(rounds):
+            i = e * rounds + k
+            base, head = (
+                Reading({n: float(v[i]) for n, v in side[0].items()}, {n: float(v[i]) for n, v in side[1].items()})
+                for side in logs
+            )
+            found.append(Round(k, base, head, speeds(base, head, slopes), shape.seconds))
+        yield found
+
+
+def _measure(
+    cell: Cell, shape: Shape, rounds: int, experiments: int, random: np.random.Generator
+) -> list[tuple[dict[str, Array], dict[str, Array]]]:
+    """Logs and values of base and head; each array has one entry per (experiment, round)."""
+    service, host, runs = cell.service, cell.host, rounds * experiments
+    # Middles of the slices, base first: B warm, H warm, H fixed, B fixed, B burst, H burst; the other way each second round.
+    w, f, b, g = shape.warmup, shape.fixed, shape.burst, shape.gap
+    at = shape.start + 2 * w + np.array([f / 2, f * 1.5 + g, 2 * (f + g) + b / 2, 2 * (f + g) + b * 1.5 + shape.drain])
+    wander = _wander(host, at, shape.seconds, rounds, experiments, random)
+    sent = {
+        "fixed": Traffic.drawn(random, length(service.knee * shape.rate, f), runs),
+        "burst": Traffic.drawn(random, length(service.capacity * shape.saturating, b), runs),
+    }
+    odd = np.arange(runs) % rounds % 2 == 1
+    sides = []
+    for head in (False, True):
+        life = host.restart * random.standard_normal(runs) + (np.log1p(cell.effect) if head else 0.0)
+        first_fixed = odd if not head else ~odd  # mirrored: who went second in the warm-up goes first here
+        fixed_at = np.where(first_fixed, wander[0], wander[1])
+        burst_at = np.where(first_fixed, wander[3], wander[2])
+        fixed = run_slice(service, sent["fixed"], service.knee * shape.rate, f, shape.settle, np.exp(life + fixed_at), random)
+        rate = service.capacity * shape.saturating
+        burst = run_slice(service, sent["burst"], rate, b, shape.settle, np.exp(life + burst_at), random)
+        sides.append(_values(fixed, burst, not cell.blind))
+    return sides
+
+
+def _wander(host: Host, at: Array, each: float, rounds: int, experiments: int, random: np.random.Generator) -> Array:
+    """The drift at each of the slices of every round; shape (slices, experiments * rounds), experiment by experiment."""
+    times = np.concatenate([k * each + at for k in range(rounds)])
+    path = drift(random, times, host.drift, experiments).reshape(rounds, len(at), experiments)
+    return path.transpose(1, 2, 0).reshape(len(at), experiments * rounds)
+
+
+def run_cell(cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), batch: int = 50) -> Tally:
+    """Judge so many experiments, each until a word other than INCONCLUSIVE or the last look."""
+    random = np.random.default_rng(seed)
+    tally, left = Tally(), experiments
+    wanted = Word.KEEP if cell.effect > 0 else Word.REVERT
+    while left > 0:
+        count = min(batch, left)
+        priors = [_calibrate(cell, shape, random) for _ in range(count)] if cell.calibrated else [Looking()] * count
+        for looking, rounds in zip(priors, rounds_of(cell, shape, LOOKS[-1], count, random), strict=True):
+            word, done = decide(rounds, looking)
+            tally.add(str(word), done * shape.seconds / 60, word is wanted)
+        left -= count
+    return tally
+
+
+def decide(rounds: Sequence[Round], looking: Looking) -> tuple[Word, int]:
+    """The word at the first look that gives one, and the rounds it took."""
+    for look in LOOKS:
+        verdict = judge_rounds(rounds[:look], looking, final=look == LOOKS[-1])
+        if verdict.word is not Word.INCONCLUSIVE:
+            return verdict.word, look
+    return Word.INCONCLUSIVE, LOOKS[-1]
+
+
+def _calibrate(cell: Cell, shape: Shape, random: np.random.Generator) -> Looking:
+    same = Cell(cell.service, cell.host, 0.0, cell.blind)
+    (rounds,) = rounds_of(same, shape, cell.calibrated, 1, random)
+    names = rounds[0].speed
+    sds = {n: float(np.std([r.speed[n] for r in rounds], ddof=1)) for n in names}
+    return Looking({n: Prior(sd, len(rounds) - 1) for n, sd in sds.items()})
+
+
+# What others do with the same service and the same minutes -------------------------------------------------------------------
+
+
+def benchstat(cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), runs: int = 10) -> float:
+    """Share of experiments in which Mann-Whitney at 5 % on the medians of 10 + 10 restarts differs, one build after the other."""
+    random = np.random.default_rng(seed)
+    calls = 0
+    for rounds in rounds_of(cell, shape, 2 * runs, experiments, random):
+        before = [r.base.values["median"] for r in rounds[:runs]]
+        after = [r.head.values["median"] for r in rounds[runs:]]
+        calls += stats.mannwhitneyu(before, after).pvalue < 0.05
+    return calls / experiments
+
+
+def welch_on_requests(cell: Cell, experiments: int, seed: int, seconds: float = 120.0) -> float:
+    """Share of experiments in which Welch's t at 5 % on the latencies of single requests, one run each, differs."""
+    random = np.random.default_rng(seed)
+    service, rate = cell.service, cell.service.knee * 0.9
+    sides = []
+    for effect in (0.0, cell.effect):
+        noise = cell.host.restart * random.standard_normal(experiments) + cell.host.drift * random.standard_normal(experiments)
+        traffic = Traffic.drawn(random, length(rate, seconds), experiments)
+        sides.append(run_slice(service, traffic, rate, seconds, 2.0, np.exp(noise) * (1 + effect), random).responses)
+    p = stats.ttest_ind(sides[0], sides[1], axis=0, equal_var=False, nan_policy="omit").pvalue
+    return float(np.mean(np.asarray(p) < 0.05))
+
+
+def staircase(cell: Cell, experiments: int, seed: int, seconds: float = 30.0) -> float:
+    """Share of experiments in which the first failing step (10/s apart, 30 s) of two single runs differs by more than 5 %."""
+    random = np.random.default_rng(seed)
+    knees = []
+    for effect in (0.0, cell.effect):
+        noise = cell.host.restart * random.standard_normal(experiments) + cell.host.drift * random.standard_normal(experiments)
+        found = np.full(experiments, np.nan)
+        for rate in np.arange(20.0, 200.0, 10.0):
+            traffic = Traffic.drawn(random, length(rate, seconds), experiments)
+            step = run_slice(cell.service, traffic, rate, seconds, 1.0, np.exp(noise) * (1 + effect), random)
+            failed = step.exceed / np.maximum(step.n, 1) > 0.01
+            found = np.where(np.isnan(found) & failed, rate, found)
+        knees.append(np.where(np.isnan(found), 200.0, found))
+    return float(np.mean(np.abs(np.log(knees[1] / knees[0])) > np.log(1.05)))
