@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.special import stdtr, stdtrit
+from scipy.special import nctdtrinc, stdtr, stdtrit
 
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import Share
@@ -22,6 +22,7 @@ ALPHA: Share = 0.02  # promised: identical builds called different, over all loo
 _LAST_LEVEL = 0.0053
 POWER: Share = 0.90
 _MANY = 1e6  # degrees of freedom that stand for "the noise is known"
+_NEARLY_NORMAL = 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,13 @@ def t_quantile(share: Share, df: float) -> float:
     return float(stdtrit(min(df, _MANY), share))
 
 
+def reach(critical: float, df: float) -> float:
+    """How many standard errors an effect must be to pass `critical` with 90 % power: the noncentrality of Student's t."""
+    if df > _NEARLY_NORMAL:
+        return critical + t_quantile(POWER, _MANY)
+    return float(nctdtrinc(df, 1.0 - POWER, critical))
+
+
 def level(rounds: int) -> Share:
     """The family-wise level of the look after so many rounds; past the last look it stays at its largest."""
     return _LAST_LEVEL * math.sqrt(min(rounds, LOOKS[-1]) / LOOKS[-1])
@@ -115,7 +123,7 @@ def smallest_seen(sd: float, rounds: int, weight: float, df: float | None = None
     """The smallest speed change (a share) seen with 90 % power after so many rounds, for one endpoint of that weight."""
     freedom = rounds - 1.0 if df is None else df
     critical = t_quantile(1.0 - level(rounds) * weight / 2.0, freedom)
-    return math.expm1(min((critical + t_quantile(POWER, freedom)) * sd / math.sqrt(rounds), 50.0))
+    return _share(reach(critical, freedom) * sd / math.sqrt(rounds))
 
 
 def rounds_to_see(change: Share, sd: float, weight: float, extra_df: float = 0.0) -> int:

@@ -62,7 +62,7 @@ def _effect(name: str, evidence: Evidence, weight: float, p: float, moved: bool)
         direction = Direction.BETTER if estimate.mean > 0 else Direction.WORSE
     before, after = evidence.values.get(name, (None, None))
     critical = sequential.t_quantile(1.0 - evidence.level * weight / 2.0, estimate.df)
-    reach = (critical + sequential.t_quantile(sequential.POWER, estimate.df)) * estimate.error
+    reach = sequential.reach(critical, estimate.df) * estimate.error
     return Effect(
         name, endpoint.title, endpoint.unit, before, after, estimate.interval(), p, direction,
         math.expm1(min(estimate.sd, 50.0)), math.expm1(min(reach, 50.0)), evidence.notes.get(name, ""),
