@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
 from perfhunt.profilers.proc import read
+from perfhunt.profilers.proc_unix import unix_peers
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10
 
@@ -112,3 +113,7 @@ class SocketTable:
         self._sockets = {one.inode: one for one in sockets}
         self._listening = frozenset(one.local_port for one in sockets if one.state == LISTEN)
         self._unix = unix_paths(self._pid)
+        if not all(self._unix.values()):
+            # A client's end has no name of its own: it takes the name of the end it is connected to.
+            peers = unix_peers()
+            self._unix = {inode: path or self._unix.get(peers.get(inode, 0), "") for inode, path in self._unix.items()}

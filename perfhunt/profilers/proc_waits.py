@@ -70,7 +70,8 @@ class ProcessWaits:
         if not field:
             return _UNKNOWN
         if field[0] == b"running":
-            return RUNNING
+            # The kernel says so too of a thread that woke while it was being asked: frequent in short waits for a disk.
+            return Wait(ThreadState.DISK) if self._asleep(tid) is ThreadState.DISK else RUNNING
         number = int(field[0])
         if number == -1:  # asleep outside any call: a page fault, or stopped
             return Wait(self._asleep(tid))

@@ -1,0 +1,73 @@
+"""Starts the target processes of the live tests and waits for the word `ready`."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+READY_WITHIN = 20.0
+
+
+@dataclass
+class Target:
+    """A target that is ready, and what it said of itself."""
+
+    process: subprocess.Popen[str]
+    told: dict[str, Any]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ask(self) -> Any:
+        """The answer to a line on its standard input."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@contextmanager
+def running(script: str, *arguments: str, program: str = sys.executable) -> Iterator[Target]:
+    """The script running, killed with everything it started when the block ends."""
+    process = subprocess.Popen(
+        [program, str(HERE / script), *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        readable, _, _ = select.select([process.stdout], [], [], READY_WITHIN)
+        line = process.stdout.readline() if readable else ""
+        assert line.startswith("ready"), f"{script} said {line!r}"
+        yield Target(process, json.loads(line.removeprefix("ready")))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def eventually(holds: Any, within: float = 5.0) -> bool:
+    """Whether `holds()` comes true before the deadline."""
+    deadline = time.monotonic() + within
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def runs_freely(pid: int) -> bool:
+    """Whether a process is neither stopped nor traced, by the kernel's own words."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    return status["State"].split()[0] not in "Tt" and status["TracerPid"].strip() == "0"

@@ -1,0 +1,231 @@
+"""Profilers on real processes: do they see what is known to run, and do they always leave the target running?"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Profile
+from perfhunt.model.states import ThreadState
+from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.node_inspector import is_open
+from perfhunt.profilers.profiler import PROFILERS
+from perfhunt.profilers.profiler_process import ProfilerProcess
+from tests.live.profiler_targets.launch import eventually, running, runs_freely
+
+pytestmark = pytest.mark.live
+PY_SPY = PROFILERS["py-spy"]
+
+needs_py_spy = pytest.mark.skipif(bool(PY_SPY.available()), reason=PY_SPY.available())
+
+
+def leaves(profile: Profile) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for stack, n in profile.stacks.items():
+        found[stack[-1].function] += round(n)
+    return found
+
+
+def profilers_of(pid: int) -> list[int]:
+    """The processes whose command line names `pid` and py-spy."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if words[0].endswith(b"py-spy") and str(pid).encode() in words:
+                found.append(int(entry.name))
+    return found
+
+
+@needs_py_spy
+@pytest.mark.parametrize("mode", ["cpu", "gil"])
+def test_py_spy_sees_the_function_that_runs_and_none_that_sleeps(mode: str, tmp_path: Path) -> None:
+    with running("threads.py", "spin", "sleep", "lock") as target:
+        profile = PY_SPY.attach([target.pid], 2, 100, mode, tmp_path).wait()
+        assert runs_freely(target.pid)
+    assert leaves(profile).most_common(1)[0][0] == "spin"
+    assert leaves(profile)["spin"] >= 0.95 * profile.total
+    assert profile.mode == mode and profile.version and (tmp_path / profile.raw).exists()
+    # One thread that always runs is in nearly every sample of a profiler that looked `ticks` times.
+    assert profile.ticks is None or profile.total / profile.ticks > 0.6
+    assert any("of one core" in note for note in profile.notes)
+
+
+@needs_py_spy
+def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
+    with running("prefork.py") as target:
+        profile = PY_SPY.attach(target.told["workers"], 2, 200, "gil", tmp_path).wait()
+        assert sorted(profile.pids) == sorted(target.told["workers"])
+        assert profile.rate_hz <= 100  # two at once cost no more than one did
+        assert leaves(profile).most_common(1)[0][0] == "serve_worker"
+        assert len(list(tmp_path.glob("*.folded"))) == 2
+
+
+@needs_py_spy
+def test_a_capture_that_is_stopped_early_still_gives_its_profile(tmp_path: Path) -> None:
+    with running("threads.py", "spin") as target:
+        capture = PY_SPY.attach([target.pid], 60, 100, "gil", tmp_path)
+        time.sleep(1.0)
+        began = time.monotonic()
+        capture.stop()
+        capture.stop()
+        assert time.monotonic() - began < 3.0
+        assert capture.wait().total > 0
+        assert runs_freely(target.pid) and not profilers_of(target.pid)
+
+
+@needs_py_spy
+@pytest.mark.parametrize("after", [0.02, 0.3, 0.8])
+def test_killing_the_profiler_at_any_moment_leaves_the_target_running(after: float, tmp_path: Path) -> None:
+    with running("threads.py", "spin", "sleep") as target:
+        capture = PY_SPY.attach([target.pid], 60, 200, "cpu", tmp_path)
+        assert eventually(lambda: profilers_of(target.pid))
+        time.sleep(after)
+        for pid in profilers_of(target.pid):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(AttachFailed):
+            capture.wait()
+        assert runs_freely(target.pid)
+        before = float(target.ask())
+        assert eventually(lambda: float(target.ask()) > before)
+
+
+@needs_py_spy
+def test_a_frozen_profiler_is_ended_by_the_heartbeat(tmp_path: Path) -> None:
+    with running("threads.py", "spin") as target:
+        capture = PY_SPY.attach([target.pid], 60, 100, "gil", tmp_path)
+        assert eventually(lambda: profilers_of(target.pid))
+        time.sleep(0.5)
+        (frozen,) = profilers_of(target.pid)
+        os.kill(frozen, signal.SIGSTOP)
+        began = time.monotonic()
+        with pytest.raises(AttachFailed, match="no progress"):
+            capture.wait()
+        assert time.monotonic() - began < 10.0
+        assert runs_freely(target.pid) and not profilers_of(target.pid)
+
+
+@needs_py_spy
+def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from perfhunt.profilers.profiler import PROFILERS\n"
+        "PROFILERS['py-spy'].attach([int(sys.argv[1])], 60, 100, 'gil', Path(sys.argv[2]))\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    with running("threads.py", "spin") as target:
+        controller = subprocess.Popen(
+            [sys.executable, "-c", script, str(target.pid), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        assert controller.stdout is not None and controller.stdout.readline() == "ready\n"
+        assert eventually(lambda: profilers_of(target.pid))
+        controller.kill()
+        controller.wait()
+        controller.stdout.close()
+        assert eventually(lambda: not profilers_of(target.pid), within=2.0)
+        assert runs_freely(target.pid)
+
+
+def test_a_target_left_stopped_by_a_profiler_is_woken_and_this_is_said(tmp_path: Path) -> None:
+    with running("threads.py", "spin") as target:
+        stopper = ProfilerProcess(
+            ["sh", "-c", f"kill -STOP {target.pid}; sleep 60"], [target.pid], tmp_path / "log", seconds=60, limit=60
+        )
+        assert eventually(lambda: not runs_freely(target.pid))
+        stopper.stop()
+        assert runs_freely(target.pid)
+        assert any("woken with SIGCONT" in note for note in stopper.notes)
+
+
+def test_a_target_that_somebody_else_had_stopped_stays_stopped(tmp_path: Path) -> None:
+    with running("threads.py", "spin") as target:
+        os.kill(target.pid, signal.SIGSTOP)
+        assert eventually(lambda: not runs_freely(target.pid))
+        ProfilerProcess(["sleep", "60"], [target.pid], tmp_path / "log", seconds=0.1, limit=5).wait()
+        assert not runs_freely(target.pid)
+
+
+@needs_py_spy
+def test_a_process_that_is_gone_or_not_python_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(AttachFailed, match="no process"):
+        PY_SPY.attach([2**22 - 1], 1, 100, "gil", tmp_path).wait()
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        with pytest.raises(AttachFailed, match=str(sleeper.pid)) as refused:
+            PY_SPY.attach([sleeper.pid], 1, 100, "gil", tmp_path).wait()
+        sleeper.kill()
+    assert "Stack backtrace" not in refused.value.message
+
+
+@needs_py_spy
+def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
+    roles = ("spin", "spin", "spin", "lock", "queue_get", "receive", "receive_with_timeout", "sleep", "epoll")
+    with running("threads.py", *roles) as target:
+        instants = InstantsCapture([target.pid], 2.5).wait()
+        assert runs_freely(target.pid)
+        role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
+        endpoint = f"127.0.0.1:{target.told['port']}"
+    assert len(instants) >= 5 and instants.errors == 0
+    expected = {
+        "lock": ThreadState.LOCK, "queue_get": ThreadState.LOCK, "receive": ThreadState.SOCKET,
+        "receive_with_timeout": ThreadState.SOCKET, "sleep": ThreadState.SLEEP, "epoll": ThreadState.POLL,
+    }  # fmt: skip
+    spinning: Counter[str] = Counter()
+    for instant in instants:
+        assert len(instant.threads) == len(roles) + 1
+        assert sum(thread.holds_gil for thread in instant.threads) <= 1
+        for thread in instant.threads:
+            role = role_of.get(thread.tid, "main")
+            if role == "spin":
+                assert thread.stack[-1].function == "spin"
+                spinning[thread.state] += 1
+            elif role != "main":
+                assert thread.state == expected[role], role
+                assert role in [frame.function for frame in thread.stack]
+                assert (thread.wait_on == endpoint) == role.startswith("receive")
+    assert set(spinning) <= {ThreadState.GIL, ThreadState.ON_CPU, ThreadState.RUN_QUEUE}
+    assert spinning[ThreadState.GIL] > 0.3 * spinning.total()
+
+
+@pytest.mark.skipif(bool(PROFILERS["perf"].available()), reason=PROFILERS["perf"].available())
+def test_perf_sees_native_functions_of_a_process_that_is_not_python(tmp_path: Path) -> None:
+    with subprocess.Popen(["sha256sum", "/dev/zero"], stdout=subprocess.DEVNULL) as hasher:
+        profile = PROFILERS["perf"].attach([hasher.pid], 2, 99, "cpu", tmp_path).wait()
+        assert runs_freely(hasher.pid)
+        hasher.kill()
+    assert profile.tool == "perf" and profile.version and profile.total > 50
+    assert {stack[-1].kind for stack in profile.stacks} <= {"native", "kernel"}
+    assert any("sha256sum" in frame.file or "crypto" in frame.file for stack in profile.stacks for frame in stack)
+    assert (tmp_path / profile.raw).read_text().startswith("sha256sum")
+
+
+@pytest.mark.skipif(
+    subprocess.call(["sh", "-c", "command -v node"], stdout=subprocess.DEVNULL) != 0, reason="node is not installed"
+)
+def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_closed_again(tmp_path: Path) -> None:
+    if why := PROFILERS["node"].available():
+        pytest.skip(why)
+    with running("spin.js", program="node") as target:
+        profile = PROFILERS["node"].attach([target.pid], 2, 500, "cpu", tmp_path).wait()
+        assert not is_open() and target.process.poll() is None
+    hot, cold = (leaves(profile)[name] for name in ("hot", "cold"))
+    assert 5 < hot / cold < 20
+    assert (hot + cold) > 0.9 * profile.total
+    assert next(f for stack in profile.stacks for f in stack if f.function == "hot").file.endswith("spin.js")
+
+
+def test_a_process_that_is_not_node_is_never_sent_the_signal_that_would_kill_it(tmp_path: Path) -> None:
+    if why := PROFILERS["node"].available():
+        pytest.skip(why)
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        with pytest.raises(AttachFailed, match="not node"):
+            PROFILERS["node"].attach([sleeper.pid], 1, 100, "cpu", tmp_path)
+        assert sleeper.poll() is None
+        sleeper.kill()
