@@ -145,7 +145,9 @@ def per_process(picture: Picture, state: str) -> dict[int, float]:
         for thread in span.states.threads:
             found[thread.pid] = found.get(thread.pid, 0.0) + thread.states.get(state, 0.0)
         return found
-    count = max(picture.knee.ledger.instants, 1)
     for v in (v for now in picture.knee.views for v in now if v.state == state):
-        found[v.sample.pid] = found.get(v.sample.pid, 0.0) + 1 / count
+        found[v.sample.pid] = found.get(v.sample.pid, 0.0) + 1 / picture.knee.ledger.instants
+    exact = on_cpu(span) if state == ThreadState.ON_CPU else None
+    if exact is not None and sum(found.values()) > exact:  # a look finds running what had been about to wait
+        return {pid: mean * exact / sum(found.values()) for pid, mean in found.items()}
     return found

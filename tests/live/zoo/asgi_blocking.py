@@ -1,0 +1,21 @@
+"""A blocking call in a coroutine. Culprit: load_profile. Decoy: render_page."""
+
+import time
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+from work import render_page
+
+
+def load_profile(user: int) -> dict:
+    time.sleep(0.006)
+    return {"user": user}
+
+
+async def home(request):
+    load_profile(7)
+    return Response(render_page(90_000))
+
+
+app = Starlette(routes=[Route("/", home)])

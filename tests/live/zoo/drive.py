@@ -1,0 +1,66 @@
+"""Load for the zoo: open loop (`PORT SECONDS rate R`) or closed (`PORT SECONDS users N`); prints what came of it as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+
+
+class Driver:
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self.times: list[float] = []
+        self.failed = 0
+
+    async def once(self, due: float) -> None:
+        try:
+            await self.exchange()
+            self.times.append(time.perf_counter() - due)
+        except (OSError, asyncio.IncompleteReadError):
+            self.failed += 1
+
+    async def exchange(self) -> None:
+        reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: zoo\r\n\r\n")
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        await reader.readexactly(length)
+        if b"connection: close" in head or head.startswith(b"http/1.0"):
+            writer.close()
+        else:
+            self.free.append((reader, writer))
+
+    async def open_loop(self, rate: float, seconds: float) -> float:
+        arrivals = random.Random(7)
+        began, due, tasks = time.perf_counter(), 0.0, []
+        while (due := due + arrivals.expovariate(rate)) < seconds:
+            await asyncio.sleep(max(0.0, began + due - time.perf_counter()))
+            tasks.append(asyncio.create_task(self.once(time.perf_counter())))
+        await asyncio.wait(tasks, timeout=2.0)
+        return time.perf_counter() - began
+
+    async def closed_loop(self, users: int, seconds: float) -> float:
+        began = time.perf_counter()
+
+        async def user() -> None:
+            while time.perf_counter() - began < seconds:
+                await self.once(time.perf_counter())
+
+        await asyncio.gather(*(user() for _ in range(users)))
+        return time.perf_counter() - began
+
+
+async def main(port: int, seconds: float, kind: str, amount: float) -> None:
+    driver = Driver(port)
+    took = await (driver.open_loop(amount, seconds) if kind == "rate" else driver.closed_loop(int(amount), seconds))
+    done = len(driver.times)
+    mean = sum(driver.times) / done if done else None
+    p99 = sorted(driver.times)[int(0.99 * done)] if done else None
+    print(json.dumps({"completed": done / took, "mean": mean, "p99": p99, "failed": driver.failed}))
+
+
+asyncio.run(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3], float(sys.argv[4])))

@@ -1,0 +1,22 @@
+"""A lock held while waiting. Culprit: reserve_stock. Decoy: render_page."""
+
+import threading
+import time
+
+from work import render_page
+
+LOCK = threading.Lock()
+STOCK = {"A1": 10_000_000}
+
+
+def reserve_stock(sku: str) -> None:
+    with LOCK:
+        time.sleep(0.006)
+        STOCK[sku] -= 1
+
+
+def app(environ, start_response):
+    page = render_page(120_000)
+    reserve_stock("A1")
+    start_response("200 OK", [("Content-Length", str(len(page)))])
+    return [page]

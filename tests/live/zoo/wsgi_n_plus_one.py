@@ -1,0 +1,28 @@
+"""One question to a neighbour per row. Culprit: get_customer or its caller list_orders. Decoy: render_page."""
+
+import http.client
+import os
+import threading
+
+from work import render_page
+
+PORT = int(os.environ.get("NEIGHBOUR", "0"))
+_local = threading.local()
+
+
+def get_customer(number: int) -> bytes:
+    if not hasattr(_local, "http"):
+        _local.http = http.client.HTTPConnection("127.0.0.1", PORT)
+    _local.http.request("GET", f"/customer/{number}")
+    return _local.http.getresponse().read()
+
+
+def list_orders() -> list[bytes]:
+    return [get_customer(n) for n in range(8)]
+
+
+def app(environ, start_response):
+    list_orders()
+    page = render_page(90_000)
+    start_response("200 OK", [("Content-Length", str(len(page)))])
+    return [page]

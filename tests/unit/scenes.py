@@ -1,0 +1,46 @@
+"""Instants and profiles written by hand: a line of text per thread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from perfhunt.model.profile import Frame, Instant, Instants, Profile, Stack, ThreadSample
+from perfhunt.model.trial import Resources
+
+APP = "/srv/shop/app.py"
+THREADING = "/usr/lib/python3.11/threading.py"
+SERVER = "/srv/venv/lib/python3.11/site-packages/server/worker.py"
+
+
+def stack(text: str) -> Stack:
+    """`serve>view>pay!wait`: server and app frames, then after `!` one of the standard library. `serve` is the server's."""
+    calls, _, library = text.partition("!")
+    frames = [Frame(name, SERVER if name.startswith("serve") else APP) for name in calls.split(">")]
+    return tuple([*frames, Frame(library, THREADING)] if library else frames)
+
+
+def thread(text: str, tid: int, pid: int = 1) -> ThreadSample:
+    """`serve>view>pay sleep`, `serve>view gil`, `... lock@A`; a star after the state: it holds the GIL."""
+    calls, _, state = text.partition(" ")
+    holds = state.endswith("*")
+    state, _, wait_on = state.rstrip("*").partition("@")
+    return ThreadSample(pid, tid, stack(calls), state, f"futex:{wait_on}" if state == "lock" else wait_on, holds)
+
+
+def instant(*threads: str, at: float = 0.0, pid: int = 1) -> Instant:
+    return Instant(at, tuple(thread(text, 100 + n, pid) for n, text in enumerate(threads)))
+
+
+def series(*moments: Iterable[str]) -> Instants:
+    """Instants a tenth of a second apart."""
+    return Instants(len(moments) / 10, tuple(instant(*m, at=n / 10) for n, m in enumerate(moments)))
+
+
+def profile(**functions: float) -> Profile:
+    """On-CPU samples of application functions called from `view`."""
+    stacks = {stack(f"serve>view>{name}"): weight for name, weight in functions.items()}
+    return Profile("py-spy", "0.4.3", "cpu", 100, 10, stacks)
+
+
+def used(cores: float, limit: float = 2.0) -> Resources:
+    return Resources(10.0, cpu=cores, cpu_limit=limit)
