@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import io
+import re
 import tokenize
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfhunt.change.python_units import STATEMENTS, Module, Unit, parse_module
+from perfhunt.change.settings import belongs_to, plain_name
 from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
 
@@ -173,7 +175,7 @@ def _atom(pair: _Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], 
         (pair.before.first, pair.before.last) if pair.before else None,
         (pair.after.first, pair.after.last) if pair.after else None,
         _is_entry(pair, in_new_class),
-        Links(tuple(sorted(defines)), tuple(sorted(set(uses) - set(defines))), (), _shape(pair)),
+        Links(tuple(sorted(defines)), tuple(sorted(set(uses) - set(defines))), _same_setting(pair), _shape(pair)),
     )  # fmt: skip
 
 
@@ -216,11 +218,27 @@ def _uses(pair: _Pair) -> list[str]:
     """Every symbol either side reads; attributes only when their name tells who is meant."""
     names = set(pair.before.names if pair.before else ()) | set(pair.after.names if pair.after else ())
     found = [n for n in names if not n.startswith(".") or n[1:] not in _COMMON]
-    if pair.before and pair.after:
-        touched = {n for n in {*pair.before.state, *pair.after.state} if pair.before.state[n] != pair.after.state[n]}
-    else:
-        touched = set(pair.unit.state)
-    return found + [f"state:{n}" for n in touched]
+    before = pair.before.state if pair.before else Counter[str]()
+    after = pair.after.state if pair.after else Counter[str]()
+    touched = {key.partition("\t")[0] for key in {*before, *after} if before[key] != after[key]}
+    return (
+        found
+        + [f"state:{n}" for n in touched]
+        + (list(belongs_to(plain_name(pair.unit.name))) if _kind(pair) == Kind.CONFIG else [])
+    )
+
+
+def _same_setting(pair: _Pair) -> tuple[str, ...]:
+    """What a setting shares with the same one, given the same value, in another file."""
+    if _kind(pair) != Kind.CONFIG or pair.after is None or not _value(pair.after):
+        return ()
+    return (f"setting={plain_name(pair.unit.name)}={_value(pair.after)}",)
+
+
+def _value(unit: Unit) -> str:
+    """The one literal a setting is given; empty when it is more than that."""
+    literals = re.findall(r"Constant\(value=([^()]*?)\)", unit.code)
+    return literals[0].strip("'\"") if len(literals) == 1 else ""
 
 
 def _defines(pair: _Pair, modules: tuple[Module, Module]) -> set[str]:
@@ -277,7 +295,12 @@ def _rebound(source: Source, before: Module, after: Module, moved: set[str], sou
         old, new = before.imports[name], after.imports[name]
         same_thing = old.rpartition(".")[2] == new.rpartition(".")[2]
         from_ours = bool(set(old.split(".")) & ours or set(new.split(".")) & ours)
-        if old == new or new.startswith(_TYPING) or (same_thing and (name in moved or from_ours)):
+        if (
+            old == new
+            or new.startswith(_TYPING)
+            or (same_thing and (name in moved or from_ours))
+            or _renamed_module(old, new, sources)
+        ):
             continue
         used = (f"import:{old.partition('.')[0]}", f"import:{new.partition('.')[0]}")
         links = Links((f"{source.path}::{name}",), used, (), f"import {old} -> {new}")
@@ -294,6 +317,16 @@ def _rebound(source: Source, before: Module, after: Module, moved: set[str], sou
             True,
             links,
         )
+
+
+def _renamed_module(old: str, new: str, sources: Sequence[Source]) -> bool:
+    """Whether two origins are one module, or one thing in it, before and after its file was renamed."""
+    for source in (s for s in sources if s.old_path not in ("", s.path)):
+        was, now = (p.removesuffix(".py").replace("/", ".") for p in (source.old_path, source.path))
+        for tail in ("", "." + old.rpartition(".")[2]):
+            if f".{was}{tail}".endswith(f".{old}") and f".{now}{tail}".endswith(f".{new}"):
+                return True
+    return False
 
 
 def _gone(pair: _Pair, edit: Edit, why: str) -> Atom:

@@ -38,7 +38,7 @@ class Unit:
 
     `code` is its normal form (equal code, equal text) and `masked` the same with locals and strings masked, for comparing
     edits. `names` counts every name it reads, resolved as far as the module tells; `binds` are the names it makes; `state`
-    counts the mentions and `writes` the assignments (symbol, tab, value) of names that may outlive a call.
+    counts the mentions (symbol, tab, how) and `writes` the assignments (symbol, tab, value) of names that may outlive a call.
     """
 
     name: str
@@ -271,13 +271,13 @@ class _Names(ast.NodeVisitor):
         """Drop what a function's own locals and parameters were counted as: they do not outlive a call."""
         for name in (f"{path}::{n}" for n in local):
             self.names.pop(name, None)
-            self.state.pop(name, None)
-            for key in [k for k in self.writes if k.partition("\t")[0] == name]:
-                del self.writes[key]
+            for counter in (self.state, self.writes):
+                for key in [k for k in counter if k.partition("\t")[0] == name]:
+                    del counter[key]
 
     def visit_Name(self, node: ast.Name) -> None:
         self.names[f"{self._path}::{node.id}"] += 1
-        self.state[f"{self._path}::{node.id}"] += 1
+        self.state[f"{self._path}::{node.id}\t"] += 1
         if node.id.isupper():
             self.names[f"text:{node.id}"] += 1
         if node.id in self._imports:
@@ -296,7 +296,7 @@ class _Names(ast.NodeVisitor):
         root, *rest = chain
         if root in ("self", "cls") and self._owner:
             self.names[f"{self._path}::{self._owner}.{rest[0]}"] += 1
-            self.state[f"{self._path}::{self._owner}.{rest[0]}"] += 1
+            self.state[f"{self._path}::{self._owner}.{rest[0]}\t{'.'.join(rest)}"] += 1
         if root in self._instances:
             made_by = self._instances[root]
             self.names[f"{self._path}::{made_by}.{rest[0]}"] += 1

@@ -65,7 +65,7 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> Found:
 
 def _source(content: Content, role: Role) -> Source:
     before, after = content.texts()
-    return Source(content.path, before, after, settings=role == Role.CONFIG)
+    return Source(content.path, before, after, settings=role == Role.CONFIG, old_path=content.edit.old_path)
 
 
 def _read(by_role: dict[Role, list[Source]], present: Collection[str]) -> Found:

@@ -16,6 +16,13 @@ _COMMANDS = re.compile(r"(CMD|ENTRYPOINT|.*\bcommand|.*\bargs|.*\bentrypoint|Exe
 _ALIASES = {"w": "workers", "k": "worker_class", "b": "bind", "t": "timeout", "p": "processes"}
 
 
+# Settings that only mean something with another: the switch they belong to, when that is edited too.
+_SWITCHES = {
+    "threads": "worker_class", "worker_connections": "worker_class",
+    "proxy_http_version": "keepalive", "proxy_set_header connection": "keepalive", "connection": "keepalive",
+}  # fmt: skip
+
+
 def read_settings(path: str, text: str) -> Settings:
     """The settings in a configuration file, by the form its name suggests. Raises ValueError when it does not parse."""
     name = PurePosixPath(path).name
@@ -27,6 +34,14 @@ def plain_name(setting: str) -> str:
     """A setting's own name, however it is reached: `CMD --workers`, `-w`, `services.web.workers`, `WORKERS` are all workers."""
     last = re.split(r"[.\s/\]]", setting.strip())[-1].lstrip("-").replace("-", "_").lower()
     return _ALIASES.get(last, last)
+
+
+def belongs_to(plain: str) -> tuple[str, ...]:
+    """The features a setting is part of: gzip_types of gzip, proxy_cache_valid of proxy_cache."""
+    words = plain.split("_")
+    features = ["_".join(words[:i]) for i in range(1, len(words))]
+    switch = _SWITCHES.get(plain)
+    return tuple(f"setting:{f}" for f in [*features, *([switch] if switch else [])] if len(f) > 3)
 
 
 def _add(found: Settings, name: str, value: str) -> None:
@@ -68,6 +83,9 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
             yield word.partition("=")[0], word.partition("=")[2]
         elif following.startswith("-"):
             yield word, ""
+        elif re.match(r"\w+=", following):  # postgres -c shared_buffers=1GB
+            yield f"{word} {following.partition('=')[0]}", following.partition("=")[2]
+            index += 1
         else:
             yield word, following
             index += 1

@@ -5,15 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from perfhunt.change.settings import Settings, plain_name, read_settings
+from perfhunt.change.settings import Settings, belongs_to, plain_name, read_settings
 from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
-
-# Settings that only mean something with another: the switch they belong to, when that is edited too.
-_SWITCHES = {
-    "threads": "worker_class", "worker_connections": "worker_class",
-    "proxy_http_version": "keepalive", "proxy_set_header connection": "keepalive", "connection": "keepalive",
-}  # fmt: skip
 
 
 def settings_atoms(source: Source) -> Found:
@@ -57,16 +51,8 @@ def _atom(source: Source, name: str, edit: Edit, before: Settings, after: Settin
     numbers = re.fullmatch(r"[\d.]*", old) and re.fullmatch(r"[\d.]*", new)  # anything else may be a secret
     return Atom(
         Kind.CONFIG, source.path, name, edit, f"{old} -> {new}" if numbers and old and new else "", _line(name, text),
-        links=Links((f"setting:{plain}", f"text:{plain.upper()}"), _belongs_to(plain), (f"setting={plain}={new}",)),
+        links=Links((f"setting:{plain}", f"text:{plain.upper()}"), belongs_to(plain), (f"setting={plain}={new}",)),
     )  # fmt: skip
-
-
-def _belongs_to(plain: str) -> tuple[str, ...]:
-    """The features a setting is part of: gzip_types of gzip, proxy_cache_valid of proxy_cache."""
-    words = plain.split("_")
-    features = ["_".join(words[:i]) for i in range(1, len(words))]
-    switch = _SWITCHES.get(plain)
-    return tuple(f"setting:{f}" for f in [*features, *([switch] if switch else [])] if len(f) > 3)
 
 
 def _line(name: str, text: str) -> int | None:

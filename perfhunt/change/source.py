@@ -15,6 +15,7 @@ class Source:
     before: str | None
     after: str | None
     settings: bool = False  # a Python file whose constants are configuration
+    old_path: str = ""  # where it was, when it moved
 
     @property
     def edit(self) -> Edit:

@@ -1,4 +1,5 @@
 """Projects in other languages than Python."""
+# ruff: noqa: E501  (other projects' lines, as they are)
 
 NODE = {
     "package.json": """\

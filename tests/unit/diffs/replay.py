@@ -7,18 +7,21 @@ import subprocess
 from pathlib import Path
 
 from diffs.case import Case
-from diffs.cases_other import CASES as OTHER
-from diffs.cases_python import CASES as PYTHON
+from diffs.cases_functions import CASES as FUNCTIONS
+from diffs.cases_languages import CASES as LANGUAGES
+from diffs.cases_modules import CASES as MODULES
+from diffs.cases_operations import CASES as OPERATIONS
 from perfhunt.analysis.one_change import decide
 from perfhunt.change.git import Repository
 from perfhunt.change.read import read_change
 from perfhunt.model.change import ChangeRefusal, OneChange
 from perfhunt.model.profile import Frame, Profile
 
-CASES = (*PYTHON, *OTHER)
+CASES = (*FUNCTIONS, *MODULES, *OPERATIONS, *LANGUAGES)
 IDENTITY = {
     **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
-    "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.com", "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.com",
     "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
 }  # fmt: skip
 
