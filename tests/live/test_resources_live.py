@@ -1,0 +1,148 @@
+"""What a target's tree uses, against the target's own account of it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perfhunt.model.question import ProcessSelector
+from perfhunt.model.run import Process, TargetProcess
+from perfhunt.model.trial import Resources
+from perfhunt.profilers import proc
+from perfhunt.profilers.resources import ResourceMonitor
+from perfhunt.profilers.target import find_target
+from tests.live.profiler_targets.launch import Target, eventually, running
+
+pytestmark = pytest.mark.live
+
+
+def watched(target: Target, seconds: float) -> tuple[Resources, float]:
+    """The resources of a span, and the CPU seconds the target itself says it used meanwhile."""
+    monitor = ResourceMonitor(find_target(ProcessSelector(pid=target.pid)))
+    monitor.start()
+    try:
+        before = target.ask()
+        monitor.take()
+        time.sleep(seconds)
+        taken = monitor.take()
+        return taken, target.ask() - before
+    finally:
+        monitor.close()
+
+
+@pytest.mark.parametrize("role", ["spin", "brief"])
+def test_cpu_seconds_are_those_of_the_targets_own_account_threads_that_ended_included(role: str) -> None:
+    with running("threads.py", role) as target:
+        taken, own = watched(target, 2.0)
+    assert taken.cpu_seconds == pytest.approx(own, rel=0.05, abs=0.03)
+    assert taken.cpu == pytest.approx(taken.cpu_seconds / taken.seconds)
+    assert taken.cpu_limit is not None and taken.cpu_share == pytest.approx(taken.cpu / taken.cpu_limit)
+
+
+def test_children_that_came_and_went_are_counted() -> None:
+    with running("threads.py", "child") as target:
+        taken, own = watched(target, 2.0)
+    assert own > 0.2
+    # The target's own account leaves out the child that is running, one tenth of a second at most.
+    assert taken.cpu_seconds == pytest.approx(own, rel=0.1, abs=0.15)
+
+
+def test_memory_that_grows_has_the_slope_it_grows_with() -> None:
+    with running("threads.py", "grow") as target:
+        taken, _ = watched(target, 3.0)
+    assert taken.rss_slope == pytest.approx(20e6, rel=0.35)
+    assert taken.rss_peak is not None and taken.rss is not None and taken.rss_peak >= taken.rss > 30e6
+
+
+def test_memory_that_does_not_grow_has_no_slope() -> None:
+    with running("threads.py", "sleep") as target:
+        taken, own = watched(target, 1.5)
+    assert taken.rss_slope == pytest.approx(0.0, abs=1e5)
+    assert taken.cpu_seconds == pytest.approx(own, abs=0.03)
+    assert (taken.processes, taken.threads) == (1, 2)
+
+
+def test_connections_are_counted_per_remote_endpoint_and_those_of_clients_are_not() -> None:
+    with running("threads.py", "receive", "receive", "select_one", "keep_alive") as target:
+        # The target's dependency is here, so that its listener is not the target's own.
+        taken, _ = watched(target, 1.5)
+    assert taken.connections[f"127.0.0.1:{target.told['port']}"] == 3
+
+
+def test_the_accept_queue_is_as_long_as_the_clients_nobody_accepted() -> None:
+    with running("threads.py", "sleep") as target:
+        clients = [socket.create_connection(("127.0.0.1", target.told["served"])) for _ in range(5)]
+        taken, _ = watched(target, 1.2)
+        for client in clients:
+            client.close()
+    assert (taken.accept_queue, taken.accept_backlog) == (5, 7)
+
+
+def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:
+    with running("prefork.py") as target:
+        found = found_without_listener(target.pid)
+        monitor = ResourceMonitor(found)
+        monitor.start()
+        time.sleep(1.5)
+        taken = monitor.take()
+        assert taken.processes == 3
+        assert taken.cpu is not None and 0.5 < taken.cpu < 2.2
+        assert monitor.dead() == ""
+        monitor.close()
+
+
+def test_a_target_that_is_killed_is_dead_at_once_and_a_zombie_is_no_life() -> None:
+    with subprocess.Popen([sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"], stdout=-1) as one:
+        assert one.stdout is not None and one.stdout.readline() == b"ready\n"
+        monitor = ResourceMonitor(found_without_listener(one.pid))
+        monitor.start()
+        assert monitor.dead() == ""
+        one.kill()
+        assert eventually(lambda: "zombie" in monitor.dead(), within=1.0)
+        one.wait()
+        assert "gone" in monitor.dead()
+        taken = monitor.take()
+        assert taken.cpu_seconds is None and taken.rss is None
+        monitor.close()
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_the_target() -> None:
+    target = found_without_listener(os.getpid())
+    other = TargetProcess(
+        root=target.root, processes=(as_if_started_earlier(target.processes[0]),), listeners=(),
+        workers=target.workers, runtime="cpython", runtime_version="",
+    )  # fmt: skip
+    assert "another process has its number" in ResourceMonitor(other).dead()
+
+
+def test_a_server_whose_workers_are_all_gone_is_dead_though_its_master_lives() -> None:
+    with running("threads.py", "sleep") as target:
+        worker = subprocess.Popen(["sleep", "60"])
+        found = found_without_listener(target.pid, worker.pid)
+        monitor = ResourceMonitor(found)
+        assert monitor.dead() == ""
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        assert "workers" in monitor.dead()
+
+
+def found_without_listener(*pids: int) -> TargetProcess:
+    """A target made by hand: the first pid is its root, the others its workers (itself when there are none)."""
+    made = []
+    for pid in pids:
+        one = proc.stat(pid)
+        assert one is not None
+        started = one.started / proc.CLOCK_TICKS
+        made.append(Process(pid, one.parent, started, str(Path(f"/proc/{pid}/exe")), (), "/", 0, one.threads, "cpython"))
+    return TargetProcess(pids[0], tuple(made), (), pids[1:] or pids[:1], "cpython", "", cpu_limit=2.0, cpu_limit_source="test")
+
+
+def as_if_started_earlier(process: Process) -> Process:
+    return Process(
+        process.pid, process.parent, process.started - 1.0, process.exe, (), "/", 0, 1, "cpython"
+    )  # fmt: skip
