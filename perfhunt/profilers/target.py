@@ -58,7 +58,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         cpu_limit_source=cpu_source,
         memory_limit=memory,
         memory_limit_source=memory_source,
-        git_root=git_root(lead.cwd),
+        git_root=git_root(lead.cwd) if _same_files(lead.pid) else "",
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(listening, url)),
     )
 
@@ -166,6 +166,11 @@ def _listening_elsewhere(pid: int) -> str:
         if ports:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
     return "If it serves through a proxy or a socket file, say where load goes: --url http://HOST:PORT; else list: ss -ltnp"
+
+
+def _same_files(pid: int) -> bool:
+    """Whether the paths of a process mean the same to us: not those of a container with a root of its own."""
+    return link(pid, "root") in ("/", "") and link(pid, "ns/mnt") in (link(os.getpid(), "ns/mnt"), "")
 
 
 def _namespace_notes(pid: int) -> list[str]:
