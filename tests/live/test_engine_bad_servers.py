@@ -5,13 +5,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from load_targets.harness import P99, announced, engine, free_port, python, step, try_path
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Endpoint, Expect, Question, Ramp, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
+from tests.live.load_targets.harness import P99, announced, engine, free_port, python, step, try_path
 
 pytestmark = pytest.mark.live
 

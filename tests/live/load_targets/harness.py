@@ -69,7 +69,12 @@ def python(name: str, *arguments: str) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def engine(
-    url: str, directory: Path, *endpoints: Endpoint, criteria: tuple[Criterion, ...] = (P99,), ramp: Ramp | None = None, **more: object
+    url: str,
+    directory: Path,
+    *endpoints: Endpoint,
+    criteria: tuple[Criterion, ...] = (P99,),
+    ramp: Ramp | None = None,
+    **more: object,
 ) -> Iterator[LocustEngine]:
     """An open engine; `more` goes into the question."""
     question = Question(Target(url), endpoints or (Endpoint("root", "GET", "/"),), Slo(()), ramp or Ramp(), **more)  # type: ignore[arg-type]
@@ -81,7 +86,9 @@ def engine(
         made.close()
 
 
-def step(rate: float, seconds: float, *, settle: float = 0.0, stop: bool = False, arrivals: str = "poisson", seed: int = 1) -> Step:
+def step(
+    rate: float, seconds: float, *, settle: float = 0.0, stop: bool = False, arrivals: str = "poisson", seed: int = 1
+) -> Step:
     """A step of the given rate; does not stop on overload unless asked to."""
     return Step(Phase.FIXED, rate, seconds, seed, settle, stop, arrivals)
 
