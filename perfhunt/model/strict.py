@@ -24,7 +24,9 @@ class Problem:
     instead: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.wrong}" + (f"; {self.instead}" if self.instead else "")
+        """One printable line: quoted keys of TOML may hold anything, escape sequences of a terminal included."""
+        text = f"{self.path}: {self.wrong}" + (f"; {self.instead}" if self.instead else "")
+        return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def kind(value: object) -> str:

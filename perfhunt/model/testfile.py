@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from perfhunt.errors import QuestionError
+from perfhunt.errors import QuestionError, UsageError
 from perfhunt.model.question import ProcessSelector, Question, Target
 from perfhunt.model.ramp_table import read_ramp, read_safety
 from perfhunt.model.slo import Measure
@@ -198,14 +197,9 @@ def _check_together(top: Reader, question: Question) -> None:
             top.wrong(f"slo.{one.name}", f"{one.format(one.limit)} is never seen: {cut}", "raise ramp.timeout or lower the limit")
 
 
-def aim(
-    question: Question, url: str = "", process: ProcessSelector | None = None, overrides: Mapping[str, Any] | None = None
-) -> Question:
-    """The same question asked of another url or process, as the command line says. Raises QuestionError for a bad url.
-
-    `overrides` replaces fields of the ramp.
-    """
+def aim(question: Question, url: str = "", process: ProcessSelector | None = None) -> Question:
+    """The same question asked of another url or process, as the command line says. Raises UsageError for a bad url."""
     if url and (wrong := url_problem(url)):
-        raise QuestionError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
+        raise UsageError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
     target = replace(question.target, url=url.rstrip("/") or question.target.url, process=process or question.target.process)
-    return replace(question, target=target, ramp=replace(question.ramp, **(overrides or {})))
+    return replace(question, target=target)

@@ -89,6 +89,7 @@ def outcome(text: str) -> Question | QuestionError:
     except QuestionError as error:
         assert error.hint
         assert error.message.startswith("perfhunt.toml")
+        assert all(line.isprintable() for line in (error.message + error.hint).split("\n"))
         return error
 
 
@@ -112,6 +113,7 @@ def as_toml(value: Any) -> str:
 @example("a = " + "[" * 5000)
 @example("a = " + "9" * 5000)
 @example("a" + ".a" * 3000 + " = 1")
+@example('"\\u001b[31m" = 1\n[slo]\nlatency = { "p\\u0007" = "<= 1s" }')
 def test_any_text_is_a_question_or_a_refusal(text: str) -> None:
     outcome(text)
 

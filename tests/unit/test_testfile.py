@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.errors import ExitCode, QuestionError
+from perfhunt.errors import ExitCode, QuestionError, UsageError
 from perfhunt.model.question import Plateau, Question
 from perfhunt.model.slo import Measure
 from perfhunt.model.testfile import aim, parse_question
@@ -248,6 +248,7 @@ def test_broken_toml_is_refused_with_its_line() -> None:
         ("http_req_duration: p(99.9) <= 1500.5", "latency.p99.9", "<=", 1.5005),
         ("http_req_duration: med<100", "latency.p50", "<", 0.1),
         ("http_req_duration{expected_response:true}: p(90)<400", "latency.p90", "<", 0.4),
+        ("http_req_duration: ['p(95)<500']", "latency.p95", "<", 0.5),
         ("http_req_failed: rate<0.01", "errors.any", "<", 0.01),
         ("http_req_failed: rate==0", "errors.any", "<=", 0.0),
         ("http_reqs: rate>=300", "throughput.sustained", ">=", 300.0),
@@ -301,7 +302,7 @@ def test_the_command_line_may_aim_the_same_question_elsewhere() -> None:
     moved = aim(question, "http://127.0.0.1:9000/")
     assert moved.target.url == "http://127.0.0.1:9000"
     assert moved.fingerprint() == question.fingerprint()
-    with pytest.raises(QuestionError):
+    with pytest.raises(UsageError):
         aim(question, "ftp://h")
 
 
