@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from perfhunt.change.dependency_atoms import dependency_atoms
 from perfhunt.change.git import Content, Repository
+from perfhunt.change.located import located
 from perfhunt.change.paths import IGNORED, Role, role_of
 from perfhunt.change.python_atoms import python_atoms
 from perfhunt.change.schema_atoms import schema_atoms
@@ -74,8 +75,10 @@ def _read(by_role: dict[Role, list[Source]], present: Collection[str]) -> Found:
     code = [*by_role.get(Role.PYTHON, []), *(s for s in settings if s.path.endswith(".py"))]
     found = python_atoms(code).plus(treesitter_atoms(by_role.get(Role.PARSED, [])))
     found = found.plus(dependency_atoms(by_role.get(Role.MANIFEST, []), present))
-    for source in settings:
-        found = found if source.path.endswith(".py") else found.plus(settings_atoms(source))
+    for source in by_role.get(Role.MANIFEST, []):
+        found = located(found, source)
+    for source in (s for s in settings if not s.path.endswith(".py")):
+        found = found.plus(located(settings_atoms(source), source))
     for source in by_role.get(Role.SCHEMA, []):
         found = found.plus(schema_atoms(source))
     for source in by_role.get(Role.TEXT, []):
