@@ -22,6 +22,8 @@ from perfhunt.model.event import Noted, Watch, unwatched
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Environment, Run, TargetProcess
 from perfhunt.model.slo import Judgement
+from perfhunt.model.testfile import aim
+from perfhunt.profilers.address import locate
 from perfhunt.profilers.environment import environment
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.quiet import stillness
@@ -62,22 +64,20 @@ def question_of(asked: Asked) -> Question:
 
 
 def target_of(asked: Asked, question: Question) -> tuple[Question, TargetProcess]:
-    """The live target, and the question with the url that load goes to."""
-    chosen = asked.pid is not None or asked.port is not None
-    selector = ProcessSelector(pid=asked.pid, port=asked.port) if chosen else question.target.process
-    # A pid or port given by hand wins over the url of the file, unless they are one and the same service.
-    target = find_target(selector, asked.url or (None if chosen else question.target.url or None))
-    url = asked.url or _url(question.target.url, target, chosen)
-    return replace(question, target=replace(question.target, url=url)), target
+    """The live target, and the question aimed at it. Raises TargetNotFound, UsageError.
 
-
-def _url(written: str, target: TargetProcess, chosen: bool) -> str:
-    ports = [one.port for one in target.listeners]
-    if written and (not chosen or not ports or (urlsplit(written).port or 80) in ports):
-        return written
-    first = target.listeners[0]
-    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "*": "127.0.0.1"}.get(first.host, first.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{first.port}"
+    A pid or port given by hand wins over the url of the file, unless the file's url is one of its ports.
+    """
+    question = aim(question, asked.url or "")
+    if asked.pid is None and asked.port is None:
+        target, url = locate(question.target.process, question.target.url)
+        return aim(question, url), target
+    selector = ProcessSelector(pid=asked.pid, port=asked.port)
+    written = urlsplit(question.target.url)
+    if asked.url or written.port in [one.port for one in find_target(selector, question.target.url or None).listeners]:
+        return question, find_target(selector, question.target.url)
+    target, url = locate(selector)
+    return aim(question, url), target
 
 
 def clear_question(question: Question, switch: KillswitchWatch) -> Cleared:

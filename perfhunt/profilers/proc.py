@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -136,12 +137,24 @@ def descendants(roots: Iterable[int]) -> list[int]:
 def working_pids(pids: Sequence[int], root: int = 0) -> list[int]:
     """The pids that do the work now, after restarts: `pids` and what they started, and what `root` started in their place.
 
-    When `root` is one of `pids`, or is 0, that is the trees of `pids`. When it is the parent of prefork workers, it is
-    everything below it, so that a worker that was replaced is followed by its successor.
+    When `root` is one of `pids`, or is 0, that is the trees of `pids`. When it is the parent of prefork workers, those below
+    it that were started like a worker are workers too, so that one that was replaced is followed by its successor; what else
+    the parent keeps beside them (a log shipper, a helper of its own) is not.
     """
     if root == 0 or root in pids:
         return descendants(pids)
-    return [pid for pid in descendants([root, *pids]) if pid != root]
+    own = descendants(pids)
+    alike = {made for pid in pids if (made := _started_as(pid))}
+    below = [pid for pid in descendants([root]) if pid != root]
+    return own + [pid for pid in below if pid not in own and (not alike or _started_as(pid) in alike)]
+
+
+def _started_as(pid: int) -> bytes:
+    """A command line without its numbers: workers of one parent differ in handles and counters only. Empty when gone."""
+    try:
+        return re.sub(rb"\d+", b"", read(f"/proc/{pid}/cmdline"))
+    except OSError:
+        return b""
 
 
 def is_held(pid: int) -> bool:

@@ -121,7 +121,9 @@ def _workers(processes: Sequence[Process], serving: Sequence[int]) -> tuple[int,
     by_pid = {one.pid: one for one in processes}
     holders = [by_pid[pid] for pid in serving if pid in by_pid]
     masters = {one.pid for one in holders if _is_master(one, holders, processes)}
-    below = {pid for one in holders for pid in proc.descendants([one.pid])} - {one.pid for one in holders}
+    # A prefork parent's other children (a log shipper, a helper) serve nothing; a Node cluster's serve without holding.
+    parents = [one.pid for one in holders if one.pid not in masters or one.runtime == "node"]
+    below = set(proc.descendants(parents)) - {one.pid for one in holders}
     kinds = {one.exe for one in holders}
     started = [by_pid[pid] for pid in below if pid in by_pid and by_pid[pid].exe in kinds]
     working = [one.pid for one in (*holders, *started) if one.pid not in masters and not _keeps_house(one)]
