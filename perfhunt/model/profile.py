@@ -80,6 +80,7 @@ class ThreadSample:
     """One thread at one instant: its stack (root first), what the kernel said it was doing, and whether it held the GIL.
 
     `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited for ("" when none).
+    `still`: it provably did not move between the readings around its stack, so that stack and state belong together.
     """
 
     pid: int
@@ -89,6 +90,7 @@ class ThreadSample:
     wait_on: str = ""
     holds_gil: bool = False
     thread_name: str = ""
+    still: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,13 @@ def settle(before: Reading | None, after: Reading | None, active: bool | None) -
     return chosen
 
 
+def still(before: Reading | None, after: Reading | None) -> bool:
+    """Whether a thread slept through both readings without running in between: what it was doing then is beyond doubt."""
+    if before is None or after is None or before.wait.state is ThreadState.ON_CPU:
+        return False
+    return (before.wait, before.on_cpu) == (after.wait, after.on_cpu)
+
+
 class InstantsCapture:
     """A series of instants being taken, in a thread of the controller; begins when made.
 
@@ -177,7 +184,7 @@ def joined(
         samples.append(
             ThreadSample(
                 pid, tid, python.stack if python else (), str(wait.state), wait.on, holds,
-                (python.name if python else "") or proc.thread_name(pid, tid),
+                (python.name if python else "") or proc.thread_name(pid, tid), still(before.get(tid), after.get(tid)),
             )
         )  # fmt: skip
     return samples
