@@ -10,14 +10,16 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.blame_holders import Holding, candidates, holdings
-from perfhunt.analysis.blame_views import Site, View, Views, thread_group
+from perfhunt.analysis.blame_holders import Holdings, holdings
+from perfhunt.analysis.blame_views import View, Views, thread_group
 from perfhunt.analysis.frames import Key
 from perfhunt.model.states import ThreadState
 
 Series: TypeAlias = NDArray[np.float64]  # thread counts, one per instant
 Charges: TypeAlias = dict[tuple[Key, str, str], float]  # (function, cause, what the function was doing) -> threads
 
+POOL = "pool"  # a lock wait that is a wait for one of several things
+HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
 OWN = "own"  # the thread's own doing; any other cause is the state of the thread that waits
 NOBODY: Key = ("", "")  # ahead in a queue, and not seen
 _QUEUES = {ThreadState.GIL, ThreadState.RUN_QUEUE, ThreadState.LOCK}
@@ -44,7 +46,7 @@ class Ledger:
     lines: dict[Key, Counter[int]] = field(default_factory=dict)
     callers: dict[Key, Counter[str]] = field(default_factory=dict)
     app: set[Key] = field(default_factory=set)
-    holdings: Mapping[Site, Holding] = field(default_factory=dict)
+    holdings: Holdings = field(default_factory=Holdings)
 
     def busy(self) -> float:
         """Mean number of threads that were not idle."""
@@ -66,7 +68,8 @@ def charge(views: Views, cpu_shares: Mapping[Key, float]) -> Ledger:
             _note(ledger, v, index)
             pool = ledger.by_pool.setdefault(thread_group(v.sample), {})
             for (key, cause, doing), weight in _blame(v, now, ledger.holdings).items():
-                pool[(key, cause, doing)] = pool.get((key, cause, doing), 0.0) + weight
+                if not v.parked_path:
+                    pool[(key, cause, doing)] = pool.get((key, cause, doing), 0.0) + weight
                 if key == NOBODY:
                     _add(ledger.unknown, cause, index, weight, ledger.instants)
                 else:
@@ -82,8 +85,7 @@ def _note(ledger: Ledger, v: View, index: int) -> None:
         _add(ledger.total, above, index, 1.0, ledger.instants)
     if v.owner.is_app:
         ledger.app.add(key)
-    if v.owner.via:
-        ledger.via.setdefault(key, Counter())[v.owner.via] += 1
+    ledger.via.setdefault(key, Counter())[v.owner.via] += 1
     if v.sample.wait_on:
         ledger.wait_on.setdefault(key, Counter())[v.sample.wait_on] += 1
     if v.owner.frame.line is not None:
@@ -97,47 +99,41 @@ def _add(into: dict, key: object, index: int, weight: float, size: int) -> None:
     into.setdefault(key, np.zeros(size))[index] += weight
 
 
-def _blame(v: View, now: Sequence[View], held: Mapping[Site, Holding]) -> Charges:
+def _blame(v: View, now: Sequence[View], held: Holdings) -> Charges:
     """Where one thread's presence is charged: to itself, or to those it waits for, followed to the end of the chain."""
     if v.state not in _QUEUES:
         return {(v.owner.key, OWN, v.state): 1.0}
+    cause = v.state
+    if v.state == ThreadState.LOCK and (holding := held.at(v)) is not None:
+        cause = HANDOFF if holding.handoff else POOL if holding.is_pool else cause
     ends: Charges = {}
     for key, doing, weight in _ends(v, now, held, _DEPTH):
-        ends[(key, v.state, doing)] = ends.get((key, v.state, doing), 0.0) + weight
+        ends[(key, cause, doing)] = ends.get((key, cause, doing), 0.0) + weight
     return ends
 
 
-def _ends(v: View, now: Sequence[View], held: Mapping[Site, Holding], depth: int) -> list[tuple[Key, str, float]]:
+def _ends(v: View, now: Sequence[View], held: Holdings, depth: int) -> list[tuple[Key, str, float]]:
     if v.state not in _QUEUES or depth == 0:
         return [(v.owner.key, v.state, 1.0)]
     ahead = _ahead(v, now, held)
     if not ahead:
-        if v.state == ThreadState.LOCK and not _known(v, held):
+        holding = held.at(v) if v.state == ThreadState.LOCK else None
+        if v.state == ThreadState.LOCK and (holding is None or not holding.holders):
             return [(v.owner.key, v.state, 1.0)]
         return [(NOBODY, v.state, 1.0)]
     share = 1.0 / len(ahead)
     return [(key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, held, depth - 1)]
 
 
-def _known(v: View, held: Mapping[Site, Holding]) -> bool:
-    holding = held.get(v.site)
-    return holding is not None and bool(holding.holders)
-
-
-def _ahead(v: View, now: Sequence[View], held: Mapping[Site, Holding]) -> list[View]:
+def _ahead(v: View, now: Sequence[View], held: Holdings) -> list[View]:
     """The threads one thread waits for at an instant; empty when they were not seen."""
+    if v.state == ThreadState.LOCK:
+        return held.ahead(v, now)
     others = [o for o in now if o is not v and not o.parked_path]
     if v.state == ThreadState.RUN_QUEUE:
         return [o for o in others if o.state == ThreadState.ON_CPU]
     peers = [o for o in others if o.sample.pid == v.sample.pid]
-    if v.state == ThreadState.GIL:
-        return [o for o in peers if o.sample.holds_gil] or [o for o in peers if o.state == ThreadState.ON_CPU]
-    holding = held.get(v.site)
-    if holding is None or not holding.holders:
-        return []
-    near = candidates(v.site, now, near=True)
-    pool = near if holding.near else near + candidates(v.site, now, near=False)
-    return [o for o in pool if o.owner.key in holding.holders and o is not v]
+    return [o for o in peers if o.sample.holds_gil] or [o for o in peers if o.state == ThreadState.ON_CPU]
 
 
 def _settle(ledger: Ledger, cpu_shares: Mapping[Key, float]) -> None:

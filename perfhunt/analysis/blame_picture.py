@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from perfhunt.analysis.blame import Ledger, charge
+from perfhunt.analysis.blame_mended import mended
 from perfhunt.analysis.blame_views import Views, thread_group, view
 from perfhunt.analysis.evidence import Evidence, Span
 from perfhunt.analysis.frames import Code, Key, path_of
@@ -80,7 +81,7 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
 
 
 def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None) -> Reading:
-    instants = span.instants or _EMPTY
+    instants = mended(span.instants or _EMPTY, idle.covers)
     views = view(instants, code, idle)
     use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
     ledger = charge(views, use.shares())
@@ -135,8 +136,7 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
         if weight > heaviest.get(owner.key, 0.0):
             heaviest[owner.key] = weight
             frames[owner.key] = owner.frame
-        if owner.via:
-            via.setdefault(owner.key, Counter())[owner.via] += round(weight)
+        via.setdefault(owner.key, Counter())[owner.via] += round(weight)
         caller = next((f.function for f in reversed(above) if f.key != owner.key), "")
         if caller:
             callers.setdefault(owner.key, Counter())[caller] += round(weight)

@@ -27,19 +27,7 @@ class View:
     def state(self) -> str:
         return self.sample.state
 
-    @property
-    def site(self) -> Site:
-        """Where it waits: equal for threads that wait in the same way. Locks of a process are not those of another."""
-        return (self.calls, self.shared_wait)
 
-    @property
-    def shared_wait(self) -> str:
-        """What it waits for when other processes could wait for the same (a file lock, a semaphore), else ""."""
-        on = self.sample.wait_on
-        return "" if on.startswith("futex:") else on
-
-
-Site: TypeAlias = tuple[Path, str]
 Views: TypeAlias = tuple[tuple[View, ...], ...]  # per instant
 
 

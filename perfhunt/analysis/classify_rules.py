@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from perfhunt.analysis.classify_signs import Signs, is_pool
+from perfhunt.analysis.blame_holders import Holding
+from perfhunt.analysis.classify_signs import Signs
+from perfhunt.analysis.ranking_costs import UNSEEN
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
@@ -63,7 +65,13 @@ def cpu(s: Signs) -> Score:
     """All the CPU the target may use, or all there is on the host."""
     used = _of_cores(s)
     waiting = s.threads.get(ThreadState.RUN_QUEUE, 0.0)
-    starved = ramp(s.host or 0.0, 0.85, 0.97) * ramp(waiting, 0.2, 1.0) * ramp(used, 0.35, 0.7)
+    # Threads that wait for a CPU are starved by each other, or by something else on the host.
+    behind = (
+        s.share("unseen:run_queue", "unseen:on_cpu")
+        if waiting > 0.5 * s.threads.get(ThreadState.ON_CPU, 0.0) and not s.pool_is_loop
+        else 0.0
+    )
+    starved = ramp(s.share("run_queue") + behind, 0.3, 0.7)
     full = max(ramp(used, 0.6, 0.9), starved)
     # One process at one core with others waiting for its GIL is the GIL's doing, unless the cores are gone as well.
     single = ramp(s.process_cpu, 0.6, 0.9) * (0.75 if s.loop is None else 0.4) if s.limiting == "cpu" else 0.0
@@ -90,6 +98,8 @@ def gil(s: Signs) -> Score:
     waiting = s.threads.get(ThreadState.GIL, 0.0)
     per_process = waiting / max(s.processes, 1)
     value = ramp(s.process_cpu, 0.55, 0.85) * ramp(per_process, 0.1, 0.5)
+    if s.compared:  # waiting for the GIL that load did not add to is not what breaks the service
+        value *= ramp(s.share("gil", "cpu", "run_queue", "unseen:on_cpu", "unseen:gil", "unseen:run_queue"), 0.15, 0.4)
     if s.processes > 1:  # with several processes the cores run out first
         value *= 1.0 - 0.5 * ramp(_of_cores(s), 0.7, 0.9)
     return Score(
@@ -124,7 +134,7 @@ def lock(s: Signs) -> Score:
     share = s.share("lock", "unseen:lock")
     value = _outside_cpu(s, ramp(share, 0.15, 0.5))
     evidence = []
-    for holding in [h for h in s.holdings if not is_pool(h)][:2]:
+    for holding in [h for h in s.holdings if not h.is_pool and not h.handoff][:2]:
         who = ", ".join(sorted(name for name, _ in holding.holders)) or "a holder that was not seen"
         evidence.append(f"{holding.waiting:.2f} threads waited in {holding.waiter[0]} on average, held up by {who}.")
     evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
@@ -146,8 +156,8 @@ def _polled(s: Signs) -> float:
 
 def pool(s: Signs) -> Score:
     """Threads wait for one of a few things (connections, permits) that others have checked out."""
-    share = s.share("pool", "unseen:lock")
-    pools = [h for h in s.holdings if is_pool(h)]
+    share = s.share("pool", "unseen:pool")
+    pools = [h for h in s.holdings if h.is_pool]
     if not pools:
         return Score("pool", 0.0)
     evidence = [
@@ -171,15 +181,29 @@ def downstream(s: Signs) -> Score:
 
 def workers(s: Signs) -> Score:
     """Every worker thread is taken by waiting, and requests queue for one while the CPU has room."""
-    if s.limiting != "threads" or s.pool_use is None or s.loop is not None:
+    handed = [h for h in s.holdings if h.handoff]
+    if handed:
+        return _handed_over(s, handed[0])
+    if s.limiting != "threads" or s.pool_use is None or s.pool_is_loop:
         return Score("workers", 0.0)
     threads, busy = s.pool_use
-    queue = sum(s.share(k) for k in s.added if k.startswith("unseen:"))
-    inner = s.share("lock", "pool", "unseen:lock") + 0.9 * s.share("unseen:socket")
-    value = ramp(busy / threads if threads else 0.0, 0.6, 0.9) * ramp(queue, 0.1, 0.4) * (1.0 - min(inner, 0.9))
+    queue = sum(s.share(kind) for kind in s.added if kind.startswith("unseen:"))
+    idling = s.share("unseen:sleep", "unseen:other", "unseen:poll") / queue if queue else 0.0
+    inner = s.share("lock", "pool", "run_queue", "gil", *(UNSEEN + k for k in ("lock", "pool", "handoff", "run_queue", "gil")))
+    value = ramp(busy / threads if threads else 0.0, 0.6, 0.9) * ramp(queue, 0.1, 0.4) * (0.3 + 0.7 * idling) * (1.0 - inner)
     value *= 1.0 - ramp(_polled(s), 0.3, 0.8)
     said = f"{busy:.1f} of {threads:.1f} worker threads were taken, and {s.unseen:.1f} requests waited for one."
     return Score("workers", _outside_cpu(s, value), (said, f"The target used {s.cpu or 0:.2f} cores."))
+
+
+def _handed_over(s: Signs, holding: Holding) -> Score:
+    """Requests are handed to other threads, which are too few for them."""
+    share = s.share("handoff", "unseen:handoff")
+    who = ", ".join(sorted(name for name, _ in holding.holders))
+    said = (
+        f"{holding.waiting:.1f} threads waited in {holding.waiter[0]} for {holding.concurrent:.1f} that worked for them ({who})."
+    )
+    return Score("workers", _outside_cpu(s, ramp(share, 0.15, 0.5)), (said,))
 
 
 def sleep(s: Signs) -> Score:

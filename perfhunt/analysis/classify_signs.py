@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 from perfhunt.analysis.blame_holders import Holding
 from perfhunt.analysis.blame_picture import Picture, Reading, on_cpu
+from perfhunt.analysis.blame_views import thread_group
 from perfhunt.analysis.ranking import suspects_of
-from perfhunt.analysis.ranking_costs import UNSEEN, Cost, limiting_use, per_process
+from perfhunt.analysis.ranking_costs import Cost, limiting_use, per_process
 from perfhunt.model.finding import Finding
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
@@ -34,8 +35,8 @@ class Loop:
 class Signs:
     """What the rules look at. Times are seconds per request; `added` is latency added between baseline and knee, by kind.
 
-    Kinds: cpu, gil, run_queue, lock, pool, socket, client, sleep, disk, other, and the same behind `unseen:` for requests
-    that waited before a thread had them, by what the threads were doing meanwhile.
+    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the same behind `unseen:` for
+    requests that waited before a thread had them, by what the threads did or waited for meanwhile.
     """
 
     cpu: Cores | None
@@ -49,6 +50,7 @@ class Signs:
     in_flight: float | None
     limiting: str
     pool_use: tuple[float, float] | None  # threads and busy threads of the pool that is taken most
+    pool_is_loop: bool  # and whether those are event loops
     loop: Loop | None
     holdings: tuple[Holding, ...]
     endpoints: dict[str, float]
@@ -79,6 +81,7 @@ def signs(seen: Picture, findings: Sequence[Finding] = ()) -> Signs:
     at_base = _kinds([s.base for s in suspects.values() if s.base is not None], seen.baseline)
     compared = seen.baseline is not None and seen.baseline.has_instants and seen.knee.has_instants
     limiting, _ = limiting_use(seen)
+    group = max(seen.knee.pools, key=lambda g: seen.knee.pools[g][1], default=())
     psi = {"cpu": resources.psi_cpu, "io": resources.psi_io, "memory": resources.psi_memory} if resources else {}
     return Signs(
         cpu=on_cpu(span),
@@ -91,9 +94,10 @@ def signs(seen: Picture, findings: Sequence[Finding] = ()) -> Signs:
         unseen=seen.knee.unseen,
         in_flight=seen.knee.in_flight,
         limiting=limiting,
-        pool_use=max(seen.knee.pools.values(), key=lambda p: p[1], default=None),
+        pool_use=seen.knee.pools.get(group),
+        pool_is_loop=group in _loop_groups(seen),
         loop=_loop(seen),
-        holdings=tuple(sorted(seen.knee.ledger.holdings.values(), key=lambda h: -h.waiting)),
+        holdings=tuple(sorted(seen.knee.ledger.holdings.of.values(), key=lambda h: -h.waiting)),
         endpoints=_endpoints(seen.knee),
         trial=span.trial,
         base_trial=seen.baseline.span.trial if seen.baseline is not None else None,
@@ -112,8 +116,6 @@ def signs(seen: Picture, findings: Sequence[Finding] = ()) -> Signs:
 def _kinds(all_costs: Sequence[Cost | None], reading: Reading | None) -> dict[str, Seconds]:
     """Seconds per request by kind, over all functions."""
     found: dict[str, Seconds] = {}
-    pooled = {} if reading is None else {h.waiter: is_pool(h) for h in reading.ledger.holdings.values()}
-    holders = {} if reading is None else {k: is_pool(h) for h in reading.ledger.holdings.values() for k in h.holders}
     to_client = set() if reading is None else _to_client(reading)
     for cost in all_costs:
         if cost is None:
@@ -122,26 +124,11 @@ def _kinds(all_costs: Sequence[Cost | None], reading: Reading | None) -> dict[st
         for state, value in cost.waits.items():
             client = state == ThreadState.SOCKET and cost.key in to_client
             parts.append(("client" if client else state, value))
-        for (cause, doing), value in cost.queues.items():
-            if cause == UNSEEN:
-                parts.append((f"unseen:{doing}", value))
-            elif cause == ThreadState.LOCK:
-                pool = holders.get(cost.key, pooled.get(cost.key, False))
-                parts.append(("pool" if pool else "lock", value))
-            else:
-                parts.append((cause, value))
+        for (cause, _), value in cost.queues.items():
+            parts.append((cause, value))
         for kind, value in parts:
             found[kind] = found.get(kind, 0.0) + value
     return found
-
-
-def is_pool(holding: Holding) -> bool:
-    """Whether threads wait for one of several things (a pool, a semaphore) and not for a single lock.
-
-    Several held at once is a pool. So is a holder that went elsewhere with what it took, while each waiter has an address of
-    its own to sleep on: a connection that was checked out, not a section that was entered.
-    """
-    return holding.concurrent >= 1.6 or (not holding.near and holding.shared < 0.5 and bool(holding.holders))
 
 
 def _to_client(reading: Reading) -> set[tuple[str, str]]:
@@ -163,6 +150,12 @@ def _endpoints(reading: Reading) -> dict[str, float]:
 def _grew_waits(knee: dict[str, Seconds], base: dict[str, Seconds]) -> dict[str, float]:
     states = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
     return {s: knee[s] / base[s] if base.get(s) else float("inf") for s in states if knee.get(s)}
+
+
+def _loop_groups(seen: Picture) -> set[tuple[tuple[str, str], ...]]:
+    instants = seen.knee.span.instants
+    threads = (t for i in instants for t in i.threads) if instants is not None else ()
+    return {thread_group(t) for t in threads if any(_LOOP.search(f.file) for f in t.stack)}
 
 
 def _loop(seen: Picture) -> Loop | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
-from perfhunt.analysis.blame import Ledger
+from perfhunt.analysis.blame import HANDOFF, POOL, Ledger
 from perfhunt.analysis.blame_picture import Picture, picture
 from perfhunt.analysis.evidence import Evidence
 from perfhunt.analysis.frames import Key
@@ -28,6 +28,14 @@ from perfhunt.model.units import Seconds
 MOST = 20  # findings kept
 _LEAST_SHARE = 0.005  # of all blame; less is noise
 _STANDING = 0.1  # weight of a cost that load does not add to: it settles ties, and ranks when there is no baseline
+_CHARGED = {
+    "gil": "others waiting for the GIL it held",
+    "run_queue": "others waiting for the CPU it used",
+    "lock": "others waiting for the lock it held",
+    POOL: "others waiting for what it had checked out",
+    HANDOFF: "others waiting for the work it did for them",
+    "unseen": "requests waiting for a free worker meanwhile",
+}
 _ON_CPU = str(ThreadState.ON_CPU)
 
 
@@ -136,10 +144,10 @@ def _grew(suspect: Suspect, samples: int) -> Interval | None:
 
 def _class(cost: Cost) -> str:
     """What kind of time it is: the queue it causes where that is most of it, else what the function itself does."""
-    lock, gil = cost.queued(ThreadState.LOCK), cost.queued(ThreadState.GIL)
+    lock, gil = cost.queued(ThreadState.LOCK, POOL, HANDOFF), cost.queued(ThreadState.GIL)
     kinds = {_ON_CPU: cost.cpu, **cost.waits}
     for (cause, doing), value in cost.queues.items():
-        if cause == UNSEEN:
+        if cause == UNSEEN + doing:
             kinds[doing] = kinds.get(doing, 0.0) + value
     doing, most = max(kinds.items(), key=lambda kind: kind[1])
     if lock > 0.5 * most or doing == ThreadState.LOCK:
@@ -160,14 +168,9 @@ def _evidence(suspect: Suspect, seen: Picture) -> list[str]:
     """Sentences with numbers: what it does itself, whom it keeps waiting, where it waits, who calls it."""
     cost, ledger = suspect.knee, seen.knee.ledger
     found = [f"{cost.own * 1e3:.3g} ms per request of its own ({_parts(cost)})."]
-    charged = {cause: cost.queued(cause) for cause in ("gil", "run_queue", "lock", UNSEEN)}
-    names = {
-        "gil": "others waiting for the GIL it held",
-        "run_queue": "others waiting for the CPU it used",
-        "lock": "others waiting for the lock it held",
-        UNSEEN: "requests waiting for a free worker meanwhile",
-    }
-    waits = [f"{value * 1e3:.3g} ms of {names[cause]}" for cause, value in charged.items() if value > 0.05 * cost.blamed]
+    charged = {cause: sum(v for (c, _), v in cost.queues.items() if c == cause) for cause in _CHARGED}
+    charged["unseen"] = cost.unseen
+    waits = [f"{value * 1e3:.3g} ms of {_CHARGED[cause]}" for cause, value in charged.items() if value > 0.05 * cost.blamed]
     if waits:
         found.append("Charged with " + ", ".join(waits) + ".")
     on = ledger.wait_on.get(cost.key)

@@ -16,7 +16,7 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds, Share
 
-UNSEEN = "unseen"  # cause of a charge: requests that waited before any thread had them
+UNSEEN = "unseen:"  # before the cause of a charge: requests that waited for a thread while threads waited for that
 SATURATED: Share = 0.85  # of what a resource can do: from here its queue, not the work, decides latency
 EXHAUSTED: Share = 0.7  # of a pool's threads
 _DISPERSION = 2.0  # samples of one request follow each other, so counts vary more than Poisson's would
@@ -43,8 +43,13 @@ class Cost:
         return self.own + sum(self.queues.values())
 
     def queued(self, *causes: str) -> Seconds:
-        """The part of the blame that came by these causes."""
-        return sum(value for (cause, _), value in self.queues.items() if cause in causes)
+        """The part of the blame that came by these causes, within threads or before them."""
+        return sum(value for (cause, _), value in self.queues.items() if cause.removeprefix(UNSEEN) in causes)
+
+    @property
+    def unseen(self) -> Seconds:
+        """The part of the blame that is requests which no thread had."""
+        return sum(value for (cause, _), value in self.queues.items() if cause.startswith(UNSEEN))
 
 
 def costs(reading: Reading) -> dict[Key, Cost]:
@@ -104,9 +109,9 @@ def charge_unseen(found: dict[Key, Cost], picture: Picture) -> str:
     whole = sum(weights.values())
     if not rate or not whole:
         return limiting
-    for (key, _, doing), weight in weights.items():
+    for (key, why, doing), weight in weights.items():
         cost = found.setdefault(key, Cost(key))
-        cause = (UNSEEN, doing)
+        cause = (UNSEEN + (doing if why == OWN else why), doing)
         cost.queues[cause] = cost.queues.get(cause, 0.0) + reading.unseen / rate * weight / whole
     return limiting
 

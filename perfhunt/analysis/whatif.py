@@ -13,7 +13,7 @@ from perfhunt.analysis.blame_picture import Picture, on_cpu, picture
 from perfhunt.analysis.evidence import Evidence
 from perfhunt.analysis.frames import Key
 from perfhunt.analysis.goal import Climb
-from perfhunt.analysis.ranking_costs import UNSEEN, Cost, charge_unseen, costs, per_process
+from perfhunt.analysis.ranking_costs import Cost, charge_unseen, costs, per_process
 from perfhunt.model.finding import Bottleneck, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
@@ -125,13 +125,13 @@ def _pool_station(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
     if not pools:
         return []
     threads, busy = max(pools, key=lambda pool: pool[1])
-    uses = {key: cost.blamed - cost.queued(UNSEEN) for key, cost in at_knee.items()}
+    uses = {key: cost.blamed - cost.unseen for key, cost in at_knee.items()}
     return [Station(f"the {threads:.0f} worker threads", threads, busy / seen.knee.span.completed, uses)]
 
 
 def _lock_stations(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
     found = []
-    for holding in seen.knee.ledger.holdings.values():
+    for holding in seen.knee.ledger.holdings.of.values():
         uses = {key: at_knee[key].own for key in holding.holders if key in at_knee}
         units = max(1.0, round(holding.concurrent))
         if uses and holding.waiting > 0.1:
