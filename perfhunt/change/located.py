@@ -30,12 +30,12 @@ def located(found: Found, source: Source) -> Found:
 
 def _span(atom: Atom, lines: list[str], edited: set[int]) -> Span | None:
     """The lines of an atom on one side: its block in a lock file, else the one edited line that names it."""
-    block = [i for i, line in enumerate(lines) if line.strip() == f'name = "{atom.name}"']
+    block = [i for i, line in enumerate(lines) if line.strip().replace("_", "-") == f'name = "{atom.name}"'.replace("_", "-")]
     if len(block) == 1:
         start = block[0] - 1 if block[0] and lines[block[0] - 1].startswith("[[") else block[0]
         ends = (i for i in range(block[0], len(lines)) if not lines[i].strip())
         return (start + 1, next(ends, len(lines)))
     key = re.split(r"[.\s]", atom.name)[-1] if atom.kind == Kind.CONFIG else atom.name
     key = re.escape(key.rpartition("/")[2] if atom.kind == Kind.CONFIG else key).replace("\\-", "[-_.]").lstrip("\\-")
-    named = [i for i in sorted(edited) if re.search(rf"(?<![\w]){key}(?![\w])", lines[i], re.I)]
+    named = [i for i in sorted(edited) if re.search(rf"(?<![\w.-]){key}(?![\w.-])", lines[i], re.I)]
     return (named[0] + 1, named[0] + 1) if len(named) == 1 else None
