@@ -129,9 +129,10 @@ def _sentences(found: Attribution) -> list[str]:
             f"({format_share(found.share.low)} to {format_share(found.share.high)}), so removing it all allows {most}."
         )
     if found.explained is False and found.gain:
+        gain = f"{format_share(found.gain.value)} (at least {format_share(found.gain.low)})"
         said.append(
-            f"The measured gain of {format_share(found.gain.value)} (at least {format_share(found.gain.low)}) is more than the edit can "
-            "explain: the surroundings moved, or work was dropped. Compare errors and response sizes."
+            f"The measured gain of {gain} is more than the edit can explain: the surroundings moved, or work was dropped. "
+            "Compare errors and response sizes."
         )
     return said
 
