@@ -10,7 +10,7 @@ from perfhunt.analysis.blame import Ledger, charge
 from perfhunt.analysis.blame_mended import mended
 from perfhunt.analysis.blame_views import Views, thread_group, view
 from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.frames import Code, Key, path_of
+from perfhunt.analysis.frames import Code, Key, awaits, path_of
 from perfhunt.analysis.idle import IdleBook, learn
 from perfhunt.model.profile import Frame, Instants, Profile, Stack
 from perfhunt.model.states import ThreadState
@@ -28,6 +28,7 @@ class CpuUse:
     frames: Mapping[Key, Frame] = field(default_factory=dict)
     via: Mapping[Key, Counter[str]] = field(default_factory=dict)
     callers: Mapping[Key, Counter[str]] = field(default_factory=dict)
+    awaits: Mapping[Key, float] = field(default_factory=dict)  # weight seen in an event loop's own input and output
     samples: float = 0.0
 
     def shares(self) -> dict[Key, Share]:
@@ -125,6 +126,7 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
     via: dict[Key, Counter[str]] = {}
     callers: dict[Key, Counter[str]] = {}
     heaviest: dict[Key, float] = {}
+    awaiting: dict[Key, float] = {}
     for stack, weight in profile.stacks.items():
         owner = code.owner(stack)
         if owner is None or path_of(stack) in idle.paths:
@@ -133,6 +135,8 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
         above = code.app_frames(stack)
         for key in {f.key for f in above} | {owner.key}:
             total[key] = total.get(key, 0.0) + weight
+        if owner.is_app and awaits(stack, owner.frame):
+            awaiting[owner.key] = awaiting.get(owner.key, 0.0) + weight
         if weight > heaviest.get(owner.key, 0.0):
             heaviest[owner.key] = weight
             frames[owner.key] = owner.frame
@@ -140,7 +144,7 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
         caller = next((f.function for f in reversed(above) if f.key != owner.key), "")
         if caller:
             callers.setdefault(owner.key, Counter())[caller] += round(weight)
-    return CpuUse(own, total, frames, via, callers, sum(own.values()))
+    return CpuUse(own, total, frames, via, callers, awaiting, sum(own.values()))
 
 
 def _use_of(views: Views) -> CpuUse:

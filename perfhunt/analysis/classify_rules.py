@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.blame_holders import Holding
 from perfhunt.analysis.classify_signs import Signs
-from perfhunt.analysis.ranking_costs import UNSEEN
+from perfhunt.analysis.ranking_costs import AWAIT, UNSEEN
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
@@ -155,28 +155,43 @@ def _polled(s: Signs) -> float:
 
 
 def pool(s: Signs) -> Score:
-    """Threads wait for one of a few things (connections, permits) that others have checked out."""
-    share = s.share("pool", "unseen:pool")
+    """Threads wait for one of a few things (connections, permits) that others have checked out; or coroutines do."""
+    awaited = s.share("unseen:await") if s.limiting == AWAIT and s.unseen >= 1.0 else 0.0
+    share = s.share("pool", "unseen:pool") + awaited
     pools = [h for h in s.holdings if h.is_pool]
-    if not pools:
-        return Score("pool", 0.0)
     evidence = [
         f"{h.waiting:.2f} threads waited in {h.waiter[0]} on average while {h.concurrent:.1f} held what they wait for"
         f" ({', '.join(sorted(name for name, _ in h.holders)) or 'not seen'})."
         for h in pools[:2]
     ]
+    value = ramp(share, 0.15, 0.5)
+    if awaited:
+        open_now = sum(n for _, n in _awaited(s))
+        evidence.append(f"{s.unseen:.1f} requests waited while the event loop idled, with {open_now} connections open elsewhere.")
+        value *= ramp(s.unseen / max(open_now, 1), 1.0, 3.0)
     evidence.append(f"Waiting for a pool is {format_share(share)} of the latency that load added.")
-    return Score("pool", _outside_cpu(s, ramp(share, 0.15, 0.5)), tuple(evidence))
+    return Score("pool", _outside_cpu(s, value) if pools or awaited else 0.0, tuple(evidence))
 
 
 def downstream(s: Signs) -> Score:
     """Threads wait for another service, longer under load, or so many at once that none is left for new requests."""
-    share = s.share("socket", "unseen:socket")
+    awaited = _awaited(s)
+    share = s.share("socket", "unseen:socket") + (s.share("unseen:await") if awaited else 0.0)
     value = _outside_cpu(s, ramp(share, 0.2, 0.6)) * (0.6 if s.loop is not None and s.loop.blocked > 0.2 else 1.0)
     where = [name for name in s.endpoints if not name.startswith("client:")][:2]
     evidence = [f"{s.endpoints[name]:.2f} threads waited on {name or 'a socket'} on average." for name in where]
+    evidence += [f"{n} connections to {name} were open while the event loop idled." for name, n in awaited[:2]]
     evidence.append(f"Waiting on sockets is {format_share(share)} of the latency that load added.")
-    return Score("downstream", value if where else 0.0, tuple(evidence))
+    if awaited and awaited[0][1] < 0.5 * s.unseen:  # fewer connections than requests that wait: something rations them
+        value *= 0.85
+    return Score("downstream", value if where or awaited else 0.0, tuple(evidence))
+
+
+def _awaited(s: Signs) -> list[tuple[str, int]]:
+    """Endpoints that an event loop had connections to while requests waited that no thread was working on."""
+    if s.limiting != AWAIT or s.unseen < 1.0:
+        return []
+    return sorted(s.connections.items(), key=lambda c: -c[1])
 
 
 def workers(s: Signs) -> Score:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from perfhunt.analysis.blame_holders import Holding
 from perfhunt.analysis.blame_picture import Picture, Reading, on_cpu
 from perfhunt.analysis.blame_views import thread_group
+from perfhunt.analysis.frames import in_loop
 from perfhunt.analysis.ranking import suspects_of
 from perfhunt.analysis.ranking_costs import Cost, limiting_use, per_process
 from perfhunt.model.finding import Finding
@@ -16,7 +16,6 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Cores, Seconds, Share
 
-_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent|trio|curio)/")
 _BLOCKING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.LOCK, ThreadState.OTHER)
 _SHED = (429, 503)
 
@@ -36,7 +35,7 @@ class Signs:
     """What the rules look at. Times are seconds per request; `added` is latency added between baseline and knee, by kind.
 
     Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the same behind `unseen:` for
-    requests that waited before a thread had them, by what the threads did or waited for meanwhile.
+    requests that waited before a thread had them, by what the threads did or waited for meanwhile (`await`: an event loop idled).
     """
 
     cpu: Cores | None
@@ -155,7 +154,7 @@ def _grew_waits(knee: dict[str, Seconds], base: dict[str, Seconds]) -> dict[str,
 def _loop_groups(seen: Picture) -> set[tuple[tuple[str, str], ...]]:
     instants = seen.knee.span.instants
     threads = (t for i in instants for t in i.threads) if instants is not None else ()
-    return {thread_group(t) for t in threads if any(_LOOP.search(f.file) for f in t.stack)}
+    return {thread_group(t) for t in threads if in_loop(t.stack)}
 
 
 def _loop(seen: Picture) -> Loop | None:
@@ -164,7 +163,7 @@ def _loop(seen: Picture) -> Loop | None:
     instants = span.instants or seen.evidence.idle
     if instants is None:
         return None
-    threads = {(t.pid, t.tid) for i in instants for t in i.threads if any(_LOOP.search(f.file) for f in t.stack)}
+    threads = {(t.pid, t.tid) for i in instants for t in i.threads if in_loop(t.stack)}
     found = []
     if span.states is not None and span.states.source == "syscall":
         found = [_loop_of(dict(t.states)) for t in span.states.threads if (t.pid, t.tid) in threads]

@@ -20,6 +20,9 @@ _RUNTIME_OF = {
     "jvm": re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
     "go": re.compile(r"/go/src/|/pkg/mod/|^runtime"),
 }
+# An event loop: the parts of Python and of its usual replacements that run one.
+_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent|trio|curio)/")
+_AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
 # Code objects without a name of their own: their time belongs to the function that wrote them.
 _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>"})
 
@@ -116,6 +119,19 @@ def enclosing(stack: Stack, index: int) -> Frame:
         if outer.file == frame.file and outer.function.rsplit(".", 1)[-1] not in _ANONYMOUS:
             return outer
     return frame
+
+
+def in_loop(stack: Stack) -> bool:
+    """Whether the stack is an event loop's."""
+    return any(_LOOP.search(f.file) for f in stack)
+
+
+def awaits(stack: Stack, owner: Frame) -> bool:
+    """Whether a coroutine of an event loop was caught in the loop's own input, output or locks: it awaits something there."""
+    if owner not in stack or not in_loop(stack):
+        return False
+    last = len(stack) - 1 - stack[::-1].index(owner)
+    return any(_AWAITING.search(f.file) for f in stack[last + 1 :])
 
 
 def path_of(stack: Stack) -> tuple[Key, ...]:

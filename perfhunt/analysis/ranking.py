@@ -12,6 +12,7 @@ from perfhunt.analysis.blame_picture import Picture, picture
 from perfhunt.analysis.evidence import Evidence
 from perfhunt.analysis.frames import Key
 from perfhunt.analysis.ranking_costs import (
+    AWAIT,
     UNSEEN,
     Cost,
     charge_unseen,
@@ -152,6 +153,8 @@ def _class(cost: Cost) -> str:
     doing, most = max(kinds.items(), key=lambda kind: kind[1])
     if lock > 0.5 * most or doing == ThreadState.LOCK:
         return "lock"
+    if doing == AWAIT:
+        return "poll"
     if doing == _ON_CPU:
         return "gil" if gil > 0.5 * cost.cpu else "cpu"
     return doing if doing in ("socket", "sleep", "disk", "poll") else "other"

@@ -19,6 +19,7 @@ from perfhunt.model.units import Seconds, Share
 UNSEEN = "unseen:"  # before the cause of a charge: requests that waited for a thread while threads waited for that
 SATURATED: Share = 0.85  # of what a resource can do: from here its queue, not the work, decides latency
 EXHAUSTED: Share = 0.7  # of a pool's threads
+AWAIT = "await"
 _DISPERSION = 2.0  # samples of one request follow each other, so counts vary more than Poisson's would
 _ON_CPU = str(ThreadState.ON_CPU)
 
@@ -117,7 +118,7 @@ def charge_unseen(found: dict[Key, Cost], picture: Picture) -> str:
 
 
 def limiting_use(picture: Picture) -> tuple[str, Charges]:
-    """The resource that requests queue for before a thread has them ("cpu", "threads" or ""), and who uses it.
+    """The resource that requests queue for before a thread has them ("cpu", "threads" or "await"), and who uses it.
 
     A saturated CPU (or a process that uses one core, the most that one GIL allows) comes before threads that are all taken:
     threads are all taken because they wait for it.
@@ -128,7 +129,8 @@ def limiting_use(picture: Picture) -> tuple[str, Charges]:
     pools = {g: busy / threads for g, (threads, busy) in reading.pools.items() if threads and reading.ledger.by_pool.get(g)}
     taken = {group: reading.pools[group][1] for group, used in pools.items() if used >= EXHAUSTED}
     if not taken:
-        return "", {}
+        # Nothing inside is full, so requests wait where only coroutines do; who awaits is known, for how long is not.
+        return "await", {(key, AWAIT, AWAIT): weight for key, weight in reading.use.awaits.items()}
     group = max(taken, key=lambda g: taken[g])
     charges = {k: w for k, w in reading.ledger.by_pool[group].items() if k[0] != NOBODY}
     return "threads", charges
