@@ -62,8 +62,8 @@ _TABLE: dict[str, tuple[_Choice, ...]] = {
         _Choice("perf", _any_cpu("native frames only: the inspector was not opened")),
     ),
     "go": (
-        _Choice("perf", _any_cpu("Go keeps frame pointers and symbols, so perf sees its functions")),
         _Choice("go", _any_cpu("the service's own /debug/pprof")),
+        _Choice("perf", _any_cpu("Go keeps frame pointers and symbols, so perf sees its functions")),
     ),
     "jvm": (
         _Choice("jvm", _any_cpu("the JVM's own flight recorder")),
@@ -93,7 +93,7 @@ def choose(target: TargetProcess, opened: bool = False) -> Plan:
         if profiler.opens and not opened:
             reasons.append(f"{profiler.name} is not used: it {profiler.opens}. Allow it with --open-target")
             continue
-        if why := profiler.available():
+        if why := profiler.available(target.workers):
             reasons.append(why)
             continue
         mode, because = choice.mode(target)

@@ -21,6 +21,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, Profile, Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.node_inspector import PORT, Inspector, InspectorError, is_open, session_url
+from perfhunt.profilers.profiler_thread import ThreadCapture
 
 _OPENS_WITHIN: Seconds = 5.0
 _DEAD_MAN: Seconds = 30.0  # after its time, the target closes the door by itself
@@ -58,34 +59,17 @@ def _frame(call: Mapping[str, Any]) -> Frame:
     return Frame(str(call["functionName"]) or "(anonymous)", file, line if line > 0 else None, kind="js")
 
 
-class NodeCapture:
-    """A CPU profile being taken; it begins when made and raises AttachFailed when it cannot."""
+class _Session:
+    """Sampling of one Node process, from the signal that opens its inspector to the inspector closed again."""
 
     def __init__(self, pid: int, seconds: Seconds, rate_hz: int, raw: Path, left_out: int) -> None:
         self._pid, self._seconds, self._rate_hz, self._raw = pid, seconds, rate_hz, raw
         self._notes = [f"{left_out} more Node processes were not sampled: they share one inspector port"] if left_out else []
-        self._ask_stop = threading.Event()
-        self._profile: Profile | None = None
-        self._failure: InspectorError | None = None
         try:
             self._version, self._inspector = self._open()
         except (InspectorError, OSError) as error:
             raise AttachFailed(f"the inspector of Node process {pid} could not be used: {error}") from error
         self._began = time.monotonic()
-        self._worker = threading.Thread(target=self._run, name="perfhunt-node", daemon=True)
-        self._worker.start()
-
-    def stop(self) -> None:
-        """End it now and close the inspector; what was sampled is still given by `wait`. Idempotent."""
-        self._ask_stop.set()
-        self._worker.join()
-
-    def wait(self) -> Profile:
-        """The profile. Raises AttachFailed when the inspector failed on the way."""
-        self._worker.join()
-        if self._profile is None:
-            raise AttachFailed(f"the inspector of Node process {self._pid} gave no profile: {self._failure}")
-        return self._profile
 
     def _open(self) -> tuple[str, Inspector]:
         os.kill(self._pid, signal.SIGUSR1)
@@ -107,19 +91,19 @@ class NodeCapture:
             raise
         return version, inspector
 
-    def _run(self) -> None:
-        self._ask_stop.wait(self._seconds)
+    def sample(self, ask_stop: threading.Event) -> Profile:
+        """The profile of the session's time, or less when asked to stop. Raises AttachFailed."""
+        ask_stop.wait(self._seconds)
         try:
             seconds = time.monotonic() - self._began
             taken = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
             self._raw.write_text(json.dumps(taken))
             stacks, idle = parse_cpuprofile(taken)
         except (InspectorError, KeyError, TypeError) as error:
-            self._failure = InspectorError(str(error))
-            return
+            raise AttachFailed(f"the inspector of Node process {self._pid} gave no profile: {error}") from error
         finally:
             self._shut()
-        self._profile = Profile(
+        return Profile(
             tool="node",
             version=self._version,
             mode="cpu",
@@ -144,6 +128,14 @@ class NodeCapture:
             self._notes.append(f"the inspector on port {PORT} is still open; process {self._pid} was asked to close it")
 
 
+def _not_node(pid: int) -> str:
+    try:
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError as error:
+        return f"process {pid} is gone or not ours to look at: {error}"
+    return "" if program.startswith("node") else f"process {pid} runs {program}, not node"
+
+
 class Node:
     """On-CPU JavaScript stacks of one live Node process, by V8's sampler."""
 
@@ -154,27 +146,22 @@ class Node:
     modes: tuple[str, ...] = ("cpu",)
     opens = f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that port can run code"
 
-    def available(self) -> str:
+    def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here; "" when it can."""
         if is_open():
             return f"port {PORT} is taken: another Node inspector is open, and its process would be sampled instead"
-        return ""
+        return _not_node(pids[0]) if pids else ""
 
-    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> NodeCapture:
+    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> ThreadCapture:
         """Start sampling the first pid, into the directory `out`. Raises AttachFailed, ValueError for an unknown mode.
 
         To any process but Node the signal sent is deadly, so the program is looked at first.
         """
         if mode not in self.modes:
             raise ValueError(f"node has no mode {mode!r}; it has {', '.join(self.modes)}")
-        if why := self.available():
+        if why := self.available(pids):
             raise AttachFailed(why)
         pid = pids[0]
-        try:
-            program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-        except OSError as error:
-            raise AttachFailed(f"process {pid} is gone or not ours to look at: {error}") from error
-        if not program.startswith(("node", "nodejs")):
-            raise AttachFailed(f"process {pid} runs {program}, not node")
         out.mkdir(parents=True, exist_ok=True)
-        return NodeCapture(pid, seconds, rate_hz, out / f"node-{mode}-{pid}.cpuprofile", len(pids) - 1)
+        session = _Session(pid, seconds, rate_hz, out / f"node-{mode}-{pid}.cpuprofile", len(pids) - 1)
+        return ThreadCapture(session.sample, f"perfhunt-node-{pid}")

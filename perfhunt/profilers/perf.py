@@ -126,7 +126,7 @@ class Perf:
     modes: tuple[str, ...] = ("cpu",)
     opens = ""
 
-    def available(self) -> str:
+    def available(self, pids: Sequence[int] = ()) -> str:
         """Why perf cannot be used here, with the command that mends it; "" when it can."""
         if shutil.which("perf") is None:
             return "perf is not installed: apt install linux-perf (Debian) or linux-tools-generic (Ubuntu)"

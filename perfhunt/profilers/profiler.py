@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from perfhunt.model.profile import Profile
+from perfhunt.profilers.go import Go
+from perfhunt.profilers.jvm import Jvm
 from perfhunt.profilers.node import Node
 from perfhunt.profilers.perf import Perf
 from perfhunt.profilers.py_spy import PySpy
@@ -37,12 +39,12 @@ class Profiler(Protocol):
     modes: tuple[str, ...]
     opens: str
 
-    def available(self) -> str:
-        """Why it cannot be used here, with the command that mends it; "" when it can."""
+    def available(self, pids: Sequence[int] = ()) -> str:
+        """Why it cannot be used here (and on `pids`, as far as it can tell), with the command that mends it; "" when it can."""
 
     def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> Capture:
         """Start sampling; returns at once. The tool's own files go into the directory `out`. Raises AttachFailed."""
 
 
-_ALL: tuple[Profiler, ...] = (PySpy(), Perf(), Node())
+_ALL: tuple[Profiler, ...] = (PySpy(), Perf(), Node(), Go(), Jvm())
 PROFILERS: Mapping[str, Profiler] = MappingProxyType({profiler.name: profiler for profiler in _ALL})

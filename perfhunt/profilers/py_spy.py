@@ -180,7 +180,7 @@ class PySpy:
     opens = ""
     most_processes = 8
 
-    def available(self) -> str:
+    def available(self, pids: Sequence[int] = ()) -> str:
         """ "" when it can be run, else why not."""
         if not binary():
             return "py-spy is not installed: pip install py-spy"

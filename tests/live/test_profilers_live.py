@@ -1,6 +1,7 @@
 """Profilers on real processes: do they see what is known to run, and do they always leave the target running?"""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -206,9 +207,7 @@ def test_perf_sees_native_functions_of_a_process_that_is_not_python(tmp_path: Pa
     assert (tmp_path / profile.raw).read_text().startswith("sha256sum")
 
 
-@pytest.mark.skipif(
-    subprocess.call(["sh", "-c", "command -v node"], stdout=subprocess.DEVNULL) != 0, reason="node is not installed"
-)
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_closed_again(tmp_path: Path) -> None:
     if why := PROFILERS["node"].available():
         pytest.skip(why)
@@ -219,6 +218,37 @@ def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_cl
     assert 5 < hot / cold < 20
     assert (hot + cold) > 0.9 * profile.total
     assert next(f for stack in profile.stacks for f in stack if f.function == "hot").file.endswith("spin.js")
+
+
+@pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
+def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_path: Path) -> None:
+    program = tmp_path / "spin"
+    source = Path(__file__).parent / "profiler_targets" / "spin.go"
+    subprocess.run(["go", "build", "-o", program, source], check=True, timeout=120)
+    with running("", program=str(program)) as target:
+        assert PROFILERS["go"].available([target.pid]) == ""
+        profile = PROFILERS["go"].attach([target.pid], 2, 100, "cpu", tmp_path).wait()
+    hot, cold = (leaves(profile)[name] for name in ("main.hot", "main.cold"))
+    assert 5 < hot / cold < 25
+    assert profile.seconds == pytest.approx(2.0, abs=0.3) and profile.ticks == pytest.approx(200, abs=30)
+    frame = next(f for stack in profile.stacks for f in stack if f.function == "main.hot")
+    assert frame.file.endswith("spin.go") and frame.line in range(13, 20)
+    with running("threads.py", "sleep") as other:
+        assert "serves" in PROFILERS["go"].available([other.pid])
+        with pytest.raises(AttachFailed, match="serves"):
+            PROFILERS["go"].attach([other.pid], 1, 100, "cpu", tmp_path)
+
+
+@pytest.mark.skipif(bool(PROFILERS["jvm"].available()), reason=PROFILERS["jvm"].available())
+def test_a_live_jvm_is_sampled_by_its_own_recorder_which_is_stopped_again(tmp_path: Path) -> None:
+    with running("Spin.java", program="java") as target:
+        profile = PROFILERS["jvm"].attach([target.pid], 2, 100, "cpu", tmp_path).wait()
+        check = subprocess.run(["jcmd", str(target.pid), "JFR.check"], capture_output=True, text=True, timeout=30)
+        assert "No available recordings" in check.stdout
+    hot, cold = (leaves(profile)[name] for name in ("Spin.hot", "Spin.cold"))
+    assert hot + cold > 0.8 * profile.total > 50
+    assert hot > 4 * max(1, cold)
+    assert {frame.kind for stack in profile.stacks for frame in stack} == {"jvm"}
 
 
 def test_a_process_that_is_not_node_is_never_sent_the_signal_that_would_kill_it(tmp_path: Path) -> None:

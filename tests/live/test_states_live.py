@@ -44,7 +44,7 @@ def other_pythons() -> list[str]:
 def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(python: str) -> None:
     locks = ("lock", "timed_lock", "event", "timed_event", "queue_get")
     with running("threads.py", "spin", "spin", "spin", *locks, program=python) as target:
-        states = sampled(target)
+        states = sampled(target, 0.6)
         spinning = [thread.states for thread in of(states, target, "spin")]
         assert len(spinning) == 3
         for thread in spinning:

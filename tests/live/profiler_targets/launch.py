@@ -38,16 +38,16 @@ class Target:
 
 @contextmanager
 def running(script: str, *arguments: str, program: str = sys.executable) -> Iterator[Target]:
-    """The script running, killed with everything it started when the block ends."""
+    """The script (or the program alone) running, killed with everything it started when the block ends."""
     process = subprocess.Popen(
-        [program, str(HERE / script), *arguments],
+        [program, *([str(HERE / script)] if script else []), *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], READY_WITHIN)
         line = process.stdout.readline() if readable else ""
-        assert line.startswith("ready"), f"{script} said {line!r}"
+        assert line.startswith("ready"), f"{script or program} said {line!r}"
         yield Target(process, json.loads(line.removeprefix("ready")))
     finally:
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,145 @@
+"""What the pieces of /proc mean: addresses, call numbers, and two readings around one moment."""
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import pytest
+
+from perfhunt.model.states import ThreadState
+from perfhunt.profilers import proc
+from perfhunt.profilers.instants import Reading, settle
+from perfhunt.profilers.proc_sockets import _address
+from perfhunt.profilers.proc_syscalls import Call, calls
+from perfhunt.profilers.proc_waits import RUNNING, Wait, interpreter_ranges
+
+MAPS = """\
+555555554000-555555560000 r--p 00000000 08:01 1 /usr/local/bin/python3.12
+555555560000-555555570000 r-xp 0000c000 08:01 1 /usr/local/bin/python3.12
+555555570000-555555571000 rw-p 0001c000 08:01 1 /usr/local/bin/python3.12
+555555a00000-555555c00000 rw-p 00000000 00:00 0 [heap]
+7f0000000000-7f0000100000 r-xp 00000000 08:01 2 /usr/lib/libpython3.12.so.1.0
+7f0000100000-7f0000180000 rw-p 00100000 08:01 2 /usr/lib/libpython3.12.so.1.0
+7f0000180000-7f00001c0000 rw-p 00000000 00:00 0
+7f00001d0000-7f00001e0000 rw-p 00000000 00:00 0
+7f0000200000-7f0000210000 rw-p 00000000 08:01 3 /usr/lib/python3/dist-packages/fast.cpython-312.so
+"""
+
+
+def inside(address: int, maps: str = MAPS, exe: str = "") -> bool:
+    return any(low <= address < high for low, high in interpreter_ranges(maps, exe))
+
+
+def test_the_interpreters_own_data_and_bss_are_its_image_and_nothing_else_is() -> None:
+    assert inside(0x555555570010)  # data of the program
+    assert inside(0x7F0000100040)  # data of libpython
+    assert inside(0x7F0000180040)  # bss: nameless, but right behind it
+    assert not inside(0x7F00001D0040)  # nameless elsewhere: a stack or an arena
+    assert not inside(0x555555A00040)  # heap
+    assert not inside(0x7F0000200040)  # an extension, although `python` is in its path
+    assert not inside(0x555555560010)  # code
+
+
+def test_a_frozen_program_is_its_own_interpreter() -> None:
+    maps = "400000-500000 rw-p 00000000 08:01 1 /opt/shop/shop\n600000-700000 rw-p 00000000 08:01 2 /opt/shop/libz.so\n"
+    assert inside(0x400010, maps, "/opt/shop/shop") and not inside(0x600010, maps, "/opt/shop/shop")
+
+
+def test_a_process_that_is_not_python_has_no_interpreter() -> None:
+    assert interpreter_ranges("400000-500000 rw-p 00000000 08:01 1 /usr/sbin/nginx\n") == []
+
+
+HEADERS = {
+    "x86_64": ("/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"),
+    "aarch64": ("/usr/include/asm-generic/unistd.h",),
+}
+NAMES = {
+    Call.FUTEX: {"futex", "futex_waitv", "futex_wait"},
+    Call.EPOLL: {"epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"},
+    Call.POLL: {"poll", "ppoll"},
+    Call.SELECT: {"select", "pselect6"},
+    Call.SLEEP: {"nanosleep", "clock_nanosleep", "pause"},
+    Call.ACCEPT: {"accept", "accept4"},
+    Call.FILE_LOCK: {"flock"},
+    Call.FCNTL: {"fcntl"},
+    Call.SEMAPHORE: {"semop", "semtimedop"},
+    Call.RECEIVE: {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "recvmmsg"},
+}
+
+
+@pytest.mark.parametrize("machine", sorted(HEADERS))
+def test_call_numbers_are_those_of_the_kernels_header(machine: str) -> None:
+    header = next((path for path in map(Path, HEADERS[machine]) if path.exists()), None)
+    if header is None:
+        pytest.skip("the kernel's headers are not installed")
+    numbers = {}
+    for name, number in re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE):
+        numbers[int(number)] = name
+    table = calls(machine)
+    named = {number: numbers[number] for number in table if number in numbers}
+    assert len(named) > 0.8 * len(table)
+    for number, name in named.items():
+        if (expected := NAMES.get(table[number])) is not None:
+            assert name in expected, (number, name)
+        for call, members in NAMES.items():
+            if name in members:
+                assert table[number] is call, (number, name)
+
+
+def test_an_unknown_architecture_has_no_calls_rather_than_wrong_ones() -> None:
+    assert calls("riscv-of-tomorrow") == {}
+    assert calls() == calls(platform.machine())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0100007F:1538", ("127.0.0.1", 5432)),
+        ("00000000000000000000000001000000:0050", ("::1", 80)),
+        ("0000000000000000FFFF00000500000A:0035", ("10.0.0.5", 53)),
+    ],
+)
+def test_an_address_of_the_kernels_table_is_read(text: str, expected: tuple[str, int]) -> None:
+    assert _address(text) == expected
+
+
+LOCK, SOCKET = Wait(ThreadState.LOCK, "futex:0x1"), Wait(ThreadState.SOCKET, "10.0.0.5:5432")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "active", "expected"),
+    [
+        (Reading(LOCK), Reading(LOCK), True, LOCK),  # both readings agree: py-spy's flag is not asked
+        (Reading(RUNNING), Reading(LOCK), True, RUNNING),
+        (Reading(RUNNING), Reading(LOCK), False, LOCK),
+        (Reading(LOCK), Reading(RUNNING), None, LOCK),
+        (Reading(LOCK), Reading(SOCKET), False, SOCKET),  # the later is the nearer
+        (Reading(LOCK), Reading(SOCKET), True, SOCKET),  # nobody but py-spy saw it run
+        (None, Reading(SOCKET), False, SOCKET),
+        (Reading(SOCKET), None, False, SOCKET),
+        (None, None, True, Wait(ThreadState.UNKNOWN)),
+        (Reading(RUNNING, 0, 0), Reading(RUNNING, 9, 1), True, RUNNING),
+        (Reading(RUNNING, 0, 0), Reading(RUNNING, 1, 9), True, Wait(ThreadState.RUN_QUEUE)),
+    ],
+)
+def test_a_moment_between_two_readings(
+    before: Reading | None, after: Reading | None, active: bool | None, expected: Wait
+) -> None:
+    assert settle(before, after, active) == expected
+
+
+def test_a_process_name_with_brackets_and_spaces_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = b"42 (a) (b c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 30 20 20 0 3 0 9000 1000 25 18446744073709551615"
+    monkeypatch.setattr(proc, "read", lambda _: line)
+    one = proc.stat(42)
+    assert one is not None
+    assert (one.name, one.state, one.parent, one.threads, one.started) == ("a) (b c", "S", 7, 3, 9000)
+    assert one.cpu == pytest.approx(200 / proc.CLOCK_TICKS) and one.children_cpu == pytest.approx(50 / proc.CLOCK_TICKS)
+    assert one.rss == 25 * proc.PAGE
+
+
+def test_this_process_is_in_its_own_tree_and_is_neither_held_nor_traced() -> None:
+    assert proc.descendants([os.getpid()])[0] == os.getpid()
+    assert not proc.is_held(os.getpid()) and proc.tracer(os.getpid()) == 0
+    assert proc.stat(2**22 - 1) is None and proc.tids(2**22 - 1) == []
