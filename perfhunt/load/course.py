@@ -56,7 +56,7 @@ class Course:
             ending = Ending(self._at, self._overload, self._stopped or str(death))
         self._take_samples()
         rows = tuple(self._final_row(second) for second in range(math.ceil(ending.seconds)))
-        return build_trial(self._step, self._tally, rows, ending, self._path.name)
+        return build_trial(self._step, self._tally, rows, ending, self._path.name, self._health)
 
     def _until_done(self) -> Ending:
         overdue = time.monotonic() + self._step.duration + self._grace + OVERDUE
@@ -82,7 +82,9 @@ class Course:
         first, self._at = len(self._rows), said["at"]
         seconds = max(1, said["second"] + 1 - first)
         for second in range(first, said["second"] + 1):
-            self._health[second] = Health(said["cpu"] / seconds, (said["sent"] - self._sent) // seconds, said["seen"], said["ticks"])
+            self._health[second] = Health(
+                said["cpu"] / seconds, (said["sent"] - self._sent) // seconds, said["seen"], said["ticks"]
+            )
             row = self._tally.row(second, self._at, self._health[second])
             self._rows.append(row)
             if self._watch is not None:

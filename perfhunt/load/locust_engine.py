@@ -119,8 +119,8 @@ class LocustEngine:
         self._number += 1
         file = f"{self._number:04d}.samples"
         due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
-        endpoint = mix(step.seed, len(due), [e.weight for e in self._question.traffic])
-        routes = [e.name for e in self._question.traffic]
+        routes = self._ready["routes"]
+        endpoint = mix(step.seed, len(due), self._ready["weights"])
         tally = Tally(due, endpoint, self._criteria, routes, self._question.ramp.timeout)
         path = self._directory / file
         path.touch(exist_ok=False)
@@ -135,8 +135,8 @@ class LocustEngine:
         """The first trial that went well says what a single request usually takes."""
         if self._usual or trial.overload or trial.invalid:
             return
-        for index, endpoint in enumerate(self._question.traffic):
-            route = trial.routes.get(endpoint.name)
+        for index, name in enumerate(self._ready["routes"]):
+            route = trial.routes.get(name)
             if route is not None and route.service.n >= 5 and route.service.p50 is not None:
                 self._usual[index] = route.service.p50
 
@@ -170,9 +170,9 @@ class LocustEngine:
 
     def _probed_endpoint(self) -> int:
         """The heaviest endpoint that may be asked at will, else the heaviest."""
-        traffic = self._question.traffic
-        safe = [i for i, e in enumerate(traffic) if e.method in ("GET", "HEAD")]
-        return max(safe or range(len(traffic)), key=lambda i: traffic[i].weight)
+        weights = self._ready["weights"]
+        safe = [i for i, e in enumerate(self._question.traffic) if e.method in ("GET", "HEAD")]
+        return max(safe or range(len(weights)), key=lambda i: float(weights[i]))
 
     def _probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any] | None:
         pipe = self._pipe or self._start()

@@ -9,10 +9,13 @@ from typing import Any
 
 from perfhunt.analysis.honesty import Health, honesty
 from perfhunt.load import tally as tallies
+from perfhunt.load.tally import Health as Told
 from perfhunt.load.tally import Tally
 from perfhunt.model.latency import Outcome
 from perfhunt.model.trial import Generator, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
+
+LITTLE_LEAST = 400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,13 @@ class Ending:
     workers: int = 1
 
 
-def build_trial(step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, samples: str) -> Trial:
-    """The trial, counted from the samples of arrivals due between the settling and the end of the load."""
+def build_trial(
+    step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, samples: str, told: Mapping[int, Told]
+) -> Trial:
+    """The trial, counted from the samples of arrivals due between the settling and the end of the load.
+
+    `told` is what the generator said of itself second by second.
+    """
     settle = min(step.settle, ending.seconds)
     span = tally.counted(settle, ending.seconds)
     counted = tally.of_span(settle, ending.seconds)
@@ -36,7 +44,7 @@ def build_trial(step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: E
     found = tallies.outcomes(counted)
     shed = found.get("shed", 0)
     sent = len(counted) - shed
-    generator = _generator(tally, rows, ending, settle)
+    generator = _generator(tally, rows, ending, settle, told)
     exhausted = found.get(Outcome.GENERATOR.name.lower(), 0)
     offered = span.stop - span.start
     limit = min((c.limit for c in tally.criteria), default=math.inf)
@@ -53,18 +61,26 @@ def build_trial(step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: E
     )  # fmt: skip
 
 
-def _generator(tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds) -> Generator:
+def _generator(tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds, told: Mapping[int, Told]) -> Generator:
     done = ending.done or {}
-    counted = tally.of_span(settle, ending.seconds)
-    lag_p50, lag_p99 = tallies.lag_percentiles(counted)
-    response = float((counted["lag"].astype(float) + counted["service"]).sum())
-    in_flight = tally.in_flight_mean(settle, ending.seconds) * (ending.seconds - settle)
+    lag_p50, lag_p99 = tallies.lag_percentiles(tally.of_span(settle, ending.seconds))
     return Generator(
         lag_p50=lag_p50, lag_p99=lag_p99, cpu=max((r.generator_cpu for r in rows), default=None),
         connections_opened=int(done.get("opened", 0)), gc_pause_max=float(done.get("gc_pause", 0.0)),
         fds_share=done.get("fds_share"), ports_share=done.get("ports_share"),
-        little_ratio=in_flight / response if response > 0 else None, notes=_said(done),
+        little_ratio=_little(tally, told), notes=_said(done),
     )  # fmt: skip
+
+
+def _little(tally: Tally, told: Mapping[int, Told]) -> float | None:
+    """Requests the generator saw unanswered over those that the samples say were: Little's law with N counted apart.
+
+    None when too few were seen: a count of n is uncertain by its square root, and 5 % is wanted.
+    """
+    whole = [s for s, t in told.items() if t.ticks]
+    seen = sum(told[s].seen for s in whole)
+    expected = sum(tally.in_flight_mean(s, s + 1) * told[s].ticks for s in whole)
+    return seen / expected if min(seen, expected) >= LITTLE_LEAST else None
 
 
 def _said(done: Mapping[str, Any]) -> tuple[str, ...]:

@@ -90,8 +90,9 @@ class Client:
             return TlsConnection
         return Inspecting if any(self.texts) or any(self.heads) else Connection
 
-    def offer(self, due: Seconds, endpoint: int, payload: bytes) -> None:
+    def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due (`due` counts from the epoch): send it now, or queue it when too much is in flight."""
+        payload = self.endpoints[endpoint].get(row)
         if self.idle:
             now = monotonic()
             self.idle.pop().begin(due, endpoint, payload, now, 0.0)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import gevent
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.load.child.http import Client
+from perfhunt.load.child.http import Tally
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.timer import Timer, best_timer
 from perfhunt.model.units import Seconds
@@ -32,10 +32,37 @@ class Schedule:
     row: NDArray[np.uint32]
 
 
+class Traffic(Protocol):
+    """What can send arrivals: the fast client, or a locustfile's users."""
+
+    recorder: Recorder
+    tally: Tally
+    next_due: Seconds  # set by the pacer: when it wants `pace` called, on time.monotonic's clock
+    pace: Callable[[], None]
+    refill: Callable[[], None] | None
+
+    @property
+    def in_flight(self) -> Sized: ...
+
+    @property
+    def waiting(self) -> Sized: ...
+
+    @property
+    def orphans(self) -> Sized: ...
+
+    def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None: ...
+
+    def offer(self, due: Seconds, endpoint: int, row: int) -> None: ...
+
+    def sweep(self, now: Seconds) -> None: ...
+
+    def cut(self, now: Seconds, hard: bool) -> None: ...
+
+
 class Pacer:
     """Runs one schedule at a time over a client. `report` gets a dict each second; `run` returns one at the end."""
 
-    def __init__(self, client: Client, report: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, client: Traffic, report: Callable[[dict[str, Any]], None]) -> None:
         self._client = client
         self._report = report
         self._timer: Timer = best_timer(self._fire)
@@ -76,12 +103,11 @@ class Pacer:
     def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
         """A closed loop at full speed: each of `connections` sends its next request when it has an answer. No latency kept."""
         client, recorder = self._client, Recorder("")
-        payload = client.endpoints[0].get(0)
         with _collector_off():
             epoch = time.monotonic()
             client.begin_trial(recorder, epoch)
             client.pace, client.next_due = self._fire, math.inf
-            client.refill = lambda: client.offer(time.monotonic() - epoch, 0, payload)
+            client.refill = lambda: client.offer(time.monotonic() - epoch, 0, 0)
             for _ in range(connections):
                 client.refill()
             gevent.sleep(seconds * 0.1)
@@ -106,7 +132,9 @@ class Pacer:
                 used, cpu = time.process_time() - cpu, time.process_time()
                 # Several seconds at once when the loop was held up: the reader gets one row per second anyway.
                 second = int(now - epoch)
-                self._report({"second": second - 1, "cpu": used, "at": now - epoch, "seen": seen, "ticks": ticks, **self._health()})
+                self._report(
+                    {"second": second - 1, "cpu": used, "at": now - epoch, "seen": seen, "ticks": ticks, **self._health()}
+                )
                 seen = ticks = 0
             over = min(epoch + duration, self._stop_at)
             if self._hard or now >= over + grace:
@@ -154,8 +182,7 @@ class Pacer:
         while self._dues:
             dues, i = self._dues, self._next
             while i < len(dues) and dues[i] <= now:
-                endpoint = self._endpoints[i]
-                client.offer(dues[i], endpoint, client.endpoints[endpoint].get(self._rows[i]))
+                client.offer(dues[i], self._endpoints[i], self._rows[i])
                 i += 1
                 now = time.monotonic() - self._epoch
             self._next = i

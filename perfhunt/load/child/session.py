@@ -7,6 +7,8 @@ import json
 import os
 import socket
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,9 +21,11 @@ from locust import User, task
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed, PerfhuntError
+from perfhunt.load.child.errands import USERS, Errands
 from perfhunt.load.child.http import Address, Client, Limits
 from perfhunt.load.child.lifeline import raise_descriptor_limit
-from perfhunt.load.child.pacer import Pacer, Schedule
+from perfhunt.load.child.locustfile import read_locustfile
+from perfhunt.load.child.pacer import Pacer, Schedule, Traffic
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.tls import context
 from perfhunt.load.render import prepare
@@ -101,23 +105,45 @@ class Pipe:
 
 
 class Session:
-    """One question's load: the address, the client and its pacer, run by the one user of an embedded Locust runner."""
+    """One question's load: what sends it and its pacer, run by the one user of an embedded Locust runner."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         question: Question = from_plain(Question, order["question"])
         self._question = question
+        # Locust's global events, where the listeners of a locustfile are.
+        self._environment = Environment(events=locust.events, host=question.target.url, catch_exceptions=False)
         descriptors = raise_descriptor_limit()
-        self._address = _resolve(question)
-        limits = Limits(question.ramp.timeout, order["deadline"], min(order["in_flight"], descriptors - 200))
-        authority = urlsplit(question.target.url).netloc.rpartition("@")[2]
-        endpoints = [prepare(e, authority, order["run"], os.environ) for e in question.traffic]
-        self._client = Client(gevent.get_hub().loop, self._address, endpoints, limits)
-        self._pacer = Pacer(self._client, lambda row: _send({"row": row}))
-        self._steps: Queue[dict[str, Any]] = Queue()
+        address = _resolve(question)
+        bound = min(order["in_flight"], descriptors - 200)
+        self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
+        self._traffic: Traffic
+        if question.locustfile is not None:
+            self._open_locustfile(question.locustfile, order["run"])
+        else:
+            self._open_endpoints(address, order["run"])
+        self._pacer = Pacer(self._traffic, lambda row: _send({"row": row}))
         _send({"ready": {
             "pid": os.getpid(), "timer": self._pacer.timer_kind, "locust": locust.__version__, "descriptors": descriptors,
-            "address": str(self._address.sockaddr[0]), "in_flight": limits.in_flight,
+            "address": str(address.sockaddr[0]), "in_flight": bound, "routes": self._routes, "weights": self._weights,
         }})  # fmt: skip
+
+    def _open_endpoints(self, address: Address, run: str) -> None:
+        authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
+        endpoints = [prepare(e, authority, run, os.environ) for e in self._question.traffic]
+        self._feeds = [e.rows for e in endpoints]
+        self._routes, self._weights = [e.endpoint.name for e in endpoints], [e.endpoint.weight for e in endpoints]
+        self._traffic = Client(gevent.get_hub().loop, address, endpoints, self._limits)
+        self._warm: Callable[[Step], None] = _nothing
+
+    def _open_locustfile(self, path: str, run: str) -> None:
+        url = self._question.target.url
+        errands, self._classes = read_locustfile(path, url)
+        self._feeds = [1] * len(errands)
+        self._routes, self._weights = [e.name for e in errands], [e.weight for e in errands]
+        limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
+        users = Errands(errands, self._environment, limits, url, run)
+        self._traffic = users
+        self._warm = lambda step: users.warm(step.rate, step.seed)
 
     def serve(self, orders: Queue[dict[str, Any]]) -> None:
         """Starts Locust's runner with one user, which carries out the orders. Returns when that user has died."""
@@ -137,8 +163,12 @@ class Session:
                     died.set_exception(error)
                     orders.get()
 
-        environment = Environment(user_classes=[Arrivals], host=self._question.target.url, catch_exceptions=False)
-        environment.create_local_runner().start(1, spawn_rate=1)
+        environment = self._environment
+        environment.user_classes = [Arrivals]
+        runner = environment.create_local_runner()
+        events: Any = environment.events
+        events.init.fire(environment=environment, runner=runner, web_ui=None)
+        runner.start(1, spawn_rate=1)
         died.get()
 
     def stop(self, hard: bool) -> None:
@@ -157,6 +187,7 @@ class Session:
             raise LoadFailed(f"unknown order {order['do']!r}")
 
     def _run(self, step: Step, samples: str, grace: Seconds) -> None:
+        self._warm(step)
         recorder = Recorder(samples)
         try:
             done = self._pacer.run(self._schedule(step), step.duration, grace, recorder)
@@ -166,13 +197,12 @@ class Session:
 
     def _schedule(self, step: Step) -> Schedule:
         due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
-        endpoints = self._client.endpoints
-        endpoint = mix(step.seed, len(due), [e.endpoint.weight for e in endpoints])
+        endpoint = mix(step.seed, len(due), self._weights)
         row = np.zeros(len(due), dtype=np.uint32)
-        for index, payloads in enumerate(endpoints):
-            if payloads.rows > 1:
+        for index, rows in enumerate(self._feeds):
+            if rows > 1:
                 chosen = endpoint == index
-                row[chosen] = feed_rows(step.seed, len(due), payloads.rows)[chosen]
+                row[chosen] = feed_rows(step.seed, len(due), rows)[chosen]
         return Schedule(due, endpoint, row)
 
     def _probe(self, endpoint: int, timeout: Seconds) -> None:
@@ -197,6 +227,10 @@ class Probe(Recorder):
         self, due: float, lag: float, service: float, size: int, status: int, endpoint: int, outcome: int, wait: float
     ) -> None:
         self.outcome, self.service = int(outcome), service
+
+
+def _nothing(step: Step) -> None:
+    """Endpoints need no users prepared."""
 
 
 def _resolve(question: Question) -> Address:

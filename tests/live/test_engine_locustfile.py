@@ -1,0 +1,89 @@
+"""A user's own locustfile runs unchanged, driven by arrivals."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfhunt.errors import LoadFailed
+from perfhunt.model.question import Ramp
+from tests.live.load_targets.harness import HERE, announced, engine, python, step
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def listener() -> Iterator[str]:
+    with announced(*python("listener.py")) as url:
+        yield url
+
+
+def seen(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/seen") as response:
+        found: dict[str, Any] = json.load(response)
+        return found
+
+
+def test_the_quickstart_of_locusts_documentation_runs_unchanged(listener: str, tmp_path: Path) -> None:
+    with engine(listener, tmp_path, locustfile=str(HERE / "quickstart_locustfile.py")) as made:
+        trial = made.run(step(10, 2.0, arrivals="uniform"))
+    paths = seen(listener)["paths"]
+    # Every user logged in once; a task that takes ten seconds is still under way when the trial ends.
+    assert 1 <= paths["POST /login"] <= 20
+    assert paths["GET /hello"] == paths["GET /world"] == trial.routes["QuickstartUser.hello_world"].response.n > 0
+    assert trial.routes["QuickstartUser.hello_world"].outcomes.keys() == {"ok"}
+    assert trial.routes["QuickstartUser.view_items"].outcomes.keys() == {"cut"}
+    assert seen(listener)["agents"] == ["test"]
+    assert trial.invalid == ""
+
+
+def test_task_sets_both_clients_and_failures_are_counted_per_task(listener: str, tmp_path: Path) -> None:
+    with engine(listener, tmp_path, locustfile=str(HERE / "shop_locustfile.py")) as made:
+        trial = made.run(step(100, 2.0))
+    paths = seen(listener)["paths"]
+    shopping, failing = trial.routes["Shopper.Browse"], trial.routes["Broken.fail"]
+    assert shopping.outcomes.keys() == {"ok"}
+    assert shopping.response.n / trial.n == pytest.approx(0.75, abs=0.1)
+    assert paths["GET /basket"] - paths["POST /pay"] in range(20)
+    assert failing.statuses == {500: failing.response.n}
+    for route in ("Broken.fail", "Broken.raise_something", "Broken.leave_the_target"):
+        assert trial.routes[route].outcomes.keys() == {"status"}
+    assert trial.routes["Broken.give_up"].outcomes.keys() == {"ok"}
+    assert any("a bug in the locustfile" in note for note in trial.generator.notes)
+    assert any("is not the target" in note for note in trial.generator.notes)
+
+
+def test_the_response_of_a_task_counts_from_when_it_was_due(tmp_path: Path) -> None:
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(
+        "from locust import FastHttpUser, task\nclass U(FastHttpUser):\n    @task\n    def t(self): self.client.get('/')\n"
+    )
+    with announced(*python("timed.py", "stall")) as url, engine(url, tmp_path, locustfile=str(locustfile)) as made:
+        trial = made.run(step(50, 6.0, arrivals="uniform"))
+    assert trial.n == 300
+    assert trial.response.p90 == pytest.approx(0.4, abs=0.1)
+    assert trial.response.p95 == pytest.approx(0.7, abs=0.1)
+
+
+def test_a_locustfile_that_cannot_be_imported_fails_at_open_with_pythons_own_words(listener: str, tmp_path: Path) -> None:
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text("import a_module_nobody_has\n")
+    with pytest.raises(LoadFailed, match="a_module_nobody_has"), engine(listener, tmp_path, locustfile=str(locustfile)):
+        pass
+
+
+def test_a_task_beyond_the_timeout_is_ended_and_its_user_is_not_used_again(listener: str, tmp_path: Path) -> None:
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(
+        "import time\nfrom locust import HttpUser, task\nclass U(HttpUser):\n    @task\n    def t(self): time.sleep(60)\n"
+    )
+    ramp = Ramp(timeout=0.5)
+    with engine(listener, tmp_path, locustfile=str(locustfile), ramp=ramp) as made:
+        trial = made.run(step(10, 1.0, arrivals="uniform"))
+        assert trial.outcomes == {"timeout": 10}
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.0
