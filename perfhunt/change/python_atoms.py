@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import re
 import tokenize
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 from perfhunt.change.python_units import STATEMENTS, Module, Unit, parse_module
 from perfhunt.change.settings import belongs_to, plain_name
+from perfhunt.change.shape import edit_shape
 from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
 
@@ -274,13 +274,9 @@ def _written(pair: _Pair) -> set[str]:
 
 
 def _shape(pair: _Pair) -> str:
-    """What the edit does, with locals and texts masked, as the set of its token replacements; empty for new or gone units."""
     if not (pair.before and pair.after):
         return ""
-    old, new = _tokens(pair.before.masked), _tokens(pair.after.masked)
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    parts = {f"-{' '.join(old[i:j])} +{' '.join(new[k:m])}" for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"}
-    return "; ".join(sorted(parts))
+    return edit_shape(_tokens(pair.before.masked), _tokens(pair.after.masked))
 
 
 def _tokens(code: str) -> list[str]:

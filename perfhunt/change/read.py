@@ -54,12 +54,10 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> Found:
             found = found.plus(_apart(content, Kind.IGNORED, role.value))
         elif role == Role.QUESTION:
             found = found.plus(_apart(content, Kind.QUESTION, "the test file"))
-        elif content.before == content.after:
-            found = found.plus(_apart(content, Kind.IGNORED, "same content, moved or with another mode"))
-            by_role.setdefault(role, []).append(_source(content, role))  # a move may still rename what it defines
         elif content.binary or role == Role.DATA:
-            found = found.plus(Found((_data(content),)))
-        else:
+            moved = content.before == content.after
+            found = found.plus(_apart(content, Kind.IGNORED, "same content") if moved else Found((_data(content),)))
+        else:  # a file that only moved is read too: what it defines has a new name
             by_role.setdefault(role, []).append(_source(content, role))
     return _declared(found.plus(_read(by_role, present)))
 

@@ -5,12 +5,12 @@ A declaration that moves to another file counts as gone and new: only whole file
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from perfhunt.change.grammars import LANGS_HINT, Grammar, grammar_of, leaves, parser_of
+from perfhunt.change.shape import edit_shape
 from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
 
@@ -311,13 +311,7 @@ def _atom(source: Source, grammar: Grammar, old: _Member | None, new: _Member | 
 def _shape(old: _Member | None, new: _Member | None) -> str:
     if old is None or new is None:
         return ""
-    matcher = difflib.SequenceMatcher(None, old.masked, new.masked, autojunk=False)
-    parts = {
-        f"-{' '.join(old.masked[i:j])} +{' '.join(new.masked[k:m])}"
-        for tag, i, j, k, m in matcher.get_opcodes()
-        if tag != "equal"
-    }
-    return "; ".join(sorted(parts))
+    return edit_shape(old.masked, new.masked)
 
 
 def _renames(before: Mapping[str, _Member], after: Mapping[str, _Member]) -> dict[str, str]:
