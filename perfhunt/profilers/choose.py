@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from perfhunt.model.profile import Profile
 from perfhunt.model.run import TargetProcess
+from perfhunt.model.units import Cores
 from perfhunt.profilers.profiler import PROFILERS
 from perfhunt.profilers.py_spy import FEW_THREADS
 
+_UNEXPLAINED_CORES, _UNEXPLAINED_SHARE = 0.25, 0.3
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz
 
 
@@ -91,7 +94,7 @@ def choose(target: TargetProcess, opened: bool = False) -> Plan:
         if profiler is None:
             continue
         if profiler.opens and not opened:
-            reasons.append(f"{profiler.name} is not used: it {profiler.opens}. Allow it with --open-target")
+            reasons.append(f"{profiler.name} is not used unless allowed, since it {profiler.opens}")
             continue
         if why := profiler.available(target.workers):
             reasons.append(why)
@@ -102,6 +105,21 @@ def choose(target: TargetProcess, opened: bool = False) -> Plan:
         break
     instants = target.runtime == "cpython" and not PROFILERS["py-spy"].available()
     return Plan((use,) if use else (), instants, tuple(reasons))
+
+
+def native_code(profile: Profile, cpu: Cores) -> str:
+    """Why perf should look too: time on CPU that the holder of the GIL does not explain, as a sentence; "" when it does.
+
+    `cpu` is what the tree used while the profile was taken. Threads that compute in C with the GIL released (compression,
+    hashes, arrays) are in no sample of the GIL's holder.
+    """
+    if profile.mode != "gil" or not profile.ticks:
+        return ""
+    explained = profile.total / profile.ticks
+    missing = cpu - explained
+    if missing <= max(_UNEXPLAINED_CORES, _UNEXPLAINED_SHARE * cpu):
+        return ""
+    return f"the service used {cpu:.2f} cores, and the holder of the GIL explains {explained:.2f}: the rest is native code"
 
 
 def _minor(version: str) -> tuple[int, int]:

@@ -46,8 +46,12 @@ def _address(text: str) -> tuple[str, int]:
 
 def tcp_sockets(pid: int) -> list[TcpSocket]:
     """Every TCP socket of the network namespace that `pid` lives in; empty when it is gone."""
+    return _table(pid, "tcp", "tcp6")
+
+
+def _table(pid: int, *names: str) -> list[TcpSocket]:
     found = []
-    for name in ("tcp", "tcp6"):
+    for name in names:
         try:
             lines = read(f"/proc/{pid}/net/{name}").decode().splitlines()[1:]
         except OSError:
@@ -99,7 +103,7 @@ class SocketTable:
         if (tcp := self._sockets.get(inode)) is not None:
             if tcp.state == LISTEN or tcp.local_port in self._listening:
                 return f"client:{tcp.local_port}", True
-            return tcp.endpoint, False
+            return tcp.endpoint if tcp.remote_port else "socket", False
         if (path := self._unix.get(inode)) is not None:
             return f"unix:{path}" if path else "unix", False
         return "socket", False
@@ -110,7 +114,8 @@ class SocketTable:
             return
         self._read_at = now
         sockets = tcp_sockets(self._pid)
-        self._sockets = {one.inode: one for one in sockets}
+        # A client asks its name server over UDP: that is a dependency too. The table has the same columns.
+        self._sockets = {one.inode: one for one in (*_table(self._pid, "udp", "udp6"), *sockets)}
         self._listening = frozenset(one.local_port for one in sockets if one.state == LISTEN)
         self._unix = unix_paths(self._pid)
         if not all(self._unix.values()):

@@ -144,7 +144,10 @@ class ProfilerProcess:
 
     def _ended(self) -> bool:
         """Whether it has ended. It is left a zombie, so that its CPU time can still be read."""
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:
+            return True
 
     def _ends_within(self, seconds: Seconds) -> bool:
         deadline = time.monotonic() + seconds

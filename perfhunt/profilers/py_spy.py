@@ -192,6 +192,8 @@ class PySpy:
         With several pids the rate of each is lowered, so that all together cost what one costs. Raises AttachFailed when
         py-spy is not there, ValueError for an unknown mode.
         """
+        if mode not in _MODES:
+            raise ValueError(f"py-spy has no mode {mode!r}; it has {', '.join(_MODES)}")
         if why := self.available():
             raise AttachFailed(why)
         chosen = list(pids)[: self.most_processes]
@@ -205,8 +207,6 @@ class PySpy:
         return PySpyCapture(recordings, mode, rate, len(pids) - len(chosen))
 
     def _record(self, pid: int, seconds: Seconds, rate: int, mode: str, raw: Path) -> ProfilerProcess:
-        if mode not in _MODES:
-            raise ValueError(f"py-spy has no mode {mode!r}; it has {', '.join(_MODES)}")
         # -d counts intervals, not seconds: it is set beyond the end, and the recording is interrupted on time.
         command = [
             binary(), "record", "--pid", str(pid), "--format", "raw", "--output", str(raw), "--rate", str(rate),

@@ -6,6 +6,7 @@ seen waiting for. At 50 looks a second the cost was 1 to 3 % of a core for a doz
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -210,8 +211,10 @@ class StateSampler:
                 thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError:
             self._degrade(f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time only")
-        except OSError:
-            if os.path.isdir(base):
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._notes["too many threads to watch them all: raise the limit on open files (ulimit -n)"] = None
+            elif os.path.isdir(base):
                 self._degrade("this kernel does not say what threads wait for; CPU time only")
         self._threads[pid, tid] = thread
         self._read_time(thread, now)
