@@ -77,6 +77,7 @@ def cpu(s: Signs) -> Score:
     single = ramp(s.process_cpu, 0.6, 0.9) * (0.75 if s.loop is None else 0.4) if s.limiting == "cpu" else 0.0
     blocked = ramp(s.loop.blocked, 0.1, 0.4) if s.loop else 0.0
     value = max(full * (1.0 - 0.6 * _gil_weight(s)), single * (1.0 - _gil_weight(s))) * (1.0 - 0.8 * blocked)
+    value *= 1.0 - 0.5 * quota(s).value
     evidence = [f"The target used {s.cpu or 0:.2f} of {s.cores or 0:g} cores ({format_share(used)})."]
     if waiting > 0.05:
         evidence.append(f"{waiting:.2f} of its threads waited for a CPU on average.")

@@ -23,6 +23,6 @@ def list_orders() -> list[bytes]:
 
 def app(environ, start_response):
     list_orders()
-    page = render_page(90_000)
+    page = render_page(60_000)
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]
