@@ -1,0 +1,40 @@
+"""Instants as a profile: where threads spend their time, waits included, with waiting for work left out."""
+
+from __future__ import annotations
+
+from perfhunt.analysis.blame_picture import picture
+from perfhunt.analysis.evidence import Evidence
+from perfhunt.analysis.idle import IdleBook
+from perfhunt.model.profile import Frame, Instants, Profile, Stack
+from perfhunt.model.states import ThreadState
+
+RUNNING = (str(ThreadState.ON_CPU), str(ThreadState.UNKNOWN))
+
+
+def wall_profile(instants: Instants, idle: IdleBook) -> Profile:
+    """Thread-instants by stack; a thread that waits has its state on top, as `[lock]` or `[socket 10.0.0.5:5432]`.
+
+    Divide a weight by `ticks` for the mean number of threads there; idle workers are left out.
+    """
+    stacks: dict[Stack, float] = {}
+    for instant in instants:
+        for thread in instant.threads:
+            if not thread.stack or idle.covers(thread):
+                continue
+            stack = thread.stack if thread.state in RUNNING else (*thread.stack, waiting(thread.state, thread.wait_on))
+            stacks[stack] = stacks.get(stack, 0.0) + 1.0
+    rate = len(instants) / instants.seconds if instants.seconds else 0.0
+    return Profile("py-spy dump", "", "wall", rate, instants.seconds, stacks, ticks=len(instants), errors=instants.errors)
+
+
+def waiting(state: str, wait_on: str) -> Frame:
+    """What a thread waits for, as a frame. Addresses of locks are left out: they differ from start to start."""
+    where = "" if not wait_on or wait_on.startswith("futex") else f" {wait_on}"
+    return Frame(f"[{state}{where}]", kind="wait")
+
+
+def wait_profiles(evidence: Evidence) -> dict[str, Profile]:
+    """The wall profiles that the evidence holds, by span: "knee", "baseline"."""
+    spans = {"baseline": evidence.baseline, "knee": evidence.knee}
+    idle = picture(evidence).idle
+    return {name: wall_profile(s.instants, idle) for name, s in spans.items() if s is not None and s.instants is not None}
