@@ -15,18 +15,20 @@ from typing import Protocol
 from perfhunt.analysis import calibration as analysis_of_noise
 from perfhunt.analysis.calibration import Calibration
 from perfhunt.analysis.endpoints import Slopes, median_slope, read
+from perfhunt.analysis.goal import QUICK, Ask, Outcome, goal_of
 from perfhunt.analysis.pairs import BASE, HEAD, Round, SlicePlan, paired, slices, usable
+from perfhunt.analysis.search import drive, search
 from perfhunt.analysis.sequential import LOOKS, next_look
 from perfhunt.analysis.verdict import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
 from perfhunt.analysis.verdict_rerun import judge_rerun
 from perfhunt.errors import PerfhuntError, QuestionError, Stopped
 from perfhunt.load.engine import LoadEngine
 from perfhunt.model.event import Began, Noted, Tried, Watch, unwatched
-from perfhunt.model.knee import Knee
+from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Drain, Phase, Resources, Step, Trial
-from perfhunt.model.units import PerSecond, Seconds, format_duration
+from perfhunt.model.units import Seconds, format_duration
 from perfhunt.model.verdict import Verdict, Word
 from perfhunt.profilers.resources import ResourceMonitor
 from perfhunt.profilers.target import find_target
@@ -35,6 +37,9 @@ from perfhunt.safety.launch import ServiceCommand
 
 SATURATE = 1.35  # times the capacity: enough to saturate a build that is 30 % faster
 ABOVE_KNEE = 1.5  # times the knee, when no capacity was measured
+USUAL_SHARPNESS = 10.0  # of knees that are neither soft nor cliffs, when the baseline did not say
+FLOOR: Seconds = 6.0
+BUDGET: Seconds = 840.0  # pays for every look at 40 s a round
 CALIBRATION_ROUNDS = 8
 BETWEEN = Drain(cap=20.0)
 
@@ -181,27 +186,54 @@ def verify_rerun(
     return judge_rerun(stored, new, calibration, explained, bar), new
 
 
-def asked_of(stored: Run, max_rate: PerSecond | None = None) -> Asked:
+def asked_of(stored: Run) -> Asked:
     """The paired question that a stored run of the base version leads to: its knee, limit and slopes, frozen.
 
     Raises QuestionError when the run found no rate to compare at.
     """
-    knee, trials = stored.knee, stored.trials
+    return _asked(stored.question, stored.knee, stored.capacity, stored.trials)
+
+
+def survey(question: Question, bench: PairBench) -> Asked:
+    """The paired question when nothing is stored: the base version started once, and its knee found in about a minute.
+
+    Raises QuestionError when it finds no rate to compare at. The bench stays open.
+    """
+    bench.watch(Began("survey", "looking for the base version's knee", QUICK))
+    base = bench.starter.start(BASE, 0)
+    try:
+        base.ready(bench.stop)
+        goal = goal_of(question, quick=True)
+        asked = Asked(question, SlicePlan(goal.start, goal.start, question.seed), Slopes(), "")
+
+        def ask(each: Ask) -> Outcome:
+            if isinstance(each, Drain):
+                return bench.at(asked, base.url).drain(each, bench.stop)
+            return _try(each, base, asked, bench)
+
+        floor = _try(Step(Phase.BASELINE, goal.start, FLOOR, question.seed, 1.0, arrivals=goal.arrivals), base, asked, bench)
+        climb = drive(search(goal, floor), ask)
+    finally:
+        bench.starter.end(base)
+    return _asked(question, climb.knee, climb.capacity, climb.trials)
+
+
+def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]) -> Asked:
     rate = knee.rate if isinstance(knee, Knee) else knee.low
     if not rate:
-        reason = knee.reason if not isinstance(knee, Knee) else ""
-        raise QuestionError(f"the stored run {stored.id} has no knee to compare at: {reason}", "Run perfhunt investigate first")
-    most = min(stored.question.safety.max_rate, max_rate or float("inf"))
-    saturating = SATURATE * stored.capacity.rate if stored.capacity else ABOVE_KNEE * rate
-    sharpness = knee.sharpness if isinstance(knee, Knee) and knee.sharpness else 10.0
+        reason = knee.reason if isinstance(knee, NoKnee) else ""
+        raise QuestionError(f"the base version has no knee to compare at: {reason}", "Look first: perfhunt investigate")
+    most = question.safety.max_rate
+    saturating = SATURATE * capacity.rate if capacity else ABOVE_KNEE * rate
+    sharpness = knee.sharpness if isinstance(knee, Knee) and knee.sharpness else USUAL_SHARPNESS
     slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
-    criteria = stored.question.slo.criteria()
+    criteria = question.slo.criteria()
     name = knee.criterion if isinstance(knee, Knee) else criteria[0].name if criteria else ""
-    plan = SlicePlan(min(rate, most / 1.1), min(saturating, most), stored.question.seed, arrivals=stored.question.ramp.arrivals)
-    return Asked(stored.question, plan, slopes, name)
+    plan = SlicePlan(min(rate, most / 1.1), min(saturating, most), question.seed, arrivals=question.ramp.arrivals)
+    return Asked(question, plan, slopes, name)
 
 
-def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = 720.0, looking: Looking = USUAL_LOOKING) -> Verdict:
+def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = BUDGET, looking: Looking = USUAL_LOOKING) -> Verdict:
     """The verdict of base against head, restarted side by side round after round until a look decides or time is up.
 
     Looks come after the numbers of rounds fixed in `sequential.LOOKS`; no new stretch begins that the budget cannot pay for.

@@ -37,11 +37,11 @@ class Shape:
     start: float = 5.0
     warmup: float = 2.0
     fixed: float = 6.0
-    burst: float = 5.0
+    burst: float = 8.0
     settle: float = 1.0
     gap: float = 0.5
     drain: float = 2.5
-    rate: float = 1.03
+    rate: float = 0.95
     saturating: float = 1.35
 
     @property

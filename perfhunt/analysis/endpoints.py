@@ -25,7 +25,7 @@ class Endpoint:
     bounds: bool
 
 
-KNEE = Endpoint("knee", "requests over the limit, at the knee", "share", 0.10, False, False)
+KNEE = Endpoint("knee", "requests over the limit, near the knee", "share", 0.10, False, False)
 MEDIAN = Endpoint("median", "median response at fixed rates", "s", 0.20, False, True)
 CAPACITY = Endpoint("capacity", "saturated capacity", "/s", 0.20, True, True)
 CPU = Endpoint("cpu", "CPU per request", "s", 0.50, False, False)

@@ -49,9 +49,9 @@ class SlicePlan:
     knee: PerSecond
     saturating: PerSecond
     seed: int
-    relative: tuple[float, ...] = (1.03,)
+    relative: tuple[float, ...] = (0.95,)
     seconds: Seconds = 6.0
-    burst: Seconds = 5.0
+    burst: Seconds = 8.0
     settle: Seconds = 1.0
     warmup: Seconds = 2.0
     arrivals: str = "poisson"

@@ -109,7 +109,7 @@ class SlotEngine:
         self.url = ""
 
 
-def verdict_of(speed: float, budget: float = 720.0) -> tuple[Verdict, Host]:
+def verdict_of(speed: float, budget: float = 840.0) -> tuple[Verdict, Host]:
     host = Host({"base": 1.0, "head": speed})
     return verify_paired(ASKED, host.bench(), budget), host
 
