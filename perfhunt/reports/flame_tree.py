@@ -1,0 +1,125 @@
+"""A profile as the tree a flame graph draws: frames merged by function and file, positions as shares of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.units import Share
+
+ROOT = Frame("all", kind="thread")
+
+
+@dataclass(slots=True)
+class Node:
+    """One frame in its callers' context. It is filled while the tree is built, then only read. Weights are the profile's."""
+
+    frame: Frame
+    depth: int
+    total: float = 0.0
+    own: float = 0.0
+    before: float = 0.0  # in a differential: the total before, in the same unit
+    children: dict[tuple[str, str, str], Node] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A node with its place: left edge and width as shares of the root."""
+
+    node: Node
+    left: Share
+    width: Share
+
+
+def tree(stacks: Mapping[Stack, float], before: Mapping[Stack, float] | None = None) -> Node:
+    """The root of all stacks (root first); with `before`, every node holds both weights, vanished ones a total of 0."""
+    root = Node(ROOT, 0)
+    for stack, weight in stacks.items():
+        _add(root, stack, weight, before=False)
+    for stack, weight in (before or {}).items():
+        _add(root, stack, weight, before=True)
+    return root
+
+
+def _add(root: Node, stack: Stack, weight: float, before: bool) -> None:
+    path = [root]
+    for frame in stack:
+        key = (frame.function, frame.file, frame.kind)
+        node = path[-1].children.get(key)
+        if node is None:
+            node = path[-1].children[key] = Node(frame, len(path))
+        path.append(node)
+    for node in path:
+        if before:
+            node.before += weight
+        else:
+            node.total += weight
+    if not before:
+        path[-1].own += weight
+
+
+def boxes(root: Node, narrowest: Share, whole: float = 0.0) -> tuple[list[Box], int]:
+    """Every node at least `narrowest` wide, parents before children, siblings by name; and how many were left out.
+
+    Widths are shares of `whole`, or of the root when that weighs more.
+    """
+    if root.total <= 0:
+        return [], 0
+    whole = max(whole, root.total)
+    found, left_out = [], 0
+    waiting = [(root, 0.0)]
+    while waiting:
+        node, left = waiting.pop()
+        found.append(Box(node, left, node.total / whole))
+        for child in sorted(node.children.values(), key=_name):
+            if child.total / whole >= narrowest:
+                waiting.append((child, left))
+            elif child.total > 0:
+                left_out += 1
+            left += child.total / whole
+    return found, left_out
+
+
+def vanished(root: Node) -> dict[Stack, float]:
+    """What was there before and is not any more: the path to each such subtree with the weight it had."""
+    found: dict[Stack, float] = {}
+    waiting: list[tuple[Node, Stack]] = [(root, ())]
+    while waiting:
+        node, path = waiting.pop()
+        if node.total == 0 and node.before > 0:
+            own = node.before - sum(c.before for c in node.children.values())
+            if own > 1e-12 * root.before:
+                found[path] = found.get(path, 0.0) + own
+        waiting.extend((child, (*path, child.frame)) for child in node.children.values())
+    return found
+
+
+def scaled(stacks: Mapping[Stack, float], factor: float) -> dict[Stack, float]:
+    """The stacks with every weight multiplied."""
+    return {stack: weight * factor for stack, weight in stacks.items()}
+
+
+def code_kind(frame: Frame) -> str:
+    """Whose code a frame is: app, library, runtime (the language's own), native, kernel or thread."""
+    if frame.kind in ("native", "kernel", "thread"):
+        return frame.kind
+    file = frame.file
+    if not file or file.startswith(("<frozen", "node:", "internal/", "native ")) or (file.startswith("<") and file.endswith(">")):
+        return "app" if file in ("<string>", "<stdin>") else "runtime"
+    if any(mark in file for mark in ("site-packages/", "dist-packages/", "node_modules/", "/pkg/mod/", ".cargo/registry/")):
+        return "library"
+    if any(mark in file for mark in ("/lib/python", "/lib64/python", "/usr/local/go/src/", "/go/src/runtime/", "/rustc/")):
+        return "runtime"
+    if frame.kind == "jvm" and frame.function.startswith(("java.", "javax.", "jdk.", "sun.")):
+        return "runtime"
+    return "app"
+
+
+def depth(found: Iterable[Box]) -> int:
+    """How many rows the boxes need."""
+    return max((box.node.depth for box in found), default=-1) + 1
+
+
+def _name(node: Node) -> tuple[str, str]:
+    return (node.frame.function, node.frame.file)
