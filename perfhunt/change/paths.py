@@ -81,7 +81,7 @@ def role_of(path: str) -> Role:
 
 def _apart(path: str, name: str, folders: set[str]) -> Role | None:
     """Files that are no part of what runs in the service."""
-    if ".perfhunt" in folders:
+    if folders & {".perfhunt", "perfhunt-patches"} or name.endswith((".patch", ".diff", ".orig", ".rej")):
         return Role.PERFHUNT
     if name == "perfhunt.toml" or re.fullmatch(r"locustfile.*\.py", name):
         return Role.QUESTION

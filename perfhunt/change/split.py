@@ -27,6 +27,13 @@ class Patch:
     options: tuple[str, ...] = ()
     note: str = ""
 
+    @property
+    def title(self) -> str:
+        """What is in it, for a list: its pieces, what git apply must be told, why pieces share it."""
+        what = "; ".join(p.title() for p in self.pieces) or "layout, tests, documents: nothing to measure; apply it first"
+        how = f" [git apply {' '.join(self.options)}]" if self.options else ""
+        return f"{what}{how}" + (f" ({self.note})" if self.note else "")
+
 
 @dataclass(slots=True)
 class _Part:
