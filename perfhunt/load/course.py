@@ -66,7 +66,7 @@ class Course:
                 self._on_row(message["row"])
             elif message is not None and "done" in message:
                 done = message["done"]
-                return Ending(done["seconds"], self._overload, self._stopped, done)
+                return Ending(done["seconds"], self._overload, self._stopped or done.get("invalid", ""), done)
             elif message is not None and "failed" in message:
                 raise ChildDied(f"the load child failed: {message['failed']}")
             if not self._stopped and self._stop is not None and (reason := self._stop()):

@@ -19,9 +19,10 @@ from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, mix
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial
-from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.model.units import PerSecond, Seconds, format_duration
 
-READY_WITHIN: Seconds = 30.0
+READY_WITHIN: Seconds = 60.0
+JOINED_WITHIN: Seconds = 180.0  # workers on other hosts are started by hand
 IN_FLIGHT = 10_000
 PROBE_EVERY: Seconds = 0.25
 PROBE_SLACK: Seconds = 0.005  # a quick service is never exactly as quick again
@@ -37,6 +38,21 @@ class Flood:
     errors: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerClock:
+    """A load worker, and its clock against the master's: ahead by `offset`, known within `doubt`."""
+
+    host: str
+    pid: int
+    offset: Seconds
+    doubt: Seconds
+
+    def __str__(self) -> str:
+        ahead = "ahead" if self.offset >= 0 else "behind"
+        offset, doubt = format_duration(abs(self.offset)), format_duration(self.doubt)
+        return f"load worker {self.pid} on {self.host}: its clock is {offset} {ahead} (within {doubt}) and was corrected for"
+
+
 class LocustEngine:
     """Drives the load child. One instance serves one question; the child is started again if it dies."""
 
@@ -44,10 +60,15 @@ class LocustEngine:
     needs: tuple[str, ...] = ()
     help: str = "Locust's runner with a fast HTTP/1.1 client in its event loop (HTTP/2: use k6 or oha)"
 
-    def __init__(self, run: str = "", workers: int = 1) -> None:
-        """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty."""
+    def __init__(self, run: str = "", workers: int = 1, bind: str = "") -> None:
+        """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
+
+        `workers` processes share the load. They are started here, unless `bind` says at which HOST:PORT to wait for that many
+        `perfhunt worker --master HOST:PORT` from other hosts.
+        """
         self.run_id = run or secrets.token_hex(4)
         self.workers = workers
+        self.bind = bind
         self.pinning = ""
         self._pipe: Pipe | None = None
         self._number = 0
@@ -65,7 +86,7 @@ class LocustEngine:
         self._pipe = pipe = Pipe(self._directory)
         try:
             pipe.send(self._opening())
-            message = self._expect(pipe, "ready", READY_WITHIN)
+            message = self._expect(pipe, "ready", READY_WITHIN if not self.bind else JOINED_WITHIN)
         except ChildDied as death:
             raise LoadFailed(str(death)) from None
         except LoadFailed:
@@ -79,10 +100,15 @@ class LocustEngine:
         """The load child's pid; 0 when there is none."""
         return self._pipe.process.pid if self._pipe is not None else 0
 
+    @property
+    def clocks(self) -> tuple[WorkerClock, ...]:
+        """The workers that share the load, with their clocks; empty when there is only the child itself."""
+        return tuple(WorkerClock(**worker) for worker in self._ready.get("workers", ()))
+
     def _opening(self) -> dict[str, Any]:
         return {
             "do": "open", "question": to_plain(self._question), "run": self.run_id, "deadline": self._deadline,
-            "in_flight": IN_FLIGHT,
+            "in_flight": IN_FLIGHT, "workers": self.workers if self.workers > 1 or self.bind else 0, "bind": self.bind,
         }  # fmt: skip
 
     @property

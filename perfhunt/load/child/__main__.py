@@ -12,6 +12,10 @@ from perfhunt.load.child.lifeline import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()
-    from perfhunt.load.child.session import main
+    if sys.argv[1:2] == ["worker"]:
+        from perfhunt.load.child import workers
 
-    sys.exit(main())
+        sys.exit(workers.main(sys.argv[2]))
+    from perfhunt.load.child import session
+
+    sys.exit(session.main())

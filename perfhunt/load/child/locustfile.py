@@ -26,7 +26,7 @@ class Errand:
     weight: float
 
 
-def read_locustfile(path: str, url: str) -> tuple[tuple[Errand, ...], tuple[type[Any], ...]]:
+def read_locustfile(path: str, url: str) -> tuple[Errand, ...]:
     """The errands of a locustfile, and its user classes, aimed at `url`. Raises LoadFailed with what Python said."""
     try:
         classes, _ = load_locustfile(str(Path(path).resolve()))
@@ -41,7 +41,7 @@ def read_locustfile(path: str, url: str) -> tuple[tuple[Errand, ...], tuple[type
             errands.append(Errand(f"{cls.__name__}.{task.__name__}", cls, task, cls.weight * share))
     if not errands:
         raise LoadFailed(f"{path} defines no user class with tasks")
-    return tuple(errands), tuple(classes.values())
+    return tuple(errands)
 
 
 class Actor:

@@ -32,6 +32,9 @@ class Schedule:
     row: NDArray[np.uint32]
 
 
+Report = Callable[[dict[str, Any]], None]
+
+
 class Traffic(Protocol):
     """What can send arrivals: the fast client, or a locustfile's users."""
 
@@ -60,11 +63,10 @@ class Traffic(Protocol):
 
 
 class Pacer:
-    """Runs one schedule at a time over a client. `report` gets a dict each second; `run` returns one at the end."""
+    """Runs one schedule at a time."""
 
-    def __init__(self, client: Traffic, report: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, client: Traffic) -> None:
         self._client = client
-        self._report = report
         self._timer: Timer = best_timer(self._fire)
         self.timer_kind = self._timer.kind
         self._stop_at: Seconds = math.inf
@@ -77,10 +79,13 @@ class Pacer:
         self._timer.cancel()
         self._client.next_due = math.inf
 
-    def run(self, schedule: Schedule, duration: Seconds, grace: Seconds, recorder: Recorder) -> dict[str, Any]:
+    def run(
+        self, schedule: Schedule, duration: Seconds, grace: Seconds, recorder: Recorder, report: Report, epoch: Seconds = 0.0
+    ) -> dict[str, Any]:
         """Sends the schedule for `duration`, then waits up to `grace` for what is in flight; says how the generator did.
 
-        Blocks the calling greenlet; the sending itself happens in the loop's callbacks.
+        `epoch` is when it begins, on time.monotonic's clock (0: at once); `report` gets a dict each second. Blocks the
+        calling greenlet; the sending itself happens in the loop's callbacks.
         """
         self._schedule, self._next, self._chunk_at = schedule, 0, 0
         self._dues: list[float] = []
@@ -88,11 +93,11 @@ class Pacer:
         self._stop_at, self._hard = math.inf, False
         client = self._client
         with _collector_off() as pauses:
-            epoch = self._epoch = time.monotonic() + LEAD
+            epoch = self._epoch = epoch or time.monotonic() + LEAD
             client.begin_trial(recorder, epoch)
             client.pace = self._fire
             self._arm()
-            end = self._watch(epoch, duration, grace, pauses)
+            end = self._watch(epoch, duration, grace, report)
             client.next_due = math.inf
             client.cut(time.monotonic(), self._hard)
         recorder.flush()
@@ -117,7 +122,7 @@ class Pacer:
             client.cut(time.monotonic(), hard=True)
         return {"rate": done / took, "cpu": used / max(1, done), "errors": client.tally.errors}
 
-    def _watch(self, epoch: Seconds, duration: Seconds, grace: Seconds, pauses: _Pauses) -> Seconds:
+    def _watch(self, epoch: Seconds, duration: Seconds, grace: Seconds, report: Report) -> Seconds:
         """Ticks until the trial is over, reporting each whole second; returns when that was."""
         client, second, cpu = self._client, 0, time.process_time()
         seen = ticks = 0
@@ -132,9 +137,7 @@ class Pacer:
                 used, cpu = time.process_time() - cpu, time.process_time()
                 # Several seconds at once when the loop was held up: the reader gets one row per second anyway.
                 second = int(now - epoch)
-                self._report(
-                    {"second": second - 1, "cpu": used, "at": now - epoch, "seen": seen, "ticks": ticks, **self._health()}
-                )
+                report({"second": second - 1, "cpu": used, "at": now - epoch, "seen": seen, "ticks": ticks, **self._health()})
                 seen = ticks = 0
             over = min(epoch + duration, self._stop_at)
             if self._hard or now >= over + grace:

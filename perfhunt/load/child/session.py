@@ -1,38 +1,25 @@
-"""What the load child does between its first and its last message: Locust's runner, with the fast client as its user."""
+"""What the load child does between its first and its last message: orders in, Locust's runner at work, answers out."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import socket
 import traceback
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Protocol
 
 import gevent
 import locust
-import numpy as np
 from gevent.event import AsyncResult
 from gevent.queue import Queue
 from locust import User, task
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed, PerfhuntError
-from perfhunt.load.child.errands import USERS, Errands
-from perfhunt.load.child.http import Address, Client, Limits
-from perfhunt.load.child.lifeline import raise_descriptor_limit
-from perfhunt.load.child.locustfile import read_locustfile
-from perfhunt.load.child.pacer import Pacer, Schedule, Traffic
+from perfhunt.load.child.pacer import Report
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.load.child.tls import context
-from perfhunt.load.render import prepare
-from perfhunt.model.latency import Outcome
+from perfhunt.load.child.source import Source
 from perfhunt.model.plain import from_plain
-from perfhunt.model.question import Question
-from perfhunt.model.schedule import arrivals, feed_rows, mix
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
@@ -104,49 +91,50 @@ class Pipe:
                 self._orders.put(order)
 
 
+class Crew(Protocol):
+    """Who sends: this process alone, or workers it commands."""
+
+    def about(self) -> dict[str, Any]: ...
+
+    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: Report) -> dict[str, Any]: ...
+
+    def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]: ...
+
+    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]: ...
+
+    def stop(self, hard: bool) -> None: ...
+
+
 class Session:
-    """One question's load: what sends it and its pacer, run by the one user of an embedded Locust runner."""
+    """One question's load, from the order to open it until the controller hangs up."""
 
     def __init__(self, order: dict[str, Any]) -> None:
-        question: Question = from_plain(Question, order["question"])
-        self._question = question
         # Locust's global events, where the listeners of a locustfile are.
-        self._environment = Environment(events=locust.events, host=question.target.url, catch_exceptions=False)
-        descriptors = raise_descriptor_limit()
-        address = _resolve(question)
-        bound = min(order["in_flight"], descriptors - 200)
-        self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
-        self._traffic: Traffic
-        if question.locustfile is not None:
-            self._open_locustfile(question.locustfile, order["run"])
-        else:
-            self._open_endpoints(address, order["run"])
-        self._pacer = Pacer(self._traffic, lambda row: _send({"row": row}))
-        _send({"ready": {
-            "pid": os.getpid(), "timer": self._pacer.timer_kind, "locust": locust.__version__, "descriptors": descriptors,
-            "address": str(address.sockaddr[0]), "in_flight": bound, "routes": self._routes, "weights": self._weights,
-        }})  # fmt: skip
+        self._environment = Environment(events=locust.events, catch_exceptions=False)
+        self._crew: Crew = self._alone(order) if not order["workers"] else self._fleet(order)
+        _send({"ready": self._crew.about()})
 
-    def _open_endpoints(self, address: Address, run: str) -> None:
-        authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
-        endpoints = [prepare(e, authority, run, os.environ) for e in self._question.traffic]
-        self._feeds = [e.rows for e in endpoints]
-        self._routes, self._weights = [e.endpoint.name for e in endpoints], [e.endpoint.weight for e in endpoints]
-        self._traffic = Client(gevent.get_hub().loop, address, endpoints, self._limits)
-        self._warm: Callable[[Step], None] = _nothing
+    def _alone(self, order: dict[str, Any]) -> Crew:
+        self._runner: Any = self._environment.create_local_runner()
+        source = Source(order, self._environment)
+        events: Any = self._environment.events
+        events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        return source
 
-    def _open_locustfile(self, path: str, run: str) -> None:
-        url = self._question.target.url
-        errands, self._classes = read_locustfile(path, url)
-        self._feeds = [1] * len(errands)
-        self._routes, self._weights = [e.name for e in errands], [e.weight for e in errands]
-        limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = Errands(errands, self._environment, limits, url, run)
-        self._traffic = users
-        self._warm = lambda step: users.warm(step.rate, step.seed)
+    def _fleet(self, order: dict[str, Any]) -> Crew:
+        from perfhunt.load.child.fleet import Fleet
+
+        return Fleet(order, self._environment)
 
     def serve(self, orders: Queue[dict[str, Any]]) -> None:
-        """Starts Locust's runner with one user, which carries out the orders. Returns when that user has died."""
+        """Carries out the orders. Does not return."""
+        if isinstance(self._crew, Source):
+            self._serve_as_user(orders)
+        while True:
+            self.carry_out(orders.get())
+
+    def _serve_as_user(self, orders: Queue[dict[str, Any]]) -> None:
+        """Starts Locust's runner with one user, which carries out the orders. Raises what that user died of."""
         died: AsyncResult[None] = AsyncResult()
         session = self
 
@@ -163,91 +151,28 @@ class Session:
                     died.set_exception(error)
                     orders.get()
 
-        environment = self._environment
-        environment.user_classes = [Arrivals]
-        runner = environment.create_local_runner()
-        events: Any = environment.events
-        events.init.fire(environment=environment, runner=runner, web_ui=None)
-        runner.start(1, spawn_rate=1)
+        self._environment.user_classes = [Arrivals]
+        self._runner.start(1, spawn_rate=1)
         died.get()
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""
-        self._pacer.stop(hard)
+        self._crew.stop(hard)
 
     def carry_out(self, order: dict[str, Any]) -> None:
         """One order, start to end."""
         if order["do"] == "run":
-            self._run(from_plain(Step, order["step"]), order["samples"], order["grace"])
+            _send({"done": self._run(from_plain(Step, order["step"]), order["samples"], order["grace"])})
         elif order["do"] == "probe":
-            self._probe(order["endpoint"], order["timeout"])
+            _send({"probed": self._crew.probe(order["endpoint"], order["timeout"])})
         elif order["do"] == "flood":
-            _send({"flooded": self._pacer.flood(order["connections"], order["seconds"])})
+            _send({"flooded": self._crew.flood(order["connections"], order["seconds"])})
         else:
             raise LoadFailed(f"unknown order {order['do']!r}")
 
-    def _run(self, step: Step, samples: str, grace: Seconds) -> None:
-        self._warm(step)
+    def _run(self, step: Step, samples: str, grace: Seconds) -> dict[str, Any]:
         recorder = Recorder(samples)
         try:
-            done = self._pacer.run(self._schedule(step), step.duration, grace, recorder)
+            return self._crew.run(step, grace, recorder, lambda row: _send({"row": row}))
         finally:
             recorder.close()
-        _send({"done": done})
-
-    def _schedule(self, step: Step) -> Schedule:
-        due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
-        endpoint = mix(step.seed, len(due), self._weights)
-        row = np.zeros(len(due), dtype=np.uint32)
-        for index, rows in enumerate(self._feeds):
-            if rows > 1:
-                chosen = endpoint == index
-                row[chosen] = feed_rows(step.seed, len(due), rows)[chosen]
-        return Schedule(due, endpoint, row)
-
-    def _probe(self, endpoint: int, timeout: Seconds) -> None:
-        """One request on its own; says how it ended and how long it took."""
-        one = Schedule(np.zeros(1), np.array([endpoint], dtype=np.uint16), np.zeros(1, dtype=np.uint32))
-        recorder = Probe()
-        done = self._pacer.run(one, 0.001, timeout, recorder)
-        _send({"probed": {"outcome": recorder.outcome, "service": recorder.service, "orphans": done["orphans"]}})
-
-
-class Probe(Recorder):
-    """Keeps the last sample in its hands instead of writing it."""
-
-    __slots__ = ("outcome", "service")
-
-    def __init__(self) -> None:
-        super().__init__("")
-        self.outcome: int = Outcome.CUT
-        self.service: Seconds = 0.0
-
-    def add(
-        self, due: float, lag: float, service: float, size: int, status: int, endpoint: int, outcome: int, wait: float
-    ) -> None:
-        self.outcome, self.service = int(outcome), service
-
-
-def _nothing(step: Step) -> None:
-    """Endpoints need no users prepared."""
-
-
-def _resolve(question: Question) -> Address:
-    """The first of the host's addresses that takes a connection, else the first. Raises LoadFailed when there is none."""
-    parts = urlsplit(question.target.url)
-    secure = parts.scheme == "https"
-    host = parts.hostname or ""
-    try:
-        found = socket.getaddrinfo(host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise LoadFailed(f"{host} does not resolve: {error.strerror or error}", "Check target.url in perfhunt.toml.") from None
-    tls = context(question.target.verify_tls) if secure else None
-    choices = [Address(family, where, tls, host) for family, _, _, _, where in found]
-    return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
-
-
-def _accepts(address: Address) -> bool:
-    with socket.socket(address.family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(1.0)
-        return sock.connect_ex(address.sockaddr) == 0

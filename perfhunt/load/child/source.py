@@ -1,0 +1,160 @@
+"""One question's traffic, opened: what sends it, when, and in which mix. The same in a lone child and in a worker."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+import locust
+import numpy as np
+from locust.env import Environment
+
+from perfhunt.errors import LoadFailed
+from perfhunt.load.child.errands import USERS, Errands
+from perfhunt.load.child.http import Address, Client, Limits
+from perfhunt.load.child.lifeline import raise_descriptor_limit
+from perfhunt.load.child.locustfile import read_locustfile
+from perfhunt.load.child.pacer import Pacer, Report, Schedule, Traffic
+from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.tls import context
+from perfhunt.load.render import prepare
+from perfhunt.model.latency import Outcome
+from perfhunt.model.plain import from_plain
+from perfhunt.model.question import Question
+from perfhunt.model.schedule import arrivals, feed_rows, mix
+from perfhunt.model.trial import Step
+from perfhunt.model.units import Seconds
+
+
+class Source:
+    """Everything that is needed to send the traffic of one question, in this process."""
+
+    def __init__(self, order: dict[str, Any], environment: Environment) -> None:
+        """`order` is the controller's order to open. Raises LoadFailed."""
+        question: Question = from_plain(Question, order["question"])
+        self._question, self._environment = question, environment
+        environment.host = question.target.url
+        self._descriptors = raise_descriptor_limit()
+        self._address = _resolve(question)
+        bound = min(order["in_flight"], self._descriptors - 200)
+        self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
+        self._traffic: Traffic
+        if question.locustfile is not None:
+            self._open_locustfile(question.locustfile, order["run"])
+        else:
+            self._open_endpoints(order["run"])
+        self._pacer = Pacer(self._traffic)
+
+    def _open_endpoints(self, run: str) -> None:
+        authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
+        endpoints = [prepare(e, authority, run, os.environ) for e in self._question.traffic]
+        self._feeds = [e.rows for e in endpoints]
+        self._routes, self._weights = [e.endpoint.name for e in endpoints], [e.endpoint.weight for e in endpoints]
+        self._traffic = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
+        self._warm: Callable[[Step], None] = _nothing
+
+    def _open_locustfile(self, path: str, run: str) -> None:
+        url = self._question.target.url
+        errands = read_locustfile(path, url)
+        self._feeds = [1] * len(errands)
+        self._routes, self._weights = [e.name for e in errands], [e.weight for e in errands]
+        limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
+        users = Errands(errands, self._environment, limits, url, run)
+        self._traffic = users
+        self._warm = lambda step: users.warm(step.rate, step.seed)
+
+    def about(self) -> dict[str, Any]:
+        """What the controller must know of it."""
+        return {
+            "pid": os.getpid(), "host": socket.gethostname(), "timer": self._pacer.timer_kind, "locust": locust.__version__,
+            "descriptors": self._descriptors, "address": str(self._address.sockaddr[0]), "in_flight": self._limits.in_flight,
+            "routes": self._routes, "weights": self._weights,
+        }  # fmt: skip
+
+    def warm(self, step: Step) -> None:
+        """Whatever must be ready before the first arrival of a step."""
+        self._warm(step)
+
+    def run(
+        self, step: Step, grace: Seconds, recorder: Recorder, report: Report, epoch: Seconds = 0.0, part: int = 0, of: int = 1
+    ) -> dict[str, Any]:
+        """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at once)."""
+        if not epoch:
+            self.warm(step)
+        whole = self._schedule(step)
+        mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
+        return self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
+
+    def stop(self, hard: bool) -> None:
+        """Takes the load off."""
+        self._pacer.stop(hard)
+
+    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
+        """See Pacer.flood."""
+        return self._pacer.flood(connections, seconds)
+
+    def _schedule(self, step: Step) -> Schedule:
+        due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
+        endpoint = mix(step.seed, len(due), self._weights)
+        row = np.zeros(len(due), dtype=np.uint32)
+        for index, rows in enumerate(self._feeds):
+            if rows > 1:
+                chosen = endpoint == index
+                row[chosen] = feed_rows(step.seed, len(due), rows)[chosen]
+        return Schedule(due, endpoint, row)
+
+    def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]:
+        """One request on its own: how it ended, how long it took, and how many of earlier trials are still unanswered."""
+        one = Schedule(np.zeros(1), np.array([endpoint], dtype=np.uint16), np.zeros(1, dtype=np.uint32))
+        recorder = Probe()
+        done = self._pacer.run(one, 0.001, timeout, recorder, _no_report)
+        return {"outcome": recorder.outcome, "service": recorder.service, "orphans": done["orphans"]}
+
+
+class Probe(Recorder):
+    """Keeps the last sample in its hands instead of writing it."""
+
+    __slots__ = ("outcome", "service")
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self.outcome: int = Outcome.CUT
+        self.service: Seconds = 0.0
+
+    def add(
+        self, due: float, lag: float, service: float, size: int, status: int, endpoint: int, outcome: int, wait: float
+    ) -> None:
+        self.outcome, self.service = int(outcome), service
+
+
+def _no_report(row: dict[str, Any]) -> None:
+    """Nobody watches a probe."""
+
+
+def _nothing(step: Step) -> None:
+    """Endpoints need no users prepared."""
+
+
+def _resolve(question: Question) -> Address:
+    """The first of the host's addresses that takes a connection, else the first. Raises LoadFailed when there is none."""
+    parts = urlsplit(question.target.url)
+    secure = parts.scheme == "https"
+    host = parts.hostname or ""
+    try:
+        found = socket.getaddrinfo(host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise LoadFailed(f"{host} does not resolve: {error.strerror or error}", "Check target.url in perfhunt.toml.") from None
+    tls = context(question.target.verify_tls) if secure else None
+    choices = [Address(family, where, tls, host) for family, _, _, _, where in found]
+    return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
+
+
+def _accepts(address: Address) -> bool:
+    with socket.socket(address.family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(1.0)
+        return sock.connect_ex(address.sockaddr) == 0
