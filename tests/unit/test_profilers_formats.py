@@ -1,5 +1,6 @@
 """Readers of what profilers write: strict, with line numbers, and the frames they make."""
 
+import contextlib
 import json
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 
 from perfhunt.model.profile import Frame
 from perfhunt.profilers.folded import FoldedError, parse_folded, read_folded, write_folded
+from perfhunt.profilers.go_pprof import PprofError, parse_pprof
+from perfhunt.profilers.jvm import JfrError, parse_jfr_print
 from perfhunt.profilers.node import parse_cpuprofile
 from perfhunt.profilers.perf_script import PerfScriptError, parse_perf_script
 from perfhunt.profilers.py_spy import intact
@@ -106,6 +109,27 @@ def test_a_sample_with_no_name_anywhere_is_one_unknown_frame() -> None:
 def test_perf_output_that_is_not_understood_is_an_error_with_its_line(text: str, number: int) -> None:
     with pytest.raises(PerfScriptError, match=f"Line {number} "):
         list(parse_perf_script(text))
+
+
+@pytest.mark.parametrize("raw", [b"not a profile", b"\x1f\x8b broken", b"\x0a\x7f", b"", bytes(range(256))])
+def test_bytes_that_are_no_pprof_profile_are_an_error_and_never_a_profile(raw: bytes) -> None:
+    with pytest.raises(PprofError):
+        parse_pprof(raw)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_pprof_reader_fail_in_another_way(raw: bytes) -> None:
+    with contextlib.suppress(PprofError):
+        parse_pprof(raw)
+
+
+def test_a_java_frame_keeps_its_class_and_a_line_that_is_none_is_an_error() -> None:
+    head = "jdk.ExecutionSample {\n  stackTrace = [\n"
+    stacks, cut = parse_jfr_print(f"{head}    a.b.C$D.<init>(List, Map$Entry) line: 12\n    a.M.f()\n    ...\n  ]\n}}\n")
+    assert cut == 1
+    assert list(stacks) == [(Frame("a.M.f", "a.M", None, "jvm"), Frame("a.b.C$D.<init>", "a.b.C$D", 12, "jvm"))]
+    with pytest.raises(JfrError, match="Line 3 "):
+        parse_jfr_print(f"{head}    what is this\n")
 
 
 def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> None:
