@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.bracket import holds
 from perfhunt.analysis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.evidence import Evidence, Span
+from perfhunt.analysis.frames import modules_of
 from perfhunt.analysis.goal import Climb, Search, goal_of
 from perfhunt.analysis.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.probe import probe_effect
@@ -149,6 +150,7 @@ def explain(lab: Lab, floor: Floor, climb: Climb, held: Held) -> Diagnosis:
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
+        app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)})) if target else (),
     )
     return diagnose(evidence, climb, held.effect, lab.trials)
 

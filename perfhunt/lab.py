@@ -161,8 +161,10 @@ class Lab:
     ) -> Run:
         """The run, whole, stored."""
         verdict = overall(judged)
+        so_far = self._so_far()
         run = replace(
-            self._so_far(),
+            so_far,
+            profiles={**so_far.profiles, **{f"{span}-waits": waits for span, waits in diagnosis.waits.items()}},
             verdict=verdict,
             judged=judged,
             judged_at=judged_at,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.cautions import cautions
 from perfhunt.analysis.classify import classify
 from perfhunt.analysis.evidence import Evidence, Span
 from perfhunt.analysis.goal import Climb
 from perfhunt.analysis.ranking import rank
+from perfhunt.analysis.wall import wait_profiles
 from perfhunt.analysis.whatif import with_what_if
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Knee
+from perfhunt.model.profile import Profile
 from perfhunt.model.trial import Trial
 
 
@@ -24,6 +26,7 @@ class Diagnosis:
     bottleneck: Bottleneck
     cautions: tuple[Caution, ...]
     next_step: str
+    waits: Mapping[str, Profile] = field(default_factory=dict)  # wall profiles by span, waiting for work left out
 
 
 def diagnose(evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trials: Sequence[Trial]) -> Diagnosis:
@@ -32,7 +35,7 @@ def diagnose(evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trial
     bottleneck = classify(evidence, findings)
     findings = with_what_if(findings, bottleneck, evidence, climb)
     doubts = cautions(evidence, climb.knee, findings, bottleneck, effect, trials)
-    return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb))
+    return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb), wait_profiles(evidence))
 
 
 def next_step(findings: Sequence[Finding], bottleneck: Bottleneck, climb: Climb) -> str:

@@ -23,7 +23,8 @@ LAYERS: list[set[str]] = [
     {"testing"},
     {"lab"},
     {"investigate", "verify"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
