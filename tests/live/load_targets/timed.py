@@ -2,6 +2,7 @@
 
 `stall`: answers at once, but for the last of every six seconds (from its start) answers nothing until that second is over.
 `constant S`: answers after exactly S seconds. `queue S`: one server, constant service time S, first come first served (x/D/1).
+A third word is the address to listen on.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ async def until(moment):
         await asyncio.sleep(left - 0.0015 if left > 0.002 else 0)
 
 
-async def main(model):
+async def main(model, host):
     async def serve(reader, writer):
         try:
             while True:
@@ -49,10 +50,11 @@ async def main(model):
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
+    server = await asyncio.start_server(serve, host, 0, backlog=1000)
     print("ready", server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Model(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 0.0)))
+    words = [*sys.argv[1:], "0", "127.0.0.1"] if len(sys.argv) < 3 else [*sys.argv[1:], "127.0.0.1"]
+    asyncio.run(main(Model(words[0], float(words[1])), words[2]))
