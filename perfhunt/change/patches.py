@@ -39,35 +39,44 @@ def file_patch(path: str, old: Sequence[bytes], new: Sequence[bytes], hunks: Seq
     """
     out = [f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n".encode("utf-8", "surrogateescape")]
     shift = 0
-    for index, hunk in enumerate(hunks):
-        if index not in chosen:
-            continue
-        above = hunks[index - 1].old_end if index else 0
-        below = hunks[index + 1].old_start if index + 1 < len(hunks) else len(old)
-        if index - 1 in chosen:  # the space between two chosen hunks is shared out, so that they stay two
-            above = max(above, hunk.old_start - (hunk.old_start - above) // 2)
-        if index + 1 in chosen:
-            below = hunk.old_end + (below - hunk.old_end + 1) // 2
-        start, end = max(above, hunk.old_start - CONTEXT), min(below, hunk.old_end + CONTEXT)
-        before, after = old[start : hunk.old_start], old[hunk.old_end : end]
-        gone, fresh = old[hunk.old_start : hunk.old_end], new[hunk.new_start : hunk.new_end]
-        old_count = len(before) + len(gone) + len(after)
-        new_count = len(before) + len(fresh) + len(after)
-        old_line = start + 1 if old_count else start
-        new_line = start + shift + 1 if new_count else start + shift
-        out.append(f"@@ -{old_line},{old_count} +{new_line},{new_count} @@\n".encode())
-        out += [_line(b" ", x) for x in before] + [_line(b"-", x) for x in gone]
-        out += [_line(b"+", x) for x in fresh] + [_line(b" ", x) for x in after]
-        shift += len(fresh) - len(gone)
+    for block in _blocks(hunks, chosen):
+        above = hunks[block[0] - 1].old_end if block[0] else 0
+        below = hunks[block[-1] + 1].old_start if block[-1] + 1 < len(hunks) else len(old)
+        start, end = max(above, hunks[block[0]].old_start - CONTEXT), min(below, hunks[block[-1]].old_end + CONTEXT)
+        body, at, grown = [], start, 0
+        for hunk in (hunks[i] for i in block):
+            body += [_line(b" ", x) for x in old[at : hunk.old_start]]
+            body += [_line(b"-", x) for x in old[hunk.old_start : hunk.old_end]]
+            body += [_line(b"+", x) for x in new[hunk.new_start : hunk.new_end]]
+            at, grown = hunk.old_end, grown + hunk.new_end - hunk.new_start - hunk.old_end + hunk.old_start
+        body += [_line(b" ", x) for x in old[at:end]]
+        count = end - start
+        # An empty range is named by the line before it: the unified format's own rule.
+        was = f"{start + (count > 0)},{count}"
+        now = f"{start + shift + (count + grown > 0)},{count + grown}"
+        out += [f"@@ -{was} +{now} @@\n".encode(), *body]
+        shift += grown
     return b"".join(out)
 
 
+def _blocks(hunks: Sequence[Hunk], chosen: set[int]) -> list[list[int]]:
+    """The chosen hunks, those whose contexts would meet put together, unless one that was not chosen lies between."""
+    blocks: list[list[int]] = []
+    for index in sorted(chosen):
+        close = blocks and blocks[-1][-1] == index - 1 and hunks[index].old_start - hunks[index - 1].old_end <= 2 * CONTEXT
+        if close:
+            blocks[-1].append(index)
+        else:
+            blocks.append([index])
+    return blocks
+
+
 def needs_no_context(hunks: Sequence[Hunk], chosen: set[int], length: int) -> bool:
-    """Whether a chosen hunk touches another, so that git wants --unidiff-zero to take it."""
+    """Whether a chosen hunk touches one that was not chosen, so that git wants --unidiff-zero to take it."""
     for index in chosen:
-        if index and hunks[index - 1].old_end == hunks[index].old_start:
+        if index - 1 not in chosen and index and hunks[index - 1].old_end == hunks[index].old_start:
             return True
-        if index + 1 < len(hunks) and hunks[index + 1].old_start == hunks[index].old_end < length:
+        if index + 1 < len(hunks) and index + 1 not in chosen and hunks[index + 1].old_start == hunks[index].old_end < length:
             return True
     return False
 

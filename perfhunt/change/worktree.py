@@ -17,6 +17,7 @@ from perfhunt.change.git import Repository, clean_environment
 from perfhunt.errors import ChangeRefused, UsageError
 
 PREPARE_TIMEOUT = 900.0
+KEEP_UNTRACKED = 20_000_000  # bytes
 _PLACE = re.compile(r"perfhunt-checkout-(\d+)-(\d+)-")
 _AUTHOR = {
     f"GIT_{who}_{what}": value
@@ -66,6 +67,22 @@ def snapshot(repository: Repository) -> str:
     parent = ("-p", head.stdout.decode().strip()) if head.returncode == 0 else ()
     made = repository.git("commit-tree", tree, *parent, "-m", "The working tree, as perfhunt found it", extra=_AUTHOR)
     return made.decode().strip()
+
+
+def kept_work(root: str) -> str:
+    """A commit of the working tree as it stands when it is not HEAD's own tree, so that a later edit can be told from it.
+
+    "" when there is nothing to keep, when git will not, or when untracked files are larger than is kind to put into git's
+    store unasked. No branch or reference points to it: git tidies it up after two weeks (gc.pruneExpire).
+    """
+    repository = Repository(Path(root))
+    try:
+        loose = sum(os.lstat(repository.root / path).st_size for path in repository.untracked())
+        if loose > KEEP_UNTRACKED or repository.worktree_tree() == repository.tree("HEAD"):
+            return ""
+        return snapshot(repository)
+    except (ChangeRefused, OSError):
+        return ""
 
 
 def sweep(repository: Repository) -> tuple[Path, ...]:
