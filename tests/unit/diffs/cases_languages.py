@@ -1,6 +1,5 @@
 """Edits of dependencies, and of services in other languages than Python."""
 
-
 from diffs.case import Case
 from diffs.projects import FEED, SHOP
 from diffs.projects_compiled import BANK, GATE, NODE, SCAN
