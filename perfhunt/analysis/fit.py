@@ -1,20 +1,22 @@
 """The exceedance curve: the share of requests over a limit as a function of the rate, with its doubt, from trials.
 
-A quasi-likelihood fit (Wedderburn 1974) with a logit link that is linear in the rate: for waits with an exponential tail,
-ln P(wait > L) = -c·L·(C - rate), which is linear in the rate and reaches 1 at the capacity C (Kingman 1962). Exceedances
-come in bursts, so their variance is estimated from how trials disagree, never taken as binomial.
+    logit(share) = logit(allowed) + s·(rate/K - 1)
+
+For waits with an exponential tail, ln P(wait > L) = -c·L·(C - rate): linear in the rate, and certainty at the capacity C
+(Kingman 1962), which is what the prior on the sharpness s says. Exceedances come in bursts: a trial's count is a random
+number of bursts of random size, a compound Poisson, so its variance grows with a power of its mean (Tweedie 1984), and its
+scale is learnt from how the trials disagree, never taken as binomial. K and s are integrated over a grid, the scale exactly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
@@ -22,14 +24,22 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 Values: TypeAlias = NDArray[np.float64]
 
-FITTED = frozenset({Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.STAIRCASE, Phase.BASELINE})
-POWER = 1.4  # variance of a share ~ (p(1-p))^POWER / n: between Poisson (1) and gamma (2); read off simulated queues
-SLOPE = 0.8  # of the slope that an exponential wait gives; heavy service tails flatten it
-SLOPE_SD = 0.35
-BLIND_SLOPE, BLIND_SD = 9.0, 15.0  # when no capacity is known
-PHI_DF = 3.0  # the prior on dispersion counts as this many trials
-PHI = 30.0
+FITTED = frozenset({Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.STAIRCASE})
+LEAST, MOST = 0.2, 0.5
+POWER = 1.5  # of Tweedie's family; read off simulated queues (1 is Poisson, 2 is gamma)
+SLOPE = 0.85  # of the slope that an exponential wait gives; heavy service tails flatten it
+SLOPE_SD = 0.3  # of its logarithm
+BLUNT = 0.10  # the capacity is not known well enough for C/K - 1 to be believed below this
+BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
+ROOM, ROOM_SD = 0.3, 1.0  # of C/K - 1: a knee near the capacity or far below it are both surprising
+SCALE = 60.0  # prior dispersion over binomial,
+BURST = 3.0
+SCALE_DF = 6.0  # which counts as this many trials
+FLOOR = 0.12  # of the allowed share: exceedances that are there at any rate and say nothing about the knee
+CEILING = 0.95
 WIDEN = 1.0
+_SLOPES = 21
+_KNEES = 81
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Point:
     rate: PerSecond
     n: float
     exceed: float
-    overloaded: bool
+    overloaded: bool = False
 
     @property
     def share(self) -> Share:
@@ -48,51 +58,41 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The fitted curve, logit(share) = a + b·(rate/centre - 1), and the knee where it crosses the criterion's share.
+    """The fitted curve, and the knee where it crosses the criterion's share, with its interval at `confidence`.
 
-    `se` is the standard error of ln(knee), `factor` the quantile it is multiplied by; `phi` the dispersion over binomial.
+    `sharpness` is d ln(share) / d ln(rate) at the knee, `phi` the dispersion of counts over binomial, `se` the standard
+    error of ln(knee). The grid of (knee, slope, weight) is kept for the band.
     """
 
     criterion: Criterion
-    centre: PerSecond
-    a: float
-    b: float
-    covariance: tuple[float, float, float]  # var(a), cov(a, b), var(b)
-    phi: float
     knee: PerSecond
+    low: PerSecond
+    high: PerSecond
+    slope: float
+    phi: float
     se: float
-    factor: float
+    confidence: Share
     points: tuple[Point, ...]
-
-    @property
-    def low(self) -> PerSecond:
-        return self.knee * math.exp(-self.factor * self.se)
-
-    @property
-    def high(self) -> PerSecond:
-        return self.knee * math.exp(self.factor * self.se)
+    grid: tuple[Values, Values, Values] = field(repr=False, compare=False)
 
     @property
     def half_width(self) -> Share:
         """Half the interval's width as a share of the knee."""
-        return math.sinh(self.factor * self.se)
+        return (self.high - self.low) / (2 * self.knee)
 
     @property
     def sharpness(self) -> float:
-        """d ln(share) / d ln(rate) at the knee."""
-        return self.b * self.knee / self.centre * (1 - self.criterion.share)
+        return self.slope * (1 - self.criterion.share)
 
     def share_at(self, rate: PerSecond) -> Share:
         """The fitted share of requests over the limit at a rate."""
-        return _logistic(self.a + self.b * (rate / self.centre - 1))
+        return float(_curve(rate, np.array(self.knee), np.array(self.slope), self.criterion.share))
 
     def band(self, rate: PerSecond) -> tuple[Share, Share]:
         """The interval of `share_at` at the same confidence as the knee's."""
-        z = rate / self.centre - 1
-        var_a, cov, var_b = self.covariance
-        half = self.factor * math.sqrt(max(0.0, var_a + 2 * z * cov + z * z * var_b))
-        eta = self.a + self.b * z
-        return _logistic(eta - half), _logistic(eta + half)
+        knees, slopes, weight = self.grid
+        low, high = _quantiles(_curve(rate, knees, slopes, self.criterion.share), weight, _tails(self.confidence))
+        return low, high
 
 
 def logit(p: Share) -> float:
@@ -100,8 +100,9 @@ def logit(p: Share) -> float:
     return math.log(p / (1 - p))
 
 
-def _logistic(eta: float) -> Share:
-    return 1 / (1 + math.exp(-max(-40.0, min(40.0, eta))))
+def _curve(rate: PerSecond, knee: Values, slope: Values, share: Share) -> Values:
+    odds: Values = 1 / (1 + np.exp(-np.clip(logit(share) + slope * (rate / knee - 1), -30, 30)))
+    return odds
 
 
 def points(trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None) -> tuple[Point, ...]:
@@ -114,7 +115,7 @@ def points(trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | 
         if trial.overload:
             found.append(_aborted(trial, criterion, capacity))
         elif count.n:
-            found.append(Point(trial.step.rate, count.n, count.exceed, False))
+            found.append(Point(trial.step.rate, count.n, count.exceed))
     return tuple(found)
 
 
@@ -130,116 +131,132 @@ def _aborted(trial: Trial, criterion: Criterion, capacity: PerSecond | None) -> 
     if spare > 0 and math.isfinite(criterion.limit):
         exceed += rate * (0.5 * rate * criterion.limit + 5) / spare
     else:
-        exceed = 0.9 * n
-    return Point(rate, n, min(exceed, 0.9 * n), True)
+        exceed = CEILING * n
+    return Point(rate, n, min(exceed, CEILING * n), True)
 
 
-def slope_prior(criterion: Criterion, knee: PerSecond, capacity: PerSecond | None) -> tuple[float, float]:
-    """Mean and standard deviation of b: a straight line in the rate from the criterion's share to certainty at capacity."""
+def slope_at(knee: Values, criterion: Criterion, capacity: PerSecond | None) -> tuple[Values, float]:
+    """Prior median of the slope at each knee and the sd of its logarithm: a straight line up to certainty at capacity."""
     if capacity is None or not math.isfinite(criterion.limit):
-        return BLIND_SLOPE, BLIND_SD
-    room = max(0.03, capacity / knee - 1)
-    mean = SLOPE * max(0.7, -math.log(criterion.share)) / room
-    return mean, SLOPE_SD * mean
+        return np.full_like(knee, BLIND), BLIND_SD
+    room = np.hypot(np.maximum(capacity / knee - 1, 0.0), BLUNT)
+    return SLOPE * max(0.7, -math.log(criterion.share)) / room, SLOPE_SD
 
 
-def fit(
-    seen: Sequence[Point], criterion: Criterion, guess: PerSecond, capacity: PerSecond | None = None, confidence: Share = 0.95
-) -> Fit | None:
-    """The curve near `guess`, refitted around each new estimate until it stays; None when no point is near it."""
-    found: Fit | None = None
-    for _ in range(5):
-        mean, sd = slope_prior(criterion, guess, capacity)
-        slope = found.b if found else mean
-        near = [p for p in seen if 1 - 2.5 / slope - 0.05 <= p.rate / guess <= 1 + 3.0 / slope + 0.03]
-        if not near:
-            return found
-        found = _fit(tuple(near), criterion, guess, (mean, sd), confidence)
-        moved = max(0.8, min(1.25, found.knee / guess))
-        guess *= moved
-        if abs(moved - 1) < 0.005:
-            break
-    return found
+def fit(seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None = None, confidence: Share = 0.95) -> Fit | None:
+    """The curve through all points, on a grid that is refined where the weight lies; None when there are no points."""
+    if not seen:
+        return None
+    low = math.log(0.5 * min(p.rate for p in seen))
+    high = math.log(1.5 * max(p.rate for p in seen))
+    telling, scale = tuple(seen), SCALE
+    for stage in range(3):
+        knees = np.exp(np.linspace(low, high, _KNEES))
+        weight, slopes, phi = _posterior(telling, criterion, capacity, knees, scale)
+        cumulative = np.cumsum(weight.sum(axis=1))
+        first, middle, last = (int(np.searchsorted(cumulative, share)) for share in (1e-4, 0.5, 1 - 1e-4))
+        low, high = math.log(knees[max(0, first - 1)]), math.log(knees[min(_KNEES - 1, last + 1)])
+        scale = scale_at(float(knees[middle]), criterion, capacity)
+        if stage == 0:
+            telling = _telling(telling, criterion, knees, slopes, weight)
+            low, high = low - 0.1, high + 0.1
+    return _summary(telling, criterion, knees, slopes, weight, phi, confidence)
 
 
-def _fit(near: tuple[Point, ...], criterion: Criterion, centre: PerSecond, prior: tuple[float, float], confidence: Share) -> Fit:
-    z = np.array([p.rate / centre - 1 for p in near])
-    n = np.array([p.n for p in near])
-    y = np.array([p.share for p in near])
-    design = np.column_stack([np.ones_like(z), z])
-    beta = np.array([logit(criterion.share), prior[0]])
-    phi = PHI
-    for _ in range(30):
-        eta = np.clip(design @ beta, -14, 8)
-        p = 1 / (1 + np.exp(-eta))
-        v = p * (1 - p)
-        weight = n * v ** (2 - POWER) / phi
-        penalty = np.diag([1e-4, 1 / prior[1] ** 2])
-        working = eta + np.clip((y - p) / v, -3, 3)
-        bread = np.linalg.inv((design.T * weight) @ design + penalty)
-        after = bread @ (design.T @ (weight * working) + penalty @ np.array([beta[0], prior[0]]))
-        pearson = float((n * (y - p) ** 2 / v**POWER).sum())
-        phi = _dispersion(pearson, len(near), criterion)
-        step = np.clip(after - beta, [-1.0, -0.5 * prior[0]], [1.0, 0.5 * prior[0]])
-        beta = beta + step
-        beta[1] = max(beta[1], 0.3)
-        if float(np.abs(step).max()) < 1e-6:
-            break
-    covariance = _robust(design, weight, working - eta, bread, penalty)
-    return _crossing(near, criterion, centre, beta, covariance, phi, confidence)
+def scale_at(knee: PerSecond, criterion: Criterion, capacity: PerSecond | None) -> float:
+    """Prior dispersion of counts over binomial: how many requests one excursion of the queue makes late, times BURST.
+
+    Above L the wait exceeds it by L/ln(1/share) on average, and the queue gains 1 - K/C seconds on it per second.
+    """
+    if capacity is None or not math.isfinite(criterion.limit):
+        return SCALE
+    spare = max(0.05, 1 - knee / capacity)
+    return 1 + BURST * knee * criterion.limit / (max(0.7, -math.log(criterion.share)) * spare)
 
 
-def _dispersion(pearson: float, trials: int, criterion: Criterion) -> float:
-    """Scale of the variance function, shrunk to what queues show: with few trials their agreement proves little."""
-    v = criterion.share * (1 - criterion.share)
-    floor: float = v ** (1 - POWER)  # binomial at the knee
-    shrunk = (PHI_DF * PHI * floor + pearson) / (PHI_DF + max(0, trials - 2))
-    return max(floor, shrunk)
+def _telling(
+    seen: tuple[Point, ...], criterion: Criterion, knees: Values, slopes: Values, weight: Values
+) -> tuple[Point, ...]:
+    at = np.unravel_index(int(weight.argmax()), weight.shape)
+    knee, slope, q = knees[at[0]], slopes[at], criterion.share
+    kept = []
+    for p in seen:
+        mu = float(_curve(p.rate, knee, slope, q))
+        if LEAST * q <= mu <= MOST or (mu < LEAST * q and p.share > q) or (mu > MOST and p.share < MOST):
+            kept.append(p)
+    return tuple(kept) or tuple(seen)
 
 
-def _robust(design: Values, weight: Values, residual: Values, bread: Values, penalty: Values) -> Values:
-    """The larger of the model's covariance and the HC3 sandwich (MacKinnon & White 1985), element by diagonal element."""
-    leverage = np.einsum("ij,jk,ik->i", design, bread, design) * weight
-    score = weight * residual / np.clip(1 - leverage, 0.2, 1.0)
-    meat = (design.T * score**2) @ design + penalty
-    sandwich = bread @ meat @ bread
-    scale = np.sqrt(np.maximum(1.0, np.diag(bread) / np.diag(sandwich)))
-    wider: Values = sandwich * np.outer(scale, scale)
-    return wider
+def _posterior(
+    seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None, knees: Values, scale: float
+) -> tuple[Values, Values, Values]:
+    """Weights (knees, slopes) that sum to 1, the slopes (same shape), and the dispersion at each (over binomial)."""
+    middle, sd = slope_at(knees, criterion, capacity)
+    steps = np.linspace(-3.0, 3.0, _SLOPES)
+    slopes = middle[:, None] * np.exp(steps * sd)
+    n = np.array([p.n for p in seen])
+    y = np.array([p.share for p in seen])
+    rates = np.array([p.rate for p in seen])
+    q = criterion.share
+    eta = logit(q) + slopes[:, :, None] * (rates / knees[:, None, None] - 1)
+    mu = 1 / (1 + np.exp(-np.clip(eta, -30, 30)))
+    mu = np.minimum(mu + FLOOR * q, CEILING)
+    binomial = (q * (1 - q)) ** (1 - POWER)
+    deviance = (_deviance(y, mu) * n).sum(axis=2) / binomial
+    total = SCALE_DF * scale + deviance
+    log_weight = -0.5 * (SCALE_DF + len(seen)) * np.log(total) - 0.5 * steps**2
+    if capacity is not None:
+        room = np.log(np.maximum(capacity / knees - 1, 0.01) / ROOM)
+        log_weight = log_weight - 0.5 * (room / ROOM_SD)[:, None] ** 2
+    weight = np.exp(log_weight - log_weight.max())
+    phi = total / (SCALE_DF + max(1, len(seen) - 2))
+    return weight / weight.sum(), slopes, phi
 
 
-def _crossing(
-    near: tuple[Point, ...],
-    criterion: Criterion,
-    centre: PerSecond,
-    beta: Values,
-    covariance: Values,
-    phi: float,
-    confidence: Share,
+def _deviance(y: Values, mu: Values) -> Values:
+    """Unit deviance of Tweedie's family with power between 1 and 2 (Jørgensen 1997), for y >= 0 and mu > 0."""
+    p = POWER
+    unit: Values = 2 * (y ** (2 - p) / ((1 - p) * (2 - p)) - y * mu ** (1 - p) / (1 - p) + mu ** (2 - p) / (2 - p))
+    return unit
+
+
+def _tails(confidence: Share) -> tuple[float, float]:
+    return (0.5 - confidence / 2, 0.5 + confidence / 2)
+
+
+def _quantiles(values: Values, weight: Values, shares: tuple[float, ...]) -> tuple[float, ...]:
+    flat, mass = values.ravel(), weight.ravel()
+    order = np.argsort(flat)
+    cumulative = np.cumsum(mass[order])
+    return tuple(float(np.interp(share * cumulative[-1], cumulative, flat[order])) for share in shares)
+
+
+def _summary(
+    seen: tuple[Point, ...], criterion: Criterion, knees: Values, slopes: Values, weight: Values, phi: Values, confidence: Share
 ) -> Fit:
-    a, b = float(beta[0]), float(beta[1])
-    z = max(-0.6, min(1.5, (logit(criterion.share) - a) / b))
-    var = float(covariance[0, 0] + 2 * z * covariance[0, 1] + z * z * covariance[1, 1])
-    se = math.sqrt(max(var, 1e-12)) / (b * (1 + z))
-    df = max(1.0, len(near) - 2 + PHI_DF)
-    v = criterion.share * (1 - criterion.share)
+    marginal = weight.sum(axis=1)
+    low, middle, high = _quantiles(np.log(knees), marginal, (_tails(confidence)[0], 0.5, _tails(confidence)[1]))
+    mean = float(marginal @ np.log(knees))
+    se = math.sqrt(max(1e-12, float(marginal @ (np.log(knees) - mean) ** 2)))
+    every = np.broadcast_to(knees[:, None], slopes.shape)
+    (slope,) = _quantiles(slopes, weight, (0.5,))
     return Fit(
         criterion=criterion,
-        centre=centre,
-        a=a,
-        b=b,
-        covariance=(float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1])),
-        phi=phi * v ** (POWER - 1),
-        knee=centre * (1 + z),
+        knee=math.exp(middle),
+        low=math.exp(middle + WIDEN * (low - middle)),
+        high=math.exp(middle + WIDEN * (high - middle)),
+        slope=slope,
+        phi=float((phi * weight).sum()),
         se=se,
-        factor=WIDEN * float(student.ppf(0.5 + confidence / 2, df)),
-        points=near,
+        confidence=confidence,
+        points=seen,
+        grid=(every, slopes, weight),
     )
 
 
-def refit(trials: Iterable[Trial], criterion: Criterion, guess: PerSecond, capacity: PerSecond | None = None) -> Fit | None:
-    """The curve of stored trials near a known knee, as the search fitted it: what the pictures draw."""
-    return fit(points(trials, criterion, capacity), criterion, guess, capacity)
+def refit(trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None) -> Fit | None:
+    """The curve of stored trials, as the search fitted it: what the pictures draw."""
+    return fit(points(trials, criterion, capacity), criterion, capacity)
 
 
 def load_for(precision: Share, phi: float, knee: PerSecond, sharpness: float, share: Share) -> Seconds:

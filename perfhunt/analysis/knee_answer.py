@@ -51,7 +51,7 @@ def none(log: Log, code: str, reason: str, low: PerSecond | None = None, high: P
 
 def answer(log: Log, bracket: Bracket, passes: int) -> Climb:
     """The climb's knee: fitted where there are passes to fit, else the bracket."""
-    fits = fits_of(log, bracket.middle)
+    fits = fits_of(log)
     leader = steering(fits)
     if leader is not None and passes == 0 and not any(t.step.phase is Phase.PASS for t in log.trials):
         leader = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 
-from perfhunt.analysis.fit import Fit, fit, logit, points, slope_prior
+from perfhunt.analysis.fit import Fit, logit, refit
 from perfhunt.analysis.goal import Ask, Outcome
 from perfhunt.analysis.knee_log import Doing, Log
 from perfhunt.model.slo import Criterion
@@ -26,7 +26,7 @@ def passes(log: Log, guess: PerSecond) -> Generator[Ask, Outcome, int]:
     """Run passes until the interval is as narrow as the goal asks; gives how many. Raises OutOfBudget when that ends it."""
     done = 0
     while True:
-        fits = fits_of(log, guess)
+        fits = fits_of(log)
         leader = steering(fits)
         if leader is not None:
             guess = leader.knee
@@ -37,12 +37,11 @@ def passes(log: Log, guess: PerSecond) -> Generator[Ask, Outcome, int]:
         done += 1
 
 
-def fits_of(log: Log, guess: PerSecond) -> dict[str, Fit]:
-    """The fit of each criterion that has one near the guess or its own brackets."""
+def fits_of(log: Log) -> dict[str, Fit]:
+    """The fit of each criterion that has one near it."""
     found = {}
     for criterion in log.goal.criteria:
-        seen = points(log.trials, criterion, log.capacity)
-        curve = fit(seen, criterion, guess, log.capacity)
+        curve = refit(log.trials, criterion, log.capacity)
         if curve is not None:
             found[criterion.name] = curve
     return found
@@ -62,8 +61,7 @@ def dwell(log: Log, rate: PerSecond) -> Seconds:
 
 def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) -> list[PerSecond]:
     """Ascending rates at which the share over the limit should be the chosen multiples of what is allowed."""
-    slope = leader.b * knee / leader.centre if leader else slope_prior(criterion, knee, log.capacity)[0]
-    slope = max(3.0, min(40.0, slope))
+    slope = max(3.0, min(40.0, leader.slope if leader else 10.0))
     rates = [knee * (1 + _shift(criterion.share, odds) / slope) for odds in ODDS]
     return sorted({min(log.goal.max_rate, rate) for rate in rates})
 

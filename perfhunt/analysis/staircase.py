@@ -81,7 +81,7 @@ def _curve(log: Log, trials: list[Trial], criterion: Criterion, low: float, high
         return None
     index = log.goal.criteria.index(criterion)
     seen = [point for trial in trials for point in _blocks(trial, criterion, index)]
-    curve = fit(seen, criterion, math.sqrt(low * high))
+    curve = fit(seen, criterion)
     if curve is None or len({p.rate for p in curve.points}) < 2 or not low / NEAR <= curve.knee <= high * NEAR:
         return None
     return curve
