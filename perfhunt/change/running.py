@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from perfhunt.change.manifests import normal_name
+from perfhunt.model import redact
 from perfhunt.model.change import Change, Edit, Kind
 from perfhunt.model.run import Environment, Process, TargetProcess
 
@@ -150,12 +151,17 @@ def _shape(change: Change, then: TargetProcess, now: TargetProcess) -> list[str]
 
 
 def _command(target: TargetProcess) -> tuple[str, ...]:
-    """The root's command line with its ports and its own directory masked: those may differ."""
+    """The root's command line with its ports and its own directory masked: those may differ.
+
+    Its first word stands for the program itself: `python` and `.venv/bin/python` start the same one. Values that may be
+    secret are left out, as they are in a stored run.
+    """
     root = next((p for p in target.processes if p.pid == target.root), None)
     if root is None:
         return ()
     ports = {str(listener.port) for listener in target.listeners}
-    return tuple(_masked(word, ports, root.cwd) for word in root.cmdline)
+    program = root.exe or (root.cmdline[0] if root.cmdline else "")
+    return (program, *(_masked(word, ports, root.cwd) for word in redact.command(root.cmdline)[1:]))
 
 
 def _masked(word: str, ports: Collection[str], cwd: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt import __version__
+from perfhunt.change.worktree import kept_work
 from perfhunt.cli.publish import publish
 from perfhunt.errors import PerfhuntError
 from perfhunt.investigate import Options, investigate
@@ -116,7 +117,7 @@ def workbench(asked: Asked, question: Question, target: TargetProcess, kind: str
             still = stillness(target)
             refuse_foreign(Quiet(still.seconds, still.cpu, still.connections))
         engine = LocustEngine(run_id, asked.workers)
-        start = blank_run(run_id, kind, stamp, question, environment(target), target)
+        start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         directory = RunDirectory.create(asked.store, start)
         probes = LiveProbes(target, directory.path / "profiles", time.monotonic, asked.profile, asked.open_target)
         lab = Lab(engine, probes, directory, start, time.monotonic, watchdog.stop, watch)
@@ -126,6 +127,12 @@ def workbench(asked: Asked, question: Question, target: TargetProcess, kind: str
         finally:
             lab.close()
             _record(asked.store, lab, watch)
+
+
+def surroundings(target: TargetProcess) -> Environment:
+    """The environment of a run; uncommitted work is kept as a commit of its own, so that `verify` can tell the next edit."""
+    found = environment(target)
+    return replace(found, git_snapshot=kept_work(target.git_root)) if target.git_root and found.git_revision else found
 
 
 def publisher(asked: Asked, lab: Lab) -> Callable[[Run, RunDirectory], Run]:

@@ -84,6 +84,7 @@ class Environment:
     git_revision: str = ""
     git_dirty: bool = False
     git_diff_sha256: str = ""
+    git_snapshot: str = ""  # a commit of the working tree as it was measured, when it was not the revision's own tree
     distributions: Mapping[str, str] = field(default_factory=dict)  # installed in the target's environment
     env_sha256: str = ""  # hash of the target's environment variables; values are never stored
 

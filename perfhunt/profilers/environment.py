@@ -18,7 +18,7 @@ from perfhunt.profilers import proc, py_spy
 
 # Change from shell to shell, or from worker to worker, without changing what the service does.
 _VOLATILE = re.compile(
-    rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+|NODE_UNIQUE_ID|SERVER_SOFTWARE)="
+    rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+|NODE_UNIQUE_ID|SERVER_SOFTWARE|PORT)="
 )
 _DIST_INFO = re.compile(r"(.+)-([^-]+)\.dist-info")
 _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
