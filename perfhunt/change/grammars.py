@@ -24,15 +24,19 @@ class Grammar:
     containers: tuple[str, ...] = ("class_declaration",)
     wrappers: tuple[str, ...] = ("export_statement",)
     packages: tuple[str, ...] = ()  # nodes that name a package: no code
+    types: tuple[str, ...] = ()  # nodes that are gone before anything runs
 
 
 _TYPESCRIPT = "tree_sitter_typescript"
 _CLASSES = ("class_declaration", "abstract_class_declaration")
+_TYPES = ("type_annotation", "interface_declaration", "type_alias_declaration", "type_arguments", "type_parameters")
 _REMARKS = ("comment", "hash_bang_line")
 GRAMMARS = (
     Grammar("JavaScript", "tree_sitter_javascript", (".js", ".mjs", ".cjs", ".jsx"), "language", _REMARKS, containers=_CLASSES),
-    Grammar("TypeScript", _TYPESCRIPT, (".ts", ".mts", ".cts"), "language_typescript", _REMARKS, containers=_CLASSES),
-    Grammar("TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES),
+    Grammar(
+        "TypeScript", _TYPESCRIPT, (".ts", ".mts", ".cts"), "language_typescript", _REMARKS, containers=_CLASSES, types=_TYPES
+    ),
+    Grammar("TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES, types=_TYPES),
     Grammar(
         "Go", "tree_sitter_go", (".go",), imports=("import_declaration",), containers=(),
         wrappers=("const_declaration", "var_declaration", "type_declaration", "var_spec_list"), packages=("package_clause",),
@@ -70,7 +74,7 @@ def leaves(node: Any, grammar: Grammar) -> Iterator[Any]:
     pending = [node]
     while pending:
         current = pending.pop()
-        if current.type in grammar.comments:
+        if current.type in grammar.comments or current.type in grammar.types:
             continue
         if not current.children or current.type in (
             "string",

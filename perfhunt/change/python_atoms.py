@@ -6,10 +6,10 @@ import io
 import re
 import tokenize
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from perfhunt.change.python_units import STATEMENTS, Module, Unit, parse_module
+from perfhunt.change.python_renames import Pair, renames_of, same_but_parameters, simple
+from perfhunt.change.python_units import STATEMENTS, Module, Renames, Unit, parse_module
 from perfhunt.change.settings import belongs_to, plain_name
 from perfhunt.change.shape import edit_shape
 from perfhunt.change.source import Found, Source
@@ -42,38 +42,20 @@ _COMMON = frozenset(
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "__future__.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """One unit before and after; None where it does not exist."""
-
-    source: Source
-    before: Unit | None
-    after: Unit | None
-
-    @property
-    def unit(self) -> Unit:
-        found = self.after or self.before
-        assert found is not None
-        return found
-
-    @property
-    def edit(self) -> Edit:
-        return Edit.CHANGED if self.before and self.after else Edit.ADDED if self.after else Edit.REMOVED
-
-
 def python_atoms(sources: Sequence[Source]) -> Found:
     """The atoms of edited Python files, read together so that a move from one to another is seen."""
     readable, notes = _readable(sources)
     broken = tuple(_text_atom(s) for s in sources if s not in readable)
-    plain = [(s, _modules(s, {})) for s in readable]
-    renames = _renames([p for s, (a, b) in plain for p in _pairs(s, a, b)])
+    plain = [(s, _modules(s, None)) for s in readable]
+    renames = renames_of([p for s, (a, b) in plain for p in _pairs(s, a, b)])
     modules = [(s, _modules(s, renames)) for s in readable] if renames else plain
-    pairs = [p for s, (a, b) in modules for p in _pairs(s, a, b)]
+    pairs = [p for s, (a, b) in modules for p in _pairs(s, a, b, renames)]
     moved = _moved(pairs)
     atoms = [_atom(p, modules, new_classes=_new_classes(pairs)) for p in pairs if id(p) not in moved]
     atoms += [a for s, (b, f) in modules for a in _rebound(s, b, f, {p.unit.name for p in pairs if id(p) in moved}, sources)]
     ignored = [_gone(p, Edit.MOVED, "moved") for p in pairs if id(p) in moved and p.after]
-    ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for old, new in renames.items()]
+    ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for (_, old), new in renames.keywords.items()]
+    ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for old, new in renames.names.items()]
     edited = {a.file for a in (*atoms, *ignored)}
     ignored += [Atom(Kind.IGNORED, s.path, "", Edit.CHANGED, "same code") for s in readable if s.path not in edited]
     return Found((*atoms, *broken), tuple(ignored), notes)
@@ -92,29 +74,29 @@ def _readable(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]
     return good, tuple(notes)
 
 
-def _modules(source: Source, renames: Mapping[str, str]) -> tuple[Module, Module]:
+def _modules(source: Source, renames: Renames | None) -> tuple[Module, Module]:
     return parse_module(source.path, source.before or "", renames), parse_module(source.path, source.after or "")
 
 
-def _pairs(source: Source, before: Module, after: Module) -> Iterator[_Pair]:
+def _pairs(source: Source, before: Module, after: Module, renames: Renames | None = None) -> Iterator[Pair]:
     """The units that differ, imports aside: those are judged by what they bind."""
     old = {u.name: u for u in before.units if u.sort not in ("import", "statement")}
     new = {u.name: u for u in after.units if u.sort not in ("import", "statement")}
     for name in dict.fromkeys([*old, *new]):
         a, b = old.get(name), new.get(name)
-        if a is None or b is None or a.code != b.code:
-            yield _Pair(source, a, b)
+        if a is None or b is None or (a.code != b.code and not (renames and same_but_parameters(a, b))):
+            yield Pair(source, a, b)
     yield from _statement_pairs(source, before, after)
 
 
-def _statement_pairs(source: Source, before: Module, after: Module) -> Iterator[_Pair]:
+def _statement_pairs(source: Source, before: Module, after: Module) -> Iterator[Pair]:
     """Unnamed module-level statements that were added, dropped or altered, paired in order."""
     old = [u for u in before.units if u.sort == "statement"]
     new = [u for u in after.units if u.sort == "statement"]
     gone = _left_over(old, Counter(u.code for u in new))
     fresh = _left_over(new, Counter(u.code for u in old))
     for index in range(max(len(gone), len(fresh))):
-        yield _Pair(source, gone[index] if index < len(gone) else None, fresh[index] if index < len(fresh) else None)
+        yield Pair(source, gone[index] if index < len(gone) else None, fresh[index] if index < len(fresh) else None)
 
 
 def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
@@ -126,44 +108,21 @@ def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
     return left
 
 
-def _simple(unit: Unit) -> str:
-    return unit.name.partition("#")[0].rpartition(".")[2]
-
-
-def _nameless(unit: Unit) -> str:
-    """The unit's code with its own name taken out, so that a renamed one compares equal."""
-    return unit.code.replace(f"'{_simple(unit)}'", "'_'")
-
-
-def _renames(pairs: Sequence[_Pair]) -> dict[str, str]:
-    """Old to new name of functions and classes that are gone under one name and there, the same, under another."""
-    gone = {
-        (_nameless(p.before), p.before.sort): p.before for p in pairs if p.before and not p.after and p.before.sort != "statement"
-    }
-    found = {}
-    for pair in pairs:
-        if pair.after and not pair.before:
-            old = gone.get((_nameless(pair.after), pair.after.sort))
-            if old is not None and _simple(old) != _simple(pair.after):
-                found[_simple(old)] = _simple(pair.after)
-    return found
-
-
-def _moved(pairs: Sequence[_Pair]) -> set[int]:
+def _moved(pairs: Sequence[Pair]) -> set[int]:
     """Ids of pairs that are the two ends of one move: same name and code, gone here and new there."""
-    gone = {(_simple(p.before), p.before.code): p for p in pairs if p.before and not p.after}
+    gone = {(simple(p.before), p.before.code): p for p in pairs if p.before and not p.after}
     found: set[int] = set()
     for pair in pairs:
-        if pair.after and not pair.before and (_simple(pair.after), pair.after.code) in gone:
-            found |= {id(pair), id(gone[(_simple(pair.after), pair.after.code)])}
+        if pair.after and not pair.before and (simple(pair.after), pair.after.code) in gone:
+            found |= {id(pair), id(gone[(simple(pair.after), pair.after.code)])}
     return found
 
 
-def _new_classes(pairs: Sequence[_Pair]) -> set[tuple[str, str]]:
+def _new_classes(pairs: Sequence[Pair]) -> set[tuple[str, str]]:
     return {(p.source.path, p.unit.name) for p in pairs if p.unit.sort == "class" and p.edit != Edit.CHANGED}
 
 
-def _atom(pair: _Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], new_classes: set[tuple[str, str]]) -> Atom:
+def _atom(pair: Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], new_classes: set[tuple[str, str]]) -> Atom:
     unit, path = pair.unit, pair.source.path
     owner = unit.name.rpartition(".")[0]
     in_new_class = (path, owner) in new_classes
@@ -179,7 +138,7 @@ def _atom(pair: _Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], 
     )  # fmt: skip
 
 
-def _is_entry(pair: _Pair, in_new_class: bool) -> bool:
+def _is_entry(pair: Pair, in_new_class: bool) -> bool:
     """False for what is new (or gone) and can only act through code that names it."""
     unit = pair.unit
     if pair.edit == Edit.CHANGED or unit.decorated or unit.sort == "statement":
@@ -191,7 +150,7 @@ def _is_entry(pair: _Pair, in_new_class: bool) -> bool:
     return unit.sort == "class" and _is_model(unit)
 
 
-def _kind(pair: _Pair) -> Kind:
+def _kind(pair: Pair) -> Kind:
     unit = pair.unit
     if unit.sort == "class" and _is_model(unit):
         return Kind.SCHEMA
@@ -210,11 +169,11 @@ def _is_model(unit: Unit) -> bool:
     )
 
 
-def _schema_detail(pair: _Pair) -> str:
+def _schema_detail(pair: Pair) -> str:
     return "table declaration" if pair.unit.sort == "class" and _is_model(pair.unit) else ""
 
 
-def _uses(pair: _Pair) -> list[str]:
+def _uses(pair: Pair) -> list[str]:
     """Every symbol either side reads; attributes only when their name tells who is meant."""
     names = set(pair.before.names if pair.before else ()) | set(pair.after.names if pair.after else ())
     found = [n for n in names if not n.startswith(".") or n[1:] not in _COMMON]
@@ -228,7 +187,7 @@ def _uses(pair: _Pair) -> list[str]:
     )
 
 
-def _same_setting(pair: _Pair) -> tuple[str, ...]:
+def _same_setting(pair: Pair) -> tuple[str, ...]:
     """What a setting shares with the same one, given the same value, in another file."""
     if _kind(pair) != Kind.CONFIG or pair.after is None or not _value(pair.after):
         return ()
@@ -241,7 +200,7 @@ def _value(unit: Unit) -> str:
     return literals[0].strip("'\"") if len(literals) == 1 else ""
 
 
-def _defines(pair: _Pair, modules: tuple[Module, Module]) -> set[str]:
+def _defines(pair: Pair, modules: tuple[Module, Module]) -> set[str]:
     unit, path = pair.unit, pair.source.path
     name = unit.name.partition("#")[0]
     dotted = path.removesuffix(".py").removesuffix("/__init__").split("/")
@@ -266,14 +225,14 @@ def _package_names(dotted: Sequence[str]) -> list[str]:
     return [".".join(dotted[i:j]) for j in range(1, len(dotted)) for i in range(j)]
 
 
-def _written(pair: _Pair) -> set[str]:
+def _written(pair: Pair) -> set[str]:
     """Names whose assignments this edit alters."""
     before = pair.before.writes if pair.before else Counter[str]()
     after = pair.after.writes if pair.after else Counter[str]()
     return {key.partition("\t")[0] for key in {*before, *after} if before[key] != after[key]}
 
 
-def _shape(pair: _Pair) -> str:
+def _shape(pair: Pair) -> str:
     if not (pair.before and pair.after):
         return ""
     return edit_shape(_tokens(pair.before.masked), _tokens(pair.after.masked))
@@ -325,7 +284,7 @@ def _renamed_module(old: str, new: str, sources: Sequence[Source]) -> bool:
     return False
 
 
-def _gone(pair: _Pair, edit: Edit, why: str) -> Atom:
+def _gone(pair: Pair, edit: Edit, why: str) -> Atom:
     return Atom(Kind.IGNORED, pair.source.path, pair.unit.name, edit, why, pair.unit.first)
 
 

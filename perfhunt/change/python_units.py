@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from perfhunt.change.python_names import Names
+
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 STATEMENTS = "module-level statements"
 _READS_ANNOTATIONS = (
@@ -53,6 +55,18 @@ class Unit:
     last: int
     decorated: bool = False
     bases: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Renames:
+    """Names that are other names now, and keywords that are: (function, old keyword) -> new keyword."""
+
+    names: Mapping[str, str]
+    keywords: Mapping[tuple[str, str], str]
+
+    def __bool__(self) -> bool:
+        return bool(self.names or self.keywords)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +79,8 @@ class Module:
     instances: Mapping[str, str]
 
 
-def parse_module(path: str, text: str, renames: Mapping[str, str] | None = None) -> Module:
-    """The units of a module, with identifiers in `renames` (old -> new) written the new way. Raises SyntaxError."""
+def parse_module(path: str, text: str, renames: Renames | None = None) -> Module:
+    """The units of a module, with what was renamed written the new way. Raises SyntaxError."""
     tree = ast.parse(text)
     if renames:
         tree = _Renamed(renames).visit(tree)
@@ -77,10 +91,17 @@ def parse_module(path: str, text: str, renames: Mapping[str, str] | None = None)
 
 
 class _Renamed(ast.NodeTransformer):
-    """The same tree with identifiers written another way, so that a rename alone compares equal."""
+    """The same tree with what was renamed written the new way, so that a rename alone compares equal."""
 
-    def __init__(self, renames: Mapping[str, str]) -> None:
-        self._to = renames
+    def __init__(self, renames: Renames) -> None:
+        self._to = renames.names
+        self._keywords = renames.keywords
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        called = ast.unparse(node.func).rpartition(".")[2]
+        for keyword in node.keywords:
+            keyword.arg = self._keywords.get((called, keyword.arg or ""), keyword.arg)
+        return self.generic_visit(node)
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
@@ -125,8 +146,11 @@ class _Reader:
         self._instances = instances
         self._annotations_matter = annotations_matter
         self._seen: Counter[str] = Counter()
+        self._bases: dict[str, list[str]] = {}
 
     def units(self, tree: ast.Module) -> Iterator[Unit]:
+        classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+        self._bases = {c.name: [ast.unparse(b) for b in c.bases] for c in classes}
         for node in _without_docstring(tree.body):
             if isinstance(node, ast.ClassDef):
                 yield from self._class(node, "")
@@ -171,7 +195,8 @@ class _Reader:
             name = f"{name}#{self._seen[name]}"
         first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
         plain = _plain(node, self._annotations_matter)
-        resolver = _Names(self._path, self._imports, {**self._instances, **_instances(ast.Module([node], []))}, owner)
+        instances = {**self._instances, **_instances(ast.Module([node], [])), **_annotated(node)}
+        resolver = Names(self._path, self._imports, instances, owner, self._bases.get(owner, []))
         resolver.visit(node)
         decorators = getattr(node, "decorator_list", [])
         if isinstance(node, Function) and not any(isinstance(c, Function) and _registers(c.decorator_list) for c in node.body):
@@ -180,7 +205,19 @@ class _Reader:
         return Unit(
             name, sort, ast.dump(plain), ast.unparse(_masked(plain)), resolver.names, _binds(node),
             resolver.state, resolver.writes, first, node.end_lineno or node.lineno, _registers(decorators), bases,
+            _parameters(node),
         )  # fmt: skip
+
+
+def _annotated(node: ast.stmt) -> dict[str, str]:
+    """Parameters with an annotation, by the class it names (the last one, for `Store | None` and `Optional[Store]`)."""
+    found: dict[str, str] = {}
+    for argument in ast.walk(node.args) if isinstance(node, Function) else ():
+        if isinstance(argument, ast.arg) and argument.annotation is not None:
+            named = [n.id for n in ast.walk(argument.annotation) if isinstance(n, ast.Name) and n.id not in ("Optional", "None")]
+            if named:
+                found[argument.arg] = named[-1]
+    return found
 
 
 def _named_statement(node: ast.stmt) -> tuple[str, str]:
@@ -214,6 +251,12 @@ def _registers(decorators: Sequence[ast.expr]) -> bool:
     return any(name not in _REGISTERS_NOTHING for name in plain)
 
 
+def _parameters(node: ast.stmt) -> tuple[str, ...]:
+    if not isinstance(node, Function):
+        return ()
+    return tuple(a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs))
+
+
 def _binds(node: ast.stmt) -> tuple[str, ...]:
     if isinstance(node, Function):
         return (node.name,)
@@ -229,94 +272,6 @@ def _binds(node: ast.stmt) -> tuple[str, ...]:
         for a in n.names
     ]
     return tuple(dict.fromkeys(bound))
-
-
-class _Names(ast.NodeVisitor):
-    """Counts the names a piece of code reads, as symbols.
-
-    `path::name` for a name of the same module, a dotted origin for an imported one, `path::Class.name` through self, `.name`
-    for an attribute of who knows what, `import:package` for a package, `text:NAME` for strings that may name a setting.
-    """
-
-    def __init__(self, path: str, imports: Mapping[str, str], instances: Mapping[str, str], owner: str) -> None:
-        self.names: Counter[str] = Counter()
-        self.state: Counter[str] = Counter()
-        self.writes: Counter[str] = Counter()
-        self._path, self._imports, self._instances, self._owner = path, imports, instances, owner
-
-    def visit_Assign(self, node: ast.Assign) -> None:
-        self.generic_visit(node)
-        self._write(node.targets, node.value)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> None:
-        self.generic_visit(node)
-        self._write([node.target], node.value)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        self.generic_visit(node)
-        if node.value is not None:
-            self._write([node.target], node.value)
-
-    def _write(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
-        for target in targets:
-            while isinstance(target, ast.Subscript):
-                target = target.value
-            chain = _chain(target)
-            if chain[:1] == ["self"] and self._owner and len(chain) > 1:
-                self.writes[f"{self._path}::{self._owner}.{chain[1]}\t{ast.dump(value)}"] += 1
-            elif len(chain) == 1:
-                self.writes[f"{self._path}::{chain[0]}\t{ast.dump(value)}"] += 1
-
-    def forget(self, path: str, local: set[str]) -> None:
-        """Drop what a function's own locals and parameters were counted as: they do not outlive a call."""
-        for name in (f"{path}::{n}" for n in local):
-            self.names.pop(name, None)
-            for counter in (self.state, self.writes):
-                for key in [k for k in counter if k.partition("\t")[0] == name]:
-                    del counter[key]
-
-    def visit_Name(self, node: ast.Name) -> None:
-        self.names[f"{self._path}::{node.id}"] += 1
-        self.state[f"{self._path}::{node.id}\t"] += 1
-        if node.id.isupper():
-            self.names[f"text:{node.id}"] += 1
-        if node.id in self._imports:
-            origin = self._imports[node.id]
-            self.names[origin] += 1
-            self.names[f"import:{origin.partition('.')[0]}"] += 1
-
-    def visit_Attribute(self, node: ast.Attribute) -> None:
-        self.generic_visit(node)
-        self.names[f".{node.attr}"] += 1
-        if node.attr.isupper():
-            self.names[f"text:{node.attr}"] += 1
-        chain = _chain(node)
-        if not chain:
-            return
-        root, *rest = chain
-        if root in ("self", "cls") and self._owner:
-            self.names[f"{self._path}::{self._owner}.{rest[0]}"] += 1
-            self.state[f"{self._path}::{self._owner}.{rest[0]}\t{'.'.join(rest)}"] += 1
-        if root in self._instances:
-            made_by = self._instances[root]
-            self.names[f"{self._path}::{made_by}.{rest[0]}"] += 1
-            self.names[f"{self._imports.get(made_by, '')}.{rest[0]}"] += 1
-        if root in self._imports:
-            self.names[".".join([self._imports[root], *rest])] += 1
-        self.names[f"{self._path}::{root}.{rest[0]}"] += 1
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str) and node.value.isidentifier() and node.value.isupper():
-            self.names[f"text:{node.value}"] += 1
-
-
-def _chain(node: ast.expr) -> list[str]:
-    """`a.b.c` as its parts; empty when it does not start at a name."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    return [node.id, *reversed(parts)] if isinstance(node, ast.Name) else []
 
 
 def _plain(node: ast.stmt, annotations_matter: bool) -> ast.stmt:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from perfhunt.change.source import Found, Source
 from perfhunt.change.sql import Statement, statements, table_symbols
@@ -51,10 +51,16 @@ def _atoms(source: Source, before: Sequence[Statement], after: Sequence[Statemen
     migrating = any(s.sort == "schema" for s in (*before, *after))
     for statement in after:
         if new[statement.text] > old[statement.text]:
-            edit = Edit.CHANGED if gone.pop(statement.title, None) else Edit.ADDED
+            # Queries have no name of their own: one that is gone was rewritten into the next new one.
+            was = statement.title if statement.title in gone else _first_query(gone) if statement.sort == "query" else ""
+            edit = Edit.CHANGED if gone.pop(was, None) else Edit.ADDED
             yield _atom(source, statement, edit, migrating)
     for statement in gone.values():
         yield _atom(source, statement, Edit.REMOVED, migrating)
+
+
+def _first_query(gone: Mapping[str, Statement]) -> str:
+    return next((title for title, s in gone.items() if s.sort == "query"), "")
 
 
 def _atom(source: Source, statement: Statement, edit: Edit, migrating: bool) -> Atom:

@@ -6,11 +6,11 @@ A declaration that moves to another file counts as gone and new: only whole file
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfhunt.change.grammars import LANGS_HINT, Grammar, grammar_of, leaves, parser_of
-from perfhunt.change.shape import edit_shape
+from perfhunt.change.shape import altered_state, edit_shape
 from perfhunt.change.source import Found, Source
 from perfhunt.model.change import Atom, Edit, Kind, Links
 
@@ -139,6 +139,8 @@ def treesitter_atoms(sources: Sequence[Source]) -> Found:
     found = Found()
     for source in sources:
         grammar = grammar_of(source.path)
+        if grammar and "@" in f"{source.before or ''}{source.after or ''}":
+            grammar = replace(grammar, types=())  # decorators may read types when the program runs (emitDecoratorMetadata)
         parser = parser_of(grammar) if grammar else None
         if grammar is None or parser is None:
             note = f"{source.path}: no grammar for it, so the file counts as one edit. For functions: {LANGS_HINT}"
@@ -210,7 +212,7 @@ def _members(text: str | None, grammar: Grammar, parser: Any) -> dict[str, _Memb
 def _declarations(nodes: Sequence[Any], grammar: Grammar, prefix: str) -> Iterator[_Member]:
     attributes: list[Any] = []
     for node in nodes:
-        if node.type in grammar.comments or node.type in (*grammar.imports, *grammar.packages, ";", "{", "}", "(", ")"):
+        if node.type in (*grammar.comments, *grammar.imports, *grammar.packages, *grammar.types, *";{}()") or _only_exports(node):
             continue
         if node.type == "attribute_item":  # Rust: stands before the item it is about
             attributes.append(node)
@@ -238,6 +240,16 @@ def _declaration(node: Any, attributes: list[Any], grammar: Grammar, prefix: str
     if inner.type not in ("impl_item", "mod_item"):
         yield _member(name, [*attributes, *shell], node, grammar)
     yield from _declarations(body.children, grammar, f"{name}.")
+
+
+def _only_exports(node: Any) -> bool:
+    """A statement that only hands names out: `export { a, b }`, `module.exports = { a, b }`."""
+    if node.type == "export_statement" and any(c.type == "export_clause" for c in node.children):
+        return True
+    given = node.children[0].child_by_field_name("right") if node.type == "expression_statement" else None
+    if given is None or given.type != "object" or not _text(node).startswith("module.exports"):
+        return False
+    return all(c.type == "shorthand_property_identifier" for c in given.children if c.is_named)
 
 
 def _name(node: Any) -> str:
@@ -299,7 +311,10 @@ def _atom(source: Source, grammar: Grammar, old: _Member | None, new: _Member | 
     uses |= set(context.packages)
     if owner and edit != Edit.CHANGED:
         uses.add(f"{source.path}::{owner}")
-    defines = {f"{source.path}::{simple}"} | ({f"{grammar.name}:{simple}"} if simple not in _COMMON else set())
+    touched, written = altered_state(old.tokens if old else (), new.tokens if new else ())
+    uses |= {f"state:{source.path}::{owner}.{field}" for field in touched}
+    defines = {f"state:{source.path}::{owner}.{field}" for field in written}
+    defines |= {f"{source.path}::{simple}"} | ({f"{grammar.name}:{simple}"} if simple not in _COMMON else set())
     return Atom(
         Kind.CODE, source.path, member.name, edit, "", member.first,
         (old.first, old.last) if old else None, (new.first, new.last) if new else None,

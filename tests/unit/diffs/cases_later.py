@@ -2,7 +2,7 @@
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.projects import FEED, LIBRARY, SHOP
+from diffs.projects import LIBRARY, SHOP
 from diffs.projects_compiled import BANK, GATE, NODE, SCAN
 
 STOCK = {
