@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -37,6 +37,9 @@ PEAK_RSS = Endpoint("peak_rss", "peak memory", "B", 0.10, False, False)
 ENDPOINTS = {e.name: e for e in (KNEE, MEDIAN, CAPACITY, CPU, WALL, COMMAND_CPU, PEAK_RSS)}
 
 
+_UNSATURATED: Share = 0.97  # of what was offered: a build that answers this much was not saturated
+
+
 @dataclass(frozen=True, slots=True)
 class Slopes:
     """How steeply the baseline's readings move near the knee, taken once from the baseline and frozen.
@@ -57,12 +60,13 @@ class Slopes:
 class Reading:
     """One process life of one build: log readings per endpoint name, and the same in natural units for people.
 
-    `failed` is the share of requests that were answered wrongly or not at all.
+    `failed` is the share of requests that were answered wrongly or not at all; `notes` says per endpoint what to know.
     """
 
     logs: Mapping[str, float]
     values: Mapping[str, float]
     failed: Share = 0.0
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 def _fixed(trials: Sequence[Trial]) -> list[Trial]:
@@ -98,13 +102,16 @@ def read(trials: Sequence[Trial], criterion: str) -> Reading:
         medians = [t.response.p50 for t in fixed if t.response.p50]
         logs[MEDIAN.name] = math.fsum(map(math.log, medians)) / len(medians)
         values[MEDIAN.name] = math.exp(logs[MEDIAN.name])
-    saturated = [t.completed for t in trials if t.step.phase is Phase.CAPACITY and t.completed > 0]
+    saturated = [t for t in trials if t.step.phase is Phase.CAPACITY and t.completed > 0]
+    notes: dict[str, str] = {}
     if saturated:
-        values[CAPACITY.name] = sum(saturated) / len(saturated)
+        values[CAPACITY.name] = math.fsum(t.completed for t in saturated) / len(saturated)
         logs[CAPACITY.name] = math.log(values[CAPACITY.name])
+        if all(t.completed >= _UNSATURATED * t.step.rate for t in saturated):
+            notes[CAPACITY.name] = f"it answered all of {saturated[0].step.rate:.4g}/s: its capacity is at least that"
     if cost := cpu_per_request(trials):
         logs[CPU.name], values[CPU.name] = math.log(cost), cost
-    return Reading(logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]))
+    return Reading(logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]), notes)
 
 
 def speed(name: str, change: float, slopes: Slopes) -> float:

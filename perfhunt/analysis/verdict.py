@@ -180,8 +180,9 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING, fina
     if n < sequential.LOOKS[0] or not found:
         reason = f"only {n} usable rounds; a verdict needs at least {sequential.LOOKS[0]}"
         return Verdict(Word.INCONCLUSIVE, reason, "paired", pairs=n, seconds=seconds, wanted=looking.wanted)
-    estimates = {name: sequential.estimate(values, looking.priors.get(name)) for name, values in found.items()}
-    evidence = Evidence(estimates, sequential.level(n), {name: typical(rounds, name) for name in found})
+    estimates = {name: sequential.estimate(each, looking.priors.get(name)) for name, each in found.items()}
+    values = {name: typical(rounds, name) for name in found}
+    evidence = Evidence(estimates, sequential.level(n), values, _notes(counted))
     effects = effects_of(evidence)
     word, reason = failing(*_failed(counted)) or word_of(evidence, effects, looking.bar, final)
     smallest = smallest_of(evidence, effects)
@@ -203,6 +204,12 @@ def smallest_of(evidence: Evidence, effects: Sequence[Effect]) -> Share:
     """The smallest change the best of the main endpoints could have seen."""
     names = main_endpoints(evidence)
     return min(e.smallest for e in effects if e.smallest is not None and e.endpoint in names)
+
+
+def _notes(rounds: Sequence[Round]) -> dict[str, str]:
+    """What the last round's head has to say about an endpoint, when at least half of the rounds say it."""
+    said = [r.head.notes for r in rounds]
+    return {name: note for name, note in said[-1].items() if 2 * sum(name in each for each in said) >= len(said)}
 
 
 def inconclusive(reason: str, smallest: Share, wanted: Share, more: Seconds | None) -> str:

@@ -5,8 +5,10 @@ import math
 import pytest
 from scipy import stats
 
-from perfhunt.analysis.endpoints import CPU, KNEE, MEDIAN, Reading, Slopes, speed, speeds
+from perfhunt.analysis.endpoints import CPU, KNEE, MEDIAN, Reading, Slopes, read, speed, speeds
 from perfhunt.analysis.sequential import LOOKS, Prior, estimate, holm, level, next_look, rounds_to_see, smallest_seen, spent
+from perfhunt.model.latency import Latency
+from perfhunt.model.trial import Generator, Phase, Step, Trial
 
 
 def test_the_p_value_and_interval_of_paired_differences_are_those_of_students_t() -> None:
@@ -85,3 +87,14 @@ def test_less_cpu_per_request_is_faster_and_an_endpoint_missing_on_one_side_is_l
     before = Reading({CPU.name: math.log(0.011), MEDIAN.name: -3.0}, {})
     after = Reading({CPU.name: math.log(0.010)}, {})
     assert speeds(before, after, Slopes()) == {CPU.name: pytest.approx(math.log(1.1))}
+
+
+def test_a_build_that_answers_all_it_was_offered_has_at_least_that_capacity() -> None:
+    step = Step(Phase.CAPACITY, 200.0, 8.0, 1)
+    latency = Latency(1600, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01)
+    generator = Generator(0.0, 0.0, 0.0)
+    reading = read([Trial(step, 8.0, 200.0, 199.0, {}, latency, latency, {"ok": 1600}, generator)], "")
+    assert reading.values["capacity"] == 199.0
+    assert "at least that" in reading.notes["capacity"]
+    saturated = read([Trial(step, 8.0, 200.0, 150.0, {}, latency, latency, {"ok": 1600}, generator)], "")
+    assert saturated.notes == {}
