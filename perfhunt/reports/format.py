@@ -1,46 +1,79 @@
-"""INTERIM until the real one lands."""
+"""Every format a run can be rendered in: one line here, one module each. All are pure functions of a Run."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from perfhunt.model.folded import fold
+from perfhunt.model.profile import Profile
 from perfhunt.model.run import Run
+from perfhunt.model.run_document import document, redacted_profile
+from perfhunt.reports.flamegraph import flamegraph
+from perfhunt.reports.html import html
+from perfhunt.reports.junit import junit
+from perfhunt.reports.markdown import markdown
+from perfhunt.reports.request_cost import cost_per_weight
+from perfhunt.reports.speedscope import speedscope
+from perfhunt.reports.terminal import terminal
+
+_EMPTY = Profile("no profiler", "", "none", 0.0, 0.0, {})
 
 
-@dataclass(frozen=True)
-class _F:
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A way to render a run. `file_name` is what it is called in a run directory; `needs_profile`: empty without one."""
+
     name: str
     file_name: str
     help: str
     render: Callable[[Run], str]
+    needs_profile: bool = False
 
     def has_something(self, run: Run) -> bool:
-        return True
+        """Whether rendering this run gives more than an empty shell."""
+        return bool(run.profiles) or not self.needs_profile
 
 
-def _t(run: Run) -> str:
-    return "\n".join(
-        [
-            str(run.verdict),
-            str(run.knee),
-            str(run.capacity),
-            *(f"{j.objective} {j.value} {j.verdict}" for j in run.judged),
-            str(run.bottleneck),
-            *(f"{f.rank} {f.function} {f.file}:{f.line} {f.cls} {f.blamed}" for f in run.findings[:5]),
-            run.next_step,
-        ]
-    )
+def main_phase(run: Run) -> str:
+    """The profile that a single picture shows: the knee's, else whichever there is; "" for none."""
+    return "knee" if "knee" in run.profiles else next(iter(run.profiles), "")
+
+
+def _flamegraph(run: Run) -> str:
+    phase = main_phase(run)
+    run = _clean(run)
+    name = run.question.target.name or run.question.target.url
+    title = f"{name}, {phase}, {run.id}" if phase else f"{name}: no profile was taken"
+    return flamegraph(run.profiles.get(phase, _EMPTY), title, cost_per_weight(run, phase))
+
+
+def _folded(run: Run) -> str:
+    phase = main_phase(run)
+    return fold(_clean(run).profiles[phase].stacks) if phase else ""
+
+
+def _json(run: Run) -> str:
+    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _clean(run: Run) -> Run:
+    """The run as it may be shown: without secrets in the question or in frames that tools make of command lines."""
+    profiles = {phase: redacted_profile(profile) for phase, profile in run.profiles.items()}
+    return replace(run, question=run.question.redacted(), profiles=profiles)
 
 
 FORMATS = {
-    n: _F(n, f, "", _t)
-    for n, f in (
-        ("terminal", "report.txt"),
-        ("html", "report.html"),
-        ("markdown", "report.md"),
-        ("flamegraph", "flamegraph.svg"),
-        ("speedscope", "profile.speedscope.json"),
-        ("junit", "junit.xml"),
+    form.name: form
+    for form in (
+        Format("terminal", "report.txt", "one screen of plain text", terminal),
+        Format("html", "report.html", "one offline file with every picture and table", lambda run: html(_clean(run))),
+        Format("markdown", "report.md", "tables for a CI step summary or a pull request", markdown),
+        Format("json", "run.json", "everything, as `perfhunt schema` describes it", _json),
+        Format("junit", "junit.xml", "one test case per objective", junit),
+        Format("flamegraph", "flamegraph.svg", "the knee's profile as a searchable SVG", _flamegraph, True),
+        Format("folded", "profile.folded", "the knee's stacks, one a line with its count", _folded, True),
+        Format("speedscope", "profile.speedscope.json", "all profiles for speedscope", lambda r: speedscope(_clean(r)), True),
     )
 }

@@ -1,10 +1,86 @@
-"""INTERIM until the real one lands."""
+"""The one sentence that a run comes down to."""
 
 from __future__ import annotations
 
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import Run
+from perfhunt.model.slo import Judgement
+from perfhunt.model.units import format_rate
+from perfhunt.reports.words import bottleneck_words, criterion_words, knee_words, measured, place, plural
 
 
 def verdict_sentence(run: Run) -> str:
-    """Interim."""
-    return f"{run.verdict}"
+    """One or two sentences: did the SLO hold and where, where does it break, and what stops it there."""
+    if run.ended not in ("complete", "running"):
+        return _cut_short(run)
+    if run.ended == "running":
+        return "The run is still going: what follows is what was measured so far."
+    if run.kind == "profile":
+        return _profiled(run)
+    return f"{_slo(run)} {_knee(run)}"
+
+
+def headline(run: Run) -> str:
+    """The verdict as two or three words: `SLO MISSED`, `STOPPED`."""
+    word = run.ended.partition(":")[0]
+    if word in ("stopped", "aborted", "failed", "running"):
+        return word.upper()
+    return "PROFILED" if run.kind == "profile" else f"SLO {run.verdict.value}"
+
+
+def _slo(run: Run) -> str:
+    at = f" at {format_rate(run.judged_at)}" if run.judged_at else ""
+    missed = [j for j in run.judged if j.verdict is Judgement.MISSED]
+    unknown = [j for j in run.judged if j.verdict is Judgement.UNKNOWN]
+    if run.verdict is Judgement.MET:
+        return f"SLO met{at}: {_all(len(run.judged))}."
+    if run.verdict is Judgement.MISSED and missed:
+        first = missed[0]
+        more = f" ({plural(len(missed) - 1, 'more objective')} missed)" if len(missed) > 1 else ""
+        return f"SLO missed{at}: {first.objective} was asked, {measured(first)} was measured{more}."
+    if run.verdict is Judgement.MISSED:
+        return f"SLO missed{at}."
+    if not unknown:
+        return f"SLO unknown{at}: nothing was judged."
+    return f"SLO unknown{at}: {unknown[0].objective.name} has no verdict ({unknown[0].note or 'no data'})."
+
+
+def _all(count: int) -> str:
+    return "its one objective holds" if count == 1 else f"all {count} objectives hold"
+
+
+def _knee(run: Run) -> str:
+    if isinstance(run.knee, NoKnee):
+        return f"No knee: {run.knee.reason}."
+    kind = {"soft": "gradually, at about", "bracket": "somewhere near"}.get(run.knee.label, "at")
+    what = "errors begin" if run.knee.label == "errors" else f"{criterion_words(run.knee)} breaks"
+    return f"{what[0].upper()}{what[1:]} {kind} {knee_words(run.knee)}{_because(run)}."
+
+
+def _because(run: Run) -> str:
+    if run.bottleneck is None:
+        return ""
+    top = run.findings[0] if run.findings else None
+    where = f", first of all in {top.function}" + (f" ({place(top)})" if place(top) else "") if top else ""
+    if run.bottleneck.cls == "undetermined":
+        return f"; what stops it is undetermined{where}"
+    return f"; what stops it is {bottleneck_words(run.bottleneck.cls)}{where}"
+
+
+def _cut_short(run: Run) -> str:
+    word, _, why = run.ended.partition(":")
+    said = {"stopped": "Stopped before an answer", "aborted": "Cut off before an answer"}.get(word, "Failed")
+    reason = f": {why.strip()}" if why.strip() else ""
+    if isinstance(run.knee, Knee):
+        return f"{said}{reason}. Until then the knee was at {knee_words(run.knee)}."
+    low = run.knee.low
+    known = f"it held up to {format_rate(low)}" if low else f"{plural(len(run.trials), 'trial')} ended"
+    return f"{said.removesuffix('.')}{reason.rstrip('.')}. Until then {known}; no verdict."
+
+
+def _profiled(run: Run) -> str:
+    if not run.findings:
+        return "Profiled under the load there was: nothing stood out."
+    top = run.findings[0]
+    where = f" ({place(top)})" if place(top) else ""
+    return f"Profiled under the load there was: {top.function}{where} leads with {top.self_share:.1%} of samples its own."

@@ -1,0 +1,63 @@
+"""A run as JUnit XML: one test case per objective, so that CI shows which one failed, with the text where CI reads it."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from perfhunt.model.knee import NoKnee
+from perfhunt.model.run import Run
+from perfhunt.model.slo import Judged, Judgement
+from perfhunt.reports.svg import visible
+from perfhunt.reports.verdict_sentence import verdict_sentence
+from perfhunt.reports.words import allowed, knee_words, measured
+
+SUITE = "perfhunt.slo"
+
+
+def junit(run: Run) -> str:
+    """The XML. A missed objective is a failure; one without a verdict is an error, as is a run that was cut short."""
+    cut = run.ended != "complete"
+    failures = sum(j.verdict is Judgement.MISSED for j in run.judged)
+    errors = sum(j.verdict is Judgement.UNKNOWN for j in run.judged) + cut
+    counts = {"tests": str(len(run.judged) + cut), "failures": str(failures), "errors": str(errors), "time": f"{run.seconds:.3f}"}
+    suites = ET.Element("testsuites", {"name": "perfhunt", **counts})
+    stamp = run.started.removesuffix("Z")
+    suite = ET.SubElement(suites, "testsuite", {"name": SUITE, "timestamp": stamp, **counts})
+    properties = ET.SubElement(suite, "properties")
+    for name, value in _properties(run):
+        ET.SubElement(properties, "property", name=name, value=visible(value))
+    for judged in run.judged:
+        _case(suite, run, judged)
+    if cut:
+        case = ET.SubElement(suite, "testcase", classname=SUITE, name="the run was completed", time="0")
+        _problem(case, "error", "cut short", run.ended)
+    ET.indent(suites)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+
+
+def _properties(run: Run) -> tuple[tuple[str, str], ...]:
+    none = isinstance(run.knee, NoKnee)
+    return (
+        ("run", run.id),
+        ("verdict", run.verdict.value),
+        ("sentence", verdict_sentence(run)),
+        ("knee", f"none: {knee_words(run.knee)}" if none else knee_words(run.knee)),
+        ("bottleneck", run.bottleneck.cls if run.bottleneck else ""),
+        ("revision", run.environment.git_revision),
+    )
+
+
+def _case(suite: ET.Element, run: Run, judged: Judged) -> None:
+    case = ET.SubElement(suite, "testcase", classname=SUITE, name=visible(f"{judged.objective.name} {allowed(judged)}"), time="0")
+    at = f" at {run.judged_at:g}/s" if run.judged_at else ""
+    note = f" ({judged.note})" if judged.note else ""
+    message = f"{judged.objective.name} was {measured(judged)}{at}, {allowed(judged)} asked, n={judged.n}{note}"
+    if judged.verdict is Judgement.MISSED:
+        _problem(case, "failure", "missed", message)
+    elif judged.verdict is Judgement.UNKNOWN:
+        _problem(case, "error", "unknown", message)
+
+
+def _problem(case: ET.Element, tag: str, kind: str, message: str) -> None:
+    """GitLab shows the text and not the attribute, others the attribute: both hold it."""
+    ET.SubElement(case, tag, message=visible(message), type=kind).text = visible(message)

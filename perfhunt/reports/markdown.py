@@ -1,0 +1,150 @@
+"""A run as Markdown that a CI step summary or a pull request comment takes: tables, no pictures, under 64 kB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from perfhunt.model.knee import NoKnee
+from perfhunt.model.run import Run
+from perfhunt.model.trial import Trial
+from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.svg import visible
+from perfhunt.reports.verdict_sentence import headline, verdict_sentence
+from perfhunt.reports.words import (
+    allowed,
+    bottleneck_words,
+    capacity_words,
+    criterion_words,
+    knee_kind,
+    knee_words,
+    measured,
+    ms,
+    ms_interval,
+    place,
+    ratio_words,
+)
+
+LIMIT = 60_000  # bytes; a comment may have 65,536 characters
+_MARKS = {"MET": "✅ met", "MISSED": "❌ missed", "UNKNOWN": "❔ unknown"}
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~$"})
+
+
+def markdown(run: Run) -> str:
+    """The report; sections that do not fit under the limit are left out from the end, and that is said."""
+    sections = [_head(run), _slo(run), _knee(run), _suspects(run), _reason(run), _trust(run), _trials(run), _foot(run)]
+    text, size = "", 0
+    for section in filter(None, sections):
+        size += len(section.encode()) + 1
+        if size > LIMIT:
+            return f"{text}\n_More is in report.html: this is as much as fits here._\n"
+        text += f"{section}\n"
+    return text
+
+
+def _text(value: object) -> str:
+    return visible(str(value)).translate(_SPECIAL)
+
+
+def _code(value: str) -> str:
+    shown = visible(value).replace("|", "\\|")
+    fence = "``" if "`" in shown else "`"
+    return f"{fence} {shown} {fence}" if "`" in shown else f"`{shown}`"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+    return "\n".join(lines) + "\n"
+
+
+def _head(run: Run) -> str:
+    name = run.question.target.name or run.question.redacted().target.url
+    return f"## {headline(run)} · {_text(name)}\n\n{_text(verdict_sentence(run))}\n"
+
+
+def _slo(run: Run) -> str:
+    rows = [
+        (_code(j.objective.name), _text(allowed(j)), _text(measured(j)), f"{j.n:,}", _MARKS[j.verdict.value]) for j in run.judged
+    ]
+    at = f" at {format_rate(run.judged_at)}" if run.judged_at else ""
+    return f"### SLO{at}\n\n" + _table(("objective", "asked", "measured", "n", ""), rows) if rows else ""
+
+
+def _knee(run: Run) -> str:
+    if run.kind == "profile":
+        return ""
+    if isinstance(run.knee, NoKnee):
+        return f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity: {_text(capacity_words(run.capacity))}.\n"
+    rows = [
+        (_text(criterion_words(k)), _text(knee_words(k)), knee_kind(k), "—" if k.sharpness is None else f"{k.sharpness:.1f}")
+        for k in (run.knee, *(k for k in run.knees if k != run.knee))
+        if not isinstance(k, NoKnee)
+    ]
+    table = _table(("breaks", "knee", "kind", "sharpness"), rows)
+    return f"### Knee\n\n{table}\nCapacity when saturated: {_text(capacity_words(run.capacity))}.\n"
+
+
+def _suspects(run: Run) -> str:
+    rows = [
+        (str(f.rank), _code(f.function), _text(place(f)), f.cls, ms_interval(f.blamed), format_share(f.self_share),
+         format_share(f.total_share))
+        for f in run.findings[:10]
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    text = "### Suspects at the knee\n\n" + _table(("#", "function", "where", "class", "ms/request", "self", "total"), rows)
+    what_if = run.findings[0].what_if
+    if what_if is not None:
+        caveat = f" ({what_if.caveat})" if what_if.caveat else ""
+        text += (
+            f"\nWithout the first: about {format_rate(what_if.rate)}, {format_rate(what_if.low)} to {format_rate(what_if.high)}"
+        )
+        text += f"{_text(caveat)}{_text(f'; {what_if.cap} caps it then' if what_if.cap else '')}.\n"
+    return text
+
+
+def _reason(run: Run) -> str:
+    if run.bottleneck is None:
+        return ""
+    evidence = "".join(f"- {_text(sentence)}\n" for sentence in run.bottleneck.evidence)
+    runner_up = (
+        f"; runner-up {run.bottleneck.runner_up}, {run.bottleneck.runner_up_score:.2f}" if run.bottleneck.runner_up else ""
+    )
+    return f"### Bottleneck: {bottleneck_words(run.bottleneck.cls)} (score {run.bottleneck.score:.2f}{runner_up})\n\n{evidence}"
+
+
+def _trust(run: Run) -> str:
+    lines = []
+    effect = run.probe_effect
+    if effect is not None:
+        lines.append(
+            f"Profiling changed throughput by {ratio_words(effect.throughput)} and p99 by {ratio_words(effect.p99)}"
+            + (" — **flagged**." if effect.flagged else ".")
+        )
+    lines += [_text(c.sentence) + (f" Next: {_code(c.next)}" if c.next else "") for c in run.cautions]
+    return "### Trust\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
+
+
+def _trials(run: Run) -> str:
+    if not run.trials:
+        return ""
+    head = ("phase", "rate", "achieved", "n", "over limit", "p50 ms", "p95 ms", "p99 ms", "errors", "lag p99 ms", "")
+    table = _table(head, [_trial(run, t) for t in run.trials])
+    return f"<details><summary>{len(run.trials)} trials</summary>\n\n{table}\n</details>\n"
+
+
+def _trial(run: Run, trial: Trial) -> tuple[str, ...]:
+    name = getattr(run.knee, "criterion", "")
+    count = trial.counts.get(name) or next(iter(trial.counts.values()), None)
+    note = "invalid" if trial.invalid else "overloaded" if trial.overload else ""
+    over = "—" if count is None else format_share(count.share)
+    response = trial.response
+    return (
+        trial.step.phase.value, format_rate(trial.step.rate), format_rate(trial.achieved), f"{trial.n:,}", over,
+        ms(response.p50), ms(response.p95), ms(response.p99), f"{trial.failed:,}", ms(trial.generator.lag_p99), note,
+    )  # fmt: skip
+
+
+def _foot(run: Run) -> str:
+    nxt = f"**Next:** {_text(run.next_step)}\n\n" if run.next_step else ""
+    revision = f", revision {run.environment.git_revision[:12]}" if run.environment.git_revision else ""
+    return f"{nxt}<sub>perfhunt {run.perfhunt}, run {run.id}, {format_duration(run.seconds)}{revision}</sub>\n"

@@ -1,0 +1,67 @@
+"""Profiles of a run as one speedscope file: baseline and knee to choose from at https://www.speedscope.app, or offline.
+
+The format is speedscope's src/lib/file-format-spec.ts, type "sampled".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.run import Run
+
+SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
+_UNITS = {"s": "seconds", "seconds": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "bytes": "bytes"}
+
+
+def speedscope(run: Run) -> str:
+    """The file's text, one profile per phase, the knee's shown first."""
+    return dumps(run.profiles, f"{run.question.target.name or run.question.redacted().target.url} {run.id}", run.perfhunt)
+
+
+def dumps(profiles: Mapping[str, Profile], name: str, version: str) -> str:
+    """Named profiles as one file. Frames are shared; weights are whole numbers where they were."""
+    index: dict[Frame, int] = {}
+    written = [_sampled(f"{phase} ({p.mode}, {p.rate_hz:g}/s)", p, index) for phase, p in profiles.items()]
+    active = next((i for i, phase in enumerate(profiles) if phase.startswith("knee")), 0)
+    file = {
+        "$schema": SCHEMA_URL,
+        "shared": {"frames": [_frame(frame) for frame in index]},
+        "profiles": written,
+        "name": name,
+        "activeProfileIndex": active,
+        "exporter": f"perfhunt {version}",
+    }
+    return json.dumps(file, separators=(",", ":"), ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _sampled(name: str, profile: Profile, index: dict[Frame, int]) -> dict[str, Any]:
+    samples, weights = [], []
+    for stack, weight in profile.stacks.items():
+        samples.append([index.setdefault(frame, len(index)) for frame in stack])
+        weights.append(_whole(weight))
+    unit = _UNITS.get(profile.unit, "none")
+    return {
+        "type": "sampled",
+        "name": name,
+        "unit": unit,
+        "startValue": 0,
+        "endValue": _whole(sum(weights)),
+        "samples": samples,
+        "weights": weights,
+    }
+
+
+def _frame(frame: Frame) -> dict[str, Any]:
+    plain: dict[str, Any] = {"name": frame.function or "(no name)"}
+    if frame.file:
+        plain["file"] = frame.file
+    if frame.line is not None:
+        plain["line"] = frame.line
+    return plain
+
+
+def _whole(weight: float) -> int | float:
+    return int(weight) if float(weight).is_integer() else weight

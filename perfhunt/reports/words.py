@@ -1,0 +1,118 @@
+"""What numbers and codes are called in reports, once for all formats."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from perfhunt.model.finding import Finding
+from perfhunt.model.interval import Interval
+from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.slo import Judged
+from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
+
+CLASSES = {
+    "cpu": "the CPU",
+    "cpu-quota": "the CPU quota",
+    "gil": "the GIL",
+    "event-loop": "a saturated event loop",
+    "event-loop-blocked": "a blocked event loop",
+    "lock": "a lock",
+    "downstream": "a downstream service",
+    "pool": "an exhausted connection pool",
+    "workers": "the number of workers",
+    "disk": "the disk",
+    "memory": "memory",
+    "gc": "garbage collection",
+    "sleep": "sleeping",
+    "network": "the network",
+    "limiter": "a rate limiter",
+    "generator": "the load generator itself",
+    "undetermined": "something undetermined",
+}
+_CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
+
+
+def bottleneck_words(cls: str) -> str:
+    """A class of bottleneck as the subject of a sentence."""
+    return CLASSES.get(cls, cls)
+
+
+def knee_words(knee: Knee | NoKnee) -> str:
+    """`141/s (134/s to 148/s at 95 %)`, or the reason there is none."""
+    if isinstance(knee, NoKnee):
+        return knee.reason
+    return f"{format_rate(knee.rate)} ({rate_range(knee.low, knee.high)} at {knee.confidence:.0%})"
+
+
+def rate_range(low: float, high: float) -> str:
+    """`134 to 148/s`; both ends with the digits that `format_rate` gives."""
+    return f"{format_rate(low).removesuffix('/s')} to {format_rate(high)}"
+
+
+def knee_kind(knee: Knee) -> str:
+    """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`."""
+    return {"bracket": "bracket, not yet a knee", "errors": "error knee"}.get(knee.label, f"{knee.label} knee")
+
+
+def criterion_words(knee: Knee) -> str:
+    """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`."""
+    match = _CRITERION.fullmatch(knee.criterion)
+    if match is None:
+        return knee.criterion
+    on = f" on {match[2]}" if match[2] else ""
+    return f"{match[1]} <= {format_duration(knee.limit)}{on}"
+
+
+def capacity_words(capacity: Capacity | None) -> str:
+    """`162/s (159 to 166/s)`, or that it was not measured."""
+    if capacity is None:
+        return "not measured"
+    return f"{format_rate(capacity.rate)} ({rate_range(capacity.low, capacity.high)})"
+
+
+def ms(seconds: Seconds | None) -> str:
+    """Milliseconds with three digits, without the unit; an em dash for none."""
+    return "—" if seconds is None else f"{seconds * 1000:,.3g}" if seconds < 1 else f"{seconds * 1000:,.0f}"
+
+
+def ms_interval(interval: Interval) -> str:
+    """`14.2 (12.5 to 15.9)`: milliseconds."""
+    return f"{ms(interval.value)} ({ms(interval.low)} to {ms(interval.high)})"
+
+
+def place(finding: Finding, short: bool = False) -> str:
+    """`shop/pricing.py:71`; `short`: without the directories. Empty when the file is unknown."""
+    file = PurePosixPath(finding.file).name if short else _relative(finding.file)
+    return f"{file}:{finding.line}" if finding.file and finding.line else file
+
+
+def _relative(file: str) -> str:
+    """The path below the last directory that holds code of others, else its last three parts."""
+    for mark in ("site-packages/", "dist-packages/"):
+        if mark in file:
+            return file.rpartition(mark)[2]
+    parts = PurePosixPath(file).parts
+    return file if len(parts) <= 3 else "…/" + "/".join(parts[-3:])
+
+
+def measured(judged: Judged) -> str:
+    """The measured value as a person reads it, with `no data` for none."""
+    return judged.objective.format(judged.value) if judged.value is not None else "no data"
+
+
+def allowed(judged: Judged) -> str:
+    """`<= 250 ms`, `>= 120/s for 60 s`."""
+    objective = judged.objective
+    window = f" for {format_duration(objective.window)}" if objective.window else ""
+    return f"{objective.op} {objective.format(objective.limit)}{window}"
+
+
+def ratio_words(ratio: float | None) -> str:
+    """A ratio of profiled to quiet as a change: `+2.1 %`; an em dash for none."""
+    return "—" if ratio is None else f"{'+' if ratio >= 1 else '−'}{format_share(abs(ratio - 1))}"
+
+
+def plural(count: int, one: str) -> str:
+    """`1 objective`, `3 objectives`."""
+    return f"{count:,} {one}{'' if count == 1 else 's'}"
