@@ -24,11 +24,10 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 Values: TypeAlias = NDArray[np.float64]
 
-FITTED = frozenset({Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.STAIRCASE})
-LEAST, MOST = 0.2, 0.5
+FITTED = frozenset({Phase.COARSE, Phase.PASS, Phase.STAIRCASE})  # a ramp's trials are too short to be stationary
 POWER = 1.5  # of Tweedie's family; read off simulated queues (1 is Poisson, 2 is gamma)
-SLOPE = 0.85  # of the slope that an exponential wait gives; heavy service tails flatten it
-SLOPE_SD = 0.3  # of its logarithm
+SLOPE = 1.0  # of the slope that an exponential wait gives; heavy service tails flatten it
+SLOPE_SD = 0.2  # of its logarithm
 BLUNT = 0.10  # the capacity is not known well enough for C/K - 1 to be believed below this
 BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
 ROOM, ROOM_SD = 0.3, 1.0  # of C/K - 1: a knee near the capacity or far below it are both surprising
@@ -37,6 +36,7 @@ BURST = 3.0
 SCALE_DF = 6.0  # which counts as this many trials
 FLOOR = 0.12  # of the allowed share: exceedances that are there at any rate and say nothing about the knee
 CEILING = 0.95
+LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
 WIDEN = 1.0
 _SLOPES = 21
 _KNEES = 81
@@ -174,15 +174,14 @@ def scale_at(knee: PerSecond, criterion: Criterion, capacity: PerSecond | None) 
     return 1 + BURST * knee * criterion.limit / (max(0.7, -math.log(criterion.share)) * spare)
 
 
-def _telling(
-    seen: tuple[Point, ...], criterion: Criterion, knees: Values, slopes: Values, weight: Values
-) -> tuple[Point, ...]:
+def _telling(seen: tuple[Point, ...], criterion: Criterion, knees: Values, slopes: Values, weight: Values) -> tuple[Point, ...]:
     at = np.unravel_index(int(weight.argmax()), weight.shape)
     knee, slope, q = knees[at[0]], slopes[at], criterion.share
     kept = []
     for p in seen:
         mu = float(_curve(p.rate, knee, slope, q))
-        if LEAST * q <= mu <= MOST or (mu < LEAST * q and p.share > q) or (mu > MOST and p.share < MOST):
+        top = min(MOST * q, 0.5 + 0.5 * q)
+        if LEAST * q <= mu <= top or (mu < LEAST * q and p.share > q) or (mu > top and p.share < top):
             kept.append(p)
     return tuple(kept) or tuple(seen)
 

@@ -49,23 +49,23 @@ def none(log: Log, code: str, reason: str, low: PerSecond | None = None, high: P
     return Climb(why, tuple(why for _ in log.goal.criteria), capacity_of(log), tuple(log.trials), tuple(log.drains))
 
 
-def answer(log: Log, bracket: Bracket, passes: int) -> Climb:
+def answer(log: Log, bracket: Bracket) -> Climb:
     """The climb's knee: fitted where there are passes to fit, else the bracket."""
     fits = fits_of(log)
     leader = steering(fits)
-    if leader is not None and passes == 0 and not any(t.step.phase is Phase.PASS for t in log.trials):
+    if not any(t.step.phase is Phase.PASS for t in log.trials):
         leader = None
-    knees = tuple(_knee_of(log, c, fits.get(c.name), bracket, passes) for c in log.goal.criteria)
+    knees = tuple(_knee_of(log, c, fits.get(c.name), bracket) for c in log.goal.criteria)
     first = next((k for c, k in zip(log.goal.criteria, knees, strict=True) if leader and c.name == leader.criterion.name), None)
     knee = first if first is not None else (bracketed(log, log.goal.criteria[0], bracket))
     return Climb(knee, knees, capacity_of(log), tuple(log.trials), tuple(log.drains))
 
 
-def _knee_of(log: Log, criterion: Criterion, fit: Fit | None, bracket: Bracket, passes: int) -> Knee | NoKnee:
-    return bracketed(log, criterion, bracket) if fit is None else fitted(log, fit, passes)
+def _knee_of(log: Log, criterion: Criterion, fit: Fit | None, bracket: Bracket) -> Knee | NoKnee:
+    return bracketed(log, criterion, bracket) if fit is None else fitted(log, fit)
 
 
-def fitted(log: Log, fit: Fit, passes: int) -> Knee:
+def fitted(log: Log, fit: Fit) -> Knee:
     soft = fit.sharpness < SOFT or fit.half_width > WIDE
     label = "bracket" if log.goal.quick else "soft" if soft else "sharp"
     cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
@@ -79,7 +79,7 @@ def fitted(log: Log, fit: Fit, passes: int) -> Knee:
         sharpness=fit.sharpness,
         label=label,
         phi=fit.phi,
-        passes=passes,
+        passes=log.passes,
         load=log.load,
     )
     rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"

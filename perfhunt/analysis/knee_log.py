@@ -42,6 +42,7 @@ class Log:
     trials: list[Trial] = field(default_factory=list)
     drains: list[Drained] = field(default_factory=list)
     capacity: PerSecond | None = None
+    passes: int = 0  # begun
 
     @property
     def load(self) -> Seconds:

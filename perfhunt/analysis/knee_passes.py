@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 
 from perfhunt.analysis.fit import Fit, logit, refit
-from perfhunt.analysis.goal import Ask, Outcome
 from perfhunt.analysis.knee_log import Doing, Log
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase
@@ -18,23 +16,25 @@ SETTLE: Seconds = 1.0
 REQUESTS = 1000  # that a trial should hold, budget permitting
 # Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
 # slope that carries them down to the knee is known from the capacity.
-ODDS = (0.6, 1.3, 2.6, 5.0)
+ODDS = (0.8, 2.0, 5.0)
 ENOUGH = 2  # passes, before the interval may end the search
 
 
-def passes(log: Log, guess: PerSecond) -> Generator[Ask, Outcome, int]:
-    """Run passes until the interval is as narrow as the goal asks; gives how many. Raises OutOfBudget when that ends it."""
-    done = 0
+def passes(log: Log, guess: PerSecond) -> Doing:
+    """Run passes until the interval is as narrow as the goal asks.
+
+    Raises OutOfBudget when that ends it.
+    """
     while True:
         fits = fits_of(log)
         leader = steering(fits)
         if leader is not None:
             guess = leader.knee
-            if done >= ENOUGH and leader.half_width <= log.goal.precision:
-                return done
+            if log.passes >= ENOUGH and leader.half_width <= log.goal.precision:
+                return
         criterion = leader.criterion if leader else log.goal.criteria[0]
+        log.passes += 1
         yield from _one(log, places(log, criterion, leader, guess), dwell(log, guess))
-        done += 1
 
 
 def fits_of(log: Log) -> dict[str, Fit]:

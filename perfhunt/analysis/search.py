@@ -24,7 +24,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
     refused = refused_at_baseline(goal, baseline)
     if refused is not None:
         return none(log, refused.code, refused.reason)
-    bracket, done = Bracket(goal.start, None), 0
+    bracket = Bracket(goal.start, None)
     try:
         bracket = yield from ramp(log)
         if bracket.high is None:
@@ -32,7 +32,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
         burst = yield from saturate(log, bracket.high)
         log.capacity = burst.completed
         bracket = yield from coarse(log, bracket, 3)
-        done = yield from passes(log, bracket.middle)
+        yield from passes(log, bracket.middle)
     except OutOfBudget:
         pass
     except TargetLost:
@@ -40,7 +40,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
     except GeneratorLimited as limited:
         rate = limited.trial.step.rate
         return none(log, "generator-limited", f"the generator could not offer {rate:g}/s: {limited}", bracket.low)
-    return answer(log, bracket, done)
+    return answer(log, bracket)
 
 
 def drive(climb: Search, ask: Callable[[Ask], Outcome]) -> Climb:

@@ -72,7 +72,7 @@ def knee_between(log: Log, criterion: Criterion) -> Knee | NoKnee:
         return NoKnee("below-max-rate", reason, low)
     curve = _curve(log, trials, criterion, low, high)
     if curve is not None:
-        return fitted(log, curve, 0)
+        return fitted(log, curve)
     return bracketed(log, criterion, Bracket(low, high))
 
 
