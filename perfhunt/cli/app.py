@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -46,10 +47,23 @@ for _name, _verb in VERBS.items():
     app.command(_name, **_verb.settings)(_verb.function)
 
 
+def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The command line up to the first `--`, and the user's own command behind it, for verbs that take one.
+
+    Left to the parser, the first word of that command would become the verb's RUN argument.
+    """
+    verb = next((word for word in words if not word.startswith("-")), "")
+    if "--" not in words or verb not in VERBS or not VERBS[verb].takes_command:
+        return list(words), ()
+    at = words.index("--")
+    return list(words[:at]), tuple(words[at + 1 :])
+
+
 def run() -> None:
     """Run the command line; every PerfhuntError becomes its message, its hint and its exit code."""
+    before, command = split_command(sys.argv[1:])
     try:
-        app()
+        app(args=before, obj=command)
     except PerfhuntError as error:
         console.complain(error)
         sys.exit(int(error.exit_code))
