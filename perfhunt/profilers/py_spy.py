@@ -141,8 +141,10 @@ class PySpyCapture:
             failed = failure(pid, output, code)
             raise AttachFailed(f"{failed.message}: {recording.killed}", failed.hint) if recording.killed else failed
         folded = read_folded(raw.read_text(errors="replace"))
-        if len(folded.bad) > _BAD_LINES * (len(folded.stacks) + len(folded.bad)):
-            number, line = folded.bad[0]
+        # A thread that is just starting has no frames yet, and py-spy writes it as a count alone.
+        bad = [(number, line) for number, line in folded.bad if not line.strip().isdigit()]
+        if len(bad) > _BAD_LINES * (len(folded.stacks) + len(folded.bad)):
+            number, line = bad[0]
             raise AttachFailed(f"Line {number} of {raw.name} is not a folded stack: {line[:80]!r}")
         stacks, torn = intact(folded.stacks)
         summary = _SUMMARY.search(output)
