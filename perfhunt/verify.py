@@ -16,7 +16,7 @@ from perfhunt.analysis import calibration as analysis_of_noise
 from perfhunt.analysis.calibration import Calibration
 from perfhunt.analysis.endpoints import Slopes, median_slope, read
 from perfhunt.analysis.goal import QUICK, Ask, Outcome, goal_of
-from perfhunt.analysis.pairs import BASE, HEAD, Round, SlicePlan, paired, slices, usable
+from perfhunt.analysis.pairs import BASE, HEAD, Round, Slice, SlicePlan, first_of, paired, slices, usable
 from perfhunt.analysis.search import drive, search
 from perfhunt.analysis.sequential import LOOKS, next_look
 from perfhunt.analysis.verdict import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
@@ -82,6 +82,8 @@ class PairBench:
     """The bench of a paired comparison: one engine per slot, opened once, and one way to be told to stop.
 
     `engine` makes an engine that is not open yet. `clock` gives monotonic seconds; `directory` takes the raw samples.
+    `together`: both versions live through a round side by side and take turns, which cancels drift and restarts both in the
+    time of one; without it (they would not fit, or share a file) one lives after the other, in ABBA order.
     """
 
     starter: Starter
@@ -90,6 +92,7 @@ class PairBench:
     directory: Path
     stop: Callable[[], str] = lambda: ""
     watch: Watch = unwatched
+    together: bool = True
     engines: dict[str, LoadEngine] = field(default_factory=dict)
 
     def at(self, asked: Asked, url: str) -> LoadEngine:
@@ -273,29 +276,45 @@ def calibrate(asked: Asked, bench: PairBench, rounds: int = CALIBRATION_ROUNDS) 
 def run_round(number: int, asked: Asked, bench: PairBench) -> Round:
     """One life of each version: both started, the same slices sent to each in mirrored order, both ended."""
     began = bench.clock()
-    bench.check()
     bench.watch(Began("round", f"round {number + 1}: both versions restarted", asked.plan.load))
-    started: dict[str, Live] = {}
+    planned = slices(asked.plan, number)
     trials: dict[str, list[Trial]] = {BASE: [], HEAD: []}
-    try:
-        for version, slot in ((BASE, number % 2), (HEAD, 1 - number % 2)):  # ports and engines change sides each round
-            started[version] = bench.starter.start(version, slot)
-        for live in started.values():
-            live.ready(bench.stop)
-        planned = slices(asked.plan, number)
-        for i, each in enumerate(planned):
-            trial = _try(each.step, started[each.version], asked, bench)
-            trials[each.version].append(trial)
-            if _leaves_a_queue(trial) and i + 1 < len(planned):
-                bench.at(asked, started[each.version].url).drain(BETWEEN, bench.stop)
-    finally:
-        for live in started.values():
-            bench.starter.end(live)
+    slots = {BASE: number % 2, HEAD: 1 - number % 2}  # ports and engines change sides each round
+    if bench.together:
+        _live_through(planned, slots, trials, asked, bench)
+    else:
+        for version in (first_of(number, asked.plan.seed), _other(first_of(number, asked.plan.seed))):
+            _live_through([s for s in planned if s.version == version], {version: slots[version]}, trials, asked, bench)
     seconds = bench.clock() - began
     before, after = (read(trials[version], asked.criterion) for version in (BASE, HEAD))
     done = paired(number, before, after, asked.slopes, seconds, _invalid([*trials[BASE], *trials[HEAD]]))
     bench.watch(Noted(_told(done)))
     return done
+
+
+def _live_through(
+    planned: Sequence[Slice], slots: Mapping[str, int], trials: Mapping[str, list[Trial]], asked: Asked, bench: PairBench
+) -> None:
+    """Start the versions, send each its slices in order, end them whatever happens; trials are added per version."""
+    bench.check()
+    started: dict[str, Live] = {}
+    try:
+        for version, slot in slots.items():
+            started[version] = bench.starter.start(version, slot)
+        for live in started.values():
+            live.ready(bench.stop)
+        for i, each in enumerate(planned):
+            trial = _try(each.step, started[each.version], asked, bench)
+            trials[each.version].append(trial)
+            if _leaves_a_queue(trial) and i + 1 < len(planned):  # what is left after the last one dies with its process
+                bench.at(asked, started[each.version].url).drain(BETWEEN, bench.stop)
+    finally:
+        for live in started.values():
+            bench.starter.end(live)
+
+
+def _other(version: str) -> str:
+    return HEAD if version == BASE else BASE
 
 
 def _try(step: Step, live: Live, asked: Asked, bench: PairBench) -> Trial:

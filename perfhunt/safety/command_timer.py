@@ -48,11 +48,11 @@ def time_command(command: Command, timeout: Seconds | None = None, stop: Callabl
         raise UsageError(f"`{' '.join(command.words)}` cannot be started: {error.strerror}") from error
     try:
         status, usage = _reap(child.pid, began, timeout, stop, command.name)
-    except BaseException:
-        _kill(child)  # also on Ctrl-C: its session is not ours, so the terminal's signal never reached it
-        raise
-    wall = time.perf_counter() - began
-    child.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+    finally:
+        if child.returncode is None:
+            _kill(child)  # also on Ctrl-C: its session is not ours, so the terminal's signal never reached it
     return CommandRun(wall, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * _PEAK_UNIT, child.returncode)
 
 

@@ -18,6 +18,7 @@ from perfhunt.model.units import Seconds
 
 READY_WITHIN: Seconds = 30.0
 _GRACE: Seconds = 3.0
+_SILENT: Seconds = 10.0
 _POLL: Seconds = 0.02
 _TAIL = 600  # bytes of the log shown when it would not start
 
@@ -103,7 +104,10 @@ def fill_port(words: Sequence[str], port: int) -> list[str]:
 
 
 def await_ready(service: Launched, within: Seconds = READY_WITHIN, stop: Callable[[], str] = lambda: "") -> Seconds:
-    """Seconds until it accepted a connection. Raises UsageError with the end of its log when it exits or never listens."""
+    """Seconds until it answered a request, whatever the answer. Raises UsageError with its log when it exits or never listens.
+
+    Accepting a connection is not enough: a prefork server listens before any worker has loaded the application.
+    """
     began = time.monotonic()
     while (passed := time.monotonic() - began) < within:
         if why := stop():
@@ -111,8 +115,8 @@ def await_ready(service: Launched, within: Seconds = READY_WITHIN, stop: Callabl
         code = service.process.poll()
         if code is not None:
             raise UsageError(f"{service.command.name} ended with exit code {code} before it listened", tail(service.log))
-        if _accepts(service.port):
-            return passed
+        if _answers(service.port, min(within - passed, _SILENT)):
+            return time.monotonic() - began
         time.sleep(_POLL)
     hint = f"The command must listen on $PORT (here {service.port}): put $PORT or {{port}} in it. {tail(service.log)}"
     raise UsageError(f"{service.command.name} did not listen on port {service.port} within {within:.0f} s", hint.strip())
@@ -144,6 +148,19 @@ def tail(log: Path) -> str:
     except OSError:
         return ""
     return f"Its log ends: {text}" if text else "It wrote nothing to its log."
+
+
+def _answers(port: int, patience: Seconds) -> bool:
+    """Whether a request brings back a byte or an end; a server that takes it and stays silent for long counts as up."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        if probe.connect_ex(("127.0.0.1", port)) != 0:
+            return False
+        probe.settimeout(patience)
+        with suppress(OSError):
+            probe.sendall(b"HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            probe.recv(1)
+        return True
 
 
 def _accepts(port: int) -> bool:

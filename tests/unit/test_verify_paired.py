@@ -138,6 +138,18 @@ def test_versions_change_slots_each_round_and_are_ended_each_time() -> None:
     assert host.running == set()
 
 
+def test_versions_that_cannot_live_side_by_side_take_turns_in_abba_order() -> None:
+    host = Host({"base": 1.0, "head": 1.3})
+    alone: list[int] = []
+    host.spoil = lambda trial: (alone.append(len(host.running)), trial)[1]
+    bench = host.bench()
+    bench.together = False
+    assert verify_paired(ASKED, bench).word is Word.KEEP
+    assert set(alone) == {1}
+    order = [version for version, _ in host.started[:4]]
+    assert order in (["base", "head", "head", "base"], ["head", "base", "base", "head"])
+
+
 def test_no_stretch_begins_that_the_budget_cannot_pay_for() -> None:
     verdict, _ = verdict_of(1.015, budget=200.0)
     assert verdict.seconds <= 200.0 * 1.05
