@@ -73,7 +73,7 @@ def facts(run: Run) -> list[Row]:
     if what_if is not None:
         note = f"{rate_range(what_if.low, what_if.high)}, predicted"
         found.append({"name": "Without that", "value": format_rate(what_if.rate), "note": note})
-    return found
+    return found if len(found) > 1 else []
 
 
 def knees(run: Run) -> list[Row]:

@@ -38,7 +38,7 @@ def knee_chart(run: Run) -> str:
     lowest = min([c.share for _, c in seen if c.exceed] + [criterion.share])
     floor = max(1e-6, min(_FLOOR, 10.0 ** _decade_below(lowest)))
     x = rate_axis(run, [t for t, _ in seen])
-    y = Axis(floor, 1.0, HEIGHT - BOTTOM - 16, TOP, log=True)
+    y = Axis(floor, 1.0, HEIGHT - BOTTOM - 22, TOP, log=True)
     axis = Axis(floor, 1.0, HEIGHT - BOTTOM, TOP, log=True)
     ticks = [(t, f"{t * 100:g} %") for t in y.ticks()]
     over = "requests that fail" if criterion.limit == float("inf") else "requests over the limit"

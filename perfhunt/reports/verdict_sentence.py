@@ -52,9 +52,11 @@ def _all(count: int) -> str:
 def _knee(run: Run) -> str:
     if isinstance(run.knee, NoKnee):
         return f"No knee: {run.knee.reason}."
-    kind = {"soft": "gradually, at about", "bracket": "somewhere near"}.get(run.knee.label, "at")
-    what = "errors begin" if run.knee.label == "errors" else f"{criterion_words(run.knee)} breaks"
-    return f"{what[0].upper()}{what[1:]} {kind} {knee_words(run.knee)}{_because(run)}."
+    knee = run.knee
+    until = {"soft": "up to about", "bracket": "up to somewhere near"}.get(knee.label, "up to")
+    what = "It answers without errors" if knee.label == "errors" else f"It keeps {criterion_words(knee)}"
+    gradual = ", then gives way gradually" if knee.label == "soft" else ""
+    return f"{what} {until} {knee_words(knee)}{gradual}{_because(run)}."
 
 
 def _because(run: Run) -> str:

@@ -97,8 +97,17 @@ def _relative(file: str) -> str:
 
 
 def measured(judged: Judged) -> str:
-    """The measured value as a person reads it, with `no data` for none."""
-    return judged.objective.format(judged.value) if judged.value is not None else "no data"
+    """The measured value as a person reads it, `no data` for none; with more digits where it would look like the limit."""
+    objective, value = judged.objective, judged.value
+    if value is None:
+        return "no data"
+    shown = objective.format(value)
+    if shown != objective.format(objective.limit) or value == objective.limit:
+        return shown
+    unit = re.sub(r"^[0-9.,]+", "", shown)
+    number = float(re.sub(r"[^0-9.]", "", shown) or 0) or 1.0
+    scale = objective.limit / number if number else 1.0
+    return f"{value / (scale or 1.0):.6g}{unit}"
 
 
 def allowed(judged: Judged) -> str:

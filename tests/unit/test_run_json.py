@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from sample_run import aborted_run, sample_run
 
 from perfhunt.errors import StoreError
 from perfhunt.model.run import Run
 from perfhunt.model.run_document import document
-from perfhunt.store.run_json import dumps, loads
+from perfhunt.store.run_json import dumps, loads, schema_text
 
 SPELLED = {
     "": "schema kind id started perfhunt question environment slo knee capacity baseline trials bottleneck findings states "
@@ -104,3 +106,34 @@ def test_a_document_without_one_of_its_keys_is_refused(key: str) -> None:
         return
     with pytest.raises(StoreError):
         loads(json.dumps(plain))
+
+
+@pytest.mark.parametrize("run", [sample_run(), aborted_run()], ids=["whole", "aborted"])
+def test_run_json_is_valid_by_the_schema_that_is_shipped(run: Run) -> None:
+    schema = json.loads(schema_text())
+    Draft202012Validator.check_schema(schema)
+    assert [e.message for e in Draft202012Validator(schema).iter_errors(json.loads(dumps(run)))] == []
+
+
+def undescribed(schema: dict[str, Any], plain: Any, defs: dict[str, Any], path: str = "") -> list[str]:
+    """Keys of a document that its schema does not describe."""
+    if "$ref" in schema:
+        schema = defs[schema["$ref"].rpartition("/")[2]]
+    for choice in schema.get("oneOf", ()):
+        resolved = defs[choice["$ref"].rpartition("/")[2]] if "$ref" in choice else choice
+        if isinstance(plain, dict) and set(plain) == set(resolved.get("properties", ())):
+            return undescribed(resolved, plain, defs, path)
+    if isinstance(plain, list):
+        return [p for item in plain for p in undescribed(schema["items"], item, defs, f"{path}[]")]
+    if not isinstance(plain, dict):
+        return [] if schema.get("description") else [path]
+    found, rest = [], schema.get("additionalProperties")
+    for key, value in plain.items():
+        inner = schema.get("properties", {}).get(key) or (rest if isinstance(rest, dict) else None)
+        found += [f"{path}.{key}"] if inner is None else undescribed(inner, value, defs, f"{path}.{key}")
+    return found
+
+
+def test_the_schema_describes_every_key_that_is_written() -> None:
+    schema = json.loads(schema_text())
+    assert sorted(set(undescribed(schema, document(sample_run()), schema["$defs"]))) == []
