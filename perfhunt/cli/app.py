@@ -40,7 +40,7 @@ def _version(wanted: bool) -> None:
 def root(
     version: bool = typer.Option(False, "--version", "-V", callback=_version, is_eager=True, help="Print the version and exit."),
 ) -> None:
-    pass
+    """Options before any verb."""
 
 
 for _name, _verb in VERBS.items():

@@ -9,7 +9,6 @@ import typer
 
 from perfhunt.cli import console
 from perfhunt.cli.options import STORE, Json, Pid, Port, Quiet, Store, TestFile, Url
-from perfhunt.cli.watchers import watching
 
 _ARTIFACTS_HELP = "Also put report and pictures here, for CI to keep: --artifacts flamegraphs"
 Artifacts = Annotated[Path | None, typer.Option("--artifacts", help=_ARTIFACTS_HELP, envvar="PERFHUNT_ARTIFACTS")]
@@ -51,6 +50,7 @@ def investigate(
 
 def run_and_tell(asked: object, *, as_json: bool, quiet: bool) -> int:
     """Run an investigation with a watcher, print how it ended, and return the exit code."""
+    from perfhunt.cli.watchers import watching
     from perfhunt.cli.workbench import Asked, run_investigation
     from perfhunt.reports.format import FORMATS
     from perfhunt.reports.verdict_sentence import verdict_sentence

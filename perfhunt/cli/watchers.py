@@ -44,10 +44,12 @@ def _plain(event: Event) -> dict[str, object]:
 
 
 def step_fields(step: Step) -> dict[str, object]:
+    """What a step asks for, as JSON values."""
     return {"phase": str(step.phase), "rate": step.rate, "duration": step.duration}
 
 
 def trial_fields(trial: Trial) -> dict[str, object]:
+    """What came of a trial, as JSON values: rates per second, times in ms."""
     counts = {name: {"n": c.n, "exceed": c.exceed} for name, c in trial.counts.items()}
     p = trial.response
     return {
