@@ -9,7 +9,7 @@ from perfhunt.model.profile import Profile
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Cores
 from perfhunt.profilers.profiler import PROFILERS
-from perfhunt.profilers.py_spy import FEW_THREADS
+from perfhunt.profilers.py_spy import FEW_THREADS, mode_for
 
 _UNEXPLAINED_CORES, _UNEXPLAINED_SHARE = 0.25, 0.3
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz
@@ -105,6 +105,11 @@ def choose(target: TargetProcess, opened: bool = False) -> Plan:
         break
     instants = target.runtime == "cpython" and not PROFILERS["py-spy"].available()
     return Plan((use,) if use else (), instants, tuple(reasons))
+
+
+def mode_now(use: Use, threads: int) -> str:
+    """The mode to attach with when the busiest worker has `threads` threads now: pools are often filled only under load."""
+    return mode_for(threads) if use.profiler == "py-spy" and use.mode == "cpu" else use.mode
 
 
 def native_code(profile: Profile, cpu: Cores) -> str:

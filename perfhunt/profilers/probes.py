@@ -13,8 +13,9 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.choose import Plan, choose
+from perfhunt.profilers.choose import Plan, choose, mode_now
 from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.proc import tids
 from perfhunt.profilers.profiler import PROFILERS, Capture
 from perfhunt.profilers.resources import ResourceMonitor
 from perfhunt.profilers.state_sampler import StateSampler
@@ -139,10 +140,9 @@ class LiveProbes:
         """The on-CPU captures of the plan, started; those that fail are noted, or raised when required."""
         captures: list[Capture] = []
         for use in self._plan.profilers if self._plan else ():
+            mode = mode_now(use, max((len(tids(pid)) for pid in use.pids), default=0))
             try:
-                captures.append(
-                    PROFILERS[use.profiler].attach(use.pids, int(seconds), use.rate_hz, use.mode, self._directory / name)
-                )
+                captures.append(PROFILERS[use.profiler].attach(use.pids, int(seconds), use.rate_hz, mode, self._directory / name))
             except AttachFailed as failed:
                 self.missed(failed)
         return captures
