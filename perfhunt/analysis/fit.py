@@ -30,12 +30,14 @@ SLOPE = 1.0  # of the slope that an exponential wait gives; heavy service tails 
 SLOPE_SD = 0.2  # of its logarithm
 BLUNT = 0.10  # the capacity is not known well enough for C/K - 1 to be believed below this
 BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
+ABRUPT, ABRUPT_SD = 50.0, 0.6  # and where requests are refused: nothing, then everything beyond a rate
 ROOM, ROOM_SD = 0.3, 1.0  # of C/K - 1: a knee near the capacity or far below it are both surprising
 SCALE = 60.0  # prior dispersion over binomial,
 BURST = 3.0
 SCALE_DF = 6.0  # which counts as this many trials
 FLOOR = 0.12  # of the allowed share: exceedances that are there at any rate and say nothing about the knee
 CEILING = 0.95
+AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
 LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
 WIDEN = 1.0
 _SLOPES = 21
@@ -123,22 +125,34 @@ def _aborted(trial: Trial, criterion: Criterion, capacity: PerSecond | None) -> 
     """An aborted trial counted whole, as if load had gone on: what waited at the abort, and while the queue drained.
 
     The backlog at the abort is about 1.5·r·L; until it is below r·L everybody is late, and it shrinks by C - r a second.
+    Where requests failed rather than waited, what was counted is all there is to say.
     """
     count, rate = trial.counts[criterion.name], trial.step.rate
-    n = max(float(count.n), rate * (trial.step.duration - trial.step.settle))
-    exceed = max(float(count.exceed), 0.3 * max(count.n, rate))
+    if mostly_failures((trial,), criterion) or not math.isfinite(criterion.limit):
+        return Point(rate, max(1, count.n), count.exceed, True)
+    part = count.n / trial.n if trial.n else 1.0
+    n = max(float(count.n), part * rate * (trial.step.duration - trial.step.settle))
+    exceed = max(float(count.exceed), 0.3 * max(count.n, part * rate))
     spare = (capacity or 0.0) - rate
-    if spare > 0 and math.isfinite(criterion.limit):
-        exceed += rate * (0.5 * rate * criterion.limit + 5) / spare
-    else:
-        exceed = CEILING * n
+    exceed = exceed + part * rate * (0.5 * rate * criterion.limit + 5) / spare if spare > 0 else n
     return Point(rate, n, min(exceed, CEILING * n), True)
 
 
-def slope_at(knee: Values, criterion: Criterion, capacity: PerSecond | None) -> tuple[Values, float]:
+def mostly_failures(trials: Iterable[Trial], criterion: Criterion) -> bool:
+    """Whether what exceeded a criterion did so by failing at once (refused, errors), not by being slow."""
+    failed = exceed = 0
+    for trial in trials:
+        count = trial.counts.get(criterion.name)
+        if count is not None and not trial.invalid and trial.step.phase in FITTED:
+            failed += sum(many for outcome, many in trial.outcomes.items() if outcome in AT_ONCE)
+            exceed += count.exceed
+    return exceed > 0 and failed > 0.5 * exceed
+
+
+def slope_at(knee: Values, criterion: Criterion, capacity: PerSecond | None, abrupt: bool = False) -> tuple[Values, float]:
     """Prior median of the slope at each knee and the sd of its logarithm: a straight line up to certainty at capacity."""
     if capacity is None or not math.isfinite(criterion.limit):
-        return np.full_like(knee, BLIND), BLIND_SD
+        return (np.full_like(knee, ABRUPT), ABRUPT_SD) if abrupt else (np.full_like(knee, BLIND), BLIND_SD)
     room = np.hypot(np.maximum(capacity / knee - 1, 0.0), BLUNT)
     return SLOPE * max(0.7, -math.log(criterion.share)) / room, SLOPE_SD
 
@@ -152,7 +166,7 @@ def fit(seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None 
     telling, scale = tuple(seen), SCALE
     for stage in range(3):
         knees = np.exp(np.linspace(low, high, _KNEES))
-        weight, slopes, phi = _posterior(telling, criterion, capacity, knees, scale)
+        weight, slopes, phi = _posterior(telling, criterion, capacity, knees, scale, abrupt)
         cumulative = np.cumsum(weight.sum(axis=1))
         first, middle, last = (int(np.searchsorted(cumulative, share)) for share in (1e-4, 0.5, 1 - 1e-4))
         low, high = math.log(knees[max(0, first - 1)]), math.log(knees[min(_KNEES - 1, last + 1)])
@@ -187,10 +201,10 @@ def _telling(seen: tuple[Point, ...], criterion: Criterion, knees: Values, slope
 
 
 def _posterior(
-    seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None, knees: Values, scale: float
+    seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None, knees: Values, scale: float, abrupt: bool
 ) -> tuple[Values, Values, Values]:
     """Weights (knees, slopes) that sum to 1, the slopes (same shape), and the dispersion at each (over binomial)."""
-    middle, sd = slope_at(knees, criterion, capacity)
+    middle, sd = slope_at(knees, criterion, capacity, abrupt)
     steps = np.linspace(-3.0, 3.0, _SLOPES)
     slopes = middle[:, None] * np.exp(steps * sd)
     n = np.array([p.n for p in seen])
@@ -255,7 +269,11 @@ def _summary(
 
 def refit(trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None) -> Fit | None:
     """The curve of stored trials, as the search fitted it: what the pictures draw."""
-    return fit(points(trials, criterion, capacity), criterion, capacity)
+    trials = tuple(trials)
+    abrupt = mostly_failures(trials, criterion)
+    if abrupt:
+        capacity = None  # a limiter has nothing to do with how fast the service is
+    return fit(points(trials, criterion, capacity), criterion, capacity, abrupt=abrupt)
 
 
 def load_for(precision: Share, phi: float, knee: PerSecond, sharpness: float, share: Share) -> Seconds:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections import Counter
 
-from perfhunt.analysis.fit import Fit, load_for
+from perfhunt.analysis.fit import FITTED, Fit, load_for, mostly_failures
 from perfhunt.analysis.goal import Climb, Goal
 from perfhunt.analysis.knee_log import Log
 from perfhunt.analysis.knee_passes import fits_of, steering
-from perfhunt.analysis.knee_ramp import Bracket
+from perfhunt.analysis.knee_ramp import Bracket, clearly_over, completions
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
@@ -51,29 +51,49 @@ def none(log: Log, code: str, reason: str, low: PerSecond | None = None, high: P
 
 def answer(log: Log, bracket: Bracket) -> Climb:
     """The climb's knee: fitted where there are passes to fit, else the bracket."""
-    fits = fits_of(log)
+    fits = fits_of(log) if any(t.step.phase is Phase.PASS for t in log.trials) else {}
     leader = steering(fits)
-    if not any(t.step.phase is Phase.PASS for t in log.trials):
-        leader = None
-    knees = tuple(_knee_of(log, c, fits.get(c.name), bracket) for c in log.goal.criteria)
-    first = next((k for c, k in zip(log.goal.criteria, knees, strict=True) if leader and c.name == leader.criterion.name), None)
-    knee = first if first is not None else (bracketed(log, log.goal.criteria[0], bracket))
+    if leader is None:
+        first = next((c for c in log.goal.criteria if _broken(log, c)), log.goal.criteria[0])
+        knees = tuple(bracketed(log, c, bracket) if _broken(log, c) else not_reached(log, c) for c in log.goal.criteria)
+        return climbed(log, bracketed(log, first, bracket), knees)
+    by_name = {name: fitted(log, fit) for name, fit in fits.items()}
+    knees = tuple(by_name.get(c.name) or not_reached(log, c) for c in log.goal.criteria)
+    return climbed(log, by_name[leader.criterion.name], knees)
+
+
+def climbed(log: Log, knee: Knee | NoKnee, knees: tuple[Knee | NoKnee, ...]) -> Climb:
     return Climb(knee, knees, capacity_of(log), tuple(log.trials), tuple(log.drains))
 
 
-def _knee_of(log: Log, criterion: Criterion, fit: Fit | None, bracket: Bracket) -> Knee | NoKnee:
-    return bracketed(log, criterion, bracket) if fit is None else fitted(log, fit)
+def _broken(log: Log, criterion: Criterion) -> bool:
+    return any(clearly_over(trial, criterion, 0.0) for trial in log.valid() if trial.step.phase is not Phase.CAPACITY)
+
+
+def not_reached(log: Log, criterion: Criterion) -> NoKnee:
+    """Another criterion breaks first, and this one held as far as the search went."""
+    top = max((t.step.rate for t in log.valid() if t.step.phase in FITTED), default=log.goal.start)
+    reason = f"{criterion.name} held at every rate tried, up to {format_rate(top)}: another criterion breaks first"
+    return NoKnee("not-reached", reason, top)
 
 
 def fitted(log: Log, fit: Fit) -> Knee:
-    soft = fit.sharpness < SOFT or fit.half_width > WIDE
-    label = "bracket" if log.goal.quick else "soft" if soft else "sharp"
+    """The fitted knee with its label and what a narrower interval would cost."""
+    failing = mostly_failures(log.trials, fit.criterion)
+    if failing:
+        label = "errors"
+    elif fit.sharpness < SOFT:
+        label = "soft"
+    else:
+        label = "bracket" if log.goal.quick or fit.half_width > WIDE else "sharp"
     cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
-    knee = Knee(
+    rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
+    note = f"±5 % would take about {format_duration(cost)} of load near the knee: {rule}"
+    return Knee(
         rate=fit.knee,
         low=fit.low,
         high=fit.high,
-        confidence=0.95,
+        confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
         sharpness=fit.sharpness,
@@ -81,9 +101,24 @@ def fitted(log: Log, fit: Fit) -> Knee:
         phi=fit.phi,
         passes=log.passes,
         load=log.load,
+        note=f"{_failures(log)}; {note}" if failing else note,
     )
-    rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
-    return replace(knee, note=f"±5 % would take about {format_duration(cost)} of load near the knee: {rule}")
+
+
+def _failures(log: Log) -> str:
+    """How the service refuses, in words: a limiter answers 429 or 503 while the others stay quick."""
+    statuses: Counter[int] = Counter()
+    for trial in log.valid():
+        for route in trial.routes.values():
+            statuses.update({code: many for code, many in route.statuses.items() if code >= 400})
+    if not statuses:
+        return "requests fail before they are slow"
+    code, _ = statuses.most_common(1)[0]
+    calm = log.baseline.response.p50 or 0.0
+    last = [t.response.p50 or 0.0 for t in log.valid() if t.step.phase is Phase.PASS]
+    if code in (429, 503) and last and last[-1] < 2 * calm + 0.005:
+        return f"the service answers {code} with flat latency: a limiter, not a bottleneck"
+    return f"requests fail with {code} before they are slow"
 
 
 def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
@@ -104,14 +139,15 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
 
 
 def capacity_of(log: Log) -> Capacity | None:
-    """Completions per second in the saturated burst, its interval from seconds as blocks; None when there was no burst."""
+    """Good answers per second in the saturated burst, its interval from seconds as blocks; None when there was no burst."""
     for trial in log.valid():
         if trial.step.phase is Phase.CAPACITY:
+            rate = completions(trial)
+            note = "" if rate is not None else "at least: the service kept up with all that was offered"
+            rate = rate if rate is not None else trial.completed
             blocks = [row.done for row in trial.rows if row.second >= trial.step.settle]
-            spread = _spread(blocks) if len(blocks) > 2 else 0.1 * trial.completed
-            note = "" if trial.completed < 0.97 * trial.step.rate else "at least: the service kept up with all that was offered"
-            rate = trial.completed
-            return Capacity(rate, rate - spread, rate + spread, trial.step.rate, note)
+            spread = _spread(blocks) if len(blocks) > 2 else 0.1 * rate
+            return Capacity(rate, max(0.0, rate - spread), rate + spread, trial.step.rate, note)
     return None
 
 

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from perfhunt.analysis.goal import Ask, Goal, Outcome
-from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -91,9 +90,3 @@ class Log:
         self.drains.append(drained)
         if not drained.recovered:
             raise TargetLost
-
-    def share(self, criterion: Criterion, trial: Trial) -> float:
-        """The trial's share over the criterion; an aborted one counts as at least 0.3."""
-        count = trial.counts.get(criterion.name)
-        share = count.share if count else 0.0
-        return max(share, 0.3) if trial.overload else share

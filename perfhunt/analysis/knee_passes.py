@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from perfhunt.analysis.fit import Fit, logit, refit
+from perfhunt.analysis.fit import Fit, logit, points, refit
 from perfhunt.analysis.knee_log import Doing, Log
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase
@@ -38,12 +38,13 @@ def passes(log: Log, guess: PerSecond) -> Doing:
 
 
 def fits_of(log: Log) -> dict[str, Fit]:
-    """The fit of each criterion that has one near it."""
+    """The fit of each criterion that anything exceeded; one that nothing did cannot be where the service breaks first."""
     found = {}
     for criterion in log.goal.criteria:
-        curve = refit(log.trials, criterion, log.capacity)
-        if curve is not None:
-            found[criterion.name] = curve
+        if any(point.exceed for point in points(log.trials, criterion)):
+            curve = refit(log.trials, criterion, log.capacity)
+            if curve is not None:
+                found[criterion.name] = curve
     return found
 
 
@@ -61,7 +62,7 @@ def dwell(log: Log, rate: PerSecond) -> Seconds:
 
 def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) -> list[PerSecond]:
     """Ascending rates at which the share over the limit should be the chosen multiples of what is allowed."""
-    slope = max(3.0, min(40.0, leader.slope if leader else 10.0))
+    slope = max(3.0, min(100.0, leader.slope if leader else 10.0))
     rates = [knee * (1 + _shift(criterion.share, odds) / slope) for odds in ODDS]
     return sorted({min(log.goal.max_rate, rate) for rate in rates})
 

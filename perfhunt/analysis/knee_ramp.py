@@ -18,8 +18,8 @@ COARSE: Seconds = 6.0
 ENOUGH = 40  # requests that a ramp trial should hold, where that takes no longer than LONGEST
 LONGEST: Seconds = 15.0
 FAST, SLOW = 2.0, 1.5
-BURST: Seconds = 8.0
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
+KEPT_UP = 0.97
 CLEARLY, PROBABLY = 1.6, 1.1  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
 
 
@@ -33,6 +33,19 @@ class Bracket:
     @property
     def middle(self) -> PerSecond:
         return math.sqrt(self.low * self.high) if self.high else self.low
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a budget is split before the passes: seconds of the burst, and how often the bracket is halved."""
+
+    burst: Seconds
+    halvings: int
+
+
+def plan_for(budget: Seconds) -> Plan:
+    """Short budgets spend less on the capacity and leave the halving to the fit."""
+    return Plan(4.0, 1) if budget < 75 else Plan(5.0, 2) if budget < 150 else Plan(8.0, 3)
 
 
 def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
@@ -66,11 +79,19 @@ def _dwell(seconds: Seconds, rate: PerSecond) -> Seconds:
     return float(round(min(LONGEST, max(seconds, ENOUGH / rate))))
 
 
-def saturate(log: Log, rate: PerSecond, seconds: Seconds = BURST) -> Asking:
+def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
     """One burst well above what was too much, with nothing to stop it, to count completions."""
     burst = min(log.goal.max_rate, 1.2 * rate)
     seconds = min(30.0, max(seconds, math.ceil(100 / burst)))
     return (yield from log.measure(Phase.CAPACITY, burst, seconds + FILL, FILL, abort=False))
+
+
+def completions(burst: Trial) -> PerSecond | None:
+    """Good answers per second of a saturated burst; None when the service kept up, so that it was not saturated."""
+    refused = burst.outcomes.get("status", 0) / max(1.0, burst.seconds - burst.step.settle)
+    if burst.completed >= KEPT_UP * burst.step.rate and not refused:
+        return None
+    return max(0.0, burst.completed - refused)
 
 
 def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Outcome, Bracket]:

@@ -33,7 +33,8 @@ class Knee:
 class NoKnee:
     """Why no knee was found: a short stable `code`, and the reason as a sentence.
 
-    Codes: below-max-rate, generator-limited, errors-at-once, never-stationary, missed-at-baseline, budget, target-lost, stopped.
+    Codes: below-max-rate, generator-limited, errors-at-once, never-stationary, missed-at-baseline, not-reached (another
+    criterion breaks first), budget, target-lost, stopped.
     `low` and `high` hold what is known (None: nothing).
     """
 

@@ -1,0 +1,165 @@
+"""Ways to find a knee, each given a simulated service: perfhunt's, and those people use."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from knee_scenarios import Scenario
+
+from perfhunt.analysis.goal import Ask, Goal, Outcome
+from perfhunt.analysis.search import drive, search
+from perfhunt.model.knee import Knee
+from perfhunt.model.trial import Drain, Phase, Step, Trial
+from perfhunt.testing import QueueEngine
+
+
+@dataclass
+class Found:
+    """An answer with its cost. `low` and `high` are None where the method gives no interval; `rate` when it gives nothing."""
+
+    rate: float | None
+    low: float | None = None
+    high: float | None = None
+    load: float = 0.0
+    slow: int = 0
+    label: str = ""
+
+
+@dataclass
+class Bench:
+    """One simulated service under one method: counts seconds of load and slow requests, whoever asks."""
+
+    scenario: Scenario
+    seed: int
+    load: float = 0.0
+    slow: int = 0
+    asked: int = 0
+    engine: QueueEngine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engine = QueueEngine(self.scenario.service, (self.scenario.criterion,), self.seed)
+
+    def ask(self, wanted: Ask) -> Outcome:
+        if isinstance(wanted, Drain):
+            return self.engine.drain(wanted)
+        trial = self.engine.run(wanted)
+        self.load += trial.seconds
+        self.slow += sum(row.exceed[0] for row in trial.rows)
+        return trial
+
+    def trial(self, rate: float, seconds: float, settle: float = 2.0, drain: bool = True) -> Trial:
+        """One step of a method of the old kind; drained afterwards unless it is told not to."""
+        self.asked += 1
+        trial = self.ask(Step(Phase.FIXED, rate, seconds, self.seed * 1000 + self.asked, settle, stop_on_overload=False))
+        if drain:
+            self.ask(Drain())
+        return trial
+
+    def found(self, rate: float | None, low: float | None = None, high: float | None = None, label: str = "") -> Found:
+        return Found(rate, low, high, self.load, self.slow, label)
+
+
+def bad(trial: Trial) -> bool:
+    """The usual rule: the step's p99 is over the limit."""
+    return trial.counts["latency.p99"].share > 0.01
+
+
+def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
+    def run(bench: Bench) -> Found:
+        scenario = bench.scenario
+        baseline = bench.engine.run(Step(Phase.BASELINE, scenario.start, 15.0, bench.seed, 1.0))
+        goal = Goal((scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick)
+        knee = drive(search(goal, baseline), bench.ask).knee
+        if isinstance(knee, Knee):
+            return bench.found(knee.rate, knee.low, knee.high, knee.label)
+        return bench.found(None, label=knee.code)
+
+    return run
+
+
+def staircase(rates: tuple[float, ...], seconds: float) -> Callable[[Bench], Found]:
+    """Fixed steps, p99 of each; the knee by interpolating ln p99 between the last that held and the first that did not."""
+
+    def run(bench: Bench) -> Found:
+        scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+        before: tuple[float, float] | None = None
+        for rate in (r * scale for r in rates):
+            trial = bench.trial(rate, seconds, drain=False)
+            p99 = trial.response.p99 or 0.0
+            if bad(trial):
+                p99 = max(p99, 1.001 * bench.scenario.limit)
+                if before is None or before[1] <= 0:
+                    return bench.found(rate)
+                part = (math.log(bench.scenario.limit) - math.log(before[1])) / (math.log(p99) - math.log(before[1]))
+                return bench.found(before[0] + part * (rate - before[0]))
+            before = rate, min(p99, 0.999 * bench.scenario.limit)
+        return bench.found(None)
+
+    return run
+
+
+def bisection(drain: bool) -> Callable[[Bench], Found]:
+    """RFC 2544 section 26.1 in spirit: halve between 10 and 200/s with trials of 60 s until within 5 %."""
+
+    def run(bench: Bench) -> Found:
+        scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+        low, high = 10.0 * scale, 200.0 * scale
+        while high - low > 0.05 * high:
+            middle = (low + high) / 2
+            if bad(bench.trial(middle, 60.0, drain=drain)):
+                high = middle
+            else:
+                low = middle
+        return bench.found((low + high) / 2, None, None)
+
+    return run
+
+
+def slow_ramp(bench: Bench) -> list[tuple[float, Trial]]:
+    """300 s from 10 to 200/s in steps of 5 s that nobody drains; ends when half of the requests are slow."""
+    scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+    seen = []
+    for i in range(60):
+        rate = scale * (10 + 190 * i / 59)
+        trial = bench.trial(rate, 5.0, 0.0, drain=False)
+        seen.append((rate, trial))
+        if trial.counts["latency.p99"].share > 0.5:
+            break
+    return seen
+
+
+def ramp_threshold(bench: Bench) -> Found:
+    """A slow ramp, stopped where the p99 of two consecutive steps is over the limit."""
+    seen = slow_ramp(bench)
+    for (rate, a), (_, b) in itertools.pairwise(seen):
+        if bad(a) and bad(b):
+            return bench.found(rate)
+    return bench.found(seen[-1][0])
+
+
+def kneedle(bench: Bench) -> Found:
+    """A slow ramp, and Kneedle (Satopaa 2011, PyPI `kneed`) on its p99 against the rate."""
+    from kneed import KneeLocator
+
+    seen = [(rate, trial.response.p99) for rate, trial in slow_ramp(bench) if trial.response.p99]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        knee = KneeLocator([r for r, _ in seen], [p for _, p in seen], curve="convex", direction="increasing").knee
+    return bench.found(float(knee) if knee is not None else None)
+
+
+METHODS: dict[str, Callable[[Bench], Found]] = {
+    "perfhunt": perfhunt(600.0),
+    "perfhunt, 85 s": perfhunt(85.0),
+    "perfhunt --quick": perfhunt(600.0, quick=True),
+    "staircase 10/50/100/200 x 120 s": staircase((10, 50, 100, 200), 120.0),
+    "staircase +10 x 30 s": staircase(tuple(range(10, 310, 10)), 30.0),
+    "bisection 60 s, drained": bisection(True),
+    "bisection 60 s, not drained": bisection(False),
+    "slow ramp": ramp_threshold,
+    "slow ramp, Kneedle": kneedle,
+}
