@@ -157,7 +157,13 @@ def slope_at(knee: Values, criterion: Criterion, capacity: PerSecond | None, abr
     return SLOPE * max(0.7, -math.log(criterion.share)) / room, SLOPE_SD
 
 
-def fit(seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None = None, confidence: Share = 0.95) -> Fit | None:
+def fit(
+    seen: Sequence[Point],
+    criterion: Criterion,
+    capacity: PerSecond | None = None,
+    confidence: Share = 0.95,
+    abrupt: bool = False,
+) -> Fit | None:
     """The curve through all points, on a grid that is refined where the weight lies; None when there are no points."""
     if not seen:
         return None
