@@ -5,14 +5,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Generator
 from perfhunt.model.units import PerSecond, Seconds, Share, format_duration, format_rate, format_share
 
 LAG_FLOOR: Seconds = 2e-3
-LAG_SHARE: Share = 0.1  # of the limit: more than that of a verdict would be ours
+LAG_SHARE: Share = 0.1  # of the limit at the median: beyond it arrivals come in bunches of our making
+OURS: Share = 0.25  # of what a criterion allows: more exceedances than that which are the generator's doing spoil a trial
 ACHIEVED: Share = 0.95
 CPU: Share = 0.90  # of a core, over the whole trial; above it lag is about to follow
 LITTLE: Share = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """Of `n` arrivals, how many exceeded a criterion, and how many would have if each had been sent on time."""
+
+    criterion: Criterion
+    n: int
+    exceed: int
+    on_time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +38,8 @@ class Health:
     sent: int
     exhausted: int
     seconds: Seconds
-    limit: Seconds  # the smallest finite latency limit, infinite when there is none
     generator: Generator
+    spoiled: tuple[Spoiled, ...] = ()
     missing: int = 0
     shed: int = 0
     workers: int = 1
@@ -62,11 +74,22 @@ def _exhausted(health: Health) -> str:
 
 
 def _late(health: Health) -> str:
-    lag = health.generator.lag_p99
-    allowed = LAG_FLOOR if math.isinf(health.limit) else max(LAG_FLOOR, LAG_SHARE * health.limit)
+    """Lateness that decided something: exceedances that are ours, or arrivals so late that the pattern is.
+
+    Being a little late never flatters the service, since it counts in every response; it spoils a trial when the trial would
+    have come out otherwise without it.
+    """
+    for one in health.spoiled:
+        ours = one.exceed - one.on_time
+        if ours > max(2.0, OURS * max(one.criterion.share * one.n, one.on_time)):
+            late = f"{ours} of {one.exceed} requests beyond {one.criterion.name} were so only because they were sent late"
+            return f"{late}; {_advice(health)}"
+    limits = [s.criterion.limit for s in health.spoiled if math.isfinite(s.criterion.limit)]
+    allowed = max(LAG_FLOOR, LAG_SHARE * min(limits, default=0.0))
+    lag = health.generator.lag_p50
     if lag is None or lag <= allowed:
         return ""
-    late = f"1 % of requests were sent more than {format_duration(lag)} late (allowed: {format_duration(allowed)})"
+    late = f"half of the requests were sent more than {format_duration(lag)} late (allowed: {format_duration(allowed)})"
     return f"{late}; {_advice(health)}"
 
 
@@ -81,6 +104,10 @@ def _short(health: Health) -> str:
 
 def _notes(health: Health) -> tuple[str, ...]:
     generator, notes = health.generator, []
+    if generator.lag_p99 is not None and generator.lag_p99 > LAG_FLOOR:
+        notes.append(
+            f"1 % of requests were sent more than {format_duration(generator.lag_p99)} late; it counts in their response"
+        )
     if generator.cpu is not None and generator.cpu > CPU:
         notes.append(f"the generator used {format_share(generator.cpu)} of a core at its busiest: close to its own limit")
     if generator.gc_pause_max > LAG_FLOOR:

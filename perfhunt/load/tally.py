@@ -5,6 +5,7 @@ The schedule is a pure function of the step, so what is due but unanswered is kn
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perfhunt.analysis.honesty import Spoiled
 from perfhunt.model.latency import SAMPLE, Latency, Outcome, nearest_rank, percentiles, summarise
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, RouteResult, SecondRow
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 
 Samples = NDArray[Any]  # dtype SAMPLE
 
@@ -51,6 +53,7 @@ class Tally:
         n = len(due)
         self._end = np.full(n, np.inf)  # seconds from the epoch
         self._response = np.full(n, np.inf)
+        self._own = np.zeros(n, dtype=np.float64)  # how late the generator itself was
         self._outcome = np.full(n, 255, dtype=np.uint8)
         self._fresh: list[Samples] = []
 
@@ -65,6 +68,7 @@ class Tally:
         response = samples["lag"].astype(np.float64) + samples["service"]
         self._end[index] = samples["due"] + response
         self._response[index] = response
+        self._own[index] = np.maximum(samples["lag"] - samples["wait"], 0.0)
         self._outcome[index] = samples["outcome"]
 
     def row(self, second: int, at: Seconds, health: Health) -> SecondRow:
@@ -92,9 +96,14 @@ class Tally:
         bad = np.where(open_still, at - self.due[span] > criterion.limit, self._bad(criterion, span))
         return int(np.count_nonzero(bad & self._on_route(criterion, span)))
 
-    def _bad(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
-        late = self._response[span] > criterion.limit
-        bad: NDArray[np.bool_] = (self._outcome[span] != Outcome.OK) | late
+    def _bad(self, criterion: Criterion, span: slice, own: Share = 1.0) -> NDArray[np.bool_]:
+        """Which arrivals exceeded a criterion, with this share of the generator's own lateness in their response."""
+        outcome = self._outcome[span]
+        if math.isinf(criterion.limit):  # only failures count: what was cut off or shed has not failed
+            failed: NDArray[np.bool_] = ~np.isin(outcome, (Outcome.OK, *_AT_LEAST))
+            return failed
+        late = self._response[span] - (1.0 - own) * self._own[span] > criterion.limit
+        bad: NDArray[np.bool_] = (outcome != Outcome.OK) | late
         return bad
 
     def _on_route(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
@@ -126,6 +135,15 @@ class Tally:
             exceed = int(np.count_nonzero(self._bad(criterion, span) & route))
             found[criterion.name] = Count(int(np.count_nonzero(route)), exceed)
         return found
+
+    def spoiled(self, span: slice) -> tuple[Spoiled, ...]:
+        """Per criterion: how many exceeded it only because the generator was late."""
+        found = []
+        for criterion in self.criteria:
+            route = self._on_route(criterion, span)
+            with_lag, without = (int(np.count_nonzero(self._bad(criterion, span, own) & route)) for own in (1.0, 0.0))
+            found.append(Spoiled(criterion, int(np.count_nonzero(route)), with_lag, without))
+        return tuple(found)
 
     def in_flight_mean(self, settle: Seconds, until: Seconds) -> float:
         """Time average of requests due but not ended over the counted span."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -47,9 +46,8 @@ def build_trial(
     generator = _generator(tally, rows, ending, settle, told)
     exhausted = found.get(Outcome.GENERATOR.name.lower(), 0)
     offered = span.stop - span.start
-    limit = min((c.limit for c in tally.criteria), default=math.inf)
     health = Health(
-        offered, sent, exhausted, seconds, limit, generator, tally.missing(span), shed, ending.workers
+        offered, sent, exhausted, seconds, generator, tally.spoiled(span), tally.missing(span), shed, ending.workers
     )  # fmt: skip
     invalid, notes = honesty(health)
     return Trial(
