@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import PurePosixPath
 
 from perfhunt.model.change import Atom, Kind
@@ -39,15 +40,28 @@ def holds(stack: Stack, atom: Atom) -> bool:
     return any(is_frame_of(frame, atom) for frame in stack)
 
 
+def held(profile: Profile, atoms: Sequence[Atom]) -> Iterator[tuple[float, frozenset[int]]]:
+    """Each stack's weight with the indices of the atoms that are on it; stacks that hold none are left out."""
+    known: dict[Frame, frozenset[int]] = {}
+    for stack, weight in profile.stacks.items():
+        found: frozenset[int] = frozenset()
+        for frame in stack:
+            if frame not in known:
+                known[frame] = frozenset(i for i, atom in enumerate(atoms) if is_frame_of(frame, atom))
+            found |= known[frame]
+        if found:
+            yield weight, found
+
+
 def share_of(profile: Profile, atoms: Sequence[Atom]) -> Share:
     """The share of weight in stacks that hold at least one of the functions; 0 for an empty profile."""
-    if not profile.total:
-        return 0.0
-    return sum(w for stack, w in profile.stacks.items() if any(holds(stack, a) for a in atoms)) / profile.total
+    return sum(weight for weight, _ in held(profile, atoms)) / profile.total if profile.total else 0.0
 
 
-def share_together(profile: Profile, one: Atom, other: Atom) -> Share:
-    """The share of weight in stacks that hold both functions; 0 for an empty profile."""
-    if not profile.total:
-        return 0.0
-    return sum(w for stack, w in profile.stacks.items() if holds(stack, one) and holds(stack, other)) / profile.total
+def shares_together(profile: Profile, atoms: Sequence[Atom]) -> dict[tuple[int, int], Share]:
+    """For each two functions seen together, by index, the share of weight in stacks that hold both."""
+    weights: dict[tuple[int, int], float] = {}
+    for weight, found in held(profile, atoms):
+        for pair in combinations(sorted(found), 2):
+            weights[pair] = weights.get(pair, 0.0) + weight
+    return {pair: weight / profile.total for pair, weight in weights.items()}

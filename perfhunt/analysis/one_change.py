@@ -8,10 +8,9 @@ both on one hot path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Iterator, Sequence
 
-from perfhunt.analysis.changed_frames import share_of, share_together
+from perfhunt.analysis.changed_frames import share_of, shares_together
 from perfhunt.model.change import Atom, Change, ChangeRefusal, Edit, Kind, OneChange, Piece
 from perfhunt.model.profile import Profile
 from perfhunt.model.units import Share, format_share
@@ -40,7 +39,7 @@ def decide(change: Change, profile: Profile | None = None, compound: str = "") -
 def pieces_of(atoms: Sequence[Atom], profile: Profile | None = None) -> tuple[Piece, ...]:
     """The atoms in pieces that can only be measured together, in the order of their first atom."""
     groups = _Groups(len(atoms))
-    for one, other in combinations(range(len(atoms)), 2):
+    for one, other in _related(atoms):
         join = _join(atoms[one], atoms[other])
         if join:
             groups.join(one, other, *join)
@@ -79,6 +78,22 @@ class _Groups:
         inside = [(code, why) for index, code, why in self._joins if index in members]
         code = max((c for c, _ in inside), key=_WEIGHT.index, default="one-atom")
         return Piece(tuple(atoms[i] for i in members), "; ".join(dict.fromkeys(why for _, why in inside)), code)
+
+
+def _related(atoms: Sequence[Atom]) -> Iterator[tuple[int, int]]:
+    """Pairs of atoms that have a symbol in common, by index, each once and in order: all that could be joined."""
+    having: dict[str, list[int]] = {}
+    for index, atom in enumerate(atoms):
+        links = atom.links
+        shared = (*links.defines, *(f"touches {t}" for t in links.touches), *([f"shape {links.shape}"] if links.shape else []))
+        for symbol in shared:
+            having.setdefault(symbol, []).append(index)
+    found: set[tuple[int, int]] = set()
+    for index, atom in enumerate(atoms):
+        links = atom.links
+        mine = (*links.uses, *(f"touches {t}" for t in links.touches), *([f"shape {links.shape}"] if links.shape else []))
+        found.update((min(index, o), max(index, o)) for symbol in mine for o in having.get(symbol, ()) if o != index)
+    yield from sorted(found)
 
 
 def _join(one: Atom, other: Atom) -> tuple[str, str] | None:
@@ -131,12 +146,8 @@ def _join_packages(atoms: Sequence[Atom], groups: _Groups) -> None:
 
 
 def _join_hot_path(atoms: Sequence[Atom], profile: Profile, groups: _Groups) -> None:
-    code = [i for i, a in enumerate(atoms) if a.kind == Kind.CODE]
-    for one, other in combinations(code, 2):
-        if groups.find(one) == groups.find(other):
-            continue
-        share = share_together(profile, atoms[one], atoms[other])
-        if share >= HOT_PATH:
+    for (one, other), share in sorted(shares_together(profile, atoms).items()):
+        if share >= HOT_PATH and groups.find(one) != groups.find(other):
             why = f"{atoms[one].name} and {atoms[other].name} are on the stack together in {format_share(share)} of samples"
             groups.join(one, other, "hot-path", why)
 

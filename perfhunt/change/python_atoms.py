@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import re
 import tokenize
@@ -9,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from perfhunt.change.python_renames import Pair, renames_of, same_but_parameters, simple
-from perfhunt.change.python_units import STATEMENTS, Module, Renames, Unit, parse_module
+from perfhunt.change.python_units import STATEMENTS, Module, Renames, Unit, masked_text, parse_module
 from perfhunt.change.settings import belongs_to, plain_name
 from perfhunt.change.shape import edit_shape
 from perfhunt.change.source import Found, Source
@@ -66,7 +67,7 @@ def _readable(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]
     for source in sources:
         try:
             for text in (source.before, source.after):
-                parse_module(source.path, text or "")
+                ast.parse(text or "")
         except (SyntaxError, ValueError, RecursionError) as error:
             notes.append(f"{source.path} does not parse ({error}); the whole file counts as one edit")
         else:
@@ -235,7 +236,7 @@ def _written(pair: Pair) -> set[str]:
 def _shape(pair: Pair) -> str:
     if not (pair.before and pair.after):
         return ""
-    return edit_shape(_tokens(pair.before.masked), _tokens(pair.after.masked))
+    return edit_shape(_tokens(masked_text(pair.before)), _tokens(masked_text(pair.after)))
 
 
 def _tokens(code: str) -> list[str]:

@@ -38,15 +38,15 @@ _REGISTERS_NOTHING = frozenset(
 class Unit:
     """One piece of a module. `sort` is function, class, constant, statement or import.
 
-    `code` is its normal form (equal code, equal text) and `masked` the same with locals and strings masked, for comparing
-    edits. `names` counts every name it reads, resolved as far as the module tells; `binds` are the names it makes; `state`
-    counts the mentions (symbol, tab, how) and `writes` the assignments (symbol, tab, value) of names that may outlive a call.
+    `code` is its normal form (equal code, equal text), of the tree `plain`. `names` counts every name it reads, resolved as far
+    as the module tells; `binds` are the names it makes; `state` counts the mentions (symbol, tab, how) and `writes` the
+    assignments (symbol, tab, value) of names that may outlive a call.
     """
 
     name: str
     sort: str
     code: str
-    masked: str
+    plain: ast.stmt
     names: Counter[str]
     binds: tuple[str, ...]
     state: Counter[str]
@@ -203,7 +203,7 @@ class _Reader:
             resolver.forget(self._path, {*_locals(node), *(a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg))})
         bases = tuple(ast.unparse(b) for b in node.bases) if isinstance(node, ast.ClassDef) else ()
         return Unit(
-            name, sort, ast.dump(plain), ast.unparse(_masked(plain)), resolver.names, _binds(node),
+            name, sort, ast.dump(plain), plain, resolver.names, _binds(node),
             resolver.state, resolver.writes, first, node.end_lineno or node.lineno, _registers(decorators), bases,
             _parameters(node),
         )  # fmt: skip
@@ -328,13 +328,13 @@ def _locals(function: Function) -> list[str]:
     return [name for name in stored if name not in declared]
 
 
-def _masked(node: ast.stmt) -> ast.stmt:
-    """A copy with locals, parameters and texts masked: two sites of one mechanical edit look alike."""
-    masked = copy.deepcopy(node)
+def masked_text(unit: Unit) -> str:
+    """The unit's code with locals, parameters and texts masked: two sites of one mechanical edit look alike."""
+    masked = copy.deepcopy(unit.plain)
     parameters = {a.arg for a in ast.walk(masked) if isinstance(a, ast.arg)}
     for child in ast.walk(masked):
         if isinstance(child, ast.Name) and (child.id in parameters or child.id.startswith("local")):
             child.id = "N"
         if isinstance(child, ast.Constant) and isinstance(child.value, str):
             child.value = "S"
-    return masked
+    return ast.unparse(masked)

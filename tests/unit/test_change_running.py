@@ -11,7 +11,8 @@ from perfhunt.change.running import differences, stale
 from perfhunt.model.change import Atom, Change, Edit, Kind
 from perfhunt.model.run import Environment, Listener, Process, TargetProcess
 
-NOW = time.clock_gettime(time.CLOCK_BOOTTIME)
+NOW = time.clock_gettime(time.CLOCK_BOOTTIME)  # both clocks read once: the ages below are from this moment
+WRITTEN = time.time() - 100
 ENVIRONMENT = Environment(
     host="a",
     kernel="6.1",
@@ -39,8 +40,7 @@ def change(root: Path, *atoms: Atom, base: str = "b" * 40) -> Change:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "app.py").write_text("x")
-    written = time.time() - 100
-    os.utime(tmp_path / "app.py", (written, written))
+    os.utime(tmp_path / "app.py", (WRITTEN, WRITTEN))
     return tmp_path
 
 
