@@ -16,10 +16,6 @@ class Line:
         self.socket.connect(ADDRESS)
         self.reader = self.socket.makefile("rb")
 
-    def ask(self, sku: str) -> int:
-        self.socket.sendall(sku.encode() + b"\n")
-        return int(self.reader.readline())
-
 
 _line: Line | None = None
 _one_at_a_time = threading.Lock()
@@ -31,4 +27,5 @@ def stock_level(sku: str) -> int:
     with _one_at_a_time:
         if _line is None:
             _line = Line()
-        return _line.ask(sku)
+        _line.socket.sendall(sku.encode() + b"\n")
+        return int(_line.reader.readline())
