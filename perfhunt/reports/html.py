@@ -38,11 +38,11 @@ def html(run: Run) -> str:
         csp=_policy(script, style),
         style=Markup(style),
         script=Markup(script),
-        name=visible(run.question.target.name or run.question.target.url),
-        url=visible(run.question.target.url),
+        name=run.question.target.name or run.question.target.url,
+        url=run.question.target.url,
         took=format_duration(run.seconds) if run.seconds else "",
         headline=headline(run),
-        sentence=visible(verdict_sentence(run)),
+        sentence=verdict_sentence(run),
         tone=_tone(run),
         facts=html_rows.facts(run),
         objectives=html_rows.objectives(run),
@@ -71,9 +71,13 @@ def html(run: Run) -> str:
 
 @cache
 def _template() -> Template:
-    # ruff cannot see that autoescape is on for every template here, whatever its name.
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(asset("report.html.j2"))
+
+
+def _shown(value: object) -> object:
+    """Every text that is filled in, without characters that a page must not hold; markup of our own as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _policy(script: str, style: str) -> str:
@@ -102,9 +106,9 @@ def _tone(run: Run) -> str:
 
 def _knee_what(run: Run) -> str:
     if isinstance(run.knee, Knee):
-        return visible(criterion_words(run.knee))
+        return criterion_words(run.knee)
     criterion = knee_criterion(run)
-    return visible(criterion.name) if criterion else ""
+    return criterion.name if criterion else ""
 
 
 def _bottleneck(run: Run) -> dict[str, Any] | None:
@@ -116,7 +120,7 @@ def _bottleneck(run: Run) -> dict[str, Any] | None:
         "words": bottleneck_words(found.cls),
         "score": f"{found.score:.2f}",
         "runner_up": runner_up,
-        "evidence": [visible(e) for e in found.evidence],
+        "evidence": list(found.evidence),
     }
 
 

@@ -15,7 +15,6 @@ from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.charts import interval_bar
 from perfhunt.reports.knee_chart import knee_criterion
-from perfhunt.reports.svg import visible
 from perfhunt.reports.words import (
     allowed,
     bottleneck_words,
@@ -45,8 +44,8 @@ def _objective(judged: Judged) -> Row:
     words = {Judgement.MET: "met", Judgement.MISSED: "missed", Judgement.UNKNOWN: "unknown"}
     word = words[judged.verdict]
     return {
-        "name": visible(judged.objective.name), "asked": allowed(judged), "measured": measured(judged), "n": f"{judged.n:,}",
-        "word": word, "tone": word, "note": visible(judged.note),
+        "name": judged.objective.name, "asked": allowed(judged), "measured": measured(judged), "n": f"{judged.n:,}",
+        "word": word, "tone": word, "note": judged.note,
     }  # fmt: skip
 
 
@@ -68,7 +67,7 @@ def facts(run: Run) -> list[Row]:
     if run.bottleneck is not None:
         top = run.findings[0] if run.findings else None
         note = f"in {top.function} ({place(top, short=True)})" if top else f"score {run.bottleneck.score:.2f}"
-        found.append({"name": "Stopped by", "value": bottleneck_words(run.bottleneck.cls), "note": visible(note)})
+        found.append({"name": "Stopped by", "value": bottleneck_words(run.bottleneck.cls), "note": note})
     what_if = run.findings[0].what_if if run.findings else None
     if what_if is not None:
         note = f"{rate_range(what_if.low, what_if.high)}, predicted"
@@ -85,9 +84,9 @@ def knees(run: Run) -> list[Row]:
     for index, knee in enumerate(run.knees):
         if isinstance(knee, NoKnee):
             what = criteria[index].name if index < len(criteria) else "other"
-            rows.append({"what": visible(what), "words": visible(knee_words(knee)), "kind": "no knee"})
+            rows.append({"what": what, "words": knee_words(knee), "kind": "no knee"})
         else:
-            rows.append({"what": visible(criterion_words(knee)), "words": knee_words(knee), "kind": knee_kind(knee)})
+            rows.append({"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)})
     return rows
 
 
@@ -102,12 +101,12 @@ def _finding(finding: Finding, most: float) -> Row:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
-        "rank": finding.rank, "function": visible(finding.function), "file": visible(finding.file),
-        "place": visible(place(finding)), "cls": finding.cls, "cost": ms_interval(blamed),
+        "rank": finding.rank, "function": finding.function, "file": finding.file,
+        "place": place(finding), "cls": finding.cls, "cost": ms_interval(blamed),
         "bar": Markup(interval_bar(blamed.low, blamed.value, blamed.high, most)),
         "self": format_share(finding.self_share), "total": format_share(finding.total_share),
         "grew": "" if finding.grew is None else ms_interval(finding.grew),
-        "evidence": visible("; ".join(filter(None, (finding.evidence, via)))),
+        "evidence": "; ".join(filter(None, (finding.evidence, via))),
     }  # fmt: skip
 
 
@@ -121,7 +120,7 @@ def what_if(run: Run) -> str:
     cap = f"; then {guess.cap} caps it" if guess.cap else ""
     caveat = f" ({guess.caveat})" if guess.caveat else ""
     rate = f"{format_rate(guess.rate)} ({rate_range(guess.low, guess.high)})"
-    return visible(f"{top.function} {gone}, the knee would be near {rate}{cap}{caveat}. A bound, not a promise.")
+    return f"{top.function} {gone}, the knee would be near {rate}{cap}{caveat}. A bound, not a promise."
 
 
 def at_knee(run: Run) -> Trial | None:
@@ -140,7 +139,7 @@ def routes(run: Run) -> tuple[str, list[Row]]:
     rows: list[Row] = []
     for name, route in sorted(trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0)):
         rows.append({
-            "name": visible(name), "n": f"{route.response.n:,}", "share": format_share(route.response.n / (trial.n or 1)),
+            "name": name, "n": f"{route.response.n:,}", "share": format_share(route.response.n / (trial.n or 1)),
             "p50": ms(route.response.p50), "p95": ms(route.response.p95), "p99": ms(route.response.p99),
             "service": ms(route.service.p99), "failed": sum(n for o, n in route.outcomes.items() if o != "ok"),
             "statuses": ", ".join(f"{status}: {n:,}" for status, n in sorted(route.statuses.items())),
@@ -164,14 +163,14 @@ def _trial(trial: Trial, criterion: str) -> Row:
         "over": "—" if count is None else f"{count.exceed:,} ({format_share(count.share)})",
         "p50": ms(trial.response.p50), "p95": ms(trial.response.p95), "p99": ms(trial.response.p99),
         "service": ms(trial.service.p99), "errors": f"{trial.failed:,}", "cpu": cpu, "rss": rss,
-        "lag": ms(trial.generator.lag_p99), "remark": visible(trial.invalid or trial.overload),
+        "lag": ms(trial.generator.lag_p99), "remark": trial.invalid or trial.overload,
         "tone": "doubtful" if trial.invalid else "trouble" if trial.overload else "",
     }  # fmt: skip
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> list[Row]:
     """Name and value, without those that are empty."""
-    return [{"name": name, "value": visible(str(value))} for name, value in rows if value not in ("", None, 0)]
+    return [{"name": name, "value": str(value)} for name, value in rows if value not in ("", None, 0)]
 
 
 def asked(run: Run) -> list[Row]:
@@ -206,6 +205,7 @@ def environment(run: Run) -> list[Row]:
             ("runs on", f"{t.runtime} {t.runtime_version} {t.framework}".strip()),
             ("may use", "; ".join(filter(None, (cpu, memory)))),
             *((f"pid {p.pid}", " ".join(p.cmdline)) for p in t.processes[:6]),
+            *(("note", note) for note in t.notes),
         ]
     return pairs(rows)
 
@@ -213,7 +213,7 @@ def environment(run: Run) -> list[Row]:
 def knee_note(run: Run) -> str:
     """What the knee's own record adds: note, dispersion, load; the reason when there is none."""
     if isinstance(run.knee, NoKnee):
-        return visible(f"No knee: {run.knee.reason}. Capacity {capacity_words(run.capacity)}.")
+        return f"No knee: {run.knee.reason}. Capacity {capacity_words(run.capacity)}."
     knee, said = run.knee, []
     if knee.sharpness is not None:
         said.append(f"1 % more load makes the share over the limit {knee.sharpness:.0f} % larger")
@@ -224,4 +224,4 @@ def knee_note(run: Run) -> str:
     if knee.load:
         said.append(f"{format_duration(knee.load)} of load, {plural(knee.passes, 'pass').replace('passs', 'passes')}")
     sentence = "; ".join(said)
-    return visible(". ".join(filter(None, (sentence[:1].upper() + sentence[1:], knee.note))))
+    return ". ".join(filter(None, (sentence[:1].upper() + sentence[1:], knee.note)))

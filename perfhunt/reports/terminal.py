@@ -30,9 +30,12 @@ _MARKS = {"MET": "ok", "MISSED": "MISSED", "UNKNOWN": "unknown"}
 
 def terminal(run: Run) -> str:
     """Plain lines, each ended; no colour codes, no control characters from the target's names."""
-    parts = (_verdict(run), _objectives(run), _knee(run), _suspects(run), _reason(run), _trust(run), _next(run))
-    lines = [line for part in parts if part for line in (*part, "")][:-1]
-    return "".join(visible(line).rstrip() + "\n" for line in lines[:LINES])
+    parts = (_verdict(run), _objectives(run), _knee(run), _suspects(run), _reason(run), _trust(run))
+    body, last = [line for part in parts if part for line in (*part, "")], _next(run)
+    room = LINES - len(last)
+    if len(body) > room:
+        body = [*body[: room - 2], "… and more in the report", ""]
+    return "".join(visible(line).rstrip() + "\n" for line in [*body, *last])
 
 
 def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
