@@ -34,6 +34,7 @@ ABRUPT, ABRUPT_SD = 50.0, 0.6  # and where requests are refused: nothing, then e
 ROOM, ROOM_SD = 0.3, 1.0  # of C/K - 1: a knee near the capacity or far below it are both surprising
 SCALE = 60.0  # prior dispersion over binomial,
 BURST = 3.0
+EVEN = 5.0  # a limiter refuses without bursts
 SCALE_DF = 6.0  # which counts as this many trials
 FLOOR = 0.12  # of the allowed share: exceedances that are there at any rate and say nothing about the knee
 CEILING = 0.95
@@ -169,14 +170,14 @@ def fit(
         return None
     low = math.log(0.5 * min(p.rate for p in seen))
     high = math.log(1.5 * max(p.rate for p in seen))
-    telling, scale = tuple(seen), SCALE
+    telling, scale = tuple(seen), EVEN if abrupt else SCALE
     for stage in range(3):
         knees = np.exp(np.linspace(low, high, _KNEES))
         weight, slopes, phi = _posterior(telling, criterion, capacity, knees, scale, abrupt)
         cumulative = np.cumsum(weight.sum(axis=1))
         first, middle, last = (int(np.searchsorted(cumulative, share)) for share in (1e-4, 0.5, 1 - 1e-4))
         low, high = math.log(knees[max(0, first - 1)]), math.log(knees[min(_KNEES - 1, last + 1)])
-        scale = scale_at(float(knees[middle]), criterion, capacity)
+        scale = EVEN if abrupt else scale_at(float(knees[middle]), criterion, capacity)
         if stage == 0:
             telling = _telling(telling, criterion, knees, slopes, weight)
             low, high = low - 0.1, high + 0.1

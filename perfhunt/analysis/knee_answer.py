@@ -22,10 +22,13 @@ ERRORS_AT_ONCE = 0.05
 
 def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
     """Why there is nothing to search for, if the baseline already says so."""
-    if baseline.failed > max(5, ERRORS_AT_ONCE * baseline.n):
+    if baseline.failed >= 3 and baseline.failed > ERRORS_AT_ONCE * baseline.n:
         return NoKnee(
             "errors-at-once", f"{baseline.failed} of {baseline.n} requests failed at the baseline of {format_rate(goal.start)}"
         )
+    if baseline.overload:
+        reason = f"the service does not hold the baseline of {format_rate(goal.start)}: {baseline.overload}"
+        return NoKnee("missed-at-baseline", reason, None, goal.start)
     for criterion in goal.criteria:
         count = baseline.counts.get(criterion.name)
         if count is None:
