@@ -32,14 +32,14 @@ class Ledger:
 
     `own[(function, state)]` counts threads in the function by state, waits of every kind included: it adds up to all busy
     threads. `blamed[(function, cause, doing)]` adds up to the same, with queues (GIL, CPU, locks) charged to whoever was
-    ahead. `unknown` is queue time whose holder was not seen, by cause.
+    ahead. `unknown` is queue time whose head was not seen, by cause and by the queue at the end of the chain.
     """
 
     instants: int
     own: dict[tuple[Key, str], Series] = field(default_factory=dict)
     blamed: dict[tuple[Key, str, str], Series] = field(default_factory=dict)
     total: dict[Key, Series] = field(default_factory=dict)
-    unknown: dict[str, Series] = field(default_factory=dict)
+    unknown: dict[tuple[str, str], Series] = field(default_factory=dict)
     by_pool: dict[tuple[Key, ...], Charges] = field(default_factory=dict)
     via: dict[Key, Counter[str]] = field(default_factory=dict)
     wait_on: dict[Key, Counter[str]] = field(default_factory=dict)
@@ -47,6 +47,7 @@ class Ledger:
     callers: dict[Key, Counter[str]] = field(default_factory=dict)
     app: set[Key] = field(default_factory=set)
     holdings: Holdings = field(default_factory=Holdings)
+    profiled: bool = False
 
     def busy(self) -> float:
         """Mean number of threads that were not idle."""
@@ -60,18 +61,22 @@ class Ledger:
         return found
 
 
-def charge(views: Views, cpu_shares: Mapping[Key, float]) -> Ledger:
-    """The ledger of a span. `cpu_shares` (function -> share of CPU, from a profile) settles queues whose head was not seen."""
-    ledger = Ledger(len(views), holdings=holdings(views))
+def charge(views: Views, cpu_shares: Mapping[Key, float], profiled: bool = False) -> Ledger:
+    """The ledger of a span. `cpu_shares` (function -> share of CPU) settles queues whose head was not seen.
+
+    `profiled`: the shares come from a profile, hundreds of samples that know who had the CPU or the GIL far better than a few
+    looks do; then those two queues are charged by it altogether.
+    """
+    ledger = Ledger(len(views), holdings=holdings(views), profiled=profiled and bool(cpu_shares))
     for index, now in enumerate(views):
         for v in now:
             _note(ledger, v, index)
             pool = ledger.by_pool.setdefault(thread_group(v.sample), {})
-            for (key, cause, doing), weight in _blame(v, now, ledger.holdings).items():
+            for (key, cause, doing), weight in _blame(v, now, ledger).items():
                 if not v.parked_path:
                     pool[(key, cause, doing)] = pool.get((key, cause, doing), 0.0) + weight
                 if key == NOBODY:
-                    _add(ledger.unknown, cause, index, weight, ledger.instants)
+                    _add(ledger.unknown, (cause, doing), index, weight, ledger.instants)
                 else:
                     _add(ledger.blamed, (key, cause, doing), index, weight, ledger.instants)
     _settle(ledger, cpu_shares)
@@ -99,36 +104,38 @@ def _add(into: dict, key: object, index: int, weight: float, size: int) -> None:
     into.setdefault(key, np.zeros(size))[index] += weight
 
 
-def _blame(v: View, now: Sequence[View], held: Holdings) -> Charges:
+def _blame(v: View, now: Sequence[View], ledger: Ledger) -> Charges:
     """Where one thread's presence is charged: to itself, or to those it waits for, followed to the end of the chain."""
     if v.state not in _QUEUES:
         return {(v.owner.key, OWN, v.state): 1.0}
     cause = v.state
-    if v.state == ThreadState.LOCK and (holding := held.at(v)) is not None:
+    if v.state == ThreadState.LOCK and (holding := ledger.holdings.at(v)) is not None:
         cause = HANDOFF if holding.handoff else POOL if holding.is_pool else cause
     ends: Charges = {}
-    for key, doing, weight in _ends(v, now, held, _DEPTH):
+    for key, doing, weight in _ends(v, now, ledger, _DEPTH):
         ends[(key, cause, doing)] = ends.get((key, cause, doing), 0.0) + weight
     return ends
 
 
-def _ends(v: View, now: Sequence[View], held: Holdings, depth: int) -> list[tuple[Key, str, float]]:
+def _ends(v: View, now: Sequence[View], ledger: Ledger, depth: int) -> list[tuple[Key, str, float]]:
     if v.state not in _QUEUES or depth == 0:
         return [(v.owner.key, v.state, 1.0)]
-    ahead = _ahead(v, now, held)
+    ahead = _ahead(v, now, ledger)
     if not ahead:
-        holding = held.at(v) if v.state == ThreadState.LOCK else None
+        holding = ledger.holdings.at(v) if v.state == ThreadState.LOCK else None
         if v.state == ThreadState.LOCK and (holding is None or not holding.holders):
             return [(v.owner.key, v.state, 1.0)]
         return [(NOBODY, v.state, 1.0)]
     share = 1.0 / len(ahead)
-    return [(key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, held, depth - 1)]
+    return [(key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, ledger, depth - 1)]
 
 
-def _ahead(v: View, now: Sequence[View], held: Holdings) -> list[View]:
+def _ahead(v: View, now: Sequence[View], ledger: Ledger) -> list[View]:
     """The threads one thread waits for at an instant; empty when they were not seen."""
     if v.state == ThreadState.LOCK:
-        return held.ahead(v, now)
+        return ledger.holdings.ahead(v, now)
+    if ledger.profiled:
+        return []
     others = [o for o in now if o is not v and not o.parked_path]
     if v.state == ThreadState.RUN_QUEUE:
         return [o for o in others if o.state == ThreadState.ON_CPU]
@@ -137,11 +144,13 @@ def _ahead(v: View, now: Sequence[View], held: Holdings) -> list[View]:
 
 
 def _settle(ledger: Ledger, cpu_shares: Mapping[Key, float]) -> None:
-    """Queue time without a seen head goes to the functions that were seen ahead, else to the CPU's users, in proportion."""
-    for cause, series in ledger.unknown.items():
+    """Queue time without a seen head goes to the users of what was queued for, else to the functions seen ahead, by share."""
+    on_cpu = str(ThreadState.ON_CPU)
+    for (cause, queue), series in ledger.unknown.items():
+        users = {(key, cause, on_cpu): share for key, share in cpu_shares.items()}
         seen = {k: float(s.sum()) for k, s in ledger.blamed.items() if k[1] == cause}
-        if not sum(seen.values()):
-            seen = {(key, cause, str(ThreadState.ON_CPU)): share for key, share in cpu_shares.items()}
-        whole = sum(seen.values())
-        for key, weight in seen.items():
+        by = seen if queue == ThreadState.LOCK or not ledger.profiled else users
+        by = by if sum(by.values()) > 0 else users
+        whole = sum(by.values())
+        for key, weight in by.items():
             ledger.blamed[key] = ledger.blamed.get(key, np.zeros(ledger.instants)) + series * (weight / whole)

@@ -14,6 +14,7 @@ from perfhunt.analysis.blame_views import View, Views, thread_group
 from perfhunt.analysis.frames import Key
 from perfhunt.model.states import ThreadState
 
+_RUNS = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)
 _NEAR = 0.5  # least share of waits during which a holder in the acquiring function itself must be seen
 _FAR = 0.6  # the same for holders elsewhere, where a bystander is easily mistaken for one
 _ENOUGH = 0.95
@@ -119,8 +120,12 @@ def candidates(site: Site, now: Sequence[View], *, near: bool) -> list[View]:
     owners = {v.owner.key for v in waiting}
     everywhere = all(named for _, named in site)  # a file lock or the like: any process may hold it
     acquiring = {calls[-1] for calls, _ in site if calls}
+    doors = {(v.calls[-1:], v.line) for v in waiting if v.line is not None}
     found = []
     for other in now:
+        # One that runs at the very line where the others wait is on its way in, or was only just let through.
+        if other.state in _RUNS and (other.calls[-1:], other.line) in doors:
+            continue
         if any(other is w for w in waiting) or other.parked_path or not (everywhere or other.sample.pid in pids):
             continue
         past = not owners.isdisjoint(other.app) or not acquiring.isdisjoint(other.calls)

@@ -2,8 +2,8 @@
 
 A stack and a state are read some milliseconds apart. A thread that did not run in between is beyond doubt; for the others the
 state may belong to what the thread did just before or after. Which waits belong to a place in the code is learnt from the
-threads that stood still there; where none ever did (its waits are shorter than the look), from which waits are seen there more
-often than among the service's threads at large.
+threads that stood still there; where none ever did (its waits are shorter than the look), a wait that is seen less often there
+than among the service's threads at large is taken to have been read from what came before or after.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Spot: TypeAlias = tuple[tuple[Key, ...], int | None]  # a way through the code a
 _RUNS = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)  # possible anywhere
 _ENOUGH_STILL = 0.1  # share of the still threads at a place, from which a wait belongs there
 _LEAST = 0.05  # share of all threads at a place, below which a wait is chance
-_LIFT = 1.5  # how much more often than elsewhere a wait must be seen to belong, where nothing stood still
+_LIFT = 0.8  # how often a wait must be seen to belong, against elsewhere, where nothing stood still
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,11 @@ class _Place:
 def mended(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Instants:
     """The instants, each doubtful wait replaced by the one that belongs to its place, or by running where none does."""
     spots: dict[Spot, _Place] = {}
-    at_large: Counter[str] = Counter()
     for t in (t for instant in instants for t in instant.threads if t.stack and not idle(t)):
-        spot = spots.setdefault(_spot(t), _Place(Counter(), Counter()))
+        spot = spots.setdefault(spot_of(t), _Place(Counter(), Counter()))
         spot.seen[t.state] += 1
         spot.still[t.state] += t.still
-        at_large[t.state] += 1
+    at_large = Counter(t.state for instant in instants for t in instant.threads if t.stack)
     if not any(t.still for instant in instants for t in instant.threads):
         return instants  # a capture that cannot tell
     fitting = {spot: _fitting(place, at_large) for spot, place in spots.items()}
@@ -51,7 +50,8 @@ def mended(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Instants
     )
 
 
-def _spot(t: ThreadSample) -> Spot:
+def spot_of(t: ThreadSample) -> Spot:
+    """Where in the code a thread is, to the line."""
     return path_of(t.stack), t.stack[-1].line
 
 
@@ -60,18 +60,18 @@ def _fitting(place: _Place, at_large: Mapping[str, int]) -> tuple[str, ...]:
     stood = place.still.total()
     if stood:
         return tuple(state for state, n in place.still.most_common() if n >= _ENOUGH_STILL * stood)
-    whole, everyone = place.seen.total(), sum(at_large.values())
-    lifts = {s: (n / whole) / (at_large[s] / everyone) for s, n in place.seen.items() if s not in _RUNS and n >= _LEAST * whole}
-    # A single thread at a place says nothing against what was read of it.
-    if whole < 3:
-        return tuple(lifts)
-    return tuple(sorted((s for s, lift in lifts.items() if lift >= _LIFT), key=lambda s: -lifts[s]))
+    whole = place.seen.total()
+    others = max(sum(at_large.values()) - whole, 1)
+    elsewhere = {s: (at_large[s] - n) / others for s, n in place.seen.items()}
+    waits = {s: n / whole for s, n in place.seen.items() if s not in _RUNS and n >= _LEAST * whole}
+    fitting = [s for s, share in waits.items() if share >= _LIFT * elsewhere[s]]
+    return tuple(sorted(fitting, key=lambda s: -waits[s]))
 
 
 def _mend(t: ThreadSample, fitting: Mapping[Spot, tuple[str, ...]], spots: Mapping[Spot, _Place]) -> ThreadSample:
     if t.still or not t.stack or t.state in _RUNS:
         return t
-    spot = _spot(t)
+    spot = spot_of(t)
     fits = fitting.get(spot, ())
     if t.state in fits or spot not in spots:
         return t

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.blame import Ledger, charge
+from perfhunt.analysis.blame_balanced import balanced
 from perfhunt.analysis.blame_mended import mended
 from perfhunt.analysis.blame_views import Views, thread_group, view
 from perfhunt.analysis.evidence import Evidence, Span
@@ -16,6 +17,8 @@ from perfhunt.model.profile import Frame, Instants, Profile, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
+_PROFILED = 100  # samples from which a profile knows the users of the CPU
+_BEYOND = 0.2  # of the CPU time, unexplained by the GIL's holder
 _EMPTY = Instants(0.0, ())
 
 
@@ -48,6 +51,7 @@ class Reading:
     in_flight: float | None
     unseen: float
     pools: Mapping[tuple[Key, ...], tuple[float, float]]  # thread group -> (threads, busy threads), means
+    own_part: Share = 1.0  # of the wait for a CPU: the rest is other processes' doing
 
     @property
     def has_instants(self) -> bool:
@@ -69,8 +73,8 @@ def picture(evidence: Evidence) -> Picture:
     """The evidence, read."""
     code = Code.seen(_stacks(evidence), evidence.app_modules)
     idle = learn(evidence, code)
-    baseline = _reading(evidence.baseline, code, idle, None) if evidence.baseline is not None else None
-    return Picture(evidence, code, idle, _reading(evidence.knee, code, idle, baseline), baseline)
+    baseline = _reading(evidence.baseline, code, idle, None, evidence.cores) if evidence.baseline is not None else None
+    return Picture(evidence, code, idle, _reading(evidence.knee, code, idle, baseline, evidence.cores), baseline)
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:
@@ -81,18 +85,22 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
             yield from (t.stack for instant in span.instants for t in instant.threads)
 
 
-def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None) -> Reading:
-    instants = mended(span.instants or _EMPTY, idle.covers)
+def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None, cores: Cores | None) -> Reading:
+    instants = balanced(mended(span.instants or _EMPTY, idle.covers), span.states)
     views = view(instants, code, idle)
     use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
-    ledger = charge(views, use.shares())
+    if span.profile is not None and span.profile.mode == "gil":
+        use = _with_native(use, span, views)
+    ledger = charge(views, use.shares(), profiled=span.profile is not None and use.samples >= _PROFILED)
     in_flight = span.completed * span.service if span.service is not None else None
     unseen = 0.0
     if in_flight is not None and ledger.instants:
         # What a request spends outside the server at the lowest load is the network and the generator, not a queue.
         floor = 0.0 if baseline is None else _outside(baseline) * span.completed
         unseen = max(0.0, in_flight - ledger.busy() - floor)
-    return Reading(span, views, ledger, use, cpu_per_request(span), in_flight, unseen, _pools(instants, views))
+    return Reading(
+        span, views, ledger, use, cpu_per_request(span), in_flight, unseen, _pools(instants, views), own_part(span, cores)
+    )
 
 
 def _outside(baseline: Reading) -> Seconds:
@@ -116,6 +124,14 @@ def on_cpu(span: Span) -> Cores | None:
     """Cores the target used during the span; None when nothing says."""
     per_request = cpu_per_request(span)
     return None if per_request is None else per_request * span.completed
+
+
+def own_part(span: Span, cores: Cores | None) -> Share:
+    """The target's part of what kept the host's CPUs busy: that much of the wait for a CPU is its own doing."""
+    used, resources = on_cpu(span), span.resources
+    if used is None or resources is None or not resources.host_cpu_share or not cores:
+        return 1.0
+    return min(1.0, used / (resources.host_cpu_share * cores))
 
 
 def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
@@ -145,6 +161,28 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
         if caller:
             callers.setdefault(owner.key, Counter())[caller] += round(weight)
     return CpuUse(own, total, frames, via, callers, awaiting, sum(own.values()))
+
+
+def _with_native(use: CpuUse, span: Span, views: Views) -> CpuUse:
+    """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code that let the GIL go.
+
+    Their part is the exact CPU time beyond the time the GIL was held; who they are is taken from the instants.
+    """
+    used, profile = on_cpu(span), span.profile
+    if used is None or profile is None or not profile.ticks or not use.samples:
+        return use
+    held = profile.total / profile.ticks
+    free = [v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.sample.holds_gil and not v.parked_path]
+    if used - held < _BEYOND * used or not free:
+        return use
+    each = use.samples * (used / held - 1.0) / len(free)
+    own, total, frames = dict(use.own), dict(use.total), dict(use.frames)
+    for v in free:
+        own[v.owner.key] = own.get(v.owner.key, 0.0) + each
+        frames.setdefault(v.owner.key, v.owner.frame)
+        for key in set(v.app) | {v.owner.key}:
+            total[key] = total.get(key, 0.0) + each
+    return replace(use, own=own, total=total, frames=frames, samples=sum(own.values()))
 
 
 def _use_of(views: Views) -> CpuUse:

@@ -22,6 +22,7 @@ class View:
     calls: Path
     app: tuple[Key, ...]
     parked_path: bool  # its stack is one on which the service idles: it was about to have work
+    line: int | None = None  # of the last of `calls`
 
     @property
     def state(self) -> str:
@@ -44,15 +45,17 @@ def _busy(instant: Instant, code: Code, idle: IdleBook) -> tuple[View, ...]:
             continue
         app = tuple(f.key for f in code.app_frames(sample.stack))
         parked = path_of(sample.stack) in idle.paths
-        found.append(View(sample, owner, _calls(sample.stack, code), app, parked))
+        calls, line = _calls(sample.stack, code)
+        found.append(View(sample, owner, calls, app, parked, line))
     return tuple(found)
 
 
-def _calls(stack: Stack, code: Code) -> Path:
+def _calls(stack: Stack, code: Code) -> tuple[Path, int | None]:
     cut = len(stack)
     while cut and code.origin(stack[cut - 1]) is Origin.STDLIB:
         cut -= 1
-    return path_of(stack[:cut] or stack)
+    kept = stack[:cut] or stack
+    return path_of(kept), kept[-1].line if kept else None
 
 
 def mean_in(views: Views, state: ThreadState) -> float:

@@ -149,7 +149,7 @@ def lock(s: Signs) -> Score:
 
 def _polled(s: Signs) -> float:
     """Sleep that grows with load is a wait for others, asked for again and again (a database file, a spin with back-off)."""
-    if not s.compared:
+    if not s.compared or s.pool_is_loop:
         return 0.0
     growing = ramp(s.grew_waits.get(ThreadState.SLEEP, 0.0), 1.4, 2.5)
     return _outside_cpu(s, 0.9 * growing * ramp(s.share("sleep", "unseen:sleep"), 0.15, 0.5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -163,7 +164,9 @@ def _loop(seen: Picture) -> Loop | None:
     instants = span.instants or seen.evidence.idle
     if instants is None:
         return None
-    threads = {(t.pid, t.tid) for i in instants for t in i.threads if in_loop(t.stack)}
+    looks = Counter((t.pid, t.tid) for i in instants for t in i.threads)
+    loops = Counter((t.pid, t.tid) for i in instants for t in i.threads if in_loop(t.stack))
+    threads = {thread for thread, n in loops.items() if n > 0.5 * looks[thread]}
     found = []
     if span.states is not None and span.states.source == "syscall":
         found = [_loop_of(dict(t.states)) for t in span.states.threads if (t.pid, t.tid) in threads]

@@ -122,8 +122,8 @@ def enclosing(stack: Stack, index: int) -> Frame:
 
 
 def in_loop(stack: Stack) -> bool:
-    """Whether the stack is an event loop's."""
-    return any(_LOOP.search(f.file) for f in stack)
+    """Whether the stack is an event loop's: something in it runs the loop, rather than only calling into it."""
+    return any("run" in f.function and _LOOP.search(f.file) for f in stack)
 
 
 def awaits(stack: Stack, owner: Frame) -> bool:

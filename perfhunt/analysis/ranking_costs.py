@@ -71,7 +71,7 @@ def costs(reading: Reading) -> dict[Key, Cost]:
         if cause == OWN and doing == _ON_CPU:
             continue
         cost = found.setdefault(key, Cost(key))
-        value = float(counts.mean()) / rate
+        value = float(counts.mean()) / rate * (reading.own_part if cause == ThreadState.RUN_QUEUE else 1.0)
         if cause == OWN:
             cost.waits[doing] = cost.waits.get(doing, 0.0) + value
         else:
@@ -126,14 +126,29 @@ def limiting_use(picture: Picture) -> tuple[str, Charges]:
     reading = picture.knee
     if cpu_saturation(picture) >= SATURATED:
         return "cpu", {(key, OWN, _ON_CPU): share for key, share in reading.use.shares().items()}
-    pools = {g: busy / threads for g, (threads, busy) in reading.pools.items() if threads and reading.ledger.by_pool.get(g)}
+    # Less than half a thread is no pool but stacks that were read while they changed.
+    pools = {g: busy / n for g, (n, busy) in reading.pools.items() if n >= 0.5 and reading.ledger.by_pool.get(g)}
     taken = {group: reading.pools[group][1] for group, used in pools.items() if used >= EXHAUSTED}
     if not taken:
         # Nothing inside is full, so requests wait where only coroutines do; who awaits is known, for how long is not.
         return "await", {(key, AWAIT, AWAIT): weight for key, weight in reading.use.awaits.items()}
     group = max(taken, key=lambda g: taken[g])
-    charges = {k: w for k, w in reading.ledger.by_pool[group].items() if k[0] != NOBODY}
-    return "threads", charges
+    return "threads", _shared_out(reading, group)
+
+
+def _shared_out(reading: Reading, group: tuple[Key, ...]) -> Charges:
+    """What keeps the threads of a pool, with its time on a CPU and its waits for one divided as the profile says."""
+    here = {key for key, _, _ in reading.ledger.by_pool[group]}
+    shares = {key: share for key, share in reading.use.shares().items() if key in here or not reading.ledger.profiled}
+    shares = {key: share / sum(shares.values()) for key, share in shares.items()} or reading.use.shares()
+    found: Charges = {}
+    for (key, cause, doing), weight in reading.ledger.by_pool[group].items():
+        own = weight * (reading.own_part if cause == ThreadState.RUN_QUEUE else 1.0)
+        divided = key == NOBODY or (reading.ledger.profiled and cause == OWN and doing == _ON_CPU)
+        users = {k: (_ON_CPU, share) for k, share in shares.items()} if divided else {key: (doing, 1.0)}
+        for user, (did, share) in users.items():
+            found[(user, cause, did)] = found.get((user, cause, did), 0.0) + own * share
+    return found
 
 
 def cpu_saturation(picture: Picture) -> Share:

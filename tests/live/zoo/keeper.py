@@ -135,4 +135,6 @@ def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10
                 at_knee = observe(probes, port, "knee", knee, one.load * capacity)
             finally:
                 probes.close()
+            for failed in probes.failures:
+                print(f"{one.name}: {failed.message}", file=sys.stderr)
     return Evidence(at_knee, at_base, idle, target.runtime, target.cpu_limit)

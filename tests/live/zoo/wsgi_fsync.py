@@ -9,8 +9,8 @@ JOURNAL = os.open(os.path.join(tempfile.gettempdir(), f"zoo-{os.getpid()}.journa
 
 
 def append_journal() -> None:
-    for _ in range(6):
-        os.write(JOURNAL, b"x" * 4096)
+    for _ in range(12):
+        os.write(JOURNAL, b"x" * 65536)
         os.fsync(JOURNAL)
     os.ftruncate(JOURNAL, 0)
 
