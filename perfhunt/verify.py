@@ -83,7 +83,8 @@ class PairBench:
 
     `engine` makes an engine that is not open yet. `clock` gives monotonic seconds; `directory` takes the raw samples.
     `together`: both versions live through a round side by side and take turns, which cancels drift and restarts both in the
-    time of one; without it (they would not fit, or share a file) one lives after the other, in ABBA order.
+    time of one; without it (they would not fit, or share a file) one lives after the other, in ABBA order. `rounds` gathers
+    the rounds; filled with those of an earlier comparison, that one goes on and no error rate is spent twice.
     """
 
     starter: Starter
@@ -93,6 +94,7 @@ class PairBench:
     stop: Callable[[], str] = lambda: ""
     watch: Watch = unwatched
     together: bool = True
+    rounds: list[Round] = field(default_factory=list)
     engines: dict[str, LoadEngine] = field(default_factory=dict)
 
     def at(self, asked: Asked, url: str) -> LoadEngine:
@@ -228,7 +230,8 @@ def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, t
         raise QuestionError(f"the base version has no knee to compare at: {reason}", "Look first: perfhunt investigate")
     most = question.safety.max_rate
     saturating = SATURATE * capacity.rate if capacity else ABOVE_KNEE * rate
-    sharpness = knee.sharpness if isinstance(knee, Knee) and knee.sharpness else USUAL_SHARPNESS
+    fitted = isinstance(knee, Knee) and knee.label in ("sharp", "soft")  # a bracket's slope is a guess from two rates
+    sharpness = knee.sharpness if isinstance(knee, Knee) and fitted and knee.sharpness else USUAL_SHARPNESS
     slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
     criteria = question.slo.criteria()
     name = knee.criterion if isinstance(knee, Knee) else criteria[0].name if criteria else ""
@@ -242,8 +245,7 @@ def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = BUDGET, look
     Looks come after the numbers of rounds fixed in `sequential.LOOKS`; no new stretch begins that the budget cannot pay for.
     Raises Stopped, TargetDied, LoadFailed; both versions are ended whatever happens.
     """
-    rounds: list[Round] = []
-    began = bench.clock()
+    rounds, began = bench.rounds, bench.clock()
     try:
         while True:
             rounds.append(run_round(len(rounds), asked, bench))
@@ -255,7 +257,7 @@ def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = BUDGET, look
             verdict = judge_rounds(rounds, looking, final=last)
             bench.watch(Noted(f"after {n} rounds: {verdict.word}, {verdict.reason}"))
             if last or verdict.word is not Word.INCONCLUSIVE:
-                return replace(verdict, seconds=bench.clock() - began, next_step=_next_step(verdict))
+                return replace(verdict, next_step=_next_step(verdict))
     finally:
         bench.close()
 
@@ -341,7 +343,8 @@ def _invalid(trials: Sequence[Trial]) -> str:
 def _affordable(rounds: Sequence[Round], spent: Seconds, budget: Seconds) -> bool:
     n = len(usable(rounds))
     following = next_look(n)
-    return following is not None and spent + (following - n) * spent / len(rounds) <= budget
+    each = sum(r.seconds for r in rounds) / len(rounds)
+    return following is not None and spent + (following - n) * each <= budget
 
 
 def _told(done: Round) -> str:

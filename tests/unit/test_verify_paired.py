@@ -156,6 +156,17 @@ def test_no_stretch_begins_that_the_budget_cannot_pay_for() -> None:
     assert verdict.pairs in LOOKS
 
 
+def test_measuring_again_goes_on_from_the_rounds_there_are_and_takes_no_look_twice() -> None:
+    host = Host({"base": 1.0, "head": 1.015})
+    first = host.bench()
+    assert verify_paired(ASKED, first, budget=200.0).word is Word.INCONCLUSIVE
+    again = host.bench()
+    again.rounds = list(first.rounds)
+    verdict = verify_paired(ASKED, again, budget=200.0)
+    assert verdict.pairs > len(first.rounds)
+    assert [r.number for r in again.rounds] == list(range(len(again.rounds)))
+
+
 def test_a_stop_ends_both_versions_at_once() -> None:
     host = Host({"base": 1.0, "head": 1.0})
     with pytest.raises(Stopped, match="killswitch"):
