@@ -10,7 +10,7 @@ from perfhunt.errors import UsageError
 
 SERVICE = Path(__file__).parent / "service"
 PATCH = "fix.patch"
-_IGNORED = ".perfhunt/\n__pycache__/\nshop.sqlite*\nwarehouse.sock\n"
+_IGNORED = ".perfhunt/\n__pycache__/\nshop.sqlite*\nwarehouse.sock\nshop.log\n"
 
 
 def prepare(directory: Path) -> Path:
