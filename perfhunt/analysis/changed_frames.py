@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import PurePosixPath
 
 from perfhunt.model.change import Atom, Kind
 from perfhunt.model.profile import Frame, Profile, Stack
@@ -25,7 +24,7 @@ def is_frame_of(frame: Frame, atom: Atom) -> bool:
         return False
     if not frame.file:
         return True
-    ours, theirs = PurePosixPath(atom.file).parts, PurePosixPath(frame.file).parts
+    ours, theirs = ([part for part in path.split("/") if part not in ("", ".")] for path in (atom.file, frame.file))
     shorter = min(len(ours), len(theirs))
     return ours[-shorter:] == theirs[-shorter:]
 

@@ -205,7 +205,10 @@ def _defines(pair: Pair, modules: tuple[Module, Module]) -> set[str]:
     unit, path = pair.unit, pair.source.path
     name = unit.name.partition("#")[0]
     dotted = path.removesuffix(".py").removesuffix("/__init__").split("/")
-    names = {name, *((unit.binds) if unit.sort in ("class", "constant", "statement") else ())} - {STATEMENTS}
+    made = (
+        {name.rpartition(".")[0]} if name.endswith((".__init__", ".__new__", ".__post_init__")) else set()
+    )  # called by its class
+    names = {name, *made, *((unit.binds) if unit.sort in ("class", "constant", "statement") else ())} - {STATEMENTS}
     found = {f"{path}::{n}" for n in names} | {".".join([*dotted[i:], n]) for n in names for i in range(len(dotted))}
     found |= {f"{part}.{n}" for n in names for part in _package_names(dotted)}
     owner, _, simple = name.rpartition(".")

@@ -17,108 +17,15 @@ from perfhunt.model.change import Atom, Edit, Kind, Links
 _TESTS = ("#[test]", "#[cfg(test)]", "#[tokio::test]", "#[bench]")
 _NAMES = ("identifier", "property_identifier", "field_identifier", "type_identifier", "shorthand_property_identifier")
 # Members every library has: naming one says nothing about who is meant.
-_COMMON = frozenset(
-    [
-        *("all", "add", "append", "apply", "build", "call", "catch", "clone", "close", "collect", "concat", "contains", "count"),
-        *(
-            "delete",
-            "end",
-            "equals",
-            "err",
-            "error",
-            "exec",
-            "execute",
-            "filter",
-            "find",
-            "first",
-            "flush",
-            "forEach",
-            "format",
-            "get",
-        ),
-        *(
-            "handle",
-            "has",
-            "hashCode",
-            "headers",
-            "init",
-            "into",
-            "is_empty",
-            "iter",
-            "join",
-            "json",
-            "keys",
-            "length",
-            "len",
-            "list",
-        ),
-        *(
-            "load",
-            "lock",
-            "main",
-            "map",
-            "new",
-            "next",
-            "ok",
-            "open",
-            "parse",
-            "pop",
-            "post",
-            "push",
-            "put",
-            "query",
-            "read",
-            "release",
-        ),
-        *(
-            "remove",
-            "res",
-            "req",
-            "run",
-            "save",
-            "send",
-            "set",
-            "size",
-            "slice",
-            "sort",
-            "split",
-            "start",
-            "status",
-            "stop",
-            "then",
-        ),
-        *(
-            "toString",
-            "to_string",
-            "unwrap",
-            "update",
-            "use",
-            "value",
-            "values",
-            "write",
-            "default",
-            "constructor",
-            "Error",
-            "Close",
-        ),
-        *(
-            "Get",
-            "Set",
-            "New",
-            "Run",
-            "String",
-            "Query",
-            "Exec",
-            "Scan",
-            "Next",
-            "Close",
-            "Handle",
-            "HandleFunc",
-            "Print",
-            "Printf",
-        ),
-    ]
-)
+_WORDS = """
+all add append apply build call catch clone close collect concat contains count delete end equals err error exec
+execute filter find first flush forEach format get handle has hashCode headers init into is_empty iter join json
+keys length len list load lock main map new next ok open parse pop post push put query read release remove res req
+run save send set size slice sort split start status stop then toString to_string unwrap update use value values
+write default constructor Error Close Get Set New Run String Query Exec Scan Next Close Handle HandleFunc Print
+Printf
+"""
+_COMMON = frozenset(_WORDS.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,36 +41,61 @@ class _Member:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One edited file, parsed: its declarations before and after, and the packages it began or ceased to import."""
+
+    source: Source
+    grammar: Grammar
+    before: Mapping[str, _Member]
+    after: Mapping[str, _Member]
+    packages: tuple[str, ...]
+
+
 def treesitter_atoms(sources: Sequence[Source]) -> Found:
     """The atoms of edited files in languages with a grammar; without one, the file is one atom and a note says why."""
     found = Found()
+    files = []
     for source in sources:
-        grammar = grammar_of(source.path)
-        if grammar and "@" in f"{source.before or ''}{source.after or ''}":
-            grammar = replace(grammar, types=())  # decorators may read types when the program runs (emitDecoratorMetadata)
-        parser = parser_of(grammar) if grammar else None
-        if grammar is None or parser is None:
-            note = f"{source.path}: no grammar for it, so the file counts as one edit. For functions: {LANGS_HINT}"
-            found = found.plus(Found((Atom(Kind.CODE, source.path, "module-level text", source.edit),), notes=(note,)))
+        parsed = _parsed(source)
+        if isinstance(parsed, _File):
+            files.append(parsed)
         else:
-            found = found.plus(_file(source, grammar, parser))
+            found = found.plus(Found((Atom(Kind.CODE, source.path, "module-level text", source.edit),), notes=(parsed,)))
+    for language in dict.fromkeys(f.grammar.name for f in files):
+        group = [f for f in files if f.grammar.name == language]
+        renamed = {f.source.path: _renames(f.before, f.after) for f in group}
+        everywhere = {o.rpartition(".")[2]: n.rpartition(".")[2] for names in renamed.values() for o, n in names.items()}
+        for file in group:
+            found = found.plus(_atoms(file, renamed[file.source.path], everywhere))
     return found
 
 
-def _file(source: Source, grammar: Grammar, parser: Any) -> Found:
+def _parsed(source: Source) -> _File | str:
+    """The file by its declarations; why not, as a sentence, when it cannot be read."""
+    grammar = grammar_of(source.path)
+    if grammar and "@" in f"{source.before or ''}{source.after or ''}":
+        grammar = replace(grammar, types=())  # decorators may read types when the program runs (emitDecoratorMetadata)
+    parser = parser_of(grammar) if grammar else None
+    if grammar is None or parser is None:
+        return f"{source.path}: no grammar for it, so the file counts as one edit. For functions: {LANGS_HINT}"
     before, after = (_members(text, grammar, parser) for text in (source.before, source.after))
     if before is None or after is None:
-        whole = Atom(Kind.CODE, source.path, "module-level text", source.edit)
-        return Found((whole,), notes=(f"{source.path} does not parse as {grammar.name}; the whole file counts as one edit",))
-    renamed = _renames(before, after)
-    before = {renamed.get(n, n): _written_as(m, renamed) for n, m in before.items()}
-    packages = tuple(f"import:{p}" for p in _imported(source.before, grammar, parser) ^ _imported(source.after, grammar, parser))
-    context = _Context(before.keys() | after.keys(), packages)
+        return f"{source.path} does not parse as {grammar.name}; the whole file counts as one edit"
+    imported = _imported(source.before, grammar, parser) ^ _imported(source.after, grammar, parser)
+    return _File(source, grammar, before, after, tuple(f"import:{p}" for p in imported))
+
+
+def _atoms(file: _File, renamed: Mapping[str, str], everywhere: Mapping[str, str]) -> Found:
+    """What differs in one file once names are written the new way."""
+    source, after = file.source, file.after
+    before = {renamed.get(n, n): _written_as(m, renamed.get(n, n), everywhere) for n, m in file.before.items()}
+    context = _Context(before.keys() | after.keys(), file.packages)
     atoms = []
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
         if (old.tokens if old else None) != (new.tokens if new else None):
-            atoms.append(_atom(source, grammar, old, new, context))
+            atoms.append(_atom(source, file.grammar, old, new, context))
     ignored = [Atom(Kind.IGNORED, source.path, n, Edit.RENAMED, f"renamed from {o}") for o, n in renamed.items()]
     if not atoms and not ignored:
         ignored.append(Atom(Kind.IGNORED, source.path, "", source.edit, "same code"))
@@ -334,14 +266,13 @@ def _renames(before: Mapping[str, _Member], after: Mapping[str, _Member]) -> dic
     found = {}
     for gone in before.keys() - after.keys():
         for new in after.keys() - before.keys():
-            if _written_as(before[gone], {gone: new}).tokens == after[new].tokens:
+            short = {gone.rpartition(".")[2]: new.rpartition(".")[2]}
+            if _written_as(before[gone], new, short).tokens == after[new].tokens:
                 found[gone] = new
     return found
 
 
-def _written_as(member: _Member, renamed: Mapping[str, str]) -> _Member:
-    if not renamed:
-        return member
-    short = {o.rpartition(".")[2]: n.rpartition(".")[2] for o, n in renamed.items()}
-    tokens, masked = (tuple(short.get(t, t) for t in side) for side in (member.tokens, member.masked))
-    return _Member(renamed.get(member.name, member.name), tokens, masked, member.names, member.sort, member.first, member.last)
+def _written_as(member: _Member, name: str, renamed: Mapping[str, str]) -> _Member:
+    """The same declaration under a name, with renamed identifiers written the new way."""
+    tokens, masked = (tuple(renamed.get(t, t) for t in side) for side in (member.tokens, member.masked))
+    return replace(member, name=name, tokens=tokens, masked=masked)

@@ -125,9 +125,9 @@ def _prepare(command: Sequence[str], path: Path, environment: Mapping[str, str],
         ) as process:  # fmt: skip
             try:
                 said, _ = process.communicate(timeout=timeout)
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+            finally:
+                if process.poll() is None:  # too slow, or somebody pressed Ctrl-C
+                    os.killpg(process.pid, signal.SIGKILL)
     except FileNotFoundError as error:
         raise UsageError(f"the prepare command {command[0]!r} is not there", "Name it by its full path.") from error
     except subprocess.TimeoutExpired as error:

@@ -3,7 +3,8 @@
 
 from diffs.case import Case
 from diffs.edits import N_PLUS_ONE
-from diffs.projects import FEED, SHOP
+from diffs.projects import SHOP
+from diffs.projects_async import FEED
 
 CASES = (
     Case("one function rewritten", "pass", "one function, the N+1 query gone", FEED, {"feed/store.py": N_PLUS_ONE}),

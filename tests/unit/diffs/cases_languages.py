@@ -1,7 +1,8 @@
 """Edits of dependencies, and of services in other languages than Python."""
 
 from diffs.case import Case
-from diffs.projects import FEED, SHOP
+from diffs.projects import SHOP
+from diffs.projects_async import FEED
 from diffs.projects_compiled import BANK, GATE, NODE, SCAN
 
 FASTAPI_BUMP = [

@@ -2,9 +2,10 @@
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.cases_later import STOCK, TYPED
-from diffs.projects import FEED, LIBRARY, SHOP
+from diffs.projects import SHOP
+from diffs.projects_async import FEED, LIBRARY
 from diffs.projects_compiled import BANK, GATE, NODE, SCAN
+from diffs.projects_stock import STOCK, TYPED
 
 CASES = (
     Case(

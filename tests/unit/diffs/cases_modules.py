@@ -3,7 +3,8 @@
 
 from diffs.case import Case
 from diffs.edits import CACHE_BY_KEY, N_PLUS_ONE
-from diffs.projects import FEED, LIBRARY, SHOP
+from diffs.projects import SHOP
+from diffs.projects_async import FEED, LIBRARY
 
 CASES = (
     Case(

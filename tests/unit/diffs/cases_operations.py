@@ -2,7 +2,8 @@
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.projects import FEED, LIBRARY, SHOP
+from diffs.projects import SHOP
+from diffs.projects_async import FEED, LIBRARY
 from diffs.projects_compiled import BANK, SCAN
 
 CONFIG = (

@@ -11,6 +11,7 @@ from diffs.cases_functions import CASES as FUNCTIONS
 from diffs.cases_languages import CASES as LANGUAGES
 from diffs.cases_last import CASES as LAST
 from diffs.cases_later import CASES as LATER
+from diffs.cases_later_other import CASES as LATER_OTHER
 from diffs.cases_modules import CASES as MODULES
 from diffs.cases_operations import CASES as OPERATIONS
 from perfhunt.analysis.one_change import decide
@@ -19,7 +20,7 @@ from perfhunt.change.read import read_change
 from perfhunt.model.change import ChangeRefusal, OneChange
 from perfhunt.model.profile import Frame, Profile
 
-CASES = (*FUNCTIONS, *MODULES, *OPERATIONS, *LANGUAGES, *LATER, *LAST)
+CASES = (*FUNCTIONS, *MODULES, *OPERATIONS, *LANGUAGES, *LATER, *LATER_OTHER, *LAST)
 IDENTITY = {
     **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
     "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.com",
