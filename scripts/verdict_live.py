@@ -66,7 +66,7 @@ def demo(scratch: Path) -> Scenario:
         places[version] = scratch / f"shop-{version}"
         shutil.copytree(SERVICE, places[version], ignore=shutil.ignore_patterns("__pycache__", "*.sqlite*"))
     subprocess.run(["patch", "-p1", "-s", "-i", SERVICE / PATCH], cwd=places["head"], check=True)
-    words = (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "shop.app:app")
+    words = (sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "shop.app:application")
     question = read_question(SERVICE / "perfhunt.toml", SERVICE, {})
     commands = [ServiceCommand(version, words, places[version]) for version in ("base", "head")]
     return Scenario("demo", question, commands[0], commands[1], None)
