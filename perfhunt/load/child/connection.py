@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from perfhunt.load.child.http import Client
 
 READ, WRITE = 1, 2
+OK, STATUS = int(Outcome.OK), int(Outcome.STATUS)
 _Socket: Any = gevent.monkey.get_original("socket", "socket")
 RECV = 1 << 16
 MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
@@ -26,6 +27,7 @@ MAX_KEPT = 1 << 20  # of a body that must contain a text
 # Servers close keep-alive connections after whole seconds of silence; a connection that was busy until just now
 # and ends without a byte was reset, and is counted as that.
 STALE: Seconds = 0.9
+_END = b"\r\n\r\n"
 _CONNECTING = frozenset({0, errno.EINPROGRESS})
 
 
@@ -131,26 +133,34 @@ class Connection:
             self.client.tally.stray += 1
             self.client.dropped(self)
             return
+        client = self.client
+        if self.size == 0:
+            # An answer whose head was met before, byte for byte, is as long as that one was: no need to parse it again.
+            known = client.answers.get(content[: content.find(_END)])
+            if known is not None and known[0] == len(content):
+                self.size, self.status = known[0], known[1]
+                client.finished(self, now, self.verdict(), True)
+                return
         self.size += len(content)
-        stray = False
         try:
             self._parser.feed_data(content)
         except (HttpParserError, HttpParserUpgrade) as error:
-            stray = self.complete
-            if not stray:
+            if not self.complete:
                 self.fail(Outcome.PROTOCOL, f"{type(error).__name__}: {error}", now)
                 return
-        if self.complete:
-            self.complete = False
-            if stray:
-                self.client.tally.stray += 1
-            self.client.finished(self, now, self.verdict(), self.keep and not stray)
-        else:
+            self.keep = False
+            client.tally.stray += 1
+        if not self.complete:
             self._partial(content, now)
+            return
+        self.complete = False
+        if self.keep and self.size == len(content):
+            client.learn(content, self.status)
+        client.finished(self, now, self.verdict(), self.keep)
 
     def verdict(self) -> int:
         """OK or STATUS, from the answer's status."""
-        return Outcome.OK if self.client.passes[self.endpoint][self.status] else Outcome.STATUS
+        return OK if self.client.passes[self.endpoint][self.status] else STATUS
 
     def on_message_complete(self) -> None:
         """From the parser: a message has ended. Interim ones (100, 103) are not the answer."""

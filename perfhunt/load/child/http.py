@@ -21,6 +21,8 @@ from perfhunt.load.render import Payloads
 from perfhunt.model.latency import Outcome
 from perfhunt.model.units import Seconds
 
+REMEMBER = 256  # heads of answers at a time
+FORGET = 8  # times that they were all forgotten, in one trial, until it is no use
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
@@ -75,6 +77,8 @@ class Client:
         self.next_due: Seconds = math.inf  # when the pacer wants to be woken, same clock
         self.pace: Callable[[], None] = _nothing
         self.refill: Callable[[], None] | None = None  # closed loop: called when an answer has come
+        self.answers: dict[bytes, tuple[int, int]] = {}  # head of an answer -> its whole length, its status
+        self._forgotten = 0
         self.idle: list[Connection] = []
         self.in_flight: dict[Connection, None] = {}  # oldest first
         self.orphans: dict[Connection, None] = {}
@@ -83,12 +87,13 @@ class Client:
         self.texts = [e.expect.body.encode() if e.expect.body else b"" for e in endpoints]
         self.heads = [e.endpoint.method == "HEAD" for e in endpoints]
         self.repeatable = [e.endpoint.method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS") for e in endpoints]
+        self._inspects = any(self.texts) or any(self.heads)
         self._kind = self._connection_kind()
 
     def _connection_kind(self) -> type[Connection]:
         if self.address.tls is not None:
             return TlsConnection
-        return Inspecting if any(self.texts) or any(self.heads) else Connection
+        return Inspecting if self._inspects else Connection
 
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due (`due` counts from the epoch): send it now, or queue it when too much is in flight."""
@@ -136,6 +141,18 @@ class Client:
             self._serve_waiting()
         elif self.refill is not None:
             self.refill()
+
+    def learn(self, content: bytes, status: int) -> None:
+        """Remembers a whole answer that came in one piece, if its head alone says how long it is."""
+        head = content[: content.find(b"\r\n\r\n")]
+        # After an interim answer the first head is not the answer's; a chunked body's length is not in the head.
+        if self._inspects or self._forgotten > FORGET or head[9:12] != b"%d" % status or b"transfer-encoding" in head.lower():
+            return
+        if len(self.answers) >= REMEMBER:
+            # Heads that are all different (a request id in each) would only cost.
+            self.answers.clear()
+            self._forgotten += 1
+        self.answers[head] = (len(content), status)
 
     def _serve_waiting(self) -> None:
         while self.waiting and (self.idle or len(self.in_flight) + len(self.orphans) < self.limits.in_flight):
@@ -210,6 +227,8 @@ class Client:
     def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
         """Counts from zero into `recorder`."""
         self.recorder, self.epoch, self.tally = recorder, epoch, Tally()
+        self.answers.clear()
+        self._forgotten = 0
 
 
 def _nothing() -> None:

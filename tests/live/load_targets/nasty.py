@@ -82,7 +82,7 @@ async def trailing(reader, writer):
 async def later(reader, writer):
     writer.write(OK)
     await writer.drain()
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.002)
     writer.write(b"and something nobody asked for")
 
 
