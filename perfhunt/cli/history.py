@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from perfhunt.cli import console
 from perfhunt.cli.options import STORE, Store
 
+if TYPE_CHECKING:
+    from perfhunt.store.ledger import Row
+
 
 def history(
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make the ledger again from the run directories first.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many runs, newest first.")] = 20,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the knee over commits here (SVG), and list nothing.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
     store: Store = STORE,
 ) -> None:
@@ -29,6 +35,9 @@ def history(
         for problem in ledger.rebuild(store):
             console.note(problem)
     rows = ledger.history(store, limit=limit)
+    if plot is not None:
+        draw(rows, plot)
+        return
     if as_json:
         console.out(json.dumps([asdict(row) for row in rows], indent=2))
         return
@@ -38,11 +47,30 @@ def history(
         console.out(_line(row))
 
 
-def _line(row: object) -> str:
-    from perfhunt.model.units import format_rate
-    from perfhunt.store.ledger import Row
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw the knees of the runs that were asked what the newest one was asked: only those compare."""
+    from perfhunt.errors import UsageError
+    from perfhunt.reports.history_svg import KneePoint, knee_history
+    from perfhunt.store.files import write_atomic
 
-    assert isinstance(row, Row)
+    searched = [row for row in rows if row.kind in ("investigate", "verify") and row.ended == "complete"]
+    if not searched:
+        raise UsageError("no run here has looked for a knee", "Make one: perfhunt investigate --pid PID")
+    alike = [row for row in reversed(searched) if row.fingerprint == searched[0].fingerprint]
+    points = [
+        KneePoint(
+            row.git_revision[:7] + ("+" if row.git_dirty else ""), row.started, row.knee, row.knee_low, row.knee_high,
+            row.knee_none, row.kind == "verify",
+        )
+        for row in alike
+    ]  # fmt: skip
+    write_atomic(path, knee_history(points, f"Knee of {alike[-1].target} over {len(points)} runs"))
+    console.out(f"written: {path} ({len(points)} of {len(searched)} runs were asked the same question)")
+
+
+def _line(row: Row) -> str:
+    from perfhunt.model.units import format_rate
+
     if row.knee is not None and row.knee_low is not None and row.knee_high is not None:
         knee = f"knee {format_rate(row.knee)} ({format_rate(row.knee_low)} to {format_rate(row.knee_high)})"
     else:
