@@ -93,6 +93,7 @@ class LocustEngine:
             self.close()
             raise
         self._ready = message
+        self.pinning = message["pinning"]
         return pipe
 
     @property
@@ -109,6 +110,7 @@ class LocustEngine:
         return {
             "do": "open", "question": to_plain(self._question), "run": self.run_id, "deadline": self._deadline,
             "in_flight": IN_FLIGHT, "workers": self.workers if self.workers > 1 or self.bind else 0, "bind": self.bind,
+            "pin": True,
         }  # fmt: skip
 
     @property

@@ -101,6 +101,11 @@ class Errands:
             build = client._build_url
             client._build_url = lambda path: _same_host(build(path), self._url)
 
+    @property
+    def open(self) -> int:
+        """Users that exist now, each with a connection or more."""
+        return sum(len(actors) for actors in self._pool.free.values()) + len(self.in_flight) + len(self.orphans)
+
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due: start its task now, or queue it when too many users are busy."""
         if len(self.in_flight) + len(self.orphans) < self.limits.in_flight:

@@ -64,7 +64,7 @@ class Fleet:
         self._recorder = Recorder("")
         for name in ("joined", "opened", "failed", "clock", "row", "done", "beat", "probed", "flooded"):
             self._runner.register_message(f"perfhunt_{name}", getattr(self, f"_on_{name}"))
-        self._order = {**order, "in_flight": max(1, order["in_flight"] // self._wanted)}
+        self._order = {**order, "in_flight": max(1, order["in_flight"] // self._wanted), "pin": False}
         self._processes = [] if order["bind"] else [_start(self._runner.server.port) for _ in range(self._wanted)]
         self._await(lambda: len(self._members) >= self._wanted, JOIN_WITHIN if self._processes else REMOTE_JOIN_WITHIN)
         gevent.spawn(self._beat)
@@ -153,6 +153,8 @@ class Fleet:
         merged = _merged(ended, 0, recorder)
         merged["seconds"] = min((d["seconds"] for d in ended), default=0.0)
         merged["gc_pause"] = max((d["gc_pause"] for d in ended), default=0.0)
+        for share in ("fds_share", "ports_share"):
+            merged[share] = max((d[share] for d in ended if d.get(share) is not None), default=None)
         merged["invalid"] = lost or next((d["invalid"] for d in ended if d.get("invalid")), "")
         return merged
 

@@ -54,7 +54,7 @@ class Tally:
     resent: int = 0  # met a keep-alive connection that the server was just closing
     stray: int = 0  # connections that sent bytes nobody had asked for
     queued: int = 0  # waited for a connection because the bound on requests in flight was reached
-    orphans: int = 0  # cut, but still unanswered
+    most_open: int = 0  # connections at once
     errors: dict[str, int] = field(default_factory=dict)
 
     def note(self, error: str) -> None:
@@ -94,6 +94,11 @@ class Client:
         if self.address.tls is not None:
             return TlsConnection
         return Inspecting if self._inspects else Connection
+
+    @property
+    def open(self) -> int:
+        """Connections that exist now."""
+        return len(self.idle) + len(self.in_flight) + len(self.orphans)
 
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due (`due` counts from the epoch): send it now, or queue it when too much is in flight."""

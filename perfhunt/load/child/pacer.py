@@ -45,6 +45,9 @@ class Traffic(Protocol):
     refill: Callable[[], None] | None
 
     @property
+    def open(self) -> int: ...
+
+    @property
     def in_flight(self) -> Sized: ...
 
     @property
@@ -130,6 +133,7 @@ class Pacer:
             now = time.monotonic()
             gevent.sleep(max(0.0, min(TICK, epoch + second + 1 - now)))
             now = time.monotonic()
+            client.tally.most_open = max(client.tally.most_open, client.open)
             seen, ticks = seen + len(client.in_flight) + len(client.waiting), ticks + 1
             client.sweep(now)
             if now >= epoch + second + 1:
@@ -152,6 +156,7 @@ class Pacer:
             "samples": client.recorder.written, "in_flight": len(client.in_flight) + len(client.waiting),
             "sent": tally.sent, "opened": tally.opened, "resent": tally.resent, "stray": tally.stray,
             "queued": tally.queued, "orphans": len(client.orphans), "errors": tally.errors,
+            "most_open": tally.most_open,
         }  # fmt: skip
 
     def _load_chunk(self) -> None:

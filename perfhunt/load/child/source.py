@@ -16,6 +16,7 @@ from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.errands import USERS, Errands
+from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http import Address, Client, Limits
 from perfhunt.load.child.lifeline import raise_descriptor_limit
 from perfhunt.load.child.locustfile import read_locustfile
@@ -40,6 +41,7 @@ class Source:
         self._question, self._environment = question, environment
         environment.host = question.target.url
         self._descriptors = raise_descriptor_limit()
+        self._pinning = pin_apart(question.target.url) if order["pin"] else "not pinned: several load processes share the cores"
         self._address = _resolve(question)
         bound = min(order["in_flight"], self._descriptors - 200)
         self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
@@ -73,7 +75,7 @@ class Source:
         return {
             "pid": os.getpid(), "host": socket.gethostname(), "timer": self._pacer.timer_kind, "locust": locust.__version__,
             "descriptors": self._descriptors, "address": str(self._address.sockaddr[0]), "in_flight": self._limits.in_flight,
-            "routes": self._routes, "weights": self._weights,
+            "routes": self._routes, "weights": self._weights, "pinning": self._pinning,
         }  # fmt: skip
 
     def warm(self, step: Step) -> None:
@@ -88,7 +90,8 @@ class Source:
             self.warm(step)
         whole = self._schedule(step)
         mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
-        return self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
+        done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
+        return {**done, "fds_share": done["most_open"] / self._descriptors, "ports_share": ports_in_use()}
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""
