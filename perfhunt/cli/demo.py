@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -52,10 +53,17 @@ def demo(
         console.out(
             f"\nThat was the demo: the SLO is missed, and the report says why. Try the loop on it:\n"
             f"  cd {directory} && git apply {PATCH}\n"
-            f"  perfhunt verify --base HEAD -- {Path(sys.executable).name} -m gunicorn shop.app:application"
+            f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application"
         )
     # The demo did its job when the investigation reached a verdict, whatever the shop's SLO says of it.
     raise typer.Exit(0 if code in (0, 99, 91) else code)
+
+
+def _python() -> str:
+    """How a shell here would start this interpreter: `python` in an active virtual environment, else its full path."""
+    found = shutil.which("python")
+    same = found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
+    return "python" if same else sys.executable
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from perfhunt.analysis.wall import wait_profiles
 from perfhunt.cli.verifying_attribution import Sides
 from perfhunt.model.attribution import Measured
 from perfhunt.model.event import Began, Ticked, Tried
-from perfhunt.model.profile import Instants
+from perfhunt.model.profile import Instants, Profile, Stack
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Phase, Step, Trial
@@ -54,6 +54,16 @@ def _profiled(version: str, asking: verify.Asked, bench: verify.PairBench, start
     return _sides(span, idle, target)
 
 
+def in_place(profile: Profile, root: str) -> Profile:
+    """The profile with files named from the checkout's top: the two versions lie in different directories, and are compared."""
+    prefix = root.rstrip("/") + "/"
+    stacks: dict[Stack, float] = {}
+    for stack, weight in profile.stacks.items():
+        key = tuple(replace(f, file=f.file.removeprefix(prefix)) if f.file.startswith(prefix) else f for f in stack)
+        stacks[key] = stacks.get(key, 0.0) + weight
+    return replace(profile, stacks=stacks)
+
+
 def _held(version: str, url: str, asking: verify.Asked, bench: verify.PairBench, probes: LiveProbes) -> Span:
     plan, engine = asking.plan, bench.at(asking, url)
     warm = Step(Phase.WARMUP, plan.rates[0] / 2, WARM, plan.seed, arrivals=plan.arrivals)
@@ -73,7 +83,8 @@ def _sides(span: Span, idle: Instants | None, target: TargetProcess) -> Sides:
     modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
     wall = wait_profiles(Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)).get("knee")
     cores = span.resources.cpu if span.resources else None
-    return Sides(
-        Measured(wall, span.completed, cores) if wall is not None and wall.total else None,
-        Measured(span.profile, span.completed, cores) if span.profile is not None and span.profile.total else None,
-    )
+
+    def measured(profile: Profile | None) -> Measured | None:
+        return Measured(in_place(profile, target.git_root), span.completed, cores) if profile and profile.total else None
+
+    return Sides(measured(wall), measured(span.profile))
