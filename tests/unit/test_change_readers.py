@@ -3,9 +3,11 @@
 
 import pytest
 
+from perfhunt.change import treesitter_atoms
 from perfhunt.change.manifests import ManifestError, read_manifest
 from perfhunt.change.paths import Role, role_of
 from perfhunt.change.settings import plain_name, read_settings
+from perfhunt.change.source import Source
 from perfhunt.change.sql import statements
 
 
@@ -98,3 +100,10 @@ def test_sql_is_cut_into_statements(text: str, titles: list[str]) -> None:
 )  # fmt: skip
 def test_what_a_file_is_for(path: str, role: Role) -> None:
     assert role_of(path) == role
+
+
+def test_without_a_grammar_a_file_is_one_edit_and_the_note_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(treesitter_atoms, "parser_of", lambda grammar: None)
+    found = treesitter_atoms.treesitter_atoms((Source("a.go", "package a\n", "package b\n"),))
+    assert [a.name for a in found.atoms] == ["module-level text"]
+    assert "perfhunt[langs]" in found.notes[0]
