@@ -215,6 +215,7 @@ class Lab:
         )
 
     def _store(self, run: Run) -> Run:
+        self.directory.save(run)  # before anything is rendered: a report that fails must not cost the measurements
         self.run = self.publish(run, self.directory)
         path = self.directory.finish(self.run)
         self.tell_end(path)

@@ -18,11 +18,13 @@ def holds(trial: Trial, criteria: Sequence[Criterion]) -> bool:
 
 
 def bracket(trials: Iterable[Trial], criteria: Sequence[Criterion]) -> tuple[PerSecond | None, PerSecond | None]:
-    """(highest rate that held below every rate that broke, lowest rate that broke); None for what is not known.
+    """(highest rate that held, lowest rate above it that broke); None for what is not known.
+
+    A short trial at a low rate that broke by one stall is outvoted by a higher one that held.
 
     Profiled, warming and saturated trials are no evidence, nor are invalid ones.
     """
     evidence = [t for t in trials if not t.invalid and t.step.phase not in _NOT_EVIDENCE]
-    high = min((t.step.rate for t in evidence if not holds(t, criteria)), default=None)
-    low = max((t.step.rate for t in evidence if holds(t, criteria) and (high is None or t.step.rate < high)), default=None)
-    return low, high
+    low = max((t.step.rate for t in evidence if holds(t, criteria)), default=None)
+    broke = [t.step.rate for t in evidence if not holds(t, criteria)]
+    return low, min((rate for rate in broke if low is None or rate > low), default=None)

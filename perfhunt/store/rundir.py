@@ -111,6 +111,10 @@ class RunDirectory:
         """Store what is known so far (question, environment, target), so that a crash loses none of it."""
         write_run(self.path, replace(run, ended="running", trials=(), drains=(), profiles={}))
 
+    def save(self, run: Run) -> None:
+        """Store the whole run in its still open directory."""
+        write_run(self.path, run)
+
     def phase(self, name: str) -> None:
         """Note which phase begins: a crash is reported with it."""
         self._owner = replace(self._owner, phase=name)
