@@ -48,9 +48,14 @@ class Suspect:
     base: Cost | None
 
     @property
-    def grew(self) -> Seconds:
-        """Seconds per request that load added and that are charged to this function."""
-        return self.knee.blamed - (self.base.blamed if self.base is not None else 0.0)
+    def added(self) -> Seconds:
+        """Seconds per request that load added and that are charged to this function.
+
+        Queues are load's doing altogether; of what the function does itself, only what it did not do at baseline. The few
+        requests of a baseline leave that uncertain, so one standard error is given to the suspect.
+        """
+        standing = 0.0 if self.base is None else max(0.0, self.base.own - self.base.own_error)
+        return self.knee.blamed - min(self.knee.own, standing)
 
 
 def rank(evidence: Evidence) -> tuple[Finding, ...]:
@@ -84,7 +89,7 @@ def weight(suspect: Suspect, seen: Picture) -> float:
     comparable = seen.baseline is not None and (seen.baseline.has_instants or not suspect.knee.waits) and seen.knee.has_instants
     if not comparable:
         return suspect.knee.blamed
-    return max(suspect.grew, 0.0) + _STANDING * suspect.knee.blamed
+    return max(suspect.added, 0.0) + _STANDING * suspect.knee.blamed
 
 
 def _finding(position: int, suspect: Suspect, seen: Picture) -> Finding:

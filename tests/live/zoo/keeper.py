@@ -122,19 +122,19 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
 def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10.0) -> Evidence:
     """What an investigation would have seen of a service: idle, at a low load, and near the most it holds."""
     port, far = free_port(), free_port()
-    with running((sys.executable, "neighbour.py", "{port}", str(one.neighbour_ms)), far):
-        with running(one.command, port, NEIGHBOUR=str(far)) as child:
-            drive(port, 1.0, "users", 2)
-            target = find_target(ProcessSelector(pid=child.pid), f"http://127.0.0.1:{port}")
-            probes = LiveProbes(target, directory, time.monotonic)
-            probes.open()
-            try:
-                idle = probes.idle()
-                capacity = drive(port, 2.5, "users", one.users)["completed"]
-                at_base = observe(probes, port, "baseline", base, max(2.0, 0.1 * capacity))
-                at_knee = observe(probes, port, "knee", knee, one.load * capacity)
-            finally:
-                probes.close()
-            for failed in probes.failures:
-                print(f"{one.name}: {failed.message}", file=sys.stderr)
+    neighbour = running((sys.executable, "neighbour.py", "{port}", str(one.neighbour_ms)), far)
+    with neighbour, running(one.command, port, NEIGHBOUR=str(far)) as child:
+        drive(port, 1.0, "users", 2)
+        target = find_target(ProcessSelector(pid=child.pid), f"http://127.0.0.1:{port}")
+        probes = LiveProbes(target, directory, time.monotonic)
+        probes.open()
+        try:
+            idle = probes.idle()
+            capacity = drive(port, 2.5, "users", one.users)["completed"]
+            at_base = observe(probes, port, "baseline", base, max(2.0, 0.1 * capacity))
+            at_knee = observe(probes, port, "knee", knee, one.load * capacity)
+        finally:
+            probes.close()
+        for failed in probes.failures:
+            print(f"{one.name}: {failed.message}", file=sys.stderr)
     return Evidence(at_knee, at_base, idle, target.runtime, target.cpu_limit)

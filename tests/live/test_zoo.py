@@ -1,0 +1,46 @@
+"""Real services with a known culprit each: the culprit is ranked first and the class of bottleneck names its kind.
+
+A few of them by default; all of them, each about 25 s, with PERFHUNT_ZOO=all.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ZOO = Path(__file__).parent / "zoo"
+sys.path.insert(0, str(ZOO))
+
+from keeper import ZOO as ANIMALS  # noqa: E402
+from keeper import Animal, capture  # noqa: E402
+
+from perfhunt.analysis.classify import classify  # noqa: E402
+from perfhunt.analysis.ranking import rank  # noqa: E402
+from perfhunt.profilers.profiler import PROFILERS  # noqa: E402
+
+pytestmark = pytest.mark.live
+ALL = os.environ.get("PERFHUNT_ZOO") == "all"
+EVERY_TIME = {"lock", "loop-cpu"}
+NEEDED = ("gunicorn", "uvicorn", "starlette")
+
+
+def missing() -> str:
+    """Why the zoo cannot be visited here; "" when it can."""
+    packages = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    return f"not installed: {', '.join(packages)}" if packages else PROFILERS["py-spy"].available()
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing() or "all there")
+@pytest.mark.parametrize("animal", [a for a in ANIMALS if ALL or a.name in EVERY_TIME], ids=lambda animal: animal.name)
+def test_the_culprit_is_ranked_first_and_its_kind_is_named(animal: Animal, tmp_path: Path) -> None:
+    evidence = capture(animal, tmp_path) if ALL else capture(animal, tmp_path, base=3.0, knee=7.0)
+    findings = rank(evidence)
+    assert findings, "nothing was found"
+    ranked = [f"{f.function} {f.blamed.value * 1e3:.1f} ms" for f in findings[:4]]
+    assert findings[0].function.rsplit(".", 1)[-1] in animal.culprits, ranked
+    bottleneck = classify(evidence, findings)
+    assert bottleneck.cls in animal.classes, bottleneck
