@@ -172,7 +172,14 @@ def _interval(value_ms: float, spread: float, n: int) -> Interval:
 
 def findings() -> tuple[Finding, ...]:
     """Five suspects, the planted one first."""
-    what_if = WhatIf(228.0, 204.0, 251.0, 1.0, "sqlite3 execute", "if calls and payload stay as they are")
+    what_if = WhatIf(
+        228.0,
+        204.0,
+        251.0,
+        1.0,
+        "then the pool of 4 connections would be the limit",
+        "Others wait while it holds a lock: take it as a lower bound.",
+    )
     rows = (
         (
             "load_rules",

@@ -25,6 +25,7 @@ _KINDS = {
     "runtime": "language runtime",
     "native": "native",
     "kernel": "kernel",
+    "wait": "waiting",
     "thread": "thread",
 }
 _UNCHANGED = 0.02  # of a node's cost: less is not worth a colour
@@ -72,7 +73,7 @@ def differential(
 def health(profile: Profile) -> str:
     """What was sampled and how well, in a sentence: `1606 samples of py-spy 0.4.1 (gil) at 100/s for 15 s; 2 failed reads`."""
     text = f"{profile.total:,.0f} {profile.unit} of {profile.tool} {profile.version} ({profile.mode})"
-    text += f" at {profile.rate_hz:g}/s for {format_duration(profile.seconds)}"
+    text += f" at {profile.rate_hz:.3g}/s for {format_duration(profile.seconds)}"
     lost = [(profile.errors, "failed reads"), (profile.dropped, "dropped"), (profile.late, "late")]
     said = ", ".join(f"{count:,} {what}" for count, what in lost if count)
     return f"{text}; {said}" if said else text

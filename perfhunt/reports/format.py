@@ -14,6 +14,7 @@ from perfhunt.reports.flamegraph import flamegraph
 from perfhunt.reports.html import html
 from perfhunt.reports.junit import junit
 from perfhunt.reports.markdown import markdown
+from perfhunt.reports.phases import main_phase, phase_words
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.speedscope import speedscope
 from perfhunt.reports.terminal import terminal
@@ -33,19 +34,14 @@ class Format:
 
     def has_something(self, run: Run) -> bool:
         """Whether rendering this run gives more than an empty shell."""
-        return bool(run.profiles) or not self.needs_profile
-
-
-def main_phase(run: Run) -> str:
-    """The profile that a single picture shows: the knee's, else whichever there is; "" for none."""
-    return "knee" if "knee" in run.profiles else next(iter(run.profiles), "")
+        return bool(main_phase(run)) or not self.needs_profile
 
 
 def _flamegraph(run: Run) -> str:
     phase = main_phase(run)
     run = _clean(run)
     name = run.question.target.name or run.question.target.url
-    title = f"{name}, {phase}, {run.id}" if phase else f"{name}: no profile was taken"
+    title = f"{name} {phase_words(run, phase)}" if phase else f"{name}: no profile was taken"
     return flamegraph(run.profiles.get(phase, _EMPTY), title, cost_per_weight(run, phase))
 
 

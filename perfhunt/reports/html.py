@@ -21,6 +21,7 @@ from perfhunt.reports import html_rows
 from perfhunt.reports.charts import latency_chart, states_chart
 from perfhunt.reports.flamegraph import asset, flamegraph, health
 from perfhunt.reports.knee_chart import knee_chart, knee_criterion
+from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -38,6 +39,7 @@ def html(run: Run) -> str:
         csp=_policy(script, style),
         style=Markup(style),
         script=Markup(script),
+        started=f"{run.started[:19].replace('T', ' ')} UTC",
         name=run.question.target.name or run.question.target.url,
         url=run.question.target.url,
         took=format_duration(run.seconds) if run.seconds else "",
@@ -46,13 +48,16 @@ def html(run: Run) -> str:
         tone=_tone(run),
         facts=html_rows.facts(run),
         objectives=html_rows.objectives(run),
+        notes=html_rows.notes(run),
         judged_at=format_rate(run.judged_at) if run.judged_at else "",
         knees=html_rows.knees(run),
         knee_chart=Markup(knee_chart(run)),
         knee_what=_knee_what(run),
         knee_note=html_rows.knee_note(run),
         latency_chart=Markup(latency_chart(run)),
+        confidence=f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
         findings=html_rows.findings(run),
+        any_grew=any(f.grew is not None for f in run.findings),
         findings_note="time others waited for it is blamed on it" if any(f.cls == "lock" for f in run.findings) else "",
         what_if=html_rows.what_if(run),
         bottleneck=_bottleneck(run),
@@ -125,17 +130,11 @@ def _bottleneck(run: Run) -> dict[str, Any] | None:
 
 
 def _flames(run: Run) -> Iterator[dict[str, Any]]:
-    """The knee's profiles first; each other one folded away."""
-    for phase in sorted(run.profiles, key=lambda p: (p != "knee", not p.startswith("knee"), p)):
-        title = f"{phase}: {_mode_words(run.profiles[phase].mode)}"
+    """The one that shows the first suspect in front; each other one folded away."""
+    for phase in phases(run):
+        title = phase_words(run, phase)
         svg = flamegraph(run.profiles[phase], title, cost_per_weight(run, phase), alone=False)
         yield {"name": title, "svg": Markup(svg)}
-
-
-def _mode_words(mode: str) -> str:
-    return {"cpu": "what ran on the CPU", "gil": "what held the GIL", "wall": "where threads were, waiting included"}.get(
-        mode, mode
-    )
 
 
 def _trust(run: Run) -> Iterator[tuple[str, object]]:

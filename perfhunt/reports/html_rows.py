@@ -45,8 +45,19 @@ def _objective(judged: Judged) -> Row:
     word = words[judged.verdict]
     return {
         "name": judged.objective.name, "asked": allowed(judged), "measured": measured(judged), "n": f"{judged.n:,}",
-        "word": word, "tone": word, "note": judged.note,
+        "word": word, "tone": word,
     }  # fmt: skip
+
+
+def notes(run: Run) -> list[Row]:
+    """Each remark on the SLO once, with the objectives it is about."""
+    found: dict[str, list[str]] = {}
+    for judged in run.judged:
+        if judged.note and judged.note != "no data":
+            found.setdefault(judged.note, []).append(judged.objective.name)
+    return [
+        {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": n} for n, names in found.items()
+    ]
 
 
 def facts(run: Run) -> list[Row]:
@@ -66,8 +77,9 @@ def facts(run: Run) -> list[Row]:
         found.append({"name": "Capacity when saturated", "value": format_rate(run.capacity.rate), "note": note})
     if run.bottleneck is not None:
         top = run.findings[0] if run.findings else None
+        value = run.bottleneck.cls if run.bottleneck.cls == "undetermined" else bottleneck_words(run.bottleneck.cls)
         note = f"in {top.function} ({place(top, short=True)})" if top else f"score {run.bottleneck.score:.2f}"
-        found.append({"name": "Stopped by", "value": bottleneck_words(run.bottleneck.cls), "note": note})
+        found.append({"name": "Stopped by", "value": value, "note": note})
     what_if = run.findings[0].what_if if run.findings else None
     if what_if is not None:
         note = f"{rate_range(what_if.low, what_if.high)}, predicted"
@@ -116,11 +128,11 @@ def what_if(run: Run) -> str:
     if top is None or top.what_if is None:
         return ""
     guess = top.what_if
-    gone = "were gone" if guess.removed >= 0.999 else f"were {format_share(guess.removed)} cheaper"
-    cap = f"; then {guess.cap} caps it" if guess.cap else ""
-    caveat = f" ({guess.caveat})" if guess.caveat else ""
+    gone = "were gone" if guess.removed >= 0.999 else f"took {format_share(guess.removed)} less"
+    cap = f"; {guess.cap}" if guess.cap else ""
     rate = f"{format_rate(guess.rate)} ({rate_range(guess.low, guess.high)})"
-    return f"{top.function} {gone}, the knee would be near {rate}{cap}{caveat}. A bound, not a promise."
+    caveat = f" {guess.caveat[0].upper()}{guess.caveat[1:].rstrip('.')}." if guess.caveat else ""
+    return f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} A bound, not a promise."
 
 
 def at_knee(run: Run) -> Trial | None:
@@ -222,6 +234,7 @@ def knee_note(run: Run) -> str:
             f"slow requests came in bursts (dispersion {knee.phi:.1f})" if knee.phi > 1.5 else f"dispersion {knee.phi:.1f}"
         )
     if knee.load:
-        said.append(f"{format_duration(knee.load)} of load, {plural(knee.passes, 'pass').replace('passs', 'passes')}")
-    sentence = "; ".join(said)
-    return ". ".join(filter(None, (sentence[:1].upper() + sentence[1:], knee.note)))
+        over = f", {knee.passes} pass{'' if knee.passes == 1 else 'es'}" if knee.passes else ""
+        said.append(f"{format_duration(knee.load)} of load{over}")
+    sentences = (text[:1].upper() + text[1:].rstrip(".") + "." for text in ("; ".join(said), knee.note) if text)
+    return " ".join(sentences)

@@ -21,6 +21,7 @@ from perfhunt.reports.words import (
     ms,
     ms_interval,
     place,
+    rate_range,
     ratio_words,
 )
 
@@ -94,11 +95,9 @@ def _suspects(run: Run) -> str:
     text = "### Suspects at the knee\n\n" + _table(("#", "function", "where", "class", "ms/request", "self", "total"), rows)
     what_if = run.findings[0].what_if
     if what_if is not None:
-        caveat = f" ({what_if.caveat})" if what_if.caveat else ""
-        text += (
-            f"\nWithout the first: about {format_rate(what_if.rate)}, {format_rate(what_if.low)} to {format_rate(what_if.high)}"
-        )
-        text += f"{_text(caveat)}{_text(f'; {what_if.cap} caps it then' if what_if.cap else '')}.\n"
+        rate = f"{format_rate(what_if.rate)}, {rate_range(what_if.low, what_if.high)}"
+        said = f"Without the first: about {rate}" + (f"; {what_if.cap}" if what_if.cap else "")
+        text += f"\n{_text(said)}. {_text(what_if.caveat)}\n"
     return text
 
 

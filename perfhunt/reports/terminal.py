@@ -20,6 +20,7 @@ from perfhunt.reports.words import (
     measured,
     ms_interval,
     place,
+    rate_range,
     ratio_words,
 )
 
@@ -83,11 +84,8 @@ def _suspects(run: Run) -> list[str]:
     lines = _table(("suspects", "", "class", "ms/request", "on stack"), rows)
     what_if = run.findings[0].what_if
     if what_if is not None:
-        cap = f", then {what_if.cap} caps it" if what_if.cap else ""
-        lines.append(
-            f"  without the first: about {format_rate(what_if.rate)} "
-            f"({format_rate(what_if.low)} to {format_rate(what_if.high)}){cap}"
-        )
+        cap = f"; {what_if.cap}" if what_if.cap else ""
+        lines.append(f"  without the first: about {format_rate(what_if.rate)} ({rate_range(what_if.low, what_if.high)}){cap}")
     return lines
 
 

@@ -42,7 +42,9 @@ def _slo(run: Run) -> str:
         return f"SLO missed{at}."
     if not unknown:
         return f"SLO unknown{at}: nothing was judged."
-    return f"SLO unknown{at}: {unknown[0].objective.name} has no verdict ({unknown[0].note or 'no data'})."
+    first, count = unknown[0], len(unknown)
+    which = f"{first.objective.name} has" if count == 1 else f"{count} of {len(run.judged)} objectives have"
+    return f"SLO unknown{at}: {which} no verdict ({first.note.rstrip('.') or 'no data'})."
 
 
 def _all(count: int) -> str:

@@ -1,0 +1,39 @@
+"""The text of every report of the sample run, kept as files: a change is seen before it is shipped.
+
+Write them anew with PERFHUNT_BLESS=1 and look at the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from sample_run import aborted_run, sample_run
+
+from perfhunt.model.run import Run
+from perfhunt.reports.flamegraph import differential
+from perfhunt.reports.format import FORMATS
+
+HERE = Path(__file__).parent / "reports"
+RUNS = {"whole": sample_run(), "aborted": aborted_run()}
+
+
+def compare(name: str, text: str) -> None:
+    kept = HERE / name
+    if os.environ.get("PERFHUNT_BLESS") == "1":
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_text(text, encoding="utf-8")
+    assert kept.exists(), f"{kept} is missing: PERFHUNT_BLESS=1 writes it"
+    assert text == kept.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "junit", "json", "flamegraph", "folded", "speedscope"])
+@pytest.mark.parametrize(("name", "run"), RUNS.items(), ids=RUNS)
+def test_a_report_reads_as_it_did(name: str, run: Run, form: str) -> None:
+    compare(f"{name}-{FORMATS[form].file_name}", FORMATS[form].render(run))
+
+
+def test_a_differential_reads_as_it_did() -> None:
+    run = RUNS["whole"]
+    compare("differential.svg", differential(run.profiles["baseline"], run.profiles["knee"], "baseline to knee", (2e-6, 5e-6)))
