@@ -9,7 +9,7 @@ from perfhunt.model.profile import Profile
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Cores
 from perfhunt.profilers.profiler import PROFILERS
-from perfhunt.profilers.py_spy import FEW_THREADS
+from perfhunt.profilers.py_spy import mode_for
 
 _UNEXPLAINED_CORES, _UNEXPLAINED_SHARE = 0.25, 0.3
 _ALONE = 2  # threads of a process that hardly contend
@@ -50,7 +50,7 @@ def _python_mode(target: TargetProcess) -> tuple[str, str]:
             "gil",
             f"Python {target.runtime_version} does not tell py-spy which threads are idle, so only the GIL's holder is sampled",
         )
-    if threads > FEW_THREADS:
+    if mode_for(threads) == "gil":
         return "gil", f"{threads} threads: only the GIL's holder is sampled, since walking all of them would slow the target"
     return "cpu", f"{threads} threads: all of them are sampled, those off the CPU left out"
 

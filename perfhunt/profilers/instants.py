@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 from perfhunt.errors import AttachFailed
@@ -91,6 +93,7 @@ class InstantsCapture:
         self._errors = 0
         self._failure: AttachFailed | None = None
         self._cpu: Seconds = 0.0
+        self._quickest: Seconds = 0.0  # of all dumps
         self._began = time.monotonic()
         self._took: Seconds = 0.0
         self._stop = threading.Event()
@@ -136,17 +139,22 @@ class InstantsCapture:
         at, threads = self._clock(), []
         for pid in proc.working_pids(self._pids, self._root):
             waits = self._waits.setdefault(pid, ProcessWaits(pid))
-            before = readings(waits)
+            looks: deque[dict[int, Reading]] = deque(maxlen=2)
             try:
-                dump = take_dump(pid)
+                dump = take_dump(pid, partial(_look, waits, looks), self._quickest / 2)
             except AttachFailed as failed:
                 self._errors += 1
                 self._failure = failed
                 continue
             self._cpu += dump.cpu
-            threads += joined(pid, before, dump.threads, readings(waits))
+            self._quickest = min(self._quickest or dump.took, dump.took)
+            threads += joined(pid, looks[0], dump.threads, looks[-1])
         if threads:
             self._instants.append(Instant(at, tuple(threads)))
+
+
+def _look(waits: ProcessWaits, looks: deque[dict[int, Reading]]) -> None:
+    looks.append(readings(waits))
 
 
 def readings(waits: ProcessWaits) -> dict[int, Reading]:

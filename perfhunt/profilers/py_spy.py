@@ -1,4 +1,8 @@
-"""py-spy: Python stacks of a live process, read from its memory without stopping it."""
+"""py-spy: Python stacks of a live process, read from its memory without stopping it.
+
+The target runs on while a stack is read, from the leaf up. The leaf and the long-lived callers near the root are right;
+where calls last microseconds, a frame between them may be of a moment later (one stack in ten of a loop of 50 us calls).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,8 @@ _SLOWEST = 20
 _MODES: Mapping[str, tuple[str, ...]] = {"cpu": (), "gil": ("--gil",), "wall": ("--idle",)}
 _SUMMARY = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _BEHIND = re.compile(r"([0-9.]+)s behind in sampling")
-_BAD_LINES = 0.01  # of all lines; more and the file is not to be trusted
+_NO_STACK = re.compile(r" \d+")
+_FEW_BAD, _BAD_LINES = 3, 0.01  # so many lines, or this share of them, may be torn; more and the file is not to be trusted
 # Where a stack of CPython begins: modules run from the top, threads and forked children in their bootstrap.
 _ROOTS = {"<module>", "_run_module_as_main", "_bootstrap", "Thread._bootstrap", "_run_code", "<shim>", "BaseProcess._bootstrap"}
 _SEEN_OFTEN = 3  # a root of any other name is believed when it is seen this often, and in 1 % of the samples
@@ -107,10 +112,12 @@ def _root(stack: Stack) -> Frame:
 class PySpyCapture:
     """Recordings of one or more workers under way."""
 
-    def __init__(self, recordings: Mapping[int, tuple[ProfilerProcess, Path]], mode: str, rate_hz: int, left_out: int) -> None:
+    def __init__(
+        self, recordings: Mapping[int, tuple[ProfilerProcess, Path]], mode: str, rate_hz: int, notes: Sequence[str]
+    ) -> None:
         self._recordings = recordings
         self._mode, self._rate_hz = mode, rate_hz
-        self._notes = (f"{left_out} more worker processes were not recorded",) if left_out else ()
+        self._notes = tuple(notes)
 
     def wait(self) -> Profile:
         """The profile, all workers together. Raises AttachFailed when none of them could be recorded."""
@@ -163,7 +170,7 @@ class PySpyCapture:
             pids=(pid,),
             ticks=None if behind else round(seconds * self._rate_hz),
             errors=int(summary[2]) if summary else 0,
-            dropped=round(torn) + len(folded.bad),
+            dropped=round(torn) + len(bad) + sum(map(int, empty)),
             late=len(behind),
             command=recording.command,
             notes=tuple(notes),
@@ -199,6 +206,14 @@ class PySpy:
         if why := self.available():
             raise AttachFailed(why)
         chosen = list(pids)[: self.most_processes]
+        notes = []
+        threads = max((len(proc.tids(pid)) for pid in chosen), default=0)
+        if mode == "cpu" and mode_for(threads) != mode:
+            # A thread pool fills up only under load, after the mode was chosen.
+            mode = mode_for(threads)
+            notes.append(f"a worker has {threads} threads by now, so only the holder of the GIL was sampled")
+        if len(pids) > len(chosen):
+            notes.append(f"{len(pids) - len(chosen)} more worker processes were not recorded")
         rate = max(_SLOWEST, min(rate_hz, _TOTAL_RATE // max(1, len(chosen))))
         out.mkdir(parents=True, exist_ok=True)
         recordings = {}
@@ -206,7 +221,7 @@ class PySpy:
             raw = out / f"py-spy-{mode}-{pid}.folded"
             raw.unlink(missing_ok=True)
             recordings[pid] = (self._record(pid, seconds, rate, mode, raw), raw)
-        return PySpyCapture(recordings, mode, rate, len(pids) - len(chosen))
+        return PySpyCapture(recordings, mode, rate, notes)
 
     def _record(self, pid: int, seconds: Seconds, rate: int, mode: str, raw: Path) -> ProfilerProcess:
         # -d counts intervals, not seconds: it is set beyond the end, and the recording is interrupted on time.

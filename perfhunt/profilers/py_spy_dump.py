@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import select
 import struct
 import subprocess
 import tempfile
-import threading
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,26 +37,36 @@ class DumpedThread:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The Python threads of a process at one moment, and the CPU seconds it took to ask."""
+    """The Python threads of a process at one moment, the CPU seconds it took to ask, and how long the answer took."""
 
     threads: tuple[DumpedThread, ...]
     cpu: Seconds
+    took: Seconds
 
 
-def take_dump(pid: int) -> Dump:
-    """The threads of `pid` now, read without stopping it. Raises AttachFailed."""
+def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Seconds = 0.0) -> Dump:
+    """The threads of `pid` now, read without stopping it. Raises AttachFailed.
+
+    `meanwhile` is called about every millisecond, from `after` seconds on until the answer begins, and once more then. py-spy
+    reads the stacks a millisecond or two before it answers, and takes ten times as long to get there.
+    """
     command = [binary(), "dump", "--json", "--nonblocking", "--pid", str(pid)]
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors, start_new_session=True)
-        alarm = threading.Timer(_LIMIT, os.kill, (child.pid, signal.SIGKILL))
-        alarm.start()
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        assert child.stdout is not None
+        with child.stdout as output:
+            answered = _wait_for(output.fileno(), began, meanwhile, after)
+            meanwhile()
+            took = time.monotonic() - began
+            if not answered:
+                child.kill()
+            text = output.read()
         _, status, usage = os.wait4(child.pid, 0)
-        alarm.cancel()
         child.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
         errors.seek(0)
-        text, said = output.read(), errors.read().decode(errors="replace")
-    if child.returncode == -signal.SIGKILL:
+        said = errors.read().decode(errors="replace")
+    if not answered:
         raise AttachFailed(f"py-spy gave no dump of pid {pid} within {_LIMIT:.0f} s")
     if child.returncode != 0:
         raise failure(pid, said, child.returncode)
@@ -64,7 +74,21 @@ def take_dump(pid: int) -> Dump:
         threads = read_dump(text, pid)
     except (ValueError, KeyError, TypeError) as error:
         raise AttachFailed(f"py-spy's dump of pid {pid} is not what version 0.4 writes: {error!r}") from error
-    return Dump(threads, usage.ru_utime + usage.ru_stime)
+    return Dump(threads, usage.ru_utime + usage.ru_stime, took)
+
+
+def _wait_for(answer: int, began: Seconds, meanwhile: Callable[[], None], after: Seconds) -> bool:
+    """Call `meanwhile` until the answer begins (or ends, empty); False when it does neither in time."""
+    begins = select.poll()
+    begins.register(answer, select.POLLIN)
+    pause = after
+    while not begins.poll(pause * 1000):
+        looked = time.monotonic()
+        if looked - began > _LIMIT:
+            return False
+        meanwhile()
+        pause = max(0.001, time.monotonic() - looked)
+    return True
 
 
 def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:

@@ -62,6 +62,13 @@ def test_py_spy_sees_the_function_that_runs_and_none_that_sleeps(mode: str, tmp_
 
 
 @needs_py_spy
+def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_thread(tmp_path: Path) -> None:
+    with running("threads.py", "spin", *["idle"] * 10) as target:
+        profile = PY_SPY.attach([target.pid], 1, 100, "cpu", tmp_path).wait()
+    assert profile.mode == "gil" and any("12 threads" in note for note in profile.notes)
+
+
+@needs_py_spy
 def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
     with running("prefork.py") as target:
         profile = PY_SPY.attach(target.told["workers"], 2, 200, "gil", tmp_path).wait()
