@@ -170,28 +170,27 @@ def fit(
         return None
     low = math.log(0.5 * min(p.rate for p in seen))
     high = math.log(1.5 * max(p.rate for p in seen))
-    telling, scale = tuple(seen), EVEN if abrupt else SCALE
+    telling = tuple(seen)
     for stage in range(3):
         knees = np.exp(np.linspace(low, high, _KNEES))
-        weight, slopes, phi = _posterior(telling, criterion, capacity, knees, scale, abrupt)
+        weight, slopes, phi = _posterior(telling, criterion, capacity, knees, abrupt)
         cumulative = np.cumsum(weight.sum(axis=1))
-        first, middle, last = (int(np.searchsorted(cumulative, share)) for share in (1e-4, 0.5, 1 - 1e-4))
+        first, last = (int(np.searchsorted(cumulative, share)) for share in (1e-4, 1 - 1e-4))
         low, high = math.log(knees[max(0, first - 1)]), math.log(knees[min(_KNEES - 1, last + 1)])
-        scale = EVEN if abrupt else scale_at(float(knees[middle]), criterion, capacity)
         if stage == 0:
             telling = _telling(telling, criterion, knees, slopes, weight)
             low, high = low - 0.1, high + 0.1
     return _summary(telling, criterion, knees, slopes, weight, phi, confidence)
 
 
-def scale_at(knee: PerSecond, criterion: Criterion, capacity: PerSecond | None) -> float:
+def scale_at(knee: Values, criterion: Criterion, capacity: PerSecond | None, abrupt: bool = False) -> Values:
     """Prior dispersion of counts over binomial: how many requests one excursion of the queue makes late, times BURST.
 
     Above L the wait exceeds it by L/ln(1/share) on average, and the queue gains 1 - K/C seconds on it per second.
     """
     if capacity is None or not math.isfinite(criterion.limit):
-        return SCALE
-    spare = max(0.05, 1 - knee / capacity)
+        return np.full_like(knee, EVEN if abrupt else SCALE)
+    spare = np.maximum(0.05, 1 - knee / capacity)
     return 1 + BURST * knee * criterion.limit / (max(0.7, -math.log(criterion.share)) * spare)
 
 
@@ -208,7 +207,7 @@ def _telling(seen: tuple[Point, ...], criterion: Criterion, knees: Values, slope
 
 
 def _posterior(
-    seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None, knees: Values, scale: float, abrupt: bool
+    seen: Sequence[Point], criterion: Criterion, capacity: PerSecond | None, knees: Values, abrupt: bool
 ) -> tuple[Values, Values, Values]:
     """Weights (knees, slopes) that sum to 1, the slopes (same shape), and the dispersion at each (over binomial)."""
     middle, sd = slope_at(knees, criterion, capacity, abrupt)
@@ -223,13 +222,16 @@ def _posterior(
     mu = np.minimum(mu + FLOOR * q, CEILING)
     binomial = (q * (1 - q)) ** (1 - POWER)
     deviance = (_deviance(y, mu) * n).sum(axis=2) / binomial
+    scale = scale_at(knees, criterion, capacity, abrupt)[:, None]
     total = SCALE_DF * scale + deviance
-    log_weight = -0.5 * (SCALE_DF + len(seen)) * np.log(total) - 0.5 * steps**2
+    # A trial without bursts has probability exp(-deviance / 2 phi), with no 1/sqrt(phi): it says nothing about their size.
+    telling = float(np.minimum(1.0, y / q).sum())
+    log_weight = 0.5 * SCALE_DF * np.log(scale) - 0.5 * (SCALE_DF + telling) * np.log(total) - 0.5 * steps**2
     if capacity is not None:
         room = np.log(np.maximum(capacity / knees - 1, 0.01) / ROOM)
         log_weight = log_weight - 0.5 * (room / ROOM_SD)[:, None] ** 2
     weight = np.exp(log_weight - log_weight.max())
-    phi = total / (SCALE_DF + max(1, len(seen) - 2))
+    phi = total / (SCALE_DF + max(1.0, telling - 2))
     return weight / weight.sum(), slopes, phi
 
 

@@ -13,6 +13,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 DWELL: Seconds = 12.0
 SHORTEST: Seconds = 5.0
 SETTLE: Seconds = 1.0
+DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
 REQUESTS = 1000  # that a trial should hold, budget permitting
 # Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
 # slope that carries them down to the knee is known from the capacity.
@@ -54,10 +55,17 @@ def steering(fits: dict[str, Fit]) -> Fit | None:
 
 
 def dwell(log: Log, rate: PerSecond) -> Seconds:
-    """Seconds per trial: enough requests, but so that at least two passes still fit into the budget."""
+    """Seconds per trial: enough requests, but so that whole passes fill what is left of the budget, two if they fit."""
     wanted = max(DWELL, REQUESTS / rate)
-    fits = (log.left - 6.0) / (2 * len(ODDS)) if log.spent < 0.6 * log.goal.seconds else wanted
-    return float(max(SHORTEST, math.floor(min(wanted, fits))))
+    room = log.left - DRAIN
+    trials = len(ODDS)
+    for passes in (2, 1):
+        each = room / (passes * trials) - SETTLE
+        if each >= (wanted if passes == 2 else 0):
+            return float(math.floor(wanted if passes == 2 else max(SHORTEST, min(each, 1.5 * wanted))))
+        if passes == 2 and each >= SHORTEST:
+            return float(math.floor(each))
+    return SHORTEST
 
 
 def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) -> list[PerSecond]:
