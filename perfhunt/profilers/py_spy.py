@@ -149,8 +149,9 @@ class PySpyCapture:
             raise AttachFailed(f"{failed.message}: {recording.killed}", failed.hint) if recording.killed else failed
         folded = read_folded(raw.read_text(errors="replace"))
         # A thread that is just starting has no frames yet, and py-spy writes it as a count alone.
-        bad = [(number, line) for number, line in folded.bad if not line.strip().isdigit()]
-        if len(bad) > _BAD_LINES * (len(folded.stacks) + len(folded.bad)):
+        empty = [line for _, line in folded.bad if _NO_STACK.fullmatch(line)]
+        bad = [(number, line) for number, line in folded.bad if not _NO_STACK.fullmatch(line)]
+        if len(bad) > max(_FEW_BAD, _BAD_LINES * len(folded.stacks)):
             number, line = bad[0]
             raise AttachFailed(f"Line {number} of {raw.name} is not a folded stack: {line[:80]!r}")
         stacks, torn = intact(folded.stacks)

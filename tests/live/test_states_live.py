@@ -48,9 +48,12 @@ def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(pytho
         spinning = [thread.states for thread in of(states, target, "spin")]
         assert len(spinning) == 3
         for thread in spinning:
-            assert thread.get(S.GIL, 0) > 0.3
+            # Whatever else the machine does: off the CPU and out of its queue, such a thread waits for the GIL.
+            off = 1.0 - thread[S.ON_CPU] - thread[S.RUN_QUEUE]
+            assert thread.get(S.GIL, 0) > 0.9 * off - 0.05, thread
             assert thread.get(S.LOCK, 0) < 0.05
             assert sum(thread.values()) == pytest.approx(1.0, abs=0.05)
+        assert sum(thread.get(S.GIL, 0) for thread in spinning) > 0.15
         # One GIL: never more than one core between them.
         assert sum(thread[S.ON_CPU] for thread in spinning) < 1.1
         for role in locks:
