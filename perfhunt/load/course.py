@@ -66,6 +66,7 @@ class Course:
                 self._on_row(message["row"])
             elif message is not None and "done" in message:
                 done = message["done"]
+                self._tally.routes = tuple(done.get("routes", self._tally.routes))
                 return Ending(done["seconds"], self._overload, self._stopped or done.get("invalid", ""), done)
             elif message is not None and "failed" in message:
                 raise ChildDied(f"the load child failed: {message['failed']}")

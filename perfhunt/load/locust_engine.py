@@ -6,14 +6,14 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.course import OVERDUE, POLL, Course, Stop, Watch
 from perfhunt.load.pipe import ChildDied, Pipe
-from perfhunt.load.tally import Tally
+from perfhunt.load.tally import ClosedTally, Tally
 from perfhunt.model.plain import to_plain
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, mix
@@ -150,6 +150,10 @@ class LocustEngine:
         routes = self._ready["routes"]
         endpoint = mix(step.seed, len(due), self._ready["weights"])
         tally = Tally(due, endpoint, self._criteria, routes, self._question.ramp.timeout)
+        if self._question.ramp.loop == "closed" and self._question.locustfile is not None:
+            # A closed loop has no schedule, and is never overloaded: its users wait.
+            tally = ClosedTally(due[:0], endpoint[:0], self._criteria, routes, self._question.ramp.timeout)
+            step = replace(step, stop_on_overload=False)
         path = self._directory / file
         path.touch(exist_ok=False)
         course = Course(pipe, step, tally, path, self._grace, watch, stop)

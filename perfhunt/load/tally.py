@@ -64,7 +64,10 @@ class Tally:
         self.samples.append(samples)
         self._fresh.append(samples)
         # The due time is carried through bit by bit, so it names the arrival.
-        index = np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1)
+        self._enter(np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1), samples)
+
+    def _enter(self, index: NDArray[np.intp], samples: Samples) -> None:
+        """Writes down how the arrivals at `index` ended."""
         response = samples["lag"].astype(np.float64) + samples["service"]
         self._end[index] = samples["due"] + response
         self._response[index] = response
@@ -164,6 +167,20 @@ class Tally:
     def missing(self, span: slice) -> int:
         """Arrivals of the span that have no sample: a generator that died, or lost count."""
         return int(np.count_nonzero(self._outcome[span] == 255))
+
+
+class ClosedTally(Tally):
+    """The same for a closed loop, which has no schedule: a request was due when it was sent, and is known once it has ended."""
+
+    def add(self, samples: Samples) -> None:
+        """More requests have ended."""
+        if not len(samples):
+            return
+        kept, fresh = [*self.samples, samples], [*self._fresh, samples]
+        every = np.sort(np.concatenate(kept), order="due")
+        super().__init__(every["due"], every["endpoint"], self.criteria, self.routes, self.timeout)
+        self.samples, self._fresh = kept, fresh
+        self._enter(np.arange(len(every)), every)
 
 
 def response_and_service(samples: Samples, timeout: Seconds) -> tuple[Latency, Latency]:

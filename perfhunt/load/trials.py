@@ -84,6 +84,11 @@ def _little(tally: Tally, told: Mapping[int, Told]) -> float | None:
 def _said(done: Mapping[str, Any]) -> tuple[str, ...]:
     """What the client met that no latency shows."""
     notes = []
+    if done.get("users"):
+        notes.append(
+            f"closed loop: {done['users']} users that wait for their answers; "
+            "the waiting of requests they did not send meanwhile is in no latency"
+        )
     if done.get("resent"):
         notes.append(f"{done['resent']} requests met a connection that the service was closing for idleness, and were sent again")
     if done.get("stray"):

@@ -87,3 +87,20 @@ def test_a_task_beyond_the_timeout_is_ended_and_its_user_is_not_used_again(liste
         assert trial.outcomes == {"timeout": 10}
         began = time.monotonic()
     assert time.monotonic() - began < 1.0
+
+
+def test_a_closed_loop_hides_a_stall_and_says_that_it_is_one(tmp_path: Path) -> None:
+    """The same server as in the open loop above: one user sees one slow request in a second of stall, and p95 knows nothing."""
+    locustfile = tmp_path / "locustfile.py"
+    locustfile.write_text(
+        "from locust import FastHttpUser, constant_throughput, task\n"
+        "class U(FastHttpUser):\n    wait_time = constant_throughput(50)\n    @task\n    def t(self): self.client.get('/')\n"
+    )
+    ramp = Ramp(loop="closed")
+    with announced(*python("timed.py", "stall")) as url, engine(url, tmp_path, locustfile=str(locustfile), ramp=ramp) as made:
+        trial = made.run(step(1, 6.0))
+    assert trial.response.p95 is not None
+    assert trial.response.p95 < 0.05
+    assert trial.response.max == pytest.approx(1.0, abs=0.1)
+    assert trial.routes.keys() == {"GET /"}
+    assert any("closed loop" in note for note in trial.generator.notes)

@@ -15,6 +15,7 @@ import numpy as np
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
+from perfhunt.load.child.closed import ClosedLoop
 from perfhunt.load.child.errands import USERS, Errands
 from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http import Address, Client, Limits
@@ -46,6 +47,7 @@ class Source:
         bound = min(order["in_flight"], self._descriptors - 200)
         self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
         self._traffic: Traffic
+        self._closed: ClosedLoop | None = None
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order["run"])
         else:
@@ -69,6 +71,8 @@ class Source:
         users = Errands(errands, self._environment, limits, url, run)
         self._traffic = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
+        if self._question.ramp.loop == "closed":
+            self._closed = ClosedLoop([*{e.user: None for e in errands}], url)
 
     def about(self) -> dict[str, Any]:
         """What the controller must know of it."""
@@ -86,6 +90,8 @@ class Source:
         self, step: Step, grace: Seconds, recorder: Recorder, report: Report, epoch: Seconds = 0.0, part: int = 0, of: int = 1
     ) -> dict[str, Any]:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at once)."""
+        if self._closed is not None:
+            return self._closed.run(step, grace, recorder, report)
         if not epoch:
             self.warm(step)
         whole = self._schedule(step)
@@ -96,6 +102,8 @@ class Source:
     def stop(self, hard: bool) -> None:
         """Takes the load off."""
         self._pacer.stop(hard)
+        if self._closed is not None:
+            self._closed.stop()
 
     def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
         """See Pacer.flood."""
