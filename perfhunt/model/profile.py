@@ -13,7 +13,8 @@ from perfhunt.model.units import Seconds
 class Frame:
     """A function on a stack. `file` is as full as the tool gives it; `line` is a hint, never part of identity in rankings.
 
-    `kind` is python, native, kernel, js, jvm, go, or thread (a label a tool put at the root).
+    `kind` is python, native, kernel, js, jvm, go, wait (what a thread at rest waited for), or thread (a label a tool put at
+    the root).
     """
 
     function: str

@@ -65,9 +65,9 @@ def format_duration(seconds: Seconds) -> str:
     """Three significant digits in the unit a person would pick: `1.2 s`, `43 ms`, `120 us`."""
     if seconds >= 120:
         return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
-    if seconds >= 1:
+    if seconds >= 0.9995 or seconds == 0:  # 0.9996 s would round to "1e+03 ms"
         return f"{seconds:.3g} s"
-    if seconds >= 1e-3:
+    if seconds >= 0.9995e-3:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds * 1e6:.3g} us"
 

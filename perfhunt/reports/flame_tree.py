@@ -102,11 +102,9 @@ def scaled(stacks: Mapping[Stack, float], factor: float) -> dict[Stack, float]:
 
 def code_kind(frame: Frame) -> str:
     """Whose code a frame is: app, library, runtime (the language's own), native, kernel or thread; `wait` for a wait itself."""
-    if frame.kind in ("native", "kernel", "thread"):
+    if frame.kind in ("native", "kernel", "thread", "wait"):
         return frame.kind
     file = frame.file
-    if not file and frame.function.startswith("[") and frame.function.endswith("]"):
-        return "wait"  # `[lock]`, `[socket db:5432]`: what a thread at rest waited for
     if not file or file.startswith(("<frozen", "node:", "internal/", "native ")) or (file.startswith("<") and file.endswith(">")):
         return "app" if file in ("<string>", "<stdin>") else "runtime"
     if any(mark in file for mark in ("site-packages/", "dist-packages/", "node_modules/", "/pkg/mod/", ".cargo/registry/")):

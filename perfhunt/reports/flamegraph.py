@@ -18,6 +18,7 @@ from perfhunt.reports.svg import escape, number, shade, visible
 
 WIDTH, PAD, ROW, LETTER = 1200, 10, 19, 7.23
 NARROWEST = 0.0003  # of the whole: a third of a pixel at full width
+NARROWEST_INSIDE = 0.001  # within a page, which holds several
 _HEAD, _FOOT = 62, 34
 _KINDS = {
     "app": "application",
@@ -95,8 +96,9 @@ def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
 
 def _document(parts: Sequence[Part], title: str, note: str, alone: bool) -> str:
     body, top, left_out, kinds = [], _HEAD, 0, set()
+    narrowest = NARROWEST if alone else NARROWEST_INSIDE
     for index, part in enumerate(parts):
-        found, few = boxes(part.root, NARROWEST, part.whole)
+        found, few = boxes(part.root, narrowest, part.whole)
         left_out += few
         if part.heading:
             top += 30
@@ -108,7 +110,7 @@ def _document(parts: Sequence[Part], title: str, note: str, alone: bool) -> str:
         body.append(f'<text class="pf-note" x="{PAD}" y="{top + 16}">No samples.</text>')
         top += ROW
     differs = any(part.differential for part in parts)
-    footer = _footer(top, [] if differs else [k for k in _KINDS if k in kinds], left_out)
+    footer = _footer(top, [] if differs else [k for k in _KINDS if k in kinds], left_out, narrowest)
     inside = [_header(title, note), *body, footer]
     return _wrapped("\n".join(inside), top + _FOOT, title, alone)
 
@@ -141,7 +143,7 @@ def _header(title: str, note: str) -> str:
     )
 
 
-def _footer(top: int, kinds: Sequence[str], left_out: int) -> str:
+def _footer(top: int, kinds: Sequence[str], left_out: int, narrowest: float) -> str:
     x, items = PAD, []
     for kind in kinds:
         items.append(f'<rect class="pf-{kind}0" x="{x}" y="{top + 12}" width="12" height="12" rx="2"/>')
@@ -149,7 +151,7 @@ def _footer(top: int, kinds: Sequence[str], left_out: int) -> str:
         x += 32 + 7 * len(_KINDS[kind])
     keys = "click or Enter: zoom · arrows: move · Esc: reset"
     if left_out:
-        keys = f"{left_out:,} frames narrower than {NARROWEST:.2%} are left out · {keys}"
+        keys = f"{left_out:,} frames narrower than {narrowest:.2%} are left out · {keys}"
     items.append(f'<text class="pf-note" x="{WIDTH - PAD}" y="{top + 22}" text-anchor="end">{keys}</text>')
     return "\n".join(items)
 

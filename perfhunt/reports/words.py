@@ -73,7 +73,7 @@ def capacity_words(capacity: Capacity | None) -> str:
 
 def ms(seconds: Seconds | None) -> str:
     """Milliseconds with three digits, without the unit; an em dash for none."""
-    return "—" if seconds is None else f"{seconds * 1000:,.3g}" if seconds < 1 else f"{seconds * 1000:,.0f}"
+    return "—" if seconds is None else f"{seconds * 1000:,.3g}" if seconds < 0.9995 else f"{seconds * 1000:,.0f}"
 
 
 def ms_interval(interval: Interval) -> str:

@@ -103,7 +103,7 @@ def test_a_frame_without_a_name_and_an_unprintable_one_are_shown() -> None:
         (Frame("java.util.HashMap.get", "HashMap.java", kind="jvm"), "runtime"),
         (Frame("main.handle", "/src/app/main.go", kind="go"), "app"),
         (Frame("process 1", kind="thread"), "thread"),
-        (Frame("[socket db:5432]"), "wait"),
+        (Frame("[socket db:5432]", kind="wait"), "wait"),
     ],
 )
 def test_whose_code_a_frame_is(frame: Frame, kind: str) -> None:
