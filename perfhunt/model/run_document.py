@@ -21,7 +21,7 @@ from perfhunt.model.profile import Profile
 from perfhunt.model.run import SCHEMA, Run, TargetProcess
 from perfhunt.model.slo import Judged, Measure
 from perfhunt.model.trial import RouteResult, Trial
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 
 LATENCY_KEYS = ("p50", "p90", "p95", "p99", "mean", "max")
 
@@ -216,12 +216,18 @@ def _profile(phase: str, profile: Profile) -> dict[str, Any]:
     return plain | {"weight": profile.total, "file": profile_file(phase)}
 
 
+def sent_share(trial: Trial) -> Share | None:
+    """Requests sent of those that were due, by the second rows; None without rows, for chance moves a rate by itself."""
+    due = sum(row.due for row in trial.rows)
+    return sum(row.sent for row in trial.rows) / due if due else None
+
+
 def _generator(trials: Sequence[Trial]) -> Mapping[str, Any]:
     """The worst the generator did over all valid trials."""
     valid = [t for t in trials if not t.invalid]
     lags = [t.generator.lag_p99 for t in valid if t.generator.lag_p99 is not None]
     cpu = [t.generator.cpu for t in valid if t.generator.cpu is not None]
-    achieved = [t.achieved / t.step.rate for t in valid if t.step.rate > 0 and not t.overload]
+    achieved = [share for t in valid if not t.overload and (share := sent_share(t)) is not None]
     return {
         "lag_p99_ms": ms(max(lags)) if lags else None,
         "cpu": max(cpu) if cpu else None,

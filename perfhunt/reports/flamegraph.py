@@ -73,7 +73,8 @@ def differential(
 
 def health(profile: Profile) -> str:
     """What was sampled and how well, in a sentence: `1606 samples of py-spy 0.4.1 (gil) at 100/s for 15 s; 2 failed reads`."""
-    text = f"{profile.total:,.0f} {profile.unit} of {profile.tool} {profile.version} ({profile.mode})"
+    unit = profile.unit.removesuffix("s") if profile.total == 1 else profile.unit
+    text = f"{profile.total:,.0f} {unit} of {profile.tool} {profile.version} ({profile.mode})"
     text += f" at {profile.rate_hz:.3g}/s for {format_duration(profile.seconds)}"
     lost = [(profile.errors, "failed reads"), (profile.dropped, "dropped"), (profile.late, "late")]
     said = ", ".join(f"{count:,} {what}" for count, what in lost if count)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from perfhunt.model import redact
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
-from perfhunt.model.run_document import redacted_profile
+from perfhunt.model.run_document import redacted_profile, sent_share
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports import html_rows
 from perfhunt.reports.charts import latency_chart, states_chart
@@ -143,7 +143,7 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
     lags = [t.generator.lag_p99 for t in believed if t.generator.lag_p99 is not None]
     if lags:
         yield "sent late, p99, worst trial", f"{ms(max(lags))} ms"
-    shares = [t.achieved / t.step.rate for t in believed if not t.overload and t.step.rate]
+    shares = [share for t in believed if not t.overload and (share := sent_share(t)) is not None]
     if shares:
         yield "sent of what was due, worst trial", format_share(min(shares))
     cpu = [t.generator.cpu for t in believed if t.generator.cpu is not None]
