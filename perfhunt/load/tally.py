@@ -157,6 +157,17 @@ class Tally:
         inside = (self._end >= settle) & (self._end < until)
         return int(np.count_nonzero(inside & np.isin(self._outcome, _ANSWERED)))
 
+    def sent_within(self, settle: Seconds, until: Seconds) -> tuple[int, int]:
+        """Requests sent within the counted span, whenever they were due; and those the generator had got to by then.
+
+        They differ by what waited for the service, when too much was in flight.
+        """
+        every = np.concatenate(self.samples) if self.samples else np.empty(0, dtype=SAMPLE)
+        every = every[every["outcome"] != Outcome.SHED]
+        sent = every["due"] + every["lag"]
+        begun = sent - every["wait"]
+        return tuple(int(np.count_nonzero((t >= settle) & (t < until))) for t in (sent, begun))  # type: ignore[return-value]
+
     def of_span(self, settle: Seconds, until: Seconds) -> Samples:
         """The samples of the counted arrivals, in the order they ended."""
         if not self.samples:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from perfhunt.analysis.honesty import Health, honesty
+from perfhunt.analysis.steadiness import doubts
 from perfhunt.load import tally as tallies
 from perfhunt.load.tally import Health as Told
 from perfhunt.load.tally import Tally
@@ -25,7 +28,6 @@ class Ending:
     overload: str = ""
     invalid: str = ""
     done: Mapping[str, Any] | None = None
-    workers: int = 1
 
 
 def build_trial(
@@ -42,18 +44,20 @@ def build_trial(
     response, service = tallies.response_and_service(counted, tally.timeout)
     found = tallies.outcomes(counted)
     shed = found.get("shed", 0)
-    sent = len(counted) - shed
+    sent, begun = tally.sent_within(settle, ending.seconds)
     generator = _generator(tally, rows, ending, settle, told)
     exhausted = found.get(Outcome.GENERATOR.name.lower(), 0)
     offered = span.stop - span.start
     health = Health(
-        offered, sent, exhausted, seconds, generator, tally.spoiled(span), tally.missing(span), shed, ending.workers
+        offered, begun, exhausted, seconds, generator, tally.spoiled(span), tally.missing(span), shed,
+        int((ending.done or {}).get("workers", 1)),
     )  # fmt: skip
     invalid, notes = honesty(health)
+    notes = generator.notes + notes + _doubts(step, tally, rows, ending, settle)
     return Trial(
         step=step, seconds=ending.seconds, achieved=sent / seconds, completed=tally.completed(settle, ending.seconds) / seconds,
         counts=tally.counts(span), response=response, service=service, outcomes=found,
-        generator=replace(generator, notes=generator.notes + notes), overload=ending.overload,
+        generator=replace(generator, notes=notes), overload=ending.overload,
         invalid=ending.invalid or invalid, routes=tallies.per_route(counted, tally.routes, tally.timeout),
         rows=rows, samples=samples,
     )  # fmt: skip
@@ -68,6 +72,16 @@ def _generator(tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle
         fds_share=done.get("fds_share"), ports_share=done.get("ports_share"),
         little_ratio=_little(tally, told), notes=_said(done),
     )  # fmt: skip
+
+
+def _doubts(step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds) -> tuple[str, ...]:
+    """Whether the trial was one steady thing; an overloaded or spoiled one is not, and has been told of already."""
+    if ending.overload or ending.invalid or not len(tally.due):
+        return ()
+    counted = np.sort(tally.of_span(settle, ending.seconds), order="due")
+    counted = counted[counted["outcome"] != Outcome.SHED]
+    begun = counted["due"] + counted["lag"] - counted["wait"]
+    return doubts(counted["due"], begun, counted["lag"] + counted["service"], rows, step.rate, step.arrivals, settle)
 
 
 def _little(tally: Tally, told: Mapping[int, Told]) -> float | None:

@@ -155,6 +155,7 @@ class Fleet:
         merged["gc_pause"] = max((d["gc_pause"] for d in ended), default=0.0)
         for share in ("fds_share", "ports_share"):
             merged[share] = max((d[share] for d in ended if d.get(share) is not None), default=None)
+        merged["workers"] = len(members)
         merged["invalid"] = lost or next((d["invalid"] for d in ended if d.get("invalid")), "")
         return merged
 
