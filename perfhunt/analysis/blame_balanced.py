@@ -2,7 +2,9 @@
 
 The looks that see stacks are few and take milliseconds, in which states change; the state sampler knows how long threads spent
 in each state, but not where. Iterative proportional fitting (Deming & Stephan 1940) finds the table of places and states that
-keeps what each knows: how often a place was seen, and how much time went to a state.
+keeps what each knows: how often a place was seen, and how much time went to a state. Where on-CPU time belongs is known from
+the profile, whose samples are many; it is the fit's first guess for that state, and half of the guess for the wait for a CPU,
+which is where running threads are taken off it.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.blame_mended import Spot, spot_of
-from perfhunt.model.profile import Instant, Instants, ThreadSample
+from perfhunt.analysis.frames import path_of
+from perfhunt.model.profile import Instant, Instants, Profile, ThreadSample
 from perfhunt.model.states import States, ThreadState
 
+_KNOWN = 100.0  # samples of a profile at places that the looks saw as well
 _ROUNDS = 30
 _STATES = tuple(str(s) for s in ThreadState)
 
 
-def balanced(instants: Instants, states: States | None) -> Instants:
+def balanced(instants: Instants, states: States | None, profile: Profile | None = None) -> Instants:
     """The instants with as many states changed as it takes; unchanged when the exact states are not all known."""
     if states is None or states.source != "syscall" or not len(instants):
         return instants
@@ -30,7 +34,8 @@ def balanced(instants: Instants, states: States | None) -> Instants:
     exact = np.array([states.totals().get(s, 0.0) for s in _STATES])
     if not samples or exact.sum() <= 0:
         return instants
-    wanted = _fitted(_table(samples), exact * len(samples) / exact.sum())
+    rows = _table(samples)
+    wanted = _fitted(rows, _guess(rows, profile), exact * len(samples) / exact.sum())
     moved = _moves(samples, wanted)
     fresh = iter(moved)
     return replace(
@@ -46,15 +51,37 @@ def _table(samples: Iterable[ThreadSample]) -> dict[Spot, NDArray[np.float64]]:
     return rows
 
 
-def _fitted(rows: Mapping[Spot, NDArray[np.float64]], exact: NDArray[np.float64]) -> dict[Spot, NDArray[np.float64]]:
-    """The table with the same row sums and, as nearly as its zeros allow, the exact column sums."""
+def _guess(rows: Mapping[Spot, NDArray[np.float64]], profile: Profile | None) -> NDArray[np.float64]:
+    """The table to start from: what the looks saw, with the profile's word for where threads run."""
     table = np.array(list(rows.values()))
-    sums = table.sum(axis=1, keepdims=True)
+    if profile is None:
+        return table
+    weights: dict[Spot, float] = {}
+    for stack, weight in profile.stacks.items():
+        if stack:
+            spot = (path_of(stack), stack[-1].line)
+            weights[spot] = weights.get(spot, 0.0) + weight
+    ran = np.array([weights.get(spot, 0.0) for spot in rows])
+    if ran.sum() < _KNOWN:
+        return table
+    ran /= ran.sum()
+    on_cpu, queued = _STATES.index(ThreadState.ON_CPU), _STATES.index(ThreadState.RUN_QUEUE)
+    table[:, on_cpu] = ran * max(table[:, on_cpu].sum(), 1.0)
+    table[:, queued] = (table[:, queued] + ran * table[:, queued].sum()) / 2
+    return table
+
+
+def _fitted(
+    rows: Mapping[Spot, NDArray[np.float64]], guess: NDArray[np.float64], exact: NDArray[np.float64]
+) -> dict[Spot, NDArray[np.float64]]:
+    """The table nearest to the guess with the row sums of the looks and, as far as its zeros allow, the exact column sums."""
+    seen = np.array(list(rows.values()))
+    sums, table = seen.sum(axis=1, keepdims=True), guess
     for _ in range(_ROUNDS):
-        seen = table.sum(axis=0)
-        table = table * np.where(seen > 0, exact / np.maximum(seen, 1e-12), 0.0)
+        columns = table.sum(axis=0)
+        table = table * np.where(columns > 0, exact / np.maximum(columns, 1e-12), 0.0)
         left = table.sum(axis=1, keepdims=True)
-        table = np.where(left > 0, table * sums / np.maximum(left, 1e-12), np.array(list(rows.values())))
+        table = np.where(left > 0, table * sums / np.maximum(left, 1e-12), seen)
     return dict(zip(rows, table, strict=True))
 
 

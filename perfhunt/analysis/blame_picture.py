@@ -86,7 +86,7 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
 
 
 def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None, cores: Cores | None) -> Reading:
-    instants = balanced(mended(span.instants or _EMPTY, idle.covers), span.states)
+    instants = balanced(mended(span.instants or _EMPTY, idle.covers), span.states, span.profile)
     views = view(instants, code, idle)
     use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
     if span.profile is not None and span.profile.mode == "gil":

@@ -126,8 +126,11 @@ def event_loop_blocked(s: Signs) -> Score:
     """The event loop's thread sleeps in something that is not its poll, and every connection waits meanwhile."""
     if s.loop is None:
         return Score("event-loop-blocked", 0.0)
-    said = f"The event loop's thread slept outside its poll {format_share(s.loop.blocked)} of the time"
-    return Score("event-loop-blocked", ramp(s.loop.blocked, 0.08, 0.35), (f"{said} ({s.loop.state}).",))
+    said = f"The event loop's thread slept outside its poll {format_share(s.loop.blocked)} of the time ({s.loop.state})."
+    kinds = (ThreadState.SLEEP, ThreadState.SOCKET, ThreadState.DISK, ThreadState.LOCK, ThreadState.OTHER)
+    share = s.share(*kinds, *(UNSEEN + kind for kind in kinds)) if s.pool_is_loop else 0.0
+    value = max(ramp(s.loop.blocked, 0.08, 0.35), ramp(s.loop.blocked, 0.05, 0.15) * ramp(share, 0.3, 0.6))
+    return Score("event-loop-blocked", value, (said, f"That is {format_share(share)} of the latency that load added."))
 
 
 def lock(s: Signs) -> Score:
@@ -257,5 +260,10 @@ def _of_cores(s: Signs) -> Share:
 
 
 def _outside_cpu(s: Signs, value: float) -> float:
-    """A wait explains less the nearer the CPU is to its own limit: then waiting is what a full CPU looks like."""
+    """A wait explains less the nearer the CPU is to its own limit: then waiting is what a full CPU looks like.
+
+    Nor does it explain much where an event loop's own thread does the waiting: whatever for, the loop is blocked.
+    """
+    if s.pool_is_loop and s.loop is not None:
+        value *= 1.0 - 0.7 * ramp(s.loop.blocked, 0.05, 0.15)
     return value * (1.0 - 0.7 * ramp(_of_cores(s), 0.8, 0.95))
