@@ -18,6 +18,7 @@ from perfhunt.cli import console
 from perfhunt.cli.benching_engines import hyperfine_once
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.model.change import OneChange
+from perfhunt.model.finding import Caution
 from perfhunt.model.plain import to_plain
 from perfhunt.model.units import Seconds, UnitError, format_duration, parse_duration
 from perfhunt.model.verdict import Verdict
@@ -84,7 +85,13 @@ def run_bench(wanted: Wanted, note: Callable[[str], None] = lambda _: None) -> O
         verdict = judge_commands(older, timed[1], interleaved=False)
     else:
         return Outcome(timed)
-    return Outcome(timed, replace(verdict, attributable=one.attributable if one else True), one)
+    cautions = tuple(_advised(caution, wanted) for caution in verdict.cautions)
+    return Outcome(timed, replace(verdict, attributable=one.attributable if one else True, cautions=cautions), one)
+
+
+def _advised(caution: Caution, wanted: Wanted) -> Caution:
+    """A caution whose advice is not what was done already."""
+    return replace(caution, next=f"add --warmup {wanted.warmup + 2}") if caution.code == "cold-start" else caution
 
 
 @contextmanager

@@ -53,7 +53,17 @@ def time_command(command: Command, timeout: Seconds | None = None, stop: Callabl
     finally:
         if child.returncode is None:
             _kill(child)  # also on Ctrl-C: its session is not ours, so the terminal's signal never reached it
-    return CommandRun(wall, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * _PEAK_UNIT, child.returncode)
+    return CommandRun(wall, usage.ru_utime, usage.ru_stime, _peak(usage), child.returncode)
+
+
+def _peak(usage: resource.struct_rusage) -> int | None:
+    """The child's peak memory in bytes; None when it never rose above our own.
+
+    Linux carries the high-water mark of the process that forked through exec (fs/exec.c, exec_mmap), so a smaller peak of the
+    command itself cannot be seen.
+    """
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage.ru_maxrss * _PEAK_UNIT if usage.ru_maxrss > ours else None
 
 
 def _reap(
