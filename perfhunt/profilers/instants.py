@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,13 +37,15 @@ class Reading:
     queued: int = 0
 
 
-def settle(before: Reading | None, after: Reading | None, active: bool | None) -> Wait:
+def settle(before: Reading | None, after: Reading | None, active: bool | None, since: Reading | None = None) -> Wait:
     """What a thread did at the moment between two readings; `active` is py-spy's word for it, None when it has none.
 
     Two readings that agree are believed. Else py-spy decides between running and waiting, and a wait is named by the later
-    reading that has one, which is the nearer to the stack. A thread that runs is on a CPU, or in the run queue if in between
-    it queued for longer than it ran.
+    reading that has one, which is the nearer to the stack. A thread that runs is on a CPU, or in the run queue if it queued for
+    longer than it ran since the reading `since` (`before`, when not given): the kernel's clocks of both move in steps of
+    milliseconds, so a longer stretch tells more.
     """
+    since = since or before
     known = [one for one in (before, after) if one is not None]
     if not known:
         return Wait(ThreadState.UNKNOWN)
@@ -54,8 +55,8 @@ def settle(before: Reading | None, after: Reading | None, active: bool | None) -
     else:
         asleep = [one.wait for one in known if one.wait.state is not ThreadState.ON_CPU]
         chosen = Wait(ThreadState.ON_CPU) if active and len(asleep) < len(known) else asleep[-1]
-    if chosen.state is ThreadState.ON_CPU and before is not None and after is not None:
-        queued, ran = after.queued - before.queued, after.on_cpu - before.on_cpu
+    if chosen.state is ThreadState.ON_CPU and since is not None and after is not None:
+        queued, ran = after.queued - since.queued, after.on_cpu - since.on_cpu
         return Wait(ThreadState.RUN_QUEUE) if queued > ran else chosen
     return chosen
 
@@ -139,7 +140,7 @@ class InstantsCapture:
         at, threads = self._clock(), []
         for pid in proc.working_pids(self._pids, self._root):
             waits = self._waits.setdefault(pid, ProcessWaits(pid))
-            looks: deque[dict[int, Reading]] = deque(maxlen=2)
+            looks: list[Mapping[int, Reading]] = []
             try:
                 dump = take_dump(pid, partial(_look, waits, looks), self._quickest / 2)
             except AttachFailed as failed:
@@ -148,12 +149,12 @@ class InstantsCapture:
                 continue
             self._cpu += dump.cpu
             self._quickest = min(self._quickest or dump.took, dump.took)
-            threads += joined(pid, looks[0], dump.threads, looks[-1])
+            threads += joined(pid, looks, dump.threads)
         if threads:
             self._instants.append(Instant(at, tuple(threads)))
 
 
-def _look(waits: ProcessWaits, looks: deque[dict[int, Reading]]) -> None:
+def _look(waits: ProcessWaits, looks: list[Mapping[int, Reading]]) -> None:
     looks.append(readings(waits))
 
 
@@ -177,15 +178,17 @@ def _syscall(base: str) -> bytes:
         return b""
 
 
-def joined(
-    pid: int, before: Mapping[int, Reading], dump: Sequence[DumpedThread], after: Mapping[int, Reading]
-) -> list[ThreadSample]:
-    """One sample per thread: those in the dump with their stacks, the others (not Python's) with an empty one."""
+def joined(pid: int, looks: Sequence[Mapping[int, Reading]], dump: Sequence[DumpedThread]) -> list[ThreadSample]:
+    """One sample per thread: those in the dump with their stacks, the others (not Python's) with an empty one.
+
+    `looks` are the readings made while the dump ran, at least one; its stacks are of the moment between the last two.
+    """
+    first, before, after = looks[0], looks[-2:][0], looks[-1]
     dumped = {thread.tid: thread for thread in dump if thread.tid}
     samples = []
     for tid in before.keys() | after.keys():
         python = dumped.get(tid)
-        wait = settle(before.get(tid), after.get(tid), python.active if python else None)
+        wait = settle(before.get(tid), after.get(tid), python.active if python else None, first.get(tid))
         holds = python is not None and python.holds_gil
         if holds and wait.state is ThreadState.GIL:
             wait = Wait(ThreadState.ON_CPU)  # it was given the GIL in between

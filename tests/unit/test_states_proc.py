@@ -129,6 +129,12 @@ def test_a_moment_between_two_readings(
     assert settle(before, after, active) == expected
 
 
+def test_whether_a_runnable_thread_ran_or_queued_is_told_over_the_longer_stretch() -> None:
+    now, first = Reading(RUNNING, 10, 90), Reading(RUNNING, 0, 10)
+    assert settle(now, now, True) == RUNNING
+    assert settle(now, now, True, first) == Wait(ThreadState.RUN_QUEUE)
+
+
 def test_a_process_name_with_brackets_and_spaces_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     line = b"42 (a) (b c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 30 20 20 0 3 0 9000 1000 25 18446744073709551615"
     monkeypatch.setattr(proc, "read", lambda _: line)
