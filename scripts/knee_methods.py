@@ -103,11 +103,11 @@ def staircase(rates: tuple[float, ...], seconds: float) -> Callable[[Bench], Fou
 
 
 def bisection(drain: bool) -> Callable[[Bench], Found]:
-    """RFC 2544 section 26.1 in spirit: halve between 10 and 200/s with trials of 60 s until within 5 %."""
+    """RFC 2544 section 26.1 in spirit: halve between 10 and 400/s with trials of 60 s until within 5 %."""
 
     def run(bench: Bench) -> Found:
         scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
-        low, high = 10.0 * scale, 200.0 * scale
+        low, high = 10.0 * scale, 400.0 * scale
         while high - low > 0.05 * high:
             middle = (low + high) / 2
             if bad(bench.trial(middle, 60.0, drain=drain)):

@@ -26,12 +26,12 @@ Values: TypeAlias = NDArray[np.float64]
 
 FITTED = frozenset({Phase.COARSE, Phase.PASS, Phase.STAIRCASE})  # a ramp's trials are too short to be stationary
 POWER = 1.5  # of Tweedie's family; read off simulated queues (1 is Poisson, 2 is gamma)
-SLOPE = 1.0  # of the slope that an exponential wait gives; heavy service tails flatten it
-SLOPE_SD = 0.2  # of its logarithm
+SLOPE, BEND = 0.95, 0.3  # of the slope that an exponential wait gives; less the further the capacity is from the knee,
+SLOPE_SD, DOUBT = 0.15, 0.3  # since then it is the service's own tail that breaks the limit, and the doubt (of ln s) is greater
 BLUNT = 0.10  # the capacity is not known well enough for C/K - 1 to be believed below this
 BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
 ABRUPT, ABRUPT_SD = 50.0, 0.6  # and where requests are refused: nothing, then everything beyond a rate
-ROOM, ROOM_SD = 0.2, 1.0  # of C/K - 1: a knee near the capacity or far below it are both surprising
+ROOM, ROOM_SD = 0.25, 1.2  # of C/K - 1: a knee near the capacity or far below it are both surprising
 SCALE = 60.0  # prior dispersion over binomial,
 BURST = 2.0
 EVEN = 5.0  # a limiter refuses without bursts
@@ -150,12 +150,14 @@ def mostly_failures(trials: Iterable[Trial], criterion: Criterion) -> bool:
     return exceed > 0 and failed > 0.5 * exceed
 
 
-def slope_at(knee: Values, criterion: Criterion, capacity: PerSecond | None, abrupt: bool = False) -> tuple[Values, float]:
+def slope_at(knee: Values, criterion: Criterion, capacity: PerSecond | None, abrupt: bool = False) -> tuple[Values, Values]:
     """Prior median of the slope at each knee and the sd of its logarithm: a straight line up to certainty at capacity."""
     if capacity is None or not math.isfinite(criterion.limit):
-        return (np.full_like(knee, ABRUPT), ABRUPT_SD) if abrupt else (np.full_like(knee, BLIND), BLIND_SD)
+        steep, doubt = (ABRUPT, ABRUPT_SD) if abrupt else (BLIND, BLIND_SD)
+        return np.full_like(knee, steep), np.full_like(knee, doubt)
     room = np.hypot(np.maximum(capacity / knee - 1, 0.0), BLUNT)
-    return SLOPE * max(0.7, -math.log(criterion.share)) / room, SLOPE_SD
+    middle = SLOPE / (1 + BEND * room) * max(0.7, -math.log(criterion.share)) / room
+    return middle, SLOPE_SD + DOUBT * room / (1 + room)
 
 
 def fit(
@@ -212,7 +214,7 @@ def _posterior(
     """Weights (knees, slopes) that sum to 1, the slopes (same shape), and the dispersion at each (over binomial)."""
     middle, sd = slope_at(knees, criterion, capacity, abrupt)
     steps = np.linspace(-3.0, 3.0, _SLOPES)
-    slopes = middle[:, None] * np.exp(steps * sd)
+    slopes = middle[:, None] * np.exp(steps * sd[:, None])
     n = np.array([p.n for p in seen])
     y = np.array([p.share for p in seen])
     rates = np.array([p.rate for p in seen])

@@ -143,7 +143,7 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
 
 def capacity_of(log: Log) -> Capacity | None:
     """Good answers per second in the saturated burst, its interval from seconds as blocks; None when there was no burst."""
-    for trial in log.valid():
+    for trial in reversed(log.valid()):
         if trial.step.phase is Phase.CAPACITY:
             rate = completions(trial)
             note = "" if rate is not None else "at least: the service kept up with all that was offered"

@@ -18,6 +18,7 @@ COARSE: Seconds = 6.0
 ENOUGH = 40  # requests that a ramp trial should hold, where that takes no longer than LONGEST
 LONGEST: Seconds = 15.0
 FAST, SLOW = 2.0, 1.5
+BURSTS = 3
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
 KEPT_UP = 0.97
 CLEARLY, PROBABLY = 1.6, 1.1  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
@@ -80,10 +81,19 @@ def _dwell(seconds: Seconds, rate: PerSecond) -> Seconds:
 
 
 def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
-    """One burst well above what was too much, with nothing to stop it, to count completions."""
-    burst = min(log.goal.max_rate, 1.2 * rate)
-    seconds = min(30.0, max(seconds, math.ceil(100 / burst)))
-    return (yield from log.measure(Phase.CAPACITY, burst, seconds + FILL, FILL, abort=False))
+    """A burst well above what was too much, with nothing to stop it, to count completions; higher while the service keeps up.
+
+    Where latency broke long before the capacity, the first burst does not saturate; the budget allows at most three.
+    """
+    goal = log.goal
+    burst = min(goal.max_rate, (1.2 if log.trials[-1].overload else 1.5) * rate)
+    for _ in range(BURSTS):
+        length = min(30.0, max(seconds, math.ceil(100 / burst)))
+        trial = yield from log.measure(Phase.CAPACITY, burst, length + FILL, FILL, abort=False)
+        if completions(trial) is not None or burst >= goal.max_rate or log.left < 0.5 * goal.seconds:
+            break
+        burst = min(goal.max_rate, 1.6 * burst)
+    return trial
 
 
 def completions(burst: Trial) -> PerSecond | None:
