@@ -62,7 +62,10 @@ def settle(before: Reading | None, after: Reading | None, active: bool | None, s
 
 
 def still(before: Reading | None, after: Reading | None) -> bool:
-    """Whether a thread slept through both readings without running in between: what it was doing then is beyond doubt."""
+    """Whether a thread slept through both readings without running in between: what it was doing then is beyond doubt.
+
+    They must be the first and the last of a dump: on a busy machine py-spy may have read the stacks well before it answers.
+    """
     if before is None or after is None or before.wait.state is ThreadState.ON_CPU:
         return False
     return (before.wait, before.on_cpu) == (after.wait, after.on_cpu)
@@ -195,7 +198,7 @@ def joined(pid: int, looks: Sequence[Mapping[int, Reading]], dump: Sequence[Dump
         samples.append(
             ThreadSample(
                 pid, tid, python.stack if python else (), str(wait.state), wait.on, holds,
-                (python.name if python else "") or proc.thread_name(pid, tid), still(before.get(tid), after.get(tid)),
+                (python.name if python else "") or proc.thread_name(pid, tid), still(first.get(tid), after.get(tid)),
             )
         )  # fmt: skip
     return samples
