@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from perfhunt.analysis.blame_sites import Place, Site, place, sites
 from perfhunt.analysis.blame_views import View, Views, thread_group
 from perfhunt.analysis.frames import Key
+from perfhunt.analysis.idle import Path
 from perfhunt.model.states import ThreadState
 
 _RUNS = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)
 _NEAR = 0.5  # least share of waits during which a holder in the acquiring function itself must be seen
 _FAR = 0.6  # the same for holders elsewhere, where a bystander is easily mistaken for one
+_CLEAR = 0.03  # by how much more of the waits strangers must explain
 _ENOUGH = 0.95
 _GAIN = 0.08
 _TIE = 0.1
@@ -29,9 +31,10 @@ class Holding:
 
     `holders` are the functions that hold; `coverage` the share of waits during which one was seen; `concurrent` how many
     threads held at once, on average; `shared` the share of waiters that waited on the same address as another (a mutex
-    wakes everyone from one address, a condition or a pool gives each waiter its own); `near`: the holder had passed the
-    very place where the others wait. `waiting` is the mean number of waiters. `handoff`: the holders are threads of another
-    kind, which do the waiters' work for them.
+    wakes everyone from one address, a condition or a pool gives each waiter its own). `waiting` is the mean number of waiters.
+    `depth`: how many frames from the root a holder shares with the waiters (0: it is anywhere); `near`: so many that it had
+    entered the very function in which the others wait. `handoff`: the holders are threads of another kind, which do the
+    waiters' work for them.
     """
 
     waiter: Key
@@ -41,6 +44,7 @@ class Holding:
     shared: float
     waiting: float
     near: bool
+    depth: int = 0
     handoff: bool = False
 
     @property
@@ -72,10 +76,7 @@ class Holdings:
         holding = self.at(v)
         if holding is None or not holding.holders:
             return []
-        site = self.site_of[place(v)]
-        found = candidates(site, now, near=True)
-        if not holding.near:
-            found = found + candidates(site, now, near=False)
+        found = candidates(self.site_of[place(v)], now, holding.depth)
         return [o for o in found if o.owner.key in holding.holders and o is not v]
 
 
@@ -95,43 +96,74 @@ def _waiters(site: Site, now: Sequence[View]) -> list[View]:
 
 def _holding(site: Site, views: Views, at: Sequence[int]) -> Holding:
     waiters = [v for i in at for v in _waiters(site, views[i])]
-    near = [candidates(site, views[i], near=True) for i in at]
-    anyone = [found + candidates(site, views[i], near=False) for found, i in zip(near, at, strict=True)]
-    chosen, from_far = _cover(near), _cover(anyone)
-    is_near = chosen is not None and chosen[1] >= _NEAR
-    if chosen is None or not is_near:
-        chosen = from_far if from_far is not None and from_far[1] >= _FAR else (frozenset(), 0.0)
-    holders, coverage = chosen
-    held = [sum(v.owner.key in holders for v in now) for now in (near if is_near else anyone)]
-    seen = [count for count in held if count]
+    holders, coverage, depth = _found(site, views, at, sorted({v.above for v in waiters}, reverse=True), waiters)
+    pool = [candidates(site, views[i], depth) for i in at]
+    seen = [count for now in pool if (count := sum(v.owner.key in holders for v in now))]
     waiter, _ = Counter(v.owner.key for v in waiters).most_common(1)[0]
-    concurrent = float(np.mean(seen)) if seen else 0.0
+    near = bool(holders) and depth >= min(v.above for v in waiters)
     shared = _shared(site, views, at)
     kinds = {thread_group(v.sample) for v in waiters}
-    helpers = [thread_group(v.sample) not in kinds for now in anyone for v in now if v.owner.key in holders]
-    handoff = not is_near and shared < 0.5 and bool(helpers) and float(np.mean(helpers)) > 0.5
-    return Holding(waiter, holders, coverage, concurrent, shared, len(waiters) / len(views), is_near, handoff)
+    helpers = [thread_group(v.sample) not in kinds for now in pool for v in now if v.owner.key in holders]
+    handoff = depth == 0 and shared < 0.5 and bool(helpers) and float(np.mean(helpers)) > 0.5
+    concurrent = float(np.mean(seen)) if seen else 0.0
+    return Holding(waiter, holders, coverage, concurrent, shared, len(waiters) / len(views), near, depth, handoff)
 
 
-def candidates(site: Site, now: Sequence[View], *, near: bool) -> list[View]:
-    """Busy threads that may hold what `site` waits for: past the acquiring function (`near`), or anywhere else."""
+def _found(
+    site: Site, views: Views, at: Sequence[int], above: Sequence[int], waiters: Sequence[View]
+) -> tuple[frozenset[Key], float, int]:
+    """(holders, coverage, depth): those that share the most of the waiters' way in, and are there often enough.
+
+    The further in a thread followed the waiters' own way, the likelier it holds what they wait for there: past the very call,
+    else in a function further up that took it and went on elsewhere; a thread with nothing in common comes last.
+    """
+    deepest = max(len(v.path) for v in waiters)
+    shallowest = min((n for v in waiters for n, key in enumerate(v.path, 1) if key in v.app), default=deepest + 1)
+    for depth in range(deepest, min(above) - 1, -1):
+        chosen = _cover([candidates(site, views[i], depth) for i in at])
+        if chosen is not None and chosen[1] >= _NEAR:
+            return (*chosen, depth)
+    # Other threads of the same requests are there often as well, so those that share less must not explain clearly more.
+    strangers = _cover([_strangers(candidates(site, views[i], 0), waiters, shallowest) for i in at])
+    elsewhere = strangers[1] if strangers is not None else 0.0
+    for depth in range(min(above) - 1, shallowest - 1, -1):
+        chosen = _cover([candidates(site, views[i], depth) for i in at])
+        if chosen is not None and chosen[1] >= max(_FAR, elsewhere - _CLEAR):
+            return (*chosen, depth)
+    if strangers is None or elsewhere < _FAR:
+        strangers = _cover([candidates(site, views[i], 0) for i in at])
+    return (*strangers, 0) if strangers is not None and strangers[1] >= _FAR else (frozenset(), 0.0, 0)
+
+
+def _strangers(found: Sequence[View], waiters: Sequence[View], shallowest: int) -> list[View]:
+    ways = {v.path for v in waiters}
+    return [o for o in found if all(_common(o.path, way) < shallowest for way in ways)]
+
+
+def candidates(site: Site, now: Sequence[View], depth: int) -> list[View]:
+    """Busy threads that may hold what `site` waits for and share at least `depth` frames of the way there."""
     waiting = _waiters(site, now)
     pids = {v.sample.pid for v in waiting}
-    owners = {v.owner.key for v in waiting}
     everywhere = all(named for _, named in site)  # a file lock or the like: any process may hold it
-    acquiring = {calls[-1] for calls, _ in site if calls}
-    doors = {(v.calls[-1:], v.line) for v in waiting if v.line is not None}
+    ways = {v.path for v in waiting}
+    doors = {(v.path, v.line) for v in waiting if v.line is not None}
     found = []
     for other in now:
-        # One that runs at the very line where the others wait is on its way in, or was only just let through.
-        if other.state in _RUNS and (other.calls[-1:], other.line) in doors:
-            continue
         if any(other is w for w in waiting) or other.parked_path or not (everywhere or other.sample.pid in pids):
             continue
-        past = not owners.isdisjoint(other.app) or not acquiring.isdisjoint(other.calls)
-        if past is near and (near or other.owner.is_app):
+        # One that runs at the very line where the others wait is on its way in, or was only just let through.
+        if other.state in _RUNS and (other.path, other.line) in doors:
+            continue
+        if depth == 0 and not other.owner.is_app:
+            continue
+        if depth == 0 or any(_common(other.path, way) >= depth for way in ways):
             found.append(other)
     return found
+
+
+def _common(one: Path, other: Path) -> int:
+    """How many frames from the root two ways through the code share."""
+    return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _cover(seen: Sequence[Sequence[View]]) -> tuple[frozenset[Key], float] | None:

@@ -15,14 +15,20 @@ from perfhunt.model.states import ThreadState
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One busy thread at one instant. `calls` is its path down to the call that waits, the language's own code cut off."""
+    """One busy thread at one instant.
+
+    `path` is its way through the code; `calls` the same down to the call that waits, the language's own code cut off. `line`
+    is where the path ends; `app` the application's functions on it; `above` how many frames lead to its owner, that included.
+    """
 
     sample: ThreadSample
     owner: Owner
     calls: Path
     app: tuple[Key, ...]
     parked_path: bool  # its stack is one on which the service idles: it was about to have work
-    line: int | None = None  # of the last of `calls`
+    path: Path = ()
+    line: int | None = None
+    above: int = 0
 
     @property
     def state(self) -> str:
@@ -44,18 +50,18 @@ def _busy(instant: Instant, code: Code, idle: IdleBook) -> tuple[View, ...]:
         if owner is None or idle.covers(sample):
             continue
         app = tuple(f.key for f in code.app_frames(sample.stack))
-        parked = path_of(sample.stack) in idle.paths
-        calls, line = _calls(sample.stack, code)
-        found.append(View(sample, owner, calls, app, parked, line))
+        path = path_of(sample.stack)
+        above = max((n for n, key in enumerate(path, 1) if key == owner.key), default=len(path))
+        line = sample.stack[-1].line
+        found.append(View(sample, owner, _calls(sample.stack, code), app, path in idle.paths, path, line, above))
     return tuple(found)
 
 
-def _calls(stack: Stack, code: Code) -> tuple[Path, int | None]:
+def _calls(stack: Stack, code: Code) -> Path:
     cut = len(stack)
     while cut and code.origin(stack[cut - 1]) is Origin.STDLIB:
         cut -= 1
-    kept = stack[:cut] or stack
-    return path_of(kept), kept[-1].line if kept else None
+    return path_of(stack[:cut] or stack)
 
 
 def mean_in(views: Views, state: ThreadState) -> float:
