@@ -124,7 +124,15 @@ def versions(
         for name, place in places.items():
             if not place.is_dir():
                 raise UsageError(f"{here} is not in the {name} version", "Run it from a directory that both versions have.")
-        yield {name: ServiceCommand(name, words, place) for name, place in places.items()}
+        yield {name: ServiceCommand(name, from_here(words, place), place) for name, place in places.items()}
+
+
+def from_here(words: tuple[str, ...], place: Path) -> tuple[str, ...]:
+    """The command with its program named in full when it lies in the user's tree only: `.venv/bin/gunicorn` is in no checkout."""
+    program = Path.cwd() / words[0]
+    if "/" in words[0] and not (place / words[0]).exists() and program.exists():
+        return (str(program), *words[1:])
+    return words
 
 
 def inside(repository: Repository) -> Path:

@@ -100,6 +100,15 @@ def test_both_versions_are_checked_out_and_started_where_the_command_was_typed(
     assert len(git(shop, "worktree", "list").splitlines()) == 1
 
 
+def test_a_program_in_an_ignored_environment_is_found_in_the_users_own_tree(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, Word.KEEP)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4"), "web/.perfhunt/bin/serve": "", "web/start.sh": ""})
+    git(shop, "add", "web/start.sh")
+    for typed, started in ((".perfhunt/bin/serve", str(shop / "web/.perfhunt/bin/serve")), ("./start.sh", "./start.sh")):
+        verify("--base", "HEAD", "--compound", "both", command=(typed, "-x"))
+        assert bench.words == (started, "-x")
+
+
 def test_a_slower_version_is_taken_out_of_the_working_tree_on_request(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Bench(monkeypatch, Word.REVERT)
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
