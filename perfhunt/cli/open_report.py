@@ -1,4 +1,4 @@
-"""`perfhunt open`: a stored report in the browser."""
+"""`perfhunt open`: a stored report, or its profile in speedscope, in the browser."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from perfhunt.errors import StoreError
 
 def open_report(
     run: RunName = "last",
-    just_say: Annotated[bool, typer.Option("--print", help="Print where the report is; open nothing.")] = False,
+    just_say: Annotated[bool, typer.Option("--print", help="Print where it is; open nothing.")] = False,
+    speedscope: Annotated[bool, typer.Option("--speedscope", help="The profile, in the speedscope viewer (npm).")] = False,
     store: Store = STORE,
 ) -> None:
-    """Open the HTML report of a run in the browser."""
+    """Open the HTML report of a run in the browser, or its profile in speedscope."""
+    from perfhunt.cli.speedscope_viewer import viewer_page
     from perfhunt.store.listing import find
 
-    report = find(store, run) / "report.html"
-    if not report.exists():
-        raise StoreError(f"{report} is not there", f"Render it again: perfhunt report {run} --format html --output {report}")
-    if not just_say and not webbrowser.open(report.resolve().as_uri()):
-        console.note("no browser could be started here; the report is at:")
-    console.out(str(report))
+    wanted, form = ("profile.speedscope.json", "speedscope") if speedscope else ("report.html", "html")
+    path = find(store, run) / wanted
+    if not path.exists():
+        raise StoreError(f"{path} is not there", f"Render it again: perfhunt report {run} --format {form} --output {wanted}")
+    address = viewer_page(path) if speedscope else path.resolve().as_uri()
+    if not just_say and not webbrowser.open(address):
+        console.note("no browser could be started here; it is at:")
+    console.out(address if speedscope else str(path))
