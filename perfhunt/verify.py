@@ -21,7 +21,7 @@ from perfhunt.analysis.search import drive, search
 from perfhunt.analysis.sequential import LOOKS, next_look
 from perfhunt.analysis.verdict import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
 from perfhunt.analysis.verdict_rerun import judge_rerun
-from perfhunt.errors import PerfhuntError, QuestionError, Stopped
+from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
 from perfhunt.load.engine import LoadEngine
 from perfhunt.model.event import Began, Noted, Tried, Watch, unwatched
 from perfhunt.model.knee import Capacity, Knee, NoKnee
@@ -202,7 +202,7 @@ def asked_of(stored: Run) -> Asked:
 def survey(question: Question, bench: PairBench) -> Asked:
     """The paired question when nothing is stored: the base version started once, and its knee found in about a minute.
 
-    Raises QuestionError when it finds no rate to compare at. The bench stays open.
+    Raises QuestionError when it finds no rate to compare at, LoadFailed when the generator fails. The bench stays open.
     """
     bench.watch(Began("survey", "looking for the base version's knee", QUICK))
     base = bench.starter.start(BASE, 0)
@@ -217,6 +217,8 @@ def survey(question: Question, bench: PairBench) -> Asked:
             return _try(each, base, asked, bench)
 
         floor = _try(Step(Phase.BASELINE, goal.start, FLOOR, question.seed, 1.0, arrivals=goal.arrivals), base, asked, bench)
+        if floor.invalid:
+            raise LoadFailed(f"the base version could not be measured at {goal.start:g}/s: {floor.invalid}")
         climb = drive(search(goal, floor), ask)
     finally:
         bench.starter.end(base)
