@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,13 +13,14 @@ from perfhunt.model.change import Atom, OneChange
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
 from perfhunt.model.units import Seconds, Share, format_share
 from perfhunt.model.verdict import Verdict
 from perfhunt.reports.flamegraph import differential
 
+_UNIX = re.compile(r"unix:[^\]\s]+")
 WAITS: Share = 0.5  # of the edited code's samples: beyond it the code waits, and a share of samples bounds nothing
 
 
@@ -85,7 +87,17 @@ def attributed(
 def _compared(one: OneChange, before: Measured | None, after: Measured | None, gain: Interval | None) -> Attribution | None:
     if before is None or after is None or (before.profile.tool, before.profile.mode) != (after.profile.tool, after.profile.mode):
         return None
-    return attribute(one.change, before, after, gain)
+    first, second = (replace(m, profile=without_waits(m.profile)) for m in (before, after))
+    return attribute(one.change, first, second, gain)
+
+
+def without_waits(profile: Profile) -> Profile:
+    """The profile with each wait left to the function that waits: a wait is nobody's code, so no cost can have moved there."""
+    stacks: dict[Stack, float] = {}
+    for stack, weight in profile.stacks.items():
+        key = stack[:-1] if stack and stack[-1].kind == "wait" else stack
+        stacks[key] = stacks.get(key, 0.0) + weight
+    return replace(profile, stacks=stacks)
 
 
 def _waits(share: Share) -> str:
@@ -131,8 +143,18 @@ def difference_picture(before: Sides, after: Sides, title: str) -> str:
         if old is not None and new is not None:
             costs = _cost(old), _cost(new)
             known = (costs[0], costs[1]) if costs[0] and costs[1] else None
-            return differential(old.profile, new.profile, f"What changed, {title}", known)
+            return differential(_lasting(old.profile), _lasting(new.profile), f"What changed, {title}", known)
     return ""
+
+
+def _lasting(profile: Profile) -> Profile:
+    """The profile with sockets in the file system named alike: their paths differ from start to start."""
+    stacks: dict[Stack, float] = {}
+    for stack, weight in profile.stacks.items():
+        last = replace(stack[-1], function=_UNIX.sub("unix", stack[-1].function)) if stack and stack[-1].kind == "wait" else None
+        key = (*stack[:-1], last) if last is not None else stack
+        stacks[key] = stacks.get(key, 0.0) + weight
+    return replace(profile, stacks=stacks)
 
 
 def _cost(measured: Measured) -> Seconds:

@@ -69,6 +69,23 @@ def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_boun
     assert any("of the edited code's thread time was waiting" in s for s in found.sentences)
 
 
+def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
+    after = Profile("py-spy dump", "", "wall", 8.0, 12.0, {(PAGE, LEVEL, Frame("[poll]", kind="wait")): 390.0}, ticks=100)
+    found = attributed(ONE, Sides(wall(400.0, 0.0)), Sides(Measured(after, 50.0)), None)
+    assert found is not None
+    assert found.moved == ()
+
+
+def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_picture() -> None:
+    def waiting(path: str) -> Sides:
+        stacks = {(PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind="wait")): 10.0}
+        return Sides(Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0))
+
+    picture = difference_picture(waiting("/tmp/a/w.sock"), waiting("/tmp/b/w.sock"), "two starts")
+    assert "[socket unix]" in picture
+    assert "Vanished" not in picture
+
+
 def test_a_gain_beyond_what_the_edited_code_used_of_the_cpu_is_called_out() -> None:
     before, after = Sides(wall(0.0, 100.0), on_cpu(50.0, 950.0)), Sides(wall(0.0, 100.0), on_cpu(5.0, 950.0))
     found = attributed(ONE, before, after, Interval(0.5, 0.4, 0.6, 6))
