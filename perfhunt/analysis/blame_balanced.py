@@ -31,7 +31,10 @@ def balanced(instants: Instants, states: States | None, profile: Profile | None 
     if states is None or states.source != "syscall" or not len(instants):
         return instants
     samples = [t for i in instants for t in i.threads if t.stack]
-    exact = np.array([states.totals().get(s, 0.0) for s in _STATES])
+    # Threads that never ran Python have no place in the table, so their time has none in its sums.
+    python = {(t.pid, t.tid) for t in samples}
+    known = [t for t in states.threads if (t.pid, t.tid) in python or not t.tid] or list(states.threads)
+    exact = np.array([sum(t.states.get(s, 0.0) for t in known) for s in _STATES])
     if not samples or exact.sum() <= 0:
         return instants
     rows = _table(samples)

@@ -19,6 +19,7 @@ from perfhunt.model.units import Cores, Seconds, Share
 
 _PROFILED = 100  # samples from which a profile knows the users of the CPU
 _BEYOND = 0.2  # of the CPU time, unexplained by the GIL's holder
+_PRIOR = 8.0  # looks
 _EMPTY = Instants(0.0, ())
 
 
@@ -175,8 +176,12 @@ def _with_native(use: CpuUse, span: Span, views: Views) -> CpuUse:
     free = [v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.sample.holds_gil and not v.parked_path]
     if used - held < _BEYOND * used or not free:
         return use
-    each = use.samples * (used / held - 1.0) / len(free)
-    own, total, frames = dict(use.own), dict(use.total), dict(use.frames)
+    rest = use.samples * (used / held - 1.0)
+    # A handful of looks says little: as many again are taken to be spread like the samples that were seen.
+    each, spread = rest / (len(free) + _PRIOR), 1.0 + rest * _PRIOR / (len(free) + _PRIOR) / use.samples
+    own = {key: weight * spread for key, weight in use.own.items()}
+    total = {key: weight * spread for key, weight in use.total.items()}
+    frames = dict(use.frames)
     for v in free:
         own[v.owner.key] = own.get(v.owner.key, 0.0) + each
         frames.setdefault(v.owner.key, v.owner.frame)

@@ -27,7 +27,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 
 MOST = 20  # findings kept
-_LEAST_SHARE = 0.005  # of all blame; less is noise
+_LEAST_SHARE = 0.001  # of all blame; less is noise
 _STANDING = 0.1  # weight of a cost that load does not add to: it settles ties, and ranks when there is no baseline
 _CHARGED = {
     "gil": "others waiting for the GIL it held",

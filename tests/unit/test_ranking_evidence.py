@@ -57,8 +57,9 @@ def test_c_code_that_let_the_gil_go_is_found_beside_a_profile_of_its_holders() -
     findings = rank(Evidence(Span(160.0, profile=held, instants=series(*moments), resources=used(1.6))))
     cpu = {f.function: f.own.value for f in findings}
     assert findings[0].function == "hash_password"
-    assert cpu["hash_password"] == pytest.approx(0.0075)
-    assert cpu["render"] == pytest.approx(0.0025)
+    # 48 looks at it and 8 that are left to doubt: 48/56 of the 7.5 ms.
+    assert cpu["hash_password"] == pytest.approx(0.0075 * 48 / 56)
+    assert cpu["render"] == pytest.approx(0.0025 + 0.0075 * 8 / 56)
 
 
 def test_the_wait_for_a_cpu_that_other_processes_keep_is_not_charged_to_the_service() -> None:
