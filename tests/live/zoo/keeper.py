@@ -66,6 +66,10 @@ ZOO = (
     animal("asgi-threads", (*UVICORN, "asgi_threads:app"), "send_mail", "workers sleep", users=32),
     animal("asgi-downstream", (*UVICORN, "asgi_downstream:app"), "fetch_rates", "downstream pool", neighbour_ms=40),
     animal("fsync", forked("wsgi_fsync", 2), "append_journal", "disk"),
+    animal("hash", threads("wsgi_hash", 8), "hash_password", "cpu gil"),
+    animal("flock", forked("wsgi_flock", 4), "update_counter", "lock"),
+    animal("rare", (*UVICORN, "asgi_rare:app"), "export_rows", "event-loop"),
+    animal("executor", (*UVICORN, "asgi_executor:app"), "read_ledger", "workers sleep"),
 )
 
 
