@@ -76,7 +76,8 @@ def _readable(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]
 
 
 def _modules(source: Source, renames: Renames | None) -> tuple[Module, Module]:
-    return parse_module(source.path, source.before or "", renames), parse_module(source.path, source.after or "")
+    before, after = source.before or "", source.after or ""
+    return parse_module(source.path, before, renames, after), parse_module(source.path, after, beside=before)
 
 
 def _pairs(source: Source, before: Module, after: Module, renames: Renames | None = None) -> Iterator[Pair]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +18,8 @@ from perfhunt.change.python_names import Names
 
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 STATEMENTS = "module-level statements"
-_READS_ANNOTATIONS = (
-    "fastapi",
-    "pydantic",
-    "typer",
-    "inject",
-    "litestar",
-    "attrs",
-    "attr",
-    "msgspec",
-    "dataclass",
-    "get_type_hints",
+_READS_ANNOTATIONS = re.compile(
+    r"\b(fastapi|pydantic|typer|inject\w*|litestar|attrs?|msgspec|dataclass\w*|get_type_hints)\b"  # words: `hasattr` is none
 )
 _REGISTERS_NOTHING = frozenset(
     {"wraps", "contextmanager", "asynccontextmanager", "lru_cache", "cache", "staticmethod", "classmethod"}
@@ -79,14 +71,17 @@ class Module:
     instances: Mapping[str, str]
 
 
-def parse_module(path: str, text: str, renames: Renames | None = None) -> Module:
-    """The units of a module, with what was renamed written the new way. Raises SyntaxError."""
+def parse_module(path: str, text: str, renames: Renames | None = None, beside: str = "") -> Module:
+    """The units of a module, with what was renamed written the new way. Raises SyntaxError.
+
+    `beside` is the other side of the edit: annotations matter on both sides or on neither, else they would seem edited.
+    """
     tree = ast.parse(text)
     if renames:
         tree = _Renamed(renames).visit(tree)
     imports = _imports(tree, path)
     instances = _instances(tree)
-    reader = _Reader(path, imports, instances, any(word in text for word in _READS_ANNOTATIONS))
+    reader = _Reader(path, imports, instances, _READS_ANNOTATIONS.search(text + "\n" + beside) is not None)
     return Module(path, tuple(reader.units(tree)), imports, instances)
 
 
