@@ -36,7 +36,7 @@ SCENARIOS = (
     Scenario("S2", "M/G/1, lognormal cv 2: soft", Service(lognormal(0.006, 2)), 0.150, 66.8),
     Scenario("S3", "4 workers, cv 1, 50 ms pauses", Service(lognormal(0.0238, 1), 4, pause=0.05, period=2.0), 0.250, 142.4),
     Scenario("S4", "4 workers, cv 2, 50 ms pauses", Service(lognormal(0.0238, 2), 4, pause=0.05, period=2.0), 0.400, 129.3),
-    Scenario("K16", "16 workers, cv 1", Service(lognormal(0.040, 1), 16), 0.300, 380.0),
+    Scenario("K16", "16 workers, cv 1", Service(lognormal(0.040, 1), 16), 0.300, 375.7),
     Scenario("LOOP", "event loop, 2 % of requests block it 40 ms", Service(_LOOP, delay=lognormal(0.02, 0.5)), 0.150, 197.6),
     Scenario("LIMIT", "429 above 120/s, latency flat", Service(lognormal(0.012, 1), 4, refuse_above=120.0), 0.250, 114.8),
     Scenario("DRIFT", "M/M/1 whose speed swings ±6 % in 2 min", Service(exponential(0.006), drift=0.06), 0.100, 118.0),

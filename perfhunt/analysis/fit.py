@@ -26,8 +26,8 @@ Values: TypeAlias = NDArray[np.float64]
 
 FITTED = frozenset({Phase.COARSE, Phase.PASS, Phase.STAIRCASE})  # a ramp's trials are too short to be stationary
 POWER = 1.5  # of Tweedie's family; read off simulated queues (1 is Poisson, 2 is gamma)
-SLOPE, BEND = 0.95, 0.3  # of the slope that an exponential wait gives; less the further the capacity is from the knee,
-SLOPE_SD, DOUBT = 0.15, 0.3  # since then it is the service's own tail that breaks the limit, and the doubt (of ln s) is greater
+SLOPE, BEND = 1.0, 0.3  # of the slope that an exponential wait gives; less the further the capacity is from the knee,
+SLOPE_SD, DOUBT = 0.15, 0.2  # since then it is the service's own tail that breaks the limit, and the doubt (of ln s) is greater
 BLUNT = 0.10  # the capacity is not known well enough for C/K - 1 to be believed below this
 BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
 ABRUPT, ABRUPT_SD = 50.0, 0.6  # and where requests are refused: nothing, then everything beyond a rate

@@ -20,7 +20,7 @@ LONGEST: Seconds = 15.0
 FAST, SLOW = 2.0, 1.5
 BURSTS = 3
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
-KEPT_UP = 0.97
+KEPT_UP, MOSTLY = 0.97, 0.5  # of the offered rate; and of the requests, late or refused
 CLEARLY, PROBABLY = 1.6, 1.1  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
 
 
@@ -99,7 +99,8 @@ def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
 def completions(burst: Trial) -> PerSecond | None:
     """Good answers per second of a saturated burst; None when the service kept up, so that it was not saturated."""
     refused = burst.outcomes.get("status", 0) / max(1.0, burst.seconds - burst.step.settle)
-    if burst.completed >= KEPT_UP * burst.step.rate and not refused:
+    late = max((count.share for count in burst.counts.values()), default=0.0)
+    if burst.completed >= KEPT_UP * burst.step.rate and late < MOSTLY:
         return None
     return max(0.0, burst.completed - refused)
 
