@@ -110,10 +110,15 @@ def charge_unseen(found: dict[Key, Cost], picture: Picture) -> str:
     whole = sum(weights.values())
     if not rate or not whole:
         return limiting
+    seen = {key: cost.blamed for key, cost in found.items()}
     for (key, why, doing), weight in weights.items():
         cost = found.setdefault(key, Cost(key))
         cause = (UNSEEN + (doing if why == OWN else why), doing)
         cost.queues[cause] = cost.queues.get(cause, 0.0) + reading.unseen / rate * weight / whole
+    for key, cost in found.items():  # what is charged by a share is as doubtful as the share
+        if cost.unseen > 0:
+            doubt = cost.error / seen[key] if seen.get(key) else 1.0
+            cost.error += min(doubt, 1.0) * cost.unseen
     return limiting
 
 
