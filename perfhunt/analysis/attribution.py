@@ -113,15 +113,22 @@ def _own(measured: Measured, atom: Atom) -> float:
 
 
 def _sentences(found: Attribution) -> list[str]:
-    said = [_demand_sentence(d) for d in found.demands]
+    seen = [d for d in found.demands if d.word != "unseen"]
+    said = [_demand_sentence(d) for d in seen or found.demands[:1]]
     said += [
         f"{d.function} ({d.file}) was not edited and grew by {format_duration(d.after.value - d.before.value)} per request: "
         "cost moved there"
         for d in found.moved
     ]
+    return [*said, *bound_sentences(found)]
+
+
+def bound_sentences(found: Attribution) -> list[str]:
+    """What the edited code's share allows, and whether the measured gain keeps within it; nothing without a gain."""
+    said: list[str] = []
     if found.bound is None:
         kinds = ", ".join(dict.fromkeys(str(a.kind) for a in found.atoms if a.kind != Kind.CODE))
-        return [*said, f"No function was edited ({kinds or 'nothing'}), so a profile sets no bound on the gain."]
+        return [f"No function was edited ({kinds or 'nothing'}), so a profile sets no bound on the gain."]
     if found.share and found.gain and found.explained is not None:
         most = "any gain" if math.isinf(found.bound) else f"at most {format_share(found.bound)}"
         said.append(

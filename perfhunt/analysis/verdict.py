@@ -123,7 +123,11 @@ def phrase(effect: Effect) -> str:
     word = "faster" if speed.value >= 0 else "slower"
     sign = 1.0 if speed.value >= 0 else -1.0
     low, high = sorted((sign * speed.low * 100, sign * speed.high * 100))
-    return f"as if {abs(speed.value) * 100:.3g} % {word} ({low:.3g} to {high:.3g}, n={speed.n})"
+    return f"as if {_percent(abs(speed.value) * 100)} % {word} ({_percent(low)} to {_percent(high)}, n={speed.n})"
+
+
+def _percent(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _bounded(evidence: Evidence) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from perfhunt.analysis import sequential
 from perfhunt.analysis.calibration import Calibration, restart_noise
@@ -59,7 +59,8 @@ def judge_rerun(
         {name: r[1] for name, r in readings.items()},
         {name: r[2] for name, r in readings.items()},
     )
-    effects = effects_of(evidence)
+    # Rounds read the knee as a share over the limit at one rate; whole runs have the rate itself.
+    effects = tuple(replace(e, title="knee", unit="/s") if e.endpoint == KNEE.name else e for e in effects_of(evidence))
     word, reason = failing(_failed(stored), _failed(new)) or word_of(evidence, effects, bar)
     smallest = smallest_of(evidence, effects)
     _, noise = restart_noise(calibration, list(readings))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from perfhunt.analysis.attribution import against_prediction, attribute
+from perfhunt.analysis.attribution import against_prediction, attribute, bound_sentences
 from perfhunt.analysis.changed_frames import holds, is_frame_of
 from perfhunt.model.attribution import Attribution, Measured
 from perfhunt.model.change import Atom, OneChange
@@ -76,7 +76,7 @@ def attributed(
             bound=running.bound,
             gain=running.gain,
             explained=running.explained,
-            sentences=(*demands.sentences, *running.sentences[len(running.demands) + len(running.moved) :]),
+            sentences=(*demands.sentences, *bound_sentences(running)),
         )
     elif demands and waits >= WAITS:
         found = replace(demands, share=None, bound=None, sentences=(*demands.sentences, _waits(waits)))
