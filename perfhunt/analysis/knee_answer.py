@@ -66,6 +66,7 @@ def answer(log: Log, bracket: Bracket) -> Climb:
 
 
 def climbed(log: Log, knee: Knee | NoKnee, knees: tuple[Knee | NoKnee, ...]) -> Climb:
+    """The climb with everything that was asked for."""
     return Climb(knee, knees, capacity_of(log), tuple(log.trials), tuple(log.drains))
 
 
@@ -125,6 +126,7 @@ def _failures(log: Log) -> str:
 
 
 def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
+    """The gap between what held and what did not, where nothing could be fitted."""
     if bracket.high is None:
         return NoKnee("budget", "the budget ended before any rate failed", bracket.low)
     return Knee(

@@ -18,6 +18,7 @@ REQUESTS = 1000  # that a trial should hold, budget permitting
 # Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
 # slope that carries them down to the knee is known from the capacity.
 ODDS = (0.8, 2.0, 5.0)
+BEYOND = 1.02  # times the capacity: above it every queue runs away, and a trial says only that
 ENOUGH = 2  # passes, before the interval may end the search
 
 
@@ -72,7 +73,8 @@ def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) 
     """Ascending rates at which the share over the limit should be the chosen multiples of what is allowed."""
     slope = max(3.0, min(100.0, leader.slope if leader else 10.0))
     rates = [knee * (1 + _shift(criterion.share, odds) / slope) for odds in ODDS]
-    return sorted({min(log.goal.max_rate, rate) for rate in rates})
+    most = min(log.goal.max_rate, BEYOND * log.capacity if log.capacity else math.inf)
+    return sorted({min(most, rate) for rate in rates})
 
 
 def _shift(share: Share, odds: float) -> float:
