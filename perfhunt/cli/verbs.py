@@ -28,7 +28,7 @@ from perfhunt.cli import (
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb's function, its line in the list, and how its help shows a command of the user's after `--` (empty: it takes none)."""
+    """A verb: its function, its line in the list, an example for one that takes a command of the user's after `--`."""
 
     function: Callable[..., None]
     short: str
