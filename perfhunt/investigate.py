@@ -36,6 +36,8 @@ QUIET: Seconds = 6.0
 WAITS_SHARE = 0.4  # of the hold: the pass that samples waits; the rest samples what is on CPU
 BASELINE_PROFILE: Seconds = 8.0
 LAST_RESORT: PerSecond = 1.0
+ENOUGH = 1.3  # times the samples an objective needs
+LONGEST_BASELINE: Seconds = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +94,25 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     """The latency floor at the lowest rate, quiet first, then once more with profilers attached."""
     ramp = question.ramp
     idle = lab.idle() if options.profile else None
-    lab.tell(Began("baseline", f"the floor at {format_rate(ramp.start)}", ramp.baseline))
-    trial = lab.try_step(Step(Phase.BASELINE, ramp.start, ramp.baseline, question.seed, SETTLE, arrivals=ramp.arrivals))
+    seconds = baseline_seconds(question)
+    lab.tell(Began("baseline", f"the floor at {format_rate(ramp.start)}", seconds))
+    trial = lab.try_step(Step(Phase.BASELINE, ramp.start, seconds, question.seed, SETTLE, arrivals=ramp.arrivals))
     if not options.profile or trial.overload:
         return Floor(trial, Span.of(trial), idle)
     lab.tell(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
     step = Step(Phase.HOLD, ramp.start, BASELINE_PROFILE, question.seed + 1, SETTLE, arrivals=ramp.arrivals)
     return Floor(trial, lab.profiled(step, "baseline", on_cpu=True, waits=True), idle)
+
+
+def baseline_seconds(question: Question) -> Seconds:
+    """How long the baseline lasts: as asked, and long enough to judge the SLO there when it is judged there.
+
+    Poisson arrivals: the wanted number and a third more, so that chance falls short of it less than once in a hundred runs.
+    """
+    ramp = question.ramp
+    if load_to_judge(question.slo, ramp.start) > ramp.start:
+        return ramp.baseline
+    return max(ramp.baseline, min(SETTLE + ENOUGH * question.slo.min_samples / ramp.start, LONGEST_BASELINE))
 
 
 def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options) -> Climb:
