@@ -78,7 +78,7 @@ def _method(verdict: Verdict) -> list[str]:
         more = verdict.to_resolve
         resolve = f"; {format_duration(more)} more would settle {100 * verdict.wanted:.0f} %" if more else ""
         lines.append(f"smallest change it would see nine times in ten: {100 * verdict.smallest:.1f} %{resolve}")
-    return [*lines, f"noise: {verdict.noise}"] if verdict.noise else lines
+    return [*lines, verdict.noise] if verdict.noise else lines
 
 
 def _looks(count: int) -> str:
