@@ -167,7 +167,7 @@ def _known(directory: Path) -> None:
         trial = engine.run(Step(Phase.FIXED, 50, 10.0, 1))
     print(f"constant 20 ms: p50 {_ms(trial.response.p50)}, p99 {_ms(trial.response.p99)}")
     with _server("queue", "0.01") as url, _engine(url, directory / "queue") as engine:
-        trial = engine.run(Step(Phase.FIXED, 60, 60.0, 1))
+        trial = engine.run(Step(Phase.FIXED, 60, 30.0, 1))
     theory = 0.01 + 0.6 * 0.01 / (2 * 0.4)
     print(f"M/D/1, 10 ms, 60 % busy: mean {_ms(trial.response.mean)} (theory {_ms(theory)}), n={trial.n}")
 

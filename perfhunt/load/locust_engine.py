@@ -110,7 +110,7 @@ class LocustEngine:
         return {
             "do": "open", "question": to_plain(self._question), "run": self.run_id, "deadline": self._deadline,
             "in_flight": IN_FLIGHT, "workers": self.workers if self.workers > 1 or self.bind else 0, "bind": self.bind,
-            "pin": True,
+            "pin": True, "limit": self._limit if math.isfinite(self._limit) else None,
         }  # fmt: skip
 
     @property

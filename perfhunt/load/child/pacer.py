@@ -13,7 +13,7 @@ import gevent
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.load.child.http import Tally
+from perfhunt.load.child.http import Limits, Tally
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.timer import Timer, best_timer
 from perfhunt.model.units import Seconds
@@ -38,6 +38,7 @@ Report = Callable[[dict[str, Any]], None]
 class Traffic(Protocol):
     """What can send arrivals: the fast client, or a locustfile's users."""
 
+    limits: Limits
     recorder: Recorder
     tally: Tally
     next_due: Seconds  # set by the pacer: when it wants `pace` called, on time.monotonic's clock

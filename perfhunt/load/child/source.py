@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Callable
@@ -30,7 +31,10 @@ from perfhunt.model.plain import from_plain
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, feed_rows, mix
 from perfhunt.model.trial import Step
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import PerSecond, Seconds
+
+BOUND = 6.0  # times rate x limit; overload (analysis.overload) is at 1.5
+BOUND_LEAST = 512
 
 
 class Source:
@@ -46,6 +50,7 @@ class Source:
         self._address = _resolve(question)
         bound = min(order["in_flight"], self._descriptors - 200)
         self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
+        self._limit: Seconds | None = order["limit"]
         self._traffic: Traffic
         self._closed: ClosedLoop | None = None
         if question.locustfile is not None:
@@ -67,8 +72,8 @@ class Source:
         errands = read_locustfile(path, url)
         self._feeds = [1] * len(errands)
         self._routes, self._weights = [e.name for e in errands], [e.weight for e in errands]
-        limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = Errands(errands, self._environment, limits, url, run)
+        self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
+        users = Errands(errands, self._environment, self._limits, url, run)
         self._traffic = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         if self._question.ramp.loop == "closed":
@@ -96,8 +101,18 @@ class Source:
             self.warm(step)
         whole = self._schedule(step)
         mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
+        self._traffic.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
         return {**done, "fds_share": done["most_open"] / self._descriptors, "ports_share": ports_in_use()}
+
+    def _bound(self, rate: PerSecond) -> int:
+        """How many requests may be in flight: several times what counts as overload, so that none waits before that.
+
+        Past it the answer is known, and more would only bury the service: arrivals wait here, and are shed at the deadline.
+        """
+        if self._limit is None:
+            return self._limits.in_flight
+        return min(self._limits.in_flight, max(BOUND_LEAST, math.ceil(BOUND * rate * self._limit)))
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""

@@ -1,0 +1,136 @@
+"""Load ends when it must: with the controller, at a stop, at overload; and what it leaves behind can be waited for."""
+
+import contextlib
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from perfhunt.model.latency import SAMPLE
+from perfhunt.model.question import Endpoint, Ramp
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Drain
+from tests.live.load_targets.harness import announced, engine, python, step
+
+pytestmark = pytest.mark.live
+
+CONTROLLER = """
+import sys
+from pathlib import Path
+from perfhunt.load.locust_engine import LocustEngine
+from perfhunt.model.question import Endpoint, Question, Target
+from perfhunt.model.slo import Slo
+from perfhunt.model.trial import Phase, Step
+engine = LocustEngine(workers=int(sys.argv[3]))
+engine.open(Question(Target(sys.argv[1]), (Endpoint("it", "GET", "/"),), Slo(())), (), Path(sys.argv[2]))
+engine.run(Step(Phase.FIXED, 200, 60.0, 1), watch=lambda row: print(engine.child_pid, flush=True))
+"""
+
+
+@pytest.fixture
+def listener() -> Iterator[str]:
+    with announced(*python("listener.py")) as url:
+        yield url
+
+
+def asked(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/seen") as response:
+        return int(json.load(response)["paths"]["GET /"])
+
+
+def running(process: psutil.Process) -> bool:
+    """Whether it still can do anything: in a container nobody may be there to bury an orphan."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_controller_killed_with_9_takes_every_load_process_with_it_within_a_second(
+    workers: int, listener: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", CONTROLLER, listener, str(tmp_path), str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as controller:
+        assert controller.stdout is not None
+        child = psutil.Process(int(controller.stdout.readline()))
+        family = [child, *child.children(recursive=True)]
+        controller.kill()
+        deadline = time.monotonic() + 1.0
+        while any(running(process) for process in family):
+            assert time.monotonic() < deadline, "a load process outlived its controller"
+            time.sleep(0.01)
+        assert len(family) == (1 if workers == 1 else 3)
+    before = asked(listener)
+    time.sleep(0.3)
+    assert asked(listener) == before
+    # what had been measured by then is on the disk, whole
+    assert (tmp_path / "0001.samples").stat().st_size % SAMPLE.itemsize == 0
+    assert len(np.fromfile(tmp_path / "0001.samples", dtype=SAMPLE)) > 50
+
+
+def test_a_stop_ends_the_load_within_a_second_and_cuts_what_is_in_flight(tmp_path: Path) -> None:
+    with announced(*python("timed.py", "constant", "5")) as url, engine(url, tmp_path) as made:
+        began = time.monotonic()
+        trial = made.run(step(20, 30.0), stop=lambda: "Ctrl-C" if time.monotonic() - began > 1.0 else "")
+        assert time.monotonic() - began < 2.0
+    assert trial.invalid == "stopped: Ctrl-C"
+    assert trial.outcomes == {"cut": trial.n}
+    assert trial.n > 5
+
+
+def test_overload_takes_the_load_off_early_and_a_drain_waits_until_the_service_is_quick_again(tmp_path: Path) -> None:
+    """One server, 20 ms each: it holds 50/s. At 150/s a backlog of 100/s builds up; the limit of 100 ms is passed at once."""
+    criterion = Criterion("latency.p99", 0.1, 0.01)
+    with announced(*python("timed.py", "queue", "0.02")) as url, engine(url, tmp_path, criteria=(criterion,)) as made:
+        usual = made.run(step(10, 1.5, arrivals="uniform"))
+        assert usual.overload == ""
+        trial = made.run(step(150, 20.0, stop=True))
+        assert "in flight" in trial.overload
+        assert trial.invalid == ""
+        assert 1.9 < trial.seconds < 4.0
+        assert trial.counts["latency.p99"].share > 0.8
+        drained = made.drain(Drain(cap=20))
+        assert drained.recovered
+        # the backlog: about two thirds of what was sent, at 50/s
+        assert drained.seconds > 1.5
+        assert made.run(step(10, 1.0, arrivals="uniform")).response.p50 == pytest.approx(usual.response.p50, abs=0.01)
+
+
+def test_a_drain_gives_up_at_its_cap(tmp_path: Path) -> None:
+    with announced(*python("timed.py", "constant", "30")) as url, engine(url, tmp_path, ramp=Ramp(timeout=20.0)) as made:
+        made.run(step(5, 0.5))
+        began = time.monotonic()
+        assert not made.drain(Drain(cap=1.0)).recovered
+        assert time.monotonic() - began < 2.5
+
+
+def test_past_the_bound_arrivals_wait_here_and_are_shed_which_is_not_the_generators_fault(
+    tmp_path: Path,
+) -> None:
+    """A service that answers nobody: no more than the bound is ever sent, the rest is at least as late as the deadline."""
+    ramp = Ramp(timeout=5.0, deadline=0.5)
+    criterion = Criterion("latency.p99", 0.1, 0.01)
+    with announced(*python("timed.py", "constant", "30")) as url, engine(url, tmp_path, criteria=(criterion,), ramp=ramp) as made:
+        trial = made.run(step(600, 2.0))
+    assert trial.outcomes["cut"] == 512
+    assert trial.outcomes["shed"] == trial.n - 512 > 100
+    assert trial.counts["latency.p99"].exceed == trial.n
+    assert trial.invalid == ""
+    assert trial.response.censored == trial.n
+
+
+def test_memory_of_the_child_is_flat_over_connections_that_come_and_go(tmp_path: Path) -> None:
+    with announced(*python("nasty.py")) as url, engine(url, tmp_path, Endpoint("it", "GET", "/old")) as made:
+        child = psutil.Process(made.child_pid)
+        made.run(step(600, 1.0))
+        before = child.memory_info().rss
+        trial = made.run(step(600, 4.0))
+        assert trial.generator.connections_opened > 2000
+        assert child.memory_info().rss - before < 4e6
