@@ -164,7 +164,11 @@ class Lab:
         so_far = self._so_far()
         run = replace(
             so_far,
-            profiles={**so_far.profiles, **{f"{span}-waits": waits for span, waits in diagnosis.waits.items()}},
+            profiles={**so_far.profiles, **{f"{span}-waits": wall.profile for span, wall in diagnosis.walls.items()}},
+            states={
+                span: replace(states, idle=diagnosis.walls[span].idle) if span in diagnosis.walls else states
+                for span, states in so_far.states.items()
+            },
             verdict=verdict,
             judged=judged,
             judged_at=judged_at,

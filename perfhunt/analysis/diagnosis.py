@@ -10,11 +10,10 @@ from perfhunt.analysis.classify import classify
 from perfhunt.analysis.evidence import Evidence, Span
 from perfhunt.analysis.goal import Climb
 from perfhunt.analysis.ranking import rank
-from perfhunt.analysis.wall import wait_profiles
+from perfhunt.analysis.wall import Wall, walls
 from perfhunt.analysis.whatif import with_what_if
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Knee
-from perfhunt.model.profile import Profile
 from perfhunt.model.trial import Trial
 
 
@@ -26,7 +25,7 @@ class Diagnosis:
     bottleneck: Bottleneck
     cautions: tuple[Caution, ...]
     next_step: str
-    waits: Mapping[str, Profile] = field(default_factory=dict)  # wall profiles by span, waiting for work left out
+    walls: Mapping[str, Wall] = field(default_factory=dict)  # by span: the wall profile, and who waited for work
 
 
 def diagnose(evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trials: Sequence[Trial]) -> Diagnosis:
@@ -35,7 +34,7 @@ def diagnose(evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trial
     bottleneck = classify(evidence, findings)
     findings = with_what_if(findings, bottleneck, evidence, climb)
     doubts = cautions(evidence, climb.knee, findings, bottleneck, effect, trials)
-    return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb), wait_profiles(evidence))
+    return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb), walls(evidence))
 
 
 def next_step(findings: Sequence[Finding], bottleneck: Bottleneck, climb: Climb) -> str:

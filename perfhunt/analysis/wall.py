@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
+
 from perfhunt.analysis.blame_picture import picture
 from perfhunt.analysis.evidence import Evidence
 from perfhunt.analysis.idle import IdleBook
@@ -27,14 +30,37 @@ def wall_profile(instants: Instants, idle: IdleBook) -> Profile:
     return Profile("py-spy dump", "", "wall", rate, instants.seconds, stacks, ticks=len(instants), errors=instants.errors)
 
 
+def idle_threads(instants: Instants, idle: IdleBook) -> dict[str, float]:
+    """Mean number of threads that waited for work, by the state they waited in."""
+    counts = Counter(t.state for instant in instants for t in instant.threads if idle.covers(t))
+    return {state: count / len(instants) for state, count in counts.items()} if len(instants) else {}
+
+
 def waiting(state: str, wait_on: str) -> Frame:
     """What a thread waits for, as a frame. Addresses of locks are left out: they differ from start to start."""
     where = "" if not wait_on or wait_on.startswith("futex") else f" {wait_on}"
     return Frame(f"[{state}{where}]", kind="wait")
 
 
-def wait_profiles(evidence: Evidence) -> dict[str, Profile]:
-    """The wall profiles that the evidence holds, by span: "knee", "baseline"."""
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """What instants say of one span: the wall profile, and who waited for work."""
+
+    profile: Profile
+    idle: dict[str, float]
+
+
+def walls(evidence: Evidence) -> dict[str, Wall]:
+    """By span, "knee" and "baseline", those that have instants."""
     spans = {"baseline": evidence.baseline, "knee": evidence.knee}
-    idle = picture(evidence).idle
-    return {name: wall_profile(s.instants, idle) for name, s in spans.items() if s is not None and s.instants is not None}
+    book = picture(evidence).idle
+    return {
+        name: Wall(wall_profile(span.instants, book), idle_threads(span.instants, book))
+        for name, span in spans.items()
+        if span is not None and span.instants is not None
+    }
+
+
+def wait_profiles(evidence: Evidence) -> dict[str, Profile]:
+    """The wall profiles by span."""
+    return {name: wall.profile for name, wall in walls(evidence).items()}

@@ -40,7 +40,9 @@ class States:
     """Thread states over one span of load. `threads` counts those that lived through at least half of it.
 
     Mean number of threads in a state is the sum of their shares: `in_state`. `source` says how deep the reading went:
-    "syscall" (all states) or "schedstat" (on-CPU and run queue only; the rest is UNKNOWN).
+    "syscall" (all states) or "schedstat" (on-CPU and run queue only; the rest is UNKNOWN). `idle` is the mean number of
+    threads that waited for work, by the state they waited in, when their stacks told so (else empty). Threads that lived
+    shorter are one row a process, tid 0, whose shares may sum to more than 1.
     """
 
     phase: str
@@ -50,6 +52,7 @@ class States:
     source: str = "syscall"
     cost: float = 0.0  # of one core, the sampler's own
     notes: tuple[str, ...] = ()
+    idle: Mapping[str, float] = field(default_factory=dict)
 
     def in_state(self, state: ThreadState | str) -> float:
         """Mean number of threads in `state` during the span."""
@@ -58,6 +61,11 @@ class States:
     def totals(self) -> dict[str, float]:
         """Mean number of threads per state, every state present."""
         return {str(s): self.in_state(s) for s in ThreadState}
+
+    def busy(self) -> dict[str, float]:
+        """`totals` without the threads that waited for work, who are counted under `idle`."""
+        waiting = {state: min(count, self.idle.get(state, 0.0)) for state, count in self.totals().items()}
+        return {**{s: n - waiting[s] for s, n in self.totals().items()}, "idle": sum(waiting.values())}
 
     def endpoints(self) -> dict[str, float]:
         """Mean number of threads waiting on each remote endpoint."""

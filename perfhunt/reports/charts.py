@@ -13,7 +13,7 @@ from perfhunt.reports.chart_frame import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from perfhunt.reports.svg import escape, number
 
 _PERCENTILES = ("p50", "p95", "p99")
-STATE_ORDER = ("on_cpu", "run_queue", "gil", "lock", "socket", "disk", "sleep", "other", "poll", "unknown")
+STATE_ORDER = ("on_cpu", "run_queue", "gil", "lock", "socket", "disk", "sleep", "other", "unknown", "poll", "idle")
 STATE_WORDS = {
     "on_cpu": "on CPU",
     "run_queue": "run queue",
@@ -23,7 +23,8 @@ STATE_WORDS = {
     "disk": "waits for the disk",
     "sleep": "sleeps",
     "other": "other waits",
-    "poll": "idle (poll)",
+    "poll": "polls for events",
+    "idle": "waits for work",
     "unknown": "unknown",
 }
 
@@ -86,7 +87,7 @@ def _direct_labels(labels: Iterable[tuple[float, str]], x: float) -> list[str]:
 
 def states_chart(run: Run) -> str:
     """What threads were doing, baseline above knee: mean number of threads in each state; empty text without states."""
-    spans = [(phase, s.totals()) for phase, s in run.states.items() if s.threads]
+    spans = [(phase, s.busy()) for phase, s in run.states.items() if s.threads]
     if not spans:
         return ""
     most = max(sum(totals.values()) for _, totals in spans) or 1.0
