@@ -48,7 +48,7 @@ def test_the_next_resource_caps_the_prediction_and_is_named() -> None:
 
 
 def test_what_does_not_use_the_limiting_resource_is_predicted_to_move_nothing_and_says_so() -> None:
-    moment = ["serve>view>ask socket@n:1"] + ["serve>view>score on_cpu*"]
+    moment = ["serve>view>ask socket@n:1", "serve>view>score on_cpu*"]
     idle = [["serve!get lock@Q"] * 6] * 8
     moments = [[*moment, *["serve!get lock@Q"] * 6]] * 32
     evidence = Evidence(
