@@ -28,16 +28,17 @@ FITTED = frozenset({Phase.COARSE, Phase.PASS, Phase.STAIRCASE})  # a ramp's tria
 POWER = 1.5  # of Tweedie's family; read off simulated queues (1 is Poisson, 2 is gamma)
 SLOPE, BEND = 1.0, 0.3  # of the slope that an exponential wait gives; less the further the capacity is from the knee,
 SLOPE_SD, DOUBT = 0.15, 0.2  # since then it is the service's own tail that breaks the limit, and the doubt (of ln s) is greater
-BLUNT = 0.10  # the capacity is not known well enough for C/K - 1 to be believed below this
+BLUNT = 0.06  # the capacity is not known well enough for C/K - 1 to be believed below this
 BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
 ABRUPT, ABRUPT_SD = 50.0, 0.6  # and where requests are refused: nothing, then everything beyond a rate
 ROOM, ROOM_SD = 0.25, 1.2  # of C/K - 1: a knee near the capacity or far below it are both surprising
 SCALE = 60.0  # prior dispersion over binomial,
 BURST = 2.0
-EVEN = 5.0  # a limiter refuses without bursts
+EVEN = 10.0  # a limiter refuses without bursts
 SCALE_DF = 6.0  # which counts as this many trials
 FLOOR = 0.12  # of the allowed share: exceedances that are there at any rate and say nothing about the knee
 CEILING = 0.95
+KEPT_UP, MOSTLY = 0.97, 0.5  # of the offered rate; and of the requests, late or refused
 AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
 LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
 WIDEN = 0.9
@@ -278,12 +279,37 @@ def _summary(
     )
 
 
-def refit(trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None) -> Fit | None:
+def completions(burst: Trial) -> PerSecond | None:
+    """Good answers per second of a saturated burst; None when the service kept up, so that it was not saturated."""
+    refused = burst.outcomes.get("status", 0) / max(1.0, burst.seconds - burst.step.settle)
+    late = max((count.share for count in burst.counts.values()), default=0.0)
+    if burst.completed >= KEPT_UP * burst.step.rate and late < MOSTLY:
+        return None
+    return max(0.0, burst.completed - refused)
+
+
+def capacity_seen(trials: Iterable[Trial]) -> PerSecond | None:
+    """The capacity that the curve is held to: the saturated burst's, or what was completed in quiet if that is more.
+
+    A service that collapses under saturation completes less there than it can. None when nothing saturated it.
+    """
+    saturated = quiet = 0.0
+    for trial in trials:
+        if trial.invalid:
+            continue
+        if trial.step.phase is Phase.CAPACITY:
+            saturated = completions(trial) or saturated
+        elif trial.step.phase in FITTED and trial.n >= 200 and all(c.share < 0.05 for c in trial.counts.values()):
+            quiet = max(quiet, 0.95 * trial.completed)
+    return max(saturated, quiet) if saturated else None
+
+
+def refit(trials: Iterable[Trial], criterion: Criterion) -> Fit | None:
     """The curve of stored trials, as the search fitted it: what the pictures draw."""
     trials = tuple(trials)
     abrupt = mostly_failures(trials, criterion)
-    if abrupt:
-        capacity = None  # a limiter has nothing to do with how fast the service is
+    # A limiter has nothing to do with how fast the service is.
+    capacity = None if abrupt else capacity_seen(trials)
     return fit(points(trials, criterion, capacity), criterion, capacity, abrupt=abrupt)
 
 

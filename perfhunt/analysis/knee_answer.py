@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from perfhunt.analysis.fit import FITTED, Fit, load_for, mostly_failures
+from perfhunt.analysis.fit import FITTED, Fit, completions, load_for, mostly_failures
 from perfhunt.analysis.goal import Climb, Goal
 from perfhunt.analysis.knee_log import Log
 from perfhunt.analysis.knee_passes import fits_of, steering
-from perfhunt.analysis.knee_ramp import Bracket, clearly_over, completions
+from perfhunt.analysis.knee_ramp import Bracket, clearly_over
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from perfhunt.analysis.goal import Ask, Goal, Outcome
 from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds
 
+HOT = 0.6  # share of requests late: more than a p50 allows
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
 
 
@@ -32,6 +34,11 @@ Asking = Generator[Ask, Outcome, Trial]
 Doing = Generator[Ask, Outcome, None]
 
 
+def hot(trial: Trial) -> bool:
+    """Whether a queue is likely to be left behind: called off, or so many were late that a backlog must have grown."""
+    return bool(trial.overload) or any(count.share > HOT and count.exceed > 3 for count in trial.counts.values())
+
+
 @dataclass
 class Log:
     """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline is not among them."""
@@ -40,8 +47,8 @@ class Log:
     baseline: Trial
     trials: list[Trial] = field(default_factory=list)
     drains: list[Drained] = field(default_factory=list)
-    capacity: PerSecond | None = None
     passes: int = 0  # begun
+    rested: bool = False  # drained since the last trial
 
     @property
     def load(self) -> Seconds:
@@ -52,6 +59,11 @@ class Log:
     def spent(self) -> Seconds:
         """Seconds of load and drains, as the budget counts them."""
         return self.load + sum(drain.seconds for drain in self.drains)
+
+    @property
+    def limit(self) -> Seconds:
+        """The largest latency limit of the criteria; 0 when none has one. Nothing is known of a request before its limit."""
+        return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
 
     @property
     def left(self) -> Seconds:
@@ -76,7 +88,8 @@ class Log:
                 raise TypeError(f"a step was answered with {type(outcome).__name__}, not a Trial")
             trial = outcome
             self.trials.append(trial)
-            if trial.overload or not abort:
+            self.rested = False
+            if hot(trial) or not abort:
                 yield from self.drain()
             if not trial.invalid:
                 return trial
@@ -88,5 +101,6 @@ class Log:
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
         self.drains.append(drained)
+        self.rested = True
         if not drained.recovered:
             raise TargetLost

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from perfhunt.analysis.fit import Fit, logit, points, refit
-from perfhunt.analysis.knee_log import Doing, Log
+from perfhunt.analysis.fit import Fit, capacity_seen, logit, points, refit
+from perfhunt.analysis.knee_log import Doing, Log, hot
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -14,6 +14,7 @@ DWELL: Seconds = 12.0
 SHORTEST: Seconds = 5.0
 SETTLE: Seconds = 1.0
 DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
+LIMITS = 8.0  # times the latency limit that a trial should last, budget permitting
 REQUESTS = 1000  # that a trial should hold, budget permitting
 # Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
 # slope that carries them down to the knee is known from the capacity.
@@ -44,7 +45,7 @@ def fits_of(log: Log) -> dict[str, Fit]:
     found = {}
     for criterion in log.goal.criteria:
         if any(point.exceed for point in points(log.trials, criterion)):
-            curve = refit(log.trials, criterion, log.capacity)
+            curve = refit(log.trials, criterion)
             if curve is not None:
                 found[criterion.name] = curve
     return found
@@ -57,7 +58,7 @@ def steering(fits: dict[str, Fit]) -> Fit | None:
 
 def dwell(log: Log, rate: PerSecond) -> Seconds:
     """Seconds per trial: enough requests, but so that whole passes fill what is left of the budget, two if they fit."""
-    wanted = max(DWELL, REQUESTS / rate)
+    wanted = max(DWELL, REQUESTS / rate, LIMITS * log.limit)
     room = log.left - DRAIN
     trials = len(ODDS)
     for passes in (2, 1):
@@ -73,7 +74,8 @@ def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) 
     """Ascending rates at which the share over the limit should be the chosen multiples of what is allowed."""
     slope = max(3.0, min(100.0, leader.slope if leader else 10.0))
     rates = [knee * (1 + _shift(criterion.share, odds) / slope) for odds in ODDS]
-    most = min(log.goal.max_rate, BEYOND * log.capacity if log.capacity else math.inf)
+    capacity = capacity_seen(log.trials)
+    most = min(log.goal.max_rate, BEYOND * capacity if capacity else math.inf)
     return sorted({min(most, rate) for rate in rates})
 
 
@@ -85,6 +87,7 @@ def _shift(share: Share, odds: float) -> float:
 def _one(log: Log, rates: list[PerSecond], seconds: Seconds) -> Doing:
     for rate in rates:
         trial = yield from log.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE)
-        if trial.overload:
-            return  # drained already
-    yield from log.drain()
+        if hot(trial):
+            break
+    if not log.rested:
+        yield from log.drain()

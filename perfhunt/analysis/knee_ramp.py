@@ -6,7 +6,7 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from perfhunt.analysis.fit import logit
+from perfhunt.analysis.fit import completions, logit
 from perfhunt.analysis.goal import Ask, Outcome
 from perfhunt.analysis.knee_log import Asking, Log
 from perfhunt.model.slo import Criterion
@@ -16,11 +16,11 @@ from perfhunt.model.units import PerSecond, Seconds
 RAMP: Seconds = 4.0
 COARSE: Seconds = 6.0
 ENOUGH = 40  # requests that a ramp trial should hold, where that takes no longer than LONGEST
-LONGEST: Seconds = 15.0
+LONGEST: Seconds = 20.0
+LIMITS = 2.5  # times the latency limit that a trial lasts at least: a queue takes that long to show
 FAST, SLOW = 2.0, 1.5
 BURSTS = 3
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
-KEPT_UP, MOSTLY = 0.97, 0.5  # of the offered rate; and of the requests, late or refused
 CLEARLY, PROBABLY = 1.6, 1.1  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
 
 
@@ -66,7 +66,7 @@ def ramp(log: Log) -> Generator[Ask, Outcome, Bracket]:
     factor = FAST
     while rate < goal.max_rate:
         rate = min(rate * factor, goal.max_rate)
-        trial = yield from log.measure(Phase.RAMP, rate, _dwell(RAMP, rate))
+        trial = yield from log.measure(Phase.RAMP, rate, _dwell(log, RAMP, rate))
         if any(clearly_over(trial, c, CLEARLY) for c in goal.criteria):
             return Bracket(low, rate)
         low = rate
@@ -76,8 +76,8 @@ def ramp(log: Log) -> Generator[Ask, Outcome, Bracket]:
     return Bracket(low, None)
 
 
-def _dwell(seconds: Seconds, rate: PerSecond) -> Seconds:
-    return float(round(min(LONGEST, max(seconds, ENOUGH / rate))))
+def _dwell(log: Log, seconds: Seconds, rate: PerSecond) -> Seconds:
+    return float(round(min(LONGEST, max(seconds, ENOUGH / rate, LIMITS * log.limit))))
 
 
 def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
@@ -87,22 +87,16 @@ def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
     """
     goal = log.goal
     burst = min(goal.max_rate, (1.2 if log.trials[-1].overload else 1.5) * rate)
+    fill = float(math.ceil(max(FILL, log.limit)))
+    if not log.rested:
+        yield from log.drain()  # answers to an older backlog would not be counted as this burst's
     for _ in range(BURSTS):
-        length = min(30.0, max(seconds, math.ceil(100 / burst)))
-        trial = yield from log.measure(Phase.CAPACITY, burst, length + FILL, FILL, abort=False)
+        length = float(min(30, max(seconds, math.ceil(100 / rate))))
+        trial = yield from log.measure(Phase.CAPACITY, burst, length + fill, fill, abort=False)
         if completions(trial) is not None or burst >= goal.max_rate or log.left < 0.5 * goal.seconds:
             break
         burst = min(goal.max_rate, 1.6 * burst)
     return trial
-
-
-def completions(burst: Trial) -> PerSecond | None:
-    """Good answers per second of a saturated burst; None when the service kept up, so that it was not saturated."""
-    refused = burst.outcomes.get("status", 0) / max(1.0, burst.seconds - burst.step.settle)
-    late = max((count.share for count in burst.counts.values()), default=0.0)
-    if burst.completed >= KEPT_UP * burst.step.rate and late < MOSTLY:
-        return None
-    return max(0.0, burst.completed - refused)
 
 
 def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Outcome, Bracket]:
@@ -111,7 +105,7 @@ def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Outcome, Br
         if bracket.high is None or bracket.high / bracket.low < 1.08:
             break
         rate = bracket.middle
-        trial = yield from log.measure(Phase.COARSE, rate, _dwell(COARSE, rate), 1.0)
+        trial = yield from log.measure(Phase.COARSE, rate, _dwell(log, COARSE, rate), 1.0)
         bad = any(clearly_over(trial, c, PROBABLY) for c in log.goal.criteria)
         bracket = Bracket(bracket.low, rate) if bad else Bracket(rate, bracket.high)
     return bracket

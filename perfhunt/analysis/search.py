@@ -12,7 +12,7 @@ from perfhunt.analysis.goal import Ask, Climb, Goal, Outcome, Search
 from perfhunt.analysis.knee_answer import answer, none, refused_at_baseline
 from perfhunt.analysis.knee_log import GeneratorLimited, Log, OutOfBudget, TargetLost
 from perfhunt.analysis.knee_passes import passes
-from perfhunt.analysis.knee_ramp import Bracket, coarse, completions, plan_for, ramp, saturate
+from perfhunt.analysis.knee_ramp import Bracket, coarse, plan_for, ramp, saturate
 from perfhunt.model.trial import Drain, Drained, Step, Trial
 
 __all__ = ["Ask", "Climb", "Goal", "Outcome", "Search", "drive", "replay", "resume", "search"]
@@ -30,8 +30,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
         if bracket.high is None:
             return none(log, "below-max-rate", f"every criterion held up to the ceiling of {goal.max_rate:g}/s", bracket.low)
         plan = plan_for(goal.seconds)
-        burst = yield from saturate(log, bracket.high, plan.burst)
-        log.capacity = completions(burst)
+        yield from saturate(log, bracket.high, plan.burst)
         bracket = yield from coarse(log, bracket, plan.halvings)
         yield from passes(log, bracket.middle)
     except OutOfBudget:

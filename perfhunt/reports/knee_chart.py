@@ -44,7 +44,7 @@ def knee_chart(run: Run) -> str:
     over = "requests that fail" if criterion.limit == float("inf") else "requests over the limit"
     parts = [frame(x, axis, [], "requests per second offered", over), _grid(ticks, y)]
     parts += verticals(run, x)
-    curve = refit(run.trials, criterion, run.capacity.rate if run.capacity else None) if isinstance(run.knee, Knee) else None
+    curve = refit(run.trials, criterion) if isinstance(run.knee, Knee) else None
     if curve is not None:
         parts += _curve(curve, x, y)
     at = number(y.at(criterion.share))
