@@ -41,7 +41,7 @@ CEILING = 0.95
 KEPT_UP, MOSTLY = 0.97, 0.5  # of the offered rate; and of the requests, late or refused
 AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
 LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
-WIDEN = 0.9
+WIDEN = 0.95
 _SLOPES = 21
 _KNEES = 81
 

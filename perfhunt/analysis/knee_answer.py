@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from perfhunt.analysis.fit import FITTED, Fit, completions, load_for, mostly_failures
+from perfhunt.analysis.fit import FITTED, Fit, capacity_seen, completions, load_for, mostly_failures
 from perfhunt.analysis.goal import Climb, Goal
 from perfhunt.analysis.knee_log import Log
 from perfhunt.analysis.knee_passes import fits_of, steering
-from perfhunt.analysis.knee_ramp import Bracket, clearly_over
+from perfhunt.analysis.knee_ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
@@ -90,13 +90,14 @@ def fitted(log: Log, fit: Fit) -> Knee:
         label = "soft"
     else:
         label = "bracket" if log.goal.quick or fit.half_width > WIDE else "sharp"
+    high = max(fit.high, _first_failure(log, fit)) if label == "bracket" else fit.high
     cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
     rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
     note = f"±5 % would take about {format_duration(cost)} of load near the knee: {rule}"
     return Knee(
         rate=fit.knee,
         low=fit.low,
-        high=fit.high,
+        high=high,
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -107,6 +108,14 @@ def fitted(log: Log, fit: Fit) -> Knee:
         load=log.load,
         note=f"{_failures(log)}; {note}" if failing else note,
     )
+
+
+def _first_failure(log: Log, fit: Fit) -> PerSecond:
+    """The lowest rate that clearly failed, up to the capacity: short trials cannot rule out that the knee is just below."""
+    tried = [t for t in log.valid() if t.step.phase is not Phase.CAPACITY]
+    failed = min((t.step.rate for t in tried if clearly_over(t, fit.criterion, CLEARLY)), default=fit.high)
+    capacity = capacity_seen(log.trials)
+    return min(failed, capacity) if capacity else failed
 
 
 def _failures(log: Log) -> str:
