@@ -57,7 +57,7 @@ def _table(samples: Iterable[ThreadSample]) -> dict[Spot, NDArray[np.float64]]:
 def _guess(rows: Mapping[Spot, NDArray[np.float64]], profile: Profile | None) -> NDArray[np.float64]:
     """The table to start from: what the looks saw, with the profile's word for where threads run."""
     table = np.array(list(rows.values()))
-    if profile is None:
+    if profile is None or profile.mode != "cpu":  # holding the GIL is not running: C code runs without, and a holder may queue
         return table
     weights: dict[Spot, float] = {}
     for stack, weight in profile.stacks.items():

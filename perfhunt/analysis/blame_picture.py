@@ -18,8 +18,9 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
 _PROFILED = 100  # samples from which a profile knows the users of the CPU
-_BEYOND = 0.2  # of the CPU time, unexplained by the GIL's holder
-_PRIOR = 8.0  # looks
+_BEYOND = 0.2  # of the CPU's users, from which code without the GIL is no chance
+_WOKEN = 0.25  # of the threads that wait for the GIL, how many run or queue at a time to ask for it
+_RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _EMPTY = Instants(0.0, ())
 
 
@@ -167,26 +168,34 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
 def _with_native(use: CpuUse, span: Span, views: Views) -> CpuUse:
     """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code that let the GIL go.
 
-    Their part is the exact CPU time beyond the time the GIL was held; who they are is taken from the instants.
+    Threads that run or wait for a CPU share it alike, so the part of such code is its part of those threads. A thread that was
+    only woken to ask for the GIL looks the same, but where such threads are, more of them wait for the GIL than run.
     """
-    used, profile = on_cpu(span), span.profile
-    if used is None or profile is None or not profile.ticks or not use.samples:
+    profile = span.profile
+    if profile is None or not profile.ticks or not use.samples:
         return use
-    held = profile.total / profile.ticks
-    free = [v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.sample.holds_gil and not v.parked_path]
-    if used - held < _BEYOND * used or not free:
-        return use
-    rest = use.samples * (used / held - 1.0)
-    # A handful of looks says little: as many again are taken to be spread like the samples that were seen.
-    each, spread = rest / (len(free) + _PRIOR), 1.0 + rest * _PRIOR / (len(free) + _PRIOR) / use.samples
-    own = {key: weight * spread for key, weight in use.own.items()}
-    total = {key: weight * spread for key, weight in use.total.items()}
-    frames = dict(use.frames)
+    free = [v for now in views for v in now if v.state in _RUNNABLE and not v.sample.holds_gil and not v.parked_path]
+    asking = Counter((v.path, v.line) for now in views for v in now if v.state == ThreadState.GIL)
+    running = Counter((v.path, v.line) for v in free)
+    weights: dict[Key, float] = {}
     for v in free:
-        own[v.owner.key] = own.get(v.owner.key, 0.0) + each
+        spot = (v.path, v.line)
+        weights[v.owner.key] = weights.get(v.owner.key, 0.0) + max(0.0, 1.0 - asking[spot] / running[spot])
+    held = profile.total / profile.ticks
+    looks = max(len(views), 1)
+    room = (running.total() + sum(v.sample.holds_gil for now in views for v in now if v.state in _RUNNABLE)) / looks
+    room -= held + _WOKEN * asking.total() / looks
+    native = min(sum(weights.values()) / looks, room)
+    if native <= 0 or native < _BEYOND * (native + held):
+        return use
+    each = use.samples * (native / held) / sum(weights.values())
+    own, total, frames = dict(use.own), dict(use.total), dict(use.frames)
+    for v in free:
+        part = each * max(0.0, 1.0 - asking[(v.path, v.line)] / running[(v.path, v.line)])
+        own[v.owner.key] = own.get(v.owner.key, 0.0) + part
         frames.setdefault(v.owner.key, v.owner.frame)
         for key in set(v.app) | {v.owner.key}:
-            total[key] = total.get(key, 0.0) + each
+            total[key] = total.get(key, 0.0) + part
     return replace(use, own=own, total=total, frames=frames, samples=sum(own.values()))
 
 

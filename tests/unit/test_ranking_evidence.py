@@ -51,15 +51,15 @@ def test_a_lock_of_one_process_is_not_held_by_another() -> None:
 
 
 def test_c_code_that_let_the_gil_go_is_found_beside_a_profile_of_its_holders() -> None:
-    # 1.6 cores used, the GIL held for 0.4 of the time: 1.2 cores are code that runs without it.
+    # The GIL held for 0.4 of the time, and 1.2 threads that run without it: three quarters of 1.6 cores at 160/s.
     held = replace(profile(render=400), mode="gil", ticks=1000)
-    moments = [["serve>view>hash_password on_cpu", "serve>view>hash_password on_cpu", "serve>view>render on_cpu*"]] * 24
+    hashing, holding = "serve>view>hash_password on_cpu", "serve>view>render on_cpu*"
+    moments = [[hashing, holding], [hashing, holding], [hashing], [hashing], [hashing, hashing]] * 8
     findings = rank(Evidence(Span(160.0, profile=held, instants=series(*moments), resources=used(1.6))))
     cpu = {f.function: f.own.value for f in findings}
     assert findings[0].function == "hash_password"
-    # 48 looks at it and 8 that are left to doubt: 48/56 of the 7.5 ms.
-    assert cpu["hash_password"] == pytest.approx(0.0075 * 48 / 56)
-    assert cpu["render"] == pytest.approx(0.0025 + 0.0075 * 8 / 56)
+    assert cpu["hash_password"] == pytest.approx(0.0075)
+    assert cpu["render"] == pytest.approx(0.0025)
 
 
 def test_the_wait_for_a_cpu_that_other_processes_keep_is_not_charged_to_the_service() -> None:
