@@ -100,9 +100,11 @@ def test_only_cli_prints_or_exits() -> None:
         # A child process speaks on its own pipes; the command line is where people are spoken to.
         if part_of(path) in ("cli", "__main__") or path.is_relative_to(PACKAGE / "load" / "child"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "exit", "quit", "sys.exit", "os._exit"):
-                wrong.append(where(path, node.lineno))
+        wrong += [
+            where(path, node.lineno)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "exit", "quit", "sys.exit", "os._exit")
+        ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -111,11 +113,12 @@ def test_broad_excepts_stand_only_at_the_child_process_boundary() -> None:
     for path in modules():
         if path.is_relative_to(PACKAGE / "load" / "child"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ExceptHandler) and (
-                node.type is None or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
-            ):
-                wrong.append(where(path, node.lineno))
+        wrong += [
+            where(path, node.lineno)
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ExceptHandler)
+            and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+        ]
     assert not wrong, "\n".join(wrong)
 
 
