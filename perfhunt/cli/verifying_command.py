@@ -27,7 +27,7 @@ from perfhunt.cli.verifying_profiles import profile_versions
 from perfhunt.cli.verifying_revert import refuse_to_rewrite, undo_of
 from perfhunt.cli.watchers import watching
 from perfhunt.cli.workbench import clear_question
-from perfhunt.errors import AttachFailed, PerfhuntError, TargetDied, UsageError
+from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.event import Noted, Watch
 from perfhunt.model.finding import Caution
@@ -166,13 +166,13 @@ def paired_bench(question: Question, commands: Mapping[str, ServiceCommand], dir
 def with_profiles(outcome: Outcome, asking: verify.Asked, pair: Pair, stored: Run | None) -> Outcome:
     """The outcome with a profile of each version at the same load: which functions moved, and a differential flame graph.
 
-    The verdict stands whatever happens here; what went wrong becomes a caution.
+    The verdict stands whatever happens here, a stop included: the rounds behind it are done. What went wrong becomes a caution.
     """
     if outcome.verdict.word is Word.INVALID or outcome.directory is None:
         return outcome
     try:
         seen = profile_versions(asking, pair.bench, pair.starter)
-    except (AttachFailed, TargetDied, UsageError) as error:
+    except (AttachFailed, LoadFailed, Stopped, TargetDied, UsageError) as error:
         pair.bench.watch(Noted(f"no attribution: {error.message}"))
         return replace(outcome, verdict=doubted(outcome.verdict, error))
     before, after = seen[BASE], seen[HEAD]

@@ -15,7 +15,7 @@ from perfhunt.analysis.pairs import BASE, HEAD
 from perfhunt.cli import verifying_command, verifying_process
 from perfhunt.cli.app import app
 from perfhunt.cli.verifying_attribution import Sides
-from perfhunt.errors import AttachFailed, ChangeRefused
+from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
 from perfhunt.model.attribution import Measured
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.question import Question
@@ -138,11 +138,14 @@ def test_two_changes_are_refused_before_anything_is_started(shop: Path, monkeypa
     assert (code, event["verdict"]["attributable"], event["change"]["compound"]) == (0, False, "one release")
 
 
-def test_a_verdict_stands_when_no_profiler_attaches(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trouble", [AttachFailed("ptrace is forbidden", "ask root"), Stopped("ptrace is forbidden: SIGTERM")])
+def test_a_verdict_stands_when_the_profiling_after_it_fails_or_is_stopped(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, trouble: PerfhuntError
+) -> None:
     Bench(monkeypatch, Word.KEEP)
 
     def fails(*_: object) -> object:
-        raise AttachFailed("ptrace is forbidden", "sysctl kernel.yama.ptrace_scope=0")
+        raise trouble
 
     monkeypatch.setattr(verifying_command, "profile_versions", fails)
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
