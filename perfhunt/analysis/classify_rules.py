@@ -98,7 +98,9 @@ def gil(s: Signs) -> Score:
     """Threads of a process that uses about one core wait for its GIL."""
     waiting = s.threads.get(ThreadState.GIL, 0.0)
     per_process = waiting / max(s.processes, 1)
+    queue = s.threads.get(ThreadState.RUN_QUEUE, 0.0)
     value = ramp(s.process_cpu, 0.55, 0.85) * ramp(per_process, 0.1, 0.5)
+    value *= ramp(waiting / (waiting + queue) if waiting else 0.0, 0.2, 0.5)  # threads that may run but find no core want cores
     if s.compared:  # waiting for the GIL that load did not add to is not what breaks the service
         value *= ramp(s.share("gil", "cpu", "run_queue", "unseen:on_cpu", "unseen:gil", "unseen:run_queue"), 0.15, 0.4)
     if s.processes > 1:  # with several processes the cores run out first
