@@ -34,7 +34,7 @@ def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
         if count is None:
             continue
         expected = criterion.share * count.n
-        if count.exceed > expected + 3 * math.sqrt(expected) + 1:
+        if count.exceed > expected + 5 * math.sqrt(expected) + 2:  # bursts: binomial would refuse too soon
             return NoKnee(
                 "missed-at-baseline",
                 f"{criterion.name} is missed at the baseline already: {format_share(count.share)} of {count.n} requests "
