@@ -234,7 +234,7 @@ class Lab:
                 reason, "Look at the service's own log and at `dmesg` for why it ended; then start it and run again."
             )
         if reason := self.stop():
-            raise Stopped(reason, "What was measured until then is kept: perfhunt report --last")
+            raise Stopped(reason, "What was measured until then is kept: perfhunt report last")
 
 
 _EXIT = {Judgement.MET: 0, Judgement.MISSED: 99, Judgement.UNKNOWN: 91}
