@@ -135,12 +135,16 @@ def _failures(log: Log) -> str:
 
 
 def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
-    """The gap between what held and what did not, where nothing could be fitted."""
+    """The gap between what held and what did not, where nothing could be fitted.
+
+    Only a trial with enough requests to hold one allowed exceedance shows that a rate holds; lacking that, the start does.
+    """
     if bracket.high is None:
         return NoKnee("budget", "the budget ended before any rate failed", bracket.low)
+    held = Bracket(_shown_to_hold(log, criterion, bracket.high), bracket.high)
     return Knee(
-        rate=bracket.middle,
-        low=bracket.low,
+        rate=held.middle,
+        low=held.low,
         high=bracket.high,
         confidence=0.9,
         criterion=criterion.name,
@@ -148,8 +152,18 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
         sharpness=None,
         label="bracket",
         load=log.load,
-        note="between the last rate that held and the first that did not; short trials miss bursts, so it tends to be high",
+        note="between the last rate shown to hold and the first that did not: nothing near the knee was measured",
     )
+
+
+def _shown_to_hold(log: Log, criterion: Criterion, below: PerSecond) -> PerSecond:
+    held = [log.goal.start]
+    for trial in log.valid():
+        count = trial.counts.get(criterion.name)
+        enough = count is not None and count.n * criterion.share >= 1 and count.share <= criterion.share
+        if enough and not trial.overload and trial.step.rate < below:
+            held.append(trial.step.rate)
+    return max(held)
 
 
 def capacity_of(log: Log) -> Capacity | None:
