@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -118,7 +118,9 @@ def enclosing(stack: Stack, index: int) -> Frame:
     for outer in reversed(stack[:index]):
         if outer.file == frame.file and outer.function.rsplit(".", 1)[-1] not in _ANONYMOUS:
             return outer
-    return frame
+    # A torn stack may lack the function; from Python 3.11 on the qualified name still says whose it is.
+    named = re.sub(r"(\.<locals>)?\.<\w+>", "", frame.function)
+    return replace(frame, function=named) if named and not named.startswith("<") else frame
 
 
 def in_loop(stack: Stack) -> bool:

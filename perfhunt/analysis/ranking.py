@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
@@ -17,6 +17,7 @@ from perfhunt.analysis.ranking_costs import (
     Cost,
     charge_unseen,
     costs,
+    cpu_saturation,
     interval,
     mean_error,
 )  # fmt: skip
@@ -24,7 +25,7 @@ from perfhunt.model.finding import Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 
 MOST = 20  # findings kept
 _LEAST_SHARE = 0.001  # of all blame; less is noise
@@ -37,6 +38,7 @@ _CHARGED = {
     HANDOFF: "others waiting for the work it did for them",
     "unseen": "requests waiting for a free worker meanwhile",
 }
+_LITTLE = 0.10  # of all blame: queues of less say nothing about what they are for
 _ON_CPU = str(ThreadState.ON_CPU)
 
 
@@ -47,15 +49,20 @@ class Suspect:
     knee: Cost
     base: Cost | None
 
-    @property
-    def added(self) -> Seconds:
+    def added(self, cpu: Share) -> Seconds:
         """Seconds per request that load added and that are charged to this function.
 
         Queues are load's doing altogether; of what the function does itself, only what it did not do at baseline. The few
-        requests of a baseline leave that uncertain, so one standard error is given to the suspect.
+        requests of a baseline leave that uncertain, so one standard error is given to the suspect. CPU time is another
+        matter the more the queue is one for the CPU (`cpu`, 0 to 1): there the demand itself makes it, however constant it is
+        (utilisation law, Denning and Buzen 1978), and counts whole.
         """
-        standing = 0.0 if self.base is None else max(0.0, self.base.own - self.base.own_error)
-        return self.knee.blamed - min(self.knee.own, standing)
+        if self.base is None:
+            return self.knee.blamed
+        waits = max(0.0, self.base.own - self.base.cpu - self.base.own_error)
+        demand = max(0.0, self.base.cpu - self.base.own_error)
+        standing = min(self.knee.own - self.knee.cpu, waits) + (1.0 - cpu) * min(self.knee.cpu, demand)
+        return self.knee.blamed - standing
 
 
 def rank(evidence: Evidence) -> tuple[Finding, ...]:
@@ -67,7 +74,8 @@ def rank_picture(seen: Picture) -> tuple[Finding, ...]:
     """Suspects of evidence that was read already."""
     suspects = suspects_of(seen)
     whole = sum(s.knee.blamed for s in suspects.values())
-    ordered = sorted(suspects.values(), key=lambda s: (-weight(s, seen), s.knee.key))
+    cpu = cpu_part((s.knee for s in suspects.values()), seen)
+    ordered = sorted(suspects.values(), key=lambda s: (-weight(s, seen, cpu), s.knee.key))
     kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_SHARE * whole][:MOST]
     return tuple(_finding(position, s, seen) for position, s in enumerate(kept, 1))
 
@@ -80,7 +88,7 @@ def suspects_of(seen: Picture) -> dict[Key, Suspect]:
     return {key: Suspect(cost, at_base.get(key)) for key, cost in at_knee.items()}
 
 
-def weight(suspect: Suspect, seen: Picture) -> float:
+def weight(suspect: Suspect, seen: Picture, cpu: Share) -> float:
     """What ranks a suspect: the latency load added through it, and a little of what it costs anyway.
 
     The cost that stays the same at any load (a constant call to a neighbour) is not what breaks the service under load;
@@ -89,7 +97,16 @@ def weight(suspect: Suspect, seen: Picture) -> float:
     comparable = seen.baseline is not None and (seen.baseline.has_instants or not suspect.knee.waits) and seen.knee.has_instants
     if not comparable:
         return suspect.knee.blamed
-    return max(suspect.added, 0.0) + _STANDING * suspect.knee.blamed
+    return max(suspect.added(cpu), 0.0) + _STANDING * suspect.knee.blamed
+
+
+def cpu_part(found: Iterable[Cost], seen: Picture) -> Share:
+    """How much of the queueing is for a CPU (or the GIL), 0 to 1; without queues, how near the CPU is to its limit."""
+    costs = list(found)
+    queues = sum(sum(cost.queues.values()) for cost in costs)
+    if queues <= _LITTLE * sum(cost.blamed for cost in costs):
+        return min(1.0, cpu_saturation(seen))
+    return sum(cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs) / queues
 
 
 def _finding(position: int, suspect: Suspect, seen: Picture) -> Finding:

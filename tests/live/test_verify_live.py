@@ -110,7 +110,7 @@ def test_a_service_that_was_killed_is_missed_with_its_exit_code(tmp_path: Path) 
 
 
 def test_cpu_time_and_peak_memory_are_the_kernels_own_account() -> None:
-    burn = "x = bytearray(80_000_000)\nimport time\nwhile time.process_time() < 0.3: pass"
+    burn = "x = bytearray(600_000_000)\nimport time\nwhile time.process_time() < 0.3: pass"
     run = time_command(Command("burn", (sys.executable, "-c", burn)))
     assert run.cpu is not None
     assert run.peak_rss is not None
