@@ -52,7 +52,7 @@ def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(target:
     np.testing.assert_array_equal(np.sort(samples["due"]), arrivals(1, 200, 2.0))
     assert sum(row.due for row in trial.rows) == trial.n == len(samples)
     assert trial.invalid == ""
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 5  # a worker ends by itself within a second; a busy machine may be slow to reap it
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived its master"
         time.sleep(0.01)
