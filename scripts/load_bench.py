@@ -66,8 +66,8 @@ def _options() -> argparse.Namespace:
     )
     options = parser.parse_args()
     options.repeats = 3
-    options.seconds = 1 if options.quick else 4
-    options.pace_seconds = 2.5 if options.quick else 10.0
+    options.seconds = 1 if options.quick else 3
+    options.pace_seconds = 2.5 if options.quick else 6.0
     return options
 
 

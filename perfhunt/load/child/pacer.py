@@ -116,14 +116,16 @@ class Pacer:
             epoch = time.monotonic()
             client.begin_trial(recorder, epoch)
             client.pace, client.next_due = self._fire, math.inf
-            client.refill = lambda: client.offer(time.monotonic() - epoch, 0, 0)
+            batch = _Batch(lambda: client.offer(time.monotonic() - epoch, 0, 0))
+            client.refill = batch.add
             for _ in range(connections):
-                client.refill()
+                batch.add()
             gevent.sleep(seconds * 0.1)
             began, cpu, done = time.monotonic(), time.process_time(), recorder.added
             gevent.sleep(seconds)
             took, used, done = time.monotonic() - began, time.process_time() - cpu, recorder.added - done
             client.cut(time.monotonic(), hard=True)
+            batch.close()
         return {"rate": done / took, "cpu": used / max(1, done), "errors": client.tally.errors}
 
     def _watch(self, epoch: Seconds, duration: Seconds, grace: Seconds, report: Report) -> Seconds:
@@ -203,6 +205,33 @@ class Pacer:
     def close(self) -> None:
         """Gives the timer back."""
         self._timer.close()
+
+
+class _Batch:
+    """Defers sends until every answer that is ready has been read.
+
+    Sent one by one between reads, each would wake a peer that has gone to sleep meanwhile, which costs more than sending.
+    """
+
+    def __init__(self, send: Callable[[], None]) -> None:
+        self._send = send
+        self._waiting = 0
+        self._watcher: Any = gevent.get_hub().loop.prepare()  # runs when nothing is left to do but wait
+        self._watcher.start(self._flush)
+
+    def add(self) -> None:
+        """One more to send."""
+        self._waiting += 1
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, 0
+        for _ in range(waiting):
+            self._send()
+
+    def close(self) -> None:
+        """Sends no more."""
+        self._watcher.stop()
+        self._watcher.close()
 
 
 class _Pauses:
