@@ -134,11 +134,12 @@ def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -
     ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
     lab.tell(Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET))
     quiet = Step(Phase.QUIET, rate, QUIET, question.seed + 2, SETTLE, arrivals=ramp.arrivals)
-    hold = Step(Phase.HOLD, rate, ramp.hold - waits, question.seed + 3, SETTLE, arrivals=ramp.arrivals)
+    # One seed for all of them: the spans differ in being watched, not in when requests come.
+    hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
     before = lab.try_step(quiet)
     running = lab.profiled(hold, "knee", on_cpu=True)
-    waiting = lab.profiled(replace(hold, duration=waits, seed=question.seed + 4), "knee", waits=True)
-    after = lab.try_step(replace(quiet, seed=question.seed + 5))
+    waiting = lab.profiled(replace(hold, duration=waits), "knee", waits=True)
+    after = lab.try_step(quiet)
     effect = probe_effect((before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None))
     return Held(rate, joined(running, waiting), effect)
 
@@ -151,7 +152,7 @@ def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> T
     seconds = time_to_judge(question.slo) + SETTLE
     lab.tell(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
     lab.recover()
-    return lab.try_step(Step(Phase.JUDGE, rate, seconds, question.seed + 6, SETTLE, arrivals=question.ramp.arrivals))
+    return lab.try_step(Step(Phase.JUDGE, rate, seconds, question.seed + 3, SETTLE, arrivals=question.ramp.arrivals))
 
 
 def explain(lab: Lab, floor: Floor, climb: Climb, held: Held) -> Diagnosis:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean
+from math import log, sqrt
+from statistics import mean, variance
 
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.latency import Latency
@@ -11,6 +12,10 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import Share
 
 TOLERATED: Share = 0.05
+_LEAST = 4  # seconds on a side
+_CORRELATED = 1.5
+_Z = 2.576
+_WITHIN_CHANCE = "p99 was higher while profiled, but seconds of one span differ among themselves as much"
 
 
 def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffect:
@@ -24,14 +29,40 @@ def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffe
     if not calm or not watched:
         side = "quiet" if not calm else "profiled"
         return ProbeEffect(None, None, None, note=f"no {side} span was whole, so what profiling cost is not known")
-    answered = _ratio([t.completed / t.step.rate for t in watched], [t.completed / t.step.rate for t in calm])
+    answered = _ratio(_answered(watched), _answered(calm))
     p99 = _ratio(_latencies(watched, 0.99), _latencies(calm, 0.99))
     p50 = _ratio(_latencies(watched, 0.5), _latencies(calm, 0.5))
     cpu = _ratio(_cpu(watched), _cpu(calm))
     quiet_p99 = tuple(_latencies(calm, 0.99))
-    slower = p99 is not None and p99 - 1 > max(TOLERATED, _spread(quiet_p99))
-    fewer = answered is not None and 1 - answered > max(TOLERATED, _spread([t.completed / t.step.rate for t in calm]))
-    return ProbeEffect(answered, p99, cpu, p50, quiet_p99, slower or fewer, _note(slower, fewer, quiet_p99))
+    raised = p99 is not None and p99 - 1 > max(TOLERATED, _spread(quiet_p99))
+    slower = raised and beyond_chance(watched, calm)
+    fewer = answered is not None and 1 - answered > max(TOLERATED, _spread(_answered(calm)))
+    note = _note(slower, fewer, quiet_p99)
+    if raised and not slower:
+        note = "; ".join(filter(None, [note, _WITHIN_CHANCE]))
+    return ProbeEffect(answered, p99, cpu, p50, quiet_p99, slower or fewer, note)
+
+
+def beyond_chance(watched: Sequence[Trial], calm: Sequence[Trial]) -> bool:
+    """Whether the p99 of single seconds was higher in the profiled spans at level 0.005, one-sided (Welch 1947, on logs).
+
+    Neighbouring seconds share their queue, so the standard error is taken half as large again. True without second rows:
+    then nothing speaks for chance.
+    """
+    high, low = _second_p99s(watched), _second_p99s(calm)
+    if len(high) < _LEAST or len(low) < _LEAST:
+        return True
+    error = _CORRELATED * sqrt(variance(high) / len(high) + variance(low) / len(low))
+    return mean(high) - mean(low) > _Z * error
+
+
+def _second_p99s(trials: Sequence[Trial]) -> list[float]:
+    return [log(r.p99) for t in trials for r in t.rows if r.p99 and t.step.settle <= r.second < t.seconds - 1]
+
+
+def _answered(trials: Sequence[Trial]) -> list[float]:
+    """Answers per request sent: what was offered differs a little from span to span by chance, this does not."""
+    return [t.completed / t.achieved for t in trials if t.achieved > 0]
 
 
 def usable(trial: Trial) -> bool:
