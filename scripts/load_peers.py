@@ -140,7 +140,8 @@ def _locust(user: str) -> Callable[[str, int, Path], list[str]]:
         (work / "peers_locustfile.py").write_text(LOCUSTFILE)
         host = url.rstrip("/")
         return [
-            sys.executable, "-m", "locust", "-f", str(work / "peers_locustfile.py"), user, "--headless", "--only-summary", "--json",
+            sys.executable, "-m", "locust", "-f", str(work / "peers_locustfile.py"), user,
+            "--headless", "--only-summary", "--json",
             "-H", host, "-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "-t", f"{seconds + 1}s",
         ]  # fmt: skip
 
@@ -156,7 +157,8 @@ def _read_locust(text: str) -> tuple[float, float]:
 
 
 PEERS = (
-    Peer("wrk", _wrk, _read_wrk), Peer("fasthttp", _locust("Fast"), _read_locust), Peer("httpuser", _locust("Plain"), _read_locust),
+    Peer("wrk", _wrk, _read_wrk), Peer("fasthttp", _locust("Fast"), _read_locust),
+    Peer("httpuser", _locust("Plain"), _read_locust),
     Peer("hey", _hey, _read_hey), Peer("vegeta", _vegeta, _read_vegeta), Peer("k6", _k6, _read_k6), Peer("oha", _oha, _read_oha),
 )  # fmt: skip
 
