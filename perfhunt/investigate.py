@@ -20,15 +20,16 @@ from perfhunt.analysis.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.probe import probe_effect
 from perfhunt.analysis.search import drive, resume, search
 from perfhunt.analysis.staircase import staircase
+from perfhunt.analysis.warmup import CAP, Warm, warm_up
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
 from perfhunt.model.event import Began
 from perfhunt.model.finding import ProbeEffect
-from perfhunt.model.knee import Knee
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
-from perfhunt.model.trial import Drained, Phase, Step, Trial
+from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
 SETTLE: Seconds = 1.0
@@ -38,6 +39,7 @@ BASELINE_PROFILE: Seconds = 8.0
 LAST_RESORT: PerSecond = 1.0
 ENOUGH = 1.3  # times the samples an objective needs
 LONGEST_BASELINE: Seconds = 60.0
+SEARCHED = (Phase.RAMP, Phase.CAPACITY, Phase.COARSE, Phase.PASS, Phase.STAIRCASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Options:
 
     quick: bool = False
     profile: bool = True
-    resume: tuple[Trial, ...] = ()
-    resume_drains: tuple[Drained, ...] = ()
+    warm_up: bool = False
+    resume: Run | None = None  # an interrupted run of the same question, whose search is gone on with
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
     try:
         with closing(lab):
             lab.open(question)
+            warm = warmed_up(question, lab) if options.warm_up else None
             floor = measure_floor(question, lab, options)
-            climb = climb_to_knee(question, lab, floor.trial, options)
+            climb = climb_to_knee(question, lab, floor.trial, options, warm)
             held = hold_at_knee(question, lab, climb, options)
             judged = judge_at_load(question, lab, climb, floor.trial)
             return lab.finish(
@@ -90,13 +93,21 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
         raise
 
 
+def warmed_up(question: Question, lab: Lab) -> Warm:
+    """The service held at a low rate until its median stands still, or the cap comes first."""
+    lab.tell(Began("warm-up", f"until the median stands still, at {format_rate(question.ramp.start)}", CAP))
+    return drive(warm_up(goal_of(question, lab.criteria)), lab.ask)
+
+
 def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     """The latency floor at the lowest rate, quiet first, then once more with profilers attached."""
     ramp = question.ramp
     idle = lab.idle() if options.profile else None
     seconds = baseline_seconds(question)
     lab.tell(Began("baseline", f"the floor at {format_rate(ramp.start)}", seconds))
-    trial = lab.try_step(Step(Phase.BASELINE, ramp.start, seconds, question.seed, SETTLE, arrivals=ramp.arrivals))
+    step = Step(Phase.BASELINE, ramp.start, seconds, question.seed, SETTLE, arrivals=ramp.arrivals)
+    kept = options.resume.baseline if options.resume is not None else None
+    trial = lab.adopt(kept) if kept is not None else lab.try_step(step)
     if not options.profile or trial.overload:
         return Floor(trial, Span.of(trial), idle)
     lab.tell(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
@@ -115,15 +126,19 @@ def baseline_seconds(question: Question) -> Seconds:
     return max(ramp.baseline, min(SETTLE + ENOUGH * question.slo.min_samples / ramp.start, LONGEST_BASELINE))
 
 
-def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options) -> Climb:
-    """The knee, by search or staircase, and the saturated capacity."""
+def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options, warm: Warm | None = None) -> Climb:
+    """The knee, by search or staircase, and the saturated capacity; none for a service that never stood still."""
+    if warm is not None and not warm.stationary:
+        return Climb(NoKnee("never-stationary", warm.caution), (), None, (), ())
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
     asked: Search = staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
-    if options.resume:
-        return resume(asked, options.resume, options.resume_drains, lab.ask)
-    return drive(asked, lab.ask)
+    if options.resume is None:
+        return drive(asked, lab.ask)
+    lab.drain(Drain())
+    stored = [lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")]
+    return resume(asked, stored, options.resume.drains, lab.ask)
 
 
 def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> Held:

@@ -117,6 +117,12 @@ class Lab:
         self._check()
         return trial
 
+    def adopt(self, trial: Trial) -> Trial:
+        """A trial of an earlier, interrupted run, as one of this one's."""
+        self.trials.append(trial)
+        self.directory.append_trial(trial)
+        return trial
+
     def ask(self, ask: Ask) -> Outcome:
         """What a search asks for: a trial, or a drain."""
         return self.drain(ask) if isinstance(ask, Drain) else self.try_step(ask)

@@ -6,7 +6,8 @@ runs are one code path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 from perfhunt.analysis.goal import Ask, Climb, Goal, Outcome, Search
 from perfhunt.analysis.knee_answer import answer, none, refused_at_baseline
@@ -16,6 +17,9 @@ from perfhunt.analysis.knee_ramp import Bracket, coarse, plan_for, ramp, saturat
 from perfhunt.model.trial import Drain, Drained, Step, Trial
 
 __all__ = ["Ask", "Climb", "Goal", "Outcome", "Search", "drive", "replay", "resume", "search"]
+
+
+Found = TypeVar("Found")
 
 
 def search(goal: Goal, baseline: Trial) -> Search:
@@ -43,14 +47,14 @@ def search(goal: Goal, baseline: Trial) -> Search:
     return answer(log, bracket)
 
 
-def drive(climb: Search, ask: Callable[[Ask], Outcome]) -> Climb:
-    """Run a search to its end, answering each step and drain with `ask`."""
+def drive(climb: Generator[Ask, Outcome, Found], ask: Callable[[Ask], Outcome]) -> Found:
+    """Run a search (or a warm-up) to its end, answering each step and drain with `ask`; what it found."""
     try:
         wanted = next(climb)
         while True:
             wanted = climb.send(ask(wanted))
     except StopIteration as end:
-        found: Climb = end.value
+        found: Found = end.value
         return found
 
 

@@ -25,6 +25,8 @@ def investigate(
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")] = None,
     profile: Annotated[str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")] = "auto",
     open_target: Annotated[bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")] = False,
+    warm_up: Annotated[bool, typer.Option("--warm-up", help="First wait until the service's median stands still.")] = False,
+    resume: Annotated[str | None, typer.Option("--resume", help="Go on with an interrupted run of the same question.")] = None,
     allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")] = False,
     artifacts: Artifacts = None,
     as_json: Json = False,
@@ -43,7 +45,8 @@ def investigate(
     except UnitError as error:
         raise UsageError(f"--budget: {error}") from error
     asked = Asked(
-        pid, port, url, file, store, artifacts, workers, seconds, seed, quick, profile, open_target, allow_busy
+        pid, port, url, file, store, artifacts, workers, seconds, seed, quick, profile, open_target, allow_busy,
+        warm_up, resume,
     )  # fmt: skip
     raise typer.Exit(run_and_tell(asked, as_json=as_json, quiet=quiet))
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from perfhunt import __version__
 from perfhunt.change.worktree import kept_work
 from perfhunt.cli.publish import publish
-from perfhunt.errors import PerfhuntError
+from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.investigate import Options, investigate
 from perfhunt.lab import Lab
 from perfhunt.load.locust_engine import LocustEngine
@@ -34,7 +34,8 @@ from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import Owner, Quiet, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store import ledger
-from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.store.listing import find
+from perfhunt.store.rundir import RunDirectory, fresh_id, read_directory
 from perfhunt.store.testfile import read_question
 
 
@@ -55,6 +56,8 @@ class Asked:
     profile: str = "auto"
     open_target: bool = False
     allow_busy: bool = False
+    warm_up: bool = False
+    resume: str | None = None
 
 
 def question_of(asked: Asked) -> Question:
@@ -93,9 +96,22 @@ def _confirm(prompt: str) -> str:
 def run_investigation(asked: Asked, watch: Watch = unwatched) -> Run:
     """One investigation from options to a stored Run. Raises PerfhuntError; what was measured until then is stored."""
     question, target = target_of(asked, question_of(asked))
+    options = Options(asked.quick, asked.profile != "off", asked.warm_up, resumed(asked, question))
     with ExitStack() as held:
         lab = held.enter_context(workbench(asked, question, target, "investigate", watch))
-        return investigate(question, lab, Options(quick=asked.quick, profile=asked.profile != "off"))
+        return investigate(question, lab, options)
+
+
+def resumed(asked: Asked, question: Question) -> Run | None:
+    """The interrupted run to go on with, if one was named. Raises UsageError when it asked another question."""
+    if asked.resume is None:
+        return None
+    run = read_directory(find(asked.store, asked.resume))
+    if run.question.fingerprint() != question.fingerprint():
+        raise UsageError(
+            f"run {run.id} asked another question, so its trials answer nothing here", "Start anew, without --resume."
+        )
+    return run
 
 
 @contextmanager

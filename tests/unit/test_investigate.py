@@ -185,3 +185,26 @@ def test_a_stricter_slo_has_a_lower_knee(tmp_path: Path) -> None:
     assert isinstance(a.knee, Knee)
     assert isinstance(b.knee, Knee)
     assert b.knee.rate < a.knee.rate
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    asked, probes = question(), Blind()
+    with pytest.raises(Stopped):
+        investigate(asked, lab(tmp_path / "cut", asked, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 24 else ""))
+    cut = stored(tmp_path / "cut")
+    searched = [t for t in cut.trials if t.step.phase in SEARCHED]
+    assert len(searched) > 5
+    events: list[Event] = []
+    run = investigate(asked, lab(tmp_path / "on", asked, Blind(), events=events), Options(resume=cut))
+    assert isinstance(run.knee, Knee)
+    assert run.knee.low <= 120.6 <= run.knee.high
+    assert [t.step for t in run.trials if t.step.phase in SEARCHED][: len(searched)] == [t.step for t in searched]
+    live = [e for e in events if isinstance(e, Tried) and e.trial.step.phase in SEARCHED]
+    assert len(live) == len([t for t in run.trials if t.step.phase in SEARCHED]) - len(searched)
+
+
+def test_a_service_that_stands_still_is_warm_at_once(tmp_path: Path) -> None:
+    asked = question(start=40.0)
+    run = investigate(asked, lab(tmp_path, asked, Blind()), Options(warm_up=True, profile=False))
+    assert isinstance(run.knee, Knee)
+    assert [t.step.phase for t in run.trials].count(Phase.WARMUP) >= 3
