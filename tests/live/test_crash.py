@@ -15,7 +15,7 @@ from tests.live.running import question, service, start, until, wait_for
 
 pytestmark = pytest.mark.live
 
-RAMP = 'budget = "20s"\nbaseline = "3s"\nhold = "8s"'
+RAMP = 'budget = "10s"\nbaseline = "3s"\nhold = "5s"'
 MOMENTS = ["baseline", "baseline profile", "climb", "hold", "diagnose"]
 
 
