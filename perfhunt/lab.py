@@ -102,6 +102,9 @@ class Lab:
         self.criteria = question.slo.criteria()
         self.probes.open()
         self.engine.open(question, self.criteria, self.directory.trials)
+        self.start = replace(self.start, environment=replace(self.start.environment, pinning=self.engine.pinning))
+        for clock in self.engine.clocks:
+            self.tell(Noted(str(clock)))
         self.probes.resources()
 
     def try_step(self, step: Step) -> Trial:

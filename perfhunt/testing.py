@@ -112,6 +112,8 @@ class QueueEngine:
         self.seed = seed
         self.clock: Seconds = 0.0
         self.asked = 0
+        self.pinning = ""
+        self.clocks: tuple[object, ...] = ()
         self._phase = float(np.random.default_rng([seed, 7]).random())
         self._free = [0.0] * service.workers
         self._tokens = (service.bucket, 0.0)

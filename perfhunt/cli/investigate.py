@@ -22,6 +22,7 @@ def investigate(
     budget: Annotated[str | None, typer.Option("--budget", help="Load to spend on the search, e.g. 5m.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="About a minute of load: a bracket instead of an interval.")] = False,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Load processes on this machine.")] = 1,
+    bind: Annotated[str, typer.Option("--bind", help="HOST:PORT to wait at for that many `perfhunt worker`s.")] = "",
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")] = None,
     profile: Annotated[str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")] = "auto",
     open_target: Annotated[bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")] = False,
@@ -45,7 +46,7 @@ def investigate(
     except UnitError as error:
         raise UsageError(f"--budget: {error}") from error
     asked = Asked(
-        pid, port, url, file, store, artifacts, workers, seconds, seed, quick, profile, open_target, allow_busy,
+        pid, port, url, file, store, artifacts, workers, bind, seconds, seed, quick, profile, open_target, allow_busy,
         warm_up, resume,
     )  # fmt: skip
     raise typer.Exit(run_and_tell(asked, as_json=as_json, quiet=quiet))

@@ -50,6 +50,7 @@ class Asked:
     store: Path = Path(".perfhunt")
     artifacts: Path | None = None
     workers: int = 1
+    bind: str = ""
     budget: float | None = None
     seed: int | None = None
     quick: bool = False
@@ -132,7 +133,7 @@ def workbench(asked: Asked, question: Question, target: TargetProcess, kind: str
         if not asked.allow_busy:
             still = stillness(target)
             refuse_foreign(Quiet(still.seconds, still.cpu, still.connections))
-        engine = LocustEngine(run_id, asked.workers)
+        engine = LocustEngine(run_id, asked.workers, asked.bind, cleared.addresses)
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         directory = RunDirectory.create(asked.store, start)
         probes = LiveProbes(target, directory.path / "profiles", time.monotonic, asked.profile, asked.open_target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,11 @@ class LoadEngine(Protocol):
     name: str
     needs: tuple[str, ...]
     help: str
+    pinning: str  # how generator and target were kept apart, as a sentence; "" when nothing was done
+
+    @property
+    def clocks(self) -> Sequence[object]:
+        """The clocks of workers on other hosts; `str` of one says how far off it is."""
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
         """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed. Sends no request."""

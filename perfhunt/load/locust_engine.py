@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,15 +60,17 @@ class LocustEngine:
     needs: tuple[str, ...] = ()
     help: str = "Locust's runner with a fast HTTP/1.1 client in its event loop (HTTP/2: use k6 or oha)"
 
-    def __init__(self, run: str = "", workers: int = 1, bind: str = "") -> None:
+    def __init__(self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()) -> None:
         """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
 
         `workers` processes share the load. They are started here, unless `bind` says at which HOST:PORT to wait for that many
-        `perfhunt worker --master HOST:PORT` from other hosts.
+        `perfhunt worker --master HOST:PORT` from other hosts. Load goes to `addresses` only, whatever the url's host resolves to
+        by then; empty: to any of its addresses.
         """
         self.run_id = run or secrets.token_hex(4)
         self.workers = workers
         self.bind = bind
+        self.addresses = tuple(addresses)
         self.pinning = ""
         self._pipe: Pipe | None = None
         self._number = 0
@@ -110,6 +112,7 @@ class LocustEngine:
         return {
             "do": "open", "question": to_plain(self._question), "run": self.run_id, "deadline": self._deadline,
             "in_flight": IN_FLIGHT, "workers": self.workers if self.workers > 1 or self.bind else 0, "bind": self.bind,
+            "addresses": self.addresses,
             "pin": True, "limit": self._limit if math.isfinite(self._limit) else None,
         }  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,7 +47,7 @@ class Source:
         environment.host = question.target.url
         self._descriptors = raise_descriptor_limit()
         self._pinning = pin_apart(question.target.url) if order["pin"] else "not pinned: several load processes share the cores"
-        self._address = _resolve(question)
+        self._address = _resolve(question, order["addresses"])
         bound = min(order["in_flight"], self._descriptors - 200)
         self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
         self._limit: Seconds | None = order["limit"]
@@ -166,8 +166,11 @@ def _nothing(step: Step) -> None:
     """Endpoints need no users prepared."""
 
 
-def _resolve(question: Question) -> Address:
-    """The first of the host's addresses that takes a connection, else the first. Raises LoadFailed when there is none."""
+def _resolve(question: Question, allowed: Collection[str]) -> Address:
+    """The first of the host's addresses that takes a connection, else the first; of `allowed` ones, if any are named.
+
+    Raises LoadFailed when there is none.
+    """
     parts = urlsplit(question.target.url)
     secure = parts.scheme == "https"
     host = parts.hostname or ""
@@ -175,6 +178,11 @@ def _resolve(question: Question) -> Address:
         found = socket.getaddrinfo(host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM)
     except OSError as error:
         raise LoadFailed(f"{host} does not resolve: {error.strerror or error}", "Check target.url in perfhunt.toml.") from None
+    found = [one for one in found if not allowed or str(one[4][0]).partition("%")[0] in allowed]
+    if not found:
+        raise LoadFailed(
+            f"{host} does not resolve to {', '.join(allowed)} any more", "Nothing was sent. Run again to clear it anew."
+        )
     tls = context(question.target.verify_tls) if secure else None
     choices = [Address(family, where, tls, host) for family, _, _, _, where in found]
     return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
