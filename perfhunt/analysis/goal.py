@@ -67,10 +67,11 @@ Search: TypeAlias = Generator[Ask, Outcome, Climb]
 def goal_of(question: Question, criteria: tuple[Criterion, ...] | None = None, quick: bool = False) -> Goal:
     """The goal that a question sets; `criteria` default to the SLO's. Raises ValueError when the SLO has none."""
     ramp = question.ramp
+    ceiling = min(question.safety.max_rate, ramp.max_rate or question.safety.max_rate)
     return Goal(
         criteria=criteria if criteria is not None else question.slo.criteria(),
-        start=min(ramp.start, question.safety.max_rate),
-        max_rate=question.safety.max_rate,
+        start=min(ramp.start, ceiling),
+        max_rate=ceiling,
         budget=ramp.budget,
         precision=ramp.precision,
         arrivals=ramp.arrivals,
