@@ -182,7 +182,7 @@ def explain(lab: Lab, floor: Floor, climb: Climb, held: Held) -> Diagnosis:
         cpu_limit=target.cpu_limit if target else None,
         app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)})) if target else (),
     )
-    return diagnose(evidence, climb, held.effect, lab.trials)
+    return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 
 def hold_rate(climb: Climb, start: PerSecond) -> PerSecond:

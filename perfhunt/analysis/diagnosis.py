@@ -10,10 +10,12 @@ from perfhunt.analysis.classify import classify
 from perfhunt.analysis.evidence import Evidence, Span
 from perfhunt.analysis.goal import Climb
 from perfhunt.analysis.ranking import rank
+from perfhunt.analysis.resource_limits import resource_cautions
 from perfhunt.analysis.wall import Wall, walls
 from perfhunt.analysis.whatif import with_what_if
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Knee
+from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
 
 
@@ -28,12 +30,17 @@ class Diagnosis:
     walls: Mapping[str, Wall] = field(default_factory=dict)  # by span: the wall profile, and who waited for work
 
 
-def diagnose(evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trials: Sequence[Trial]) -> Diagnosis:
+def diagnose(
+    evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trials: Sequence[Trial], objectives: Sequence[Objective] = ()
+) -> Diagnosis:
     """The diagnosis of one investigation; every piece of evidence may be missing."""
     findings = rank(evidence)
     bottleneck = classify(evidence, findings)
     findings = with_what_if(findings, bottleneck, evidence, climb)
-    doubts = cautions(evidence, climb.knee, findings, bottleneck, effect, trials)
+    doubts = (
+        *resource_cautions(objectives, trials, climb.knee),
+        *cautions(evidence, climb.knee, findings, bottleneck, effect, trials),
+    )
     return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb), walls(evidence))
 
 
