@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -33,11 +34,13 @@ def main(argv: Sequence[str]) -> int:
     how.add_argument("--live", action="store_true", help="real services under real load on this machine")
     parser.add_argument("--experiments", type=int, default=0, metavar="N", help="per cell (simulated 400, live 10)")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", action="append", default=[], metavar="SERVICE", help="live: demo, render or pool; repeatable")
+    parser.add_argument("--diary", type=Path, metavar="FILE", help="live: keep every finished experiment here, and go on from it")
     asked = parser.parse_args(argv)
     if asked.live:
         import verdict_live
 
-        scenarios = verdict_live.run(asked.experiments or 10, asked.seed)
+        scenarios = verdict_live.run(asked.experiments or 10, asked.seed, asked.only, asked.diary)
     else:
         scenarios = simulated(asked.experiments or 400, asked.seed)
     print(json.dumps({"bench": "verdict", "mode": "live" if asked.live else "simulated", "scenarios": scenarios}))

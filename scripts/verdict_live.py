@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -21,7 +24,7 @@ from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict import Verdict
 from perfhunt.safety.launch import ServiceCommand
 from perfhunt.store.testfile import read_question
-from perfhunt.verify import CommandStarter, PairBench, survey, verify_paired
+from perfhunt.verify import Asked, CommandStarter, PairBench, survey, verify_paired
 
 TARGETS = Path(__file__).parent / "verdict_targets"
 BUDGET = 600.0
@@ -38,14 +41,16 @@ class Scenario:
     faster: float | None
 
 
-def run(experiments: int, seed: int) -> dict[str, Any]:
-    """So many comparisons of identical builds, and as many with the change, for each scenario."""
+def run(experiments: int, seed: int, only: Sequence[str] = (), diary: Path | None = None) -> dict[str, Any]:
+    """So many comparisons of identical builds, and as many with the change, for each scenario.
+
+    Each that ends is a line of `diary` at once; one that is in there already is not made again.
+    """
     found: dict[str, Any] = {}
-    print("| service | change | words (identical builds) | words (changed) | minutes (identical, changed) |")
-    print("|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-verdict-") as scratch:
         for scenario in scenarios(Path(scratch)):
-            found[scenario.name] = _row(scenario, experiments, seed, Path(scratch))
+            if not only or scenario.name in only:
+                found[scenario.name] = _row(scenario, experiments, seed, Path(scratch), diary)
     return found
 
 
@@ -94,44 +99,86 @@ def _plain(scratch: Path) -> Question:
     return Question(Target("http://127.0.0.1:8000"), (endpoint,), slo, Ramp(start=20.0))
 
 
-def _row(scenario: Scenario, experiments: int, seed: int, scratch: Path) -> dict[str, Any]:
-    same = [_judge(scenario, False, seed + i, scratch) for i in range(experiments)]
-    changed = [_judge(scenario, True, seed + i, scratch) for i in range(experiments)]
-    words = [[str(v.word) for v in verdicts] for verdicts in (same, changed)]
-    counts = [", ".join(f"{w} {ws.count(w)}" for w in dict.fromkeys(ws)) for ws in words]
-    minutes = [round(median(v.minutes for v in verdicts), 1) for verdicts in (same, changed)]
+def _row(scenario: Scenario, experiments: int, seed: int, scratch: Path, diary: Path | None) -> dict[str, Any]:
+    """Identical and changed in turn, so that a run cut short has both."""
+    done = _diary(diary)
+    asked: Asked | None = None
+    lines: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
+    for i in range(experiments):
+        for changed in (False, True):
+            known = next((d for d in done if (d["service"], d["changed"], d["seed"]) == (scenario.name, changed, seed + i)), None)
+            if known is None:
+                asked = asked or _survey(scenario, seed, scratch)
+                known = _line(scenario, changed, seed + i, _judge(scenario, changed, asked, seed + i, scratch))
+                if diary:
+                    with diary.open("a") as out:
+                        out.write(json.dumps(known) + "\n")
+            lines[changed].append(known)
+    return _summary(scenario, lines[False], lines[True])
+
+
+def _summary(scenario: Scenario, same: list[dict[str, Any]], other: list[dict[str, Any]]) -> dict[str, Any]:
+    words = [[d["word"] for d in some] for some in (same, other)]
+    minutes = [round(median(d["minutes"] for d in some), 1) for some in (same, other)]
     change = f"{scenario.faster:+.0%} speed" if scenario.faster else "its patch"
-    print(f"| {scenario.name} | {change} | {counts[0]} | {counts[1]} | {minutes[0]}, {minutes[1]} |", flush=True)
-    key = f"{(scenario.faster or 0) * 100:g}" if scenario.faster else "patch"
+    for about, some in (("identical builds", same), (change, other)):
+        print(f"\n{scenario.name}, {about}:\n\n| seed | verdict | minutes | rounds | as speed: estimate (95 % interval) |")
+        print("|---|---|---|---|---|")
+        for d in some:
+            print(f"| {d['seed']} | {d['word']} | {d['minutes']:.1f} | {d['rounds']} | {'; '.join(d['speed'])} |")
+    print(flush=True)
+    key = f"{scenario.faster * 100:g}" if scenario.faster else "patch"
     return {
-        "aa_false": sum(w in ("KEEP", "REVERT", "MIXED") for w in words[0]) / experiments,
-        "power": {key: words[1].count("KEEP") / experiments},
-        "wrong_sign": words[1].count("REVERT") / experiments,
+        "aa_false": sum(w in ("KEEP", "REVERT", "MIXED") for w in words[0]) / len(same),
+        "power": {key: words[1].count("KEEP") / len(other)},
+        "wrong_sign": words[1].count("REVERT") / len(other),
         "minutes": {"0": minutes[0], key: minutes[1]},
         "words": {"0": words[0], key: words[1]},
-        "n": experiments,
+        "n": len(same),
     }
 
 
-def _judge(scenario: Scenario, changed: bool, seed: int, scratch: Path) -> Verdict:
-    """One whole experiment: survey of the base version, then rounds until a look decides."""
-    where = scratch / f"{scenario.name}-{changed}-{seed}"
-    head = scenario.head if changed else scenario.base
-    starter = CommandStarter({"base": scenario.base, "head": head}, where)
+def _diary(path: Path | None) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in path.read_text().splitlines()] if path and path.exists() else []
+
+
+def _line(scenario: Scenario, changed: bool, seed: int, verdict: Verdict) -> dict[str, Any]:
+    speed = [
+        f"{e.endpoint} {100 * e.speed.value:+.1f} % ({100 * e.speed.low:+.1f} to {100 * e.speed.high:+.1f})"
+        for e in verdict.effects
+    ]
+    what = {"service": scenario.name, "changed": changed, "seed": seed, "word": str(verdict.word), "reason": verdict.reason}
+    return {**what, "minutes": verdict.minutes, "rounds": verdict.pairs, "speed": speed}
+
+
+def _survey(scenario: Scenario, seed: int, scratch: Path) -> Asked:
+    """The knee of the base version, found once for all of a service's experiments, as one stored run serves many verdicts."""
+    with _bench(scenario, False, scratch / f"{scenario.name}-survey") as bench:
+        return survey(replace(scenario.question, seed=seed), bench)
+
+
+def _judge(scenario: Scenario, changed: bool, asked: Asked, seed: int, scratch: Path) -> Verdict:
+    """One experiment: rounds until a look decides."""
+    seeded = replace(asked, question=replace(asked.question, seed=seed), plan=replace(asked.plan, seed=seed))
+    with _bench(scenario, changed, scratch / f"{scenario.name}-{changed}-{seed}") as bench:
+        verdict = verify_paired(seeded, bench, BUDGET)
+    about = "changed" if changed else "identical"
+    print(f"  {scenario.name}, {about}, seed {seed}: {verdict.word}. {verdict.reason}", file=sys.stderr, flush=True)
+    return verdict
+
+
+@contextmanager
+def _bench(scenario: Scenario, changed: bool, where: Path) -> Iterator[PairBench]:
+    starter = CommandStarter({"base": scenario.base, "head": scenario.head if changed else scenario.base}, where)
     bench = PairBench(starter, LocustEngine, time.monotonic, where, watch=_watch)
     try:
-        verdict = verify_paired(survey(replace(scenario.question, seed=seed), bench), bench, BUDGET)
+        yield bench
     except PerfhuntError as error:
         print(f"  {scenario.name}: {error.message} {error.hint}", file=sys.stderr)
         raise
     finally:
         bench.close()
         shutil.rmtree(where, ignore_errors=True)
-    print(
-        f"  {scenario.name}, {'changed' if changed else 'identical'}, seed {seed}: {verdict.word}. {verdict.reason}",
-        file=sys.stderr,
-    )
-    return verdict
 
 
 def _watch(event: object) -> None:

@@ -33,7 +33,7 @@ BLIND, BLIND_SD = 9.0, 0.8  # sharpness when no capacity is known
 ABRUPT, ABRUPT_SD = 50.0, 0.6  # and where requests are refused: nothing, then everything beyond a rate
 ROOM, ROOM_SD = 0.25, 1.2  # of C/K - 1: a knee near the capacity or far below it are both surprising
 SCALE = 60.0  # prior dispersion over binomial,
-BURST = 2.0
+BURST = 0.8  # under arrivals that are typical of their rate
 EVEN = 10.0  # a limiter refuses without bursts
 SCALE_DF = 6.0  # which counts as this many trials
 FLOOR = 0.12  # of the allowed share: exceedances that are there at any rate and say nothing about the knee
@@ -41,7 +41,8 @@ CEILING = 0.95
 KEPT_UP, MOSTLY = 0.97, 0.5  # of the offered rate; and of the requests, late or refused
 AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
 LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
-WIDEN = 0.95
+SOFT, SHARP = 4.0, 8.0  # sharpness: how far the interval of the grid is to be trusted, found by simulation, differs there
+WIDEN_SOFT, WIDEN = 1.3, 0.85
 _SLOPES = 21
 _KNEES = 81
 
@@ -265,11 +266,12 @@ def _summary(
     se = math.sqrt(max(1e-12, float(marginal @ (np.log(knees) - mean) ** 2)))
     every = np.broadcast_to(knees[:, None], slopes.shape)
     (slope,) = _quantiles(slopes, weight, (0.5,))
+    widen = float(np.interp(slope * (1 - criterion.share), (SOFT, SHARP), (WIDEN_SOFT, WIDEN)))
     return Fit(
         criterion=criterion,
         knee=math.exp(middle),
-        low=math.exp(middle + WIDEN * (low - middle)),
-        high=math.exp(middle + WIDEN * (high - middle)),
+        low=math.exp(middle + widen * (low - middle)),
+        high=math.exp(middle + widen * (high - middle)),
         slope=slope,
         phi=float((phi * weight).sum()),
         se=se,

@@ -6,9 +6,11 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from perfhunt.analysis.fit import capacity_seen
 from perfhunt.analysis.goal import Ask, Goal, Outcome
+from perfhunt.analysis.typical import typical_seed
 from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
-from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT = 0.6  # share of requests late: more than a p50 allows
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
@@ -73,15 +75,20 @@ class Log:
         """Trials that may be believed, oldest first."""
         return [trial for trial in self.trials if not trial.invalid]
 
-    def measure(self, phase: Phase, rate: PerSecond, seconds: Seconds, settle: Seconds = 0.0, abort: bool = True) -> Asking:
+    def measure(
+        self, phase: Phase, rate: PerSecond, seconds: Seconds, settle: Seconds = 0.0, abort: bool = True, late: Share = 0.0
+    ) -> Asking:
         """Ask for one step until it is valid; drain after an overload, since what is queued would spoil the next.
 
+        `late` is the share of requests expected over the limit, for steps whose arrivals are to be typical.
         Raises OutOfBudget before a step that does not fit, GeneratorLimited, or TargetLost.
         """
         for _ in range(ATTEMPTS):
             if seconds > self.left:
                 raise OutOfBudget
             seed = self.goal.seed * 100_003 + len(self.trials)
+            if late:
+                seed = typical_seed(seed, rate, seconds, settle, self.goal.arrivals, capacity_seen(self.trials), late)
             step = Step(phase, rate, seconds, seed, settle, abort, self.goal.arrivals)
             outcome = yield step
             if not isinstance(outcome, Trial):

@@ -37,7 +37,7 @@ def passes(log: Log, guess: PerSecond) -> Doing:
                 return
         criterion = leader.criterion if leader else log.goal.criteria[0]
         log.passes += 1
-        yield from _one(log, places(log, criterion, leader, guess), dwell(log, guess))
+        yield from _one(log, criterion.share, places(log, criterion, leader, guess), dwell(log, guess))
 
 
 def fits_of(log: Log) -> dict[str, Fit]:
@@ -84,9 +84,9 @@ def _shift(share: Share, odds: float) -> float:
     return min(math.log(odds), room)
 
 
-def _one(log: Log, rates: list[PerSecond], seconds: Seconds) -> Doing:
-    for rate in rates:
-        trial = yield from log.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE)
+def _one(log: Log, share: Share, rates: list[PerSecond], seconds: Seconds) -> Doing:
+    for rate, odds in zip(rates, ODDS, strict=False):  # fewer rates when the ceiling made some of them equal
+        trial = yield from log.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE, late=min(0.5, odds * share))
         if hot(trial):
             break
     if not log.rested:

@@ -105,7 +105,9 @@ def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Outcome, Br
         if bracket.high is None or bracket.high / bracket.low < 1.08:
             break
         rate = bracket.middle
-        trial = yield from log.measure(Phase.COARSE, rate, _dwell(log, COARSE, rate), 1.0)
+        trial = yield from log.measure(
+            Phase.COARSE, rate, _dwell(log, COARSE, rate), 1.0, late=min(0.5, 2 * log.goal.criteria[0].share)
+        )
         bad = any(clearly_over(trial, c, PROBABLY) for c in log.goal.criteria)
         bracket = Bracket(bracket.low, rate) if bad else Bracket(rate, bracket.high)
     return bracket

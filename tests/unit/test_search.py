@@ -1,6 +1,7 @@
 """The knee search, driven by queues whose knee theory knows."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_the_interval_holds_the_knee_that_theory_gives():
 
 
 def test_sharpness_is_near_the_slope_of_the_exponential_tail():
-    assert found(seed=3).knee.sharpness == pytest.approx(0.1 * MM1_KNEE, rel=0.4)
+    assert fmean(found(seed=seed).knee.sharpness for seed in range(12)) == pytest.approx(0.1 * MM1_KNEE, rel=0.15)
 
 
 def test_capacity_is_the_service_rate():

@@ -1,0 +1,51 @@
+"""Arrivals that are typical of their rate: of several Poisson patterns, the one that makes about as many requests late as
+they do on average.
+
+How many requests a short trial finds late depends on the luck of its arrivals as much as on the service. That half of the luck
+is ours to choose: the patterns are drawn first, each is sent through a reference queue, and the one nearest the average goes
+to the service (rejective sampling for balance; Fuller 2009, Morgan and Rubin 2012). The reference has one server with exponential
+times at the capacity that was seen. It is never fitted to anything: where it is wrong, the choice is merely less good.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.model.schedule import arrivals
+from perfhunt.model.units import PerSecond, Seconds, Share
+
+CANDIDATES = 16
+REPLICAS = 16  # sets of service times per pattern, the same for every pattern
+APART = 10_000_019  # between the seeds of two candidates: more than any other seed of a run is away from its first
+LIGHT = 0.3  # of the capacity: below it nothing queues
+MOST = 60_000  # arrivals in a trial beyond which their luck has evened out, and choosing would take long
+
+
+def typical_seed(
+    first: int, rate: PerSecond, seconds: Seconds, settle: Seconds, law: str, capacity: PerSecond | None, late: Share
+) -> int:
+    """The seed to send: `first`, or one of the candidates that follow it. A pure function of its arguments.
+
+    `late` is the share of requests expected over the limit, which places the reference's own limit.
+    """
+    busy = capacity is not None and LIGHT * capacity < rate
+    if law != "poisson" or capacity is None or not busy or rate * seconds > MOST:
+        return first
+    seeds = [first + APART * i for i in range(CANDIDATES)]
+    patterns = [arrivals(seed, rate, seconds) for seed in seeds]
+    most = max(len(due) for due in patterns)
+    held = np.random.Generator(np.random.PCG64([first, 4])).standard_exponential((REPLICAS, most)) / capacity
+    waits = [_responses(due, held)[:, due >= settle] for due in patterns]
+    limit = np.quantile(np.concatenate([w.ravel() for w in waits]), 1 - late)
+    shares = np.array([float((w > limit).mean()) if w.size else 0.0 for w in waits])
+    return seeds[int(np.argmin(np.abs(shares - shares.mean())))]
+
+
+def _responses(due: NDArray[np.float64], held: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Response times in a queue with one server, first come first served; shape (replicas, n)."""
+    times = held[:, : len(due)]
+    total = np.cumsum(times, axis=1)
+    begun = np.maximum.accumulate(due - (total - times), axis=1)
+    responses: NDArray[np.float64] = begun + total - due
+    return responses
