@@ -18,6 +18,7 @@ from perfhunt.analysis.frames import modules_of
 from perfhunt.analysis.goal import Climb, Search, goal_of
 from perfhunt.analysis.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.probe import probe_effect
+from perfhunt.analysis.resource_limits import with_resources
 from perfhunt.analysis.search import drive, resume, search
 from perfhunt.analysis.staircase import staircase
 from perfhunt.analysis.warmup import CAP, Warm, warm_up
@@ -127,7 +128,10 @@ def baseline_seconds(question: Question) -> Seconds:
 
 
 def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options, warm: Warm | None = None) -> Climb:
-    """The knee, by search or staircase, and the saturated capacity; none for a service that never stood still."""
+    """The knee, by search or staircase, and the saturated capacity; none for a service that never stood still.
+
+    Of latency, errors, CPU and memory, whichever objective breaks first.
+    """
     if warm is not None and not warm.stationary:
         return Climb(NoKnee("never-stationary", warm.caution), (), None, (), ())
     ramp = question.ramp
@@ -135,10 +139,11 @@ def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options, 
     lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
     asked: Search = staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
     if options.resume is None:
-        return drive(asked, lab.ask)
+        return with_resources(drive(asked, lab.ask), question.slo.objectives, lab.trials)
     lab.drain(Drain())
     stored = [lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")]
-    return resume(asked, stored, options.resume.drains, lab.ask)
+    climb = resume(asked, stored, options.resume.drains, lab.ask)
+    return with_resources(climb, question.slo.objectives, lab.trials)
 
 
 def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> Held:

@@ -24,7 +24,7 @@ from perfhunt.analysis.verdict_rerun import judge_rerun
 from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
 from perfhunt.load.engine import LoadEngine
 from perfhunt.model.event import Began, Noted, Tried, Watch, unwatched
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import RESOURCE, Capacity, Knee, NoKnee
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Drain, Phase, Resources, Step, Trial
@@ -196,7 +196,15 @@ def asked_of(stored: Run) -> Asked:
 
     Raises QuestionError when the run found no rate to compare at.
     """
-    return _asked(stored.question, stored.knee, stored.capacity, stored.trials)
+    return _asked(stored.question, _counted(stored), stored.capacity, stored.trials)
+
+
+def _counted(stored: Run) -> Knee | NoKnee:
+    """The first knee that requests are counted by: rounds are too short to see where CPU or memory is used up."""
+    if not isinstance(stored.knee, Knee) or stored.knee.label != RESOURCE:
+        return stored.knee
+    counted = [k for k in stored.knees if isinstance(k, Knee) and k.label != RESOURCE]
+    return min(counted, key=lambda k: k.rate, default=stored.knee)
 
 
 def survey(question: Question, bench: PairBench) -> Asked:
@@ -236,7 +244,8 @@ def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, t
     sharpness = knee.sharpness if isinstance(knee, Knee) and fitted and knee.sharpness else USUAL_SHARPNESS
     slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
     criteria = question.slo.criteria()
-    name = knee.criterion if isinstance(knee, Knee) else criteria[0].name if criteria else ""
+    counted = knee.criterion if isinstance(knee, Knee) and knee.label != RESOURCE else ""
+    name = counted or (criteria[0].name if criteria else "")
     plan = SlicePlan(min(rate, most / 1.1), min(saturating, most), question.seed, arrivals=question.ramp.arrivals)
     return Asked(question, plan, slopes, name)
 

@@ -1,17 +1,21 @@
-"""At which rate a CPU or memory objective is reached, from what every trial used: latency alone is not the whole SLO."""
+"""At which rate a CPU or memory objective is used up, from what every trial used: latency alone is not the whole SLO.
+
+Where that comes first, it is the knee.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
+from math import inf, sqrt
 
 import numpy as np
 from scipy import stats
 
+from perfhunt.analysis.goal import Climb
 from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import RESOURCE, Knee, NoKnee
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Share, format_rate
@@ -42,6 +46,38 @@ def reached(objectives: Sequence[Objective], trials: Sequence[Trial]) -> tuple[R
     return tuple(found)
 
 
+def with_resources(climb: Climb, objectives: Sequence[Objective], trials: Sequence[Trial]) -> Climb:
+    """The climb with a knee for every resource objective that is used up at a rate which was tried.
+
+    One whose whole interval lies below the knee of latencies and errors breaks first, and is the climb's knee.
+    """
+    top = max((t.completed for t in trials if not t.invalid), default=0.0)
+    found = [_knee(one) for one in reached(objectives, trials) if one.rate.value <= top]
+    if not found:
+        return climb
+    first = min(found, key=lambda knee: knee.rate)
+    return replace(climb, knee=first if _before(first, climb.knee) else climb.knee, knees=(*climb.knees, *found))
+
+
+def _before(knee: Knee, other: Knee | NoKnee) -> bool:
+    return knee.high < other.low if isinstance(other, Knee) else other.code == "below-max-rate"
+
+
+def _knee(one: Reached) -> Knee:
+    note = f"where {one.objective} is used up, by a line through what {one.rate.n} trials used"
+    return Knee(
+        rate=one.rate.value,
+        low=one.rate.low,
+        high=one.rate.high,
+        confidence=one.rate.confidence,
+        criterion=one.objective.name,
+        limit=inf,
+        sharpness=None,
+        label=RESOURCE,
+        note=note,
+    )
+
+
 def _used(key: str, trials: Sequence[Trial]) -> list[tuple[float, Share]]:
     used = []
     for trial in trials:
@@ -66,7 +102,7 @@ def _solved(used: Sequence[tuple[float, Share]], limit: Share) -> Interval | Non
 
 
 def resource_cautions(objectives: Sequence[Objective], trials: Sequence[Trial], knee: Knee | NoKnee) -> tuple[Caution, ...]:
-    """A caution for every resource objective that is reached before the knee of the latencies and errors."""
+    """A caution for every resource objective that may be used up before the knee, though not beyond doubt."""
     end = knee.rate if isinstance(knee, Knee) else knee.low
     if end is None:
         return ()
@@ -78,5 +114,5 @@ def resource_cautions(objectives: Sequence[Objective], trials: Sequence[Trial], 
             "Size for the lower rate, or say in [slo] resources what the service may really use.",
         )
         for one in reached(objectives, trials)
-        if one.rate.value < end
+        if one.rate.value < end and not (isinstance(knee, Knee) and knee.criterion == one.objective.name)
     )

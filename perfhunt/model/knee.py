@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from perfhunt.model.units import PerSecond, Seconds, Share
 
+RESOURCE = "resource"
+
 
 @dataclass(frozen=True, slots=True)
 class Knee:
     """The largest rate at which a criterion still holds.
 
     `sharpness` is d ln P / d ln rate at the knee (P: share of requests over the limit); below 4 the knee is soft.
-    `label` is one of "sharp", "soft", "bracket", "errors". `phi` is the dispersion of exceedance counts over binomial.
+    `label` is one of "sharp", "soft", "bracket", "errors", "resource" (CPU or memory, which no request is counted by; its
+    `limit` is infinite and the note tells the share). `phi` is the dispersion of exceedance counts over binomial.
     """
 
     rate: PerSecond

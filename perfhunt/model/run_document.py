@@ -14,7 +14,7 @@ from typing import Any
 from perfhunt.model import redact
 from perfhunt.model.finding import Bottleneck, Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import RESOURCE, Knee, NoKnee
 from perfhunt.model.latency import Latency
 from perfhunt.model.plain import to_plain
 from perfhunt.model.profile import Profile
@@ -33,7 +33,7 @@ def ms(seconds: Seconds | None) -> float | None:
 
 def document(run: Run) -> dict[str, Any]:
     """The plain values of run.json: strings, finite numbers, lists and dicts only; redacted."""
-    criterion = run.knee.criterion if isinstance(run.knee, Knee) else _first_criterion(run)
+    criterion = run.knee.criterion if isinstance(run.knee, Knee) and run.knee.label != RESOURCE else _first_criterion(run)
     return {
         "schema": SCHEMA,
         "kind": run.kind,

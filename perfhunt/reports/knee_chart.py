@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from perfhunt.analysis.fit import FITTED, Fit, refit
-from perfhunt.model.knee import Knee
+from perfhunt.model.knee import RESOURCE, Knee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Trial
@@ -20,9 +20,9 @@ _STEPS = 80
 
 
 def knee_criterion(run: Run) -> Criterion | None:
-    """The criterion that the knee is about; the first one asked for when no knee was found."""
+    """The criterion that the knee is about; the first one asked for when there is none, or no request is counted by it."""
     criteria = run.question.slo.criteria()
-    if isinstance(run.knee, Knee):
+    if isinstance(run.knee, Knee) and run.knee.label != RESOURCE:
         return next((c for c in criteria if c.name == run.knee.criterion), None)
     return criteria[0] if criteria else None
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from perfhunt.model.finding import Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import RESOURCE, Capacity, Knee, NoKnee
 from perfhunt.model.slo import Judged
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
 
@@ -51,12 +51,14 @@ def rate_range(low: float, high: float) -> str:
 
 
 def knee_kind(knee: Knee) -> str:
-    """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`."""
+    """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`, `resource knee`."""
     return {"bracket": "bracket, not yet a knee", "errors": "error knee"}.get(knee.label, f"{knee.label} knee")
 
 
 def criterion_words(knee: Knee) -> str:
     """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`."""
+    if knee.label == RESOURCE:
+        return f"{knee.criterion.rpartition('.')[2]} within its limit"
     match = _CRITERION.fullmatch(knee.criterion)
     if match is None:
         return knee.criterion

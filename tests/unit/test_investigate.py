@@ -208,3 +208,35 @@ def test_a_service_that_stands_still_is_warm_at_once(tmp_path: Path) -> None:
     run = investigate(asked, lab(tmp_path, asked, Blind()), Options(warm_up=True, profile=False))
     assert isinstance(run.knee, Knee)
     assert [t.step.phase for t in run.trials].count(Phase.WARMUP) >= 3
+
+
+class Busy(Blind):
+    """Half a percent of its CPU per request per second, as the engine was last asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
+
+    def resources(self) -> Resources:
+        return replace(super().resources(), cpu_share=0.02 + 0.006 * self.rate)
+
+
+def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_held_there(tmp_path: Path) -> None:
+    asked = question(P99, Objective(Measure.RESOURCES, "cpu", "<", 0.35))
+    probes = Busy()
+    made = lab(tmp_path, asked, probes)
+    run_step = made.engine.run
+
+    def run(step, watch=None, stop=None):  # type: ignore[no-untyped-def]
+        trial = run_step(step, watch, stop)
+        probes.rate = trial.completed
+        return trial
+
+    made.engine.run = run  # type: ignore[method-assign]
+    found = investigate(asked, made)
+    assert isinstance(found.knee, Knee)
+    assert (found.knee.criterion, found.knee.label) == ("resources.cpu", "resource")
+    assert found.knee.rate == pytest.approx(55.0, rel=0.02)
+    assert {t.step.rate for t in found.trials if t.step.phase is Phase.QUIET} == {found.knee.rate}
+    assert [getattr(k, "criterion", "") for k in found.knees] == ["latency.p99", "resources.cpu"]
+    assert stored(tmp_path).knee == found.knee

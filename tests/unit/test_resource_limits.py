@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from sample_run import sample_run
 
-from perfhunt.analysis.resource_limits import reached, resource_cautions
-from perfhunt.model.knee import Knee
+from perfhunt.analysis.goal import Climb
+from perfhunt.analysis.resource_limits import reached, resource_cautions, with_resources
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Resources, Trial
 
@@ -47,3 +48,39 @@ def test_only_what_is_reached_before_the_knee_is_a_doubt() -> None:
     (doubt,) = resource_cautions([CPU], made, replace(knee, rate=200.0))
     assert "136/s" in doubt.sentence
     assert resource_cautions([CPU], made, replace(knee, rate=100.0)) == ()
+
+
+def climbed(low: float, high: float) -> Climb:
+    knee = replace(sample_run().knee, rate=(low + high) / 2, low=low, high=high)
+    return Climb(knee, (knee,), None, (), ())
+
+
+TRIED = ((10.0, 0.0701), (40.0, 0.22), (80.0, 0.42), (120.0, 0.62), (180.0, 0.9199))
+
+
+def test_the_first_to_break_is_the_knee() -> None:
+    found = with_resources(climbed(160.0, 190.0), [CPU], trials(*TRIED))
+    assert isinstance(found.knee, Knee)
+    assert (found.knee.criterion, found.knee.label) == ("resources.cpu", "resource")
+    assert found.knee.rate == pytest.approx(136.0, rel=0.01)
+    assert [k.criterion for k in found.knees if isinstance(k, Knee)] == ["latency.p99", "resources.cpu"]
+    assert resource_cautions([CPU], trials(*TRIED), found.knee) == ()
+
+
+def test_a_cpu_knee_that_may_come_later_is_listed_and_not_the_knee() -> None:
+    found = with_resources(climbed(120.0, 150.0), [CPU], trials(*TRIED))
+    assert isinstance(found.knee, Knee)
+    assert found.knee.criterion == "latency.p99"
+    assert len(found.knees) == 2
+
+
+def test_a_rate_that_nothing_was_tried_at_is_a_guess_and_no_knee() -> None:
+    calm = climbed(160.0, 190.0)
+    assert with_resources(calm, [CPU], trials((10, 0.07), (40, 0.22), (80, 0.42), (120, 0.62))) == calm
+
+
+def test_where_latency_never_breaks_cpu_still_does() -> None:
+    none = NoKnee("below-max-rate", "held", 200.0)
+    found = with_resources(Climb(none, (none,), None, (), ()), [CPU], trials(*TRIED))
+    assert isinstance(found.knee, Knee)
+    assert found.knee.criterion == "resources.cpu"
