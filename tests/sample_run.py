@@ -256,7 +256,7 @@ def sample_run() -> Run:
             host="bench-1", kernel="6.8.0", cpu_model="AMD EPYC 7B13", cores=2, memory=8_589_934_592, virtualised="kvm",
             load_average=0.4, perfhunt="0.1.0", python="3.11.9", tools={"py-spy": "0.4.1", "locust": "2.43.1"},
             pinning="generator on core 1, target on core 0", git_revision="3f9c1d2ab44e", git_dirty=True,
-            git_diff_sha256="cd" * 32, distributions={"gunicorn": "23.0.0"}, env_sha256="ef" * 32,
+            git_diff_sha256="cd" * 32, distributions={"gunicorn": "23.0.0"}, env_sha256="ef" * 32, variables={"PORT": "9f31"},
         ),
         target=TargetProcess(4242, processes, listeners, (4243,), "cpython", "3.11.9", "gunicorn gthread", 2.0, "affinity"),
         verdict=Judgement.MISSED, judged=_judged(asked), judged_at=120.0, knee=knee,

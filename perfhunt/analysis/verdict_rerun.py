@@ -92,7 +92,8 @@ def environment_differences(a: Run, b: Run, explained: frozenset[str] = frozense
     found = []
     for name in _HOST_FIELDS:
         if name not in explained and before[name] and after[name] and before[name] != after[name]:
-            found += list(_differences(name, before[name], after[name]))
+            unlike = b.environment.variables_unlike(a.environment) if name == "env_sha256" else ()
+            found += [f"environment variable {v}" for v in unlike] or list(_differences(name, before[name], after[name]))
     if a.target and b.target:
         for name in ("runtime_version", "cpu_limit", "memory_limit"):
             if name not in explained and getattr(a.target, name) != getattr(b.target, name):

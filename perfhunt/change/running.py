@@ -39,7 +39,8 @@ def differences(
     said = [f"{what} was {old}, and is {new}" for what, old, new in _facts(before, after) if old and new and old != new]
     said += _packages(change, before.distributions, after.distributions)
     if before.env_sha256 and after.env_sha256 and before.env_sha256 != after.env_sha256 and not _edits_launch(change):
-        said.append("the environment variables of the process are not the same, and the edit names none")
+        which = ", ".join(after.variables_unlike(before)) or "which ones was not recorded"
+        said.append(f"the environment variables of the process are not the same ({which}), and the edit names none")
     if change.base and before.git_revision and before.git_revision != change.base:
         said.append(f"the stored run was of {before.git_revision[:12]}, and the edit is against {change.base[:12]}")
     if before.git_dirty:

@@ -87,6 +87,13 @@ class Environment:
     git_snapshot: str = ""  # a commit of the working tree as it was measured, when it was not the revision's own tree
     distributions: Mapping[str, str] = field(default_factory=dict)  # installed in the target's environment
     env_sha256: str = ""  # hash of the target's environment variables; values are never stored
+    # Name -> the first 4 hex digits of a hash of its value: enough to see which one changed, too few to find it out again.
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def variables_unlike(self, other: Environment) -> tuple[str, ...]:
+        """Names of environment variables that are not the same in both; empty when either run did not read them."""
+        mine, theirs = self.variables, other.variables
+        return tuple(sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n))) if mine and theirs else ()
 
 
 @dataclass(frozen=True, slots=True)

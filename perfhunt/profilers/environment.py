@@ -44,6 +44,7 @@ def environment(target: TargetProcess | None = None) -> Environment:
         git_diff_sha256=digest,
         distributions=distributions(lead) if lead else {},
         env_sha256=env_hash(lead.pid) if lead else "",
+        variables=env_digests(lead.pid) if lead else {},
     )
 
 
@@ -125,12 +126,22 @@ def _site_packages(process: Process) -> list[Path]:
 
 def env_hash(pid: int) -> str:
     """SHA-256 over the sorted environment of a process, without what changes from shell to shell; "" when unreadable."""
+    kept = _variables(pid)
+    return "" if kept is None else hashlib.sha256(b"\x00".join(kept)).hexdigest()
+
+
+def env_digests(pid: int) -> dict[str, str]:
+    """Name -> 4 hex digits of the SHA-256 of `name=value`, of the same variables: 16 bits give no secret away."""
+    pairs = _variables(pid) or []
+    return {pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:4] for pair in pairs}
+
+
+def _variables(pid: int) -> list[bytes] | None:
     try:
         pairs = proc.read(f"/proc/{pid}/environ").split(b"\x00")
     except OSError:
-        return ""
-    kept = sorted(pair for pair in pairs if pair and not _VOLATILE.match(pair))
-    return hashlib.sha256(b"\x00".join(kept)).hexdigest()
+        return None
+    return sorted(pair for pair in pairs if pair and not _VOLATILE.match(pair))
 
 
 def git_state(root: str) -> tuple[str, bool, str]:

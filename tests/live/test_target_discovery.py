@@ -292,3 +292,4 @@ def test_the_environment_is_described_without_its_secrets(start: Start, tmp_path
     assert "gunicorn" in described.distributions
     assert "locust" in described.tools
     assert "canary" not in repr(described)
+    assert len(described.variables["CANARY_TOKEN"]) == 4

@@ -21,6 +21,7 @@ ENVIRONMENT = Environment(
     git_revision="b" * 40,
     distributions={"flask": "3.0.0", "redis": "5.0.1"},
     env_sha256="e",
+    variables={"HOME": "1a2b", "WORKERS": "3c4d"},
 )
 
 
@@ -101,6 +102,8 @@ def test_equal_surroundings_differ_in_nothing(root: Path) -> None:
         ({"cpu_model": "y"}, "CPU"),
         ({"host": "b"}, "host"),
         ({"env_sha256": "f"}, "environment variables"),
+        ({"env_sha256": "f", "variables": {"HOME": "1a2b", "WORKERS": "ffff"}}, "(WORKERS)"),
+        ({"env_sha256": "f", "variables": {"HOME": "1a2b", "WORKERS": "3c4d", "DEBUG": "0000"}}, "(DEBUG)"),
         ({"distributions": {"flask": "3.0.0", "redis": "5.0.7"}}, "redis"),
         ({"distributions": {"flask": "3.0.0", "redis": "5.0.1", "newrelic": "9"}}, "newrelic"),
     ],

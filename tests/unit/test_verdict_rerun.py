@@ -140,6 +140,11 @@ def test_more_workers_than_before_is_a_difference() -> None:
     assert any("worker processes" in d for d in environment_differences(BEFORE, grown))
 
 
+def test_the_environment_variable_that_changed_is_named():
+    a, b = (replace(BEFORE, environment=replace(BEFORE.environment, env_sha256=h, variables={"POOL": h})) for h in ("aa", "bb"))
+    assert environment_differences(a, b) == ("environment variable POOL",)
+
+
 def test_comparing_two_stored_runs_is_a_verdict_by_the_same_rules() -> None:
     verdict = compare(BEFORE, moved(BEFORE, 1.5))
     assert isinstance(verdict, Verdict)
