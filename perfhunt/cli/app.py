@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 
 import typer
 
 from perfhunt import __version__
 from perfhunt.cli import console
 from perfhunt.cli.verbs import VERBS
-from perfhunt.errors import ExitCode, PerfhuntError
+from perfhunt.errors import ExitCode, PerfhuntError, Stopped
 
 app = typer.Typer(
     name="perfhunt",
@@ -43,8 +44,21 @@ def root(
     """Options before any verb."""
 
 
+def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
+    """The verb, stopped by Ctrl-C as by any other signal; the parser's own answer to that would be exit code 1."""
+
+    @wraps(verb)
+    def stopped(*args: object, **options: object) -> None:
+        try:
+            verb(*args, **options)
+        except KeyboardInterrupt as interrupt:
+            raise Stopped("interrupted by Ctrl-C", "What was measured until then is kept: perfhunt report last") from interrupt
+
+    return stopped
+
+
 for _name, _verb in VERBS.items():
-    app.command(_name, **_verb.settings)(_verb.function)
+    app.command(_name, **_verb.settings)(_interruptible(_verb.function))
 
 
 def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
