@@ -1,6 +1,6 @@
 """The exceedance curve: the share of requests over a limit as a function of the rate, with its doubt, from trials.
 
-    logit(share) = logit(allowed) + s·(rate/K - 1)
+    ln(share) = ln(allowed) + s·(rate/K - 1), and never certain
 
 For waits with an exponential tail, ln P(wait > L) = -c·L·(C - rate): linear in the rate, and certainty at the capacity C
 (Kingman 1962), which is what the prior on the sharpness s says. Exceedances come in bursts: a trial's count is a random
@@ -87,7 +87,7 @@ class Fit:
 
     @property
     def sharpness(self) -> float:
-        return self.slope * (1 - self.criterion.share)
+        return self.slope
 
     def share_at(self, rate: PerSecond) -> Share:
         """The fitted share of requests over the limit at a rate."""
@@ -105,9 +105,9 @@ def logit(p: Share) -> float:
     return math.log(p / (1 - p))
 
 
-def _curve(rate: PerSecond, knee: Values, slope: Values, share: Share) -> Values:
-    odds: Values = 1 / (1 + np.exp(-np.clip(logit(share) + slope * (rate / knee - 1), -30, 30)))
-    return odds
+def _curve(rate: PerSecond | Values, knee: Values, slope: Values, share: Share) -> Values:
+    late: Values = np.exp(np.clip(math.log(share) + slope * (rate / knee - 1), -30, math.log(CEILING)))
+    return late
 
 
 def points(trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None) -> tuple[Point, ...]:
@@ -221,9 +221,7 @@ def _posterior(
     y = np.array([p.share for p in seen])
     rates = np.array([p.rate for p in seen])
     q = criterion.share
-    eta = logit(q) + slopes[:, :, None] * (rates / knees[:, None, None] - 1)
-    mu = 1 / (1 + np.exp(-np.clip(eta, -30, 30)))
-    mu = np.minimum(mu + FLOOR * q, CEILING)
+    mu = np.maximum(_curve(rates, knees[:, None, None], slopes[:, :, None], q), FLOOR * q)
     binomial = (q * (1 - q)) ** (1 - POWER)
     deviance = (_deviance(y, mu) * n).sum(axis=2) / binomial
     scale = scale_at(knees, criterion, capacity, abrupt)[:, None]
@@ -266,7 +264,7 @@ def _summary(
     se = math.sqrt(max(1e-12, float(marginal @ (np.log(knees) - mean) ** 2)))
     every = np.broadcast_to(knees[:, None], slopes.shape)
     (slope,) = _quantiles(slopes, weight, (0.5,))
-    widen = float(np.interp(slope * (1 - criterion.share), (SOFT, SHARP), (WIDEN_SOFT, WIDEN)))
+    widen = float(np.interp(slope, (SOFT, SHARP), (WIDEN_SOFT, WIDEN)))
     return Fit(
         criterion=criterion,
         knee=math.exp(middle),

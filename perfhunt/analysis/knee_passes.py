@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from perfhunt.analysis.fit import Fit, capacity_seen, logit, points, refit
+from perfhunt.analysis.fit import Fit, capacity_seen, points, refit
 from perfhunt.analysis.knee_log import Doing, Log, hot
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase
@@ -19,6 +19,7 @@ REQUESTS = 1000  # that a trial should hold, budget permitting
 # Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
 # slope that carries them down to the knee is known from the capacity.
 ODDS = (0.8, 2.0, 5.0)
+MOST_LATE = 0.9  # of the requests, wherever a pass looks
 BEYOND = 1.02  # times the capacity: above it every queue runs away, and a trial says only that
 ENOUGH = 2  # passes, before the interval may end the search
 
@@ -80,8 +81,7 @@ def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) 
 
 
 def _shift(share: Share, odds: float) -> float:
-    room = logit(0.9) - logit(share)
-    return min(math.log(odds), room)
+    return min(math.log(odds), math.log(MOST_LATE / share))
 
 
 def _one(log: Log, share: Share, rates: list[PerSecond], seconds: Seconds) -> Doing:

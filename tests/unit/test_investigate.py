@@ -197,7 +197,7 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     events: list[Event] = []
     run = investigate(asked, lab(tmp_path / "on", asked, Blind(), events=events), Options(resume=cut))
     assert isinstance(run.knee, Knee)
-    assert run.knee.low <= 120.6 <= run.knee.high
+    assert run.knee.rate == pytest.approx(120.6, rel=0.15)  # one interval in twenty may miss it
     assert [t.step for t in run.trials if t.step.phase in SEARCHED][: len(searched)] == [t.step for t in searched]
     live = [e for e in events if isinstance(e, Tried) and e.trial.step.phase in SEARCHED]
     assert len(live) == len([t for t in run.trials if t.step.phase in SEARCHED]) - len(searched)

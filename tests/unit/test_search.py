@@ -1,5 +1,6 @@
 """The knee search, driven by queues whose knee theory knows."""
 
+import math
 from dataclasses import replace
 from statistics import fmean
 
@@ -228,3 +229,12 @@ def test_a_service_that_keeps_getting_slower_is_never_warm():
     warm = warmed(Service(constant(0.003), drift=0.9, drift_period=480.0), cap=60.0)
     assert not warm.stationary
     assert "had not settled" in warm.caution
+
+
+@pytest.mark.parametrize(("share", "limit"), [(0.5, 0.02), (0.25, 0.03), (0.1, 0.05)], ids=["p50", "p75", "p90"])
+def test_a_knee_of_the_middle_of_the_distribution_is_no_further_off_than_one_of_its_tail(share: float, limit: float) -> None:
+    truth = 1 / 0.006 + math.log(share) / limit
+    knees = [found(criteria=(Criterion("latency.p", limit, share),), seed=seed).knee for seed in range(8)]
+    errors = [math.log(knee.rate / truth) for knee in knees]
+    assert abs(fmean(errors)) < 0.06
+    assert sum(knee.low <= truth <= knee.high for knee in knees) >= 7
