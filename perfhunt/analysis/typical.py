@@ -19,7 +19,7 @@ CANDIDATES = 16
 REPLICAS = 16  # sets of service times per pattern, the same for every pattern
 APART = 10_000_019  # between the seeds of two candidates: more than any other seed of a run is away from its first
 LIGHT = 0.3  # of the capacity: below it nothing queues
-MOST = 60_000  # arrivals in a trial beyond which their luck has evened out, and choosing would take long
+MOST = 20_000  # arrivals in a trial beyond which their luck has evened out, and choosing would take long
 
 
 def typical_seed(
