@@ -41,8 +41,9 @@ CEILING = 0.95
 KEPT_UP, MOSTLY = 0.97, 0.5  # of the offered rate; and of the requests, late or refused
 AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
 LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
+TELLS = 0.02  # of the posterior: the least for which a trial must lie inside them to be fitted
 SOFT, SHARP = 4.0, 8.0  # sharpness: how far the interval of the grid is to be trusted, found by simulation, differs there
-WIDEN_SOFT, WIDEN = 1.3, 0.85
+WIDEN_SOFT, WIDEN = 1.3, 0.9
 _SLOPES = 21
 _KNEES = 81
 
@@ -199,13 +200,16 @@ def scale_at(knee: Values, criterion: Criterion, capacity: PerSecond | None, abr
 
 
 def _telling(seen: tuple[Point, ...], criterion: Criterion, knees: Values, slopes: Values, weight: Values) -> tuple[Point, ...]:
+    """The points that say something about the knee, wherever in the posterior it may be, and those that contradict its mode."""
     at = np.unravel_index(int(weight.argmax()), weight.shape)
     knee, slope, q = knees[at[0]], slopes[at], criterion.share
+    top = min(MOST * q, 0.5 + 0.5 * q)
     kept = []
     for p in seen:
         mu = float(_curve(p.rate, knee, slope, q))
-        top = min(MOST * q, 0.5 + 0.5 * q)
-        if LEAST * q <= mu <= top or (mu < LEAST * q and p.share > q) or (mu > top and p.share < top):
+        shares = _curve(p.rate, knees[:, None], slopes, q)
+        tells = float(weight[(LEAST * q <= shares) & (shares <= top)].sum()) >= TELLS
+        if tells or (mu < LEAST * q and p.share > q) or (mu > top and p.share < top):
             kept.append(p)
     return tuple(kept) or tuple(seen)
 
