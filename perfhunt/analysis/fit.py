@@ -43,7 +43,7 @@ AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large
 LEAST, MOST = 0.2, 10.0  # of the allowed share: outside, a trial says little about the knee, and much about the line's ends
 TELLS = 0.02  # of the posterior: the least for which a trial must lie inside them to be fitted
 SOFT, SHARP = 4.0, 8.0  # sharpness: how far the interval of the grid is to be trusted, found by simulation, differs there
-WIDEN_SOFT, WIDEN = 1.3, 0.9
+WIDEN_SOFT, WIDEN = 1.3, 0.95
 _SLOPES = 21
 _KNEES = 81
 
