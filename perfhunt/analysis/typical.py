@@ -1,10 +1,10 @@
 """Arrivals that are typical of their rate: of several Poisson patterns, the one that makes about as many requests late as
 they do on average.
 
-How many requests a short trial finds late depends on the luck of its arrivals as much as on the service. That half of the luck
-is ours to choose: the patterns are drawn first, each is sent through a reference queue, and the one nearest the average goes
-to the service (rejective sampling for balance; Fuller 2009, Morgan and Rubin 2012). The reference has one server with exponential
-times at the capacity that was seen. It is never fitted to anything: where it is wrong, the choice is merely less good.
+How many requests a short trial finds late depends on the luck of its arrivals as well as on the service's. The first is ours to
+choose: the patterns are drawn, each is sent through a reference queue, and the one nearest the average goes to the service
+(rejective sampling; Fuller 2009, Morgan and Rubin 2012). The reference has one server with exponential times, at the capacity
+that was seen. It is never fitted to anything: where it is wrong, the choice is merely less good.
 """
 
 from __future__ import annotations
