@@ -122,17 +122,24 @@ def _about_samples(profile: Profile) -> Iterator[Caution]:
 
 
 def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
-    """On-CPU time far beyond what the stacks explain runs in code that the profiler does not see."""
-    states = evidence.knee.states
-    if states is None or profile.mode != "cpu" or not profile.ticks:
+    """On-CPU time far beyond what the stacks explain runs in code that the profiler does not see.
+
+    The holder of the GIL is in no native code that released it (compression, hashes, arrays); threads that only ask for the GIL
+    are running too, so there the CPU time that was used is the measure.
+    """
+    states, resources = evidence.knee.states, evidence.knee.resources
+    if not profile.ticks or profile.mode not in ("cpu", "gil"):
         return
     seen = profile.total / profile.ticks
-    used = states.in_state(ThreadState.ON_CPU)
+    if profile.mode == "gil":
+        used = (resources.cpu if resources else None) or 0.0
+    else:
+        used = states.in_state(ThreadState.ON_CPU) if states is not None else 0.0
     if used > 0.3 and seen < 0.6 * used:
         yield Caution(
             "native-share",
             f"Threads used {used:.2f} cores but stacks explain {seen:.2f}: the rest is in the kernel or in native code.",
-            "Install perf and run again for native stacks.",
+            "perf sees native stacks: perf record -g -p PID, under the same load.",
         )
 
 

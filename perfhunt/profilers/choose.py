@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Profile
 from perfhunt.model.run import TargetProcess
-from perfhunt.model.units import Cores
 from perfhunt.profilers.profiler import PROFILERS
 from perfhunt.profilers.py_spy import mode_for
 
-_UNEXPLAINED_CORES, _UNEXPLAINED_SHARE = 0.25, 0.3
 _ALONE = 2  # threads of a process that hardly contend
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz
 
@@ -115,21 +112,6 @@ def mode_now(use: Use, threads: int) -> str:
     with 24 threads, a function that used 60 % of the CPU had 18 % of such samples, and its due share of the GIL's holders.
     """
     return "gil" if use.profiler == "py-spy" and use.mode == "cpu" and threads > _ALONE else use.mode
-
-
-def native_code(profile: Profile, cpu: Cores) -> str:
-    """Why perf should look too: time on CPU that the holder of the GIL does not explain, as a sentence; "" when it does.
-
-    `cpu` is what the tree used while the profile was taken. Threads that compute in C with the GIL released (compression,
-    hashes, arrays) are in no sample of the GIL's holder.
-    """
-    if profile.mode != "gil" or not profile.ticks:
-        return ""
-    explained = profile.total / profile.ticks
-    missing = cpu - explained
-    if missing <= max(_UNEXPLAINED_CORES, _UNEXPLAINED_SHARE * cpu):
-        return ""
-    return f"the service used {cpu:.2f} cores, and the holder of the GIL explains {explained:.2f}: the rest is native code"
 
 
 def _minor(version: str) -> tuple[int, int]:

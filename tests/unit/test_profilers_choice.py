@@ -6,10 +6,9 @@ from types import MappingProxyType
 
 import pytest
 
-from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.profilers import choose as choosing
-from perfhunt.profilers.choose import choose, native_code
+from perfhunt.profilers.choose import choose
 from perfhunt.profilers.profiler import PROFILERS, Capture, Profiler
 from perfhunt.profilers.py_spy import PySpy
 
@@ -84,14 +83,6 @@ def test_a_door_into_the_target_is_opened_only_when_that_is_allowed(monkeypatch:
     refused, allowed = choose(target("node")), choose(target("node"), opened=True)
     assert any("opens Node's inspector" in reason for reason in refused.reasons)
     assert [use.profiler for use in allowed.profilers] == ["node"]
-
-
-def test_native_code_is_suspected_when_the_holder_of_the_gil_does_not_explain_the_cpu() -> None:
-    held = Profile("py-spy", "0.4", "gil", 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000)
-    assert native_code(held, cpu=0.45) == ""
-    assert "1.80 cores" in native_code(held, cpu=1.8)
-    everything = Profile("py-spy", "0.4", "cpu", 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000)
-    assert native_code(everything, cpu=1.8) == ""  # its frames stand over the C code they called
 
 
 def test_every_profiler_says_what_it_is_and_keys_its_own_row() -> None:
