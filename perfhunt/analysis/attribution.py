@@ -144,11 +144,15 @@ def bound_sentences(found: Attribution) -> list[str]:
     return said
 
 
+def _range(interval: Interval) -> str:
+    return f"{format_duration(interval.low)} to {format_duration(interval.high)}"
+
+
 def _demand_sentence(demand: Demand) -> str:
     before, after = format_duration(demand.before.value), format_duration(demand.after.value)
     told = {
         "unseen": "was in no sample, before or after",
-        "same": f"took about the same: {before} before, {after} after",
+        "same": f"took {before} ({_range(demand.before)}) before and {after} ({_range(demand.after)}) after: no clear difference",
         "appeared": f"was in no sample before and takes {after} now",
         "vanished": f"took {before} and is gone from the samples",
     }.get(demand.word, f"has {demand.word} from {before} to {after}")

@@ -21,6 +21,8 @@ from perfhunt.model.verdict import Verdict
 from perfhunt.reports.flamegraph import differential
 
 _UNIX = re.compile(r"unix:[^\]\s]+")
+HARDLY: Share = 0.1  # of the edited code's samples: below it the code computes
+FEW = 50  # samples in all, of threads: too few to tell a function that doubled
 WAITS: Share = 0.5  # of the edited code's samples: beyond it the code waits, and a share of samples bounds nothing
 
 
@@ -61,7 +63,8 @@ def attributed(
 ) -> Attribution | None:
     """Demand of the edited functions before and after, the Amdahl check where it applies, and the stored prediction.
 
-    Demands come from thread time, waits included, where both versions have it. None when no profile is of both versions.
+    Demands come from thread time, waits included, where both versions have it and the edited code waits; else from time on CPU,
+    which is sampled far more often. None when no profile is of both versions.
     """
     demands = _compared(one, before.wall, after.wall, None)
     running = _compared(one, before.cpu, after.cpu, gain)
@@ -69,7 +72,10 @@ def attributed(
     if found is None:
         return None
     waits = waiting_share(before.wall.profile, one.change.functions) if demands and before.wall else 0.0
-    if demands and running and waits < WAITS:
+    grown = waiting_share(after.wall.profile, one.change.functions) if demands and after.wall else 0.0
+    if demands and running and (max(waits, grown) < HARDLY or (max(waits, grown) < WAITS and _few(demands))):
+        found = running
+    elif demands and running and waits < WAITS:
         found = replace(
             demands,
             share=running.share,
@@ -82,6 +88,10 @@ def attributed(
         found = replace(demands, share=None, bound=None, sentences=(*demands.sentences, _waits(waits)))
     said = prediction_sentence(one, stored, knee)
     return replace(found, sentences=(*found.sentences, said)) if said else found
+
+
+def _few(found: Attribution) -> bool:
+    return any(min(d.before.n, d.after.n) < FEW for d in found.demands)
 
 
 def _compared(one: OneChange, before: Measured | None, after: Measured | None, gain: Interval | None) -> Attribution | None:

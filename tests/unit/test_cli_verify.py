@@ -94,6 +94,33 @@ def test_a_gain_beyond_what_the_edited_code_used_of_the_cpu_is_called_out() -> N
     assert any("more than the edit can explain" in s for s in found.sentences)
 
 
+def rows(computing: float, waiting: float = 0.0) -> Measured:
+    """A wall profile in which the edited function computes, and may wait."""
+    stacks = {(PAGE, LEVEL): computing, (PAGE, LEVEL, LOCK): waiting, (PAGE,): 100.0 - computing - waiting}
+    return Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0)
+
+
+def test_code_that_computes_is_compared_by_its_cpu_time_of_which_there_are_many_samples() -> None:
+    found = attributed(ONE, Sides(rows(5.0), on_cpu(400.0, 600.0)), Sides(rows(8.0), on_cpu(800.0, 600.0)), None)
+    assert found is not None
+    (demand,) = found.demands
+    assert (demand.word, demand.before.n) == ("grown", 1000)
+
+
+def test_code_that_began_to_wait_is_compared_by_its_thread_time() -> None:
+    found = attributed(ONE, Sides(rows(20.0), on_cpu(400.0, 600.0)), Sides(rows(20.0, 60.0), on_cpu(400.0, 600.0)), None)
+    assert found is not None
+    (demand,) = found.demands
+    assert (demand.word, demand.before.n) == ("grown", 100)
+
+
+def test_what_cannot_be_told_apart_is_given_with_both_intervals() -> None:
+    found = attributed(ONE, Sides(None, on_cpu(4.0, 6.0)), Sides(None, on_cpu(8.0, 6.0)), None)
+    assert found is not None
+    assert "no clear difference" in found.sentences[0]
+    assert found.sentences[0].count(" to ") == 2
+
+
 def test_unlike_profiles_are_not_compared() -> None:
     assert attributed(ONE, Sides(wall(1.0, 1.0)), Sides(None, on_cpu(1.0, 1.0)), None) is None
 
