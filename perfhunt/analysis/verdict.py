@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from perfhunt.analysis import sequential
-from perfhunt.analysis.endpoints import ENDPOINTS
+from perfhunt.analysis.endpoints import ENDPOINTS, KNEE
 from perfhunt.analysis.pairs import Round, differences, typical, usable
 from perfhunt.analysis.sequential import Estimate, Prior
 from perfhunt.model.units import Seconds, Share
@@ -61,11 +61,14 @@ def _effect(name: str, evidence: Evidence, weight: float, p: float, moved: bool)
     if moved:
         direction = Direction.BETTER if estimate.mean > 0 else Direction.WORSE
     before, after = evidence.values.get(name, (None, None))
+    note = evidence.notes.get(name, "")
+    if name == KNEE.name and before == after == 0.0:
+        note = "none was, in either version: this says nothing"
     critical = sequential.t_quantile(1.0 - evidence.level * weight / 2.0, estimate.df)
     reach = sequential.reach(critical, estimate.df) * estimate.error
     return Effect(
         name, endpoint.title, endpoint.unit, before, after, estimate.interval(), p, direction,
-        math.expm1(min(estimate.sd, 50.0)), math.expm1(min(reach, 50.0)), evidence.notes.get(name, ""),
+        math.expm1(min(estimate.sd, 50.0)), math.expm1(min(reach, 50.0)), note,
     )  # fmt: skip
 
 

@@ -107,3 +107,11 @@ def test_every_word_has_an_exit_code() -> None:
 def test_swapping_before_and_after_swaps_keep_and_revert(sign: float) -> None:
     verdict = judge_rounds(rounds(6, cpu=0.1 * sign, median=0.1 * sign))
     assert verdict.word is (Word.KEEP if sign > 0 else Word.REVERT)
+
+
+def test_an_endpoint_at_which_nothing_happened_in_either_version_says_that_it_says_nothing() -> None:
+    quiet = Reading({}, {"knee": 0.0, "cpu": 0.01})
+    held = [replace(r, base=quiet, head=quiet, speed={**r.speed, "knee": 0.0}) for r in rounds(6, cpu=0.10)]
+    effect = judge_rounds(held).effect("knee")
+    assert effect is not None
+    assert "says nothing" in effect.note
