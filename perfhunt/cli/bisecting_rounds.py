@@ -14,6 +14,7 @@ from perfhunt.analysis.verdict import Looking
 from perfhunt.change import bisect as halving
 from perfhunt.change.bisect import Bisected, commits_between, expected_judgements
 from perfhunt.change.git import Repository, find_repository
+from perfhunt.change.read import read_change
 from perfhunt.cli.verifying import Wanted, budget_of
 from perfhunt.cli.verifying_command import Pair, locally, looking_of, paired_bench, versions
 from perfhunt.cli.watchers import watching
@@ -140,8 +141,12 @@ class Jury:
     asking: verify.Asked | None = None
 
     def judge(self, commit: str) -> halving.Verdict:
-        """Good, bad or skip, by a paired comparison; a commit that does not start is skipped."""
+        """Good, bad or skip, by a paired comparison. One that does not start is skipped; one that differs in comments only is good."""
         self.watch(Began("bisect", f"{commit[:12]} {_subject(self.repository, commit)}", self.budget))
+        change = read_change(self.repository, self.good, commit)
+        if not change.atoms and not change.notes:
+            self.watch(Noted(f"{commit[:12]} is good: nothing that runs differs from {self.good[:12]}, so nothing was measured"))
+            return "good"
         directory = self.wanted.store / "bisect" / fresh_id()
         try:
             with (

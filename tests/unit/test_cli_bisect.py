@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 from diffs.replay import commit_all, project_repository, write_files
 
+from perfhunt.analysis.verdict import USUAL_LOOKING
+from perfhunt.change.git import find_repository
 from perfhunt.cli import bisecting_rounds
 from perfhunt.cli.bisecting_rounds import JUDGED, Hunt, Judgements, hunt
 from perfhunt.errors import StoreError, UsageError
+from perfhunt.model.event import Event, Noted
 from perfhunt.model.verdict import Word
+from perfhunt.store.testfile import read_question
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'
 
@@ -97,3 +101,19 @@ def test_damaged_judgements_are_not_guessed_at(tmp_path: Path) -> None:
     path.write_text("[")
     with pytest.raises(StoreError, match="cannot be read"):
         Judgements(path)
+
+
+def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "shop"
+    root.mkdir()
+    good = project_repository(root, {"app.py": "X = 0\n", "perfhunt.toml": TOML})
+    write_files(root, {"app.py": "# the one setting\nX = 0\n", "NOTES.md": "read me\n"})
+    cosmetic = commit_all(root, "comments")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(bisecting_rounds, "versions", lambda *_: pytest.fail("it was started"))
+    said: list[Event] = []
+    repository = find_repository(root)
+    question = read_question(None, root, {})
+    judge = bisecting_rounds.Jury(Hunt(good, cosmetic, ("serve",)), repository, question, good, 60.0, USUAL_LOOKING, said.append)
+    assert judge.judge(cosmetic) == "good"
+    assert any("nothing was measured" in event.sentence for event in said if isinstance(event, Noted))
