@@ -141,7 +141,7 @@ class Jury:
     asking: verify.Asked | None = None
 
     def judge(self, commit: str) -> halving.Verdict:
-        """Good, bad or skip, by a paired comparison. One that does not start is skipped; one that differs in comments only is good."""
+        """Good, bad or skip, by a paired comparison. One that does not start is skipped; only its comments differ: it is good."""
         self.watch(Began("bisect", f"{commit[:12]} {_subject(self.repository, commit)}", self.budget))
         change = read_change(self.repository, self.good, commit)
         if not change.atoms and not change.notes:
