@@ -109,13 +109,18 @@ def test_a_service_that_was_killed_is_missed_with_its_exit_code(tmp_path: Path) 
     end(service)
 
 
-def test_cpu_time_and_peak_memory_are_the_kernels_own_account() -> None:
-    burn = "x = bytearray(600_000_000)\nimport time\nwhile time.process_time() < 0.3: pass"
+def test_cpu_time_and_peak_memory_are_the_kernels_own_account(tmp_path: Path) -> None:
+    said = tmp_path / "cpu"
+    burn = (
+        "import time\nx = bytearray(200_000_000)\nwhile time.process_time() < 0.3: pass\n"
+        f"open({str(said)!r}, 'w').write(str(time.process_time()))"
+    )
     run = time_command(Command("burn", (sys.executable, "-c", burn)))
     assert run.cpu is not None
     assert run.peak_rss is not None
-    assert 0.3 <= run.cpu < 0.6
-    assert 600_000_000 < run.peak_rss < 680_000_000
+    own = float(said.read_text())
+    assert own <= run.cpu < 2 * own  # giving the memory back is not in what it could say itself
+    assert 200_000_000 < run.peak_rss < 280_000_000
     assert run.wall >= run.cpu * 0.9
     assert run.exit_code == 0
 
