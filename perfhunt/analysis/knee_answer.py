@@ -91,6 +91,7 @@ def fitted(log: Log, fit: Fit) -> Knee:
     else:
         label = "bracket" if log.goal.quick or fit.half_width > WIDE else "sharp"
     high = max(fit.high, _first_failure(log, fit)) if label == "bracket" else fit.high
+    high = min(high, max(fit.knee, _most_completed(log)))
     cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
     rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
     note = f"±5 % would take about {format_duration(cost)} of load near the knee: {rule}"
@@ -116,6 +117,12 @@ def _first_failure(log: Log, fit: Fit) -> PerSecond:
     failed = min((t.step.rate for t in tried if clearly_over(t, fit.criterion, CLEARLY)), default=fit.high)
     capacity = capacity_seen(log.trials)
     return min(failed, capacity) if capacity else failed
+
+
+def _most_completed(log: Log) -> PerSecond:
+    """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when nothing saturated it."""
+    burst, seen = capacity_of(log), capacity_seen(log.trials)
+    return max(burst.high, seen) if burst is not None and seen is not None else math.inf
 
 
 def _failures(log: Log) -> str:

@@ -238,3 +238,8 @@ def test_a_knee_of_the_middle_of_the_distribution_is_no_further_off_than_one_of_
     errors = [math.log(knee.rate / truth) for knee in knees]
     assert abs(fmean(errors)) < 0.06
     assert sum(knee.low <= truth <= knee.high for knee in knees) >= 7
+
+
+def test_no_interval_reaches_beyond_what_the_service_can_complete() -> None:
+    climbs = [found(seed=seed, budget=85.0) for seed in range(12)]
+    assert all(climb.knee.high <= max(climb.capacity.high, climb.knee.rate) for climb in climbs)
