@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from perfhunt.analysis.fit import FITTED, Fit, capacity_seen, completions, load_for, mostly_failures
+from perfhunt.analysis.fit import FITTED, SOFT, Fit, capacity_seen, completions, load_for, mostly_failures
 from perfhunt.analysis.goal import Climb, Goal
 from perfhunt.analysis.knee_log import Log
 from perfhunt.analysis.knee_passes import fits_of, steering
@@ -15,7 +15,6 @@ from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import PerSecond, format_duration, format_rate, format_share
 
-SOFT = 4.0  # sharpness below which a knee is soft
 WIDE = 0.15
 ERRORS_AT_ONCE = 0.05
 

@@ -16,9 +16,9 @@ SETTLE: Seconds = 1.0
 DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
 LIMITS = 8.0  # times the latency limit that a trial should last, budget permitting
 REQUESTS = 1000  # that a trial should hold, budget permitting
-# Where a pass looks, as multiples of the criterion's odds. Most of it lies above: exceedances are many there, and the
-# slope that carries them down to the knee is known from the capacity.
-ODDS = (0.8, 2.0, 5.0)
+# Where a pass looks, as multiples of the share that the criterion allows. Most of it lies above: exceedances are many
+# there, and the slope that carries them down to the knee is known from the capacity.
+MULTIPLES = (0.8, 2.0, 5.0)
 MOST_LATE = 0.9  # of the requests, wherever a pass looks
 BEYOND = 1.02  # times the capacity: above it every queue runs away, and a trial says only that
 ENOUGH = 2  # passes, before the interval may end the search
@@ -61,7 +61,7 @@ def dwell(log: Log, rate: PerSecond) -> Seconds:
     """Seconds per trial: enough requests, but so that whole passes fill what is left of the budget, two if they fit."""
     wanted = max(DWELL, REQUESTS / rate, LIMITS * log.limit)
     room = log.left - DRAIN
-    trials = len(ODDS)
+    trials = len(MULTIPLES)
     for passes in (2, 1):
         each = room / (passes * trials) - SETTLE
         if each >= (wanted if passes == 2 else 0):
@@ -74,19 +74,19 @@ def dwell(log: Log, rate: PerSecond) -> Seconds:
 def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) -> list[PerSecond]:
     """Ascending rates at which the share over the limit should be the chosen multiples of what is allowed."""
     slope = max(3.0, min(100.0, leader.slope if leader else 10.0))
-    rates = [knee * (1 + _shift(criterion.share, odds) / slope) for odds in ODDS]
+    rates = [knee * (1 + _shift(criterion.share, times) / slope) for times in MULTIPLES]
     capacity = capacity_seen(log.trials)
     most = min(log.goal.max_rate, BEYOND * capacity if capacity else math.inf)
     return sorted({min(most, rate) for rate in rates})
 
 
-def _shift(share: Share, odds: float) -> float:
-    return min(math.log(odds), math.log(MOST_LATE / share))
+def _shift(share: Share, times: float) -> float:
+    return min(math.log(times), math.log(MOST_LATE / share))
 
 
 def _one(log: Log, share: Share, rates: list[PerSecond], seconds: Seconds) -> Doing:
-    for rate, odds in zip(rates, ODDS, strict=False):  # fewer rates when the ceiling made some of them equal
-        trial = yield from log.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE, late=min(0.5, odds * share))
+    for rate, times in zip(rates, MULTIPLES, strict=False):  # fewer rates when the ceiling made some of them equal
+        trial = yield from log.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE, late=min(0.5, times * share))
         if hot(trial):
             break
     if not log.rested:
