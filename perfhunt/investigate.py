@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from perfhunt.analysis.bracket import holds
-from perfhunt.analysis.diagnosis import Diagnosis, diagnose, joined
-from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.frames import modules_of
-from perfhunt.analysis.goal import Climb, Search, goal_of
-from perfhunt.analysis.judging import judge_slo, load_to_judge, time_to_judge
-from perfhunt.analysis.probe import probe_effect
-from perfhunt.analysis.resource_limits import with_resources
-from perfhunt.analysis.search import drive, resume, search
-from perfhunt.analysis.staircase import staircase
-from perfhunt.analysis.warmup import CAP, Warm, warm_up
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.frames import modules_of
+from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
+from perfhunt.analysis.knee.bracket import holds
+from perfhunt.analysis.knee.goal import Climb, Search, goal_of
+from perfhunt.analysis.knee.resource_limits import with_resources
+from perfhunt.analysis.knee.search import drive, resume, search
+from perfhunt.analysis.knee.staircase import staircase
+from perfhunt.analysis.knee.warmup import CAP, Warm, warm_up
+from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
+from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
 from perfhunt.model.event import Began

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from perfhunt.analysis.bracket import bracket
-from perfhunt.analysis.diagnosis import Diagnosis, joined
-from perfhunt.analysis.evidence import Span
-from perfhunt.analysis.goal import Ask, Climb, Outcome
+from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
+from perfhunt.analysis.knee.bracket import bracket
+from perfhunt.analysis.knee.goal import Ask, Climb, Outcome
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied
-from perfhunt.load.engine import LoadEngine
+from perfhunt.load.seam import LoadEngine
 from perfhunt.model.event import Began, Event, Finished, Noted, Ticked, Tried, Watch, unwatched
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.overload import overload
+from perfhunt.analysis.trial.overload import overload
 from perfhunt.model.latency import Latency, summarise
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals

@@ -12,28 +12,28 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from perfhunt.analysis import calibration as analysis_of_noise
-from perfhunt.analysis.calibration import Calibration
-from perfhunt.analysis.endpoints import Slopes, median_slope, read
-from perfhunt.analysis.goal import QUICK, Ask, Outcome, goal_of
-from perfhunt.analysis.pairs import BASE, HEAD, Round, Slice, SlicePlan, first_of, paired, slices, usable
-from perfhunt.analysis.search import drive, search
-from perfhunt.analysis.sequential import LOOKS, next_look
-from perfhunt.analysis.verdict import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
-from perfhunt.analysis.verdict_rerun import judge_rerun
+from perfhunt.analysis.knee.goal import QUICK, Ask, Outcome, goal_of
+from perfhunt.analysis.knee.search import drive, search
+from perfhunt.analysis.verdict import calibration as analysis_of_noise
+from perfhunt.analysis.verdict.calibration import Calibration
+from perfhunt.analysis.verdict.endpoints import Slopes, median_slope, read
+from perfhunt.analysis.verdict.pairs import BASE, HEAD, Round, Slice, SlicePlan, first_of, paired, slices, usable
+from perfhunt.analysis.verdict.rerun import judge_rerun
+from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
+from perfhunt.analysis.verdict.sequential import LOOKS, next_look
 from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
-from perfhunt.load.engine import LoadEngine
+from perfhunt.load.seam import LoadEngine
 from perfhunt.model.event import Began, Noted, Tried, Watch, unwatched
 from perfhunt.model.knee import RESOURCE, Capacity, Knee, NoKnee
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Drain, Phase, Resources, Step, Trial
 from perfhunt.model.units import Seconds, format_duration
-from perfhunt.model.verdict import Verdict, Word
-from perfhunt.profilers.resources import ResourceMonitor
-from perfhunt.profilers.target import find_target
-from perfhunt.safety import launch as launching
-from perfhunt.safety.launch import ServiceCommand
+from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.target import launch as launching
+from perfhunt.target.find import find_target
+from perfhunt.target.launch import ServiceCommand
+from perfhunt.target.resources import ResourceMonitor
 
 SATURATE = 1.35  # times the capacity: enough to saturate a build that is 30 % faster
 ABOVE_KNEE = 1.5  # times the knee, when no capacity was measured

@@ -15,8 +15,8 @@ from knee_bench import line, summary
 from knee_methods import Found
 from knee_scenarios import Scenario, truth
 
-from perfhunt.analysis.goal import Ask, Goal, Outcome
-from perfhunt.analysis.search import drive, search
+from perfhunt.analysis.knee.goal import Ask, Goal, Outcome
+from perfhunt.analysis.knee.search import drive, search
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Endpoint, Question, Ramp, Target

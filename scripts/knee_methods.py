@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from knee_scenarios import Scenario
 
-from perfhunt.analysis.goal import Ask, Goal, Outcome
-from perfhunt.analysis.search import drive, search
+from perfhunt.analysis.knee.goal import Ask, Goal, Outcome
+from perfhunt.analysis.knee.search import drive, search
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.testing import QueueEngine

@@ -21,9 +21,9 @@ from perfhunt.errors import PerfhuntError
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Endpoint, Feed, Question, Ramp, Target
 from perfhunt.model.slo import Measure, Objective, Slo
-from perfhunt.model.verdict import Verdict
-from perfhunt.safety.launch import ServiceCommand
+from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.store.testfile import read_question
+from perfhunt.target.launch import ServiceCommand
 from perfhunt.verify import Asked, CommandStarter, PairBench, survey, verify_paired
 
 TARGETS = Path(__file__).parent / "verdict_targets"

@@ -10,11 +10,11 @@ import numpy as np
 from scipy import stats
 from verdict_simulation import Array, Service, Slice, Traffic, drift, length, run_slice
 
-from perfhunt.analysis.endpoints import Reading, Slopes, speeds
-from perfhunt.analysis.pairs import Round
-from perfhunt.analysis.sequential import LOOKS, Prior
-from perfhunt.analysis.verdict import Looking, judge_rounds
-from perfhunt.model.verdict import Word
+from perfhunt.analysis.verdict.endpoints import Reading, Slopes, speeds
+from perfhunt.analysis.verdict.pairs import Round
+from perfhunt.analysis.verdict.rounds import Looking, judge_rounds
+from perfhunt.analysis.verdict.sequential import LOOKS, Prior
+from perfhunt.model.verdict.verdict import Word
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from perfhunt.change.source import Found, Source
-from perfhunt.model.change import Atom, Kind, Span
+from perfhunt.model.verdict.change import Atom, Kind, Span
 
 
 def located(found: Found, source: Source) -> Found:

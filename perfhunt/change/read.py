@@ -7,17 +7,17 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
-from perfhunt.change.dependency_atoms import dependency_atoms
-from perfhunt.change.git import Content, Repository
+from perfhunt.change.git.git import Content, Repository
 from perfhunt.change.located import located
 from perfhunt.change.paths import IGNORED, Role, role_of
-from perfhunt.change.python_atoms import python_atoms
-from perfhunt.change.schema_atoms import schema_atoms
-from perfhunt.change.settings_atoms import settings_atoms
+from perfhunt.change.readers.dependencies import dependency_atoms
+from perfhunt.change.readers.python.atoms import python_atoms
+from perfhunt.change.readers.schema import schema_atoms
+from perfhunt.change.readers.settings_atoms import settings_atoms
+from perfhunt.change.readers.sql import table_symbols
+from perfhunt.change.readers.treesitter import treesitter_atoms
 from perfhunt.change.source import Found, Source
-from perfhunt.change.sql import table_symbols
-from perfhunt.change.treesitter_atoms import treesitter_atoms
-from perfhunt.model.change import Atom, Change, Edit, Kind, Links
+from perfhunt.model.verdict.change import Atom, Change, Edit, Kind, Links
 
 
 def read_change(repository: Repository, base: str, head: str = "") -> Change:

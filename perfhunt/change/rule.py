@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from perfhunt.analysis.one_change import decide
+from perfhunt.analysis.change.one_change import decide
 from perfhunt.errors import ChangeRefused
-from perfhunt.model.change import Change, ChangeRefusal, OneChange
 from perfhunt.model.profile import Profile
+from perfhunt.model.verdict.change import Change, ChangeRefusal, OneChange
 
 
 def require_one(change: Change, profile: Profile | None = None, compound: str = "") -> OneChange:

@@ -7,10 +7,10 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from perfhunt.change.manifests import normal_name
+from perfhunt.change.readers.manifests import normal_name
 from perfhunt.model import redact
-from perfhunt.model.change import Change, Edit, Kind
 from perfhunt.model.run import Environment, Process, TargetProcess
+from perfhunt.model.verdict.change import Change, Edit, Kind
 
 _LOADED = (Kind.CODE, Kind.CONFIG, Kind.DEPENDENCY)  # read when a process starts; schema and data are read as it runs
 _TIME_GRAIN = 0.02  # seconds: start times are kept in clock ticks of 10 ms, and boot is known about as well

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfhunt.model.change import Atom, Edit
+from perfhunt.model.verdict.change import Atom, Edit
 
 
 @dataclass(frozen=True, slots=True)

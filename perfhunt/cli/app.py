@@ -10,7 +10,7 @@ import typer
 
 from perfhunt import __version__
 from perfhunt.cli import console
-from perfhunt.cli.verbs import VERBS
+from perfhunt.cli.verbs.table import VERBS
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped
 
 app = typer.Typer(

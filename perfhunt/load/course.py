@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from perfhunt.analysis.overload import overload
+from perfhunt.analysis.trial.overload import overload
 from perfhunt.load.pipe import ChildDied, Pipe
 from perfhunt.load.tally import Health, Tally
 from perfhunt.load.trials import Ending, build_trial
+from perfhunt.model.document.plain import to_plain
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.plain import to_plain
 from perfhunt.model.trial import SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
 

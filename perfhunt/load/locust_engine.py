@@ -14,7 +14,7 @@ from perfhunt.errors import LoadFailed
 from perfhunt.load.course import OVERDUE, POLL, Course, Stop, Watch
 from perfhunt.load.pipe import ChildDied, Pipe
 from perfhunt.load.tally import ClosedTally, Tally
-from perfhunt.model.plain import to_plain
+from perfhunt.model.document.plain import to_plain
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, mix
 from perfhunt.model.slo import Criterion

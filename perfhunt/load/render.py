@@ -9,9 +9,9 @@ from pathlib import Path
 
 from perfhunt import __version__
 from perfhunt.errors import LoadFailed
-from perfhunt.model.feed import FeedError, Row, parse_feed
 from perfhunt.model.question import Endpoint, Expect
-from perfhunt.model.template import as_is, body_escape, fill, in_path
+from perfhunt.model.testfile.feed import FeedError, Row, parse_feed
+from perfhunt.model.testfile.template import as_is, body_escape, fill, in_path
 
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.honesty import Spoiled
+from perfhunt.analysis.trial.honesty import Spoiled
 from perfhunt.model.latency import SAMPLE, Latency, Outcome, nearest_rank, percentiles, summarise
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, RouteResult, SecondRow

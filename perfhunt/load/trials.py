@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from perfhunt.analysis.honesty import Health, honesty
-from perfhunt.analysis.steadiness import doubts
+from perfhunt.analysis.trial.honesty import Health, honesty
+from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
 from perfhunt.load.tally import Health as Told
 from perfhunt.load.tally import Tally

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfhunt.model.run import TargetProcess
 from perfhunt.profilers.profiler import PROFILERS
-from perfhunt.profilers.py_spy import mode_for
+from perfhunt.profilers.py_spy.profiler import mode_for
 
 _ALONE = 2  # threads of a process that hardly contend
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from perfhunt.errors import AttachFailed
 from perfhunt.model.question import Question
 from perfhunt.model.run import TargetProcess
-from perfhunt.profilers import host_limits, proc
-from perfhunt.profilers.environment import package_version
 from perfhunt.profilers.profiler import PROFILERS, Profiler
+from perfhunt.target import host_limits
+from perfhunt.target.environment import package_version
+from perfhunt.target.proc import proc
 
 
 class Status(StrEnum):

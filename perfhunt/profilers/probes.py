@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.analysis.evidence import Span
+from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Instants, Profile
 from perfhunt.model.run import TargetProcess
@@ -14,11 +14,11 @@ from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import Plan, choose, mode_now
-from perfhunt.profilers.instants import InstantsCapture
-from perfhunt.profilers.proc import tids
 from perfhunt.profilers.profiler import PROFILERS, Capture
-from perfhunt.profilers.resources import ResourceMonitor
+from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
+from perfhunt.target.proc.proc import tids
+from perfhunt.target.resources import ResourceMonitor
 
 IDLE: Seconds = 1.5
 EARLY: Seconds = 0.5  # captures end this long before the load does, so that no sample is of the silence after it

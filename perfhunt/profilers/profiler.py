@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from perfhunt.model.profile import Profile
-from perfhunt.profilers.go import Go
-from perfhunt.profilers.jvm import Jvm
-from perfhunt.profilers.node import Node
-from perfhunt.profilers.perf import Perf
-from perfhunt.profilers.py_spy import PySpy
+from perfhunt.profilers.go.profiler import Go
+from perfhunt.profilers.jvm.profiler import Jvm
+from perfhunt.profilers.node.profiler import Node
+from perfhunt.profilers.perf.profiler import Perf
+from perfhunt.profilers.py_spy.profiler import PySpy
 
 
 class Capture(Protocol):

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from perfhunt.model.units import Seconds
-from perfhunt.profilers import proc
+from perfhunt.target.proc import proc
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _LIBC = ctypes.CDLL(None, use_errno=True)

@@ -19,8 +19,8 @@ from types import TracebackType
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.proc import stat, thread_name, tids, working_pids
-from perfhunt.profilers.proc_waits import RUNNING, ProcessWaits, Wait
+from perfhunt.target.proc.proc import stat, thread_name, tids, working_pids
+from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
 
 RATE_HZ = 50.0  # from Python, faster costs more than it shows
 _SLOWEST_HZ = 5.0

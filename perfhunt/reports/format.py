@@ -6,17 +6,17 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from perfhunt.model.folded import fold
+from perfhunt.model.document.folded import fold
+from perfhunt.model.document.run_document import document, redacted_profile
 from perfhunt.model.profile import Profile
 from perfhunt.model.run import Run
-from perfhunt.model.run_document import document, redacted_profile
-from perfhunt.reports.flamegraph import flamegraph
-from perfhunt.reports.html import html
+from perfhunt.reports.html.html import html
 from perfhunt.reports.junit import junit
 from perfhunt.reports.markdown import markdown
 from perfhunt.reports.phases import main_phase, phase_words
+from perfhunt.reports.pictures.flamegraph import flamegraph
+from perfhunt.reports.pictures.speedscope import speedscope
 from perfhunt.reports.request_cost import cost_per_weight
-from perfhunt.reports.speedscope import speedscope
 from perfhunt.reports.terminal import terminal
 
 _EMPTY = Profile("no profiler", "", "none", 0.0, 0.0, {})

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 
-from perfhunt.analysis.verdict_bench import CommandRun, Timed
+from perfhunt.analysis.verdict.bench import CommandRun, Timed
 from perfhunt.errors import StoreError
 
 

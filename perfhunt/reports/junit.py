@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judged, Judgement
-from perfhunt.reports.svg import visible
+from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import verdict_sentence
 from perfhunt.reports.words import allowed, knee_words, measured
 

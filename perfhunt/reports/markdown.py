@@ -8,7 +8,7 @@ from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
-from perfhunt.reports.svg import visible
+from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     allowed,

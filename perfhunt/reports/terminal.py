@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import Run
 from perfhunt.model.units import format_duration, format_rate
-from perfhunt.reports.svg import visible
+from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     allowed,

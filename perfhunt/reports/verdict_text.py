@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfhunt.model.attribution import Attribution
-from perfhunt.model.change import OneChange
 from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import format_duration, format_rate, format_share
-from perfhunt.model.verdict import Effect, Verdict
+from perfhunt.model.verdict.attribution import Attribution
+from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.verdict import Effect, Verdict
 
 
 def verdict_lines(verdict: Verdict, change: OneChange | None = None, attribution: Attribution | None = None) -> list[str]:

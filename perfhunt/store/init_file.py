@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from perfhunt.model.run import Process, TargetProcess
-from perfhunt.model.thresholds import BLANK
+from perfhunt.model.testfile.thresholds import BLANK
 
 _TEXT = """\
 # Which load does this service hold before it breaks its SLO? Written by `perfhunt init`; every line is yours to change.

@@ -1,4 +1,4 @@
-"""run.json: its text, its schema, and the Run in a directory. The shape itself is `perfhunt.model.run_document`."""
+"""run.json: its text, its schema, and the Run in a directory. The shape itself is `perfhunt.model.document.run_document`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import StoreError
-from perfhunt.model.folded import fold, unfold
-from perfhunt.model.plain import PlainError
+from perfhunt.model.document.folded import fold, unfold
+from perfhunt.model.document.plain import PlainError
+from perfhunt.model.document.run_document import document, profile_file, redacted_profile
+from perfhunt.model.document.run_reading import read_document, read_trial, with_rows
 from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
-from perfhunt.model.run_document import document, profile_file, redacted_profile
-from perfhunt.model.run_reading import read_document, read_trial, with_rows
 from perfhunt.model.trial import Trial
 from perfhunt.store.files import read_lines, read_text, write_atomic
 

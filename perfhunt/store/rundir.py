@@ -27,11 +27,11 @@ from typing import Any
 import psutil
 
 from perfhunt.errors import StoreError
-from perfhunt.model.folded import fold
-from perfhunt.model.plain import PlainError, from_plain, to_plain
+from perfhunt.model.document.folded import fold
+from perfhunt.model.document.plain import PlainError, from_plain, to_plain
+from perfhunt.model.document.run_document import profile_file, redacted_profile, trial_document
 from perfhunt.model.profile import Profile
 from perfhunt.model.run import Run
-from perfhunt.model.run_document import profile_file, redacted_profile, trial_document
 from perfhunt.model.trial import Drained, Trial
 from perfhunt.store.files import append_line, cannot_write, read_lines, read_text, sync_directory, write_atomic
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run

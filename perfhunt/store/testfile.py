@@ -9,8 +9,8 @@ from pathlib import Path
 
 from perfhunt.errors import QuestionError
 from perfhunt.model.question import Question
-from perfhunt.model.testfile import FILE_NAME, parse_question
-from perfhunt.model.traffic_table import Surroundings
+from perfhunt.model.testfile.testfile import FILE_NAME, parse_question
+from perfhunt.model.testfile.traffic_table import Surroundings
 
 _TABLE = "tool.perfhunt"
 _FEED_MAX = 256 * 2**20  # bytes; a feed is held in memory by every load process

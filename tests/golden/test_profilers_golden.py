@@ -4,12 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 from perfhunt.model.profile import Stack
-from perfhunt.profilers.folded import parse_folded
-from perfhunt.profilers.go_pprof import parse_pprof
-from perfhunt.profilers.jvm import parse_jfr_print
-from perfhunt.profilers.perf_script import parse_perf_script
-from perfhunt.profilers.py_spy import intact
-from perfhunt.profilers.py_spy_dump import read_dump
+from perfhunt.profilers.go.pprof import parse_pprof
+from perfhunt.profilers.jvm.profiler import parse_jfr_print
+from perfhunt.profilers.perf.script import parse_perf_script
+from perfhunt.profilers.py_spy.dump import read_dump
+from perfhunt.profilers.py_spy.folded import parse_folded
+from perfhunt.profilers.py_spy.profiler import intact
 
 HERE = Path(__file__).parent / "profilers"
 

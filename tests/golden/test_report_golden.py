@@ -12,8 +12,8 @@ import pytest
 from sample_run import aborted_run, sample_run
 
 from perfhunt.model.run import Run
-from perfhunt.reports.flamegraph import differential
 from perfhunt.reports.format import FORMATS
+from perfhunt.reports.pictures.flamegraph import differential
 
 HERE = Path(__file__).parent / "reports"
 RUNS = {"whole": sample_run(), "aborted": aborted_run()}

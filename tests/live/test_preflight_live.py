@@ -13,9 +13,10 @@ import pytest
 
 from perfhunt.model.question import Endpoint, ProcessSelector, Question, Target
 from perfhunt.model.slo import Slo
-from perfhunt.profilers import host_limits, preflight
+from perfhunt.profilers import preflight
 from perfhunt.profilers.preflight import Check, Status, checks, failures
-from perfhunt.profilers.target import find_target
+from perfhunt.target import host_limits
+from perfhunt.target.find import find_target
 
 pytestmark = pytest.mark.live
 
@@ -81,7 +82,7 @@ def test_a_port_that_takes_no_connections_fails() -> None:
 def test_a_stopped_target_fails_with_the_signal_that_wakes_it(served: tuple[int, int]) -> None:
     import signal
 
-    from perfhunt.profilers import proc
+    from perfhunt.target.proc import proc
 
     pid, _ = served
     target = find_target(ProcessSelector(pid=pid))

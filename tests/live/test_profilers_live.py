@@ -14,10 +14,10 @@ import pytest
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.instants import InstantsCapture
-from perfhunt.profilers.node_inspector import is_open
+from perfhunt.profilers.node.inspector import is_open
 from perfhunt.profilers.profiler import PROFILERS
 from perfhunt.profilers.profiler_process import ProfilerProcess
+from perfhunt.profilers.py_spy.instants import InstantsCapture
 from tests.live.profiler_targets.launch import eventually, running, runs_freely
 
 pytestmark = pytest.mark.live

@@ -13,9 +13,9 @@ import pytest
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.trial import Resources
-from perfhunt.profilers import proc
-from perfhunt.profilers.resources import ResourceMonitor
-from perfhunt.profilers.target import find_target
+from perfhunt.target.find import find_target
+from perfhunt.target.proc import proc
+from perfhunt.target.resources import ResourceMonitor
 from tests.live.profiler_targets.launch import Target, eventually, running
 
 pytestmark = pytest.mark.live

@@ -19,10 +19,10 @@ import pytest
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import TargetProcess
-from perfhunt.profilers import proc
-from perfhunt.profilers.address import locate
-from perfhunt.profilers.environment import environment
-from perfhunt.profilers.target import death, find_target
+from perfhunt.target.address import locate
+from perfhunt.target.environment import environment
+from perfhunt.target.find import death, find_target
+from perfhunt.target.proc import proc
 
 pytestmark = pytest.mark.live
 

@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from perfhunt.analysis.endpoints import Slopes
-from perfhunt.analysis.pairs import SlicePlan
+from perfhunt.analysis.verdict.endpoints import Slopes
+from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Endpoint, Question, Target
 from perfhunt.model.slo import Measure, Objective, Slo
-from perfhunt.model.verdict import Word
-from perfhunt.safety.command_timer import Command, interleave, time_command
-from perfhunt.safety.launch import ServiceCommand, await_ready, check_alive, end, free_port, launch
+from perfhunt.model.verdict.verdict import Word
+from perfhunt.target.command_timer import Command, interleave, time_command
+from perfhunt.target.launch import ServiceCommand, await_ready, check_alive, end, free_port, launch
 from perfhunt.verify import Asked, CommandStarter, PairBench, verify_paired
 from tests.live.running import until
 

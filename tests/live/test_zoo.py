@@ -18,8 +18,8 @@ sys.path.insert(0, str(ZOO))
 from keeper import ZOO as ANIMALS  # noqa: E402
 from keeper import Animal, capture  # noqa: E402
 
-from perfhunt.analysis.classify import classify  # noqa: E402
-from perfhunt.analysis.ranking import rank  # noqa: E402
+from perfhunt.analysis.diagnosis.classify import classify  # noqa: E402
+from perfhunt.analysis.diagnosis.ranking import rank  # noqa: E402
 from perfhunt.profilers.profiler import PROFILERS  # noqa: E402
 
 pytestmark = pytest.mark.live

@@ -5,9 +5,9 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfhunt.analysis.fit import Point, fit
-from perfhunt.analysis.goal import Goal
-from perfhunt.analysis.search import drive, replay, search
+from perfhunt.analysis.knee.fit import Point, fit
+from perfhunt.analysis.knee.goal import Goal
+from perfhunt.analysis.knee.search import drive, replay, search
 from perfhunt.model.knee import Knee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Phase, Step

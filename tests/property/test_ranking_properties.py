@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfhunt.analysis.blame import charge
-from perfhunt.analysis.blame_views import view
-from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.frames import Code
-from perfhunt.analysis.idle import IdleBook
-from perfhunt.analysis.ranking import rank
+from perfhunt.analysis.blame.charge import charge
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.frames import Code
+from perfhunt.analysis.blame.idle import IdleBook
+from perfhunt.analysis.blame.snapshots import view
+from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
 
 APP = "/srv/app.py"

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sample_run import sample_run
 
 from perfhunt.model import redact
-from perfhunt.model.folded import fold, format_frame, parse_frame, unfold
+from perfhunt.model.document.folded import fold, format_frame, parse_frame, unfold
+from perfhunt.model.document.plain import from_plain, to_plain
 from perfhunt.model.interval import Interval
 from perfhunt.model.latency import Latency
-from perfhunt.model.plain import from_plain, to_plain
 from perfhunt.model.profile import Frame
 from perfhunt.model.question import Endpoint
 from perfhunt.model.states import ThreadTime

@@ -9,12 +9,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from perfhunt.errors import QuestionError
-from perfhunt.model.feed import FeedError, parse_feed
 from perfhunt.model.question import Question
-from perfhunt.model.template import columns_used, fill, in_json, variables_used
-from perfhunt.model.testfile import parse_question
-from perfhunt.model.thresholds import ThresholdError, k6_objectives
-from perfhunt.model.traffic_table import Surroundings
+from perfhunt.model.testfile.feed import FeedError, parse_feed
+from perfhunt.model.testfile.template import columns_used, fill, in_json, variables_used
+from perfhunt.model.testfile.testfile import parse_question
+from perfhunt.model.testfile.thresholds import ThresholdError, k6_objectives
+from perfhunt.model.testfile.traffic_table import Surroundings
 
 TABLES = {
     "target": ["url", "environment", "process", "verify_tls", "name"],

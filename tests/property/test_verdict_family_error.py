@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtr
 
-from perfhunt.analysis.sequential import ALPHA, LOOKS, Prior, estimate, holm, level
-from perfhunt.analysis.verdict import weights_of
+from perfhunt.analysis.verdict.rounds import weights_of
+from perfhunt.analysis.verdict.sequential import ALPHA, LOOKS, Prior, estimate, holm, level
 
 EXPERIMENTS = 40_000
 

@@ -4,13 +4,13 @@ import math
 
 import pytest
 
-from perfhunt.analysis.attribution import against_prediction, amdahl, attribute, wilson
-from perfhunt.analysis.changed_frames import is_frame_of
-from perfhunt.model.attribution import Measured
-from perfhunt.model.change import Atom, Change, Kind
+from perfhunt.analysis.change.changed_frames import is_frame_of
+from perfhunt.analysis.verdict.attribution import against_prediction, amdahl, attribute, wilson
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.verdict.attribution import Measured
+from perfhunt.model.verdict.change import Atom, Change, Kind
 
 SLOW = Atom(Kind.CODE, "shop/db.py", "Store.find")
 

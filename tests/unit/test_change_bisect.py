@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from diffs.replay import commit_all, git, project_repository, write_files
 
-from perfhunt.change.bisect import Commit, bisect, commits_between, confirm_ends, expected_judgements
-from perfhunt.change.git import Repository
+from perfhunt.change.git.bisect import Commit, bisect, commits_between, confirm_ends, expected_judgements
+from perfhunt.change.git.git import Repository
 from perfhunt.errors import UsageError
 
 

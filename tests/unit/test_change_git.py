@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from diffs.replay import commit_all, git, project_repository, write_files
 
-from perfhunt.change.git import Repository, find_repository
+from perfhunt.change.git.git import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused, UsageError
-from perfhunt.model.change import Edit, Kind
+from perfhunt.model.verdict.change import Edit, Kind
 
 FILES = {"app.py": "def one():\n    return 1\n\n\ndef two():\n    return 2\n", ".gitignore": "*.log\n"}
 

@@ -3,12 +3,12 @@
 
 import pytest
 
-from perfhunt.change import treesitter_atoms
-from perfhunt.change.manifests import ManifestError, read_manifest
 from perfhunt.change.paths import Role, role_of
-from perfhunt.change.settings import plain_name, read_settings
+from perfhunt.change.readers import treesitter as treesitter_atoms
+from perfhunt.change.readers.manifests import ManifestError, read_manifest
+from perfhunt.change.readers.settings import plain_name, read_settings
+from perfhunt.change.readers.sql import statements
 from perfhunt.change.source import Source
-from perfhunt.change.sql import statements
 
 
 def versions(path: str, text: str) -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from perfhunt.change.running import differences, stale
-from perfhunt.model.change import Atom, Change, Edit, Kind
 from perfhunt.model.run import Environment, Listener, Process, TargetProcess
+from perfhunt.model.verdict.change import Atom, Change, Edit, Kind
 
 NOW = time.clock_gettime(time.CLOCK_BOOTTIME)  # both clocks read once: the ages below are from this moment
 WRITTEN = time.time() - 100

@@ -7,10 +7,10 @@ import pytest
 from diffs.case import Case
 from diffs.replay import CASES, IDENTITY, edit_worktree, git, profile_of, project_repository, write_files
 
-from perfhunt.analysis.one_change import pieces_of
-from perfhunt.change.git import Repository
+from perfhunt.analysis.change.one_change import pieces_of
+from perfhunt.change.git.git import Repository
+from perfhunt.change.git.split import Patch, split
 from perfhunt.change.read import read_change
-from perfhunt.change.split import Patch, split
 
 TANGLED = [c for c in CASES if not c.passes and c.expect != "nothing"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from diffs.replay import git, project_repository, write_files
 
-from perfhunt.change.git import Repository
-from perfhunt.change.worktree import checkout, snapshot, sweep
+from perfhunt.change.git.git import Repository
+from perfhunt.change.git.worktree import checkout, snapshot, sweep
 from perfhunt.errors import UsageError
 
 FILES = {"app.py": "X = 1\n", "other.py": "Y = 1\n", ".gitignore": "cache/\n"}
@@ -98,8 +98,8 @@ def test_checkouts_of_a_crashed_perfhunt_are_swept_and_those_of_a_live_one_are_k
     crash = textwrap.dedent(f"""
         import os
         from pathlib import Path
-        from perfhunt.change.git import Repository
-        from perfhunt.change.worktree import checkout
+        from perfhunt.change.git.git import Repository
+        from perfhunt.change.git.worktree import checkout
         with checkout(Repository(Path({str(repository.root)!r})), "HEAD") as place:
             print(place.path, flush=True)
             os._exit(9)

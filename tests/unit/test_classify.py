@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from scenes import instant, profile, series, stack, used
 
-from perfhunt.analysis.classify import classify, decide
-from perfhunt.analysis.classify_rules import Score
-from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.ranking import rank
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.classify import classify, decide
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.rules import Score
 from perfhunt.model.finding import Bottleneck
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample

@@ -7,14 +7,14 @@ import pytest
 from diffs.replay import commit_all, project_repository, write_files
 from typer.testing import CliRunner
 
-from perfhunt.analysis.verdict_bench import CommandRun
-from perfhunt.cli import benching
+from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.cli.app import app
-from perfhunt.cli.benching import Wanted, run_bench, tell
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
-from perfhunt.model.verdict import Word
+from perfhunt.jobs import bench as benching
+from perfhunt.jobs.bench import Wanted, run_bench, tell
+from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
-from perfhunt.safety.command_timer import Command
+from perfhunt.target.command_timer import Command
 
 CODE = {"work.py": "def work():\n    return sum(range(10))\n"}
 WOBBLE = (0.000, 0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, -0.001, 0.000)

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from diffs.replay import commit_all, project_repository, write_files
 
-from perfhunt.analysis.verdict import USUAL_LOOKING
-from perfhunt.change.git import find_repository
-from perfhunt.cli import bisecting_rounds
-from perfhunt.cli.bisecting_rounds import JUDGED, Hunt, Judgements, hunt
+from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
+from perfhunt.change.git.git import find_repository
 from perfhunt.errors import StoreError, UsageError
+from perfhunt.jobs import bisect as bisecting_rounds
+from perfhunt.jobs.bisect import JUDGED, Hunt, Judgements, hunt
 from perfhunt.model.event import Event, Noted
-from perfhunt.model.verdict import Word
+from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.testfile import read_question
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'

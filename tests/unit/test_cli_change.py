@@ -9,13 +9,13 @@ import pytest
 from diffs.replay import git, project_repository, write_files
 from typer.testing import CliRunner
 
-from perfhunt.change.git import Repository
+from perfhunt.change.git.git import Repository
+from perfhunt.change.git.worktree import kept_work
 from perfhunt.change.read import read_change
-from perfhunt.change.worktree import kept_work
 from perfhunt.cli.app import app, split_command
-from perfhunt.cli.verifying import Wanted, base_revision
-from perfhunt.cli.verifying_revert import undo, undo_of
 from perfhunt.errors import ChangeRefused
+from perfhunt.jobs.verify.revert import undo, undo_of
+from perfhunt.jobs.verify.verify import Wanted, base_revision
 from perfhunt.model.run import Run
 from tests.sample_run import sample_run
 

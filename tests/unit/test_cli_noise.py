@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.analysis.calibration import Calibration, Noise
-from perfhunt.cli.noise import FILE, calibration_lines, load_calibration, save_calibration
-from perfhunt.cli.verifying import Wanted
-from perfhunt.cli.verifying_command import looking_of
+from perfhunt.analysis.verdict.calibration import Calibration, Noise
+from perfhunt.cli.verbs.calibrate import FILE, calibration_lines, load_calibration, save_calibration
 from perfhunt.errors import UsageError
+from perfhunt.jobs.verify.command import looking_of
+from perfhunt.jobs.verify.verify import Wanted
 from perfhunt.model.interval import Interval
 
 NOW = datetime(2026, 11, 23, 4, 30, tzinfo=UTC)

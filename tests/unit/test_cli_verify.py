@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from perfhunt.analysis.changed_frames import is_frame_of
-from perfhunt.change.git import Repository
+from perfhunt.analysis.change.changed_frames import is_frame_of
+from perfhunt.change.git.git import Repository
 from perfhunt.cli.app import app
-from perfhunt.cli.verifying import Outcome, Wanted, budget_of, question_again, stored_run, tell
-from perfhunt.cli.verifying_attribution import Sides, attributed, difference_picture, sides_of, waiting_share
-from perfhunt.cli.verifying_process import explained
-from perfhunt.cli.verifying_profiles import in_place
-from perfhunt.cli.verifying_revert import Undo, refuse_to_rewrite
 from perfhunt.errors import QuestionError, UsageError
-from perfhunt.model.attribution import Measured
-from perfhunt.model.change import Atom, Change, Kind, OneChange, Piece
+from perfhunt.jobs.verify.attribution import Sides, attributed, difference_picture, sides_of, waiting_share
+from perfhunt.jobs.verify.process import explained
+from perfhunt.jobs.verify.profiles import in_place
+from perfhunt.jobs.verify.revert import Undo, refuse_to_rewrite
+from perfhunt.jobs.verify.verify import Outcome, Wanted, budget_of, question_again, stored_run, tell
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.run import Run
-from perfhunt.model.verdict import Verdict, Word
+from perfhunt.model.verdict.attribution import Measured
+from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
+from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory
 from perfhunt.store.testfile import read_question

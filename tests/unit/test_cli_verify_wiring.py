@@ -11,19 +11,20 @@ import pytest
 from diffs.replay import git, project_repository, write_files
 from typer.testing import CliRunner
 
-from perfhunt.analysis.pairs import BASE, HEAD
-from perfhunt.cli import verifying_command, verifying_process
+from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.cli.app import app
-from perfhunt.cli.verifying_attribution import Sides
 from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
-from perfhunt.model.attribution import Measured
+from perfhunt.jobs.verify import command as verifying_command
+from perfhunt.jobs.verify import process as verifying_process
+from perfhunt.jobs.verify.attribution import Sides
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
-from perfhunt.model.verdict import Verdict, Word
-from perfhunt.safety.launch import ServiceCommand
+from perfhunt.model.verdict.attribution import Measured
+from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory
+from perfhunt.target.launch import ServiceCommand
 from tests.sample_run import sample_run
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'

@@ -9,8 +9,8 @@ import pytest
 from sample_run import profile, sample_run
 
 from perfhunt.model.profile import Frame, Profile, Stack
-from perfhunt.reports.flame_tree import code_kind, tree
-from perfhunt.reports.flamegraph import NARROWEST, PAD, WIDTH, differential, flamegraph
+from perfhunt.reports.pictures.flame_tree import code_kind, tree
+from perfhunt.reports.pictures.flamegraph import NARROWEST, PAD, WIDTH, differential, flamegraph
 from perfhunt.reports.request_cost import cost_per_weight
 
 A, B, C, D = (Frame(name, f"{name}.py", 1) for name in "abcd")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfhunt.analysis.frames import Code, Origin, modules_of
+from perfhunt.analysis.blame.frames import Code, Origin, modules_of
 from perfhunt.model.profile import Frame
 
 APP = "/srv/shop/cart.py"

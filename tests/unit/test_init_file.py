@@ -9,9 +9,9 @@ import pytest
 
 from perfhunt.errors import QuestionError
 from perfhunt.model.run import Listener, Process, TargetProcess
-from perfhunt.model.testfile import parse_question
-from perfhunt.model.thresholds import BLANK
-from perfhunt.model.traffic_table import Surroundings
+from perfhunt.model.testfile.testfile import parse_question
+from perfhunt.model.testfile.thresholds import BLANK
+from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.init_file import init_text
 
 MASTER = Process(

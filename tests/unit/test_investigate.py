@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from perfhunt import __version__
-from perfhunt.analysis.evidence import Span
-from perfhunt.analysis.goal import goal_of
-from perfhunt.analysis.search import replay, search
+from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.knee.goal import goal_of
+from perfhunt.analysis.knee.search import replay, search
 from perfhunt.errors import Stopped, TargetDied
 from perfhunt.investigate import Options, investigate
 from perfhunt.lab import Lab

@@ -7,7 +7,7 @@ import pytest
 
 from perfhunt import __version__
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.framing import Head
+from perfhunt.load.child.http.framing import Head
 from perfhunt.load.render import prepare
 from perfhunt.model.question import Endpoint, Feed
 

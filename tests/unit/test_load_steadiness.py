@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from perfhunt.analysis.steadiness import answers_alike, arrivals_strayed, in_flight_grew, response_drifted
+from perfhunt.analysis.trial.steadiness import answers_alike, arrivals_strayed, in_flight_grew, response_drifted
 from perfhunt.model.schedule import arrivals
 from perfhunt.model.trial import SecondRow
 

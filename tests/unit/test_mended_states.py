@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from scenes import thread
 
-from perfhunt.analysis.blame_mended import mended
+from perfhunt.analysis.blame.reconciled import mended
 from perfhunt.model.profile import Instant, Instants, ThreadSample
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from perfhunt.analysis.one_change import decide, pieces_of
+from perfhunt.analysis.change.one_change import decide, pieces_of
 from perfhunt.change.rule import require_one
 from perfhunt.errors import ChangeRefused, ExitCode
-from perfhunt.model.change import Atom, Change, ChangeRefusal, Edit, FileEdit, Kind, Links, OneChange
 from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.verdict.change import Atom, Change, ChangeRefusal, Edit, FileEdit, Kind, Links, OneChange
 
 FILES = (FileEdit("a.py", "a.py", Edit.CHANGED),)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from perfhunt.analysis.overload import overload
+from perfhunt.analysis.trial.overload import overload
 from perfhunt.model.trial import SecondRow
 
 CALM = SecondRow(0, 100, 100, 100, 0, 0, (0,), 5.0, 0.05, 0.1, 0.0, 0.1)

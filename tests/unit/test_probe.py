@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfhunt.analysis.probe import probe_effect
+from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.model.latency import Latency
 from perfhunt.model.trial import Generator, Phase, Resources, Step, Trial
 

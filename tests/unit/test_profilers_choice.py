@@ -10,7 +10,7 @@ from perfhunt.model.run import Process, TargetProcess
 from perfhunt.profilers import choose as choosing
 from perfhunt.profilers.choose import choose
 from perfhunt.profilers.profiler import PROFILERS, Capture, Profiler
-from perfhunt.profilers.py_spy import PySpy
+from perfhunt.profilers.py_spy.profiler import PySpy
 
 
 class Tool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from scenes import instant, profile, series, used
 
-from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.ranking import rank
-from perfhunt.analysis.waterfall import OUTSIDE, waterfall
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.waterfall import OUTSIDE, waterfall
 from perfhunt.model.finding import Finding
 from perfhunt.model.profile import Instants
 

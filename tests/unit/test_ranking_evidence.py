@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from scenes import instant, profile, series, used
 
-from perfhunt.analysis.blame_balanced import balanced
-from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.frames import Code, awaits, in_loop
-from perfhunt.analysis.ranking import rank
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.frames import Code, awaits, in_loop
+from perfhunt.analysis.blame.raked import balanced
+from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.model.profile import Frame, Instants
 from perfhunt.model.states import States, ThreadTime
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from sample_run import sample_run
 
-from perfhunt.analysis.goal import Climb
-from perfhunt.analysis.resource_limits import reached, resource_cautions, with_resources
+from perfhunt.analysis.knee.goal import Climb
+from perfhunt.analysis.knee.resource_limits import reached, resource_cautions, with_resources
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Resources, Trial

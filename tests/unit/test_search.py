@@ -6,10 +6,10 @@ from statistics import fmean
 
 import pytest
 
-from perfhunt.analysis.goal import Goal
-from perfhunt.analysis.search import drive, replay, resume, search
-from perfhunt.analysis.staircase import staircase, step_verdict
-from perfhunt.analysis.warmup import warm_up
+from perfhunt.analysis.knee.goal import Goal
+from perfhunt.analysis.knee.search import drive, replay, resume, search
+from perfhunt.analysis.knee.staircase import staircase, step_verdict
+from perfhunt.analysis.knee.warmup import warm_up
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.question import DEFAULT_STAIRCASE, Plateau
 from perfhunt.model.slo import Criterion, Judgement

@@ -10,7 +10,7 @@ from sample_run import sample_run
 
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.reports.format import FORMATS
-from perfhunt.reports.speedscope import SCHEMA_URL, dumps
+from perfhunt.reports.pictures.speedscope import SCHEMA_URL, dumps
 
 NUMBER = {"type": "number"}
 UNITS = ["none", "nanoseconds", "microseconds", "milliseconds", "seconds", "bytes"]

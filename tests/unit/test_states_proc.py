@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers import proc
-from perfhunt.profilers.instants import Reading, settle
-from perfhunt.profilers.proc_sockets import _address
-from perfhunt.profilers.proc_syscalls import Call, calls
-from perfhunt.profilers.proc_waits import RUNNING, Wait, interpreter_ranges
+from perfhunt.profilers.py_spy.instants import Reading, settle
+from perfhunt.target.proc import proc
+from perfhunt.target.proc.sockets import _address
+from perfhunt.target.proc.syscalls import Call, calls
+from perfhunt.target.proc.waits import RUNNING, Wait, interpreter_ranges
 
 MAPS = """\
 555555554000-555555560000 r--p 00000000 08:01 1 /usr/local/bin/python3.12

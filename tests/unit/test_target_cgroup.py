@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.profilers import cgroup
+from perfhunt.target.proc import cgroup
 
 PID = 42
 

@@ -9,8 +9,8 @@ import pytest
 from perfhunt.errors import ExitCode, QuestionError, UsageError
 from perfhunt.model.question import Plateau, Question
 from perfhunt.model.slo import Measure
-from perfhunt.model.testfile import aim, parse_question
-from perfhunt.model.traffic_table import Surroundings
+from perfhunt.model.testfile.testfile import aim, parse_question
+from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.testfile import find_test_file, read_question
 
 FILES = {"pages.csv": b"page,sort\n1,name\n2,price\n", "locustfile.py": b"# users", "rows.jsonl": b'{"sku": "A1", "n": 3}\n'}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from perfhunt.analysis.typical import APART, CANDIDATES, typical_seed
+from perfhunt.analysis.knee.typical import APART, CANDIDATES, typical_seed
 from perfhunt.model.schedule import arrivals
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Step

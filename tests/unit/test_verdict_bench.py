@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perfhunt.analysis.verdict_bench import CommandRun, Timed, judge_commands
+from perfhunt.analysis.verdict.bench import CommandRun, Timed, judge_commands
 from perfhunt.errors import StoreError
-from perfhunt.model.verdict import Word
+from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 
 # As hyperfine 1.18 writes it (its manual, "Export"), two runs.

@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from perfhunt.analysis.calibration import calibrate, plan, restart_noise
-from perfhunt.analysis.endpoints import CPU, MEDIAN, Reading
-from perfhunt.analysis.pairs import BASE, HEAD, Round, SlicePlan, first_of, slices
-from perfhunt.analysis.sequential import estimate
+from perfhunt.analysis.verdict.calibration import calibrate, plan, restart_noise
+from perfhunt.analysis.verdict.endpoints import CPU, MEDIAN, Reading
+from perfhunt.analysis.verdict.pairs import BASE, HEAD, Round, SlicePlan, first_of, slices
+from perfhunt.analysis.verdict.sequential import estimate
 from perfhunt.model.trial import Phase
 
 PLAN = SlicePlan(knee=100.0, saturating=150.0, seed=7)

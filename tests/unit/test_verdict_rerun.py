@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.verdict_rerun import compare, environment_differences, judge_rerun, question_differences
+from perfhunt.analysis.verdict.rerun import compare, environment_differences, judge_rerun, question_differences
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
-from perfhunt.model.verdict import Verdict, Word
+from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.verify import verify_rerun
 from tests.sample_run import sample_run
 

@@ -5,8 +5,18 @@ import math
 import pytest
 from scipy import stats
 
-from perfhunt.analysis.endpoints import CPU, KNEE, MEDIAN, Reading, Slopes, read, speed, speeds
-from perfhunt.analysis.sequential import LOOKS, Prior, estimate, holm, level, next_look, rounds_to_see, smallest_seen, spent
+from perfhunt.analysis.verdict.endpoints import CPU, KNEE, MEDIAN, Reading, Slopes, read, speed, speeds
+from perfhunt.analysis.verdict.sequential import (
+    LOOKS,
+    Prior,
+    estimate,
+    holm,
+    level,
+    next_look,
+    rounds_to_see,
+    smallest_seen,
+    spent,
+)
 from perfhunt.model.latency import Latency
 from perfhunt.model.trial import Generator, Phase, Step, Trial
 

@@ -1,9 +1,9 @@
 """A verdict as text: the word first, every number with its unit and interval, the next step last."""
 
-from perfhunt.model.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
-from perfhunt.model.verdict import Direction, Effect, Verdict, Word
+from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
+from perfhunt.model.verdict.verdict import Direction, Effect, Verdict, Word
 from perfhunt.reports.verdict_text import verdict_lines
 
 CPU = Effect("cpu", "CPU per request", "s", 0.0042, 0.0038, Interval(0.105, 0.09, 0.12, 8), 1e-6, Direction.BETTER, 0.01, 0.02)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.endpoints import CAPACITY, CPU, KNEE, MEDIAN, Reading
-from perfhunt.analysis.pairs import Round
-from perfhunt.analysis.verdict import judge_rounds
+from perfhunt.analysis.verdict.endpoints import CAPACITY, CPU, KNEE, MEDIAN, Reading
+from perfhunt.analysis.verdict.pairs import Round
+from perfhunt.analysis.verdict.rounds import judge_rounds
 from perfhunt.errors import ExitCode
-from perfhunt.model.verdict import EXIT_CODES, Direction, Verdict, Word
+from perfhunt.model.verdict.verdict import EXIT_CODES, Direction, Verdict, Word
 
 ALL = (KNEE.name, MEDIAN.name, CAPACITY.name, CPU.name)
 

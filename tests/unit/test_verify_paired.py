@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfhunt.analysis.endpoints import Slopes, answered
-from perfhunt.analysis.pairs import SlicePlan
-from perfhunt.analysis.sequential import LOOKS
+from perfhunt.analysis.verdict.endpoints import Slopes, answered
+from perfhunt.analysis.verdict.pairs import SlicePlan
+from perfhunt.analysis.verdict.sequential import LOOKS
 from perfhunt.errors import QuestionError, Stopped, TargetDied
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
-from perfhunt.model.verdict import Verdict, Word
+from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
 from perfhunt.verify import Asked, PairBench, asked_of, calibrate, verify_paired
 from tests.sample_run import sample_run

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from scenes import profile, series, used
 
-from perfhunt.analysis.classify import classify
-from perfhunt.analysis.evidence import Evidence, Span
-from perfhunt.analysis.goal import Climb
-from perfhunt.analysis.ranking import rank
-from perfhunt.analysis.whatif import with_what_if
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.whatif import with_what_if
+from perfhunt.analysis.knee.goal import Climb
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 

@@ -20,7 +20,7 @@ from locust.env import Environment
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.pacer import Report
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.model.plain import to_plain
+from perfhunt.model.document.plain import to_plain
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 

@@ -13,7 +13,7 @@ import gevent
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.load.child.http import Limits, Tally
+from perfhunt.load.child.http.client import Limits, Tally
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.timer import Timer, best_timer
 from perfhunt.model.units import Seconds

@@ -19,7 +19,7 @@ from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.child.pacer import Report
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.source import Source
-from perfhunt.model.plain import from_plain
+from perfhunt.model.document.plain import from_plain
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 

@@ -16,18 +16,18 @@ import numpy as np
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.closed import ClosedLoop
-from perfhunt.load.child.errands import USERS, Errands
 from perfhunt.load.child.host import pin_apart, ports_in_use
-from perfhunt.load.child.http import Address, Client, Limits
+from perfhunt.load.child.http.client import Address, Client, Limits
+from perfhunt.load.child.http.tls import context
 from perfhunt.load.child.lifeline import raise_descriptor_limit
-from perfhunt.load.child.locustfile import read_locustfile
 from perfhunt.load.child.pacer import Pacer, Report, Schedule, Traffic
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.load.child.tls import context
+from perfhunt.load.child.users.closed import ClosedLoop
+from perfhunt.load.child.users.locustfile import read_locustfile
+from perfhunt.load.child.users.tasks import USERS, Errands
 from perfhunt.load.render import prepare
+from perfhunt.model.document.plain import from_plain
 from perfhunt.model.latency import Outcome
-from perfhunt.model.plain import from_plain
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, feed_rows, mix
 from perfhunt.model.trial import Step

@@ -16,7 +16,7 @@ from locust.env import Environment
 from perfhunt.errors import PerfhuntError
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.source import Source
-from perfhunt.model.plain import from_plain
+from perfhunt.model.document.plain import from_plain
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.analysis.evidence import Evidence, Span
+from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.model.question import ProcessSelector
 from perfhunt.profilers.probes import LiveProbes
-from perfhunt.profilers.target import find_target
+from perfhunt.target.find import find_target
 
 HERE = Path(__file__).parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "error", "--backlog", "512")

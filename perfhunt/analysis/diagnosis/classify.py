@@ -1,0 +1,42 @@
+"""The class of bottleneck: every class scored from what must and must not be seen, the winner with its runner-up.
+
+The rows are the USE and thread-state methods (Gregg) read together; each rule gives a score between 0 and 1 and the sentences
+that carry its numbers. Two scores that are close, or a best one that is low, make the answer `undetermined`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from perfhunt.analysis.blame.evidence import Evidence
+from perfhunt.analysis.blame.picture import Picture, picture
+from perfhunt.analysis.diagnosis.features import Signs, signs
+from perfhunt.analysis.diagnosis.rules import Score, rules
+from perfhunt.model.finding import Bottleneck, Finding
+
+LEAST = 0.35  # a best score below this is not an answer
+MARGIN = 0.05  # nor is one that leads by less than this
+
+
+def classify(evidence: Evidence, findings: Sequence[Finding] = ()) -> Bottleneck:
+    """The class of bottleneck with its evidence; `undetermined` names what came closest."""
+    return classify_picture(picture(evidence), findings)
+
+
+def classify_picture(seen: Picture, findings: Sequence[Finding] = ()) -> Bottleneck:
+    """The class of bottleneck of evidence that was read already."""
+    return decide(signs(seen, findings), rules())
+
+
+def decide(read: Signs, table: Sequence[Callable[[Signs], Score]]) -> Bottleneck:
+    """The best of the table's scores, if it is good enough and stands out."""
+    scores = sorted((rule(read) for rule in table), key=lambda s: (-s.value, s.cls))
+    best, second = scores[0], scores[1]
+    if best.value < LEAST:
+        why = f"No class of bottleneck explains what was seen; closest is {best.cls} with a score of {best.value:.2f}."
+        return Bottleneck("undetermined", best.value, (why, *best.evidence), best.cls, best.value)
+    if best.value - second.value < MARGIN:
+        why = f"{best.cls} ({best.value:.2f}) and {second.cls} ({second.value:.2f}) explain what was seen equally well."
+        evidence = (why, *best.evidence, *second.evidence)
+        return Bottleneck("undetermined", best.value, evidence, best.cls, best.value)
+    return Bottleneck(best.cls, best.value, best.evidence, second.cls, second.value)

@@ -1,0 +1,74 @@
+"""From evidence to an answer: suspects ranked, the class of bottleneck, the doubts, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.wall import Wall, walls
+from perfhunt.analysis.diagnosis.cautions import cautions
+from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.whatif import with_what_if
+from perfhunt.analysis.knee.goal import Climb
+from perfhunt.analysis.knee.resource_limits import resource_cautions
+from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
+from perfhunt.model.knee import Knee
+from perfhunt.model.slo import Objective
+from perfhunt.model.trial import Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What stops the service, why we think so, and what to do next."""
+
+    findings: tuple[Finding, ...]
+    bottleneck: Bottleneck
+    cautions: tuple[Caution, ...]
+    next_step: str
+    walls: Mapping[str, Wall] = field(default_factory=dict)  # by span: the wall profile, and who waited for work
+
+
+def diagnose(
+    evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trials: Sequence[Trial], objectives: Sequence[Objective] = ()
+) -> Diagnosis:
+    """The diagnosis of one investigation; every piece of evidence may be missing."""
+    findings = rank(evidence)
+    bottleneck = classify(evidence, findings)
+    findings = with_what_if(findings, bottleneck, evidence, climb)
+    doubts = (
+        *resource_cautions(objectives, trials, climb.knee),
+        *cautions(evidence, climb.knee, findings, bottleneck, effect, trials),
+    )
+    return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb), walls(evidence))
+
+
+def next_step(findings: Sequence[Finding], bottleneck: Bottleneck, climb: Climb) -> str:
+    """The one thing to do now, as a sentence with the command that checks it."""
+    if not isinstance(climb.knee, Knee) and climb.knee.code == "generator-limited":
+        return "The generator ran out before the service did: run again with --workers 2, or from another machine."
+    if not isinstance(climb.knee, Knee) and climb.knee.code == "below-max-rate":
+        return "The service held every rate that was allowed: raise [safety] max_rate if you need to know where it breaks."
+    if not findings:
+        return "No function could be named: run perfhunt doctor --pid PID and mend what it lists, then investigate again."
+    first = findings[0]
+    where = f" ({first.file}:{first.line})" if first.line else f" ({first.file})" if first.file else ""
+    return f"Change {first.function}{where}, that alone, restart the service, then: perfhunt verify --pid NEW_PID"
+
+
+def joined(running: Span | None, waiting: Span) -> Span:
+    """Two passes at the same load as one span: the first with something to say of each kind is heard.
+
+    The rate is the mean of both; the on-CPU profile keeps the resources of its own pass, since its shares divide those.
+    """
+    if running is None:
+        return waiting
+    return replace(
+        running,
+        completed=(running.completed + waiting.completed) / 2,
+        profile=running.profile or waiting.profile,
+        instants=running.instants or waiting.instants,
+        states=running.states or waiting.states,
+        resources=running.resources or waiting.resources,
+    )

@@ -1,0 +1,71 @@
+"""A profile without load of ours: two passes over the live target, ranked and stored as a run of its own kind."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.jobs.publish import publish
+from perfhunt.jobs.setup import blank_run
+from perfhunt.model.finding import Caution
+from perfhunt.model.knee import NoKnee
+from perfhunt.model.question import ProcessSelector, Question, Target
+from perfhunt.model.run import Run, TargetProcess
+from perfhunt.model.slo import Slo
+from perfhunt.profilers.probes import LiveProbes
+from perfhunt.store import ledger
+from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.target.environment import environment
+from perfhunt.target.find import find_target
+
+_NO_LOAD = NoKnee("no-load", "nothing was sent: this is a profile of the load the service had")
+_PER_SECOND = Caution(
+    "per-second",
+    "No requests were counted, so the times are per second of the clock, not per request.",
+    "perfhunt investigate --pid PID",
+)
+
+
+def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, store: Path) -> Run:
+    """The stored run of a profile taken now. Raises TargetNotFound, AttachFailed."""
+    target = find_target(ProcessSelector(pid=pid, port=port))
+    url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
+    question = Question(Target(url), (), Slo(()))
+    stamp = datetime.now(UTC).isoformat(timespec="seconds")
+    start = blank_run(fresh_id(), "profile", stamp, question, environment(target), target)
+    directory = RunDirectory.create(store, start)
+    began = time.monotonic()
+    span = look(target, directory.path / "profiles", seconds, opened)
+    evidence = Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit)
+    findings = rank(evidence)
+    run = replace(
+        start,
+        knee=_NO_LOAD,
+        findings=findings,
+        bottleneck=classify(evidence, findings),
+        states={"knee": span.states} if span.states else {},
+        profiles={"knee": span.profile} if span.profile else {},
+        cautions=(_PER_SECOND,),
+        seconds=time.monotonic() - began,
+        next_step=f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}",
+    )
+    run = publish(run, directory, None)
+    ledger.record(store, run, directory.finish(run))
+    return run
+
+
+def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:
+    """One span over the live target: on-CPU stacks, instants and states together, normalised by seconds."""
+    with closing(LiveProbes(target, directory, time.monotonic, "required", opened)) as probes:
+        probes.open()
+        probes.resources()
+        with probes.during("knee", seconds, on_cpu=True, waits=True) as attached:
+            time.sleep(seconds)
+        used, got = probes.resources(), attached.captured
+        return Span(1.0, profile=got.profile, instants=got.instants, states=got.states, resources=used)

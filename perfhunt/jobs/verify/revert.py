@@ -1,0 +1,60 @@
+"""The way back from a change: the patch that holds it, the git command that takes it out, and doing so when asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.change.git.git import Repository
+from perfhunt.errors import UsageError
+from perfhunt.model.verdict.change import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A measured edit as a patch. `left` are edited files that are no part of it (tests, documents, the test file).
+
+    `revision` is the head when that was a revision: such a change is history, and is taken back by another commit.
+    """
+
+    repository: Repository
+    patch: bytes
+    left: tuple[str, ...] = ()
+    base: str = ""
+    revision: str = ""
+
+    def command(self, stored: Path) -> str:
+        """The git command that takes the edit out, once the patch is stored there."""
+        if self.revision:
+            return f"git revert --no-commit {self.base[:12]}..{self.revision[:12]}"
+        inside = Path.cwd().resolve() == self.repository.root.resolve()
+        path = os.path.relpath(stored) if inside else str(stored.resolve())
+        return f"{'git' if inside else f'git -C {self.repository.root}'} apply -R {path}"
+
+
+def undo_of(repository: Repository, change: Change, head_tree: str) -> Undo:
+    """The way back from `head_tree` as far as the measured atoms go."""
+    measured = {atom.file for atom in change.atoms}
+    edits = [edit for edit in change.files if {edit.path, edit.old_path} & measured]
+    paths = sorted({path for edit in edits for path in (edit.path, edit.old_path) if path})
+    wanted = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
+    patch = repository.git("diff-tree", "-r", *wanted, change.base, head_tree, "--", *paths) if paths else b""
+    left = tuple(edit.path for edit in change.files if edit not in edits)
+    return Undo(repository, patch, left, change.base, change.head)
+
+
+def refuse_to_rewrite(revert: bool, head: str) -> None:
+    """Raises UsageError when --revert is asked for an edit that is not in the working tree."""
+    if revert and head:
+        raise UsageError(
+            "--revert takes edits out of the working tree, and --head names a revision",
+            f"Measure without --revert; then, if it says REVERT: git revert {head}",
+        )
+
+
+def undo(edit: Undo) -> str:
+    """Take the edit out of the working tree; what was done, as a sentence. Raises ChangeRefused when it was edited since."""
+    edit.repository.git("apply", "-R", "--whitespace=nowarn", "-", stdin=edit.patch)
+    rest = f"; left as they are: {', '.join(edit.left)}" if edit.left else ""
+    return f"the edit was taken out of the working tree{rest}. Restart the service: it still runs it"

@@ -1,0 +1,284 @@
+"""One HTTP/1.1 connection as a state machine on io watchers: connecting, idle, or with one request in flight."""
+
+from __future__ import annotations
+
+import errno
+import socket as sockets
+import zlib
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import gevent.monkey
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from perfhunt.load.child.http.framing import Head
+from perfhunt.model.latency import Outcome
+from perfhunt.model.units import Seconds
+
+if TYPE_CHECKING:
+    from perfhunt.load.child.http.client import Client
+
+READ, WRITE = 1, 2
+OK, STATUS = int(Outcome.OK), int(Outcome.STATUS)
+_Socket: Any = gevent.monkey.get_original("socket", "socket")
+RECV = 1 << 16
+MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
+MAX_KEPT = 1 << 20  # of a body that must contain a text
+# Servers close keep-alive connections after whole seconds of silence; a connection that was busy until just now
+# and ends without a byte was reset, and is counted as that.
+STALE: Seconds = 0.9
+_END = b"\r\n\r\n"
+_CONNECTING = frozenset({0, errno.EINPROGRESS})
+
+
+class Connection:
+    """A keep-alive connection. Its read watcher runs as long as it lives; the write watcher only when a send would block."""
+
+    __slots__ = (
+        "_finish", "_head", "_left", "_loop", "_parser", "_recv", "_send", "_watch", "_watch_write",
+        "client", "complete", "connected", "due", "endpoint", "keep", "orphan", "payload", "sent", "served",
+        "since", "size", "sock", "status", "wait",
+    )  # fmt: skip
+
+    def __init__(self, client: Client) -> None:
+        """Starts to connect. Raises OSError when the host has no descriptor or port left, or refuses at once."""
+        self.client = client
+        address = client.address
+        sock = self.sock = _Socket(address.family, sockets.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+            error = sock.connect_ex(address.sockaddr)
+            if error not in _CONNECTING:
+                raise OSError(error, errno.errorcode.get(error, "connect"))
+        except OSError:
+            sock.close()
+            raise
+        self._loop = client.loop
+        self._recv, self._send = sock.recv, sock.send
+        self._watch = client.loop.io(sock.fileno(), READ)
+        self._watch_write: Any = None
+        self._parser: Any = HttpResponseParser(self)
+        self._left = b""
+        self._head: Head | None = None
+        self.complete = self.connected = self.orphan = False
+        self.served = 0
+        self.since = 0.0
+        self.payload = b""
+        self._watch.start(self.on_readable)
+
+    # sending
+
+    def begin(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
+        """Sends a request; `sent` is the moment its sending is counted from."""
+        self.due, self.endpoint, self.payload, self.sent, self.wait = due, endpoint, payload, sent, wait
+        self.size = self.status = 0
+        self.client.in_flight[self] = None
+        self.client.tally.sent += 1
+        self.transmit(payload)
+
+    def transmit(self, content: bytes) -> None:
+        """Writes what the socket takes and leaves the rest to the write watcher."""
+        try:
+            taken = self._send(content)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            self.lost(error)
+            return
+        if taken == len(content):
+            self.connected = True
+            return
+        self._left = content[taken:] if taken else content
+        if self._watch_write is None:
+            self._watch_write = self._loop.io(self.sock.fileno(), WRITE)
+        self._watch_write.start(self.on_writable)
+
+    def on_writable(self) -> None:
+        """The connection stands, or failed to, or has room again."""
+        self._watch_write.stop()
+        if not self.connected:
+            code = self.sock.getsockopt(sockets.SOL_SOCKET, sockets.SO_ERROR)
+            if code:
+                self.lost(OSError(code, errno.errorcode.get(code, "connect")))
+                return
+            self.connected = True
+        left, self._left = self._left, b""
+        if left:
+            Connection.transmit(self, left)  # not the subclass's: what is left over a TLS connection is ciphertext already
+
+    # receiving
+
+    def on_readable(self) -> None:
+        """Bytes, or the end, have come."""
+        try:
+            content = self._recv(RECV)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.lost(error)
+            return
+        now = monotonic()
+        if content:
+            self.take(content, now)
+        else:
+            self.ended(now)
+        client = self.client
+        if now >= client.next_due:
+            client.pace()
+
+    def take(self, content: bytes, now: Seconds) -> None:
+        """Parses what came; ends the request when the answer is whole."""
+        if not self.payload:
+            self.client.tally.stray += 1
+            self.client.dropped(self)
+            return
+        client = self.client
+        if self.size == 0:
+            # An answer whose head was met before, byte for byte, is as long as that one was: no need to parse it again.
+            known = client.answers.get(content[: content.find(_END)])
+            if known is not None and known[0] == len(content):
+                self.size, self.status = known[0], known[1]
+                client.finished(self, now, self.verdict(), True)
+                return
+        self.size += len(content)
+        try:
+            self._parser.feed_data(content)
+        except (HttpParserError, HttpParserUpgrade) as error:
+            if not self.complete:
+                self.fail(Outcome.PROTOCOL, f"{type(error).__name__}: {error}", now)
+                return
+            self.keep = False
+            client.tally.stray += 1
+        if not self.complete:
+            self._partial(content, now)
+            return
+        self.complete = False
+        if self.keep and self.size == len(content):
+            client.learn(content, self.status)
+        client.finished(self, now, self.verdict(), self.keep)
+
+    def verdict(self) -> int:
+        """OK or STATUS, from the answer's status."""
+        return OK if self.client.passes[self.endpoint][self.status] else STATUS
+
+    def on_message_complete(self) -> None:
+        """From the parser: a message has ended. Interim ones (100, 103) are not the answer."""
+        status = self._parser.get_status_code()
+        if status < 200 and status != 101:
+            self._head = None
+        elif self.complete:  # a second answer to one request
+            self.keep = False
+            self.client.tally.stray += 1
+        else:
+            self.complete, self.status, self.keep = True, status, self._parser.should_keep_alive()
+
+    def _partial(self, content: bytes, now: Seconds) -> None:
+        """More is to come: bounds what may, and notes how the body will end."""
+        if self._head is None:
+            self._head = Head()
+        if not self._head.feed(content):
+            self.fail(Outcome.TOO_LARGE, "headers beyond 64 KiB", now)
+        elif self.size > MAX_BODY:
+            self.fail(Outcome.TOO_LARGE, "body beyond 256 MiB", now)
+
+    # ending
+
+    def ended(self, now: Seconds) -> None:
+        """The peer closed: the answer's end if nothing else says where it ends, else a loss."""
+        if not self.payload:
+            self.client.dropped(self)
+        elif self._head is not None and self._head.until_close:
+            self.status = self._head.status
+            self.client.finished(self, now, self.verdict(), keep=False)
+        elif self._is_stale():
+            self.client.resend(self)
+        else:
+            self.fail(Outcome.RESET, "closed before the answer was whole", now)
+
+    def lost(self, error: OSError) -> None:
+        """The socket failed."""
+        if not self.payload:
+            self.client.dropped(self)
+        elif self._is_stale():
+            self.client.resend(self)
+        else:
+            outcome = Outcome.RESET if self.connected else Outcome.CONNECT
+            self.fail(outcome, f"{type(error).__name__}: {error.strerror or error}", monotonic())
+
+    def _is_stale(self) -> bool:
+        idle_before = self.sent - self.since
+        return self.served > 0 and self.size == 0 and idle_before > STALE and self.client.repeatable[self.endpoint]
+
+    def fail(self, outcome: Outcome, why: str, now: Seconds) -> None:
+        """Ends the request without an answer."""
+        self.client.tally.note(why)
+        self.client.finished(self, now, outcome, keep=False)
+
+    def rest(self, now: Seconds) -> None:
+        """Becomes idle."""
+        self.payload = b""
+        self._head = None
+        self.orphan = False
+        self.served += 1
+        self.since = now
+
+    def close(self) -> None:
+        """Gives everything back at once: with the collector off, a cycle would stay for the whole trial."""
+        if self._parser is None:
+            return
+        self._watch.stop()
+        self._watch.close()
+        if self._watch_write is not None:
+            self._watch_write.stop()
+            self._watch_write.close()
+        self.sock.close()
+        self._watch = self._watch_write = self._parser = self._recv = self._send = None
+
+
+class Inspecting(Connection):
+    """A connection for traffic with HEAD requests, or with bodies that must contain a text."""
+
+    __slots__ = ("_kept", "_renew")
+
+    def begin(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
+        self._kept: list[bytes] = []
+        self._renew = False
+        super().begin(due, endpoint, payload, sent, wait)
+
+    def on_headers_complete(self) -> None:
+        """From the parser, which does not know that an answer to HEAD has no body."""
+        status = self._parser.get_status_code()
+        if status >= 200 and self.client.heads[self.endpoint]:
+            self.complete, self.status, self.keep = True, status, self._parser.should_keep_alive()
+            self._renew = True
+
+    def on_body(self, content: bytes) -> None:
+        """From the parser: a piece of body, kept up to a bound when a text is looked for in it."""
+        if self.client.texts[self.endpoint] and len(self._kept) * RECV < MAX_KEPT:
+            self._kept.append(content)
+
+    def on_message_complete(self) -> None:
+        if not self._renew:
+            super().on_message_complete()
+
+    def verdict(self) -> int:
+        wanted = self.client.texts[self.endpoint]
+        if wanted and wanted not in _decoded(b"".join(self._kept)):
+            return Outcome.STATUS
+        return super().verdict()
+
+    def rest(self, now: Seconds) -> None:
+        super().rest(now)
+        if self._renew:
+            self._parser = HttpResponseParser(self)
+
+
+def _decoded(body: bytes) -> bytes:
+    """The body, unpacked if it is gzip; at most MAX_KEPT bytes."""
+    if body[:2] != b"\x1f\x8b":
+        return body
+    try:
+        return zlib.decompressobj(31).decompress(body, MAX_KEPT)
+    except zlib.error:
+        return body

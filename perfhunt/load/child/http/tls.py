@@ -1,0 +1,103 @@
+"""TLS on top of a connection, by memory BIOs: the socket stays non-blocking and the state machine stays the same."""
+
+from __future__ import annotations
+
+import ssl
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from perfhunt.load.child.http.connection import RECV, Inspecting
+from perfhunt.model.latency import Outcome
+from perfhunt.model.units import Seconds
+
+if TYPE_CHECKING:
+    from perfhunt.load.child.http.client import Client
+
+
+def context(verify: bool) -> Any:
+    """A client context for HTTP/1.1; `verify` checks the chain and the name."""
+    made = ssl.create_default_context()
+    if not verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    made.set_alpn_protocols(["http/1.1"])
+    return made
+
+
+class TlsConnection(Inspecting):
+    """A connection whose bytes pass through an ssl.SSLObject. The handshake counts as part of the first request."""
+
+    __slots__ = ("_incoming", "_outgoing", "_plain", "_tls")
+
+    def __init__(self, client: Client) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        address = client.address
+        self._tls: Any = address.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=address.server_name or None)
+        self._plain: bytes | None = None  # waits for the handshake
+        super().__init__(client)
+
+    def begin(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
+        if not self.served:
+            self._plain = payload
+        super().begin(due, endpoint, payload, sent, wait)
+
+    def transmit(self, content: bytes) -> None:
+        if self._plain is not None:
+            self._shake_hands()
+        else:
+            self._encrypt(content)
+
+    def _encrypt(self, content: bytes) -> None:
+        try:
+            self._tls.write(content)
+        except ssl.SSLError as error:
+            self._broken(error)
+            return
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            cipher = self._outgoing.read()
+            if self._left:
+                self._left += cipher
+            else:
+                super().transmit(cipher)
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+            return
+        except ssl.SSLError as error:
+            self._broken(error)
+            return
+        plain, self._plain = self._plain, None
+        self._encrypt(plain or b"")
+
+    def take(self, content: bytes, now: Seconds) -> None:
+        self._incoming.write(content)
+        if self._plain is not None:
+            self._shake_hands()
+        while self._parser is not None and self._plain is None:
+            try:
+                plain = self._tls.read(RECV)
+            except ssl.SSLWantReadError:
+                return
+            except ssl.SSLError as error:
+                self._broken(error)
+                return
+            if not plain:
+                self.ended(now)
+                return
+            super().take(plain, now)
+
+    def _broken(self, error: ssl.SSLError) -> None:
+        if not self.payload:
+            self.client.dropped(self)
+        else:
+            self.fail(Outcome.TLS, f"TLS: {error.reason or error}", monotonic())
+
+    def close(self) -> None:
+        super().close()
+        self._tls = None

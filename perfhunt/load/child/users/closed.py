@@ -1,0 +1,94 @@
+"""A locustfile the way Locust runs it: a closed loop of users with their own waiting times. Labelled as that everywhere.
+
+A user that waits for a slow answer sends nothing meanwhile, so these latencies leave out the waiting of requests that an open
+world would have sent (coordinated omission). Offered for comparison; no knee should rest on it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gevent
+import locust
+from locust.env import Environment
+
+from perfhunt.load.child.pacer import LEAD, TICK, Report
+from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.users.failures import outcome_of
+from perfhunt.model.latency import Outcome
+from perfhunt.model.trial import Step
+from perfhunt.model.units import Seconds
+
+
+class ClosedLoop:
+    """Locust's own users under Locust's own local runner; each of their requests becomes a sample."""
+
+    def __init__(self, classes: Sequence[type[Any]], url: str) -> None:
+        self._environment = Environment(user_classes=list(classes), events=locust.events, host=url)
+        self._runner: Any = self._environment.create_local_runner()
+        self.routes: list[str] = []  # names of requests, in the order they were first seen
+        self._recorder: Recorder | None = None
+        self._epoch: Seconds = 0.0
+        self._stop_at: Seconds = math.inf
+        self._errors: dict[str, int] = {}
+        events: Any = locust.events
+        events.request.add_listener(self._on_request)
+
+    def stop(self) -> None:
+        """The users stop at the next tick."""
+        self._stop_at = min(self._stop_at, time.monotonic())
+
+    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: Report) -> dict[str, Any]:
+        """Keeps `step.rate` users busy for the step's duration (in a closed loop, "rate" is a number of users)."""
+        self._recorder, self._errors, self._stop_at = recorder, {}, math.inf
+        users = max(1, round(step.rate))
+        epoch = self._epoch = time.monotonic() + LEAD
+        self._runner.start(users, spawn_rate=max(1, users), wait=False)
+        second, cpu = 0, time.process_time()
+        while time.monotonic() < min(self._stop_at, epoch + step.duration):
+            gevent.sleep(TICK)
+            now = time.monotonic()
+            if now >= epoch + second + 1:
+                recorder.flush()
+                used, cpu = time.process_time() - cpu, time.process_time()
+                second = int(now - epoch)
+                report({"second": second - 1, "cpu": used, "at": now - epoch, "seen": 0, "ticks": 0, **self._health()})
+        ended = min(step.duration, time.monotonic() - epoch)
+        self._environment.stop_timeout = min(grace, 10.0)
+        self._runner.stop()
+        recorder.flush()
+        self._recorder = None
+        return {**self._health(), "seconds": ended, "gc_pause": 0.0, "routes": self.routes, "users": users}
+
+    def _health(self) -> dict[str, Any]:
+        added = self._recorder.added if self._recorder else 0
+        return {
+            "samples": added, "in_flight": 0, "sent": added, "opened": 0, "resent": 0, "stray": 0, "queued": 0, "orphans": 0,
+            "errors": self._errors, "most_open": 0,
+        }  # fmt: skip
+
+    def _on_request(
+        self, request_type: str = "", name: str = "", response_time: float = 0.0, response_length: int = 0, response: Any = None,
+        exception: Any = None, **more: Any,
+    ) -> None:  # fmt: skip
+        if self._recorder is None:
+            return
+        service = (response_time or 0.0) / 1e3
+        status = int(getattr(response, "status_code", 0) or 0)
+        outcome = Outcome.OK
+        if exception is not None:
+            outcome = Outcome.STATUS if status else outcome_of(exception)
+            text = f"{type(exception).__name__}: {exception}"[:200]
+            self._errors[text] = self._errors.get(text, 0) + 1
+        sent = max(0.0, time.monotonic() - service - self._epoch)
+        self._recorder.add(
+            sent, 0.0, service, int(response_length or 0), status, self._route(f"{request_type} {name}"), outcome, 0.0
+        )
+
+    def _route(self, name: str) -> int:
+        if name not in self.routes:
+            self.routes.append(name)
+        return self.routes.index(name)

@@ -1,0 +1,52 @@
+"""How a measured effect ties to the code that was edited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfhunt.model.interval import Interval
+from perfhunt.model.profile import Profile
+from perfhunt.model.units import Cores, PerSecond, Share
+from perfhunt.model.verdict.change import Atom
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A profile with the load it was taken under: requests completed per second and, when known, CPU used by the target."""
+
+    profile: Profile
+    completed: PerSecond
+    cpu: Cores | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """One function's seconds per request, before and after, callees included.
+
+    `word` is appeared, vanished, grown, shrunk, same (no difference beyond chance), or unseen (in no sample of either).
+    """
+
+    function: str
+    file: str
+    before: Interval
+    after: Interval
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """What the edit can have to do with what was measured.
+
+    `share` is the share of baseline samples in edited functions; `bound` the largest relative gain in capacity that removing
+    them entirely could bring (Amdahl), None when no code was edited. `explained` is False when even the low end of the measured
+    gain is beyond that bound, None when there is nothing to check. `moved` are unedited functions that took on the cost.
+    """
+
+    atoms: tuple[Atom, ...]
+    demands: tuple[Demand, ...]
+    share: Interval | None
+    bound: Share | None
+    gain: Interval | None
+    explained: bool | None
+    moved: tuple[Demand, ...] = ()
+    sentences: tuple[str, ...] = ()

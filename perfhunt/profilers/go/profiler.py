@@ -1,0 +1,136 @@
+"""Go: the service's own CPU profile, where it serves net/http/pprof on one of its ports."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Profile
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.go.pprof import PprofError, parse_pprof
+from perfhunt.profilers.profiler_thread import ThreadCapture
+from perfhunt.target.proc.sockets import LISTEN, tcp_sockets
+from perfhunt.target.sockets import held_inodes
+
+_INDEX = "/debug/pprof/"
+_ANSWER: Seconds = 3.0
+_PATIENCE: Seconds = 15.0  # beyond the profile's own time
+
+
+def pprof_address(pid: int) -> tuple[str, int] | None:
+    """Where a process serves net/http/pprof, by asking each port it listens on; None when none of them answers."""
+    try:
+        held = held_inodes(pid)
+    except PermissionError:
+        return None
+    for one in tcp_sockets(pid):
+        if one.state != LISTEN or one.inode not in held:
+            continue
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(one.local, one.local)
+        try:
+            status, body = _get(host, one.local_port, _INDEX, _ANSWER)
+        except (OSError, http.client.HTTPException):
+            continue
+        if status == 200 and b"goroutine" in body and b"profile" in body:
+            return host, one.local_port
+    return None
+
+
+def _get(host: str, port: int, path: str, timeout: Seconds) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    try:
+        connection.request("GET", path, headers={"User-Agent": "perfhunt"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+class _Download:
+    """The profile of one process, on its way."""
+
+    def __init__(self, pid: int, seconds: int, raw: Path, left_out: int) -> None:
+        address = pprof_address(pid)
+        if address is None:
+            raise AttachFailed(
+                f"no port of process {pid} serves {_INDEX}",
+                'import _ "net/http/pprof" and serve http.DefaultServeMux on a loopback port',
+            )
+        (self._host, self._port), self._pid, self._seconds, self._raw = address, pid, seconds, raw
+        self._notes = (f"{left_out} more Go processes were not sampled",) if left_out else ()
+
+    def fetch(self, ask_stop: threading.Event) -> Profile:
+        """The profile. Go gives nothing of one that is cut short, so `ask_stop` means no profile. Raises AttachFailed."""
+        answers: list[tuple[int, bytes] | str] = []
+        path = f"{_INDEX}profile?seconds={self._seconds}"
+
+        def download() -> None:
+            try:
+                answers.append(_get(self._host, self._port, path, self._seconds + _PATIENCE))
+            except (OSError, http.client.HTTPException) as error:
+                answers.append(str(error))
+
+        helper = threading.Thread(target=download, name=f"perfhunt-go-{self._pid}", daemon=True)
+        helper.start()
+        end = time.monotonic() + self._seconds
+        while helper.is_alive() and not (ask_stop.is_set() and time.monotonic() < end - 1.0):
+            helper.join(0.05)
+        if not answers:
+            raise AttachFailed(f"the profile of Go process {self._pid} was stopped before its end, and Go keeps no part of it")
+        return self._profile(answers[0])
+
+    def _profile(self, answer: tuple[int, bytes] | str) -> Profile:
+        where = f"http://{self._host}:{self._port}{_INDEX}profile"
+        if isinstance(answer, str):
+            raise AttachFailed(f"{where}: {answer}")
+        status, body = answer
+        if status != 200:
+            raise AttachFailed(f"{where} answered {status}: {body[:200].decode(errors='replace').strip()}")
+        self._raw.write_bytes(body)
+        try:
+            parsed = parse_pprof(body)
+        except PprofError as error:
+            raise AttachFailed(f"{where}: {error}") from error
+        rate = 1.0 / parsed.period if parsed.period else 100.0
+        return Profile(
+            tool="go",
+            version="",
+            mode="cpu",
+            rate_hz=rate,
+            seconds=parsed.seconds,
+            stacks=parsed.stacks,
+            pids=(self._pid,),
+            ticks=round(parsed.seconds * rate),
+            command=("GET", f"{where}?seconds={self._seconds}"),
+            notes=self._notes,
+            raw=self._raw.name,
+        )
+
+
+class Go:
+    """On-CPU stacks of a Go service by its own runtime, inlined functions and lines included."""
+
+    name = "go"
+    needs: tuple[str, ...] = ()
+    help = "a Go service's own CPU profile, where it serves /debug/pprof"
+    runtimes: tuple[str, ...] = ("go",)
+    modes: tuple[str, ...] = ("cpu",)
+    opens = ""
+
+    def available(self, pids: Sequence[int] = ()) -> str:
+        """Why it cannot be used (for `pids`, when given); "" when it can. Asks the ports of the process, nothing else."""
+        if pids and pprof_address(pids[0]) is None:
+            return f"no port of process {pids[0]} serves {_INDEX}"
+        return ""
+
+    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> ThreadCapture:
+        """Ask the first pid for its profile; returns at once. The rate is the runtime's own. Raises AttachFailed, ValueError."""
+        if mode not in self.modes:
+            raise ValueError(f"go has no mode {mode!r}; it has {', '.join(self.modes)}")
+        out.mkdir(parents=True, exist_ok=True)
+        download = _Download(pids[0], seconds, out / f"go-{mode}-{pids[0]}.pb.gz", len(pids) - 1)
+        return ThreadCapture(download.fetch, f"perfhunt-go-{pids[0]}")

@@ -1,0 +1,167 @@
+"""Node: V8's own CPU sampler, switched on in a live process through its inspector.
+
+SIGUSR1 makes Node listen for a debugger on 127.0.0.1:9229, so this opens a door into the target: it is used only when asked
+for, and closed again afterwards, by the target itself if this process should die in between.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
+from perfhunt.profilers.profiler_thread import ThreadCapture
+
+_OPENS_WITHIN: Seconds = 5.0
+_DEAD_MAN: Seconds = 30.0  # after its time, the target closes the door by itself
+_ANSWER: Seconds = 60.0  # a long profile is a large message
+_IDLE = "(idle)"
+_ARM = "globalThis.__perfhunt = setTimeout(() => process._debugEnd(), {ms}); globalThis.__perfhunt.unref(); process.pid"
+_CLOSE = "clearTimeout(globalThis.__perfhunt); delete globalThis.__perfhunt; setTimeout(() => process._debugEnd(), 20); 0"
+
+
+def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:
+    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises KeyError or TypeError when it is none.
+
+    Format: DevTools Protocol, Profiler.Profile. Line numbers there count from 0.
+    """
+    nodes = {node["id"]: node for node in profile["nodes"]}
+    parents = {child: node["id"] for node in nodes.values() for child in node.get("children", ())}
+    stacks: Counter[Stack] = Counter()
+    idle = 0
+    for leaf, n in Counter(profile["samples"]).items():
+        if nodes[leaf]["callFrame"]["functionName"] == _IDLE:
+            idle += n
+            continue
+        frames, at = [], leaf
+        while at in parents:  # the node without a parent is "(root)", which is no function
+            frames.append(_frame(nodes[at]["callFrame"]))
+            at = parents[at]
+        if frames:
+            stacks[tuple(reversed(frames))] += n
+    return dict(stacks), idle
+
+
+def _frame(call: Mapping[str, Any]) -> Frame:
+    file = str(call["url"]).removeprefix("file://")
+    line = int(call["lineNumber"]) + 1
+    return Frame(str(call["functionName"]) or "(anonymous)", file, line if line > 0 else None, kind="js")
+
+
+class _Session:
+    """Sampling of one Node process, from the signal that opens its inspector to the inspector closed again."""
+
+    def __init__(self, pid: int, seconds: Seconds, rate_hz: int, raw: Path, left_out: int) -> None:
+        self._pid, self._seconds, self._rate_hz, self._raw = pid, seconds, rate_hz, raw
+        self._notes = [f"{left_out} more Node processes were not sampled: they share one inspector port"] if left_out else []
+        try:
+            self._version, self._inspector = self._open()
+        except (InspectorError, OSError) as error:
+            raise AttachFailed(f"the inspector of Node process {pid} could not be used: {error}") from error
+        self._began = time.monotonic()
+
+    def _open(self) -> tuple[str, Inspector]:
+        os.kill(self._pid, signal.SIGUSR1)
+        deadline = time.monotonic() + _OPENS_WITHIN
+        while not is_open():
+            if time.monotonic() > deadline:
+                raise InspectorError(f"it did not listen on port {PORT} within {_OPENS_WITHIN:.0f} s of SIGUSR1")
+            time.sleep(0.02)
+        inspector = Inspector(session_url())
+        try:
+            if inspector.evaluate(_ARM.format(ms=round((self._seconds + _DEAD_MAN) * 1000))) != self._pid:
+                raise InspectorError(f"port {PORT} is the inspector of another process")
+            version = str(inspector.evaluate("process.version"))
+            inspector.call("Profiler.enable")
+            inspector.call("Profiler.setSamplingInterval", interval=round(1e6 / self._rate_hz))
+            inspector.call("Profiler.start")
+        except InspectorError:
+            inspector.close()
+            raise
+        return version, inspector
+
+    def sample(self, ask_stop: threading.Event) -> Profile:
+        """The profile of the session's time, or less when asked to stop. Raises AttachFailed."""
+        ask_stop.wait(self._seconds)
+        try:
+            seconds = time.monotonic() - self._began
+            taken = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
+            self._raw.write_text(json.dumps(taken))
+            stacks, idle = parse_cpuprofile(taken)
+        except (InspectorError, KeyError, TypeError) as error:
+            raise AttachFailed(f"the inspector of Node process {self._pid} gave no profile: {error}") from error
+        finally:
+            self._shut()
+        return Profile(
+            tool="node",
+            version=self._version,
+            mode="cpu",
+            rate_hz=self._rate_hz,
+            seconds=seconds,
+            stacks=stacks,
+            pids=(self._pid,),
+            ticks=round(sum(stacks.values())) + idle,
+            command=("SIGUSR1", str(self._pid), "Profiler.start", "Profiler.stop"),
+            notes=tuple(self._notes),
+            raw=self._raw.name,
+        )
+
+    def _shut(self) -> None:
+        with suppress(InspectorError):
+            self._inspector.evaluate(_CLOSE)
+        self._inspector.close()
+        deadline = time.monotonic() + 3.0
+        while is_open() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        if is_open():
+            self._notes.append(f"the inspector on port {PORT} is still open; process {self._pid} was asked to close it")
+
+
+def _not_node(pid: int) -> str:
+    try:
+        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
+    except OSError as error:
+        return f"process {pid} is gone or not ours to look at: {error}"
+    return "" if program.startswith("node") else f"process {pid} runs {program}, not node"
+
+
+class Node:
+    """On-CPU JavaScript stacks of one live Node process, by V8's sampler."""
+
+    name = "node"
+    needs: tuple[str, ...] = ()
+    help = "JavaScript stacks of a live Node process, through its inspector"
+    runtimes: tuple[str, ...] = ("node",)
+    modes: tuple[str, ...] = ("cpu",)
+    opens = f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that port can run code"
+
+    def available(self, pids: Sequence[int] = ()) -> str:
+        """Why it cannot be used here; "" when it can."""
+        if is_open():
+            return f"port {PORT} is taken: another Node inspector is open, and its process would be sampled instead"
+        return _not_node(pids[0]) if pids else ""
+
+    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> ThreadCapture:
+        """Start sampling the first pid, into the directory `out`. Raises AttachFailed, ValueError for an unknown mode.
+
+        To any process but Node the signal sent is deadly, so the program is looked at first.
+        """
+        if mode not in self.modes:
+            raise ValueError(f"node has no mode {mode!r}; it has {', '.join(self.modes)}")
+        if why := self.available(pids):
+            raise AttachFailed(why)
+        pid = pids[0]
+        out.mkdir(parents=True, exist_ok=True)
+        session = _Session(pid, seconds, rate_hz, out / f"node-{mode}-{pid}.cpuprofile", len(pids) - 1)
+        return ThreadCapture(session.sample, f"perfhunt-node-{pid}")

@@ -1,0 +1,204 @@
+"""Every thread at one moment: its Python stack from a py-spy dump, its state from /proc in the same few milliseconds.
+
+A dump alone cannot say what a thread waits for, and /proc alone cannot say where in the code. py-spy's own idle flag is taken
+only as a third witness: in a target older than Python 3.11 it is guessed from function names (py-spy src/python_spy.rs).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Instant, Instants, ThreadSample
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.profiler_process import release
+from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
+from perfhunt.profilers.py_spy.profiler import PySpy
+from perfhunt.target.proc import proc
+from perfhunt.target.proc.waits import ProcessWaits, Wait
+
+RATE_HZ = 8.0
+_COST_LIMIT = 0.10  # of one core, dumps and readings together; beyond it the series is thinned
+_GIVE_UP = 10  # failed dumps in a row, with none that worked
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at one thread through /proc: its wait, and the nanoseconds it had been on a CPU and in the run queue."""
+
+    wait: Wait
+    on_cpu: int = 0
+    queued: int = 0
+
+
+def settle(before: Reading | None, after: Reading | None, active: bool | None, since: Reading | None = None) -> Wait:
+    """What a thread did at the moment between two readings; `active` is py-spy's word for it, None when it has none.
+
+    Two readings that agree are believed. Else py-spy decides between running and waiting, and a wait is named by the later
+    reading that has one, which is the nearer to the stack. A thread that runs is on a CPU, or in the run queue if it queued for
+    longer than it ran since the reading `since` (`before`, when not given): the kernel's clocks of both move in steps of
+    milliseconds, so a longer stretch tells more.
+    """
+    since = since or before
+    known = [one for one in (before, after) if one is not None]
+    if not known:
+        return Wait(ThreadState.UNKNOWN)
+    waits = {one.wait for one in known}
+    if len(waits) == 1:
+        chosen = known[0].wait
+    else:
+        asleep = [one.wait for one in known if one.wait.state is not ThreadState.ON_CPU]
+        chosen = Wait(ThreadState.ON_CPU) if active and len(asleep) < len(known) else asleep[-1]
+    if chosen.state is ThreadState.ON_CPU and since is not None and after is not None:
+        queued, ran = after.queued - since.queued, after.on_cpu - since.on_cpu
+        return Wait(ThreadState.RUN_QUEUE) if queued > ran else chosen
+    return chosen
+
+
+def still(before: Reading | None, after: Reading | None) -> bool:
+    """Whether a thread slept through both readings without running in between: what it was doing then is beyond doubt.
+
+    They must be the first and the last of a dump: on a busy machine py-spy may have read the stacks well before it answers.
+    """
+    if before is None or after is None or before.wait.state is ThreadState.ON_CPU:
+        return False
+    return (before.wait, before.on_cpu) == (after.wait, after.on_cpu)
+
+
+class InstantsCapture:
+    """A series of instants being taken, in a thread of the controller; begins when made.
+
+    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since the run began. The rate
+    is lowered until looking costs no more than a tenth of one core.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int],
+        seconds: Seconds,
+        clock: Callable[[], Seconds] = time.monotonic,
+        *,
+        rate_hz: float = RATE_HZ,
+        root: int = 0,
+    ) -> None:
+        if why := PySpy().available():
+            raise AttachFailed(why)
+        self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
+        self._rate_hz = rate_hz
+        self._waits: dict[int, ProcessWaits] = {}
+        self._held = {pid: proc.is_held(pid) for pid in pids}
+        self._instants: list[Instant] = []
+        self._errors = 0
+        self._failure: AttachFailed | None = None
+        self._cpu: Seconds = 0.0
+        self._quickest: Seconds = 0.0  # of all dumps
+        self._began = time.monotonic()
+        self._took: Seconds = 0.0
+        self._stop = threading.Event()
+        self._notes: list[str] = []
+        self._worker = threading.Thread(target=self._run, name="perfhunt-instants", daemon=True)
+        self._worker.start()
+
+    def __enter__(self) -> InstantsCapture:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End the series now. Idempotent."""
+        self._stop.set()
+        self._worker.join()
+
+    def wait(self) -> Instants:
+        """The series, when its time is over or it was stopped. Raises AttachFailed when not one instant could be taken."""
+        self._worker.join()
+        if not self._instants and self._failure is not None:
+            raise self._failure
+        cost = f"the instants cost {self._cpu / max(self._took, 1e-9):.1%} of one core"
+        return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
+
+    def _run(self) -> None:
+        end = self._began + self._seconds
+        try:
+            while not self._stop.is_set() and (now := time.monotonic()) < end:
+                spent, own = self._cpu, time.thread_time()
+                self._take()
+                self._cpu += time.thread_time() - own
+                period = max(1.0 / self._rate_hz, (self._cpu - spent) / _COST_LIMIT)
+                if not self._instants and self._errors >= _GIVE_UP:
+                    return
+                self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
+        finally:
+            self._took = time.monotonic() - self._began
+            self._notes += [note for pid, held in self._held.items() if (note := release(pid, held))]
+
+    def _take(self) -> None:
+        at, threads = self._clock(), []
+        for pid in proc.working_pids(self._pids, self._root):
+            waits = self._waits.setdefault(pid, ProcessWaits(pid))
+            looks: list[Mapping[int, Reading]] = []
+            try:
+                dump = take_dump(pid, partial(_look, waits, looks), self._quickest / 2)
+            except AttachFailed as failed:
+                self._errors += 1
+                self._failure = failed
+                continue
+            self._cpu += dump.cpu
+            self._quickest = min(self._quickest or dump.took, dump.took)
+            threads += joined(pid, looks, dump.threads)
+        if threads:
+            self._instants.append(Instant(at, tuple(threads)))
+
+
+def _look(waits: ProcessWaits, looks: list[Mapping[int, Reading]]) -> None:
+    looks.append(readings(waits))
+
+
+def readings(waits: ProcessWaits) -> dict[int, Reading]:
+    """What every thread of a process is doing now. A thread whose call may not be read is UNKNOWN."""
+    found = {}
+    for tid in proc.tids(waits.pid):
+        base = f"/proc/{waits.pid}/task/{tid}"
+        try:
+            on_cpu, queued, _ = proc.read(f"{base}/schedstat").split()
+            found[tid] = Reading(waits.wait(tid, _syscall(base)), int(on_cpu), int(queued))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # the thread ended
+    return found
+
+
+def _syscall(base: str) -> bytes:
+    try:
+        return proc.read(f"{base}/syscall")
+    except PermissionError:
+        return b""
+
+
+def joined(pid: int, looks: Sequence[Mapping[int, Reading]], dump: Sequence[DumpedThread]) -> list[ThreadSample]:
+    """One sample per thread: those in the dump with their stacks, the others (not Python's) with an empty one.
+
+    `looks` are the readings made while the dump ran, at least one; its stacks are of the moment between the last two.
+    """
+    first, before, after = looks[0], looks[-2:][0], looks[-1]
+    dumped = {thread.tid: thread for thread in dump if thread.tid}
+    samples = []
+    for tid in before.keys() | after.keys():
+        python = dumped.get(tid)
+        wait = settle(before.get(tid), after.get(tid), python.active if python else None, first.get(tid))
+        holds = python is not None and python.holds_gil
+        if holds and wait.state is ThreadState.GIL:
+            wait = Wait(ThreadState.ON_CPU)  # it was given the GIL in between
+        samples.append(
+            ThreadSample(
+                pid, tid, python.stack if python else (), str(wait.state), wait.on, holds,
+                (python.name if python else "") or proc.thread_name(pid, tid), still(first.get(tid), after.get(tid)),
+            )
+        )  # fmt: skip
+    return samples

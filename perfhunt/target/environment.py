@@ -1,0 +1,182 @@
+"""What the numbers depend on besides the code: host, interpreter, tools, installed distributions, revision. Read-only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import perfhunt
+from perfhunt.model.run import Environment, Process, TargetProcess
+from perfhunt.profilers.py_spy import profiler as py_spy
+from perfhunt.target.proc import proc
+
+# Change from shell to shell, or from worker to worker, without changing what the service does.
+_VOLATILE = re.compile(
+    rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+|NODE_UNIQUE_ID|SERVER_SOFTWARE|PORT)="
+)
+_DIST_INFO = re.compile(r"(.+)-([^-]+)\.dist-info")
+_PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
+
+
+def environment(target: TargetProcess | None = None) -> Environment:
+    """The environment of a run as it is now; without a target, only what is known of the host and of perfhunt."""
+    lead = _lead(target)
+    revision, dirty, digest = git_state(target.git_root) if target else ("", False, "")
+    return Environment(
+        host=platform.node(),
+        kernel=platform.release(),
+        cpu_model=cpu_model(),
+        cores=os.cpu_count() or 0,
+        memory=proc.PAGE * os.sysconf("SC_PHYS_PAGES"),
+        virtualised=virtualised(),
+        load_average=round(os.getloadavg()[0], 2),
+        perfhunt=perfhunt.__version__,
+        python=platform.python_version(),
+        tools=tool_versions(),
+        git_revision=revision,
+        git_dirty=dirty,
+        git_diff_sha256=digest,
+        distributions=distributions(lead) if lead else {},
+        env_sha256=env_hash(lead.pid) if lead else "",
+        variables=env_digests(lead.pid) if lead else {},
+    )
+
+
+def _lead(target: TargetProcess | None) -> Process | None:
+    if target is None:
+        return None
+    return next((one for one in target.processes if one.pid in target.workers), None)
+
+
+def cpu_model() -> str:
+    """The processor's name as the kernel prints it, else the architecture."""
+    match = re.search(r"^model name\s*:\s*(.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    return match[1].strip() if match else platform.machine()
+
+
+def virtualised() -> str:
+    """What lies between us and the metal: `container`, `virtual machine (product name)`, both, or ""."""
+    layers = []
+    groups = _text("/proc/1/cgroup")
+    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or re.search("docker|kubepods|libpod|lxc", groups):
+        layers.append("container")
+    if re.search(r"^flags\s*:.*\bhypervisor\b", _text("/proc/cpuinfo"), re.MULTILINE):
+        product = _text("/sys/class/dmi/id/product_name").strip()
+        layers.append(f"virtual machine ({product})" if product else "virtual machine")
+    return " in a ".join(layers)
+
+
+def tool_versions() -> dict[str, str]:
+    """Name to version of the tools a run may lean on; those that are absent are left out."""
+    found = {name: version for name in _PACKAGES if (version := package_version(name))}
+    if py_spy.version():
+        found["py-spy"] = py_spy.version()
+    for name in ("perf", "git"):
+        if said := _said([name, "--version"]):
+            found[name] = said.split()[-1] if name == "perf" else said.split()[2]
+    return found
+
+
+def package_version(name: str) -> str:
+    """The installed version of a Python package, without importing it; "" when it is absent."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def distributions(process: Process) -> dict[str, str]:
+    """Name to version of what is installed for a Python process's interpreter, from its dist-info directories."""
+    found: dict[str, str] = {}
+    for directory in _site_packages(process):
+        try:
+            names = os.listdir(directory)
+        except OSError:
+            continue
+        for name in names:
+            if match := _DIST_INFO.fullmatch(name):
+                found.setdefault(match[1].lower().replace("_", "-"), match[2])  # first on the path wins, as in an import
+    return dict(sorted(found.items()))
+
+
+def _site_packages(process: Process) -> list[Path]:
+    """Where the process imports packages from, without asking it: beside what started it, and where its extensions lie."""
+    root = Path(f"/proc/{process.pid}/root")
+    minor = ".".join(process.runtime_version.split(".")[:2])
+    # argv[0] is the virtual environment's python (or `gunicorn`, run by it); exe is the interpreter behind it.
+    words = [word for word in process.cmdline[:2] if "/" in word]
+    prefixes = [Path(os.path.normpath(Path(process.cwd) / word)).parent.parent for word in words]
+    venv = next((prefix for prefix in prefixes if (root / f"{prefix}/pyvenv.cfg".lstrip("/")).exists()), None)
+    alone = venv and "include-system-site-packages = true" not in _text(f"{root}{venv}/pyvenv.cfg").lower()
+    found = [prefix / "lib" / f"python{minor}" / "site-packages" for prefix in ([venv] if venv else prefixes)]
+    if not alone:
+        found.append(Path(process.exe).parent.parent / "lib" / f"python{minor}" / "site-packages")
+        if process.exe.startswith("/usr/bin"):
+            found.append(Path("/usr/lib/python3/dist-packages"))
+    mapped = _text(f"/proc/{process.pid}/maps").splitlines()
+    found += [Path(match[1]) for line in mapped if (match := re.search(r"(/\S*?/(?:site|dist)-packages)/", line))]
+    return [root / str(path).lstrip("/") for path in dict.fromkeys(found)]
+
+
+def env_hash(pid: int) -> str:
+    """SHA-256 over the sorted environment of a process, without what changes from shell to shell; "" when unreadable."""
+    kept = _variables(pid)
+    return "" if kept is None else hashlib.sha256(b"\x00".join(kept)).hexdigest()
+
+
+def env_digests(pid: int) -> dict[str, str]:
+    """Name -> 4 hex digits of the SHA-256 of `name=value`, of the same variables: 16 bits give no secret away."""
+    pairs = _variables(pid) or []
+    return {pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:4] for pair in pairs}
+
+
+def _variables(pid: int) -> list[bytes] | None:
+    try:
+        pairs = proc.read(f"/proc/{pid}/environ").split(b"\x00")
+    except OSError:
+        return None
+    return sorted(pair for pair in pairs if pair and not _VOLATILE.match(pair))
+
+
+def git_state(root: str) -> tuple[str, bool, str]:
+    """(revision, dirty, SHA-256 of the uncommitted diff) of a repository; ("", False, "") where there is none."""
+    if not root:
+        return "", False, ""
+    revision = _git(root, "rev-parse", "HEAD").strip()
+    if not revision:
+        return "", False, ""
+    dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
+    diff = _git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD") if dirty else ""
+    return revision, dirty, hashlib.sha256(diff.encode()).hexdigest() if diff else ""
+
+
+def _git(root: str, *arguments: str) -> str:
+    # The repository is the target's, not ours: none of its hooks or helpers may run, and its owner need not be us.
+    safe = ["-c", f"safe.directory={root}", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
+    return _said(["git", "-C", root, *safe, *arguments], {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"})
+
+
+def _said(command: list[str], extra: Mapping[str, str] | None = None) -> str:
+    """What a command printed, or "" when it is absent, failed or hung."""
+    if shutil.which(command[0]) is None:
+        return ""
+    env = {**os.environ, "LC_ALL": "C", **(extra or {})}
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=10, env=env, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+
+
+def _text(path: str) -> str:
+    try:
+        return proc.read(path).decode(errors="replace")
+    except OSError:
+        return ""

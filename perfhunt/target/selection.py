@@ -1,0 +1,101 @@
+"""Which process a selector means: a pid, a port, a pidfile, a command line, or the port of a url of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from perfhunt.errors import TargetNotFound
+from perfhunt.model.question import ProcessSelector
+from perfhunt.target import sockets
+from perfhunt.target.proc import proc
+from perfhunt.target.process import all_pids, ancestors, cmdline, link
+
+
+def selected(selector: ProcessSelector, url: str | None) -> int:
+    """The pid a selector means; with an empty one, who listens on the port of a loopback `url`. Raises TargetNotFound."""
+    if selector.pid is not None:
+        return _alive(selector.pid)
+    if selector.pidfile is not None:
+        return _alive(_pid_in(selector.pidfile))
+    if selector.command is not None:
+        return _by_command(selector.command)
+    if selector.port is not None:
+        return _by_port(selector.port)
+    parts = urlsplit(url or "")
+    if not parts.hostname:
+        raise TargetNotFound(
+            "nothing says which process to look at", "Name it: --pid PID, or process = { port = 8000 } in [target]"
+        )
+    if parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127."):
+        return _by_port(parts.port or (443 if parts.scheme == "https" else 80))
+    raise TargetNotFound(
+        f"{parts.hostname} is another host, so its process cannot be found from here", "Name a process: --pid PID"
+    )
+
+
+def _alive(pid: int) -> int:
+    stat = proc.stat(pid)
+    if stat is None:
+        raise gone(pid)
+    if stat.state in "ZX":
+        raise TargetNotFound(f"pid {pid} has ended (its parent {stat.parent} has not collected it)", "Start the service again.")
+    if proc.stat(pid) is not None and link(pid, "exe") == "" and cmdline(pid) == ():
+        raise TargetNotFound(f"pid {pid} is a thread of the kernel, not a service", "Find yours: ss -ltnp")
+    # /proc answers for the id of any thread; the tree hangs on its process.
+    return int(proc.status_field(pid, "Tgid") or pid)
+
+
+def gone(pid: int) -> TargetNotFound:
+    """What to say of a pid that is not there, which may be one of a container's own."""
+    for other in all_pids():
+        names = proc.status_field(other, "NSpid").split()
+        if len(names) > 1 and names[-1] == str(pid):
+            return TargetNotFound(
+                f"there is no pid {pid} here, but pid {other} is {pid} inside its container", f"Use --pid {other}"
+            )
+    return TargetNotFound(f"there is no process with pid {pid}", "List what listens, and its pid: ss -ltnp")
+
+
+def _pid_in(pidfile: str) -> int:
+    try:
+        text = Path(pidfile).read_text("utf-8", errors="replace").strip()
+    except OSError as error:
+        raise TargetNotFound(f"the pidfile {pidfile} cannot be read: {error.strerror}", "Is the service running?") from error
+    first = text.split()[0] if text else ""
+    if not first.isascii() or not first.isdigit():
+        raise TargetNotFound(f"the pidfile {pidfile} holds {text[:40]!r}, not a pid", "Name the process itself: --pid PID")
+    return int(first)
+
+
+def _by_port(port: int) -> int:
+    holders = sockets.holders_of_port(port, all_pids())
+    if holders:
+        return _topmost(holders)[0]
+    if any(one.local_port == port for one in sockets.listen_sockets()):
+        raise TargetNotFound(
+            f"something listens on port {port}, but it belongs to another user", "Run as that user, or with sudo"
+        )
+    raise TargetNotFound(f"nothing listens on port {port}", "List what does: ss -ltnp")
+
+
+def _by_command(text: str) -> int:
+    own = ancestors(os.getpid())
+    found = [pid for pid in all_pids() if pid not in own and text in " ".join(cmdline(pid))]
+    top = _topmost(found)
+    if len(top) == 1:
+        return top[0]
+    if not top:
+        raise TargetNotFound(f"no process has {text!r} in its command line", "List what listens, and its pid: ss -ltnp")
+    listed = ", ".join(str(pid) for pid in top)
+    raise TargetNotFound(
+        f"{len(top)} separate processes have {text!r} in their command line: {listed}", f"Pick one: --pid {top[0]}"
+    )
+
+
+def _topmost(pids: Sequence[int]) -> list[int]:
+    """Those that are not below another of them, lowest pid first."""
+    chosen = set(pids)
+    return sorted(pid for pid in chosen if not (set(ancestors(pid)) - {pid}) & chosen)
