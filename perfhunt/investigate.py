@@ -63,7 +63,7 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HoldResult:
     """The service held at the knee: what was seen, and what looking at it cost."""
 
     rate: PerSecond
@@ -146,11 +146,11 @@ def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options, 
     return with_resources(climb, question.slo.objectives, lab.trials)
 
 
-def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> Held:
+def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> HoldResult:
     """The load kept at the knee: quiet, on-CPU pass, waits pass, quiet. No profile without load, none in the knee fit."""
     rate = hold_rate(climb, question.ramp.start)
     if not options.profile:
-        return Held(rate, None, None)
+        return HoldResult(rate, None, None)
     ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
     lab.tell(Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET))
     quiet = Step(Phase.QUIET, rate, QUIET, question.seed + 2, SETTLE, arrivals=ramp.arrivals)
@@ -161,7 +161,7 @@ def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -
     waiting = lab.profiled(replace(hold, duration=waits), "knee", waits=True)
     after = lab.try_step(quiet)
     effect = probe_effect((before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None))
-    return Held(rate, joined(running, waiting), effect)
+    return HoldResult(rate, joined(running, waiting), effect)
 
 
 def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> Trial:
@@ -175,7 +175,7 @@ def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> T
     return lab.try_step(Step(Phase.JUDGE, rate, seconds, question.seed + 3, SETTLE, arrivals=question.ramp.arrivals))
 
 
-def explain(lab: Lab, floor: Floor, climb: Climb, held: Held) -> Diagnosis:
+def explain(lab: Lab, floor: Floor, climb: Climb, held: HoldResult) -> Diagnosis:
     """Which function or which wait stops the service there, and what a fix would bring."""
     lab.tell(Began("diagnose", "reading the profiles"))
     target = lab.target

@@ -13,10 +13,10 @@ from typing import Protocol
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.bracket import bracket
-from perfhunt.analysis.knee.goal import Ask, Climb, Outcome
+from perfhunt.analysis.knee.goal import Ask, Climb, Observation
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import Began, Event, Finished, Noted, Ticked, Tried, Watch, unwatched
+from perfhunt.model.event import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.profile import Instants
@@ -71,7 +71,7 @@ class Lab:
     start: Run
     clock: Callable[[], Seconds]
     stop: Callable[[], str] = lambda: ""
-    watch: Watch = unwatched
+    watch: EventWatcher = unwatched
     trials: list[Trial] = field(default_factory=list)
     drains: list[Drained] = field(default_factory=list)
     criteria: tuple[Criterion, ...] = ()
@@ -126,7 +126,7 @@ class Lab:
         self.directory.append_trial(trial)
         return trial
 
-    def ask(self, ask: Ask) -> Outcome:
+    def ask(self, ask: Ask) -> Observation:
         """What a search asks for: a trial, or a drain."""
         return self.drain(ask) if isinstance(ask, Drain) else self.try_step(ask)
 

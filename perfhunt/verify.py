@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from perfhunt.analysis.knee.goal import QUICK, Ask, Outcome, goal_of
+from perfhunt.analysis.knee.goal import QUICK, Ask, Observation, goal_of
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
@@ -23,7 +23,7 @@ from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Look
 from perfhunt.analysis.verdict.sequential import LOOKS, next_look
 from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import Began, Noted, Tried, Watch, unwatched
+from perfhunt.model.event import Began, EventWatcher, Noted, Tried, unwatched
 from perfhunt.model.knee import RESOURCE, Capacity, Knee, NoKnee
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Run
@@ -44,7 +44,7 @@ CALIBRATION_ROUNDS = 8
 BETWEEN = Drain(cap=20.0)
 
 
-class Live(Protocol):
+class StartedVersion(Protocol):
     """One started version: where it listens, and what it uses."""
 
     @property
@@ -60,15 +60,15 @@ class Live(Protocol):
 class Starter(Protocol):
     """Starts and ends versions. A slot (0 or 1) keeps its port, so that an engine can stay open across restarts."""
 
-    def start(self, version: str, slot: int) -> Live:
+    def start(self, version: str, slot: int) -> StartedVersion:
         """Begin to start a version ("base" or "head") on the slot's port; returns at once."""
 
-    def end(self, live: Live) -> None:
+    def end(self, live: StartedVersion) -> None:
         """End it and everything it started. Idempotent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PairedQuestion:
     """What a paired comparison asks: the question, the load of a round, how readings become speed, and the frozen limit."""
 
     question: Question
@@ -92,12 +92,12 @@ class PairBench:
     clock: Callable[[], Seconds]
     directory: Path
     stop: Callable[[], str] = lambda: ""
-    watch: Watch = unwatched
+    watch: EventWatcher = unwatched
     together: bool = True
     rounds: list[Round] = field(default_factory=list)
     engines: dict[str, LoadEngine] = field(default_factory=dict)
 
-    def at(self, asked: Asked, url: str) -> LoadEngine:
+    def at(self, asked: PairedQuestion, url: str) -> LoadEngine:
         """The engine that sends the question's traffic to `url`."""
         if url not in self.engines:
             question = replace(asked.question, target=replace(asked.question.target, url=url))
@@ -140,7 +140,7 @@ class CommandStarter:
         log = self._directory / f"{version}-{slot}.log"
         return StartedCommand(launching.launch(command, self._ports[slot], log))
 
-    def end(self, live: Live) -> None:
+    def end(self, live: StartedVersion) -> None:
         if isinstance(live, StartedCommand):
             live.close()
 
@@ -191,7 +191,7 @@ def verify_rerun(
     return judge_rerun(stored, new, calibration, explained, bar), new
 
 
-def asked_of(stored: Run) -> Asked:
+def asked_of(stored: Run) -> PairedQuestion:
     """The paired question that a stored run of the base version leads to: its knee, limit and slopes, frozen.
 
     Raises QuestionError when the run found no rate to compare at.
@@ -207,7 +207,7 @@ def _counted(stored: Run) -> Knee | NoKnee:
     return min(counted, key=lambda k: k.rate, default=stored.knee)
 
 
-def survey(question: Question, bench: PairBench) -> Asked:
+def survey(question: Question, bench: PairBench) -> PairedQuestion:
     """The paired question when nothing is stored: the base version started once, and its knee found in about a minute.
 
     Raises QuestionError when it finds no rate to compare at, LoadFailed when the generator fails. The bench stays open.
@@ -217,9 +217,9 @@ def survey(question: Question, bench: PairBench) -> Asked:
     try:
         base.ready(bench.stop)
         goal = goal_of(question, quick=True)
-        asked = Asked(question, SlicePlan(goal.start, goal.start, question.seed), Slopes(), "")
+        asked = PairedQuestion(question, SlicePlan(goal.start, goal.start, question.seed), Slopes(), "")
 
-        def ask(each: Ask) -> Outcome:
+        def ask(each: Ask) -> Observation:
             if isinstance(each, Drain):
                 return bench.at(asked, base.url).drain(each, bench.stop)
             return _try(each, base, asked, bench)
@@ -233,7 +233,7 @@ def survey(question: Question, bench: PairBench) -> Asked:
     return _asked(question, climb.knee, climb.capacity, climb.trials)
 
 
-def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]) -> Asked:
+def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]) -> PairedQuestion:
     rate = knee.rate if isinstance(knee, Knee) else knee.low
     if not rate:
         reason = knee.reason if isinstance(knee, NoKnee) else ""
@@ -247,10 +247,10 @@ def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, t
     counted = knee.criterion if isinstance(knee, Knee) and knee.label != RESOURCE else ""
     name = counted or (criteria[0].name if criteria else "")
     plan = SlicePlan(min(rate, most / 1.1), min(saturating, most), question.seed, arrivals=question.ramp.arrivals)
-    return Asked(question, plan, slopes, name)
+    return PairedQuestion(question, plan, slopes, name)
 
 
-def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = BUDGET, looking: Looking = USUAL_LOOKING) -> Verdict:
+def verify_paired(asked: PairedQuestion, bench: PairBench, budget: Seconds = BUDGET, looking: Looking = USUAL_LOOKING) -> Verdict:
     """The verdict of base against head, restarted side by side round after round until a look decides or time is up.
 
     Looks come after the numbers of rounds fixed in `sequential.LOOKS`; no new stretch begins that the budget cannot pay for.
@@ -273,7 +273,7 @@ def verify_paired(asked: Asked, bench: PairBench, budget: Seconds = BUDGET, look
         bench.close()
 
 
-def calibrate(asked: Asked, bench: PairBench, rounds: int = CALIBRATION_ROUNDS) -> Calibration:
+def calibrate(asked: PairedQuestion, bench: PairBench, rounds: int = CALIBRATION_ROUNDS) -> Calibration:
     """This host's noise, from rounds in which both versions are the same build (the starter's base and head alike)."""
     try:
         done = [run_round(number, asked, bench) for number in range(rounds)]
@@ -286,7 +286,7 @@ def calibrate(asked: Asked, bench: PairBench, rounds: int = CALIBRATION_ROUNDS) 
         raise PerfhuntError(f"{error}: {'; '.join(reasons)}", "perfhunt doctor names what disturbs this host") from error
 
 
-def run_round(number: int, asked: Asked, bench: PairBench) -> Round:
+def run_round(number: int, asked: PairedQuestion, bench: PairBench) -> Round:
     """One life of each version: both started, the same slices sent to each in mirrored order, both ended."""
     began = bench.clock()
     bench.watch(Began("round", f"round {number + 1}: both versions restarted", asked.plan.load))
@@ -306,11 +306,11 @@ def run_round(number: int, asked: Asked, bench: PairBench) -> Round:
 
 
 def _live_through(
-    planned: Sequence[Slice], slots: Mapping[str, int], trials: Mapping[str, list[Trial]], asked: Asked, bench: PairBench
+    planned: Sequence[Slice], slots: Mapping[str, int], trials: Mapping[str, list[Trial]], asked: PairedQuestion, bench: PairBench
 ) -> None:
     """Start the versions, send each its slices in order, end them whatever happens; trials are added per version."""
     bench.check()
-    started: dict[str, Live] = {}
+    started: dict[str, StartedVersion] = {}
     try:
         for version, slot in slots.items():
             started[version] = bench.starter.start(version, slot)
@@ -330,7 +330,7 @@ def _other(version: str) -> str:
     return HEAD if version == BASE else BASE
 
 
-def _try(step: Step, live: Live, asked: Asked, bench: PairBench) -> Trial:
+def _try(step: Step, live: StartedVersion, asked: PairedQuestion, bench: PairBench) -> Trial:
     """One slice, with what the version used meanwhile."""
     bench.check()
     engine = bench.at(asked, live.url)

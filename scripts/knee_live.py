@@ -15,11 +15,11 @@ from knee_bench import line, summary
 from knee_methods import Found
 from knee_scenarios import Scenario, truth
 
-from perfhunt.analysis.knee.goal import Ask, Goal, Outcome
+from perfhunt.analysis.knee.goal import Ask, Goal, Observation
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.knee import Knee
-from perfhunt.model.question import Endpoint, Question, Ramp, Target
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Step, Trial
 from perfhunt.testing import Service, exponential, lognormal
@@ -61,15 +61,15 @@ def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float
     with served(*words, "--seed", str(seed)) as port, tempfile.TemporaryDirectory(prefix="bench-knee-") as scratch:
         objective = Objective(Measure.LATENCY, "p99", "<=", scenario.limit)
         question = Question(
-            Target(f"http://127.0.0.1:{port}"), (Endpoint("page", "GET", "/"),), Slo((objective,)), Ramp(), seed=seed
+            Target(f"http://127.0.0.1:{port}"), (RequestTemplate("page", "GET", "/"),), Slo((objective,)), Ramp(), seed=seed
         )
         criteria = question.slo.criteria()
         engine = LocustEngine()
         engine.open(question, criteria, Path(scratch))
         spent = [0.0, 0]
 
-        def ask(wanted: Ask) -> Outcome:
-            outcome: Outcome = engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
+        def ask(wanted: Ask) -> Observation:
+            outcome: Observation = engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
             if isinstance(outcome, Trial):
                 spent[0] += outcome.seconds
                 spent[1] += sum(row.exceed[0] for row in outcome.rows)

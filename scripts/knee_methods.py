@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from knee_scenarios import Scenario
 
-from perfhunt.analysis.knee.goal import Ask, Goal, Outcome
+from perfhunt.analysis.knee.goal import Ask, Goal, Observation
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Drain, Phase, Step, Trial
@@ -43,7 +43,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.engine = QueueEngine(self.scenario.service, (self.scenario.criterion,), self.seed)
 
-    def ask(self, wanted: Ask) -> Outcome:
+    def ask(self, wanted: Ask) -> Observation:
         if isinstance(wanted, Drain):
             return self.engine.drain(wanted)
         trial = self.engine.run(wanted)

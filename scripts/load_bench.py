@@ -22,7 +22,7 @@ from load_peers import CONNECTIONS, PEERS, Speed, build, measure, missing, tool
 
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.question import Endpoint, Question, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
 from perfhunt.model.trial import Phase, Step
 
@@ -102,7 +102,7 @@ def _engine(url: str, directory: Path) -> Iterator[LocustEngine]:
     engine = LocustEngine(run="bench")
     criterion = Criterion("latency.p99", 0.4, 0.01)
     try:
-        engine.open(Question(Target(url.rstrip("/")), (Endpoint("root", "GET", "/"),), Slo(())), (criterion,), directory)
+        engine.open(Question(Target(url.rstrip("/")), (RequestTemplate("root", "GET", "/"),), Slo(())), (criterion,), directory)
         yield engine
     finally:
         engine.close()

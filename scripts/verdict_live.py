@@ -19,12 +19,12 @@ from typing import Any
 from perfhunt.demo.workspace import PATCH, SERVICE
 from perfhunt.errors import PerfhuntError
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Endpoint, Feed, Question, Ramp, Target
+from perfhunt.model.question import Feed, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.store.testfile import read_question
 from perfhunt.target.launch import ServiceCommand
-from perfhunt.verify import Asked, CommandStarter, PairBench, survey, verify_paired
+from perfhunt.verify import CommandStarter, PairBench, PairedQuestion, survey, verify_paired
 
 TARGETS = Path(__file__).parent / "verdict_targets"
 BUDGET = 600.0
@@ -92,7 +92,7 @@ def _plain(scratch: Path) -> Question:
     feed = scratch / "sizes.csv"
     rows = [1] * 50 + [2] * 25 + [3] * 12 + [5] * 8 + [10] * 5
     feed.write_text("size\n" + "\n".join(map(str, rows)) + "\n")
-    endpoint = Endpoint(
+    endpoint = RequestTemplate(
         "page", "GET", "/?size={size}", feed=Feed(str(feed), ("size",), hashlib.sha256(feed.read_bytes()).hexdigest())
     )
     slo = Slo((Objective(Measure.LATENCY, "p99", "<=", 0.15),))
@@ -102,7 +102,7 @@ def _plain(scratch: Path) -> Question:
 def _row(scenario: Scenario, experiments: int, seed: int, scratch: Path, diary: Path | None) -> dict[str, Any]:
     """Identical and changed in turn, so that a run cut short has both."""
     done = _diary(diary)
-    asked: Asked | None = None
+    asked: PairedQuestion | None = None
     lines: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for i in range(experiments):
         for changed in (False, True):
@@ -151,13 +151,13 @@ def _line(scenario: Scenario, changed: bool, seed: int, verdict: Verdict) -> dic
     return {**what, "minutes": verdict.minutes, "rounds": verdict.pairs, "speed": speed}
 
 
-def _survey(scenario: Scenario, seed: int, scratch: Path) -> Asked:
+def _survey(scenario: Scenario, seed: int, scratch: Path) -> PairedQuestion:
     """The knee of the base version, found once for all of a service's experiments, as one stored run serves many verdicts."""
     with _bench(scenario, False, scratch / f"{scenario.name}-survey") as bench:
         return survey(replace(scenario.question, seed=seed), bench)
 
 
-def _judge(scenario: Scenario, changed: bool, asked: Asked, seed: int, scratch: Path) -> Verdict:
+def _judge(scenario: Scenario, changed: bool, asked: PairedQuestion, seed: int, scratch: Path) -> Verdict:
     """One experiment: rounds until a look decides."""
     seeded = replace(asked, question=replace(asked.question, seed=seed), plan=replace(asked.plan, seed=seed))
     with _bench(scenario, changed, scratch / f"{scenario.name}-{changed}-{seed}") as bench:

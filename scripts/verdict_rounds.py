@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 from verdict_simulation import Array, Service, Slice, Traffic, drift, length, run_slice
 
-from perfhunt.analysis.verdict.endpoints import Reading, Slopes, speeds
+from perfhunt.analysis.verdict.endpoints import BuildReading, Slopes, speeds
 from perfhunt.analysis.verdict.pairs import Round
 from perfhunt.analysis.verdict.rounds import Looking, judge_rounds
 from perfhunt.analysis.verdict.sequential import LOOKS, Prior
@@ -100,7 +100,7 @@ def rounds_of(cell: Cell, shape: Shape, rounds: int, experiments: int, random: n
         for k in range(rounds):
             i = e * rounds + k
             base, head = (
-                Reading({n: float(v[i]) for n, v in side[0].items()}, {n: float(v[i]) for n, v in side[1].items()})
+                BuildReading({n: float(v[i]) for n, v in side[0].items()}, {n: float(v[i]) for n, v in side[1].items()})
                 for side in logs
             )
             found.append(Round(k, base, head, speeds(base, head, slopes), shape.seconds))

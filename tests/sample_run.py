@@ -13,7 +13,7 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Frame, Profile, Stack
-from perfhunt.model.question import Endpoint, Expect, Feed, ProcessSelector, Question, Ramp, Target
+from perfhunt.model.question import Expect, Feed, ProcessSelector, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Listener, Process, Run, TargetProcess
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo
 from perfhunt.model.states import States, ThreadTime
@@ -222,9 +222,9 @@ def question() -> Question:
         at_load=120.0,
     )
     traffic = (
-        Endpoint("list", "GET", "/items?page={page}", 7.0, feed=Feed("pages.csv", ("page",), "ab" * 32)),
-        Endpoint("item", "GET", "/items/{page}", 2.0),
-        Endpoint("checkout", "POST", "/checkout", 1.0, (("Authorization", "Bearer ${SHOP_TOKEN}"),), '{"sku":"A1"}', None,
+        RequestTemplate("list", "GET", "/items?page={page}", 7.0, feed=Feed("pages.csv", ("page",), "ab" * 32)),
+        RequestTemplate("item", "GET", "/items/{page}", 2.0),
+        RequestTemplate("checkout", "POST", "/checkout", 1.0, (("Authorization", "Bearer ${SHOP_TOKEN}"),), '{"sku":"A1"}', None,
                  Expect((200, 201))),
     )  # fmt: skip
     target = Target("http://127.0.0.1:8000", "local", ProcessSelector(port=8000), name="shop")

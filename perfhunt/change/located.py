@@ -6,11 +6,11 @@ import difflib
 import re
 from dataclasses import replace
 
-from perfhunt.change.source import Found, Source
-from perfhunt.model.verdict.change import Atom, Kind, Span
+from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.model.verdict.change import Atom, Kind, LineRange
 
 
-def located(found: Found, source: Source) -> Found:
+def located(found: FileAtoms, source: FileTexts) -> FileAtoms:
     """The same atoms, with the lines of those settings and packages of `source` that can be told from the text."""
     if source.before is None or source.after is None:
         return found
@@ -25,10 +25,10 @@ def located(found: Found, source: Source) -> Found:
             before, after = _span(atom, old, gone), _span(atom, new, fresh)
             atom = replace(atom, before=before, after=after, line=atom.line or (after or before or (None,))[0])
         atoms.append(atom)
-    return Found(tuple(atoms), found.ignored, found.notes)
+    return FileAtoms(tuple(atoms), found.ignored, found.notes)
 
 
-def _span(atom: Atom, lines: list[str], edited: set[int]) -> Span | None:
+def _span(atom: Atom, lines: list[str], edited: set[int]) -> LineRange | None:
     """The lines of an atom on one side: its block in a lock file, else the one edited line that names it."""
     block = [i for i, line in enumerate(lines) if line.strip().replace("_", "-") == f'name = "{atom.name}"'.replace("_", "-")]
     if len(block) == 1:

@@ -16,7 +16,7 @@ from perfhunt.change.readers.schema import schema_atoms
 from perfhunt.change.readers.settings_atoms import settings_atoms
 from perfhunt.change.readers.sql import table_symbols
 from perfhunt.change.readers.treesitter import treesitter_atoms
-from perfhunt.change.source import Found, Source
+from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Change, Edit, Kind, Links
 
 
@@ -44,10 +44,10 @@ def read_change(repository: Repository, base: str, head: str = "") -> Change:
     )
 
 
-def atoms_of(contents: Sequence[Content], present: Collection[str]) -> Found:
+def atoms_of(contents: Sequence[Content], present: Collection[str]) -> FileAtoms:
     """The atoms of edited files; `present` are the paths of the newer tree."""
-    found = Found()
-    by_role: dict[Role, list[Source]] = {}
+    found = FileAtoms()
+    by_role: dict[Role, list[FileTexts]] = {}
     for content in contents:
         role = role_of(content.path)
         if role in IGNORED:
@@ -56,18 +56,18 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> Found:
             found = found.plus(_apart(content, Kind.QUESTION, "the test file"))
         elif content.binary or role == Role.DATA:
             moved = content.before == content.after
-            found = found.plus(_apart(content, Kind.IGNORED, "same content") if moved else Found((_data(content),)))
+            found = found.plus(_apart(content, Kind.IGNORED, "same content") if moved else FileAtoms((_data(content),)))
         else:  # a file that only moved is read too: what it defines has a new name
             by_role.setdefault(role, []).append(_source(content, role))
     return _declared(found.plus(_read(by_role, present)))
 
 
-def _source(content: Content, role: Role) -> Source:
+def _source(content: Content, role: Role) -> FileTexts:
     before, after = content.texts()
-    return Source(content.path, before, after, settings=role == Role.CONFIG, old_path=content.edit.old_path)
+    return FileTexts(content.path, before, after, settings=role == Role.CONFIG, old_path=content.edit.old_path)
 
 
-def _read(by_role: dict[Role, list[Source]], present: Collection[str]) -> Found:
+def _read(by_role: dict[Role, list[FileTexts]], present: Collection[str]) -> FileAtoms:
     """Each role by its reader; files of one language are read together."""
     settings = by_role.get(Role.CONFIG, [])
     code = [*by_role.get(Role.PYTHON, []), *(s for s in settings if s.path.endswith(".py"))]
@@ -84,8 +84,8 @@ def _read(by_role: dict[Role, list[Source]], present: Collection[str]) -> Found:
     return found
 
 
-def _apart(content: Content, kind: Kind, why: str) -> Found:
-    return Found(ignored=(Atom(kind, content.path, "", content.edit.edit, why),))
+def _apart(content: Content, kind: Kind, why: str) -> FileAtoms:
+    return FileAtoms(ignored=(Atom(kind, content.path, "", content.edit.edit, why),))
 
 
 def _data(content: Content) -> Atom:
@@ -96,17 +96,17 @@ def _data(content: Content) -> Atom:
     return Atom(Kind.DATA, content.path, "", content.edit.edit, detail, links=Links(touches=(f"folder:{folder}",)))
 
 
-def _text(source: Source) -> Found:
+def _text(source: FileTexts) -> FileAtoms:
     """A file nobody here can read into: one atom, unless only comment lines and blanks differ."""
     if _without_remarks(source, source.before) == _without_remarks(source, source.after):
-        return Found(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same text"),))
+        return FileAtoms(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same text"),))
     words = frozenset(re.findall(r"[A-Za-z_]\w{3,}", f"{source.before or ''} {source.after or ''}"))
     stem = PurePosixPath(source.path).name
     links = Links((f"text file:{stem}",), tuple(sorted(f"text:{w}" for w in words if w.isupper())))
-    return Found((Atom(Kind.CODE, source.path, "module-level text", source.edit, links=links),))
+    return FileAtoms((Atom(Kind.CODE, source.path, "module-level text", source.edit, links=links),))
 
 
-def _without_remarks(source: Source, text: str | None) -> list[str] | None:
+def _without_remarks(source: FileTexts, text: str | None) -> list[str] | None:
     if text is None:
         return None
     remark = r"#(?!!)" if source.path.endswith((".rb", ".sh", ".pl", ".ex", ".exs")) else r"//" if "." in source.path else r"$^"
@@ -114,7 +114,7 @@ def _without_remarks(source: Source, text: str | None) -> list[str] | None:
     return [line for line in lines if line and not re.match(remark, line)]
 
 
-def _declared(found: Found) -> Found:
+def _declared(found: FileAtoms) -> FileAtoms:
     """Without table declarations that only say in code what a migration of the same edit does."""
     migrated = {
         s for a in found.atoms if a.kind == Kind.SCHEMA and a.detail != "table declaration" for s in (*a.links.uses, *_tables(a))
@@ -125,7 +125,7 @@ def _declared(found: Found) -> Found:
         same = atom.detail == "table declaration" and table_symbols(atom.name) & migrated
         (dropped if same else kept).append(atom)
     gone = tuple(Atom(Kind.IGNORED, a.file, a.name, Edit.CHANGED, "declares what the migration does", a.line) for a in dropped)
-    return Found(tuple(kept), found.ignored + gone, found.notes)
+    return FileAtoms(tuple(kept), found.ignored + gone, found.notes)
 
 
 def _tables(atom: Atom) -> set[str]:

@@ -8,7 +8,7 @@ from perfhunt.model.verdict.change import Atom, Edit
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FileTexts:
     """Both texts of one edited file; None where it does not exist. `path` is where it is now."""
 
     path: str
@@ -24,13 +24,13 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FileAtoms:
     """Atoms that count, edits that do not (with the reason in `detail`), and what could not be read."""
 
     atoms: tuple[Atom, ...] = ()
     ignored: tuple[Atom, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def plus(self, other: Found) -> Found:
+    def plus(self, other: FileAtoms) -> FileAtoms:
         """Both findings as one."""
-        return Found(self.atoms + other.atoms, self.ignored + other.ignored, self.notes + other.notes)
+        return FileAtoms(self.atoms + other.atoms, self.ignored + other.ignored, self.notes + other.notes)

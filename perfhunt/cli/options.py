@@ -9,14 +9,14 @@ import typer
 
 STORE = Path(".perfhunt")
 
-Pid = Annotated[int | None, typer.Option("--pid", help="The service's process; its port and workers are found from it.")]
-Port = Annotated[int | None, typer.Option("--port", help="The port the service listens on, instead of its pid.")]
-Url = Annotated[str | None, typer.Option("--url", help="Where to send load, instead of the port that was found.")]
-TestFile = Annotated[
+PidOption = Annotated[int | None, typer.Option("--pid", help="The service's process; its port and workers are found from it.")]
+PortOption = Annotated[int | None, typer.Option("--port", help="The port the service listens on, instead of its pid.")]
+UrlOption = Annotated[str | None, typer.Option("--url", help="Where to send load, instead of the port that was found.")]
+TestFileOption = Annotated[
     Path | None,
     typer.Option("--file", "-f", help="The test file [default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml]."),
 ]
-Store = Annotated[Path, typer.Option("--store", envvar="PERFHUNT_STORE", help="Where runs are kept.")]
-Json = Annotated[bool, typer.Option("--json", help="Events as NDJSON on stdout; no view.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict, in one line.")]
-RunName = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, the beginning of one, a directory, or `last`.")]
+StoreOption = Annotated[Path, typer.Option("--store", envvar="PERFHUNT_STORE", help="Where runs are kept.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Events as NDJSON on stdout; no view.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict, in one line.")]
+RunArgument = Annotated[str, typer.Argument(metavar="[RUN]", help="A run's id, the beginning of one, a directory, or `last`.")]

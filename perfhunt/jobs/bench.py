@@ -32,7 +32,7 @@ ENGINES: Mapping[str, Once] = {"perfhunt": time_command, "hyperfine": hyperfine_
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class BenchRequest:
     """What the command line said about a bench."""
 
     words: tuple[str, ...]
@@ -49,7 +49,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BenchResult:
     """The times, in the order before, after; and the verdict when there was something to compare with."""
 
     timed: tuple[Timed, ...]
@@ -64,7 +64,7 @@ class Outcome:
         return int(ExitCode.INCONCLUSIVE if failed else ExitCode.OK)
 
 
-def run_bench(wanted: Wanted, note: Callable[[str], None] = lambda _: None) -> Outcome:
+def run_bench(wanted: BenchRequest, note: Callable[[str], None] = lambda _: None) -> BenchResult:
     """The times of the command, judged when there is something to judge them against.
 
     Raises UsageError, StoreError (an export that cannot be read), ChangeRefused (exit 92).
@@ -84,18 +84,18 @@ def run_bench(wanted: Wanted, note: Callable[[str], None] = lambda _: None) -> O
         timed = (older, timed[0])
         verdict = judge_commands(older, timed[1], interleaved=False)
     else:
-        return Outcome(timed)
+        return BenchResult(timed)
     cautions = tuple(_advised(caution, wanted) for caution in verdict.cautions)
-    return Outcome(timed, replace(verdict, attributable=one.attributable if one else True, cautions=cautions), one)
+    return BenchResult(timed, replace(verdict, attributable=one.attributable if one else True, cautions=cautions), one)
 
 
-def _advised(caution: Caution, wanted: Wanted) -> Caution:
+def _advised(caution: Caution, wanted: BenchRequest) -> Caution:
     """A caution whose advice is not what was done already."""
     return replace(caution, next=f"add --warmup {wanted.warmup + 2}") if caution.code == "cold-start" else caution
 
 
 @contextmanager
-def commands_of(wanted: Wanted) -> Iterator[tuple[Command, ...]]:
+def commands_of(wanted: BenchRequest) -> Iterator[tuple[Command, ...]]:
     """The command, once in place; or once in a checkout of each version, in the directory it was typed in."""
     text = " ".join(wanted.words)
     if not wanted.base:
@@ -110,7 +110,7 @@ def commands_of(wanted: Wanted) -> Iterator[tuple[Command, ...]]:
         yield tuple(Command(f"{text} @ {n}", wanted.words, p.path / here) for n, p in zip(names, places, strict=True))
 
 
-def measure(commands: tuple[Command, ...], wanted: Wanted, note: Callable[[str], None]) -> tuple[Timed, ...]:
+def measure(commands: tuple[Command, ...], wanted: BenchRequest, note: Callable[[str], None]) -> tuple[Timed, ...]:
     """Every run of every command, warm-ups first, then in mirrored order from round to round (ABBA)."""
     once, limit = ENGINES[wanted.engine], _timeout(wanted.timeout)
     for _ in range(wanted.warmup):
@@ -143,7 +143,7 @@ def _exported(path: Path) -> Timed:
     return found[0]
 
 
-def tell(outcome: Outcome, *, as_json: bool, quiet: bool) -> list[str]:
+def tell(outcome: BenchResult, *, as_json: bool, quiet: bool) -> list[str]:
     """The outcome as it was asked for, a line each."""
     if as_json:
         plain = {"schema": 1, "event": "verdict" if outcome.verdict else "timed", "exit_code": outcome.exit_code}

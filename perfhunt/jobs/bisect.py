@@ -17,9 +17,9 @@ from perfhunt.change.git.git import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.cli.view.watchers import watching
 from perfhunt.errors import StoreError, UsageError
-from perfhunt.jobs.verify.command import Pair, locally, looking_of, paired_bench, versions
-from perfhunt.jobs.verify.verify import Wanted, budget_of
-from perfhunt.model.event import Began, Noted, Watch
+from perfhunt.jobs.verify.command import VersionPair, locally, looking_of, paired_bench, versions
+from perfhunt.jobs.verify.verify import VerifyRequest, budget_of
+from perfhunt.model.event import Began, EventWatcher, Noted
 from perfhunt.model.question import Question
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
@@ -27,7 +27,7 @@ from perfhunt.store.files import read_text, write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.store.testfile import read_question
 
-JUDGED: dict[Word, halving.Verdict] = {
+JUDGED: dict[Word, halving.CommitLabel] = {
     Word.KEEP: "good",
     Word.NO_CHANGE: "good",
     Word.NOT_WORTH_IT: "good",
@@ -39,7 +39,7 @@ JUDGED: dict[Word, halving.Verdict] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Hunt:
+class BisectSearch:
     """What the command line said about a bisection."""
 
     good: str
@@ -53,7 +53,7 @@ class Hunt:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BisectResult:
     """How a bisection ended, with the subject line of each commit it names."""
 
     bisected: Bisected
@@ -73,23 +73,23 @@ class Found:
         return [*head, "", "judged:", *judged, "", last or see]
 
 
-class Judgements(MutableMapping[str, halving.Verdict]):
+class Judgements(MutableMapping[str, halving.CommitLabel]):
     """Judgements by commit, on disk as soon as they are made."""
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
         """Reads what is there, unless a fresh start is wanted. Raises StoreError for a damaged file."""
         self._path = path
-        self._kept: dict[str, halving.Verdict] = {}
+        self._kept: dict[str, halving.CommitLabel] = {}
         if path.exists() and not fresh:
             try:
                 self._kept = {str(k): v for k, v in json.loads(read_text(path)).items() if v in ("good", "bad", "skip")}
             except (ValueError, AttributeError) as error:
                 raise StoreError(f"{path} cannot be read: {error}", "Start over: perfhunt bisect --again ...") from error
 
-    def __getitem__(self, commit: str) -> halving.Verdict:
+    def __getitem__(self, commit: str) -> halving.CommitLabel:
         return self._kept[commit]
 
-    def __setitem__(self, commit: str, word: halving.Verdict) -> None:
+    def __setitem__(self, commit: str, word: halving.CommitLabel) -> None:
         self._kept[commit] = word
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(self._path, json.dumps(self._kept, indent=1) + "\n")
@@ -104,13 +104,13 @@ class Judgements(MutableMapping[str, halving.Verdict]):
         return len(self._kept)
 
 
-def hunt(wanted: Hunt, *, as_json: bool, quiet: bool) -> Found:
+def hunt(wanted: BisectSearch, *, as_json: bool, quiet: bool) -> BisectResult:
     """The first slower commit. Raises UsageError when the two ends are in the wrong order or BAD is not slower."""
     budget, repository = budget_of(wanted.budget), find_repository(Path.cwd())
     commits = commits_between(repository, wanted.good, wanted.bad)
     good, bad = repository.resolve(wanted.good), commits[0].id
     question = locally(read_question(wanted.file, Path.cwd(), os.environ))
-    looking = looking_of(Wanted(store=wanted.store, quiet=quiet))
+    looking = looking_of(VerifyRequest(store=wanted.store, quiet=quiet))
     kept = Judgements(wanted.store / "bisect" / f"{_name(good, question, wanted.words)}.json", wanted.again)
     with watching(as_json=as_json, quiet=quiet) as watch:
         watch(Noted(f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1} comparisons, if none is skipped"))
@@ -124,23 +124,23 @@ def hunt(wanted: Hunt, *, as_json: bool, quiet: bool) -> Found:
                 "Name ends that differ, or measure longer: --budget 15m --again",
             )
         found = halving.bisect(commits, jury.judge, kept)
-    return Found(found, {commit: _subject(repository, commit) for commit in {*found.first_bad, *dict(found.judged), bad}})
+    return BisectResult(found, {commit: _subject(repository, commit) for commit in {*found.first_bad, *dict(found.judged), bad}})
 
 
 @dataclass(slots=True)
 class Jury:
     """Judges commits against the good one; the good one's knee is looked for once."""
 
-    wanted: Hunt
+    wanted: BisectSearch
     repository: Repository
     question: Question
     good: str
     budget: Seconds
     looking: Looking
-    watch: Watch
-    asking: verify.Asked | None = None
+    watch: EventWatcher
+    asking: verify.PairedQuestion | None = None
 
-    def judge(self, commit: str) -> halving.Verdict:
+    def judge(self, commit: str) -> halving.CommitLabel:
         """Good, bad or skip, by a paired comparison. One that does not start is skipped; only its comments differ: it is good."""
         self.watch(Began("bisect", f"{commit[:12]} {_subject(self.repository, commit)}", self.budget))
         change = read_change(self.repository, self.good, commit)
@@ -162,7 +162,7 @@ class Jury:
         self.watch(Noted(f"{commit[:12]} is {JUDGED[word]}: {word}"))
         return JUDGED[word]
 
-    def _compared(self, pair: Pair) -> Word:
+    def _compared(self, pair: VersionPair) -> Word:
         if self.asking is None:
             self.asking = verify.survey(self.question, pair.bench)
         return verify.verify_paired(self.asking, pair.bench, self.budget, self.looking).word

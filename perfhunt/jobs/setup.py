@@ -19,7 +19,7 @@ from perfhunt.investigate import Options, investigate
 from perfhunt.jobs.publish import publish
 from perfhunt.lab import Lab
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.event import Noted, Watch, unwatched
+from perfhunt.model.event import EventWatcher, Noted, unwatched
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Environment, Run, TargetProcess
 from perfhunt.model.slo import Judgement
@@ -27,7 +27,7 @@ from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.safety.guard import Cleared, Consent, clear
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import Owner, Quiet, refuse_foreign, target_lock
+from perfhunt.safety.lock import LockHolder, PriorActivity, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store import ledger
 from perfhunt.store.listing import find
@@ -40,7 +40,7 @@ from perfhunt.target.quiet import stillness
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class InvestigateRequest:
     """What the command line said about an investigation."""
 
     pid: int | None = None
@@ -61,14 +61,14 @@ class Asked:
     resume: str | None = None
 
 
-def question_of(asked: Asked) -> Question:
+def question_of(asked: InvestigateRequest) -> Question:
     """The question of the test file, with what the command line changes. Raises QuestionError (exit 104)."""
     question = read_question(asked.file, Path.cwd(), os.environ, asked.pid)
     ramp = question.ramp if asked.budget is None else replace(question.ramp, budget=asked.budget)
     return replace(question, ramp=ramp, seed=question.seed if asked.seed is None else asked.seed)
 
 
-def target_of(asked: Asked, question: Question) -> tuple[Question, TargetProcess]:
+def target_of(asked: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
     """The live target, and the question aimed at it. Raises TargetNotFound, UsageError.
 
     A pid or port given by hand wins over the url of the file, unless the file's url is one of its ports.
@@ -94,7 +94,7 @@ def _confirm(prompt: str) -> str:
     return input(prompt)
 
 
-def run_investigation(asked: Asked, watch: Watch = unwatched) -> Run:
+def run_investigation(asked: InvestigateRequest, watch: EventWatcher = unwatched) -> Run:
     """One investigation from options to a stored Run. Raises PerfhuntError; what was measured until then is stored."""
     question, target = target_of(asked, question_of(asked))
     options = Options(asked.quick, asked.profile != "off", asked.warm_up, resumed(asked, question))
@@ -103,7 +103,7 @@ def run_investigation(asked: Asked, watch: Watch = unwatched) -> Run:
         return investigate(question, lab, options)
 
 
-def resumed(asked: Asked, question: Question) -> Run | None:
+def resumed(asked: InvestigateRequest, question: Question) -> Run | None:
     """The interrupted run to go on with, if one was named. Raises UsageError when it asked another question."""
     if asked.resume is None:
         return None
@@ -116,7 +116,7 @@ def resumed(asked: Asked, question: Question) -> Run | None:
 
 
 @contextmanager
-def workbench(asked: Asked, question: Question, target: TargetProcess, kind: str, watch: Watch) -> Iterator[Lab]:
+def workbench(asked: InvestigateRequest, question: Question, target: TargetProcess, kind: str, watch: EventWatcher) -> Iterator[Lab]:
     """A Lab for a target that load may be sent to, held for as long as the block lasts.
 
     Raises UnsafeTarget, TargetBusy, AttachFailed or StoreError before anything is sent.
@@ -127,12 +127,12 @@ def workbench(asked: Asked, question: Question, target: TargetProcess, kind: str
         switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
         cleared = clear_question(question, switch)
         held.enter_context(
-            target_lock(cleared.addresses, cleared.port, Owner(os.getpid(), run_id, question.redacted().target.url, stamp))
+            target_lock(cleared.addresses, cleared.port, LockHolder(os.getpid(), run_id, question.redacted().target.url, stamp))
         )
         watchdog = held.enter_context(Watchdog(switch.tripped, max_duration=question.safety.max_duration, clock=time.monotonic))
         if not asked.allow_busy:
             still = stillness(target)
-            refuse_foreign(Quiet(still.seconds, still.cpu, still.connections))
+            refuse_foreign(PriorActivity(still.seconds, still.cpu, still.connections))
         engine = LocustEngine(run_id, asked.workers, asked.bind, cleared.addresses)
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         directory = RunDirectory.create(asked.store, start)
@@ -152,7 +152,7 @@ def surroundings(target: TargetProcess) -> Environment:
     return replace(found, git_snapshot=kept_work(target.git_root)) if target.git_root and found.git_revision else found
 
 
-def publisher(asked: Asked, lab: Lab) -> Callable[[Run, RunDirectory], Run]:
+def publisher(asked: InvestigateRequest, lab: Lab) -> Callable[[Run, RunDirectory], Run]:
     """What writes the reports into the run, and copies the pictures where CI looks for them."""
     return lambda run, directory: publish(run, directory, asked.artifacts)
 
@@ -162,7 +162,7 @@ def blank_run(run_id: str, kind: str, started: str, question: Question, found: E
     return Run(run_id, kind, started, __version__, question, found, target, Judgement.UNKNOWN)
 
 
-def _record(store: Path, lab: Lab, watch: Watch) -> None:
+def _record(store: Path, lab: Lab, watch: EventWatcher) -> None:
     if lab.run is None:
         return
     try:

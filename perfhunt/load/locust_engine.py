@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.course import OVERDUE, POLL, Course, Stop, Watch
-from perfhunt.load.pipe import ChildDied, Pipe
-from perfhunt.load.tally import ClosedTally, Tally
+from perfhunt.load.pipe import ChildDied, ChildPipe
+from perfhunt.load.running_step import OVERDUE, POLL, RunningStep, SecondWatcher, Stop
+from perfhunt.load.tally import ClosedTally, StepTally
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, mix
@@ -72,7 +72,7 @@ class LocustEngine:
         self.bind = bind
         self.addresses = tuple(addresses)
         self.pinning = ""
-        self._pipe: Pipe | None = None
+        self._pipe: ChildPipe | None = None
         self._number = 0
         self._usual: dict[int, Seconds] = {}  # endpoint index -> median service before there was any trouble
 
@@ -84,8 +84,8 @@ class LocustEngine:
         self._number = max((int(f.stem) for f in directory.glob("[0-9]*.samples")), default=0)
         self._start()
 
-    def _start(self) -> Pipe:
-        self._pipe = pipe = Pipe(self._directory)
+    def _start(self) -> ChildPipe:
+        self._pipe = pipe = ChildPipe(self._directory)
         try:
             pipe.send(self._opening())
             message = self._expect(pipe, "ready", READY_WITHIN if not self.bind else JOINED_WITHIN)
@@ -131,7 +131,7 @@ class LocustEngine:
     def _grace(self) -> Seconds:
         return min(self._question.ramp.timeout, 2 * self._limit)
 
-    def _expect(self, pipe: Pipe, what: str, within: Seconds) -> dict[str, Any]:
+    def _expect(self, pipe: ChildPipe, what: str, within: Seconds) -> dict[str, Any]:
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
             message = pipe.receive(POLL)
@@ -144,7 +144,7 @@ class LocustEngine:
 
     # one step
 
-    def run(self, step: Step, watch: Watch | None = None, stop: Stop | None = None) -> Trial:
+    def run(self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None) -> Trial:
         """Holds the step's rate; the trial says how it went, and whether the generator spoiled it."""
         pipe = self._pipe or self._start()
         self._number += 1
@@ -152,14 +152,14 @@ class LocustEngine:
         due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
         routes = self._ready["routes"]
         endpoint = mix(step.seed, len(due), self._ready["weights"])
-        tally = Tally(due, endpoint, self._criteria, routes, self._question.ramp.timeout)
+        tally = StepTally(due, endpoint, self._criteria, routes, self._question.ramp.timeout)
         if self._question.ramp.loop == "closed" and self._question.locustfile is not None:
             # A closed loop has no schedule, and is never overloaded: its users wait.
             tally = ClosedTally(due[:0], endpoint[:0], self._criteria, routes, self._question.ramp.timeout)
             step = replace(step, stop_on_overload=False)
         path = self._directory / file
         path.touch(exist_ok=False)
-        course = Course(pipe, step, tally, path, self._grace, watch, stop)
+        course = RunningStep(pipe, step, tally, path, self._grace, watch, stop)
         trial = course.follow()
         if course.died:
             self._pipe = None

@@ -24,7 +24,7 @@ class ChildDied(Exception):
     """The load child is gone; the message says how it went."""
 
 
-class Pipe:
+class ChildPipe:
     """A running load child. Every method that talks to it raises ChildDied when it is gone."""
 
     def __init__(self, directory: Path, arguments: tuple[str, ...] = ()) -> None:

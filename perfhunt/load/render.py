@@ -9,24 +9,24 @@ from pathlib import Path
 
 from perfhunt import __version__
 from perfhunt.errors import LoadFailed
-from perfhunt.model.question import Endpoint, Expect
-from perfhunt.model.testfile.feed import FeedError, Row, parse_feed
+from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.testfile.feed import FeedError, FeedRow, parse_feed
 from perfhunt.model.testfile.template import as_is, body_escape, fill, in_path
 
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-_NO_ROW: Row = {}
+_NO_ROW: FeedRow = {}
 
 
 @dataclass(slots=True)
 class Payloads:
     """The bytes of one endpoint's requests, by feed row. `rows` is 1 without a feed."""
 
-    endpoint: Endpoint
+    endpoint: RequestTemplate
     host: str
     marks: tuple[tuple[str, str], ...]
     env: Mapping[str, str]
-    feed: Sequence[Row] = (_NO_ROW,)
+    feed: Sequence[FeedRow] = (_NO_ROW,)
     made: dict[int, bytes] = field(default_factory=dict)
 
     @property
@@ -47,7 +47,7 @@ class Payloads:
         return payload
 
 
-def prepare(endpoint: Endpoint, authority: str, run: str, env: Mapping[str, str]) -> Payloads:
+def prepare(endpoint: RequestTemplate, authority: str, run: str, env: Mapping[str, str]) -> Payloads:
     """The endpoint's payloads, the first of them rendered already.
 
     `authority` is what the Host header says unless the endpoint sets its own. Raises LoadFailed when a variable is not set
@@ -67,7 +67,7 @@ def prepare(endpoint: Endpoint, authority: str, run: str, env: Mapping[str, str]
     return payloads
 
 
-def _rows(endpoint: Endpoint) -> Sequence[Row]:
+def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
     if endpoint.feed is None:
         return (_NO_ROW,)
     path = Path(endpoint.feed.path)
@@ -81,7 +81,7 @@ def _rows(endpoint: Endpoint) -> Sequence[Row]:
     return rows
 
 
-def _render(payloads: Payloads, row: Row) -> bytes:
+def _render(payloads: Payloads, row: FeedRow) -> bytes:
     endpoint, env = payloads.endpoint, payloads.env
     path = fill(endpoint.path, row, env, in_path)
     headers = {name: fill(value, row, env, as_is) for name, value in endpoint.headers}

@@ -11,7 +11,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, SecondRow, Step, Trial
 
-Watch = Callable[[SecondRow], None]
+SecondWatcher = Callable[[SecondRow], None]
 Stop = Callable[[], str]  # a non-empty sentence ends the load
 
 
@@ -30,7 +30,7 @@ class LoadEngine(Protocol):
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
         """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed. Sends no request."""
 
-    def run(self, step: Step, watch: Watch | None = None, stop: Stop | None = None) -> Trial:
+    def run(self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None) -> Trial:
         """Holds the step's rate for its duration, or until overload or `stop`. Raises LoadFailed when it cannot start."""
 
     def drain(self, drain: Drain, stop: Stop | None = None) -> Drained:

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.honesty import Spoiled
-from perfhunt.model.latency import SAMPLE, Latency, Outcome, nearest_rank, percentiles, summarise
+from perfhunt.model.latency import SAMPLE, Latency, RequestOutcome, nearest_rank, percentiles, summarise
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, RouteResult, SecondRow
 from perfhunt.model.units import Seconds, Share
 
 Samples = NDArray[Any]  # dtype SAMPLE
 
-_ANSWERED = (Outcome.OK, Outcome.STATUS)
-_AT_LEAST = (Outcome.SHED, Outcome.CUT)
+_ANSWERED = (RequestOutcome.OK, RequestOutcome.STATUS)
+_AT_LEAST = (RequestOutcome.SHED, RequestOutcome.CUT)
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class GeneratorSecond:
     """What the generator said of itself over one second."""
 
     cpu: float = 0.0
@@ -35,7 +35,7 @@ class Health:
     ticks: int = 0
 
 
-class Tally:
+class StepTally:
     """All that is known of one step so far: its arrivals, and the samples of those that have ended."""
 
     def __init__(
@@ -74,15 +74,15 @@ class Tally:
         self._own[index] = np.maximum(samples["lag"] - samples["wait"], 0.0)
         self._outcome[index] = samples["outcome"]
 
-    def row(self, second: int, at: Seconds, health: Health) -> SecondRow:
+    def row(self, second: int, at: Seconds, health: GeneratorSecond) -> SecondRow:
         """What happened in one second, as far as it is known `at` seconds from the start (infinite: it is over)."""
         fresh = np.concatenate(self._fresh) if self._fresh else np.empty(0, dtype=SAMPLE)
         self._fresh = []
         first, last = np.searchsorted(self.due, [second, second + 1])
         ended = (self._end >= second) & (self._end < second + 1)
         outcome = self._outcome[ended]
-        shed = int(np.count_nonzero(outcome == Outcome.SHED))
-        failed = int(np.count_nonzero(outcome != Outcome.OK)) - shed
+        shed = int(np.count_nonzero(outcome == RequestOutcome.SHED))
+        failed = int(np.count_nonzero(outcome != RequestOutcome.OK)) - shed
         p50, p99 = percentiles(fresh["lag"] + fresh["service"], (0.5, 0.99))
         return SecondRow(
             second=second, due=int(last - first), sent=health.sent, done=int(np.count_nonzero(ended)) - shed, failed=failed,
@@ -103,10 +103,10 @@ class Tally:
         """Which arrivals exceeded a criterion, with this share of the generator's own lateness in their response."""
         outcome = self._outcome[span]
         if math.isinf(criterion.limit):  # only failures count: what was cut off or shed has not failed
-            failed: NDArray[np.bool_] = ~np.isin(outcome, (Outcome.OK, *_AT_LEAST))
+            failed: NDArray[np.bool_] = ~np.isin(outcome, (RequestOutcome.OK, *_AT_LEAST))
             return failed
         late = self._response[span] - (1.0 - own) * self._own[span] > criterion.limit
-        bad: NDArray[np.bool_] = (outcome != Outcome.OK) | late
+        bad: NDArray[np.bool_] = (outcome != RequestOutcome.OK) | late
         return bad
 
     def _on_route(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
@@ -163,7 +163,7 @@ class Tally:
         They differ by what waited for the service, when too much was in flight.
         """
         every = np.concatenate(self.samples) if self.samples else np.empty(0, dtype=SAMPLE)
-        every = every[every["outcome"] != Outcome.SHED]
+        every = every[every["outcome"] != RequestOutcome.SHED]
         sent = every["due"] + every["lag"]
         begun = sent - every["wait"]
         return tuple(int(np.count_nonzero((t >= settle) & (t < until))) for t in (sent, begun))  # type: ignore[return-value]
@@ -180,7 +180,7 @@ class Tally:
         return int(np.count_nonzero(self._outcome[span] == 255))
 
 
-class ClosedTally(Tally):
+class ClosedTally(StepTally):
     """The same for a closed loop, which has no schedule: a request was due when it was sent, and is known once it has ended."""
 
     def add(self, samples: Samples) -> None:
@@ -202,15 +202,15 @@ def response_and_service(samples: Samples, timeout: Seconds) -> tuple[Latency, L
     service = samples["service"].astype(np.float64)
     response = samples["lag"] + service
     floor = np.where(unanswered, timeout, 0.0)
-    sent = outcome != Outcome.SHED
+    sent = outcome != RequestOutcome.SHED
     served = summarise(np.maximum(service, floor)[sent], censored - int(np.count_nonzero(~sent)))
     return summarise(np.maximum(response, floor), censored), served
 
 
 def outcomes(samples: Samples) -> dict[str, int]:
     """How the arrivals ended: outcome name, lower case, to count; only those that occurred."""
-    counts = np.bincount(samples["outcome"], minlength=len(Outcome))
-    return {o.name.lower(): int(counts[o]) for o in Outcome if counts[o]}
+    counts = np.bincount(samples["outcome"], minlength=len(RequestOutcome))
+    return {o.name.lower(): int(counts[o]) for o in RequestOutcome if counts[o]}
 
 
 def per_route(samples: Samples, routes: Sequence[str], timeout: Seconds) -> dict[str, RouteResult]:
@@ -233,7 +233,7 @@ def statuses(samples: Samples) -> Mapping[int, int]:
 
 def lag_percentiles(samples: Samples) -> tuple[Seconds | None, Seconds | None]:
     """Median and p99 of how late the generator was, without what the service made it wait."""
-    sent = samples[samples["outcome"] != Outcome.SHED]
+    sent = samples[samples["outcome"] != RequestOutcome.SHED]
     if not len(sent):
         return None, None
     lag = np.sort(np.maximum(sent["lag"] - sent["wait"], 0.0))

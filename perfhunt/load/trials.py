@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from perfhunt.analysis.trial.honesty import Health, honesty
+from perfhunt.analysis.trial.honesty import GeneratorHealth, honesty
 from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
-from perfhunt.load.tally import Health as Told
-from perfhunt.load.tally import Tally
-from perfhunt.model.latency import Outcome
+from perfhunt.load.tally import GeneratorSecond as Told
+from perfhunt.load.tally import StepTally
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.trial import Generator, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
 
@@ -31,7 +31,7 @@ class Ending:
 
 
 def build_trial(
-    step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, samples: str, told: Mapping[int, Told]
+    step: Step, tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, samples: str, told: Mapping[int, Told]
 ) -> Trial:
     """The trial, counted from the samples of arrivals due between the settling and the end of the load.
 
@@ -46,9 +46,9 @@ def build_trial(
     shed = found.get("shed", 0)
     sent, begun = tally.sent_within(settle, ending.seconds)
     generator = _generator(tally, rows, ending, settle, told)
-    exhausted = found.get(Outcome.GENERATOR.name.lower(), 0)
+    exhausted = found.get(RequestOutcome.GENERATOR.name.lower(), 0)
     offered = span.stop - span.start
-    health = Health(
+    health = GeneratorHealth(
         offered, begun, exhausted, seconds, generator, tally.spoiled(span), tally.missing(span), shed,
         int((ending.done or {}).get("workers", 1)),
     )  # fmt: skip
@@ -63,7 +63,7 @@ def build_trial(
     )  # fmt: skip
 
 
-def _generator(tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds, told: Mapping[int, Told]) -> Generator:
+def _generator(tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds, told: Mapping[int, Told]) -> Generator:
     done = ending.done or {}
     lag_p50, lag_p99 = tallies.lag_percentiles(tally.of_span(settle, ending.seconds))
     return Generator(
@@ -74,17 +74,17 @@ def _generator(tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle
     )  # fmt: skip
 
 
-def _doubts(step: Step, tally: Tally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds) -> tuple[str, ...]:
+def _doubts(step: Step, tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds) -> tuple[str, ...]:
     """Whether the trial was one steady thing; an overloaded or spoiled one is not, and has been told of already."""
     if ending.overload or ending.invalid or not len(tally.due):
         return ()
     counted = np.sort(tally.of_span(settle, ending.seconds), order="due")
-    counted = counted[counted["outcome"] != Outcome.SHED]
+    counted = counted[counted["outcome"] != RequestOutcome.SHED]
     begun = counted["due"] + counted["lag"] - counted["wait"]
     return doubts(counted["due"], begun, counted["lag"] + counted["service"], rows, step.rate, step.arrivals, settle)
 
 
-def _little(tally: Tally, told: Mapping[int, Told]) -> float | None:
+def _little(tally: StepTally, told: Mapping[int, Told]) -> float | None:
     """Requests the generator saw unanswered over those that the samples say were: Little's law with N counted apart.
 
     None when too few were seen: a count of n is uncertain by its square root, and 5 % is wanted.

@@ -54,7 +54,7 @@ class Finished:
 
 
 Event: TypeAlias = Began | Ticked | Tried | Noted | Finished
-Watch: TypeAlias = Callable[[Event], None]
+EventWatcher: TypeAlias = Callable[[Event], None]
 
 
 def unwatched(_: Event) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from perfhunt.model.units import Seconds, Share
 
 
-class Outcome(IntEnum):
+class RequestOutcome(IntEnum):
     """How one arrival ended. The order is part of the raw file format: append, never renumber."""
 
     OK = 0

@@ -51,7 +51,7 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class RequestTemplate:
     """One weighted request template. `{column}` comes from the feed, `${NAME}` from the environment at send time.
 
     `headers` and `body` keep their `${NAME}` unfilled here, so that no secret is ever stored.
@@ -120,7 +120,7 @@ class Question:
     """Everything that was asked. `seed` decides arrivals, the mix of endpoints and the feed rows."""
 
     target: Target
-    traffic: tuple[Endpoint, ...]
+    traffic: tuple[RequestTemplate, ...]
     slo: Slo
     ramp: Ramp = Ramp()
     safety: Safety = Safety()
@@ -156,7 +156,7 @@ class Question:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _redacted(endpoint: Endpoint) -> Endpoint:
+def _redacted(endpoint: RequestTemplate) -> RequestTemplate:
     return replace(
         endpoint,
         path=redact.url(endpoint.path),

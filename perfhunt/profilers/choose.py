@@ -24,7 +24,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class AttachPlan:
     """What to attach. `instants`: whether py-spy can dump the threads. `reasons` says why each thing is, or is not, there."""
 
     profilers: tuple[Use, ...] = ()
@@ -79,7 +79,7 @@ def most_threads(target: TargetProcess) -> int:
     return max((one.threads for one in target.processes if one.pid in target.workers), default=1)
 
 
-def choose(target: TargetProcess, opened: bool = False) -> Plan:
+def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
     """The plan for a target: the best profiler of its runtime that can be used here, and py-spy's dumps for Python.
 
     `opened`: the user allows profilers that open a door into the target (Node's inspector). A plan may be empty: thread
@@ -102,7 +102,7 @@ def choose(target: TargetProcess, opened: bool = False) -> Plan:
         reasons.append(f"{profiler.name}, {mode}: {because}")
         break
     instants = target.runtime == "cpython" and not PROFILERS["py-spy"].available()
-    return Plan((use,) if use else (), instants, tuple(reasons))
+    return AttachPlan((use,) if use else (), instants, tuple(reasons))
 
 
 def mode_now(use: Use, threads: int) -> str:

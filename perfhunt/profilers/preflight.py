@@ -59,7 +59,7 @@ def failures(found: tuple[Check, ...]) -> tuple[Check, ...]:
     return tuple(one for one in found if one.status is Status.FAIL)
 
 
-def _to_check(reading: host_limits.Reading) -> Check:
+def _to_check(reading: host_limits.HostFact) -> Check:
     status = Status.OK if reading.good else Status.FAIL if reading.needed else Status.WARN
     return Check(reading.name, status, reading.sentence, "" if reading.good else reading.mend)
 
@@ -130,7 +130,7 @@ def _held(target: TargetProcess) -> Check:
 def _limits(question: Question | None) -> Iterator[Check]:
     rate = question.safety.max_rate if question else 5000.0
     timeout = question.ramp.timeout if question else 10.0
-    readings: tuple[Callable[[], host_limits.Reading], ...] = (
+    readings: tuple[Callable[[], host_limits.HostFact], ...] = (
         lambda: host_limits.descriptors(rate, timeout),
         host_limits.ephemeral_ports,
         host_limits.core_count,

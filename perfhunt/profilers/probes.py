@@ -13,7 +13,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.choose import Plan, choose, mode_now
+from perfhunt.profilers.choose import AttachPlan, choose, mode_now
 from perfhunt.profilers.profiler import PROFILERS, Capture
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
@@ -94,7 +94,7 @@ class LiveProbes:
         self._target, self._directory, self._clock = target, directory, clock
         self._profile, self._opened = profile, opened
         self._monitor = ResourceMonitor(target)
-        self._plan: Plan | None = None
+        self._plan: AttachPlan | None = None
         self.sampler: StateSampler | None = None
         self.failures: list[AttachFailed] = []
 

@@ -8,11 +8,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from perfhunt.model.profile import Profile
-from perfhunt.profilers.go.profiler import Go
-from perfhunt.profilers.jvm.profiler import Jvm
-from perfhunt.profilers.node.profiler import Node
-from perfhunt.profilers.perf.profiler import Perf
-from perfhunt.profilers.py_spy.profiler import PySpy
+from perfhunt.profilers.go.profiler import GoProfiler
+from perfhunt.profilers.jvm.profiler import JvmProfiler
+from perfhunt.profilers.node.profiler import NodeProfiler
+from perfhunt.profilers.perf.profiler import PerfProfiler
+from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 
 
 class Capture(Protocol):
@@ -46,5 +46,5 @@ class Profiler(Protocol):
         """Start sampling; returns at once. The tool's own files go into the directory `out`. Raises AttachFailed."""
 
 
-_ALL: tuple[Profiler, ...] = (PySpy(), Perf(), Node(), Go(), Jvm())
+_ALL: tuple[Profiler, ...] = (PySpyProfiler(), PerfProfiler(), NodeProfiler(), GoProfiler(), JvmProfiler())
 PROFILERS: Mapping[str, Profiler] = MappingProxyType({profiler.name: profiler for profiler in _ALL})

@@ -54,7 +54,7 @@ class _Thread:
 
 
 @dataclass
-class Span:
+class SampledSpan:
     """A named stretch of time; `states` is there once the `with` block has ended."""
 
     phase: str
@@ -116,9 +116,9 @@ class StateSampler:
         self._ended.clear()
 
     @contextmanager
-    def span(self, phase: str) -> Iterator[Span]:
+    def span(self, phase: str) -> Iterator[SampledSpan]:
         """The states of what happens inside the block."""
-        span = Span(phase)
+        span = SampledSpan(phase)
         self.mark()
         try:
             yield span

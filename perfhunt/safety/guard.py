@@ -19,7 +19,7 @@ TOKEN = "PERFHUNT_PRODUCTION_OK"  # in CI: "host:YYYY-MM-DD", good for that host
 _PRODUCTION_LABEL = re.compile(r"prod|prd|production|live|www")
 _NAMED_OTHERWISE = re.compile(r"staging|stage|stg|dev|test|testing|qa|uat|preview|sandbox|local|ci|demo|nonprod|preprod")
 
-Address = IPv4Address | IPv6Address
+IpAddress = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], tuple[str, ...]]
 
 
@@ -92,12 +92,12 @@ def _host(url: str) -> tuple[str, int]:
     return parts.hostname.lower().rstrip("."), parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _is_loopback(one: Address) -> bool:
+def _is_loopback(one: IpAddress) -> bool:
     mapped = one.ipv4_mapped if isinstance(one, IPv6Address) else None
     return (mapped or one).is_loopback
 
 
-def _refuse_special(host: str, one: Address) -> None:
+def _refuse_special(host: str, one: IpAddress) -> None:
     """Addresses no service under test has: everyone's, nobody's, and the cloud's metadata service."""
     plain = (one.ipv4_mapped if isinstance(one, IPv6Address) else None) or one
     if plain.is_unspecified:

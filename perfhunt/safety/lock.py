@@ -16,11 +16,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from perfhunt.errors import TargetBusy
-from perfhunt.model.units import Cores, Seconds
+from perfhunt.model.units import Cores
+from perfhunt.target.quiet import PriorActivity
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class LockHolder:
     """Who holds a target: told to whoever comes second."""
 
     pid: int
@@ -54,7 +55,7 @@ def _is_local(address: str) -> bool:
 
 
 @contextmanager
-def target_lock(addresses: Sequence[str], port: int, owner: Owner, directory: Path | None = None) -> Iterator[None]:
+def target_lock(addresses: Sequence[str], port: int, owner: LockHolder, directory: Path | None = None) -> Iterator[None]:
     """Holds the target for the length of the block. Raises TargetBusy (exit 94), naming the holder, at once if it is held."""
     home = directory or lock_directory()
     _make(home)
@@ -79,7 +80,7 @@ def _make(home: Path) -> None:
         ) from error
 
 
-def _take(held: ExitStack, home: Path, key: str, owner: Owner) -> None:
+def _take(held: ExitStack, home: Path, key: str, owner: LockHolder) -> None:
     # thread_local=False: the watchdog of another thread may be the one to let go.
     lock = FileLock(home / f"{key}.lock", timeout=0, mode=0o666, thread_local=False)
     info = home / f"{key}.owner"
@@ -95,7 +96,7 @@ def _take(held: ExitStack, home: Path, key: str, owner: Owner) -> None:
     held.callback(_forget_owner, info)
 
 
-def _write_owner(info: Path, owner: Owner) -> None:
+def _write_owner(info: Path, owner: LockHolder) -> None:
     """Leaves word of who holds the lock. Only for people: the lock itself does not depend on it, so failing is no error."""
     with suppress(OSError):
         info.unlink(missing_ok=True)
@@ -110,11 +111,11 @@ def _forget_owner(info: Path) -> None:
         info.unlink(missing_ok=True)
 
 
-def read_owner(info: Path) -> Owner | None:
+def read_owner(info: Path) -> LockHolder | None:
     """Who holds a lock, as they wrote it; None when there is no word, or it is stale, cut or not ours to read."""
     try:
         written = json.loads(info.read_bytes()[:4096])
-        owner = Owner(int(written["pid"]), str(written["run"]), str(written["url"]), str(written["started"]))
+        owner = LockHolder(int(written["pid"]), str(written["run"]), str(written["url"]), str(written["started"]))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return owner if owner.pid > 0 and os.path.isdir(f"/proc/{owner.pid}") else None
@@ -129,20 +130,11 @@ def _busy(info: Path, key: str) -> TargetBusy:
     return TargetBusy(f"another load test holds this target: {clean}", f"Wait for it, or stop it: kill -INT {owner.pid}")
 
 
-@dataclass(frozen=True, slots=True)
-class Quiet:
-    """What the target did over a short while before any load of ours."""
-
-    seconds: Seconds
-    cpu: Cores  # on-CPU seconds per second, whole tree
-    connections: int  # established to its listening port, not ours
-
-
 _BUSY_CPU: Cores = 0.25
 _BUSY_WITH_CLIENTS: Cores = 0.03
 
 
-def foreign_load(quiet: Quiet) -> str:
+def foreign_load(quiet: PriorActivity) -> str:
     """A sentence when somebody else is loading the target already, "" when it is idle.
 
     Connections alone are no load (pools stay open), nor is a little CPU (timers, reloaders): it takes clients that make it
@@ -156,7 +148,7 @@ def foreign_load(quiet: Quiet) -> str:
     return ""
 
 
-def refuse_foreign(quiet: Quiet) -> None:
+def refuse_foreign(quiet: PriorActivity) -> None:
     """Raises TargetBusy (exit 94) when somebody else is loading the target."""
     if sentence := foreign_load(quiet):
         raise TargetBusy(

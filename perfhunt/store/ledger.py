@@ -26,7 +26,7 @@ _TYPES = {"exit_code": "INTEGER", "git_dirty": "INTEGER"} | dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LedgerRow:
     """One run in the ledger. Rates are per second; `p99_ms` is the baseline's; None where a run has no such number."""
 
     id: str
@@ -51,11 +51,11 @@ class Row:
     seconds: float
 
 
-def row_of(run: Run, path: str) -> Row:
+def row_of(run: Run, path: str) -> LedgerRow:
     """What the ledger keeps of a run."""
     knee = run.knee if isinstance(run.knee, Knee) else None
     p99 = run.baseline.response.p99 if run.baseline else None
-    return Row(
+    return LedgerRow(
         run.id, path, run.kind, run.started, run.ended, run.verdict.value, run.exit_code,
         run.question.redacted().target.url, run.question.fingerprint(),
         run.environment.git_revision, int(run.environment.git_dirty),
@@ -97,7 +97,7 @@ def rebuild(root: Path) -> tuple[str, ...]:
 
 def history(
     root: Path, *, target: str = "", fingerprint: str = "", revision: str = "", kind: str = "", limit: int = 50
-) -> tuple[Row, ...]:
+) -> tuple[LedgerRow, ...]:
     """The newest runs first, filtered by equality (`revision` by its beginning). A damaged ledger is rebuilt, then asked."""
     try:
         return _query(root, target, fingerprint, revision, kind, limit)
@@ -114,7 +114,7 @@ def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
     rebuild(root)
 
 
-def _query(root: Path, target: str, fingerprint: str, revision: str, kind: str, limit: int) -> tuple[Row, ...]:
+def _query(root: Path, target: str, fingerprint: str, revision: str, kind: str, limit: int) -> tuple[LedgerRow, ...]:
     sql = (
         f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:target = '' OR target = :target)"
         " AND (:fingerprint = '' OR fingerprint = :fingerprint) AND (:kind = '' OR kind = :kind)"
@@ -122,7 +122,7 @@ def _query(root: Path, target: str, fingerprint: str, revision: str, kind: str, 
     )
     values = {"target": target, "fingerprint": fingerprint, "revision": revision, "kind": kind, "limit": limit}
     with _open(root) as ledger:
-        return tuple(Row(*row) for row in ledger.execute(sql, values))
+        return tuple(LedgerRow(*row) for row in ledger.execute(sql, values))
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
         ledger.close()
 
 
-def _insert(ledger: sqlite3.Connection, row: Row) -> None:
+def _insert(ledger: sqlite3.Connection, row: LedgerRow) -> None:
     marks = ", ".join("?" for _ in _COLUMNS)
     ledger.execute(f"INSERT OR REPLACE INTO runs VALUES ({marks})", [getattr(row, c) for c in _COLUMNS])
 

@@ -53,7 +53,7 @@ def fresh_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class RunWriter:
     """Who is writing a `.partial`: a process (identified with its start time, for pids are reused) and the phase it is in."""
 
     pid: int
@@ -77,7 +77,7 @@ class RunDirectory:
     Every method raises StoreError when the disk will not have it.
     """
 
-    def __init__(self, path: Path, owner: Owner) -> None:
+    def __init__(self, path: Path, owner: RunWriter) -> None:
         self.path = path
         self._owner = owner
         self._stored: set[tuple[Any, float]] = set()
@@ -92,7 +92,7 @@ class RunDirectory:
             raise cannot_write(path, error) from error
         if not (root / ".gitignore").exists():
             write_atomic(root / ".gitignore", "*\n")
-        owner = Owner(os.getpid(), psutil.Process().create_time(), run.started, "start")
+        owner = RunWriter(os.getpid(), psutil.Process().create_time(), run.started, "start")
         directory = cls(path, owner)
         write_atomic(path / MARKER, json.dumps(to_plain(owner)))
         directory.begin(run)
@@ -166,10 +166,10 @@ class RunDirectory:
         return final
 
 
-def owner_of(path: Path) -> Owner | None:
+def owner_of(path: Path) -> RunWriter | None:
     """Who was or is writing a directory; None when that was never noted, or is unreadable."""
     try:
-        owner: Owner = from_plain(Owner, json.loads(read_text(path / MARKER)), MARKER)
+        owner: RunWriter = from_plain(RunWriter, json.loads(read_text(path / MARKER)), MARKER)
     except (StoreError, PlainError, ValueError):
         return None
     return owner
@@ -200,7 +200,7 @@ def repair(root: Path, watch: Callable[[str], None] | None = None) -> tuple[Path
         try:
             run = read_directory(path)
             write_run(path, run)
-            closed.append(RunDirectory(path, owner or Owner(0, 0.0, "", "start"))._close())
+            closed.append(RunDirectory(path, owner or RunWriter(0, 0.0, "", "start"))._close())
         except StoreError as error:
             if watch:
                 watch(f"{path.name} could not be closed: {error.message}")

@@ -19,7 +19,7 @@ from perfhunt.target.selection import gone, selected
 # Started by a runtime for its own housekeeping: no request ever reaches them.
 _HOUSEKEEPING = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "multiprocessing.semaphore_tracker")
 
-Held = Mapping[int, frozenset[int]]
+SocketsByPid = Mapping[int, frozenset[int]]
 
 
 def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProcess:

@@ -12,15 +12,15 @@ from perfhunt.target.resources import ResourceMonitor
 
 
 @dataclass(frozen=True, slots=True)
-class Stillness:
-    """CPU of the whole tree, and connections that clients hold to its listening ports."""
+class PriorActivity:
+    """What the target did over a short while before any load of ours."""
 
     seconds: Seconds
-    cpu: Cores
-    connections: int
+    cpu: Cores  # on-CPU seconds per second, whole tree
+    connections: int  # established to its listening ports, not ours
 
 
-def stillness(target: TargetProcess, seconds: Seconds = 1.0) -> Stillness:
+def stillness(target: TargetProcess, seconds: Seconds = 1.0) -> PriorActivity:
     """Watch the target for a short while; sends nothing."""
     monitor = ResourceMonitor(target)
     try:
@@ -31,4 +31,4 @@ def stillness(target: TargetProcess, seconds: Seconds = 1.0) -> Stillness:
         monitor.close()
     ports = {one.port for one in target.listeners}
     clients = sum(s.state == ESTABLISHED and s.local_port in ports for s in tcp_sockets(target.root))
-    return Stillness(used.seconds, used.cpu or 0.0, clients)
+    return PriorActivity(used.seconds, used.cpu or 0.0, clients)

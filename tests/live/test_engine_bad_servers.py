@@ -8,7 +8,7 @@ import pytest
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Endpoint, Expect, Question, Ramp, Target
+from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 from tests.live.load_targets.harness import P99, announced, engine, free_port, python, step, try_path
@@ -31,7 +31,7 @@ def nasty() -> Iterator[str]:
 
 
 def test_every_way_to_answer_badly_is_counted_by_its_kind(nasty: str, tmp_path: Path) -> None:
-    endpoints = tuple(Endpoint(name, "GET", f"/{name}") for name in KINDS)
+    endpoints = tuple(RequestTemplate(name, "GET", f"/{name}") for name in KINDS)
     with engine(nasty, tmp_path, *endpoints, ramp=Ramp(timeout=0.5)) as made:
         trial = made.run(step(300, 2.0))
     kinds = {name: set(route.outcomes) for name, route in trial.routes.items()}
@@ -48,7 +48,7 @@ def test_bytes_nobody_asked_for_are_noted_and_their_connection_is_not_used_again
 
 
 def test_an_endless_body_ends_at_the_timeout_and_is_not_kept_in_memory(nasty: str, tmp_path: Path) -> None:
-    with engine(nasty, tmp_path, Endpoint("it", "GET", "/endless"), ramp=Ramp(timeout=1.0)) as made:
+    with engine(nasty, tmp_path, RequestTemplate("it", "GET", "/endless"), ramp=Ramp(timeout=1.0)) as made:
         before = psutil.Process(made.child_pid).memory_info().rss
         trial = made.run(step(4, 1.0, arrivals="uniform"))
         after = psutil.Process(made.child_pid).memory_info().rss
@@ -58,7 +58,7 @@ def test_an_endless_body_ends_at_the_timeout_and_is_not_kept_in_memory(nasty: st
 
 def test_a_gzip_body_is_unpacked_only_to_look_for_the_text_and_never_without_bound(nasty: str, tmp_path: Path) -> None:
     wanted = Expect(body="needle")
-    endpoints = (Endpoint("packed", "GET", "/packed", expect=wanted), Endpoint("bomb", "GET", "/bomb", expect=wanted))
+    endpoints = (RequestTemplate("packed", "GET", "/packed", expect=wanted), RequestTemplate("bomb", "GET", "/bomb", expect=wanted))
     with engine(nasty, tmp_path, *endpoints) as made:
         trial = made.run(step(10, 1.0, arrivals="uniform"))
         assert psutil.Process(made.child_pid).memory_info().rss < 250e6
@@ -78,14 +78,14 @@ def test_an_expected_status_is_a_success_and_any_other_a_failure(nasty: str, tmp
 
 
 def test_a_request_that_met_a_connection_closing_for_idleness_is_sent_again(nasty: str, tmp_path: Path) -> None:
-    with engine(nasty, tmp_path, Endpoint("it", "GET", "/grumpy")) as made:
+    with engine(nasty, tmp_path, RequestTemplate("it", "GET", "/grumpy")) as made:
         trial = made.run(step(0.7, 3.0, arrivals="uniform"))
     assert trial.outcomes == {"ok": 3}
     assert any("closing for idleness" in note for note in trial.generator.notes)
 
 
 def test_a_post_is_never_sent_twice(nasty: str, tmp_path: Path) -> None:
-    with engine(nasty, tmp_path, Endpoint("it", "POST", "/grumpy")) as made:
+    with engine(nasty, tmp_path, RequestTemplate("it", "POST", "/grumpy")) as made:
         trial = made.run(step(0.7, 3.0, arrivals="uniform"))
     assert trial.outcomes["reset"] >= 1
 
@@ -107,14 +107,14 @@ def test_a_host_that_does_not_resolve_fails_at_open_with_its_name(tmp_path: Path
 
 
 def test_a_secret_that_is_not_set_fails_at_open(nasty: str, tmp_path: Path) -> None:
-    endpoint = Endpoint("it", "GET", "/fine", headers=(("Authorization", "Bearer ${SURELY_NOT_SET}"),))
+    endpoint = RequestTemplate("it", "GET", "/fine", headers=(("Authorization", "Bearer ${SURELY_NOT_SET}"),))
     with pytest.raises(LoadFailed, match="SURELY_NOT_SET"), engine(nasty, tmp_path, endpoint):
         pass
 
 
 def test_a_child_that_dies_takes_its_trial_with_it_and_is_started_again(nasty: str, tmp_path: Path) -> None:
     made = LocustEngine(run="test")
-    made.open(Question(Target(nasty), (Endpoint("it", "GET", "/fine"),), Slo(())), (P99,), tmp_path)
+    made.open(Question(Target(nasty), (RequestTemplate("it", "GET", "/fine"),), Slo(())), (P99,), tmp_path)
     try:
         first = made.child_pid
         trial = made.run(Step(Phase.RAMP, 50, 5.0, 1), watch=lambda row: psutil.Process(first).kill())

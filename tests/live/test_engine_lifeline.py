@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.question import Endpoint, Ramp
+from perfhunt.model.question import Ramp, RequestTemplate
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain
 from tests.live.load_targets.harness import announced, engine, python, step
@@ -127,7 +127,7 @@ def test_past_the_bound_arrivals_wait_here_and_are_shed_which_is_not_the_generat
 
 
 def test_memory_of_the_child_is_flat_over_connections_that_come_and_go(tmp_path: Path) -> None:
-    with announced(*python("nasty.py")) as url, engine(url, tmp_path, Endpoint("it", "GET", "/old")) as made:
+    with announced(*python("nasty.py")) as url, engine(url, tmp_path, RequestTemplate("it", "GET", "/old")) as made:
         child = psutil.Process(made.child_pid)
         made.run(step(600, 1.0))
         before = child.memory_info().rss

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.model.question import Endpoint, Expect, Question, Target
+from perfhunt.model.question import Expect, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from tests.live.load_targets.harness import HERE, announced, engine, free_port, listening, step
 
 pytestmark = pytest.mark.live
 
 ROUTES = (
-    Endpoint("fixed", "GET", "/fixed", expect=Expect(body="fixed")),
-    Endpoint("chunked", "GET", "/chunked", expect=Expect((200,), "threethree")),
-    Endpoint("empty", "GET", "/empty", expect=Expect((204,))),
-    Endpoint("big", "GET", "/big"),
-    Endpoint("missing", "GET", "/missing", expect=Expect((404,))),
-    Endpoint("head", "HEAD", "/big"),
-    Endpoint("echo", "POST", "/echo", body='{"sku": "A1"}', expect=Expect((201,), "A1")),
+    RequestTemplate("fixed", "GET", "/fixed", expect=Expect(body="fixed")),
+    RequestTemplate("chunked", "GET", "/chunked", expect=Expect((200,), "threethree")),
+    RequestTemplate("empty", "GET", "/empty", expect=Expect((204,))),
+    RequestTemplate("big", "GET", "/big"),
+    RequestTemplate("missing", "GET", "/missing", expect=Expect((404,))),
+    RequestTemplate("head", "HEAD", "/big"),
+    RequestTemplate("echo", "POST", "/echo", body='{"sku": "A1"}', expect=Expect((201,), "A1")),
 )
 RATE, SECONDS = 70.0, 1.5
 NGINX = """
@@ -106,7 +106,7 @@ def test_nginx_without_keep_alive_gets_a_connection_per_request(nginx: Path) -> 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(nginx: Path) -> None:
     port = free_port()
-    with listening(port, *started_nginx(nginx, port)) as url, engine(url, nginx / "load", Endpoint("m", "GET", "/moved")) as made:
+    with listening(port, *started_nginx(nginx, port)) as url, engine(url, nginx / "load", RequestTemplate("m", "GET", "/moved")) as made:
         trial = made.run(step(20, 0.5, arrivals="uniform"))
     assert trial.routes["m"].statuses == {302: 10}
 

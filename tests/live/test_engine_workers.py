@@ -14,7 +14,7 @@ import pytest
 
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.question import Endpoint, Question, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.schedule import arrivals
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Drain
@@ -36,7 +36,7 @@ def target() -> Iterator[str]:
 def fleet(url: str, directory: Path, workers: int = 2, bind: str = "") -> Iterator[LocustEngine]:
     made = LocustEngine(run="test", workers=workers, bind=bind)
     try:
-        made.open(Question(Target(url), (Endpoint("root", "GET", "/"),), Slo(())), (P99,), directory)
+        made.open(Question(Target(url), (RequestTemplate("root", "GET", "/"),), Slo(())), (P99,), directory)
         yield made
     finally:
         made.close()

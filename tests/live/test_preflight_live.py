@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from perfhunt.model.question import Endpoint, ProcessSelector, Question, Target
+from perfhunt.model.question import ProcessSelector, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.profilers import preflight
 from perfhunt.profilers.preflight import Check, Status, checks, failures
@@ -38,7 +38,7 @@ def served() -> Iterator[tuple[int, int]]:
 
 
 def question(port: int) -> Question:
-    return Question(Target(f"http://127.0.0.1:{port}"), (Endpoint("GET /", "GET", "/"),), Slo(()))
+    return Question(Target(f"http://127.0.0.1:{port}"), (RequestTemplate("GET /", "GET", "/"),), Slo(()))
 
 
 def named(found: tuple[Check, ...], name: str) -> Check:

@@ -16,11 +16,11 @@ import pytest
 from perfhunt.errors import TargetBusy
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import Owner, target_lock
+from perfhunt.safety.lock import LockHolder, target_lock
 
 pytestmark = pytest.mark.live
 
-ME = Owner(os.getpid(), "r", "u", "s")
+ME = LockHolder(os.getpid(), "r", "u", "s")
 HOLDER = """
 import sys
 from pathlib import Path

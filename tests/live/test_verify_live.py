@@ -14,12 +14,12 @@ from perfhunt.analysis.verdict.endpoints import Slopes
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Endpoint, Question, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.target.command_timer import Command, interleave, time_command
 from perfhunt.target.launch import ServiceCommand, await_ready, check_alive, end, free_port, launch
-from perfhunt.verify import Asked, CommandStarter, PairBench, verify_paired
+from perfhunt.verify import CommandStarter, PairBench, PairedQuestion, verify_paired
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
@@ -38,7 +38,7 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 URL = "http://127.0.0.1:8000"
-QUESTION = Question(Target(URL), (Endpoint("page", "GET", "/"),), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.5),)))
+QUESTION = Question(Target(URL), (RequestTemplate("page", "GET", "/"),), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.5),)))
 # Short slices: the change is fourfold, so that it takes no precision to see.
 PLAN = SlicePlan(knee=40.0, saturating=60.0, seed=1, seconds=2.0, burst=1.5, settle=0.5, warmup=0.5)
 
@@ -55,7 +55,7 @@ def listening(directory: Path) -> list[psutil.Process]:
 def test_a_fourfold_faster_version_is_kept_and_both_versions_are_gone_afterwards(tmp_path: Path) -> None:
     commands = {"base": command("base", tmp_path, 60_000), "head": command("head", tmp_path, 15_000)}
     bench = PairBench(CommandStarter(commands, tmp_path / "logs"), LocustEngine, time.monotonic, tmp_path / "raw")
-    verdict = verify_paired(Asked(QUESTION, PLAN, Slopes(), "latency.p99"), bench, budget=45.0)
+    verdict = verify_paired(PairedQuestion(QUESTION, PLAN, Slopes(), "latency.p99"), bench, budget=45.0)
     cpu = verdict.effect("cpu")
     assert cpu is not None
     assert 0.8 < cpu.speed.value < 8.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from perfhunt.change.git.bisect import Commit, bisect
 from perfhunt.change.git.patches import file_patch, hunks_of, lines_of, needs_no_context
 from perfhunt.change.readers.python.atoms import python_atoms
-from perfhunt.change.source import Source
+from perfhunt.change.source import FileTexts
 
 LINES = st.lists(st.sampled_from([b"a\n", b"b\n", b"\n", b"c\n", b"def f():\n"]), max_size=14)
 
@@ -63,7 +63,7 @@ PYTHON_FILES = sorted((Path(__file__).parents[2] / "perfhunt").rglob("*.py"))
 @given(st.sampled_from(PYTHON_FILES))
 def test_a_real_module_printed_anew_by_the_parser_is_the_same_code(path: Path) -> None:
     text = path.read_text()
-    found = python_atoms((Source("m.py", text, ast.unparse(ast.parse(text))),))
+    found = python_atoms((FileTexts("m.py", text, ast.unparse(ast.parse(text))),))
     assert found.atoms == ()
 
 
@@ -76,5 +76,5 @@ def test_one_statement_added_to_one_function_of_a_real_module_is_one_atom(path: 
         return
     function = data.draw(st.sampled_from(functions))
     function.body.append(ast.parse("print(1)").body[0])
-    found = python_atoms((Source("m.py", path.read_text(), ast.unparse(tree)),))
+    found = python_atoms((FileTexts("m.py", path.read_text(), ast.unparse(tree)),))
     assert [a.name for a in found.atoms] == [function.name]

@@ -16,7 +16,7 @@ from perfhunt.model.document.plain import from_plain, to_plain
 from perfhunt.model.interval import Interval
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Frame
-from perfhunt.model.question import Endpoint
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.states import ThreadTime
 from perfhunt.model.trial import Resources, SecondRow
 from perfhunt.store.run_json import dumps, loads
@@ -114,7 +114,7 @@ def test_redacting_a_command_line_twice_changes_nothing_more(arguments: list[str
 @given(TEXT, TEXT)
 def test_two_questions_with_other_headers_or_bodies_have_other_fingerprints(one: str, other: str) -> None:
     def fingerprint(value: str) -> str:
-        endpoint = Endpoint("e", "POST", "/", headers=(("X-Any", value),), body=value)
+        endpoint = RequestTemplate("e", "POST", "/", headers=(("X-Any", value),), body=value)
         return replace(RUN.question, traffic=(endpoint,)).fingerprint()
 
     assert (fingerprint(one) == fingerprint(other)) == (one == other)

@@ -8,7 +8,7 @@ from perfhunt.change.readers import treesitter as treesitter_atoms
 from perfhunt.change.readers.manifests import ManifestError, read_manifest
 from perfhunt.change.readers.settings import plain_name, read_settings
 from perfhunt.change.readers.sql import statements
-from perfhunt.change.source import Source
+from perfhunt.change.source import FileTexts
 
 
 def versions(path: str, text: str) -> dict[str, str]:
@@ -104,6 +104,6 @@ def test_what_a_file_is_for(path: str, role: Role) -> None:
 
 def test_without_a_grammar_a_file_is_one_edit_and_the_note_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(treesitter_atoms, "parser_of", lambda grammar: None)
-    found = treesitter_atoms.treesitter_atoms((Source("a.go", "package a\n", "package b\n"),))
+    found = treesitter_atoms.treesitter_atoms((FileTexts("a.go", "package a\n", "package b\n"),))
     assert [a.name for a in found.atoms] == ["module-level text"]
     assert "perfhunt[langs]" in found.notes[0]

@@ -11,7 +11,7 @@ from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.cli.app import app
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
 from perfhunt.jobs import bench as benching
-from perfhunt.jobs.bench import Wanted, run_bench, tell
+from perfhunt.jobs.bench import BenchRequest, run_bench, tell
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command
@@ -55,7 +55,7 @@ def edit(root: Path, word: str) -> None:
 
 def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(stopwatch: Stopwatch, repository: Path) -> None:
     edit(repository, "faster")
-    found = run_bench(Wanted(("python", "work.py"), base="HEAD"))
+    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
     assert found.verdict.word is Word.KEEP
     assert found.exit_code == 0
@@ -67,27 +67,27 @@ def test_a_slower_version_is_reverted_with_exit_code_90(stopwatch: Stopwatch, re
     edit(repository, "faster")
     commit_all(repository, "quick")
     write_files(repository, CODE)
-    found = run_bench(Wanted(("python", "work.py"), base="HEAD"))
+    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
     assert (found.verdict.word, found.exit_code) == (Word.REVERT, 90)
 
 
 def test_two_versions_that_do_not_differ_are_refused(stopwatch: Stopwatch, repository: Path) -> None:
     with pytest.raises(ChangeRefused, match="no edit"):
-        run_bench(Wanted(("python", "work.py"), base="HEAD"))
+        run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert stopwatch.asked == []
 
 
 def test_a_version_that_fails_is_no_measurement(stopwatch: Stopwatch, repository: Path) -> None:
     edit(repository, "broken")
-    found = run_bench(Wanted(("python", "work.py"), base="HEAD"))
+    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
     assert (found.verdict.word, found.exit_code) == (Word.INVALID, 91)
 
 
 def test_one_command_is_timed_and_exported_as_hyperfine_does(stopwatch: Stopwatch, tmp_path: Path) -> None:
     path = tmp_path / "times.json"
-    found = run_bench(Wanted(("true",), runs=5, export=path))
+    found = run_bench(BenchRequest(("true",), runs=5, export=path))
     (read,) = hyperfine.read(path.read_text())
     assert [r.wall for r in read.runs] == [r.wall for r in found.timed[0].runs]
     assert len(read.runs) == 5
@@ -99,7 +99,7 @@ def test_an_export_of_another_day_is_compared_with_the_drift_between_days_in_the
 ) -> None:
     path = tmp_path / "old.json"
     path.write_text(json.dumps({"results": [{"command": "true", "times": [2.0, 2.01, 1.99, 2.0, 2.02, 1.98]}]}))
-    found = run_bench(Wanted(("true",), compare=path))
+    found = run_bench(BenchRequest(("true",), compare=path))
     assert found.verdict is not None
     assert found.verdict.word is Word.KEEP
     assert "not interleaved" in found.verdict.noise
@@ -109,12 +109,12 @@ def test_an_export_of_several_commands_is_refused_by_name(tmp_path: Path) -> Non
     path = tmp_path / "old.json"
     path.write_text(json.dumps({"results": [{"command": c, "times": [1.0] * 5} for c in ("a", "b")]}))
     with pytest.raises(StoreError, match="2 commands"):
-        run_bench(Wanted(("true",), compare=path))
+        run_bench(BenchRequest(("true",), compare=path))
 
 
 def test_json_ends_with_the_verdict(stopwatch: Stopwatch, repository: Path) -> None:
     edit(repository, "faster")
-    (line,) = tell(run_bench(Wanted(("python", "work.py"), base="HEAD")), as_json=True, quiet=False)
+    (line,) = tell(run_bench(BenchRequest(("python", "work.py"), base="HEAD")), as_json=True, quiet=False)
     event = json.loads(line)
     assert (event["event"], event["word"], event["exit_code"]) == ("verdict", "KEEP", 0)
 

@@ -10,7 +10,7 @@ from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
 from perfhunt.change.git.git import find_repository
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs import bisect as bisecting_rounds
-from perfhunt.jobs.bisect import JUDGED, Hunt, Judgements, hunt
+from perfhunt.jobs.bisect import JUDGED, BisectSearch, Judgements, hunt
 from perfhunt.model.event import Event, Noted
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.testfile import read_question
@@ -44,7 +44,7 @@ def jury(monkeypatch: pytest.MonkeyPatch, judge: dict[str, str], default: str = 
 
 def test_the_first_slower_commit_is_found_in_log2_comparisons(commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = jury(monkeypatch, dict.fromkeys(commits[6:], "bad"))
-    found = hunt(Hunt(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
+    found = hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
     assert found.bisected.first_bad == (commits[6],)
     assert len(asked) == 1 + 3  # the bad end once, then 8 commits halved
     assert found.lines()[0].startswith(f"FIRST SLOWER COMMIT {commits[6][:12]}  change 6")
@@ -52,11 +52,11 @@ def test_the_first_slower_commit_is_found_in_log2_comparisons(commits: list[str]
 
 def test_a_second_bisection_asks_nobody_again(commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     jury(monkeypatch, dict.fromkeys(commits[3:], "bad"))
-    hunt(Hunt(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
+    hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
     asked = jury(monkeypatch, {}, "bad")
-    assert hunt(Hunt(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True).bisected.first_bad == (commits[3],)
+    assert hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True).bisected.first_bad == (commits[3],)
     assert asked == []
-    hunt(Hunt(commits[0], "HEAD", ("serve",), again=True), as_json=True, quiet=True)
+    hunt(BisectSearch(commits[0], "HEAD", ("serve",), again=True), as_json=True, quiet=True)
     assert asked
 
 
@@ -65,7 +65,7 @@ def test_a_commit_that_cannot_be_told_is_skipped_and_named_among_the_suspects(
 ) -> None:
     judge = dict.fromkeys(commits[6:], "bad") | {commits[5]: "skip"}
     jury(monkeypatch, judge)
-    found = hunt(Hunt(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
+    found = hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
     assert set(found.bisected.first_bad) == {commits[5], commits[6]}
     assert found.lines()[0].startswith("NOT DECIDED")
     assert any("--budget" in line for line in found.lines())
@@ -74,12 +74,12 @@ def test_a_commit_that_cannot_be_told_is_skipped_and_named_among_the_suspects(
 def test_an_end_that_is_not_slower_is_refused(commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     jury(monkeypatch, {})
     with pytest.raises(UsageError, match="no slower"):
-        hunt(Hunt(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
+        hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
 
 
 def test_ends_in_the_wrong_order_are_refused(commits: list[str]) -> None:
     with pytest.raises(UsageError, match="does not come before"):
-        hunt(Hunt("HEAD", commits[0], ("serve",)), as_json=True, quiet=True)
+        hunt(BisectSearch("HEAD", commits[0], ("serve",)), as_json=True, quiet=True)
 
 
 def test_every_word_of_a_verdict_has_a_judgement_and_only_a_regression_is_bad() -> None:
@@ -114,6 +114,6 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(tmp_pat
     said: list[Event] = []
     repository = find_repository(root)
     question = read_question(None, root, {})
-    judge = bisecting_rounds.Jury(Hunt(good, cosmetic, ("serve",)), repository, question, good, 60.0, USUAL_LOOKING, said.append)
+    judge = bisecting_rounds.Jury(BisectSearch(good, cosmetic, ("serve",)), repository, question, good, 60.0, USUAL_LOOKING, said.append)
     assert judge.judge(cosmetic) == "good"
     assert any("nothing was measured" in event.sentence for event in said if isinstance(event, Noted))

@@ -15,7 +15,7 @@ from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
 from perfhunt.errors import ChangeRefused
 from perfhunt.jobs.verify.revert import undo, undo_of
-from perfhunt.jobs.verify.verify import Wanted, base_revision
+from perfhunt.jobs.verify.verify import VerifyRequest, base_revision
 from perfhunt.model.run import Run
 from tests.sample_run import sample_run
 
@@ -137,7 +137,7 @@ def test_uncommitted_work_that_was_measured_is_what_the_next_edit_is_counted_fro
     kept = kept_work(str(shop))
     write_files(shop, {"shop/stock.py": FASTER})
     repository = Repository(shop)
-    base = base_revision(repository, measured(git_snapshot=kept), Wanted())
+    base = base_revision(repository, measured(git_snapshot=kept), VerifyRequest())
     assert [a.name for a in read_change(repository, base).atoms] == ["ask"]
     assert git(shop, "for-each-ref", "refs/perfhunt") == ""
 
@@ -150,10 +150,10 @@ def test_a_run_of_uncommitted_work_that_was_not_kept_is_refused_with_what_to_do(
     run_ = measured()
     run_ = replace(run_, environment=replace(run_.environment, git_dirty=True))
     with pytest.raises(ChangeRefused, match="uncommitted work") as refused:
-        base_revision(Repository(shop), run_, Wanted())
+        base_revision(Repository(shop), run_, VerifyRequest())
     assert "Commit" in refused.value.hint
 
 
 def test_a_snapshot_that_git_tidied_away_is_refused_with_what_to_do(shop: Path) -> None:
     with pytest.raises(ChangeRefused, match="tidied away"):
-        base_revision(Repository(shop), measured(git_snapshot="1" * 40), Wanted())
+        base_revision(Repository(shop), measured(git_snapshot="1" * 40), VerifyRequest())

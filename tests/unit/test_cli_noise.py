@@ -12,7 +12,7 @@ from perfhunt.analysis.verdict.calibration import Calibration, Noise
 from perfhunt.cli.verbs.calibrate import FILE, calibration_lines, load_calibration, save_calibration
 from perfhunt.errors import UsageError
 from perfhunt.jobs.verify.command import looking_of
-from perfhunt.jobs.verify.verify import Wanted
+from perfhunt.jobs.verify.verify import VerifyRequest
 from perfhunt.model.interval import Interval
 
 NOW = datetime(2026, 11, 23, 4, 30, tzinfo=UTC)
@@ -65,14 +65,14 @@ def test_a_host_that_differs_from_itself_gets_no_verdicts(tmp_path: Path) -> Non
     refused = replace(FOUND, refused="identical builds moved", advice=("stop what else runs on this host",))
     save_calibration(tmp_path, refused, (), datetime.now(UTC))
     with pytest.raises(UsageError, match="identical builds moved") as error:
-        looking_of(Wanted(store=tmp_path))
+        looking_of(VerifyRequest(store=tmp_path))
     assert "stop what else runs" in error.value.hint
     assert any("REFUSED: identical builds moved" in line for line in calibration_lines(refused))
 
 
 def test_the_kept_noise_reaches_the_comparison(tmp_path: Path) -> None:
     save_calibration(tmp_path, FOUND, (), datetime.now(UTC))
-    looking = looking_of(Wanted(store=tmp_path))
+    looking = looking_of(VerifyRequest(store=tmp_path))
     assert looking.priors["cpu"].sd == 0.012
     assert "8 pairs of identical builds" in looking.noise
     assert platform.node()

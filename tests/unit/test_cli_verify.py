@@ -15,7 +15,7 @@ from perfhunt.jobs.verify.attribution import Sides, attributed, difference_pictu
 from perfhunt.jobs.verify.process import explained
 from perfhunt.jobs.verify.profiles import in_place
 from perfhunt.jobs.verify.revert import Undo, refuse_to_rewrite
-from perfhunt.jobs.verify.verify import Outcome, Wanted, budget_of, question_again, stored_run, tell
+from perfhunt.jobs.verify.verify import VerifyRequest, VerifyResult, budget_of, question_again, stored_run, tell
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
@@ -189,7 +189,7 @@ def test_bodies_that_are_nowhere_to_be_had_are_not_made_up(asked: Run, tmp_path:
 
 def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no investigation") as refused:
-        stored_run(Wanted(store=tmp_path / "none"))
+        stored_run(VerifyRequest(store=tmp_path / "none"))
     assert "perfhunt investigate" in refused.value.hint
 
 
@@ -198,15 +198,15 @@ def test_runs_that_measured_no_whole_ramp_are_refused(tmp_path: Path, changed: d
     run = replace(sample_run(), **changed)
     ledger.record(tmp_path, run, RunDirectory.create(tmp_path, run).finish(run))
     with pytest.raises(UsageError, match=said):
-        stored_run(Wanted(run=run.id, store=tmp_path))
+        stored_run(VerifyRequest(run=run.id, store=tmp_path))
 
 
-def outcome(word: Word, directory: Path | None) -> Outcome:
-    return Outcome(Verdict(word, "CPU per request is as if 12 % slower", "paired"), ONE, BACK, directory)
+def outcome(word: Word, directory: Path | None) -> VerifyResult:
+    return VerifyResult(Verdict(word, "CPU per request is as if 12 % slower", "paired"), ONE, BACK, directory)
 
 
 def test_json_carries_word_exit_code_and_where_it_is_kept(tmp_path: Path) -> None:
-    (line,) = tell(outcome(Word.REVERT, tmp_path), Wanted(as_json=True))
+    (line,) = tell(outcome(Word.REVERT, tmp_path), VerifyRequest(as_json=True))
     event = json.loads(line)
     assert (event["event"], event["word"], event["exit_code"]) == ("verdict", "REVERT", 90)
     assert event["directory"] == str(tmp_path)
@@ -216,17 +216,17 @@ def test_json_carries_word_exit_code_and_where_it_is_kept(tmp_path: Path) -> Non
 
 
 def test_quiet_is_one_line(tmp_path: Path) -> None:
-    assert tell(outcome(Word.KEEP, tmp_path), Wanted(quiet=True)) == ["KEEP: CPU per request is as if 12 % slower"]
+    assert tell(outcome(Word.KEEP, tmp_path), VerifyRequest(quiet=True)) == ["KEEP: CPU per request is as if 12 % slower"]
 
 
 def test_a_revert_names_the_git_command_and_runs_nothing(tmp_path: Path) -> None:
-    said = "\n".join(tell(outcome(Word.REVERT, tmp_path), Wanted()))
+    said = "\n".join(tell(outcome(Word.REVERT, tmp_path), VerifyRequest()))
     assert f"apply -R {tmp_path}/change.patch" in said
 
 
 def test_a_regression_in_history_is_taken_back_by_a_commit(tmp_path: Path) -> None:
     past = replace(BACK, base="a" * 40, revision="b" * 40)
-    said = "\n".join(tell(replace(outcome(Word.REVERT, tmp_path), undo=past), Wanted()))
+    said = "\n".join(tell(replace(outcome(Word.REVERT, tmp_path), undo=past), VerifyRequest()))
     assert f"git revert --no-commit {'a' * 12}..{'b' * 12}" in said
 
 
@@ -237,7 +237,7 @@ def test_history_is_never_rewritten_on_request() -> None:
 
 def test_a_verdict_that_measured_nothing_keeps_nothing() -> None:
     invalid = replace(outcome(Word.INVALID, None), verdict=Verdict(Word.INVALID, "the kernel was 6.8, and is 6.9", "rerun"))
-    assert "VERDICT INVALID" in tell(invalid, Wanted())[0]
+    assert "VERDICT INVALID" in tell(invalid, VerifyRequest())[0]
 
 
 def test_what_the_kind_of_change_accounts_for() -> None:

@@ -17,7 +17,7 @@ from perfhunt.lab import Lab
 from perfhunt.model.event import Event, Tried
 from perfhunt.model.knee import Knee
 from perfhunt.model.profile import Instants
-from perfhunt.model.question import Endpoint, Question, Ramp, Target
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Run
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
@@ -64,7 +64,7 @@ class Blind:
 def question(*objectives: Objective, **ramp: object) -> Question:
     return Question(
         Target("http://127.0.0.1:1"),
-        (Endpoint("home", "GET", "/"),),
+        (RequestTemplate("home", "GET", "/"),),
         Slo(objectives or (P99,)),
         Ramp(**{"budget": 300.0, **ramp}),
     )  # type: ignore[arg-type]

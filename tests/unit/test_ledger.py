@@ -8,7 +8,7 @@ import pytest
 from sample_run import aborted_run, sample_run
 
 from perfhunt.model.run import Run
-from perfhunt.store.ledger import LEDGER_FILE, Row, history, rebuild, record
+from perfhunt.store.ledger import LEDGER_FILE, LedgerRow, history, rebuild, record
 from perfhunt.store.rundir import RunDirectory
 
 RUN = sample_run()
@@ -23,7 +23,7 @@ def test_history_is_newest_first_and_says_what_happened(tmp_path: Path) -> None:
     store(tmp_path, RUN)
     store(tmp_path, LATER)
     later, first = history(tmp_path)
-    assert first == Row(
+    assert first == LedgerRow(
         RUN.id, f"runs/{RUN.id}", "investigate", "2026-11-23T04:30:00Z", "complete", "MISSED", 99, "http://127.0.0.1:8000",
         RUN.question.fingerprint(), "3f9c1d2ab44e", 1, 141.3, 134.2, 147.9, "", 162.4, first.p99_ms, "lock", "load_rules", 402.0,
     )  # fmt: skip

@@ -7,29 +7,29 @@ import pytest
 
 from perfhunt import __version__
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.http.framing import Head
+from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.render import prepare
-from perfhunt.model.question import Endpoint, Feed
+from perfhunt.model.question import Feed, RequestTemplate
 
 
-def render(endpoint: Endpoint, row: int = 0, **env: str) -> str:
+def render(endpoint: RequestTemplate, row: int = 0, **env: str) -> str:
     return prepare(endpoint, "shop.test:8000", "r1", env).get(row).decode()
 
 
 def test_a_get_has_a_host_the_marks_of_the_run_and_no_length() -> None:
-    assert render(Endpoint("it", "GET", "/items")) == (
+    assert render(RequestTemplate("it", "GET", "/items")) == (
         f"GET /items HTTP/1.1\r\nHost: shop.test:8000\r\nUser-Agent: perfhunt/{__version__} (run=r1)\r\n"
         "X-Perfhunt-Run: r1\r\nAccept: */*\r\n\r\n"
     )
 
 
 def test_a_body_has_its_length_in_bytes_and_a_post_without_one_says_zero() -> None:
-    assert "Content-Length: 3\r\n\r\nä!" in render(Endpoint("it", "POST", "/", body="ä!"))
-    assert "Content-Length: 0\r\n\r\n" in render(Endpoint("it", "POST", "/"))
+    assert "Content-Length: 3\r\n\r\nä!" in render(RequestTemplate("it", "POST", "/", body="ä!"))
+    assert "Content-Length: 0\r\n\r\n" in render(RequestTemplate("it", "POST", "/"))
 
 
 def test_headers_of_the_endpoint_win_over_ours() -> None:
-    text = render(Endpoint("it", "GET", "/", headers=(("host", "other"), ("user-agent", "me"))))
+    text = render(RequestTemplate("it", "GET", "/", headers=(("host", "other"), ("user-agent", "me"))))
     assert "host: other" in text
     assert "Host: shop" not in text
     assert "perfhunt/" not in text
@@ -37,7 +37,7 @@ def test_headers_of_the_endpoint_win_over_ours() -> None:
 
 
 def test_secrets_come_from_the_environment_and_a_missing_one_is_named() -> None:
-    endpoint = Endpoint("it", "GET", "/", headers=(("Authorization", "Bearer ${TOKEN}"),))
+    endpoint = RequestTemplate("it", "GET", "/", headers=(("Authorization", "Bearer ${TOKEN}"),))
     assert "Authorization: Bearer s3cret\r\n" in render(endpoint, TOKEN="s3cret")
     with pytest.raises(LoadFailed, match="TOKEN"):
         render(endpoint)
@@ -47,7 +47,7 @@ def test_feed_values_are_quoted_in_the_path_and_escaped_in_json(tmp_path: Path) 
     file = tmp_path / "rows.csv"
     file.write_text('name\nplain\n"a b/""c"""\n')
     feed = Feed(str(file), ("name",), hashlib.sha256(file.read_bytes()).hexdigest())
-    endpoint = Endpoint(
+    endpoint = RequestTemplate(
         "it", "POST", "/{name}", headers=(("Content-Type", "application/json"),), body='{"n":"{name}"}', feed=feed
     )
     assert render(endpoint, 0).startswith("POST /plain HTTP/1.1")
@@ -61,7 +61,7 @@ def test_feed_values_are_quoted_in_the_path_and_escaped_in_json(tmp_path: Path) 
 
 def test_a_line_break_cannot_be_smuggled_into_a_header() -> None:
     with pytest.raises(LoadFailed, match="line break"):
-        render(Endpoint("it", "GET", "/", headers=(("X", "${V}"),)), V="a\r\nEvil: yes")
+        render(RequestTemplate("it", "GET", "/", headers=(("X", "${V}"),)), V="a\r\nEvil: yes")
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_a_line_break_cannot_be_smuggled_into_a_header() -> None:
     ],
 )
 def test_a_body_runs_until_the_close_only_when_no_header_says_where_it_ends(pieces: list[bytes], until_close: bool) -> None:
-    head = Head()
+    head = ResponseHead()
     assert all(head.feed(piece) for piece in pieces)
     assert head.whole
     assert head.until_close is until_close
 
 
 def test_a_head_without_end_is_given_up_at_64_kib() -> None:
-    head = Head()
+    head = ResponseHead()
     assert head.feed(b"HTTP/1.1 200 OK\r\n" + b"x" * 60_000)
     assert not head.feed(b"x" * 10_000)

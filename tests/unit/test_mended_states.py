@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from scenes import thread
 
-from perfhunt.analysis.blame.reconciled import mended
+from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.model.profile import Instant, Instants, ThreadSample
 
 
@@ -20,7 +20,7 @@ def still(text: str) -> ThreadSample:
 
 
 def states(instants: Instants, function: str) -> list[str]:
-    return [t.state for i in mended(instants, lambda _: False) for t in i.threads if t.stack[-1].function == function]
+    return [t.state for i in reconciled(instants, lambda _: False) for t in i.threads if t.stack[-1].function == function]
 
 
 def test_a_wait_that_still_threads_never_had_there_is_replaced_by_the_one_they_had() -> None:
@@ -47,4 +47,4 @@ def test_what_stood_still_is_never_changed() -> None:
 
 def test_a_capture_that_cannot_tell_is_left_alone() -> None:
     instants = capture(*[thread("serve>view>take lock@A", 1)] * 5, thread("serve>view>take sleep", 1))
-    assert mended(instants, lambda _: False) == instants
+    assert reconciled(instants, lambda _: False) == instants

@@ -10,7 +10,7 @@ from perfhunt.model.run import Process, TargetProcess
 from perfhunt.profilers import choose as choosing
 from perfhunt.profilers.choose import choose
 from perfhunt.profilers.profiler import PROFILERS, Capture, Profiler
-from perfhunt.profilers.py_spy.profiler import PySpy
+from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 
 
 class Tool:
@@ -89,4 +89,4 @@ def test_every_profiler_says_what_it_is_and_keys_its_own_row() -> None:
     for name, profiler in PROFILERS.items():
         assert profiler.name == name and profiler.help and profiler.runtimes and profiler.modes
     with pytest.raises(ValueError, match="no mode"):
-        PySpy().attach([1], 1, 100, "sideways", Path("unused"))
+        PySpyProfiler().attach([1], 1, 100, "sideways", Path("unused"))

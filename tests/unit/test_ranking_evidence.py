@@ -9,7 +9,7 @@ from scenes import instant, profile, series, used
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code, awaits, in_loop
-from perfhunt.analysis.blame.raked import balanced
+from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.model.profile import Frame, Instants
 from perfhunt.model.states import States, ThreadTime
@@ -22,7 +22,7 @@ def states(**totals: float) -> States:
 def test_looks_take_the_amounts_of_the_exact_states_and_keep_where_each_belongs() -> None:
     looks = series(*[["serve>view>load sleep"]] * 6, *[["serve>view>load run_queue"]] * 14, *[["serve>view>render on_cpu"]] * 20)
     # The truth: 0.4 asleep, 0.5 on a CPU, 0.1 waiting for one. Sleep was only ever seen in load.
-    after = balanced(looks, states(sleep=0.4, on_cpu=0.5, run_queue=0.1))
+    after = raked(looks, states(sleep=0.4, on_cpu=0.5, run_queue=0.1))
     found = [(t.stack[-1].function, t.state) for i in after for t in i.threads]
     assert found.count(("load", "sleep")) == pytest.approx(16, abs=1)
     assert found.count(("load", "run_queue")) == pytest.approx(4, abs=1)
@@ -31,8 +31,8 @@ def test_looks_take_the_amounts_of_the_exact_states_and_keep_where_each_belongs(
 
 def test_looks_are_left_alone_when_the_exact_states_are_not_all_known() -> None:
     looks = series(["serve>view>load sleep"])
-    assert balanced(looks, None) == looks
-    assert balanced(looks, replace(states(on_cpu=1.0), source="schedstat")) == looks
+    assert raked(looks, None) == looks
+    assert raked(looks, replace(states(on_cpu=1.0), source="schedstat")) == looks
 
 
 def test_one_lock_taken_in_two_functions_is_one_lock() -> None:

@@ -17,7 +17,7 @@ from perfhunt.model.finding import Bottleneck
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.profile import Frame
-from perfhunt.model.question import Endpoint, Expect
+from perfhunt.model.question import Expect, RequestTemplate
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
 from perfhunt.reports.format import FORMATS
@@ -116,7 +116,7 @@ CANARIES = [f"canary{n}x{n * 7919:05d}" for n in range(12)]
 def with_secrets() -> Run:
     """The sample run with a secret in every place that could hold one."""
     c = iter(CANARIES)
-    endpoint = Endpoint(
+    endpoint = RequestTemplate(
         "login", "POST", f"/login?api_key={next(c)}&page=1", 1.0,
         (("Authorization", f"Bearer {next(c)}"), ("Cookie", f"sid={next(c)}"), ("X-Api-Key", next(c))),
         json.dumps({"password": next(c)}), None, Expect((200,), f"hello {next(c)}"),

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from perfhunt.errors import ExitCode, TargetNotFound, UnsafeTarget, UsageError
-from perfhunt.model.question import Endpoint, Killswitch, Question, Safety, Target
+from perfhunt.model.question import Killswitch, Question, RequestTemplate, Safety, Target
 from perfhunt.model.slo import Slo
 from perfhunt.safety.guard import TOKEN, Cleared, Consent, clear, looks_like_production, resolve
 
@@ -24,7 +24,7 @@ READY = Safety(
 
 
 def ask(url: str, environment: str = "local", safety: Safety | None = None) -> Question:
-    return Question(Target(url, environment), (Endpoint("GET /", "GET", "/"),), Slo(()), safety=safety or Safety())
+    return Question(Target(url, environment), (RequestTemplate("GET /", "GET", "/"),), Slo(()), safety=safety or Safety())
 
 
 def judge(

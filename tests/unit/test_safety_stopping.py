@@ -13,10 +13,10 @@ import pytest
 from perfhunt.errors import ExitCode, Stopped, TargetBusy, TargetDied
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import Owner, Quiet, foreign_load, lock_keys, read_owner, refuse_foreign, target_lock
+from perfhunt.safety.lock import LockHolder, PriorActivity, foreign_load, lock_keys, read_owner, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 
-ME = Owner(os.getpid(), "20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
+ME = LockHolder(os.getpid(), "20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
 
 
 def test_the_killswitch_file_stops_load_and_a_removed_one_does_not_resume_it(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_link_in_place_of_the_holders_words_is_not_written_through(tmp_path: P
     [(0.0, 0, False), (0.02, 40, False), (0.1, 0, False), (0.1, 3, True), (0.9, 0, True)],
 )
 def test_foreign_load_is_clients_that_make_it_work_or_much_work(cpu: float, connections: int, busy: bool) -> None:
-    quiet = Quiet(2.0, cpu, connections)
+    quiet = PriorActivity(2.0, cpu, connections)
     assert bool(foreign_load(quiet)) is busy
     if busy:
         with pytest.raises(TargetBusy):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.py_spy.instants import Reading, settle
+from perfhunt.profilers.py_spy.instants import ThreadReading, settle
 from perfhunt.target.proc import proc
 from perfhunt.target.proc.sockets import _address
 from perfhunt.target.proc.syscalls import Call, calls
@@ -110,27 +110,27 @@ LOCK, SOCKET = Wait(ThreadState.LOCK, "futex:0x1"), Wait(ThreadState.SOCKET, "10
 @pytest.mark.parametrize(
     ("before", "after", "active", "expected"),
     [
-        (Reading(LOCK), Reading(LOCK), True, LOCK),  # both readings agree: py-spy's flag is not asked
-        (Reading(RUNNING), Reading(LOCK), True, RUNNING),
-        (Reading(RUNNING), Reading(LOCK), False, LOCK),
-        (Reading(LOCK), Reading(RUNNING), None, LOCK),
-        (Reading(LOCK), Reading(SOCKET), False, SOCKET),  # the later is the nearer
-        (Reading(LOCK), Reading(SOCKET), True, SOCKET),  # nobody but py-spy saw it run
-        (None, Reading(SOCKET), False, SOCKET),
-        (Reading(SOCKET), None, False, SOCKET),
+        (ThreadReading(LOCK), ThreadReading(LOCK), True, LOCK),  # both readings agree: py-spy's flag is not asked
+        (ThreadReading(RUNNING), ThreadReading(LOCK), True, RUNNING),
+        (ThreadReading(RUNNING), ThreadReading(LOCK), False, LOCK),
+        (ThreadReading(LOCK), ThreadReading(RUNNING), None, LOCK),
+        (ThreadReading(LOCK), ThreadReading(SOCKET), False, SOCKET),  # the later is the nearer
+        (ThreadReading(LOCK), ThreadReading(SOCKET), True, SOCKET),  # nobody but py-spy saw it run
+        (None, ThreadReading(SOCKET), False, SOCKET),
+        (ThreadReading(SOCKET), None, False, SOCKET),
         (None, None, True, Wait(ThreadState.UNKNOWN)),
-        (Reading(RUNNING, 0, 0), Reading(RUNNING, 9, 1), True, RUNNING),
-        (Reading(RUNNING, 0, 0), Reading(RUNNING, 1, 9), True, Wait(ThreadState.RUN_QUEUE)),
+        (ThreadReading(RUNNING, 0, 0), ThreadReading(RUNNING, 9, 1), True, RUNNING),
+        (ThreadReading(RUNNING, 0, 0), ThreadReading(RUNNING, 1, 9), True, Wait(ThreadState.RUN_QUEUE)),
     ],
 )
 def test_a_moment_between_two_readings(
-    before: Reading | None, after: Reading | None, active: bool | None, expected: Wait
+    before: ThreadReading | None, after: ThreadReading | None, active: bool | None, expected: Wait
 ) -> None:
     assert settle(before, after, active) == expected
 
 
 def test_whether_a_runnable_thread_ran_or_queued_is_told_over_the_longer_stretch() -> None:
-    now, first = Reading(RUNNING, 10, 90), Reading(RUNNING, 0, 10)
+    now, first = ThreadReading(RUNNING, 10, 90), ThreadReading(RUNNING, 0, 10)
     assert settle(now, now, True) == RUNNING
     assert settle(now, now, True, first) == Wait(ThreadState.RUN_QUEUE)
 

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from perfhunt.analysis.verdict.calibration import calibrate, plan, restart_noise
-from perfhunt.analysis.verdict.endpoints import CPU, MEDIAN, Reading
+from perfhunt.analysis.verdict.endpoints import CPU, MEDIAN, BuildReading
 from perfhunt.analysis.verdict.pairs import BASE, HEAD, Round, SlicePlan, first_of, slices
 from perfhunt.analysis.verdict.sequential import estimate
 from perfhunt.model.trial import Phase
@@ -40,7 +40,7 @@ def test_slices_are_mirrored_so_that_a_straight_drift_cancels_over_two_rounds() 
 
 
 def identical(differences: list[float]) -> list[Round]:
-    side = Reading({}, {})
+    side = BuildReading({}, {})
     return [Round(i, side, side, {CPU.name: d, MEDIAN.name: d / 2}, 40.0) for i, d in enumerate(differences)]
 
 

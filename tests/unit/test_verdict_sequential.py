@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from perfhunt.analysis.verdict.endpoints import CPU, KNEE, MEDIAN, Reading, Slopes, read, speed, speeds
+from perfhunt.analysis.verdict.endpoints import CPU, KNEE, MEDIAN, BuildReading, Slopes, read, speed, speeds
 from perfhunt.analysis.verdict.sequential import (
     LOOKS,
     Prior,
@@ -94,8 +94,8 @@ def test_halving_the_share_over_the_limit_at_sharpness_ten_moves_the_knee_by_sev
 
 
 def test_less_cpu_per_request_is_faster_and_an_endpoint_missing_on_one_side_is_left_out() -> None:
-    before = Reading({CPU.name: math.log(0.011), MEDIAN.name: -3.0}, {})
-    after = Reading({CPU.name: math.log(0.010)}, {})
+    before = BuildReading({CPU.name: math.log(0.011), MEDIAN.name: -3.0}, {})
+    after = BuildReading({CPU.name: math.log(0.010)}, {})
     assert speeds(before, after, Slopes()) == {CPU.name: pytest.approx(math.log(1.1))}
 
 

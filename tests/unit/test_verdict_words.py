@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.verdict.endpoints import CAPACITY, CPU, KNEE, MEDIAN, Reading
+from perfhunt.analysis.verdict.endpoints import CAPACITY, CPU, KNEE, MEDIAN, BuildReading
 from perfhunt.analysis.verdict.pairs import Round
 from perfhunt.analysis.verdict.rounds import judge_rounds
 from perfhunt.errors import ExitCode
@@ -17,7 +17,7 @@ ALL = (KNEE.name, MEDIAN.name, CAPACITY.name, CPU.name)
 def rounds(n: int, sd: float = 0.01, **speed: float) -> list[Round]:
     """n rounds of 30 s whose differences have exactly that mean and (n even) alternate around it."""
     signs = itertools.cycle((1.0, -1.0))
-    side = Reading({}, {"cpu": 0.01})
+    side = BuildReading({}, {"cpu": 0.01})
     return [
         Round(i, side, side, {name: speed.get(name, 0.0) + sd * sign for name in ALL}, 30.0)
         for i, sign in zip(range(n), signs, strict=False)
@@ -110,7 +110,7 @@ def test_swapping_before_and_after_swaps_keep_and_revert(sign: float) -> None:
 
 
 def test_an_endpoint_at_which_nothing_happened_in_either_version_says_that_it_says_nothing() -> None:
-    quiet = Reading({}, {"knee": 0.0, "cpu": 0.01})
+    quiet = BuildReading({}, {"knee": 0.0, "cpu": 0.01})
     held = [replace(r, base=quiet, head=quiet, speed={**r.speed, "knee": 0.0}) for r in rounds(6, cpu=0.10)]
     effect = judge_rounds(held).effect("knee")
     assert effect is not None

@@ -21,12 +21,12 @@ from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
-from perfhunt.verify import Asked, PairBench, asked_of, calibrate, verify_paired
+from perfhunt.verify import PairBench, PairedQuestion, asked_of, calibrate, verify_paired
 from tests.sample_run import sample_run
 
 MEAN = 0.006  # an M/M/1 of 6 ms breaks p99 <= 100 ms at 120.6/s
 QUESTION = Question(Target("http://127.0.0.1:8000"), (), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.1),)))
-ASKED = Asked(QUESTION, SlicePlan(120.0, 220.0, seed=3), Slopes(12.3, 2.7), "latency.p99")
+ASKED = PairedQuestion(QUESTION, SlicePlan(120.0, 220.0, seed=3), Slopes(12.3, 2.7), "latency.p99")
 START = 5.0
 
 

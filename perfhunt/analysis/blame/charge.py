@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import Key
 from perfhunt.analysis.blame.holders import Holdings, holdings
-from perfhunt.analysis.blame.snapshots import View, Views, thread_group
+from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, thread_group
 from perfhunt.model.states import ThreadState
 
 Series: TypeAlias = NDArray[np.float64]  # thread counts, one per instant
@@ -27,7 +27,7 @@ _DEPTH = 4  # a chain of waits longer than this is taken to end where it is
 
 
 @dataclass(slots=True)
-class Ledger:
+class BlameAccount:
     """Thread counts per instant: what functions did themselves, held up others for, and had beneath them.
 
     `own[(function, state)]` counts threads in the function by state, waits of every kind included: it adds up to all busy
@@ -61,13 +61,13 @@ class Ledger:
         return found
 
 
-def charge(views: Views, cpu_shares: Mapping[Key, float], profiled: bool = False) -> Ledger:
+def charge(views: Snapshots, cpu_shares: Mapping[Key, float], profiled: bool = False) -> BlameAccount:
     """The ledger of a span. `cpu_shares` (function -> share of CPU) settles queues whose head was not seen.
 
     `profiled`: the shares come from a profile, hundreds of samples that know who had the CPU or the GIL far better than a few
     looks do; then those two queues are charged by it altogether.
     """
-    ledger = Ledger(len(views), holdings=holdings(views), profiled=profiled and bool(cpu_shares))
+    ledger = BlameAccount(len(views), holdings=holdings(views), profiled=profiled and bool(cpu_shares))
     for index, now in enumerate(views):
         for v in now:
             _note(ledger, v, index)
@@ -83,7 +83,7 @@ def charge(views: Views, cpu_shares: Mapping[Key, float], profiled: bool = False
     return ledger
 
 
-def _note(ledger: Ledger, v: View, index: int) -> None:
+def _note(ledger: BlameAccount, v: Snapshot, index: int) -> None:
     key = v.owner.key
     _add(ledger.own, (key, v.state), index, 1.0, ledger.instants)
     for above in set(v.app) | {key}:
@@ -104,7 +104,7 @@ def _add(into: dict, key: object, index: int, weight: float, size: int) -> None:
     into.setdefault(key, np.zeros(size))[index] += weight
 
 
-def _blame(v: View, now: Sequence[View], ledger: Ledger) -> Charges:
+def _blame(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> Charges:
     """Where one thread's presence is charged: to itself, or to those it waits for, followed to the end of the chain."""
     if v.state not in _QUEUES:
         return {(v.owner.key, OWN, v.state): 1.0}
@@ -117,7 +117,7 @@ def _blame(v: View, now: Sequence[View], ledger: Ledger) -> Charges:
     return ends
 
 
-def _ends(v: View, now: Sequence[View], ledger: Ledger, depth: int) -> list[tuple[Key, str, float]]:
+def _ends(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount, depth: int) -> list[tuple[Key, str, float]]:
     if v.state not in _QUEUES or depth == 0:
         return [(v.owner.key, v.state, 1.0)]
     ahead = _ahead(v, now, ledger)
@@ -130,7 +130,7 @@ def _ends(v: View, now: Sequence[View], ledger: Ledger, depth: int) -> list[tupl
     return [(key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, ledger, depth - 1)]
 
 
-def _ahead(v: View, now: Sequence[View], ledger: Ledger) -> list[View]:
+def _ahead(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> list[Snapshot]:
     """The threads one thread waits for at an instant; empty when they were not seen."""
     if v.state == ThreadState.LOCK:
         return ledger.holdings.ahead(v, now)
@@ -143,7 +143,7 @@ def _ahead(v: View, now: Sequence[View], ledger: Ledger) -> list[View]:
     return [o for o in peers if o.sample.holds_gil] or [o for o in peers if o.state == ThreadState.ON_CPU]
 
 
-def _settle(ledger: Ledger, cpu_shares: Mapping[Key, float]) -> None:
+def _settle(ledger: BlameAccount, cpu_shares: Mapping[Key, float]) -> None:
     """Queue time without a seen head goes to the users of what was queued for, else to the functions seen ahead, by share."""
     on_cpu = str(ThreadState.ON_CPU)
     for (cause, queue), series in ledger.unknown.items():

@@ -38,7 +38,7 @@ class Origin(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class OwningFunction:
     """The function a stack belongs to, the library call on top of it, and whether it is application code."""
 
     frame: Frame
@@ -98,15 +98,15 @@ class Code:
                 named.append(enclosing(stack, index))
         return tuple(named)
 
-    def owner(self, stack: Stack) -> Owner | None:
+    def owner(self, stack: Stack) -> OwningFunction | None:
         """The deepest function of the application on the stack, else the deepest frame; None for an empty stack."""
         for index in range(len(stack) - 1, -1, -1):
             if self.is_app(stack[index]):
                 leaf = stack[-1]
                 via = "" if index == len(stack) - 1 else spell(leaf)
-                return Owner(enclosing(stack, index), via, is_app=True)
+                return OwningFunction(enclosing(stack, index), via, is_app=True)
         frames = [f for f in stack if self.origin(f) is not Origin.LABEL]
-        return Owner(frames[-1], "", is_app=False) if frames else None
+        return OwningFunction(frames[-1], "", is_app=False) if frames else None
 
 
 def enclosing(stack: Stack, index: int) -> Frame:

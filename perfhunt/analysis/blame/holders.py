@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from perfhunt.analysis.blame.frames import Key
 from perfhunt.analysis.blame.idle import Path
 from perfhunt.analysis.blame.sites import Place, Site, place, sites
-from perfhunt.analysis.blame.snapshots import View, Views, thread_group
+from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, thread_group
 from perfhunt.model.states import ThreadState
 
 _RUNS = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)
@@ -66,12 +66,12 @@ class Holdings:
     site_of: Mapping[Place, Site] = field(default_factory=dict)
     of: Mapping[Site, Holding] = field(default_factory=dict)
 
-    def at(self, v: View) -> Holding | None:
+    def at(self, v: Snapshot) -> Holding | None:
         """What is known of the place where a thread waits."""
         site = self.site_of.get(place(v))
         return None if site is None else self.of.get(site)
 
-    def ahead(self, v: View, now: Sequence[View]) -> list[View]:
+    def ahead(self, v: Snapshot, now: Sequence[Snapshot]) -> list[Snapshot]:
         """The threads that hold, at this instant, what one thread waits for; empty when they were not seen."""
         holding = self.at(v)
         if holding is None or not holding.holders:
@@ -80,7 +80,7 @@ class Holdings:
         return [o for o in found if o.owner.key in holding.holders and o is not v]
 
 
-def holdings(views: Views) -> Holdings:
+def holdings(views: Snapshots) -> Holdings:
     """The holder of every site that was seen. A site without a credible holder has empty `holders`."""
     site_of = sites(views)
     at: dict[Site, list[int]] = {}
@@ -90,11 +90,11 @@ def holdings(views: Views) -> Holdings:
     return Holdings(site_of, {site: _holding(site, views, indices) for site, indices in at.items()})
 
 
-def _waiters(site: Site, now: Sequence[View]) -> list[View]:
+def _waiters(site: Site, now: Sequence[Snapshot]) -> list[Snapshot]:
     return [v for v in now if v.state == ThreadState.LOCK and place(v) in site]
 
 
-def _holding(site: Site, views: Views, at: Sequence[int]) -> Holding:
+def _holding(site: Site, views: Snapshots, at: Sequence[int]) -> Holding:
     waiters = [v for i in at for v in _waiters(site, views[i])]
     holders, coverage, depth = _found(site, views, at, sorted({v.above for v in waiters}, reverse=True), waiters)
     pool = [candidates(site, views[i], depth) for i in at]
@@ -110,7 +110,7 @@ def _holding(site: Site, views: Views, at: Sequence[int]) -> Holding:
 
 
 def _found(
-    site: Site, views: Views, at: Sequence[int], above: Sequence[int], waiters: Sequence[View]
+    site: Site, views: Snapshots, at: Sequence[int], above: Sequence[int], waiters: Sequence[Snapshot]
 ) -> tuple[frozenset[Key], float, int]:
     """(holders, coverage, depth): those that share the most of the waiters' way in, and are there often enough.
 
@@ -135,12 +135,12 @@ def _found(
     return (*strangers, 0) if strangers is not None and strangers[1] >= _FAR else (frozenset(), 0.0, 0)
 
 
-def _strangers(found: Sequence[View], waiters: Sequence[View], shallowest: int) -> list[View]:
+def _strangers(found: Sequence[Snapshot], waiters: Sequence[Snapshot], shallowest: int) -> list[Snapshot]:
     ways = {v.path for v in waiters}
     return [o for o in found if all(_common(o.path, way) < shallowest for way in ways)]
 
 
-def candidates(site: Site, now: Sequence[View], depth: int) -> list[View]:
+def candidates(site: Site, now: Sequence[Snapshot], depth: int) -> list[Snapshot]:
     """Busy threads that may hold what `site` waits for and share at least `depth` frames of the way there."""
     waiting = _waiters(site, now)
     pids = {v.sample.pid for v in waiting}
@@ -166,7 +166,7 @@ def _common(one: Path, other: Path) -> int:
     return next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
-def _cover(seen: Sequence[Sequence[View]]) -> tuple[frozenset[Key], float] | None:
+def _cover(seen: Sequence[Sequence[Snapshot]]) -> tuple[frozenset[Key], float] | None:
     """The fewest functions of which one is nearly always there, and how often one is; None when there is nobody.
 
     Greedy set cover. Between functions that are there about equally often, the one whose count varies least goes first: while
@@ -196,7 +196,7 @@ def _spread(count: NDArray[np.float64]) -> float:
     return float(count.var() / count.mean())
 
 
-def _shared(site: Site, views: Views, at: Sequence[int]) -> float:
+def _shared(site: Site, views: Snapshots, at: Sequence[int]) -> float:
     same = total = 0
     for index in at:
         waits = [(v.sample.pid, v.sample.wait_on) for v in _waiters(site, views[index])]

@@ -26,7 +26,7 @@ _ROUNDS = 30
 _STATES = tuple(str(s) for s in ThreadState)
 
 
-def balanced(instants: Instants, states: States | None, profile: Profile | None = None) -> Instants:
+def raked(instants: Instants, states: States | None, profile: Profile | None = None) -> Instants:
     """The instants with as many states changed as it takes; unchanged when the exact states are not all known."""
     if states is None or states.source != "syscall" or not len(instants):
         return instants

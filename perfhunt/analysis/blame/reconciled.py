@@ -33,7 +33,7 @@ class _Place:
     seen: Counter[str]
 
 
-def mended(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Instants:
+def reconciled(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Instants:
     """The instants, each doubtful wait replaced by the one that belongs to its place, or by running where none does."""
     spots: dict[Spot, _Place] = {}
     for t in (t for instant in instants for t in instant.threads if t.stack and not idle(t)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from perfhunt.analysis.blame.idle import Path
-from perfhunt.analysis.blame.snapshots import View, Views
+from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots
 from perfhunt.model.states import ThreadState
 
 Place: TypeAlias = tuple[Path, str]  # the calls down to the one that waits, and what any process may wait for ("" if none)
@@ -15,13 +15,13 @@ Site: TypeAlias = frozenset[Place]
 _SAME = 0.5  # share of a place's waits on one known lock, from which the place belongs to that lock
 
 
-def place(v: View) -> Place:
+def place(v: Snapshot) -> Place:
     """Where a thread waits. Locks in memory are a process's own; a file lock or a semaphore is named, for all to see."""
     on = v.sample.wait_on
     return (v.calls, "" if on.startswith("futex:") else on)
 
 
-def sites(views: Views) -> Mapping[Place, Site]:
+def sites(views: Snapshots) -> Mapping[Place, Site]:
     """The site of every place: alone, or together with the other places whose waiters sleep on the same address.
 
     An address on which two threads were seen to sleep at the same moment is a lock; one that is seen with a single sleeper at

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from perfhunt.analysis.blame.frames import Code, Key, Origin, Owner, path_of
+from perfhunt.analysis.blame.frames import Code, Key, Origin, OwningFunction, path_of
 from perfhunt.analysis.blame.idle import IdleBook, Path
 from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Snapshot:
     """One busy thread at one instant.
 
     `path` is its way through the code; `calls` the same down to the call that waits, the language's own code cut off. `line`
@@ -22,7 +22,7 @@ class View:
     """
 
     sample: ThreadSample
-    owner: Owner
+    owner: OwningFunction
     calls: Path
     app: tuple[Key, ...]
     parked_path: bool  # its stack is one on which the service idles: it was about to have work
@@ -35,15 +35,15 @@ class View:
         return self.sample.state
 
 
-Views: TypeAlias = tuple[tuple[View, ...], ...]  # per instant
+Snapshots: TypeAlias = tuple[tuple[Snapshot, ...], ...]  # per instant
 
 
-def view(instants: Instants, code: Code, idle: IdleBook) -> Views:
+def view(instants: Instants, code: Code, idle: IdleBook) -> Snapshots:
     """Every busy thread of every instant."""
     return tuple(_busy(instant, code, idle) for instant in instants)
 
 
-def _busy(instant: Instant, code: Code, idle: IdleBook) -> tuple[View, ...]:
+def _busy(instant: Instant, code: Code, idle: IdleBook) -> tuple[Snapshot, ...]:
     found = []
     for sample in instant.threads:
         owner = code.owner(sample.stack)
@@ -53,7 +53,7 @@ def _busy(instant: Instant, code: Code, idle: IdleBook) -> tuple[View, ...]:
         path = path_of(sample.stack)
         above = max((n for n, key in enumerate(path, 1) if key == owner.key), default=len(path))
         line = sample.stack[-1].line
-        found.append(View(sample, owner, _calls(sample.stack, code), app, path in idle.paths, path, line, above))
+        found.append(Snapshot(sample, owner, _calls(sample.stack, code), app, path in idle.paths, path, line, above))
     return tuple(found)
 
 
@@ -64,7 +64,7 @@ def _calls(stack: Stack, code: Code) -> Path:
     return path_of(stack[:cut] or stack)
 
 
-def mean_in(views: Views, state: ThreadState) -> float:
+def mean_in(views: Snapshots, state: ThreadState) -> float:
     """Mean number of busy threads in a state."""
     return sum(v.state == state for now in views for v in now) / max(len(views), 1)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.idle import IdleBook
-from perfhunt.analysis.blame.picture import picture
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.model.profile import Frame, Instants, Profile, Stack
 from perfhunt.model.states import ThreadState
 
@@ -53,7 +53,7 @@ class Wall:
 def walls(evidence: Evidence) -> dict[str, Wall]:
     """By span, "knee" and "baseline", those that have instants."""
     spans = {"baseline": evidence.baseline, "knee": evidence.knee}
-    book = picture(evidence).idle
+    book = read_evidence(evidence).idle
     return {
         name: Wall(wall_profile(span.instants, book), idle_threads(span.instants, book))
         for name, span in spans.items()

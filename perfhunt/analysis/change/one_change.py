@@ -38,7 +38,7 @@ def decide(change: Change, profile: Profile | None = None, compound: str = "") -
 
 def pieces_of(atoms: Sequence[Atom], profile: Profile | None = None) -> tuple[Piece, ...]:
     """The atoms in pieces that can only be measured together, in the order of their first atom."""
-    groups = _Groups(len(atoms))
+    groups = _JoinedPieces(len(atoms))
     for one, other in _related(atoms):
         join = _join(atoms[one], atoms[other])
         if join:
@@ -49,7 +49,7 @@ def pieces_of(atoms: Sequence[Atom], profile: Profile | None = None) -> tuple[Pi
     return tuple(groups.piece(members, atoms) for members in groups.members())
 
 
-class _Groups:
+class _JoinedPieces:
     """Indices joined pair by pair (union-find), with the code and the sentence of each join."""
 
     def __init__(self, count: int) -> None:
@@ -123,7 +123,7 @@ def _carried(one: Atom, other: Atom) -> tuple[str, str] | None:
     return "carried", f"{carried.name} is {carried.edit} for {code.name} alone"
 
 
-def _join_packages(atoms: Sequence[Atom], groups: _Groups) -> None:
+def _join_packages(atoms: Sequence[Atom], groups: _JoinedPieces) -> None:
     """Join each package with those it forces to move; one that two packages need goes to the first.
 
     Two direct bumps that share a transitive one stay two changes, which joining by pairs would miss.
@@ -145,7 +145,7 @@ def _join_packages(atoms: Sequence[Atom], groups: _Groups) -> None:
             groups.join(root, forced, "connected", f"{atoms[forced].name} moved with {atoms[root].name}")
 
 
-def _join_hot_path(atoms: Sequence[Atom], profile: Profile, groups: _Groups) -> None:
+def _join_hot_path(atoms: Sequence[Atom], profile: Profile, groups: _JoinedPieces) -> None:
     for (one, other), share in sorted(shares_together(profile, atoms).items()):
         if share >= HOT_PATH and groups.find(one) != groups.find(other):
             why = f"{atoms[one].name} and {atoms[other].name} are on the stack together in {format_share(share)} of samples"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.picture import Picture, picture
-from perfhunt.analysis.diagnosis.features import Signs, signs
+from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
+from perfhunt.analysis.diagnosis.features import Features, signs
 from perfhunt.analysis.diagnosis.rules import Score, rules
 from perfhunt.model.finding import Bottleneck, Finding
 
@@ -20,15 +20,15 @@ MARGIN = 0.05  # nor is one that leads by less than this
 
 def classify(evidence: Evidence, findings: Sequence[Finding] = ()) -> Bottleneck:
     """The class of bottleneck with its evidence; `undetermined` names what came closest."""
-    return classify_picture(picture(evidence), findings)
+    return classify_picture(read_evidence(evidence), findings)
 
 
-def classify_picture(seen: Picture, findings: Sequence[Finding] = ()) -> Bottleneck:
+def classify_picture(seen: EvidenceReading, findings: Sequence[Finding] = ()) -> Bottleneck:
     """The class of bottleneck of evidence that was read already."""
     return decide(signs(seen, findings), rules())
 
 
-def decide(read: Signs, table: Sequence[Callable[[Signs], Score]]) -> Bottleneck:
+def decide(read: Features, table: Sequence[Callable[[Features], Score]]) -> Bottleneck:
     """The best of the table's scores, if it is good enough and stands out."""
     scores = sorted((rule(read) for rule in table), key=lambda s: (-s.value, s.cls))
     best, second = scores[0], scores[1]

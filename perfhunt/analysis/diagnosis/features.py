@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from perfhunt.analysis.blame.frames import in_loop
 from perfhunt.analysis.blame.holders import Holding
-from perfhunt.analysis.blame.picture import Picture, Reading, on_cpu
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import thread_group
 from perfhunt.analysis.diagnosis.ranking import suspects_of
 from perfhunt.analysis.diagnosis.ranking_costs import Cost, limiting_use, per_process
@@ -32,7 +32,7 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class Features:
     """What the rules look at. Times are seconds per request; `added` is latency added between baseline and knee, by kind.
 
     Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the same behind `unseen:` for
@@ -73,7 +73,7 @@ class Signs:
         return sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds) / whole if whole > 0 else 0.0
 
 
-def signs(seen: Picture, findings: Sequence[Finding] = ()) -> Signs:
+def signs(seen: EvidenceReading, findings: Sequence[Finding] = ()) -> Features:
     """The signs of one investigation."""
     span, suspects = seen.knee.span, suspects_of(seen)
     resources = span.resources
@@ -83,7 +83,7 @@ def signs(seen: Picture, findings: Sequence[Finding] = ()) -> Signs:
     limiting, _ = limiting_use(seen)
     group = max(seen.knee.pools, key=lambda g: seen.knee.pools[g][1], default=())
     psi = {"cpu": resources.psi_cpu, "io": resources.psi_io, "memory": resources.psi_memory} if resources else {}
-    return Signs(
+    return Features(
         cpu=on_cpu(span),
         cores=seen.evidence.cores,
         process_cpu=max(per_process(seen, ThreadState.ON_CPU).values()),
@@ -113,7 +113,7 @@ def signs(seen: Picture, findings: Sequence[Finding] = ()) -> Signs:
     )
 
 
-def _kinds(all_costs: Sequence[Cost | None], reading: Reading | None) -> dict[str, Seconds]:
+def _kinds(all_costs: Sequence[Cost | None], reading: SpanReading | None) -> dict[str, Seconds]:
     """Seconds per request by kind, over all functions."""
     found: dict[str, Seconds] = {}
     to_client = set() if reading is None else _to_client(reading)
@@ -131,7 +131,7 @@ def _kinds(all_costs: Sequence[Cost | None], reading: Reading | None) -> dict[st
     return found
 
 
-def _to_client(reading: Reading) -> set[tuple[str, str]]:
+def _to_client(reading: SpanReading) -> set[tuple[str, str]]:
     return {
         key
         for key, waits in reading.ledger.wait_on.items()
@@ -139,7 +139,7 @@ def _to_client(reading: Reading) -> set[tuple[str, str]]:
     }
 
 
-def _endpoints(reading: Reading) -> dict[str, float]:
+def _endpoints(reading: SpanReading) -> dict[str, float]:
     """Mean threads waiting on each remote endpoint."""
     found: dict[str, float] = {}
     for v in (v for now in reading.views for v in now if v.state == ThreadState.SOCKET):
@@ -152,13 +152,13 @@ def _grew_waits(knee: dict[str, Seconds], base: dict[str, Seconds]) -> dict[str,
     return {s: knee[s] / base[s] if base.get(s) else float("inf") for s in states if knee.get(s)}
 
 
-def _loop_groups(seen: Picture) -> set[tuple[tuple[str, str], ...]]:
+def _loop_groups(seen: EvidenceReading) -> set[tuple[tuple[str, str], ...]]:
     instants = seen.knee.span.instants
     threads = (t for i in instants for t in i.threads) if instants is not None else ()
     return {thread_group(t) for t in threads if in_loop(t.stack)}
 
 
-def _loop(seen: Picture) -> Loop | None:
+def _loop(seen: EvidenceReading) -> Loop | None:
     """The event-loop thread that has least time left, by exact thread states; by the instants without those."""
     span = seen.knee.span
     instants = span.instants or seen.evidence.idle

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 
-from perfhunt.analysis.blame.charge import HANDOFF, POOL, Ledger
+from perfhunt.analysis.blame.charge import HANDOFF, POOL, BlameAccount
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.picture import Picture, picture
+from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.diagnosis.ranking_costs import (
     AWAIT,
     UNSEEN,
@@ -67,10 +67,10 @@ class Suspect:
 
 def rank(evidence: Evidence) -> tuple[Finding, ...]:
     """Suspects, the likeliest first; empty when nothing was captured or nothing was completed."""
-    return rank_picture(picture(evidence))
+    return rank_picture(read_evidence(evidence))
 
 
-def rank_picture(seen: Picture) -> tuple[Finding, ...]:
+def rank_picture(seen: EvidenceReading) -> tuple[Finding, ...]:
     """Suspects of evidence that was read already."""
     suspects = suspects_of(seen)
     whole = sum(s.knee.blamed for s in suspects.values())
@@ -80,7 +80,7 @@ def rank_picture(seen: Picture) -> tuple[Finding, ...]:
     return tuple(_finding(position, s, seen) for position, s in enumerate(kept, 1))
 
 
-def suspects_of(seen: Picture) -> dict[Key, Suspect]:
+def suspects_of(seen: EvidenceReading) -> dict[Key, Suspect]:
     """Every function with a cost at the knee."""
     at_knee = costs(seen.knee)
     charge_unseen(at_knee, seen)
@@ -88,7 +88,7 @@ def suspects_of(seen: Picture) -> dict[Key, Suspect]:
     return {key: Suspect(cost, at_base.get(key)) for key, cost in at_knee.items()}
 
 
-def weight(suspect: Suspect, seen: Picture, cpu: Share) -> float:
+def weight(suspect: Suspect, seen: EvidenceReading, cpu: Share) -> float:
     """What ranks a suspect: the latency load added through it, and a little of what it costs anyway.
 
     The cost that stays the same at any load (a constant call to a neighbour) is not what breaks the service under load;
@@ -100,7 +100,7 @@ def weight(suspect: Suspect, seen: Picture, cpu: Share) -> float:
     return max(suspect.added(cpu), 0.0) + _STANDING * suspect.knee.blamed
 
 
-def cpu_part(found: Iterable[Cost], seen: Picture) -> Share:
+def cpu_part(found: Iterable[Cost], seen: EvidenceReading) -> Share:
     """How much of the queueing is for a CPU (or the GIL), 0 to 1; without queues, how near the CPU is to its limit."""
     costs = list(found)
     queues = sum(sum(cost.queues.values()) for cost in costs)
@@ -109,7 +109,7 @@ def cpu_part(found: Iterable[Cost], seen: Picture) -> Share:
     return sum(cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs) / queues
 
 
-def _finding(position: int, suspect: Suspect, seen: Picture) -> Finding:
+def _finding(position: int, suspect: Suspect, seen: EvidenceReading) -> Finding:
     cost, ledger, use = suspect.knee, seen.knee.ledger, seen.knee.use
     key = cost.key
     samples = round(use.own.get(key, 0.0)) + sum(round(float(s.sum())) for (k, _), s in ledger.own.items() if k == key)
@@ -135,12 +135,12 @@ def _finding(position: int, suspect: Suspect, seen: Picture) -> Finding:
     )
 
 
-def _line(ledger: Ledger, key: Key, frame: Frame) -> int | None:
+def _line(ledger: BlameAccount, key: Key, frame: Frame) -> int | None:
     lines = ledger.lines.get(key)
     return lines.most_common(1)[0][0] if lines else frame.line
 
 
-def _total(seen: Picture, key: Key, samples: int) -> Interval:
+def _total(seen: EvidenceReading, key: Key, samples: int) -> Interval:
     """Time with the function anywhere on the stack: CPU by the profile, everything else by the instants."""
     reading = seen.knee
     rate = reading.span.completed
@@ -189,7 +189,7 @@ def _top(*counters: Counter[str] | None) -> str:
     return merged.most_common(1)[0][0] if merged else ""
 
 
-def _evidence(suspect: Suspect, seen: Picture) -> list[str]:
+def _evidence(suspect: Suspect, seen: EvidenceReading) -> list[str]:
     """Sentences with numbers: what it does itself, whom it keeps waiting, where it waits, who calls it."""
     cost, ledger = suspect.knee, seen.knee.ledger
     found = [f"{cost.own * 1e3:.3g} ms per request of its own ({_parts(cost)})."]

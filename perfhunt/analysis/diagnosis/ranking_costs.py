@@ -10,7 +10,7 @@ from scipy import stats
 
 from perfhunt.analysis.blame.charge import NOBODY, OWN, Charges, Series
 from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.picture import Picture, Reading, on_cpu
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import windows
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
@@ -53,7 +53,7 @@ class Cost:
         return sum(value for (cause, _), value in self.queues.items() if cause.startswith(UNSEEN))
 
 
-def costs(reading: Reading) -> dict[Key, Cost]:
+def costs(reading: SpanReading) -> dict[Key, Cost]:
     """The cost of every function in a span, per completed request; empty when nothing was completed."""
     rate = reading.span.completed
     if not rate:
@@ -84,7 +84,7 @@ def costs(reading: Reading) -> dict[Key, Cost]:
     return found
 
 
-def own_waits(reading: Reading, key: Key) -> Series:
+def own_waits(reading: SpanReading, key: Key) -> Series:
     """Threads of a function in a wait of its own (not in a queue), per instant."""
     found = [s for (k, cause, doing), s in reading.ledger.blamed.items() if k == key and cause == OWN and doing != _ON_CPU]
     return np.sum(found, axis=0) if found else np.zeros(reading.ledger.instants)
@@ -102,7 +102,7 @@ def interval(value: float, error: float, n: int) -> Interval:
     return Interval(value, max(0.0, value - reach), value + reach, n)
 
 
-def charge_unseen(found: dict[Key, Cost], picture: Picture) -> str:
+def charge_unseen(found: dict[Key, Cost], picture: EvidenceReading) -> str:
     """Charge the requests that no thread had to whatever keeps the threads busy; says which resource that is, or ""."""
     reading = picture.knee
     rate = reading.span.completed
@@ -122,7 +122,7 @@ def charge_unseen(found: dict[Key, Cost], picture: Picture) -> str:
     return limiting
 
 
-def limiting_use(picture: Picture) -> tuple[str, Charges]:
+def limiting_use(picture: EvidenceReading) -> tuple[str, Charges]:
     """The resource that requests queue for before a thread has them ("cpu", "threads" or "await"), and who uses it.
 
     A saturated CPU (or a process that uses one core, the most that one GIL allows) comes before threads that are all taken:
@@ -141,7 +141,7 @@ def limiting_use(picture: Picture) -> tuple[str, Charges]:
     return "threads", _shared_out(reading, group)
 
 
-def _shared_out(reading: Reading, group: tuple[Key, ...]) -> Charges:
+def _shared_out(reading: SpanReading, group: tuple[Key, ...]) -> Charges:
     """What keeps the threads of a pool, with its time on a CPU and its waits for one divided as the profile says."""
     here = {key for key, _, _ in reading.ledger.by_pool[group]}
     shares = {key: share for key, share in reading.use.shares().items() if key in here or not reading.ledger.profiled}
@@ -156,7 +156,7 @@ def _shared_out(reading: Reading, group: tuple[Key, ...]) -> Charges:
     return found
 
 
-def cpu_saturation(picture: Picture) -> Share:
+def cpu_saturation(picture: EvidenceReading) -> Share:
     """How much of its CPU the target uses: of its cores, or of the one core that the GIL leaves its busiest process."""
     span = picture.knee.span
     used, cores = on_cpu(span), picture.evidence.cores
@@ -164,7 +164,7 @@ def cpu_saturation(picture: Picture) -> Share:
     return max(of_cores, *per_process(picture, _ON_CPU).values(), 0.0) if picture.evidence.runtime == "cpython" else of_cores
 
 
-def per_process(picture: Picture, state: str) -> dict[int, float]:
+def per_process(picture: EvidenceReading, state: str) -> dict[int, float]:
     """Mean threads in a state per process, from the exact thread states where there are any, else from the instants."""
     span = picture.knee.span
     found: dict[int, float] = {0: 0.0}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perfhunt.analysis.blame.holders import Holding
-from perfhunt.analysis.diagnosis.features import Signs
+from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.ranking_costs import AWAIT, UNSEEN
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
@@ -21,7 +21,7 @@ class Score:
     evidence: tuple[str, ...] = ()
 
 
-def rules() -> tuple[Callable[[Signs], Score], ...]:
+def rules() -> tuple[Callable[[Features], Score], ...]:
     """Every rule; order does not matter."""
     return (
         generator, limiter, quota, cpu, gil, event_loop, event_loop_blocked, lock, pool, downstream, workers, sleep, disk,
@@ -34,7 +34,7 @@ def ramp(value: float, low: float, high: float) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
-def generator(s: Signs) -> Score:
+def generator(s: Features) -> Score:
     """The generator ran out before the target did."""
     if s.trial is None or s.trial.generator.cpu is None:
         return Score("generator", 0.0)
@@ -44,7 +44,7 @@ def generator(s: Signs) -> Score:
     return Score("generator", value, (f"The generator used {format_share(used)} of its core while the target had room.",))
 
 
-def limiter(s: Signs) -> Score:
+def limiter(s: Features) -> Score:
     """The target, or something before it, turns requests away on purpose: refusals, with latency as at baseline."""
     if s.shed < 0.02 or s.trial is None:
         return Score("limiter", 0.0)
@@ -55,13 +55,13 @@ def limiter(s: Signs) -> Score:
     return Score("limiter", value, (f"{format_share(s.shed)} of answers were 429 or 503 while the others stayed quick.",))
 
 
-def quota(s: Signs) -> Score:
+def quota(s: Features) -> Score:
     """The cgroup's CPU quota, by the kernel's own count of throttled periods."""
     value = ramp(s.throttled, 0.02, 0.2) * ramp(_of_cores(s), 0.5, 0.85)
     return Score("cpu-quota", value, (f"The CPU quota stopped the target in {format_share(s.throttled)} of its periods.",))
 
 
-def cpu(s: Signs) -> Score:
+def cpu(s: Features) -> Score:
     """All the CPU the target may use, or all there is on the host."""
     used = _of_cores(s)
     waiting = s.threads.get(ThreadState.RUN_QUEUE, 0.0)
@@ -88,13 +88,13 @@ def cpu(s: Signs) -> Score:
     return Score("cpu", value, tuple(evidence))
 
 
-def _gil_weight(s: Signs) -> float:
+def _gil_weight(s: Features) -> float:
     """How much of the wish to run went to the GIL and not to the cores: 0..1."""
     gil_waits, queue = s.threads.get(ThreadState.GIL, 0.0), s.threads.get(ThreadState.RUN_QUEUE, 0.0)
     return ramp(gil_waits, 0.1, 0.6) * gil_waits / (gil_waits + queue) if gil_waits else 0.0
 
 
-def gil(s: Signs) -> Score:
+def gil(s: Features) -> Score:
     """Threads of a process that uses about one core wait for its GIL."""
     waiting = s.threads.get(ThreadState.GIL, 0.0)
     per_process = waiting / max(s.processes, 1)
@@ -115,7 +115,7 @@ def gil(s: Signs) -> Score:
     )
 
 
-def event_loop(s: Signs) -> Score:
+def event_loop(s: Features) -> Score:
     """The event loop's thread computes all the time."""
     if s.loop is None:
         return Score("event-loop", 0.0)
@@ -124,7 +124,7 @@ def event_loop(s: Signs) -> Score:
     return Score("event-loop", value, (f"{said}, and {format_share(s.loop.queued)} waiting to be.",))
 
 
-def event_loop_blocked(s: Signs) -> Score:
+def event_loop_blocked(s: Features) -> Score:
     """The event loop's thread sleeps in something that is not its poll, and every connection waits meanwhile."""
     if s.loop is None:
         return Score("event-loop-blocked", 0.0)
@@ -135,7 +135,7 @@ def event_loop_blocked(s: Signs) -> Score:
     return Score("event-loop-blocked", value, (said, f"That is {format_share(share)} of the latency that load added."))
 
 
-def lock(s: Signs) -> Score:
+def lock(s: Features) -> Score:
     """Threads wait for a lock, in memory or in a file, that one of them holds."""
     share = s.share("lock", "unseen:lock")
     value = _outside_cpu(s, ramp(share, 0.15, 0.5))
@@ -152,7 +152,7 @@ def lock(s: Signs) -> Score:
     return Score("lock", value, tuple(evidence))
 
 
-def _polled(s: Signs) -> float:
+def _polled(s: Features) -> float:
     """Sleep that grows with load is a wait for others, asked for again and again (a database file, a spin with back-off)."""
     if not s.compared or s.pool_is_loop:
         return 0.0
@@ -160,7 +160,7 @@ def _polled(s: Signs) -> float:
     return _outside_cpu(s, 0.9 * growing * ramp(s.share("sleep", "unseen:sleep"), 0.15, 0.5))
 
 
-def pool(s: Signs) -> Score:
+def pool(s: Features) -> Score:
     """Threads wait for one of a few things (connections, permits) that others have checked out; or coroutines do."""
     awaited = s.share("unseen:await") if s.limiting == AWAIT and s.unseen >= 1.0 else 0.0
     share = s.share("pool", "unseen:pool") + awaited
@@ -179,7 +179,7 @@ def pool(s: Signs) -> Score:
     return Score("pool", _outside_cpu(s, value) if pools or awaited else 0.0, tuple(evidence))
 
 
-def downstream(s: Signs) -> Score:
+def downstream(s: Features) -> Score:
     """Threads wait for another service, longer under load, or so many at once that none is left for new requests."""
     awaited = _awaited(s)
     share = s.share("socket", "unseen:socket") + (s.share("unseen:await") if awaited else 0.0)
@@ -193,14 +193,14 @@ def downstream(s: Signs) -> Score:
     return Score("downstream", value if where or awaited else 0.0, tuple(evidence))
 
 
-def _awaited(s: Signs) -> list[tuple[str, int]]:
+def _awaited(s: Features) -> list[tuple[str, int]]:
     """Endpoints that an event loop had connections to while requests waited that no thread was working on."""
     if s.limiting != AWAIT or s.unseen < 1.0:
         return []
     return sorted(s.connections.items(), key=lambda c: -c[1])
 
 
-def workers(s: Signs) -> Score:
+def workers(s: Features) -> Score:
     """Every worker thread is taken by waiting, and requests queue for one while the CPU has room."""
     handed = [h for h in s.holdings if h.handoff]
     if handed:
@@ -217,7 +217,7 @@ def workers(s: Signs) -> Score:
     return Score("workers", _outside_cpu(s, value), (said, f"The target used {s.cpu or 0:.2f} cores."))
 
 
-def _handed_over(s: Signs, holding: Holding) -> Score:
+def _handed_over(s: Features, holding: Holding) -> Score:
     """Requests are handed to other threads, which are too few for them."""
     share = s.share("handoff", "unseen:handoff")
     who = ", ".join(sorted(name for name, _ in holding.holders))
@@ -227,14 +227,14 @@ def _handed_over(s: Signs, holding: Holding) -> Score:
     return Score("workers", _outside_cpu(s, ramp(share, 0.15, 0.5)), (said,))
 
 
-def sleep(s: Signs) -> Score:
+def sleep(s: Features) -> Score:
     """Requests spend their time asleep by the code's own wish."""
     share = s.share("sleep") if s.limiting == "threads" else s.share("sleep", "unseen:sleep")
     value = 0.8 * _outside_cpu(s, ramp(share, 0.3, 0.7)) * (1.0 - ramp(_polled(s), 0.2, 0.6))
     return Score("sleep", value, (f"Sleeping is {format_share(share)} of the latency that load added.",))
 
 
-def disk(s: Signs) -> Score:
+def disk(s: Features) -> Score:
     """Threads wait for storage."""
     share = s.share("disk", "unseen:disk")
     evidence = [f"Waiting for storage is {format_share(share)} of the latency that load added."]
@@ -243,7 +243,7 @@ def disk(s: Signs) -> Score:
     return Score("disk", _outside_cpu(s, ramp(share, 0.2, 0.6)), tuple(evidence))
 
 
-def memory(s: Signs) -> Score:
+def memory(s: Features) -> Score:
     """The kernel had to find memory, or killed for it."""
     stalled = s.psi.get("memory", 0.0)
     value = 1.0 if s.oom_kills else ramp(stalled, 0.05, 0.3)
@@ -251,17 +251,17 @@ def memory(s: Signs) -> Score:
     return Score("memory", value, (f"{said}; {s.oom_kills} processes were killed for it.",))
 
 
-def network(s: Signs) -> Score:
+def network(s: Features) -> Score:
     """Threads wait for clients to take their answers."""
     share = s.share("client", "unseen:client")
     return Score("network", _outside_cpu(s, ramp(share, 0.3, 0.7)), (f"Sending is {format_share(share)} of what load added.",))
 
 
-def _of_cores(s: Signs) -> Share:
+def _of_cores(s: Features) -> Share:
     return s.cpu / s.cores if s.cpu is not None and s.cores else 0.0
 
 
-def _outside_cpu(s: Signs, value: float) -> float:
+def _outside_cpu(s: Features, value: float) -> float:
     """A wait explains less the nearer the CPU is to its own limit: then waiting is what a full CPU looks like.
 
     Nor does it explain much where an event loop's own thread does the waiting: whatever for, the loop is blocked.

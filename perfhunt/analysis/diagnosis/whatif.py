@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.picture import Picture, on_cpu, picture
+from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu, read_evidence
 from perfhunt.analysis.diagnosis.ranking_costs import Cost, charge_unseen, costs, per_process
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.model.finding import Bottleneck, Finding, WhatIf
@@ -47,7 +47,7 @@ class Station:
 
 def with_what_if(findings: Sequence[Finding], bottleneck: Bottleneck, evidence: Evidence, climb: Climb) -> tuple[Finding, ...]:
     """The findings, the first few with a prediction attached; unchanged when no resource's demand is known."""
-    seen = picture(evidence)
+    seen = read_evidence(evidence)
     found = stations(seen)
     rate = _rate(evidence, climb)
     if not found or not rate:
@@ -92,7 +92,7 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, found: Sequence[Station], 
     return "Holds if the cost per request stays as it is under more load, and the change leaves calls and payload alone."
 
 
-def stations(seen: Picture) -> tuple[Station, ...]:
+def stations(seen: EvidenceReading) -> tuple[Station, ...]:
     """The resources whose demand is known: cores, one GIL per process, threads of the busiest pool, each held lock or pool."""
     reading = seen.knee
     rate = reading.span.completed
@@ -103,7 +103,7 @@ def stations(seen: Picture) -> tuple[Station, ...]:
     return (*_cpu_stations(seen, at_knee), *_pool_station(seen, at_knee), *_lock_stations(seen, at_knee))
 
 
-def _cpu_stations(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
+def _cpu_stations(seen: EvidenceReading, at_knee: dict[Key, Cost]) -> list[Station]:
     cpu, cores = seen.knee.cpu, seen.evidence.cores
     if cpu is None or not cpu:
         return []
@@ -120,7 +120,7 @@ def _cpu_stations(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
     return found
 
 
-def _pool_station(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
+def _pool_station(seen: EvidenceReading, at_knee: dict[Key, Cost]) -> list[Station]:
     pools = [(threads, busy) for threads, busy in seen.knee.pools.values() if threads >= 1 and busy / threads >= 0.5]
     if not pools:
         return []
@@ -129,7 +129,7 @@ def _pool_station(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
     return [Station(f"the {threads:.0f} worker threads", threads, busy / seen.knee.span.completed, uses)]
 
 
-def _lock_stations(seen: Picture, at_knee: dict[Key, Cost]) -> list[Station]:
+def _lock_stations(seen: EvidenceReading, at_knee: dict[Key, Cost]) -> list[Station]:
     found = []
     for holding in seen.knee.ledger.holdings.of.values():
         uses = {key: at_knee[key].own for key in holding.holders if key in at_knee}

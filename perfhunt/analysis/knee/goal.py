@@ -15,7 +15,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 QUICK: Seconds = 60.0
 
 Ask: TypeAlias = Step | Drain
-Outcome: TypeAlias = Trial | Drained
+Observation: TypeAlias = Trial | Drained
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Climb:
     drains: tuple[Drained, ...]
 
 
-Search: TypeAlias = Generator[Ask, Outcome, Climb]
+Search: TypeAlias = Generator[Ask, Observation, Climb]
 
 
 def goal_of(question: Question, criteria: tuple[Criterion, ...] | None = None, quick: bool = False) -> Goal:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from perfhunt.analysis.knee.fit import capacity_seen
-from perfhunt.analysis.knee.goal import Ask, Goal, Outcome
+from perfhunt.analysis.knee.goal import Ask, Goal, Observation
 from perfhunt.analysis.knee.typical import typical_seed
 from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -32,8 +32,8 @@ class GeneratorLimited(Exception):
         self.trial = trial
 
 
-Asking = Generator[Ask, Outcome, Trial]
-Doing = Generator[Ask, Outcome, None]
+Asking = Generator[Ask, Observation, Trial]
+Doing = Generator[Ask, Observation, None]
 
 
 def hot(trial: Trial) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from perfhunt.analysis.knee.fit import completions, logit
-from perfhunt.analysis.knee.goal import Ask, Outcome
+from perfhunt.analysis.knee.goal import Ask, Observation
 from perfhunt.analysis.knee.log import Asking, Log
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
@@ -37,16 +37,16 @@ class Bracket:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BudgetSplit:
     """How a budget is split before the passes: seconds of the burst, and how often the bracket is halved."""
 
     burst: Seconds
     halvings: int
 
 
-def plan_for(budget: Seconds) -> Plan:
+def plan_for(budget: Seconds) -> BudgetSplit:
     """Short budgets spend less on the capacity and leave the halving to the fit."""
-    return Plan(4.0, 1) if budget < 75 else Plan(5.0, 2) if budget < 150 else Plan(8.0, 3)
+    return BudgetSplit(4.0, 1) if budget < 75 else BudgetSplit(5.0, 2) if budget < 150 else BudgetSplit(8.0, 3)
 
 
 def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
@@ -59,7 +59,7 @@ def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
     return logit(min(count.share, 0.999)) > logit(criterion.share) + margin
 
 
-def ramp(log: Log) -> Generator[Ask, Outcome, Bracket]:
+def ramp(log: Log) -> Generator[Ask, Observation, Bracket]:
     """Climb from the start until a criterion is clearly missed, the queue runs away, or the ceiling holds."""
     goal, rate, low = log.goal, log.goal.start, log.goal.start
     calm = log.baseline.response.p50 or 0.0
@@ -99,7 +99,7 @@ def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
     return trial
 
 
-def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Outcome, Bracket]:
+def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Observation, Bracket]:
     """The bracket after halving it on a log scale this many times."""
     for _ in range(times):
         if bracket.high is None or bracket.high / bracket.low < 1.08:

@@ -10,16 +10,16 @@ from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from perfhunt.analysis.knee.answer import answer, none, refused_at_baseline
-from perfhunt.analysis.knee.goal import Ask, Climb, Goal, Outcome, Search
+from perfhunt.analysis.knee.goal import Ask, Climb, Goal, Observation, Search
 from perfhunt.analysis.knee.log import GeneratorLimited, Log, OutOfBudget, TargetLost
 from perfhunt.analysis.knee.passes import passes
 from perfhunt.analysis.knee.ramp import Bracket, coarse, plan_for, ramp, saturate
 from perfhunt.model.trial import Drain, Drained, Step, Trial
 
-__all__ = ["Ask", "Climb", "Goal", "Outcome", "Search", "drive", "replay", "resume", "search"]
+__all__ = ["Ask", "Climb", "Goal", "Observation", "Search", "drive", "replay", "resume", "search"]
 
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 
 def search(goal: Goal, baseline: Trial) -> Search:
@@ -47,14 +47,14 @@ def search(goal: Goal, baseline: Trial) -> Search:
     return answer(log, bracket)
 
 
-def drive(climb: Generator[Ask, Outcome, Found], ask: Callable[[Ask], Outcome]) -> Found:
+def drive(climb: Generator[Ask, Observation, Answer], ask: Callable[[Ask], Observation]) -> Answer:
     """Run a search (or a warm-up) to its end, answering each step and drain with `ask`; what it found."""
     try:
         wanted = next(climb)
         while True:
             wanted = climb.send(ask(wanted))
     except StopIteration as end:
-        found: Found = end.value
+        found: Answer = end.value
         return found
 
 
@@ -62,7 +62,7 @@ def replay(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained]) ->
     """The climb that stored trials and drains lead to. Raises ValueError when the search asks for something else."""
     stored_trials, stored_drains = iter(trials), iter(drains)
 
-    def ask(wanted: Ask) -> Outcome:
+    def ask(wanted: Ask) -> Observation:
         return (
             _stored(wanted, next(stored_trials, None), None)
             if isinstance(wanted, Step)
@@ -75,14 +75,14 @@ def replay(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained]) ->
     return found
 
 
-def resume(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained], ask: Callable[[Ask], Outcome]) -> Climb:
+def resume(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained], ask: Callable[[Ask], Observation]) -> Climb:
     """Go on where an interrupted search stopped: stored outcomes answer first, then `ask`. Raises ValueError as replay does.
 
     The queue may have been left full, so whoever resumes lets the target drain before the first live step.
     """
     stored_trials, stored_drains = list(trials), list(drains)
 
-    def either(wanted: Ask) -> Outcome:
+    def either(wanted: Ask) -> Observation:
         if isinstance(wanted, Step) and stored_trials:
             return _stored(wanted, stored_trials.pop(0), None)
         if isinstance(wanted, Drain) and stored_drains:
@@ -92,7 +92,7 @@ def resume(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained], as
     return drive(climb, either)
 
 
-def _stored(wanted: Ask, trial: Trial | None, drained: Drained | None) -> Outcome:
+def _stored(wanted: Ask, trial: Trial | None, drained: Drained | None) -> Observation:
     if isinstance(wanted, Step):
         if trial is None:
             raise ValueError(f"the search asks for {wanted.phase} at {wanted.rate:g}/s, and no trial is left")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
-from perfhunt.analysis.knee.goal import Ask, Goal, Outcome
+from perfhunt.analysis.knee.goal import Ask, Goal, Observation
 from perfhunt.model.trial import Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -36,7 +36,7 @@ class Warm:
         return f"the service had not settled after {self.seconds:.0f} s of warm-up{moved}: every number below may drift"
 
 
-def warm_up(goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP) -> Generator[Ask, Outcome, Warm]:
+def warm_up(goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP) -> Generator[Ask, Observation, Warm]:
     """Hold a low rate in blocks of 10 s until three in a row show no trend and agree within 5 % (or within their noise)."""
     trials: list[Trial] = []
     while True:

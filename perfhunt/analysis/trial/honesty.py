@@ -28,7 +28,7 @@ class Spoiled:
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class GeneratorHealth:
     """What is known of the generator over the counted span of a trial.
 
     `offered` and `sent` are arrivals due and arrivals sent; `exhausted` those that found no descriptor or port left.
@@ -45,7 +45,7 @@ class Health:
     workers: int = 1
 
 
-def honesty(health: Health) -> tuple[str, tuple[str, ...]]:
+def honesty(health: GeneratorHealth) -> tuple[str, tuple[str, ...]]:
     """Why the trial is invalid ("" when it is not), and what else should be said about the generator, as sentences.
 
     A slow service is never a reason: waiting for it is not lag, and what was shed for its sake is not a shortfall.
@@ -56,15 +56,15 @@ def honesty(health: Health) -> tuple[str, tuple[str, ...]]:
     return "", _notes(health)
 
 
-def _advice(health: Health) -> str:
+def _advice(health: GeneratorHealth) -> str:
     return f"the generator, not your service, ran out: add --workers {health.workers + 1}"
 
 
-def _lost(health: Health) -> str:
+def _lost(health: GeneratorHealth) -> str:
     return f"the generator lost {health.missing} of {health.offered} requests" if health.missing else ""
 
 
-def _exhausted(health: Health) -> str:
+def _exhausted(health: GeneratorHealth) -> str:
     if not health.exhausted:
         return ""
     return (
@@ -73,7 +73,7 @@ def _exhausted(health: Health) -> str:
     )
 
 
-def _late(health: Health) -> str:
+def _late(health: GeneratorHealth) -> str:
     """Lateness that decided something: exceedances that are ours, or arrivals so late that the pattern is.
 
     Being a little late never flatters the service, since it counts in every response; it spoils a trial when the trial would
@@ -93,7 +93,7 @@ def _late(health: Health) -> str:
     return f"{late}; {_advice(health)}"
 
 
-def _short(health: Health) -> str:
+def _short(health: GeneratorHealth) -> str:
     """Fewer sent than were due, for no reason of the service's."""
     wanted = health.offered - health.shed
     if wanted <= 0 or health.sent >= ACHIEVED * wanted:
@@ -102,7 +102,7 @@ def _short(health: Health) -> str:
     return f"only {format_rate(health.sent / health.seconds)} of {format_rate(offered)} were sent; {_advice(health)}"
 
 
-def _notes(health: Health) -> tuple[str, ...]:
+def _notes(health: GeneratorHealth) -> tuple[str, ...]:
     generator, notes = health.generator, []
     if generator.lag_p99 is not None and generator.lag_p99 > LAG_FLOOR:
         notes.append(

@@ -11,7 +11,7 @@ from perfhunt.analysis.verdict.endpoints import COMMAND_CPU, PEAK_RSS, WALL
 from perfhunt.analysis.verdict.rounds import (
     USUAL_BAR,
     Bar,
-    Evidence,
+    EstimateFamily,
     effects_of,
     inconclusive,
     main_endpoints,
@@ -75,7 +75,7 @@ def judge_commands(base: Timed, head: Timed, interleaved: bool = True, bar: Bar 
     kept = {k: (_positive(a), _positive(b)) for k, (a, b) in series.items()}
     kept = {k: (a, b) for k, (a, b) in kept.items() if len(a) == len(base.runs) and len(b) == len(head.runs)}
     judge = _paired if interleaved else _unpaired
-    evidence = Evidence({k: judge(a, b) for k, (a, b) in kept.items()}, ALPHA, {k: _middles(a, b) for k, (a, b) in kept.items()})
+    evidence = EstimateFamily({k: judge(a, b) for k, (a, b) in kept.items()}, ALPHA, {k: _middles(a, b) for k, (a, b) in kept.items()})
     effects = effects_of(evidence)
     word, reason = word_of(evidence, effects, bar)
     smallest = smallest_of(evidence, effects)
@@ -118,7 +118,7 @@ def _middles(before: Sequence[float], after: Sequence[float]) -> tuple[float | N
     return a, b
 
 
-def _more(evidence: Evidence, n: int, seconds: Seconds, bar: Bar) -> Seconds | None:
+def _more(evidence: EstimateFamily, n: int, seconds: Seconds, bar: Bar) -> Seconds | None:
     """Seconds until the margin would be resolved: the interval shrinks with the square root of the pairs."""
     sd: Share = min(evidence.estimates[name].sd for name in main_endpoints(evidence))
     needed = sequential.rounds_to_see(bar.margin, sd, 1.0 / len(evidence.estimates))

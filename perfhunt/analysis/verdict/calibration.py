@@ -52,7 +52,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DetectionPlan:
     """How long a change of `wanted` takes to see with 90 % power, by the best endpoint."""
 
     wanted: Share
@@ -91,7 +91,7 @@ def calibrate(rounds: Sequence[Round]) -> Calibration:
     return Calibration(len(counted), seconds, noises, refused, _advice(noises))
 
 
-def plan(calibration: Calibration, wanted: Sequence[Share] = (0.03, 0.05, 0.10, 0.30), warm: bool = True) -> tuple[Plan, ...]:
+def plan(calibration: Calibration, wanted: Sequence[Share] = (0.03, 0.05, 0.10, 0.30), warm: bool = True) -> tuple[DetectionPlan, ...]:
     """The minutes each change needs. `warm` counts on this calibration being pooled, as `verify` does when it is there."""
     each = calibration.seconds / max(1, calibration.rounds)
     weights = weights_of([n.endpoint for n in calibration.noises])
@@ -100,7 +100,7 @@ def plan(calibration: Calibration, wanted: Sequence[Share] = (0.03, 0.05, 0.10, 
     for change in wanted:
         needs = {n.endpoint: sequential.rounds_to_see(change, n.sd.value, weights[n.endpoint], extra) for n in calibration.noises}
         best = min(needs, key=lambda name: (needs[name], -weights[name]))
-        plans.append(Plan(change, best, needs[best], needs[best] * each))
+        plans.append(DetectionPlan(change, best, needs[best], needs[best] * each))
     return tuple(plans)
 
 

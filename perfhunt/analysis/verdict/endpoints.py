@@ -57,7 +57,7 @@ class Slopes:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class BuildReading:
     """One process life of one build: log readings per endpoint name, and the same in natural units for people.
 
     `failed` is the share of requests that were answered wrongly or not at all; `notes` says per endpoint what to know.
@@ -88,7 +88,7 @@ def cpu_per_request(trials: Sequence[Trial]) -> Seconds | None:
     return seconds / answers if answers > 0 and seconds > 0 else None
 
 
-def read(trials: Sequence[Trial], criterion: str) -> Reading:
+def read(trials: Sequence[Trial], criterion: str) -> BuildReading:
     """The readings of one process life, from its FIXED and CAPACITY trials. An endpoint that was not measured is absent."""
     logs: dict[str, float] = {}
     values: dict[str, float] = {}
@@ -111,7 +111,7 @@ def read(trials: Sequence[Trial], criterion: str) -> Reading:
             notes[CAPACITY.name] = f"it answered all of {saturated[0].step.rate:.4g}/s: its capacity is at least that"
     if cost := cpu_per_request(trials):
         logs[CPU.name], values[CPU.name] = math.log(cost), cost
-    return Reading(logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]), notes)
+    return BuildReading(logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]), notes)
 
 
 def speed(name: str, change: float, slopes: Slopes) -> float:
@@ -126,7 +126,7 @@ def speed(name: str, change: float, slopes: Slopes) -> float:
     return change if ENDPOINTS[name].higher else -change
 
 
-def speeds(before: Reading, after: Reading, slopes: Slopes) -> dict[str, float]:
+def speeds(before: BuildReading, after: BuildReading, slopes: Slopes) -> dict[str, float]:
     """Equivalent log speed change per endpoint that both readings hold."""
     return {name: speed(name, after.logs[name] - log, slopes) for name, log in before.logs.items() if name in after.logs}
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from perfhunt.analysis.verdict.endpoints import Reading, Slopes, speeds
+from perfhunt.analysis.verdict.endpoints import BuildReading, Slopes, speeds
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -18,14 +18,14 @@ class Round:
     """What one life of each build read. `speed` is the log speed change per endpoint; `invalid` says why not to use it."""
 
     number: int
-    base: Reading
-    head: Reading
+    base: BuildReading
+    head: BuildReading
     speed: Mapping[str, float]
     seconds: Seconds
     invalid: str = ""
 
 
-def paired(number: int, base: Reading, head: Reading, slopes: Slopes, seconds: Seconds, invalid: str = "") -> Round:
+def paired(number: int, base: BuildReading, head: BuildReading, slopes: Slopes, seconds: Seconds, invalid: str = "") -> Round:
     """A round from its two readings."""
     return Round(number, base, head, speeds(base, head, slopes), seconds, invalid)
 
@@ -116,7 +116,7 @@ def typical(rounds: Sequence[Round], name: str) -> tuple[float | None, float | N
     return _middle(before), _middle(after)
 
 
-def _sides(rounds: Sequence[Round]) -> tuple[list[Reading], list[Reading]]:
+def _sides(rounds: Sequence[Round]) -> tuple[list[BuildReading], list[BuildReading]]:
     return [r.base for r in rounds], [r.head for r in rounds]
 
 

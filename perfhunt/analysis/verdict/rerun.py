@@ -9,7 +9,16 @@ from dataclasses import asdict, replace
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.calibration import Calibration, restart_noise
 from perfhunt.analysis.verdict.endpoints import CAPACITY, CPU, KNEE, MEDIAN, cpu_per_request, failures, median_slope
-from perfhunt.analysis.verdict.rounds import USUAL_BAR, Bar, Evidence, effects_of, failing, inconclusive, smallest_of, word_of
+from perfhunt.analysis.verdict.rounds import (
+    USUAL_BAR,
+    Bar,
+    EstimateFamily,
+    effects_of,
+    failing,
+    inconclusive,
+    smallest_of,
+    word_of,
+)
 from perfhunt.analysis.verdict.sequential import Estimate
 from perfhunt.model.finding import Caution
 from perfhunt.model.knee import Knee, NoKnee
@@ -28,7 +37,7 @@ _MIDDLE = 1.959964  # of a 95 % interval
 _ABOVE, _BELOW = "below-max-rate", ("missed-at-baseline", "errors-at-once")
 _HOST_FIELDS = ("host", "kernel", "cpu_model", "cores", "memory", "virtualised", "pinning", "env_sha256", "distributions")
 
-Reading = tuple[Estimate, tuple[float | None, float | None], str]  # log speed, values before and after, note
+MetricReading = tuple[Estimate, tuple[float | None, float | None], str]  # log speed, values before and after, note
 
 
 def judge_rerun(
@@ -53,7 +62,7 @@ def judge_rerun(
     readings = _readings(stored, new, calibration)
     if not readings:
         return Verdict(Word.INVALID, "nothing was measured in both runs", method, seconds=seconds)
-    evidence = Evidence(
+    evidence = EstimateFamily(
         {name: r[0] for name, r in readings.items()},
         sequential.ALPHA,
         {name: r[1] for name, r in readings.items()},
@@ -112,7 +121,7 @@ def _differences(path: str, a: object, b: object) -> list[str]:
     return [] if a == b else [f"{path}: {a} -> {b}"]
 
 
-def _readings(stored: Run, new: Run, calibration: Calibration | None) -> dict[str, Reading]:
+def _readings(stored: Run, new: Run, calibration: Calibration | None) -> dict[str, MetricReading]:
     measures: dict[str, Callable[[Run, Run], tuple[float, float, float | None, float | None, str] | None]] = {
         KNEE.name: _knee,
         MEDIAN.name: _median,
@@ -120,7 +129,7 @@ def _readings(stored: Run, new: Run, calibration: Calibration | None) -> dict[st
         CPU.name: _cpu,
     }
     noise, _ = restart_noise(calibration, list(measures))
-    found: dict[str, Reading] = {}
+    found: dict[str, MetricReading] = {}
     for name, measure in measures.items():
         if (read := measure(stored, new)) is None:
             continue

@@ -32,7 +32,7 @@ USUAL_BAR = Bar()
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EstimateFamily:
     """Estimates per endpoint, judged at one family-wise level, with what a person needs to see beside them."""
 
     estimates: Mapping[str, Estimate]
@@ -47,7 +47,7 @@ def weights_of(names: Sequence[str]) -> dict[str, float]:
     return {name: ENDPOINTS[name].weight / total for name in names}
 
 
-def effects_of(evidence: Evidence) -> tuple[Effect, ...]:
+def effects_of(evidence: EstimateFamily) -> tuple[Effect, ...]:
     """One effect per endpoint, its direction decided by weighted Holm at the evidence's level."""
     weights = weights_of(list(evidence.estimates))
     p = {name: estimate.p for name, estimate in evidence.estimates.items()}
@@ -55,7 +55,7 @@ def effects_of(evidence: Evidence) -> tuple[Effect, ...]:
     return tuple(_effect(name, evidence, weights[name], p[name], name in moved) for name in evidence.estimates)
 
 
-def _effect(name: str, evidence: Evidence, weight: float, p: float, moved: bool) -> Effect:
+def _effect(name: str, evidence: EstimateFamily, weight: float, p: float, moved: bool) -> Effect:
     estimate, endpoint = evidence.estimates[name], ENDPOINTS[name]
     direction = Direction.UNCLEAR
     if moved:
@@ -72,7 +72,7 @@ def _effect(name: str, evidence: Evidence, weight: float, p: float, moved: bool)
     )  # fmt: skip
 
 
-def word_of(evidence: Evidence, effects: Sequence[Effect], bar: Bar = USUAL_BAR, final: bool = True) -> tuple[Word, str]:
+def word_of(evidence: EstimateFamily, effects: Sequence[Effect], bar: Bar = USUAL_BAR, final: bool = True) -> tuple[Word, str]:
     """The word and its reason. `final` is False while more rounds may follow.
 
     An effect that is certain but lies wholly within what is worth having (±3 %) neither keeps nor reverts a change. While
@@ -133,15 +133,15 @@ def _percent(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _bounded(evidence: Evidence) -> list[str]:
+def _bounded(evidence: EstimateFamily) -> list[str]:
     return [name for name in evidence.estimates if ENDPOINTS[name].bounds]
 
 
-def _bounded_titles(evidence: Evidence) -> str:
+def _bounded_titles(evidence: EstimateFamily) -> str:
     return " and ".join(ENDPOINTS[name].title for name in _bounded(evidence))
 
 
-def _equivalent(evidence: Evidence, bar: Bar) -> bool:
+def _equivalent(evidence: EstimateFamily, bar: Bar) -> bool:
     """Two one-sided tests (Schuirmann 1987) on every bounding endpoint: the interval lies within the margin."""
     names = _bounded(evidence)
     return bool(names) and all(_within(evidence.estimates[name], bar.margin) for name in names)
@@ -152,7 +152,7 @@ def _within(estimate: Estimate, margin: Share) -> bool:
     return interval.low > -margin and interval.high < margin
 
 
-def _not_worth_it(evidence: Evidence, bar: Bar, final: bool) -> bool:
+def _not_worth_it(evidence: EstimateFamily, bar: Bar, final: bool) -> bool:
     bounds = [evidence.estimates[name].interval(0.95) for name in main_endpoints(evidence)]
     floor = -1.0 if final else -bar.margin
     return all(i.high < bar.worth and i.low > floor for i in bounds)
@@ -189,7 +189,7 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING, fina
         return Verdict(Word.INCONCLUSIVE, reason, "paired", pairs=n, seconds=seconds, wanted=looking.wanted)
     estimates = {name: sequential.estimate(each, looking.priors.get(name)) for name, each in found.items()}
     values = {name: typical(rounds, name) for name in found}
-    evidence = Evidence(estimates, sequential.level(n), values, _notes(counted))
+    evidence = EstimateFamily(estimates, sequential.level(n), values, _notes(counted))
     effects = effects_of(evidence)
     word, reason = failing(*_failed(counted)) or word_of(evidence, effects, looking.bar, final)
     smallest = smallest_of(evidence, effects)
@@ -202,12 +202,12 @@ def judge_rounds(rounds: Sequence[Round], looking: Looking = USUAL_LOOKING, fina
     )  # fmt: skip
 
 
-def main_endpoints(evidence: Evidence) -> list[str]:
+def main_endpoints(evidence: EstimateFamily) -> list[str]:
     """The endpoints that a plan may rest on: those given a fair part of the error rate; all when none was."""
     return [name for name in evidence.estimates if ENDPOINTS[name].weight >= 0.2] or list(evidence.estimates)
 
 
-def smallest_of(evidence: Evidence, effects: Sequence[Effect]) -> Share:
+def smallest_of(evidence: EstimateFamily, effects: Sequence[Effect]) -> Share:
     """The smallest change the best of the main endpoints could have seen."""
     names = main_endpoints(evidence)
     return min(e.smallest for e in effects if e.smallest is not None and e.endpoint in names)
@@ -225,7 +225,7 @@ def inconclusive(reason: str, smallest: Share, wanted: Share, more: Seconds | No
     return f"{seen}; ±{wanted:.0%} takes about {more / 60:.0f} minutes more" if more else seen
 
 
-def _to_resolve(evidence: Evidence, done: int, each: Seconds, looking: Looking) -> Seconds | None:
+def _to_resolve(evidence: EstimateFamily, done: int, each: Seconds, looking: Looking) -> Seconds | None:
     weights = weights_of(list(evidence.estimates))
     needed = min(
         sequential.rounds_to_see(looking.wanted, estimate.sd, weights[name], estimate.df - (done - 1))

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from perfhunt.change.git.git import Repository
 from perfhunt.errors import UsageError
 
-Verdict: TypeAlias = Literal["good", "bad", "skip"]
-Judge: TypeAlias = Callable[[str], Verdict]  # commit id -> good, bad, or skip when it cannot be told
+CommitLabel: TypeAlias = Literal["good", "bad", "skip"]
+Judge: TypeAlias = Callable[[str], CommitLabel]  # commit id -> good, bad, or skip when it cannot be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Bisected:
     """
 
     first_bad: tuple[str, ...]
-    judged: tuple[tuple[str, Verdict], ...]
+    judged: tuple[tuple[str, CommitLabel], ...]
 
     @property
     def found(self) -> bool:
@@ -57,18 +57,18 @@ def confirm_ends(good: str, bad: str, judge: Judge) -> None:
             )
 
 
-def bisect(commits: Sequence[Commit], judge: Judge, cache: MutableMapping[str, Verdict] | None = None) -> Bisected:
+def bisect(commits: Sequence[Commit], judge: Judge, cache: MutableMapping[str, CommitLabel] | None = None) -> Bisected:
     """The first bad commit among `commits` (newest, known bad, first), judging as few as possible.
 
     A skipped commit is not asked again; `cache` is read first and written after every judgement, so that a run cut short goes on.
     """
-    kept: MutableMapping[str, Verdict] = {} if cache is None else cache
+    kept: MutableMapping[str, CommitLabel] = {} if cache is None else cache
     reach = _reach(commits)
     index = {c.id: i for i, c in enumerate(commits)}
     bad = commits[0].id
     suspects = reach[bad]
     skipped = 0
-    asked: list[tuple[str, Verdict]] = []
+    asked: list[tuple[str, CommitLabel]] = []
     while True:
         commit = _next(commits, reach, suspects, skipped | 1 << index[bad])
         if commit is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from perfhunt.change.git.git import Content, Repository, temporary_index
 from perfhunt.change.git.patches import Hunk, file_patch, hunks_of, lines_of, needs_no_context
-from perfhunt.model.verdict.change import Atom, Change, Edit, Piece, Span
+from perfhunt.model.verdict.change import Atom, Change, Edit, LineRange, Piece
 
 _NO_CONTEXT = "--unidiff-zero"
 REST = -1  # the piece of what belongs to none: layout, comments, tests, shared imports
@@ -51,7 +51,7 @@ def split(repository: Repository, change: Change, pieces: Sequence[Piece]) -> tu
     """
     head = repository.tree(change.head) if change.head else repository.worktree_tree()
     contents = repository.contents(change.base, head)
-    groups = _Groups(len(pieces))
+    groups = _PatchGroups(len(pieces))
     plans = [_plan(content, pieces, groups) for content in contents]
     parts = [
         part for content, plan in zip(contents, plans, strict=True) for part in _parts(repository, change, head, content, plan)
@@ -63,7 +63,7 @@ def split(repository: Repository, change: Change, pieces: Sequence[Piece]) -> tu
     return patches
 
 
-class _Groups:
+class _PatchGroups:
     """Pieces by index that had to be put into one patch, and why."""
 
     def __init__(self, count: int) -> None:
@@ -92,7 +92,7 @@ class _Plan:
     hunks: tuple[tuple[int, Hunk], ...] = ()
 
 
-def _plan(content: Content, pieces: Sequence[Piece], groups: _Groups) -> _Plan:
+def _plan(content: Content, pieces: Sequence[Piece], groups: _PatchGroups) -> _Plan:
     owners = {i: [a for a in p.atoms if a.file == content.path] for i, p in enumerate(pieces)}
     owners = {i: atoms for i, atoms in owners.items() if atoms}
     spanned = all(a.before or a.after for atoms in owners.values() for a in atoms)
@@ -108,7 +108,7 @@ def _plan(content: Content, pieces: Sequence[Piece], groups: _Groups) -> _Plan:
     return _Plan(groups.join(set(owners), f"{content.path} holds both and cannot be cut"))
 
 
-def _assigned(before: bytes, after: bytes, owners: dict[int, list[Atom]], groups: _Groups, path: str) -> list[tuple[int, Hunk]]:
+def _assigned(before: bytes, after: bytes, owners: dict[int, list[Atom]], groups: _PatchGroups, path: str) -> list[tuple[int, Hunk]]:
     """Every hunk of a file with its piece, cut where one hunk holds several."""
     old, new = lines_of(before), lines_of(after)
     old_of = _labels(len(old), [(p, a.before) for p, atoms in owners.items() for a in atoms])
@@ -129,7 +129,7 @@ def _assigned(before: bytes, after: bytes, owners: dict[int, list[Atom]], groups
     return found
 
 
-def _labels(length: int, spans: Sequence[tuple[int, Span | None]]) -> list[int]:
+def _labels(length: int, spans: Sequence[tuple[int, LineRange | None]]) -> list[int]:
     """The piece of each line; an inner span (a handler in a factory) wins over the one around it."""
     found = [REST] * length
     for piece, span in sorted(((p, s) for p, s in spans if s), key=lambda x: x[1][0] - x[1][1]):
@@ -199,7 +199,7 @@ def _parts(repository: Repository, change: Change, head: str, content: Content, 
     return parts
 
 
-def _patches(parts: Sequence[_Part], pieces: Sequence[Piece], groups: _Groups) -> tuple[Patch, ...]:
+def _patches(parts: Sequence[_Part], pieces: Sequence[Piece], groups: _PatchGroups) -> tuple[Patch, ...]:
     found: list[Patch] = []
     order = sorted({groups.of(p.piece) for p in parts})
     for number, group in enumerate(order, 0 if REST in order else 1):

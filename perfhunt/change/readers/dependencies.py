@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from perfhunt.change.readers.manifests import Manifest, ManifestError, Package, ecosystem, read_manifest
-from perfhunt.change.source import Found, Source
+from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 # Distributions whose import name is not their own name; the rest are tried as written, with dashes as underscores.
@@ -35,7 +35,7 @@ class _Project:
     after: dict[str, tuple[Package, str]] = field(default_factory=dict)
 
 
-def dependency_atoms(sources: Sequence[Source], present: Collection[str]) -> Found:
+def dependency_atoms(sources: Sequence[FileTexts], present: Collection[str]) -> FileAtoms:
     """One atom per package that changed. `present` are the paths of the newer tree: where a lock is, constraints do not count."""
     projects: dict[tuple[str, str], _Project] = {}
     atoms: list[Atom] = []
@@ -59,7 +59,7 @@ def dependency_atoms(sources: Sequence[Source], present: Collection[str]) -> Fou
     atoms += [a for project in projects.values() for a in _packages(project)]
     touched = {a.file for a in (*atoms, *question)}
     ignored = [Atom(Kind.IGNORED, s.path, "", Edit.CHANGED, "same versions") for s in sources if s.path not in touched]
-    return Found(tuple(atoms), (*ignored, *question), tuple(notes))
+    return FileAtoms(tuple(atoms), (*ignored, *question), tuple(notes))
 
 
 def _is_lock(path: str) -> bool:
@@ -75,7 +75,7 @@ def _lock_of(folder: str, family: str, present: Collection[str]) -> str:
     return ""
 
 
-def _read(source: Source, text: str | None) -> Manifest:
+def _read(source: FileTexts, text: str | None) -> Manifest:
     return Manifest({}) if text is None else read_manifest(source.path, text)
 
 
@@ -100,7 +100,7 @@ def _module(package: str) -> str:
     return _IMPORTS.get(package, package.replace("-", "_"))
 
 
-def _settings(source: Source, before: Manifest, after: Manifest) -> list[Atom]:
+def _settings(source: FileTexts, before: Manifest, after: Manifest) -> list[Atom]:
     old: Mapping[str, str] = before.settings or {}
     new: Mapping[str, str] = after.settings or {}
     found = []

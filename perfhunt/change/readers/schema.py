@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from perfhunt.change.readers.sql import Statement, statements, table_symbols
-from perfhunt.change.source import Found, Source
+from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 _INDEXES = (
@@ -24,20 +24,20 @@ _NOTHING = ("f", "get_bind", "get_context", "batch_alter_table")
 _KINDS = {"schema": Kind.SCHEMA, "query": Kind.CODE, "rows": Kind.DATA}
 
 
-def schema_atoms(source: Source) -> Found:
+def schema_atoms(source: FileTexts) -> FileAtoms:
     """The statements that were added, dropped or altered."""
     if ".down." in source.path or source.path.endswith("_down.sql"):
-        return Found(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "the way back of a migration"),))
+        return FileAtoms(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "the way back of a migration"),))
     try:
         before, after = _statements(source, source.before), _statements(source, source.after)
     except SyntaxError as error:
         whole = Atom(Kind.SCHEMA, source.path, "", source.edit)
-        return Found((whole,), notes=(f"{source.path} does not parse ({error}); the whole file counts as one edit",))
+        return FileAtoms((whole,), notes=(f"{source.path} does not parse ({error}); the whole file counts as one edit",))
     atoms = tuple(_atoms(source, before, after))
-    return Found(atoms) if atoms else Found(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same statements"),))
+    return FileAtoms(atoms) if atoms else FileAtoms(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same statements"),))
 
 
-def _statements(source: Source, text: str | None) -> list[Statement]:
+def _statements(source: FileTexts, text: str | None) -> list[Statement]:
     if text is None:
         return []
     found = list(_operations(text)) if source.path.endswith(".py") else list(statements(text))
@@ -45,7 +45,7 @@ def _statements(source: Source, text: str | None) -> list[Statement]:
     return effective or [s for s in found if s.sort == "upkeep"]
 
 
-def _atoms(source: Source, before: Sequence[Statement], after: Sequence[Statement]) -> Iterator[Atom]:
+def _atoms(source: FileTexts, before: Sequence[Statement], after: Sequence[Statement]) -> Iterator[Atom]:
     old, new = Counter(s.text for s in before), Counter(s.text for s in after)
     gone = {s.title: s for s in before if old[s.text] > new[s.text]}
     migrating = any(s.sort == "schema" for s in (*before, *after))
@@ -63,7 +63,7 @@ def _first_query(gone: Mapping[str, Statement]) -> str:
     return next((title for title, s in gone.items() if s.sort == "query"), "")
 
 
-def _atom(source: Source, statement: Statement, edit: Edit, migrating: bool) -> Atom:
+def _atom(source: FileTexts, statement: Statement, edit: Edit, migrating: bool) -> Atom:
     kind = _KINDS.get(statement.sort, Kind.SCHEMA)
     if statement.sort == "rows" and (migrating or source.path.endswith(".py")):
         kind = Kind.SCHEMA  # a backfill belongs to its migration

@@ -6,20 +6,20 @@ import re
 from collections.abc import Iterator
 
 from perfhunt.change.readers.settings import Settings, belongs_to, plain_name, read_settings
-from perfhunt.change.source import Found, Source
+from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 
-def settings_atoms(source: Source) -> Found:
+def settings_atoms(source: FileTexts) -> FileAtoms:
     """One atom per setting; a block that is wholly new or gone is one atom."""
     try:
         before, after = (read_settings(source.path, text or "") for text in (source.before, source.after))
     except ValueError as error:
         whole = Atom(Kind.CONFIG, source.path, "", source.edit)
-        return Found((whole,), notes=(f"{source.path} does not parse ({error}); the whole file counts as one edit",))
+        return FileAtoms((whole,), notes=(f"{source.path} does not parse ({error}); the whole file counts as one edit",))
     text = source.after or source.before or ""
     atoms = tuple(_atom(source, name, edit, before, after, text) for name, edit in _changed(before, after))
-    return Found(atoms) if atoms else Found(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same settings"),))
+    return FileAtoms(atoms) if atoms else FileAtoms(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same settings"),))
 
 
 def _changed(before: Settings, after: Settings) -> Iterator[tuple[str, Edit]]:
@@ -45,7 +45,7 @@ def _whole_block(name: str, other: Settings) -> str:
     return name
 
 
-def _atom(source: Source, name: str, edit: Edit, before: Settings, after: Settings, text: str) -> Atom:
+def _atom(source: FileTexts, name: str, edit: Edit, before: Settings, after: Settings, text: str) -> Atom:
     plain = plain_name(name)
     old, new = " ".join(before.get(name, ())), " ".join(after.get(name, ()))
     numbers = re.fullmatch(r"[\d.]*", old) and re.fullmatch(r"[\d.]*", new)  # anything else may be a secret

@@ -11,7 +11,7 @@ from typing import Any
 
 from perfhunt.change.readers.grammars import LANGS_HINT, Grammar, grammar_of, leaves, parser_of
 from perfhunt.change.shape import altered_state, edit_shape
-from perfhunt.change.source import Found, Source
+from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 _TESTS = ("#[test]", "#[cfg(test)]", "#[tokio::test]", "#[bench]")
@@ -45,23 +45,23 @@ class _Member:
 class _File:
     """One edited file, parsed: its declarations before and after, and the packages it began or ceased to import."""
 
-    source: Source
+    source: FileTexts
     grammar: Grammar
     before: Mapping[str, _Member]
     after: Mapping[str, _Member]
     packages: tuple[str, ...]
 
 
-def treesitter_atoms(sources: Sequence[Source]) -> Found:
+def treesitter_atoms(sources: Sequence[FileTexts]) -> FileAtoms:
     """The atoms of edited files in languages with a grammar; without one, the file is one atom and a note says why."""
-    found = Found()
+    found = FileAtoms()
     files = []
     for source in sources:
         parsed = _parsed(source)
         if isinstance(parsed, _File):
             files.append(parsed)
         else:
-            found = found.plus(Found((Atom(Kind.CODE, source.path, "module-level text", source.edit),), notes=(parsed,)))
+            found = found.plus(FileAtoms((Atom(Kind.CODE, source.path, "module-level text", source.edit),), notes=(parsed,)))
     for language in dict.fromkeys(f.grammar.name for f in files):
         group = [f for f in files if f.grammar.name == language]
         renamed = {f.source.path: _renames(f.before, f.after) for f in group}
@@ -71,7 +71,7 @@ def treesitter_atoms(sources: Sequence[Source]) -> Found:
     return found
 
 
-def _parsed(source: Source) -> _File | str:
+def _parsed(source: FileTexts) -> _File | str:
     """The file by its declarations; why not, as a sentence, when it cannot be read."""
     grammar = grammar_of(source.path)
     if grammar and "@" in f"{source.before or ''}{source.after or ''}":
@@ -86,7 +86,7 @@ def _parsed(source: Source) -> _File | str:
     return _File(source, grammar, before, after, tuple(f"import:{p}" for p in imported))
 
 
-def _atoms(file: _File, renamed: Mapping[str, str], everywhere: Mapping[str, str]) -> Found:
+def _atoms(file: _File, renamed: Mapping[str, str], everywhere: Mapping[str, str]) -> FileAtoms:
     """What differs in one file once names are written the new way."""
     source, after = file.source, file.after
     before = {renamed.get(n, n): _written_as(m, renamed.get(n, n), everywhere) for n, m in file.before.items()}
@@ -99,7 +99,7 @@ def _atoms(file: _File, renamed: Mapping[str, str], everywhere: Mapping[str, str
     ignored = [Atom(Kind.IGNORED, source.path, n, Edit.RENAMED, f"renamed from {o}") for o, n in renamed.items()]
     if not atoms and not ignored:
         ignored.append(Atom(Kind.IGNORED, source.path, "", source.edit, "same code"))
-    return Found(tuple(atoms), tuple(ignored))
+    return FileAtoms(tuple(atoms), tuple(ignored))
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +229,7 @@ def _text(node: Any) -> str:
     return "" if node is None else str(node.text.decode("utf-8", "replace"))
 
 
-def _atom(source: Source, grammar: Grammar, old: _Member | None, new: _Member | None, context: _Context) -> Atom:
+def _atom(source: FileTexts, grammar: Grammar, old: _Member | None, new: _Member | None, context: _Context) -> Atom:
     member = new or old
     assert member is not None
     edit = Edit.CHANGED if old and new else Edit.ADDED if new else Edit.REMOVED

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import Json, Quiet
-from perfhunt.cli.verbs.change import Compound
+from perfhunt.cli.options import JsonOption, QuietOption
+from perfhunt.cli.verbs.change import CompoundOption
 from perfhunt.cli.verbs.verify import Prepare
 from perfhunt.errors import UsageError
 
@@ -25,9 +25,9 @@ def bench(
     export: Annotated[Path | None, typer.Option("--export-json", help="Write every time here, as hyperfine does.")] = None,
     engine: Annotated[str, typer.Option("--engine", help="What keeps time: perfhunt, or hyperfine.")] = "perfhunt",
     timeout: Annotated[str, typer.Option("--timeout", help="End a run that takes longer, e.g. 30s.")] = "",
-    compound: Compound = "",
-    as_json: Json = False,
-    quiet: Quiet = False,
+    compound: CompoundOption = "",
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Time a command: whole-process wall clock, CPU and peak memory. With --base: two versions from git, interleaved, judged.
 
@@ -35,7 +35,7 @@ def bench(
     """
     import shlex
 
-    from perfhunt.jobs.bench import ENGINES, Wanted, run_bench, tell
+    from perfhunt.jobs.bench import ENGINES, BenchRequest, run_bench, tell
 
     if not context.obj:
         raise UsageError("bench times a command", "perfhunt bench -- COMMAND, or: perfhunt bench --base REV -- COMMAND")
@@ -45,7 +45,7 @@ def bench(
         raise UsageError("--base and --compare both name what to compare with", "Give one of them.")
     if head and not base:
         raise UsageError("--head needs a --base to compare with", f"perfhunt bench --base HEAD~1 --head {head} -- COMMAND")
-    wanted = Wanted(
+    wanted = BenchRequest(
         tuple(context.obj), base, head, compare, runs, warmup, tuple(shlex.split(prepare)), export, engine, timeout, compound
     )
     outcome = run_bench(wanted, console.note if not (quiet or as_json) else lambda _: None)

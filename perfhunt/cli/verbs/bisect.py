@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Json, Quiet, Store, TestFile
+from perfhunt.cli.options import STORE, JsonOption, QuietOption, StoreOption, TestFileOption
 from perfhunt.cli.verbs.verify import Prepare
 from perfhunt.errors import ExitCode, UsageError
 
@@ -17,13 +17,13 @@ def bisect(
     context: typer.Context,
     good: Annotated[str, typer.Argument(metavar="GOOD", help="A revision that was fast enough.")],
     bad: Annotated[str, typer.Argument(metavar="BAD", help="A later one that is slower.")] = "HEAD",
-    file: TestFile = None,
+    file: TestFileOption = None,
     prepare: Prepare = "",
     budget: Annotated[str, typer.Option("--budget", help="Time for each comparison with GOOD.")] = "5m",
     again: Annotated[bool, typer.Option("--again", help="Forget the judgements of an earlier bisection.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    store: Store = STORE,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = STORE,
 ) -> None:
     """Find the first commit that is slower than GOOD, by halving: each candidate is measured side by side with GOOD.
 
@@ -32,11 +32,11 @@ def bisect(
     """
     import shlex
 
-    from perfhunt.jobs.bisect import Hunt, hunt
+    from perfhunt.jobs.bisect import BisectSearch, hunt
 
     if not context.obj:
         raise UsageError("bisect starts the service itself", "perfhunt bisect GOOD BAD -- COMMAND, which must listen on $PORT")
-    wanted = Hunt(good, bad, tuple(context.obj), file, tuple(shlex.split(prepare)), budget, again, store)
+    wanted = BisectSearch(good, bad, tuple(context.obj), file, tuple(shlex.split(prepare)), budget, again, store)
     found = hunt(wanted, as_json=as_json, quiet=quiet)
     code = ExitCode.OK if found.bisected.found else ExitCode.INCONCLUSIVE
     if as_json:

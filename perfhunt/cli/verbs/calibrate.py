@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Json, Quiet, Store, TestFile
+from perfhunt.cli.options import STORE, JsonOption, QuietOption, StoreOption, TestFileOption
 from perfhunt.cli.verbs.verify import Prepare
 from perfhunt.errors import ExitCode, StoreError, UsageError
 
@@ -25,12 +25,12 @@ GOOD_FOR_DAYS = 30
 
 def calibrate(
     context: typer.Context,
-    file: TestFile = None,
+    file: TestFileOption = None,
     prepare: Prepare = "",
     rounds: Annotated[int, typer.Option("--rounds", min=4, help="Pairs of identical builds to measure.")] = 8,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    store: Store = STORE,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = STORE,
 ) -> None:
     """Measure how much two starts of the same build differ on this host, and how long comparisons will take here.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Store
+from perfhunt.cli.options import STORE, StoreOption
 from perfhunt.errors import ChangeRefused, ExitCode, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from perfhunt.model.run import Run
     from perfhunt.model.verdict.change import OneChange
 
-Base = Annotated[
+BaseOption = Annotated[
     str, typer.Option("--base", help="The revision to compare with [default: what the last run measured, else HEAD].")
 ]
-Head = Annotated[str, typer.Option("--head", help="A revision, instead of the working tree.")]
-Compound = Annotated[str, typer.Option("--compound", help="Measure several changes at once, for this reason.")]
+HeadOption = Annotated[str, typer.Option("--head", help="A revision, instead of the working tree.")]
+CompoundOption = Annotated[str, typer.Option("--compound", help="Measure several changes at once, for this reason.")]
 
 
 def change(
-    base: Base = "",
-    head: Head = "",
-    compound: Compound = "",
+    base: BaseOption = "",
+    head: HeadOption = "",
+    compound: CompoundOption = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    store: Store = STORE,
+    store: StoreOption = STORE,
 ) -> None:
     """Show what was edited, as atoms, and whether it is exactly one change. Exit code 92 when it is not."""
     from perfhunt.analysis.change.one_change import decide
@@ -59,10 +59,10 @@ def ruling_lines(ruling: OneChange) -> list[str]:
 
 
 def split(
-    base: Base = "",
-    head: Head = "",
+    base: BaseOption = "",
+    head: HeadOption = "",
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the patches go.")] = Path("perfhunt-patches"),
-    store: Store = STORE,
+    store: StoreOption = STORE,
 ) -> None:
     """Write one patch per change, each of which applies to the base alone; your files are not touched."""
     from perfhunt.analysis.change.one_change import pieces_of

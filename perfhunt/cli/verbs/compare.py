@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Quiet, Store
+from perfhunt.cli.options import STORE, QuietOption, StoreOption
 from perfhunt.errors import UsageError
 
 
@@ -18,8 +18,8 @@ def compare(
     after: Annotated[str, typer.Argument(metavar="B", help="The run after.")] = "last",
     flamegraph: Annotated[Path | None, typer.Option("--flamegraph", help="Write a differential flame graph (SVG) here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
-    quiet: Quiet = False,
-    store: Store = STORE,
+    quiet: QuietOption = False,
+    store: StoreOption = STORE,
 ) -> None:
     """Compare two stored runs; measures nothing. Two runs that were asked different questions are refused (exit code 2).
 

@@ -18,7 +18,7 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import Json, Quiet
+from perfhunt.cli.options import JsonOption, QuietOption
 from perfhunt.errors import PerfhuntError, UsageError
 
 READY_WITHIN = 20.0  # seconds
@@ -31,13 +31,13 @@ def demo(
     ),
     port: Annotated[int | None, typer.Option("--port", help="The shop's port [default: 8000, or a free one].")] = None,
     serve: Annotated[bool, typer.Option("--serve", help="Only start the shop and leave it in the foreground.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Start the bundled shop, investigate it, and say where the report is. Takes under three minutes."""
     from perfhunt.cli.verbs.investigate import run_and_tell
     from perfhunt.demo.workspace import PATCH, prepare
-    from perfhunt.jobs.setup import Asked
+    from perfhunt.jobs.setup import InvestigateRequest
 
     if importlib.util.find_spec("gunicorn") is None:
         raise UsageError("the demo's shop is served by gunicorn, which is not installed here", "pip install 'perfhunt[demo]'")
@@ -48,7 +48,7 @@ def demo(
             console.out(f"the shop is at {url} (pid {process.pid}); Ctrl-C ends it")
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
             return
-        code = run_and_tell(Asked(pid=process.pid, url=url), as_json=as_json, quiet=quiet)
+        code = run_and_tell(InvestigateRequest(pid=process.pid, url=url), as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
         console.out(
             f"\nThat was the demo: the SLO is missed, and the report says why. Try the loop on it:\n"

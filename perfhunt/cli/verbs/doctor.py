@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import Pid, Port, TestFile
+from perfhunt.cli.options import PidOption, PortOption, TestFileOption
 from perfhunt.errors import ExitCode, QuestionError
 
 
 def doctor(
-    pid: Pid = None,
-    port: Port = None,
-    file: TestFile = None,
+    pid: PidOption = None,
+    port: PortOption = None,
+    file: TestFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
 ) -> None:
     """Check every tool, permission and limit; each failure comes with the command that mends it. Sends no load."""

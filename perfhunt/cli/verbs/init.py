@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import Pid, Port
+from perfhunt.cli.options import PidOption, PortOption
 from perfhunt.errors import UsageError
 
 
 def init(
-    pid: Pid = None,
-    port: Port = None,
+    pid: PidOption = None,
+    port: PortOption = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("perfhunt.toml"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:

@@ -7,17 +7,17 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Pid, Port, Quiet, Store
+from perfhunt.cli.options import STORE, PidOption, PortOption, QuietOption, StoreOption
 from perfhunt.errors import UsageError
 
 
 def profile(
-    pid: Pid = None,
-    port: Port = None,
+    pid: PidOption = None,
+    port: PortOption = None,
     seconds: Annotated[int, typer.Option("--seconds", "-s", min=4, help="How long to look.")] = 20,
     open_target: Annotated[bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")] = False,
-    quiet: Quiet = False,
-    store: Store = STORE,
+    quiet: QuietOption = False,
+    store: StoreOption = STORE,
 ) -> None:
     """Profile a live service under the load it has now: what runs, what waits, for what. Sends nothing."""
     from perfhunt.jobs.profile import profile_now

@@ -7,31 +7,41 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Json, Pid, Port, Quiet, RunName, Store, TestFile, Url
-from perfhunt.cli.verbs.change import Base, Compound, Head
+from perfhunt.cli.options import (
+    STORE,
+    JsonOption,
+    PidOption,
+    PortOption,
+    QuietOption,
+    RunArgument,
+    StoreOption,
+    TestFileOption,
+    UrlOption,
+)
+from perfhunt.cli.verbs.change import BaseOption, CompoundOption, HeadOption
 
 Prepare = Annotated[str, typer.Option("--prepare", help="A command that makes a fresh checkout ready to start.")]
 
 
 def verify(
     context: typer.Context,
-    run: RunName = "last",
-    pid: Pid = None,
-    port: Port = None,
-    url: Url = None,
-    file: TestFile = None,
-    base: Base = "",
-    head: Head = "",
+    run: RunArgument = "last",
+    pid: PidOption = None,
+    port: PortOption = None,
+    url: UrlOption = None,
+    file: TestFileOption = None,
+    base: BaseOption = "",
+    head: HeadOption = "",
     prepare: Prepare = "",
     budget: Annotated[str, typer.Option("--budget", help="Time for the rounds of a paired comparison.")] = "14m",
     quick: Annotated[bool, typer.Option("--quick", help="With --pid: a bracket of the knee, in about a minute of load.")] = False,
     profile: Annotated[str, typer.Option("--profile", help="auto; off: no attribution to functions.")] = "auto",
-    compound: Compound = "",
+    compound: CompoundOption = "",
     revert: Annotated[bool, typer.Option("--revert", help="On REVERT, take the edit out of the working tree.")] = False,
     allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")] = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    store: Store = STORE,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    store: StoreOption = STORE,
 ) -> None:
     """Check that exactly one thing changed, ask the stored question again, and give a verdict.
 
@@ -43,13 +53,13 @@ def verify(
     import shlex
 
     from perfhunt.errors import UsageError
-    from perfhunt.jobs.verify.verify import Wanted, tell
+    from perfhunt.jobs.verify.verify import VerifyRequest, tell
 
     if profile not in ("auto", "off"):
         raise UsageError(f"--profile {profile} is not auto or off")
     if context.obj and (pid is not None or port is not None):
         raise UsageError("--pid is of a service that runs already; after -- comes a command that starts one", "Give one of them.")
-    wanted = Wanted(
+    wanted = VerifyRequest(
         run, pid, port, url, file, base, head, tuple(shlex.split(prepare)), budget, quick, profile, compound, revert, allow_busy,
         as_json, quiet, store,
     )  # fmt: skip

@@ -21,7 +21,7 @@ BARS = "▁▂▃▄▅▆▇█"
 HISTORY = 48
 
 
-class Live:
+class LiveView:
     """A view that redraws itself from events; leaves its last lines on the screen when it closes."""
 
     def __init__(self, colour: bool) -> None:
@@ -38,7 +38,7 @@ class Live:
             console=Console(no_color=not colour, highlight=False), refresh_per_second=4, transient=True, get_renderable=self._draw
         )
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> LiveView:
         self._live.__enter__()
         return self
 

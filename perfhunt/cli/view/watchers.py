@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from perfhunt.cli import console
-from perfhunt.model.event import Began, Event, Finished, Noted, Ticked, Tried, Watch, unwatched
+from perfhunt.model.event import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.trial import SecondRow, Step, Trial
 from perfhunt.model.units import format_duration, format_rate
 
 
 @contextmanager
-def watching(*, as_json: bool, quiet: bool) -> Iterator[Watch]:
+def watching(*, as_json: bool, quiet: bool) -> Iterator[EventWatcher]:
     """The watcher for this terminal and these options, for as long as the context lasts."""
     if as_json:
         yield to_ndjson
     elif quiet:
         yield unwatched
     elif console.is_terminal():
-        from perfhunt.cli.view.live import Live
+        from perfhunt.cli.view.live import LiveView
 
-        with Live(colour=console.colour()) as live:
+        with LiveView(colour=console.colour()) as live:
             yield live.watch
     else:
         yield to_lines(time.monotonic())
@@ -64,7 +64,7 @@ def trial_fields(trial: Trial) -> dict[str, object]:
     }
 
 
-def to_lines(began: float) -> Watch:
+def to_lines(began: float) -> EventWatcher:
     """Plain lines on stderr: one for a stage, one for a trial, none for a second."""
 
     def watch(event: Event) -> None:

@@ -27,16 +27,16 @@ from perfhunt.jobs.setup import clear_question
 from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of
 from perfhunt.jobs.verify.profiles import profile_versions
 from perfhunt.jobs.verify.revert import refuse_to_rewrite, undo_of
-from perfhunt.jobs.verify.verify import Outcome, Wanted, base_revision, budget_of, stored_run
+from perfhunt.jobs.verify.verify import VerifyRequest, VerifyResult, base_revision, budget_of, stored_run
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.event import Noted, Watch
+from perfhunt.model.event import EventWatcher, Noted
 from perfhunt.model.finding import Caution
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import Owner, target_lock
+from perfhunt.safety.lock import LockHolder, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store.files import write_atomic
 from perfhunt.store.rundir import fresh_id
@@ -47,14 +47,14 @@ LOCAL = "http://127.0.0.1:80"  # the versions' own ports are chosen later; what 
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class VersionPair:
     """The bench with what starts the versions on it."""
 
     bench: verify.PairBench
     starter: verify.CommandStarter
 
 
-def verify_command(wanted: Wanted, words: tuple[str, ...]) -> Outcome:
+def verify_command(wanted: VerifyRequest, words: tuple[str, ...]) -> VerifyResult:
     """The verdict on two versions from git, started side by side. Raises ChangeRefused (exit 92), UsageError."""
     refuse_to_rewrite(wanted.revert, wanted.head)
     budget, repository = budget_of(wanted.budget), find_repository(Path.cwd())
@@ -70,11 +70,11 @@ def verify_command(wanted: Wanted, words: tuple[str, ...]) -> Outcome:
         pair = held.enter_context(paired_bench(question, commands, directory, watch))
         asking = asked_of(stored, question, base) or verify.survey(question, pair.bench)
         verdict = verify.verify_paired(asking, pair.bench, budget, looking)
-        outcome = Outcome(replace(verdict, attributable=one.attributable), one, back, directory)
+        outcome = VerifyResult(replace(verdict, attributable=one.attributable), one, back, directory)
         return outcome if wanted.profile == "off" else with_profiles(outcome, asking, pair, stored)
 
 
-def stored_or_none(wanted: Wanted) -> Run | None:
+def stored_or_none(wanted: VerifyRequest) -> Run | None:
     """The run to compare with where there is one: it saves the survey, and its profile joins edits on one hot path."""
     try:
         return stored_run(wanted)
@@ -89,7 +89,7 @@ def locally(question: Question) -> Question:
     return replace(question, target=replace(question.target, url=LOCAL, environment="local"))
 
 
-def looking_of(wanted: Wanted) -> Looking:
+def looking_of(wanted: VerifyRequest) -> Looking:
     """What is known of this host's noise. Raises UsageError when it is known to be unfit for verdicts."""
     calibration, note = load_calibration(wanted.store)
     if note and not wanted.quiet:
@@ -104,7 +104,7 @@ def looking_of(wanted: Wanted) -> Looking:
     return Looking(calibration.priors(), noise=calibration.sentence())
 
 
-def asked_of(stored: Run | None, question: Question, base: str) -> verify.Asked | None:
+def asked_of(stored: Run | None, question: Question, base: str) -> verify.PairedQuestion | None:
     """The rates to compare at, from a stored run of the base version with this question on this host; None without one."""
     if stored is None or not isinstance(stored.knee, Knee) or stored.environment.host not in ("", platform.node()):
         return None
@@ -141,7 +141,7 @@ def inside(repository: Repository) -> Path:
 
 
 @contextmanager
-def paired_bench(question: Question, commands: Mapping[str, ServiceCommand], directory: Path, watch: Watch) -> Iterator[Pair]:
+def paired_bench(question: Question, commands: Mapping[str, ServiceCommand], directory: Path, watch: EventWatcher) -> Iterator[VersionPair]:
     """A bench for versions started by command: cleared, locked and stoppable, with logs and samples under `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     store = directory.parent.parent
@@ -152,7 +152,7 @@ def paired_bench(question: Question, commands: Mapping[str, ServiceCommand], dir
         cleared = clear_question(question, switch)
         stamp = datetime.now(UTC).isoformat(timespec="seconds")
         # Ports are chosen by the starter, so the lock is on the pair bench of this host as such: two would disturb each other.
-        held.enter_context(target_lock(cleared.addresses, 0, Owner(os.getpid(), directory.name, "paired versions", stamp)))
+        held.enter_context(target_lock(cleared.addresses, 0, LockHolder(os.getpid(), directory.name, "paired versions", stamp)))
         watchdog = held.enter_context(Watchdog(switch.tripped, max_duration=question.safety.max_duration, clock=time.monotonic))
         starter = verify.CommandStarter(commands, directory)
         starter.prepare()
@@ -160,10 +160,10 @@ def paired_bench(question: Question, commands: Mapping[str, ServiceCommand], dir
             starter, lambda: LocustEngine(directory.name), time.monotonic, directory, watchdog.stop, watch
         )  # fmt: skip
         held.callback(bench.close)
-        yield Pair(bench, starter)
+        yield VersionPair(bench, starter)
 
 
-def with_profiles(outcome: Outcome, asking: verify.Asked, pair: Pair, stored: Run | None) -> Outcome:
+def with_profiles(outcome: VerifyResult, asking: verify.PairedQuestion, pair: VersionPair, stored: Run | None) -> VerifyResult:
     """The outcome with a profile of each version at the same load: which functions moved, and a differential flame graph.
 
     The verdict stands whatever happens here, a stop included: the rounds behind it are done. What went wrong becomes a caution.

@@ -16,10 +16,10 @@ from perfhunt.cli.verbs.change import hot_stacks
 from perfhunt.cli.view.watchers import watching
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.investigate import Options, investigate
-from perfhunt.jobs.setup import Asked, surroundings, target_of, workbench
+from perfhunt.jobs.setup import InvestigateRequest, surroundings, target_of, workbench
 from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, sides_of
 from perfhunt.jobs.verify.revert import refuse_to_rewrite, undo_of
-from perfhunt.jobs.verify.verify import Outcome, Wanted, base_revision, question_again, stored_run
+from perfhunt.jobs.verify.verify import VerifyRequest, VerifyResult, base_revision, question_again, stored_run
 from perfhunt.model.run import Run, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
@@ -28,13 +28,13 @@ from perfhunt.store.files import write_atomic
 AGAIN = "Start it as it was when it was investigated, with the edit as the only difference; then verify its pid."
 
 
-def verify_process(wanted: Wanted) -> Outcome:
+def verify_process(wanted: VerifyRequest) -> VerifyResult:
     """The verdict on a restarted service, from one new run of the stored question. Raises ChangeRefused (exit 92)."""
     if wanted.head:
         raise UsageError("--head needs both versions to be started", "perfhunt verify --base REV --head REV -- COMMAND")
     refuse_to_rewrite(wanted.revert, wanted.head)
     stored = stored_run(wanted)
-    asked = Asked(
+    asked = InvestigateRequest(
         wanted.pid, wanted.port, wanted.url, wanted.file, wanted.store, profile=wanted.profile, allow_busy=wanted.allow_busy
     )
     question, target = target_of(asked, question_again(stored, wanted.file))
@@ -48,7 +48,7 @@ def verify_process(wanted: Wanted) -> Outcome:
         )
     if moved := unlike(one, stored, target):
         reason = "the change is not the only difference: " + "; ".join(moved)
-        return Outcome(Verdict(Word.INVALID, reason, "rerun", attributable=one.attributable, next_step=AGAIN), one, back)
+        return VerifyResult(Verdict(Word.INVALID, reason, "rerun", attributable=one.attributable, next_step=AGAIN), one, back)
     calibration, note = load_calibration(wanted.store)
     if note and not wanted.quiet:
         console.note(note)
@@ -61,7 +61,7 @@ def verify_process(wanted: Wanted) -> Outcome:
             replace(stored, question=question), lambda again: investigate(again, lab, options), calibration, explained(one)
         )
     directory = wanted.store / "runs" / new.id
-    outcome = Outcome(replace(verdict, attributable=one.attributable), one, back, directory)
+    outcome = VerifyResult(replace(verdict, attributable=one.attributable), one, back, directory)
     return outcome if verdict.word is Word.INVALID else with_attribution(outcome, stored, new)
 
 
@@ -72,7 +72,7 @@ def unlike(one: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...
     return differences(one.change, then, surroundings(target), stored.target, target)
 
 
-def with_attribution(outcome: Outcome, stored: Run, new: Run) -> Outcome:
+def with_attribution(outcome: VerifyResult, stored: Run, new: Run) -> VerifyResult:
     """The outcome with the edited functions' share in it, and a differential flame graph beside the run."""
     before, after = sides_of(stored), sides_of(new)
     found = attributed(outcome.one, before, after, gain_of(outcome.verdict), stored, new.knee)

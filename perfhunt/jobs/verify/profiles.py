@@ -26,7 +26,7 @@ SETTLE: Seconds = 1.0
 WARM: Seconds = 3.0
 
 
-def profile_versions(asking: verify.Asked, bench: verify.PairBench, starter: verify.CommandStarter) -> dict[str, Sides]:
+def profile_versions(asking: verify.PairedQuestion, bench: verify.PairBench, starter: verify.CommandStarter) -> dict[str, Sides]:
     """The profiles of "base" and "head", each started once more and held at the rate that was compared at.
 
     Raises AttachFailed, TargetDied, UsageError (a version that does not start), Stopped.
@@ -37,7 +37,7 @@ def profile_versions(asking: verify.Asked, bench: verify.PairBench, starter: ver
         bench.close()
 
 
-def _profiled(version: str, asking: verify.Asked, bench: verify.PairBench, starter: verify.CommandStarter) -> Sides:
+def _profiled(version: str, asking: verify.PairedQuestion, bench: verify.PairBench, starter: verify.CommandStarter) -> Sides:
     rate = asking.plan.rates[0]
     bench.check()
     bench.watch(Began("profile", f"what {version} does at {format_rate(rate)}", WARM + HOLD))
@@ -64,7 +64,7 @@ def in_place(profile: Profile, root: str) -> Profile:
     return replace(profile, stacks=stacks)
 
 
-def _held(version: str, url: str, asking: verify.Asked, bench: verify.PairBench, probes: LiveProbes) -> Span:
+def _held(version: str, url: str, asking: verify.PairedQuestion, bench: verify.PairBench, probes: LiveProbes) -> Span:
     plan, engine = asking.plan, bench.at(asking, url)
     warm = Step(Phase.WARMUP, plan.rates[0] / 2, WARM, plan.seed, arrivals=plan.arrivals)
     engine.run(warm, None, bench.stop)

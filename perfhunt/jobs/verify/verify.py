@@ -28,7 +28,7 @@ from perfhunt.store.testfile import read_question
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class VerifyRequest:
     """What the command line said about a verification."""
 
     run: str = "last"
@@ -51,7 +51,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VerifyResult:
     """A verdict with what it is about, and the directory it is kept in (None: nothing was measured)."""
 
     verdict: Verdict
@@ -61,7 +61,7 @@ class Outcome:
     attribution: Attribution | None = None
 
 
-def stored_run(wanted: Wanted) -> Run:
+def stored_run(wanted: VerifyRequest) -> Run:
     """The run to compare with: the newest investigation, or the one named. Raises UsageError when it cannot be compared with."""
     if wanted.run in ("last", "latest"):
         rows = ledger.history(wanted.store, kind="investigate", limit=1) if wanted.store.is_dir() else ()
@@ -77,7 +77,7 @@ def stored_run(wanted: Wanted) -> Run:
     return run
 
 
-def base_revision(repository: Repository, stored: Run | None, wanted: Wanted) -> str:
+def base_revision(repository: Repository, stored: Run | None, wanted: VerifyRequest) -> str:
     """The id of the commit an edit is counted from. Raises ChangeRefused when a run's uncommitted work is not to be had."""
     if wanted.base or stored is None:
         return repository.resolve(wanted.base or "HEAD")
@@ -122,7 +122,7 @@ def budget_of(text: str) -> Seconds:
         raise UsageError(f"--budget: {error}") from error
 
 
-def keep(outcome: Outcome) -> None:
+def keep(outcome: VerifyResult) -> None:
     """Store a verdict as verdict.json, and the edit it is about as change.patch, beside what was measured."""
     if outcome.directory is None:
         return
@@ -130,7 +130,7 @@ def keep(outcome: Outcome) -> None:
     write_atomic(outcome.directory / "verdict.json", json.dumps(plain(outcome), indent=2) + "\n")
 
 
-def plain(outcome: Outcome) -> dict[str, object]:
+def plain(outcome: VerifyResult) -> dict[str, object]:
     """A verdict as JSON values."""
     return {
         "schema": 1,
@@ -142,7 +142,7 @@ def plain(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def tell(outcome: Outcome, wanted: Wanted) -> list[str]:
+def tell(outcome: VerifyResult, wanted: VerifyRequest) -> list[str]:
     """The verdict as it was asked for, a line each; on REVERT the edit is taken out first if that was wanted."""
     step = _next(outcome, wanted)
     verdict = replace(outcome.verdict, next_step=step or outcome.verdict.next_step)
@@ -160,7 +160,7 @@ def tell(outcome: Outcome, wanted: Wanted) -> list[str]:
     return [console.clean(line) for line in lines]
 
 
-def _next(outcome: Outcome, wanted: Wanted) -> str:
+def _next(outcome: VerifyResult, wanted: VerifyRequest) -> str:
     """What to do about the edit; on REVERT with --revert it is done here."""
     word, directory = outcome.verdict.word, outcome.directory
     if word is Word.KEEP:

@@ -13,7 +13,7 @@ import gevent
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.load.child.http.client import Limits, Tally
+from perfhunt.load.child.http.client import ClientCounts, Limits
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.timer import Timer, best_timer
 from perfhunt.model.units import Seconds
@@ -40,7 +40,7 @@ class Traffic(Protocol):
 
     limits: Limits
     recorder: Recorder
-    tally: Tally
+    tally: ClientCounts
     next_due: Seconds  # set by the pacer: when it wants `pace` called, on time.monotonic's clock
     pace: Callable[[], None]
     refill: Callable[[], None] | None

@@ -18,7 +18,7 @@ from locust.env import Environment
 from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.child.pacer import Report
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.load.child.source import Source
+from perfhunt.load.child.source import TrafficSource
 from perfhunt.model.document.plain import from_plain
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
@@ -29,7 +29,7 @@ _READ = 1
 def main() -> int:
     """Serves the controller until it hangs up. The exit code is 0 then, 1 after a failure that was reported."""
     try:
-        Pipe().serve()
+        ControllerPipe().serve()
     except Exception as error:  # the boundary: whatever it is, the controller must hear of it
         traceback.print_exc()
         hint = error.hint if isinstance(error, PerfhuntError) else ""
@@ -45,7 +45,7 @@ def _send(message: dict[str, Any]) -> None:
             content = content[os.write(1, content) :]
 
 
-class Pipe:
+class ControllerPipe:
     """Reads the controller's lines in the event loop, so that "stop" and end-of-file act in the middle of a run."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Session:
 
     def _alone(self, order: dict[str, Any]) -> Crew:
         self._runner: Any = self._environment.create_local_runner()
-        source = Source(order, self._environment)
+        source = TrafficSource(order, self._environment)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         return source
@@ -128,7 +128,7 @@ class Session:
 
     def serve(self, orders: Queue[dict[str, Any]]) -> None:
         """Carries out the orders. Does not return."""
-        if isinstance(self._crew, Source):
+        if isinstance(self._crew, TrafficSource):
             self._serve_as_user(orders)
         while True:
             self.carry_out(orders.get())

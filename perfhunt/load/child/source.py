@@ -17,17 +17,17 @@ from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.host import pin_apart, ports_in_use
-from perfhunt.load.child.http.client import Address, Client, Limits
+from perfhunt.load.child.http.client import Client, Limits, ServerAddress
 from perfhunt.load.child.http.tls import context
 from perfhunt.load.child.lifeline import raise_descriptor_limit
 from perfhunt.load.child.pacer import Pacer, Report, Schedule, Traffic
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.users.closed import ClosedLoop
 from perfhunt.load.child.users.locustfile import read_locustfile
-from perfhunt.load.child.users.tasks import USERS, Errands
+from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.render import prepare
 from perfhunt.model.document.plain import from_plain
-from perfhunt.model.latency import Outcome
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals, feed_rows, mix
 from perfhunt.model.trial import Step
@@ -37,7 +37,7 @@ BOUND = 6.0  # times rate x limit; overload (analysis.overload) is at 1.5
 BOUND_LEAST = 512
 
 
-class Source:
+class TrafficSource:
     """Everything that is needed to send the traffic of one question, in this process."""
 
     def __init__(self, order: dict[str, Any], environment: Environment) -> None:
@@ -73,7 +73,7 @@ class Source:
         self._feeds = [1] * len(errands)
         self._routes, self._weights = [e.name for e in errands], [e.weight for e in errands]
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = Errands(errands, self._environment, self._limits, url, run)
+        users = UserTasks(errands, self._environment, self._limits, url, run)
         self._traffic = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         if self._question.ramp.loop == "closed":
@@ -149,7 +149,7 @@ class Probe(Recorder):
 
     def __init__(self) -> None:
         super().__init__("")
-        self.outcome: int = Outcome.CUT
+        self.outcome: int = RequestOutcome.CUT
         self.service: Seconds = 0.0
 
     def add(
@@ -166,7 +166,7 @@ def _nothing(step: Step) -> None:
     """Endpoints need no users prepared."""
 
 
-def _resolve(question: Question, allowed: Collection[str]) -> Address:
+def _resolve(question: Question, allowed: Collection[str]) -> ServerAddress:
     """The first of the host's addresses that takes a connection, else the first; of `allowed` ones, if any are named.
 
     Raises LoadFailed when there is none.
@@ -184,11 +184,11 @@ def _resolve(question: Question, allowed: Collection[str]) -> Address:
             f"{host} does not resolve to {', '.join(allowed)} any more", "Nothing was sent. Run again to clear it anew."
         )
     tls = context(question.target.verify_tls) if secure else None
-    choices = [Address(family, where, tls, host) for family, _, _, _, where in found]
+    choices = [ServerAddress(family, where, tls, host) for family, _, _, _, where in found]
     return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
 
 
-def _accepts(address: Address) -> bool:
+def _accepts(address: ServerAddress) -> bool:
     with socket.socket(address.family, socket.SOCK_STREAM) as sock:
         sock.settimeout(1.0)
         return sock.connect_ex(address.sockaddr) == 0

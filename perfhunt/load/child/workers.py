@@ -15,7 +15,7 @@ from locust.env import Environment
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.load.child.source import Source
+from perfhunt.load.child.source import TrafficSource
 from perfhunt.model.document.plain import from_plain
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
@@ -53,7 +53,7 @@ class Worker:
         host, _, port = master.rpartition(":")
         self._environment = Environment(events=locust.events, catch_exceptions=False)
         self._runner: Any = self._environment.create_worker_runner(host, int(port))
-        self._source: Source | None = None
+        self._source: TrafficSource | None = None
         self._heard = time.monotonic()
         self._over: AsyncResult[None] = AsyncResult()
         for name, concurrent in (("open", True), ("clock", False), ("run", True), ("stop", False), ("beat", False),
@@ -114,7 +114,7 @@ class Worker:
         self._send("clock", {**order, "theirs": time.monotonic()})
 
     def _on_open(self, order: dict[str, Any]) -> None:
-        self._source = Source(order, self._environment)
+        self._source = TrafficSource(order, self._environment)
         self._send("opened", self._source.about())
 
     def _on_run(self, order: dict[str, Any]) -> None:

@@ -11,19 +11,19 @@ from typing import Any
 
 from perfhunt.model.question import Feed
 
-Row = dict[str, str]
+FeedRow = dict[str, str]
 
 
 class FeedError(ValueError):
     """A feed that cannot be used; the message says which line and why."""
 
 
-def parse_feed(path: str, content: bytes) -> tuple[Row, ...]:
+def parse_feed(path: str, content: bytes) -> tuple[FeedRow, ...]:
     """The rows of a feed, at least one, all with the same columns. `path` decides the format: .csv, .jsonl or .ndjson.
 
     Raises FeedError with the line number.
     """
-    formats: dict[str, Callable[[str], tuple[Row, ...]]] = {"csv": _csv_rows, "jsonl": _json_rows, "ndjson": _json_rows}
+    formats: dict[str, Callable[[str], tuple[FeedRow, ...]]] = {"csv": _csv_rows, "jsonl": _json_rows, "ndjson": _json_rows}
     suffix = path.rsplit(".", 1)[-1].lower()
     if suffix not in formats:
         raise FeedError(f"{path} ends in neither .csv, .jsonl nor .ndjson")
@@ -43,7 +43,7 @@ def feed(path: str, content: bytes) -> Feed:
     return Feed(path, tuple(rows[0]), hashlib.sha256(content).hexdigest())
 
 
-def _csv_rows(text: str) -> tuple[Row, ...]:
+def _csv_rows(text: str) -> tuple[FeedRow, ...]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, line) for line in reader if line]
@@ -60,8 +60,8 @@ def _csv_rows(text: str) -> tuple[Row, ...]:
     return tuple(dict(zip(header, line, strict=True)) for _, line in lines[1:])
 
 
-def _json_rows(text: str) -> tuple[Row, ...]:
-    rows: list[Row] = []
+def _json_rows(text: str) -> tuple[FeedRow, ...]:
+    rows: list[FeedRow] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -75,7 +75,7 @@ def _json_rows(text: str) -> tuple[Row, ...]:
     return tuple(rows)
 
 
-def _json_row(value: Any, number: int) -> Row:
+def _json_row(value: Any, number: int) -> FeedRow:
     if not isinstance(value, dict) or not value:
         raise FeedError(f"line {number}: not an object with at least one key")
     nested = [key for key, item in value.items() if isinstance(item, (dict, list)) or item is None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from perfhunt.model.question import Endpoint
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.suggest import did_you_mean
@@ -24,7 +24,7 @@ class SloReading:
     blank: list[str] = field(default_factory=list)
 
 
-def read_slo(top: Reader, endpoints: Sequence[Endpoint], any_route: bool) -> tuple[Slo, SloReading]:
+def read_slo(top: Reader, endpoints: Sequence[RequestTemplate], any_route: bool) -> tuple[Slo, SloReading]:
     """The SLO of a file and how it was read; problems go to the reader. `any_route`: a locustfile names its own routes."""
     reading = SloReading()
     table = top.child("slo", _EXAMPLE)
@@ -46,7 +46,7 @@ def read_slo(top: Reader, endpoints: Sequence[Endpoint], any_route: bool) -> tup
 class _Routes:
     """Which endpoint a `match` means."""
 
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[RequestTemplate, ...]
     any_name: bool
 
     def named(self, match: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from perfhunt.model.question import Endpoint, Expect, Feed
+from perfhunt.model.question import Expect, Feed, RequestTemplate
 from perfhunt.model.testfile.feed import FeedError, feed
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.suggest import did_you_mean
@@ -37,12 +37,12 @@ class Surroundings:
         return posixpath.join(self.base, name)
 
 
-def read_traffic(top: Reader, around: Surroundings) -> tuple[Endpoint, ...]:
+def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ...]:
     """Every endpoint of the file, names unique; problems go to the reader. Without any, `GET /` alone."""
     tables = top.children("traffic", '[[traffic]] with request = "GET /"')
     if not top.has("traffic"):
-        return (Endpoint("GET /", "GET", "/"),)
-    found: list[Endpoint] = []
+        return (RequestTemplate("GET /", "GET", "/"),)
+    found: list[RequestTemplate] = []
     for table in tables:
         endpoint = _endpoint(table, around)
         if any(endpoint.name == other.name for other in found):
@@ -53,7 +53,7 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[Endpoint, ...]:
     return tuple(found)
 
 
-def _endpoint(table: Reader, around: Surroundings) -> Endpoint:
+def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
     method, path = _request(table)
     name = table.text("name", f"{method} {path}")
     if not name.strip() or not name.isprintable():
@@ -64,7 +64,7 @@ def _endpoint(table: Reader, around: Surroundings) -> Endpoint:
     if content_type and not any(key.lower() == "content-type" for key in headers):
         headers["Content-Type"] = content_type
     expect = _expect(table)
-    endpoint = Endpoint(name, method, path, _weight(table), tuple(headers.items()), body, rows, expect)
+    endpoint = RequestTemplate(name, method, path, _weight(table), tuple(headers.items()), body, rows, expect)
     _check_templates(table, endpoint, around)
     table.finish({"latency": "in [slo] or [[slo.route]]", "timeout": "in [ramp]", "status": "in expect", "method": "in request"})
     return endpoint
@@ -194,7 +194,7 @@ def _expect(table: Reader) -> Expect:
     return Expect(tuple(sorted(set(codes))), body)
 
 
-def _check_templates(table: Reader, endpoint: Endpoint, around: Surroundings) -> None:
+def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundings) -> None:
     places = [("request", endpoint.path), ("body", endpoint.body or "")]
     places += [(f"headers.{key}", value) for key, value in endpoint.headers]
     known = endpoint.feed.columns if endpoint.feed else ()

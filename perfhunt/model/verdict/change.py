@@ -42,7 +42,7 @@ class Links:
     shape: str = ""
 
 
-Span = tuple[int, int]  # first and last line, both counted from 1
+LineRange = tuple[int, int]  # first and last line, both counted from 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Atom:
     edit: Edit = Edit.CHANGED
     detail: str = ""
     line: int | None = None
-    before: Span | None = None
-    after: Span | None = None
+    before: LineRange | None = None
+    after: LineRange | None = None
     entry: bool = True
     links: Links = Links()
 

@@ -111,7 +111,7 @@ class _Download:
         )
 
 
-class Go:
+class GoProfiler:
     """On-CPU stacks of a Go service by its own runtime, inlined functions and lines included."""
 
     name = "go"

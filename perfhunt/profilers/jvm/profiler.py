@@ -143,7 +143,7 @@ def _version(pid: int) -> str:
     return next((line.removeprefix("JDK ").strip() for line in lines if line.startswith("JDK ")), "")
 
 
-class Jvm:
+class JvmProfiler:
     """On-CPU Java stacks by the flight recorder, with its `profile` settings."""
 
     name = "jvm"

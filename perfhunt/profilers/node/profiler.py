@@ -136,7 +136,7 @@ def _not_node(pid: int) -> str:
     return "" if program.startswith("node") else f"process {pid} runs {program}, not node"
 
 
-class Node:
+class NodeProfiler:
     """On-CPU JavaScript stacks of one live Node process, by V8's sampler."""
 
     name = "node"

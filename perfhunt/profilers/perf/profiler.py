@@ -116,7 +116,7 @@ def _doubts(samples: Sequence[PerfSample]) -> list[str]:
     return doubts
 
 
-class Perf:
+class PerfProfiler:
     """On-CPU stacks by perf's cpu-clock event: every thread of every runtime, native and kernel frames."""
 
     name = "perf"

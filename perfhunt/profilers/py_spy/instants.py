@@ -19,7 +19,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.profiler_process import release
 from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
-from perfhunt.profilers.py_spy.profiler import PySpy
+from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 from perfhunt.target.proc import proc
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
@@ -29,7 +29,7 @@ _GIVE_UP = 10  # failed dumps in a row, with none that worked
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ThreadReading:
     """One look at one thread through /proc: its wait, and the nanoseconds it had been on a CPU and in the run queue."""
 
     wait: Wait
@@ -37,7 +37,7 @@ class Reading:
     queued: int = 0
 
 
-def settle(before: Reading | None, after: Reading | None, active: bool | None, since: Reading | None = None) -> Wait:
+def settle(before: ThreadReading | None, after: ThreadReading | None, active: bool | None, since: ThreadReading | None = None) -> Wait:
     """What a thread did at the moment between two readings; `active` is py-spy's word for it, None when it has none.
 
     Two readings that agree are believed. Else py-spy decides between running and waiting, and a wait is named by the later
@@ -61,7 +61,7 @@ def settle(before: Reading | None, after: Reading | None, active: bool | None, s
     return chosen
 
 
-def still(before: Reading | None, after: Reading | None) -> bool:
+def still(before: ThreadReading | None, after: ThreadReading | None) -> bool:
     """Whether a thread slept through both readings without running in between: what it was doing then is beyond doubt.
 
     They must be the first and the last of a dump: on a busy machine py-spy may have read the stacks well before it answers.
@@ -87,7 +87,7 @@ class InstantsCapture:
         rate_hz: float = RATE_HZ,
         root: int = 0,
     ) -> None:
-        if why := PySpy().available():
+        if why := PySpyProfiler().available():
             raise AttachFailed(why)
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
         self._rate_hz = rate_hz
@@ -143,7 +143,7 @@ class InstantsCapture:
         at, threads = self._clock(), []
         for pid in proc.working_pids(self._pids, self._root):
             waits = self._waits.setdefault(pid, ProcessWaits(pid))
-            looks: list[Mapping[int, Reading]] = []
+            looks: list[Mapping[int, ThreadReading]] = []
             try:
                 dump = take_dump(pid, partial(_look, waits, looks), self._quickest / 2)
             except AttachFailed as failed:
@@ -157,18 +157,18 @@ class InstantsCapture:
             self._instants.append(Instant(at, tuple(threads)))
 
 
-def _look(waits: ProcessWaits, looks: list[Mapping[int, Reading]]) -> None:
+def _look(waits: ProcessWaits, looks: list[Mapping[int, ThreadReading]]) -> None:
     looks.append(readings(waits))
 
 
-def readings(waits: ProcessWaits) -> dict[int, Reading]:
+def readings(waits: ProcessWaits) -> dict[int, ThreadReading]:
     """What every thread of a process is doing now. A thread whose call may not be read is UNKNOWN."""
     found = {}
     for tid in proc.tids(waits.pid):
         base = f"/proc/{waits.pid}/task/{tid}"
         try:
             on_cpu, queued, _ = proc.read(f"{base}/schedstat").split()
-            found[tid] = Reading(waits.wait(tid, _syscall(base)), int(on_cpu), int(queued))
+            found[tid] = ThreadReading(waits.wait(tid, _syscall(base)), int(on_cpu), int(queued))
         except (FileNotFoundError, ProcessLookupError):
             continue  # the thread ended
     return found
@@ -181,7 +181,7 @@ def _syscall(base: str) -> bytes:
         return b""
 
 
-def joined(pid: int, looks: Sequence[Mapping[int, Reading]], dump: Sequence[DumpedThread]) -> list[ThreadSample]:
+def joined(pid: int, looks: Sequence[Mapping[int, ThreadReading]], dump: Sequence[DumpedThread]) -> list[ThreadSample]:
     """One sample per thread: those in the dump with their stacks, the others (not Python's) with an empty one.
 
     `looks` are the readings made while the dump ran, at least one; its stacks are of the moment between the last two.

@@ -179,7 +179,7 @@ class PySpyCapture:
         )
 
 
-class PySpy:
+class PySpyProfiler:
     """Python stacks by py-spy. `cpu`: threads that run; `gil`: the holder of the GIL; `wall`: idle threads as well."""
 
     name = "py-spy"

@@ -30,17 +30,17 @@ from perfhunt.reports.words import (
     rate_range,
 )
 
-Row: TypeAlias = Mapping[str, object]
+TableRow: TypeAlias = Mapping[str, object]
 FINDINGS = 15
 
 
-def objectives(run: Run) -> list[Row]:
+def objectives(run: Run) -> list[TableRow]:
     """The SLO table, what missed first."""
     ordered = sorted(run.judged, key=lambda j: ("MISSED", "UNKNOWN", "MET").index(j.verdict.value))
     return [_objective(j) for j in ordered]
 
 
-def _objective(judged: Judged) -> Row:
+def _objective(judged: Judged) -> TableRow:
     words = {Judgement.MET: "met", Judgement.MISSED: "missed", Judgement.UNKNOWN: "unknown"}
     word = words[judged.verdict]
     return {
@@ -49,7 +49,7 @@ def _objective(judged: Judged) -> Row:
     }  # fmt: skip
 
 
-def notes(run: Run) -> list[Row]:
+def notes(run: Run) -> list[TableRow]:
     """Each remark on the SLO once, with the objectives it is about."""
     found: dict[str, list[str]] = {}
     for judged in run.judged:
@@ -60,12 +60,12 @@ def notes(run: Run) -> list[Row]:
     ]
 
 
-def facts(run: Run) -> list[Row]:
+def facts(run: Run) -> list[TableRow]:
     """The four numbers on top."""
     if run.kind == "profile":
         return []
     knee = run.knee
-    found: list[Row] = []
+    found: list[TableRow] = []
     if isinstance(knee, Knee):
         note = f"{rate_range(knee.low, knee.high)} at {knee.confidence:.0%}, {knee_kind(knee)}"
         found.append({"name": "Knee", "value": format_rate(knee.rate), "note": note})
@@ -87,12 +87,12 @@ def facts(run: Run) -> list[Row]:
     return found if len(found) > 1 else []
 
 
-def knees(run: Run) -> list[Row]:
+def knees(run: Run) -> list[TableRow]:
     """The knee of every objective, where there are several."""
     criteria = run.question.slo.criteria()
     if len(run.knees) < 2:
         return []
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for index, knee in enumerate(run.knees):
         if isinstance(knee, NoKnee):
             what = criteria[index].name if index < len(criteria) else "other"
@@ -102,14 +102,14 @@ def knees(run: Run) -> list[Row]:
     return rows
 
 
-def findings(run: Run) -> list[Row]:
+def findings(run: Run) -> list[TableRow]:
     """The suspects, with pictures of their intervals on one scale."""
     shown = run.findings[:FINDINGS]
     most = max((f.blamed.high for f in shown), default=0.0)
     return [_finding(f, most) for f in shown]
 
 
-def _finding(finding: Finding, most: float) -> Row:
+def _finding(finding: Finding, most: float) -> TableRow:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
@@ -143,12 +143,12 @@ def at_knee(run: Run) -> Trial | None:
     return seen[-1] if seen else run.baseline
 
 
-def routes(run: Run) -> tuple[str, list[Row]]:
+def routes(run: Run) -> tuple[str, list[TableRow]]:
     """Which trial the routes are shown from, and their rows."""
     trial = at_knee(run)
     if trial is None or not trial.routes:
         return "", []
-    rows: list[Row] = []
+    rows: list[TableRow] = []
     for name, route in sorted(trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0)):
         rows.append({
             "name": name, "n": f"{route.response.n:,}", "share": format_share(route.response.n / (trial.n or 1)),
@@ -159,13 +159,13 @@ def routes(run: Run) -> tuple[str, list[Row]]:
     return f"{trial.step.phase.value} at {format_rate(trial.step.rate)}, slowest first", rows
 
 
-def trials(run: Run) -> list[Row]:
+def trials(run: Run) -> list[TableRow]:
     """Every trial."""
     criterion = knee_criterion(run)
     return [_trial(t, criterion.name if criterion else "") for t in run.trials]
 
 
-def _trial(trial: Trial, criterion: str) -> Row:
+def _trial(trial: Trial, criterion: str) -> TableRow:
     count, used = trial.counts.get(criterion), trial.resources
     cpu = "—" if used is None or used.cpu is None else f"{used.cpu:.2f}"
     rss = "—" if used is None or used.rss is None else f"{used.rss / 2**20:,.0f}"
@@ -180,12 +180,12 @@ def _trial(trial: Trial, criterion: str) -> Row:
     }  # fmt: skip
 
 
-def pairs(rows: Iterable[tuple[str, object]]) -> list[Row]:
+def pairs(rows: Iterable[tuple[str, object]]) -> list[TableRow]:
     """Name and value, without those that are empty."""
     return [{"name": name, "value": str(value)} for name, value in rows if value not in ("", None, 0)]
 
 
-def asked(run: Run) -> list[Row]:
+def asked(run: Run) -> list[TableRow]:
     """The question, redacted by the caller."""
     q = run.question
     ramp = q.ramp
@@ -198,7 +198,7 @@ def asked(run: Run) -> list[Row]:
     ])  # fmt: skip
 
 
-def environment(run: Run) -> list[Row]:
+def environment(run: Run) -> list[TableRow]:
     """Host, target and tools; command lines redacted by the caller."""
     e, t = run.environment, run.target
     revision = f"{e.git_revision[:12]}{' with uncommitted changes' if e.git_dirty else ''}" if e.git_revision else ""

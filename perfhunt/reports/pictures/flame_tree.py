@@ -12,7 +12,7 @@ ROOT = Frame("all", kind="thread")
 
 
 @dataclass(slots=True)
-class Node:
+class FlameNode:
     """One frame in its callers' context. It is filled while the tree is built, then only read. Weights are the profile's."""
 
     frame: Frame
@@ -20,21 +20,21 @@ class Node:
     total: float = 0.0
     own: float = 0.0
     before: float = 0.0  # in a differential: the total before, in the same unit
-    children: dict[tuple[str, str, str], Node] = field(default_factory=dict)
+    children: dict[tuple[str, str, str], FlameNode] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
     """A node with its place: left edge and width as shares of the root."""
 
-    node: Node
+    node: FlameNode
     left: Share
     width: Share
 
 
-def tree(stacks: Mapping[Stack, float], before: Mapping[Stack, float] | None = None) -> Node:
+def tree(stacks: Mapping[Stack, float], before: Mapping[Stack, float] | None = None) -> FlameNode:
     """The root of all stacks (root first); with `before`, every node holds both weights, vanished ones a total of 0."""
-    root = Node(ROOT, 0)
+    root = FlameNode(ROOT, 0)
     for stack, weight in stacks.items():
         _add(root, stack, weight, before=False)
     for stack, weight in (before or {}).items():
@@ -42,13 +42,13 @@ def tree(stacks: Mapping[Stack, float], before: Mapping[Stack, float] | None = N
     return root
 
 
-def _add(root: Node, stack: Stack, weight: float, before: bool) -> None:
+def _add(root: FlameNode, stack: Stack, weight: float, before: bool) -> None:
     path = [root]
     for frame in stack:
         key = (frame.function, frame.file, frame.kind)
         node = path[-1].children.get(key)
         if node is None:
-            node = path[-1].children[key] = Node(frame, len(path))
+            node = path[-1].children[key] = FlameNode(frame, len(path))
         path.append(node)
     for node in path:
         if before:
@@ -59,7 +59,7 @@ def _add(root: Node, stack: Stack, weight: float, before: bool) -> None:
         path[-1].own += weight
 
 
-def boxes(root: Node, narrowest: Share, whole: float = 0.0) -> tuple[list[Box], int]:
+def boxes(root: FlameNode, narrowest: Share, whole: float = 0.0) -> tuple[list[Box], int]:
     """Every node at least `narrowest` wide, parents before children, siblings by name; and how many were left out.
 
     Widths are shares of `whole`, or of the root when that weighs more.
@@ -81,10 +81,10 @@ def boxes(root: Node, narrowest: Share, whole: float = 0.0) -> tuple[list[Box], 
     return found, left_out
 
 
-def vanished(root: Node) -> dict[Stack, float]:
+def vanished(root: FlameNode) -> dict[Stack, float]:
     """What was there before and is not any more: the path to each such subtree with the weight it had."""
     found: dict[Stack, float] = {}
-    waiting: list[tuple[Node, Stack]] = [(root, ())]
+    waiting: list[tuple[FlameNode, Stack]] = [(root, ())]
     while waiting:
         node, path = waiting.pop()
         if node.total == 0 and node.before > 0:
@@ -121,5 +121,5 @@ def depth(found: Iterable[Box]) -> int:
     return max((box.node.depth for box in found), default=-1) + 1
 
 
-def _name(node: Node) -> tuple[str, str]:
+def _name(node: FlameNode) -> tuple[str, str]:
     return (node.frame.function, node.frame.file)

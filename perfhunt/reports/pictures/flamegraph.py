@@ -13,7 +13,7 @@ from importlib import resources
 
 from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.units import Seconds, format_duration
-from perfhunt.reports.pictures.flame_tree import Box, Node, boxes, code_kind, depth, scaled, tree, vanished
+from perfhunt.reports.pictures.flame_tree import Box, FlameNode, boxes, code_kind, depth, scaled, tree, vanished
 from perfhunt.reports.pictures.svg import escape, number, shade, visible
 
 WIDTH, PAD, ROW, LETTER = 1200, 10, 19, 7.23
@@ -36,7 +36,7 @@ _UNCHANGED = 0.02  # of a node's cost: less is not worth a colour
 class Part:
     """One block of boxes: its heading, and how to say a weight."""
 
-    root: Node
+    root: FlameNode
     heading: str
     unit: str
     differential: bool = False
@@ -184,7 +184,7 @@ def _title(box: Box, part: Part, name: str) -> str:
     return "\n".join(escape(line) for line in lines)
 
 
-def _change(node: Node, unit: str) -> str:
+def _change(node: FlameNode, unit: str) -> str:
     change = node.total - node.before
     relative = f"{change / node.before:+.0%}" if node.before else "new"
     sign = "+" if change >= 0 else "−"
@@ -197,7 +197,7 @@ def _cost(weight: float, unit: str) -> str:
     return f"{weight:.1%}" if unit == "share" else f"{weight:,.6g} {unit}"
 
 
-def _difference_fill(node: Node) -> str:
+def _difference_fill(node: FlameNode) -> str:
     if node.before == 0:
         return 'fill="#b58ae6"'
     change = (node.total - node.before) / max(node.total, node.before)

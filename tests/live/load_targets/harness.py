@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Endpoint, Question, Ramp, Target
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
 from perfhunt.model.trial import Phase, Step, Trial
 
@@ -71,13 +71,13 @@ def python(name: str, *arguments: str) -> tuple[str, ...]:
 def engine(
     url: str,
     directory: Path,
-    *endpoints: Endpoint,
+    *endpoints: RequestTemplate,
     criteria: tuple[Criterion, ...] = (P99,),
     ramp: Ramp | None = None,
     **more: object,
 ) -> Iterator[LocustEngine]:
     """An open engine; `more` goes into the question."""
-    question = Question(Target(url), endpoints or (Endpoint("root", "GET", "/"),), Slo(()), ramp or Ramp(), **more)  # type: ignore[arg-type]
+    question = Question(Target(url), endpoints or (RequestTemplate("root", "GET", "/"),), Slo(()), ramp or Ramp(), **more)  # type: ignore[arg-type]
     made = LocustEngine(run="test")
     try:
         made.open(question, criteria, directory)
@@ -95,5 +95,5 @@ def step(
 
 def try_path(url: str, directory: Path, path: str, method: str = "GET", ramp: Ramp | None = None, **endpoint: object) -> Trial:
     """Twenty requests to one path within half a second."""
-    with engine(url, directory, Endpoint("it", method, path, **endpoint), ramp=ramp or Ramp(timeout=1.0)) as made:  # type: ignore[arg-type]
+    with engine(url, directory, RequestTemplate("it", method, path, **endpoint), ramp=ramp or Ramp(timeout=1.0)) as made:  # type: ignore[arg-type]
         return made.run(step(40, 0.5, arrivals="uniform"))

@@ -9,11 +9,11 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from perfhunt.change.readers.python.renames import Pair, renames_of, same_but_parameters, simple
+from perfhunt.change.readers.python.renames import UnitPair, renames_of, same_but_parameters, simple
 from perfhunt.change.readers.python.units import STATEMENTS, Module, Renames, Unit, masked_text, parse_module
 from perfhunt.change.readers.settings import belongs_to, plain_name
 from perfhunt.change.shape import edit_shape
-from perfhunt.change.source import Found, Source
+from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 # Methods of built-in types and of every other library: a call of one of these says nothing about who is called.
@@ -43,7 +43,7 @@ _COMMON = frozenset(
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "__future__.")
 
 
-def python_atoms(sources: Sequence[Source]) -> Found:
+def python_atoms(sources: Sequence[FileTexts]) -> FileAtoms:
     """The atoms of edited Python files, read together so that a move from one to another is seen."""
     readable, notes = _readable(sources)
     broken = tuple(_text_atom(s) for s in sources if s not in readable)
@@ -59,10 +59,10 @@ def python_atoms(sources: Sequence[Source]) -> Found:
     ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for old, new in renames.names.items()]
     edited = {a.file for a in (*atoms, *ignored)}
     ignored += [Atom(Kind.IGNORED, s.path, "", Edit.CHANGED, "same code") for s in readable if s.path not in edited]
-    return Found((*atoms, *broken), tuple(ignored), notes)
+    return FileAtoms((*atoms, *broken), tuple(ignored), notes)
 
 
-def _readable(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]:
+def _readable(sources: Sequence[FileTexts]) -> tuple[list[FileTexts], tuple[str, ...]]:
     good, notes = [], []
     for source in sources:
         try:
@@ -75,30 +75,30 @@ def _readable(sources: Sequence[Source]) -> tuple[list[Source], tuple[str, ...]]
     return good, tuple(notes)
 
 
-def _modules(source: Source, renames: Renames | None) -> tuple[Module, Module]:
+def _modules(source: FileTexts, renames: Renames | None) -> tuple[Module, Module]:
     before, after = source.before or "", source.after or ""
     return parse_module(source.path, before, renames, after), parse_module(source.path, after, beside=before)
 
 
-def _pairs(source: Source, before: Module, after: Module, renames: Renames | None = None) -> Iterator[Pair]:
+def _pairs(source: FileTexts, before: Module, after: Module, renames: Renames | None = None) -> Iterator[UnitPair]:
     """The units that differ, imports aside: those are judged by what they bind."""
     old = {u.name: u for u in before.units if u.sort not in ("import", "statement")}
     new = {u.name: u for u in after.units if u.sort not in ("import", "statement")}
     for name in dict.fromkeys([*old, *new]):
         a, b = old.get(name), new.get(name)
         if a is None or b is None or (a.code != b.code and not (renames and same_but_parameters(a, b))):
-            yield Pair(source, a, b)
+            yield UnitPair(source, a, b)
     yield from _statement_pairs(source, before, after)
 
 
-def _statement_pairs(source: Source, before: Module, after: Module) -> Iterator[Pair]:
+def _statement_pairs(source: FileTexts, before: Module, after: Module) -> Iterator[UnitPair]:
     """Unnamed module-level statements that were added, dropped or altered, paired in order."""
     old = [u for u in before.units if u.sort == "statement"]
     new = [u for u in after.units if u.sort == "statement"]
     gone = _left_over(old, Counter(u.code for u in new))
     fresh = _left_over(new, Counter(u.code for u in old))
     for index in range(max(len(gone), len(fresh))):
-        yield Pair(source, gone[index] if index < len(gone) else None, fresh[index] if index < len(fresh) else None)
+        yield UnitPair(source, gone[index] if index < len(gone) else None, fresh[index] if index < len(fresh) else None)
 
 
 def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
@@ -110,7 +110,7 @@ def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
     return left
 
 
-def _moved(pairs: Sequence[Pair]) -> set[int]:
+def _moved(pairs: Sequence[UnitPair]) -> set[int]:
     """Ids of pairs that are the two ends of one move: same name and code, gone here and new there."""
     gone = {(simple(p.before), p.before.code): p for p in pairs if p.before and not p.after}
     found: set[int] = set()
@@ -120,11 +120,11 @@ def _moved(pairs: Sequence[Pair]) -> set[int]:
     return found
 
 
-def _new_classes(pairs: Sequence[Pair]) -> set[tuple[str, str]]:
+def _new_classes(pairs: Sequence[UnitPair]) -> set[tuple[str, str]]:
     return {(p.source.path, p.unit.name) for p in pairs if p.unit.sort == "class" and p.edit != Edit.CHANGED}
 
 
-def _atom(pair: Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], new_classes: set[tuple[str, str]]) -> Atom:
+def _atom(pair: UnitPair, modules: Sequence[tuple[FileTexts, tuple[Module, Module]]], new_classes: set[tuple[str, str]]) -> Atom:
     unit, path = pair.unit, pair.source.path
     owner = unit.name.rpartition(".")[0]
     in_new_class = (path, owner) in new_classes
@@ -140,7 +140,7 @@ def _atom(pair: Pair, modules: Sequence[tuple[Source, tuple[Module, Module]]], n
     )  # fmt: skip
 
 
-def _is_entry(pair: Pair, in_new_class: bool) -> bool:
+def _is_entry(pair: UnitPair, in_new_class: bool) -> bool:
     """False for what is new (or gone) and can only act through code that names it."""
     unit = pair.unit
     if pair.edit == Edit.CHANGED or unit.decorated or unit.sort == "statement":
@@ -152,7 +152,7 @@ def _is_entry(pair: Pair, in_new_class: bool) -> bool:
     return unit.sort == "class" and _is_model(unit)
 
 
-def _kind(pair: Pair) -> Kind:
+def _kind(pair: UnitPair) -> Kind:
     unit = pair.unit
     if unit.sort == "class" and _is_model(unit):
         return Kind.SCHEMA
@@ -171,11 +171,11 @@ def _is_model(unit: Unit) -> bool:
     )
 
 
-def _schema_detail(pair: Pair) -> str:
+def _schema_detail(pair: UnitPair) -> str:
     return "table declaration" if pair.unit.sort == "class" and _is_model(pair.unit) else ""
 
 
-def _uses(pair: Pair) -> list[str]:
+def _uses(pair: UnitPair) -> list[str]:
     """Every symbol either side reads; attributes only when their name tells who is meant."""
     names = set(pair.before.names if pair.before else ()) | set(pair.after.names if pair.after else ())
     found = [n for n in names if not n.startswith(".") or n[1:] not in _COMMON]
@@ -189,7 +189,7 @@ def _uses(pair: Pair) -> list[str]:
     )
 
 
-def _same_setting(pair: Pair) -> tuple[str, ...]:
+def _same_setting(pair: UnitPair) -> tuple[str, ...]:
     """What a setting shares with the same one, given the same value, in another file."""
     if _kind(pair) != Kind.CONFIG or pair.after is None or not _value(pair.after):
         return ()
@@ -202,7 +202,7 @@ def _value(unit: Unit) -> str:
     return literals[0].strip("'\"") if len(literals) == 1 else ""
 
 
-def _defines(pair: Pair, modules: tuple[Module, Module]) -> set[str]:
+def _defines(pair: UnitPair, modules: tuple[Module, Module]) -> set[str]:
     unit, path = pair.unit, pair.source.path
     name = unit.name.partition("#")[0]
     dotted = path.removesuffix(".py").removesuffix("/__init__").split("/")
@@ -230,14 +230,14 @@ def _package_names(dotted: Sequence[str]) -> list[str]:
     return [".".join(dotted[i:j]) for j in range(1, len(dotted)) for i in range(j)]
 
 
-def _written(pair: Pair) -> set[str]:
+def _written(pair: UnitPair) -> set[str]:
     """Names whose assignments this edit alters."""
     before = pair.before.writes if pair.before else Counter[str]()
     after = pair.after.writes if pair.after else Counter[str]()
     return {key.partition("\t")[0] for key in {*before, *after} if before[key] != after[key]}
 
 
-def _shape(pair: Pair) -> str:
+def _shape(pair: UnitPair) -> str:
     if not (pair.before and pair.after):
         return ""
     return edit_shape(_tokens(masked_text(pair.before)), _tokens(masked_text(pair.after)))
@@ -248,7 +248,7 @@ def _tokens(code: str) -> list[str]:
     return [t.string for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type not in quiet]
 
 
-def _rebound(source: Source, before: Module, after: Module, moved: set[str], sources: Sequence[Source]) -> Iterator[Atom]:
+def _rebound(source: FileTexts, before: Module, after: Module, moved: set[str], sources: Sequence[FileTexts]) -> Iterator[Atom]:
     """Imports that now bind the same name to something else (`import json` to `import orjson as json`)."""
     ours = {s.path.removesuffix(".py").rpartition("/")[2] for s in sources}
     for name in before.imports.keys() & after.imports.keys():
@@ -279,7 +279,7 @@ def _rebound(source: Source, before: Module, after: Module, moved: set[str], sou
         )
 
 
-def _renamed_module(old: str, new: str, sources: Sequence[Source]) -> bool:
+def _renamed_module(old: str, new: str, sources: Sequence[FileTexts]) -> bool:
     """Whether two origins are one module, or one thing in it, before and after its file was renamed."""
     for source in (s for s in sources if s.old_path not in ("", s.path)):
         was, now = (p.removesuffix(".py").replace("/", ".") for p in (source.old_path, source.path))
@@ -289,9 +289,9 @@ def _renamed_module(old: str, new: str, sources: Sequence[Source]) -> bool:
     return False
 
 
-def _gone(pair: Pair, edit: Edit, why: str) -> Atom:
+def _gone(pair: UnitPair, edit: Edit, why: str) -> Atom:
     return Atom(Kind.IGNORED, pair.source.path, pair.unit.name, edit, why, pair.unit.first)
 
 
-def _text_atom(source: Source) -> Atom:
+def _text_atom(source: FileTexts) -> Atom:
     return Atom(Kind.CODE, source.path, "module-level text", source.edit)

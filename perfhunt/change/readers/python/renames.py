@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfhunt.change.readers.python.units import Renames, Unit
-from perfhunt.change.source import Source
+from perfhunt.change.source import FileTexts
 from perfhunt.model.verdict.change import Edit
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class UnitPair:
     """One unit before and after; None where it does not exist."""
 
-    source: Source
+    source: FileTexts
     before: Unit | None
     after: Unit | None
 
@@ -34,7 +34,7 @@ def simple(unit: Unit) -> str:
     return unit.name.partition("#")[0].rpartition(".")[2]
 
 
-def renames_of(pairs: Sequence[Pair]) -> Renames:
+def renames_of(pairs: Sequence[UnitPair]) -> Renames:
     """What is gone under one name and there, the same, under another; and keywords of functions that are otherwise the same."""
     gone = {
         (_nameless(p.before), p.before.sort): p.before for p in pairs if p.before and not p.after and p.before.sort != "statement"

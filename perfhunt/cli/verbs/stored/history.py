@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, Store
+from perfhunt.cli.options import STORE, StoreOption
 
 if TYPE_CHECKING:
-    from perfhunt.store.ledger import Row
+    from perfhunt.store.ledger import LedgerRow
 
 
 def history(
@@ -22,7 +22,7 @@ def history(
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many runs, newest first.")] = 20,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the knee over commits here (SVG), and list nothing.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
-    store: Store = STORE,
+    store: StoreOption = STORE,
 ) -> None:
     """List the runs kept here: when, what was found, the knee, the verdict. Closes runs that a crash left open."""
     from perfhunt.store import ledger
@@ -47,7 +47,7 @@ def history(
         console.out(_line(row))
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
+def draw(rows: Sequence[LedgerRow], path: Path) -> None:
     """Draw the knees of the runs that were asked what the newest one was asked: only those compare."""
     from perfhunt.errors import UsageError
     from perfhunt.reports.pictures.history_svg import KneePoint, knee_history
@@ -68,7 +68,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     console.out(f"written: {path} ({len(points)} of {len(searched)} runs were asked the same question)")
 
 
-def _line(row: Row) -> str:
+def _line(row: LedgerRow) -> str:
     from perfhunt.model.units import format_rate
 
     if row.knee is not None and row.knee_low is not None and row.knee_high is not None:

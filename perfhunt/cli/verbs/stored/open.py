@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, RunName, Store
+from perfhunt.cli.options import STORE, RunArgument, StoreOption
 from perfhunt.errors import StoreError
 
 
 def open_report(
-    run: RunName = "last",
+    run: RunArgument = "last",
     just_say: Annotated[bool, typer.Option("--print", help="Print where it is; open nothing.")] = False,
     speedscope: Annotated[bool, typer.Option("--speedscope", help="The profile, in the speedscope viewer (npm).")] = False,
-    store: Store = STORE,
+    store: StoreOption = STORE,
 ) -> None:
     """Open the HTML report of a run in the browser, or its profile in speedscope."""
     from perfhunt.jobs.speedscope_viewer import viewer_page

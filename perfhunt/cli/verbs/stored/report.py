@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, RunName, Store
+from perfhunt.cli.options import STORE, RunArgument, StoreOption
 from perfhunt.errors import UsageError
 
 
 def report(
-    run: RunName = "last",
+    run: RunArgument = "last",
     form: Annotated[str, typer.Option("--format", "-F", help="One of the formats that --list names.")] = "terminal",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.")] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the formats.")] = False,
-    store: Store = STORE,
+    store: StoreOption = STORE,
 ) -> None:
     """Render a stored run again, in any format; nothing is measured."""
     from perfhunt.reports.format import FORMATS

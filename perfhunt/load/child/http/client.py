@@ -18,7 +18,7 @@ from perfhunt.load.child.http.connection import Connection, Inspecting
 from perfhunt.load.child.http.tls import TlsConnection
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.render import Payloads
-from perfhunt.model.latency import Outcome
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
 REMEMBER = 256  # heads of answers at a time
@@ -27,7 +27,7 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM,
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """Where to connect. `tls` is an ssl.SSLContext or None; `server_name` goes into the handshake."""
 
     family: socket.AddressFamily
@@ -46,7 +46,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Tally:
+class ClientCounts:
     """What the client counted since the trial began."""
 
     sent: int = 0
@@ -66,13 +66,13 @@ class Tally:
 class Client:
     """Sends each arrival the moment it is offered, on an idle connection or a new one, and records how it ended."""
 
-    def __init__(self, loop: Any, address: Address, endpoints: Sequence[Payloads], limits: Limits) -> None:
+    def __init__(self, loop: Any, address: ServerAddress, endpoints: Sequence[Payloads], limits: Limits) -> None:
         self.loop = loop
         self.address = address
         self.endpoints = endpoints
         self.limits = limits
         self.recorder = Recorder("")
-        self.tally = Tally()
+        self.tally = ClientCounts()
         self.epoch: Seconds = 0.0  # when the trial began, on time.monotonic's clock
         self.next_due: Seconds = math.inf  # when the pacer wants to be woken, same clock
         self.pace: Callable[[], None] = _nothing
@@ -118,7 +118,7 @@ class Client:
         try:
             connection = self._kind(self)
         except OSError as error:
-            kind = Outcome.GENERATOR if error.errno in _EXHAUSTED else Outcome.CONNECT
+            kind = RequestOutcome.GENERATOR if error.errno in _EXHAUSTED else RequestOutcome.CONNECT
             self.tally.note(_text(error))
             self.tally.sent += 1
             lag = sent - self.epoch - due
@@ -172,7 +172,7 @@ class Client:
 
     def shed(self, due: Seconds, endpoint: int, now: Seconds, since: Seconds) -> None:
         """An arrival is never sent: too late. What is known is its age."""
-        self.recorder.add(due, now - self.epoch - due, 0.0, 0, 0, endpoint, Outcome.SHED, now - since)
+        self.recorder.add(due, now - self.epoch - due, 0.0, 0, 0, endpoint, RequestOutcome.SHED, now - since)
 
     def resend(self, connection: Connection) -> None:
         """The server closed an idle connection just as it was written to: the same request on a new one, clock running."""
@@ -200,7 +200,7 @@ class Client:
                 if now - oldest.sent < self.limits.timeout:
                     break
                 oldest.size = 0
-                self.finished(oldest, oldest.sent + self.limits.timeout, Outcome.TIMEOUT, keep=False)
+                self.finished(oldest, oldest.sent + self.limits.timeout, RequestOutcome.TIMEOUT, keep=False)
         while self.waiting and now - self.epoch - self.waiting[0][0] > self.limits.deadline:
             due, endpoint, _, since = self.waiting.popleft()
             self.shed(due, endpoint, now, since)
@@ -218,7 +218,7 @@ class Client:
             sent = connection.sent
             self.recorder.add(
                 connection.due, sent - self.epoch - connection.due, now - sent,
-                0, 0, connection.endpoint, Outcome.CUT, connection.wait,
+                0, 0, connection.endpoint, RequestOutcome.CUT, connection.wait,
             )  # fmt: skip
             connection.orphan = True
             self.orphans[connection] = None
@@ -231,7 +231,7 @@ class Client:
 
     def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
         """Counts from zero into `recorder`."""
-        self.recorder, self.epoch, self.tally = recorder, epoch, Tally()
+        self.recorder, self.epoch, self.tally = recorder, epoch, ClientCounts()
         self.answers.clear()
         self._forgotten = 0
 

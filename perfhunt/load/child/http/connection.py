@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import gevent.monkey
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from perfhunt.load.child.http.framing import Head
-from perfhunt.model.latency import Outcome
+from perfhunt.load.child.http.framing import ResponseHead
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
 if TYPE_CHECKING:
     from perfhunt.load.child.http.client import Client
 
 READ, WRITE = 1, 2
-OK, STATUS = int(Outcome.OK), int(Outcome.STATUS)
+OK, STATUS = int(RequestOutcome.OK), int(RequestOutcome.STATUS)
 _Socket: Any = gevent.monkey.get_original("socket", "socket")
 RECV = 1 << 16
 MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
@@ -60,7 +60,7 @@ class Connection:
         self._watch_write: Any = None
         self._parser: Any = HttpResponseParser(self)
         self._left = b""
-        self._head: Head | None = None
+        self._head: ResponseHead | None = None
         self.complete = self.connected = self.orphan = False
         self.served = 0
         self.since = 0.0
@@ -146,7 +146,7 @@ class Connection:
             self._parser.feed_data(content)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.complete:
-                self.fail(Outcome.PROTOCOL, f"{type(error).__name__}: {error}", now)
+                self.fail(RequestOutcome.PROTOCOL, f"{type(error).__name__}: {error}", now)
                 return
             self.keep = False
             client.tally.stray += 1
@@ -176,11 +176,11 @@ class Connection:
     def _partial(self, content: bytes, now: Seconds) -> None:
         """More is to come: bounds what may, and notes how the body will end."""
         if self._head is None:
-            self._head = Head()
+            self._head = ResponseHead()
         if not self._head.feed(content):
-            self.fail(Outcome.TOO_LARGE, "headers beyond 64 KiB", now)
+            self.fail(RequestOutcome.TOO_LARGE, "headers beyond 64 KiB", now)
         elif self.size > MAX_BODY:
-            self.fail(Outcome.TOO_LARGE, "body beyond 256 MiB", now)
+            self.fail(RequestOutcome.TOO_LARGE, "body beyond 256 MiB", now)
 
     # ending
 
@@ -194,7 +194,7 @@ class Connection:
         elif self._is_stale():
             self.client.resend(self)
         else:
-            self.fail(Outcome.RESET, "closed before the answer was whole", now)
+            self.fail(RequestOutcome.RESET, "closed before the answer was whole", now)
 
     def lost(self, error: OSError) -> None:
         """The socket failed."""
@@ -203,14 +203,14 @@ class Connection:
         elif self._is_stale():
             self.client.resend(self)
         else:
-            outcome = Outcome.RESET if self.connected else Outcome.CONNECT
+            outcome = RequestOutcome.RESET if self.connected else RequestOutcome.CONNECT
             self.fail(outcome, f"{type(error).__name__}: {error.strerror or error}", monotonic())
 
     def _is_stale(self) -> bool:
         idle_before = self.sent - self.since
         return self.served > 0 and self.size == 0 and idle_before > STALE and self.client.repeatable[self.endpoint]
 
-    def fail(self, outcome: Outcome, why: str, now: Seconds) -> None:
+    def fail(self, outcome: RequestOutcome, why: str, now: Seconds) -> None:
         """Ends the request without an answer."""
         self.client.tally.note(why)
         self.client.finished(self, now, outcome, keep=False)
@@ -265,7 +265,7 @@ class Inspecting(Connection):
     def verdict(self) -> int:
         wanted = self.client.texts[self.endpoint]
         if wanted and wanted not in _decoded(b"".join(self._kept)):
-            return Outcome.STATUS
+            return RequestOutcome.STATUS
         return super().verdict()
 
     def rest(self, now: Seconds) -> None:

@@ -9,7 +9,7 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})")
 _FRAMED = re.compile(rb"^(?:content-length|transfer-encoding)[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
-class Head:
+class ResponseHead:
     """Collects the bytes of a head; knows `status` and whether the body runs `until_close` once the head is whole."""
 
     __slots__ = ("_collected", "status", "until_close", "whole")

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from perfhunt.load.child.http.connection import RECV, Inspecting
-from perfhunt.model.latency import Outcome
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class TlsConnection(Inspecting):
         if not self.payload:
             self.client.dropped(self)
         else:
-            self.fail(Outcome.TLS, f"TLS: {error.reason or error}", monotonic())
+            self.fail(RequestOutcome.TLS, f"TLS: {error.reason or error}", monotonic())
 
     def close(self) -> None:
         super().close()

@@ -18,7 +18,7 @@ from locust.env import Environment
 from perfhunt.load.child.pacer import LEAD, TICK, Report
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.users.failures import outcome_of
-from perfhunt.model.latency import Outcome
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
@@ -78,9 +78,9 @@ class ClosedLoop:
             return
         service = (response_time or 0.0) / 1e3
         status = int(getattr(response, "status_code", 0) or 0)
-        outcome = Outcome.OK
+        outcome = RequestOutcome.OK
         if exception is not None:
-            outcome = Outcome.STATUS if status else outcome_of(exception)
+            outcome = RequestOutcome.STATUS if status else outcome_of(exception)
             text = f"{type(exception).__name__}: {exception}"[:200]
             self._errors[text] = self._errors.get(text, 0) + 1
         sent = max(0.0, time.monotonic() - service - self._epoch)

@@ -17,7 +17,7 @@ from perfhunt.errors import LoadFailed
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class UserTask:
     """One task of one class of users: what an arrival does. `weight` is its share of the traffic."""
 
     name: str
@@ -26,7 +26,7 @@ class Errand:
     weight: float
 
 
-def read_locustfile(path: str, url: str) -> tuple[Errand, ...]:
+def read_locustfile(path: str, url: str) -> tuple[UserTask, ...]:
     """The errands of a locustfile, and its user classes, aimed at `url`. Raises LoadFailed with what Python said."""
     try:
         classes, _ = load_locustfile(str(Path(path).resolve()))
@@ -38,7 +38,7 @@ def read_locustfile(path: str, url: str) -> tuple[Errand, ...]:
         tasks: list[Any] = list(cls.tasks)
         for task in dict.fromkeys(tasks):
             share = tasks.count(task) / len(tasks)
-            errands.append(Errand(f"{cls.__name__}.{task.__name__}", cls, task, cls.weight * share))
+            errands.append(UserTask(f"{cls.__name__}.{task.__name__}", cls, task, cls.weight * share))
     if not errands:
         raise LoadFailed(f"{path} defines no user class with tasks")
     return tuple(errands)

@@ -20,11 +20,11 @@ from locust.exception import StopUser
 
 from perfhunt import __version__
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.http.client import Limits, Tally
+from perfhunt.load.child.http.client import ClientCounts, Limits
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.users.failures import outcome_of
-from perfhunt.load.child.users.locustfile import Actor, Errand, Pool
-from perfhunt.model.latency import Outcome
+from perfhunt.load.child.users.locustfile import Actor, Pool, UserTask
+from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import PerSecond, Seconds
 
 USERS = 1000  # at once; each has a client, and cookies, of its own
@@ -42,19 +42,19 @@ class Arrival:
     wait: Seconds = 0.0
     size: int = 0
     status: int = 0
-    outcome: int = Outcome.OK
+    outcome: int = RequestOutcome.OK
     greenlet: Any = None
     ended: bool = False
 
 
-class Errands:
+class UserTasks:
     """Does for the pacer what the fast client does, by running a locustfile's tasks."""
 
-    def __init__(self, errands: Sequence[Errand], environment: Environment, limits: Limits, url: str, run: str) -> None:
+    def __init__(self, errands: Sequence[UserTask], environment: Environment, limits: Limits, url: str, run: str) -> None:
         self.errands, self.limits = tuple(errands), limits
         self._environment, self._url, self._run = environment, url, run
         self._pool = Pool()
-        self.recorder, self.tally, self.epoch = Recorder(""), Tally(), 0.0
+        self.recorder, self.tally, self.epoch = Recorder(""), ClientCounts(), 0.0
         self.next_due: Seconds = math.inf
         self.pace: Callable[[], None] = _nothing
         self.refill: Callable[[], None] | None = None
@@ -131,12 +131,12 @@ class Errands:
                 actor = self._new(errand.user)
                 arrival.wait += monotonic() - began
             arrival.sent = monotonic()
-            arrival.outcome, arrival.status, arrival.size = Outcome.OK, 0, 0
+            arrival.outcome, arrival.status, arrival.size = RequestOutcome.OK, 0, 0
             actor.run(errand.task)
         except StopUser:
             actor = None
         except Exception as error:  # the user's own task may raise anything: it counts as failed
-            arrival.outcome = outcome_of(error) if arrival.outcome == Outcome.OK else arrival.outcome
+            arrival.outcome = outcome_of(error) if arrival.outcome == RequestOutcome.OK else arrival.outcome
             self.tally.note(f"{errand.name}: {type(error).__name__}: {error}"[:200])
             self._events.user_error.fire(user_instance=actor and actor.user, exception=error, tb=error.__traceback__)
         finally:
@@ -171,7 +171,7 @@ class Errands:
         status = int(getattr(response, "status_code", 0) or 0)
         arrival.status = max(arrival.status, status)
         if exception is not None:
-            arrival.outcome = Outcome.STATUS if status else outcome_of(exception)
+            arrival.outcome = RequestOutcome.STATUS if status else outcome_of(exception)
             self.tally.note(f"{type(exception).__name__}: {exception}"[:200])
 
     def _serve_waiting(self) -> None:
@@ -184,7 +184,7 @@ class Errands:
                 self._start(due, endpoint, now, now - since)
 
     def _shed(self, due: Seconds, endpoint: int, now: Seconds, since: Seconds) -> None:
-        self.recorder.add(due, now - self.epoch - due, 0.0, 0, 0, endpoint, Outcome.SHED, now - since)
+        self.recorder.add(due, now - self.epoch - due, 0.0, 0, 0, endpoint, RequestOutcome.SHED, now - since)
 
     def sweep(self, now: Seconds) -> None:
         """Ends tasks that take longer than the timeout, and sheds what has waited longer than the deadline."""
@@ -192,7 +192,7 @@ class Errands:
             for arrival in [a for a in group if now - a.begun >= self.limits.timeout]:
                 if not arrival.ended:
                     arrival.size = 0
-                    self._record(arrival, arrival.sent + self.limits.timeout, Outcome.TIMEOUT)
+                    self._record(arrival, arrival.sent + self.limits.timeout, RequestOutcome.TIMEOUT)
                 del group[arrival]
                 arrival.greenlet.kill(block=False)  # its user goes with it
         while self.waiting and now - self.epoch - self.waiting[0][0] > self.limits.deadline:
@@ -206,7 +206,7 @@ class Errands:
             self._shed(due, endpoint, now, since)
         for arrival in list(self.in_flight):
             arrival.size = arrival.status = 0
-            self._record(arrival, now, Outcome.CUT)
+            self._record(arrival, now, RequestOutcome.CUT)
             self.orphans[arrival] = None
         self.in_flight.clear()
         if hard:
@@ -215,7 +215,7 @@ class Errands:
 
     def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
         """Counts from zero into `recorder`."""
-        self.recorder, self.epoch, self.tally = recorder, epoch, Tally()
+        self.recorder, self.epoch, self.tally = recorder, epoch, ClientCounts()
 
 
 def _nothing() -> None:

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from perfhunt.analysis.blame.charge import Ledger, charge
+from perfhunt.analysis.blame.charge import BlameAccount, charge
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code, Key, awaits, path_of
 from perfhunt.analysis.blame.idle import IdleBook, learn
-from perfhunt.analysis.blame.raked import balanced
-from perfhunt.analysis.blame.reconciled import mended
-from perfhunt.analysis.blame.snapshots import Views, thread_group, view
+from perfhunt.analysis.blame.raked import raked
+from perfhunt.analysis.blame.reconciled import reconciled
+from perfhunt.analysis.blame.snapshots import Snapshots, thread_group, view
 from perfhunt.model.profile import Frame, Instants, Profile, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
@@ -42,12 +42,12 @@ class CpuUse:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SpanReading:
     """One span, read. `cpu` is exact CPU seconds per request; `unseen` the requests in flight that no thread was working on."""
 
     span: Span
-    views: Views
-    ledger: Ledger
+    views: Snapshots
+    ledger: BlameAccount
     use: CpuUse
     cpu: Seconds | None
     in_flight: float | None
@@ -61,22 +61,22 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EvidenceReading:
     """Both spans, with the rules by which application code and idling were told apart."""
 
     evidence: Evidence
     code: Code
     idle: IdleBook
-    knee: Reading
-    baseline: Reading | None
+    knee: SpanReading
+    baseline: SpanReading | None
 
 
-def picture(evidence: Evidence) -> Picture:
+def read_evidence(evidence: Evidence) -> EvidenceReading:
     """The evidence, read."""
     code = Code.seen(_stacks(evidence), evidence.app_modules)
     idle = learn(evidence, code)
     baseline = _reading(evidence.baseline, code, idle, None, evidence.cores) if evidence.baseline is not None else None
-    return Picture(evidence, code, idle, _reading(evidence.knee, code, idle, baseline, evidence.cores), baseline)
+    return EvidenceReading(evidence, code, idle, _reading(evidence.knee, code, idle, baseline, evidence.cores), baseline)
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:
@@ -87,8 +87,8 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
             yield from (t.stack for instant in span.instants for t in instant.threads)
 
 
-def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None, cores: Cores | None) -> Reading:
-    instants = balanced(mended(span.instants or _EMPTY, idle.covers), span.states, span.profile)
+def _reading(span: Span, code: Code, idle: IdleBook, baseline: SpanReading | None, cores: Cores | None) -> SpanReading:
+    instants = raked(reconciled(span.instants or _EMPTY, idle.covers), span.states, span.profile)
     views = view(instants, code, idle)
     use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
     if span.profile is not None and span.profile.mode == "gil":
@@ -100,12 +100,12 @@ def _reading(span: Span, code: Code, idle: IdleBook, baseline: Reading | None, c
         # What a request spends outside the server at the lowest load is the network and the generator, not a queue.
         floor = 0.0 if baseline is None else _outside(baseline) * span.completed
         unseen = max(0.0, in_flight - ledger.busy() - floor)
-    return Reading(
+    return SpanReading(
         span, views, ledger, use, cpu_per_request(span), in_flight, unseen, _pools(instants, views), own_part(span, cores)
     )
 
 
-def _outside(baseline: Reading) -> Seconds:
+def _outside(baseline: SpanReading) -> Seconds:
     if baseline.in_flight is None or not baseline.has_instants or not baseline.span.completed:
         return 0.0
     return max(0.0, baseline.in_flight - baseline.ledger.busy()) / baseline.span.completed
@@ -165,7 +165,7 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
     return CpuUse(own, total, frames, via, callers, awaiting, sum(own.values()))
 
 
-def _with_native(use: CpuUse, span: Span, views: Views) -> CpuUse:
+def _with_native(use: CpuUse, span: Span, views: Snapshots) -> CpuUse:
     """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code that let the GIL go.
 
     Threads that run or wait for a CPU share it alike, so the part of such code is its part of those threads. A thread that was
@@ -199,7 +199,7 @@ def _with_native(use: CpuUse, span: Span, views: Views) -> CpuUse:
     return replace(use, own=own, total=total, frames=frames, samples=sum(own.values()))
 
 
-def _use_of(views: Views) -> CpuUse:
+def _use_of(views: Snapshots) -> CpuUse:
     """The CPU's users as the instants saw them, when there is no profile."""
     own: dict[Key, float] = {}
     total: dict[Key, float] = {}
@@ -212,7 +212,7 @@ def _use_of(views: Views) -> CpuUse:
     return CpuUse(own, total, frames, samples=sum(own.values()))
 
 
-def _pools(instants: Instants, views: Views) -> dict[tuple[Key, ...], tuple[float, float]]:
+def _pools(instants: Instants, views: Snapshots) -> dict[tuple[Key, ...], tuple[float, float]]:
     threads = Counter(thread_group(t) for instant in instants for t in instant.threads if t.stack)
     busy = Counter(thread_group(v.sample) for now in views for v in now)
     count = max(len(instants), 1)

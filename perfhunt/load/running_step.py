@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from perfhunt.analysis.trial.overload import overload
-from perfhunt.load.pipe import ChildDied, Pipe
-from perfhunt.load.tally import Health, Tally
+from perfhunt.load.pipe import ChildDied, ChildPipe
+from perfhunt.load.tally import GeneratorSecond, StepTally
 from perfhunt.load.trials import Ending, build_trial
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.latency import SAMPLE
@@ -24,22 +24,22 @@ POLL: Seconds = 0.05
 STOPPED_WITHIN: Seconds = 0.6  # after an order to stop; then the child is ended, so that load is off within a second
 OVERDUE: Seconds = 10.0  # past the time a step must be over, the child is given up
 
-Watch = Callable[[SecondRow], None]
+SecondWatcher = Callable[[SecondRow], None]
 Stop = Callable[[], str]
 
 
-class Course:
+class RunningStep:
     """Follows one step. `died` says afterwards whether the child was lost with it."""
 
     def __init__(
-        self, pipe: Pipe, step: Step, tally: Tally, path: Path, grace: Seconds, watch: Watch | None, stop: Stop | None
+        self, pipe: ChildPipe, step: Step, tally: StepTally, path: Path, grace: Seconds, watch: SecondWatcher | None, stop: Stop | None
     ) -> None:
         """`path` is where the child appends raw samples; `grace` how long what is in flight at the end may still take."""
         self._pipe, self._step, self._tally, self._grace = pipe, step, tally, grace
         self._limit = max((c.limit for c in tally.criteria if math.isfinite(c.limit)), default=math.inf)
         self._path, self._watch, self._stop = path, watch, stop
         self._rows: list[SecondRow] = []
-        self._health: dict[int, Health] = {}
+        self._health: dict[int, GeneratorSecond] = {}
         self._read = 0
         self._sent = 0
         self._overload = self._stopped = ""
@@ -83,7 +83,7 @@ class Course:
         first, self._at = len(self._rows), said["at"]
         seconds = max(1, said["second"] + 1 - first)
         for second in range(first, said["second"] + 1):
-            self._health[second] = Health(
+            self._health[second] = GeneratorSecond(
                 said["cpu"] / seconds, (said["sent"] - self._sent) // seconds, said["seen"], said["ticks"]
             )
             row = self._tally.row(second, self._at, self._health[second])
@@ -107,7 +107,7 @@ class Course:
 
     def _final_row(self, second: int) -> SecondRow:
         """The row again, now that every arrival's end is known."""
-        row = self._tally.row(second, math.inf, self._health.get(second, Health()))
+        row = self._tally.row(second, math.inf, self._health.get(second, GeneratorSecond()))
         if second < len(self._rows):
             # What was seen of one second's answers stays; what was not known then is filled in.
             seen = self._rows[second]
