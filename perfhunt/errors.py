@@ -22,7 +22,9 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The process exit code of every verb. Public and stable; shared meanings with k6 where k6 has them."""
+    """The process exit code of every verb. Public and stable; shared meanings with k6 where k6 has
+    them.
+    """
 
     OK = 0
     INTERNAL = 1

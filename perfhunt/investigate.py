@@ -2,7 +2,8 @@
 
     ready -> floor -> climb -> hold -> judged -> diagnosed -> Run
 
-Everything needed later is present before the first request is sent; whatever ends the run, what was measured is kept.
+Everything needed later is present before the first request is sent; whatever ends the run, what was
+measured is kept.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Options:
     quick: bool = False
     profile: bool = True
     warm_up: bool = False
-    resume: Run | None = None  # an interrupted run of the same question, whose search is gone on with
+    resume: Run | None = (
+        None  # an interrupted run of the same question, whose search is gone on with
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,9 @@ class HoldResult:
 
 
 def investigate(question: Question, lab: Lab, options: Options = Options()) -> Run:
-    """The Run of one investigation, stored. Raises what ended it early (Stopped, TargetDied...), after storing that too."""
+    """The Run of one investigation, stored. Raises what ended it early (Stopped, TargetDied...),
+    after storing that too.
+    """
     try:
         with closing(lab):
             lab.open(question)
@@ -96,7 +101,11 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
 
 def warmed_up(question: Question, lab: Lab) -> Warm:
     """The service held at a low rate until its median stands still, or the cap comes first."""
-    lab.tell(Began("warm-up", f"until the median stands still, at {format_rate(question.ramp.start)}", CAP))
+    lab.tell(
+        Began(
+            "warm-up", f"until the median stands still, at {format_rate(question.ramp.start)}", CAP
+        )
+    )
     return drive(warm_up(goal_of(question, lab.criteria)), lab.ask)
 
 
@@ -112,23 +121,33 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     if not options.profile or trial.overload:
         return Floor(trial, Span.of(trial), idle)
     lab.tell(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
-    step = Step(Phase.HOLD, ramp.start, BASELINE_PROFILE, question.seed + 1, SETTLE, arrivals=ramp.arrivals)
+    step = Step(
+        Phase.HOLD, ramp.start, BASELINE_PROFILE, question.seed + 1, SETTLE, arrivals=ramp.arrivals
+    )
     return Floor(trial, lab.profiled(step, "baseline", on_cpu=True, waits=True), idle)
 
 
 def baseline_seconds(question: Question) -> Seconds:
-    """How long the baseline lasts: as asked, and long enough to judge the SLO there when it is judged there.
+    """How long the baseline lasts: as asked, and long enough to judge the SLO there when it is
+    judged there.
 
-    Poisson arrivals: the wanted number and a third more, so that chance falls short of it less than once in a hundred runs.
+    Poisson arrivals: the wanted number and a third more, so that chance falls short of it less than
+    once in a hundred runs.
     """
     ramp = question.ramp
     if load_to_judge(question.slo, ramp.start) > ramp.start:
         return ramp.baseline
-    return max(ramp.baseline, min(SETTLE + ENOUGH * question.slo.min_samples / ramp.start, LONGEST_BASELINE))
+    return max(
+        ramp.baseline,
+        min(SETTLE + ENOUGH * question.slo.min_samples / ramp.start, LONGEST_BASELINE),
+    )
 
 
-def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options, warm: Warm | None = None) -> Climb:
-    """The knee, by search or staircase, and the saturated capacity; none for a service that never stood still.
+def climb_to_knee(
+    question: Question, lab: Lab, floor: Trial, options: Options, warm: Warm | None = None
+) -> Climb:
+    """The knee, by search or staircase, and the saturated capacity; none for a service that never
+    stood still.
 
     Of latency, errors, CPU and memory, whichever objective breaks first.
     """
@@ -137,22 +156,32 @@ def climb_to_knee(question: Question, lab: Lab, floor: Trial, options: Options, 
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
-    asked: Search = staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
+    asked: Search = (
+        staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
+    )
     if options.resume is None:
         return with_resources(drive(asked, lab.ask), question.slo.objectives, lab.trials)
     lab.drain(Drain())
-    stored = [lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")]
+    stored = [
+        lab.adopt(t)
+        for t in options.resume.trials
+        if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")
+    ]
     climb = resume(asked, stored, options.resume.drains, lab.ask)
     return with_resources(climb, question.slo.objectives, lab.trials)
 
 
 def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> HoldResult:
-    """The load kept at the knee: quiet, on-CPU pass, waits pass, quiet. No profile without load, none in the knee fit."""
+    """The load kept at the knee: quiet, on-CPU pass, waits pass, quiet. No profile without load,
+    none in the knee fit.
+    """
     rate = hold_rate(climb, question.ramp.start)
     if not options.profile:
         return HoldResult(rate, None, None)
     ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
-    lab.tell(Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET))
+    lab.tell(
+        Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET)
+    )
     quiet = Step(Phase.QUIET, rate, QUIET, question.seed + 2, SETTLE, arrivals=ramp.arrivals)
     # One seed for all of them: the spans differ in being watched, not in when requests come.
     hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
@@ -160,7 +189,9 @@ def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -
     running = lab.profiled(hold, "knee", on_cpu=True)
     waiting = lab.profiled(replace(hold, duration=waits), "knee", waits=True)
     after = lab.try_step(quiet)
-    effect = probe_effect((before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None))
+    effect = probe_effect(
+        (before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None)
+    )
     return HoldResult(rate, joined(running, waiting), effect)
 
 
@@ -172,7 +203,9 @@ def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> T
     seconds = time_to_judge(question.slo) + SETTLE
     lab.tell(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
     lab.recover()
-    return lab.try_step(Step(Phase.JUDGE, rate, seconds, question.seed + 3, SETTLE, arrivals=question.ramp.arrivals))
+    return lab.try_step(
+        Step(Phase.JUDGE, rate, seconds, question.seed + 3, SETTLE, arrivals=question.ramp.arrivals)
+    )
 
 
 def explain(lab: Lab, floor: Floor, climb: Climb, held: HoldResult) -> Diagnosis:
@@ -185,13 +218,17 @@ def explain(lab: Lab, floor: Floor, climb: Climb, held: HoldResult) -> Diagnosis
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
-        app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)})) if target else (),
+        app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
+        if target
+        else (),
     )
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 
 def hold_rate(climb: Climb, start: PerSecond) -> PerSecond:
-    """Where to hold for the profile: the knee, else the highest rate that held, else the lowest that was tried."""
+    """Where to hold for the profile: the knee, else the highest rate that held, else the lowest
+    that was tried.
+    """
     if isinstance(climb.knee, Knee):
         return max(climb.knee.rate, LAST_RESORT)
     known = climb.knee.low or highest_held(climb.trials)

@@ -1,4 +1,5 @@
-"""The bench an investigation works at: one engine, one set of probes, one run directory, and one way to be told to stop.
+"""The bench an investigation works at: one engine, one set of probes, one run directory, and one
+way to be told to stop.
 
 State lives here and nowhere else in the story: what was tried so far, and where it is written down.
 """
@@ -16,7 +17,16 @@ from perfhunt.analysis.knee.bracket import bracket
 from perfhunt.analysis.knee.goal import Ask, Climb, Observation
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
+from perfhunt.model.event import (
+    Began,
+    Event,
+    EventWatcher,
+    Finished,
+    Noted,
+    Ticked,
+    Tried,
+    unwatched,
+)
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.profile import Instants
@@ -35,7 +45,9 @@ class Probes(Protocol):
         """Start watching resources; raises AttachFailed when a required profiler cannot attach."""
 
     def idle(self) -> Instants | None:
-        """The target's threads with no load on it: what waiting for work looks like. None when that cannot be seen."""
+        """The target's threads with no load on it: what waiting for work looks like. None when that
+        cannot be seen.
+        """
 
     def resources(self) -> Resources:
         """What the target used since the last call (or since open)."""
@@ -63,7 +75,9 @@ class Attached(Protocol):
 
 @dataclass(slots=True)
 class Lab:
-    """Engine, probes, notes and the stop signal, for one run. `start` is the run without its measurements."""
+    """Engine, probes, notes and the stop signal, for one run. `start` is the run without its
+    measurements.
+    """
 
     engine: LoadEngine
     probes: Probes
@@ -94,7 +108,9 @@ class Lab:
         if isinstance(event, Began):
             self.directory.phase(event.stage)
         if isinstance(event, Began | Noted):
-            self.directory.event(type(event).__name__.lower(), at=self.clock() - self.began, sentence=event.sentence)
+            self.directory.event(
+                type(event).__name__.lower(), at=self.clock() - self.began, sentence=event.sentence
+            )
 
     def open(self, question: Question) -> None:
         """Probes, then the load child: nothing is sent to the target yet."""
@@ -102,13 +118,17 @@ class Lab:
         self.criteria = question.slo.criteria()
         self.probes.open()
         self.engine.open(question, self.criteria, self.directory.trials)
-        self.start = replace(self.start, environment=replace(self.start.environment, pinning=self.engine.pinning))
+        self.start = replace(
+            self.start, environment=replace(self.start.environment, pinning=self.engine.pinning)
+        )
         for clock in self.engine.clocks:
             self.tell(Noted(str(clock)))
         self.probes.resources()
 
     def try_step(self, step: Step) -> Trial:
-        """One trial, with what the target used meanwhile; kept before anything else happens. Raises Stopped, TargetDied."""
+        """One trial, with what the target used meanwhile; kept before anything else happens. Raises
+        Stopped, TargetDied.
+        """
         self._check()
         started = self.clock() - self.began
         self.probes.resources()
@@ -138,7 +158,9 @@ class Lab:
         self.directory.append_drain(drained)
         self._check()
         if not drained.recovered:
-            self.tell(Noted(f"the target was still slow {drained.seconds:.0f} s after the load came off"))
+            self.tell(
+                Noted(f"the target was still slow {drained.seconds:.0f} s after the load came off")
+            )
         return drained
 
     def recover(self) -> None:
@@ -153,7 +175,9 @@ class Lab:
 
     def profiled(self, step: Step, name: str, *, on_cpu: bool = False, waits: bool = False) -> Span:
         """A trial with profilers attached, and what they saw."""
-        with self.probes.during(name, step.duration - step.settle, on_cpu=on_cpu, waits=waits) as attached:
+        with self.probes.during(
+            name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
+        ) as attached:
             trial = self.try_step(step)
         span = attached.seen(trial)
         self.kept[name] = joined(self.kept.get(name), span)
@@ -173,9 +197,16 @@ class Lab:
         so_far = self._so_far()
         run = replace(
             so_far,
-            profiles={**so_far.profiles, **{f"{span}-waits": wall.profile for span, wall in diagnosis.walls.items()}},
+            profiles={
+                **so_far.profiles,
+                **{f"{span}-waits": wall.profile for span, wall in diagnosis.walls.items()},
+            },
             states={
-                span: replace(states, idle=diagnosis.walls[span].idle) if span in diagnosis.walls else states
+                span: (
+                    replace(states, idle=diagnosis.walls[span].idle)
+                    if span in diagnosis.walls
+                    else states
+                )
                 for span, states in so_far.states.items()
             },
             verdict=verdict,
@@ -199,9 +230,17 @@ class Lab:
         """What there is, stored and marked with what ended it. The earlier runs are not touched."""
         ended = f"{'stopped' if isinstance(error, Stopped) else 'failed'}: {error.message}"
         lost = NoKnee(
-            "stopped" if isinstance(error, Stopped) else "target-lost", error.message, *bracket(self.trials, self.criteria)
+            "stopped" if isinstance(error, Stopped) else "target-lost",
+            error.message,
+            *bracket(self.trials, self.criteria),
         )
-        run = replace(self._so_far(), ended=ended, knee=lost, exit_code=int(error.exit_code), next_step=error.hint)
+        run = replace(
+            self._so_far(),
+            ended=ended,
+            knee=lost,
+            exit_code=int(error.exit_code),
+            next_step=error.hint,
+        )
         self._store(run)
 
     def close(self) -> None:
@@ -222,13 +261,19 @@ class Lab:
             trials=tuple(self.trials),
             drains=tuple(self.drains),
             baseline=self.trials[0] if self.trials else None,
-            states={name: span.states for name, span in self.kept.items() if span.states is not None},
-            profiles={name: span.profile for name, span in self.kept.items() if span.profile is not None},
+            states={
+                name: span.states for name, span in self.kept.items() if span.states is not None
+            },
+            profiles={
+                name: span.profile for name, span in self.kept.items() if span.profile is not None
+            },
             seconds=self.clock() - self.began,
         )
 
     def _store(self, run: Run) -> Run:
-        self.directory.save(run)  # before anything is rendered: a report that fails must not cost the measurements
+        self.directory.save(
+            run
+        )  # before anything is rendered: a report that fails must not cost the measurements
         self.run = self.publish(run, self.directory)
         path = self.directory.finish(self.run)
         self.tell_end(path)
@@ -240,7 +285,9 @@ class Lab:
     def _check(self) -> None:
         if reason := self.probes.dead():
             raise TargetDied(
-                reason, "Look at the service's own log and at `dmesg` for why it ended; then start it and run again."
+                reason,
+                "Look at the service's own log and at `dmesg` for why it ended; then start it and"
+                " run again.",
             )
         if reason := self.stop():
             raise Stopped(reason, "What was measured until then is kept: perfhunt report last")

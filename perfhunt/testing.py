@@ -1,4 +1,6 @@
-"""Shipped fakes: a queue solved by arithmetic behind the load seam, so that a search can be tried in no time at all."""
+"""Shipped fakes: a queue solved by arithmetic behind the load seam, so that a search can be tried
+in no time at all.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,16 @@ from perfhunt.model.latency import Latency, summarise
 from perfhunt.model.question import Question
 from perfhunt.model.schedule import arrivals
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Count, Drain, Drained, Generator, RouteResult, SecondRow, Step, Trial
+from perfhunt.model.trial import (
+    Count,
+    Drain,
+    Drained,
+    Generator,
+    RouteResult,
+    SecondRow,
+    Step,
+    Trial,
+)
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 Times: TypeAlias = NDArray[np.float64]
@@ -49,7 +60,9 @@ def given(times: Times) -> Law:
 
 
 def mixture(*parts: tuple[Share, Law]) -> Law:
-    """Each request's time from one of the laws, with these probabilities: most are quick, some block."""
+    """Each request's time from one of the laws, with these probabilities: most are quick, some
+    block.
+    """
 
     def draw(random: np.random.Generator, n: int) -> Times:
         pick = random.choice(len(parts), size=n, p=[share for share, _ in parts])
@@ -62,10 +75,11 @@ def mixture(*parts: tuple[Share, Law]) -> Law:
 class Service:
     """A service as a G/G/k queue, first come first served, with the troubles that real ones have.
 
-    `law` is time a worker is held; `delay` is awaited beside the queue (an event loop's downstream calls). Every `period`
-    all workers stand still for `pause`. `drift` swings service times by ± that share, sinusoidally, every `drift_period`.
-    While warming up they are (1 + warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket`
-    requests answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
+    `law` is time a worker is held; `delay` is awaited beside the queue (an event loop's downstream
+    calls). Every `period` all workers stand still for `pause`. `drift` swings service times by ±
+    that share, sinusoidally, every `drift_period`. While warming up they are (1 +
+    warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
+    answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
     """
 
     law: Law
@@ -84,7 +98,9 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What happened to one step's arrivals, in seconds from the step's start: due, done, and the status of each answer."""
+    """What happened to one step's arrivals, in seconds from the step's start: due, done, and the
+    status of each answer.
+    """
 
     due: Times
     done: Times
@@ -96,17 +112,21 @@ class _Served:
 
 
 class QueueEngine:
-    """A load engine whose service is a simulated queue in virtual time; a search of ten minutes takes milliseconds.
+    """A load engine whose service is a simulated queue in virtual time; a search of ten minutes
+    takes milliseconds.
 
-    Backlog stays from one step to the next until it is drained, as it does in life. `clock` is the virtual time in seconds;
-    `asked` is the number of steps so far. Each step's service times are a pure function of `seed` and the step's number.
+    Backlog stays from one step to the next until it is drained, as it does in life. `clock` is the
+    virtual time in seconds; `asked` is the number of steps so far. Each step's service times are a
+    pure function of `seed` and the step's number.
     """
 
     name = "queue"
     needs: tuple[str, ...] = ()
     help = "a simulated queue in virtual time (tests and benchmarks)"
 
-    def __init__(self, service: Service, criteria: tuple[Criterion, ...] = (), seed: int = 0) -> None:
+    def __init__(
+        self, service: Service, criteria: tuple[Criterion, ...] = (), seed: int = 0
+    ) -> None:
         self.service = service
         self.criteria = criteria
         self.seed = seed
@@ -125,8 +145,15 @@ class QueueEngine:
     def close(self) -> None:
         """Nothing to end; may be called again."""
 
-    def run(self, step: Step, watch: Callable[[SecondRow], None] | None = None, stop: Callable[[], str] | None = None) -> Trial:
-        """The trial of a step, at once; its overload is judged per second by the same rule as live."""
+    def run(
+        self,
+        step: Step,
+        watch: Callable[[SecondRow], None] | None = None,
+        stop: Callable[[], str] | None = None,
+    ) -> Trial:
+        """The trial of a step, at once; its overload is judged per second by the same rule as
+        live.
+        """
         reason = stop() if stop else ""
         free, tokens = list(self._free), self._tokens
         served = self._serve(step, arrivals(step.seed, step.rate, step.duration, step.arrivals))
@@ -145,7 +172,9 @@ class QueueEngine:
         return trial
 
     def drain(self, drain: Drain, stop: Callable[[], str] | None = None) -> Drained:
-        """Let virtual time pass until the queue is empty and a probe's time more, or the cap is reached."""
+        """Let virtual time pass until the queue is empty and a probe's time more, or the cap is
+        reached.
+        """
         wait = max(0.0, float(self._real(np.max(self._free))) - self.clock) + PROBE
         seconds = min(wait, drain.cap)
         self.clock += seconds
@@ -153,17 +182,25 @@ class QueueEngine:
 
     def _overloaded(self, step: Step, rows: tuple[SecondRow, ...]) -> tuple[Seconds, str]:
         if step.stop_on_overload:
-            limit = max((c.limit for c in self.criteria if np.isfinite(c.limit)), default=float("inf"))
+            limit = max(
+                (c.limit for c in self.criteria if np.isfinite(c.limit)), default=float("inf")
+            )
             for second in range(2, len(rows) + 1):
                 if why := overload(rows[:second], step.rate, limit):
                     return min(step.duration, float(second)), why
         return step.duration, ""
 
     def _serve(self, step: Step, due: Times) -> _Served:
-        """Answers to arrivals due then; moves the queue on. Same arrivals, same service times: prefixes repeat exactly."""
-        service, random = self.service, np.random.Generator(np.random.PCG64([self.seed, self.asked]))
+        """Answers to arrivals due then; moves the queue on. Same arrivals, same service times:
+        prefixes repeat exactly.
+        """
+        service, random = (
+            self.service,
+            np.random.Generator(np.random.PCG64([self.seed, self.asked])),
+        )
         n = len(due)
-        # As many draws as the whole step may need, so that cutting it short leaves the rest of the draws as they were.
+        # As many draws as the whole step may need, so that cutting it short leaves the rest of the
+        # draws as they were.
         most = int(step.rate * step.duration * 1.5 + 50)
         held = service.law(random, max(most, n))[:n]
         extra = service.delay(random, max(most, n))[:n] if service.delay else np.zeros(n)
@@ -179,7 +216,9 @@ class QueueEngine:
         return _Served(due, done - self.clock, status)
 
     def _depart(self, at: Times, held: Times) -> Times:
-        """Departures of a FCFS queue with k workers; one worker by Lindley's recursion, solved as a running maximum."""
+        """Departures of a FCFS queue with k workers; one worker by Lindley's recursion, solved as a
+        running maximum.
+        """
         if self.service.workers == 1:
             total = np.cumsum(held)
             start = np.maximum.accumulate(np.maximum(at, self._free[0]) - (total - held))
@@ -238,7 +277,10 @@ class QueueEngine:
         area = _area(served.due, edges, due_at) - _area(done, edges, done_at)
         bad = served.status >= 400
         failed = np.searchsorted(np.sort(served.done[bad]), edges)
-        exceed = [np.concatenate(([0], np.cumsum(self._exceeds(served, c))))[due_at] for c in self.criteria]
+        exceed = [
+            np.concatenate(([0], np.cumsum(self._exceeds(served, c))))[due_at]
+            for c in self.criteria
+        ]
         p50, p99 = _per_second(served, seconds)
         return tuple(
             SecondRow(
@@ -262,7 +304,15 @@ class QueueEngine:
         over: NDArray[np.bool_] = (served.status >= 400) | (served.response > criterion.limit)
         return over
 
-    def _trial(self, step: Step, served: _Served, seconds: Seconds, rows: tuple[SecondRow, ...], why: str, invalid: str) -> Trial:
+    def _trial(
+        self,
+        step: Step,
+        served: _Served,
+        seconds: Seconds,
+        rows: tuple[SecondRow, ...],
+        why: str,
+        invalid: str,
+    ) -> Trial:
         counted = served.due >= step.settle
         response = served.response[counted]
         status = served.status[counted]
@@ -277,20 +327,29 @@ class QueueEngine:
             seconds=seconds,
             achieved=len(response) / span,
             completed=int(ended.sum()) / span,
-            counts={c.name: Count(len(response), int(self._exceeds(served, c)[counted].sum())) for c in self.criteria},
+            counts={
+                c.name: Count(len(response), int(self._exceeds(served, c)[counted].sum()))
+                for c in self.criteria
+            },
             response=latency,
             service=latency,
             outcomes=outcomes,
             generator=Generator(0.0, 0.0, 0.0),
             overload=why,
             invalid=invalid,
-            routes={"all": _route(latency, dict(zip(codes.tolist(), many.tolist(), strict=True)), outcomes)},
+            routes={
+                "all": _route(
+                    latency, dict(zip(codes.tolist(), many.tolist(), strict=True)), outcomes
+                )
+            },
             rows=rows,
             started=self.clock,
         )
 
 
-def _route(latency: Latency, statuses: Mapping[int, int], outcomes: Mapping[str, int]) -> RouteResult:
+def _route(
+    latency: Latency, statuses: Mapping[int, int], outcomes: Mapping[str, int]
+) -> RouteResult:
     return RouteResult(latency, latency, statuses, outcomes)
 
 

@@ -2,7 +2,8 @@
 
     plan -> rounds (start both, the same slices of load to each, end both) -> look -> ... -> Verdict
 
-`verify_rerun` asks the stored question once more of a running process; `verify_paired` starts both versions itself.
+`verify_rerun` asks the stored question once more of a running process; `verify_paired` starts both
+versions itself.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.analysis.verdict.endpoints import Slopes, median_slope, read
-from perfhunt.analysis.verdict.pairs import BASE, HEAD, Round, Slice, SlicePlan, first_of, paired, slices, usable
+from perfhunt.analysis.verdict.pairs import (
+    BASE,
+    HEAD,
+    Round,
+    Slice,
+    SlicePlan,
+    first_of,
+    paired,
+    slices,
+    usable,
+)
 from perfhunt.analysis.verdict.rerun import judge_rerun
 from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
 from perfhunt.analysis.verdict.sequential import LOOKS, next_look
@@ -51,14 +62,20 @@ class StartedVersion(Protocol):
     def url(self) -> str: ...
 
     def ready(self, stop: Callable[[], str]) -> None:
-        """Wait until it takes requests. Raises UsageError when it does not come up, Stopped when told to."""
+        """Wait until it takes requests. Raises UsageError when it does not come up, Stopped when
+        told to.
+        """
 
     def resources(self) -> Resources | None:
-        """What its processes used since the last call; None when that cannot be read. Raises TargetDied when it ended."""
+        """What its processes used since the last call; None when that cannot be read. Raises
+        TargetDied when it ended.
+        """
 
 
 class Starter(Protocol):
-    """Starts and ends versions. A slot (0 or 1) keeps its port, so that an engine can stay open across restarts."""
+    """Starts and ends versions. A slot (0 or 1) keeps its port, so that an engine can stay open
+    across restarts.
+    """
 
     def start(self, version: str, slot: int) -> StartedVersion:
         """Begin to start a version ("base" or "head") on the slot's port; returns at once."""
@@ -69,7 +86,9 @@ class Starter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PairedQuestion:
-    """What a paired comparison asks: the question, the load of a round, how readings become speed, and the frozen limit."""
+    """What a paired comparison asks: the question, the load of a round, how readings become speed,
+    and the frozen limit.
+    """
 
     question: Question
     plan: SlicePlan
@@ -79,12 +98,14 @@ class PairedQuestion:
 
 @dataclass(slots=True)
 class PairBench:
-    """The bench of a paired comparison: one engine per slot, opened once, and one way to be told to stop.
+    """The bench of a paired comparison: one engine per slot, opened once, and one way to be told to
+    stop.
 
-    `engine` makes an engine that is not open yet. `clock` gives monotonic seconds; `directory` takes the raw samples.
-    `together`: both versions live through a round side by side and take turns, which cancels drift and restarts both in the
-    time of one; without it (they would not fit, or share a file) one lives after the other, in ABBA order. `rounds` gathers
-    the rounds; filled with those of an earlier comparison, that one goes on and no error rate is spent twice.
+    `engine` makes an engine that is not open yet. `clock` gives monotonic seconds; `directory`
+    takes the raw samples. `together`: both versions live through a round side by side and take
+    turns, which cancels drift and restarts both in the time of one; without it (they would not fit,
+    or share a file) one lives after the other, in ABBA order. `rounds` gathers the rounds; filled
+    with those of an earlier comparison, that one goes on and no error rate is spent twice.
     """
 
     starter: Starter
@@ -102,7 +123,9 @@ class PairBench:
         if url not in self.engines:
             question = replace(asked.question, target=replace(asked.question.target, url=url))
             engine = self.engine()
-            engine.open(question, question.slo.criteria(), self.directory / f"slot-{len(self.engines)}")
+            engine.open(
+                question, question.slo.criteria(), self.directory / f"slot-{len(self.engines)}"
+            )
             self.engines[url] = engine
         return self.engines[url]
 
@@ -183,16 +206,19 @@ def verify_rerun(
     explained: frozenset[str] = frozenset(),
     bar: Bar = USUAL_BAR,
 ) -> tuple[Verdict, Run]:
-    """The stored question asked once more, and the verdict with the noise between starts in every interval.
+    """The stored question asked once more, and the verdict with the noise between starts in every
+    interval.
 
-    `explained` names what of the environment the change accounts for (`distributions` for a dependency).
+    `explained` names what of the environment the change accounts for (`distributions` for a
+    dependency).
     """
     new = investigate(stored.question)
     return judge_rerun(stored, new, calibration, explained, bar), new
 
 
 def asked_of(stored: Run) -> PairedQuestion:
-    """The paired question that a stored run of the base version leads to: its knee, limit and slopes, frozen.
+    """The paired question that a stored run of the base version leads to: its knee, limit and
+    slopes, frozen.
 
     Raises QuestionError when the run found no rate to compare at.
     """
@@ -200,7 +226,9 @@ def asked_of(stored: Run) -> PairedQuestion:
 
 
 def _counted(stored: Run) -> Knee | NoKnee:
-    """The first knee that requests are counted by: rounds are too short to see where CPU or memory is used up."""
+    """The first knee that requests are counted by: rounds are too short to see where CPU or memory
+    is used up.
+    """
     if not isinstance(stored.knee, Knee) or stored.knee.label != RESOURCE:
         return stored.knee
     counted = [k for k in stored.knees if isinstance(k, Knee) and k.label != RESOURCE]
@@ -208,53 +236,83 @@ def _counted(stored: Run) -> Knee | NoKnee:
 
 
 def survey(question: Question, bench: PairBench) -> PairedQuestion:
-    """The paired question when nothing is stored: the base version started once, and its knee found in about a minute.
+    """The paired question when nothing is stored: the base version started once, and its knee found
+    in about a minute.
 
-    Raises QuestionError when it finds no rate to compare at, LoadFailed when the generator fails. The bench stays open.
+    Raises QuestionError when it finds no rate to compare at, LoadFailed when the generator fails.
+    The bench stays open.
     """
     bench.watch(Began("survey", "looking for the base version's knee", QUICK))
     base = bench.starter.start(BASE, 0)
     try:
         base.ready(bench.stop)
         goal = goal_of(question, quick=True)
-        asked = PairedQuestion(question, SlicePlan(goal.start, goal.start, question.seed), Slopes(), "")
+        asked = PairedQuestion(
+            question, SlicePlan(goal.start, goal.start, question.seed), Slopes(), ""
+        )
 
         def ask(each: Ask) -> Observation:
             if isinstance(each, Drain):
                 return bench.at(asked, base.url).drain(each, bench.stop)
             return _try(each, base, asked, bench)
 
-        floor = _try(Step(Phase.BASELINE, goal.start, FLOOR, question.seed, 1.0, arrivals=goal.arrivals), base, asked, bench)
+        floor = _try(
+            Step(Phase.BASELINE, goal.start, FLOOR, question.seed, 1.0, arrivals=goal.arrivals),
+            base,
+            asked,
+            bench,
+        )
         if floor.invalid:
-            raise LoadFailed(f"the base version could not be measured at {goal.start:g}/s: {floor.invalid}")
+            raise LoadFailed(
+                f"the base version could not be measured at {goal.start:g}/s: {floor.invalid}"
+            )
         climb = drive(search(goal, floor), ask)
     finally:
         bench.starter.end(base)
     return _asked(question, climb.knee, climb.capacity, climb.trials)
 
 
-def _asked(question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]) -> PairedQuestion:
+def _asked(
+    question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]
+) -> PairedQuestion:
     rate = knee.rate if isinstance(knee, Knee) else knee.low
     if not rate:
         reason = knee.reason if isinstance(knee, NoKnee) else ""
-        raise QuestionError(f"the base version has no knee to compare at: {reason}", "Look first: perfhunt investigate")
+        raise QuestionError(
+            f"the base version has no knee to compare at: {reason}",
+            "Look first: perfhunt investigate",
+        )
     most = question.safety.max_rate
     saturating = SATURATE * capacity.rate if capacity else ABOVE_KNEE * rate
-    fitted = isinstance(knee, Knee) and knee.label in ("sharp", "soft")  # a bracket's slope is a guess from two rates
-    sharpness = knee.sharpness if isinstance(knee, Knee) and fitted and knee.sharpness else USUAL_SHARPNESS
+    fitted = isinstance(knee, Knee) and knee.label in (
+        "sharp",
+        "soft",
+    )  # a bracket's slope is a guess from two rates
+    sharpness = (
+        knee.sharpness if isinstance(knee, Knee) and fitted and knee.sharpness else USUAL_SHARPNESS
+    )
     slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
     criteria = question.slo.criteria()
     counted = knee.criterion if isinstance(knee, Knee) and knee.label != RESOURCE else ""
     name = counted or (criteria[0].name if criteria else "")
-    plan = SlicePlan(min(rate, most / 1.1), min(saturating, most), question.seed, arrivals=question.ramp.arrivals)
+    plan = SlicePlan(
+        min(rate, most / 1.1), min(saturating, most), question.seed, arrivals=question.ramp.arrivals
+    )
     return PairedQuestion(question, plan, slopes, name)
 
 
-def verify_paired(asked: PairedQuestion, bench: PairBench, budget: Seconds = BUDGET, looking: Looking = USUAL_LOOKING) -> Verdict:
-    """The verdict of base against head, restarted side by side round after round until a look decides or time is up.
+def verify_paired(
+    asked: PairedQuestion,
+    bench: PairBench,
+    budget: Seconds = BUDGET,
+    looking: Looking = USUAL_LOOKING,
+) -> Verdict:
+    """The verdict of base against head, restarted side by side round after round until a look
+    decides or time is up.
 
-    Looks come after the numbers of rounds fixed in `sequential.LOOKS`; no new stretch begins that the budget cannot pay for.
-    Raises Stopped, TargetDied, LoadFailed; both versions are ended whatever happens.
+    Looks come after the numbers of rounds fixed in `sequential.LOOKS`; no new stretch begins that
+    the budget cannot pay for. Raises Stopped, TargetDied, LoadFailed; both versions are ended
+    whatever happens.
     """
     rounds, began = bench.rounds, bench.clock()
     try:
@@ -273,8 +331,12 @@ def verify_paired(asked: PairedQuestion, bench: PairBench, budget: Seconds = BUD
         bench.close()
 
 
-def calibrate(asked: PairedQuestion, bench: PairBench, rounds: int = CALIBRATION_ROUNDS) -> Calibration:
-    """This host's noise, from rounds in which both versions are the same build (the starter's base and head alike)."""
+def calibrate(
+    asked: PairedQuestion, bench: PairBench, rounds: int = CALIBRATION_ROUNDS
+) -> Calibration:
+    """This host's noise, from rounds in which both versions are the same build (the starter's base
+    and head alike).
+    """
     try:
         done = [run_round(number, asked, bench) for number in range(rounds)]
     finally:
@@ -283,11 +345,15 @@ def calibrate(asked: PairedQuestion, bench: PairBench, rounds: int = CALIBRATION
         return analysis_of_noise.calibrate(done)
     except ValueError as error:
         reasons = sorted({r.invalid for r in done if r.invalid})
-        raise PerfhuntError(f"{error}: {'; '.join(reasons)}", "perfhunt doctor names what disturbs this host") from error
+        raise PerfhuntError(
+            f"{error}: {'; '.join(reasons)}", "perfhunt doctor names what disturbs this host"
+        ) from error
 
 
 def run_round(number: int, asked: PairedQuestion, bench: PairBench) -> Round:
-    """One life of each version: both started, the same slices sent to each in mirrored order, both ended."""
+    """One life of each version: both started, the same slices sent to each in mirrored order, both
+    ended.
+    """
     began = bench.clock()
     bench.watch(Began("round", f"round {number + 1}: both versions restarted", asked.plan.load))
     planned = slices(asked.plan, number)
@@ -296,19 +362,36 @@ def run_round(number: int, asked: PairedQuestion, bench: PairBench) -> Round:
     if bench.together:
         _live_through(planned, slots, trials, asked, bench)
     else:
-        for version in (first_of(number, asked.plan.seed), _other(first_of(number, asked.plan.seed))):
-            _live_through([s for s in planned if s.version == version], {version: slots[version]}, trials, asked, bench)
+        for version in (
+            first_of(number, asked.plan.seed),
+            _other(first_of(number, asked.plan.seed)),
+        ):
+            _live_through(
+                [s for s in planned if s.version == version],
+                {version: slots[version]},
+                trials,
+                asked,
+                bench,
+            )
     seconds = bench.clock() - began
     before, after = (read(trials[version], asked.criterion) for version in (BASE, HEAD))
-    done = paired(number, before, after, asked.slopes, seconds, _invalid([*trials[BASE], *trials[HEAD]]))
+    done = paired(
+        number, before, after, asked.slopes, seconds, _invalid([*trials[BASE], *trials[HEAD]])
+    )
     bench.watch(Noted(_told(done)))
     return done
 
 
 def _live_through(
-    planned: Sequence[Slice], slots: Mapping[str, int], trials: Mapping[str, list[Trial]], asked: PairedQuestion, bench: PairBench
+    planned: Sequence[Slice],
+    slots: Mapping[str, int],
+    trials: Mapping[str, list[Trial]],
+    asked: PairedQuestion,
+    bench: PairBench,
 ) -> None:
-    """Start the versions, send each its slices in order, end them whatever happens; trials are added per version."""
+    """Start the versions, send each its slices in order, end them whatever happens; trials are
+    added per version.
+    """
     bench.check()
     started: dict[str, StartedVersion] = {}
     try:
@@ -319,7 +402,9 @@ def _live_through(
         for i, each in enumerate(planned):
             trial = _try(each.step, started[each.version], asked, bench)
             trials[each.version].append(trial)
-            if _leaves_a_queue(trial) and i + 1 < len(planned):  # what is left after the last one dies with its process
+            if _leaves_a_queue(trial) and i + 1 < len(
+                planned
+            ):  # what is left after the last one dies with its process
                 bench.at(asked, started[each.version].url).drain(BETWEEN, bench.stop)
     finally:
         for live in started.values():

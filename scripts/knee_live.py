@@ -1,4 +1,6 @@
-"""The search on real processes whose service-time law is known, so that a simulation made apart from them gives the truth."""
+"""The search on real processes whose service-time law is known, so that a simulation made apart
+from them gives the truth.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +29,14 @@ from perfhunt.testing import Service, exponential, lognormal
 SERVER = Path(__file__).parent / "knee_targets" / "queue_server.py"
 _PAUSING = Service(lognormal(0.02, 1), 2, pause=0.05, period=2.0)
 SERVICES = (
-    (Scenario("one", "1 worker, exponential 8 ms", Service(exponential(0.008)), 0.130, 89.6), ("--mean", "0.008")),
     (
-        Scenario("four", "4 workers, lognormal 40 ms, cv 1", Service(lognormal(0.04, 1), 4), 0.400, 85.5),
+        Scenario("one", "1 worker, exponential 8 ms", Service(exponential(0.008)), 0.130, 89.6),
+        ("--mean", "0.008"),
+    ),
+    (
+        Scenario(
+            "four", "4 workers, lognormal 40 ms, cv 1", Service(lognormal(0.04, 1), 4), 0.400, 85.5
+        ),
         ("--mean", "0.04", "--cv", "1", "--workers", "4"),
     ),
     (
@@ -40,28 +47,44 @@ SERVICES = (
 
 
 def run(runs: int, budget: float, only: list[str]) -> dict[str, Any]:
-    """So many searches of each service, each with a new process and a new seed; the truth is simulated first."""
+    """So many searches of each service, each with a new process and a new seed; the truth is
+    simulated first.
+    """
     found: dict[str, Any] = {}
     for scenario, words in SERVICES:
         if only and scenario.name not in only:
             continue
         knee, _ = truth(scenario)
         known = Scenario(scenario.name, scenario.about, scenario.service, scenario.limit, knee)
-        print(f"\n### {known.name}: {known.about} (true knee {knee:.4g}/s, p99 <= {known.limit * 1e3:g} ms)\n", flush=True)
+        print(
+            f"\n### {known.name}: {known.about} (true knee {knee:.4g}/s, p99 <="
+            f" {known.limit * 1e3:g} ms)\n",
+            flush=True,
+        )
         answers = [_search(known, words, seed, budget) for seed in range(1, runs + 1)]
         row = summary(known, answers)
         found[known.name] = {"perfhunt": row}
-        print("| method | mean error | bias | 95 % interval covers | half-width | load s | slow requests | answers |")
+        print(
+            "| method | mean error | bias | 95 % interval covers | half-width | load s | slow"
+            " requests | answers |"
+        )
         print("|---|---|---|---|---|---|---|---|")
         print(line(f"perfhunt, live, {budget:g} s", row), flush=True)
     return found
 
 
 def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float) -> Found:
-    with served(*words, "--seed", str(seed)) as port, tempfile.TemporaryDirectory(prefix="bench-knee-") as scratch:
+    with (
+        served(*words, "--seed", str(seed)) as port,
+        tempfile.TemporaryDirectory(prefix="bench-knee-") as scratch,
+    ):
         objective = Objective(Measure.LATENCY, "p99", "<=", scenario.limit)
         question = Question(
-            Target(f"http://127.0.0.1:{port}"), (RequestTemplate("page", "GET", "/"),), Slo((objective,)), Ramp(), seed=seed
+            Target(f"http://127.0.0.1:{port}"),
+            (RequestTemplate("page", "GET", "/"),),
+            Slo((objective,)),
+            Ramp(),
+            seed=seed,
         )
         criteria = question.slo.criteria()
         engine = LocustEngine()
@@ -69,7 +92,9 @@ def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float
         spent = [0.0, 0]
 
         def ask(wanted: Ask) -> Observation:
-            outcome: Observation = engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
+            outcome: Observation = (
+                engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
+            )
             if isinstance(outcome, Trial):
                 spent[0] += outcome.seconds
                 spent[1] += sum(row.exceed[0] for row in outcome.rows)
@@ -85,14 +110,20 @@ def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float
         print(f"run {seed}: {knee.code}: {knee.reason}", flush=True)
         return Found(None, load=spent[0], slow=int(spent[1]), label=knee.code)
     error = math.log(knee.rate / scenario.knee)
-    print(f"run {seed}: {knee.rate:.1f}/s ({knee.low:.1f} to {knee.high:.1f}), {error:+.1%}, {knee.label}", flush=True)
+    print(
+        f"run {seed}: {knee.rate:.1f}/s ({knee.low:.1f} to {knee.high:.1f}), {error:+.1%},"
+        f" {knee.label}",
+        flush=True,
+    )
     return Found(knee.rate, knee.low, knee.high, spent[0], int(spent[1]), knee.label)
 
 
 @contextmanager
 def served(*words: str) -> Iterator[int]:
     """The port of a queue server that runs while the context lasts."""
-    server = subprocess.Popen([sys.executable, str(SERVER), *words], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, str(SERVER), *words], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert server.stdout is not None
         yield int(server.stdout.readline().split()[1])

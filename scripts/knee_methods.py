@@ -19,7 +19,9 @@ from perfhunt.testing import QueueEngine
 
 @dataclass
 class Found:
-    """An answer with its cost. `low` and `high` are None where the method gives no interval; `rate` when it gives nothing."""
+    """An answer with its cost. `low` and `high` are None where the method gives no interval; `rate`
+    when it gives nothing.
+    """
 
     rate: float | None
     low: float | None = None
@@ -31,7 +33,9 @@ class Found:
 
 @dataclass
 class Bench:
-    """One simulated service under one method: counts seconds of load and slow requests, whoever asks."""
+    """One simulated service under one method: counts seconds of load and slow requests, whoever
+    asks.
+    """
 
     scenario: Scenario
     seed: int
@@ -54,12 +58,27 @@ class Bench:
     def trial(self, rate: float, seconds: float, settle: float = 2.0, drain: bool = True) -> Trial:
         """One step of a method of the old kind; drained afterwards unless it is told not to."""
         self.asked += 1
-        trial = self.ask(Step(Phase.FIXED, rate, seconds, self.seed * 1000 + self.asked, settle, stop_on_overload=False))
+        trial = self.ask(
+            Step(
+                Phase.FIXED,
+                rate,
+                seconds,
+                self.seed * 1000 + self.asked,
+                settle,
+                stop_on_overload=False,
+            )
+        )
         if drain:
             self.ask(Drain())
         return trial
 
-    def found(self, rate: float | None, low: float | None = None, high: float | None = None, label: str = "") -> Found:
+    def found(
+        self,
+        rate: float | None,
+        low: float | None = None,
+        high: float | None = None,
+        label: str = "",
+    ) -> Found:
         return Found(rate, low, high, self.load, self.slow, label)
 
 
@@ -72,7 +91,9 @@ def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
     def run(bench: Bench) -> Found:
         scenario = bench.scenario
         baseline = bench.engine.run(Step(Phase.BASELINE, scenario.start, 15.0, bench.seed, 1.0))
-        goal = Goal((scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick)
+        goal = Goal(
+            (scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick
+        )
         knee = drive(search(goal, baseline), bench.ask).knee
         if isinstance(knee, Knee):
             return bench.found(knee.rate, knee.low, knee.high, knee.label)
@@ -82,10 +103,16 @@ def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
 
 
 def staircase(rates: tuple[float, ...], seconds: float) -> Callable[[Bench], Found]:
-    """Fixed steps, p99 of each; the knee by interpolating ln p99 between the last that held and the first that did not."""
+    """Fixed steps, p99 of each; the knee by interpolating ln p99 between the last that held and the
+    first that did not.
+    """
 
     def run(bench: Bench) -> Found:
-        scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+        scale = (
+            bench.scenario.knee / 120
+            if bench.scenario.knee < 20 or bench.scenario.knee > 250
+            else 1.0
+        )
         before: tuple[float, float] | None = None
         for rate in (r * scale for r in rates):
             trial = bench.trial(rate, seconds, drain=False)
@@ -94,7 +121,9 @@ def staircase(rates: tuple[float, ...], seconds: float) -> Callable[[Bench], Fou
                 p99 = max(p99, 1.001 * bench.scenario.limit)
                 if before is None or before[1] <= 0:
                     return bench.found(rate)
-                part = (math.log(bench.scenario.limit) - math.log(before[1])) / (math.log(p99) - math.log(before[1]))
+                part = (math.log(bench.scenario.limit) - math.log(before[1])) / (
+                    math.log(p99) - math.log(before[1])
+                )
                 return bench.found(before[0] + part * (rate - before[0]))
             before = rate, min(p99, 0.999 * bench.scenario.limit)
         return bench.found(None)
@@ -103,10 +132,16 @@ def staircase(rates: tuple[float, ...], seconds: float) -> Callable[[Bench], Fou
 
 
 def bisection(drain: bool) -> Callable[[Bench], Found]:
-    """RFC 2544 section 26.1 in spirit: halve between 10 and 400/s with trials of 60 s until within 5 %."""
+    """RFC 2544 section 26.1 in spirit: halve between 10 and 400/s with trials of 60 s until within
+    5 %.
+    """
 
     def run(bench: Bench) -> Found:
-        scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+        scale = (
+            bench.scenario.knee / 120
+            if bench.scenario.knee < 20 or bench.scenario.knee > 250
+            else 1.0
+        )
         low, high = 10.0 * scale, 400.0 * scale
         while high - low > 0.05 * high:
             middle = (low + high) / 2
@@ -120,8 +155,12 @@ def bisection(drain: bool) -> Callable[[Bench], Found]:
 
 
 def slow_ramp(bench: Bench) -> list[tuple[float, Trial]]:
-    """300 s from 10 to 200/s in steps of 5 s that nobody drains; ends when half of the requests are slow."""
-    scale = bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+    """300 s from 10 to 200/s in steps of 5 s that nobody drains; ends when half of the requests are
+    slow.
+    """
+    scale = (
+        bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
+    )
     seen = []
     for i in range(60):
         rate = scale * (10 + 190 * i / 59)
@@ -148,7 +187,9 @@ def kneedle(bench: Bench) -> Found:
     seen = [(rate, trial.response.p99) for rate, trial in slow_ramp(bench) if trial.response.p99]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        knee = KneeLocator([r for r, _ in seen], [p for _, p in seen], curve="convex", direction="increasing").knee
+        knee = KneeLocator(
+            [r for r, _ in seen], [p for _, p in seen], curve="convex", direction="increasing"
+        ).knee
     return bench.found(float(knee) if knee is not None else None)
 
 

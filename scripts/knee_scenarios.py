@@ -15,7 +15,9 @@ ENGINES, SECONDS, FILL = 24, 600.0, 30.0  # behind each truth: four hours per ra
 
 @dataclass(frozen=True)
 class Scenario:
-    """A simulated service, its limit for the p99, and its true knee (requests/s), found by `truth`."""
+    """A simulated service, its limit for the p99, and its true knee (requests/s), found by
+    `truth`.
+    """
 
     name: str
     about: str
@@ -34,18 +36,50 @@ _LOOP = mixture((0.98, lognormal(0.003, 0.5)), (0.02, lognormal(0.040, 0.3)))
 SCENARIOS = (
     Scenario("S1", "M/M/1, 6 ms", Service(exponential(0.006)), 0.100, 120.6),
     Scenario("S2", "M/G/1, lognormal cv 2: soft", Service(lognormal(0.006, 2)), 0.150, 66.8),
-    Scenario("S3", "4 workers, cv 1, 50 ms pauses", Service(lognormal(0.0238, 1), 4, pause=0.05, period=2.0), 0.250, 142.4),
-    Scenario("S4", "4 workers, cv 2, 50 ms pauses", Service(lognormal(0.0238, 2), 4, pause=0.05, period=2.0), 0.400, 129.3),
+    Scenario(
+        "S3",
+        "4 workers, cv 1, 50 ms pauses",
+        Service(lognormal(0.0238, 1), 4, pause=0.05, period=2.0),
+        0.250,
+        142.4,
+    ),
+    Scenario(
+        "S4",
+        "4 workers, cv 2, 50 ms pauses",
+        Service(lognormal(0.0238, 2), 4, pause=0.05, period=2.0),
+        0.400,
+        129.3,
+    ),
     Scenario("K16", "16 workers, cv 1", Service(lognormal(0.040, 1), 16), 0.300, 375.7),
-    Scenario("LOOP", "event loop, 2 % of requests block it 40 ms", Service(_LOOP, delay=lognormal(0.02, 0.5)), 0.150, 197.6),
-    Scenario("LIMIT", "429 above 120/s, latency flat", Service(lognormal(0.012, 1), 4, refuse_above=120.0), 0.250, 114.8),
-    Scenario("DRIFT", "M/M/1 whose speed swings ±6 % in 2 min", Service(exponential(0.006), drift=0.06), 0.100, 118.0),
+    Scenario(
+        "LOOP",
+        "event loop, 2 % of requests block it 40 ms",
+        Service(_LOOP, delay=lognormal(0.02, 0.5)),
+        0.150,
+        197.6,
+    ),
+    Scenario(
+        "LIMIT",
+        "429 above 120/s, latency flat",
+        Service(lognormal(0.012, 1), 4, refuse_above=120.0),
+        0.250,
+        114.8,
+    ),
+    Scenario(
+        "DRIFT",
+        "M/M/1 whose speed swings ±6 % in 2 min",
+        Service(exponential(0.006), drift=0.06),
+        0.100,
+        118.0,
+    ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
 )
 
 
 def truth(scenario: Scenario) -> tuple[float, float]:
-    """The knee and its sharpness, from long runs at five rates around the one written down, by a log-linear fit."""
+    """The knee and its sharpness, from long runs at five rates around the one written down, by a
+    log-linear fit.
+    """
     shares = []
     shifts = np.array([-0.04, -0.02, 0.0, 0.02, 0.04])
     if scenario.service.refuse_above:
@@ -55,7 +89,14 @@ def truth(scenario: Scenario) -> tuple[float, float]:
         for seed in range(ENGINES):
             engine = QueueEngine(scenario.service, (scenario.criterion,), seed + 10_000)
             seconds = SECONDS * max(1.0, 100.0 / scenario.knee)
-            step = Step(Phase.FIXED, scenario.knee * (1 + shift), seconds + FILL, seed + 20_000, FILL, stop_on_overload=False)
+            step = Step(
+                Phase.FIXED,
+                scenario.knee * (1 + shift),
+                seconds + FILL,
+                seed + 20_000,
+                FILL,
+                stop_on_overload=False,
+            )
             counts.append(engine.run(step).counts["latency.p99"])
         shares.append(sum(c.exceed for c in counts) / sum(c.n for c in counts))
     b, a = np.polyfit(shifts, np.log(shares), 1)

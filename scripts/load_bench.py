@@ -1,4 +1,6 @@
-"""What the load engine can do: speed beside its peers, pacing, truth against arithmetic, memory. See scripts/bench-load."""
+"""What the load engine can do: speed beside its peers, pacing, truth against arithmetic, memory.
+See scripts/bench-load.
+"""
 
 from __future__ import annotations
 
@@ -59,10 +61,18 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under 50 s: fewer peers, shorter runs")
-    parser.add_argument("--build", action="store_true", help="first build or install the peers that can be had")
     parser.add_argument(
-        "--memory", type=int, default=0, metavar="REQUESTS", help="also send this many and watch the child's memory"
+        "--quick", action="store_true", help="under 50 s: fewer peers, shorter runs"
+    )
+    parser.add_argument(
+        "--build", action="store_true", help="first build or install the peers that can be had"
+    )
+    parser.add_argument(
+        "--memory",
+        type=int,
+        default=0,
+        metavar="REQUESTS",
+        help="also send this many and watch the child's memory",
     )
     options = parser.parse_args()
     options.repeats = 3
@@ -77,9 +87,10 @@ def _sink(directory: Path, core: int) -> Iterator[str]:
         pass
     (directory / "nginx.conf").write_text(NGINX.format(dir=directory, port=port))
     process = subprocess.Popen(
-        [tool("nginx"), "-c", str(directory / "nginx.conf")], preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        [tool("nginx"), "-c", str(directory / "nginx.conf")],
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
         stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     try:
         time.sleep(0.3)
         yield f"http://127.0.0.1:{port}/"
@@ -102,7 +113,11 @@ def _engine(url: str, directory: Path) -> Iterator[LocustEngine]:
     engine = LocustEngine(run="bench")
     criterion = Criterion("latency.p99", 0.4, 0.01)
     try:
-        engine.open(Question(Target(url.rstrip("/")), (RequestTemplate("root", "GET", "/"),), Slo(())), (criterion,), directory)
+        engine.open(
+            Question(Target(url.rstrip("/")), (RequestTemplate("root", "GET", "/"),), Slo(())),
+            (criterion,),
+            directory,
+        )
         yield engine
     finally:
         engine.close()
@@ -124,9 +139,14 @@ def _speeds(url: str, work: Path, core: int, options: argparse.Namespace) -> dic
             for peer in peers:
                 if options.quick and repeat and peer.name not in ("wrk",):
                     continue  # each start of Locust alone takes a second
-                found.setdefault(peer.name, []).append(measure(peer, url, options.seconds, core, work))
+                found.setdefault(peer.name, []).append(
+                    measure(peer, url, options.seconds, core, work)
+                )
     medians = {name: _median(speeds) for name, speeds in found.items()}
-    print(f"\nfull speed, {CONNECTIONS} connections, one core, nginx on another; medians of {options.repeats}")
+    print(
+        f"\nfull speed, {CONNECTIONS} connections, one core, nginx on another; medians of"
+        f" {options.repeats}"
+    )
     print(f"{'':12} {'requests/s':>12} {'CPU us/request':>15}")
     for name, speed in sorted(medians.items(), key=lambda item: -item[1].rate):
         print(f"{name:12} {speed.rate:12,.0f} {speed.cpu_us:15.1f}")
@@ -134,7 +154,9 @@ def _speeds(url: str, work: Path, core: int, options: argparse.Namespace) -> dic
 
 
 def _median(speeds: list[Speed]) -> Speed:
-    return Speed(statistics.median(s.rate for s in speeds), statistics.median(s.cpu_us for s in speeds))
+    return Speed(
+        statistics.median(s.rate for s in speeds), statistics.median(s.cpu_us for s in speeds)
+    )
 
 
 def _pacing(url: str, directory: Path, rate: int, options: argparse.Namespace) -> dict[str, float]:
@@ -146,16 +168,37 @@ def _pacing(url: str, directory: Path, rate: int, options: argparse.Namespace) -
     sent = due["due"] + due["lag"]
     achieved = np.count_nonzero((sent >= step.settle) & (sent < step.duration)) / len(counted)
     lag = np.percentile(counted["lag"], [50, 99]) * 1e6
-    print(f"{rate:6}/s poisson: achieved/offered {achieved:.5f}, lag p50 {lag[0]:.0f} us, p99 {lag[1]:.0f} us  {trial.invalid}")
-    return {"achieved_ratio": round(achieved, 5), "lag_p50_us": round(lag[0], 1), "lag_p99_us": round(lag[1], 1)}
+    print(
+        f"{rate:6}/s poisson: achieved/offered {achieved:.5f}, lag p50 {lag[0]:.0f} us, p99"
+        f" {lag[1]:.0f} us  {trial.invalid}"
+    )
+    return {
+        "achieved_ratio": round(achieved, 5),
+        "lag_p50_us": round(lag[0], 1),
+        "lag_p99_us": round(lag[1], 1),
+    }
 
 
 def _stall(directory: Path, options: argparse.Namespace) -> dict[str, float]:
-    """One second of stall in six at 100/s: (1 - t)/6 of requests take longer than t, so p90 is 0.4 s and p95 0.7 s."""
+    """One second of stall in six at 100/s: (1 - t)/6 of requests take longer than t, so p90 is 0.4
+    s and p95 0.7 s.
+    """
     with _server("stall") as url, _engine(url, directory) as engine:
-        trial = engine.run(Step(Phase.FIXED, 100, 6.0 if options.quick else 12.0, 1, stop_on_overload=False, arrivals="uniform"))
+        trial = engine.run(
+            Step(
+                Phase.FIXED,
+                100,
+                6.0 if options.quick else 12.0,
+                1,
+                stop_on_overload=False,
+                arrivals="uniform",
+            )
+        )
     p90, p95 = (trial.response.p90 or 0) * 1e3, (trial.response.p95 or 0) * 1e3
-    print(f"\n1 s of stall in 6 s, 100/s: p90 {p90:.0f} ms (theory 400), p95 {p95:.0f} ms (theory 700)")
+    print(
+        f"\n1 s of stall in 6 s, 100/s: p90 {p90:.0f} ms (theory 400), p95 {p95:.0f} ms (theory"
+        " 700)"
+    )
     if not options.quick:
         _known(directory)
     return {"p90_ms": round(p90, 1), "p95_ms": round(p95, 1)}
@@ -169,7 +212,10 @@ def _known(directory: Path) -> None:
     with _server("queue", "0.01") as url, _engine(url, directory / "queue") as engine:
         trial = engine.run(Step(Phase.FIXED, 60, 30.0, 1))
     theory = 0.01 + 0.6 * 0.01 / (2 * 0.4)
-    print(f"M/D/1, 10 ms, 60 % busy: mean {_ms(trial.response.mean)} (theory {_ms(theory)}), n={trial.n}")
+    print(
+        f"M/D/1, 10 ms, 60 % busy: mean {_ms(trial.response.mean)} (theory {_ms(theory)}),"
+        f" n={trial.n}"
+    )
 
 
 def _ms(seconds: float | None) -> str:
@@ -196,20 +242,27 @@ def _memory(url: str, directory: Path, requests: int) -> None:
             sent += engine.flood(CONNECTIONS, 10).rate * 11
             marks.append((sent, child.memory_info().rss / 1e6))
     print(
-        f"\nmemory of the child: {marks[0][1]:.1f} MB after {marks[0][0]:,.0f} requests, {marks[-1][1]:.1f} MB after {sent:,.0f}"
+        f"\nmemory of the child: {marks[0][1]:.1f} MB after {marks[0][0]:,.0f} requests,"
+        f" {marks[-1][1]:.1f} MB after {sent:,.0f}"
     )
 
 
-def _summary(speeds: dict[str, Speed], pacing: dict[str, Any], stall: dict[str, float]) -> dict[str, Any]:
+def _summary(
+    speeds: dict[str, Speed], pacing: dict[str, Any], stall: dict[str, float]
+) -> dict[str, Any]:
     rate = {name: round(speed.rate) for name, speed in speeds.items()}
     wrk, fast = rate.get("wrk"), rate.get("fasthttp")
     return {
-        "perfhunt_rps": rate["perfhunt"], "wrk_rps": wrk, "fasthttp_rps": fast,
+        "perfhunt_rps": rate["perfhunt"],
+        "wrk_rps": wrk,
+        "fasthttp_rps": fast,
         "ratio_wrk": round(rate["perfhunt"] / wrk, 3) if wrk else None,
         "ratio_fasthttp": round(rate["perfhunt"] / fast, 2) if fast else None,
-        "cpu_us_per_request": round(speeds["perfhunt"].cpu_us, 2), "pacing": pacing, "stall": stall,
+        "cpu_us_per_request": round(speeds["perfhunt"].cpu_us, 2),
+        "pacing": pacing,
+        "stall": stall,
         "peers": {name: value for name, value in rate.items() if name != "perfhunt"},
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

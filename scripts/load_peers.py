@@ -1,4 +1,6 @@
-"""The other load generators, run at full speed on one core: requests per second and CPU per request, each by its own count."""
+"""The other load generators, run at full speed on one core: requests per second and CPU per
+request, each by its own count.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ class Speed:
 
 @dataclass(frozen=True)
 class Peer:
-    """A generator: how to call it for a url and a number of seconds, and how to read its count and the seconds it took."""
+    """A generator: how to call it for a url and a number of seconds, and how to read its count and
+    the seconds it took.
+    """
 
     name: str
     command: Callable[[str, int, Path], list[str]]
@@ -68,12 +72,24 @@ def missing(name: str) -> str:
 
 
 def build() -> None:
-    """Builds what Go and Rust can build, at the lowest priority, and installs Debian's packages when root."""
+    """Builds what Go and Rust can build, at the lowest priority, and installs Debian's packages
+    when root.
+    """
     wanted = [p for p in PACKAGES if not shutil.which(p)]
     if wanted and shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        subprocess.run(["apt-get", "install", "-y", "-qq", *wanted], env=environment, check=False, stdout=subprocess.DEVNULL)
-    environment = {**os.environ, "GOBIN": str(CACHE / "bin"), "CARGO_BUILD_JOBS": "1", "GOFLAGS": "-p=1"}
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", *wanted],
+            env=environment,
+            check=False,
+            stdout=subprocess.DEVNULL,
+        )
+    environment = {
+        **os.environ,
+        "GOBIN": str(CACHE / "bin"),
+        "CARGO_BUILD_JOBS": "1",
+        "GOFLAGS": "-p=1",
+    }
     for name, command in BUILDS.items():
         if not tool(name) and shutil.which(command[0]):
             print(f"building {name} into {CACHE / 'bin'} ...", file=sys.stderr)
@@ -95,13 +111,19 @@ def _hey(url: str, seconds: int, work: Path) -> list[str]:
 
 
 def _read_hey(text: str) -> tuple[float, float]:
-    total, rate = re.search(r"Total:\s+([\d.]+)", text), re.search(r"Requests/sec:\s+([\d.]+)", text)
+    total, rate = (
+        re.search(r"Total:\s+([\d.]+)", text),
+        re.search(r"Requests/sec:\s+([\d.]+)", text),
+    )
     assert total and rate, text
     return float(rate[1]) * float(total[1]), float(total[1])
 
 
 def _vegeta(url: str, seconds: int, work: Path) -> list[str]:
-    attack = f"{tool('vegeta')} -cpus 1 attack -rate 0 -max-workers {CONNECTIONS} -duration {seconds}s -max-body 0"
+    attack = (
+        f"{tool('vegeta')} -cpus 1 attack -rate 0 -max-workers {CONNECTIONS} -duration {seconds}s"
+        " -max-body 0"
+    )
     return ["sh", "-c", f"echo 'GET {url}' | {attack} | {tool('vegeta')} report -type json"]
 
 
@@ -114,8 +136,13 @@ def _k6(url: str, seconds: int, work: Path) -> list[str]:
     (work / "k6.js").write_text(K6 % (CONNECTIONS, seconds, url))
     summary = str(work / "k6.json")
     return [
-        "sh", "-c", f"{tool('k6')} run -q --no-usage-report --summary-export {summary} {work}/k6.js >/dev/null && cat {summary}"
-    ]  # fmt: skip
+        "sh",
+        "-c",
+        (
+            f"{tool('k6')} run -q --no-usage-report --summary-export {summary} {work}/k6.js"
+            f" >/dev/null && cat {summary}"
+        ),
+    ]
 
 
 def _read_k6(text: str) -> tuple[float, float]:
@@ -125,7 +152,9 @@ def _read_k6(text: str) -> tuple[float, float]:
 
 def _oha(url: str, seconds: int, work: Path) -> list[str]:
     # -j until 1.8; --output-format json since 1.9
-    help_text = subprocess.run([tool("oha"), "--help"], capture_output=True, text=True, check=False).stdout
+    help_text = subprocess.run(
+        [tool("oha"), "--help"], capture_output=True, text=True, check=False
+    ).stdout
     form = ["--output-format", "json"] if "--output-format" in help_text else ["-j"]
     return [tool("oha"), "--no-tui", *form, "-c", str(CONNECTIONS), "-z", f"{seconds}s", url]
 
@@ -140,10 +169,24 @@ def _locust(user: str) -> Callable[[str, int, Path], list[str]]:
         (work / "peers_locustfile.py").write_text(LOCUSTFILE)
         host = url.rstrip("/")
         return [
-            sys.executable, "-m", "locust", "-f", str(work / "peers_locustfile.py"), user,
-            "--headless", "--only-summary", "--json",
-            "-H", host, "-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "-t", f"{seconds + 1}s",
-        ]  # fmt: skip
+            sys.executable,
+            "-m",
+            "locust",
+            "-f",
+            str(work / "peers_locustfile.py"),
+            user,
+            "--headless",
+            "--only-summary",
+            "--json",
+            "-H",
+            host,
+            "-u",
+            str(CONNECTIONS),
+            "-r",
+            str(CONNECTIONS),
+            "-t",
+            f"{seconds + 1}s",
+        ]
 
     return command
 
@@ -157,10 +200,14 @@ def _read_locust(text: str) -> tuple[float, float]:
 
 
 PEERS = (
-    Peer("wrk", _wrk, _read_wrk), Peer("fasthttp", _locust("Fast"), _read_locust),
+    Peer("wrk", _wrk, _read_wrk),
+    Peer("fasthttp", _locust("Fast"), _read_locust),
     Peer("httpuser", _locust("Plain"), _read_locust),
-    Peer("hey", _hey, _read_hey), Peer("vegeta", _vegeta, _read_vegeta), Peer("k6", _k6, _read_k6), Peer("oha", _oha, _read_oha),
-)  # fmt: skip
+    Peer("hey", _hey, _read_hey),
+    Peer("vegeta", _vegeta, _read_vegeta),
+    Peer("k6", _k6, _read_k6),
+    Peer("oha", _oha, _read_oha),
+)
 
 
 def measure(peer: Peer, url: str, seconds: int, core: int, work: Path) -> Speed:
@@ -169,9 +216,16 @@ def measure(peer: Peer, url: str, seconds: int, core: int, work: Path) -> Speed:
     command = peer.command(url, seconds, work)
     before = os.times()
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, check=False, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+        command,
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
     )
     after = os.times()
     count, took = peer.read(done.stdout)
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    cpu = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     return Speed(count / took, cpu / max(count, 1) * 1e6)

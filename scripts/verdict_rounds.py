@@ -1,4 +1,6 @@
-"""Whole paired experiments on the simulated services, many at a time, judged by the code that judges real ones."""
+"""Whole paired experiments on the simulated services, many at a time, judged by the code that
+judges real ones.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from perfhunt.model.verdict.verdict import Word
 
 @dataclass(frozen=True)
 class Host:
-    """The noise of a host: standard deviations of a restart and of the drift, as shares of speed."""
+    """The noise of a host: standard deviations of a restart and of the drift, as shares of
+    speed.
+    """
 
     name: str
     restart: float
@@ -32,7 +36,9 @@ NOISY = Host("noisy (restart 3 %, drift 3 %)", 0.03, 0.03)
 
 @dataclass(frozen=True)
 class Shape:
-    """Seconds of one round. Both lives start at once; what is in flight after the last burst dies with its process."""
+    """Seconds of one round. Both lives start at once; what is in flight after the last burst dies
+    with its process.
+    """
 
     start: float = 5.0
     warmup: float = 2.0
@@ -69,7 +75,9 @@ class Tally:
 
 @dataclass(frozen=True)
 class Cell:
-    """One service on one host with a change of `effect` (0.1: 10 % faster). `blind`: the change does not touch CPU time."""
+    """One service on one host with a change of `effect` (0.1: 10 % faster). `blind`: the change
+    does not touch CPU time.
+    """
 
     service: Service
     host: Host
@@ -80,8 +88,16 @@ class Cell:
 
 def _values(a: Slice, burst: Slice, cpu: bool) -> tuple[dict[str, Array], dict[str, Array]]:
     exceed = (a.exceed + 0.5) / (a.n + 1.0)
-    logs = {"knee": np.log(exceed), "median": np.log(a.median), "capacity": np.log(np.maximum(burst.completed, 0.1))}
-    values = {"knee": a.exceed / np.maximum(a.n, 1), "median": a.median, "capacity": burst.completed}
+    logs = {
+        "knee": np.log(exceed),
+        "median": np.log(a.median),
+        "capacity": np.log(np.maximum(burst.completed, 0.1)),
+    }
+    values = {
+        "knee": a.exceed / np.maximum(a.n, 1),
+        "median": a.median,
+        "capacity": burst.completed,
+    }
     if cpu:
         total = a.n + burst.n
         cost = (a.cpu * a.n + burst.cpu * burst.n) / total
@@ -89,8 +105,12 @@ def _values(a: Slice, burst: Slice, cpu: bool) -> tuple[dict[str, Array], dict[s
     return logs, values
 
 
-def rounds_of(cell: Cell, shape: Shape, rounds: int, experiments: int, random: np.random.Generator) -> Iterator[list[Round]]:
-    """Each experiment's rounds, effect and noise applied; slopes known to within 15 %, as a baseline would give them."""
+def rounds_of(
+    cell: Cell, shape: Shape, rounds: int, experiments: int, random: np.random.Generator
+) -> Iterator[list[Round]]:
+    """Each experiment's rounds, effect and noise applied; slopes known to within 15 %, as a
+    baseline would give them.
+    """
     logs = _measure(cell, shape, rounds, experiments, random)
     service = cell.service
     off = np.exp(0.15 * random.standard_normal((2, experiments)))
@@ -100,7 +120,10 @@ def rounds_of(cell: Cell, shape: Shape, rounds: int, experiments: int, random: n
         for k in range(rounds):
             i = e * rounds + k
             base, head = (
-                BuildReading({n: float(v[i]) for n, v in side[0].items()}, {n: float(v[i]) for n, v in side[1].items()})
+                BuildReading(
+                    {n: float(v[i]) for n, v in side[0].items()},
+                    {n: float(v[i]) for n, v in side[1].items()},
+                )
                 for side in logs
             )
             found.append(Round(k, base, head, speeds(base, head, slopes), shape.seconds))
@@ -112,9 +135,14 @@ def _measure(
 ) -> list[tuple[dict[str, Array], dict[str, Array]]]:
     """Logs and values of base and head; each array has one entry per (experiment, round)."""
     service, host, runs = cell.service, cell.host, rounds * experiments
-    # Middles of the slices, base first: B warm, H warm, H fixed, B fixed, B burst, H burst; the other way each second round.
+    # Middles of the slices, base first: B warm, H warm, H fixed, B fixed, B burst, H burst; the
+    # other way each second round.
     w, f, b, g = shape.warmup, shape.fixed, shape.burst, shape.gap
-    at = shape.start + 2 * w + np.array([f / 2, f * 1.5 + g, 2 * (f + g) + b / 2, 2 * (f + g) + b * 1.5 + shape.drain])
+    at = (
+        shape.start
+        + 2 * w
+        + np.array([f / 2, f * 1.5 + g, 2 * (f + g) + b / 2, 2 * (f + g) + b * 1.5 + shape.drain])
+    )
     wander = _wander(host, at, shape.seconds, rounds, experiments, random)
     sent = {
         "fixed": Traffic.drawn(random, length(service.knee * shape.rate, f), runs),
@@ -123,33 +151,59 @@ def _measure(
     odd = np.arange(runs) % rounds % 2 == 1
     sides = []
     for head in (False, True):
-        life = host.restart * random.standard_normal(runs) + (np.log1p(cell.effect) if head else 0.0)
-        first_fixed = odd if not head else ~odd  # mirrored: who went second in the warm-up goes first here
+        life = host.restart * random.standard_normal(runs) + (
+            np.log1p(cell.effect) if head else 0.0
+        )
+        first_fixed = (
+            odd if not head else ~odd
+        )  # mirrored: who went second in the warm-up goes first here
         fixed_at = np.where(first_fixed, wander[0], wander[1])
         burst_at = np.where(first_fixed, wander[3], wander[2])
-        fixed = run_slice(service, sent["fixed"], service.knee * shape.rate, f, shape.settle, np.exp(life + fixed_at), random)
+        fixed = run_slice(
+            service,
+            sent["fixed"],
+            service.knee * shape.rate,
+            f,
+            shape.settle,
+            np.exp(life + fixed_at),
+            random,
+        )
         rate = service.capacity * shape.saturating
-        burst = run_slice(service, sent["burst"], rate, b, shape.settle, np.exp(life + burst_at), random)
+        burst = run_slice(
+            service, sent["burst"], rate, b, shape.settle, np.exp(life + burst_at), random
+        )
         sides.append(_values(fixed, burst, not cell.blind))
     return sides
 
 
-def _wander(host: Host, at: Array, each: float, rounds: int, experiments: int, random: np.random.Generator) -> Array:
-    """The drift at each of the slices of every round; shape (slices, experiments * rounds), experiment by experiment."""
+def _wander(
+    host: Host, at: Array, each: float, rounds: int, experiments: int, random: np.random.Generator
+) -> Array:
+    """The drift at each of the slices of every round; shape (slices, experiments * rounds),
+    experiment by experiment.
+    """
     times = np.concatenate([k * each + at for k in range(rounds)])
     path = drift(random, times, host.drift, experiments).reshape(rounds, len(at), experiments)
     return path.transpose(1, 2, 0).reshape(len(at), experiments * rounds)
 
 
-def run_cell(cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), batch: int = 50) -> Tally:
+def run_cell(
+    cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), batch: int = 50
+) -> Tally:
     """Judge so many experiments, each until a word other than INCONCLUSIVE or the last look."""
     random = np.random.default_rng(seed)
     tally, left = Tally(), experiments
     wanted = Word.KEEP if cell.effect > 0 else Word.REVERT
     while left > 0:
         count = min(batch, left)
-        priors = [_calibrate(cell, shape, random) for _ in range(count)] if cell.calibrated else [Looking()] * count
-        for looking, rounds in zip(priors, rounds_of(cell, shape, LOOKS[-1], count, random), strict=True):
+        priors = (
+            [_calibrate(cell, shape, random) for _ in range(count)]
+            if cell.calibrated
+            else [Looking()] * count
+        )
+        for looking, rounds in zip(
+            priors, rounds_of(cell, shape, LOOKS[-1], count, random), strict=True
+        ):
             word, done = decide(rounds, looking)
             tally.add(str(word), done * shape.seconds / 60, word is wanted)
         left -= count
@@ -173,11 +227,16 @@ def _calibrate(cell: Cell, shape: Shape, random: np.random.Generator) -> Looking
     return Looking({n: Prior(sd, len(rounds) - 1) for n, sd in sds.items()})
 
 
-# What others do with the same service and the same minutes -------------------------------------------------------------------
+# What others do with the same service and the same minutes
+# -------------------------------------------------------------------
 
 
-def benchstat(cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), runs: int = 10) -> float:
-    """Share of experiments in which Mann-Whitney at 5 % on the medians of 10 + 10 restarts differs, one build after the other."""
+def benchstat(
+    cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), runs: int = 10
+) -> float:
+    """Share of experiments in which Mann-Whitney at 5 % on the medians of 10 + 10 restarts differs,
+    one build after the other.
+    """
     random = np.random.default_rng(seed)
     calls = 0
     for rounds in rounds_of(cell, shape, 2 * runs, experiments, random):
@@ -188,28 +247,42 @@ def benchstat(cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), r
 
 
 def welch_on_requests(cell: Cell, experiments: int, seed: int, seconds: float = 120.0) -> float:
-    """Share of experiments in which Welch's t at 5 % on the latencies of single requests, one run each, differs."""
+    """Share of experiments in which Welch's t at 5 % on the latencies of single requests, one run
+    each, differs.
+    """
     random = np.random.default_rng(seed)
     service, rate = cell.service, cell.service.knee * 0.9
     sides = []
     for effect in (0.0, cell.effect):
-        noise = cell.host.restart * random.standard_normal(experiments) + cell.host.drift * random.standard_normal(experiments)
+        noise = cell.host.restart * random.standard_normal(
+            experiments
+        ) + cell.host.drift * random.standard_normal(experiments)
         traffic = Traffic.drawn(random, length(rate, seconds), experiments)
-        sides.append(run_slice(service, traffic, rate, seconds, 2.0, np.exp(noise) * (1 + effect), random).responses)
+        sides.append(
+            run_slice(
+                service, traffic, rate, seconds, 2.0, np.exp(noise) * (1 + effect), random
+            ).responses
+        )
     p = stats.ttest_ind(sides[0], sides[1], axis=0, equal_var=False, nan_policy="omit").pvalue
     return float(np.mean(np.asarray(p) < 0.05))
 
 
 def staircase(cell: Cell, experiments: int, seed: int, seconds: float = 30.0) -> float:
-    """Share of experiments in which the first failing step (10/s apart, 30 s) of two single runs differs by more than 5 %."""
+    """Share of experiments in which the first failing step (10/s apart, 30 s) of two single runs
+    differs by more than 5 %.
+    """
     random = np.random.default_rng(seed)
     knees = []
     for effect in (0.0, cell.effect):
-        noise = cell.host.restart * random.standard_normal(experiments) + cell.host.drift * random.standard_normal(experiments)
+        noise = cell.host.restart * random.standard_normal(
+            experiments
+        ) + cell.host.drift * random.standard_normal(experiments)
         found = np.full(experiments, np.nan)
         for rate in np.arange(20.0, 200.0, 10.0):
             traffic = Traffic.drawn(random, length(rate, seconds), experiments)
-            step = run_slice(cell.service, traffic, rate, seconds, 1.0, np.exp(noise) * (1 + effect), random)
+            step = run_slice(
+                cell.service, traffic, rate, seconds, 1.0, np.exp(noise) * (1 + effect), random
+            )
             failed = step.exceed / np.maximum(step.n, 1) > 0.01
             found = np.where(np.isnan(found) & failed, rate, found)
         knees.append(np.where(np.isnan(found), 200.0, found))

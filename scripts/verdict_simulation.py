@@ -1,4 +1,5 @@
-"""Queues solved by arithmetic, thousands at a time: what rounds of a paired comparison would read on services we know exactly.
+"""Queues solved by arithmetic, thousands at a time: what rounds of a paired comparison would read
+on services we know exactly.
 
 The four services are those of the knee benchmark: all saturate near 160 requests/s.
 
@@ -7,8 +8,9 @@ The four services are those of the knee benchmark: all saturate near 160 request
     S3  four workers, lognormal 24 ms (cv 1), everything stops 50 ms every 2 s, limit 250 ms
     S4  as S3 with cv 2, limit 400 ms
 
-Noise: each process life is faster or slower by a normal factor (restart), and the host drifts (Ornstein-Uhlenbeck). 70 % of
-the variance of a service time (in the log) belongs to the request, so sharing requests between two versions pairs that part.
+Noise: each process life is faster or slower by a normal factor (restart), and the host drifts
+(Ornstein-Uhlenbeck). 70 % of the variance of a service time (in the log) belongs to the request, so
+sharing requests between two versions pairs that part.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ CPU_NOISE = 0.003  # of one reading of CPU time per request
 
 @dataclass(frozen=True)
 class Service:
-    """One simulated service; `knee` is its knee in requests/s, `sharpness` its slope there, `median_slope` at 95 % of it."""
+    """One simulated service; `knee` is its knee in requests/s, `sharpness` its slope there,
+    `median_slope` at 95 % of it.
+    """
 
     name: str
     workers: int
@@ -74,7 +78,9 @@ def service_times(service: Service, shared: Array, own: Array) -> Array:
 
 def _to_work(t: Array, phase: Array) -> Array:
     cycles = np.floor((t + phase) / GC_PERIOD)
-    return cycles * (GC_PERIOD - GC_PAUSE) + np.maximum(t + phase - cycles * GC_PERIOD - GC_PAUSE, 0.0)
+    return cycles * (GC_PERIOD - GC_PAUSE) + np.maximum(
+        t + phase - cycles * GC_PERIOD - GC_PAUSE, 0.0
+    )
 
 
 def _to_wall(w: Array, phase: Array) -> Array:
@@ -83,7 +89,9 @@ def _to_wall(w: Array, phase: Array) -> Array:
 
 
 def serve(due: Array, work: Array, workers: int) -> Array:
-    """Finish times of requests due at `due` needing `work` seconds, first come first served; both (N, R), empty at 0."""
+    """Finish times of requests due at `due` needing `work` seconds, first come first served; both
+    (N, R), empty at 0.
+    """
     done = np.empty_like(due)
     free = [np.zeros(due.shape[1]) for _ in range(workers)]  # ascending
     for i in range(due.shape[0]):
@@ -97,7 +105,9 @@ def serve(due: Array, work: Array, workers: int) -> Array:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What both versions of a pair are sent in one slice: gaps of unit rate, and what the requests ask; each (N, R)."""
+    """What both versions of a pair are sent in one slice: gaps of unit rate, and what the requests
+    ask; each (N, R).
+    """
 
     gaps: Array
     asks: Array
@@ -113,9 +123,17 @@ def length(rate: float, seconds: float) -> int:
 
 
 def run_slice(
-    service: Service, traffic: Traffic, rate: float, seconds: float, settle: float, speed: Array, random: np.random.Generator
+    service: Service,
+    traffic: Traffic,
+    rate: float,
+    seconds: float,
+    settle: float,
+    speed: Array,
+    random: np.random.Generator,
 ) -> Slice:
-    """What slices of one rate read at the given speeds (1 = as the service is); `speed` has shape (R,)."""
+    """What slices of one rate read at the given speeds (1 = as the service is); `speed` has shape
+    (R,).
+    """
     due = np.cumsum(traffic.gaps, axis=0) / rate
     work = service_times(service, traffic.asks, random.standard_normal(due.shape)) / speed
     if service.pauses:

@@ -1,1 +1,1 @@
-"""What changed in the working tree, as atoms, and whether it is one change."""
+"""What was edited, read from git as atoms. `git` gets the texts, `readers` read them; neither imports the other."""

@@ -1,4 +1,6 @@
-"""What a file is for, told from its path: which edits count, through what they act, and which never could."""
+"""What a file is for, told from its path: which edits count, through what they act, and which never
+could.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,20 @@ _MANIFESTS = re.compile(
     r"|package\.json|package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|go\.mod|go\.sum|Cargo\.(toml|lock)"
     r"|pom\.xml|build\.gradle(\.kts)?|gradle\.lockfile|setup\.py|setup\.cfg|environment\.ya?ml|Gemfile(\.lock)?)"
 )
-_TEST_DIRS = frozenset({"tests", "test", "testing", "__tests__", "spec", "e2e", "testdata", "benchmarks", "bench", "benches"})
+_TEST_DIRS = frozenset(
+    {
+        "tests",
+        "test",
+        "testing",
+        "__tests__",
+        "spec",
+        "e2e",
+        "testdata",
+        "benchmarks",
+        "bench",
+        "benches",
+    }
+)
 _TEST_FILES = re.compile(
     r"(test_.*\.py|.*_test\.(py|go)|conftest\.py|.*\.(test|spec)\.[cm]?[jt]sx?|.*(Test|Tests|IT)\.java|tests\.py)"
 )
@@ -47,7 +62,8 @@ _TOOLING = re.compile(
     r"|clippy\.toml|jest\.config\..*|vitest\.config\..*|\.nvmrc|py\.typed|.*\.pyi|Taskfile\.ya?ml|MANIFEST\.in|\.git-blame-ignore-revs)"
 )
 _DOCS = re.compile(
-    r".*\.(md|rst|adoc|txt)|LICEN[CS]E.*|COPYING.*|NOTICE.*|AUTHORS.*|CHANGELOG.*|CHANGES.*|CITATION.*|mkdocs\.ya?ml", re.I
+    r".*\.(md|rst|adoc|txt)|LICEN[CS]E.*|COPYING.*|NOTICE.*|AUTHORS.*|CHANGELOG.*|CHANGES.*|CITATION.*|mkdocs\.ya?ml",
+    re.I,
 )
 _CONFIG = re.compile(
     r"(Dockerfile.*|.*\.dockerfile|Containerfile|(docker-)?compose.*\.ya?ml|Procfile|\.env.*|.*\.env|gunicorn.*\.py|uwsgi.*|celeryconfig\.py"
@@ -81,7 +97,9 @@ def role_of(path: str) -> Role:
 
 def _apart(path: str, name: str, folders: set[str]) -> Role | None:
     """Files that are no part of what runs in the service."""
-    if folders & {".perfhunt", "perfhunt-patches"} or name.endswith((".patch", ".diff", ".orig", ".rej")):
+    if folders & {".perfhunt", "perfhunt-patches"} or name.endswith(
+        (".patch", ".diff", ".orig", ".rej")
+    ):
         return Role.PERFHUNT
     if name == "perfhunt.toml" or re.fullmatch(r"locustfile.*\.py", name):
         return Role.QUESTION
@@ -94,7 +112,9 @@ def _apart(path: str, name: str, folders: set[str]) -> Role | None:
     if _TOOLING.fullmatch(name) or folders & {".vscode", ".idea", ".husky", ".devcontainer"}:
         return Role.TOOLING
     if folders & _EMPTY_DOCS or (
-        _DOCS.fullmatch(name) and not folders & _DATA_DIRS and name not in ("runtime.txt", "robots.txt")
+        _DOCS.fullmatch(name)
+        and not folders & _DATA_DIRS
+        and name not in ("runtime.txt", "robots.txt")
     ):
         return Role.DOCS
     return None
@@ -102,9 +122,13 @@ def _apart(path: str, name: str, folders: set[str]) -> Role | None:
 
 def _acting(name: str, folders: set[str], pure: PurePosixPath) -> Role | None:
     """Files that act in the service, by how they do."""
-    if pure.suffix == ".sql" or (folders & {"migrations", "alembic", "migrate"} and name not in ("__init__.py", "env.py")):
+    if pure.suffix == ".sql" or (
+        folders & {"migrations", "alembic", "migrate"} and name not in ("__init__.py", "env.py")
+    ):
         return Role.SCHEMA
-    if _CONFIG.fullmatch(name) and not (folders & _DATA_DIRS and pure.suffix in (".yaml", ".yml", ".json")):
+    if _CONFIG.fullmatch(name) and not (
+        folders & _DATA_DIRS and pure.suffix in (".yaml", ".yml", ".json")
+    ):
         return Role.CONFIG
     if folders & _SETTINGS_DIRS and pure.suffix == ".py" and name != "__init__.py":
         return Role.CONFIG

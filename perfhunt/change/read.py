@@ -21,7 +21,8 @@ from perfhunt.model.verdict.change import Atom, Change, Edit, Kind, Links
 
 
 def read_change(repository: Repository, base: str, head: str = "") -> Change:
-    """Every edit from `base` to `head`; an empty head is the working tree as it stands, untracked files included.
+    """Every edit from `base` to `head`; an empty head is the working tree as it stands, untracked
+    files included.
 
     Raises UsageError for a revision that does not exist, ChangeRefused when git fails.
     """
@@ -56,7 +57,11 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> FileAtoms
             found = found.plus(_apart(content, Kind.QUESTION, "the test file"))
         elif content.binary or role == Role.DATA:
             moved = content.before == content.after
-            found = found.plus(_apart(content, Kind.IGNORED, "same content") if moved else FileAtoms((_data(content),)))
+            found = found.plus(
+                _apart(content, Kind.IGNORED, "same content")
+                if moved
+                else FileAtoms((_data(content),))
+            )
         else:  # a file that only moved is read too: what it defines has a new name
             by_role.setdefault(role, []).append(_source(content, role))
     return _declared(found.plus(_read(by_role, present)))
@@ -64,7 +69,9 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> FileAtoms
 
 def _source(content: Content, role: Role) -> FileTexts:
     before, after = content.texts()
-    return FileTexts(content.path, before, after, settings=role == Role.CONFIG, old_path=content.edit.old_path)
+    return FileTexts(
+        content.path, before, after, settings=role == Role.CONFIG, old_path=content.edit.old_path
+    )
 
 
 def _read(by_role: dict[Role, list[FileTexts]], present: Collection[str]) -> FileAtoms:
@@ -93,7 +100,14 @@ def _data(content: Content) -> Atom:
     folder = str(PurePosixPath(content.path).parent)
     sizes = [len(side) for side in (content.before, content.after) if side is not None]
     detail = " -> ".join(f"{size:,} bytes" for size in sizes)
-    return Atom(Kind.DATA, content.path, "", content.edit.edit, detail, links=Links(touches=(f"folder:{folder}",)))
+    return Atom(
+        Kind.DATA,
+        content.path,
+        "",
+        content.edit.edit,
+        detail,
+        links=Links(touches=(f"folder:{folder}",)),
+    )
 
 
 def _text(source: FileTexts) -> FileAtoms:
@@ -109,7 +123,13 @@ def _text(source: FileTexts) -> FileAtoms:
 def _without_remarks(source: FileTexts, text: str | None) -> list[str] | None:
     if text is None:
         return None
-    remark = r"#(?!!)" if source.path.endswith((".rb", ".sh", ".pl", ".ex", ".exs")) else r"//" if "." in source.path else r"$^"
+    remark = (
+        r"#(?!!)"
+        if source.path.endswith((".rb", ".sh", ".pl", ".ex", ".exs"))
+        else r"//"
+        if "." in source.path
+        else r"$^"
+    )
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not re.match(remark, line)]
 
@@ -117,18 +137,28 @@ def _without_remarks(source: FileTexts, text: str | None) -> list[str] | None:
 def _declared(found: FileAtoms) -> FileAtoms:
     """Without table declarations that only say in code what a migration of the same edit does."""
     migrated = {
-        s for a in found.atoms if a.kind == Kind.SCHEMA and a.detail != "table declaration" for s in (*a.links.uses, *_tables(a))
+        s
+        for a in found.atoms
+        if a.kind == Kind.SCHEMA and a.detail != "table declaration"
+        for s in (*a.links.uses, *_tables(a))
     }
     kept: list[Atom] = []
     dropped: list[Atom] = []
     for atom in found.atoms:
         same = atom.detail == "table declaration" and table_symbols(atom.name) & migrated
         (dropped if same else kept).append(atom)
-    gone = tuple(Atom(Kind.IGNORED, a.file, a.name, Edit.CHANGED, "declares what the migration does", a.line) for a in dropped)
+    gone = tuple(
+        Atom(Kind.IGNORED, a.file, a.name, Edit.CHANGED, "declares what the migration does", a.line)
+        for a in dropped
+    )
     return FileAtoms(tuple(kept), found.ignored + gone, found.notes)
 
 
 def _tables(atom: Atom) -> set[str]:
     """The tables a migration names, as declarations name them."""
-    named = [s.partition(":")[2] for s in (*atom.links.defines, *atom.links.touches) if s.startswith(("newtable:", "table:"))]
+    named = [
+        s.partition(":")[2]
+        for s in (*atom.links.defines, *atom.links.touches)
+        if s.startswith(("newtable:", "table:"))
+    ]
     return {symbol for table in named for symbol in table_symbols(table)}

@@ -1,4 +1,6 @@
-"""The one-change rule, enforced: the change as one, or a refusal that says what, where and what next."""
+"""The one-change rule, enforced: the change as one, or a refusal that says what, where and what
+next.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from perfhunt.model.verdict.change import Change, ChangeRefusal, OneChange
 
 
 def require_one(change: Change, profile: Profile | None = None, compound: str = "") -> OneChange:
-    """The change, ruled to be one (or compound, with a person's reason). Raises ChangeRefused (exit 92) otherwise."""
+    """The change, ruled to be one (or compound, with a person's reason). Raises ChangeRefused (exit
+    92) otherwise.
+    """
     ruling = decide(change, profile, compound)
     if isinstance(ruling, ChangeRefusal):
         raise ChangeRefused("\n".join(ruling.lines()), ruling.next)

@@ -1,4 +1,6 @@
-"""What every reader of edits takes and gives: the two texts of a file, and the atoms found in them."""
+"""What every reader of edits takes and gives: the two texts of a file, and the atoms found in
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,20 @@ class FileTexts:
     @property
     def edit(self) -> Edit:
         """Whether the file is new, gone or changed."""
-        return Edit.REMOVED if self.after is None else Edit.ADDED if self.before is None else Edit.CHANGED
+        return (
+            Edit.REMOVED
+            if self.after is None
+            else Edit.ADDED
+            if self.before is None
+            else Edit.CHANGED
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FileAtoms:
-    """Atoms that count, edits that do not (with the reason in `detail`), and what could not be read."""
+    """Atoms that count, edits that do not (with the reason in `detail`), and what could not be
+    read.
+    """
 
     atoms: tuple[Atom, ...] = ()
     ignored: tuple[Atom, ...] = ()
@@ -33,4 +43,6 @@ class FileAtoms:
 
     def plus(self, other: FileAtoms) -> FileAtoms:
         """Both findings as one."""
-        return FileAtoms(self.atoms + other.atoms, self.ignored + other.ignored, self.notes + other.notes)
+        return FileAtoms(
+            self.atoms + other.atoms, self.ignored + other.ignored, self.notes + other.notes
+        )

@@ -20,13 +20,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Find the load at which a running service breaks its SLO, profile it there, and judge the one change you make.\n\n"
-        "Start here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;  perfhunt investigate --pid PID"
+        "Find the load at which a running service breaks its SLO, profile it there, and judge the"
+        " one change you make.\n\nStart here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;"
+        "  perfhunt investigate --pid PID"
     ),
     epilog=(
-        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression; 91 inconclusive; "
-        "92 change refused; 93 unsafe target refused; 94 target busy; 95 attach failed; 96 target died; 99 SLO missed; "
-        "104 bad or missing test file; 105 stopped by signal or killswitch."
+        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression; 91"
+        " inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy; 95 attach"
+        " failed; 96 target died; 99 SLO missed; 104 bad or missing test file; 105 stopped by"
+        " signal or killswitch."
     ),
 )
 
@@ -39,20 +41,32 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", "-V", callback=_version, is_eager=True, help="Print the version and exit."),
+    version: bool = typer.Option(
+        False,
+        "--version",
+        "-V",
+        callback=_version,
+        is_eager=True,
+        help="Print the version and exit.",
+    ),
 ) -> None:
     """Options before any verb."""
 
 
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
-    """The verb, stopped by Ctrl-C as by any other signal; the parser's own answer to that would be exit code 1."""
+    """The verb, stopped by Ctrl-C as by any other signal; the parser's own answer to that would be
+    exit code 1.
+    """
 
     @wraps(verb)
     def stopped(*args: object, **options: object) -> None:
         try:
             verb(*args, **options)
         except KeyboardInterrupt as interrupt:
-            raise Stopped("interrupted by Ctrl-C", "What was measured until then is kept: perfhunt report last") from interrupt
+            raise Stopped(
+                "interrupted by Ctrl-C",
+                "What was measured until then is kept: perfhunt report last",
+            ) from interrupt
 
     return stopped
 
@@ -62,7 +76,8 @@ for _name, _verb in VERBS.items():
 
 
 def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The command line up to the first `--`, and the user's own command behind it, for verbs that take one.
+    """The command line up to the first `--`, and the user's own command behind it, for verbs that
+    take one.
 
     Left to the parser, the first word of that command would become the verb's RUN argument.
     """

@@ -1,4 +1,6 @@
-"""Printing: text for people on stdout, doubts and errors on stderr, never a control character that came from outside."""
+"""Printing: text for people on stdout, doubts and errors on stderr, never a control character that
+came from outside.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """Text with control characters made visible: names and URLs of a target must not drive the terminal."""
+    """Text with control characters made visible: names and URLs of a target must not drive the
+    terminal.
+    """
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

@@ -1,4 +1,6 @@
-"""What `perfhunt bench` does: versions checked out, runs interleaved, times kept, a verdict or a summary."""
+"""What `perfhunt bench` does: versions checked out, runs interleaved, times kept, a verdict or a
+summary.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class BenchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """The times, in the order before, after; and the verdict when there was something to compare with."""
+    """The times, in the order before, after; and the verdict when there was something to compare
+    with.
+    """
 
     timed: tuple[Timed, ...]
     verdict: Verdict | None = None
@@ -86,17 +90,27 @@ def run_bench(wanted: BenchRequest, note: Callable[[str], None] = lambda _: None
     else:
         return BenchResult(timed)
     cautions = tuple(_advised(caution, wanted) for caution in verdict.cautions)
-    return BenchResult(timed, replace(verdict, attributable=one.attributable if one else True, cautions=cautions), one)
+    return BenchResult(
+        timed,
+        replace(verdict, attributable=one.attributable if one else True, cautions=cautions),
+        one,
+    )
 
 
 def _advised(caution: Caution, wanted: BenchRequest) -> Caution:
     """A caution whose advice is not what was done already."""
-    return replace(caution, next=f"add --warmup {wanted.warmup + 2}") if caution.code == "cold-start" else caution
+    return (
+        replace(caution, next=f"add --warmup {wanted.warmup + 2}")
+        if caution.code == "cold-start"
+        else caution
+    )
 
 
 @contextmanager
 def commands_of(wanted: BenchRequest) -> Iterator[tuple[Command, ...]]:
-    """The command, once in place; or once in a checkout of each version, in the directory it was typed in."""
+    """The command, once in place; or once in a checkout of each version, in the directory it was
+    typed in.
+    """
     text = " ".join(wanted.words)
     if not wanted.base:
         # hyperfine's prepare: before each run, and not timed.
@@ -105,13 +119,23 @@ def commands_of(wanted: BenchRequest) -> Iterator[tuple[Command, ...]]:
     repository = find_repository(Path.cwd())
     here = Path.cwd().resolve().relative_to(repository.root.resolve())
     with ExitStack() as held:
-        places = [held.enter_context(checkout(repository, rev, wanted.prepare)) for rev in (wanted.base, wanted.head)]
+        places = [
+            held.enter_context(checkout(repository, rev, wanted.prepare))
+            for rev in (wanted.base, wanted.head)
+        ]
         names = (wanted.base, wanted.head or "working tree")
-        yield tuple(Command(f"{text} @ {n}", wanted.words, p.path / here) for n, p in zip(names, places, strict=True))
+        yield tuple(
+            Command(f"{text} @ {n}", wanted.words, p.path / here)
+            for n, p in zip(names, places, strict=True)
+        )
 
 
-def measure(commands: tuple[Command, ...], wanted: BenchRequest, note: Callable[[str], None]) -> tuple[Timed, ...]:
-    """Every run of every command, warm-ups first, then in mirrored order from round to round (ABBA)."""
+def measure(
+    commands: tuple[Command, ...], wanted: BenchRequest, note: Callable[[str], None]
+) -> tuple[Timed, ...]:
+    """Every run of every command, warm-ups first, then in mirrored order from round to round
+    (ABBA).
+    """
     once, limit = ENGINES[wanted.engine], _timeout(wanted.timeout)
     for _ in range(wanted.warmup):
         for command in commands:
@@ -123,8 +147,13 @@ def measure(commands: tuple[Command, ...], wanted: BenchRequest, note: Callable[
             run = once(commands[side], limit)
             found[side].append(run)
             failed = f", exit code {run.exit_code}" if run.exit_code else ""
-            note(f"{number + 1}/{wanted.runs} {format_duration(run.wall)}{failed}  {commands[side].name}")
-    return tuple(Timed(command.name, tuple(runs)) for command, runs in zip(commands, found, strict=True))
+            note(
+                f"{number + 1}/{wanted.runs} {format_duration(run.wall)}{failed} "
+                f" {commands[side].name}"
+            )
+    return tuple(
+        Timed(command.name, tuple(runs)) for command, runs in zip(commands, found, strict=True)
+    )
 
 
 def _timeout(text: str) -> Seconds | None:
@@ -139,23 +168,40 @@ def _exported(path: Path) -> Timed:
     found = hyperfine.read(read_text(path), str(path))
     if len(found) != 1:
         names = ", ".join(timed.name for timed in found)
-        raise StoreError(f"{path} holds {len(found)} commands ({names}), and one is to be compared with", "Export one command.")
+        raise StoreError(
+            f"{path} holds {len(found)} commands ({names}), and one is to be compared with",
+            "Export one command.",
+        )
     return found[0]
 
 
 def tell(outcome: BenchResult, *, as_json: bool, quiet: bool) -> list[str]:
     """The outcome as it was asked for, a line each."""
     if as_json:
-        plain = {"schema": 1, "event": "verdict" if outcome.verdict else "timed", "exit_code": outcome.exit_code}
-        body = {"verdict": to_plain(outcome.verdict), "change": to_plain(outcome.one), "timed": to_plain(outcome.timed)}
-        return [json.dumps({**plain, "word": str(outcome.verdict.word) if outcome.verdict else None, **body})]
+        plain = {
+            "schema": 1,
+            "event": "verdict" if outcome.verdict else "timed",
+            "exit_code": outcome.exit_code,
+        }
+        body = {
+            "verdict": to_plain(outcome.verdict),
+            "change": to_plain(outcome.one),
+            "timed": to_plain(outcome.timed),
+        }
+        return [
+            json.dumps(
+                {**plain, "word": str(outcome.verdict.word) if outcome.verdict else None, **body}
+            )
+        ]
     if outcome.verdict is None:
         lines = [line for timed in outcome.timed for line in summary(timed)]
         return [console.clean(line) for line in (lines[1:2] if quiet else lines)]
     if quiet:
         return [console.clean(f"{outcome.verdict.word}: {outcome.verdict.reason}")]
     times = [line for timed in outcome.timed for line in summary(timed)]
-    return [console.clean(line) for line in [*verdict_lines(outcome.verdict, outcome.one), "", *times]]
+    return [
+        console.clean(line) for line in [*verdict_lines(outcome.verdict, outcome.one), "", *times]
+    ]
 
 
 def summary(timed: Timed) -> list[str]:
@@ -167,8 +213,10 @@ def summary(timed: Timed) -> list[str]:
     peaks = [run.peak_rss for run in timed.runs if run.peak_rss]
     lines = [
         timed.name,
-        f"  wall  {format_duration(mean)} ± {format_duration(spread)} (n={n}, "
-        f"{format_duration(walls[0])} to {format_duration(walls[-1])})",
+        (
+            f"  wall  {format_duration(mean)} ± {format_duration(spread)} (n={n}, "
+            f"{format_duration(walls[0])} to {format_duration(walls[-1])})"
+        ),
     ]
     if user is not None and system is not None:
         lines.append(f"  CPU   {format_duration(user)} user, {format_duration(system)} system")

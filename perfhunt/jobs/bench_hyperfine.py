@@ -1,4 +1,6 @@
-"""hyperfine as the timer of a bench: asked for single runs, so that two versions can still be interleaved."""
+"""hyperfine as the timer of a bench: asked for single runs, so that two versions can still be
+interleaved.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +18,46 @@ from perfhunt.target.command_timer import Command
 
 
 def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandRun:
-    """One run, timed by hyperfine without a shell. Raises UsageError when it is absent or says no, PerfhuntError on a timeout."""
+    """One run, timed by hyperfine without a shell. Raises UsageError when it is absent or says no,
+    PerfhuntError on a timeout.
+    """
     if shutil.which("hyperfine") is None:
-        raise UsageError("hyperfine is not installed", "Install it (apt-get install hyperfine), or leave --engine out.")
+        raise UsageError(
+            "hyperfine is not installed",
+            "Install it (apt-get install hyperfine), or leave --engine out.",
+        )
     with tempfile.TemporaryDirectory(prefix="perfhunt-bench-") as place:
         export = Path(place) / "times.json"
-        words = ["hyperfine", "-N", "--runs", "1", "--ignore-failure", "--style", "none", "--export-json", str(export)]
+        words = [
+            "hyperfine",
+            "-N",
+            "--runs",
+            "1",
+            "--ignore-failure",
+            "--style",
+            "none",
+            "--export-json",
+            str(export),
+        ]
         words += ["--prepare", shlex.join(command.prepare)] if command.prepare else []
         try:
             done = subprocess.run(
                 [*words, "--", shlex.join(command.words)],
-                cwd=command.directory, capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False,
-            )  # fmt: skip
+                cwd=command.directory,
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=timeout,
+                check=False,
+            )
         except subprocess.TimeoutExpired as error:
-            raise PerfhuntError(f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout.") from error
+            raise PerfhuntError(
+                f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
+            ) from error
         if not export.exists():
-            raise UsageError(f"hyperfine did not time `{command.name}`", done.stderr.decode(errors="replace").strip()[-400:])
+            raise UsageError(
+                f"hyperfine did not time `{command.name}`",
+                done.stderr.decode(errors="replace").strip()[-400:],
+            )
         (timed,) = hyperfine.read(export.read_text(), "hyperfine's export")
         (run,) = timed.runs
         user, system = _cpu(export)

@@ -1,4 +1,6 @@
-"""Judging one commit after another against the good one, with every judgement on disk before the next is asked for."""
+"""Judging one commit after another against the good one, with every judgement on disk before the
+next is asked for.
+"""
 
 from __future__ import annotations
 
@@ -61,13 +63,25 @@ class BisectResult:
 
     def lines(self) -> list[str]:
         """The answer first, then what was judged on the way."""
-        first = [f"{commit[:12]}  {self.subjects.get(commit, '')}" for commit in self.bisected.first_bad]
+        first = [
+            f"{commit[:12]}  {self.subjects.get(commit, '')}" for commit in self.bisected.first_bad
+        ]
         if self.bisected.found:
             head = [f"FIRST SLOWER COMMIT {first[0]}"]
         else:
-            head = [f"NOT DECIDED: one of these {len(first)} commits is the first slower one", *(f"  {line}" for line in first)]
-        judged = [f"  {word:<5} {commit[:12]}  {self.subjects.get(commit, '')}" for commit, word in self.bisected.judged]
-        last = "measure longer to tell skipped commits: --budget 15m --again" if not self.bisected.found else ""
+            head = [
+                f"NOT DECIDED: one of these {len(first)} commits is the first slower one",
+                *(f"  {line}" for line in first),
+            ]
+        judged = [
+            f"  {word:<5} {commit[:12]}  {self.subjects.get(commit, '')}"
+            for commit, word in self.bisected.judged
+        ]
+        last = (
+            "measure longer to tell skipped commits: --budget 15m --again"
+            if not self.bisected.found
+            else ""
+        )
         name = self.bisected.first_bad[0][:12]
         see = f"see what it did: perfhunt verify --base {name}~1 --head {name} -- COMMAND"
         return [*head, "", "judged:", *judged, "", last or see]
@@ -77,14 +91,22 @@ class Judgements(MutableMapping[str, halving.CommitLabel]):
     """Judgements by commit, on disk as soon as they are made."""
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
-        """Reads what is there, unless a fresh start is wanted. Raises StoreError for a damaged file."""
+        """Reads what is there, unless a fresh start is wanted. Raises StoreError for a damaged
+        file.
+        """
         self._path = path
         self._kept: dict[str, halving.CommitLabel] = {}
         if path.exists() and not fresh:
             try:
-                self._kept = {str(k): v for k, v in json.loads(read_text(path)).items() if v in ("good", "bad", "skip")}
+                self._kept = {
+                    str(k): v
+                    for k, v in json.loads(read_text(path)).items()
+                    if v in ("good", "bad", "skip")
+                }
             except (ValueError, AttributeError) as error:
-                raise StoreError(f"{path} cannot be read: {error}", "Start over: perfhunt bisect --again ...") from error
+                raise StoreError(
+                    f"{path} cannot be read: {error}", "Start over: perfhunt bisect --again ..."
+                ) from error
 
     def __getitem__(self, commit: str) -> halving.CommitLabel:
         return self._kept[commit]
@@ -105,26 +127,42 @@ class Judgements(MutableMapping[str, halving.CommitLabel]):
 
 
 def hunt(wanted: BisectSearch, *, as_json: bool, quiet: bool) -> BisectResult:
-    """The first slower commit. Raises UsageError when the two ends are in the wrong order or BAD is not slower."""
+    """The first slower commit. Raises UsageError when the two ends are in the wrong order or BAD is
+    not slower.
+    """
     budget, repository = budget_of(wanted.budget), find_repository(Path.cwd())
     commits = commits_between(repository, wanted.good, wanted.bad)
     good, bad = repository.resolve(wanted.good), commits[0].id
     question = locally(read_question(wanted.file, Path.cwd(), os.environ))
     looking = looking_of(VerifyRequest(store=wanted.store, quiet=quiet))
-    kept = Judgements(wanted.store / "bisect" / f"{_name(good, question, wanted.words)}.json", wanted.again)
+    kept = Judgements(
+        wanted.store / "bisect" / f"{_name(good, question, wanted.words)}.json", wanted.again
+    )
     with watching(as_json=as_json, quiet=quiet) as watch:
-        watch(Noted(f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1} comparisons, if none is skipped"))
+        watch(
+            Noted(
+                f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1}"
+                " comparisons, if none is skipped"
+            )
+        )
         jury = Jury(wanted, repository, question, good, budget, looking, watch)
         if bad not in kept:
             kept[bad] = jury.judge(bad)
         if kept[bad] != "bad":
             said = "no slower" if kept[bad] == "good" else "not told from it"
             raise UsageError(
-                f"{wanted.bad} was named bad, and measures {said} against {wanted.good}: there is nothing to look for",
+                f"{wanted.bad} was named bad, and measures {said} against {wanted.good}: there is"
+                " nothing to look for",
                 "Name ends that differ, or measure longer: --budget 15m --again",
             )
         found = halving.bisect(commits, jury.judge, kept)
-    return BisectResult(found, {commit: _subject(repository, commit) for commit in {*found.first_bad, *dict(found.judged), bad}})
+    return BisectResult(
+        found,
+        {
+            commit: _subject(repository, commit)
+            for commit in {*found.first_bad, *dict(found.judged), bad}
+        },
+    )
 
 
 @dataclass(slots=True)
@@ -141,16 +179,27 @@ class Jury:
     asking: verify.PairedQuestion | None = None
 
     def judge(self, commit: str) -> halving.CommitLabel:
-        """Good, bad or skip, by a paired comparison. One that does not start is skipped; only its comments differ: it is good."""
-        self.watch(Began("bisect", f"{commit[:12]} {_subject(self.repository, commit)}", self.budget))
+        """Good, bad or skip, by a paired comparison. One that does not start is skipped; only its
+        comments differ: it is good.
+        """
+        self.watch(
+            Began("bisect", f"{commit[:12]} {_subject(self.repository, commit)}", self.budget)
+        )
         change = read_change(self.repository, self.good, commit)
         if not change.atoms and not change.notes:
-            self.watch(Noted(f"{commit[:12]} is good: nothing that runs differs from {self.good[:12]}, so nothing was measured"))
+            self.watch(
+                Noted(
+                    f"{commit[:12]} is good: nothing that runs differs from {self.good[:12]}, so"
+                    " nothing was measured"
+                )
+            )
             return "good"
         directory = self.wanted.store / "bisect" / fresh_id()
         try:
             with (
-                versions(self.repository, self.good, commit, self.wanted.words, self.wanted.prepare) as commands,
+                versions(
+                    self.repository, self.good, commit, self.wanted.words, self.wanted.prepare
+                ) as commands,
                 paired_bench(self.question, commands, directory, self.watch) as pair,
             ):
                 word = self._compared(pair)

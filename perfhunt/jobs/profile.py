@@ -1,4 +1,6 @@
-"""A profile without load of ours: two passes over the live target, ranked and stored as a run of its own kind."""
+"""A profile without load of ours: two passes over the live target, ranked and stored as a run of
+its own kind.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, s
         profiles={"knee": span.profile} if span.profile else {},
         cautions=(_PER_SECOND,),
         seconds=time.monotonic() - began,
-        next_step=f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}",
+        next_step=(
+            f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+        ),
     )
     run = publish(run, directory, None)
     ledger.record(store, run, directory.finish(run))
@@ -61,11 +65,15 @@ def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, s
 
 
 def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:
-    """One span over the live target: on-CPU stacks, instants and states together, normalised by seconds."""
+    """One span over the live target: on-CPU stacks, instants and states together, normalised by
+    seconds.
+    """
     with closing(LiveProbes(target, directory, time.monotonic, "required", opened)) as probes:
         probes.open()
         probes.resources()
         with probes.during("knee", seconds, on_cpu=True, waits=True) as attached:
             time.sleep(seconds)
         used, got = probes.resources(), attached.captured
-        return Span(1.0, profile=got.profile, instants=got.instants, states=got.states, resources=used)
+        return Span(
+            1.0, profile=got.profile, instants=got.instants, states=got.states, resources=used
+        )

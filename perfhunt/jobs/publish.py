@@ -1,4 +1,6 @@
-"""Reports and pictures of a run: into its own directory always, and copied where CI looks for them when asked."""
+"""Reports and pictures of a run: into its own directory always, and copied where CI looks for them
+when asked.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ STORED = ("html", "markdown", "flamegraph", "speedscope", "junit")
 
 
 def publish(run: Run, directory: RunDirectory, artifacts: Path | None) -> Run:
-    """The run with its reports written and named in `artifacts`; copies go to the directory `artifacts`, if one is given."""
+    """The run with its reports written and named in `artifacts`; copies go to the directory
+    `artifacts`, if one is given.
+    """
     formats = [FORMATS[name] for name in STORED]
     names = {form.name: form.file_name for form in formats if form.has_something(run)}
     run = replace(run, artifacts={**run.artifacts, **names})
@@ -33,4 +37,7 @@ def _copy(files: list[Path], artifacts: Path) -> None:
         for file in files:
             shutil.copyfile(file, artifacts / file.name)
     except OSError as error:
-        raise StoreError(f"{artifacts} cannot be written: {error.strerror}", "Name another directory: --artifacts DIR") from error
+        raise StoreError(
+            f"{artifacts} cannot be written: {error.strerror}",
+            "Name another directory: --artifacts DIR",
+        ) from error

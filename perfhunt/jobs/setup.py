@@ -1,4 +1,6 @@
-"""From options to a finished run: everything that must hold is checked in order, and nothing is sent before all of it does."""
+"""From options to a finished run: everything that must hold is checked in order, and nothing is
+sent before all of it does.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.safety.guard import Cleared, Consent, clear
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import LockHolder, PriorActivity, refuse_foreign, target_lock
+from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store import ledger
 from perfhunt.store.listing import find
@@ -62,7 +64,9 @@ class InvestigateRequest:
 
 
 def question_of(asked: InvestigateRequest) -> Question:
-    """The question of the test file, with what the command line changes. Raises QuestionError (exit 104)."""
+    """The question of the test file, with what the command line changes. Raises QuestionError (exit
+    104).
+    """
     question = read_question(asked.file, Path.cwd(), os.environ, asked.pid)
     ramp = question.ramp if asked.budget is None else replace(question.ramp, budget=asked.budget)
     return replace(question, ramp=ramp, seed=question.seed if asked.seed is None else asked.seed)
@@ -71,7 +75,8 @@ def question_of(asked: InvestigateRequest) -> Question:
 def target_of(asked: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
     """The live target, and the question aimed at it. Raises TargetNotFound, UsageError.
 
-    A pid or port given by hand wins over the url of the file, unless the file's url is one of its ports.
+    A pid or port given by hand wins over the url of the file, unless the file's url is one of its
+    ports.
     """
     question = aim(question, asked.url or "")
     if asked.pid is None and asked.port is None:
@@ -79,7 +84,9 @@ def target_of(asked: InvestigateRequest, question: Question) -> tuple[Question, 
         return aim(question, url), target
     selector = ProcessSelector(pid=asked.pid, port=asked.port)
     written = urlsplit(question.target.url)
-    if asked.url or written.port in [one.port for one in find_target(selector, question.target.url or None).listeners]:
+    if asked.url or written.port in [
+        one.port for one in find_target(selector, question.target.url or None).listeners
+    ]:
         return question, find_target(selector, question.target.url)
     target, url = locate(selector)
     return aim(question, url), target
@@ -87,7 +94,15 @@ def target_of(asked: InvestigateRequest, question: Question) -> tuple[Question, 
 
 def clear_question(question: Question, switch: KillswitchWatch) -> Cleared:
     """The addresses load may go to. Raises UnsafeTarget (exit 93)."""
-    return clear(question, Consent(os.environ, datetime.now(UTC).date(), _confirm if sys.stdin.isatty() else None, switch.test))
+    return clear(
+        question,
+        Consent(
+            os.environ,
+            datetime.now(UTC).date(),
+            _confirm if sys.stdin.isatty() else None,
+            switch.test,
+        ),
+    )
 
 
 def _confirm(prompt: str) -> str:
@@ -95,7 +110,9 @@ def _confirm(prompt: str) -> str:
 
 
 def run_investigation(asked: InvestigateRequest, watch: EventWatcher = unwatched) -> Run:
-    """One investigation from options to a stored Run. Raises PerfhuntError; what was measured until then is stored."""
+    """One investigation from options to a stored Run. Raises PerfhuntError; what was measured until
+    then is stored.
+    """
     question, target = target_of(asked, question_of(asked))
     options = Options(asked.quick, asked.profile != "off", asked.warm_up, resumed(asked, question))
     with ExitStack() as held:
@@ -104,19 +121,28 @@ def run_investigation(asked: InvestigateRequest, watch: EventWatcher = unwatched
 
 
 def resumed(asked: InvestigateRequest, question: Question) -> Run | None:
-    """The interrupted run to go on with, if one was named. Raises UsageError when it asked another question."""
+    """The interrupted run to go on with, if one was named. Raises UsageError when it asked another
+    question.
+    """
     if asked.resume is None:
         return None
     run = read_directory(find(asked.store, asked.resume))
     if run.question.fingerprint() != question.fingerprint():
         raise UsageError(
-            f"run {run.id} asked another question, so its trials answer nothing here", "Start anew, without --resume."
+            f"run {run.id} asked another question, so its trials answer nothing here",
+            "Start anew, without --resume.",
         )
     return run
 
 
 @contextmanager
-def workbench(asked: InvestigateRequest, question: Question, target: TargetProcess, kind: str, watch: EventWatcher) -> Iterator[Lab]:
+def workbench(
+    asked: InvestigateRequest,
+    question: Question,
+    target: TargetProcess,
+    kind: str,
+    watch: EventWatcher,
+) -> Iterator[Lab]:
     """A Lab for a target that load may be sent to, held for as long as the block lasts.
 
     Raises UnsafeTarget, TargetBusy, AttachFailed or StoreError before anything is sent.
@@ -127,16 +153,26 @@ def workbench(asked: InvestigateRequest, question: Question, target: TargetProce
         switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
         cleared = clear_question(question, switch)
         held.enter_context(
-            target_lock(cleared.addresses, cleared.port, LockHolder(os.getpid(), run_id, question.redacted().target.url, stamp))
+            target_lock(
+                cleared.addresses,
+                cleared.port,
+                LockHolder(os.getpid(), run_id, question.redacted().target.url, stamp),
+            )
         )
-        watchdog = held.enter_context(Watchdog(switch.tripped, max_duration=question.safety.max_duration, clock=time.monotonic))
+        watchdog = held.enter_context(
+            Watchdog(
+                switch.tripped, max_duration=question.safety.max_duration, clock=time.monotonic
+            )
+        )
         if not asked.allow_busy:
             still = stillness(target)
-            refuse_foreign(PriorActivity(still.seconds, still.cpu, still.connections))
+            refuse_foreign(still)
         engine = LocustEngine(run_id, asked.workers, asked.bind, cleared.addresses)
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         directory = RunDirectory.create(asked.store, start)
-        probes = LiveProbes(target, directory.path / "profiles", time.monotonic, asked.profile, asked.open_target)
+        probes = LiveProbes(
+            target, directory.path / "profiles", time.monotonic, asked.profile, asked.open_target
+        )
         lab = Lab(engine, probes, directory, start, time.monotonic, watchdog.stop, watch)
         lab.publish = publisher(asked, lab)
         try:
@@ -147,9 +183,15 @@ def workbench(asked: InvestigateRequest, question: Question, target: TargetProce
 
 
 def surroundings(target: TargetProcess) -> Environment:
-    """The environment of a run; uncommitted work is kept as a commit of its own, so that `verify` can tell the next edit."""
+    """The environment of a run; uncommitted work is kept as a commit of its own, so that `verify`
+    can tell the next edit.
+    """
     found = environment(target)
-    return replace(found, git_snapshot=kept_work(target.git_root)) if target.git_root and found.git_revision else found
+    return (
+        replace(found, git_snapshot=kept_work(target.git_root))
+        if target.git_root and found.git_revision
+        else found
+    )
 
 
 def publisher(asked: InvestigateRequest, lab: Lab) -> Callable[[Run, RunDirectory], Run]:
@@ -157,7 +199,14 @@ def publisher(asked: InvestigateRequest, lab: Lab) -> Callable[[Run, RunDirector
     return lambda run, directory: publish(run, directory, asked.artifacts)
 
 
-def blank_run(run_id: str, kind: str, started: str, question: Question, found: Environment, target: TargetProcess | None) -> Run:
+def blank_run(
+    run_id: str,
+    kind: str,
+    started: str,
+    question: Question,
+    found: Environment,
+    target: TargetProcess | None,
+) -> Run:
     """A run before anything was measured."""
     return Run(run_id, kind, started, __version__, question, found, target, Judgement.UNKNOWN)
 
@@ -168,4 +217,9 @@ def _record(store: Path, lab: Lab, watch: EventWatcher) -> None:
     try:
         ledger.record(store, lab.run, lab.directory.path)
     except PerfhuntError as error:
-        watch(Noted(f"the run is stored, but the ledger is not: {error.message}; perfhunt history --rebuild"))
+        watch(
+            Noted(
+                f"the run is stored, but the ledger is not: {error.message}; perfhunt history"
+                " --rebuild"
+            )
+        )

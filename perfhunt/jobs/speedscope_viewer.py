@@ -11,14 +11,19 @@ from pathlib import Path
 from perfhunt.errors import UsageError
 
 RELEASE = Path("speedscope") / "dist" / "release"
-_INSTALL = "npm install --global speedscope; or drop the file on https://www.speedscope.app, which reads it in the browser"
+_INSTALL = (
+    "npm install --global speedscope; or drop the file on https://www.speedscope.app, which reads"
+    " it in the browser"
+)
 
 
 def viewer_page(profile: Path) -> str:
-    """The address of the installed viewer with a profile loaded. Raises UsageError when the viewer is not installed.
+    """The address of the installed viewer with a profile loaded. Raises UsageError when the viewer
+    is not installed.
 
-    The viewer loads a script named after `#localProfilePath=`, which hands it the profile (speedscope's own bin/cli does it
-    that way); the script goes to a directory of its own under the system's temporary one.
+    The viewer loads a script named after `#localProfilePath=`, which hands it the profile
+    (speedscope's own bin/cli does it that way); the script goes to a directory of its own under the
+    system's temporary one.
     """
     index = _installed() / "index.html"
     script = Path(tempfile.mkdtemp(prefix="perfhunt-speedscope-")) / "profile.js"
@@ -39,7 +44,9 @@ def _global_modules() -> tuple[Path, ...]:
     if npm is None:
         return ()
     try:
-        found = subprocess.run([npm, "root", "--global"], capture_output=True, text=True, timeout=20, check=False)
+        found = subprocess.run(
+            [npm, "root", "--global"], capture_output=True, text=True, timeout=20, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ()
     return (Path(found.stdout.strip()),) if found.stdout.strip() else ()

@@ -1,4 +1,6 @@
-"""The default engine: Locust in a child process with a client of our own inside its event loop, seen from the controller."""
+"""The default engine: Locust in a child process with a client of our own inside its event loop,
+seen from the controller.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ AFTER_DRAIN: Seconds = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """A closed loop at full speed: answers per second, CPU seconds of the generator per request, errors by their text."""
+    """A closed loop at full speed: answers per second, CPU seconds of the generator per request,
+    errors by their text.
+    """
 
     rate: PerSecond
     cpu: Seconds
@@ -40,7 +44,9 @@ class Flood:
 
 @dataclass(frozen=True, slots=True)
 class WorkerClock:
-    """A load worker, and its clock against the master's: ahead by `offset`, known within `doubt`."""
+    """A load worker, and its clock against the master's: ahead by `offset`, known within
+    `doubt`.
+    """
 
     host: str
     pid: int
@@ -50,22 +56,32 @@ class WorkerClock:
     def __str__(self) -> str:
         ahead = "ahead" if self.offset >= 0 else "behind"
         offset, doubt = format_duration(abs(self.offset)), format_duration(self.doubt)
-        return f"load worker {self.pid} on {self.host}: its clock is {offset} {ahead} (within {doubt}) and was corrected for"
+        return (
+            f"load worker {self.pid} on {self.host}: its clock is {offset} {ahead} (within {doubt})"
+            " and was corrected for"
+        )
 
 
 class LocustEngine:
-    """Drives the load child. One instance serves one question; the child is started again if it dies."""
+    """Drives the load child. One instance serves one question; the child is started again if it
+    dies.
+    """
 
     name: str = "locust"
     needs: tuple[str, ...] = ()
-    help: str = "Locust's runner with a fast HTTP/1.1 client in its event loop (HTTP/2: use k6 or oha)"
+    help: str = (
+        "Locust's runner with a fast HTTP/1.1 client in its event loop (HTTP/2: use k6 or oha)"
+    )
 
-    def __init__(self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()) -> None:
+    def __init__(
+        self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()
+    ) -> None:
         """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
 
-        `workers` processes share the load. They are started here, unless `bind` says at which HOST:PORT to wait for that many
-        `perfhunt worker --master HOST:PORT` from other hosts. Load goes to `addresses` only, whatever the url's host resolves to
-        by then; empty: to any of its addresses.
+        `workers` processes share the load. They are started here, unless `bind` says at which
+        HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts. Load
+        goes to `addresses` only, whatever the url's host resolves to by then; empty: to any of its
+        addresses.
         """
         self.run_id = run or secrets.token_hex(4)
         self.workers = workers
@@ -74,10 +90,14 @@ class LocustEngine:
         self.pinning = ""
         self._pipe: ChildPipe | None = None
         self._number = 0
-        self._usual: dict[int, Seconds] = {}  # endpoint index -> median service before there was any trouble
+        self._usual: dict[
+            int, Seconds
+        ] = {}  # endpoint index -> median service before there was any trouble
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
-        """Starts the child and waits until it is ready. Sends no request. Raises LoadFailed with the child's own reason."""
+        """Starts the child and waits until it is ready. Sends no request. Raises LoadFailed with
+        the child's own reason.
+        """
         self.close()
         self._question, self._criteria, self._directory = question, criteria, directory
         directory.mkdir(parents=True, exist_ok=True)
@@ -105,16 +125,24 @@ class LocustEngine:
 
     @property
     def clocks(self) -> tuple[WorkerClock, ...]:
-        """The workers that share the load, with their clocks; empty when there is only the child itself."""
+        """The workers that share the load, with their clocks; empty when there is only the child
+        itself.
+        """
         return tuple(WorkerClock(**worker) for worker in self._ready.get("workers", ()))
 
     def _opening(self) -> dict[str, Any]:
         return {
-            "do": "open", "question": to_plain(self._question), "run": self.run_id, "deadline": self._deadline,
-            "in_flight": IN_FLIGHT, "workers": self.workers if self.workers > 1 or self.bind else 0, "bind": self.bind,
+            "do": "open",
+            "question": to_plain(self._question),
+            "run": self.run_id,
+            "deadline": self._deadline,
+            "in_flight": IN_FLIGHT,
+            "workers": self.workers if self.workers > 1 or self.bind else 0,
+            "bind": self.bind,
             "addresses": self.addresses,
-            "pin": True, "limit": self._limit if math.isfinite(self._limit) else None,
-        }  # fmt: skip
+            "pin": True,
+            "limit": self._limit if math.isfinite(self._limit) else None,
+        }
 
     @property
     def _limit(self) -> Seconds:
@@ -140,12 +168,18 @@ class LocustEngine:
             if message is not None and what in message:
                 found: dict[str, Any] = message[what]
                 return found
-        raise LoadFailed(f"the load child said nothing for {within:g} s", f"Its log is in {self._directory}.")
+        raise LoadFailed(
+            f"the load child said nothing for {within:g} s", f"Its log is in {self._directory}."
+        )
 
     # one step
 
-    def run(self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None) -> Trial:
-        """Holds the step's rate; the trial says how it went, and whether the generator spoiled it."""
+    def run(
+        self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None
+    ) -> Trial:
+        """Holds the step's rate; the trial says how it went, and whether the generator spoiled
+        it.
+        """
         pipe = self._pipe or self._start()
         self._number += 1
         file = f"{self._number:04d}.samples"
@@ -155,7 +189,9 @@ class LocustEngine:
         tally = StepTally(due, endpoint, self._criteria, routes, self._question.ramp.timeout)
         if self._question.ramp.loop == "closed" and self._question.locustfile is not None:
             # A closed loop has no schedule, and is never overloaded: its users wait.
-            tally = ClosedTally(due[:0], endpoint[:0], self._criteria, routes, self._question.ramp.timeout)
+            tally = ClosedTally(
+                due[:0], endpoint[:0], self._criteria, routes, self._question.ramp.timeout
+            )
             step = replace(step, stop_on_overload=False)
         path = self._directory / file
         path.touch(exist_ok=False)
@@ -176,7 +212,9 @@ class LocustEngine:
                 self._usual[index] = route.service.p50
 
     def flood(self, connections: int, seconds: Seconds) -> Flood:
-        """Full speed in a closed loop: what the generator itself can do on this host. Never part of an investigation."""
+        """Full speed in a closed loop: what the generator itself can do on this host. Never part of
+        an investigation.
+        """
         pipe = self._pipe or self._start()
         try:
             pipe.send({"do": "flood", "connections": connections, "seconds": seconds})
@@ -189,7 +227,9 @@ class LocustEngine:
     # drain
 
     def drain(self, drain: Drain, stop: Stop | None = None) -> Drained:
-        """Waits until the target has answered all it owes and takes a single request as quickly as it used to."""
+        """Waits until the target has answered all it owes and takes a single request as quickly as
+        it used to.
+        """
         began = time.monotonic()
         endpoint = self._probed_endpoint()
         allowed = 1.5 * self._usual[endpoint] + PROBE_SLACK if endpoint in self._usual else math.inf
@@ -197,7 +237,12 @@ class LocustEngine:
             if stop is not None and stop():
                 break
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
-            if probe is not None and probe["orphans"] == 0 and probe["outcome"] == 0 and probe["service"] <= allowed:
+            if (
+                probe is not None
+                and probe["orphans"] == 0
+                and probe["outcome"] == 0
+                and probe["service"] <= allowed
+            ):
                 self._pause(AFTER_DRAIN, stop)
                 return Drained(time.monotonic() - began, True)
             self._pause(PROBE_EVERY, stop)

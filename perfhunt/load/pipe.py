@@ -1,4 +1,6 @@
-"""The load child as seen from the controller: started, spoken to in JSON lines, and ended for certain."""
+"""The load child as seen from the controller: started, spoken to in JSON lines, and ended for
+certain.
+"""
 
 from __future__ import annotations
 
@@ -28,16 +30,23 @@ class ChildPipe:
     """A running load child. Every method that talks to it raises ChildDied when it is gone."""
 
     def __init__(self, directory: Path, arguments: tuple[str, ...] = ()) -> None:
-        """Starts the child; its standard error goes to a log in `directory`. Raises LoadFailed when it cannot be started."""
+        """Starts the child; its standard error goes to a log in `directory`. Raises LoadFailed when
+        it cannot be started.
+        """
         self._log = directory / LOG
         self._read = b""
         self._lines: list[dict[str, Any]] = []
         command = [sys.executable, "-m", "perfhunt.load.child", *arguments]
         try:
             with self._log.open("ab") as log:
-                # Its own session: Ctrl-C on the terminal reaches the controller only, which then takes the load off in order.
+                # Its own session: Ctrl-C on the terminal reaches the controller only, which then
+                # takes the load off in order.
                 self.process = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
                 )
         except OSError as error:
             raise LoadFailed(f"the load child does not start: {error}") from error
@@ -74,12 +83,16 @@ class ChildPipe:
     def _death(self) -> ChildDied:
         self.close()
         code = self.process.returncode
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        how = (
+            f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        )
         return ChildDied(f"the load child {how}{self._last_words()}")
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
-            lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
+            lines = [
+                line for line in self._log.read_text(errors="replace").splitlines() if line.strip()
+            ]
             if lines and self.process.returncode not in (0, -signal.SIGKILL):
                 return f": {lines[-1].strip()} (all of it is in {self._log})"
         return ""

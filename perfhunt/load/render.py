@@ -47,11 +47,14 @@ class Payloads:
         return payload
 
 
-def prepare(endpoint: RequestTemplate, authority: str, run: str, env: Mapping[str, str]) -> Payloads:
+def prepare(
+    endpoint: RequestTemplate, authority: str, run: str, env: Mapping[str, str]
+) -> Payloads:
     """The endpoint's payloads, the first of them rendered already.
 
-    `authority` is what the Host header says unless the endpoint sets its own. Raises LoadFailed when a variable is not set
-    or the feed cannot be read, is not what the question pinned, or lacks a column.
+    `authority` is what the Host header says unless the endpoint sets its own. Raises LoadFailed
+    when a variable is not set or the feed cannot be read, is not what the question pinned, or lacks
+    a column.
     """
     marks = (("User-Agent", f"perfhunt/{__version__} (run={run})"), ("X-Perfhunt-Run", run))
     payloads = Payloads(endpoint, authority, marks, env, _rows(endpoint))
@@ -60,10 +63,13 @@ def prepare(endpoint: RequestTemplate, authority: str, run: str, env: Mapping[st
             payloads.get(row)
     except KeyError as error:
         raise LoadFailed(
-            f"{endpoint.name}: nothing fills {error.args[0]!r}", "Set it in the environment, or add it to the feed."
+            f"{endpoint.name}: nothing fills {error.args[0]!r}",
+            "Set it in the environment, or add it to the feed.",
         ) from None
     except ValueError as error:
-        raise LoadFailed(f"{endpoint.name}: {error}", "A path or header must stay on one line.") from None
+        raise LoadFailed(
+            f"{endpoint.name}: {error}", "A path or header must stay on one line."
+        ) from None
     return payloads
 
 
@@ -77,7 +83,9 @@ def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
     except (OSError, FeedError) as error:
         raise LoadFailed(f"{endpoint.name}: the feed {path} cannot be used: {error}") from None
     if endpoint.feed.sha256 and hashlib.sha256(content).hexdigest() != endpoint.feed.sha256:
-        raise LoadFailed(f"{endpoint.name}: the feed {path} changed after the test file was read", "Start again.")
+        raise LoadFailed(
+            f"{endpoint.name}: the feed {path} changed after the test file was read", "Start again."
+        )
     return rows
 
 
@@ -97,7 +105,10 @@ def _render(payloads: Payloads, row: FeedRow) -> bytes:
     if "accept" not in given:
         lines.append("Accept: */*")
     lines += [f"{k}: {v}" for k, v in headers.items()]
-    if (body or endpoint.method in _BODY_METHODS) and not given & {"content-length", "transfer-encoding"}:
+    if (body or endpoint.method in _BODY_METHODS) and not given & {
+        "content-length",
+        "transfer-encoding",
+    }:
         lines.append(f"Content-Length: {len(body)}")
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a value holds a line break, which would end the header")

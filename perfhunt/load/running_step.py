@@ -1,4 +1,6 @@
-"""One step as it happens, seen from the controller: second-rows in, orders to stop out, a trial at the end."""
+"""One step as it happens, seen from the controller: second-rows in, orders to stop out, a trial at
+the end.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from perfhunt.model.trial import SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
 
 POLL: Seconds = 0.05
-STOPPED_WITHIN: Seconds = 0.6  # after an order to stop; then the child is ended, so that load is off within a second
+STOPPED_WITHIN: Seconds = (
+    0.6  # after an order to stop; then the child is ended, so that load is off within a second
+)
 OVERDUE: Seconds = 10.0  # past the time a step must be over, the child is given up
 
 SecondWatcher = Callable[[SecondRow], None]
@@ -32,11 +36,22 @@ class RunningStep:
     """Follows one step. `died` says afterwards whether the child was lost with it."""
 
     def __init__(
-        self, pipe: ChildPipe, step: Step, tally: StepTally, path: Path, grace: Seconds, watch: SecondWatcher | None, stop: Stop | None
+        self,
+        pipe: ChildPipe,
+        step: Step,
+        tally: StepTally,
+        path: Path,
+        grace: Seconds,
+        watch: SecondWatcher | None,
+        stop: Stop | None,
     ) -> None:
-        """`path` is where the child appends raw samples; `grace` how long what is in flight at the end may still take."""
+        """`path` is where the child appends raw samples; `grace` how long what is in flight at the
+        end may still take.
+        """
         self._pipe, self._step, self._tally, self._grace = pipe, step, tally, grace
-        self._limit = max((c.limit for c in tally.criteria if math.isfinite(c.limit)), default=math.inf)
+        self._limit = max(
+            (c.limit for c in tally.criteria if math.isfinite(c.limit)), default=math.inf
+        )
         self._path, self._watch, self._stop = path, watch, stop
         self._rows: list[SecondRow] = []
         self._health: dict[int, GeneratorSecond] = {}
@@ -49,7 +64,14 @@ class RunningStep:
     def follow(self) -> Trial:
         """Gives the order and sees it through to a trial."""
         try:
-            self._pipe.send({"do": "run", "step": to_plain(self._step), "samples": str(self._path), "grace": self._grace})
+            self._pipe.send(
+                {
+                    "do": "run",
+                    "step": to_plain(self._step),
+                    "samples": str(self._path),
+                    "grace": self._grace,
+                }
+            )
             ending = self._until_done()
         except ChildDied as death:
             self.died = True
@@ -67,7 +89,9 @@ class RunningStep:
             elif message is not None and "done" in message:
                 done = message["done"]
                 self._tally.routes = tuple(done.get("routes", self._tally.routes))
-                return Ending(done["seconds"], self._overload, self._stopped or done.get("invalid", ""), done)
+                return Ending(
+                    done["seconds"], self._overload, self._stopped or done.get("invalid", ""), done
+                )
             elif message is not None and "failed" in message:
                 raise ChildDied(f"the load child failed: {message['failed']}")
             if not self._stopped and self._stop is not None and (reason := self._stop()):
@@ -84,7 +108,10 @@ class RunningStep:
         seconds = max(1, said["second"] + 1 - first)
         for second in range(first, said["second"] + 1):
             self._health[second] = GeneratorSecond(
-                said["cpu"] / seconds, (said["sent"] - self._sent) // seconds, said["seen"], said["ticks"]
+                said["cpu"] / seconds,
+                (said["sent"] - self._sent) // seconds,
+                said["seen"],
+                said["ticks"],
             )
             row = self._tally.row(second, self._at, self._health[second])
             self._rows.append(row)
@@ -97,7 +124,9 @@ class RunningStep:
                 self._pipe.send({"do": "stop", "hard": False})
 
     def _take_samples(self) -> None:
-        """What the child has appended since the last look; it writes whole samples, but a killed one may not have."""
+        """What the child has appended since the last look; it writes whole samples, but a killed
+        one may not have.
+        """
         with self._path.open("rb") as file:
             file.seek(self._read)
             content = file.read()

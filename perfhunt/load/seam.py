@@ -16,25 +16,37 @@ Stop = Callable[[], str]  # a non-empty sentence ends the load
 
 
 class LoadEngine(Protocol):
-    """Sends the traffic of a question at a given rate and says what came of it, and whether to believe it."""
+    """Sends the traffic of a question at a given rate and says what came of it, and whether to
+    believe it.
+    """
 
     name: str
     needs: tuple[str, ...]
     help: str
-    pinning: str  # how generator and target were kept apart, as a sentence; "" when nothing was done
+    pinning: (
+        str  # how generator and target were kept apart, as a sentence; "" when nothing was done
+    )
 
     @property
     def clocks(self) -> Sequence[object]:
         """The clocks of workers on other hosts; `str` of one says how far off it is."""
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
-        """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed. Sends no request."""
+        """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed.
+        Sends no request.
+        """
 
-    def run(self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None) -> Trial:
-        """Holds the step's rate for its duration, or until overload or `stop`. Raises LoadFailed when it cannot start."""
+    def run(
+        self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None
+    ) -> Trial:
+        """Holds the step's rate for its duration, or until overload or `stop`. Raises LoadFailed
+        when it cannot start.
+        """
 
     def drain(self, drain: Drain, stop: Stop | None = None) -> Drained:
-        """Waits, without load, until the target answers a single request as quickly as it did before."""
+        """Waits, without load, until the target answers a single request as quickly as it did
+        before.
+        """
 
     def close(self) -> None:
         """Ends every process of the engine. May be called at any time, and twice."""

@@ -1,6 +1,8 @@
-"""From raw samples to second-rows and a trial: vectorised, exact, and outside the process that keeps the pace.
+"""From raw samples to second-rows and a trial: vectorised, exact, and outside the process that
+keeps the pace.
 
-The schedule is a pure function of the step, so what is due but unanswered is known here without asking the generator.
+The schedule is a pure function of the step, so what is due but unanswered is known here without
+asking the generator.
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.honesty import Spoiled
-from perfhunt.model.latency import SAMPLE, Latency, RequestOutcome, nearest_rank, percentiles, summarise
+from perfhunt.model.latency import (
+    SAMPLE,
+    Latency,
+    RequestOutcome,
+    nearest_rank,
+    percentiles,
+    summarise,
+)
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, RouteResult, SecondRow
 from perfhunt.model.units import Seconds, Share
@@ -36,7 +45,9 @@ class GeneratorSecond:
 
 
 class StepTally:
-    """All that is known of one step so far: its arrivals, and the samples of those that have ended."""
+    """All that is known of one step so far: its arrivals, and the samples of those that have
+    ended.
+    """
 
     def __init__(
         self,
@@ -46,7 +57,9 @@ class StepTally:
         routes: Sequence[str],
         timeout: Seconds,
     ) -> None:
-        """`due` ascending, shape (n,); `endpoint` the index into `routes` of each; `timeout` stands in for no answer."""
+        """`due` ascending, shape (n,); `endpoint` the index into `routes` of each; `timeout` stands
+        in for no answer.
+        """
         self.due, self.endpoint = due, endpoint
         self.criteria, self.routes, self.timeout = tuple(criteria), tuple(routes), timeout
         self.samples: list[Samples] = []
@@ -64,7 +77,9 @@ class StepTally:
         self.samples.append(samples)
         self._fresh.append(samples)
         # The due time is carried through bit by bit, so it names the arrival.
-        self._enter(np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1), samples)
+        self._enter(
+            np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1), samples
+        )
 
     def _enter(self, index: NDArray[np.intp], samples: Samples) -> None:
         """Writes down how the arrivals at `index` ended."""
@@ -75,7 +90,9 @@ class StepTally:
         self._outcome[index] = samples["outcome"]
 
     def row(self, second: int, at: Seconds, health: GeneratorSecond) -> SecondRow:
-        """What happened in one second, as far as it is known `at` seconds from the start (infinite: it is over)."""
+        """What happened in one second, as far as it is known `at` seconds from the start (infinite:
+        it is over).
+        """
         fresh = np.concatenate(self._fresh) if self._fresh else np.empty(0, dtype=SAMPLE)
         self._fresh = []
         first, last = np.searchsorted(self.due, [second, second + 1])
@@ -85,24 +102,40 @@ class StepTally:
         failed = int(np.count_nonzero(outcome != RequestOutcome.OK)) - shed
         p50, p99 = percentiles(fresh["lag"] + fresh["service"], (0.5, 0.99))
         return SecondRow(
-            second=second, due=int(last - first), sent=health.sent, done=int(np.count_nonzero(ended)) - shed, failed=failed,
-            shed=shed, exceed=tuple(self._exceed(c, first, last, at) for c in self.criteria),
-            in_flight=self._in_flight(second, min(at, second + 1.0)), p50=p50, p99=p99,
-            lag_p99=percentiles(fresh["lag"] - fresh["wait"], (0.99,))[0], generator_cpu=health.cpu,
-        )  # fmt: skip
+            second=second,
+            due=int(last - first),
+            sent=health.sent,
+            done=int(np.count_nonzero(ended)) - shed,
+            failed=failed,
+            shed=shed,
+            exceed=tuple(self._exceed(c, first, last, at) for c in self.criteria),
+            in_flight=self._in_flight(second, min(at, second + 1.0)),
+            p50=p50,
+            p99=p99,
+            lag_p99=percentiles(fresh["lag"] - fresh["wait"], (0.99,))[0],
+            generator_cpu=health.cpu,
+        )
 
     def _exceed(self, criterion: Criterion, first: int, last: int, at: Seconds) -> int:
-        """Of the arrivals in a range, how many have failed or are known to be later than the limit."""
+        """Of the arrivals in a range, how many have failed or are known to be later than the
+        limit.
+        """
         span = slice(first, last)
         outcome = self._outcome[span]
         open_still = outcome == 255
-        bad = np.where(open_still, at - self.due[span] > criterion.limit, self._bad(criterion, span))
+        bad = np.where(
+            open_still, at - self.due[span] > criterion.limit, self._bad(criterion, span)
+        )
         return int(np.count_nonzero(bad & self._on_route(criterion, span)))
 
     def _bad(self, criterion: Criterion, span: slice, own: Share = 1.0) -> NDArray[np.bool_]:
-        """Which arrivals exceeded a criterion, with this share of the generator's own lateness in their response."""
+        """Which arrivals exceeded a criterion, with this share of the generator's own lateness in
+        their response.
+        """
         outcome = self._outcome[span]
-        if math.isinf(criterion.limit):  # only failures count: what was cut off or shed has not failed
+        if math.isinf(
+            criterion.limit
+        ):  # only failures count: what was cut off or shed has not failed
             failed: NDArray[np.bool_] = ~np.isin(outcome, (RequestOutcome.OK, *_AT_LEAST))
             return failed
         late = self._response[span] - (1.0 - own) * self._own[span] > criterion.limit
@@ -144,7 +177,9 @@ class StepTally:
         found = []
         for criterion in self.criteria:
             route = self._on_route(criterion, span)
-            with_lag, without = (int(np.count_nonzero(self._bad(criterion, span, own) & route)) for own in (1.0, 0.0))
+            with_lag, without = (
+                int(np.count_nonzero(self._bad(criterion, span, own) & route)) for own in (1.0, 0.0)
+            )
             found.append(Spoiled(criterion, int(np.count_nonzero(route)), with_lag, without))
         return tuple(found)
 
@@ -158,7 +193,8 @@ class StepTally:
         return int(np.count_nonzero(inside & np.isin(self._outcome, _ANSWERED)))
 
     def sent_within(self, settle: Seconds, until: Seconds) -> tuple[int, int]:
-        """Requests sent within the counted span, whenever they were due; and those the generator had got to by then.
+        """Requests sent within the counted span, whenever they were due; and those the generator
+        had got to by then.
 
         They differ by what waited for the service, when too much was in flight.
         """
@@ -181,7 +217,9 @@ class StepTally:
 
 
 class ClosedTally(StepTally):
-    """The same for a closed loop, which has no schedule: a request was due when it was sent, and is known once it has ended."""
+    """The same for a closed loop, which has no schedule: a request was due when it was sent, and is
+    known once it has ended.
+    """
 
     def add(self, samples: Samples) -> None:
         """More requests have ended."""
@@ -195,7 +233,9 @@ class ClosedTally(StepTally):
 
 
 def response_and_service(samples: Samples, timeout: Seconds) -> tuple[Latency, Latency]:
-    """Both distributions. A request that got no answer counts at the timeout, however quickly it failed: a refusal is no win."""
+    """Both distributions. A request that got no answer counts at the timeout, however quickly it
+    failed: a refusal is no win.
+    """
     outcome = samples["outcome"]
     unanswered = ~np.isin(outcome, (*_ANSWERED, *_AT_LEAST))
     censored = int(np.count_nonzero(~np.isin(outcome, _ANSWERED)))

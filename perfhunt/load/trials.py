@@ -1,4 +1,6 @@
-"""A trial from its raw samples: what the service did, what the generator did, and whether to believe it."""
+"""A trial from its raw samples: what the service did, what the generator did, and whether to
+believe it.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +33,15 @@ class Ending:
 
 
 def build_trial(
-    step: Step, tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, samples: str, told: Mapping[int, Told]
+    step: Step,
+    tally: StepTally,
+    rows: tuple[SecondRow, ...],
+    ending: Ending,
+    samples: str,
+    told: Mapping[int, Told],
 ) -> Trial:
-    """The trial, counted from the samples of arrivals due between the settling and the end of the load.
+    """The trial, counted from the samples of arrivals due between the settling and the end of the
+    load.
 
     `told` is what the generator said of itself second by second.
     """
@@ -49,43 +57,83 @@ def build_trial(
     exhausted = found.get(RequestOutcome.GENERATOR.name.lower(), 0)
     offered = span.stop - span.start
     health = GeneratorHealth(
-        offered, begun, exhausted, seconds, generator, tally.spoiled(span), tally.missing(span), shed,
+        offered,
+        begun,
+        exhausted,
+        seconds,
+        generator,
+        tally.spoiled(span),
+        tally.missing(span),
+        shed,
         int((ending.done or {}).get("workers", 1)),
-    )  # fmt: skip
+    )
     invalid, notes = honesty(health)
     notes = generator.notes + notes + _doubts(step, tally, rows, ending, settle)
     return Trial(
-        step=step, seconds=ending.seconds, achieved=sent / seconds, completed=tally.completed(settle, ending.seconds) / seconds,
-        counts=tally.counts(span), response=response, service=service, outcomes=found,
-        generator=replace(generator, notes=notes), overload=ending.overload,
-        invalid=ending.invalid or invalid, routes=tallies.per_route(counted, tally.routes, tally.timeout),
-        rows=rows, samples=samples,
-    )  # fmt: skip
+        step=step,
+        seconds=ending.seconds,
+        achieved=sent / seconds,
+        completed=tally.completed(settle, ending.seconds) / seconds,
+        counts=tally.counts(span),
+        response=response,
+        service=service,
+        outcomes=found,
+        generator=replace(generator, notes=notes),
+        overload=ending.overload,
+        invalid=ending.invalid or invalid,
+        routes=tallies.per_route(counted, tally.routes, tally.timeout),
+        rows=rows,
+        samples=samples,
+    )
 
 
-def _generator(tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds, told: Mapping[int, Told]) -> Generator:
+def _generator(
+    tally: StepTally,
+    rows: tuple[SecondRow, ...],
+    ending: Ending,
+    settle: Seconds,
+    told: Mapping[int, Told],
+) -> Generator:
     done = ending.done or {}
     lag_p50, lag_p99 = tallies.lag_percentiles(tally.of_span(settle, ending.seconds))
     return Generator(
-        lag_p50=lag_p50, lag_p99=lag_p99, cpu=max((r.generator_cpu for r in rows), default=None),
-        connections_opened=int(done.get("opened", 0)), gc_pause_max=float(done.get("gc_pause", 0.0)),
-        fds_share=done.get("fds_share"), ports_share=done.get("ports_share"),
-        little_ratio=_little(tally, told), notes=_said(done),
-    )  # fmt: skip
+        lag_p50=lag_p50,
+        lag_p99=lag_p99,
+        cpu=max((r.generator_cpu for r in rows), default=None),
+        connections_opened=int(done.get("opened", 0)),
+        gc_pause_max=float(done.get("gc_pause", 0.0)),
+        fds_share=done.get("fds_share"),
+        ports_share=done.get("ports_share"),
+        little_ratio=_little(tally, told),
+        notes=_said(done),
+    )
 
 
-def _doubts(step: Step, tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds) -> tuple[str, ...]:
-    """Whether the trial was one steady thing; an overloaded or spoiled one is not, and has been told of already."""
+def _doubts(
+    step: Step, tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds
+) -> tuple[str, ...]:
+    """Whether the trial was one steady thing; an overloaded or spoiled one is not, and has been
+    told of already.
+    """
     if ending.overload or ending.invalid or not len(tally.due):
         return ()
     counted = np.sort(tally.of_span(settle, ending.seconds), order="due")
     counted = counted[counted["outcome"] != RequestOutcome.SHED]
     begun = counted["due"] + counted["lag"] - counted["wait"]
-    return doubts(counted["due"], begun, counted["lag"] + counted["service"], rows, step.rate, step.arrivals, settle)
+    return doubts(
+        counted["due"],
+        begun,
+        counted["lag"] + counted["service"],
+        rows,
+        step.rate,
+        step.arrivals,
+        settle,
+    )
 
 
 def _little(tally: StepTally, told: Mapping[int, Told]) -> float | None:
-    """Requests the generator saw unanswered over those that the samples say were: Little's law with N counted apart.
+    """Requests the generator saw unanswered over those that the samples say were: Little's law with
+    N counted apart.
 
     None when too few were seen: a count of n is uncertain by its square root, and 5 % is wanted.
     """
@@ -104,10 +152,18 @@ def _said(done: Mapping[str, Any]) -> tuple[str, ...]:
             "the waiting of requests they did not send meanwhile is in no latency"
         )
     if done.get("resent"):
-        notes.append(f"{done['resent']} requests met a connection that the service was closing for idleness, and were sent again")
+        notes.append(
+            f"{done['resent']} requests met a connection that the service was closing for idleness,"
+            " and were sent again"
+        )
     if done.get("stray"):
-        notes.append(f"{done['stray']} connections carried bytes after the answer that nobody had asked for")
+        notes.append(
+            f"{done['stray']} connections carried bytes after the answer that nobody had asked for"
+        )
     if done.get("queued"):
-        notes.append(f"{done['queued']} requests waited for others to finish: the bound on requests in flight was reached")
+        notes.append(
+            f"{done['queued']} requests waited for others to finish: the bound on requests in"
+            " flight was reached"
+        )
     notes += [f"{count} x {error}" for error, count in done.get("errors", {}).items()]
     return tuple(notes)

@@ -1,4 +1,6 @@
-"""What an investigation tells whoever watches it: facts as they happen. Views subscribe; nothing below cli prints."""
+"""What an investigation tells whoever watches it: facts as they happen. Views subscribe; nothing
+below cli prints.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not yet known)."""
+    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not yet
+    known).
+    """
 
     trial: Trial
     low: PerSecond | None = None
@@ -45,7 +49,9 @@ class Noted:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The run is stored. `directory` is where; `verdict` the word; `exit_code` what the process will return."""
+    """The run is stored. `directory` is where; `verdict` the word; `exit_code` what the process
+    will return.
+    """
 
     run: str
     directory: str

@@ -10,7 +10,9 @@ from perfhunt.model.units import PerSecond, Share
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What removing a finding would bring: the predicted rate, and the resource that caps it next. Bounds, not promises."""
+    """What removing a finding would bring: the predicted rate, and the resource that caps it next.
+    Bounds, not promises.
+    """
 
     rate: PerSecond
     low: PerSecond
@@ -24,8 +26,9 @@ class WhatIf:
 class Finding:
     """A suspect. Times are seconds per completed request, with intervals.
 
-    `cls` is what kind of time it is: cpu, gil, lock, socket, sleep, disk, poll, other. `own` is time with the function on
-    top, `total` with it anywhere on the stack; `blamed` adds the time other threads spent waiting for it (`own` plus that).
+    `cls` is what kind of time it is: cpu, gil, lock, socket, sleep, disk, poll, other. `own` is
+    time with the function on top, `total` with it anywhere on the stack; `blamed` adds the time
+    other threads spent waiting for it (`own` plus that).
     """
 
     rank: int
@@ -49,8 +52,8 @@ class Finding:
 class Bottleneck:
     """The class of bottleneck with its score (0..1), its evidence as sentences, and the runner-up.
 
-    Classes: cpu, cpu-quota, gil, event-loop, event-loop-blocked, lock, downstream, pool, workers, disk, memory, gc, sleep,
-    network, limiter, generator, undetermined.
+    Classes: cpu, cpu-quota, gil, event-loop, event-loop-blocked, lock, downstream, pool, workers,
+    disk, memory, gc, sleep, network, limiter, generator, undetermined.
     """
 
     cls: str
@@ -73,7 +76,8 @@ class Caution:
 class ProbeEffect:
     """What profiling did to the service: ratios of profiled to quiet spans (1 = nothing).
 
-    `flagged` when throughput or p99 moved by more than 5 % and more than the quiet spans differ among themselves.
+    `flagged` when throughput or p99 moved by more than 5 % and more than the quiet spans differ
+    among themselves.
     """
 
     throughput: float | None

@@ -1,4 +1,6 @@
-"""A number with its doubt: estimate, interval, confidence and how many observations stand behind it."""
+"""A number with its doubt: estimate, interval, confidence and how many observations stand behind
+it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from perfhunt.model.units import Share
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate between `low` and `high` at `confidence` (0..1), from `n` observations. Unit: the caller's."""
+    """An estimate between `low` and `high` at `confidence` (0..1), from `n` observations. Unit: the
+    caller's.
+    """
 
     value: float
     low: float
@@ -19,12 +23,16 @@ class Interval:
 
     @property
     def half_width(self) -> Share:
-        """Half the interval as a share of the estimate (0.1 = ±10 %); infinite when the estimate is 0."""
+        """Half the interval as a share of the estimate (0.1 = ±10 %); infinite when the estimate is
+        0.
+        """
         return (self.high - self.low) / (2 * self.value) if self.value else float("inf")
 
     def scaled(self, factor: float) -> Interval:
         """The same estimate in another unit."""
-        return Interval(self.value * factor, self.low * factor, self.high * factor, self.n, self.confidence)
+        return Interval(
+            self.value * factor, self.low * factor, self.high * factor, self.n, self.confidence
+        )
 
     def __str__(self) -> str:
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g}, n={self.n})"

@@ -13,9 +13,10 @@ RESOURCE = "resource"
 class Knee:
     """The largest rate at which a criterion still holds.
 
-    `sharpness` is d ln P / d ln rate at the knee (P: share of requests over the limit); below 4 the knee is soft.
-    `label` is one of "sharp", "soft", "bracket", "errors", "resource" (CPU or memory, which no request is counted by; its
-    `limit` is infinite and the note tells the share). `phi` is the dispersion of exceedance counts over binomial.
+    `sharpness` is d ln P / d ln rate at the knee (P: share of requests over the limit); below 4 the
+    knee is soft. `label` is one of "sharp", "soft", "bracket", "errors", "resource" (CPU or memory,
+    which no request is counted by; its `limit` is infinite and the note tells the share). `phi` is
+    the dispersion of exceedance counts over binomial.
     """
 
     rate: PerSecond
@@ -36,9 +37,9 @@ class Knee:
 class NoKnee:
     """Why no knee was found: a short stable `code`, and the reason as a sentence.
 
-    Codes: below-max-rate, generator-limited, errors-at-once, never-stationary, missed-at-baseline, not-reached (another
-    criterion breaks first), budget, target-lost, stopped.
-    `low` and `high` hold what is known (None: nothing).
+    Codes: below-max-rate, generator-limited, errors-at-once, never-stationary, missed-at-baseline,
+    not-reached (another criterion breaks first), budget, target-lost, stopped. `low` and `high`
+    hold what is known (None: nothing).
     """
 
     code: str

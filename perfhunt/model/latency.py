@@ -1,4 +1,6 @@
-"""Latencies: the raw record of one request, and a 1 % log-bucket histogram that merges by addition."""
+"""Latencies: the raw record of one request, and a 1 % log-bucket histogram that merges by
+addition.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,10 @@ class RequestOutcome(IntEnum):
     GENERATOR = 10  # the generator had no fd or port left: not the service's doing
 
 
-# One arrival in the raw file of a trial. `due` is seconds from the trial's start; `lag` = actual send - due;
-# `service` = done - actual send; response = lag + service. CUT and SHED hold the time known so far. `wait` is the part of
-# `lag` spent waiting for a free connection or user because too much was in flight: the service's doing, not the generator's.
+# One arrival in the raw file of a trial. `due` is seconds from the trial's start; `lag` = actual
+# send - due; `service` = done - actual send; response = lag + service. CUT and SHED hold the time
+# known so far. `wait` is the part of `lag` spent waiting for a free connection or user because too
+# much was in flight: the service's doing, not the generator's.
 SAMPLE = np.dtype(
     [
         ("due", "<f8"),
@@ -52,7 +55,9 @@ _LOG_BASE = float(np.log(BASE))
 
 
 def bucket_of(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-    """Bucket index of each latency in seconds; below 1 us is 0, above 1000 s the last. Shape as given."""
+    """Bucket index of each latency in seconds; below 1 us is 0, above 1000 s the last. Shape as
+    given.
+    """
     index = np.log(np.maximum(values, FLOOR) / FLOOR) / _LOG_BASE
     bounded: NDArray[np.intp] = np.minimum(index.astype(np.intp), BUCKETS - 1)
     return bounded
@@ -60,7 +65,9 @@ def bucket_of(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts per 1 % log bucket, sparse: bucket index -> count. Percentiles are right within 0.5 %."""
+    """Counts per 1 % log bucket, sparse: bucket index -> count. Percentiles are right within 0.5
+    %.
+    """
 
     counts: Mapping[int, int]
 
@@ -84,7 +91,9 @@ class Histogram:
         return Histogram(counts)
 
     def percentile(self, share: Share) -> Seconds | None:
-        """The latency below which `share` (0..1) of the requests lie: the bucket's middle. None when empty."""
+        """The latency below which `share` (0..1) of the requests lie: the bucket's middle. None
+        when empty.
+        """
         need, seen = share * self.n, 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
@@ -95,7 +104,9 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A latency distribution in seconds: exact percentiles of n requests, by sorting; censored ones are at least that."""
+    """A latency distribution in seconds: exact percentiles of n requests, by sorting; censored ones
+    are at least that.
+    """
 
     n: int
     p50: Seconds | None
@@ -104,7 +115,8 @@ class Latency:
     p99: Seconds | None
     mean: Seconds | None
     max: Seconds | None
-    censored: int = 0  # of n, how many ended unknown (SHED, CUT, TIMEOUT): a percentile that reaches them is "> value"
+    # of n, how many ended unknown (SHED, CUT, TIMEOUT): a percentile that reaches them is "> value"
+    censored: int = 0
 
     def at(self, share: Share) -> Seconds | None:
         """p50, p90, p95 or p99 by its share; None when that percentile was not kept."""
@@ -122,7 +134,9 @@ def summarise(values: NDArray[np.floating[Any]], censored: int = 0) -> Latency:
 
 
 def nearest_rank(n: int, share: Share) -> int:
-    """Index of the nearest-rank percentile in n sorted values (Hyndman & Fan 1996, definition 1)."""
+    """Index of the nearest-rank percentile in n sorted values (Hyndman & Fan 1996, definition
+    1).
+    """
     return min(n - 1, max(0, int(np.ceil(share * n - 1e-9)) - 1))
 
 

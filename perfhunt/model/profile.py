@@ -1,4 +1,6 @@
-"""Samples of what code was running: stacks to weights, with everything needed to know what they mean."""
+"""Samples of what code was running: stacks to weights, with everything needed to know what they
+mean.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,11 @@ from perfhunt.model.units import Seconds
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A function on a stack. `file` is as full as the tool gives it; `line` is a hint, never part of identity in rankings.
+    """A function on a stack. `file` is as full as the tool gives it; `line` is a hint, never part
+    of identity in rankings.
 
-    `kind` is python, native, kernel, js, jvm, go, wait (what a thread at rest waited for), or thread (a label a tool put at
-    the root).
+    `kind` is python, native, kernel, js, jvm, go, wait (what a thread at rest waited for), or
+    thread (a label a tool put at the root).
     """
 
     function: str
@@ -35,8 +38,9 @@ Stack: TypeAlias = tuple[Frame, ...]  # root first
 class Profile:
     """Stacks with their weights (samples, unless `unit` says otherwise).
 
-    `mode` is cpu, gil or wall. `ticks` is how many times the tool looked (None: unknown); `errors` how often it failed to
-    read; `dropped` how many samples a strict reader or the tool itself threw away. `command` is the exact command line.
+    `mode` is cpu, gil or wall. `ticks` is how many times the tool looked (None: unknown); `errors`
+    how often it failed to read; `dropped` how many samples a strict reader or the tool itself threw
+    away. `command` is the exact command line.
     """
 
     tool: str
@@ -62,26 +66,45 @@ class Profile:
         return sum(self.stacks.values())
 
     def merged(self, other: Profile) -> Profile:
-        """Both profiles as one: weights add, health adds. Raises ValueError for unlike tools, modes or rates."""
+        """Both profiles as one: weights add, health adds. Raises ValueError for unlike tools, modes
+        or rates.
+        """
         if (self.tool, self.mode, self.rate_hz) != (other.tool, other.mode, other.rate_hz):
-            raise ValueError(f"unlike profiles: {self.tool}/{self.mode} and {other.tool}/{other.mode}")
+            raise ValueError(
+                f"unlike profiles: {self.tool}/{self.mode} and {other.tool}/{other.mode}"
+            )
         stacks = dict(self.stacks)
         for stack, weight in other.stacks.items():
             stacks[stack] = stacks.get(stack, 0.0) + weight
         ticks = None if self.ticks is None or other.ticks is None else max(self.ticks, other.ticks)
         return Profile(
-            self.tool, self.version, self.mode, self.rate_hz, max(self.seconds, other.seconds), stacks,
-            self.pids + other.pids, self.unit, ticks, self.errors + other.errors, self.dropped + other.dropped,
-            self.late + other.late, self.command, self.started, self.notes + other.notes, self.raw,
-        )  # fmt: skip
+            self.tool,
+            self.version,
+            self.mode,
+            self.rate_hz,
+            max(self.seconds, other.seconds),
+            stacks,
+            self.pids + other.pids,
+            self.unit,
+            ticks,
+            self.errors + other.errors,
+            self.dropped + other.dropped,
+            self.late + other.late,
+            self.command,
+            self.started,
+            self.notes + other.notes,
+            self.raw,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadSample:
-    """One thread at one instant: its stack (root first), what the kernel said it was doing, and whether it held the GIL.
+    """One thread at one instant: its stack (root first), what the kernel said it was doing, and
+    whether it held the GIL.
 
-    `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited for ("" when none).
-    `still`: it provably did not move between the readings around its stack, so that stack and state belong together.
+    `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited
+    for ("" when none). `still`: it provably did not move between the readings around its stack, so
+    that stack and state belong together.
     """
 
     pid: int

@@ -1,4 +1,6 @@
-"""What was asked of a service: target, traffic, SLO, ramp and seeds. Two runs compare only when their questions are equal."""
+"""What was asked of a service: target, traffic, SLO, ramp and seeds. Two runs compare only when
+their questions are equal.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Rows that fill `{placeholders}`; a request picks its row by the seed. `sha256` pins the content to the question."""
+    """Rows that fill `{placeholders}`; a request picks its row by the seed. `sha256` pins the
+    content to the question.
+    """
 
     path: str
     columns: tuple[str, ...]
@@ -44,7 +48,9 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """What counts as success. Empty `status`: any code below 400. `body` is text the response must contain."""
+    """What counts as success. Empty `status`: any code below 400. `body` is text the response must
+    contain.
+    """
 
     status: tuple[int, ...] = ()
     body: str | None = None
@@ -52,7 +58,8 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """One weighted request template. `{column}` comes from the feed, `${NAME}` from the environment at send time.
+    """One weighted request template. `{column}` comes from the feed, `${NAME}` from the environment
+    at send time.
 
     `headers` and `body` keep their `${NAME}` unfilled here, so that no secret is ever stored.
     """
@@ -80,7 +87,9 @@ DEFAULT_STAIRCASE = (Plateau(10, 60), Plateau(50, 120), Plateau(100, 120), Plate
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """How the load climbs. `mode` is "search" (find the knee) or "staircase" (the given plateaus)."""
+    """How the load climbs. `mode` is "search" (find the knee) or "staircase" (the given
+    plateaus).
+    """
 
     mode: str = "search"
     start: PerSecond = 10.0
@@ -88,7 +97,9 @@ class Ramp:
     budget: Seconds = 600.0
     arrivals: str = "poisson"  # poisson | uniform
     timeout: Seconds = 10.0
-    deadline: Seconds | None = None  # an arrival later than this is shed, not sent; None: twice the largest limit, >= 2 s
+    deadline: Seconds | None = (
+        None  # an arrival later than this is shed, not sent; None: twice the largest limit, >= 2 s
+    )
     precision: float = 0.10  # stop when the knee's interval is within this share either side
     baseline: Seconds = 15.0
     hold: Seconds = 25.0
@@ -117,7 +128,9 @@ class Safety:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Everything that was asked. `seed` decides arrivals, the mix of endpoints and the feed rows."""
+    """Everything that was asked. `seed` decides arrivals, the mix of endpoints and the feed
+    rows.
+    """
 
     target: Target
     traffic: tuple[RequestTemplate, ...]
@@ -130,17 +143,22 @@ class Question:
     source: str = field(default="", compare=False)
 
     def redacted(self) -> Question:
-        """The question as it may be stored: header values, bodies and query values only where they hold no secret.
+        """The question as it may be stored: header values, bodies and query values only where they
+        hold no secret.
 
         What was removed is a short hash, so the fingerprint stays what it was.
         """
         traffic = tuple(_redacted(endpoint) for endpoint in self.traffic)
         killswitch = replace(self.safety.killswitch, url=redact.url(self.safety.killswitch.url))
         target = replace(self.target, url=redact.url(self.target.url))
-        return replace(self, target=target, traffic=traffic, safety=replace(self.safety, killswitch=killswitch))
+        return replace(
+            self, target=target, traffic=traffic, safety=replace(self.safety, killswitch=killswitch)
+        )
 
     def identity(self) -> dict[str, Any]:
-        """The part that must be equal for two runs to compare: not where the service listens, nor its pid; no secrets."""
+        """The part that must be equal for two runs to compare: not where the service listens, nor
+        its pid; no secrets.
+        """
         plain = asdict(self.redacted())
         for key in ("target", "safety", "source", "locustfile"):
             del plain[key]

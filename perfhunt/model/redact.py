@@ -1,7 +1,8 @@
-"""What may be kept of text that can hold secrets: an allowlist, because a secret looks like anything.
+"""What may be kept of text that can hold secrets: an allowlist, because a secret looks like
+anything.
 
-A value that is not clearly harmless becomes `sha256:` and 12 hex digits, so that two questions still compare, and redacting
-twice changes nothing.
+A value that is not clearly harmless becomes `sha256:` and 12 hex digits, so that two questions
+still compare, and redacting twice changes nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit, urlunsplit
 
 _MARK = re.compile(r"sha256:[0-9a-f]{12}")
-_PLACEHOLDERS = re.compile(r"\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?(?:\$?\{[A-Za-z_][A-Za-z0-9_]*\}\s*)+", re.IGNORECASE)
-_HARMLESS_VALUE = re.compile(r"-?\d{1,6}(?:\.\d{1,3})?|true|false|yes|no|on|off|asc|desc", re.IGNORECASE)
-_HARMLESS_HEADERS = {"accept", "accept-encoding", "accept-language", "content-type", "host", "user-agent", "connection"}
+_PLACEHOLDERS = re.compile(
+    r"\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?(?:\$?\{[A-Za-z_][A-Za-z0-9_]*\}\s*)+", re.IGNORECASE
+)
+_HARMLESS_VALUE = re.compile(
+    r"-?\d{1,6}(?:\.\d{1,3})?|true|false|yes|no|on|off|asc|desc", re.IGNORECASE
+)
+_HARMLESS_HEADERS = {
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "content-type",
+    "host",
+    "user-agent",
+    "connection",
+}
 _HARMLESS_ARGUMENT = re.compile(
     r"--?[A-Za-z][A-Za-z0-9-]*"  # an option's name
     r"|\d{1,6}(?:\.\d+)?"  # a number too short to be a key
@@ -24,12 +37,16 @@ _HARMLESS_ARGUMENT = re.compile(
     r"|\.{0,2}(?:/[\w.+-]+)+/?"  # a path
     r"|[a-z]{1,16}"  # a verb, a worker class
 )
-_SECRET_OPTION = re.compile(r"pass|secret|token|key|auth|cred|cookie|dsn|sign|salt|pin\b|pwd", re.IGNORECASE)
+_SECRET_OPTION = re.compile(
+    r"pass|secret|token|key|auth|cred|cookie|dsn|sign|salt|pin\b|pwd", re.IGNORECASE
+)
 _TOOL_PROCESS = re.compile(r'(process \d+):"?(.*?)"?')
 
 
 def marked(text: str) -> str:
-    """`sha256:` and 12 hex digits of the text; text that is already such a mark, or empty, as it is."""
+    """`sha256:` and 12 hex digits of the text; text that is already such a mark, or empty, as it
+    is.
+    """
     if not text or _MARK.fullmatch(text):
         return text
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -40,7 +57,9 @@ def _template(text: str) -> str:
 
 
 def header(name: str, value: str) -> str:
-    """A header's value, kept when it is only `${NAME}` (with or without "Bearer"), or of a header that holds no secret."""
+    """A header's value, kept when it is only `${NAME}` (with or without "Bearer"), or of a header
+    that holds no secret.
+    """
     return value if name.lower() in _HARMLESS_HEADERS else _template(value)
 
 
@@ -50,18 +69,24 @@ def body(text: str | None) -> str | None:
 
 
 def url(text: str) -> str:
-    """A URL or a path without userinfo and fragment; query values only where they are placeholders, numbers or flags."""
+    """A URL or a path without userinfo and fragment; query values only where they are placeholders,
+    numbers or flags.
+    """
     parts = urlsplit(text)
     pairs = []
     for pair in parts.query.split("&") if parts.query else ():
         name, equals, value = pair.partition("=")
         harmless = _HARMLESS_VALUE.fullmatch(value) or not value
         pairs.append(f"{name}{equals}{value if harmless else _template(value)}")
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "&".join(pairs), ""))
+    return urlunsplit(
+        (parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "&".join(pairs), "")
+    )
 
 
 def command(arguments: Sequence[str]) -> tuple[str, ...]:
-    """A command line with its values dropped unless they are plainly numbers, addresses, modules, paths or words."""
+    """A command line with its values dropped unless they are plainly numbers, addresses, modules,
+    paths or words.
+    """
     kept: list[str] = []
     secret_next = False
     for index, argument in enumerate(arguments):
@@ -73,7 +98,9 @@ def command(arguments: Sequence[str]) -> tuple[str, ...]:
             kept.append("…")
         else:
             kept.append(argument)
-        secret_next = argument.startswith("-") and not equals and bool(_SECRET_OPTION.search(argument))
+        secret_next = (
+            argument.startswith("-") and not equals and bool(_SECRET_OPTION.search(argument))
+        )
     return tuple(kept)
 
 

@@ -20,7 +20,9 @@ _NOT_SEARCHED = NoKnee("stopped", "the run ended before a knee was searched for"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of the target's tree. `started` is seconds since boot: with the pid it is an identity that is not reused."""
+    """One process of the target's tree. `started` is seconds since boot: with the pid it is an
+    identity that is not reused.
+    """
 
     pid: int
     parent: int
@@ -48,7 +50,8 @@ class Listener:
 class TargetProcess:
     """The live target as found: the tree, its sockets, what it runs on and how much it may use.
 
-    `workers` are the pids that do the work (profiles go there); `framework` is a guess from the command line, or "".
+    `workers` are the pids that do the work (profiles go there); `framework` is a guess from the
+    command line, or "".
     """
 
     root: int
@@ -63,12 +66,16 @@ class TargetProcess:
     memory_limit: Bytes | None = None
     memory_limit_source: str = ""
     git_root: str = ""
-    notes: tuple[str, ...] = ()  # what a reader of the numbers should know about how it was found; sentences
+    notes: tuple[
+        str, ...
+    ] = ()  # what a reader of the numbers should know about how it was found; sentences
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the numbers depend on besides the code: the host, the interpreter, the tools, the revision."""
+    """What the numbers depend on besides the code: the host, the interpreter, the tools, the
+    revision.
+    """
 
     host: str = ""
     kernel: str = ""
@@ -84,16 +91,26 @@ class Environment:
     git_revision: str = ""
     git_dirty: bool = False
     git_diff_sha256: str = ""
-    git_snapshot: str = ""  # a commit of the working tree as it was measured, when it was not the revision's own tree
-    distributions: Mapping[str, str] = field(default_factory=dict)  # installed in the target's environment
+    # a commit of the working tree as it was measured, when it was not the revision's own tree
+    git_snapshot: str = ""
+    distributions: Mapping[str, str] = field(
+        default_factory=dict
+    )  # installed in the target's environment
     env_sha256: str = ""  # hash of the target's environment variables; values are never stored
-    # Name -> the first 4 hex digits of a hash of its value: enough to see which one changed, too few to find it out again.
+    # Name -> the first 4 hex digits of a hash of its value: enough to see which one changed, too
+    # few to find it out again.
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def variables_unlike(self, other: Environment) -> tuple[str, ...]:
-        """Names of environment variables that are not the same in both; empty when either run did not read them."""
+        """Names of environment variables that are not the same in both; empty when either run did
+        not read them.
+        """
         mine, theirs = self.variables, other.variables
-        return tuple(sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n))) if mine and theirs else ()
+        return (
+            tuple(sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n)))
+            if mine and theirs
+            else ()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +142,9 @@ class Run:
     profiles: Mapping[str, Profile] = field(default_factory=dict)  # "baseline", "knee"
     probe_effect: ProbeEffect | None = None
     cautions: tuple[Caution, ...] = ()
-    artifacts: Mapping[str, str] = field(default_factory=dict)  # what -> file name in the run directory
+    artifacts: Mapping[str, str] = field(
+        default_factory=dict
+    )  # what -> file name in the run directory
     ended: str = "complete"
     seconds: Seconds = 0.0
     next_step: str = ""

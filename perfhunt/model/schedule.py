@@ -1,4 +1,6 @@
-"""When requests are due, and which they are: pure functions of seed and rate, so a run can be asked again exactly."""
+"""When requests are due, and which they are: pure functions of seed and rate, so a run can be asked
+again exactly.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,14 @@ def _stream(seed: int, stream: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, stream])))
 
 
-def arrivals(seed: int, rate: PerSecond, duration: Seconds, law: str = "poisson") -> NDArray[np.float64]:
+def arrivals(
+    seed: int, rate: PerSecond, duration: Seconds, law: str = "poisson"
+) -> NDArray[np.float64]:
     """Due times in seconds from the start of a step, ascending, all below `duration`; shape (n,).
 
-    `poisson`: unit-rate exponential gaps drawn from the seed and divided by the rate, so that the same seed at another rate
-    is the same pattern, stretched (common random numbers). `uniform`: evenly spaced, first at 0. Raises ValueError otherwise.
+    `poisson`: unit-rate exponential gaps drawn from the seed and divided by the rate, so that the
+    same seed at another rate is the same pattern, stretched (common random numbers). `uniform`:
+    evenly spaced, first at 0. Raises ValueError otherwise.
     """
     if law == "uniform":
         # The comparison guards against the last one landing on `duration` by rounding.
@@ -37,7 +42,9 @@ def arrivals(seed: int, rate: PerSecond, duration: Seconds, law: str = "poisson"
 
 
 def mix(seed: int, n: int, weights: Sequence[float]) -> NDArray[np.uint16]:
-    """Which endpoint each of n arrivals asks for: indices into `weights`, drawn in proportion to them; shape (n,)."""
+    """Which endpoint each of n arrivals asks for: indices into `weights`, drawn in proportion to
+    them; shape (n,).
+    """
     share = np.asarray(weights, dtype=np.float64)
     return _stream(seed, _MIX).choice(len(share), size=n, p=share / share.sum()).astype(np.uint16)
 

@@ -34,9 +34,10 @@ _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": opera
 class Objective:
     """One line of the SLO: `latency.p99 <= 400 ms`.
 
-    `limit` is in the measure's own unit: seconds for latency, requests/s for throughput, a share (0..1) for errors, CPU and
-    memory (of what the target is allowed to use), a count for `oom_kills` and `transport`. `window` is the time the
-    objective must hold for, if one was given. `route` is None for all traffic, else an endpoint's name.
+    `limit` is in the measure's own unit: seconds for latency, requests/s for throughput, a share
+    (0..1) for errors, CPU and memory (of what the target is allowed to use), a count for
+    `oom_kills` and `transport`. `window` is the time the objective must hold for, if one was given.
+    `route` is None for all traffic, else an endpoint's name.
     """
 
     measure: Measure
@@ -53,7 +54,9 @@ class Objective:
 
     @property
     def percentile(self) -> Share | None:
-        """0.99 for a latency objective on p99; None for anything that is not a latency percentile."""
+        """0.99 for a latency objective on p99; None for anything that is not a latency
+        percentile.
+        """
         if self.measure is Measure.LATENCY and self.key.startswith("p"):
             return float(self.key[1:]) / 100.0
         return None
@@ -81,10 +84,12 @@ class Objective:
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """What the knee search counts: requests slower than `limit` (or failed) may be at most `share` of them.
+    """What the knee search counts: requests slower than `limit` (or failed) may be at most `share`
+    of them.
 
-    Made from a latency objective (`p99 <= 400ms` is limit 0.4, share 0.01); `limit` is frozen for the whole investigation.
-    `route` restricts it to one endpoint. A limit of infinity counts failures only.
+    Made from a latency objective (`p99 <= 400ms` is limit 0.4, share 0.01); `limit` is frozen for
+    the whole investigation. `route` restricts it to one endpoint. A limit of infinity counts
+    failures only.
     """
 
     name: str
@@ -95,18 +100,25 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """Every objective a service must meet, and the load it must meet them at (None: the baseline rate)."""
+    """Every objective a service must meet, and the load it must meet them at (None: the baseline
+    rate).
+    """
 
     objectives: tuple[Objective, ...]
     at_load: float | None = None
     min_samples: int = 100
 
     def criteria(self) -> tuple[Criterion, ...]:
-        """What the knee search counts: latency percentiles, then shares of failed requests; all traffic before single routes.
+        """What the knee search counts: latency percentiles, then shares of failed requests; all
+        traffic before single routes.
 
         An SLO that has neither still breaks when a request in a hundred fails.
         """
-        slow = [Criterion(o.name, o.limit, 1.0 - p, o.route) for o in self.objectives if (p := o.percentile) is not None]
+        slow = [
+            Criterion(o.name, o.limit, 1.0 - p, o.route)
+            for o in self.objectives
+            if (p := o.percentile) is not None
+        ]
         failing = [
             Criterion(o.name, inf, o.limit, o.route)
             for o in self.objectives
@@ -118,7 +130,9 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An objective with the value that was measured (its unit is the objective's), from n observations."""
+    """An objective with the value that was measured (its unit is the objective's), from n
+    observations.
+    """
 
     objective: Objective
     value: float | None
@@ -128,15 +142,21 @@ class Judged:
 
 
 def judge(objective: Objective, value: float | None, n: int, need: int = 1) -> Judged:
-    """MET or MISSED by the comparison; UNKNOWN when there is no value or fewer than `need` observations."""
+    """MET or MISSED by the comparison; UNKNOWN when there is no value or fewer than `need`
+    observations.
+    """
     if value is None or n < need:
         note = "no data" if value is None or n == 0 else f"only {n} observations, {need} needed"
         return Judged(objective, value, n, Judgement.UNKNOWN, note)
-    return Judged(objective, value, n, Judgement.MET if objective.holds(value) else Judgement.MISSED)
+    return Judged(
+        objective, value, n, Judgement.MET if objective.holds(value) else Judgement.MISSED
+    )
 
 
 def overall(judged: tuple[Judged, ...]) -> Judgement:
-    """MISSED if any objective missed, else UNKNOWN if any is unknown or there are none, else MET."""
+    """MISSED if any objective missed, else UNKNOWN if any is unknown or there are none, else
+    MET.
+    """
     verdicts = {j.verdict for j in judged}
     if Judgement.MISSED in verdicts:
         return Judgement.MISSED

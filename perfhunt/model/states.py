@@ -10,7 +10,9 @@ from perfhunt.model.units import Seconds
 
 
 class ThreadState(StrEnum):
-    """The states of thread state analysis (Gregg, TSA method), with Python's GIL told apart from other locks."""
+    """The states of thread state analysis (Gregg, TSA method), with Python's GIL told apart from
+    other locks.
+    """
 
     ON_CPU = "on_cpu"
     RUN_QUEUE = "run_queue"
@@ -26,7 +28,9 @@ class ThreadState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ThreadTime:
-    """How one thread spent a span: share of wall time per state (sums to about 1), sockets split by endpoint."""
+    """How one thread spent a span: share of wall time per state (sums to about 1), sockets split by
+    endpoint.
+    """
 
     pid: int
     tid: int
@@ -37,12 +41,14 @@ class ThreadTime:
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Thread states over one span of load. `threads` counts those that lived through at least half of it.
+    """Thread states over one span of load. `threads` counts those that lived through at least half
+    of it.
 
-    Mean number of threads in a state is the sum of their shares: `in_state`. `source` says how deep the reading went:
-    "syscall" (all states) or "schedstat" (on-CPU and run queue only; the rest is UNKNOWN). `idle` is the mean number of
-    threads that waited for work, by the state they waited in, when their stacks told so (else empty). Threads that lived
-    shorter are one row a process, tid 0, whose shares may sum to more than 1.
+    Mean number of threads in a state is the sum of their shares: `in_state`. `source` says how deep
+    the reading went: "syscall" (all states) or "schedstat" (on-CPU and run queue only; the rest is
+    UNKNOWN). `idle` is the mean number of threads that waited for work, by the state they waited
+    in, when their stacks told so (else empty). Threads that lived shorter are one row a process,
+    tid 0, whose shares may sum to more than 1.
     """
 
     phase: str
@@ -64,8 +70,13 @@ class States:
 
     def busy(self) -> dict[str, float]:
         """`totals` without the threads that waited for work, who are counted under `idle`."""
-        waiting = {state: min(count, self.idle.get(state, 0.0)) for state, count in self.totals().items()}
-        return {**{s: n - waiting[s] for s, n in self.totals().items()}, "idle": sum(waiting.values())}
+        waiting = {
+            state: min(count, self.idle.get(state, 0.0)) for state, count in self.totals().items()
+        }
+        return {
+            **{s: n - waiting[s] for s, n in self.totals().items()},
+            "idle": sum(waiting.values()),
+        }
 
     def endpoints(self) -> dict[str, float]:
         """Mean number of threads waiting on each remote endpoint."""

@@ -28,7 +28,9 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rate to hold. The first `settle` seconds are sent but not counted. `seed` decides the arrivals."""
+    """A rate to hold. The first `settle` seconds are sent but not counted. `seed` decides the
+    arrivals.
+    """
 
     phase: Phase
     rate: PerSecond
@@ -53,7 +55,9 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class SecondRow:
-    """One second of a trial, as it happened; `second` counts from the step's start. Rows merge by addition where they can."""
+    """One second of a trial, as it happened; `second` counts from the step's start. Rows merge by
+    addition where they can.
+    """
 
     second: int
     due: int
@@ -61,7 +65,9 @@ class SecondRow:
     done: int
     failed: int
     shed: int
-    exceed: tuple[int, ...]  # per criterion, in the order the engine was given them, by the second they were due
+    exceed: tuple[
+        int, ...
+    ]  # per criterion, in the order the engine was given them, by the second they were due
     in_flight: float  # time average over the second (due but not answered)
     p50: Seconds | None
     p99: Seconds | None
@@ -71,7 +77,9 @@ class SecondRow:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What the target's process tree and its host used during a trial. Absent readings are None, not 0."""
+    """What the target's process tree and its host used during a trial. Absent readings are None,
+    not 0.
+    """
 
     seconds: Seconds
     cpu: Cores | None = None  # on-CPU seconds per second, whole tree
@@ -99,7 +107,9 @@ class Resources:
     accept_queue: int | None = None  # highest seen of the listen socket's queue
     accept_backlog: int | None = None
     listen_overflows: int | None = None
-    connections: Mapping[str, int] = field(default_factory=dict)  # remote endpoint -> ESTABLISHED, highest seen
+    connections: Mapping[str, int] = field(
+        default_factory=dict
+    )  # remote endpoint -> ESTABLISHED, highest seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,9 @@ class Generator:
     gc_pause_max: Seconds = 0.0
     fds_share: Share | None = None
     ports_share: Share | None = None
-    little_ratio: float | None = None  # mean in-flight / (rate x mean response); 1 when nothing is late
+    little_ratio: float | None = (
+        None  # mean in-flight / (rate x mean response); 1 when nothing is late
+    )
     notes: tuple[str, ...] = ()
 
 
@@ -129,10 +141,12 @@ class RouteResult:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The outcome of a step: counts for the fit, distributions for people, and whether to believe them.
+    """The outcome of a step: counts for the fit, distributions for people, and whether to believe
+    them.
 
-    `counts` is keyed by criterion name. `achieved` is requests sent per second of the counted span; `completed` answers per
-    second. `overload` and `invalid` are sentences, empty when nothing was wrong. `samples` names the raw file, if any.
+    `counts` is keyed by criterion name. `achieved` is requests sent per second of the counted span;
+    `completed` answers per second. `overload` and `invalid` are sentences, empty when nothing was
+    wrong. `samples` names the raw file, if any.
     """
 
     step: Step
@@ -163,7 +177,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Ask for no load until nothing is in flight and a probe is answered as quickly as at baseline; give up after `cap`."""
+    """Ask for no load until nothing is in flight and a probe is answered as quickly as at baseline;
+    give up after `cap`.
+    """
 
     cap: Seconds = 60.0
 

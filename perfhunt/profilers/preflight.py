@@ -1,4 +1,6 @@
-"""The checklist before a run: every tool, permission and limit, each failure with the command that mends it."""
+"""The checklist before a run: every tool, permission and limit, each failure with the command that
+mends it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from perfhunt.target.proc import proc
 
 
 class Status(StrEnum):
-    """`warn`: the run is possible, and something about it will be worse; `fail`: it is not, or not truthfully."""
+    """`warn`: the run is possible, and something about it will be worse; `fail`: it is not, or not
+    truthfully.
+    """
 
     OK = "ok"
     WARN = "warn"
@@ -30,7 +34,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the checklist. `mend` is a command, or a sentence; empty when there is nothing to mend."""
+    """One line of the checklist. `mend` is a command, or a sentence; empty when there is nothing to
+    mend.
+    """
 
     name: str
     status: Status
@@ -38,15 +44,21 @@ class Check:
     mend: str = ""
 
 
-def checks(target: TargetProcess | None = None, question: Question | None = None) -> tuple[Check, ...]:
-    """Every check that applies, in the order they matter. Takes about a second per profiler that is tried on a target.
+def checks(
+    target: TargetProcess | None = None, question: Question | None = None
+) -> tuple[Check, ...]:
+    """Every check that applies, in the order they matter. Takes about a second per profiler that is
+    tried on a target.
 
     Sends nothing to the target but one connection, opened and closed, when there is a url.
     """
     found: list[Check] = [_locust()]
     found += _profilers(target)
     found += _limits(question)
-    found += [_to_check(one) for one in (host_limits.cgroup_seen(target), host_limits.pressure(), host_limits.clock())]
+    found += [
+        _to_check(one)
+        for one in (host_limits.cgroup_seen(target), host_limits.pressure(), host_limits.clock())
+    ]
     if target is not None:
         found += [*_one_profiler_for(target), _held(target)]
     if question is not None and question.target.url:
@@ -68,13 +80,18 @@ def _locust() -> Check:
     version = package_version("locust")
     if not version:
         return Check(
-            "locust", Status.FAIL, "locust is not installed, so there is nothing to send load with", "pip install locust"
+            "locust",
+            Status.FAIL,
+            "locust is not installed, so there is nothing to send load with",
+            "pip install locust",
         )
     return Check("locust", Status.OK, f"locust {version}")
 
 
 def _profilers(target: TargetProcess | None) -> Iterator[Check]:
-    """One check per profiler that could serve the target; those that are for another runtime are left out."""
+    """One check per profiler that could serve the target; those that are for another runtime are
+    left out.
+    """
     for profiler in PROFILERS.values():
         if target is not None and target.runtime not in profiler.runtimes:
             continue
@@ -86,14 +103,20 @@ def _profilers(target: TargetProcess | None) -> Iterator[Check]:
             yield _attach(profiler, target)
         else:
             yield Check(profiler.name, Status.OK, f"{profiler.name} is here: {profiler.help}")
-    for reading in (host_limits.ptrace_scope(), host_limits.ptrace_capability(), host_limits.perf_paranoid()):
+    for reading in (
+        host_limits.ptrace_scope(),
+        host_limits.ptrace_capability(),
+        host_limits.perf_paranoid(),
+    ):
         yield _to_check(reading)
 
 
 def _attach(profiler: Profiler, target: TargetProcess) -> Check:
     """Whether the profiler gives samples of the first worker: tried for one second."""
     pid = target.workers[0]
-    mode = "wall" if "wall" in profiler.modes else profiler.modes[0]  # an idle target has no stack on CPU to show
+    mode = (
+        "wall" if "wall" in profiler.modes else profiler.modes[0]
+    )  # an idle target has no stack on CPU to show
     with tempfile.TemporaryDirectory(prefix="perfhunt-doctor-") as scratch:
         try:
             capture = profiler.attach([pid], 1, 50, mode, Path(scratch))
@@ -105,16 +128,30 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
             return Check(profiler.name, Status.WARN, error.message, error.hint)
     samples = sum(profile.stacks.values())
     return Check(
-        profiler.name, Status.OK, f"{profiler.name} {profile.version} attached to pid {pid} for 1 s ({samples:g} samples)"
+        profiler.name,
+        Status.OK,
+        f"{profiler.name} {profile.version} attached to pid {pid} for 1 s ({samples:g} samples)",
     )
 
 
 def _one_profiler_for(target: TargetProcess) -> Iterator[Check]:
-    usable = [one for one in PROFILERS.values() if target.runtime in one.runtimes and not one.available()]
+    usable = [
+        one for one in PROFILERS.values() if target.runtime in one.runtimes and not one.available()
+    ]
     if not usable:
-        names = ", ".join(one.name for one in PROFILERS.values() if target.runtime in one.runtimes) or "none is known"
-        sentence = f"no profiler here can sample {target.runtime or 'this runtime'} (would do: {names})"
-        yield Check("profiler", Status.WARN, sentence, "The knee is still found; thread states still say where time goes.")
+        names = (
+            ", ".join(one.name for one in PROFILERS.values() if target.runtime in one.runtimes)
+            or "none is known"
+        )
+        sentence = (
+            f"no profiler here can sample {target.runtime or 'this runtime'} (would do: {names})"
+        )
+        yield Check(
+            "profiler",
+            Status.WARN,
+            sentence,
+            "The knee is still found; thread states still say where time goes.",
+        )
 
 
 def _held(target: TargetProcess) -> Check:
@@ -124,7 +161,11 @@ def _held(target: TargetProcess) -> Check:
         by = f" by pid {tracer}, which traces it" if tracer else ""
         mend = f"kill -TERM {tracer}" if tracer else f"kill -CONT {stopped[0]}"
         return Check("target runs", Status.FAIL, f"pid {stopped[0]} is stopped{by}", mend)
-    return Check("target runs", Status.OK, f"pid {target.root} and its {len(target.workers)} working process(es) run")
+    return Check(
+        "target runs",
+        Status.OK,
+        f"pid {target.root} and its {len(target.workers)} working process(es) run",
+    )
 
 
 def _limits(question: Question | None) -> Iterator[Check]:
@@ -140,12 +181,19 @@ def _limits(question: Question | None) -> Iterator[Check]:
 
 
 def reachable(url: str) -> Check:
-    """Whether a connection to the url's host and port opens within two seconds; nothing is sent over it."""
+    """Whether a connection to the url's host and port opens within two seconds; nothing is sent
+    over it.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     try:
         socket.create_connection((host, port), 2.0).close()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        return Check("target answers", Status.FAIL, f"{host}:{port} does not take connections ({reason})", f"curl -v {url}/")
+        return Check(
+            "target answers",
+            Status.FAIL,
+            f"{host}:{port} does not take connections ({reason})",
+            f"curl -v {url}/",
+        )
     return Check("target answers", Status.OK, f"{host}:{port} takes connections")

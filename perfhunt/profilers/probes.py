@@ -1,4 +1,6 @@
-"""Everything that looks at a live target during a run, as one thing: resources always, profilers when asked."""
+"""Everything that looks at a live target during a run, as one thing: resources always, profilers
+when asked.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from perfhunt.target.proc.proc import tids
 from perfhunt.target.resources import ResourceMonitor
 
 IDLE: Seconds = 1.5
-EARLY: Seconds = 0.5  # captures end this long before the load does, so that no sample is of the silence after it
+EARLY: Seconds = (
+    0.5  # captures end this long before the load does, so that no sample is of the silence after it
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,13 @@ class Captured:
 
 
 class Attachment:
-    """Profilers attached to the target for one span; leaving the context detaches them, whatever happened."""
+    """Profilers attached to the target for one span; leaving the context detaches them, whatever
+    happened.
+    """
 
-    def __init__(self, probes: LiveProbes, name: str, seconds: Seconds, on_cpu: bool, waits: bool) -> None:
+    def __init__(
+        self, probes: LiveProbes, name: str, seconds: Seconds, on_cpu: bool, waits: bool
+    ) -> None:
         self._probes, self._name, self._seconds = probes, name, seconds
         self._on_cpu, self._waits = on_cpu, waits
         self._captures: list[Capture] = []
@@ -86,10 +94,17 @@ class Attachment:
 
 
 class LiveProbes:
-    """The probes of a live target. `profile` is "auto" (use what works), "required" (raise AttachFailed), or "off"."""
+    """The probes of a live target. `profile` is "auto" (use what works), "required" (raise
+    AttachFailed), or "off".
+    """
 
     def __init__(
-        self, target: TargetProcess, directory: Path, clock: Callable[[], Seconds], profile: str = "auto", opened: bool = False
+        self,
+        target: TargetProcess,
+        directory: Path,
+        clock: Callable[[], Seconds],
+        profile: str = "auto",
+        opened: bool = False,
     ) -> None:
         self._target, self._directory, self._clock = target, directory, clock
         self._profile, self._opened = profile, opened
@@ -99,21 +114,30 @@ class LiveProbes:
         self.failures: list[AttachFailed] = []
 
     def open(self) -> None:
-        """Watch resources and thread states from now on. Raises AttachFailed when a required profiler cannot be used."""
+        """Watch resources and thread states from now on. Raises AttachFailed when a required
+        profiler cannot be used.
+        """
         self._monitor.start()
         if self._profile == "off":
             return
-        self.sampler = StateSampler(self._target.workers, self._clock, root=self._target.root).__enter__()
+        self.sampler = StateSampler(
+            self._target.workers, self._clock, root=self._target.root
+        ).__enter__()
         self._plan = choose(self._target, opened=self._opened)
         if self._profile == "required" and not self._plan.profilers:
-            raise AttachFailed("; ".join(self._plan.reasons) or "no profiler fits this target", "perfhunt doctor --pid PID")
+            raise AttachFailed(
+                "; ".join(self._plan.reasons) or "no profiler fits this target",
+                "perfhunt doctor --pid PID",
+            )
 
     def idle(self) -> Instants | None:
         """The threads of the target with no load from here; None when py-spy cannot see them."""
         if self._plan is None or not self._plan.instants:
             return None
         try:
-            return InstantsCapture(self._target.workers, IDLE, self._clock, root=self._target.root).wait()
+            return InstantsCapture(
+                self._target.workers, IDLE, self._clock, root=self._target.root
+            ).wait()
         except AttachFailed as failed:
             self.missed(failed)
             return None
@@ -137,12 +161,18 @@ class LiveProbes:
             self.sampler.close()
 
     def attach(self, name: str, seconds: Seconds) -> list[Capture]:
-        """The on-CPU captures of the plan, started; those that fail are noted, or raised when required."""
+        """The on-CPU captures of the plan, started; those that fail are noted, or raised when
+        required.
+        """
         captures: list[Capture] = []
         for use in self._plan.profilers if self._plan else ():
             mode = mode_now(use, max((len(tids(pid)) for pid in use.pids), default=0))
             try:
-                captures.append(PROFILERS[use.profiler].attach(use.pids, int(seconds), use.rate_hz, mode, self._directory / name))
+                captures.append(
+                    PROFILERS[use.profiler].attach(
+                        use.pids, int(seconds), use.rate_hz, mode, self._directory / name
+                    )
+                )
             except AttachFailed as failed:
                 self.missed(failed)
         return captures

@@ -1,4 +1,6 @@
-"""A profiler as a child process: started on a leash, watched, and never allowed to leave its target stopped."""
+"""A profiler as a child process: started on a leash, watched, and never allowed to leave its target
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _POLL: Seconds = 0.1
 _TERM_GRACE: Seconds = 0.5
 
-# The kernel sends the death signal when the *thread* that forked ends, so all children come from one that never does.
+# The kernel sends the death signal when the *thread* that forked ends, so all children come from
+# one that never does.
 _SPAWNER = ThreadPoolExecutor(1, "perfhunt-spawn")
 
 
@@ -30,20 +33,27 @@ def _die_with_parent() -> None:
 
 
 def spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """The command running in its own session, its output in `log`; killed by the kernel when this process dies."""
+    """The command running in its own session, its output in `log`; killed by the kernel when this
+    process dies.
+    """
 
     def start() -> subprocess.Popen[bytes]:
         with open(log, "wb") as sink:
             return subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=_die_with_parent,
-            )  # fmt: skip
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
 
     return _SPAWNER.submit(start).result()
 
 
 def release(pid: int, was_held: bool) -> str:
-    """Make sure a process that ran before a capture runs after it; a sentence about what had to be done, or "".
+    """Make sure a process that ran before a capture runs after it; a sentence about what had to be
+    done, or "".
 
     Waits up to half a second for a tracer to let go, then sends SIGCONT to a process left stopped.
     """
@@ -67,8 +77,9 @@ def release(pid: int, was_held: bool) -> str:
 class ProfilerProcess:
     """One profiler at work on one or more target processes.
 
-    A watcher ends it when it outlives `seconds` (politely, by `interrupt`, so that it still writes its file), when it
-    outlives `limit`, or when it makes no progress for `stall` seconds (0: do not ask), by SIGTERM and then SIGKILL.
+    A watcher ends it when it outlives `seconds` (politely, by `interrupt`, so that it still writes
+    its file), when it outlives `limit`, or when it makes no progress for `stall` seconds (0: do not
+    ask), by SIGTERM and then SIGKILL.
     """
 
     def __init__(
@@ -95,7 +106,9 @@ class ProfilerProcess:
         self._ask_stop = threading.Event()
         self._started = time.monotonic()
         self._child = spawn(command, log)
-        self._watcher = threading.Thread(target=self._watch, name=f"perfhunt-watch-{self._child.pid}", daemon=True)
+        self._watcher = threading.Thread(
+            target=self._watch, name=f"perfhunt-watch-{self._child.pid}", daemon=True
+        )
         self._watcher.start()
 
     @property
@@ -108,7 +121,9 @@ class ProfilerProcess:
         return self.log.read_text(errors="replace")
 
     def wait(self) -> int:
-        """Its exit code (negative: the signal that ended it), once it has ended and the target is seen to run."""
+        """Its exit code (negative: the signal that ended it), once it has ended and the target is
+        seen to run.
+        """
         self._watcher.join()
         return self._child.returncode
 

@@ -1,4 +1,6 @@
-"""A profile taken by a thread of the controller, for profilers that are asked over a socket and are no child process."""
+"""A profile taken by a thread of the controller, for profilers that are asked over a socket and are
+no child process.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from perfhunt.model.profile import Profile
 
 
 class ThreadCapture:
-    """A capture whose `work` runs in a thread. It is given an event that says "stop now" and returns the profile."""
+    """A capture whose `work` runs in a thread. It is given an event that says "stop now" and
+    returns the profile.
+    """
 
     def __init__(self, work: Callable[[threading.Event], Profile], name: str) -> None:
         self._work = work
@@ -21,12 +25,16 @@ class ThreadCapture:
         self._worker.start()
 
     def stop(self) -> None:
-        """End it now; what was sampled so far is given by `wait` where the profiler can. Idempotent."""
+        """End it now; what was sampled so far is given by `wait` where the profiler can.
+        Idempotent.
+        """
         self._ask_stop.set()
         self._worker.join()
 
     def wait(self) -> Profile:
-        """The profile, when its time is over or it was stopped. Raises AttachFailed when there is none."""
+        """The profile, when its time is over or it was stopped. Raises AttachFailed when there is
+        none.
+        """
         self._worker.join()
         if self._profile is None:
             raise self._failure or AttachFailed("the capture ended without a profile")

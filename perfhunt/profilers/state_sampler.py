@@ -1,7 +1,8 @@
 """Thread states over spans of time, sampled from /proc without touching the target.
 
-Time on a CPU and in the run queue is exact (schedstat, nanoseconds); the rest of a thread's life is split by what it was
-seen waiting for. At 50 looks a second the cost was 1 to 3 % of a core for a dozen threads; it is measured and kept.
+Time on a CPU and in the run queue is exact (schedstat, nanoseconds); the rest of a thread's life is
+split by what it was seen waiting for. At 50 looks a second the cost was 1 to 3 % of a core for a
+dozen threads; it is measured and kept.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _TIMES_EVERY = 0.1  # seconds between readings of schedstat, so that a thread th
 
 @dataclass
 class _Thread:
-    """One thread under observation. Its open files name this very thread: a reused tid cannot answer through them."""
+    """One thread under observation. Its open files name this very thread: a reused tid cannot
+    answer through them.
+    """
 
     pid: int
     tid: int
@@ -68,11 +71,17 @@ class StateSampler:
             with sampler.span("knee") as span: ...
             span.states
 
-    `mark()` starts a span and `take(phase)` ends it (and starts the next) where a block does not fit. `clock` gives seconds.
+    `mark()` starts a span and `take(phase)` ends it (and starts the next) where a block does not
+    fit. `clock` gives seconds.
     """
 
     def __init__(
-        self, pids: Sequence[int], clock: Callable[[], Seconds] = time.monotonic, *, root: int = 0, rate_hz: float = RATE_HZ
+        self,
+        pids: Sequence[int],
+        clock: Callable[[], Seconds] = time.monotonic,
+        *,
+        root: int = 0,
+        rate_hz: float = RATE_HZ,
     ) -> None:
         self._pids = tuple(pids)
         self._root = root
@@ -101,7 +110,12 @@ class StateSampler:
         self._worker.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -136,7 +150,9 @@ class StateSampler:
         Raises PerfhuntError when /proc said something that could not be understood.
         """
         if self._failure is not None:
-            raise PerfhuntError(f"Reading thread states from /proc failed: {self._failure}") from self._failure
+            raise PerfhuntError(
+                f"Reading thread states from /proc failed: {self._failure}"
+            ) from self._failure
         with self._lock:
             self._read_times(self._clock())
             states = self._states(phase)
@@ -191,7 +207,10 @@ class StateSampler:
         try:
             line = os.pread(thread.syscall, 256, 0)
         except PermissionError:
-            self._degrade(f"what threads of pid {thread.pid} wait for may not be read; on-CPU and run-queue time only")
+            self._degrade(
+                f"what threads of pid {thread.pid} wait for may not be read; on-CPU and run-queue"
+                " time only"
+            )
             return
         except OSError:
             self._lose(thread)
@@ -210,10 +229,15 @@ class StateSampler:
             if self._source == "syscall":
                 thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError:
-            self._degrade(f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time only")
+            self._degrade(
+                f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time"
+                " only"
+            )
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
-                self._notes["too many threads to watch them all: raise the limit on open files (ulimit -n)"] = None
+                self._notes[
+                    "too many threads to watch them all: raise the limit on open files (ulimit -n)"
+                ] = None
             elif os.path.isdir(base):
                 self._degrade("this kernel does not say what threads wait for; CPU time only")
         self._threads[pid, tid] = thread
@@ -267,7 +291,9 @@ class StateSampler:
                 brief.setdefault(thread.pid, []).append(thread)
         lived += [_together(pid, threads, seconds) for pid, threads in brief.items()]
         cost = self._cost / seconds
-        return States(phase, seconds, tuple(lived), self._ticks, self._source, cost, tuple(self._notes))
+        return States(
+            phase, seconds, tuple(lived), self._ticks, self._source, cost, tuple(self._notes)
+        )
 
 
 def _thread_time(thread: _Thread, seconds: Seconds) -> ThreadTime:
@@ -292,7 +318,9 @@ def _thread_time(thread: _Thread, seconds: Seconds) -> ThreadTime:
 
 
 def _together(pid: int, threads: list[_Thread], seconds: Seconds) -> ThreadTime:
-    """The short-lived threads of one process as one row (tid 0): shares of the span, so they may sum to more than 1."""
+    """The short-lived threads of one process as one row (tid 0): shares of the span, so they may
+    sum to more than 1.
+    """
     states: Counter[str] = Counter()
     endpoints: Counter[str] = Counter()
     for thread in threads:

@@ -1,1 +1,1 @@
-"""Renderings of a stored Run, behind one seam. Pure: a Run in, text out."""
+"""Formats behind one seam: pure functions of a Run. `html` draws on `pictures`, never the other way."""

@@ -1,4 +1,6 @@
-"""Every format a run can be rendered in: one line here, one module each. All are pure functions of a Run."""
+"""Every format a run can be rendered in: one line here, one module each. All are pure functions of
+a Run.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _EMPTY = Profile("no profiler", "", "none", 0.0, 0.0, {})
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to render a run. `file_name` is what it is called in a run directory; `needs_profile`: empty without one."""
+    """A way to render a run. `file_name` is what it is called in a run directory; `needs_profile`:
+    empty without one.
+    """
 
     name: str
     file_name: str
@@ -55,7 +59,9 @@ def _json(run: Run) -> str:
 
 
 def _clean(run: Run) -> Run:
-    """The run as it may be shown: without secrets in the question or in frames that tools make of command lines."""
+    """The run as it may be shown: without secrets in the question or in frames that tools make of
+    command lines.
+    """
     profiles = {phase: redacted_profile(profile) for phase, profile in run.profiles.items()}
     return replace(run, question=run.question.redacted(), profiles=profiles)
 
@@ -64,12 +70,35 @@ FORMATS = {
     form.name: form
     for form in (
         Format("terminal", "report.txt", "one screen of plain text", terminal),
-        Format("html", "report.html", "one offline file with every picture and table", lambda run: html(_clean(run))),
+        Format(
+            "html",
+            "report.html",
+            "one offline file with every picture and table",
+            lambda run: html(_clean(run)),
+        ),
         Format("markdown", "report.md", "tables for a CI step summary or a pull request", markdown),
         Format("json", "run.json", "everything, as `perfhunt schema` describes it", _json),
         Format("junit", "junit.xml", "one test case per objective", junit),
-        Format("flamegraph", "flamegraph.svg", "the knee's profile as a searchable SVG", _flamegraph, True),
-        Format("folded", "profile.folded", "the knee's stacks, one a line with its count", _folded, True),
-        Format("speedscope", "profile.speedscope.json", "all profiles for speedscope", lambda r: speedscope(_clean(r)), True),
+        Format(
+            "flamegraph",
+            "flamegraph.svg",
+            "the knee's profile as a searchable SVG",
+            _flamegraph,
+            True,
+        ),
+        Format(
+            "folded",
+            "profile.folded",
+            "the knee's stacks, one a line with its count",
+            _folded,
+            True,
+        ),
+        Format(
+            "speedscope",
+            "profile.speedscope.json",
+            "all profiles for speedscope",
+            lambda r: speedscope(_clean(r)),
+            True,
+        ),
     )
 }

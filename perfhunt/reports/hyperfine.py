@@ -11,7 +11,9 @@ from perfhunt.errors import StoreError
 
 
 def write(timed: Sequence[Timed]) -> str:
-    """The JSON text of `hyperfine --export-json` (1.18) for these commands; times in seconds, memory in bytes."""
+    """The JSON text of `hyperfine --export-json` (1.18) for these commands; times in seconds,
+    memory in bytes.
+    """
     return json.dumps({"results": [_result(each) for each in timed]}, indent=2) + "\n"
 
 
@@ -44,7 +46,9 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def read(text: str, source: str = "the file") -> tuple[Timed, ...]:
-    """Every command of an export. CPU times are None per run unless perfhunt wrote it. Raises StoreError, saying where."""
+    """Every command of an export. CPU times are None per run unless perfhunt wrote it. Raises
+    StoreError, saying where.
+    """
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -61,12 +65,17 @@ def _timed(entry: object, where: str) -> Timed:
         raise StoreError(f'{where} has no "command"')
     walls = [wall for wall in _numbers(entry, "times", where) if wall is not None]
     if not walls:
-        raise StoreError(f'{where} has no "times"', "exports made with --export-json keep every time; summaries do not")
+        raise StoreError(
+            f'{where} has no "times"',
+            "exports made with --export-json keep every time; summaries do not",
+        )
     n = len(walls)
     users, systems = (_column(entry, key, n, where) for key in ("user_times", "system_times"))
     memory, codes = (_column(entry, key, n, where) for key in ("memory_usage_byte", "exit_codes"))
     runs = tuple(
-        CommandRun(wall, user, system, int(rss) if rss else None, int(code) if code is not None else 0)
+        CommandRun(
+            wall, user, system, int(rss) if rss else None, int(code) if code is not None else 0
+        )
         for wall, user, system, rss, code in zip(walls, users, systems, memory, codes, strict=True)
     )
     return Timed(entry["command"], runs)
@@ -76,7 +85,9 @@ def _numbers(entry: dict[str, object], key: str, where: str) -> list[float | Non
     values = entry.get(key)
     if values is None:
         return []
-    if not isinstance(values, list) or not all(v is None or (isinstance(v, int | float) and v >= 0) for v in values):
+    if not isinstance(values, list) or not all(
+        v is None or (isinstance(v, int | float) and v >= 0) for v in values
+    ):
         raise StoreError(f'{where}: "{key}" is not a list of numbers of at least 0')
     return values
 

@@ -1,4 +1,6 @@
-"""A run as JUnit XML: one test case per objective, so that CI shows which one failed, with the text where CI reads it."""
+"""A run as JUnit XML: one test case per objective, so that CI shows which one failed, with the text
+where CI reads it.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +17,18 @@ SUITE = "perfhunt.slo"
 
 
 def junit(run: Run) -> str:
-    """The XML. A missed objective is a failure; one without a verdict is an error, as is a run that was cut short."""
+    """The XML. A missed objective is a failure; one without a verdict is an error, as is a run that
+    was cut short.
+    """
     cut = run.ended != "complete"
     failures = sum(j.verdict is Judgement.MISSED for j in run.judged)
     errors = sum(j.verdict is Judgement.UNKNOWN for j in run.judged) + cut
-    counts = {"tests": str(len(run.judged) + cut), "failures": str(failures), "errors": str(errors), "time": f"{run.seconds:.3f}"}
+    counts = {
+        "tests": str(len(run.judged) + cut),
+        "failures": str(failures),
+        "errors": str(errors),
+        "time": f"{run.seconds:.3f}",
+    }
     suites = ET.Element("testsuites", {"name": "perfhunt", **counts})
     stamp = run.started.removesuffix("Z")
     suite = ET.SubElement(suites, "testsuite", {"name": SUITE, "timestamp": stamp, **counts})
@@ -29,10 +38,14 @@ def junit(run: Run) -> str:
     for judged in run.judged:
         _case(suite, run, judged)
     if cut:
-        case = ET.SubElement(suite, "testcase", classname=SUITE, name="the run was completed", time="0")
+        case = ET.SubElement(
+            suite, "testcase", classname=SUITE, name="the run was completed", time="0"
+        )
         _problem(case, "error", "cut short", run.ended)
     ET.indent(suites)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
+    )
 
 
 def _properties(run: Run) -> tuple[tuple[str, str], ...]:
@@ -48,10 +61,19 @@ def _properties(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _case(suite: ET.Element, run: Run, judged: Judged) -> None:
-    case = ET.SubElement(suite, "testcase", classname=SUITE, name=visible(f"{judged.objective.name} {allowed(judged)}"), time="0")
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=SUITE,
+        name=visible(f"{judged.objective.name} {allowed(judged)}"),
+        time="0",
+    )
     at = f" at {run.judged_at:g}/s" if run.judged_at else ""
     note = f" ({judged.note})" if judged.note else ""
-    message = f"{judged.objective.name} was {measured(judged)}{at}, {allowed(judged)} asked, n={judged.n}{note}"
+    message = (
+        f"{judged.objective.name} was {measured(judged)}{at}, {allowed(judged)} asked,"
+        f" n={judged.n}{note}"
+    )
     if judged.verdict is Judgement.MISSED:
         _problem(case, "failure", "missed", message)
     elif judged.verdict is Judgement.UNKNOWN:

@@ -1,4 +1,6 @@
-"""A run as Markdown that a CI step summary or a pull request comment takes: tables, no pictures, under 64 kB."""
+"""A run as Markdown that a CI step summary or a pull request comment takes: tables, no pictures,
+under 64 kB.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +33,19 @@ _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~$"})
 
 
 def markdown(run: Run) -> str:
-    """The report; sections that do not fit under the limit are left out from the end, and that is said."""
-    sections = [_head(run), _slo(run), _knee(run), _suspects(run), _reason(run), _trust(run), _trials(run), _foot(run)]
+    """The report; sections that do not fit under the limit are left out from the end, and that is
+    said.
+    """
+    sections = [
+        _head(run),
+        _slo(run),
+        _knee(run),
+        _suspects(run),
+        _reason(run),
+        _trust(run),
+        _trials(run),
+        _foot(run),
+    ]
     text, size = "", 0
     for section in filter(None, sections):
         size += len(section.encode()) + 1
@@ -64,19 +77,38 @@ def _head(run: Run) -> str:
 
 def _slo(run: Run) -> str:
     rows = [
-        (_code(j.objective.name), _text(allowed(j)), _text(measured(j)), f"{j.n:,}", _MARKS[j.verdict.value]) for j in run.judged
+        (
+            _code(j.objective.name),
+            _text(allowed(j)),
+            _text(measured(j)),
+            f"{j.n:,}",
+            _MARKS[j.verdict.value],
+        )
+        for j in run.judged
     ]
     at = f" at {format_rate(run.judged_at)}" if run.judged_at else ""
-    return f"### SLO{at}\n\n" + _table(("objective", "asked", "measured", "n", ""), rows) if rows else ""
+    return (
+        f"### SLO{at}\n\n" + _table(("objective", "asked", "measured", "n", ""), rows)
+        if rows
+        else ""
+    )
 
 
 def _knee(run: Run) -> str:
     if run.kind == "profile":
         return ""
     if isinstance(run.knee, NoKnee):
-        return f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity: {_text(capacity_words(run.capacity))}.\n"
+        return (
+            f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity:"
+            f" {_text(capacity_words(run.capacity))}.\n"
+        )
     rows = [
-        (_text(criterion_words(k)), _text(knee_words(k)), knee_kind(k), "—" if k.sharpness is None else f"{k.sharpness:.1f}")
+        (
+            _text(criterion_words(k)),
+            _text(knee_words(k)),
+            knee_kind(k),
+            "—" if k.sharpness is None else f"{k.sharpness:.1f}",
+        )
         for k in (run.knee, *(k for k in run.knees if k != run.knee))
         if not isinstance(k, NoKnee)
     ]
@@ -86,13 +118,22 @@ def _knee(run: Run) -> str:
 
 def _suspects(run: Run) -> str:
     rows = [
-        (str(f.rank), _code(f.function), _text(place(f)), f.cls, ms_interval(f.blamed), format_share(f.self_share),
-         format_share(f.total_share))
+        (
+            str(f.rank),
+            _code(f.function),
+            _text(place(f)),
+            f.cls,
+            ms_interval(f.blamed),
+            format_share(f.self_share),
+            format_share(f.total_share),
+        )
         for f in run.findings[:10]
-    ]  # fmt: skip
+    ]
     if not rows:
         return ""
-    text = "### Suspects at the knee\n\n" + _table(("#", "function", "where", "class", "ms/request", "self", "total"), rows)
+    text = "### Suspects at the knee\n\n" + _table(
+        ("#", "function", "where", "class", "ms/request", "self", "total"), rows
+    )
     what_if = run.findings[0].what_if
     if what_if is not None:
         rate = f"{format_rate(what_if.rate)}, {rate_range(what_if.low, what_if.high)}"
@@ -106,9 +147,14 @@ def _reason(run: Run) -> str:
         return ""
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in run.bottleneck.evidence)
     runner_up = (
-        f"; runner-up {run.bottleneck.runner_up}, {run.bottleneck.runner_up_score:.2f}" if run.bottleneck.runner_up else ""
+        f"; runner-up {run.bottleneck.runner_up}, {run.bottleneck.runner_up_score:.2f}"
+        if run.bottleneck.runner_up
+        else ""
     )
-    return f"### Bottleneck: {bottleneck_words(run.bottleneck.cls)} (score {run.bottleneck.score:.2f}{runner_up})\n\n{evidence}"
+    return (
+        f"### Bottleneck: {bottleneck_words(run.bottleneck.cls)} (score"
+        f" {run.bottleneck.score:.2f}{runner_up})\n\n{evidence}"
+    )
 
 
 def _trust(run: Run) -> str:
@@ -116,17 +162,31 @@ def _trust(run: Run) -> str:
     effect = run.probe_effect
     if effect is not None:
         lines.append(
-            f"Profiling changed throughput by {ratio_words(effect.throughput)} and p99 by {ratio_words(effect.p99)}"
-            + (" — **flagged**." if effect.flagged else ".")
+            f"Profiling changed throughput by {ratio_words(effect.throughput)} and p99 by"
+            f" {ratio_words(effect.p99)}" + (" — **flagged**." if effect.flagged else ".")
         )
-    lines += [_text(c.sentence) + (f" Next: {_code(c.next)}" if c.next else "") for c in run.cautions]
+    lines += [
+        _text(c.sentence) + (f" Next: {_code(c.next)}" if c.next else "") for c in run.cautions
+    ]
     return "### Trust\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
 
 
 def _trials(run: Run) -> str:
     if not run.trials:
         return ""
-    head = ("phase", "rate", "achieved", "n", "over limit", "p50 ms", "p95 ms", "p99 ms", "errors", "lag p99 ms", "")
+    head = (
+        "phase",
+        "rate",
+        "achieved",
+        "n",
+        "over limit",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "errors",
+        "lag p99 ms",
+        "",
+    )
     table = _table(head, [_trial(run, t) for t in run.trials])
     return f"<details><summary>{len(run.trials)} trials</summary>\n\n{table}\n</details>\n"
 
@@ -138,12 +198,26 @@ def _trial(run: Run, trial: Trial) -> tuple[str, ...]:
     over = "—" if count is None else format_share(count.share)
     response = trial.response
     return (
-        trial.step.phase.value, format_rate(trial.step.rate), format_rate(trial.achieved), f"{trial.n:,}", over,
-        ms(response.p50), ms(response.p95), ms(response.p99), f"{trial.failed:,}", ms(trial.generator.lag_p99), note,
-    )  # fmt: skip
+        trial.step.phase.value,
+        format_rate(trial.step.rate),
+        format_rate(trial.achieved),
+        f"{trial.n:,}",
+        over,
+        ms(response.p50),
+        ms(response.p95),
+        ms(response.p99),
+        f"{trial.failed:,}",
+        ms(trial.generator.lag_p99),
+        note,
+    )
 
 
 def _foot(run: Run) -> str:
     nxt = f"**Next:** {_text(run.next_step)}\n\n" if run.next_step else ""
-    revision = f", revision {run.environment.git_revision[:12]}" if run.environment.git_revision else ""
-    return f"{nxt}<sub>perfhunt {run.perfhunt}, run {run.id}, {format_duration(run.seconds)}{revision}</sub>\n"
+    revision = (
+        f", revision {run.environment.git_revision[:12]}" if run.environment.git_revision else ""
+    )
+    return (
+        f"{nxt}<sub>perfhunt {run.perfhunt}, run {run.id},"
+        f" {format_duration(run.seconds)}{revision}</sub>\n"
+    )

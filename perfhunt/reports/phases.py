@@ -10,7 +10,8 @@ _WAITS = frozenset({"lock", "socket", "sleep", "disk", "poll"})
 def phases(run: Run) -> tuple[str, ...]:
     """Names of the profiles that hold samples, the one that shows the first suspect best in front.
 
-    A suspect that makes others wait is not on top of on-CPU stacks: then stacks of waiting threads go first.
+    A suspect that makes others wait is not on top of on-CPU stacks: then stacks of waiting threads
+    go first.
     """
     waits_first = bool(run.findings) and run.findings[0].cls in _WAITS
 
@@ -28,6 +29,12 @@ def main_phase(run: Run) -> str:
 def phase_words(run: Run, phase: str) -> str:
     """`at the knee: what ran on the CPU`."""
     mode = run.profiles[phase].mode
-    shown = {"cpu": "what ran on the CPU", "gil": "what held the GIL", "wall": "where threads worked or waited"}.get(mode, mode)
-    where = {"knee": "at the knee", "baseline": "at baseline"}.get(phase.removesuffix("-waits"), phase)
+    shown = {
+        "cpu": "what ran on the CPU",
+        "gil": "what held the GIL",
+        "wall": "where threads worked or waited",
+    }.get(mode, mode)
+    where = {"knee": "at the knee", "baseline": "at baseline"}.get(
+        phase.removesuffix("-waits"), phase
+    )
     return f"{where}: {shown}"

@@ -6,11 +6,20 @@ from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_rate
-from perfhunt.reports.words import bottleneck_words, criterion_words, knee_words, measured, place, plural
+from perfhunt.reports.words import (
+    bottleneck_words,
+    criterion_words,
+    knee_words,
+    measured,
+    place,
+    plural,
+)
 
 
 def verdict_sentence(run: Run) -> str:
-    """One or two sentences: did the SLO hold and where, where does it break, and what stops it there."""
+    """One or two sentences: did the SLO hold and where, where does it break, and what stops it
+    there.
+    """
     if run.ended not in ("complete", "running"):
         return _cut_short(run)
     if run.ended == "running":
@@ -43,7 +52,11 @@ def _slo(run: Run) -> str:
     if not unknown:
         return f"SLO unknown{at}: nothing was judged."
     first, count = unknown[0], len(unknown)
-    which = f"{first.objective.name} has" if count == 1 else f"{count} of {len(run.judged)} objectives have"
+    which = (
+        f"{first.objective.name} has"
+        if count == 1
+        else f"{count} of {len(run.judged)} objectives have"
+    )
     return f"SLO unknown{at}: {which} no verdict ({first.note.rstrip('.') or 'no data'})."
 
 
@@ -56,7 +69,11 @@ def _knee(run: Run) -> str:
         return f"No knee: {run.knee.reason}."
     knee = run.knee
     until = {"soft": "up to about", "bracket": "up to somewhere near"}.get(knee.label, "up to")
-    what = "It answers without errors" if knee.label == "errors" else f"It keeps {criterion_words(knee)}"
+    what = (
+        "It answers without errors"
+        if knee.label == "errors"
+        else f"It keeps {criterion_words(knee)}"
+    )
     gradual = ", then gives way gradually" if knee.label == "soft" else ""
     return f"{what} {until} {knee_words(knee)}{gradual}{_because(run)}."
 
@@ -65,7 +82,11 @@ def _because(run: Run) -> str:
     if run.bottleneck is None:
         return ""
     top = run.findings[0] if run.findings else None
-    where = f", first of all in {top.function}" + (f" ({place(top)})" if place(top) else "") if top else ""
+    where = (
+        f", first of all in {top.function}" + (f" ({place(top)})" if place(top) else "")
+        if top
+        else ""
+    )
     if run.bottleneck.cls == "undetermined":
         return f"; what stops it is undetermined{where}"
     return f"; what stops it is {bottleneck_words(run.bottleneck.cls)}{where}"
@@ -73,12 +94,16 @@ def _because(run: Run) -> str:
 
 def _cut_short(run: Run) -> str:
     word, _, why = run.ended.partition(":")
-    said = {"stopped": "Stopped before an answer", "aborted": "Cut off before an answer"}.get(word, "Failed")
+    said = {"stopped": "Stopped before an answer", "aborted": "Cut off before an answer"}.get(
+        word, "Failed"
+    )
     reason = f": {why.strip()}" if why.strip() else ""
     if isinstance(run.knee, Knee):
         return f"{said}{reason}. Until then the knee was at {knee_words(run.knee)}."
     low = run.knee.low
-    known = f"it held up to {format_rate(low)}" if low else f"{plural(len(run.trials), 'trial')} ended"
+    known = (
+        f"it held up to {format_rate(low)}" if low else f"{plural(len(run.trials), 'trial')} ended"
+    )
     return f"{said.removesuffix('.')}{reason.rstrip('.')}. Until then {known}; no verdict."
 
 
@@ -87,4 +112,7 @@ def _profiled(run: Run) -> str:
         return "Profiled under the load there was: nothing stood out."
     top = run.findings[0]
     where = f" ({place(top)})" if place(top) else ""
-    return f"Profiled under the load there was: {top.function}{where} leads with {top.self_share:.1%} of samples its own."
+    return (
+        f"Profiled under the load there was: {top.function}{where} leads with {top.self_share:.1%}"
+        " of samples its own."
+    )

@@ -12,7 +12,9 @@ from perfhunt.model.verdict.change import OneChange
 from perfhunt.model.verdict.verdict import Effect, Verdict
 
 
-def verdict_lines(verdict: Verdict, change: OneChange | None = None, attribution: Attribution | None = None) -> list[str]:
+def verdict_lines(
+    verdict: Verdict, change: OneChange | None = None, attribution: Attribution | None = None
+) -> list[str]:
     """The verdict on one screen, most important first."""
     label = f"  ({change.label})" if change is not None and change.label else ""
     lines = [f"VERDICT {verdict.word}{label}", f"  {verdict.reason}"]
@@ -32,8 +34,20 @@ def verdict_lines(verdict: Verdict, change: OneChange | None = None, attribution
 
 
 def _table(effects: Sequence[Effect]) -> list[str]:
-    """Every endpoint with its typical values and what they amount to; + and - mark what moved beyond doubt."""
-    rows = [(_mark(e), e.title, _value(e.before, e.unit), _value(e.after, e.unit), _percent(e.speed), e.note) for e in effects]
+    """Every endpoint with its typical values and what they amount to; + and - mark what moved
+    beyond doubt.
+    """
+    rows = [
+        (
+            _mark(e),
+            e.title,
+            _value(e.before, e.unit),
+            _value(e.after, e.unit),
+            _percent(e.speed),
+            e.note,
+        )
+        for e in effects
+    ]
     head = ("", "", "before", "after", "as a change of speed (95 % interval)", "")
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(5)]
     return [
@@ -47,7 +61,10 @@ def _mark(effect: Effect) -> str:
 
 
 def _percent(speed: Interval) -> str:
-    return f"{100 * speed.value:+.1f} % ({100 * speed.low:+.1f} to {100 * speed.high:+.1f}), n={speed.n}"
+    return (
+        f"{100 * speed.value:+.1f} % ({100 * speed.low:+.1f} to {100 * speed.high:+.1f}),"
+        f" n={speed.n}"
+    )
 
 
 def _value(value: float | None, unit: str) -> str:
@@ -68,7 +85,10 @@ def _method(verdict: Verdict) -> list[str]:
     """How it was reached, what it could have seen, and where the noise figure came from."""
     took = f" in {format_duration(verdict.seconds)}" if verdict.seconds > 0 else ""
     how = {
-        "paired": f"{verdict.pairs} rounds, both versions restarted side by side in each, {_looks(verdict.looks)}{took}",
+        "paired": (
+            f"{verdict.pairs} rounds, both versions restarted side by side in each,"
+            f" {_looks(verdict.looks)}{took}"
+        ),
         "rerun": f"one new run against the stored one{took}",
         "stored": "two stored runs; nothing was measured now",
         "bench": f"{verdict.pairs} runs of each{took}",
@@ -76,8 +96,15 @@ def _method(verdict: Verdict) -> list[str]:
     lines = [f"{how}; at most {100 * verdict.alpha:.2g} % of identical builds would be told apart"]
     if verdict.smallest is not None:
         more = verdict.to_resolve
-        resolve = f"; {format_duration(more)} more would settle {100 * verdict.wanted:.0f} %" if more else ""
-        lines.append(f"smallest change it would see nine times in ten: {100 * verdict.smallest:.1f} %{resolve}")
+        resolve = (
+            f"; {format_duration(more)} more would settle {100 * verdict.wanted:.0f} %"
+            if more
+            else ""
+        )
+        lines.append(
+            f"smallest change it would see nine times in ten: {100 * verdict.smallest:.1f}"
+            f" %{resolve}"
+        )
     return [*lines, verdict.noise] if verdict.noise else lines
 
 

@@ -51,8 +51,12 @@ def rate_range(low: float, high: float) -> str:
 
 
 def knee_kind(knee: Knee) -> str:
-    """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`, `resource knee`."""
-    return {"bracket": "bracket, not yet a knee", "errors": "error knee"}.get(knee.label, f"{knee.label} knee")
+    """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`,
+    `resource knee`.
+    """
+    return {"bracket": "bracket, not yet a knee", "errors": "error knee"}.get(
+        knee.label, f"{knee.label} knee"
+    )
 
 
 def criterion_words(knee: Knee) -> str:
@@ -75,7 +79,13 @@ def capacity_words(capacity: Capacity | None) -> str:
 
 def ms(seconds: Seconds | None) -> str:
     """Milliseconds with three digits, without the unit; an em dash for none."""
-    return "—" if seconds is None else f"{seconds * 1000:,.3g}" if seconds < 0.9995 else f"{seconds * 1000:,.0f}"
+    return (
+        "—"
+        if seconds is None
+        else f"{seconds * 1000:,.3g}"
+        if seconds < 0.9995
+        else f"{seconds * 1000:,.0f}"
+    )
 
 
 def ms_interval(interval: Interval) -> str:
@@ -99,7 +109,9 @@ def _relative(file: str) -> str:
 
 
 def measured(judged: Judged) -> str:
-    """The measured value as a person reads it, `no data` for none; with more digits where it would look like the limit."""
+    """The measured value as a person reads it, `no data` for none; with more digits where it would
+    look like the limit.
+    """
     objective, value = judged.objective, judged.value
     if value is None:
         return "no data"

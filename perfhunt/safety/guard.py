@@ -1,4 +1,6 @@
-"""Whether load may be sent there at all: decided before anything is, on resolved addresses that are then kept for the run."""
+"""Whether load may be sent there at all: decided before anything is, on resolved addresses that are
+then kept for the run.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from perfhunt.model.units import PerSecond, format_rate
 TOKEN = "PERFHUNT_PRODUCTION_OK"  # in CI: "host:YYYY-MM-DD", good for that host on that day (UTC)
 
 _PRODUCTION_LABEL = re.compile(r"prod|prd|production|live|www")
-_NAMED_OTHERWISE = re.compile(r"staging|stage|stg|dev|test|testing|qa|uat|preview|sandbox|local|ci|demo|nonprod|preprod")
+_NAMED_OTHERWISE = re.compile(
+    r"staging|stage|stg|dev|test|testing|qa|uat|preview|sandbox|local|ci|demo|nonprod|preprod"
+)
 
 IpAddress = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], tuple[str, ...]]
@@ -36,9 +40,10 @@ class Cleared:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How a person agrees to load on production: `confirm` asks for the host's name and returns what was typed (None: no
-    terminal to ask on), `env` may carry the CI token, `today` is the date in UTC. `switch_works` is the reason the killswitch
-    failed its test, or "" (`killswitch.test`)."""
+    """How a person agrees to load on production: `confirm` asks for the host's name and returns
+    what was typed (None: no terminal to ask on), `env` may carry the CI token, `today` is the date
+    in UTC. `switch_works` is the reason the killswitch failed its test, or "" (`killswitch.test`).
+    """
 
     env: Mapping[str, str]
     today: date
@@ -51,15 +56,18 @@ def resolve(host: str, port: int) -> tuple[str, ...]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise TargetNotFound(f"the host {host} does not resolve ({error})", "Check target.url, or give --url") from error
+        raise TargetNotFound(
+            f"the host {host} does not resolve ({error})", "Check target.url, or give --url"
+        ) from error
     return tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
 
 
 def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> Cleared:
     """The addresses that load may be sent to. Sends nothing to the target itself.
 
-    Raises UnsafeTarget (exit 93) with what to write in [safety] when it may not be sent; TargetNotFound (exit 2) when the
-    host does not resolve; UsageError (exit 2) when there is no url yet.
+    Raises UnsafeTarget (exit 93) with what to write in [safety] when it may not be sent;
+    TargetNotFound (exit 2) when the host does not resolve; UsageError (exit 2) when there is no url
+    yet.
     """
     host, port = _host(question.target.url)
     addresses = resolve(host, port)
@@ -81,15 +89,21 @@ def check_rate(question: Question, rate: PerSecond) -> None:
     if rate > question.safety.max_rate:
         allowed = format_rate(question.safety.max_rate)
         raise UnsafeTarget(
-            f"{format_rate(rate)} is above safety.max_rate ({allowed})", "Lower the rate, or raise max_rate in [safety]"
+            f"{format_rate(rate)} is above safety.max_rate ({allowed})",
+            "Lower the rate, or raise max_rate in [safety]",
         )
 
 
 def _host(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     if not parts.hostname:
-        raise UsageError("there is no url to send load to", "Give --url http://127.0.0.1:8000, or url in [target]")
-    return parts.hostname.lower().rstrip("."), parts.port or (443 if parts.scheme == "https" else 80)
+        raise UsageError(
+            "there is no url to send load to",
+            "Give --url http://127.0.0.1:8000, or url in [target]",
+        )
+    return parts.hostname.lower().rstrip("."), parts.port or (
+        443 if parts.scheme == "https" else 80
+    )
 
 
 def _is_loopback(one: IpAddress) -> bool:
@@ -98,19 +112,34 @@ def _is_loopback(one: IpAddress) -> bool:
 
 
 def _refuse_special(host: str, one: IpAddress) -> None:
-    """Addresses no service under test has: everyone's, nobody's, and the cloud's metadata service."""
+    """Addresses no service under test has: everyone's, nobody's, and the cloud's metadata
+    service.
+    """
     plain = (one.ipv4_mapped if isinstance(one, IPv6Address) else None) or one
     if plain.is_unspecified:
-        raise UnsafeTarget(f"{host} is {plain}, which names every interface and no host", "Write 127.0.0.1 in target.url")
+        raise UnsafeTarget(
+            f"{host} is {plain}, which names every interface and no host",
+            "Write 127.0.0.1 in target.url",
+        )
     if plain.is_multicast or plain.is_link_local or str(plain) == "255.255.255.255":
-        kind = "multicast or broadcast" if not plain.is_link_local else "link-local (cloud metadata lives there)"
-        raise UnsafeTarget(f"{host} is {plain}, which is {kind}; load is never sent there", "Name the service's own address")
+        kind = (
+            "multicast or broadcast"
+            if not plain.is_link_local
+            else "link-local (cloud metadata lives there)"
+        )
+        raise UnsafeTarget(
+            f"{host} is {plain}, which is {kind}; load is never sent there",
+            "Name the service's own address",
+        )
 
 
 def _check_allowed(host: str, addresses: tuple[str, ...], safety: Safety) -> None:
     if any(_matches(host, allowed) for allowed in safety.allow_hosts):
         return
-    if all(any(_same_address(address, allowed) for allowed in safety.allow_hosts) for address in addresses):
+    if all(
+        any(_same_address(address, allowed) for allowed in safety.allow_hosts)
+        for address in addresses
+    ):
         return
     listed = ", ".join(addresses[:3])
     raise UnsafeTarget(
@@ -121,7 +150,8 @@ def _check_allowed(host: str, addresses: tuple[str, ...], safety: Safety) -> Non
 
 def _matches(host: str, allowed: str) -> bool:
     allowed = allowed.lower().strip("[]").rstrip(".")
-    # "localhost" allows this machine, not whatever a hosts file makes of the name: a loopback address never gets here.
+    # "localhost" allows this machine, not whatever a hosts file makes of the name: a loopback
+    # address never gets here.
     if allowed == "localhost":
         return False
     return host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
@@ -135,11 +165,15 @@ def _same_address(address: str, allowed: str) -> bool:
 
 
 def looks_like_production(host: str) -> str:
-    """The part of a host's name that says production, or ""; `preprod` and `www.staging.example.com` do not say so."""
+    """The part of a host's name that says production, or ""; `preprod` and
+    `www.staging.example.com` do not say so.
+    """
     labels = [piece for label in host.split(".") for piece in re.split(r"[-_]", label)]
     if any(_NAMED_OTHERWISE.fullmatch(re.sub(r"\d+$", "", piece)) for piece in labels):
         return ""
-    return next((piece for piece in labels if _PRODUCTION_LABEL.fullmatch(re.sub(r"\d+$", "", piece))), "")
+    return next(
+        (piece for piece in labels if _PRODUCTION_LABEL.fullmatch(re.sub(r"\d+$", "", piece))), ""
+    )
 
 
 def _check_declared(host: str, environment: str) -> None:
@@ -151,8 +185,10 @@ def _check_declared(host: str, environment: str) -> None:
     part = looks_like_production(host)
     if part and environment != "production":
         raise UnsafeTarget(
-            f'{host} looks like production ("{part}" is in its name), but target.environment says "{environment}"',
-            'Say environment = "production" in [target], with comms and a killswitch in [safety]; or load a copy',
+            f'{host} looks like production ("{part}" is in its name), but target.environment says'
+            f' "{environment}"',
+            'Say environment = "production" in [target], with comms and a killswitch in [safety];'
+            " or load a copy",
         )
 
 
@@ -168,9 +204,15 @@ def _check_production(host: str, safety: Safety, consent: Consent) -> None:
     if safety.max_duration == default.max_duration:
         missing.append('max_duration = "..." (the default is for a local service)')
     if missing:
-        raise UnsafeTarget(f"{host} is production, and [safety] does not say enough", "Write there: " + "; ".join(missing))
+        raise UnsafeTarget(
+            f"{host} is production, and [safety] does not say enough",
+            "Write there: " + "; ".join(missing),
+        )
     if broken := consent.switch_works():
-        raise UnsafeTarget(f"the killswitch failed its test: {broken}", "Mend it before any load is sent to production.")
+        raise UnsafeTarget(
+            f"the killswitch failed its test: {broken}",
+            "Mend it before any load is sent to production.",
+        )
     _check_consent(host, consent)
 
 
@@ -179,9 +221,15 @@ def _check_consent(host: str, consent: Consent) -> None:
     if consent.env.get(TOKEN) == wanted:
         return
     if consent.confirm is None:
-        raise UnsafeTarget(f"{host} is production, and nobody confirmed it", f"In CI, for today only: export {TOKEN}={wanted}")
-    typed = consent.confirm(f"This sends load to production. Type the host name ({host}) to go on: ")
+        raise UnsafeTarget(
+            f"{host} is production, and nobody confirmed it",
+            f"In CI, for today only: export {TOKEN}={wanted}",
+        )
+    typed = consent.confirm(
+        f"This sends load to production. Type the host name ({host}) to go on: "
+    )
     if typed.strip().lower() != host:
         raise UnsafeTarget(
-            f"{host} is production, and what was typed is not its name; nothing was sent", "Run again to try again."
+            f"{host} is production, and what was typed is not its name; nothing was sent",
+            "Run again to try again.",
         )

@@ -21,8 +21,9 @@ _MISSES = 2  # one lost packet is no order to stop; two in a row count as one
 class KillswitchWatch:
     """Watches a killswitch from `start` to `close`; `tripped` says why load must stop, or "".
 
-    The file is looked at whenever `tripped` is asked. The url is polled by a thread: an answer other than 200 trips it within
-    a second, silence within three. It stays tripped, and a watcher that died counts as tripped (fail closed).
+    The file is looked at whenever `tripped` is asked. The url is polled by a thread: an answer
+    other than 200 trips it within a second, silence within three. It stays tripped, and a watcher
+    that died counts as tripped (fail closed).
     """
 
     def __init__(self, switch: Killswitch, directory: Path) -> None:
@@ -36,7 +37,12 @@ class KillswitchWatch:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def start(self) -> None:
@@ -60,8 +66,12 @@ class KillswitchWatch:
         return self._reason
 
     def test(self) -> str:
-        """Why the killswitch would not work, or "". Pulls the file for real and puts it back; asks the url once."""
-        return (_test_file(self._file) if self._file else "") or (_miss(self._url) if self._url else "")
+        """Why the killswitch would not work, or "". Pulls the file for real and puts it back; asks
+        the url once.
+        """
+        return (_test_file(self._file) if self._file else "") or (
+            _miss(self._url) if self._url else ""
+        )
 
     def _poll(self) -> None:
         misses = 0
@@ -87,7 +97,9 @@ def _test_file(file: Path) -> str:
 
 
 def _miss(url: str) -> str:
-    """Why a killswitch url does not say "go on": anything but an answer of 200, redirects included. "" when it does."""
+    """Why a killswitch url does not say "go on": anything but an answer of 200, redirects included.
+    "" when it does.
+    """
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # the query may hold a token
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

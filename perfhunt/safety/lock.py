@@ -1,4 +1,6 @@
-"""One load test per target at a time: a lock per address and port, host-wide, let go by the kernel when its holder dies."""
+"""One load test per target at a time: a lock per address and port, host-wide, let go by the kernel
+when its holder dies.
+"""
 
 from __future__ import annotations
 
@@ -31,14 +33,25 @@ class LockHolder:
 
 
 def lock_directory() -> Path:
-    """The host's directory of locks. /tmp rather than $TMPDIR, which may differ between users who share the target."""
+    """The host's directory of locks. /tmp rather than $TMPDIR, which may differ between users who
+    share the target.
+    """
     shared = Path("/tmp")
     return (shared if shared.is_dir() else Path(tempfile.gettempdir())) / "perfhunt-locks"
 
 
 def lock_keys(addresses: Sequence[str], port: int) -> tuple[str, ...]:
-    """One key per distinct service address, in one order for everybody. All addresses of this machine are one."""
-    return tuple(sorted({f"{'local' if _is_local(address) else address.replace(':', '-')}_{port}" for address in addresses}))
+    """One key per distinct service address, in one order for everybody. All addresses of this
+    machine are one.
+    """
+    return tuple(
+        sorted(
+            {
+                f"{'local' if _is_local(address) else address.replace(':', '-')}_{port}"
+                for address in addresses
+            }
+        )
+    )
 
 
 def _is_local(address: str) -> bool:
@@ -47,7 +60,9 @@ def _is_local(address: str) -> bool:
     if one.is_loopback:
         return True
     try:
-        with socket.socket(socket.AF_INET6 if one.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        with socket.socket(
+            socket.AF_INET6 if one.version == 6 else socket.AF_INET, socket.SOCK_DGRAM
+        ) as probe:
             probe.bind((address, 0))
     except OSError:
         return False
@@ -55,8 +70,12 @@ def _is_local(address: str) -> bool:
 
 
 @contextmanager
-def target_lock(addresses: Sequence[str], port: int, owner: LockHolder, directory: Path | None = None) -> Iterator[None]:
-    """Holds the target for the length of the block. Raises TargetBusy (exit 94), naming the holder, at once if it is held."""
+def target_lock(
+    addresses: Sequence[str], port: int, owner: LockHolder, directory: Path | None = None
+) -> Iterator[None]:
+    """Holds the target for the length of the block. Raises TargetBusy (exit 94), naming the holder,
+    at once if it is held.
+    """
     home = directory or lock_directory()
     _make(home)
     with ExitStack() as held:
@@ -73,10 +92,14 @@ def _make(home: Path) -> None:
         found = home.lstat()
         # A link or a file put here by somebody else could send the lock astray.
         if not stat.S_ISDIR(found.st_mode):
-            raise TargetBusy(f"{home} is not a directory, so targets cannot be locked", f"Look at it, then: rm {home}") from None
+            raise TargetBusy(
+                f"{home} is not a directory, so targets cannot be locked",
+                f"Look at it, then: rm {home}",
+            ) from None
     except OSError as error:
         raise TargetBusy(
-            f"{home} cannot be made ({error.strerror}), so targets cannot be locked", "Make /tmp writable."
+            f"{home} cannot be made ({error.strerror}), so targets cannot be locked",
+            "Make /tmp writable.",
         ) from error
 
 
@@ -90,18 +113,24 @@ def _take(held: ExitStack, home: Path, key: str, owner: LockHolder) -> None:
         raise _busy(info, key) from None
     except OSError as error:
         hint = f"Look at it: ls -l {home}"
-        raise TargetBusy(f"the lock {home / key}.lock cannot be used ({error.strerror})", hint) from error
+        raise TargetBusy(
+            f"the lock {home / key}.lock cannot be used ({error.strerror})", hint
+        ) from error
     held.callback(lock.release)
     _write_owner(info, owner)
     held.callback(_forget_owner, info)
 
 
 def _write_owner(info: Path, owner: LockHolder) -> None:
-    """Leaves word of who holds the lock. Only for people: the lock itself does not depend on it, so failing is no error."""
+    """Leaves word of who holds the lock. Only for people: the lock itself does not depend on it, so
+    failing is no error.
+    """
     with suppress(OSError):
         info.unlink(missing_ok=True)
     with suppress(OSError):
-        fd = os.open(info, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        fd = os.open(
+            info, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+        )
         with open(fd, "w", encoding="utf-8") as file:
             json.dump(asdict(owner), file)
 
@@ -112,10 +141,14 @@ def _forget_owner(info: Path) -> None:
 
 
 def read_owner(info: Path) -> LockHolder | None:
-    """Who holds a lock, as they wrote it; None when there is no word, or it is stale, cut or not ours to read."""
+    """Who holds a lock, as they wrote it; None when there is no word, or it is stale, cut or not
+    ours to read.
+    """
     try:
         written = json.loads(info.read_bytes()[:4096])
-        owner = LockHolder(int(written["pid"]), str(written["run"]), str(written["url"]), str(written["started"]))
+        owner = LockHolder(
+            int(written["pid"]), str(written["run"]), str(written["url"]), str(written["started"])
+        )
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
     return owner if owner.pid > 0 and os.path.isdir(f"/proc/{owner.pid}") else None
@@ -125,9 +158,19 @@ def _busy(info: Path, key: str) -> TargetBusy:
     owner = read_owner(info)
     where = key.replace("local_", "port ").replace("_", " port ")
     if owner is None:
-        return TargetBusy(f"another perfhunt is loading {where}", "Wait for it to end, then run again. Who: pgrep -af perfhunt")
-    clean = "".join(c for c in f"run {owner.run}, pid {owner.pid}, since {owner.started}, on {owner.url}" if c.isprintable())
-    return TargetBusy(f"another load test holds this target: {clean}", f"Wait for it, or stop it: kill -INT {owner.pid}")
+        return TargetBusy(
+            f"another perfhunt is loading {where}",
+            "Wait for it to end, then run again. Who: pgrep -af perfhunt",
+        )
+    clean = "".join(
+        c
+        for c in f"run {owner.run}, pid {owner.pid}, since {owner.started}, on {owner.url}"
+        if c.isprintable()
+    )
+    return TargetBusy(
+        f"another load test holds this target: {clean}",
+        f"Wait for it, or stop it: kill -INT {owner.pid}",
+    )
 
 
 _BUSY_CPU: Cores = 0.25
@@ -137,8 +180,8 @@ _BUSY_WITH_CLIENTS: Cores = 0.03
 def foreign_load(quiet: PriorActivity) -> str:
     """A sentence when somebody else is loading the target already, "" when it is idle.
 
-    Connections alone are no load (pools stay open), nor is a little CPU (timers, reloaders): it takes clients that make it
-    work, or more work than housekeeping.
+    Connections alone are no load (pools stay open), nor is a little CPU (timers, reloaders): it
+    takes clients that make it work, or more work than housekeeping.
     """
     if quiet.connections and quiet.cpu >= _BUSY_WITH_CLIENTS:
         clients = f"{quiet.connections} client connection{'s' if quiet.connections > 1 else ''}"
@@ -152,5 +195,6 @@ def refuse_foreign(quiet: PriorActivity) -> None:
     """Raises TargetBusy (exit 94) when somebody else is loading the target."""
     if sentence := foreign_load(quiet):
         raise TargetBusy(
-            f"{sentence}: numbers would be of both loads together", "Find who it is: ss -tnp, and wait until it is idle."
+            f"{sentence}: numbers would be of both loads together",
+            "Find who it is: ss -tnp, and wait until it is idle.",
         )

@@ -1,4 +1,6 @@
-"""Every reason to stop load in one question: signals, the killswitch, the death of the target, the time allowed."""
+"""Every reason to stop load in one question: signals, the killswitch, the death of the target, the
+time allowed.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,10 @@ def _never() -> str:
 class Watchdog:
     """Asked `stop()` ten times a second by whatever sends load; the first reason it finds stays.
 
-    A first Ctrl-C asks for an orderly stop: load off, profilers detached, the run kept and marked. A second one raises
-    KeyboardInterrupt where the program is; load and profilers then end with their pipes. Signals are taken only when entered
-    in the main thread, and the former handlers are put back on leaving.
+    A first Ctrl-C asks for an orderly stop: load off, profilers detached, the run kept and marked.
+    A second one raises KeyboardInterrupt where the program is; load and profilers then end with
+    their pipes. Signals are taken only when entered in the main thread, and the former handlers are
+    put back on leaving.
     """
 
     def __init__(
@@ -32,7 +35,9 @@ class Watchdog:
         max_duration: Seconds = float("inf"),
         clock: Callable[[], Seconds] | None = None,
     ) -> None:
-        """`killswitch` and `death` return a sentence or ""; `clock` (monotonic seconds) is needed to hold `max_duration`."""
+        """`killswitch` and `death` return a sentence or ""; `clock` (monotonic seconds) is needed
+        to hold `max_duration`.
+        """
         self._killswitch, self._death = killswitch, death
         self._max_duration, self._clock = max_duration, clock
         self._started = clock() if clock else 0.0
@@ -47,7 +52,12 @@ class Watchdog:
                 self._former[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned it takes back
         self._former.clear()
@@ -57,15 +67,23 @@ class Watchdog:
         if self._signals > 1 and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not self._reason:
-            self._reason = f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
+            self._reason = (
+                f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
+            )
 
     def stop(self) -> str:
-        """Why load must stop now, as a sentence; "" to go on. Never raises, and never unsays a reason."""
+        """Why load must stop now, as a sentence; "" to go on. Never raises, and never unsays a
+        reason.
+        """
         if not self._reason and (found := self._killswitch()):
             self._reason = found
         if not self._reason and (found := self._death()):
             self._reason, self._died = found, True
-        if not self._reason and self._clock is not None and self._clock() - self._started >= self._max_duration:
+        if (
+            not self._reason
+            and self._clock is not None
+            and self._clock() - self._started >= self._max_duration
+        ):
             self._reason = f"safety.max_duration ({format_duration(self._max_duration)}) is over"
         return self._reason
 
@@ -73,6 +91,8 @@ class Watchdog:
         """Raises TargetDied (exit 96) or Stopped (exit 105) when there is a reason to stop."""
         reason = self.stop()
         if self._died:
-            raise TargetDied(reason, "Look at its log for the reason; a kill by the kernel is in: dmesg | tail")
+            raise TargetDied(
+                reason, "Look at its log for the reason; a kill by the kernel is in: dmesg | tail"
+            )
         if reason:
             raise Stopped(reason, "What was measured so far is kept: perfhunt open")

@@ -13,7 +13,9 @@ from perfhunt.errors import StoreError
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content` in one step: readers and a power loss see the old file or the new one. Raises StoreError."""
+    """Replace `path` by `content` in one step: readers and a power loss see the old file or the new
+    one. Raises StoreError.
+    """
     raw = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -42,7 +44,9 @@ def append_line(path: Path, plain: Any) -> None:
 
 
 def read_lines(path: Path) -> Iterator[Any]:
-    """Every whole JSON line; a torn last line (a crash in mid-write) ends the reading quietly, a torn earlier one raises."""
+    """Every whole JSON line; a torn last line (a crash in mid-write) ends the reading quietly, a
+    torn earlier one raises.
+    """
     if not path.exists():
         return
     lines = read_text(path).split("\n")

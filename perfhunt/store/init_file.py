@@ -1,4 +1,6 @@
-"""The commented perfhunt.toml that `perfhunt init` writes for a live process. Numbers of the SLO are left blank on purpose."""
+"""The commented perfhunt.toml that `perfhunt init` writes for a live process. Numbers of the SLO
+are left blank on purpose.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +64,11 @@ killswitch = {{ file = ".perfhunt/stop", url = "" }}   # `touch .perfhunt/stop` 
 
 
 def init_text(target: TargetProcess, port: int | None = None, url: str = "") -> str:
-    """The test file for a live process: what was found as comments, its port and url filled in, the SLO left blank.
+    """The test file for a live process: what was found as comments, its port and url filled in, the
+    SLO left blank.
 
-    `port` is the target's serving one unless said. `parse_question` refuses the text until a person has chosen the numbers.
+    `port` is the target's serving one unless said. `parse_question` refuses the text until a person
+    has chosen the numbers.
     """
     port = port or target.listeners[0].port
     return _TEXT.format(
@@ -99,9 +103,15 @@ def _process(one: Process) -> str:
 
 
 def _limits(target: TargetProcess) -> str:
-    cpu = f"{target.cpu_limit:g} cores ({target.cpu_limit_source})" if target.cpu_limit else "the host's cores"
+    cpu = (
+        f"{target.cpu_limit:g} cores ({target.cpu_limit_source})"
+        if target.cpu_limit
+        else "the host's cores"
+    )
     memory = (
-        f"{target.memory_limit / 2**30:.1f} GiB ({target.memory_limit_source})" if target.memory_limit else "the host's memory"
+        f"{target.memory_limit / 2**30:.1f} GiB ({target.memory_limit_source})"
+        if target.memory_limit
+        else "the host's memory"
     )
     return f"{cpu} and {memory}"
 

@@ -1,4 +1,6 @@
-"""The ledger: an index of runs for `history`. Directories are the truth; a lost or damaged ledger is made again from them."""
+"""The ledger: an index of runs for `history`. Directories are the truth; a lost or damaged ledger
+is made again from them.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,27 @@ from perfhunt.store.rundir import read_directory
 LEDGER_FILE = "ledger.sqlite"
 VERSION = 1
 _COLUMNS = (
-    "id", "path", "kind", "started", "ended", "verdict", "exit_code", "target", "fingerprint", "git_revision", "git_dirty",
-    "knee", "knee_low", "knee_high", "knee_none", "capacity", "p99_ms", "bottleneck", "top_function", "seconds",
-)  # fmt: skip
+    "id",
+    "path",
+    "kind",
+    "started",
+    "ended",
+    "verdict",
+    "exit_code",
+    "target",
+    "fingerprint",
+    "git_revision",
+    "git_dirty",
+    "knee",
+    "knee_low",
+    "knee_high",
+    "knee_none",
+    "capacity",
+    "p99_ms",
+    "bottleneck",
+    "top_function",
+    "seconds",
+)
 _TYPES = {"exit_code": "INTEGER", "git_dirty": "INTEGER"} | dict.fromkeys(
     ("knee", "knee_low", "knee_high", "capacity", "p99_ms", "seconds"), "REAL"
 )
@@ -27,7 +47,9 @@ _TYPES = {"exit_code": "INTEGER", "git_dirty": "INTEGER"} | dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One run in the ledger. Rates are per second; `p99_ms` is the baseline's; None where a run has no such number."""
+    """One run in the ledger. Rates are per second; `p99_ms` is the baseline's; None where a run has
+    no such number.
+    """
 
     id: str
     path: str  # relative to the .perfhunt directory
@@ -56,20 +78,33 @@ def row_of(run: Run, path: str) -> LedgerRow:
     knee = run.knee if isinstance(run.knee, Knee) else None
     p99 = run.baseline.response.p99 if run.baseline else None
     return LedgerRow(
-        run.id, path, run.kind, run.started, run.ended, run.verdict.value, run.exit_code,
-        run.question.redacted().target.url, run.question.fingerprint(),
-        run.environment.git_revision, int(run.environment.git_dirty),
-        knee.rate if knee else None, knee.low if knee else None, knee.high if knee else None,
+        run.id,
+        path,
+        run.kind,
+        run.started,
+        run.ended,
+        run.verdict.value,
+        run.exit_code,
+        run.question.redacted().target.url,
+        run.question.fingerprint(),
+        run.environment.git_revision,
+        int(run.environment.git_dirty),
+        knee.rate if knee else None,
+        knee.low if knee else None,
+        knee.high if knee else None,
         "" if isinstance(run.knee, Knee) else run.knee.code,
         run.capacity.rate if run.capacity else None,
         None if p99 is None else p99 * 1000,
         run.bottleneck.cls if run.bottleneck else "",
-        run.findings[0].function if run.findings else "", run.seconds,
-    )  # fmt: skip
+        run.findings[0].function if run.findings else "",
+        run.seconds,
+    )
 
 
 def record(root: Path, run: Run, path: Path) -> None:
-    """Add or replace a run, after its directory was closed. A ledger that cannot be used is rebuilt. Raises StoreError."""
+    """Add or replace a run, after its directory was closed. A ledger that cannot be used is
+    rebuilt. Raises StoreError.
+    """
     row = row_of(run, _relative(root, path))
     try:
         with _open(root) as ledger:
@@ -96,9 +131,17 @@ def rebuild(root: Path) -> tuple[str, ...]:
 
 
 def history(
-    root: Path, *, target: str = "", fingerprint: str = "", revision: str = "", kind: str = "", limit: int = 50
+    root: Path,
+    *,
+    target: str = "",
+    fingerprint: str = "",
+    revision: str = "",
+    kind: str = "",
+    limit: int = 50,
 ) -> tuple[LedgerRow, ...]:
-    """The newest runs first, filtered by equality (`revision` by its beginning). A damaged ledger is rebuilt, then asked."""
+    """The newest runs first, filtered by equality (`revision` by its beginning). A damaged ledger
+    is rebuilt, then asked.
+    """
     try:
         return _query(root, target, fingerprint, revision, kind, limit)
     except sqlite3.DatabaseError as error:
@@ -109,32 +152,46 @@ def history(
 def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
     if "locked" in str(error):  # another perfhunt is writing: its ledger is not damaged
         raise StoreError(
-            f"{root / LEDGER_FILE} stayed locked for 10 s", "Try again when the other perfhunt has ended."
+            f"{root / LEDGER_FILE} stayed locked for 10 s",
+            "Try again when the other perfhunt has ended.",
         ) from error
     rebuild(root)
 
 
-def _query(root: Path, target: str, fingerprint: str, revision: str, kind: str, limit: int) -> tuple[LedgerRow, ...]:
+def _query(
+    root: Path, target: str, fingerprint: str, revision: str, kind: str, limit: int
+) -> tuple[LedgerRow, ...]:
     sql = (
-        f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:target = '' OR target = :target)"
-        " AND (:fingerprint = '' OR fingerprint = :fingerprint) AND (:kind = '' OR kind = :kind)"
-        " AND substr(git_revision, 1, length(:revision)) = :revision ORDER BY started DESC, id DESC LIMIT :limit"
+        f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:target = '' OR target = :target) AND"
+        " (:fingerprint = '' OR fingerprint = :fingerprint) AND (:kind = '' OR kind = :kind) AND"
+        " substr(git_revision, 1, length(:revision)) = :revision ORDER BY started DESC, id DESC"
+        " LIMIT :limit"
     )
-    values = {"target": target, "fingerprint": fingerprint, "revision": revision, "kind": kind, "limit": limit}
+    values = {
+        "target": target,
+        "fingerprint": fingerprint,
+        "revision": revision,
+        "kind": kind,
+        "limit": limit,
+    }
     with _open(root) as ledger:
         return tuple(LedgerRow(*row) for row in ledger.execute(sql, values))
 
 
 @contextlib.contextmanager
 def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction. Raises DatabaseError for a ledger that is missing, damaged or of another version."""
+    """A connection in a transaction. Raises DatabaseError for a ledger that is missing, damaged or
+    of another version.
+    """
     root.mkdir(parents=True, exist_ok=True)
     ledger = sqlite3.connect(root / LEDGER_FILE, timeout=10.0)
     try:
         ledger.execute("PRAGMA journal_mode=WAL")
         if new:
             typed = ", ".join(f"{c} {_TYPES.get(c, 'TEXT')}" for c in _COLUMNS)
-            ledger.executescript(f"CREATE TABLE runs ({typed}, PRIMARY KEY (id)) STRICT, WITHOUT ROWID")
+            ledger.executescript(
+                f"CREATE TABLE runs ({typed}, PRIMARY KEY (id)) STRICT, WITHOUT ROWID"
+            )
             ledger.execute(f"PRAGMA user_version = {VERSION}")
         version = ledger.execute("PRAGMA user_version").fetchone()[0]
         if version != VERSION:
@@ -147,7 +204,9 @@ def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
 
 def _insert(ledger: sqlite3.Connection, row: LedgerRow) -> None:
     marks = ", ".join("?" for _ in _COLUMNS)
-    ledger.execute(f"INSERT OR REPLACE INTO runs VALUES ({marks})", [getattr(row, c) for c in _COLUMNS])
+    ledger.execute(
+        f"INSERT OR REPLACE INTO runs VALUES ({marks})", [getattr(row, c) for c in _COLUMNS]
+    )
 
 
 def _relative(root: Path, path: Path) -> str:

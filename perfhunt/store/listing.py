@@ -11,7 +11,9 @@ from perfhunt.store.rundir import PARTIAL, owner_of
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One directory under `runs`. `status` is "closed", "running", or "aborted" (its owner is gone: see `repair`)."""
+    """One directory under `runs`. `status` is "closed", "running", or "aborted" (its owner is gone:
+    see `repair`).
+    """
 
     id: str
     path: Path
@@ -23,19 +25,27 @@ def list_runs(root: Path) -> tuple[Entry, ...]:
     runs = root / "runs"
     if not runs.is_dir():
         return ()
-    return tuple(_entry(path) for path in sorted(runs.iterdir()) if path.is_dir() and not path.name.startswith("."))
+    return tuple(
+        _entry(path)
+        for path in sorted(runs.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def latest(root: Path) -> Path:
     """The newest closed run's directory. Raises StoreError when there is none."""
     closed = [entry for entry in list_runs(root) if entry.status == "closed"]
     if not closed:
-        raise StoreError(f"no finished run under {root}", "Make one: perfhunt investigate --pid PID")
+        raise StoreError(
+            f"no finished run under {root}", "Make one: perfhunt investigate --pid PID"
+        )
     return closed[-1].path
 
 
 def find(root: Path, selector: str = "last") -> Path:
-    """The directory of "last", of a run's id or the beginning of one, or of a path. Raises UsageError, StoreError."""
+    """The directory of "last", of a run's id or the beginning of one, or of a path. Raises
+    UsageError, StoreError.
+    """
     if selector in ("last", "latest", ""):
         return latest(root)
     if "/" in selector or Path(selector, "run.json").exists():
@@ -43,10 +53,14 @@ def find(root: Path, selector: str = "last") -> Path:
         if (path / "run.json").exists():
             return path
         raise UsageError(f"{selector} holds no run.json", "List the runs: perfhunt history")
-    found = [e for e in list_runs(root) if e.id.startswith(selector) or e.id.endswith(f"-{selector}")]
+    found = [
+        e for e in list_runs(root) if e.id.startswith(selector) or e.id.endswith(f"-{selector}")
+    ]
     if len(found) != 1:
         why = "no run" if not found else f"{len(found)} runs"
-        raise UsageError(f"{why} under {root} match {selector!r}", "List the runs: perfhunt history")
+        raise UsageError(
+            f"{why} under {root} match {selector!r}", "List the runs: perfhunt history"
+        )
     return found[0].path
 
 
@@ -54,4 +68,6 @@ def _entry(path: Path) -> Entry:
     if not path.name.endswith(PARTIAL):
         return Entry(path.name, path, "closed")
     owner = owner_of(path)
-    return Entry(path.name.removesuffix(PARTIAL), path, "running" if owner and owner.alive() else "aborted")
+    return Entry(
+        path.name.removesuffix(PARTIAL), path, "running" if owner and owner.alive() else "aborted"
+    )

@@ -1,4 +1,6 @@
-"""run.json: its text, its schema, and the Run in a directory. The shape itself is `perfhunt.model.document.run_document`."""
+"""run.json: its text, its schema, and the Run in a directory. The shape itself is
+`perfhunt.model.document.run_document`.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,17 @@ def dumps(run: Run) -> str:
 
 
 def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run:
-    """The Run in the text of a run.json. Raises StoreError when it is of another schema, or damaged."""
+    """The Run in the text of a run.json. Raises StoreError when it is of another schema, or
+    damaged.
+    """
     try:
         return read_document(json.loads(text), stacks)
     except PlainError as error:
-        hint = "Read it with the perfhunt that wrote it, or upgrade this one." if "schema" in str(error) else ""
+        hint = (
+            "Read it with the perfhunt that wrote it, or upgrade this one."
+            if "schema" in str(error)
+            else ""
+        )
         raise StoreError(str(error), hint) from error
     except ValueError as error:
         raise StoreError(f"run.json is not JSON: {error}") from error

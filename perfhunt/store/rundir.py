@@ -1,7 +1,8 @@
 """The run directory: the truth about one investigation, readable at every moment of its life.
 
-While a run is going its directory ends in `.partial` and holds a marker with the owner. Closing it is one rename. A crash,
-even kill -9, leaves a `.partial` with every trial that ended; `repair` closes those whose owner is gone.
+While a run is going its directory ends in `.partial` and holds a marker with the owner. Closing it
+is one rename. A crash, even kill -9, leaves a `.partial` with every trial that ended; `repair`
+closes those whose owner is gone.
 
     .perfhunt/                  with a .gitignore of its own
       runs/<id>/
@@ -33,7 +34,14 @@ from perfhunt.model.document.run_document import profile_file, redacted_profile,
 from perfhunt.model.profile import Profile
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Drained, Trial
-from perfhunt.store.files import append_line, cannot_write, read_lines, read_text, sync_directory, write_atomic
+from perfhunt.store.files import (
+    append_line,
+    cannot_write,
+    read_lines,
+    read_text,
+    sync_directory,
+    write_atomic,
+)
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run
 
 PARTIAL = ".partial"
@@ -54,7 +62,9 @@ def fresh_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class RunWriter:
-    """Who is writing a `.partial`: a process (identified with its start time, for pids are reused) and the phase it is in."""
+    """Who is writing a `.partial`: a process (identified with its start time, for pids are reused)
+    and the phase it is in.
+    """
 
     pid: int
     pid_started: float
@@ -72,7 +82,8 @@ class RunWriter:
 
 
 class RunDirectory:
-    """A run being written. It is a class because it has a life: open, appended to, then closed once.
+    """A run being written. It is a class because it has a life: open, appended to, then closed
+    once.
 
     Every method raises StoreError when the disk will not have it.
     """
@@ -84,7 +95,9 @@ class RunDirectory:
 
     @classmethod
     def create(cls, root: Path, run: Run) -> RunDirectory:
-        """Open `<root>/runs/<run.id>.partial`, with what is known of the run so far in its run.json. `root` is `.perfhunt`."""
+        """Open `<root>/runs/<run.id>.partial`, with what is known of the run so far in its
+        run.json. `root` is `.perfhunt`.
+        """
         path = root / "runs" / (run.id + PARTIAL)
         try:
             (path / "trials").mkdir(parents=True)
@@ -108,7 +121,9 @@ class RunDirectory:
         return self.path / "trials"
 
     def begin(self, run: Run) -> None:
-        """Store what is known so far (question, environment, target), so that a crash loses none of it."""
+        """Store what is known so far (question, environment, target), so that a crash loses none of
+        it.
+        """
         write_run(self.path, replace(run, ended="running", trials=(), drains=(), profiles={}))
 
     def save(self, run: Run) -> None:
@@ -147,7 +162,9 @@ class RunDirectory:
         return self.path / name
 
     def finish(self, run: Run) -> Path:
-        """Write the run and close the directory by one rename; the path it then has. Artifacts should be written before."""
+        """Write the run and close the directory by one rename; the path it then has. Artifacts
+        should be written before.
+        """
         for trial in (*((run.baseline,) if run.baseline else ()), *run.trials):
             if (trial.step, trial.started) not in self._stored:
                 self.append_trial(trial)
@@ -176,22 +193,37 @@ def owner_of(path: Path) -> RunWriter | None:
 
 
 def read_directory(path: Path) -> Run:
-    """The Run in a directory, closed or not. A `.partial` comes back with its trials and `ended` saying why it is short."""
+    """The Run in a directory, closed or not. A `.partial` comes back with its trials and `ended`
+    saying why it is short.
+    """
     run = read_run(path)
     if not path.name.endswith(PARTIAL):
         return run
-    drains = tuple(from_plain(Drained, line["drain"]) for line in read_lines(path / TRIALS_FILE) if "drain" in line)
+    drains = tuple(
+        from_plain(Drained, line["drain"])
+        for line in read_lines(path / TRIALS_FILE)
+        if "drain" in line
+    )
     trials = stored_trials(path)
     baseline = run.baseline or next((t for t in trials if t.step.phase == "baseline"), None)
     owner = owner_of(path)
     alive = owner is not None and owner.alive()
     phase = owner.phase if owner else "start"
     ended = "running" if alive else f"aborted: perfhunt was ended from outside during {phase}"
-    return replace(run, trials=trials, drains=drains, baseline=baseline, ended=ended, exit_code=0 if alive else 105)
+    return replace(
+        run,
+        trials=trials,
+        drains=drains,
+        baseline=baseline,
+        ended=ended,
+        exit_code=0 if alive else 105,
+    )
 
 
 def repair(root: Path, watch: Callable[[str], None] | None = None) -> tuple[Path, ...]:
-    """Close every `.partial` whose owner is gone, as aborted; their new paths. One that cannot be read is left and reported."""
+    """Close every `.partial` whose owner is gone, as aborted; their new paths. One that cannot be
+    read is left and reported.
+    """
     closed = []
     for path in sorted((root / "runs").glob(f"*{PARTIAL}")):
         owner = owner_of(path)

@@ -1,4 +1,6 @@
-"""The test file on disk: `perfhunt.toml`, or `[tool.perfhunt]` of `pyproject.toml`, with the feeds beside it."""
+"""The test file on disk: `perfhunt.toml`, or `[tool.perfhunt]` of `pyproject.toml`, with the feeds
+beside it.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,11 @@ _FEED_MAX = 256 * 2**20  # bytes; a feed is held in memory by every load process
 
 
 def find_test_file(start: Path) -> Path | None:
-    """The test file that applies in a directory: in it, or in the nearest parent up to the root of the git repository.
+    """The test file that applies in a directory: in it, or in the nearest parent up to the root of
+    the git repository.
 
-    `perfhunt.toml` wins over a `pyproject.toml` beside it; a `pyproject.toml` without `[tool.perfhunt]` does not count.
+    `perfhunt.toml` wins over a `pyproject.toml` beside it; a `pyproject.toml` without
+    `[tool.perfhunt]` does not count.
     """
     start = start.resolve()
     for directory in (start, *start.parents):
@@ -41,23 +45,31 @@ def _has_table(pyproject: Path) -> bool:
     return isinstance(tool, dict) and "perfhunt" in tool
 
 
-def read_question(path: Path | None, directory: Path, env: Mapping[str, str], pid: int | None = None) -> Question:
-    """The question of a test file (None: the one that applies in `directory`). Paths in it start from its own directory.
+def read_question(
+    path: Path | None, directory: Path, env: Mapping[str, str], pid: int | None = None
+) -> Question:
+    """The question of a test file (None: the one that applies in `directory`). Paths in it start
+    from its own directory.
 
-    `pid` only makes the advice in a refusal exact. Raises QuestionError (exit 104): no file, unreadable, wrong, or no SLO.
+    `pid` only makes the advice in a refusal exact. Raises QuestionError (exit 104): no file,
+    unreadable, wrong, or no SLO.
     """
     found = path if path is not None else find_test_file(directory)
     write_one = f"Write one for the live service: perfhunt init --pid {pid or 'PID'}"
     if found is None:
         raise QuestionError(
-            f"there is no {FILE_NAME} in {directory}, so there is no SLO to judge by; nothing was sent", write_one
+            f"there is no {FILE_NAME} in {directory}, so there is no SLO to judge by; nothing was"
+            " sent",
+            write_one,
         )
     try:
         text = found.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise QuestionError(f"{found} cannot be read: {error.strerror}", write_one) from error
     except UnicodeDecodeError as error:
-        raise QuestionError(f"{found} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again.") from error
+        raise QuestionError(
+            f"{found} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
+        ) from error
     base = found.resolve().parent
     around = Surroundings(env, lambda name: _read(Path(name)), str(base))
     table = _TABLE if found.name == "pyproject.toml" else ""

@@ -26,31 +26,44 @@ def locate(selector: ProcessSelector, url: str = "") -> tuple[TargetProcess, str
 def target_url(target: TargetProcess) -> str:
     """`http://host:port` of the target. Of several ports, the only one that answers HTTP.
 
-    Raises TargetNotFound, saying to give --url, when there is none, when several answer, or when the port is not reachable
-    from here. Asks a port one harmless question only when there is more than one.
+    Raises TargetNotFound, saying to give --url, when there is none, when several answer, or when
+    the port is not reachable from here. Asks a port one harmless question only when there is more
+    than one.
     """
     if not target.listeners:
-        raise TargetNotFound(f"pid {target.root} listens on nothing", "Say where load goes: --url http://HOST:PORT")
+        raise TargetNotFound(
+            f"pid {target.root} listens on nothing", "Say where load goes: --url http://HOST:PORT"
+        )
     if in_other_network(target.workers[0]):
         port = target.listeners[0].port
         raise TargetNotFound(
-            f"pid {target.root} listens on port {port} of another network namespace, which is not reachable as 127.0.0.1",
+            f"pid {target.root} listens on port {port} of another network namespace, which is not"
+            " reachable as 127.0.0.1",
             "Say where it is published: --url http://HOST:PORT",
         )
     ports = list(dict.fromkeys(one.port for one in target.listeners))
     if len(ports) == 1:
         return url_of(target.listeners)
-    answering = [port for port in ports if speaks_http(*_reach([one for one in target.listeners if one.port == port]))]
+    answering = [
+        port
+        for port in ports
+        if speaks_http(*_reach([one for one in target.listeners if one.port == port]))
+    ]
     if len(answering) == 1:
         return url_of([one for one in target.listeners if one.port == answering[0]])
     listed = ", ".join(str(port) for port in ports)
     what = f"and {'none' if not answering else 'more than one'} of them answers plain HTTP"
     pick = answering[0] if answering else ports[0]
-    raise TargetNotFound(f"pid {target.root} listens on ports {listed}, {what}", f"Say which: --url http://127.0.0.1:{pick}")
+    raise TargetNotFound(
+        f"pid {target.root} listens on ports {listed}, {what}",
+        f"Say which: --url http://127.0.0.1:{pick}",
+    )
 
 
 def url_of(listeners: Sequence[Listener]) -> str:
-    """`http://host:port` of listeners that share a port; an any-address becomes the loopback one."""
+    """`http://host:port` of listeners that share a port; an any-address becomes the loopback
+    one.
+    """
     host, port = _reach(listeners)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -58,7 +71,8 @@ def url_of(listeners: Sequence[Listener]) -> str:
 def _reach(listeners: Sequence[Listener]) -> tuple[str, int]:
     # Loopback first: it is what is allowed without being asked about.
     hosts = sorted(
-        (_ANY.get(one.host, one.host) for one in listeners), key=lambda host: (host != "127.0.0.1", host != "::1", host)
+        (_ANY.get(one.host, one.host) for one in listeners),
+        key=lambda host: (host != "127.0.0.1", host != "::1", host),
     )
     return hosts[0], listeners[0].port
 
@@ -68,7 +82,9 @@ def speaks_http(host: str, port: int, timeout: float = 1.0) -> bool:
     try:
         with socket.create_connection((host, port), timeout) as link:
             link.settimeout(timeout)
-            link.sendall(f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+            link.sendall(
+                f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
+            )
             return link.recv(16).startswith(b"HTTP/")
     except OSError:
         return False

@@ -1,4 +1,6 @@
-"""Runs a command and says what it took: wall clock, CPU and peak memory of the process and the children it waited for."""
+"""Runs a command and says what it took: wall clock, CPU and peak memory of the process and the
+children it waited for.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,17 @@ from perfhunt.analysis.verdict.bench import CommandRun, Timed
 from perfhunt.errors import PerfhuntError, Stopped, UsageError
 from perfhunt.model.units import Seconds
 
-_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux (getrusage(2))
+_PEAK_UNIT = (
+    1 if sys.platform == "darwin" else 1024
+)  # ru_maxrss: bytes on macOS, KiB on Linux (getrusage(2))
 _POLL: Seconds = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One version of a command: its words, where it runs, and what is done before each run (not timed)."""
+    """One version of a command: its words, where it runs, and what is done before each run (not
+    timed).
+    """
 
     name: str
     words: tuple[str, ...]
@@ -31,36 +37,53 @@ class Command:
     prepare: tuple[str, ...] = ()
 
 
-def time_command(command: Command, timeout: Seconds | None = None, stop: Callable[[], str] = lambda: "") -> CommandRun:
-    """One run, output thrown away. Raises UsageError when it cannot be started, Stopped, and PerfhuntError on a timeout."""
+def time_command(
+    command: Command, timeout: Seconds | None = None, stop: Callable[[], str] = lambda: ""
+) -> CommandRun:
+    """One run, output thrown away. Raises UsageError when it cannot be started, Stopped, and
+    PerfhuntError on a timeout.
+    """
     if command.prepare:
-        done = subprocess.run(command.prepare, cwd=command.directory, capture_output=True, check=False)
+        done = subprocess.run(
+            command.prepare, cwd=command.directory, capture_output=True, check=False
+        )
         if done.returncode != 0:
             tail = done.stderr.decode(errors="replace").strip()[-300:]
-            raise UsageError(f"the prepare command of `{command.name}` failed with {done.returncode}", tail)
+            raise UsageError(
+                f"the prepare command of `{command.name}` failed with {done.returncode}", tail
+            )
     began = time.perf_counter()
     try:
         child = subprocess.Popen(
-            command.words, cwd=command.directory, env=dict(command.environment) if command.environment is not None else None,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            command.words,
+            cwd=command.directory,
+            env=dict(command.environment) if command.environment is not None else None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except OSError as error:
-        raise UsageError(f"`{' '.join(command.words)}` cannot be started: {error.strerror}") from error
+        raise UsageError(
+            f"`{' '.join(command.words)}` cannot be started: {error.strerror}"
+        ) from error
     try:
         status, usage = _reap(child.pid, began, timeout, stop, command.name)
         wall = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
     finally:
         if child.returncode is None:
-            _kill(child)  # also on Ctrl-C: its session is not ours, so the terminal's signal never reached it
+            _kill(
+                child
+            )  # also on Ctrl-C: its session is not ours, so the terminal's signal never reached it
     return CommandRun(wall, usage.ru_utime, usage.ru_stime, _peak(usage), child.returncode)
 
 
 def _peak(usage: resource.struct_rusage) -> int | None:
     """The child's peak memory in bytes; None when it never rose above our own.
 
-    Linux carries the high-water mark of the process that forked through exec (fs/exec.c, exec_mmap), so a smaller peak of the
-    command itself cannot be seen.
+    Linux carries the high-water mark of the process that forked through exec (fs/exec.c,
+    exec_mmap), so a smaller peak of the command itself cannot be seen.
     """
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage.ru_maxrss * _PEAK_UNIT if usage.ru_maxrss > ours else None
@@ -69,7 +92,9 @@ def _peak(usage: resource.struct_rusage) -> int | None:
 def _reap(
     pid: int, began: Seconds, timeout: Seconds | None, stop: Callable[[], str], name: str
 ) -> tuple[int, resource.struct_rusage]:
-    """The child's exit status and usage. Raises Stopped, or PerfhuntError when it takes too long."""
+    """The child's exit status and usage. Raises Stopped, or PerfhuntError when it takes too
+    long.
+    """
     if timeout is None:
         # A blocking wait wakes at once; polling would add its own period to every reading.
         _, status, usage = os.wait4(pid, 0)
@@ -81,7 +106,9 @@ def _reap(
         if why := stop():
             raise Stopped(why)
         if time.perf_counter() - began > timeout:
-            raise PerfhuntError(f"`{name}` ran longer than {timeout:g} s", "raise --timeout, or give it less to do")
+            raise PerfhuntError(
+                f"`{name}` ran longer than {timeout:g} s", "raise --timeout, or give it less to do"
+            )
         time.sleep(_POLL)
 
 

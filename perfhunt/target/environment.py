@@ -1,4 +1,6 @@
-"""What the numbers depend on besides the code: host, interpreter, tools, installed distributions, revision. Read-only."""
+"""What the numbers depend on besides the code: host, interpreter, tools, installed distributions,
+revision. Read-only.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
 
 
 def environment(target: TargetProcess | None = None) -> Environment:
-    """The environment of a run as it is now; without a target, only what is known of the host and of perfhunt."""
+    """The environment of a run as it is now; without a target, only what is known of the host and
+    of perfhunt.
+    """
     lead = _lead(target)
     revision, dirty, digest = git_state(target.git_root) if target else ("", False, "")
     return Environment(
@@ -62,10 +66,16 @@ def cpu_model() -> str:
 
 
 def virtualised() -> str:
-    """What lies between us and the metal: `container`, `virtual machine (product name)`, both, or ""."""
+    """What lies between us and the metal: `container`, `virtual machine (product name)`, both, or
+    "".
+    """
     layers = []
     groups = _text("/proc/1/cgroup")
-    if Path("/.dockerenv").exists() or Path("/run/.containerenv").exists() or re.search("docker|kubepods|libpod|lxc", groups):
+    if (
+        Path("/.dockerenv").exists()
+        or Path("/run/.containerenv").exists()
+        or re.search("docker|kubepods|libpod|lxc", groups)
+    ):
         layers.append("container")
     if re.search(r"^flags\s*:.*\bhypervisor\b", _text("/proc/cpuinfo"), re.MULTILINE):
         product = _text("/sys/class/dmi/id/product_name").strip()
@@ -93,7 +103,9 @@ def package_version(name: str) -> str:
 
 
 def distributions(process: Process) -> dict[str, str]:
-    """Name to version of what is installed for a Python process's interpreter, from its dist-info directories."""
+    """Name to version of what is installed for a Python process's interpreter, from its dist-info
+    directories.
+    """
     found: dict[str, str] = {}
     for directory in _site_packages(process):
         try:
@@ -102,39 +114,64 @@ def distributions(process: Process) -> dict[str, str]:
             continue
         for name in names:
             if match := _DIST_INFO.fullmatch(name):
-                found.setdefault(match[1].lower().replace("_", "-"), match[2])  # first on the path wins, as in an import
+                found.setdefault(
+                    match[1].lower().replace("_", "-"), match[2]
+                )  # first on the path wins, as in an import
     return dict(sorted(found.items()))
 
 
 def _site_packages(process: Process) -> list[Path]:
-    """Where the process imports packages from, without asking it: beside what started it, and where its extensions lie."""
+    """Where the process imports packages from, without asking it: beside what started it, and where
+    its extensions lie.
+    """
     root = Path(f"/proc/{process.pid}/root")
     minor = ".".join(process.runtime_version.split(".")[:2])
-    # argv[0] is the virtual environment's python (or `gunicorn`, run by it); exe is the interpreter behind it.
+    # argv[0] is the virtual environment's python (or `gunicorn`, run by it); exe is the interpreter
+    # behind it.
     words = [word for word in process.cmdline[:2] if "/" in word]
     prefixes = [Path(os.path.normpath(Path(process.cwd) / word)).parent.parent for word in words]
-    venv = next((prefix for prefix in prefixes if (root / f"{prefix}/pyvenv.cfg".lstrip("/")).exists()), None)
-    alone = venv and "include-system-site-packages = true" not in _text(f"{root}{venv}/pyvenv.cfg").lower()
-    found = [prefix / "lib" / f"python{minor}" / "site-packages" for prefix in ([venv] if venv else prefixes)]
+    venv = next(
+        (prefix for prefix in prefixes if (root / f"{prefix}/pyvenv.cfg".lstrip("/")).exists()),
+        None,
+    )
+    alone = (
+        venv
+        and "include-system-site-packages = true" not in _text(f"{root}{venv}/pyvenv.cfg").lower()
+    )
+    found = [
+        prefix / "lib" / f"python{minor}" / "site-packages"
+        for prefix in ([venv] if venv else prefixes)
+    ]
     if not alone:
         found.append(Path(process.exe).parent.parent / "lib" / f"python{minor}" / "site-packages")
         if process.exe.startswith("/usr/bin"):
             found.append(Path("/usr/lib/python3/dist-packages"))
     mapped = _text(f"/proc/{process.pid}/maps").splitlines()
-    found += [Path(match[1]) for line in mapped if (match := re.search(r"(/\S*?/(?:site|dist)-packages)/", line))]
+    found += [
+        Path(match[1])
+        for line in mapped
+        if (match := re.search(r"(/\S*?/(?:site|dist)-packages)/", line))
+    ]
     return [root / str(path).lstrip("/") for path in dict.fromkeys(found)]
 
 
 def env_hash(pid: int) -> str:
-    """SHA-256 over the sorted environment of a process, without what changes from shell to shell; "" when unreadable."""
+    """SHA-256 over the sorted environment of a process, without what changes from shell to shell;
+    "" when unreadable.
+    """
     kept = _variables(pid)
     return "" if kept is None else hashlib.sha256(b"\x00".join(kept)).hexdigest()
 
 
 def env_digests(pid: int) -> dict[str, str]:
-    """Name -> 4 hex digits of the SHA-256 of `name=value`, of the same variables: 16 bits give no secret away."""
+    """Name -> 4 hex digits of the SHA-256 of `name=value`, of the same variables: 16 bits give no
+    secret away.
+    """
     pairs = _variables(pid) or []
-    return {pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:4] for pair in pairs}
+    return {
+        pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:4]
+        for pair in pairs
+    }
 
 
 def _variables(pid: int) -> list[bytes] | None:
@@ -146,7 +183,9 @@ def _variables(pid: int) -> list[bytes] | None:
 
 
 def git_state(root: str) -> tuple[str, bool, str]:
-    """(revision, dirty, SHA-256 of the uncommitted diff) of a repository; ("", False, "") where there is none."""
+    """(revision, dirty, SHA-256 of the uncommitted diff) of a repository; ("", False, "") where
+    there is none.
+    """
     if not root:
         return "", False, ""
     revision = _git(root, "rev-parse", "HEAD").strip()
@@ -158,9 +197,20 @@ def git_state(root: str) -> tuple[str, bool, str]:
 
 
 def _git(root: str, *arguments: str) -> str:
-    # The repository is the target's, not ours: none of its hooks or helpers may run, and its owner need not be us.
-    safe = ["-c", f"safe.directory={root}", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"]
-    return _said(["git", "-C", root, *safe, *arguments], {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"})
+    # The repository is the target's, not ours: none of its hooks or helpers may run, and its owner
+    # need not be us.
+    safe = [
+        "-c",
+        f"safe.directory={root}",
+        "-c",
+        "core.fsmonitor=false",
+        "-c",
+        "core.hooksPath=/dev/null",
+    ]
+    return _said(
+        ["git", "-C", root, *safe, *arguments],
+        {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
+    )
 
 
 def _said(command: list[str], extra: Mapping[str, str] | None = None) -> str:
@@ -169,7 +219,9 @@ def _said(command: list[str], extra: Mapping[str, str] | None = None) -> str:
         return ""
     env = {**os.environ, "LC_ALL": "C", **(extra or {})}
     try:
-        done = subprocess.run(command, capture_output=True, timeout=10, env=env, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command, capture_output=True, timeout=10, env=env, stdin=subprocess.DEVNULL
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""

@@ -1,4 +1,6 @@
-"""The live target from a pid, a port, a pidfile or a command: its tree, sockets, runtime, workers and limits."""
+"""The live target from a pid, a port, a pidfile or a command: its tree, sockets, runtime, workers
+and limits.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,21 @@ from perfhunt.target.runtime import framework_of, is_prefork
 from perfhunt.target.selection import gone, selected
 
 # Started by a runtime for its own housekeeping: no request ever reaches them.
-_HOUSEKEEPING = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "multiprocessing.semaphore_tracker")
+_HOUSEKEEPING = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "multiprocessing.semaphore_tracker",
+)
 
 SocketsByPid = Mapping[int, frozenset[int]]
 
 
 def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProcess:
-    """The target as it is now. With an empty selector the process is the one that listens on the port of a loopback `url`.
+    """The target as it is now. With an empty selector the process is the one that listens on the
+    port of a loopback `url`.
 
-    The serving listener comes first in `listeners`. Raises TargetNotFound (exit 2), with the next command, when the process
-    is gone, is not ours to look at, or listens on nothing.
+    The serving listener comes first in `listeners`. Raises TargetNotFound (exit 2), with the next
+    command, when the process is gone, is not ours to look at, or listens on nothing.
     """
     asked = selected(selector, url)
     root, notes = _root(asked)
@@ -35,7 +42,8 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
     listening = sockets.listeners(held)
     if not listening and not url:
         raise TargetNotFound(
-            f"pid {asked} ({shown(cmdline(asked))}) and the {len(pids) - 1} processes below it listen on no TCP port",
+            f"pid {asked} ({shown(cmdline(asked))}) and the {len(pids) - 1} processes below it"
+            " listen on no TCP port",
             _listening_elsewhere(asked),
         )
     listening = _serving_first(listening, _port(url) or selector.port)
@@ -65,7 +73,9 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
 
 
 def death(target: TargetProcess) -> str:
-    """A sentence when the target's root process has gone or was replaced by another of the same pid; "" while it lives."""
+    """A sentence when the target's root process has gone or was replaced by another of the same
+    pid; "" while it lives.
+    """
     root = next(one for one in target.processes if one.pid == target.root)
     if identity(root.pid) == (root.pid, root.started):
         return ""
@@ -83,7 +93,9 @@ def git_root(directory: str) -> str:
 
 
 def _root(asked: int) -> tuple[int, tuple[str, ...]]:
-    """The process that the tree starts from: `asked`, or the prefork parent whose listening socket it shares."""
+    """The process that the tree starts from: `asked`, or the prefork parent whose listening socket
+    it shares.
+    """
     own = _held(asked)
     listening = {one.inode for one in sockets.listen_sockets(asked)}
     for parent in ancestors(asked)[1:2]:
@@ -92,7 +104,10 @@ def _root(asked: int) -> tuple[int, tuple[str, ...]]:
         except PermissionError:
             continue
         if (shared or _in_cluster(asked)) and link(parent, "exe") == link(asked, "exe"):
-            note = f"pid {asked} is one worker of pid {parent}; load reaches all of them, so all of them are measured"
+            note = (
+                f"pid {asked} is one worker of pid {parent}; load reaches all of them, so all of"
+                " them are measured"
+            )
             return parent, (note,)
     return asked, ()
 
@@ -118,21 +133,28 @@ def _port(url: str | None) -> int | None:
 
 
 def _workers(processes: Sequence[Process], serving: Sequence[int]) -> tuple[int, ...]:
-    """Who does the work: holders of the serving socket, without a prefork parent, and what they started of the same kind."""
+    """Who does the work: holders of the serving socket, without a prefork parent, and what they
+    started of the same kind.
+    """
     by_pid = {one.pid: one for one in processes}
     holders = [by_pid[pid] for pid in serving if pid in by_pid]
     masters = {one.pid for one in holders if _is_master(one, holders, processes)}
-    # A prefork parent's other children (a log shipper, a helper) serve nothing; a Node cluster's serve without holding.
+    # A prefork parent's other children (a log shipper, a helper) serve nothing; a Node cluster's
+    # serve without holding.
     parents = [one.pid for one in holders if one.pid not in masters or one.runtime == "node"]
     below = set(proc.descendants(parents)) - {one.pid for one in holders}
     kinds = {one.exe for one in holders}
     started = [by_pid[pid] for pid in below if pid in by_pid and by_pid[pid].exe in kinds]
-    working = [one.pid for one in (*holders, *started) if one.pid not in masters and not _keeps_house(one)]
+    working = [
+        one.pid for one in (*holders, *started) if one.pid not in masters and not _keeps_house(one)
+    ]
     return tuple(sorted(set(working))) or tuple(sorted(serving))
 
 
 def _is_master(one: Process, holders: Sequence[Process], processes: Sequence[Process]) -> bool:
-    if one.runtime == "node":  # cluster: the parent accepts and hands connections over; its workers hold no socket
+    if (
+        one.runtime == "node"
+    ):  # cluster: the parent accepts and hands connections over; its workers hold no socket
         return any(other.parent == one.pid and _in_cluster(other.pid) for other in processes)
     if not is_prefork(framework_of(one.cmdline, one.runtime)):
         return False
@@ -157,7 +179,9 @@ def _framework(processes: Sequence[Process], serving: Sequence[int]) -> str:
 
 
 def _listening_elsewhere(pid: int) -> str:
-    """The next command for a process that listens on nothing: a relative that does, or the list of listeners."""
+    """The next command for a process that listens on nothing: a relative that does, or the list of
+    listeners.
+    """
     for parent in ancestors(pid)[1:]:
         if parent <= 1:
             break
@@ -168,12 +192,20 @@ def _listening_elsewhere(pid: int) -> str:
         ports = [one.local_port for one in sockets.listen_sockets(parent) if one.inode in held]
         if ports:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
-    return "If it serves through a proxy or a socket file, say where load goes: --url http://HOST:PORT; else list: ss -ltnp"
+    return (
+        "If it serves through a proxy or a socket file, say where load goes: --url"
+        " http://HOST:PORT; else list: ss -ltnp"
+    )
 
 
 def _same_files(pid: int) -> bool:
-    """Whether the paths of a process mean the same to us: not those of a container with a root of its own."""
-    return link(pid, "root") in ("/", "") and link(pid, "ns/mnt") in (link(os.getpid(), "ns/mnt"), "")
+    """Whether the paths of a process mean the same to us: not those of a container with a root of
+    its own.
+    """
+    return link(pid, "root") in ("/", "") and link(pid, "ns/mnt") in (
+        link(os.getpid(), "ns/mnt"),
+        "",
+    )
 
 
 def _namespace_notes(pid: int) -> list[str]:
@@ -182,12 +214,17 @@ def _namespace_notes(pid: int) -> list[str]:
     if len(names) > 1:
         notes.append(f"pid {pid} is pid {names[-1]} inside its container")
     if in_other_network(pid):
-        notes.append(f"pid {pid} listens in another network namespace; load must use an address that is published from it")
+        notes.append(
+            f"pid {pid} listens in another network namespace; load must use an address that is"
+            " published from it"
+        )
     return notes
 
 
 def in_other_network(pid: int) -> bool:
-    """Whether a process lives in another network namespace than we do, so that its 127.0.0.1 is not ours."""
+    """Whether a process lives in another network namespace than we do, so that its 127.0.0.1 is not
+    ours.
+    """
     theirs = link(pid, "ns/net")
     return bool(theirs) and theirs != link(os.getpid(), "ns/net")
 
@@ -197,4 +234,7 @@ def _url_notes(listening: Sequence[Listener], url: str | None) -> list[str]:
     if port is None or any(one.port == port for one in listening):
         return []
     own = ", ".join(str(one.port) for one in listening) or "nothing"
-    return [f"load goes to port {port}, but the process named listens on {own}: a profile shows it only if a proxy leads there"]
+    return [
+        f"load goes to port {port}, but the process named listens on {own}: a profile shows it only"
+        " if a proxy leads there"
+    ]

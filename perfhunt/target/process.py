@@ -1,4 +1,6 @@
-"""One live process as the kernel shows it: its identity, command line, program, owner and parents."""
+"""One live process as the kernel shows it: its identity, command line, program, owner and
+parents.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def process(pid: int) -> Process | None:
 
 
 def identity(pid: int) -> tuple[int, float] | None:
-    """(pid, start in seconds since boot), which is never reused; None when there is no such process."""
+    """(pid, start in seconds since boot), which is never reused; None when there is no such
+    process.
+    """
     stat = proc.stat(pid)
     return None if stat is None or stat.state in "ZX" else (pid, stat.started / proc.CLOCK_TICKS)
 

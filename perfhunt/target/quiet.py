@@ -30,5 +30,7 @@ def stillness(target: TargetProcess, seconds: Seconds = 1.0) -> PriorActivity:
     finally:
         monitor.close()
     ports = {one.port for one in target.listeners}
-    clients = sum(s.state == ESTABLISHED and s.local_port in ports for s in tcp_sockets(target.root))
+    clients = sum(
+        s.state == ESTABLISHED and s.local_port in ports for s in tcp_sockets(target.root)
+    )
     return PriorActivity(used.seconds, used.cpu or 0.0, clients)

@@ -26,7 +26,9 @@ _COST_LIMIT = 0.03  # of one core
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The whole tree at one moment. `cpu` is seconds since its processes began, ended threads and children included."""
+    """The whole tree at one moment. `cpu` is seconds since its processes began, ended threads and
+    children included.
+    """
 
     at: Seconds
     cpu: Seconds
@@ -49,7 +51,8 @@ class _Seen:
 class ResourceMonitor:
     """Watches a target from outside, five times a second, from `start` to `close`.
 
-    `take()` gives what was used since the last one. `dead()` costs a few file reads and may be asked often.
+    `take()` gives what was used since the last one. `dead()` costs a few file reads and may be
+    asked often.
     """
 
     def __init__(self, target: TargetProcess) -> None:
@@ -69,7 +72,9 @@ class ResourceMonitor:
         """Begin. Idempotent."""
         if self._watcher is None:
             self._usage, self._counters = self._use(), read_counters(self._lead())
-            self._watcher = threading.Thread(target=self._run, name="perfhunt-resources", daemon=True)
+            self._watcher = threading.Thread(
+                target=self._run, name="perfhunt-resources", daemon=True
+            )
             self._watcher.start()
 
     def close(self) -> None:
@@ -82,7 +87,9 @@ class ResourceMonitor:
     def take(self) -> Resources:
         """What the tree and its host used since the last call (or since `start`)."""
         if self._failure is not None:
-            raise PerfhuntError(f"Reading the target's resources failed: {self._failure}") from self._failure
+            raise PerfhuntError(
+                f"Reading the target's resources failed: {self._failure}"
+            ) from self._failure
         if self._usage is None:
             self.start()
         with self._lock:
@@ -103,13 +110,21 @@ class ResourceMonitor:
         if self._born.get(root, now.started) != now.started:
             return f"The target (pid {root}) is gone; another process has its number now"
         workers = self._target.workers
-        if root not in workers and not any(self._same(pid) for pid in workers) and not proc.children(root):
+        if (
+            root not in workers
+            and not any(self._same(pid) for pid in workers)
+            and not proc.children(root)
+        ):
             return f"All workers of the target (pid {root}) are gone"
         return ""
 
     def _same(self, pid: int) -> bool:
         now = proc.stat(pid)
-        return now is not None and now.state not in "ZX" and self._born.get(pid, now.started) == now.started
+        return (
+            now is not None
+            and now.state not in "ZX"
+            and self._born.get(pid, now.started) == now.started
+        )
 
     def _lead(self) -> int:
         return next((pid for pid in self._target.workers if self._same(pid)), self._target.root)
@@ -140,17 +155,29 @@ class ResourceMonitor:
             self._seen.connections |= connections  # the larger of the two, per endpoint
 
     def _sockets(self, pids: list[int]) -> tuple[int | None, Counter[str]]:
-        """The longest accept queue, and connections to each remote endpoint, the target's clients left out."""
+        """The longest accept queue, and connections to each remote endpoint, the target's clients
+        left out.
+        """
         sockets = tcp_sockets(self._lead())
         listening = {one.local_port for one in sockets if one.state == LISTEN}
-        queues = [one.receive_queue for one in sockets if one.state == LISTEN and one.local_port in self._ports]
-        outward = [one for one in sockets if one.state in (ESTABLISHED, SYN_SENT) and one.local_port not in listening]
+        queues = [
+            one.receive_queue
+            for one in sockets
+            if one.state == LISTEN and one.local_port in self._ports
+        ]
+        outward = [
+            one
+            for one in sockets
+            if one.state in (ESTABLISHED, SYN_SENT) and one.local_port not in listening
+        ]
         held: set[int] = set()
         if outward:
             for pid in pids:
                 with suppress(PermissionError):
                     held |= held_inodes(pid)
-        return max(queues, default=None), Counter(one.endpoint for one in outward if one.inode in held)
+        return max(queues, default=None), Counter(
+            one.endpoint for one in outward if one.inode in held
+        )
 
     def _use(self) -> Usage:
         cpu, rss, threads, processes = 0.0, 0, 0, 0
@@ -160,7 +187,8 @@ class ResourceMonitor:
             one = proc.stat(pid)
             if one is None:
                 continue
-            # A child that was waited for moves its time to its parent, so the sum over the tree is kept.
+            # A child that was waited for moves its time to its parent, so the sum over the tree is
+            # kept.
             cpu += one.cpu + one.children_cpu
             rss, threads, processes = rss + one.rss, threads + one.threads, processes + 1
             switches.update(proc.switches_by_thread(pid))
@@ -175,7 +203,12 @@ class ResourceMonitor:
     def _resources(self, before: Usage, after: Usage, grown: Counters, seen: _Seen) -> Resources:
         target, seconds = self._target, max(after.at - before.at, 1e-9)
         if not after.processes:
-            return Resources(seconds, cpu_limit=target.cpu_limit, memory_limit=target.memory_limit, oom_kills=grown.oom_kills)
+            return Resources(
+                seconds,
+                cpu_limit=target.cpu_limit,
+                memory_limit=target.memory_limit,
+                oom_kills=grown.oom_kills,
+            )
         cpu_seconds = max(0.0, after.cpu - before.cpu)
         limit, memory = target.cpu_limit, target.memory_limit
         voluntary, involuntary = _switched(before.switches, after.switches)
@@ -206,7 +239,9 @@ class ResourceMonitor:
             psi_io=_share(grown.psi_io, seconds * 1e6),
             psi_memory=_share(grown.psi_memory, seconds * 1e6),
             accept_queue=seen.accept_queue,
-            accept_backlog=max((one.backlog for one in target.listeners if one.backlog is not None), default=None),
+            accept_backlog=max(
+                (one.backlog for one in target.listeners if one.backlog is not None), default=None
+            ),
             listen_overflows=grown.listen_overflows,
             connections=dict(seen.connections),
         )
@@ -214,15 +249,21 @@ class ResourceMonitor:
 
 def _identities(target: TargetProcess) -> dict[int, int]:
     """Start times of the processes as the target was found, in ticks since boot."""
-    return {one.pid: round(one.started * proc.CLOCK_TICKS) for one in target.processes if one.started}
+    return {
+        one.pid: round(one.started * proc.CLOCK_TICKS) for one in target.processes if one.started
+    }
 
 
 def _share(part: int | None, whole: float | None) -> float | None:
     return None if part is None or not whole else min(1.0, part / whole)
 
 
-def _switched(before: Mapping[int, tuple[int, int]], after: Mapping[int, tuple[int, int]]) -> tuple[int, int]:
-    """Context switches of the threads alive at the end; those of threads that ended in between are not to be had."""
+def _switched(
+    before: Mapping[int, tuple[int, int]], after: Mapping[int, tuple[int, int]]
+) -> tuple[int, int]:
+    """Context switches of the threads alive at the end; those of threads that ended in between are
+    not to be had.
+    """
     voluntary = involuntary = 0
     for tid, (now_voluntary, now_involuntary) in after.items():
         was_voluntary, was_involuntary = before.get(tid, (0, 0))

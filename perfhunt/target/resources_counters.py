@@ -1,6 +1,8 @@
-"""Counters of the kernel around the target: host CPU, pressure, listen overflows, throttling, OOM kills.
+"""Counters of the kernel around the target: host CPU, pressure, listen overflows, throttling, OOM
+kills.
 
-Each is read whole and only ever used as a difference of two readings; None where this kernel or container has none.
+Each is read whole and only ever used as a difference of two readings; None where this kernel or
+container has none.
 """
 
 from __future__ import annotations
@@ -39,9 +41,16 @@ def read_counters(pid: int) -> Counters:
     busy, everything = _host_cpu()
     periods, throttled = _throttling(pid)
     return Counters(
-        busy, everything, _pressure("cpu"), _pressure("io"), _pressure("memory"),
-        periods, throttled, _oom_kills(pid), _listen_overflows(pid),
-    )  # fmt: skip
+        busy,
+        everything,
+        _pressure("cpu"),
+        _pressure("io"),
+        _pressure("memory"),
+        periods,
+        throttled,
+        _oom_kills(pid),
+        _listen_overflows(pid),
+    )
 
 
 def _text(path: str | Path) -> str:
@@ -83,7 +92,9 @@ def _throttling(pid: int) -> tuple[int | None, int | None]:
 
 
 def _oom_kills(pid: int) -> int | None:
-    """Kills in the target's memory group and below, else on the whole host (which may then be somebody else's)."""
+    """Kills in the target's memory group and below, else on the whole host (which may then be
+    somebody else's).
+    """
     group = cgroup.find(pid, "memory")
     if group is not None:
         name = "memory.events" if group.version == 2 else "memory.oom_control"
@@ -94,7 +105,11 @@ def _oom_kills(pid: int) -> int | None:
 
 
 def _listen_overflows(pid: int) -> int | None:
-    lines = [line.split() for line in _text(f"/proc/{pid}/net/netstat").splitlines() if line.startswith("TcpExt:")]
+    lines = [
+        line.split()
+        for line in _text(f"/proc/{pid}/net/netstat").splitlines()
+        if line.startswith("TcpExt:")
+    ]
     if len(lines) != 2:
         return None
     counts = dict(zip(lines[0], lines[1], strict=True))
@@ -102,7 +117,9 @@ def _listen_overflows(pid: int) -> int | None:
 
 
 def memory_used(pid: int, rss: int, limited: bool) -> int:
-    """Bytes that count against the memory limit: the limited group's own account without its page cache, else `rss`."""
+    """Bytes that count against the memory limit: the limited group's own account without its page
+    cache, else `rss`.
+    """
     group = cgroup.find(pid, "memory") if limited else None
     if group is None:
         return rss

@@ -1,6 +1,8 @@
-"""What a process runs on: the runtime and its version from its binary and mappings, the framework from its command line.
+"""What a process runs on: the runtime and its version from its binary and mappings, the framework
+from its command line.
 
-Nothing of the target is executed; its files are read through /proc/PID/root, so a container's own files are seen.
+Nothing of the target is executed; its files are read through /proc/PID/root, so a container's own
+files are seen.
 """
 
 from __future__ import annotations
@@ -14,10 +16,41 @@ from pathlib import Path
 _PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?[a-z]*(?:\.so[\d.]*)?")
 _GO_MAGIC = b"\xff Go buildinf:"
 _SERVERS = (
-    "gunicorn", "uvicorn", "hypercorn", "daphne", "uwsgi", "waitress", "granian", "gevent", "cherrypy", "tornado", "aiohttp",
-    "sanic", "http.server", "nginx", "apache2", "httpd", "caddy", "envoy", "haproxy", "php-fpm", "puma", "unicorn",
-    "next", "nest", "fastify", "express", "koa", "spring-boot", "spring", "quarkus", "tomcat", "jetty", "flask", "django",
-)  # fmt: skip
+    "gunicorn",
+    "uvicorn",
+    "hypercorn",
+    "daphne",
+    "uwsgi",
+    "waitress",
+    "granian",
+    "gevent",
+    "cherrypy",
+    "tornado",
+    "aiohttp",
+    "sanic",
+    "http.server",
+    "nginx",
+    "apache2",
+    "httpd",
+    "caddy",
+    "envoy",
+    "haproxy",
+    "php-fpm",
+    "puma",
+    "unicorn",
+    "next",
+    "nest",
+    "fastify",
+    "express",
+    "koa",
+    "spring-boot",
+    "spring",
+    "quarkus",
+    "tomcat",
+    "jetty",
+    "flask",
+    "django",
+)
 PREFORK = (
     "gunicorn",
     "uvicorn",
@@ -36,7 +69,9 @@ PREFORK = (
 
 
 def runtime_of(pid: int) -> tuple[str, str]:
-    """Runtime (cpython, pypy, node, jvm, go, native) and its version ("" when it cannot be told) of a live process."""
+    """Runtime (cpython, pypy, node, jvm, go, native) and its version ("" when it cannot be told) of
+    a live process.
+    """
     exe = _link(f"/proc/{pid}/exe").removesuffix(" (deleted)")
     name = Path(exe).name
     mapped = _mapped_files(pid)
@@ -46,7 +81,9 @@ def runtime_of(pid: int) -> tuple[str, str]:
         match = _PYTHON.fullmatch(Path(path).name)
         if match and "python" in Path(path).name:
             return "cpython", _python_version(pid, path, match[1] or "")
-    if name in ("node", "nodejs") or any(Path(path).name.startswith("libnode.so") for path in mapped):
+    if name in ("node", "nodejs") or any(
+        Path(path).name.startswith("libnode.so") for path in mapped
+    ):
         return "node", _node_version(pid, [exe, *mapped])
     jvm = next((path for path in mapped if Path(path).name == "libjvm.so"), "")
     if jvm or name == "java":
@@ -68,14 +105,29 @@ def _mapped_files(pid: int) -> tuple[str, ...]:
         lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
     except OSError:
         return ()
-    return tuple(dict.fromkeys(part[5] for line in lines if len(part := line.split(maxsplit=5)) == 6 and part[5][0] == "/"))
+    return tuple(
+        dict.fromkeys(
+            part[5]
+            for line in lines
+            if len(part := line.split(maxsplit=5)) == 6 and part[5][0] == "/"
+        )
+    )
 
 
 def _search(pid: int, path: str, pattern: bytes) -> str:
-    """The first group of a pattern in a file of the process's own root, as text; "" when absent or unreadable."""
-    whole = f"/proc/{pid}/exe" if path == _link(f"/proc/{pid}/exe").removesuffix(" (deleted)") else f"/proc/{pid}/root{path}"
+    """The first group of a pattern in a file of the process's own root, as text; "" when absent or
+    unreadable.
+    """
+    whole = (
+        f"/proc/{pid}/exe"
+        if path == _link(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+        else f"/proc/{pid}/root{path}"
+    )
     try:
-        with open(whole, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with (
+            open(whole, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
             match = re.search(pattern, content)
             return match[1].decode("ascii", "replace") if match else ""
     except (OSError, ValueError):  # ValueError: an empty file cannot be mapped
@@ -83,21 +135,30 @@ def _search(pid: int, path: str, pattern: bytes) -> str:
 
 
 def _python_version(pid: int, path: str, minor: str) -> str:
-    # PY_VERSION ends a constant of the binary ("3.11.4", or "Python 3.11.4" where the linker merged the two).
+    # PY_VERSION ends a constant of the binary ("3.11.4", or "Python 3.11.4" where the linker merged
+    # the two).
     series = re.escape(minor).encode() if minor else rb"\d\.\d{1,2}"
     exact = rb"(?<![\d.])(" + series + rb"\.\d{1,2}(?:(?:a|b|rc)\d+)?\+?)\x00"
     return _search(pid, path, exact) or _search(pid, _libpython(pid), exact) or minor
 
 
 def _libpython(pid: int) -> str:
-    return next((path for path in _mapped_files(pid) if Path(path).name.startswith("libpython")), "/")
+    return next(
+        (path for path in _mapped_files(pid) if Path(path).name.startswith("libpython")), "/"
+    )
 
 
 def _node_version(pid: int, paths: Sequence[str]) -> str:
-    likely = [path for path in paths if Path(path).name in ("node", "nodejs") or "libnode" in Path(path).name]
+    likely = [
+        path
+        for path in paths
+        if Path(path).name in ("node", "nodejs") or "libnode" in Path(path).name
+    ]
     for path in likely:
         # The address of the headers, which process.release carries.
-        found = _search(pid, path, rb"/v(\d+\.\d+\.\d+)/node-v\d") or _search(pid, path, rb"\x00v(\d{1,2}\.\d{1,2}\.\d{1,2})\x00")
+        found = _search(pid, path, rb"/v(\d+\.\d+\.\d+)/node-v\d") or _search(
+            pid, path, rb"\x00v(\d{1,2}\.\d{1,2}\.\d{1,2})\x00"
+        )
         if found:
             return found
     return ""
@@ -116,9 +177,14 @@ def _java_version(pid: int, path: str) -> str:
 
 
 def _go_version(exe: str) -> str:
-    """The toolchain of a Go binary, "1.22.1"; "" for any other. Format: Go's debug/buildinfo, inline since Go 1.18."""
+    """The toolchain of a Go binary, "1.22.1"; "" for any other. Format: Go's debug/buildinfo,
+    inline since Go 1.18.
+    """
     try:
-        with open(exe, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with (
+            open(exe, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
             at = content.find(_GO_MAGIC)
             if at < 0:
                 return ""
@@ -132,7 +198,9 @@ def _go_version(exe: str) -> str:
 
 
 def framework_of(cmdline: Sequence[str], runtime: str) -> str:
-    """The server or framework a command line names, with the worker class where one is given; "" when it names none."""
+    """The server or framework a command line names, with the worker class where one is given; ""
+    when it names none.
+    """
     words = " ".join(cmdline[:12]).lower()
     if runtime == "cpython" and "manage.py" in words and "runserver" in words:
         return "django"
@@ -144,5 +212,7 @@ def framework_of(cmdline: Sequence[str], runtime: str) -> str:
 
 
 def is_prefork(framework: str) -> bool:
-    """Whether a server of that name forks workers that share its listening socket and does no work itself."""
+    """Whether a server of that name forks workers that share its listening socket and does no work
+    itself.
+    """
     return framework.split(" ")[0] in PREFORK

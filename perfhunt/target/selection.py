@@ -1,4 +1,6 @@
-"""Which process a selector means: a pid, a port, a pidfile, a command line, or the port of a url of this machine."""
+"""Which process a selector means: a pid, a port, a pidfile, a command line, or the port of a url of
+this machine.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from perfhunt.target.process import all_pids, ancestors, cmdline, link
 
 
 def selected(selector: ProcessSelector, url: str | None) -> int:
-    """The pid a selector means; with an empty one, who listens on the port of a loopback `url`. Raises TargetNotFound."""
+    """The pid a selector means; with an empty one, who listens on the port of a loopback `url`.
+    Raises TargetNotFound.
+    """
     if selector.pid is not None:
         return _alive(selector.pid)
     if selector.pidfile is not None:
@@ -27,12 +31,14 @@ def selected(selector: ProcessSelector, url: str | None) -> int:
     parts = urlsplit(url or "")
     if not parts.hostname:
         raise TargetNotFound(
-            "nothing says which process to look at", "Name it: --pid PID, or process = { port = 8000 } in [target]"
+            "nothing says which process to look at",
+            "Name it: --pid PID, or process = { port = 8000 } in [target]",
         )
     if parts.hostname in ("localhost", "::1") or parts.hostname.startswith("127."):
         return _by_port(parts.port or (443 if parts.scheme == "https" else 80))
     raise TargetNotFound(
-        f"{parts.hostname} is another host, so its process cannot be found from here", "Name a process: --pid PID"
+        f"{parts.hostname} is another host, so its process cannot be found from here",
+        "Name a process: --pid PID",
     )
 
 
@@ -41,9 +47,14 @@ def _alive(pid: int) -> int:
     if stat is None:
         raise gone(pid)
     if stat.state in "ZX":
-        raise TargetNotFound(f"pid {pid} has ended (its parent {stat.parent} has not collected it)", "Start the service again.")
+        raise TargetNotFound(
+            f"pid {pid} has ended (its parent {stat.parent} has not collected it)",
+            "Start the service again.",
+        )
     if proc.stat(pid) is not None and link(pid, "exe") == "" and cmdline(pid) == ():
-        raise TargetNotFound(f"pid {pid} is a thread of the kernel, not a service", "Find yours: ss -ltnp")
+        raise TargetNotFound(
+            f"pid {pid} is a thread of the kernel, not a service", "Find yours: ss -ltnp"
+        )
     # /proc answers for the id of any thread; the tree hangs on its process.
     return int(proc.status_field(pid, "Tgid") or pid)
 
@@ -54,19 +65,27 @@ def gone(pid: int) -> TargetNotFound:
         names = proc.status_field(other, "NSpid").split()
         if len(names) > 1 and names[-1] == str(pid):
             return TargetNotFound(
-                f"there is no pid {pid} here, but pid {other} is {pid} inside its container", f"Use --pid {other}"
+                f"there is no pid {pid} here, but pid {other} is {pid} inside its container",
+                f"Use --pid {other}",
             )
-    return TargetNotFound(f"there is no process with pid {pid}", "List what listens, and its pid: ss -ltnp")
+    return TargetNotFound(
+        f"there is no process with pid {pid}", "List what listens, and its pid: ss -ltnp"
+    )
 
 
 def _pid_in(pidfile: str) -> int:
     try:
         text = Path(pidfile).read_text("utf-8", errors="replace").strip()
     except OSError as error:
-        raise TargetNotFound(f"the pidfile {pidfile} cannot be read: {error.strerror}", "Is the service running?") from error
+        raise TargetNotFound(
+            f"the pidfile {pidfile} cannot be read: {error.strerror}", "Is the service running?"
+        ) from error
     first = text.split()[0] if text else ""
     if not first.isascii() or not first.isdigit():
-        raise TargetNotFound(f"the pidfile {pidfile} holds {text[:40]!r}, not a pid", "Name the process itself: --pid PID")
+        raise TargetNotFound(
+            f"the pidfile {pidfile} holds {text[:40]!r}, not a pid",
+            "Name the process itself: --pid PID",
+        )
     return int(first)
 
 
@@ -76,7 +95,8 @@ def _by_port(port: int) -> int:
         return _topmost(holders)[0]
     if any(one.local_port == port for one in sockets.listen_sockets()):
         raise TargetNotFound(
-            f"something listens on port {port}, but it belongs to another user", "Run as that user, or with sudo"
+            f"something listens on port {port}, but it belongs to another user",
+            "Run as that user, or with sudo",
         )
     raise TargetNotFound(f"nothing listens on port {port}", "List what does: ss -ltnp")
 
@@ -88,10 +108,14 @@ def _by_command(text: str) -> int:
     if len(top) == 1:
         return top[0]
     if not top:
-        raise TargetNotFound(f"no process has {text!r} in its command line", "List what listens, and its pid: ss -ltnp")
+        raise TargetNotFound(
+            f"no process has {text!r} in its command line",
+            "List what listens, and its pid: ss -ltnp",
+        )
     listed = ", ".join(str(pid) for pid in top)
     raise TargetNotFound(
-        f"{len(top)} separate processes have {text!r} in their command line: {listed}", f"Pick one: --pid {top[0]}"
+        f"{len(top)} separate processes have {text!r} in their command line: {listed}",
+        f"Pick one: --pid {top[0]}",
     )
 
 

@@ -1,4 +1,6 @@
-"""Which process listens where: the kernel's socket table gives the inodes, `PID/fd` says who holds them."""
+"""Which process listens where: the kernel's socket table gives the inodes, `PID/fd` says who holds
+them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def listen_sockets(pid: int | None = None) -> list[TcpSocket]:
 
 
 def held_inodes(pid: int) -> frozenset[int]:
-    """The inodes of every socket a process holds. Raises PermissionError when its descriptors may not be read."""
+    """The inodes of every socket a process holds. Raises PermissionError when its descriptors may
+    not be read.
+    """
     inodes: set[int] = set()
     directory = f"/proc/{pid}/fd"
     try:
@@ -42,9 +46,11 @@ def held_inodes(pid: int) -> frozenset[int]:
 
 
 def listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
-    """The listening sockets of some processes (pid -> inodes held), one per address, with the pids that hold each.
+    """The listening sockets of some processes (pid -> inodes held), one per address, with the pids
+    that hold each.
 
-    Several sockets on one address (SO_REUSEPORT) are one listener; its backlog is the sum of theirs.
+    Several sockets on one address (SO_REUSEPORT) are one listener; its backlog is the sum of
+    theirs.
     """
     sockets = {s.inode: s for pid in held for s in listen_sockets(pid)}
     holders: dict[tuple[int, str], set[int]] = {}
@@ -58,12 +64,16 @@ def listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
     made = []
     for port, host in sorted(holders):
         known = [limits[i] for i in inodes[port, host] if i in limits]
-        made.append(Listener(host, port, tuple(sorted(holders[port, host])), sum(known) if known else None))
+        made.append(
+            Listener(host, port, tuple(sorted(holders[port, host])), sum(known) if known else None)
+        )
     return tuple(made)
 
 
 def holders_of_port(port: int, pids: Iterable[int]) -> tuple[int, ...]:
-    """Which of some processes hold a listening socket on a port. Processes whose descriptors are unreadable are left out."""
+    """Which of some processes hold a listening socket on a port. Processes whose descriptors are
+    unreadable are left out.
+    """
     found: list[int] = []
     wanted = {s.inode for s in listen_sockets() if s.local_port == port}
     for pid in pids:
@@ -79,7 +89,8 @@ def holders_of_port(port: int, pids: Iterable[int]) -> tuple[int, ...]:
 def backlogs() -> dict[int, int]:
     """inode -> longest accept queue allowed, for the listening sockets of our network namespace.
 
-    /proc does not have it; sock_diag(7) gives it as `idiag_wqueue` of a listening socket. Empty where netlink is refused.
+    /proc does not have it; sock_diag(7) gives it as `idiag_wqueue` of a listening socket. Empty
+    where netlink is refused.
     """
     found: dict[int, int] = {}
     for family in (socket.AF_INET, socket.AF_INET6):

@@ -1,7 +1,9 @@
-"""An HTTP service that is a queue on purpose: k workers, first come first served, service times from a known law.
+"""An HTTP service that is a queue on purpose: k workers, first come first served, service times
+from a known law.
 
-The queue is kept in computed time and each answer is sent when its turn is over, so a late timer delays one answer and never
-the queue behind it: the service's law is exact whatever else the machine does. Prints `ready PORT`.
+The queue is kept in computed time and each answer is sent when its turn is over, so a late timer
+delays one answer and never the queue behind it: the service's law is exact whatever else the
+machine does. Prints `ready PORT`.
 """
 
 import argparse
@@ -17,7 +19,12 @@ class Queue:
     def __init__(self, asked: argparse.Namespace) -> None:
         self.free = [0.0] * asked.workers
         self.random = random.Random(asked.seed)
-        self.mean, self.cv, self.pause, self.period = asked.mean, asked.cv, asked.pause, asked.period
+        self.mean, self.cv, self.pause, self.period = (
+            asked.mean,
+            asked.cv,
+            asked.pause,
+            asked.period,
+        )
         self.sigma = math.sqrt(math.log(1 + self.cv**2)) if self.cv else 0.0
 
     def done(self, now: float) -> float:
@@ -60,12 +67,16 @@ class Connection(asyncio.Protocol):
 
     def answer(self) -> None:
         if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok")
+            self.transport.write(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
+            )
 
 
 async def main(asked: argparse.Namespace) -> None:
     queue = Queue(asked)
-    server = await asyncio.get_running_loop().create_server(lambda: Connection(queue), "127.0.0.1", asked.port, backlog=1024)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(queue), "127.0.0.1", asked.port, backlog=1024
+    )
     print("ready", server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

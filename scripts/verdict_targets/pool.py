@@ -1,4 +1,6 @@
-"""A service that waits: each request holds one of four connections for WAIT microseconds, times what the request asks for."""
+"""A service that waits: each request holds one of four connections for WAIT microseconds, times
+what the request asks for.
+"""
 
 import os
 import threading

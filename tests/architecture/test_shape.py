@@ -1,4 +1,6 @@
-"""The house rules that a machine can check: arrows, lengths, purity, who may print, who may import the load engine."""
+"""The house rules that a machine can check: arrows, lengths, purity, who may print, who may import
+the load engine.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +16,46 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "perfhunt"
 SERVICE = PACKAGE / "demo" / "service"
 
-# Lower layers first. A module may import its own package and any lower layer; packages in one layer do not know each other.
+# Lower layers first. A module may import its own package and any lower layer; packages in one layer
+# do not know each other.
 LAYERS: list[set[str]] = [
     {"errors"},
     {"model"},
     {"analysis"},
-    {"load", "profilers", "change", "reports", "safety", "store", "demo"},
+    {"target", "store"},
+    {"load", "profilers", "change", "reports", "safety", "demo"},
     {"testing"},
     {"lab"},
     {"investigate", "verify"},
+    {"jobs"},
     {"cli"},
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 IMPURE = {
-    "asyncio", "datetime", "glob", "multiprocessing", "os", "pathlib", "psutil", "random", "secrets", "shutil", "signal",
-    "socket", "sqlite3", "subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "locust", "gevent",
-}  # fmt: skip
+    "asyncio",
+    "datetime",
+    "glob",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "psutil",
+    "random",
+    "secrets",
+    "shutil",
+    "signal",
+    "socket",
+    "sqlite3",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib.request",
+    "locust",
+    "gevent",
+}
 
 
 def modules() -> list[Path]:
@@ -103,7 +127,8 @@ def test_only_cli_prints_or_exits() -> None:
         wrong += [
             where(path, node.lineno)
             for node in ast.walk(ast.parse(path.read_text()))
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "exit", "quit", "sys.exit", "os._exit")
+            if isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("print", "exit", "quit", "sys.exit", "os._exit")
         ]
     assert not wrong, "\n".join(wrong)
 
@@ -132,7 +157,9 @@ def test_files_and_functions_stay_short_enough_to_read() -> None:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > 60:
-                    wrong.append(f"{where(path, node.lineno)}: {node.name} has {lines} lines, at most 60")
+                    wrong.append(
+                        f"{where(path, node.lineno)}: {node.name} has {lines} lines, at most 60"
+                    )
     assert not wrong, "\n".join(wrong)
 
 
@@ -148,7 +175,9 @@ def test_every_module_and_public_class_or_function_says_what_it_is() -> None:
         if not ast.get_docstring(tree):
             wrong.append(where(path, 1))
         for node in tree.body:
-            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith(
+                "_"
+            )
             if public and not ast.get_docstring(node):  # type: ignore[arg-type]
                 wrong.append(f"{where(path, node.lineno)}: {node.name}")  # type: ignore[attr-defined]
     assert not wrong, "\n".join(wrong)
@@ -156,10 +185,12 @@ def test_every_module_and_public_class_or_function_says_what_it_is() -> None:
 
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     code = (
-        "import sys, perfhunt.cli.app; "
-        "print([m for m in ('numpy', 'scipy', 'rich', 'jinja2', 'locust', 'gevent', 'psutil') if m in sys.modules])"
+        "import sys, perfhunt.cli.app; print([m for m in ('numpy', 'scipy', 'rich', 'jinja2',"
+        " 'locust', 'gevent', 'psutil') if m in sys.modules])"
     )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert loaded.stdout.strip() == "[]"
 
 

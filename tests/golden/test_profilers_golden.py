@@ -1,4 +1,6 @@
-"""Files as the tools wrote them, against counts made by the tools themselves or by hand with grep and awk."""
+"""Files as the tools wrote them, against counts made by the tools themselves or by hand with grep
+and awk.
+"""
 
 from collections import Counter
 from pathlib import Path
@@ -38,7 +40,11 @@ def test_py_spy_with_subprocesses_and_short_file_names() -> None:
 
 def test_a_py_spy_dump() -> None:
     threads = {thread.name: thread for thread in read_dump((HERE / "py-spy-dump.json").read_text())}
-    assert {name: thread.tid for name, thread in threads.items()} == {"reaper": 31491, "worker-1": 31490, "MainThread": 31488}
+    assert {name: thread.tid for name, thread in threads.items()} == {
+        "reaper": 31491,
+        "worker-1": 31490,
+        "MainThread": 31488,
+    }
     assert [name for name, thread in threads.items() if thread.holds_gil] == ["MainThread"]
     assert threads["MainThread"].stack[0].function == "<module>"
     assert threads["worker-1"].stack[0].function == "Thread._bootstrap"
@@ -48,7 +54,9 @@ def test_a_py_spy_dump() -> None:
 def test_perf_script_output() -> None:
     samples = list(parse_perf_script((HERE / "perf-script.txt").read_text()))
     assert len(samples) == 49  # grep -c ^python3
-    assert sum(frame.kind == "kernel" for sample in samples for frame in sample.stack) == 34  # grep -c kallsyms
+    assert (
+        sum(frame.kind == "kernel" for sample in samples for frame in sample.stack) == 34
+    )  # grep -c kallsyms
     assert {sample.tid for sample in samples} <= {31488, 31490}
     assert samples == sorted(samples, key=lambda sample: sample.at)
 
@@ -58,8 +66,12 @@ def test_a_go_profile() -> None:
     # go tool pprof -raw, and -top -sample_index=samples
     assert leaves(profile.stacks) == {"main.hot": 35, "runtime.asyncPreempt": 10, "main.cold": 1}
     assert (round(profile.seconds, 2), profile.period) == (1.0, 0.01)
-    assert {(stack[0].function, stack[1].function) for stack in profile.stacks} == {("runtime.main", "main.main")}
-    lines = {frame.line for stack in profile.stacks for frame in stack if frame.function == "main.hot"}
+    assert {(stack[0].function, stack[1].function) for stack in profile.stacks} == {
+        ("runtime.main", "main.main")
+    }
+    lines = {
+        frame.line for stack in profile.stacks for frame in stack if frame.function == "main.hot"
+    }
     assert lines == {14, 15}
 
 

@@ -28,7 +28,9 @@ def compare(name: str, text: str) -> None:
     assert text == kept.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("form", ["terminal", "markdown", "junit", "json", "flamegraph", "folded", "speedscope"])
+@pytest.mark.parametrize(
+    "form", ["terminal", "markdown", "junit", "json", "flamegraph", "folded", "speedscope"]
+)
 @pytest.mark.parametrize(("name", "run"), RUNS.items(), ids=RUNS)
 def test_a_report_reads_as_it_did(name: str, run: Run, form: str) -> None:
     compare(f"{name}-{FORMATS[form].file_name}", FORMATS[form].render(run))
@@ -36,4 +38,9 @@ def test_a_report_reads_as_it_did(name: str, run: Run, form: str) -> None:
 
 def test_a_differential_reads_as_it_did() -> None:
     run = RUNS["whole"]
-    compare("differential.svg", differential(run.profiles["baseline"], run.profiles["knee"], "baseline to knee", (2e-6, 5e-6)))
+    compare(
+        "differential.svg",
+        differential(
+            run.profiles["baseline"], run.profiles["knee"], "baseline to knee", (2e-6, 5e-6)
+        ),
+    )

@@ -1,4 +1,6 @@
-"""Starting real things for live tests: services that say `ready`, and perfhunt itself, watched from outside."""
+"""Starting real things for live tests: services that say `ready`, and perfhunt itself, watched from
+outside.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ SERVICES = Path(__file__).parent / "services"
 @contextmanager
 def service(name: str) -> Iterator[tuple[psutil.Process, int]]:
     """A service of `tests/live/services`, with the port it listens on; ended with the block."""
-    child = subprocess.Popen([sys.executable, SERVICES / f"{name}.py"], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, SERVICES / f"{name}.py"], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert child.stdout is not None
         word, port = child.stdout.readline().split()
@@ -30,10 +34,13 @@ def service(name: str) -> Iterator[tuple[psutil.Process, int]]:
         child.wait()
 
 
-def question(directory: Path, port: int, *, ramp: str = "", slo: str = 'latency = { p99 = "<= 60ms" }') -> None:
+def question(
+    directory: Path, port: int, *, ramp: str = "", slo: str = 'latency = { p99 = "<= 60ms" }'
+) -> None:
     """A perfhunt.toml for a service on a port."""
     (directory / "perfhunt.toml").write_text(
-        f'schema = 1\n[target]\nurl = "http://127.0.0.1:{port}"\nprocess = {{ port = {port} }}\n[slo]\n{slo}\n[ramp]\n{ramp}\n'
+        f'schema = 1\n[target]\nurl = "http://127.0.0.1:{port}"\nprocess = {{ port = {port}'
+        f" }}\n[slo]\n{slo}\n[ramp]\n{ramp}\n"
     )
 
 
@@ -41,11 +48,17 @@ def start(directory: Path, *words: str) -> subprocess.Popen[str]:
     """perfhunt, running, with NDJSON events on stdout."""
     return subprocess.Popen(
         [sys.executable, "-m", "perfhunt", *words, "--json"],
-        cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
 
 
-def wait_for(running: subprocess.Popen[str], wanted: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+def wait_for(
+    running: subprocess.Popen[str], wanted: Callable[[dict[str, object]], bool]
+) -> dict[str, object]:
     """The first event that is wanted. Fails when perfhunt ends without it."""
     assert running.stdout is not None
     for line in running.stdout:

@@ -1,4 +1,6 @@
-"""Whatever ends perfhunt, the target is left running and unloaded, and what was measured can be read."""
+"""Whatever ends perfhunt, the target is left running and unloaded, and what was measured can be
+read.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +28,28 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 def is_free(target: psutil.Process) -> bool:
     """Running, traced by nobody."""
     status = Path(f"/proc/{target.pid}/status").read_text()
-    return "TracerPid:\t0" in status and target.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+    return "TracerPid:\t0" in status and target.status() not in (
+        psutil.STATUS_STOPPED,
+        psutil.STATUS_TRACING_STOP,
+    )
 
 
 def history(directory: Path) -> list[dict[str, object]]:
     done = subprocess.run(
-        [sys.executable, "-m", "perfhunt", "history", "--json"], cwd=directory, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "perfhunt", "history", "--json"],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     rows: list[dict[str, object]] = json.loads(done.stdout)
     return rows
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_kill_9_leaves_no_load_no_stopped_target_and_a_readable_ledger(tmp_path: Path, moment: str) -> None:
+def test_kill_9_leaves_no_load_no_stopped_target_and_a_readable_ledger(
+    tmp_path: Path, moment: str
+) -> None:
     with service("threaded") as (target, port):
         question(tmp_path, port, ramp=RAMP)
         running = start(tmp_path, "investigate", "--pid", str(target.pid))
@@ -53,7 +64,9 @@ def test_kill_9_leaves_no_load_no_stopped_target_and_a_readable_ledger(tmp_path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_load_within_a_second_and_keeps_a_marked_run(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_stops_the_load_within_a_second_and_keeps_a_marked_run(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with service("threaded") as (target, port):
         question(tmp_path, port, ramp=RAMP)
         running = start(tmp_path, "investigate", "--pid", str(target.pid))

@@ -11,16 +11,39 @@ from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
-from tests.live.load_targets.harness import P99, announced, engine, free_port, python, step, try_path
+from tests.live.load_targets.harness import (
+    P99,
+    announced,
+    engine,
+    free_port,
+    python,
+    step,
+    try_path,
+)
 
 pytestmark = pytest.mark.live
 
 KINDS = {
-    "garbage": "protocol", "half_body": "reset", "half_chunk": "reset", "half_head": "reset", "silent": "reset",
-    "headers": "too_large", "dripping": "timeout", "pieces": "ok", "reset": "reset", "interim": "ok", "pipelined": "ok",
-    "trailing": "ok", "until_close": "ok", "old": "ok", "upgrade": "status", "packed": "ok", "nothing": "ok",
-    "teapot": "status", "fine": "ok",
-}  # fmt: skip
+    "garbage": "protocol",
+    "half_body": "reset",
+    "half_chunk": "reset",
+    "half_head": "reset",
+    "silent": "reset",
+    "headers": "too_large",
+    "dripping": "timeout",
+    "pieces": "ok",
+    "reset": "reset",
+    "interim": "ok",
+    "pipelined": "ok",
+    "trailing": "ok",
+    "until_close": "ok",
+    "old": "ok",
+    "upgrade": "status",
+    "packed": "ok",
+    "nothing": "ok",
+    "teapot": "status",
+    "fine": "ok",
+}
 STRAY = ("pipelined", "trailing", "later")
 
 
@@ -40,15 +63,21 @@ def test_every_way_to_answer_badly_is_counted_by_its_kind(nasty: str, tmp_path: 
 
 
 @pytest.mark.parametrize("name", STRAY)
-def test_bytes_nobody_asked_for_are_noted_and_their_connection_is_not_used_again(name: str, nasty: str, tmp_path: Path) -> None:
+def test_bytes_nobody_asked_for_are_noted_and_their_connection_is_not_used_again(
+    name: str, nasty: str, tmp_path: Path
+) -> None:
     trial = try_path(nasty, tmp_path, f"/{name}")
     assert trial.outcomes == {"ok": 20}
     assert any("nobody had asked for" in note for note in trial.generator.notes)
     assert trial.generator.connections_opened >= 10
 
 
-def test_an_endless_body_ends_at_the_timeout_and_is_not_kept_in_memory(nasty: str, tmp_path: Path) -> None:
-    with engine(nasty, tmp_path, RequestTemplate("it", "GET", "/endless"), ramp=Ramp(timeout=1.0)) as made:
+def test_an_endless_body_ends_at_the_timeout_and_is_not_kept_in_memory(
+    nasty: str, tmp_path: Path
+) -> None:
+    with engine(
+        nasty, tmp_path, RequestTemplate("it", "GET", "/endless"), ramp=Ramp(timeout=1.0)
+    ) as made:
         before = psutil.Process(made.child_pid).memory_info().rss
         trial = made.run(step(4, 1.0, arrivals="uniform"))
         after = psutil.Process(made.child_pid).memory_info().rss
@@ -56,9 +85,14 @@ def test_an_endless_body_ends_at_the_timeout_and_is_not_kept_in_memory(nasty: st
     assert after - before < 30e6
 
 
-def test_a_gzip_body_is_unpacked_only_to_look_for_the_text_and_never_without_bound(nasty: str, tmp_path: Path) -> None:
+def test_a_gzip_body_is_unpacked_only_to_look_for_the_text_and_never_without_bound(
+    nasty: str, tmp_path: Path
+) -> None:
     wanted = Expect(body="needle")
-    endpoints = (RequestTemplate("packed", "GET", "/packed", expect=wanted), RequestTemplate("bomb", "GET", "/bomb", expect=wanted))
+    endpoints = (
+        RequestTemplate("packed", "GET", "/packed", expect=wanted),
+        RequestTemplate("bomb", "GET", "/bomb", expect=wanted),
+    )
     with engine(nasty, tmp_path, *endpoints) as made:
         trial = made.run(step(10, 1.0, arrivals="uniform"))
         assert psutil.Process(made.child_pid).memory_info().rss < 250e6
@@ -72,12 +106,18 @@ def test_the_answer_to_head_has_a_length_but_no_body(nasty: str, tmp_path: Path)
     assert trial.generator.connections_opened <= 3
 
 
-def test_an_expected_status_is_a_success_and_any_other_a_failure(nasty: str, tmp_path: Path) -> None:
+def test_an_expected_status_is_a_success_and_any_other_a_failure(
+    nasty: str, tmp_path: Path
+) -> None:
     assert try_path(nasty, tmp_path / "a", "/teapot", expect=Expect((418,))).outcomes == {"ok": 20}
-    assert try_path(nasty, tmp_path / "b", "/fine", expect=Expect((418,))).outcomes == {"status": 20}
+    assert try_path(nasty, tmp_path / "b", "/fine", expect=Expect((418,))).outcomes == {
+        "status": 20
+    }
 
 
-def test_a_request_that_met_a_connection_closing_for_idleness_is_sent_again(nasty: str, tmp_path: Path) -> None:
+def test_a_request_that_met_a_connection_closing_for_idleness_is_sent_again(
+    nasty: str, tmp_path: Path
+) -> None:
     with engine(nasty, tmp_path, RequestTemplate("it", "GET", "/grumpy")) as made:
         trial = made.run(step(0.7, 3.0, arrivals="uniform"))
     assert trial.outcomes == {"ok": 3}
@@ -90,7 +130,9 @@ def test_a_post_is_never_sent_twice(nasty: str, tmp_path: Path) -> None:
     assert trial.outcomes["reset"] >= 1
 
 
-def test_a_refusing_port_is_counted_as_connect_and_refusals_do_not_look_fast(tmp_path: Path) -> None:
+def test_a_refusing_port_is_counted_as_connect_and_refusals_do_not_look_fast(
+    tmp_path: Path,
+) -> None:
     trial = try_path(f"http://127.0.0.1:{free_port()}", tmp_path, "/")
     assert trial.outcomes == {"connect": 20}
     assert trial.response.p50 == 1.0  # the timeout: no answer is no quick answer
@@ -102,22 +144,33 @@ def test_tls_to_a_plain_port_is_counted_as_tls(nasty: str, tmp_path: Path) -> No
 
 
 def test_a_host_that_does_not_resolve_fails_at_open_with_its_name(tmp_path: Path) -> None:
-    with pytest.raises(LoadFailed, match=r"nowhere\.invalid does not resolve"), engine("http://nowhere.invalid", tmp_path):
+    with (
+        pytest.raises(LoadFailed, match=r"nowhere\.invalid does not resolve"),
+        engine("http://nowhere.invalid", tmp_path),
+    ):
         pass
 
 
 def test_a_secret_that_is_not_set_fails_at_open(nasty: str, tmp_path: Path) -> None:
-    endpoint = RequestTemplate("it", "GET", "/fine", headers=(("Authorization", "Bearer ${SURELY_NOT_SET}"),))
+    endpoint = RequestTemplate(
+        "it", "GET", "/fine", headers=(("Authorization", "Bearer ${SURELY_NOT_SET}"),)
+    )
     with pytest.raises(LoadFailed, match="SURELY_NOT_SET"), engine(nasty, tmp_path, endpoint):
         pass
 
 
-def test_a_child_that_dies_takes_its_trial_with_it_and_is_started_again(nasty: str, tmp_path: Path) -> None:
+def test_a_child_that_dies_takes_its_trial_with_it_and_is_started_again(
+    nasty: str, tmp_path: Path
+) -> None:
     made = LocustEngine(run="test")
-    made.open(Question(Target(nasty), (RequestTemplate("it", "GET", "/fine"),), Slo(())), (P99,), tmp_path)
+    made.open(
+        Question(Target(nasty), (RequestTemplate("it", "GET", "/fine"),), Slo(())), (P99,), tmp_path
+    )
     try:
         first = made.child_pid
-        trial = made.run(Step(Phase.RAMP, 50, 5.0, 1), watch=lambda row: psutil.Process(first).kill())
+        trial = made.run(
+            Step(Phase.RAMP, 50, 5.0, 1), watch=lambda row: psutil.Process(first).kill()
+        )
         assert "SIGKILL" in trial.invalid
         assert made.run(step(50, 0.5)).invalid == ""
         assert made.child_pid != first

@@ -1,4 +1,6 @@
-"""Load ends when it must: with the controller, at a stop, at overload; and what it leaves behind can be waited for."""
+"""Load ends when it must: with the controller, at a stop, at overload; and what it leaves behind
+can be waited for.
+"""
 
 import contextlib
 import json
@@ -78,17 +80,26 @@ def test_a_controller_killed_with_9_takes_every_load_process_with_it_within_a_se
 def test_a_stop_ends_the_load_within_a_second_and_cuts_what_is_in_flight(tmp_path: Path) -> None:
     with announced(*python("timed.py", "constant", "5")) as url, engine(url, tmp_path) as made:
         began = time.monotonic()
-        trial = made.run(step(20, 30.0), stop=lambda: "Ctrl-C" if time.monotonic() - began > 1.0 else "")
+        trial = made.run(
+            step(20, 30.0), stop=lambda: "Ctrl-C" if time.monotonic() - began > 1.0 else ""
+        )
         assert time.monotonic() - began < 2.0
     assert trial.invalid == "stopped: Ctrl-C"
     assert trial.outcomes == {"cut": trial.n}
     assert trial.n > 5
 
 
-def test_overload_takes_the_load_off_early_and_a_drain_waits_until_the_service_is_quick_again(tmp_path: Path) -> None:
-    """One server, 20 ms each: it holds 50/s. At 150/s a backlog of 100/s builds up; the limit of 100 ms is passed at once."""
+def test_overload_takes_the_load_off_early_and_a_drain_waits_until_the_service_is_quick_again(
+    tmp_path: Path,
+) -> None:
+    """One server, 20 ms each: it holds 50/s. At 150/s a backlog of 100/s builds up; the limit of
+    100 ms is passed at once.
+    """
     criterion = Criterion("latency.p99", 0.1, 0.01)
-    with announced(*python("timed.py", "queue", "0.02")) as url, engine(url, tmp_path, criteria=(criterion,)) as made:
+    with (
+        announced(*python("timed.py", "queue", "0.02")) as url,
+        engine(url, tmp_path, criteria=(criterion,)) as made,
+    ):
         usual = made.run(step(10, 1.5, arrivals="uniform"))
         assert usual.overload == ""
         trial = made.run(step(150, 20.0, stop=True))
@@ -100,11 +111,16 @@ def test_overload_takes_the_load_off_early_and_a_drain_waits_until_the_service_i
         assert drained.recovered
         # the backlog: about two thirds of what was sent, at 50/s
         assert drained.seconds > 1.5
-        assert made.run(step(10, 1.0, arrivals="uniform")).response.p50 == pytest.approx(usual.response.p50, abs=0.01)
+        assert made.run(step(10, 1.0, arrivals="uniform")).response.p50 == pytest.approx(
+            usual.response.p50, abs=0.01
+        )
 
 
 def test_a_drain_gives_up_at_its_cap(tmp_path: Path) -> None:
-    with announced(*python("timed.py", "constant", "30")) as url, engine(url, tmp_path, ramp=Ramp(timeout=20.0)) as made:
+    with (
+        announced(*python("timed.py", "constant", "30")) as url,
+        engine(url, tmp_path, ramp=Ramp(timeout=20.0)) as made,
+    ):
         made.run(step(5, 0.5))
         began = time.monotonic()
         assert not made.drain(Drain(cap=1.0)).recovered
@@ -114,10 +130,15 @@ def test_a_drain_gives_up_at_its_cap(tmp_path: Path) -> None:
 def test_past_the_bound_arrivals_wait_here_and_are_shed_which_is_not_the_generators_fault(
     tmp_path: Path,
 ) -> None:
-    """A service that answers nobody: no more than the bound is ever sent, the rest is at least as late as the deadline."""
+    """A service that answers nobody: no more than the bound is ever sent, the rest is at least as
+    late as the deadline.
+    """
     ramp = Ramp(timeout=5.0, deadline=0.5)
     criterion = Criterion("latency.p99", 0.1, 0.01)
-    with announced(*python("timed.py", "constant", "30")) as url, engine(url, tmp_path, criteria=(criterion,), ramp=ramp) as made:
+    with (
+        announced(*python("timed.py", "constant", "30")) as url,
+        engine(url, tmp_path, criteria=(criterion,), ramp=ramp) as made,
+    ):
         trial = made.run(step(600, 2.0))
     assert trial.outcomes["cut"] == 512
     assert trial.outcomes["shed"] == trial.n - 512 > 100
@@ -127,7 +148,10 @@ def test_past_the_bound_arrivals_wait_here_and_are_shed_which_is_not_the_generat
 
 
 def test_memory_of_the_child_is_flat_over_connections_that_come_and_go(tmp_path: Path) -> None:
-    with announced(*python("nasty.py")) as url, engine(url, tmp_path, RequestTemplate("it", "GET", "/old")) as made:
+    with (
+        announced(*python("nasty.py")) as url,
+        engine(url, tmp_path, RequestTemplate("it", "GET", "/old")) as made,
+    ):
         child = psutil.Process(made.child_pid)
         made.run(step(600, 1.0))
         before = child.memory_info().rss

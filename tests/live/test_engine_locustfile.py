@@ -28,20 +28,30 @@ def seen(url: str) -> dict[str, Any]:
         return found
 
 
-def test_the_quickstart_of_locusts_documentation_runs_unchanged(listener: str, tmp_path: Path) -> None:
+def test_the_quickstart_of_locusts_documentation_runs_unchanged(
+    listener: str, tmp_path: Path
+) -> None:
     with engine(listener, tmp_path, locustfile=str(HERE / "quickstart_locustfile.py")) as made:
         trial = made.run(step(10, 2.0, arrivals="uniform"))
     paths = seen(listener)["paths"]
-    # Every user logged in once; a task that takes ten seconds is still under way when the trial ends.
+    # Every user logged in once; a task that takes ten seconds is still under way when the trial
+    # ends.
     assert 1 <= paths["POST /login"] <= 20
-    assert paths["GET /hello"] == paths["GET /world"] == trial.routes["QuickstartUser.hello_world"].response.n > 0
+    assert (
+        paths["GET /hello"]
+        == paths["GET /world"]
+        == trial.routes["QuickstartUser.hello_world"].response.n
+        > 0
+    )
     assert trial.routes["QuickstartUser.hello_world"].outcomes.keys() == {"ok"}
     assert trial.routes["QuickstartUser.view_items"].outcomes.keys() == {"cut"}
     assert seen(listener)["agents"] == ["test"]
     assert trial.invalid == ""
 
 
-def test_task_sets_both_clients_and_failures_are_counted_per_task(listener: str, tmp_path: Path) -> None:
+def test_task_sets_both_clients_and_failures_are_counted_per_task(
+    listener: str, tmp_path: Path
+) -> None:
     with engine(listener, tmp_path, locustfile=str(HERE / "shop_locustfile.py")) as made:
         trial = made.run(step(100, 2.0))
     paths = seen(listener)["paths"]
@@ -60,26 +70,38 @@ def test_task_sets_both_clients_and_failures_are_counted_per_task(listener: str,
 def test_the_response_of_a_task_counts_from_when_it_was_due(tmp_path: Path) -> None:
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text(
-        "from locust import FastHttpUser, task\nclass U(FastHttpUser):\n    @task\n    def t(self): self.client.get('/')\n"
+        "from locust import FastHttpUser, task\nclass U(FastHttpUser):\n    @task\n    def t(self):"
+        " self.client.get('/')\n"
     )
-    with announced(*python("timed.py", "stall")) as url, engine(url, tmp_path, locustfile=str(locustfile)) as made:
+    with (
+        announced(*python("timed.py", "stall")) as url,
+        engine(url, tmp_path, locustfile=str(locustfile)) as made,
+    ):
         trial = made.run(step(50, 6.0, arrivals="uniform"))
     assert trial.n == 300
     assert trial.response.p90 == pytest.approx(0.4, abs=0.1)
     assert trial.response.p95 == pytest.approx(0.7, abs=0.1)
 
 
-def test_a_locustfile_that_cannot_be_imported_fails_at_open_with_pythons_own_words(listener: str, tmp_path: Path) -> None:
+def test_a_locustfile_that_cannot_be_imported_fails_at_open_with_pythons_own_words(
+    listener: str, tmp_path: Path
+) -> None:
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text("import a_module_nobody_has\n")
-    with pytest.raises(LoadFailed, match="a_module_nobody_has"), engine(listener, tmp_path, locustfile=str(locustfile)):
+    with (
+        pytest.raises(LoadFailed, match="a_module_nobody_has"),
+        engine(listener, tmp_path, locustfile=str(locustfile)),
+    ):
         pass
 
 
-def test_a_task_beyond_the_timeout_is_ended_and_its_user_is_not_used_again(listener: str, tmp_path: Path) -> None:
+def test_a_task_beyond_the_timeout_is_ended_and_its_user_is_not_used_again(
+    listener: str, tmp_path: Path
+) -> None:
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text(
-        "import time\nfrom locust import HttpUser, task\nclass U(HttpUser):\n    @task\n    def t(self): time.sleep(60)\n"
+        "import time\nfrom locust import HttpUser, task\nclass U(HttpUser):\n    @task\n    def"
+        " t(self): time.sleep(60)\n"
     )
     ramp = Ramp(timeout=0.5)
     with engine(listener, tmp_path, locustfile=str(locustfile), ramp=ramp) as made:
@@ -90,14 +112,19 @@ def test_a_task_beyond_the_timeout_is_ended_and_its_user_is_not_used_again(liste
 
 
 def test_a_closed_loop_hides_a_stall_and_says_that_it_is_one(tmp_path: Path) -> None:
-    """The same server as in the open loop above: one user sees one slow request in a second of stall, and p95 knows nothing."""
+    """The same server as in the open loop above: one user sees one slow request in a second of
+    stall, and p95 knows nothing.
+    """
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text(
-        "from locust import FastHttpUser, constant_throughput, task\n"
-        "class U(FastHttpUser):\n    wait_time = constant_throughput(50)\n    @task\n    def t(self): self.client.get('/')\n"
+        "from locust import FastHttpUser, constant_throughput, task\nclass U(FastHttpUser):\n   "
+        " wait_time = constant_throughput(50)\n    @task\n    def t(self): self.client.get('/')\n"
     )
     ramp = Ramp(loop="closed")
-    with announced(*python("timed.py", "stall")) as url, engine(url, tmp_path, locustfile=str(locustfile), ramp=ramp) as made:
+    with (
+        announced(*python("timed.py", "stall")) as url,
+        engine(url, tmp_path, locustfile=str(locustfile), ramp=ramp) as made,
+    ):
         trial = made.run(step(1, 6.0))
     assert trial.response.p95 is not None
     assert trial.response.p95 < 0.05

@@ -1,4 +1,6 @@
-"""The client agrees with the HTTP of four servers it did not write: nginx, gunicorn, uvicorn and node."""
+"""The client agrees with the HTTP of four servers it did not write: nginx, gunicorn, uvicorn and
+node.
+"""
 
 import shutil
 import ssl
@@ -55,7 +57,18 @@ def test_gunicorn_sync_which_closes_after_every_answer(tmp_path: Path) -> None:
 
 def test_gunicorn_threads_with_keep_alive(tmp_path: Path) -> None:
     port = free_port()
-    command = (sys.executable, "-m", "gunicorn", "-k", "gthread", "--threads", "4", "-b", f"127.0.0.1:{port}", "wsgi_app:app")
+    command = (
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "-k",
+        "gthread",
+        "--threads",
+        "4",
+        "-b",
+        f"127.0.0.1:{port}",
+        "wsgi_app:app",
+    )
     with listening(port, *command) as url:
         # gthread closes after an answer without a length
         assert ask_everything(url, tmp_path) < 60
@@ -63,7 +76,17 @@ def test_gunicorn_threads_with_keep_alive(tmp_path: Path) -> None:
 
 def test_uvicorn(tmp_path: Path) -> None:
     port = free_port()
-    with listening(port, sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "error", "asgi_app:app") as url:
+    with listening(
+        port,
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+        "asgi_app:app",
+    ) as url:
         assert ask_everything(url, tmp_path) < 30
 
 
@@ -85,20 +108,37 @@ def started_nginx(
     directory: Path, port: int, upstream: str = "127.0.0.1:9", keepalive: str = "75s", tls: str = ""
 ) -> tuple[str, ...]:
     config = directory / "nginx.conf"
-    config.write_text(NGINX.format(dir=directory, port=port, upstream=upstream, keepalive=keepalive, tls=tls))
+    config.write_text(
+        NGINX.format(dir=directory, port=port, upstream=upstream, keepalive=keepalive, tls=tls)
+    )
     return ("nginx", "-c", str(config))
 
 
 def test_nginx_with_a_chunked_upstream(nginx: Path) -> None:
     port, upstream = free_port(), free_port()
-    app = (sys.executable, "-m", "uvicorn", "--port", str(upstream), "--log-level", "error", "asgi_app:app")
-    with listening(upstream, *app), listening(port, *started_nginx(nginx, port, f"127.0.0.1:{upstream}")) as url:
+    app = (
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--port",
+        str(upstream),
+        "--log-level",
+        "error",
+        "asgi_app:app",
+    )
+    with (
+        listening(upstream, *app),
+        listening(port, *started_nginx(nginx, port, f"127.0.0.1:{upstream}")) as url,
+    ):
         assert ask_everything(url, nginx / "load") < 30
 
 
 def test_nginx_without_keep_alive_gets_a_connection_per_request(nginx: Path) -> None:
     port = free_port()
-    with listening(port, *started_nginx(nginx, port, keepalive="0")) as url, engine(url, nginx / "load", ROUTES[0]) as made:
+    with (
+        listening(port, *started_nginx(nginx, port, keepalive="0")) as url,
+        engine(url, nginx / "load", ROUTES[0]) as made,
+    ):
         trial = made.run(step(100, 1.0, arrivals="uniform"))
     assert trial.outcomes == {"ok": 100}
     assert trial.generator.connections_opened == 100
@@ -106,17 +146,33 @@ def test_nginx_without_keep_alive_gets_a_connection_per_request(nginx: Path) -> 
 
 def test_a_redirect_is_an_answer_and_is_not_followed(nginx: Path) -> None:
     port = free_port()
-    with listening(port, *started_nginx(nginx, port)) as url, engine(url, nginx / "load", RequestTemplate("m", "GET", "/moved")) as made:
+    with (
+        listening(port, *started_nginx(nginx, port)) as url,
+        engine(url, nginx / "load", RequestTemplate("m", "GET", "/moved")) as made,
+    ):
         trial = made.run(step(20, 0.5, arrivals="uniform"))
     assert trial.routes["m"].statuses == {302: 10}
 
 
 def test_nginx_over_tls_with_and_without_trust(nginx: Path) -> None:
     key, cert = nginx / "key.pem", nginx / "cert.pem"
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost")
+    command = (
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    )
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed, so there is no certificate")
-    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True
+    )
     port = free_port()
     tls = f"ssl; ssl_certificate {cert}; ssl_certificate_key {key}"
     with listening(port, *started_nginx(nginx, port, tls=tls)) as url:
@@ -136,6 +192,8 @@ def ask_everything(url: str, directory: Path) -> int:
     """Every route answers as it should; returns how many connections that took."""
     with engine(url, directory, *ROUTES) as made:
         trial = made.run(step(RATE, SECONDS))
-    assert {name: route.outcomes.keys() for name, route in trial.routes.items()} == {r.name: {"ok"} for r in ROUTES}
+    assert {name: route.outcomes.keys() for name, route in trial.routes.items()} == {
+        r.name: {"ok"} for r in ROUTES
+    }
     assert trial.invalid == ""
     return trial.generator.connections_opened

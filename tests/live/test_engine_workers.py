@@ -36,13 +36,19 @@ def target() -> Iterator[str]:
 def fleet(url: str, directory: Path, workers: int = 2, bind: str = "") -> Iterator[LocustEngine]:
     made = LocustEngine(run="test", workers=workers, bind=bind)
     try:
-        made.open(Question(Target(url), (RequestTemplate("root", "GET", "/"),), Slo(())), (P99,), directory)
+        made.open(
+            Question(Target(url), (RequestTemplate("root", "GET", "/"),), Slo(())),
+            (P99,),
+            directory,
+        )
         yield made
     finally:
         made.close()
 
 
-def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(target: str, tmp_path: Path) -> None:
+def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(
+    target: str, tmp_path: Path
+) -> None:
     with fleet(target, tmp_path) as made:
         pids = [clock.pid for clock in made.clocks]
         trial = made.run(step(200, 2.0))
@@ -52,13 +58,17 @@ def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(target:
     np.testing.assert_array_equal(np.sort(samples["due"]), arrivals(1, 200, 2.0))
     assert sum(row.due for row in trial.rows) == trial.n == len(samples)
     assert trial.invalid == ""
-    deadline = time.monotonic() + 5  # a worker ends by itself within a second; a busy machine may be slow to reap it
+    deadline = (
+        time.monotonic() + 5
+    )  # a worker ends by itself within a second; a busy machine may be slow to reap it
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived its master"
         time.sleep(0.01)
 
 
-def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(target: str, tmp_path: Path) -> None:
+def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(
+    target: str, tmp_path: Path
+) -> None:
     with fleet(target, tmp_path) as made:
         killed = []
 
@@ -75,7 +85,9 @@ def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(target
 def test_a_stop_reaches_every_worker_within_a_second(target: str, tmp_path: Path) -> None:
     with fleet(target, tmp_path) as made:
         began = time.monotonic()
-        trial = made.run(step(100, 20.0), stop=lambda: "enough" if time.monotonic() - began > 1.0 else "")
+        trial = made.run(
+            step(100, 20.0), stop=lambda: "enough" if time.monotonic() - began > 1.0 else ""
+        )
         assert time.monotonic() - began < 2.0
     assert trial.invalid == "stopped: enough"
     assert trial.seconds < 1.5
@@ -83,7 +95,9 @@ def test_a_stop_reaches_every_worker_within_a_second(target: str, tmp_path: Path
 
 @contextlib.contextmanager
 def namespaces() -> Iterator[None]:
-    """Two network namespaces, each with a wire to a bridge that the master's address is on; skips where that is not allowed."""
+    """Two network namespaces, each with a wire to a bridge that the master's address is on; skips
+    where that is not allowed.
+    """
 
     def ip(*words: str) -> None:
         subprocess.run(["ip", *words], check=True, capture_output=True)
@@ -108,17 +122,24 @@ def namespaces() -> Iterator[None]:
         subprocess.run(["ip", "link", "del", "perfhunt-br"], capture_output=True, check=False)
 
 
-def test_workers_in_network_namespaces_of_their_own_share_the_load_and_their_clocks_are_known(tmp_path: Path) -> None:
+def test_workers_in_network_namespaces_of_their_own_share_the_load_and_their_clocks_are_known(
+    tmp_path: Path,
+) -> None:
     master = f"{MASTER}:5557"
     call = f"from perfhunt.load.worker import serve_master; serve_master({master!r})"
-    with namespaces(), contextlib.ExitStack() as stack, announced(*python("timed.py", "constant", "0.005", MASTER)) as url:
+    with (
+        namespaces(),
+        contextlib.ExitStack() as stack,
+        announced(*python("timed.py", "constant", "0.005", MASTER)) as url,
+    ):
         for name in NAMESPACES:
             command = ["ip", "netns", "exec", name, sys.executable, "-c", call]
             stack.callback(_end, subprocess.Popen(command, start_new_session=True))
         with fleet(url.replace("127.0.0.1", MASTER), tmp_path, bind=master) as made:
             trial = made.run(step(100, 2.0))
             assert len(made.clocks) == 2
-            # The namespaces share the kernel's clock: what is measured must be nothing, within what it says it knows.
+            # The namespaces share the kernel's clock: what is measured must be nothing, within what
+            # it says it knows.
             assert all(abs(clock.offset) <= clock.doubt + 0.001 for clock in made.clocks)
     assert trial.outcomes == {"ok": trial.n}
     assert trial.n == len(arrivals(1, 100, 2.0))

@@ -1,4 +1,6 @@
-"""The fix loop with real processes: investigate, edit, restart, verify; and commands timed for real."""
+"""The fix loop with real processes: investigate, edit, restart, verify; and commands timed for
+real.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,10 @@ class Server(ThreadingHTTPServer):
 
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 '''
-STOCK = "import threading, time\n\nLOCK = threading.Lock()\n\n\ndef reserve():\n    with LOCK:\n        time.sleep(0.012)\n"
+STOCK = (
+    "import threading, time\n\nLOCK = threading.Lock()\n\n\ndef reserve():\n    with LOCK:\n       "
+    " time.sleep(0.012)\n"
+)
 WORDS = 'def greeting():\n    return b"ok\\n"\n'
 RAMP = 'budget = "12s"\nbaseline = "3s"\nstart = "10/s"'
 IDENTITY = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
@@ -61,7 +66,12 @@ def shop(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    for name, text in {"server.py": SERVER, "stock.py": STOCK, "words.py": WORDS, ".gitignore": "__pycache__\n"}.items():
+    for name, text in {
+        "server.py": SERVER,
+        "stock.py": STOCK,
+        "words.py": WORDS,
+        ".gitignore": "__pycache__\n",
+    }.items():
         (root / name).write_text(text)
     question(root, port, ramp=RAMP)
     git(root, "init", "-q")
@@ -96,10 +106,14 @@ def perfhunt(root: Path, *words: str) -> tuple[int, list[dict[str, object]], str
     return running.returncode, [json.loads(line) for line in said.splitlines()], complaint
 
 
-def test_an_edit_is_refused_until_the_service_runs_it_and_then_kept_for_what_it_did(shop: tuple[Path, int]) -> None:
+def test_an_edit_is_refused_until_the_service_runs_it_and_then_kept_for_what_it_did(
+    shop: tuple[Path, int],
+) -> None:
     root, _ = shop
     with served(shop) as pid:
-        code, events, complaint = perfhunt(root, "investigate", "--pid", str(pid), "--quick", "--profile", "off")
+        code, events, complaint = perfhunt(
+            root, "investigate", "--pid", str(pid), "--quick", "--profile", "off"
+        )
         assert events[-1]["event"] == "finished", complaint
         assert code in (0, 91, 99)
         code, _, complaint = perfhunt(root, "verify", "--pid", str(pid))
@@ -112,7 +126,9 @@ def test_an_edit_is_refused_until_the_service_runs_it_and_then_kept_for_what_it_
         code, events, _ = perfhunt(root, "verify", "--pid", str(pid))
         assert (code, events[-1]["word"]) == (91, "INVALID")
     with served(shop) as pid:
-        code, events, complaint = perfhunt(root, "verify", "--pid", str(pid), "--quick", "--profile", "off")
+        code, events, complaint = perfhunt(
+            root, "verify", "--pid", str(pid), "--quick", "--profile", "off"
+        )
         assert events, complaint
         verdict = events[-1]
         assert (verdict["event"], verdict["word"], code) == ("verdict", "KEEP", 0), verdict
@@ -125,7 +141,12 @@ def test_an_edit_is_refused_until_the_service_runs_it_and_then_kept_for_what_it_
         assert "words.py" in complaint
 
 
-ENGINES = ["perfhunt", pytest.param("hyperfine", marks=pytest.mark.skipif(not shutil.which("hyperfine"), reason="no hyperfine"))]
+ENGINES = [
+    "perfhunt",
+    pytest.param(
+        "hyperfine", marks=pytest.mark.skipif(not shutil.which("hyperfine"), reason="no hyperfine")
+    ),
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -136,8 +157,26 @@ def test_a_command_that_waits_three_times_as_long_is_reverted(tmp_path: Path, en
     git(tmp_path, "commit", "-qm", "quick")
     (tmp_path / "work.sh").write_text("sleep 0.06\n")
     done = subprocess.run(
-        [sys.executable, "-m", "perfhunt", "bench", "--base", "HEAD", "--engine", engine, "-r", "6", "--", "sh", "work.sh"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "perfhunt",
+            "bench",
+            "--base",
+            "HEAD",
+            "--engine",
+            engine,
+            "-r",
+            "6",
+            "--",
+            "sh",
+            "work.sh",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
     assert done.stdout.startswith("VERDICT REVERT"), done.stdout + done.stderr
     assert done.returncode == 90

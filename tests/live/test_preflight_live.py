@@ -38,7 +38,9 @@ def served() -> Iterator[tuple[int, int]]:
 
 
 def question(port: int) -> Question:
-    return Question(Target(f"http://127.0.0.1:{port}"), (RequestTemplate("GET /", "GET", "/"),), Slo(()))
+    return Question(
+        Target(f"http://127.0.0.1:{port}"), (RequestTemplate("GET /", "GET", "/"),), Slo(())
+    )
 
 
 def named(found: tuple[Check, ...], name: str) -> Check:
@@ -66,7 +68,10 @@ def test_every_check_that_is_not_ok_says_what_mends_it() -> None:
 
 
 def test_the_checklist_does_not_import_the_load_engine() -> None:
-    code = "import sys; from perfhunt.profilers.preflight import checks; checks(); sys.exit('locust' in sys.modules)"
+    code = (
+        "import sys; from perfhunt.profilers.preflight import checks; checks(); sys.exit('locust'"
+        " in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
@@ -99,7 +104,14 @@ def test_a_stopped_target_fails_with_the_signal_that_wakes_it(served: tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("scope", "root", "good"), [("0", False, True), ("1", False, False), ("1", True, True), ("2", True, True), ("3", True, False)]
+    ("scope", "root", "good"),
+    [
+        ("0", False, True),
+        ("1", False, False),
+        ("1", True, True),
+        ("2", True, True),
+        ("3", True, False),
+    ],
 )
 def test_ptrace_scopes_are_judged_as_yama_documents_them(
     scope: str, root: bool, good: bool, monkeypatch: pytest.MonkeyPatch
@@ -109,7 +121,10 @@ def test_ptrace_scopes_are_judged_as_yama_documents_them(
     assert host_limits.ptrace_scope().good is good
 
 
-@pytest.mark.parametrize(("level", "capable", "good"), [(-1, False, True), (1, False, True), (2, False, False), (4, True, True)])
+@pytest.mark.parametrize(
+    ("level", "capable", "good"),
+    [(-1, False, True), (1, False, True), (2, False, False), (4, True, True)],
+)
 def test_perf_levels_are_judged_as_the_kernel_documents_them(
     level: int, capable: bool, good: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

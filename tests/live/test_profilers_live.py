@@ -1,4 +1,6 @@
-"""Profilers on real processes: do they see what is known to run, and do they always leave the target running?"""
+"""Profilers on real processes: do they see what is known to run, and do they always leave the
+target running?
+"""
 
 import os
 import shutil
@@ -62,7 +64,9 @@ def test_py_spy_sees_the_function_that_runs_and_none_that_sleeps(mode: str, tmp_
 
 
 @needs_py_spy
-def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_thread(tmp_path: Path) -> None:
+def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_thread(
+    tmp_path: Path,
+) -> None:
     with running("threads.py", "spin", *["idle"] * 10) as target:
         profile = PY_SPY.attach([target.pid], 1, 100, "cpu", tmp_path).wait()
     assert profile.mode == "gil" and any("12 threads" in note for note in profile.notes)
@@ -93,7 +97,9 @@ def test_a_capture_that_is_stopped_early_still_gives_its_profile(tmp_path: Path)
 
 @needs_py_spy
 @pytest.mark.parametrize("after", [0.02, 0.3, 0.8])
-def test_killing_the_profiler_at_any_moment_leaves_the_target_running(after: float, tmp_path: Path) -> None:
+def test_killing_the_profiler_at_any_moment_leaves_the_target_running(
+    after: float, tmp_path: Path
+) -> None:
     with running("threads.py", "spin", "sleep") as target:
         capture = PY_SPY.attach([target.pid], 60, 200, "cpu", tmp_path)
         assert eventually(lambda: profilers_of(target.pid))
@@ -123,15 +129,19 @@ def test_a_frozen_profiler_is_ended_by_the_heartbeat(tmp_path: Path) -> None:
 
 
 @needs_py_spy
-def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(tmp_path: Path) -> None:
+def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(
+    tmp_path: Path,
+) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from perfhunt.profilers.profiler import PROFILERS\n"
-        "PROFILERS['py-spy'].attach([int(sys.argv[1])], 60, 100, 'gil', Path(sys.argv[2]))\n"
-        "print('ready', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from perfhunt.profilers.profiler import"
+        " PROFILERS\nPROFILERS['py-spy'].attach([int(sys.argv[1])], 60, 100, 'gil',"
+        " Path(sys.argv[2]))\nprint('ready', flush=True); time.sleep(60)"
     )
     with running("threads.py", "spin") as target:
         controller = subprocess.Popen(
-            [sys.executable, "-c", script, str(target.pid), str(tmp_path)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, str(target.pid), str(tmp_path)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert controller.stdout is not None and controller.stdout.readline() == "ready\n"
         assert eventually(lambda: profilers_of(target.pid))
@@ -145,7 +155,11 @@ def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(tmp
 def test_a_target_left_stopped_by_a_profiler_is_woken_and_this_is_said(tmp_path: Path) -> None:
     with running("threads.py", "spin") as target:
         stopper = ProfilerProcess(
-            ["sh", "-c", f"kill -STOP {target.pid}; sleep 60"], [target.pid], tmp_path / "log", seconds=60, limit=60
+            ["sh", "-c", f"kill -STOP {target.pid}; sleep 60"],
+            [target.pid],
+            tmp_path / "log",
+            seconds=60,
+            limit=60,
         )
         assert eventually(lambda: not runs_freely(target.pid))
         stopper.stop()
@@ -157,7 +171,9 @@ def test_a_target_that_somebody_else_had_stopped_stays_stopped(tmp_path: Path) -
     with running("threads.py", "spin") as target:
         os.kill(target.pid, signal.SIGSTOP)
         assert eventually(lambda: not runs_freely(target.pid))
-        ProfilerProcess(["sleep", "60"], [target.pid], tmp_path / "log", seconds=0.1, limit=5).wait()
+        ProfilerProcess(
+            ["sleep", "60"], [target.pid], tmp_path / "log", seconds=0.1, limit=5
+        ).wait()
         assert not runs_freely(target.pid)
 
 
@@ -174,7 +190,17 @@ def test_a_process_that_is_gone_or_not_python_is_a_sentence(tmp_path: Path) -> N
 
 @needs_py_spy
 def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
-    roles = ("spin", "spin", "spin", "lock", "queue_get", "receive", "receive_with_timeout", "sleep", "epoll")
+    roles = (
+        "spin",
+        "spin",
+        "spin",
+        "lock",
+        "queue_get",
+        "receive",
+        "receive_with_timeout",
+        "sleep",
+        "epoll",
+    )
     with running("threads.py", *roles) as target:
         instants = InstantsCapture([target.pid], 2.5).wait()
         assert runs_freely(target.pid)
@@ -182,9 +208,13 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
         endpoint = f"127.0.0.1:{target.told['port']}"
     assert len(instants) >= 5 and instants.errors == 0
     expected = {
-        "lock": ThreadState.LOCK, "queue_get": ThreadState.LOCK, "receive": ThreadState.SOCKET,
-        "receive_with_timeout": ThreadState.SOCKET, "sleep": ThreadState.SLEEP, "epoll": ThreadState.POLL,
-    }  # fmt: skip
+        "lock": ThreadState.LOCK,
+        "queue_get": ThreadState.LOCK,
+        "receive": ThreadState.SOCKET,
+        "receive_with_timeout": ThreadState.SOCKET,
+        "sleep": ThreadState.SLEEP,
+        "epoll": ThreadState.POLL,
+    }
     spinning: Counter[str] = Counter()
     for instant in instants:
         assert len(instant.threads) == len(roles) + 1
@@ -199,7 +229,9 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
                 assert role in [frame.function for frame in thread.stack]
                 assert (thread.wait_on == endpoint) == role.startswith("receive")
     assert set(spinning) <= {ThreadState.GIL, ThreadState.ON_CPU, ThreadState.RUN_QUEUE}
-    assert spinning[ThreadState.GIL] > 0.1 * spinning.total()  # the rest is the machine's: its cores may be busy
+    assert (
+        spinning[ThreadState.GIL] > 0.1 * spinning.total()
+    )  # the rest is the machine's: its cores may be busy
 
 
 @pytest.mark.skipif(bool(PROFILERS["perf"].available()), reason=PROFILERS["perf"].available())
@@ -210,12 +242,18 @@ def test_perf_sees_native_functions_of_a_process_that_is_not_python(tmp_path: Pa
         hasher.kill()
     assert profile.tool == "perf" and profile.version and profile.total > 50
     assert {stack[-1].kind for stack in profile.stacks} <= {"native", "kernel"}
-    assert any("sha256sum" in frame.file or "crypto" in frame.file for stack in profile.stacks for frame in stack)
+    assert any(
+        "sha256sum" in frame.file or "crypto" in frame.file
+        for stack in profile.stacks
+        for frame in stack
+    )
     assert (tmp_path / profile.raw).read_text().startswith("sha256sum")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_closed_again(tmp_path: Path) -> None:
+def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_closed_again(
+    tmp_path: Path,
+) -> None:
     if why := PROFILERS["node"].available():
         pytest.skip(why)
     with running("spin.js", program="node") as target:
@@ -224,7 +262,9 @@ def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_cl
     hot, cold = (leaves(profile)[name] for name in ("hot", "cold"))
     assert 5 < hot / cold < 20
     assert (hot + cold) > 0.9 * profile.total
-    assert next(f for stack in profile.stacks for f in stack if f.function == "hot").file.endswith("spin.js")
+    assert next(f for stack in profile.stacks for f in stack if f.function == "hot").file.endswith(
+        "spin.js"
+    )
 
 
 @pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
@@ -237,7 +277,9 @@ def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_pat
         profile = PROFILERS["go"].attach([target.pid], 2, 100, "cpu", tmp_path).wait()
     hot, cold = (leaves(profile)[name] for name in ("main.hot", "main.cold"))
     assert 5 < hot / cold < 25
-    assert profile.seconds == pytest.approx(2.0, abs=0.3) and profile.ticks == pytest.approx(200, abs=30)
+    assert profile.seconds == pytest.approx(2.0, abs=0.3) and profile.ticks == pytest.approx(
+        200, abs=30
+    )
     frame = next(f for stack in profile.stacks for f in stack if f.function == "main.hot")
     assert frame.file.endswith("spin.go") and frame.line in range(13, 20)
     with running("threads.py", "sleep") as other:
@@ -250,7 +292,9 @@ def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_pat
 def test_a_live_jvm_is_sampled_by_its_own_recorder_which_is_stopped_again(tmp_path: Path) -> None:
     with running("Spin.java", program="java") as target:
         profile = PROFILERS["jvm"].attach([target.pid], 2, 100, "cpu", tmp_path).wait()
-        check = subprocess.run(["jcmd", str(target.pid), "JFR.check"], capture_output=True, text=True, timeout=30)
+        check = subprocess.run(
+            ["jcmd", str(target.pid), "JFR.check"], capture_output=True, text=True, timeout=30
+        )
         assert "No available recordings" in check.stdout
     hot, cold = (leaves(profile)[name] for name in ("Spin.hot", "Spin.cold"))
     assert hot + cold > 0.8 * profile.total > 50
@@ -258,7 +302,9 @@ def test_a_live_jvm_is_sampled_by_its_own_recorder_which_is_stopped_again(tmp_pa
     assert {frame.kind for stack in profile.stacks for frame in stack} == {"jvm"}
 
 
-def test_a_process_that_is_not_node_is_never_sent_the_signal_that_would_kill_it(tmp_path: Path) -> None:
+def test_a_process_that_is_not_node_is_never_sent_the_signal_that_would_kill_it(
+    tmp_path: Path,
+) -> None:
     if why := PROFILERS["node"].available():
         pytest.skip(why)
     with subprocess.Popen(["sleep", "60"]) as sleeper:

@@ -34,7 +34,9 @@ class Counting(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service() -> Iterator[int]:
-    """A service inside this very process; nothing may reach it, which the fixture asserts at the end."""
+    """A service inside this very process; nothing may reach it, which the fixture asserts at the
+    end.
+    """
     Counting.seen = 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -68,7 +70,9 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *words: str) -> N
 
 
 def test_no_test_file_is_104_with_the_command_that_writes_one(tmp_path: Path, service: int) -> None:
-    refused(perfhunt(tmp_path, "investigate", "--pid", str(os.getpid())), 104, "perfhunt init --pid")
+    refused(
+        perfhunt(tmp_path, "investigate", "--pid", str(os.getpid())), 104, "perfhunt init --pid"
+    )
 
 
 def test_no_slo_is_104(tmp_path: Path, service: int) -> None:
@@ -76,14 +80,19 @@ def test_no_slo_is_104(tmp_path: Path, service: int) -> None:
     refused(perfhunt(tmp_path, "investigate", "--pid", str(os.getpid())), 104, "slo")
 
 
-def test_the_file_init_writes_is_refused_until_a_person_fills_it_in(tmp_path: Path, service: int) -> None:
+def test_the_file_init_writes_is_refused_until_a_person_fills_it_in(
+    tmp_path: Path, service: int
+) -> None:
     made = perfhunt(tmp_path, "init", "--port", str(service))
     assert made.returncode == 0, made.stderr
     refused(perfhunt(tmp_path, "investigate", "--port", str(service)), 104, "p99")
 
 
 def test_an_unknown_key_is_104_and_guessed_at(tmp_path: Path, service: int) -> None:
-    question(tmp_path, f'[target]\nurl = "http://127.0.0.1:{service}"\n[slo]\nlatncy = {{ p99 = "<= 200ms" }}\n')
+    question(
+        tmp_path,
+        f'[target]\nurl = "http://127.0.0.1:{service}"\n[slo]\nlatncy = {{ p99 = "<= 200ms" }}\n',
+    )
     refused(perfhunt(tmp_path, "investigate", "--port", str(service)), 104, "latency")
 
 
@@ -106,17 +115,26 @@ def test_a_pid_that_listens_on_nothing_is_2(tmp_path: Path, service: int) -> Non
 
 def test_a_host_that_is_not_this_machine_is_93(tmp_path: Path, service: int) -> None:
     question(tmp_path, '[target]\nurl = "http://192.0.2.1:80"\n' + SLO)
-    refused(perfhunt(tmp_path, "investigate", "--port", str(service), "--url", "http://192.0.2.1:80"), 93, "allow_hosts")
+    refused(
+        perfhunt(tmp_path, "investigate", "--port", str(service), "--url", "http://192.0.2.1:80"),
+        93,
+        "allow_hosts",
+    )
 
 
 def test_production_without_killswitch_and_comms_is_93(tmp_path: Path, service: int) -> None:
-    question(tmp_path, f'[target]\nurl = "http://127.0.0.1:{service}"\nenvironment = "production"\n' + SLO)
+    question(
+        tmp_path,
+        f'[target]\nurl = "http://127.0.0.1:{service}"\nenvironment = "production"\n' + SLO,
+    )
     refused(perfhunt(tmp_path, "investigate", "--port", str(service)), 93, "comms")
 
 
 def test_a_second_load_test_on_the_same_target_is_94(tmp_path: Path, service: int) -> None:
     question(tmp_path, f'[target]\nurl = "http://127.0.0.1:{service}"\n' + SLO)
-    with target_lock(["127.0.0.1"], service, LockHolder(os.getpid(), "first", "http://127.0.0.1", "now")):
+    with target_lock(
+        ["127.0.0.1"], service, LockHolder(os.getpid(), "first", "http://127.0.0.1", "now")
+    ):
         refused(perfhunt(tmp_path, "investigate", "--port", str(service)), 94, "first")
 
 

@@ -36,12 +36,16 @@ def watched(target: Target, seconds: float) -> tuple[Resources, float]:
 
 
 @pytest.mark.parametrize("role", ["spin", "brief"])
-def test_cpu_seconds_are_those_of_the_targets_own_account_threads_that_ended_included(role: str) -> None:
+def test_cpu_seconds_are_those_of_the_targets_own_account_threads_that_ended_included(
+    role: str,
+) -> None:
     with running("threads.py", role) as target:
         taken, own = watched(target, 2.0)
     assert taken.cpu_seconds == pytest.approx(own, rel=0.05, abs=0.03)
     assert taken.cpu == pytest.approx(taken.cpu_seconds / taken.seconds)
-    assert taken.cpu_limit is not None and taken.cpu_share == pytest.approx(taken.cpu / taken.cpu_limit)
+    assert taken.cpu_limit is not None and taken.cpu_share == pytest.approx(
+        taken.cpu / taken.cpu_limit
+    )
 
 
 def test_children_that_came_and_went_are_counted() -> None:
@@ -56,7 +60,9 @@ def test_memory_that_grows_has_the_slope_it_grows_with() -> None:
     with running("threads.py", "grow") as target:
         taken, _ = watched(target, 3.0)
     assert taken.rss_slope == pytest.approx(20e6, rel=0.35)
-    assert taken.rss_peak is not None and taken.rss is not None and taken.rss_peak >= taken.rss > 30e6
+    assert (
+        taken.rss_peak is not None and taken.rss is not None and taken.rss_peak >= taken.rss > 30e6
+    )
 
 
 def test_memory_that_does_not_grow_has_no_slope() -> None:
@@ -97,7 +103,9 @@ def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:
 
 
 def test_a_target_that_is_killed_is_dead_at_once_and_a_zombie_is_no_life() -> None:
-    with subprocess.Popen([sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"], stdout=-1) as one:
+    with subprocess.Popen(
+        [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"], stdout=-1
+    ) as one:
         assert one.stdout is not None and one.stdout.readline() == b"ready\n"
         monitor = ResourceMonitor(found_without_listener(one.pid))
         monitor.start()
@@ -114,9 +122,13 @@ def test_a_target_that_is_killed_is_dead_at_once_and_a_zombie_is_no_life() -> No
 def test_a_pid_that_was_given_to_another_process_is_not_the_target() -> None:
     target = found_without_listener(os.getpid())
     other = TargetProcess(
-        root=target.root, processes=(as_if_started_earlier(target.processes[0]),), listeners=(),
-        workers=target.workers, runtime="cpython", runtime_version="",
-    )  # fmt: skip
+        root=target.root,
+        processes=(as_if_started_earlier(target.processes[0]),),
+        listeners=(),
+        workers=target.workers,
+        runtime="cpython",
+        runtime_version="",
+    )
     assert "another process has its number" in ResourceMonitor(other).dead()
 
 
@@ -132,17 +144,40 @@ def test_a_server_whose_workers_are_all_gone_is_dead_though_its_master_lives() -
 
 
 def found_without_listener(*pids: int) -> TargetProcess:
-    """A target made by hand: the first pid is its root, the others its workers (itself when there are none)."""
+    """A target made by hand: the first pid is its root, the others its workers (itself when there
+    are none).
+    """
     made = []
     for pid in pids:
         one = proc.stat(pid)
         assert one is not None
         started = one.started / proc.CLOCK_TICKS
-        made.append(Process(pid, one.parent, started, str(Path(f"/proc/{pid}/exe")), (), "/", 0, one.threads, "cpython"))
-    return TargetProcess(pids[0], tuple(made), (), pids[1:] or pids[:1], "cpython", "", cpu_limit=2.0, cpu_limit_source="test")
+        made.append(
+            Process(
+                pid,
+                one.parent,
+                started,
+                str(Path(f"/proc/{pid}/exe")),
+                (),
+                "/",
+                0,
+                one.threads,
+                "cpython",
+            )
+        )
+    return TargetProcess(
+        pids[0],
+        tuple(made),
+        (),
+        pids[1:] or pids[:1],
+        "cpython",
+        "",
+        cpu_limit=2.0,
+        cpu_limit_source="test",
+    )
 
 
 def as_if_started_earlier(process: Process) -> Process:
     return Process(
         process.pid, process.parent, process.started - 1.0, process.exe, (), "/", 0, 1, "cpython"
-    )  # fmt: skip
+    )

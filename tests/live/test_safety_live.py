@@ -70,7 +70,9 @@ def seconds_until_tripped(watch: KillswitchWatch, limit: float) -> float:
     return time.monotonic() - started
 
 
-def test_a_url_that_stops_saying_200_stops_load_within_a_second(says: Callable[[list[int]], str], tmp_path: Path) -> None:
+def test_a_url_that_stops_saying_200_stops_load_within_a_second(
+    says: Callable[[list[int]], str], tmp_path: Path
+) -> None:
     statuses = [200]
     with KillswitchWatch(Killswitch("", says(statuses)), tmp_path) as watch:
         assert watch.test() == ""
@@ -80,7 +82,9 @@ def test_a_url_that_stops_saying_200_stops_load_within_a_second(says: Callable[[
         assert "answered 503" in watch.tripped()
 
 
-def test_one_miss_alone_does_not_stop_load(says: Callable[[list[int]], str], tmp_path: Path) -> None:
+def test_one_miss_alone_does_not_stop_load(
+    says: Callable[[list[int]], str], tmp_path: Path
+) -> None:
     with KillswitchWatch(Killswitch("", says([200, 500, 200])), tmp_path) as watch:
         assert seconds_until_tripped(watch, 2.0) >= 2.0
 
@@ -90,7 +94,9 @@ def test_a_redirect_is_not_200(says: Callable[[list[int]], str], tmp_path: Path)
 
 
 def test_the_lock_of_a_holder_that_was_killed_is_free_at_once(tmp_path: Path) -> None:
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert holder.stdin is not None and holder.stdout is not None
     try:
         assert holder.stdout.readline() == b"ready\n"

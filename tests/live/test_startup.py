@@ -1,4 +1,6 @@
-"""The command line answers at once: --help in under two bare interpreter starts more than typer itself needs."""
+"""The command line answers at once: --help in under two bare interpreter starts more than typer
+itself needs.
+"""
 
 from __future__ import annotations
 

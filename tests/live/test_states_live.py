@@ -48,7 +48,8 @@ def test_waiting_for_the_gil_is_told_apart_from_waiting_for_any_other_lock(pytho
         spinning = [thread.states for thread in of(states, target, "spin")]
         assert len(spinning) == 3
         for thread in spinning:
-            # Whatever else the machine does: off the CPU and out of its queue, such a thread waits for the GIL.
+            # Whatever else the machine does: off the CPU and out of its queue, such a thread waits
+            # for the GIL.
             off = 1.0 - thread[S.ON_CPU] - thread[S.RUN_QUEUE]
             assert thread.get(S.GIL, 0) > 0.9 * off - 0.05, thread
             assert thread.get(S.LOCK, 0) < 0.05
@@ -97,7 +98,10 @@ def test_sleep_is_sleep() -> None:
 def test_flushing_to_disk_is_seen_as_a_wait_for_the_disk_and_for_nothing_else() -> None:
     with running("threads.py", "fsync") as target:
         (writing,) = of(sampled(target, 2.0), target, "fsync")
-        waits = {state for state, share in writing.states.items() if share > 0.02} - {S.ON_CPU, S.RUN_QUEUE}
+        waits = {state for state, share in writing.states.items() if share > 0.02} - {
+            S.ON_CPU,
+            S.RUN_QUEUE,
+        }
         assert waits == {S.DISK}, writing.states
 
 
@@ -108,7 +112,8 @@ def test_time_of_threads_that_lived_only_briefly_is_kept() -> None:
         burnt = target.ask() - before
         brief = [thread for thread in states.threads if thread.tid == 0]
         assert len(brief) == 1 and "short-lived" in brief[0].name
-        # Threads of 5 ms between looks 20 ms apart: those never met are lost, the met ones are counted from their birth.
+        # Threads of 5 ms between looks 20 ms apart: those never met are lost, the met ones are
+        # counted from their birth.
         assert 0 < states.in_state(S.ON_CPU) <= burnt / states.seconds * 1.1
 
 
@@ -118,7 +123,11 @@ def test_a_worker_that_was_replaced_is_followed_by_its_successor() -> None:
         with StateSampler(target.told["workers"], root=target.pid) as sampler:
             os.kill(old, 9)
             children = Path(f"/proc/{target.pid}/task/{target.pid}/children")
-            assert eventually(lambda: len(children.read_text().split()) == 2 and str(old) not in children.read_text())
+            assert eventually(
+                lambda: (
+                    len(children.read_text().split()) == 2 and str(old) not in children.read_text()
+                )
+            )
             time.sleep(1.2)  # the tree is looked at once a second
             with sampler.span("after") as span:
                 time.sleep(1.0)
@@ -131,15 +140,18 @@ def test_without_permission_the_time_on_cpu_is_still_exact() -> None:
     if os.getuid() != 0:
         pytest.skip("only root can start a target that another user may not trace")
     script = (
-        "import os, sys, time; sys.path[:0] = sys.argv[2:]; from perfhunt.profilers.state_sampler import StateSampler\n"
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "with StateSampler([int(sys.argv[1])]) as s:\n"
-        "    time.sleep(1); r = s.take('x')\n"
-        "print(r.source, r.in_state('on_cpu') + r.in_state('run_queue'), r.in_state('unknown'), len(r.notes))"
+        "import os, sys, time; sys.path[:0] = sys.argv[2:]; from perfhunt.profilers.state_sampler"
+        " import StateSampler\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\nwith"
+        " StateSampler([int(sys.argv[1])]) as s:\n    time.sleep(1); r ="
+        " s.take('x')\nprint(r.source, r.in_state('on_cpu') + r.in_state('run_queue'),"
+        " r.in_state('unknown'), len(r.notes))"
     )
     with running("threads.py", "spin", "sleep") as target:
         said = subprocess.run(
-            [sys.executable, "-c", script, str(target.pid), *sys.path], capture_output=True, text=True, timeout=30
+            [sys.executable, "-c", script, str(target.pid), *sys.path],
+            capture_output=True,
+            text=True,
+            timeout=30,
         )
         assert said.returncode == 0, said.stderr
         source, busy, unknown, notes = said.stdout.split()

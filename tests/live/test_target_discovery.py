@@ -35,7 +35,9 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"ok"})
 """
 NODE = "require('http').createServer((q, r) => r.end('ok')).listen(PORT, '127.0.0.1')"
-NODE_CLUSTER = "const c = require('cluster'); if (c.isPrimary) { c.fork(); c.fork() } else { " + NODE + " }"
+NODE_CLUSTER = (
+    "const c = require('cluster'); if (c.isPrimary) { c.fork(); c.fork() } else { " + NODE + " }"
+)
 NGINX = """
 daemon off; worker_processes 2; pid DIR/pid; error_log DIR/error.log;
 events {} http { access_log off; client_body_temp_path DIR/t; proxy_temp_path DIR/t; fastcgi_temp_path DIR/t;
@@ -84,14 +86,21 @@ def answers(port: int) -> bool:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server and waits until its port answers; everything it started is gone afterwards."""
+    """Starts a server and waits until its port answers; everything it started is gone
+    afterwards.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
     def go(command: list[str], port: int, processes: int = 1) -> subprocess.Popen[bytes]:
         quiet = subprocess.DEVNULL
-        one = subprocess.Popen(command, cwd=tmp_path, stdout=quiet, stderr=quiet, start_new_session=True)
+        one = subprocess.Popen(
+            command, cwd=tmp_path, stdout=quiet, stderr=quiet, start_new_session=True
+        )
         started.append(one)
-        until(lambda: answers(port) and len(proc.descendants([one.pid])) >= processes, f"{command} listens on {port}")
+        until(
+            lambda: answers(port) and len(proc.descendants([one.pid])) >= processes,
+            f"{command} listens on {port}",
+        )
         return one
 
     yield go
@@ -127,10 +136,16 @@ def test_a_single_python_process_is_its_own_worker(start: Start) -> None:
 
 
 @pytest.mark.parametrize("server", ["gunicorn", "uvicorn"])
-def test_load_goes_to_the_port_and_profiles_to_the_workers_of_a_prefork_server(start: Start, tmp_path: Path, server: str) -> None:
+def test_load_goes_to_the_port_and_profiles_to_the_workers_of_a_prefork_server(
+    start: Start, tmp_path: Path, server: str
+) -> None:
     port = free_port()
     (tmp_path / "app.py").write_text(WSGI if server == "gunicorn" else ASGI)
-    options = ["-w", "2", "-b", f"127.0.0.1:{port}"] if server == "gunicorn" else ["--workers", "2", "--port", str(port)]
+    options = (
+        ["-w", "2", "-b", f"127.0.0.1:{port}"]
+        if server == "gunicorn"
+        else ["--workers", "2", "--port", str(port)]
+    )
     one = start([str(BIN / server), *options, "app:app"], port, processes=3)
     until(lambda: len(found(one.pid)[0].workers) == 2, "two workers")
     target, url = found(one.pid)
@@ -139,13 +154,19 @@ def test_load_goes_to_the_port_and_profiles_to_the_workers_of_a_prefork_server(s
     parents = {each.pid: each.parent for each in target.processes}
     assert {parents[worker] for worker in target.workers} == {one.pid}
     assert target.framework == server
-    assert all("resource_tracker" not in " ".join(each.cmdline) for each in target.processes if each.pid in target.workers)
+    assert all(
+        "resource_tracker" not in " ".join(each.cmdline)
+        for each in target.processes
+        if each.pid in target.workers
+    )
 
 
 def test_naming_one_worker_finds_them_all_and_says_so(start: Start, tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "app.py").write_text(WSGI)
-    one = start([str(BIN / "gunicorn"), "-w", "2", "-b", f"127.0.0.1:{port}", "app:app"], port, processes=3)
+    one = start(
+        [str(BIN / "gunicorn"), "-w", "2", "-b", f"127.0.0.1:{port}", "app:app"], port, processes=3
+    )
     whole, _ = found(one.pid)
     part, _ = found(whole.workers[1])
     assert (part.root, part.workers) == (one.pid, whole.workers)
@@ -155,13 +176,17 @@ def test_naming_one_worker_finds_them_all_and_says_so(start: Start, tmp_path: Pa
 def test_a_shell_around_the_server_is_seen_through(start: Start, tmp_path: Path) -> None:
     port = free_port()
     (tmp_path / "app.py").write_text(WSGI)
-    one = start(["sh", "-c", f"{BIN}/gunicorn -b 127.0.0.1:{port} app:app; true"], port, processes=3)
+    one = start(
+        ["sh", "-c", f"{BIN}/gunicorn -b 127.0.0.1:{port} app:app; true"], port, processes=3
+    )
     target, _ = found(one.pid)
     assert (target.root, target.runtime, target.framework) == (one.pid, "cpython", "gunicorn")
     assert len(target.workers) == 1
 
 
-def test_a_pool_of_the_server_works_with_it_and_its_housekeeping_does_not(start: Start, tmp_path: Path) -> None:
+def test_a_pool_of_the_server_works_with_it_and_its_housekeeping_does_not(
+    start: Start, tmp_path: Path
+) -> None:
     port = free_port()
     (tmp_path / "pool.py").write_text(FORK_POOL)
     one = start([sys.executable, "pool.py", str(port)], port, processes=3)
@@ -173,7 +198,9 @@ def test_a_pool_of_the_server_works_with_it_and_its_housekeeping_does_not(start:
 
 def test_nginx_workers_are_found(start: Start, tmp_path: Path) -> None:
     port = free_port()
-    (tmp_path / "nginx.conf").write_text(NGINX.replace("DIR", str(tmp_path)).replace("PORT", str(port)))
+    (tmp_path / "nginx.conf").write_text(
+        NGINX.replace("DIR", str(tmp_path)).replace("PORT", str(port))
+    )
     one = start([need("nginx"), "-c", str(tmp_path / "nginx.conf")], port, processes=3)
     target, _ = found(one.pid)
     assert (target.runtime, target.framework) == ("native", "nginx")
@@ -183,7 +210,11 @@ def test_nginx_workers_are_found(start: Start, tmp_path: Path) -> None:
 
 def test_node_alone_and_in_a_cluster(start: Start, tmp_path: Path) -> None:
     node, alone, many = need("node"), free_port(), free_port()
-    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout.strip().removeprefix("v")
+    version = (
+        subprocess.run([node, "--version"], capture_output=True, text=True)
+        .stdout.strip()
+        .removeprefix("v")
+    )
     one = start([node, "-e", NODE.replace("PORT", str(alone))], alone)
     target, _ = found(one.pid)
     assert (target.runtime, target.runtime_version, target.workers) == ("node", version, (one.pid,))
@@ -258,7 +289,11 @@ def test_a_process_of_another_user_is_refused_with_both_uids(start: Start) -> No
             find_target(ProcessSelector(pid=one.pid))
             os._exit(1)
         except TargetNotFound as error:
-            os._exit(0 if "owned by uid 0; you are uid 65534" in error.message and "sudo" in error.hint else 2)
+            os._exit(
+                0
+                if "owned by uid 0; you are uid 65534" in error.message and "sudo" in error.hint
+                else 2
+            )
         except BaseException:
             os._exit(3)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -277,16 +312,24 @@ def test_the_death_of_the_target_is_noticed_even_when_its_pid_is_used_again(star
     assert f"pid {one.pid}" in death(target)
 
 
-def test_the_environment_is_described_without_its_secrets(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_is_described_without_its_secrets(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CANARY_TOKEN", "canary-7f3a")
     port = free_port()
     (tmp_path / "app.py").write_text(WSGI)
-    for command in (["init", "-q"], ["add", "app.py"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "app.py"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "one"],
+    ):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     (tmp_path / "app.py").write_text(WSGI + "\n")
     one = start([str(BIN / "gunicorn"), "-b", f"127.0.0.1:{port}", "app:app"], port, processes=2)
     described = environment(found(one.pid)[0])
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True).stdout.strip()
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True
+    ).stdout.strip()
     assert (described.git_revision, described.git_dirty) == (head, True)
     assert len(described.git_diff_sha256) == len(described.env_sha256) == 64
     assert "gunicorn" in described.distributions

@@ -1,4 +1,6 @@
-"""Story two on real processes: started, loaded, judged and gone afterwards; and commands timed by the kernel's own account."""
+"""Story two on real processes: started, loaded, judged and gone afterwards; and commands timed by
+the kernel's own account.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 URL = "http://127.0.0.1:8000"
-QUESTION = Question(Target(URL), (RequestTemplate("page", "GET", "/"),), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.5),)))
+QUESTION = Question(
+    Target(URL),
+    (RequestTemplate("page", "GET", "/"),),
+    Slo((Objective(Measure.LATENCY, "p99", "<=", 0.5),)),
+)
 # Short slices: the change is fourfold, so that it takes no precision to see.
 PLAN = SlicePlan(knee=40.0, saturating=60.0, seed=1, seconds=2.0, burst=1.5, settle=0.5, warmup=0.5)
 
@@ -49,13 +55,26 @@ def command(name: str, directory: Path, work: int) -> ServiceCommand:
 
 
 def listening(directory: Path) -> list[psutil.Process]:
-    return [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(directory) and p.status() != psutil.STATUS_ZOMBIE]
+    return [
+        p
+        for p in psutil.process_iter(["cwd"])
+        if p.info["cwd"] == str(directory) and p.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
-def test_a_fourfold_faster_version_is_kept_and_both_versions_are_gone_afterwards(tmp_path: Path) -> None:
-    commands = {"base": command("base", tmp_path, 60_000), "head": command("head", tmp_path, 15_000)}
-    bench = PairBench(CommandStarter(commands, tmp_path / "logs"), LocustEngine, time.monotonic, tmp_path / "raw")
-    verdict = verify_paired(PairedQuestion(QUESTION, PLAN, Slopes(), "latency.p99"), bench, budget=45.0)
+def test_a_fourfold_faster_version_is_kept_and_both_versions_are_gone_afterwards(
+    tmp_path: Path,
+) -> None:
+    commands = {
+        "base": command("base", tmp_path, 60_000),
+        "head": command("head", tmp_path, 15_000),
+    }
+    bench = PairBench(
+        CommandStarter(commands, tmp_path / "logs"), LocustEngine, time.monotonic, tmp_path / "raw"
+    )
+    verdict = verify_paired(
+        PairedQuestion(QUESTION, PLAN, Slopes(), "latency.p99"), bench, budget=45.0
+    )
     cpu = verdict.effect("cpu")
     assert cpu is not None
     assert 0.8 < cpu.speed.value < 8.0
@@ -64,8 +83,13 @@ def test_a_fourfold_faster_version_is_kept_and_both_versions_are_gone_afterwards
 
 
 def test_a_service_listens_on_its_port_and_ends_with_all_its_children(tmp_path: Path) -> None:
-    script = f'{sys.executable} -c "import time; time.sleep(600)" & exec {sys.executable} -m http.server $PORT --bind 127.0.0.1'
-    service = launch(ServiceCommand("head", ("/bin/sh", "-c", script), tmp_path), free_port(), tmp_path / "log")
+    script = (
+        f'{sys.executable} -c "import time; time.sleep(600)" & exec {sys.executable} -m http.server'
+        " $PORT --bind 127.0.0.1"
+    )
+    service = launch(
+        ServiceCommand("head", ("/bin/sh", "-c", script), tmp_path), free_port(), tmp_path / "log"
+    )
     try:
         await_ready(service)
         assert len(listening(tmp_path)) >= 2
@@ -84,7 +108,9 @@ def test_a_service_that_ends_at_once_is_refused_with_its_own_last_words(tmp_path
 
 
 def test_a_service_that_never_listens_on_the_port_is_told_how_to(tmp_path: Path) -> None:
-    service = launch(ServiceCommand("head", ("sleep", "60"), tmp_path), free_port(), tmp_path / "log")
+    service = launch(
+        ServiceCommand("head", ("sleep", "60"), tmp_path), free_port(), tmp_path / "log"
+    )
     with pytest.raises(UsageError) as refused:
         await_ready(service, within=0.5)
     assert "$PORT" in refused.value.hint
@@ -93,7 +119,9 @@ def test_a_service_that_never_listens_on_the_port_is_told_how_to(tmp_path: Path)
 
 
 def test_a_stop_while_waiting_for_a_service_is_obeyed(tmp_path: Path) -> None:
-    service = launch(ServiceCommand("head", ("sleep", "60"), tmp_path), free_port(), tmp_path / "log")
+    service = launch(
+        ServiceCommand("head", ("sleep", "60"), tmp_path), free_port(), tmp_path / "log"
+    )
     with pytest.raises(Stopped):
         await_ready(service, stop=lambda: "stopped by Ctrl-C")
     end(service)
@@ -139,7 +167,9 @@ def test_a_command_over_its_time_is_ended_with_its_children(tmp_path: Path) -> N
     assert until(lambda: listening(tmp_path) == [], within=2.0)
 
 
-def test_commands_take_turns_in_abba_order_after_a_warm_up_that_does_not_count(tmp_path: Path) -> None:
+def test_commands_take_turns_in_abba_order_after_a_warm_up_that_does_not_count(
+    tmp_path: Path,
+) -> None:
     log = tmp_path / "log"
     base, head = (Command(n, ("/bin/sh", "-c", f"echo {n} >> {log}")) for n in ("a", "b"))
     found = interleave(base, head, runs=4, warmup=1)

@@ -1,4 +1,5 @@
-"""Real services with a known culprit each: the culprit is ranked first and the class of bottleneck names its kind.
+"""Real services with a known culprit each: the culprit is ranked first and the class of bottleneck
+names its kind.
 
 A few of them by default; all of them, each about 25 s, with PERFHUNT_ZOO=all.
 """
@@ -35,7 +36,9 @@ def missing() -> str:
 
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "all there")
-@pytest.mark.parametrize("animal", [a for a in ANIMALS if ALL or a.name in EVERY_TIME], ids=lambda animal: animal.name)
+@pytest.mark.parametrize(
+    "animal", [a for a in ANIMALS if ALL or a.name in EVERY_TIME], ids=lambda animal: animal.name
+)
 def test_the_culprit_is_ranked_first_and_its_kind_is_named(animal: Animal, tmp_path: Path) -> None:
     evidence = capture(animal, tmp_path) if ALL else capture(animal, tmp_path, base=3.0, knee=7.0)
     findings = rank(evidence)

@@ -18,7 +18,9 @@ LINES = st.lists(st.sampled_from([b"a\n", b"b\n", b"\n", b"c\n", b"def f():\n"])
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(LINES, LINES, st.data())
-def test_any_choice_of_hunks_applies_and_the_rest_completes_it(old: list[bytes], new: list[bytes], data: st.DataObject) -> None:
+def test_any_choice_of_hunks_applies_and_the_rest_completes_it(
+    old: list[bytes], new: list[bytes], data: st.DataObject
+) -> None:
     hunks = hunks_of(old, new)
     if not hunks or not old:
         return
@@ -30,12 +32,20 @@ def test_any_choice_of_hunks_applies_and_the_rest_completes_it(old: list[bytes],
         for part in (p for p in (chosen, rest) if p):
             patch = file_patch("f", old, new, hunks, part)
             flags = ["--unidiff-zero"] if needs_no_context(hunks, part, len(old)) else []
-            done = subprocess.run(["git", "apply", "--check", *flags, "-"], cwd=directory, input=patch, capture_output=True)
+            done = subprocess.run(
+                ["git", "apply", "--check", *flags, "-"],
+                cwd=directory,
+                input=patch,
+                capture_output=True,
+            )
             assert done.returncode == 0, (done.stderr, patch)
         if not rest:
             flags = ["--unidiff-zero"] if needs_no_context(hunks, chosen, len(old)) else []
             subprocess.run(
-                ["git", "apply", *flags, "-"], cwd=directory, input=file_patch("f", old, new, hunks, chosen), check=True
+                ["git", "apply", *flags, "-"],
+                cwd=directory,
+                input=file_patch("f", old, new, hunks, chosen),
+                check=True,
             )
             assert path.read_bytes() == b"".join(new)
 
@@ -50,10 +60,15 @@ def test_bisection_names_the_first_bad_commit_of_any_line(count: int, data: st.D
     first = data.draw(st.integers(0, count - 1))
     skipped = data.draw(st.sets(st.integers(0, count - 2))) if count > 1 else set()
     commits = [Commit(str(i), (str(i - 1),)) for i in reversed(range(count))]
-    found = bisect(commits, lambda c: "skip" if int(c) in skipped else "bad" if int(c) >= first else "good")
+    found = bisect(
+        commits, lambda c: "skip" if int(c) in skipped else "bad" if int(c) >= first else "good"
+    )
     assert str(first) in found.first_bad
     # Every other candidate is there only because skips lie between it and the culprit.
-    assert all(int(c) in skipped or int(c) == min(i for i in range(first, count) if i not in skipped) for c in found.first_bad)
+    assert all(
+        int(c) in skipped or int(c) == min(i for i in range(first, count) if i not in skipped)
+        for c in found.first_bad
+    )
 
 
 PYTHON_FILES = sorted((Path(__file__).parents[2] / "perfhunt").rglob("*.py"))
@@ -69,7 +84,9 @@ def test_a_real_module_printed_anew_by_the_parser_is_the_same_code(path: Path) -
 
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from(PYTHON_FILES), st.data())
-def test_one_statement_added_to_one_function_of_a_real_module_is_one_atom(path: Path, data: st.DataObject) -> None:
+def test_one_statement_added_to_one_function_of_a_real_module_is_one_atom(
+    path: Path, data: st.DataObject
+) -> None:
     tree = ast.parse(path.read_text())
     functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
     if not functions:

@@ -49,7 +49,10 @@ def test_every_climb_keeps_its_promises(service, limit, seed, budget, quick):
     for before, outcome, after in zip(asks, outcomes, asks[1:], strict=False):
         if isinstance(before, Step) and outcome.overload:
             assert isinstance(after, Drain), "a trial followed an overload without a drain"
-    spent, longest = sum(o.seconds for o in outcomes), max((o.seconds for o in outcomes), default=0.0)
+    spent, longest = (
+        sum(o.seconds for o in outcomes),
+        max((o.seconds for o in outcomes), default=0.0),
+    )
     assert spent <= goal.seconds + longest + 1e-6
     assert all(step.rate <= goal.max_rate for step in asks if isinstance(step, Step))
     if isinstance(found.knee, Knee):

@@ -24,7 +24,12 @@ def threads(draw: st.DrawFn) -> ThreadSample:
     stack = tuple(Frame(name, APP) for name in path)
     state = draw(st.sampled_from(STATES))
     return ThreadSample(
-        draw(st.integers(1, 2)), draw(st.integers(1, 9)), stack, state, f"futex:{draw(st.integers(1, 2))}", draw(st.booleans())
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 9)),
+        stack,
+        state,
+        f"futex:{draw(st.integers(1, 2))}",
+        draw(st.booleans()),
     )
 
 
@@ -46,8 +51,13 @@ def test_blame_moves_thread_time_and_never_makes_or_loses_any(instants: Instants
 @given(captures, st.randoms(use_true_random=False))
 @settings(max_examples=80, deadline=None)
 def test_the_order_of_threads_within_an_instant_does_not_matter(instants: Instants, chance) -> None:
-    shuffled = Instants(1.0, tuple(Instant(i.at, tuple(chance.sample(i.threads, len(i.threads)))) for i in instants))
-    ours, theirs = rank(Evidence(Span(10.0, instants=instants))), rank(Evidence(Span(10.0, instants=shuffled)))
+    shuffled = Instants(
+        1.0, tuple(Instant(i.at, tuple(chance.sample(i.threads, len(i.threads)))) for i in instants)
+    )
+    ours, theirs = (
+        rank(Evidence(Span(10.0, instants=instants))),
+        rank(Evidence(Span(10.0, instants=shuffled))),
+    )
     assert {f.function for f in ours} == {f.function for f in theirs}
     for finding in ours:
         twin = next(f for f in theirs if (f.function, f.file) == (finding.function, finding.file))
@@ -57,7 +67,9 @@ def test_the_order_of_threads_within_an_instant_does_not_matter(instants: Instan
 
 @given(captures, st.floats(1.0, 500.0))
 @settings(max_examples=60, deadline=None)
-def test_costs_are_per_request_so_twice_the_requests_halve_them(instants: Instants, rate: float) -> None:
+def test_costs_are_per_request_so_twice_the_requests_halve_them(
+    instants: Instants, rate: float
+) -> None:
     once, twice = (rank(Evidence(Span(r, instants=instants))) for r in (rate, 2 * rate))
     assert [f.function for f in once] == [f.function for f in twice]
     for a, b in zip(once, twice, strict=True):

@@ -46,7 +46,11 @@ FRAMES = st.builds(
     st.none() | st.integers(0, 10**6),
     st.sampled_from(["python", "native", "kernel", "js", "jvm", "go", "thread"]),
 )
-STACKS = st.dictionaries(st.lists(FRAMES, max_size=4).map(tuple), st.integers(1, 10**9) | st.floats(1e-6, 1e12), max_size=5)
+STACKS = st.dictionaries(
+    st.lists(FRAMES, max_size=4).map(tuple),
+    st.integers(1, 10**9) | st.floats(1e-6, 1e12),
+    max_size=5,
+)
 
 
 @given(FRAMES)
@@ -60,7 +64,9 @@ def test_stacks_come_back_from_folded_text(stacks: dict[tuple[Frame, ...], float
 
 
 @given(STACKS)
-def test_folded_text_is_one_stack_a_line_as_other_tools_read_it(stacks: dict[tuple[Frame, ...], float]) -> None:
+def test_folded_text_is_one_stack_a_line_as_other_tools_read_it(
+    stacks: dict[tuple[Frame, ...], float],
+) -> None:
     lines = fold({stack: round(weight) + 1 for stack, weight in stacks.items()}).split("\n")
     assert lines.pop() == ""
     assert len(lines) == len(stacks)
@@ -76,9 +82,23 @@ COUNTS = st.integers(0, 10**9)
 
 @given(
     st.builds(Interval, FLOATS, FLOATS, FLOATS, COUNTS, FLOATS)
-    | st.builds(ThreadTime, COUNTS, COUNTS, TEXT, st.dictionaries(TEXT, FLOATS), st.dictionaries(TEXT, FLOATS))
+    | st.builds(
+        ThreadTime,
+        COUNTS,
+        COUNTS,
+        TEXT,
+        st.dictionaries(TEXT, FLOATS),
+        st.dictionaries(TEXT, FLOATS),
+    )
     | st.builds(Resources, FLOATS, st.none() | FLOATS, connections=st.dictionaries(TEXT, COUNTS))
-    | st.builds(SecondRow, *[COUNTS] * 6, st.lists(COUNTS).map(tuple), FLOATS, *[st.none() | FLOATS] * 3, FLOATS)
+    | st.builds(
+        SecondRow,
+        *[COUNTS] * 6,
+        st.lists(COUNTS).map(tuple),
+        FLOATS,
+        *[st.none() | FLOATS] * 3,
+        FLOATS,
+    )
 )
 def test_a_noun_comes_back_from_plain_json(noun: object) -> None:
     assert from_plain(type(noun), json.loads(json.dumps(to_plain(noun), allow_nan=False))) == noun
@@ -88,7 +108,11 @@ WHOLE_NS = st.none() | st.integers(0, 10**12).map(lambda ns: round(ns / 1e9, 9))
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.builds(Latency, COUNTS, *[WHOLE_NS] * 6, COUNTS), FLOATS.filter(lambda x: abs(x) < 1e300), TEXT)
+@given(
+    st.builds(Latency, COUNTS, *[WHOLE_NS] * 6, COUNTS),
+    FLOATS.filter(lambda x: abs(x) < 1e300),
+    TEXT,
+)
 def test_a_run_comes_back_to_the_nanosecond(latency: Latency, rate: float, text: str) -> None:
     run = RUN
     trial = replace(run.trials[0], response=latency, achieved=rate, overload=text, rows=())
@@ -112,7 +136,9 @@ def test_redacting_a_command_line_twice_changes_nothing_more(arguments: list[str
 
 
 @given(TEXT, TEXT)
-def test_two_questions_with_other_headers_or_bodies_have_other_fingerprints(one: str, other: str) -> None:
+def test_two_questions_with_other_headers_or_bodies_have_other_fingerprints(
+    one: str, other: str
+) -> None:
     def fingerprint(value: str) -> str:
         endpoint = RequestTemplate("e", "POST", "/", headers=(("X-Any", value),), body=value)
         return replace(RUN.question, traffic=(endpoint,)).fingerprint()

@@ -1,4 +1,6 @@
-"""Whatever a file holds, reading it gives a question or a refusal with a place and a hint: never a traceback."""
+"""Whatever a file holds, reading it gives a question or a refusal with a place and a hint: never a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,28 @@ from perfhunt.model.testfile.traffic_table import Surroundings
 
 TABLES = {
     "target": ["url", "environment", "process", "verify_tls", "name"],
-    "traffic": ["name", "request", "weight", "feed", "json", "body", "form", "headers", "expect", "locustfile"],
-    "slo": ["latency", "throughput", "errors", "resources", "route", "expressions", "at_load", "min_samples"],
+    "traffic": [
+        "name",
+        "request",
+        "weight",
+        "feed",
+        "json",
+        "body",
+        "form",
+        "headers",
+        "expect",
+        "locustfile",
+    ],
+    "slo": [
+        "latency",
+        "throughput",
+        "errors",
+        "resources",
+        "route",
+        "expressions",
+        "at_load",
+        "min_samples",
+    ],
     "ramp": [
         "mode",
         "start",
@@ -58,20 +80,44 @@ VALUES = st.one_of(
     st.floats(),
     st.text(max_size=20),
     st.sampled_from(
-        ["<= 400ms", "< 0.1%", ">= 300/s for 60s", "10m", "50/s", "GET /", "POST /{id}", "${A}", "", "search", "10/s for 1m",
-         "http://h", "local", "rows.csv", "<= 0", "p(95)<500", "http_req_failed: rate<0.01", "9" * 400 + "s", "1e9/s"]
+        [
+            "<= 400ms",
+            "< 0.1%",
+            ">= 300/s for 60s",
+            "10m",
+            "50/s",
+            "GET /",
+            "POST /{id}",
+            "${A}",
+            "",
+            "search",
+            "10/s for 1m",
+            "http://h",
+            "local",
+            "rows.csv",
+            "<= 0",
+            "p(95)<500",
+            "http_req_failed: rate<0.01",
+            "9" * 400 + "s",
+            "1e9/s",
+        ]
     ),
-)  # fmt: skip
+)
 TREE = st.recursive(
     VALUES,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=5)
+    ),
     max_leaves=20,
 )
 
-# Tables where they belong, with keys that belong there and values of any kind: most of the way into every reader.
+# Tables where they belong, with keys that belong there and values of any kind: most of the way into
+# every reader.
 SHAPED = {
-    table: st.dictionaries(st.sampled_from(keys), TREE, max_size=5)
-    | st.lists(st.dictionaries(st.sampled_from(keys), TREE, max_size=5), max_size=3)
+    table: (
+        st.dictionaries(st.sampled_from(keys), TREE, max_size=5)
+        | st.lists(st.dictionaries(st.sampled_from(keys), TREE, max_size=5), max_size=3)
+    )
     for table, keys in TABLES.items()
     if table
 }
@@ -94,11 +140,17 @@ def outcome(text: str) -> Question | QuestionError:
 
 
 def as_toml(value: Any) -> str:
-    """A value as TOML writes it; an independent writer, so that the parser is not tested against itself."""
+    """A value as TOML writes it; an independent writer, so that the parser is not tested against
+    itself.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {as_toml(item)}" for key, item in value.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{json.dumps(key)} = {as_toml(item)}" for key, item in value.items())
+            + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(as_toml(item) for item in value) + "]"
     if isinstance(value, str):
@@ -119,7 +171,10 @@ def test_any_text_is_a_question_or_a_refusal(text: str) -> None:
 
 
 @settings(max_examples=400)
-@given(st.dictionaries(st.sampled_from(KEYS), TREE, max_size=3) | st.fixed_dictionaries({}, optional=SHAPED))
+@given(
+    st.dictionaries(st.sampled_from(KEYS), TREE, max_size=3)
+    | st.fixed_dictionaries({}, optional=SHAPED)
+)
 def test_any_tree_of_known_keys_is_a_question_or_a_refusal(tree: dict[str, Any]) -> None:
     outcome("\n".join(f"{json.dumps(key)} = {as_toml(value)}" for key, value in tree.items()))
 
@@ -131,7 +186,10 @@ def test_any_tree_of_known_keys_is_a_question_or_a_refusal(tree: dict[str, Any])
     weight=st.floats(1e-3, 1e6),
 )
 def test_what_was_written_is_what_is_asked(p: int, limit: int, seed: int, weight: float) -> None:
-    text = f'seed = {seed}\n[slo]\nlatency = {{ p{p} = "<= {limit}ms" }}\n[[traffic]]\nrequest = "GET /"\nweight = {weight!r}'
+    text = (
+        f'seed = {seed}\n[slo]\nlatency = {{ p{p} = "<= {limit}ms" }}\n[[traffic]]\nrequest = "GET'
+        f' /"\nweight = {weight!r}'
+    )
     question = outcome(text)
     assert isinstance(question, Question)
     (objective,) = question.slo.objectives
@@ -159,7 +217,14 @@ def test_any_feed_is_rows_or_a_refusal(path: str, content: bytes) -> None:
         assert all(row.keys() == rows[0].keys() for row in rows)
 
 
-@given(st.dictionaries(st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,5}\Z"), st.text(max_size=20), min_size=1, max_size=4))
+@given(
+    st.dictionaries(
+        st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,5}\Z"),
+        st.text(max_size=20),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_filled_templates_hold_the_values_and_never_fill_them_again(row: dict[str, str]) -> None:
     template = json.dumps({name: f"{{{name}}}" for name in row})
     assert set(columns_used(template)) == set(row)

@@ -1,4 +1,6 @@
-"""The promise behind every verdict: the same build is called different in at most 2 % of comparisons, whatever the noise."""
+"""The promise behind every verdict: the same build is called different in at most 2 % of
+comparisons, whatever the noise.
+"""
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ EXPERIMENTS = 40_000
 
 
 def called_different(names: list[str], correlation: float, seed: int) -> float:
-    """Share of experiments without any effect in which some endpoint crosses its level at some look.
+    """Share of experiments without any effect in which some endpoint crosses its level at some
+    look.
 
     Under no effect at all, Holm's first step decides whether anything is called different.
     """
@@ -32,7 +35,9 @@ def called_different(names: list[str], correlation: float, seed: int) -> float:
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.95])
-def test_identical_builds_are_called_different_in_at_most_two_percent_of_comparisons(correlation: float) -> None:
+def test_identical_builds_are_called_different_in_at_most_two_percent_of_comparisons(
+    correlation: float,
+) -> None:
     # Three standard errors of 40,000 experiments at 2 % are 0.2 %.
     assert called_different(["knee", "median", "capacity", "cpu"], correlation, 1) <= ALPHA + 0.002
 
@@ -64,9 +69,13 @@ def test_turning_every_difference_round_turns_the_estimate_round(differences: li
     assert there.mean == pytest.approx(-back.mean)
 
 
-@given(st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1), min_size=1), st.floats(0.001, 0.2))
+@given(
+    st.dictionaries(st.sampled_from("abcdef"), st.floats(0, 1), min_size=1), st.floats(0.001, 0.2)
+)
 @settings(max_examples=200)
-def test_holm_never_rejects_more_at_a_stricter_level_and_never_less_than_bonferroni(p: dict[str, float], alpha: float) -> None:
+def test_holm_never_rejects_more_at_a_stricter_level_and_never_less_than_bonferroni(
+    p: dict[str, float], alpha: float
+) -> None:
     weights = dict.fromkeys(p, 1.0)
     rejected = holm(p, weights, alpha)
     assert holm(p, weights, alpha / 2) <= rejected

@@ -13,18 +13,24 @@ SERVER = "/srv/venv/lib/python3.11/site-packages/server/worker.py"
 
 
 def stack(text: str) -> Stack:
-    """`serve>view>pay!wait`: server and app frames, then after `!` one of the standard library. `serve` is the server's."""
+    """`serve>view>pay!wait`: server and app frames, then after `!` one of the standard library.
+    `serve` is the server's.
+    """
     calls, _, library = text.partition("!")
     frames = [Frame(name, SERVER if name.startswith("serve") else APP) for name in calls.split(">")]
     return tuple([*frames, Frame(library, THREADING)] if library else frames)
 
 
 def thread(text: str, tid: int, pid: int = 1) -> ThreadSample:
-    """`serve>view>pay sleep`, `serve>view gil`, `... lock@A`; a star after the state: it holds the GIL."""
+    """`serve>view>pay sleep`, `serve>view gil`, `... lock@A`; a star after the state: it holds the
+    GIL.
+    """
     calls, _, state = text.partition(" ")
     holds = state.endswith("*")
     state, _, wait_on = state.rstrip("*").partition("@")
-    return ThreadSample(pid, tid, stack(calls), state, f"futex:{wait_on}" if state == "lock" else wait_on, holds)
+    return ThreadSample(
+        pid, tid, stack(calls), state, f"futex:{wait_on}" if state == "lock" else wait_on, holds
+    )
 
 
 def instant(*threads: str, at: float = 0.0, pid: int = 1) -> Instant:

@@ -17,7 +17,10 @@ SLOW = Atom(Kind.CODE, "shop/db.py", "Store.find")
 
 def measured(completed: float = 100.0, cpu: float | None = 1.0, **weights: float) -> Measured:
     """A CPU profile of stacks named main__find: 1000 looks."""
-    stacks = {tuple(Frame(f, "/srv/shop/db.py") for f in names.split("__")): w for names, w in weights.items()}
+    stacks = {
+        tuple(Frame(f, "/srv/shop/db.py") for f in names.split("__")): w
+        for names, w in weights.items()
+    }
     return Measured(Profile("py-spy", "0.4", "cpu", 100, 10, stacks), completed, cpu)
 
 
@@ -26,7 +29,11 @@ def change(*atoms: Atom) -> Change:
 
 
 def test_demand_is_the_share_of_samples_times_cpu_per_request() -> None:
-    found = attribute(change(SLOW), measured(main__find=500, main__other=500), measured(200, main__find=100, main__other=900))
+    found = attribute(
+        change(SLOW),
+        measured(main__find=500, main__other=500),
+        measured(200, main__find=100, main__other=900),
+    )
     (demand,) = found.demands
     assert demand.before.value == pytest.approx(0.5 * 1.0 / 100)
     assert demand.after.value == pytest.approx(0.1 * 1.0 / 200)
@@ -35,11 +42,20 @@ def test_demand_is_the_share_of_samples_times_cpu_per_request() -> None:
 
 @pytest.mark.parametrize(
     ("before", "after", "word"),
-    [(0, 0, "unseen"), (0, 300, "appeared"), (300, 0, "vanished"), (100, 400, "grown"), (400, 100, "shrunk"), (300, 310, "same")],
+    [
+        (0, 0, "unseen"),
+        (0, 300, "appeared"),
+        (300, 0, "vanished"),
+        (100, 400, "grown"),
+        (400, 100, "shrunk"),
+        (300, 310, "same"),
+    ],
 )
 def test_the_word_for_each_way_demand_can_go(before: int, after: int, word: str) -> None:
     found = attribute(
-        change(SLOW), measured(main__find=before, main__other=1000 - before), measured(main__find=after, main__other=1000 - after)
+        change(SLOW),
+        measured(main__find=before, main__other=1000 - before),
+        measured(main__find=after, main__other=1000 - after),
     )
     assert found.demands[0].word == word
 
@@ -54,7 +70,10 @@ def test_amdahl_bounds_by_hand() -> None:
 def test_wilson_by_the_books_example() -> None:
     # Newcombe 1998, Statistics in Medicine 17: 81 of 263 gives 0.2553 to 0.3662.
     found = wilson(81, 263)
-    assert (found.low, found.high) == (pytest.approx(0.2553, abs=5e-5), pytest.approx(0.3662, abs=5e-5))
+    assert (found.low, found.high) == (
+        pytest.approx(0.2553, abs=5e-5),
+        pytest.approx(0.3662, abs=5e-5),
+    )
 
 
 def test_a_gain_beyond_the_bound_is_not_explained_and_says_so() -> None:
@@ -68,26 +87,40 @@ def test_a_gain_beyond_the_bound_is_not_explained_and_says_so() -> None:
 
 def test_a_gain_whose_low_end_is_inside_the_bound_is_explained() -> None:
     found = attribute(
-        change(SLOW), measured(main__find=500, main__other=500), measured(main__other=1000), Interval(1.1, 0.8, 1.4, 10)
+        change(SLOW),
+        measured(main__find=500, main__other=500),
+        measured(main__other=1000),
+        Interval(1.1, 0.8, 1.4, 10),
     )
     assert found.explained is True
 
 
 def test_an_edit_of_configuration_has_no_bound() -> None:
-    found = attribute(change(Atom(Kind.CONFIG, ".env", "POOL")), measured(a=1), measured(a=1), Interval(1.0, 0.9, 1.1, 10))
+    found = attribute(
+        change(Atom(Kind.CONFIG, ".env", "POOL")),
+        measured(a=1),
+        measured(a=1),
+        Interval(1.0, 0.9, 1.1, 10),
+    )
     assert (found.bound, found.explained) == (None, None)
     assert "config" in found.sentences[-1]
 
 
 def test_cost_that_moves_to_an_unedited_function_is_named() -> None:
     found = attribute(
-        change(SLOW), measured(main__find=600, main__other=400), measured(main__find=100, main__dumps=500, main__other=400)
+        change(SLOW),
+        measured(main__find=600, main__other=400),
+        measured(main__find=100, main__dumps=500, main__other=400),
     )
     assert [d.function for d in found.moved] == ["dumps"]
 
 
 def test_cost_that_goes_away_has_not_moved() -> None:
-    found = attribute(change(SLOW), measured(100, main__find=600, main__other=400), measured(100, 0.4, main__other=400))
+    found = attribute(
+        change(SLOW),
+        measured(100, main__find=600, main__other=400),
+        measured(100, 0.4, main__other=400),
+    )
     assert found.moved == ()
 
 
@@ -96,7 +129,9 @@ def test_empty_profiles_bound_nothing_and_do_not_fail() -> None:
     assert (found.bound, found.explained) == (math.inf, True)
 
 
-@pytest.mark.parametrize(("low", "high", "word"), [(80, 95, "Below"), (130, 150, "Above"), (100, 115, "As predicted")])
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(80, 95, "Below"), (130, 150, "Above"), (100, 115, "As predicted")]
+)
 def test_the_prediction_against_the_measurement(low: float, high: float, word: str) -> None:
     said = against_prediction(WhatIf(110, 105, 120, 1.0), Interval((low + high) / 2, low, high, 5))
     assert said.startswith(word)

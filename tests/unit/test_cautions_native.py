@@ -15,14 +15,18 @@ RUN = sample_run()
 
 
 def said(mode: str, cpu: float) -> bool:
-    profile = Profile("py-spy", "0.4", mode, 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000)  # 0.4 cores explained
+    profile = Profile(
+        "py-spy", "0.4", mode, 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000
+    )  # 0.4 cores explained
     span = Span.of(RUN.trials[0], profile, resources=Resources(10.0, cpu=cpu, cpu_seconds=10 * cpu))
     found = cautions(Evidence(knee=span), RUN.knee, (), Bottleneck("cpu", 1.0, ("seen",)), None, ())
     return any(caution.code == "native-share" for caution in found)
 
 
 @pytest.mark.parametrize(("cpu", "expected"), [(0.45, False), (1.8, True)])
-def test_cpu_that_the_holder_of_the_gil_does_not_explain_is_native_code(cpu: float, expected: bool) -> None:
+def test_cpu_that_the_holder_of_the_gil_does_not_explain_is_native_code(
+    cpu: float, expected: bool
+) -> None:
     assert said("gil", cpu) is expected
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 from diffs.replay import commit_all, git, project_repository, write_files
 
-from perfhunt.change.git.bisect import Commit, bisect, commits_between, confirm_ends, expected_judgements
+from perfhunt.change.git.bisect import (
+    Commit,
+    bisect,
+    commits_between,
+    confirm_ends,
+    expected_judgements,
+)
 from perfhunt.change.git.git import Repository
 from perfhunt.errors import UsageError
 
@@ -25,7 +31,9 @@ def test_the_first_bad_commit_of_a_line_is_found_in_log2_judgements(first: int) 
 
 
 def test_skipped_neighbours_leave_the_candidates_open() -> None:
-    found = bisect(line(8), lambda c: "skip" if c in ("3", "4") else "bad" if int(c) >= 4 else "good")
+    found = bisect(
+        line(8), lambda c: "skip" if c in ("3", "4") else "bad" if int(c) >= 4 else "good"
+    )
     assert (set(found.first_bad), found.found) == ({"3", "4", "5"}, False)
 
 
@@ -89,7 +97,9 @@ def test_a_merged_branch_is_searched_as_git_bisect_does(tmp_path: Path) -> None:
     git(tmp_path, "bisect", "start", bad, good)
     check = f"import os, sys; sys.exit(os.path.exists({'side2.txt'!r}))"
     said = git(tmp_path, "bisect", "run", sys.executable, "-c", check)
-    theirs = next(line.split()[0] for line in said.splitlines() if line.endswith("is the first bad commit"))
+    theirs = next(
+        line.split()[0] for line in said.splitlines() if line.endswith("is the first bad commit")
+    )
     assert ours.first_bad == (theirs,)
 
 

@@ -1,11 +1,21 @@
-"""A tangled edit as patches: each applies alone, all together make the edit. The judge is `git apply`."""
+"""A tangled edit as patches: each applies alone, all together make the edit. The judge is `git
+apply`.
+"""
 
 import subprocess
 from pathlib import Path
 
 import pytest
 from diffs.case import Case
-from diffs.replay import CASES, IDENTITY, edit_worktree, git, profile_of, project_repository, write_files
+from diffs.replay import (
+    CASES,
+    IDENTITY,
+    edit_worktree,
+    git,
+    profile_of,
+    project_repository,
+    write_files,
+)
 
 from perfhunt.analysis.change.one_change import pieces_of
 from perfhunt.change.git.git import Repository
@@ -18,17 +28,27 @@ TANGLED = [c for c in CASES if not c.passes and c.expect != "nothing"]
 def applied(root: Path, patch: Patch, *, check: bool) -> None:
     how = ["--check"] if check else []
     done = subprocess.run(
-        ["git", "apply", *how, *patch.options, "-"], cwd=root, env=IDENTITY, input=patch.text, capture_output=True
+        ["git", "apply", *how, *patch.options, "-"],
+        cwd=root,
+        env=IDENTITY,
+        input=patch.text,
+        capture_output=True,
     )
     assert done.returncode == 0, done.stderr.decode() + patch.text.decode()
 
 
 def files_of(root: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file() and ".git" not in p.parts}
+    return {
+        str(p.relative_to(root)): p.read_bytes()
+        for p in root.rglob("*")
+        if p.is_file() and ".git" not in p.parts
+    }
 
 
 @pytest.mark.parametrize("case", [pytest.param(c, id=c.name.replace(" ", "-")) for c in TANGLED])
-def test_every_patch_applies_to_the_base_alone_and_together_they_make_the_edit(case: Case, tmp_path: Path) -> None:
+def test_every_patch_applies_to_the_base_alone_and_together_they_make_the_edit(
+    case: Case, tmp_path: Path
+) -> None:
     pytest.importorskip("tree_sitter_go")
     base = project_repository(tmp_path, dict(case.project))
     edit_worktree(case, tmp_path)
@@ -55,14 +75,19 @@ def split_of(tmp_path: Path, before: str, after: str) -> tuple[Patch, ...]:
 
 def test_an_import_goes_with_the_one_piece_that_uses_it(tmp_path: Path) -> None:
     before = "import json\n\n\ndef one():\n    return 1\n\n\ndef two():\n    return 2\n"
-    after = "import json\nimport math\n\n\ndef one():\n    return math.pi\n\n\ndef two():\n    return 3\n"
+    after = (
+        "import json\nimport math\n\n\ndef one():\n    return math.pi\n\n\ndef two():\n   "
+        " return 3\n"
+    )
     one, two = split_of(tmp_path, before, after)
     assert (b"import math" in one.text, b"import math" in two.text) == (True, False)
 
 
 def test_comments_go_to_a_patch_that_measures_nothing(tmp_path: Path) -> None:
     before = "# old\n\n\ndef one():\n    return 1\n\n\ndef two():\n    return 2\n"
-    rest, one, two = split_of(tmp_path, before, before.replace("# old", "# new").replace("1", "10").replace("2", "20"))
+    rest, one, two = split_of(
+        tmp_path, before, before.replace("# old", "# new").replace("1", "10").replace("2", "20")
+    )
     assert (rest.pieces, rest.name) == ((), "00-not-measured.patch")
     assert [p.name for p in (one, two)] == ["01-code-one.patch", "02-code-two.patch"]
 

@@ -32,11 +32,18 @@ def test_a_revision_is_checked_out_and_taken_away(repository: Repository) -> Non
     assert len(git(repository.root, "worktree", "list").splitlines()) == 1
 
 
-def test_the_working_tree_is_checked_out_with_untracked_and_without_ignored_and_removed_files(repository: Repository) -> None:
+def test_the_working_tree_is_checked_out_with_untracked_and_without_ignored_and_removed_files(
+    repository: Repository,
+) -> None:
     write_files(repository.root, {"app.py": "X = 2\n", "new.py": "Z = 1\n", "cache/x": "x"})
     (repository.root / "other.py").unlink()
     with checkout(repository) as place:
-        assert sorted(p.name for p in place.path.iterdir()) == [".git", ".gitignore", "app.py", "new.py"]
+        assert sorted(p.name for p in place.path.iterdir()) == [
+            ".git",
+            ".gitignore",
+            "app.py",
+            "new.py",
+        ]
         assert (place.path / "app.py").read_text() == "X = 2\n"
 
 
@@ -67,7 +74,10 @@ def test_prepare_runs_in_the_checkout_and_finds_the_users_tree(repository: Repos
     command = (
         sys.executable,
         "-c",
-        "import os; open('made', 'w').write(os.environ['PERFHUNT_REPOSITORY'] + os.environ['EXTRA'])",
+        (
+            "import os; open('made', 'w').write(os.environ['PERFHUNT_REPOSITORY'] +"
+            " os.environ['EXTRA'])"
+        ),
     )
     with checkout(repository, "HEAD", command, {"EXTRA": "!"}) as place:
         assert (place.path / "made").read_text() == f"{repository.root}!"
@@ -83,12 +93,18 @@ def test_a_failed_prepare_says_its_last_words(repository: Repository) -> None:
 
 
 def test_a_prepare_that_hangs_is_ended(repository: Repository) -> None:
-    with pytest.raises(UsageError, match="longer than"), checkout(repository, "HEAD", ("sleep", "60"), timeout=0.2):
+    with (
+        pytest.raises(UsageError, match="longer than"),
+        checkout(repository, "HEAD", ("sleep", "60"), timeout=0.2),
+    ):
         pass
 
 
 def test_a_prepare_command_that_is_missing_is_named(repository: Repository) -> None:
-    with pytest.raises(UsageError, match="no-such-command"), checkout(repository, "HEAD", ("no-such-command",)):
+    with (
+        pytest.raises(UsageError, match="no-such-command"),
+        checkout(repository, "HEAD", ("no-such-command",)),
+    ):
         pass
 
 
@@ -104,7 +120,9 @@ def test_checkouts_of_a_crashed_perfhunt_are_swept_and_those_of_a_live_one_are_k
             print(place.path, flush=True)
             os._exit(9)
     """)
-    done = subprocess.run([sys.executable, "-c", crash], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", crash], capture_output=True, text=True, check=False
+    )
     left = Path(done.stdout.strip())
     assert left.is_dir(), done.stderr
     with checkout(repository, "HEAD") as live:
@@ -118,7 +136,10 @@ def test_a_snapshot_keeps_executable_bits_and_symbolic_links(repository: Reposit
     (repository.root / "run.sh").chmod(0o755)
     os.symlink("app.py", repository.root / "link.py")
     commit = snapshot(repository)
-    modes = {line.split()[3]: line.split()[0] for line in git(repository.root, "ls-tree", "-r", commit).splitlines()}
+    modes = {
+        line.split()[3]: line.split()[0]
+        for line in git(repository.root, "ls-tree", "-r", commit).splitlines()
+    }
     assert (modes["run.sh"], modes["link.py"]) == ("100755", "120000")
 
 

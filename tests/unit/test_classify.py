@@ -17,7 +17,12 @@ from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
 from perfhunt.model.trial import Generator, Phase, Resources, RouteResult, Step, Trial
 
 REST = "serve_forever!get lock@I"
-CALM = Span(10.0, service=0.012, profile=profile(render=60), instants=series(*[[REST] * 8] * 9, ["serve>view>render on_cpu*"]))
+CALM = Span(
+    10.0,
+    service=0.012,
+    profile=profile(render=60),
+    instants=series(*[[REST] * 8] * 9, ["serve>view>render on_cpu*"]),
+)
 
 
 def judged(knee: Span, base: Span | None = CALM, **more: object) -> Bottleneck:
@@ -27,53 +32,110 @@ def judged(knee: Span, base: Span | None = CALM, **more: object) -> Bottleneck:
 
 def test_every_core_busy_and_threads_queueing_for_one_is_cpu() -> None:
     moments = [
-        Instant(n / 10, tuple(t for pid in (1, 2, 3, 4) for t in instant(f"serve>view>price {state}", pid=pid).threads))
+        Instant(
+            n / 10,
+            tuple(
+                t
+                for pid in (1, 2, 3, 4)
+                for t in instant(f"serve>view>price {state}", pid=pid).threads
+            ),
+        )
         for n in range(32)
         for state in ["on_cpu" if n % 2 else "run_queue"]
     ]
-    knee = Span(150.0, service=0.030, profile=profile(price=900), instants=Instants(3.2, tuple(moments)), resources=used(1.95))
+    knee = Span(
+        150.0,
+        service=0.030,
+        profile=profile(price=900),
+        instants=Instants(3.2, tuple(moments)),
+        resources=used(1.95),
+    )
     assert judged(knee).cls == "cpu"
 
 
 def test_one_core_and_threads_waiting_for_the_gil_is_gil() -> None:
     moment = ["serve>view>total on_cpu*", *["serve>view>total gil"] * 4]
-    knee = Span(110.0, service=0.046, profile=profile(total=900), instants=series(*[moment] * 32), resources=used(0.97))
+    knee = Span(
+        110.0,
+        service=0.046,
+        profile=profile(total=900),
+        instants=series(*[moment] * 32),
+        resources=used(0.97),
+    )
     assert judged(knee).cls == "gil"
 
 
 def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
     moment = ["serve>view>pay sleep", *["serve>view>pay lock@A"] * 4]
-    knee = Span(120.0, service=0.042, profile=profile(render=100), instants=series(*[moment] * 32), resources=used(0.3))
+    knee = Span(
+        120.0,
+        service=0.042,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
     found = judged(knee)
     assert found.cls == "lock"
     assert "4.00 threads waited in pay" in found.evidence[0]
 
 
 def test_waiting_for_one_of_several_each_at_an_address_of_its_own_is_pool() -> None:
-    moment = ["serve>view>cart>load socket@db:5432"] * 3 + [f"serve>view>cart>take!get lock@{n}" for n in range(5)]
-    knee = Span(120.0, service=0.067, profile=profile(render=100), instants=series(*[moment] * 32), resources=used(0.3))
+    moment = ["serve>view>cart>load socket@db:5432"] * 3 + [
+        f"serve>view>cart>take!get lock@{n}" for n in range(5)
+    ]
+    knee = Span(
+        120.0,
+        service=0.067,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
     assert judged(knee).cls == "pool"
 
 
 def test_an_answer_that_takes_longer_under_load_is_downstream_and_names_the_endpoint() -> None:
     moment = ["serve>view>ask socket@10.0.0.5:5432"] * 9
-    knee = Span(100.0, service=0.092, profile=profile(render=100), instants=series(*[moment] * 32), resources=used(0.3))
+    knee = Span(
+        100.0,
+        service=0.092,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
     found = judged(knee)
     assert found.cls == "downstream"
     assert "10.0.0.5:5432" in found.evidence[0]
 
 
 def test_every_thread_asleep_on_purpose_while_requests_queue_is_workers() -> None:
-    base = Span(5.0, service=0.050, instants=series(*[["serve>view>nap sleep", *[REST] * 3], [REST] * 4] * 8))
-    knee = Span(80.0, service=0.250, profile=profile(render=90), instants=series(*[["serve>view>nap sleep"] * 4] * 32),
-                resources=used(0.2))  # fmt: skip
+    base = Span(
+        5.0,
+        service=0.050,
+        instants=series(*[["serve>view>nap sleep", *[REST] * 3], [REST] * 4] * 8),
+    )
+    knee = Span(
+        80.0,
+        service=0.250,
+        profile=profile(render=90),
+        instants=series(*[["serve>view>nap sleep"] * 4] * 32),
+        resources=used(0.2),
+    )
     assert judged(knee, base).cls == "workers"
 
 
 def test_sleep_that_grows_with_load_is_a_lock_that_is_polled() -> None:
-    base = Span(10.0, service=0.012, instants=series(*[["serve>view>save sleep", *[REST] * 7], *[[REST] * 8] * 9] * 4))
-    knee = Span(80.0, service=0.100, profile=profile(render=90), instants=series(*[["serve>view>save sleep"] * 8] * 32),
-                resources=used(0.3))  # fmt: skip
+    base = Span(
+        10.0,
+        service=0.012,
+        instants=series(*[["serve>view>save sleep", *[REST] * 7], *[[REST] * 8] * 9] * 4),
+    )
+    knee = Span(
+        80.0,
+        service=0.100,
+        profile=profile(render=90),
+        instants=series(*[["serve>view>save sleep"] * 8] * 32),
+        resources=used(0.3),
+    )
     assert judged(knee, base).cls == "lock"
 
 
@@ -90,14 +152,29 @@ def loop(*threads: str) -> Instants:
 
 
 def test_a_loop_that_computes_all_the_time_is_event_loop() -> None:
-    knee = Span(120.0, service=0.080, profile=profile(score=900), instants=loop(*["serve>view>score on_cpu"] * 32),
-                resources=used(0.95))  # fmt: skip
+    knee = Span(
+        120.0,
+        service=0.080,
+        profile=profile(score=900),
+        instants=loop(*["serve>view>score on_cpu"] * 32),
+        resources=used(0.95),
+    )
     assert judged(knee, None).cls == "event-loop"
 
 
 def test_a_loop_that_sleeps_outside_its_poll_is_event_loop_blocked() -> None:
-    spans = loop(*["serve>view>load sleep", "serve>view>load sleep", "serve>view>render on_cpu", "serve!select poll"] * 8)
-    knee = Span(90.0, service=0.050, profile=profile(render=200), instants=spans, resources=used(0.3))
+    spans = loop(
+        *[
+            "serve>view>load sleep",
+            "serve>view>load sleep",
+            "serve>view>render on_cpu",
+            "serve!select poll",
+        ]
+        * 8
+    )
+    knee = Span(
+        90.0, service=0.050, profile=profile(render=200), instants=spans, resources=used(0.3)
+    )
     found = judged(knee, None)
     assert found.cls == "event-loop-blocked"
     assert "sleep" in found.evidence[0]
@@ -105,7 +182,13 @@ def test_a_loop_that_sleeps_outside_its_poll_is_event_loop_blocked() -> None:
 
 def test_time_in_storage_is_disk() -> None:
     moment = ["serve>view>save disk@/srv/journal"] * 6
-    knee = Span(100.0, service=0.062, profile=profile(render=100), instants=series(*[moment] * 32), resources=used(0.3))
+    knee = Span(
+        100.0,
+        service=0.062,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
     assert judged(knee).cls == "disk"
 
 
@@ -113,9 +196,17 @@ def trial(p50: float, statuses: dict[int, int], cpu: float = 0.2) -> Trial:
     latency = Latency(1000, p50, 2 * p50, 2 * p50, 3 * p50, p50, 4 * p50)
     route = RouteResult(latency, latency, statuses, {})
     return Trial(
-        Step(Phase.HOLD, 100.0, 10.0, seed=1), 10.0, 100.0, 100.0, {}, latency, latency, {"ok": 900, "status": 100},
-        Generator(0.0, 0.001, cpu), routes={"all": route},
-    )  # fmt: skip
+        Step(Phase.HOLD, 100.0, 10.0, seed=1),
+        10.0,
+        100.0,
+        100.0,
+        {},
+        latency,
+        latency,
+        {"ok": 900, "status": 100},
+        Generator(0.0, 0.001, cpu),
+        routes={"all": route},
+    )
 
 
 def test_refusals_at_the_latency_of_the_baseline_are_a_limiter() -> None:
@@ -140,8 +231,11 @@ def test_nothing_seen_is_undetermined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "answer"), [(0.9, 0.5, "a"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")]
+    ("first", "second", "answer"),
+    [(0.9, 0.5, "a"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")],
 )
-def test_an_answer_must_be_good_and_must_stand_out(first: float, second: float, answer: str) -> None:
+def test_an_answer_must_be_good_and_must_stand_out(
+    first: float, second: float, answer: str
+) -> None:
     scores = [lambda _: Score("a", first, ("x",)), lambda _: Score("b", second, ("y",))]
     assert decide(None, scores).cls == answer  # type: ignore[arg-type]

@@ -21,7 +21,9 @@ WOBBLE = (0.000, 0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, -0.001, 0.0
 
 
 class Stopwatch:
-    """Reads one second for a command, or what its checkout's work.py says; wobbles by at most 0.4 %."""
+    """Reads one second for a command, or what its checkout's work.py says; wobbles by at most 0.4
+    %.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -50,10 +52,14 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def edit(root: Path, word: str) -> None:
-    write_files(root, {"work.py": f'def work():\n    faster = "{word}"\n    return sum(range(5)), faster\n'})
+    write_files(
+        root, {"work.py": f'def work():\n    faster = "{word}"\n    return sum(range(5)), faster\n'}
+    )
 
 
-def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(stopwatch: Stopwatch, repository: Path) -> None:
+def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(
+    stopwatch: Stopwatch, repository: Path
+) -> None:
     edit(repository, "faster")
     found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
@@ -63,7 +69,9 @@ def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(stopwa
     assert stopwatch.asked[:6] == [base, head, base, head, head, base]  # the warm-up, then ABBA
 
 
-def test_a_slower_version_is_reverted_with_exit_code_90(stopwatch: Stopwatch, repository: Path) -> None:
+def test_a_slower_version_is_reverted_with_exit_code_90(
+    stopwatch: Stopwatch, repository: Path
+) -> None:
     edit(repository, "faster")
     commit_all(repository, "quick")
     write_files(repository, CODE)
@@ -72,7 +80,9 @@ def test_a_slower_version_is_reverted_with_exit_code_90(stopwatch: Stopwatch, re
     assert (found.verdict.word, found.exit_code) == (Word.REVERT, 90)
 
 
-def test_two_versions_that_do_not_differ_are_refused(stopwatch: Stopwatch, repository: Path) -> None:
+def test_two_versions_that_do_not_differ_are_refused(
+    stopwatch: Stopwatch, repository: Path
+) -> None:
     with pytest.raises(ChangeRefused, match="no edit"):
         run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert stopwatch.asked == []
@@ -85,20 +95,26 @@ def test_a_version_that_fails_is_no_measurement(stopwatch: Stopwatch, repository
     assert (found.verdict.word, found.exit_code) == (Word.INVALID, 91)
 
 
-def test_one_command_is_timed_and_exported_as_hyperfine_does(stopwatch: Stopwatch, tmp_path: Path) -> None:
+def test_one_command_is_timed_and_exported_as_hyperfine_does(
+    stopwatch: Stopwatch, tmp_path: Path
+) -> None:
     path = tmp_path / "times.json"
     found = run_bench(BenchRequest(("true",), runs=5, export=path))
     (read,) = hyperfine.read(path.read_text())
     assert [r.wall for r in read.runs] == [r.wall for r in found.timed[0].runs]
     assert len(read.runs) == 5
-    assert any(line.strip().startswith("wall  1") for line in tell(found, as_json=False, quiet=False))
+    assert any(
+        line.strip().startswith("wall  1") for line in tell(found, as_json=False, quiet=False)
+    )
 
 
 def test_an_export_of_another_day_is_compared_with_the_drift_between_days_in_the_interval(
     stopwatch: Stopwatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "old.json"
-    path.write_text(json.dumps({"results": [{"command": "true", "times": [2.0, 2.01, 1.99, 2.0, 2.02, 1.98]}]}))
+    path.write_text(
+        json.dumps({"results": [{"command": "true", "times": [2.0, 2.01, 1.99, 2.0, 2.02, 1.98]}]})
+    )
     found = run_bench(BenchRequest(("true",), compare=path))
     assert found.verdict is not None
     assert found.verdict.word is Word.KEEP
@@ -107,21 +123,29 @@ def test_an_export_of_another_day_is_compared_with_the_drift_between_days_in_the
 
 def test_an_export_of_several_commands_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "old.json"
-    path.write_text(json.dumps({"results": [{"command": c, "times": [1.0] * 5} for c in ("a", "b")]}))
+    path.write_text(
+        json.dumps({"results": [{"command": c, "times": [1.0] * 5} for c in ("a", "b")]})
+    )
     with pytest.raises(StoreError, match="2 commands"):
         run_bench(BenchRequest(("true",), compare=path))
 
 
 def test_json_ends_with_the_verdict(stopwatch: Stopwatch, repository: Path) -> None:
     edit(repository, "faster")
-    (line,) = tell(run_bench(BenchRequest(("python", "work.py"), base="HEAD")), as_json=True, quiet=False)
+    (line,) = tell(
+        run_bench(BenchRequest(("python", "work.py"), base="HEAD")), as_json=True, quiet=False
+    )
     event = json.loads(line)
     assert (event["event"], event["word"], event["exit_code"]) == ("verdict", "KEEP", 0)
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [([], "times a command"), (["--base", "a", "--compare", "b"], "both name"), (["--head", "a"], "needs a --base")],
+    [
+        ([], "times a command"),
+        (["--base", "a", "--compare", "b"], "both name"),
+        (["--head", "a"], "needs a --base"),
+    ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(words: list[str], said: str) -> None:
     done = CliRunner().invoke(app, ["bench", *words], obj=("true",) if words else ())

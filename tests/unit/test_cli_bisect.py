@@ -30,7 +30,9 @@ def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def jury(monkeypatch: pytest.MonkeyPatch, judge: dict[str, str], default: str = "good") -> list[str]:
+def jury(
+    monkeypatch: pytest.MonkeyPatch, judge: dict[str, str], default: str = "good"
+) -> list[str]:
     """Judges by the book; returns whom it was asked about."""
     asked: list[str] = []
 
@@ -42,7 +44,9 @@ def jury(monkeypatch: pytest.MonkeyPatch, judge: dict[str, str], default: str = 
     return asked
 
 
-def test_the_first_slower_commit_is_found_in_log2_comparisons(commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_slower_commit_is_found_in_log2_comparisons(
+    commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = jury(monkeypatch, dict.fromkeys(commits[6:], "bad"))
     found = hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
     assert found.bisected.first_bad == (commits[6],)
@@ -50,11 +54,15 @@ def test_the_first_slower_commit_is_found_in_log2_comparisons(commits: list[str]
     assert found.lines()[0].startswith(f"FIRST SLOWER COMMIT {commits[6][:12]}  change 6")
 
 
-def test_a_second_bisection_asks_nobody_again(commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_bisection_asks_nobody_again(
+    commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     jury(monkeypatch, dict.fromkeys(commits[3:], "bad"))
     hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
     asked = jury(monkeypatch, {}, "bad")
-    assert hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True).bisected.first_bad == (commits[3],)
+    assert hunt(
+        BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True
+    ).bisected.first_bad == (commits[3],)
     assert asked == []
     hunt(BisectSearch(commits[0], "HEAD", ("serve",), again=True), as_json=True, quiet=True)
     assert asked
@@ -71,7 +79,9 @@ def test_a_commit_that_cannot_be_told_is_skipped_and_named_among_the_suspects(
     assert any("--budget" in line for line in found.lines())
 
 
-def test_an_end_that_is_not_slower_is_refused(commits: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_that_is_not_slower_is_refused(
+    commits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     jury(monkeypatch, {})
     with pytest.raises(UsageError, match="no slower"):
         hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
@@ -103,7 +113,9 @@ def test_damaged_judgements_are_not_guessed_at(tmp_path: Path) -> None:
         Judgements(path)
 
 
-def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = tmp_path / "shop"
     root.mkdir()
     good = project_repository(root, {"app.py": "X = 0\n", "perfhunt.toml": TOML})
@@ -114,6 +126,16 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(tmp_pat
     said: list[Event] = []
     repository = find_repository(root)
     question = read_question(None, root, {})
-    judge = bisecting_rounds.Jury(BisectSearch(good, cosmetic, ("serve",)), repository, question, good, 60.0, USUAL_LOOKING, said.append)
+    judge = bisecting_rounds.Jury(
+        BisectSearch(good, cosmetic, ("serve",)),
+        repository,
+        question,
+        good,
+        60.0,
+        USUAL_LOOKING,
+        said.append,
+    )
     assert judge.judge(cosmetic) == "good"
-    assert any("nothing was measured" in event.sentence for event in said if isinstance(event, Noted))
+    assert any(
+        "nothing was measured" in event.sentence for event in said if isinstance(event, Noted)
+    )

@@ -20,7 +20,9 @@ from perfhunt.model.run import Run
 from tests.sample_run import sample_run
 
 FILES = {
-    "shop/pages.py": "def price(cents):\n    return cents / 100\n\n\ndef title(name):\n    return name.title()\n",
+    "shop/pages.py": (
+        "def price(cents):\n    return cents / 100\n\n\ndef title(name):\n    return name.title()\n"
+    ),
     "shop/stock.py": "def level(sku):\n    return ask(sku)\n\n\ndef ask(sku):\n    return 3\n",
     "README.md": "A shop.\n",
 }
@@ -44,7 +46,10 @@ def run(*words: str) -> tuple[int, str, object]:
 
 def test_words_after_two_dashes_are_the_users_command_and_not_a_run() -> None:
     line = ["verify", "--base", "HEAD", "--", "gunicorn", "--bind", "x", "--", "app:app"]
-    assert split_command(line) == (["verify", "--base", "HEAD"], ("gunicorn", "--bind", "x", "--", "app:app"))
+    assert split_command(line) == (
+        ["verify", "--base", "HEAD"],
+        ("gunicorn", "--bind", "x", "--", "app:app"),
+    )
 
 
 def test_verbs_that_take_no_command_keep_the_usual_meaning_of_two_dashes() -> None:
@@ -60,7 +65,9 @@ def test_one_edit_is_one_change(shop: Path) -> None:
     assert "shop/stock.py" in said
 
 
-def test_two_edits_that_have_nothing_to_do_with_each_other_are_refused_and_both_listed(shop: Path) -> None:
+def test_two_edits_that_have_nothing_to_do_with_each_other_are_refused_and_both_listed(
+    shop: Path,
+) -> None:
     write_files(shop, {"shop/stock.py": FASTER, "shop/pages.py": OTHER})
     _, _, error = run("change")
     assert isinstance(error, ChangeRefused)
@@ -101,11 +108,18 @@ def test_split_writes_patches_that_apply_to_the_base_alone(shop: Path) -> None:
     assert len(patches) == 2
     git(shop, "checkout", "--", ".")
     for patch in patches:
-        assert subprocess.run(["git", "apply", "--check", str(patch)], cwd=shop, check=False).returncode == 0
+        assert (
+            subprocess.run(
+                ["git", "apply", "--check", str(patch)], cwd=shop, check=False
+            ).returncode
+            == 0
+        )
     assert "perfhunt verify" in said
 
 
-def test_the_way_back_takes_out_the_edit_and_leaves_documents_and_untracked_files(shop: Path) -> None:
+def test_the_way_back_takes_out_the_edit_and_leaves_documents_and_untracked_files(
+    shop: Path,
+) -> None:
     write_files(shop, {"shop/stock.py": FASTER, "README.md": "A quick shop.\n", "notes.txt": "x\n"})
     repository = Repository(shop)
     change = read_change(repository, "HEAD")
@@ -129,10 +143,15 @@ def test_an_edit_that_was_edited_again_meanwhile_is_not_taken_out(shop: Path) ->
 
 def measured(**environment: object) -> Run:
     whole = sample_run()
-    return replace(whole, environment=replace(whole.environment, git_dirty=False, git_revision="HEAD", **environment))
+    return replace(
+        whole,
+        environment=replace(whole.environment, git_dirty=False, git_revision="HEAD", **environment),
+    )
 
 
-def test_uncommitted_work_that_was_measured_is_what_the_next_edit_is_counted_from(shop: Path) -> None:
+def test_uncommitted_work_that_was_measured_is_what_the_next_edit_is_counted_from(
+    shop: Path,
+) -> None:
     write_files(shop, {"shop/pages.py": OTHER})
     kept = kept_work(str(shop))
     write_files(shop, {"shop/stock.py": FASTER})

@@ -33,7 +33,12 @@ def faster(run: Run, factor: float, name: str) -> Run:
         id=name,
         started="2026-11-23T05:30:00Z",
         knee=replace(knee, rate=knee.rate * factor, low=knee.low * factor, high=knee.high * factor),
-        capacity=replace(capacity, rate=capacity.rate * factor, low=capacity.low * factor, high=capacity.high * factor),
+        capacity=replace(
+            capacity,
+            rate=capacity.rate * factor,
+            low=capacity.low * factor,
+            high=capacity.high * factor,
+        ),
     )
 
 
@@ -58,7 +63,12 @@ def test_a_run_of_a_service_half_as_fast_is_worse_with_exit_code_90(store: Path)
 
 def test_unlike_questions_are_refused_with_the_difference(store: Path) -> None:
     other = faster(sample_run(), 2.0, B)
-    keep(store, replace(other, question=replace(other.question, ramp=replace(other.question.ramp, budget=60.0))))
+    keep(
+        store,
+        replace(
+            other, question=replace(other.question, ramp=replace(other.question.ramp, budget=60.0))
+        ),
+    )
     _, _, error = compare(store)
     assert isinstance(error, UsageError)
     assert int(error.exit_code) == 2
@@ -79,11 +89,21 @@ def test_a_differential_flame_graph_is_written_on_request(store: Path, tmp_path:
     assert ElementTree.parse(tmp_path / "d.svg").getroot().tag.endswith("svg")
 
 
-def test_the_history_is_drawn_with_a_mark_for_each_run_that_asked_the_same(store: Path, tmp_path: Path) -> None:
+def test_the_history_is_drawn_with_a_mark_for_each_run_that_asked_the_same(
+    store: Path, tmp_path: Path
+) -> None:
     keep(store, faster(sample_run(), 2.0, B))
     other = faster(sample_run(), 3.0, "20261123T013000Z-cccccc")
-    keep(store, replace(other, started="2026-11-23T01:30:00Z", question=replace(other.question, seed=99)))
-    none = replace(other, id="20261123T023000Z-dddddd", started="2026-11-23T02:30:00Z", knee=NoKnee("budget", "out of time"))
+    keep(
+        store,
+        replace(other, started="2026-11-23T01:30:00Z", question=replace(other.question, seed=99)),
+    )
+    none = replace(
+        other,
+        id="20261123T023000Z-dddddd",
+        started="2026-11-23T02:30:00Z",
+        knee=NoKnee("budget", "out of time"),
+    )
     keep(store, none)
     picture = tmp_path / "knees.svg"
     done = CliRunner().invoke(app, ["history", "--plot", str(picture), "--store", str(store)])

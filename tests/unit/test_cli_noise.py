@@ -1,4 +1,6 @@
-"""A calibration kept on disk: used where and when it holds, ignored with a sentence where it does not."""
+"""A calibration kept on disk: used where and when it holds, ignored with a sentence where it does
+not.
+"""
 
 import json
 import platform
@@ -48,7 +50,9 @@ def test_another_host_or_kernel_has_another_noise(tmp_path: Path, what: str) -> 
     assert f"another {what} (elsewhere)" in said
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "made": "today", "calibration": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "made": "today", "calibration": {}}']
+)
 def test_a_damaged_file_is_reported_not_used(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     found, said = load_calibration(tmp_path, NOW)
@@ -62,7 +66,9 @@ def test_secrets_of_the_command_are_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_host_that_differs_from_itself_gets_no_verdicts(tmp_path: Path) -> None:
-    refused = replace(FOUND, refused="identical builds moved", advice=("stop what else runs on this host",))
+    refused = replace(
+        FOUND, refused="identical builds moved", advice=("stop what else runs on this host",)
+    )
     save_calibration(tmp_path, refused, (), datetime.now(UTC))
     with pytest.raises(UsageError, match="identical builds moved") as error:
         looking_of(VerifyRequest(store=tmp_path))

@@ -1,4 +1,6 @@
-"""What `verify` says and refuses, without load: the question asked again, the attribution, the words."""
+"""What `verify` says and refuses, without load: the question asked again, the attribution, the
+words.
+"""
 
 import json
 from dataclasses import replace
@@ -11,11 +13,24 @@ from perfhunt.analysis.change.changed_frames import is_frame_of
 from perfhunt.change.git.git import Repository
 from perfhunt.cli.app import app
 from perfhunt.errors import QuestionError, UsageError
-from perfhunt.jobs.verify.attribution import Sides, attributed, difference_picture, sides_of, waiting_share
+from perfhunt.jobs.verify.attribution import (
+    Sides,
+    attributed,
+    difference_picture,
+    sides_of,
+    waiting_share,
+)
 from perfhunt.jobs.verify.process import explained
 from perfhunt.jobs.verify.profiles import in_place
 from perfhunt.jobs.verify.revert import Undo, refuse_to_rewrite
-from perfhunt.jobs.verify.verify import VerifyRequest, VerifyResult, budget_of, question_again, stored_run, tell
+from perfhunt.jobs.verify.verify import (
+    VerifyRequest,
+    VerifyResult,
+    budget_of,
+    question_again,
+    stored_run,
+    tell,
+)
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
@@ -49,7 +64,9 @@ latency = { p99 = "<= 100ms" }
 
 
 def wall(waiting: float, working: float, ticks: int = 100) -> Measured:
-    """A wall profile at 50 requests/s: threads that wait below stock_level, and threads that do other work."""
+    """A wall profile at 50 requests/s: threads that wait below stock_level, and threads that do
+    other work.
+    """
     stacks = {(PAGE, LEVEL, LOCK): waiting, (PAGE,): working}
     return Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=ticks), 50.0)
 
@@ -59,18 +76,32 @@ def on_cpu(inside: float, outside: float) -> Measured:
     return Measured(Profile("py-spy", "0.4.1", "cpu", 100.0, 10.0, stacks), 50.0, 0.5)
 
 
-def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_bounds_the_gain() -> None:
-    found = attributed(ONE, Sides(wall(400.0, 100.0)), Sides(wall(4.0, 100.0)), Interval(2.0, 1.5, 2.6, 6))
+def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_bounds_the_gain() -> (
+    None
+):
+    found = attributed(
+        ONE, Sides(wall(400.0, 100.0)), Sides(wall(4.0, 100.0)), Interval(2.0, 1.5, 2.6, 6)
+    )
     assert found is not None
     (demand,) = found.demands
     assert (demand.function, demand.word) == ("stock_level", "shrunk")
-    assert demand.before.value == pytest.approx(400 / 100 / 50)  # threads there over requests per second: Little's law
+    assert demand.before.value == pytest.approx(
+        400 / 100 / 50
+    )  # threads there over requests per second: Little's law
     assert (found.bound, found.explained) == (None, None)
     assert any("of the edited code's thread time was waiting" in s for s in found.sentences)
 
 
 def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
-    after = Profile("py-spy dump", "", "wall", 8.0, 12.0, {(PAGE, LEVEL, Frame("[poll]", kind="wait")): 390.0}, ticks=100)
+    after = Profile(
+        "py-spy dump",
+        "",
+        "wall",
+        8.0,
+        12.0,
+        {(PAGE, LEVEL, Frame("[poll]", kind="wait")): 390.0},
+        ticks=100,
+    )
     found = attributed(ONE, Sides(wall(400.0, 0.0)), Sides(Measured(after, 50.0)), None)
     assert found is not None
     assert found.moved == ()
@@ -79,7 +110,9 @@ def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
 def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_picture() -> None:
     def waiting(path: str) -> Sides:
         stacks = {(PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind="wait")): 10.0}
-        return Sides(Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0))
+        return Sides(
+            Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0)
+        )
 
     picture = difference_picture(waiting("/tmp/a/w.sock"), waiting("/tmp/b/w.sock"), "two starts")
     assert "[socket unix]" in picture
@@ -87,7 +120,10 @@ def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_pictu
 
 
 def test_a_gain_beyond_what_the_edited_code_used_of_the_cpu_is_called_out() -> None:
-    before, after = Sides(wall(0.0, 100.0), on_cpu(50.0, 950.0)), Sides(wall(0.0, 100.0), on_cpu(5.0, 950.0))
+    before, after = (
+        Sides(wall(0.0, 100.0), on_cpu(50.0, 950.0)),
+        Sides(wall(0.0, 100.0), on_cpu(5.0, 950.0)),
+    )
     found = attributed(ONE, before, after, Interval(0.5, 0.4, 0.6, 6))
     assert found is not None
     assert found.explained is False  # 5 % of the CPU, all gone, brings 5.3 %
@@ -96,19 +132,30 @@ def test_a_gain_beyond_what_the_edited_code_used_of_the_cpu_is_called_out() -> N
 
 def rows(computing: float, waiting: float = 0.0) -> Measured:
     """A wall profile in which the edited function computes, and may wait."""
-    stacks = {(PAGE, LEVEL): computing, (PAGE, LEVEL, LOCK): waiting, (PAGE,): 100.0 - computing - waiting}
+    stacks = {
+        (PAGE, LEVEL): computing,
+        (PAGE, LEVEL, LOCK): waiting,
+        (PAGE,): 100.0 - computing - waiting,
+    }
     return Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0)
 
 
 def test_code_that_computes_is_compared_by_its_cpu_time_of_which_there_are_many_samples() -> None:
-    found = attributed(ONE, Sides(rows(5.0), on_cpu(400.0, 600.0)), Sides(rows(8.0), on_cpu(800.0, 600.0)), None)
+    found = attributed(
+        ONE, Sides(rows(5.0), on_cpu(400.0, 600.0)), Sides(rows(8.0), on_cpu(800.0, 600.0)), None
+    )
     assert found is not None
     (demand,) = found.demands
     assert (demand.word, demand.before.n) == ("grown", 1000)
 
 
 def test_code_that_began_to_wait_is_compared_by_its_thread_time() -> None:
-    found = attributed(ONE, Sides(rows(20.0), on_cpu(400.0, 600.0)), Sides(rows(20.0, 60.0), on_cpu(400.0, 600.0)), None)
+    found = attributed(
+        ONE,
+        Sides(rows(20.0), on_cpu(400.0, 600.0)),
+        Sides(rows(20.0, 60.0), on_cpu(400.0, 600.0)),
+        None,
+    )
     assert found is not None
     (demand,) = found.demands
     assert (demand.word, demand.before.n) == ("grown", 100)
@@ -140,7 +187,9 @@ def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> N
 
 
 def test_two_checkouts_name_the_same_function_alike() -> None:
-    stacks = {(Frame("f", "/tmp/perfhunt-checkout-1/shop/shop/a.py", 3), Frame("g", "/usr/lib/b.py")): 2.0}
+    stacks = {
+        (Frame("f", "/tmp/perfhunt-checkout-1/shop/shop/a.py", 3), Frame("g", "/usr/lib/b.py")): 2.0
+    }
     found = in_place(Profile("t", "", "cpu", 1.0, 1.0, stacks), "/tmp/perfhunt-checkout-1/shop")
     ((stack, weight),) = found.stacks.items()
     assert ([f.file for f in stack], weight) == (["shop/a.py", "/usr/lib/b.py"], 2.0)
@@ -160,7 +209,9 @@ def test_a_run_without_a_hold_has_no_profile_to_compare() -> None:
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A stored run of the question in perfhunt.toml, as it is read back: without bodies and header values."""
+    """A stored run of the question in perfhunt.toml, as it is read back: without bodies and header
+    values.
+    """
     (tmp_path / "perfhunt.toml").write_text(TOML)
     monkeypatch.chdir(tmp_path)
     question = read_question(None, tmp_path, {})
@@ -193,8 +244,13 @@ def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) 
     assert "perfhunt investigate" in refused.value.hint
 
 
-@pytest.mark.parametrize(("changed", "said"), [({"ended": "stopped: ^C"}, "cut short"), ({"kind": "profile"}, "is a profile")])
-def test_runs_that_measured_no_whole_ramp_are_refused(tmp_path: Path, changed: dict[str, str], said: str) -> None:
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"ended": "stopped: ^C"}, "cut short"), ({"kind": "profile"}, "is a profile")],
+)
+def test_runs_that_measured_no_whole_ramp_are_refused(
+    tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
     run = replace(sample_run(), **changed)
     ledger.record(tmp_path, run, RunDirectory.create(tmp_path, run).finish(run))
     with pytest.raises(UsageError, match=said):
@@ -202,7 +258,9 @@ def test_runs_that_measured_no_whole_ramp_are_refused(tmp_path: Path, changed: d
 
 
 def outcome(word: Word, directory: Path | None) -> VerifyResult:
-    return VerifyResult(Verdict(word, "CPU per request is as if 12 % slower", "paired"), ONE, BACK, directory)
+    return VerifyResult(
+        Verdict(word, "CPU per request is as if 12 % slower", "paired"), ONE, BACK, directory
+    )
 
 
 def test_json_carries_word_exit_code_and_where_it_is_kept(tmp_path: Path) -> None:
@@ -216,7 +274,9 @@ def test_json_carries_word_exit_code_and_where_it_is_kept(tmp_path: Path) -> Non
 
 
 def test_quiet_is_one_line(tmp_path: Path) -> None:
-    assert tell(outcome(Word.KEEP, tmp_path), VerifyRequest(quiet=True)) == ["KEEP: CPU per request is as if 12 % slower"]
+    assert tell(outcome(Word.KEEP, tmp_path), VerifyRequest(quiet=True)) == [
+        "KEEP: CPU per request is as if 12 % slower"
+    ]
 
 
 def test_a_revert_names_the_git_command_and_runs_nothing(tmp_path: Path) -> None:
@@ -236,7 +296,10 @@ def test_history_is_never_rewritten_on_request() -> None:
 
 
 def test_a_verdict_that_measured_nothing_keeps_nothing() -> None:
-    invalid = replace(outcome(Word.INVALID, None), verdict=Verdict(Word.INVALID, "the kernel was 6.8, and is 6.9", "rerun"))
+    invalid = replace(
+        outcome(Word.INVALID, None),
+        verdict=Verdict(Word.INVALID, "the kernel was 6.8, and is 6.9", "rerun"),
+    )
     assert "VERDICT INVALID" in tell(invalid, VerifyRequest())[0]
 
 

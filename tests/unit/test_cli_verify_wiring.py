@@ -1,4 +1,6 @@
-"""Both ways of verifying, from the command line to the verdict on disk, with the load and the processes left out."""
+"""Both ways of verifying, from the command line to the verdict on disk, with the load and the
+processes left out.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -29,7 +31,11 @@ from tests.sample_run import sample_run
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'
 STOCK = "def level(sku):\n    return 3\n"
-FILES = {"web/stock.py": STOCK, "web/pages.py": "def title(name):\n    return name.title()\n", "perfhunt.toml": TOML}
+FILES = {
+    "web/stock.py": STOCK,
+    "web/pages.py": "def title(name):\n    return name.title()\n",
+    "perfhunt.toml": TOML,
+}
 
 
 @pytest.fixture
@@ -41,7 +47,9 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def verify(*words: str, command: tuple[str, ...] = ()) -> tuple[int, list[str], BaseException | None]:
+def verify(
+    *words: str, command: tuple[str, ...] = ()
+) -> tuple[int, list[str], BaseException | None]:
     done = CliRunner().invoke(app, ["verify", *words, "--json"], obj=command)
     return done.exit_code, done.stdout.splitlines(), done.exception
 
@@ -62,21 +70,35 @@ class Bench:
         self.budget = 0.0
         self.word = word
         monkeypatch.setattr(verifying_command, "paired_bench", self.paired_bench)
-        monkeypatch.setattr(verifying_command.verify, "survey", lambda question, _: SimpleNamespace(question=question))
+        monkeypatch.setattr(
+            verifying_command.verify,
+            "survey",
+            lambda question, _: SimpleNamespace(question=question),
+        )
         monkeypatch.setattr(verifying_command.verify, "verify_paired", self.verify_paired)
-        monkeypatch.setattr(verifying_command, "profile_versions", lambda *_: {BASE: sides(400.0), HEAD: sides(1.0)})
+        monkeypatch.setattr(
+            verifying_command, "profile_versions", lambda *_: {BASE: sides(400.0), HEAD: sides(1.0)}
+        )
 
     @contextmanager
     def paired_bench(
-        self, question: Question, commands: Mapping[str, ServiceCommand], directory: Path, watch: object
+        self,
+        question: Question,
+        commands: Mapping[str, ServiceCommand],
+        directory: Path,
+        watch: object,
     ) -> Iterator[object]:
         directory.mkdir(parents=True)
         self.question = question
-        self.texts = {name: (command.directory / "stock.py").read_text() for name, command in commands.items()}
+        self.texts = {
+            name: (command.directory / "stock.py").read_text() for name, command in commands.items()
+        }
         self.words = commands[HEAD].words
         yield SimpleNamespace(bench=SimpleNamespace(watch=watch), starter=None)
 
-    def verify_paired(self, asking: object, bench: object, budget: float, looking: object) -> Verdict:
+    def verify_paired(
+        self, asking: object, bench: object, budget: float, looking: object
+    ) -> Verdict:
         self.budget = budget
         return Verdict(self.word, "as was asked for", "paired", pairs=6, looks=1, seconds=200.0)
 
@@ -86,7 +108,9 @@ def test_both_versions_are_checked_out_and_started_where_the_command_was_typed(
 ) -> None:
     bench = Bench(monkeypatch, Word.KEEP)
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
-    code, lines, _ = verify("--base", "HEAD", "--budget", "6m", command=("serve", "--port", "{port}"))
+    code, lines, _ = verify(
+        "--base", "HEAD", "--budget", "6m", command=("serve", "--port", "{port}")
+    )
     event = json.loads(lines[-1])
     assert (code, event["word"]) == (0, "KEEP")
     assert bench.texts == {BASE: STOCK, HEAD: STOCK.replace("3", "4")}
@@ -94,23 +118,39 @@ def test_both_versions_are_checked_out_and_started_where_the_command_was_typed(
     assert bench.budget == 360.0
     assert bench.question is not None
     assert bench.question.target.environment == "local"
-    assert [(d["function"], d["word"]) for d in event["attribution"]["demands"]] == [("level", "shrunk")]
+    assert [(d["function"], d["word"]) for d in event["attribution"]["demands"]] == [
+        ("level", "shrunk")
+    ]
     kept = Path(event["directory"])
     assert "<svg" in (kept / "difference.svg").read_text()
     assert b"+    return 4" in (kept / "change.patch").read_bytes()
     assert len(git(shop, "worktree", "list").splitlines()) == 1
 
 
-def test_a_program_in_an_ignored_environment_is_found_in_the_users_own_tree(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_in_an_ignored_environment_is_found_in_the_users_own_tree(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(monkeypatch, Word.KEEP)
-    write_files(shop, {"web/stock.py": STOCK.replace("3", "4"), "web/.perfhunt/bin/serve": "", "web/start.sh": ""})
+    write_files(
+        shop,
+        {
+            "web/stock.py": STOCK.replace("3", "4"),
+            "web/.perfhunt/bin/serve": "",
+            "web/start.sh": "",
+        },
+    )
     git(shop, "add", "web/start.sh")
-    for typed, started in ((".perfhunt/bin/serve", str(shop / "web/.perfhunt/bin/serve")), ("./start.sh", "./start.sh")):
+    for typed, started in (
+        (".perfhunt/bin/serve", str(shop / "web/.perfhunt/bin/serve")),
+        ("./start.sh", "./start.sh"),
+    ):
         verify("--base", "HEAD", "--compound", "both", command=(typed, "-x"))
         assert bench.words == (started, "-x")
 
 
-def test_a_slower_version_is_taken_out_of_the_working_tree_on_request(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slower_version_is_taken_out_of_the_working_tree_on_request(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Bench(monkeypatch, Word.REVERT)
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     code, lines, _ = verify("--base", "HEAD", "--revert", command=("serve",))
@@ -119,7 +159,9 @@ def test_a_slower_version_is_taken_out_of_the_working_tree_on_request(shop: Path
     assert git(shop, "status", "--short") == ""
 
 
-def test_without_that_request_the_working_tree_is_left_alone(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_that_request_the_working_tree_is_left_alone(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Bench(monkeypatch, Word.REVERT)
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     _, lines, _ = verify("--base", "HEAD", command=("serve",))
@@ -127,19 +169,34 @@ def test_without_that_request_the_working_tree_is_left_alone(shop: Path, monkeyp
     assert git(shop, "status", "--short") != ""
 
 
-def test_two_changes_are_refused_before_anything_is_started(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_changes_are_refused_before_anything_is_started(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench = Bench(monkeypatch, Word.KEEP)
-    write_files(shop, {"web/stock.py": STOCK.replace("3", "4"), "web/pages.py": "def title(name):\n    return name.upper()\n"})
+    write_files(
+        shop,
+        {
+            "web/stock.py": STOCK.replace("3", "4"),
+            "web/pages.py": "def title(name):\n    return name.upper()\n",
+        },
+    )
     _, _, error = verify("--base", "HEAD", command=("serve",))
     assert isinstance(error, ChangeRefused)
     assert "web/pages.py" in error.message
     assert bench.words == ()
     code, lines, _ = verify("--base", "HEAD", "--compound", "one release", command=("serve",))
     event = json.loads(lines[-1])
-    assert (code, event["verdict"]["attributable"], event["change"]["compound"]) == (0, False, "one release")
+    assert (code, event["verdict"]["attributable"], event["change"]["compound"]) == (
+        0,
+        False,
+        "one release",
+    )
 
 
-@pytest.mark.parametrize("trouble", [AttachFailed("ptrace is forbidden", "ask root"), Stopped("ptrace is forbidden: SIGTERM")])
+@pytest.mark.parametrize(
+    "trouble",
+    [AttachFailed("ptrace is forbidden", "ask root"), Stopped("ptrace is forbidden: SIGTERM")],
+)
 def test_a_verdict_stands_when_the_profiling_after_it_fails_or_is_stopped(
     shop: Path, monkeypatch: pytest.MonkeyPatch, trouble: PerfhuntError
 ) -> None:
@@ -186,14 +243,22 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def test_a_restarted_service_is_asked_again_and_the_verdict_lies_beside_the_new_run(shop: Path, investigated: Run) -> None:
+def test_a_restarted_service_is_asked_again_and_the_verdict_lies_beside_the_new_run(
+    shop: Path, investigated: Run
+) -> None:
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     code, lines, _ = verify("--pid", "4242")
     event = json.loads(lines[-1])
-    assert (code, event["word"]) == (91, "INCONCLUSIVE")  # the very same figures, with the noise of one restart
+    assert (code, event["word"]) == (
+        91,
+        "INCONCLUSIVE",
+    )  # the very same figures, with the noise of one restart
     assert event["verdict"]["method"] == "rerun"
     assert (Path(event["directory"]) / "run.json").exists()
-    assert json.loads((Path(event["directory"]) / "verdict.json").read_text())["word"] == "INCONCLUSIVE"
+    assert (
+        json.loads((Path(event["directory"]) / "verdict.json").read_text())["word"]
+        == "INCONCLUSIVE"
+    )
 
 
 def test_a_service_whose_surroundings_changed_is_invalid_and_gets_no_load(
@@ -208,9 +273,13 @@ def test_a_service_whose_surroundings_changed_is_invalid_and_gets_no_load(
     assert "kernel was 6.8.0, and is 6.9.0" in event["verdict"]["reason"]
 
 
-def test_a_process_that_does_not_run_the_edit_is_refused(shop: Path, investigated: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_does_not_run_the_edit_is_refused(
+    shop: Path, investigated: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
-    monkeypatch.setattr(verifying_process, "stale", lambda *_: ("process 4242 started 9 s before the edit",))
+    monkeypatch.setattr(
+        verifying_process, "stale", lambda *_: ("process 4242 started 9 s before the edit",)
+    )
     _, _, error = verify("--pid", "4242")
     assert isinstance(error, ChangeRefused)
     assert "Restart the service" in error.hint

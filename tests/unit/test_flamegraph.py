@@ -1,4 +1,6 @@
-"""Flame graphs: every box is as wide as its share, every name is text, and a differential says what changed per request."""
+"""Flame graphs: every box is as wide as its share, every name is text, and a differential says what
+changed per request.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,10 @@ def test_recursion_nests_and_does_not_crash_when_it_is_deep() -> None:
 
 def test_hovering_tells_the_cost_per_request() -> None:
     found = boxes(flamegraph(of({(A, B): 30, (A,): 70}), "t", cost=0.0001))
-    assert title(found["a", 1, "0"]) == "a (a.py:1)\n10 ms/request, 100.0% of all, 7 ms/request of it its own"
+    assert (
+        title(found["a", 1, "0"])
+        == "a (a.py:1)\n10 ms/request, 100.0% of all, 7 ms/request of it its own"
+    )
 
 
 def test_frames_too_narrow_to_see_are_counted_not_hidden() -> None:
@@ -110,7 +115,9 @@ def test_whose_code_a_frame_is(frame: Frame, kind: str) -> None:
     assert code_kind(frame) == kind
 
 
-def test_a_differential_is_red_for_more_blue_for_less_purple_for_new_and_grey_for_the_same() -> None:
+def test_a_differential_is_red_for_more_blue_for_less_purple_for_new_and_grey_for_the_same() -> (
+    None
+):
     before = of({(A, B): 10, (A, C): 40, (A, Frame("same")): 30})
     after = of({(A, B): 30, (A, C): 10, (A, Frame("same")): 30, (A, D): 10})
     found = boxes(differential(before, after, "t", (0.001, 0.001)))
@@ -128,7 +135,9 @@ def test_a_differential_is_red_for_more_blue_for_less_purple_for_new_and_grey_fo
 
 
 def test_per_request_cost_shows_a_gain_that_equal_totals_would_hide() -> None:
-    """The knee keeps the CPU full before and after: the samples look alike, each request costs half."""
+    """The knee keeps the CPU full before and after: the samples look alike, each request costs
+    half.
+    """
     same = of({(A, B): 50, (A, C): 50})
     found = boxes(differential(same, same, "t", (0.002, 0.001)))
     assert "(-50%)" in title(found["b", 2, "0"])
@@ -137,7 +146,9 @@ def test_per_request_cost_shows_a_gain_that_equal_totals_would_hide() -> None:
 
 
 def test_what_vanished_has_a_strip_as_wide_as_it_was() -> None:
-    found = boxes(differential(of({(A, B): 25, (A, C): 75}), of({(A, C): 100}), "t", (0.001, 0.001)))
+    found = boxes(
+        differential(of({(A, B): 25, (A, C): 75}), of({(A, C): 100}), "t", (0.001, 0.001))
+    )
     assert ("b", 2, "0") not in found
     assert width(found["b", 2, "1"]) == pytest.approx(0.25 * (WIDTH - 2 * PAD), abs=0.01)
 
@@ -158,7 +169,9 @@ def test_the_tree_keeps_every_weight() -> None:
 
 
 def test_cost_of_gil_samples_is_by_littles_law() -> None:
-    """1606 samples in 1500 looks are 1.07 threads; at 140.9 answers a second each request holds it 7.6 ms."""
+    """1606 samples in 1500 looks are 1.07 threads; at 140.9 answers a second each request holds it
+    7.6 ms.
+    """
     run = sample_run()
     cost = cost_per_weight(run, "knee")
     assert cost is not None

@@ -28,8 +28,16 @@ def test_the_path_says_whose_code_it_is(file: str, origin: Origin) -> None:
     assert Code().origin(Frame("f", file)) is origin
 
 
-def test_a_stack_belongs_to_its_deepest_application_function_and_names_the_library_call_on_top() -> None:
-    owner = Code().owner((Frame("view", APP), Frame("price", APP), Frame("dumps", "/usr/lib/python3.11/json/__init__.py")))
+def test_a_stack_belongs_to_its_deepest_application_function_and_names_the_library_call_on_top() -> (
+    None
+):
+    owner = Code().owner(
+        (
+            Frame("view", APP),
+            Frame("price", APP),
+            Frame("dumps", "/usr/lib/python3.11/json/__init__.py"),
+        )
+    )
     assert owner is not None
     assert owner.frame.function == "price"
     assert owner.via == "dumps (json/__init__.py)"
@@ -37,7 +45,9 @@ def test_a_stack_belongs_to_its_deepest_application_function_and_names_the_libra
 
 @pytest.mark.parametrize("nameless", ["<listcomp>", "<lambda>", "total.<locals>.<genexpr>"])
 def test_code_without_a_name_belongs_to_the_function_that_wrote_it(nameless: str) -> None:
-    owner = Code().owner((Frame("view", APP), Frame("total", APP), Frame("sum", "<frozen x>"), Frame(nameless, APP)))
+    owner = Code().owner(
+        (Frame("view", APP), Frame("total", APP), Frame("sum", "<frozen x>"), Frame(nameless, APP))
+    )
     assert owner is not None
     assert owner.frame.function == "total"
 

@@ -1,4 +1,6 @@
-"""The file that init writes: valid, refused until a person chose the numbers, and without secrets."""
+"""The file that init writes: valid, refused until a person chose the numbers, and without
+secrets.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.init_file import init_text
 
 MASTER = Process(
-    41, 1, 100.0, "/usr/bin/python3.11", ("/usr/bin/python3.11", "/srv/bin/gunicorn", "--token=s3cret", "shop:app"), "/srv", 0, 1
+    41,
+    1,
+    100.0,
+    "/usr/bin/python3.11",
+    ("/usr/bin/python3.11", "/srv/bin/gunicorn", "--token=s3cret", "shop:app"),
+    "/srv",
+    0,
+    1,
 )
 WORKER = replace(MASTER, pid=42, parent=41, threads=4)
 TARGET = TargetProcess(
@@ -73,7 +82,9 @@ def test_every_commented_line_is_right_when_it_is_uncommented() -> None:
         lines.append(body if is_example else line)
     rows = Surroundings({"SHOP_TOKEN": "x"}, lambda name: b"ref\n1\n")
     question = parse_question(
-        "\n".join(lines).replace('p95 = "<= 400ms"', 'p95 = "<= 300ms"').replace("< 400%", "< 1%"), "f", rows
+        "\n".join(lines).replace('p95 = "<= 400ms"', 'p95 = "<= 300ms"').replace("< 400%", "< 1%"),
+        "f",
+        rows,
     )
     assert [endpoint.name for endpoint in question.traffic] == ["home", "checkout"]
     assert question.slo.at_load == 300.0

@@ -1,4 +1,6 @@
-"""The story, told in virtual time: a queue solved by arithmetic instead of a service, no probes, a real run directory."""
+"""The story, told in virtual time: a queue solved by arithmetic instead of a service, no probes, a
+real run directory.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ class Blind:
 
     def resources(self) -> Resources:
         self.trials += 1
-        return Resources(1.0, cpu=0.5, cpu_seconds=0.5, cpu_share=0.25, memory_share=0.1, oom_kills=0)
+        return Resources(
+            1.0, cpu=0.5, cpu_seconds=0.5, cpu_share=0.25, memory_share=0.1, oom_kills=0
+        )
 
     def during(self, name: str, seconds: float, *, on_cpu: bool, waits: bool) -> Blind:
         return self
@@ -55,7 +59,11 @@ class Blind:
         return Span.of(trial)
 
     def dead(self) -> str:
-        return "the target is gone" if self.dies_after is not None and self.trials > self.dies_after else ""
+        return (
+            "the target is gone"
+            if self.dies_after is not None and self.trials > self.dies_after
+            else ""
+        )
 
     def close(self) -> None:
         self.closed = True
@@ -70,11 +78,24 @@ def question(*objectives: Objective, **ramp: object) -> Question:
     )  # type: ignore[arg-type]
 
 
-def lab(tmp_path: Path, asked: Question, probes: Blind, stop: object = None, events: list[Event] | None = None) -> Lab:
+def lab(
+    tmp_path: Path,
+    asked: Question,
+    probes: Blind,
+    stop: object = None,
+    events: list[Event] | None = None,
+) -> Lab:
     """M/M/1 with 6 ms: analytically P(response > 100 ms) = 1 % at 120.6/s."""
     engine = QueueEngine(Service(exponential(0.006)), asked.slo.criteria(), seed=3)
     run = Run(
-        "20261123T000000Z-test", "investigate", "2026-11-23T00:00:00Z", __version__, asked, Environment(), None, Judgement.UNKNOWN
+        "20261123T000000Z-test",
+        "investigate",
+        "2026-11-23T00:00:00Z",
+        __version__,
+        asked,
+        Environment(),
+        None,
+        Judgement.UNKNOWN,
     )
     directory = RunDirectory.create(tmp_path / ".perfhunt", run)
     made = Lab(engine, probes, directory, run, Clock())
@@ -118,7 +139,10 @@ def test_the_slo_is_judged_at_the_throughput_it_asks_for(tmp_path: Path) -> None
     asked = question(P99, wanted)
     run = investigate(asked, lab(tmp_path, asked, Blind()))
     assert run.judged_at == 150.0
-    assert {j.objective.key: j.verdict for j in run.judged} == {"p99": Judgement.MISSED, "sustained": Judgement.MISSED}
+    assert {j.objective.key: j.verdict for j in run.judged} == {
+        "p99": Judgement.MISSED,
+        "sustained": Judgement.MISSED,
+    }
     assert (run.verdict, run.exit_code) == (Judgement.MISSED, 99)
 
 
@@ -146,7 +170,9 @@ def test_without_profiles_there_is_no_hold(tmp_path: Path) -> None:
 
 def test_a_stop_keeps_what_was_measured_and_marks_the_run(tmp_path: Path) -> None:
     asked, probes = question(), Blind()
-    bench = lab(tmp_path, asked, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 8 else "")
+    bench = lab(
+        tmp_path, asked, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 8 else ""
+    )
     with pytest.raises(Stopped):
         investigate(asked, bench)
     run = stored(tmp_path)
@@ -190,15 +216,27 @@ def test_a_stricter_slo_has_a_lower_knee(tmp_path: Path) -> None:
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     asked, probes = question(), Blind()
     with pytest.raises(Stopped):
-        investigate(asked, lab(tmp_path / "cut", asked, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 24 else ""))
+        investigate(
+            asked,
+            lab(
+                tmp_path / "cut",
+                asked,
+                probes,
+                stop=lambda: "stopped by Ctrl-C" if probes.trials > 24 else "",
+            ),
+        )
     cut = stored(tmp_path / "cut")
     searched = [t for t in cut.trials if t.step.phase in SEARCHED]
     assert len(searched) > 5
     events: list[Event] = []
-    run = investigate(asked, lab(tmp_path / "on", asked, Blind(), events=events), Options(resume=cut))
+    run = investigate(
+        asked, lab(tmp_path / "on", asked, Blind(), events=events), Options(resume=cut)
+    )
     assert isinstance(run.knee, Knee)
     assert run.knee.rate == pytest.approx(120.6, rel=0.15)  # one interval in twenty may miss it
-    assert [t.step for t in run.trials if t.step.phase in SEARCHED][: len(searched)] == [t.step for t in searched]
+    assert [t.step for t in run.trials if t.step.phase in SEARCHED][: len(searched)] == [
+        t.step for t in searched
+    ]
     live = [e for e in events if isinstance(e, Tried) and e.trial.step.phase in SEARCHED]
     assert len(live) == len([t for t in run.trials if t.step.phase in SEARCHED]) - len(searched)
 
@@ -221,7 +259,9 @@ class Busy(Blind):
         return replace(super().resources(), cpu_share=0.02 + 0.006 * self.rate)
 
 
-def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_held_there(tmp_path: Path) -> None:
+def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_held_there(
+    tmp_path: Path,
+) -> None:
     asked = question(P99, Objective(Measure.RESOURCES, "cpu", "<", 0.35))
     probes = Busy()
     made = lab(tmp_path, asked, probes)

@@ -24,17 +24,47 @@ def test_history_is_newest_first_and_says_what_happened(tmp_path: Path) -> None:
     store(tmp_path, LATER)
     later, first = history(tmp_path)
     assert first == LedgerRow(
-        RUN.id, f"runs/{RUN.id}", "investigate", "2026-11-23T04:30:00Z", "complete", "MISSED", 99, "http://127.0.0.1:8000",
-        RUN.question.fingerprint(), "3f9c1d2ab44e", 1, 141.3, 134.2, 147.9, "", 162.4, first.p99_ms, "lock", "load_rules", 402.0,
-    )  # fmt: skip
-    assert (later.id, later.verdict, later.knee, later.knee_none) == (LATER.id, "UNKNOWN", None, "stopped")
+        RUN.id,
+        f"runs/{RUN.id}",
+        "investigate",
+        "2026-11-23T04:30:00Z",
+        "complete",
+        "MISSED",
+        99,
+        "http://127.0.0.1:8000",
+        RUN.question.fingerprint(),
+        "3f9c1d2ab44e",
+        1,
+        141.3,
+        134.2,
+        147.9,
+        "",
+        162.4,
+        first.p99_ms,
+        "lock",
+        "load_rules",
+        402.0,
+    )
+    assert (later.id, later.verdict, later.knee, later.knee_none) == (
+        LATER.id,
+        "UNKNOWN",
+        None,
+        "stopped",
+    )
 
 
 def test_history_filters_by_what_is_asked(tmp_path: Path) -> None:
     store(tmp_path, RUN)
     store(tmp_path, LATER)
     assert [r.id for r in history(tmp_path, revision="3f9c")] == [RUN.id]
-    assert len(history(tmp_path, target="http://127.0.0.1:8000", fingerprint=RUN.question.fingerprint())) == 2
+    assert (
+        len(
+            history(
+                tmp_path, target="http://127.0.0.1:8000", fingerprint=RUN.question.fingerprint()
+            )
+        )
+        == 2
+    )
     assert history(tmp_path, target="http://elsewhere") == ()
     assert [r.id for r in history(tmp_path, limit=1)] == [LATER.id]
 
@@ -45,8 +75,12 @@ def test_recording_twice_keeps_one_row(tmp_path: Path) -> None:
     assert len(history(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("damage", [b"this is not a database", b"", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_or_empty_ledger_is_made_again_from_the_directories(tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize(
+    "damage", [b"this is not a database", b"", b"SQLite format 3\0" + b"\xff" * 5000]
+)
+def test_a_damaged_or_empty_ledger_is_made_again_from_the_directories(
+    tmp_path: Path, damage: bytes
+) -> None:
     store(tmp_path, RUN)
     before = history(tmp_path)
     for suffix in ("-wal", "-shm"):
@@ -75,7 +109,9 @@ def test_a_ledger_of_another_version_is_made_again(tmp_path: Path) -> None:
     assert [r.id for r in history(tmp_path)] == [RUN.id]
 
 
-def test_an_aborted_partial_is_in_the_rebuilt_ledger_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+def test_an_aborted_partial_is_in_the_rebuilt_ledger_and_a_damaged_one_is_named(
+    tmp_path: Path,
+) -> None:
     partial = RunDirectory.create(tmp_path, RUN).path
     (partial / "owner.json").unlink()
     broken = tmp_path / "runs" / "broken"

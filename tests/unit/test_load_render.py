@@ -17,9 +17,10 @@ def render(endpoint: RequestTemplate, row: int = 0, **env: str) -> str:
 
 
 def test_a_get_has_a_host_the_marks_of_the_run_and_no_length() -> None:
-    assert render(RequestTemplate("it", "GET", "/items")) == (
-        f"GET /items HTTP/1.1\r\nHost: shop.test:8000\r\nUser-Agent: perfhunt/{__version__} (run=r1)\r\n"
-        "X-Perfhunt-Run: r1\r\nAccept: */*\r\n\r\n"
+    assert (
+        render(RequestTemplate("it", "GET", "/items"))
+        == f"GET /items HTTP/1.1\r\nHost: shop.test:8000\r\nUser-Agent: perfhunt/{__version__}"
+        " (run=r1)\r\nX-Perfhunt-Run: r1\r\nAccept: */*\r\n\r\n"
     )
 
 
@@ -29,7 +30,9 @@ def test_a_body_has_its_length_in_bytes_and_a_post_without_one_says_zero() -> No
 
 
 def test_headers_of_the_endpoint_win_over_ours() -> None:
-    text = render(RequestTemplate("it", "GET", "/", headers=(("host", "other"), ("user-agent", "me"))))
+    text = render(
+        RequestTemplate("it", "GET", "/", headers=(("host", "other"), ("user-agent", "me")))
+    )
     assert "host: other" in text
     assert "Host: shop" not in text
     assert "perfhunt/" not in text
@@ -48,7 +51,12 @@ def test_feed_values_are_quoted_in_the_path_and_escaped_in_json(tmp_path: Path) 
     file.write_text('name\nplain\n"a b/""c"""\n')
     feed = Feed(str(file), ("name",), hashlib.sha256(file.read_bytes()).hexdigest())
     endpoint = RequestTemplate(
-        "it", "POST", "/{name}", headers=(("Content-Type", "application/json"),), body='{"n":"{name}"}', feed=feed
+        "it",
+        "POST",
+        "/{name}",
+        headers=(("Content-Type", "application/json"),),
+        body='{"n":"{name}"}',
+        feed=feed,
     )
     assert render(endpoint, 0).startswith("POST /plain HTTP/1.1")
     filled = render(endpoint, 1)
@@ -75,7 +83,9 @@ def test_a_line_break_cannot_be_smuggled_into_a_header() -> None:
         ([b"HTTP/1.1 304 Not Modified\r\n\r\n"], False),
     ],
 )
-def test_a_body_runs_until_the_close_only_when_no_header_says_where_it_ends(pieces: list[bytes], until_close: bool) -> None:
+def test_a_body_runs_until_the_close_only_when_no_header_says_where_it_ends(
+    pieces: list[bytes], until_close: bool
+) -> None:
     head = ResponseHead()
     assert all(head.feed(piece) for piece in pieces)
     assert head.whole

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from perfhunt.analysis.trial.steadiness import answers_alike, arrivals_strayed, in_flight_grew, response_drifted
+from perfhunt.analysis.trial.steadiness import (
+    answers_alike,
+    arrivals_strayed,
+    in_flight_grew,
+    response_drifted,
+)
 from perfhunt.model.schedule import arrivals
 from perfhunt.model.trial import SecondRow
 
@@ -39,7 +44,10 @@ def test_false_alarms_of_a_trend_are_rare() -> None:
 
 
 def rows(in_flight: list[float]) -> list[SecondRow]:
-    return [SecondRow(s, 100, 100, 100, 0, 0, (0,), n, None, None, None, 0.1) for s, n in enumerate(in_flight)]
+    return [
+        SecondRow(s, 100, 100, 100, 0, 0, (0,), n, None, None, None, 0.1)
+        for s, n in enumerate(in_flight)
+    ]
 
 
 def test_a_growing_backlog_is_told_from_a_wobble() -> None:
@@ -50,6 +58,8 @@ def test_a_growing_backlog_is_told_from_a_wobble() -> None:
 def test_independent_answers_pass_and_slow_waves_do_not() -> None:
     noise = CHANCE.standard_normal(20_000)
     assert answers_alike(np.exp(noise)) == ""
-    waves = signal.lfilter([1], [1, -0.995], noise)  # an AR(1) process: neighbours alike for hundreds
+    waves = signal.lfilter(
+        [1], [1, -0.995], noise
+    )  # an AR(1) process: neighbours alike for hundreds
     assert "worth about" in answers_alike(np.exp(waves / 10))
     assert answers_alike(np.ones(1000)) == ""

@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from perfhunt.load.tally import ClosedTally, GeneratorSecond, StepTally, response_and_service, statuses
+from perfhunt.load.tally import (
+    ClosedTally,
+    GeneratorSecond,
+    StepTally,
+    response_and_service,
+    statuses,
+)
 from perfhunt.load.trials import Ending, build_trial
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.slo import Criterion
@@ -17,13 +23,20 @@ ON_B = Criterion("latency.p99[b]", 0.1, 0.01, "b")
 
 
 def sample(
-    due: float, service: float, outcome: RequestOutcome = RequestOutcome.OK, lag: float = 0.0, wait: float = 0.0, endpoint: int = 0
+    due: float,
+    service: float,
+    outcome: RequestOutcome = RequestOutcome.OK,
+    lag: float = 0.0,
+    wait: float = 0.0,
+    endpoint: int = 0,
 ) -> tuple:  # type: ignore[type-arg]
     status = {RequestOutcome.OK: 200, RequestOutcome.STATUS: 500}.get(outcome, 0)
     return (due, lag, service, 10, status, endpoint, int(outcome), wait)
 
 
-def tally_of(*samples: tuple, due: list[float] | None = None, endpoints: list[int] | None = None) -> StepTally:  # type: ignore[type-arg]
+def tally_of(
+    *samples: tuple, due: list[float] | None = None, endpoints: list[int] | None = None
+) -> StepTally:  # type: ignore[type-arg]
     dues = np.array(due if due is not None else [s[0] for s in samples])
     made = StepTally(
         dues,
@@ -38,9 +51,15 @@ def tally_of(*samples: tuple, due: list[float] | None = None, endpoints: list[in
 
 def test_each_kind_of_exceedance_is_counted_by_hand() -> None:
     tally = tally_of(
-        sample(0.1, 0.05), sample(0.2, 0.5), sample(0.3, 0.01, RequestOutcome.STATUS), sample(0.4, 0.0, RequestOutcome.SHED, lag=2.0),
-        sample(0.5, 0.2, RequestOutcome.CUT), sample(0.6, 0.3, lag=0.2), sample(0.7, 0.2, endpoint=1), sample(0.8, 0.05, endpoint=1),
-    )  # fmt: skip
+        sample(0.1, 0.05),
+        sample(0.2, 0.5),
+        sample(0.3, 0.01, RequestOutcome.STATUS),
+        sample(0.4, 0.0, RequestOutcome.SHED, lag=2.0),
+        sample(0.5, 0.2, RequestOutcome.CUT),
+        sample(0.6, 0.3, lag=0.2),
+        sample(0.7, 0.2, endpoint=1),
+        sample(0.8, 0.05, endpoint=1),
+    )
     counts = tally.counts(slice(0, 8))
     assert counts["latency.p99"] == Count(8, 5)  # slow, failed, shed, cut, late
     assert counts["errors"] == Count(8, 1)  # the 500: a request shed or cut off has not failed
@@ -63,20 +82,27 @@ def test_in_flight_is_the_time_average_of_what_is_due_but_not_answered() -> None
 
 def test_rows_count_ends_by_when_they_happened_and_exceedances_by_when_they_were_due() -> None:
     tally = tally_of(sample(0.9, 0.6), sample(1.2, 0.1), sample(1.3, 0.1, RequestOutcome.RESET))
-    first, second = tally.row(0, math.inf, GeneratorSecond()), tally.row(1, math.inf, GeneratorSecond())
+    first, second = (
+        tally.row(0, math.inf, GeneratorSecond()),
+        tally.row(1, math.inf, GeneratorSecond()),
+    )
     assert (first.due, first.done, first.exceed[0]) == (1, 0, 1)
     assert (second.due, second.done, second.failed, second.exceed[0]) == (2, 3, 1, 1)
 
 
 def test_a_refusal_counts_at_the_timeout_however_quick_it_was() -> None:
-    samples = np.array([sample(0.0, 0.001, RequestOutcome.CONNECT), sample(0.1, 0.02)], dtype=SAMPLE)
+    samples = np.array(
+        [sample(0.0, 0.001, RequestOutcome.CONNECT), sample(0.1, 0.02)], dtype=SAMPLE
+    )
     response, service = response_and_service(samples, 10.0)
     assert (response.p50, response.max, response.censored) == (pytest.approx(0.02), 10.0, 1)
     assert service.max == 10.0
 
 
 def test_what_was_never_sent_has_a_response_but_no_service() -> None:
-    samples = np.array([sample(0.0, 0.0, RequestOutcome.SHED, lag=2.5), sample(0.1, 0.02)], dtype=SAMPLE)
+    samples = np.array(
+        [sample(0.0, 0.0, RequestOutcome.SHED, lag=2.5), sample(0.1, 0.02)], dtype=SAMPLE
+    )
     response, service = response_and_service(samples, 10.0)
     assert (response.n, service.n) == (2, 1)
     assert response.max == 2.5
@@ -84,11 +110,24 @@ def test_what_was_never_sent_has_a_response_but_no_service() -> None:
 
 
 def test_statuses_leave_out_what_was_not_answered() -> None:
-    samples = np.array([sample(0, 0.1), sample(1, 0.1, RequestOutcome.STATUS), sample(2, 0.1, RequestOutcome.TIMEOUT)], dtype=SAMPLE)
+    samples = np.array(
+        [
+            sample(0, 0.1),
+            sample(1, 0.1, RequestOutcome.STATUS),
+            sample(2, 0.1, RequestOutcome.TIMEOUT),
+        ],
+        dtype=SAMPLE,
+    )
     assert statuses(samples) == {200: 1, 500: 1}
 
 
-def trial_of(tally: StepTally, seconds: float = 2.0, settle: float = 0.0, done: dict[str, object] | None = None, **ending: str):  # type: ignore[no-untyped-def]
+def trial_of(
+    tally: StepTally,
+    seconds: float = 2.0,
+    settle: float = 0.0,
+    done: dict[str, object] | None = None,
+    **ending: str,
+):  # type: ignore[no-untyped-def]
     step = Step(Phase.RAMP, 10.0, 2.0, 1, settle)
     rows = tuple(tally.row(second, math.inf, GeneratorSecond()) for second in range(2))
     return build_trial(step, tally, rows, Ending(seconds, done=done, **ending), "x", {})
@@ -118,12 +157,17 @@ def test_a_late_generator_is_told_from_a_slow_service() -> None:
 
 
 def test_an_overloaded_trial_is_not_an_invalid_one() -> None:
-    trial = trial_of(tally_of(*(sample(i / 100, 3.0, RequestOutcome.CUT) for i in range(100))), overload="too much")
+    trial = trial_of(
+        tally_of(*(sample(i / 100, 3.0, RequestOutcome.CUT) for i in range(100))),
+        overload="too much",
+    )
     assert (trial.overload, trial.invalid) == ("too much", "")
 
 
 def test_ports_that_ran_out_are_the_hosts_doing() -> None:
-    trial = trial_of(tally_of(*(sample(i / 100, 0.0, RequestOutcome.GENERATOR) for i in range(100))))
+    trial = trial_of(
+        tally_of(*(sample(i / 100, 0.0, RequestOutcome.GENERATOR) for i in range(100)))
+    )
     assert "no descriptor or port left" in trial.invalid
 
 

@@ -20,7 +20,12 @@ def still(text: str) -> ThreadSample:
 
 
 def states(instants: Instants, function: str) -> list[str]:
-    return [t.state for i in reconciled(instants, lambda _: False) for t in i.threads if t.stack[-1].function == function]
+    return [
+        t.state
+        for i in reconciled(instants, lambda _: False)
+        for t in i.threads
+        if t.stack[-1].function == function
+    ]
 
 
 def test_a_wait_that_still_threads_never_had_there_is_replaced_by_the_one_they_had() -> None:
@@ -36,7 +41,9 @@ def test_a_short_wait_is_known_by_being_commoner_there_than_anywhere_else() -> N
 
 def test_a_place_where_no_wait_is_commoner_than_elsewhere_was_running() -> None:
     waiting = [still("serve>view>take lock@A")] * 80
-    computing = [thread("serve>view>render gil", 1)] * 3 + [thread("serve>view>render lock@A", 1)] * 5
+    computing = [thread("serve>view>render gil", 1)] * 3 + [
+        thread("serve>view>render lock@A", 1)
+    ] * 5
     assert states(capture(*waiting, *computing), "render") == ["gil"] * 8
 
 
@@ -46,5 +53,7 @@ def test_what_stood_still_is_never_changed() -> None:
 
 
 def test_a_capture_that_cannot_tell_is_left_alone() -> None:
-    instants = capture(*[thread("serve>view>take lock@A", 1)] * 5, thread("serve>view>take sleep", 1))
+    instants = capture(
+        *[thread("serve>view>take lock@A", 1)] * 5, thread("serve>view>take sleep", 1)
+    )
     assert reconciled(instants, lambda _: False) == instants

@@ -6,7 +6,16 @@ from perfhunt.analysis.change.one_change import decide, pieces_of
 from perfhunt.change.rule import require_one
 from perfhunt.errors import ChangeRefused, ExitCode
 from perfhunt.model.profile import Frame, Profile
-from perfhunt.model.verdict.change import Atom, Change, ChangeRefusal, Edit, FileEdit, Kind, Links, OneChange
+from perfhunt.model.verdict.change import (
+    Atom,
+    Change,
+    ChangeRefusal,
+    Edit,
+    FileEdit,
+    Kind,
+    Links,
+    OneChange,
+)
 
 FILES = (FileEdit("a.py", "a.py", Edit.CHANGED),)
 
@@ -17,7 +26,10 @@ def code(name: str, file: str = "a.py", **links: object) -> Atom:
 
 def package(name: str, *needs: str) -> Atom:
     return Atom(
-        Kind.DEPENDENCY, "uv.lock", name, links=Links((f"package:python:{name}",), tuple(f"package:python:{n}" for n in needs))
+        Kind.DEPENDENCY,
+        "uv.lock",
+        name,
+        links=Links((f"package:python:{name}",), tuple(f"package:python:{n}" for n in needs)),
     )
 
 
@@ -26,7 +38,10 @@ def change(*atoms: Atom, **more: object) -> Change:
 
 
 def profile(**shares: float) -> Profile:
-    stacks = {tuple(Frame(f, "a.py") for f in names.split("__")): weight for names, weight in shares.items()}
+    stacks = {
+        tuple(Frame(f, "a.py") for f in names.split("__")): weight
+        for names, weight in shares.items()
+    }
     return Profile("py-spy", "0.4", "wall", 100, 10, stacks)
 
 
@@ -38,7 +53,9 @@ def test_a_chain_of_callers_is_one_piece() -> None:
     assert (piece.code, len(piece.atoms)) == ("connected", 3)
 
 
-def test_three_separate_functions_are_three_pieces_and_each_is_listed_by_file_and_function() -> None:
+def test_three_separate_functions_are_three_pieces_and_each_is_listed_by_file_and_function() -> (
+    None
+):
     ruling = decide(change(code("a"), code("b"), Atom(Kind.CODE, "z.py", "c", line=7)))
     assert isinstance(ruling, ChangeRefusal)
     text = "\n".join(ruling.lines())
@@ -74,7 +91,9 @@ def test_a_reason_given_for_one_change_does_not_make_it_compound() -> None:
 
 
 def test_nothing_stays_nothing_whatever_the_reason() -> None:
-    ruling = decide(change(ignored=(Atom(Kind.IGNORED, "README.md", "", detail="docs"),)), compound="please")
+    ruling = decide(
+        change(ignored=(Atom(Kind.IGNORED, "README.md", "", detail="docs"),)), compound="please"
+    )
     assert isinstance(ruling, ChangeRefusal) and "docs" in ruling.reason
 
 
@@ -110,4 +129,6 @@ def test_a_refusal_carries_exit_code_92() -> None:
 
 def test_the_order_of_atoms_does_not_change_the_ruling() -> None:
     atoms = [code("a", uses=("b",)), code("b", defines=("b",)), code("c")]
-    assert {len(pieces_of(order)) for order in (atoms, atoms[::-1], [atoms[1], atoms[2], atoms[0]])} == {2}
+    assert {
+        len(pieces_of(order)) for order in (atoms, atoms[::-1], [atoms[1], atoms[2], atoms[0]])
+    } == {2}

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tree_sitter_go", reason="the langs extra is not installed: pip install 'perfhunt[langs]'")
+pytest.importorskip(
+    "tree_sitter_go", reason="the langs extra is not installed: pip install 'perfhunt[langs]'"
+)
 
 from diffs.case import Case
 from diffs.replay import CASES, ruling, said

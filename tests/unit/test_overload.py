@@ -20,7 +20,12 @@ def test_more_in_flight_than_the_limit_explains_is_overload():
     # At 100/s and a limit of 200 ms, 1.5 x 100 x 0.2 + 5 = 35 may be in flight.
     full = replace(CALM, in_flight=40.0)
     assert "40 requests in flight" in overload(seconds(CALM, full, full), 100.0, 0.2)
-    assert overload(seconds(CALM, replace(CALM, in_flight=34.0), replace(CALM, in_flight=34.0)), 100.0, 0.2) == ""
+    assert (
+        overload(
+            seconds(CALM, replace(CALM, in_flight=34.0), replace(CALM, in_flight=34.0)), 100.0, 0.2
+        )
+        == ""
+    )
 
 
 def test_one_bad_second_is_not_enough():
@@ -36,6 +41,13 @@ def test_failures_above_their_share_are_overload_and_a_few_are_not():
 
 
 def test_without_a_latency_limit_two_seconds_stand_in():
-    assert overload(seconds(replace(CALM, in_flight=200.0), replace(CALM, in_flight=200.0)), 100.0, float("inf")) == ""
+    assert (
+        overload(
+            seconds(replace(CALM, in_flight=200.0), replace(CALM, in_flight=200.0)),
+            100.0,
+            float("inf"),
+        )
+        == ""
+    )
     stuck = replace(CALM, in_flight=400.0)
     assert overload(seconds(stuck, stuck), 100.0, float("inf"))

@@ -13,9 +13,18 @@ def trial(p99: float, completed: float = 100.0, cpu: float = 0.5, overload: str 
     latency = Latency(1000, 0.01, 0.02, 0.03, p99, 0.012, 2 * p99)
     step = Step(Phase.HOLD, 100.0, 10.0, seed=1)
     return Trial(
-        step, 10.0, 100.0, completed, {}, latency, latency, {"ok": 1000}, Generator(0.0, 0.0, 0.1), overload,
+        step,
+        10.0,
+        100.0,
+        completed,
+        {},
+        latency,
+        latency,
+        {"ok": 1000},
+        Generator(0.0, 0.0, 0.1),
+        overload,
         resources=Resources(10.0, cpu=cpu),
-    )  # fmt: skip
+    )
 
 
 def test_a_profiler_that_changes_nothing_is_not_flagged() -> None:
@@ -42,7 +51,9 @@ def test_lost_throughput_is_flagged() -> None:
 
 
 def test_cpu_is_compared_per_request() -> None:
-    effect = probe_effect((trial(0.1, completed=100.0, cpu=0.5),), (trial(0.1, completed=50.0, cpu=0.5),))
+    effect = probe_effect(
+        (trial(0.1, completed=100.0, cpu=0.5),), (trial(0.1, completed=50.0, cpu=0.5),)
+    )
     assert effect.cpu == pytest.approx(2.0)
 
 

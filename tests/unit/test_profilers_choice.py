@@ -27,31 +27,46 @@ class Tool:
     def available(self, pids: Sequence[int] = ()) -> str:
         return self.why
 
-    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> Capture:
+    def attach(
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+    ) -> Capture:
         raise AssertionError("a plan attaches nothing")
 
 
 def tools(monkeypatch: pytest.MonkeyPatch, **why: str) -> None:
-    names = {name: Tool(name, why.get(name.replace("-", "_"), ""), PROFILERS[name].opens) for name in PROFILERS}
+    names = {
+        name: Tool(name, why.get(name.replace("-", "_"), ""), PROFILERS[name].opens)
+        for name in PROFILERS
+    }
     table: Mapping[str, Profiler] = MappingProxyType(names)
     monkeypatch.setattr(choosing, "PROFILERS", table)
 
 
 def target(runtime: str, version: str = "", threads: int = 1, workers: int = 1) -> TargetProcess:
-    processes = tuple(Process(10 + i, 1, 1.0, "", (), "/", 0, threads, runtime, version) for i in range(workers))
+    processes = tuple(
+        Process(10 + i, 1, 1.0, "", (), "/", 0, threads, runtime, version) for i in range(workers)
+    )
     return TargetProcess(1, processes, (), tuple(one.pid for one in processes), runtime, version)
 
 
 @pytest.mark.parametrize(
     ("threads", "version", "mode"),
-    [(1, "3.12.1", "cpu"), (8, "3.12.1", "cpu"), (9, "3.12.1", "gil"), (2, "3.10.13", "gil"), (2, "3.14.0", "cpu")],
+    [
+        (1, "3.12.1", "cpu"),
+        (8, "3.12.1", "cpu"),
+        (9, "3.12.1", "gil"),
+        (2, "3.10.13", "gil"),
+        (2, "3.14.0", "cpu"),
+    ],
 )
 def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_tell(
     monkeypatch: pytest.MonkeyPatch, threads: int, version: str, mode: str
 ) -> None:
     tools(monkeypatch)
     plan = choose(target("cpython", version, threads, workers=2))
-    assert [(use.profiler, use.mode, use.pids) for use in plan.profilers] == [("py-spy", mode, (10, 11))]
+    assert [(use.profiler, use.mode, use.pids) for use in plan.profilers] == [
+        ("py-spy", mode, (10, 11))
+    ]
     assert plan.instants and plan.reasons
 
 
@@ -78,7 +93,9 @@ def test_the_best_profiler_that_can_be_used_is_chosen(
         assert why in plan.reasons
 
 
-def test_a_door_into_the_target_is_opened_only_when_that_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_door_into_the_target_is_opened_only_when_that_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tools(monkeypatch)
     refused, allowed = choose(target("node")), choose(target("node"), opened=True)
     assert any("opens Node's inspector" in reason for reason in refused.reasons)

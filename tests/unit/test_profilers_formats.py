@@ -17,9 +17,15 @@ from perfhunt.profilers.py_spy.profiler import intact
 
 
 def test_a_folded_line_is_frames_root_first_and_a_count() -> None:
-    (stack, count), *more = parse_folded("<module> (app.py:1);handle (/srv/app.py:12);loads (json/__init__.py) 7\n").items()
+    (stack, count), *more = parse_folded(
+        "<module> (app.py:1);handle (/srv/app.py:12);loads (json/__init__.py) 7\n"
+    ).items()
     assert more == [] and count == 7
-    assert stack == (Frame("<module>", "app.py", 1), Frame("handle", "/srv/app.py", 12), Frame("loads", "json/__init__.py"))
+    assert stack == (
+        Frame("<module>", "app.py", 1),
+        Frame("handle", "/srv/app.py", 12),
+        Frame("loads", "json/__init__.py"),
+    )
 
 
 def test_a_command_line_with_semicolons_and_quotes_stays_one_process_label() -> None:
@@ -46,18 +52,24 @@ def test_a_line_that_is_not_a_folded_stack_is_an_error_with_its_number(line: str
     assert read_folded(f"f (x.py:1) 1\n{line}\n").bad == ((2, line),)
 
 
-names = st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=";"), min_size=1).filter(
-    lambda name: name.strip() == name and "(" not in name and ")" not in name
-)
+names = st.text(
+    st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=";"), min_size=1
+).filter(lambda name: name.strip() == name and "(" not in name and ")" not in name)
 files = st.text(st.sampled_from("abc/_-. 9"), min_size=1).filter(lambda file: file.strip() == file)
 frames = st.builds(Frame, names, files, st.integers(1, 10**6))
 
 
-@given(st.dictionaries(st.lists(frames, min_size=1, max_size=6).map(tuple), st.integers(1, 10**9), max_size=8))
+@given(
+    st.dictionaries(
+        st.lists(frames, min_size=1, max_size=6).map(tuple), st.integers(1, 10**9), max_size=8
+    )
+)
 def test_folded_text_reads_back_as_what_was_written(stacks: dict[tuple[Frame, ...], int]) -> None:
     back = parse_folded(write_folded({stack: float(n) for stack, n in stacks.items()}))
     key = lambda stack: tuple((f.function, f.file, f.line) for f in stack)  # noqa: E731
-    assert {key(stack): n for stack, n in back.items()} == {key(stack): n for stack, n in stacks.items()}
+    assert {key(stack): n for stack, n in back.items()} == {
+        key(stack): n for stack, n in stacks.items()
+    }
 
 
 def test_a_frame_that_holds_a_separator_cannot_split_its_line() -> None:
@@ -70,7 +82,8 @@ def test_torn_stacks_are_dropped_and_counted_and_real_roots_are_kept() -> None:
     callback, torn = Frame("on_message", "callbacks.py", 4), Frame("helper", "deep.py", 8)
     stacks = {(module, torn): 500.0, (boot, torn): 450.0, (callback, torn): 48.0, (torn,): 2.0}
     kept, dropped = intact(stacks)
-    # A thread made in C begins in its callback: seen often, it is believed. `helper` as a root, twice in 1000, is not.
+    # A thread made in C begins in its callback: seen often, it is believed. `helper` as a root,
+    # twice in 1000, is not.
     assert set(kept) == {(module, torn), (boot, torn), (callback, torn)}
     assert dropped == 2.0
 
@@ -93,25 +106,40 @@ python3 100/101  1972.600000:
 def test_perf_samples_keep_thread_and_time_and_have_the_root_first() -> None:
     first, second, third = parse_perf_script(PERF)
     assert (first.pid, first.tid, first.at, first.comm) == (100, 101, 1972.570541, "python3")
-    assert first.stack == (Frame("long_dealloc", "/usr/lib/libpython3.13.so.1.0", None, "native"),) and first.broken
+    assert (
+        first.stack == (Frame("long_dealloc", "/usr/lib/libpython3.13.so.1.0", None, "native"),)
+        and first.broken
+    )
     assert second.comm == "my worker" and not second.broken
-    assert [frame.function for frame in second.stack] == ["[unknown]", "std::map<int, char (*)(int)>::at", "futex_wait"]
+    assert [frame.function for frame in second.stack] == [
+        "[unknown]",
+        "std::map<int, char (*)(int)>::at",
+        "futex_wait",
+    ]
     assert [frame.kind for frame in second.stack] == ["native", "native", "kernel"]
     assert third.stack == (Frame("handle", "/srv/app.py"),)
 
 
 def test_a_sample_with_no_name_anywhere_is_one_unknown_frame() -> None:
-    (sample,) = parse_perf_script("app 1/1 2.0:\n\t 10 [unknown] ([unknown])\n\t 20 [unknown] ([unknown])\n")
+    (sample,) = parse_perf_script(
+        "app 1/1 2.0:\n\t 10 [unknown] ([unknown])\n\t 20 [unknown] ([unknown])\n"
+    )
     assert [frame.function for frame in sample.stack] == ["[unknown]"]
 
 
-@pytest.mark.parametrize(("text", "number"), [("what is this\n", 1), ("app 1/1 2.0:\nnot a frame\n", 2)])
-def test_perf_output_that_is_not_understood_is_an_error_with_its_line(text: str, number: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "number"), [("what is this\n", 1), ("app 1/1 2.0:\nnot a frame\n", 2)]
+)
+def test_perf_output_that_is_not_understood_is_an_error_with_its_line(
+    text: str, number: int
+) -> None:
     with pytest.raises(PerfScriptError, match=f"Line {number} "):
         list(parse_perf_script(text))
 
 
-@pytest.mark.parametrize("raw", [b"not a profile", b"\x1f\x8b broken", b"\x0a\x7f", b"", bytes(range(256))])
+@pytest.mark.parametrize(
+    "raw", [b"not a profile", b"\x1f\x8b broken", b"\x0a\x7f", b"", bytes(range(256))]
+)
 def test_bytes_that_are_no_pprof_profile_are_an_error_and_never_a_profile(raw: bytes) -> None:
     with pytest.raises(PprofError):
         parse_pprof(raw)
@@ -125,25 +153,41 @@ def test_no_bytes_make_the_pprof_reader_fail_in_another_way(raw: bytes) -> None:
 
 def test_a_java_frame_keeps_its_class_and_a_line_that_is_none_is_an_error() -> None:
     head = "jdk.ExecutionSample {\n  stackTrace = [\n"
-    stacks, cut = parse_jfr_print(f"{head}    a.b.C$D.<init>(List, Map$Entry) line: 12\n    a.M.f()\n    ...\n  ]\n}}\n")
+    stacks, cut = parse_jfr_print(
+        f"{head}    a.b.C$D.<init>(List, Map$Entry) line: 12\n    a.M.f()\n    ...\n  ]\n}}\n"
+    )
     assert cut == 1
-    assert list(stacks) == [(Frame("a.M.f", "a.M", None, "jvm"), Frame("a.b.C$D.<init>", "a.b.C$D", 12, "jvm"))]
+    assert list(stacks) == [
+        (Frame("a.M.f", "a.M", None, "jvm"), Frame("a.b.C$D.<init>", "a.b.C$D", 12, "jvm"))
+    ]
     with pytest.raises(JfrError, match="Line 3 "):
         parse_jfr_print(f"{head}    what is this\n")
 
 
 def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> None:
     def node(number: int, name: str, url: str, line: int, *children: int) -> dict[str, object]:
-        call = {"functionName": name, "url": url, "lineNumber": line, "columnNumber": 0, "scriptId": "1"}
+        call = {
+            "functionName": name,
+            "url": url,
+            "lineNumber": line,
+            "columnNumber": 0,
+            "scriptId": "1",
+        }
         return {"id": number, "callFrame": call, "hitCount": 0, "children": list(children)}
 
     profile = {
         "nodes": [
-            node(1, "(root)", "", -1, 2, 3, 5), node(2, "(idle)", "", -1), node(3, "", "file:///srv/app.js", 4, 4),
-            node(4, "hot", "file:///srv/app.js", 10), node(5, "(garbage collector)", "", -1),
+            node(1, "(root)", "", -1, 2, 3, 5),
+            node(2, "(idle)", "", -1),
+            node(3, "", "file:///srv/app.js", 4, 4),
+            node(4, "hot", "file:///srv/app.js", 10),
+            node(5, "(garbage collector)", "", -1),
         ],
-        "samples": [4, 4, 2, 3, 5, 4], "timeDeltas": [1] * 6, "startTime": 0, "endTime": 6,
-    }  # fmt: skip
+        "samples": [4, 4, 2, 3, 5, 4],
+        "timeDeltas": [1] * 6,
+        "startTime": 0,
+        "endTime": 6,
+    }
     stacks, idle = parse_cpuprofile(json.loads(json.dumps(profile)))
     anonymous = Frame("(anonymous)", "/srv/app.js", 5, "js")
     assert idle == 1

@@ -31,7 +31,9 @@ def test_the_mean_response_of_one_exponential_server_is_one_over_the_spare_rate(
 
 
 def test_the_tail_of_one_exponential_server_is_exponential_in_the_spare_rate():
-    counts = [t.counts["latency.p99"] for t in measured(Service(exponential(0.006)), 120.0, seeds=10)]
+    counts = [
+        t.counts["latency.p99"] for t in measured(Service(exponential(0.006)), 120.0, seeds=10)
+    ]
     share = sum(c.exceed for c in counts) / sum(c.n for c in counts)
     assert share == pytest.approx(math.exp(-(1 / 0.006 - 120) * 0.1), rel=0.15)
 
@@ -66,7 +68,8 @@ def test_rows_add_up_to_the_trial():
 
 def test_pauses_lengthen_the_service_by_their_share_of_the_time():
     trials = measured(Service(constant(0.001), pause=0.1, period=1.0), 5.0)
-    # A tenth of the requests arrive during a pause and wait half of it; of the others one in a thousand runs into one.
+    # A tenth of the requests arrive during a pause and wait half of it; of the others one in a
+    # thousand runs into one.
     assert mean_response(trials) == pytest.approx(0.001 + 0.1 * 0.05, rel=0.1)
 
 
@@ -96,7 +99,10 @@ def test_a_backlog_longer_than_the_cap_is_not_recovered():
 
 
 def test_the_same_seed_gives_the_same_trials():
-    first, second = (measured(Service(lognormal(0.02, 2), workers=4), 120.0, seconds=30, seeds=1)[0] for _ in range(2))
+    first, second = (
+        measured(Service(lognormal(0.02, 2), workers=4), 120.0, seconds=30, seeds=1)[0]
+        for _ in range(2)
+    )
     assert first == second
 
 

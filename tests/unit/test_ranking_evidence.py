@@ -1,4 +1,6 @@
-"""The pieces under the ranking: exact states against looks, locks shared between functions, CPU that the GIL's holder hides."""
+"""The pieces under the ranking: exact states against looks, locks shared between functions, CPU
+that the GIL's holder hides.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,11 @@ def states(**totals: float) -> States:
 
 
 def test_looks_take_the_amounts_of_the_exact_states_and_keep_where_each_belongs() -> None:
-    looks = series(*[["serve>view>load sleep"]] * 6, *[["serve>view>load run_queue"]] * 14, *[["serve>view>render on_cpu"]] * 20)
+    looks = series(
+        *[["serve>view>load sleep"]] * 6,
+        *[["serve>view>load run_queue"]] * 14,
+        *[["serve>view>render on_cpu"]] * 20,
+    )
     # The truth: 0.4 asleep, 0.5 on a CPU, 0.1 waiting for one. Sleep was only ever seen in load.
     after = raked(looks, states(sleep=0.4, on_cpu=0.5, run_queue=0.1))
     found = [(t.stack[-1].function, t.state) for i in after for t in i.threads]
@@ -36,8 +42,10 @@ def test_looks_are_left_alone_when_the_exact_states_are_not_all_known() -> None:
 
 
 def test_one_lock_taken_in_two_functions_is_one_lock() -> None:
-    moments = [["serve>view>buy sleep", "serve>view>sell lock@A", "serve>view>buy lock@A"],
-               ["serve>view>sell sleep", "serve>view>sell lock@A", "serve>view>buy lock@A"]] * 16  # fmt: skip
+    moments = [
+        ["serve>view>buy sleep", "serve>view>sell lock@A", "serve>view>buy lock@A"],
+        ["serve>view>sell sleep", "serve>view>sell lock@A", "serve>view>buy lock@A"],
+    ] * 16
     findings = rank(Evidence(Span(100.0, instants=series(*moments))))
     # Each holds half of the time, and both waiters wait for whoever holds.
     assert {f.function: round(f.blamed.value, 6) for f in findings} == {"buy": 0.015, "sell": 0.015}
@@ -45,17 +53,23 @@ def test_one_lock_taken_in_two_functions_is_one_lock() -> None:
 
 def test_a_lock_of_one_process_is_not_held_by_another() -> None:
     there = instant("serve>view>pay sleep", pid=2).threads
-    moments = [replace(i, threads=i.threads + there) for i in series(*[["serve>view>pay lock@A", "serve>view>hold disk"]] * 24)]
+    moments = [
+        replace(i, threads=i.threads + there)
+        for i in series(*[["serve>view>pay lock@A", "serve>view>hold disk"]] * 24)
+    ]
     findings = rank(Evidence(Span(100.0, instants=Instants(2.4, tuple(moments)))))
     assert findings[0].function == "hold"
 
 
 def test_c_code_that_let_the_gil_go_is_found_beside_a_profile_of_its_holders() -> None:
-    # The GIL held for 0.4 of the time, and 1.2 threads that run without it: three quarters of 1.6 cores at 160/s.
+    # The GIL held for 0.4 of the time, and 1.2 threads that run without it: three quarters of 1.6
+    # cores at 160/s.
     held = replace(profile(render=400), mode="gil", ticks=1000)
     hashing, holding = "serve>view>hash_password on_cpu", "serve>view>render on_cpu*"
     moments = [[hashing, holding], [hashing, holding], [hashing], [hashing], [hashing, hashing]] * 8
-    findings = rank(Evidence(Span(160.0, profile=held, instants=series(*moments), resources=used(1.6))))
+    findings = rank(
+        Evidence(Span(160.0, profile=held, instants=series(*moments), resources=used(1.6)))
+    )
     cpu = {f.function: f.own.value for f in findings}
     assert findings[0].function == "hash_password"
     assert cpu["hash_password"] == pytest.approx(0.0075)
@@ -67,10 +81,13 @@ def test_the_wait_for_a_cpu_that_other_processes_keep_is_not_charged_to_the_serv
     crowded = replace(used(0.5), host_cpu_share=1.0)
     alone = replace(used(0.5), host_cpu_share=0.25)
     charged = [
-        rank(Evidence(Span(100.0, profile=profile(a=500), instants=series(*moments), resources=r)))[0].blamed.value
+        rank(Evidence(Span(100.0, profile=profile(a=500), instants=series(*moments), resources=r)))[
+            0
+        ].blamed.value
         for r in (crowded, alone)
     ]
-    # Two threads wait at 100 requests/s: 20 ms, of which a quarter is the target's own doing on the crowded host.
+    # Two threads wait at 100 requests/s: 20 ms, of which a quarter is the target's own doing on the
+    # crowded host.
     assert charged == [pytest.approx(0.005 + 0.005), pytest.approx(0.005 + 0.020)]
 
 

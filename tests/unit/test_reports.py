@@ -1,4 +1,6 @@
-"""Every report of every kind of run: whole, cut short, hostile; nothing secret, nothing from the network."""
+"""Every report of every kind of run: whole, cut short, hostile; nothing secret, nothing from the
+network.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,23 @@ WHOLE = sample_run()
 RUNS = {
     "whole": WHOLE,
     "aborted": aborted_run(),
-    "without profile": replace(WHOLE, profiles={}, findings=(), bottleneck=None, states={}, probe_effect=None),
-    "no knee": replace(WHOLE, knee=NoKnee("below-max-rate", "p99 held up to 5,000/s", 5000.0), knees=(), capacity=None),
+    "without profile": replace(
+        WHOLE, profiles={}, findings=(), bottleneck=None, states={}, probe_effect=None
+    ),
+    "no knee": replace(
+        WHOLE,
+        knee=NoKnee("below-max-rate", "p99 held up to 5,000/s", 5000.0),
+        knees=(),
+        capacity=None,
+    ),
     "profile only": replace(
-        WHOLE, kind="profile", trials=(), baseline=None, judged=(), knees=(), knee=NoKnee("stopped", "not asked")
+        WHOLE,
+        kind="profile",
+        trials=(),
+        baseline=None,
+        judged=(),
+        knees=(),
+        knee=NoKnee("stopped", "not asked"),
     ),
     "no trial": replace(aborted_run(), trials=()),
     "failed": replace(aborted_run(), ended="failed: the load child ended with status -9"),
@@ -53,12 +68,22 @@ def hostile(name: str) -> Run:
     run = WHOLE
     frame = Frame(name, name, 1)
     stacks = {(frame, *stack): weight for stack, weight in run.profiles["knee"].stacks.items()}
-    traffic = (replace(run.question.traffic[0], name=name, path="/" + name), *run.question.traffic[1:])
-    trials = tuple(replace(t, overload=name if t.overload else "", routes={name: t.routes["list"]}) for t in run.trials)
+    traffic = (
+        replace(run.question.traffic[0], name=name, path="/" + name),
+        *run.question.traffic[1:],
+    )
+    trials = tuple(
+        replace(t, overload=name if t.overload else "", routes={name: t.routes["list"]})
+        for t in run.trials
+    )
     return replace(
         run,
-        question=replace(run.question, traffic=traffic, target=replace(run.question.target, name=name)),
-        findings=tuple(replace(f, function=name, file=name, evidence=name, via=name) for f in run.findings),
+        question=replace(
+            run.question, traffic=traffic, target=replace(run.question.target, name=name)
+        ),
+        findings=tuple(
+            replace(f, function=name, file=name, evidence=name, via=name) for f in run.findings
+        ),
         bottleneck=Bottleneck("lock", 0.9, (name,), "gil", 0.2),
         cautions=tuple(replace(c, sentence=name, next=name) for c in run.cautions),
         profiles={"knee": replace(run.profiles["knee"], stacks=stacks, tool=name)},
@@ -100,7 +125,9 @@ def test_names_from_the_target_stay_text_in_xml(name: str, attack: str) -> None:
 
 @pytest.mark.parametrize("attack", HOSTILE)
 def test_names_from_the_target_cannot_steer_a_terminal(attack: str) -> None:
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202e]", FORMATS["terminal"].render(hostile(attack)))
+    assert not re.search(
+        "[\x00-\x09\x0b-\x1f\x7f\u202e]", FORMATS["terminal"].render(hostile(attack))
+    )
 
 
 @pytest.mark.parametrize("attack", HOSTILE)
@@ -117,26 +144,51 @@ def with_secrets() -> Run:
     """The sample run with a secret in every place that could hold one."""
     c = iter(CANARIES)
     endpoint = RequestTemplate(
-        "login", "POST", f"/login?api_key={next(c)}&page=1", 1.0,
-        (("Authorization", f"Bearer {next(c)}"), ("Cookie", f"sid={next(c)}"), ("X-Api-Key", next(c))),
-        json.dumps({"password": next(c)}), None, Expect((200,), f"hello {next(c)}"),
-    )  # fmt: skip
+        "login",
+        "POST",
+        f"/login?api_key={next(c)}&page=1",
+        1.0,
+        (
+            ("Authorization", f"Bearer {next(c)}"),
+            ("Cookie", f"sid={next(c)}"),
+            ("X-Api-Key", next(c)),
+        ),
+        json.dumps({"password": next(c)}),
+        None,
+        Expect((200,), f"hello {next(c)}"),
+    )
     assert WHOLE.target is not None
     command = (
-        "/usr/bin/python3", "app.py", f"--password={next(c)}", "--token", next(c), f"--dsn=postgres://u:{next(c)}@db/x",
+        "/usr/bin/python3",
+        "app.py",
+        f"--password={next(c)}",
+        "--token",
+        next(c),
+        f"--dsn=postgres://u:{next(c)}@db/x",
         f"SECRET={next(c)}",
-    )  # fmt: skip
+    )
     processes = tuple(replace(p, cmdline=command) for p in WHOLE.target.processes)
     target = replace(WHOLE.question.target, url=f"http://user:{next(c)}@127.0.0.1:8000")
-    killswitch = replace(WHOLE.question.safety.killswitch, url=f"https://status.example/ok?sig={next(c)}")
+    killswitch = replace(
+        WHOLE.question.safety.killswitch, url=f"https://status.example/ok?sig={next(c)}"
+    )
     question = replace(
-        WHOLE.question, traffic=(endpoint,), target=target, safety=replace(WHOLE.question.safety, killswitch=killswitch)
+        WHOLE.question,
+        traffic=(endpoint,),
+        target=target,
+        safety=replace(WHOLE.question.safety, killswitch=killswitch),
     )
     shown = Frame(f'process 4242:"{" ".join(command)}"', kind="thread")
     profiles = {
-        phase: replace(p, stacks={(shown, *stack): w for stack, w in p.stacks.items()}) for phase, p in WHOLE.profiles.items()
+        phase: replace(p, stacks={(shown, *stack): w for stack, w in p.stacks.items()})
+        for phase, p in WHOLE.profiles.items()
     }
-    return replace(WHOLE, question=question, target=replace(WHOLE.target, processes=processes), profiles=profiles)
+    return replace(
+        WHOLE,
+        question=question,
+        target=replace(WHOLE.target, processes=processes),
+        profiles=profiles,
+    )
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -165,13 +217,22 @@ def test_the_page_asks_the_network_for_nothing_and_its_policy_forbids_it() -> No
 def test_the_page_says_the_answer_before_anything_else() -> None:
     text = re.sub(r"<(style|script)>.*?</\1>", "", FORMATS["html"].render(WHOLE), flags=re.DOTALL)
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
-    order = ["SLO missed at 120/s", "141/s", "Where it breaks", "What stops it", "Flame graph", "Can this be believed?"]
+    order = [
+        "SLO missed at 120/s",
+        "141/s",
+        "Where it breaks",
+        "What stops it",
+        "Flame graph",
+        "Can this be believed?",
+    ]
     places = [words.index(word) for word in order]
     assert places == sorted(places)
 
 
 def test_the_terminal_fits_one_screen() -> None:
-    crowded = replace(WHOLE, cautions=WHOLE.cautions * 9, judged=WHOLE.judged * 4, findings=WHOLE.findings * 9)
+    crowded = replace(
+        WHOLE, cautions=WHOLE.cautions * 9, judged=WHOLE.judged * 4, findings=WHOLE.findings * 9
+    )
     lines = FORMATS["terminal"].render(crowded).splitlines()
     assert len(lines) <= LINES
     assert max(map(len, lines)) <= 120
@@ -187,11 +248,21 @@ def test_markdown_stays_below_what_a_comment_takes() -> None:
 
 def test_junit_counts_what_was_missed_and_what_is_unknown() -> None:
     suites = ET.fromstring(FORMATS["junit"].render(WHOLE))
-    assert suites.attrib | {"time": ""} == {"name": "perfhunt", "tests": "6", "failures": "1", "errors": "1", "time": ""}
+    assert suites.attrib | {"time": ""} == {
+        "name": "perfhunt",
+        "tests": "6",
+        "failures": "1",
+        "errors": "1",
+        "time": "",
+    }
     cases = {case.get("name"): case for case in suites.iter("testcase")}
     missed = cases["throughput.sustained >= 120/s for 60 s"].find("failure")
     assert missed is not None
-    assert missed.text == missed.get("message") == "throughput.sustained was 119.8/s at 120/s, >= 120/s for 60 s asked, n=7080"
+    assert (
+        missed.text
+        == missed.get("message")
+        == "throughput.sustained was 119.8/s at 120/s, >= 120/s for 60 s asked, n=7080"
+    )
     assert cases["latency.p99[checkout] <= 400 ms"].find("error") is not None
     assert len({case.get("name") for case in suites.iter("testcase")}) == 6
     assert {case.get("classname") for case in suites.iter("testcase")} == {"perfhunt.slo"}
@@ -212,15 +283,25 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
         "lock, first of all in load_rules (shop/pricing.py:71).",
     ),
     "soft": (
-        lambda: replace(WHOLE, verdict=Judgement.MET, judged=WHOLE.judged[:1], knee=SOFT, bottleneck=None),
+        lambda: replace(
+            WHOLE, verdict=Judgement.MET, judged=WHOLE.judged[:1], knee=SOFT, bottleneck=None
+        ),
         "SLO met at 120/s: its one objective holds. "
         "It keeps p99 <= 250 ms up to about 141/s (134 to 148/s at 95%), then gives way gradually.",
     ),
     "unknown without knee": (
-        lambda: replace(WHOLE, verdict=Judgement.UNKNOWN, judged=WHOLE.judged[-1:], knee=NoKnee("budget", "the budget ran out")),
+        lambda: replace(
+            WHOLE,
+            verdict=Judgement.UNKNOWN,
+            judged=WHOLE.judged[-1:],
+            knee=NoKnee("budget", "the budget ran out"),
+        ),
         "SLO unknown at 120/s: latency.p99[checkout] has no verdict (no data). No knee: the budget ran out.",
     ),
-    "stopped": (aborted_run, "Stopped before an answer: Ctrl-C during ramp. Until then 1 trial ended; no verdict."),
+    "stopped": (
+        aborted_run,
+        "Stopped before an answer: Ctrl-C during ramp. Until then 1 trial ended; no verdict.",
+    ),
     "aborted": (
         lambda: replace(WHOLE, ended=OUTSIDE, knee=NoKnee("stopped", "x", 75.9, None)),
         "Cut off before an answer: perfhunt was ended from outside during ramp. Until then it held up to 75.9/s; no verdict.",
@@ -229,7 +310,7 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
         lambda: RUNS["failed"],
         "Failed: the load child ended with status -9. Until then 1 trial ended; no verdict.",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SENTENCES)

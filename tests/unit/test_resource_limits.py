@@ -20,7 +20,12 @@ MEMORY = Objective(Measure.RESOURCES, "memory", "<", 0.80)
 def trials(*used: tuple[float, float]) -> list[Trial]:
     blank = sample_run().trials[0]
     return [
-        replace(blank, completed=rate, invalid="", resources=Resources(1.0, cpu_share=cpu, memory_share=0.1))
+        replace(
+            blank,
+            completed=rate,
+            invalid="",
+            resources=Resources(1.0, cpu_share=cpu, memory_share=0.1),
+        )
         for rate, cpu in used
     ]
 
@@ -63,7 +68,10 @@ def test_the_first_to_break_is_the_knee() -> None:
     assert isinstance(found.knee, Knee)
     assert (found.knee.criterion, found.knee.label) == ("resources.cpu", "resource")
     assert found.knee.rate == pytest.approx(136.0, rel=0.01)
-    assert [k.criterion for k in found.knees if isinstance(k, Knee)] == ["latency.p99", "resources.cpu"]
+    assert [k.criterion for k in found.knees if isinstance(k, Knee)] == [
+        "latency.p99",
+        "resources.cpu",
+    ]
     assert resource_cautions([CPU], trials(*TRIED), found.knee) == ()
 
 
@@ -76,7 +84,9 @@ def test_a_cpu_knee_that_may_come_later_is_listed_and_not_the_knee() -> None:
 
 def test_a_rate_that_nothing_was_tried_at_is_a_guess_and_no_knee() -> None:
     calm = climbed(160.0, 190.0)
-    assert with_resources(calm, [CPU], trials((10, 0.07), (40, 0.22), (80, 0.42), (120, 0.62))) == calm
+    assert (
+        with_resources(calm, [CPU], trials((10, 0.07), (40, 0.22), (80, 0.42), (120, 0.62))) == calm
+    )
 
 
 def test_where_latency_never_breaks_cpu_still_does() -> None:

@@ -14,8 +14,10 @@ from perfhunt.model.run import Run
 from perfhunt.store.run_json import dumps, loads, schema_text
 
 SPELLED = {
-    "": "schema kind id started perfhunt question environment slo knee capacity baseline trials bottleneck findings states "
-    "generator probe_effect cautions artifacts verdict",
+    "": (
+        "schema kind id started perfhunt question environment slo knee capacity baseline trials"
+        " bottleneck findings states generator probe_effect cautions artifacts verdict"
+    ),
     "slo": "verdict objectives",
     "slo.objectives": "name limit value n verdict",
     "knee": "rate low high confidence limit_ms sharpness label",
@@ -32,7 +34,9 @@ def stored(run: Run) -> Run:
     """The run without what lives in other files (rows, stacks)."""
     bare = replace(run, question=run.question.redacted())
     bare = replace(bare, trials=tuple(replace(t, rows=()) for t in run.trials))
-    bare = replace(bare, profiles={p: replace(profile, stacks={}) for p, profile in run.profiles.items()})
+    bare = replace(
+        bare, profiles={p: replace(profile, stacks={}) for p, profile in run.profiles.items()}
+    )
     return replace(bare, baseline=replace(run.baseline, rows=()) if run.baseline else None)
 
 
@@ -60,12 +64,23 @@ def test_latencies_are_in_milliseconds_and_the_exceed_count_is_the_knees() -> No
     run = sample_run()
     plain = document(run)
     assert plain["knee"]["limit_ms"] == 250.0
-    assert plain["trials"][-1]["response"]["p99"] == pytest.approx(run.trials[-1].response.p99 * 1000)
-    assert [t["exceed"] for t in plain["trials"]] == [t.counts["latency.p99"].exceed for t in run.trials]
+    assert plain["trials"][-1]["response"]["p99"] == pytest.approx(
+        run.trials[-1].response.p99 * 1000
+    )
+    assert [t["exceed"] for t in plain["trials"]] == [
+        t.counts["latency.p99"].exceed for t in run.trials
+    ]
     assert plain["slo"]["objectives"][1] == {
-        "name": "latency.p99", "op": "<=", "limit": 250.0, "value": 114.3, "unit": "ms", "n": 7080, "verdict": "MET",
-        "window_s": None, "note": "",
-    }  # fmt: skip
+        "name": "latency.p99",
+        "op": "<=",
+        "limit": 250.0,
+        "value": 114.3,
+        "unit": "ms",
+        "n": 7080,
+        "verdict": "MET",
+        "window_s": None,
+        "note": "",
+    }
     assert plain["findings"][0]["ms_per_request"]["value"] == 14.2
 
 
@@ -76,7 +91,9 @@ def test_the_fingerprint_of_a_stored_question_is_that_of_the_asked_one() -> None
 
 def test_another_schema_is_refused_with_a_sentence() -> None:
     plain = json.loads(dumps(sample_run())) | {"schema": 99}
-    with pytest.raises(StoreError, match=r"run\.json has schema 99; this perfhunt reads schema 1") as refused:
+    with pytest.raises(
+        StoreError, match=r"run\.json has schema 99; this perfhunt reads schema 1"
+    ) as refused:
         loads(json.dumps(plain))
     assert "upgrade" in refused.value.hint
 
@@ -86,7 +103,11 @@ def test_another_schema_is_refused_with_a_sentence() -> None:
     [
         ("trials", [{"phase": "ramp"}], "damaged"),
         ("seconds", "long", "seconds: expected a number, found 'long'"),
-        ("cautions", [{"code": "x", "sentence": "y", "colour": "red"}], "no key ['colour'] in Caution"),
+        (
+            "cautions",
+            [{"code": "x", "sentence": "y", "colour": "red"}],
+            "no key ['colour'] in Caution",
+        ),
         ("verdict", "PASSED", "verdict: expected one of ['MET', 'MISSED', 'UNKNOWN']"),
     ],
 )
@@ -112,10 +133,14 @@ def test_a_document_without_one_of_its_keys_is_refused(key: str) -> None:
 def test_run_json_is_valid_by_the_schema_that_is_shipped(run: Run) -> None:
     schema = json.loads(schema_text())
     Draft202012Validator.check_schema(schema)
-    assert [e.message for e in Draft202012Validator(schema).iter_errors(json.loads(dumps(run)))] == []
+    assert [
+        e.message for e in Draft202012Validator(schema).iter_errors(json.loads(dumps(run)))
+    ] == []
 
 
-def undescribed(schema: dict[str, Any], plain: Any, defs: dict[str, Any], path: str = "") -> list[str]:
+def undescribed(
+    schema: dict[str, Any], plain: Any, defs: dict[str, Any], path: str = ""
+) -> list[str]:
     """Keys of a document that its schema does not describe."""
     if "$ref" in schema:
         schema = defs[schema["$ref"].rpartition("/")[2]]
@@ -130,7 +155,9 @@ def undescribed(schema: dict[str, Any], plain: Any, defs: dict[str, Any], path: 
     found, rest = [], schema.get("additionalProperties")
     for key, value in plain.items():
         inner = schema.get("properties", {}).get(key) or (rest if isinstance(rest, dict) else None)
-        found += [f"{path}.{key}"] if inner is None else undescribed(inner, value, defs, f"{path}.{key}")
+        found += (
+            [f"{path}.{key}"] if inner is None else undescribed(inner, value, defs, f"{path}.{key}")
+        )
     return found
 
 

@@ -24,7 +24,12 @@ READY = Safety(
 
 
 def ask(url: str, environment: str = "local", safety: Safety | None = None) -> Question:
-    return Question(Target(url, environment), (RequestTemplate("GET /", "GET", "/"),), Slo(()), safety=safety or Safety())
+    return Question(
+        Target(url, environment),
+        (RequestTemplate("GET /", "GET", "/"),),
+        Slo(()),
+        safety=safety or Safety(),
+    )
 
 
 def judge(
@@ -92,18 +97,33 @@ def test_a_name_with_one_loopback_and_one_other_address_is_not_this_machine() ->
     refused(ask("http://both.example.com", "staging"), "127.0.0.1", "203.0.113.7")
 
 
-@pytest.mark.parametrize("address", ["0.0.0.0", "::", "169.254.169.254", "224.0.0.1", "255.255.255.255", "fe80::1"])
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "::", "169.254.169.254", "224.0.0.1", "255.255.255.255", "fe80::1"]
+)
 def test_some_addresses_are_never_loaded(address: str) -> None:
-    refused(ask("http://shop.example.com", "staging", Safety(allow_hosts=("shop.example.com",))), address)
+    refused(
+        ask("http://shop.example.com", "staging", Safety(allow_hosts=("shop.example.com",))),
+        address,
+    )
 
 
 def test_another_host_called_local_is_a_contradiction() -> None:
-    error = refused(ask("http://shop.example.com", "local", Safety(allow_hosts=("shop.example.com",))), "203.0.113.7")
+    error = refused(
+        ask("http://shop.example.com", "local", Safety(allow_hosts=("shop.example.com",))),
+        "203.0.113.7",
+    )
     assert "environment" in error.hint
 
 
 @pytest.mark.parametrize(
-    "host", ["prod.example.com", "api-prod-2.example.com", "www.example.com", "live.example.com", "prd1.example.com"]
+    "host",
+    [
+        "prod.example.com",
+        "api-prod-2.example.com",
+        "www.example.com",
+        "live.example.com",
+        "prd1.example.com",
+    ],
 )
 def test_a_name_that_says_production_must_be_declared_so(host: str) -> None:
     assert looks_like_production(host)
@@ -112,7 +132,13 @@ def test_a_name_that_says_production_must_be_declared_so(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["products.example.com", "www.staging.example.com", "preprod.example.com", "deliver.example.com"]
+    "host",
+    [
+        "products.example.com",
+        "www.staging.example.com",
+        "preprod.example.com",
+        "deliver.example.com",
+    ],
 )
 def test_a_name_that_only_resembles_production_is_left_alone(host: str) -> None:
     assert not looks_like_production(host)
@@ -126,7 +152,9 @@ def test_production_needs_comms_killswitch_rate_and_duration_said() -> None:
 
 
 def test_production_needs_a_killswitch_that_passed_its_test() -> None:
-    error = refused(ask("http://shop.example.com", "production", READY), "203.0.113.7", switch="it answered 500")
+    error = refused(
+        ask("http://shop.example.com", "production", READY), "203.0.113.7", switch="it answered 500"
+    )
     assert "it answered 500" in error.message
 
 
@@ -142,7 +170,10 @@ def test_production_is_confirmed_by_typing_its_name() -> None:
     question = ask("http://shop.example.com", "production", READY)
     judge(question, "203.0.113.7", confirm=lambda prompt: "shop.example.com\n")
     for typed in ("y", "yes", "", "shop.example.org"):
-        assert "nothing was sent" in refused(question, "203.0.113.7", confirm=lambda prompt, typed=typed: typed).message
+        assert (
+            "nothing was sent"
+            in refused(question, "203.0.113.7", confirm=lambda prompt, typed=typed: typed).message
+        )
 
 
 def test_production_on_this_machine_is_production_all_the_same() -> None:

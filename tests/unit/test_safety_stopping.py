@@ -13,13 +13,23 @@ import pytest
 from perfhunt.errors import ExitCode, Stopped, TargetBusy, TargetDied
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import LockHolder, PriorActivity, foreign_load, lock_keys, read_owner, refuse_foreign, target_lock
+from perfhunt.safety.lock import (
+    LockHolder,
+    PriorActivity,
+    foreign_load,
+    lock_keys,
+    read_owner,
+    refuse_foreign,
+    target_lock,
+)
 from perfhunt.safety.watchdog import Watchdog
 
 ME = LockHolder(os.getpid(), "20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
 
 
-def test_the_killswitch_file_stops_load_and_a_removed_one_does_not_resume_it(tmp_path: Path) -> None:
+def test_the_killswitch_file_stops_load_and_a_removed_one_does_not_resume_it(
+    tmp_path: Path,
+) -> None:
     with KillswitchWatch(Killswitch("stop"), tmp_path) as watch:
         assert watch.tripped() == ""
         (tmp_path / "stop").touch()
@@ -51,11 +61,19 @@ def test_a_killswitch_file_that_cannot_be_made_fails_its_test(tmp_path: Path) ->
 
 
 def test_a_killswitch_url_that_nobody_answers_fails_its_test(tmp_path: Path) -> None:
-    assert "no answer" in KillswitchWatch(Killswitch("", "http://127.0.0.1:1/ok?token=s3cret"), tmp_path).test()
+    assert (
+        "no answer"
+        in KillswitchWatch(Killswitch("", "http://127.0.0.1:1/ok?token=s3cret"), tmp_path).test()
+    )
 
 
 def test_the_token_of_a_killswitch_url_is_not_repeated(tmp_path: Path) -> None:
-    assert "s3cret" not in KillswitchWatch(Killswitch("", "http://127.0.0.1:1/ok?token=s3cret"), tmp_path).test()
+    assert (
+        "s3cret"
+        not in KillswitchWatch(
+            Killswitch("", "http://127.0.0.1:1/ok?token=s3cret"), tmp_path
+        ).test()
+    )
 
 
 def test_the_first_reason_to_stop_stays() -> None:
@@ -114,9 +132,15 @@ def test_a_held_target_is_busy_and_names_its_holder(tmp_path: Path) -> None:
 
 
 def test_the_lock_is_one_for_every_name_of_this_machine_and_one_per_port(tmp_path: Path) -> None:
-    assert lock_keys(["127.0.0.1"], 80) == lock_keys(["::1", "127.0.0.1"], 80) == lock_keys(["127.9.9.9"], 80)
+    assert (
+        lock_keys(["127.0.0.1"], 80)
+        == lock_keys(["::1", "127.0.0.1"], 80)
+        == lock_keys(["127.9.9.9"], 80)
+    )
     assert lock_keys(["127.0.0.1"], 80) != lock_keys(["127.0.0.1"], 81)
-    assert lock_keys(["203.0.113.8", "203.0.113.7"], 80) == lock_keys(["203.0.113.7", "203.0.113.8"], 80)
+    assert lock_keys(["203.0.113.8", "203.0.113.7"], 80) == lock_keys(
+        ["203.0.113.7", "203.0.113.8"], 80
+    )
     assert len(lock_keys(["203.0.113.7", "203.0.113.8"], 80)) == 2
 
 
@@ -156,7 +180,10 @@ def test_other_users_may_lock_too(tmp_path: Path) -> None:
 def test_a_link_in_place_of_the_directory_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(TargetBusy, match="not a directory"), target_lock(["127.0.0.1"], 8000, ME, tmp_path / "locks"):
+    with (
+        pytest.raises(TargetBusy, match="not a directory"),
+        target_lock(["127.0.0.1"], 8000, ME, tmp_path / "locks"),
+    ):
         pass
 
 
@@ -172,7 +199,9 @@ def test_a_link_in_place_of_the_holders_words_is_not_written_through(tmp_path: P
     ("cpu", "connections", "busy"),
     [(0.0, 0, False), (0.02, 40, False), (0.1, 0, False), (0.1, 3, True), (0.9, 0, True)],
 )
-def test_foreign_load_is_clients_that_make_it_work_or_much_work(cpu: float, connections: int, busy: bool) -> None:
+def test_foreign_load_is_clients_that_make_it_work_or_much_work(
+    cpu: float, connections: int, busy: bool
+) -> None:
     quiet = PriorActivity(2.0, cpu, connections)
     assert bool(foreign_load(quiet)) is busy
     if busy:

@@ -33,10 +33,15 @@ def test_an_unknown_law_is_refused() -> None:
 
 
 @given(
-    seed=st.integers(0, 2**31), rate=st.floats(0.1, 5000), duration=st.floats(0.1, 3), law=st.sampled_from(["poisson", "uniform"])
+    seed=st.integers(0, 2**31),
+    rate=st.floats(0.1, 5000),
+    duration=st.floats(0.1, 3),
+    law=st.sampled_from(["poisson", "uniform"]),
 )
 @settings(deadline=None)
-def test_arrivals_are_ascending_inside_the_step_and_repeatable(seed: int, rate: float, duration: float, law: str) -> None:
+def test_arrivals_are_ascending_inside_the_step_and_repeatable(
+    seed: int, rate: float, duration: float, law: str
+) -> None:
     due = arrivals(seed, rate, duration, law)
     assert np.all(np.diff(due) >= 0)
     assert np.all((due >= 0) & (due < duration))

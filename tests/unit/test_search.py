@@ -45,12 +45,16 @@ def test_the_interval_holds_the_knee_that_theory_gives():
 
 
 def test_sharpness_is_near_the_slope_of_the_exponential_tail():
-    assert fmean(found(seed=seed).knee.sharpness for seed in range(12)) == pytest.approx(0.1 * MM1_KNEE, rel=0.15)
+    assert fmean(found(seed=seed).knee.sharpness for seed in range(12)) == pytest.approx(
+        0.1 * MM1_KNEE, rel=0.15
+    )
 
 
 def test_capacity_is_the_service_rate():
     capacity = found(seed=2).capacity
-    assert capacity.low <= 1 / 0.006 <= capacity.high or capacity.rate == pytest.approx(1 / 0.006, rel=0.08)
+    assert capacity.low <= 1 / 0.006 <= capacity.high or capacity.rate == pytest.approx(
+        1 / 0.006, rel=0.08
+    )
 
 
 def test_replaying_stored_trials_finds_the_same_climb():
@@ -112,7 +116,9 @@ def test_a_service_that_fails_at_once_is_refused_before_any_load():
 
 
 def test_a_limiter_is_an_error_knee_and_is_named():
-    knee = found(Service(lognormal(0.012, 1), 4, refuse_above=120.0), (Criterion("latency.p99", 0.25, 0.01),)).knee
+    knee = found(
+        Service(lognormal(0.012, 1), 4, refuse_above=120.0), (Criterion("latency.p99", 0.25, 0.01),)
+    ).knee
     assert knee.label == "errors"
     assert "429" in knee.note
     assert "limiter" in knee.note
@@ -126,7 +132,11 @@ def test_a_heavy_service_tail_makes_a_soft_knee_and_says_what_narrowing_it_costs
 
 
 def test_the_knee_is_where_the_first_criterion_breaks():
-    criteria = (Criterion("latency.p50", 0.1, 0.5), P99, Criterion("errors.any", float("inf"), 0.001))
+    criteria = (
+        Criterion("latency.p50", 0.1, 0.5),
+        P99,
+        Criterion("errors.any", float("inf"), 0.001),
+    )
     climb = found(criteria=criteria)
     assert climb.knee.criterion == "latency.p99"
     assert climb.knees[1] == climb.knee
@@ -142,7 +152,9 @@ def test_invalid_trials_are_asked_again_and_never_fitted():
         outcome = answering(engine)(ask)
         if isinstance(ask, Step) and ask.phase is Phase.PASS and len(spoiled) < 2:
             spoiled.append(ask)
-            return replace(outcome, invalid="sends were late", counts={"latency.p99": Count(1000, 1000)})
+            return replace(
+                outcome, invalid="sends were late", counts={"latency.p99": Count(1000, 1000)}
+            )
         return outcome
 
     knee = drive(search(goal, baseline), sometimes).knee
@@ -155,7 +167,11 @@ def test_a_generator_that_cannot_keep_up_is_said_to_be_the_limit():
 
     def weak(ask):
         outcome = answering(engine)(ask)
-        return replace(outcome, invalid="sends were late") if isinstance(ask, Step) and ask.rate > 70 else outcome
+        return (
+            replace(outcome, invalid="sends were late")
+            if isinstance(ask, Step) and ask.rate > 70
+            else outcome
+        )
 
     knee = drive(search(goal, baseline), weak).knee
     assert isinstance(knee, NoKnee)
@@ -165,17 +181,29 @@ def test_a_generator_that_cannot_keep_up_is_said_to_be_the_limit():
 
 def test_a_target_that_does_not_come_back_is_lost():
     engine, goal, baseline = begin()
-    knee = drive(search(goal, baseline), lambda a: Drained(60.0, False) if isinstance(a, Drain) else engine.run(a)).knee
+    knee = drive(
+        search(goal, baseline),
+        lambda a: Drained(60.0, False) if isinstance(a, Drain) else engine.run(a),
+    ).knee
     assert isinstance(knee, NoKnee)
     assert knee.code == "target-lost"
 
 
-@pytest.mark.parametrize(("service", "limit", "start", "most"), [
-    (Service(lognormal(0.4, 1), 2), 4.0, 0.5, 5.0),
-    (Service(constant(0.00005)), 0.001, 100.0, 20_000.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("service", "limit", "start", "most"),
+    [
+        (Service(lognormal(0.4, 1), 2), 4.0, 0.5, 5.0),
+        (Service(constant(0.00005)), 0.001, 100.0, 20_000.0),
+    ],
+)
 def test_slow_and_fast_services_have_their_knee_below_their_capacity(service, limit, start, most):
-    climb = found(service, (Criterion("latency.p99", limit, 0.01),), start=start, max_rate=50_000.0, budget=240.0)
+    climb = found(
+        service,
+        (Criterion("latency.p99", limit, 0.01),),
+        start=start,
+        max_rate=50_000.0,
+        budget=240.0,
+    )
     assert isinstance(climb.knee, Knee)
     assert 0.4 * most < climb.knee.rate < 1.02 * most
 
@@ -231,10 +259,16 @@ def test_a_service_that_keeps_getting_slower_is_never_warm():
     assert "had not settled" in warm.caution
 
 
-@pytest.mark.parametrize(("share", "limit"), [(0.5, 0.02), (0.25, 0.03), (0.1, 0.05)], ids=["p50", "p75", "p90"])
-def test_a_knee_of_the_middle_of_the_distribution_is_no_further_off_than_one_of_its_tail(share: float, limit: float) -> None:
+@pytest.mark.parametrize(
+    ("share", "limit"), [(0.5, 0.02), (0.25, 0.03), (0.1, 0.05)], ids=["p50", "p75", "p90"]
+)
+def test_a_knee_of_the_middle_of_the_distribution_is_no_further_off_than_one_of_its_tail(
+    share: float, limit: float
+) -> None:
     truth = 1 / 0.006 + math.log(share) / limit
-    knees = [found(criteria=(Criterion("latency.p", limit, share),), seed=seed).knee for seed in range(8)]
+    knees = [
+        found(criteria=(Criterion("latency.p", limit, share),), seed=seed).knee for seed in range(8)
+    ]
     errors = [math.log(knee.rate / truth) for knee in knees]
     assert abs(fmean(errors)) < 0.06
     assert sum(knee.low <= truth <= knee.high for knee in knees) >= 7
@@ -242,5 +276,7 @@ def test_a_knee_of_the_middle_of_the_distribution_is_no_further_off_than_one_of_
 
 def test_no_interval_reaches_beyond_what_the_service_can_complete():
     pool, late = Service(lognormal(0.07, 0.3), 12), Criterion("latency.p99", 0.2, 0.01)
-    climbs = [found(pool, (late,), seed=seed, budget=85.0) for seed in (2, 6, 11)]  # the fit alone reaches beyond, here
+    climbs = [
+        found(pool, (late,), seed=seed, budget=85.0) for seed in (2, 6, 11)
+    ]  # the fit alone reaches beyond, here
     assert all(climb.knee.high <= climb.capacity.high for climb in climbs)

@@ -1,4 +1,6 @@
-"""speedscope files, checked against the rules of its file-format-spec.ts, written down here a second time."""
+"""speedscope files, checked against the rules of its file-format-spec.ts, written down here a
+second time.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,15 @@ SPEC = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["type", "name", "unit", "startValue", "endValue", "samples", "weights"],
+                "required": [
+                    "type",
+                    "name",
+                    "unit",
+                    "startValue",
+                    "endValue",
+                    "samples",
+                    "weights",
+                ],
                 "additionalProperties": False,
                 "properties": {
                     "type": {"const": "sampled"},
@@ -56,13 +66,16 @@ SPEC = {
                     "unit": {"enum": UNITS},
                     "startValue": NUMBER,
                     "endValue": NUMBER,
-                    "samples": {"type": "array", "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}},
+                    "samples": {
+                        "type": "array",
+                        "items": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                    },
                     "weights": {"type": "array", "items": NUMBER},
                 },
             },
         },
     },
-}  # fmt: skip
+}
 
 
 def checked(text: str) -> dict[str, Any]:
@@ -70,7 +83,11 @@ def checked(text: str) -> dict[str, Any]:
     Draft202012Validator(SPEC).validate(plain)
     for profile in plain["profiles"]:
         assert len(profile["samples"]) == len(profile["weights"])
-        assert all(0 <= index < len(plain["shared"]["frames"]) for sample in profile["samples"] for index in sample)
+        assert all(
+            0 <= index < len(plain["shared"]["frames"])
+            for sample in profile["samples"]
+            for index in sample
+        )
         assert profile["endValue"] - profile["startValue"] == sum(profile["weights"])
     assert 0 <= plain["activeProfileIndex"] < max(1, len(plain["profiles"]))
     return plain
@@ -90,7 +107,9 @@ def test_every_stack_comes_back_root_first_with_its_weight() -> None:
         tuple((frames[i]["name"], frames[i].get("file", "")) for i in sample): weight
         for sample, weight in zip(knee["samples"], knee["weights"], strict=True)
     }
-    assert back == {tuple(f.key for f in stack): weight for stack, weight in run.profiles["knee"].stacks.items()}
+    assert back == {
+        tuple(f.key for f in stack): weight for stack, weight in run.profiles["knee"].stacks.items()
+    }
     assert all(isinstance(weight, int) for weight in knee["weights"])
 
 

@@ -42,7 +42,10 @@ def test_the_interpreters_own_data_and_bss_are_its_image_and_nothing_else_is() -
 
 
 def test_a_frozen_program_is_its_own_interpreter() -> None:
-    maps = "400000-500000 rw-p 00000000 08:01 1 /opt/shop/shop\n600000-700000 rw-p 00000000 08:01 2 /opt/shop/libz.so\n"
+    maps = (
+        "400000-500000 rw-p 00000000 08:01 1 /opt/shop/shop\n600000-700000 rw-p 00000000 08:01 2"
+        " /opt/shop/libz.so\n"
+    )
     assert inside(0x400010, maps, "/opt/shop/shop") and not inside(0x600010, maps, "/opt/shop/shop")
 
 
@@ -64,7 +67,16 @@ NAMES = {
     Call.FILE_LOCK: {"flock"},
     Call.FCNTL: {"fcntl"},
     Call.SEMAPHORE: {"semop", "semtimedop"},
-    Call.RECEIVE: {"read", "pread64", "readv", "preadv", "preadv2", "recvfrom", "recvmsg", "recvmmsg"},
+    Call.RECEIVE: {
+        "read",
+        "pread64",
+        "readv",
+        "preadv",
+        "preadv2",
+        "recvfrom",
+        "recvmsg",
+        "recvmmsg",
+    },
 }
 
 
@@ -74,7 +86,9 @@ def test_call_numbers_are_those_of_the_kernels_header(machine: str) -> None:
     if header is None:
         pytest.skip("the kernel's headers are not installed")
     numbers = {}
-    for name, number in re.findall(r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE):
+    for name, number in re.findall(
+        r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE
+    ):
         numbers[int(number)] = name
     table = calls(machine)
     named = {number: numbers[number] for number in table if number in numbers}
@@ -110,7 +124,12 @@ LOCK, SOCKET = Wait(ThreadState.LOCK, "futex:0x1"), Wait(ThreadState.SOCKET, "10
 @pytest.mark.parametrize(
     ("before", "after", "active", "expected"),
     [
-        (ThreadReading(LOCK), ThreadReading(LOCK), True, LOCK),  # both readings agree: py-spy's flag is not asked
+        (
+            ThreadReading(LOCK),
+            ThreadReading(LOCK),
+            True,
+            LOCK,
+        ),  # both readings agree: py-spy's flag is not asked
         (ThreadReading(RUNNING), ThreadReading(LOCK), True, RUNNING),
         (ThreadReading(RUNNING), ThreadReading(LOCK), False, LOCK),
         (ThreadReading(LOCK), ThreadReading(RUNNING), None, LOCK),
@@ -120,7 +139,12 @@ LOCK, SOCKET = Wait(ThreadState.LOCK, "futex:0x1"), Wait(ThreadState.SOCKET, "10
         (ThreadReading(SOCKET), None, False, SOCKET),
         (None, None, True, Wait(ThreadState.UNKNOWN)),
         (ThreadReading(RUNNING, 0, 0), ThreadReading(RUNNING, 9, 1), True, RUNNING),
-        (ThreadReading(RUNNING, 0, 0), ThreadReading(RUNNING, 1, 9), True, Wait(ThreadState.RUN_QUEUE)),
+        (
+            ThreadReading(RUNNING, 0, 0),
+            ThreadReading(RUNNING, 1, 9),
+            True,
+            Wait(ThreadState.RUN_QUEUE),
+        ),
     ],
 )
 def test_a_moment_between_two_readings(
@@ -135,13 +159,26 @@ def test_whether_a_runnable_thread_ran_or_queued_is_told_over_the_longer_stretch
     assert settle(now, now, True, first) == Wait(ThreadState.RUN_QUEUE)
 
 
-def test_a_process_name_with_brackets_and_spaces_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    line = b"42 (a) (b c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 30 20 20 0 3 0 9000 1000 25 18446744073709551615"
+def test_a_process_name_with_brackets_and_spaces_is_read_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line = (
+        b"42 (a) (b c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 30 20 20 0 3 0 9000 1000 25"
+        b" 18446744073709551615"
+    )
     monkeypatch.setattr(proc, "read", lambda _: line)
     one = proc.stat(42)
     assert one is not None
-    assert (one.name, one.state, one.parent, one.threads, one.started) == ("a) (b c", "S", 7, 3, 9000)
-    assert one.cpu == pytest.approx(200 / proc.CLOCK_TICKS) and one.children_cpu == pytest.approx(50 / proc.CLOCK_TICKS)
+    assert (one.name, one.state, one.parent, one.threads, one.started) == (
+        "a) (b c",
+        "S",
+        7,
+        3,
+        9000,
+    )
+    assert one.cpu == pytest.approx(200 / proc.CLOCK_TICKS) and one.children_cpu == pytest.approx(
+        50 / proc.CLOCK_TICKS
+    )
     assert one.rss == 25 * proc.PAGE
 
 

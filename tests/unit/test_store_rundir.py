@@ -43,7 +43,9 @@ KEPT = {"created": 0, "one trial": 1, "torn line": 2}
 
 
 def killed(root: Path, moment: str) -> Path:
-    done = subprocess.run([sys.executable, "-c", DIES, str(root), moment], cwd=Path(__file__).parents[1], check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", DIES, str(root), moment], cwd=Path(__file__).parents[1], check=False
+    )
     assert done.returncode == -signal.SIGKILL
     return root / "runs" / f"{RUN.id}.partial"
 
@@ -58,8 +60,13 @@ def test_a_finished_run_is_read_back_whole(tmp_path: Path) -> None:
     assert final == tmp_path / "runs" / RUN.id
     assert read_run(final) == replace(RUN, question=RUN.question.redacted())
     assert sorted(p.name for p in final.iterdir()) == [
-        "profile-baseline.folded", "profile-knee.folded", "report.html", "run.json", "trials", "trials.jsonl",
-    ]  # fmt: skip
+        "profile-baseline.folded",
+        "profile-knee.folded",
+        "report.html",
+        "run.json",
+        "trials",
+        "trials.jsonl",
+    ]
 
 
 def test_the_store_keeps_itself_out_of_git(tmp_path: Path) -> None:
@@ -68,7 +75,9 @@ def test_the_store_keeps_itself_out_of_git(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("moment", KEPT)
-def test_kill_9_leaves_a_readable_run_with_every_trial_that_ended(tmp_path: Path, moment: str) -> None:
+def test_kill_9_leaves_a_readable_run_with_every_trial_that_ended(
+    tmp_path: Path, moment: str
+) -> None:
     partial = killed(tmp_path, moment)
     assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
     run = read_directory(partial)
@@ -100,12 +109,16 @@ def test_a_reused_pid_does_not_count_as_the_owner(tmp_path: Path) -> None:
     directory = RunDirectory.create(tmp_path, RUN)
     owner = json.loads((directory.path / "owner.json").read_text())
     assert owner["pid"] == os.getpid()
-    (directory.path / "owner.json").write_text(json.dumps(owner | {"pid_started": owner["pid_started"] - 1000}))
+    (directory.path / "owner.json").write_text(
+        json.dumps(owner | {"pid_started": owner["pid_started"] - 1000})
+    )
     assert not (found := owner_of(directory.path)) or not found.alive()
     assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
 
 
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = RunDirectory.create(tmp_path, RUN)
     before = (directory.path / "run.json").read_bytes()
 
@@ -139,7 +152,12 @@ def test_runs_are_found_by_last_id_prefix_and_path(tmp_path: Path) -> None:
     newer = replace(RUN, id=new_id_at(2027, "bbbbbb"))
     paths = [RunDirectory.create(tmp_path, run).finish(run) for run in (older, newer)]
     assert latest(tmp_path) == find(tmp_path) == paths[1]
-    assert find(tmp_path, "2026") == find(tmp_path, "aaaaaa") == find(tmp_path, str(paths[0])) == paths[0]
+    assert (
+        find(tmp_path, "2026")
+        == find(tmp_path, "aaaaaa")
+        == find(tmp_path, str(paths[0]))
+        == paths[0]
+    )
     with pytest.raises(UsageError, match="2 runs"):
         find(tmp_path, "20")
     with pytest.raises(UsageError, match="no run"):

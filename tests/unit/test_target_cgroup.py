@@ -1,4 +1,6 @@
-"""Limits of CPU and memory, from cgroup trees written by hand after cgroups(7) and the kernel's cgroup-v2 document."""
+"""Limits of CPU and memory, from cgroup trees written by hand after cgroups(7) and the kernel's
+cgroup-v2 document.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +42,16 @@ def test_the_tightest_quota_of_a_v2_tree_binds(tmp_path: Path) -> None:
     assert cgroup.memory_bound(found) == 2**30
 
 
-def test_a_v1_quota_of_minus_one_is_none_and_the_largest_number_is_no_memory_limit(tmp_path: Path) -> None:
+def test_a_v1_quota_of_minus_one_is_none_and_the_largest_number_is_no_memory_limit(
+    tmp_path: Path,
+) -> None:
     cpu, memory = tmp_path / "cpu", tmp_path / "memory"
     files(cpu / "d", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
     files(memory / "d", memory__limit_in_bytes="9223372036854771712")
-    mounts = f"31 20 0:27 / {cpu} rw - cgroup cgroup rw,cpu,cpuacct\n32 20 0:28 / {memory} rw - cgroup cgroup rw,memory\n"
+    mounts = (
+        f"31 20 0:27 / {cpu} rw - cgroup cgroup rw,cpu,cpuacct\n32 20 0:28 / {memory} rw - cgroup"
+        " cgroup rw,memory\n"
+    )
     proc = host(tmp_path, "4:memory:/d\n3:cpu,cpuacct:/d\n", mounts)
     for controller, read in (("cpu", cgroup.cpu_quota), ("memory", cgroup.memory_bound)):
         found = cgroup.find(PID, controller, proc)
@@ -61,7 +68,10 @@ def test_on_a_hybrid_host_the_v1_hierarchy_of_the_controller_decides(tmp_path: P
     unified, cpu = tmp_path / "unified", tmp_path / "cpu"
     files(unified)
     files(cpu)
-    mounts = f"30 20 0:26 / {unified} rw - cgroup2 cgroup2 rw\n31 20 0:27 / {cpu} rw - cgroup cgroup rw,cpu\n"
+    mounts = (
+        f"30 20 0:26 / {unified} rw - cgroup2 cgroup2 rw\n31 20 0:27 / {cpu} rw - cgroup cgroup"
+        " rw,cpu\n"
+    )
     proc = host(tmp_path, "1:cpu:/\n0::/\n", mounts)
     found = cgroup.find(PID, "cpu", proc)
     assert found is not None
@@ -71,12 +81,16 @@ def test_on_a_hybrid_host_the_v1_hierarchy_of_the_controller_decides(tmp_path: P
     assert fallback.version == 2
 
 
-def test_a_path_of_the_host_seen_from_inside_a_container_means_the_mount_itself(tmp_path: Path) -> None:
+def test_a_path_of_the_host_seen_from_inside_a_container_means_the_mount_itself(
+    tmp_path: Path,
+) -> None:
     mount = tmp_path / "cg"
     files(mount, cpu__max="50000 100000")
     for path in ("/docker/abc", "/../../elsewhere"):
         proc = host(
-            tmp_path / path.strip("/.").replace("/", "-"), f"0::{path}\n", f"30 20 0:26 / {mount} ro - cgroup2 cgroup2 rw\n"
+            tmp_path / path.strip("/.").replace("/", "-"),
+            f"0::{path}\n",
+            f"30 20 0:26 / {mount} ro - cgroup2 cgroup2 rw\n",
         )
         found = cgroup.find(PID, "cpu", proc)
         assert found is not None
@@ -87,7 +101,11 @@ def test_a_path_of_the_host_seen_from_inside_a_container_means_the_mount_itself(
 def test_a_bind_mounted_group_is_found_under_its_mount_point(tmp_path: Path) -> None:
     mount = tmp_path / "cg"
     files(mount / "inner", cpu__max="200000 100000")
-    proc = host(tmp_path, "0::/docker/abc/inner\n", f"30 20 0:26 /docker/abc {mount} ro - cgroup2 cgroup2 rw\n")
+    proc = host(
+        tmp_path,
+        "0::/docker/abc/inner\n",
+        f"30 20 0:26 /docker/abc {mount} ro - cgroup2 cgroup2 rw\n",
+    )
     found = cgroup.find(PID, "cpu", proc)
     assert found is not None
     assert cgroup.cpu_quota(found) == pytest.approx(2.0)

@@ -1,4 +1,6 @@
-"""The test file: what it accepts, what it refuses, and in which words. Expected values are read off DESIGN's file by hand."""
+"""The test file: what it accepts, what it refuses, and in which words. Expected values are read off
+DESIGN's file by hand.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,11 @@ from perfhunt.model.testfile.testfile import aim, parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.testfile import find_test_file, read_question
 
-FILES = {"pages.csv": b"page,sort\n1,name\n2,price\n", "locustfile.py": b"# users", "rows.jsonl": b'{"sku": "A1", "n": 3}\n'}
+FILES = {
+    "pages.csv": b"page,sort\n1,name\n2,price\n",
+    "locustfile.py": b"# users",
+    "rows.jsonl": b'{"sku": "A1", "n": 3}\n',
+}
 SLO = '[slo]\nlatency = { p99 = "<= 400ms" }\n'
 WHOLE = """
 schema = 1
@@ -70,7 +76,9 @@ def parse(text: str, **env: str) -> Question:
 
 
 def refusal(text: str, **env: str) -> str:
-    """The whole message that a text is refused with; every refusal is exit 104 and says what to do next."""
+    """The whole message that a text is refused with; every refusal is exit 104 and says what to do
+    next.
+    """
     with pytest.raises(QuestionError) as caught:
         parse(text, **env)
     assert caught.value.exit_code == ExitCode.BAD_TEST_FILE == 104
@@ -86,7 +94,10 @@ def test_the_file_of_the_design_is_read_whole() -> None:
     assert listing.feed is not None
     assert listing.feed.columns == ("page", "sort")
     assert checkout.body == '{"sku":"A1"}'
-    assert dict(checkout.headers) == {"Authorization": "Bearer ${SHOP_TOKEN}", "Content-Type": "application/json"}
+    assert dict(checkout.headers) == {
+        "Authorization": "Bearer ${SHOP_TOKEN}",
+        "Content-Type": "application/json",
+    }
     assert checkout.expect.status == (200, 201)
     limits = {o.name: (o.op, o.limit, o.window) for o in question.slo.objectives}
     assert limits["latency.p50"] == ("<=", pytest.approx(0.060), None)
@@ -95,9 +106,18 @@ def test_the_file_of_the_design_is_read_whole() -> None:
     assert limits["errors.transport"] == ("<=", 0.0, None)
     assert limits["resources.memory"] == ("<", pytest.approx(0.8), None)
     assert limits["latency.p99[checkout]"] == ("<=", pytest.approx(0.7), None)
-    assert limits["latency.p95[list]"] == ("<", pytest.approx(0.5), None)  # k6 numbers are milliseconds
+    assert limits["latency.p95[list]"] == (
+        "<",
+        pytest.approx(0.5),
+        None,
+    )  # k6 numbers are milliseconds
     assert limits["errors.any"] == ("<", pytest.approx(0.01), None)
-    assert question.ramp.staircase == (Plateau(10, 60), Plateau(50, 120), Plateau(100, 120), Plateau(200, 120))
+    assert question.ramp.staircase == (
+        Plateau(10, 60),
+        Plateau(50, 120),
+        Plateau(100, 120),
+        Plateau(200, 120),
+    )
     assert question.target.process.port == 8000
 
 
@@ -111,7 +131,15 @@ def test_without_traffic_the_front_page_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "schema = 1", "[slo]", "[slo]\nat_load = '300/s'", "[slo]\nlatency = {}", "[slo]\nexpressions = []"]
+    "text",
+    [
+        "",
+        "schema = 1",
+        "[slo]",
+        "[slo]\nat_load = '300/s'",
+        "[slo]\nlatency = {}",
+        "[slo]\nexpressions = []",
+    ],
 )
 def test_a_file_without_an_objective_is_refused_with_the_command_that_writes_one(text: str) -> None:
     with pytest.raises(QuestionError) as caught:
@@ -147,23 +175,55 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
         ('[slo]\nerrors = { any = "< 0%" }', "slo.errors.any", "<= 0"),
         ('[slo]\nerrors = { transport = "< 1%" }', "slo.errors.transport", "not a count"),
         ('[slo]\nresources = { memory = "< 512MiB" }', "slo.resources.memory", "percent sign"),
-        ('[slo]\nthroughput = { sustained = "<= 300/s" }', "slo.throughput.sustained", "lower limit"),
-        ('[slo]\nthroughput = { sustained = ">= 300/s for 60" }', "slo.throughput.sustained", "for 60s"),
-        ('[slo]\nthroughput = { sustained = ">= 9000/s" }', "slo.throughput.sustained", "safety.max_rate"),
+        (
+            '[slo]\nthroughput = { sustained = "<= 300/s" }',
+            "slo.throughput.sustained",
+            "lower limit",
+        ),
+        (
+            '[slo]\nthroughput = { sustained = ">= 300/s for 60" }',
+            "slo.throughput.sustained",
+            "for 60s",
+        ),
+        (
+            '[slo]\nthroughput = { sustained = ">= 9000/s" }',
+            "slo.throughput.sustained",
+            "safety.max_rate",
+        ),
         (SLO + 'at_load = "300"', "slo.at_load", "unit of rate"),
         (SLO + "min_samples = 0", "slo.min_samples", "out of range"),
         (SLO + 'expressions = ["http_req_duration: p(99)<200"]', "slo", "said twice"),
         (SLO + 'expressions = ["http_req_duration: avg<200"]', "slo.expressions[1]", "mean"),
-        (SLO + 'expressions = ["http_req_durations: p(95)<200"]', "slo.expressions[1]", 'did you mean "http_req_duration"?'),
-        (SLO + 'expressions = ["http_req_duration{name:pay}: p(95)<200"]', "slo.expressions[1]", "no endpoint"),
-        (SLO + 'expressions = ["http_req_duration p(95)<200"]', "slo.expressions[1]", "not a k6 threshold"),
-        (SLO + '[[slo.route]]\nmatch = "GET /x"\nlatency = { p99 = "<= 1s" }', "slo.route[1].match", "no endpoint"),
+        (
+            SLO + 'expressions = ["http_req_durations: p(95)<200"]',
+            "slo.expressions[1]",
+            'did you mean "http_req_duration"?',
+        ),
+        (
+            SLO + 'expressions = ["http_req_duration{name:pay}: p(95)<200"]',
+            "slo.expressions[1]",
+            "no endpoint",
+        ),
+        (
+            SLO + 'expressions = ["http_req_duration p(95)<200"]',
+            "slo.expressions[1]",
+            "not a k6 threshold",
+        ),
+        (
+            SLO + '[[slo.route]]\nmatch = "GET /x"\nlatency = { p99 = "<= 1s" }',
+            "slo.route[1].match",
+            "no endpoint",
+        ),
         (SLO + '[[slo.route]]\nmatch = "GET /"', "slo.route[1]", "no objective"),
         (SLO + '[[slo.route]]\nlatency = { p99 = "<= 1s" }', "slo.route[1].match", "missing"),
         (SLO + "[ramp]\ntimeout = 10", "ramp.timeout", "no unit"),
         (SLO + '[ramp]\ntimeuot = "10s"', "ramp.timeuot", 'did you mean "timeout"?'),
         (SLO + '[ramp]\nmode = "stairs"', "ramp.mode", 'did you mean "staircase"?'),
-        (SLO + '[ramp]\nstaircase = ["10/s for 1m", "5/s for 1m"]', "ramp.staircase[2]", "does not climb"),
+        (
+            SLO + '[ramp]\nstaircase = ["10/s for 1m", "5/s for 1m"]',
+            "ramp.staircase[2]",
+            "does not climb",
+        ),
         (SLO + '[ramp]\nstaircase = ["10/s 1m"]', "ramp.staircase[1]", "rate for a time"),
         (SLO + "[ramp]\nstaircase = []", "ramp.staircase", "no steps"),
         (SLO + "[ramp]\nseed = 4", "ramp.seed", "at the top of the file"),
@@ -173,7 +233,11 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
         (SLO + '[target]\nurl = "127.0.0.1:8000"', "target.url", "http://"),
         (SLO + '[target]\nurl = "http://h:1/items"', "target.url", "path belongs in request"),
         (SLO + '[target]\nurl = "http://me:pw@h"', "target.url", "user name or password"),
-        (SLO + '[target]\nenvironment = "prod"', "target.environment", 'did you mean "production"?'),
+        (
+            SLO + '[target]\nenvironment = "prod"',
+            "target.environment",
+            'did you mean "production"?',
+        ),
         (SLO + "[target]\nprocess = { port = 1, pid = 2 }", "target.process", "exactly one"),
         (SLO + "[target]\nprocess = { port = 70000 }", "target.process.port", "65535"),
         (SLO + '[[traffic]]\nname = "x"', "traffic[1].request", "missing"),
@@ -183,40 +247,93 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
         (SLO + '[[traffic]]\nrequest = "GET /a b"', "traffic[1].request", "%20"),
         (SLO + '[[traffic]]\nrequest = "GET /"\nweight = 0', "traffic[1].weight", "above 0"),
         (SLO + '[[traffic]]\nrequest = "GET /{id}"', "traffic[1].request", "no column"),
-        (SLO + '[[traffic]]\nrequest = "GET /{pages}"\nfeed = "pages.csv"', "traffic[1].request", 'did you mean "page"?'),
-        (SLO + '[[traffic]]\nrequest = "GET /"\nfeed = "gone.csv"', "traffic[1].feed", "No such file"),
-        (SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { A = "${NOT_SET}" }', "traffic[1].headers.A", "export NOT_SET"),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /{pages}"\nfeed = "pages.csv"',
+            "traffic[1].request",
+            'did you mean "page"?',
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nfeed = "gone.csv"',
+            "traffic[1].feed",
+            "No such file",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { A = "${NOT_SET}" }',
+            "traffic[1].headers.A",
+            "export NOT_SET",
+        ),
         (SLO + '[[traffic]]\nrequest = "GET /${KEY}"', "traffic[1].request", "cannot be in a path"),
-        (SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { A = "${a-b}" }', "traffic[1].headers.A", "not a variable"),
-        (SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { A = "x\\ny" }', "traffic[1].headers.A", "line breaks"),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { A = "${a-b}" }',
+            "traffic[1].headers.A",
+            "not a variable",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { A = "x\\ny" }',
+            "traffic[1].headers.A",
+            "line breaks",
+        ),
         (
             SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { Content-Length = "3" }',
             "traffic[1].headers.Content-Length",
             "engine",
         ),
-        (SLO + '[[traffic]]\nrequest = "POST /"\njson = { a = 1 }\nbody = "x"', "traffic[1].body", "one of"),
-        (SLO + '[[traffic]]\nrequest = "POST /"\njson = { at = 2026-01-31 }', "traffic[1].json", "date"),
-        (SLO + '[[traffic]]\nrequest = "GET /"\nexpect = { status = ["200"] }', "traffic[1].expect.status", "status codes"),
-        (SLO + '[[traffic]]\nrequest = "GET /"\nexpect = { stauts = 200 }', "traffic[1].expect.stauts", 'did you mean "status"?'),
-        (SLO + '[[traffic]]\nrequest = "GET /"\n[[traffic]]\nrequest = "GET /"', "traffic[2].name", "another endpoint"),
-        ('locustfile = "locustfile.py"\n' + SLO + '[[traffic]]\nrequest = "GET /"', "locustfile", "keep one"),
+        (
+            SLO + '[[traffic]]\nrequest = "POST /"\njson = { a = 1 }\nbody = "x"',
+            "traffic[1].body",
+            "one of",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "POST /"\njson = { at = 2026-01-31 }',
+            "traffic[1].json",
+            "date",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nexpect = { status = ["200"] }',
+            "traffic[1].expect.status",
+            "status codes",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nexpect = { stauts = 200 }',
+            "traffic[1].expect.stauts",
+            'did you mean "status"?',
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\n[[traffic]]\nrequest = "GET /"',
+            "traffic[2].name",
+            "another endpoint",
+        ),
+        (
+            'locustfile = "locustfile.py"\n' + SLO + '[[traffic]]\nrequest = "GET /"',
+            "locustfile",
+            "keep one",
+        ),
         ('locustfile = "gone.py"\n' + SLO, "locustfile", "cannot be read"),
         (SLO + '[safety]\nallow_hosts = ["*"]', "safety.allow_hosts[1]", "not a host"),
         (SLO + '[safety]\nmax_rate = "5000"', "safety.max_rate", "unit of rate"),
-        (SLO + '[safety]\nkillswitch = { url = "ops.example.com" }', "safety.killswitch.url", "http://"),
+        (
+            SLO + '[safety]\nkillswitch = { url = "ops.example.com" }',
+            "safety.killswitch.url",
+            "http://",
+        ),
         ("schema = 2\n" + SLO, "schema", "schema = 1"),
         ("sede = 2\n" + SLO, "sede", 'did you mean "seed"?'),
         ('url = "http://h"\n' + SLO, "url", "in [target]"),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_what_to_write(text: str, path: str, words: str) -> None:
+def test_a_mistake_is_told_with_its_place_and_what_to_write(
+    text: str, path: str, words: str
+) -> None:
     message = refusal(text)
     assert f"{path}: " in message or f"{path} " in message
     assert words in message
 
 
 def test_every_mistake_is_told_at_once() -> None:
-    message = refusal('sede = 1\n[slo]\nlatency = { p99 = "<= 4" }\n[ramp]\nbudgte = "10m"\n[[traffic]]\nrequest = "/"')
+    message = refusal(
+        'sede = 1\n[slo]\nlatency = { p99 = "<= 4" }\n[ramp]\nbudgte = "10m"\n[[traffic]]\nrequest'
+        ' = "/"'
+    )
     assert "4 problems" in message
     for path in ("sede", "slo.latency.p99", "ramp.budgte", "traffic[1].request"):
         assert f"  {path}: " in message
@@ -253,7 +370,12 @@ def test_broken_toml_is_refused_with_its_line() -> None:
         ("http_req_failed: rate==0", "errors.any", "<=", 0.0),
         ("http_reqs: rate>=300", "throughput.sustained", ">=", 300.0),
         ("http_req_duration{name:GET /}: p(95)<500", "latency.p95[GET /]", "<", 0.5),
-        ("http_req_duration{url:http://127.0.0.1:8000/}: p(95)<500", "latency.p95[GET /]", "<", 0.5),
+        (
+            "http_req_duration{url:http://127.0.0.1:8000/}: p(95)<500",
+            "latency.p95[GET /]",
+            "<",
+            0.5,
+        ),
     ],
 )
 def test_k6_thresholds_are_taken_as_they_are(rule: str, name: str, op: str, limit: float) -> None:
@@ -262,12 +384,23 @@ def test_k6_thresholds_are_taken_as_they_are(rule: str, name: str, op: str, limi
 
 
 def test_the_thresholds_table_of_a_k6_script_may_be_pasted() -> None:
-    text = '[slo.expressions]\nhttp_req_duration = ["p(95)<500", "p(99)<1000"]\n"http_req_failed" = "rate<0.01"'
-    assert [o.name for o in parse(text).slo.objectives] == ["latency.p95", "latency.p99", "errors.any"]
+    text = (
+        '[slo.expressions]\nhttp_req_duration = ["p(95)<500", "p(99)<1000"]\n"http_req_failed" ='
+        ' "rate<0.01"'
+    )
+    assert [o.name for o in parse(text).slo.objectives] == [
+        "latency.p95",
+        "latency.p99",
+        "errors.any",
+    ]
 
 
 def test_a_form_body_is_encoded_around_its_placeholders() -> None:
-    text = SLO + '[[traffic]]\nrequest = "POST /"\nfeed = "rows.jsonl"\nform = { "a b" = "x&{sku}", k = "${KEY}" }'
+    text = (
+        SLO
+        + '[[traffic]]\nrequest = "POST /"\nfeed = "rows.jsonl"\nform = { "a b" = "x&{sku}", k ='
+        ' "${KEY}" }'
+    )
     (only,) = parse(text, KEY="1").traffic
     assert only.body == "a+b=x%26{sku}&k=${KEY}"
     assert dict(only.headers) == {"Content-Type": "application/x-www-form-urlencoded"}
@@ -279,9 +412,16 @@ def test_braces_of_json_and_braces_with_spaces_are_not_placeholders() -> None:
 
 
 def test_a_locustfile_is_pinned_by_its_hash_and_names_its_own_routes() -> None:
-    question = parse('locustfile = "locustfile.py"\n' + SLO + '[[slo.route]]\nmatch = "/pay"\nlatency = { p99 = "<= 1s" }')
+    question = parse(
+        'locustfile = "locustfile.py"\n'
+        + SLO
+        + '[[slo.route]]\nmatch = "/pay"\nlatency = { p99 = "<= 1s" }'
+    )
     assert question.locustfile == "locustfile.py"
-    assert question.locustfile_sha256 == "ccacd3a172c11be862d68f3afc0e8348960057d0462b5cb01f4add19a8c1ecfe"  # sha256sum's
+    assert (
+        question.locustfile_sha256
+        == "ccacd3a172c11be862d68f3afc0e8348960057d0462b5cb01f4add19a8c1ecfe"
+    )  # sha256sum's
     assert question.slo.objectives[1].route == "/pay"
     assert question.traffic == ()
 
@@ -294,7 +434,10 @@ def test_a_locustfile_may_stand_in_the_traffic_table_too() -> None:
 def test_objectives_of_throughput_and_resources_are_told_apart() -> None:
     question = parse('[slo]\nresources = { cpu = "< 70%" }\nthroughput = { sustained = ">= 60/m" }')
     measures = {o.measure: o.limit for o in question.slo.objectives}
-    assert measures == {Measure.RESOURCES: pytest.approx(0.7), Measure.THROUGHPUT: pytest.approx(1.0)}
+    assert measures == {
+        Measure.RESOURCES: pytest.approx(0.7),
+        Measure.THROUGHPUT: pytest.approx(1.0),
+    }
 
 
 def test_the_command_line_may_aim_the_same_question_elsewhere() -> None:
@@ -306,7 +449,9 @@ def test_the_command_line_may_aim_the_same_question_elsewhere() -> None:
         aim(question, "ftp://h")
 
 
-def test_perfhunt_toml_wins_over_pyproject_and_parents_are_searched_to_the_repository_root(tmp_path: Path) -> None:
+def test_perfhunt_toml_wins_over_pyproject_and_parents_are_searched_to_the_repository_root(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "perfhunt.toml").write_text(SLO)
     repository = tmp_path / "repository"
     inner = repository / "a" / "b"

@@ -1,4 +1,6 @@
-"""The chosen arrivals: a pure choice, the same on average as any, and less scattered in what they make late."""
+"""The chosen arrivals: a pure choice, the same on average as any, and less scattered in what they
+make late.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ LIMIT = Criterion("latency.p99", 0.1, 0.01)
 
 def late(service: Service, seed: int, order: int) -> float:
     engine = QueueEngine(service, (LIMIT,), order)
-    count = engine.run(Step(Phase.PASS, 130.0, 13.0, seed, 1.0, stop_on_overload=False)).counts["latency.p99"]
+    count = engine.run(Step(Phase.PASS, 130.0, 13.0, seed, 1.0, stop_on_overload=False)).counts[
+        "latency.p99"
+    ]
     return count.exceed / count.n
 
 
@@ -25,14 +29,26 @@ def test_the_choice_is_pure_and_one_of_the_candidates() -> None:
     assert len(arrivals(chosen, 130.0, 13.0)) > 0
 
 
-@pytest.mark.parametrize("service", [Service(exponential(0.006)), Service(lognormal(0.024, 1), 4)], ids=["M/M/1", "4 workers"])
-def test_what_the_arrivals_alone_bring_about_scatters_less_and_not_around_another_mean(service: Service) -> None:
+@pytest.mark.parametrize(
+    "service",
+    [Service(exponential(0.006)), Service(lognormal(0.024, 1), 4)],
+    ids=["M/M/1", "4 workers"],
+)
+def test_what_the_arrivals_alone_bring_about_scatters_less_and_not_around_another_mean(
+    service: Service,
+) -> None:
     seeds = range(1000, 1060)
-    first = np.array([np.mean([late(service, seed, times) for times in range(24)]) for seed in seeds])
+    first = np.array(
+        [np.mean([late(service, seed, times) for times in range(24)]) for seed in seeds]
+    )
     chosen = [typical_seed(seed, 130.0, 13.0, 1.0, "poisson", 166.0, 0.03) for seed in seeds]
-    typical = np.array([np.mean([late(service, seed, times) for times in range(24)]) for seed in chosen])
+    typical = np.array(
+        [np.mean([late(service, seed, times) for times in range(24)]) for seed in chosen]
+    )
     assert typical.var() < 0.7 * first.var()
-    assert abs(typical.mean() - first.mean()) < 4 * np.hypot(first.std(), typical.std()) / np.sqrt(len(seeds))
+    assert abs(typical.mean() - first.mean()) < 4 * np.hypot(first.std(), typical.std()) / np.sqrt(
+        len(seeds)
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,5 +61,7 @@ def test_what_the_arrivals_alone_bring_about_scatters_less_and_not_around_anothe
     ],
     ids=["even arrivals", "no capacity", "hardly any load", "luck has evened out"],
 )
-def test_there_is_nothing_to_choose(rate: float, seconds: float, law: str, capacity: float | None) -> None:
+def test_there_is_nothing_to_choose(
+    rate: float, seconds: float, law: str, capacity: float | None
+) -> None:
     assert typical_seed(7, rate, seconds, 1.0, law, capacity, 0.02) == 7

@@ -16,16 +16,32 @@ from perfhunt.reports import hyperfine
 EXPORT = {
     "results": [
         {
-            "command": "sleep 0.1", "mean": 0.1012, "stddev": 0.0003, "median": 0.1012, "user": 0.0006, "system": 0.0009,
-            "min": 0.1010, "max": 0.1014, "times": [0.1010, 0.1014], "exit_codes": [0, 0],
+            "command": "sleep 0.1",
+            "mean": 0.1012,
+            "stddev": 0.0003,
+            "median": 0.1012,
+            "user": 0.0006,
+            "system": 0.0009,
+            "min": 0.1010,
+            "max": 0.1014,
+            "times": [0.1010, 0.1014],
+            "exit_codes": [0, 0],
         }
     ]
-}  # fmt: skip
+}
 
 
-def timed(name: str, mean: float, n: int = 20, sd: float = 0.02, seed: int = 1, rss: int = 10_000_000) -> Timed:
+def timed(
+    name: str, mean: float, n: int = 20, sd: float = 0.02, seed: int = 1, rss: int = 10_000_000
+) -> Timed:
     noise = np.random.default_rng(seed).normal(0.0, sd, n)
-    return Timed(name, tuple(CommandRun(mean * math.exp(x), 0.8 * mean * math.exp(x / 2), 0.1 * mean, rss) for x in noise))
+    return Timed(
+        name,
+        tuple(
+            CommandRun(mean * math.exp(x), 0.8 * mean * math.exp(x / 2), 0.1 * mean, rss)
+            for x in noise
+        ),
+    )
 
 
 def test_a_command_ten_percent_quicker_is_kept_and_one_slower_reverted() -> None:
@@ -53,7 +69,9 @@ def test_runs_not_interleaved_carry_the_drift_between_two_times() -> None:
 def test_the_paired_p_value_is_that_of_students_t_on_logs() -> None:
     base, head = timed("base", 0.52), timed("head", 0.50, seed=2)
     wall = judge_commands(base, head).effect("wall")
-    oracle = stats.ttest_rel([math.log(r.wall) for r in base.runs], [math.log(r.wall) for r in head.runs])
+    oracle = stats.ttest_rel(
+        [math.log(r.wall) for r in base.runs], [math.log(r.wall) for r in head.runs]
+    )
     assert wall is not None
     assert wall.p == pytest.approx(oracle.pvalue, rel=1e-9)
 
@@ -104,7 +122,10 @@ def test_the_summary_numbers_written_are_those_of_the_times() -> None:
         ('{"results": []}', 'no list of "results"'),
         ('{"results": [{"command": "x"}]}', 'no "times"'),
         ('{"results": [{"command": "x", "times": ["a"]}]}', "not a list of numbers"),
-        ('{"results": [{"command": "x", "times": [1, 2], "exit_codes": [0]}]}', "1 values for 2 times"),
+        (
+            '{"results": [{"command": "x", "times": [1, 2], "exit_codes": [0]}]}',
+            "1 values for 2 times",
+        ),
     ],
 )
 def test_what_is_not_an_export_is_refused_with_the_place(text: str, says: str) -> None:

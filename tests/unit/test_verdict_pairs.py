@@ -41,7 +41,10 @@ def test_slices_are_mirrored_so_that_a_straight_drift_cancels_over_two_rounds() 
 
 def identical(differences: list[float]) -> list[Round]:
     side = BuildReading({}, {})
-    return [Round(i, side, side, {CPU.name: d, MEDIAN.name: d / 2}, 40.0) for i, d in enumerate(differences)]
+    return [
+        Round(i, side, side, {CPU.name: d, MEDIAN.name: d / 2}, 40.0)
+        for i, d in enumerate(differences)
+    ]
 
 
 NOISE = [0.02, -0.015, 0.01, -0.02, 0.005, -0.01, 0.015, -0.005]
@@ -65,7 +68,9 @@ def test_a_host_on_which_identical_builds_differ_is_refused_and_lends_no_noise()
 
 
 def test_a_host_that_drifts_from_round_to_round_is_refused() -> None:
-    drifting = [0.05 * x for x in (-1.0, -0.8, -0.5, -0.2, 0.2, 0.5, 0.8, 1.0, 0.9, 0.4, -0.3, -1.0)]
+    drifting = [
+        0.05 * x for x in (-1.0, -0.8, -0.5, -0.2, 0.2, 0.5, 0.8, 1.0, 0.9, 0.4, -0.3, -1.0)
+    ]
     assert "drifts from round to round" in calibrate(identical(drifting)).refused
 
 

@@ -1,10 +1,17 @@
-"""One re-run says what it can, with the noise between two starts in every interval, and refuses to compare unlike runs."""
+"""One re-run says what it can, with the noise between two starts in every interval, and refuses to
+compare unlike runs.
+"""
 
 from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.verdict.rerun import compare, environment_differences, judge_rerun, question_differences
+from perfhunt.analysis.verdict.rerun import (
+    compare,
+    environment_differences,
+    judge_rerun,
+    question_differences,
+)
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
@@ -19,7 +26,9 @@ assert isinstance(KNEE, Knee)
 
 
 def moved(run: Run, factor: float) -> Run:
-    """The run on a service `factor` times as fast: knee and capacity further right, medians and CPU per request smaller."""
+    """The run on a service `factor` times as fast: knee and capacity further right, medians and CPU
+    per request smaller.
+    """
     knee, capacity = run.knee, run.capacity
     assert isinstance(knee, Knee)
     assert capacity is not None
@@ -28,13 +37,20 @@ def moved(run: Run, factor: float) -> Run:
         if trial is None or trial.resources is None:
             return trial
         used = replace(trial.resources, cpu_seconds=trial.resources.cpu_seconds / factor)
-        return replace(trial, resources=used, response=replace(trial.response, p50=trial.response.p50 / factor))
+        return replace(
+            trial, resources=used, response=replace(trial.response, p50=trial.response.p50 / factor)
+        )
 
     return replace(
         run,
         id="after",
         knee=replace(knee, rate=knee.rate * factor, low=knee.low * factor, high=knee.high * factor),
-        capacity=replace(capacity, rate=capacity.rate * factor, low=capacity.low * factor, high=capacity.high * factor),
+        capacity=replace(
+            capacity,
+            rate=capacity.rate * factor,
+            low=capacity.low * factor,
+            high=capacity.high * factor,
+        ),
         baseline=faster(run.baseline),
         trials=tuple(faster(t) for t in run.trials),
     )
@@ -103,12 +119,18 @@ def test_errors_that_were_not_there_before_revert_a_build_that_looks_twice_as_fa
     after = moved(BEFORE, 2.0)
     assert after.baseline is not None
     n = after.baseline.n
-    after = replace(after, baseline=replace(after.baseline, outcomes={"ok": n // 2, "status": n - n // 2}), trials=())
+    after = replace(
+        after,
+        baseline=replace(after.baseline, outcomes={"ok": n // 2, "status": n - n // 2}),
+        trials=(),
+    )
     assert judge_rerun(BEFORE, after).word is Word.REVERT
 
 
 def test_unlike_questions_are_refused_with_the_difference() -> None:
-    other = replace(BEFORE, question=replace(BEFORE.question, ramp=replace(BEFORE.question.ramp, budget=123.0)))
+    other = replace(
+        BEFORE, question=replace(BEFORE.question, ramp=replace(BEFORE.question.ramp, budget=123.0))
+    )
     found = compare(BEFORE, other)
     assert isinstance(found, tuple)
     assert found == (f"ramp.budget: {BEFORE.question.ramp.budget} -> 123.0",)
@@ -116,7 +138,9 @@ def test_unlike_questions_are_refused_with_the_difference() -> None:
 
 
 def test_another_url_or_pid_is_the_same_question() -> None:
-    elsewhere = replace(BEFORE.question, target=replace(BEFORE.question.target, url="http://127.0.0.1:9999"))
+    elsewhere = replace(
+        BEFORE.question, target=replace(BEFORE.question.target, url="http://127.0.0.1:9999")
+    )
     assert question_differences(BEFORE.question, elsewhere) == ()
 
 
@@ -126,8 +150,13 @@ def test_another_slo_is_another_question() -> None:
 
 
 def test_a_host_with_other_packages_is_invalid_unless_the_change_is_the_package() -> None:
-    before = replace(BEFORE, environment=replace(BEFORE.environment, distributions={"flask": "3.0"}))
-    after = moved(replace(before, environment=replace(before.environment, distributions={"flask": "3.1"})), 1.5)
+    before = replace(
+        BEFORE, environment=replace(BEFORE.environment, distributions={"flask": "3.0"})
+    )
+    after = moved(
+        replace(before, environment=replace(before.environment, distributions={"flask": "3.1"})),
+        1.5,
+    )
     verdict = judge_rerun(before, after)
     assert verdict.word is Word.INVALID
     assert "distributions.flask: 3.0 -> 3.1" in verdict.reason
@@ -136,12 +165,19 @@ def test_a_host_with_other_packages_is_invalid_unless_the_change_is_the_package(
 
 def test_more_workers_than_before_is_a_difference() -> None:
     assert BEFORE.target is not None
-    grown = replace(BEFORE, target=replace(BEFORE.target, workers=(*BEFORE.target.workers, 999_999)))
+    grown = replace(
+        BEFORE, target=replace(BEFORE.target, workers=(*BEFORE.target.workers, 999_999))
+    )
     assert any("worker processes" in d for d in environment_differences(BEFORE, grown))
 
 
 def test_the_environment_variable_that_changed_is_named():
-    a, b = (replace(BEFORE, environment=replace(BEFORE.environment, env_sha256=h, variables={"POOL": h})) for h in ("aa", "bb"))
+    a, b = (
+        replace(
+            BEFORE, environment=replace(BEFORE.environment, env_sha256=h, variables={"POOL": h})
+        )
+        for h in ("aa", "bb")
+    )
     assert environment_differences(a, b) == ("environment variable POOL",)
 
 

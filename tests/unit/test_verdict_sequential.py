@@ -1,11 +1,22 @@
-"""The test behind a verdict agrees with scipy, with Holm's procedure done by hand, and with the queues it speaks about."""
+"""The test behind a verdict agrees with scipy, with Holm's procedure done by hand, and with the
+queues it speaks about.
+"""
 
 import math
 
 import pytest
 from scipy import stats
 
-from perfhunt.analysis.verdict.endpoints import CPU, KNEE, MEDIAN, BuildReading, Slopes, read, speed, speeds
+from perfhunt.analysis.verdict.endpoints import (
+    CPU,
+    KNEE,
+    MEDIAN,
+    BuildReading,
+    Slopes,
+    read,
+    speed,
+    speeds,
+)
 from perfhunt.analysis.verdict.sequential import (
     LOOKS,
     Prior,
@@ -53,7 +64,10 @@ def test_holm_with_equal_weights_steps_down_as_by_hand() -> None:
 
 
 def test_holm_gives_a_heavier_endpoint_the_greater_part_of_the_error_rate() -> None:
-    assert holm({"heavy": 0.03, "light": 0.03}, {"heavy": 0.9, "light": 0.1}, 0.04) == {"heavy", "light"}
+    assert holm({"heavy": 0.03, "light": 0.03}, {"heavy": 0.9, "light": 0.1}, 0.04) == {
+        "heavy",
+        "light",
+    }
     assert holm({"heavy": 0.03, "light": 0.03}, {"heavy": 0.5, "light": 0.5}, 0.04) == frozenset()
 
 
@@ -89,8 +103,12 @@ def test_a_ten_percent_faster_mm1_reads_as_ten_percent_by_its_median() -> None:
         assert math.expm1(found) == pytest.approx(change, rel=0.03)
 
 
-def test_halving_the_share_over_the_limit_at_sharpness_ten_moves_the_knee_by_seven_percent() -> None:
-    assert speed(KNEE.name, math.log(0.5), Slopes(sharpness=10.0)) == pytest.approx(0.0693, abs=1e-4)
+def test_halving_the_share_over_the_limit_at_sharpness_ten_moves_the_knee_by_seven_percent() -> (
+    None
+):
+    assert speed(KNEE.name, math.log(0.5), Slopes(sharpness=10.0)) == pytest.approx(
+        0.0693, abs=1e-4
+    )
 
 
 def test_less_cpu_per_request_is_faster_and_an_endpoint_missing_on_one_side_is_left_out() -> None:
@@ -103,8 +121,12 @@ def test_a_build_that_answers_all_it_was_offered_has_at_least_that_capacity() ->
     step = Step(Phase.CAPACITY, 200.0, 8.0, 1)
     latency = Latency(1600, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01)
     generator = Generator(0.0, 0.0, 0.0)
-    reading = read([Trial(step, 8.0, 200.0, 199.0, {}, latency, latency, {"ok": 1600}, generator)], "")
+    reading = read(
+        [Trial(step, 8.0, 200.0, 199.0, {}, latency, latency, {"ok": 1600}, generator)], ""
+    )
     assert reading.values["capacity"] == 199.0
     assert "at least that" in reading.notes["capacity"]
-    saturated = read([Trial(step, 8.0, 200.0, 150.0, {}, latency, latency, {"ok": 1600}, generator)], "")
+    saturated = read(
+        [Trial(step, 8.0, 200.0, 150.0, {}, latency, latency, {"ok": 1600}, generator)], ""
+    )
     assert saturated.notes == {}

@@ -15,7 +15,9 @@ ALL = (KNEE.name, MEDIAN.name, CAPACITY.name, CPU.name)
 
 
 def rounds(n: int, sd: float = 0.01, **speed: float) -> list[Round]:
-    """n rounds of 30 s whose differences have exactly that mean and (n even) alternate around it."""
+    """n rounds of 30 s whose differences have exactly that mean and (n even) alternate around
+    it.
+    """
     signs = itertools.cycle((1.0, -1.0))
     side = BuildReading({}, {"cpu": 0.01})
     return [
@@ -51,7 +53,9 @@ def test_better_here_and_worse_there_is_for_a_person_to_weigh() -> None:
     assert verdict.exit_code == ExitCode.INCONCLUSIVE
 
 
-def test_nothing_moved_and_shown_to_be_within_five_percent_is_no_change_and_fails_no_build() -> None:
+def test_nothing_moved_and_shown_to_be_within_five_percent_is_no_change_and_fails_no_build() -> (
+    None
+):
     verdict = judge_rounds(rounds(8))
     assert verdict.word is Word.NO_CHANGE
     assert verdict.exit_code == ExitCode.OK
@@ -109,9 +113,14 @@ def test_swapping_before_and_after_swaps_keep_and_revert(sign: float) -> None:
     assert verdict.word is (Word.KEEP if sign > 0 else Word.REVERT)
 
 
-def test_an_endpoint_at_which_nothing_happened_in_either_version_says_that_it_says_nothing() -> None:
+def test_an_endpoint_at_which_nothing_happened_in_either_version_says_that_it_says_nothing() -> (
+    None
+):
     quiet = BuildReading({}, {"knee": 0.0, "cpu": 0.01})
-    held = [replace(r, base=quiet, head=quiet, speed={**r.speed, "knee": 0.0}) for r in rounds(6, cpu=0.10)]
+    held = [
+        replace(r, base=quiet, head=quiet, speed={**r.speed, "knee": 0.0})
+        for r in rounds(6, cpu=0.10)
+    ]
     effect = judge_rounds(held).effect("knee")
     assert effect is not None
     assert "says nothing" in effect.note

@@ -25,14 +25,18 @@ from perfhunt.verify import PairBench, PairedQuestion, asked_of, calibrate, veri
 from tests.sample_run import sample_run
 
 MEAN = 0.006  # an M/M/1 of 6 ms breaks p99 <= 100 ms at 120.6/s
-QUESTION = Question(Target("http://127.0.0.1:8000"), (), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.1),)))
+QUESTION = Question(
+    Target("http://127.0.0.1:8000"), (), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.1),))
+)
 ASKED = PairedQuestion(QUESTION, SlicePlan(120.0, 220.0, seed=3), Slopes(12.3, 2.7), "latency.p99")
 START = 5.0
 
 
 @dataclass
 class Host:
-    """Two slots; each start is a fresh queue, faster or slower by the version's factor and the restart's luck."""
+    """Two slots; each start is a fresh queue, faster or slower by the version's factor and the
+    restart's luck.
+    """
 
     speed: dict[str, float]
     restart: float = 0.01
@@ -46,7 +50,12 @@ class Host:
     def start(self, version: str, slot: int) -> VirtualLive:
         luck = np.random.default_rng([len(self.started), 99]).normal(0.0, self.restart)
         self.started.append((version, slot))
-        life = VirtualLive(self, version, f"http://127.0.0.1:{9000 + slot}", MEAN / (self.speed[version] * math.exp(luck)))
+        life = VirtualLive(
+            self,
+            version,
+            f"http://127.0.0.1:{9000 + slot}",
+            MEAN / (self.speed[version] * math.exp(luck)),
+        )
         self.lives[life.url] = life
         self.running.add(version)
         return life
@@ -182,14 +191,20 @@ def test_a_version_that_dies_under_load_is_named_and_the_other_is_ended() -> Non
 
 
 def test_rounds_whose_generator_was_late_never_become_a_verdict() -> None:
-    host = Host({"base": 1.0, "head": 1.5}, spoil=lambda t: replace(t, invalid="late" if t.step.phase is Phase.FIXED else ""))
+    host = Host(
+        {"base": 1.0, "head": 1.5},
+        spoil=lambda t: replace(t, invalid="late" if t.step.phase is Phase.FIXED else ""),
+    )
     verdict = verify_paired(ASKED, host.bench())
     assert verdict.word is Word.INVALID
     assert "late" in verdict.reason
 
 
 def test_a_late_burst_spoils_nothing_because_it_is_late_on_purpose() -> None:
-    host = Host({"base": 1.0, "head": 1.3}, spoil=lambda t: replace(t, invalid="late" if t.step.phase is Phase.CAPACITY else ""))
+    host = Host(
+        {"base": 1.0, "head": 1.3},
+        spoil=lambda t: replace(t, invalid="late" if t.step.phase is Phase.CAPACITY else ""),
+    )
     assert verify_paired(ASKED, host.bench()).word is Word.KEEP
 
 

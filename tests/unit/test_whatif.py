@@ -18,7 +18,9 @@ KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, "sharp")
 
 def predicted(evidence: Evidence, climb: Climb) -> dict[str, Finding]:
     findings = rank(evidence)
-    return {f.function: f for f in with_what_if(findings, classify(evidence, findings), evidence, climb)}
+    return {
+        f.function: f for f in with_what_if(findings, classify(evidence, findings), evidence, climb)
+    }
 
 
 def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> Climb:
@@ -26,9 +28,14 @@ def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> Climb:
     return Climb(knee, (knee,), burst, (), ())
 
 
-def test_removing_three_quarters_of_the_demand_of_the_one_core_doubles_the_knee_until_nothing_else_caps_it() -> None:
-    # One GIL: 8 ms of CPU each, 6 of them in score. Without score 2 ms are left, which is four times the rate.
-    evidence = Evidence(Span(115.0, profile=profile(score=750, render=250), resources=used(0.92)), cpu_limit=8.0)
+def test_removing_three_quarters_of_the_demand_of_the_one_core_doubles_the_knee_until_nothing_else_caps_it() -> (
+    None
+):
+    # One GIL: 8 ms of CPU each, 6 of them in score. Without score 2 ms are left, which is four
+    # times the rate.
+    evidence = Evidence(
+        Span(115.0, profile=profile(score=750, render=250), resources=used(0.92)), cpu_limit=8.0
+    )
     what_if = predicted(evidence, climb())["score"].what_if
     assert what_if is not None
     assert what_if.rate == pytest.approx(400.0)
@@ -36,10 +43,19 @@ def test_removing_three_quarters_of_the_demand_of_the_one_core_doubles_the_knee_
 
 
 def test_the_next_resource_caps_the_prediction_and_is_named() -> None:
-    # The core alone would allow 4x, but two of four threads wait at a neighbour all the time: 17 ms each, 4 threads.
-    moment = ["serve>view>ask socket@n:1"] * 2 + ["serve>view>score on_cpu*"] + ["serve>view>score gil"]
+    # The core alone would allow 4x, but two of four threads wait at a neighbour all the time: 17 ms
+    # each, 4 threads.
+    moment = (
+        ["serve>view>ask socket@n:1"] * 2 + ["serve>view>score on_cpu*"] + ["serve>view>score gil"]
+    )
     evidence = Evidence(
-        Span(115.0, profile=profile(score=750, render=250), instants=series(*[moment] * 32), resources=used(0.92)), cpu_limit=8.0
+        Span(
+            115.0,
+            profile=profile(score=750, render=250),
+            instants=series(*[moment] * 32),
+            resources=used(0.92),
+        ),
+        cpu_limit=8.0,
     )
     what_if = predicted(evidence, climb())["score"].what_if
     assert what_if is not None
@@ -53,8 +69,9 @@ def test_what_does_not_use_the_limiting_resource_is_predicted_to_move_nothing_an
     moments = [[*moment, *["serve!get lock@Q"] * 6]] * 32
     evidence = Evidence(
         Span(115.0, profile=profile(score=1000), instants=series(*moments), resources=used(0.95)),
-        idle=series(*idle), cpu_limit=8.0,
-    )  # fmt: skip
+        idle=series(*idle),
+        cpu_limit=8.0,
+    )
     what_if = predicted(evidence, climb())["ask"].what_if
     assert what_if is not None
     assert what_if.rate == pytest.approx(100.0)
@@ -62,7 +79,11 @@ def test_what_does_not_use_the_limiting_resource_is_predicted_to_move_nothing_an
 
 
 def test_without_a_knee_the_capacity_is_what_is_scaled() -> None:
-    evidence = Evidence(Span(115.0, profile=profile(score=500, render=500), resources=used(0.92)), cpu_limit=8.0)
-    what_if = predicted(evidence, climb(NoKnee("below-max-rate", "held"), capacity=120.0))["score"].what_if
+    evidence = Evidence(
+        Span(115.0, profile=profile(score=500, render=500), resources=used(0.92)), cpu_limit=8.0
+    )
+    what_if = predicted(evidence, climb(NoKnee("below-max-rate", "held"), capacity=120.0))[
+        "score"
+    ].what_if
     assert what_if is not None
     assert what_if.rate == pytest.approx(240.0)

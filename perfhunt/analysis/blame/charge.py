@@ -16,7 +16,9 @@ from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, thread_group
 from perfhunt.model.states import ThreadState
 
 Series: TypeAlias = NDArray[np.float64]  # thread counts, one per instant
-Charges: TypeAlias = dict[tuple[Key, str, str], float]  # (function, cause, what the function was doing) -> threads
+Charges: TypeAlias = dict[
+    tuple[Key, str, str], float
+]  # (function, cause, what the function was doing) -> threads
 
 POOL = "pool"  # a lock wait that is a wait for one of several things
 HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
@@ -28,11 +30,13 @@ _DEPTH = 4  # a chain of waits longer than this is taken to end where it is
 
 @dataclass(slots=True)
 class BlameAccount:
-    """Thread counts per instant: what functions did themselves, held up others for, and had beneath them.
+    """Thread counts per instant: what functions did themselves, held up others for, and had beneath
+    them.
 
-    `own[(function, state)]` counts threads in the function by state, waits of every kind included: it adds up to all busy
-    threads. `blamed[(function, cause, doing)]` adds up to the same, with queues (GIL, CPU, locks) charged to whoever was
-    ahead. `unknown` is queue time whose head was not seen, by cause and by the queue at the end of the chain.
+    `own[(function, state)]` counts threads in the function by state, waits of every kind included:
+    it adds up to all busy threads. `blamed[(function, cause, doing)]` adds up to the same, with
+    queues (GIL, CPU, locks) charged to whoever was ahead. `unknown` is queue time whose head was
+    not seen, by cause and by the queue at the end of the chain.
     """
 
     instants: int
@@ -61,13 +65,18 @@ class BlameAccount:
         return found
 
 
-def charge(views: Snapshots, cpu_shares: Mapping[Key, float], profiled: bool = False) -> BlameAccount:
-    """The ledger of a span. `cpu_shares` (function -> share of CPU) settles queues whose head was not seen.
+def charge(
+    views: Snapshots, cpu_shares: Mapping[Key, float], profiled: bool = False
+) -> BlameAccount:
+    """The ledger of a span. `cpu_shares` (function -> share of CPU) settles queues whose head was
+    not seen.
 
-    `profiled`: the shares come from a profile, hundreds of samples that know who had the CPU or the GIL far better than a few
-    looks do; then those two queues are charged by it altogether.
+    `profiled`: the shares come from a profile, hundreds of samples that know who had the CPU or the
+    GIL far better than a few looks do; then those two queues are charged by it altogether.
     """
-    ledger = BlameAccount(len(views), holdings=holdings(views), profiled=profiled and bool(cpu_shares))
+    ledger = BlameAccount(
+        len(views), holdings=holdings(views), profiled=profiled and bool(cpu_shares)
+    )
     for index, now in enumerate(views):
         for v in now:
             _note(ledger, v, index)
@@ -105,7 +114,9 @@ def _add(into: dict, key: object, index: int, weight: float, size: int) -> None:
 
 
 def _blame(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> Charges:
-    """Where one thread's presence is charged: to itself, or to those it waits for, followed to the end of the chain."""
+    """Where one thread's presence is charged: to itself, or to those it waits for, followed to the
+    end of the chain.
+    """
     if v.state not in _QUEUES:
         return {(v.owner.key, OWN, v.state): 1.0}
     cause = v.state
@@ -117,7 +128,9 @@ def _blame(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> Charge
     return ends
 
 
-def _ends(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount, depth: int) -> list[tuple[Key, str, float]]:
+def _ends(
+    v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount, depth: int
+) -> list[tuple[Key, str, float]]:
     if v.state not in _QUEUES or depth == 0:
         return [(v.owner.key, v.state, 1.0)]
     ahead = _ahead(v, now, ledger)
@@ -127,7 +140,9 @@ def _ends(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount, depth: int
             return [(v.owner.key, v.state, 1.0)]
         return [(NOBODY, v.state, 1.0)]
     share = 1.0 / len(ahead)
-    return [(key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, ledger, depth - 1)]
+    return [
+        (key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, ledger, depth - 1)
+    ]
 
 
 def _ahead(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> list[Snapshot]:
@@ -140,11 +155,15 @@ def _ahead(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> list[S
     if v.state == ThreadState.RUN_QUEUE:
         return [o for o in others if o.state == ThreadState.ON_CPU]
     peers = [o for o in others if o.sample.pid == v.sample.pid]
-    return [o for o in peers if o.sample.holds_gil] or [o for o in peers if o.state == ThreadState.ON_CPU]
+    return [o for o in peers if o.sample.holds_gil] or [
+        o for o in peers if o.state == ThreadState.ON_CPU
+    ]
 
 
 def _settle(ledger: BlameAccount, cpu_shares: Mapping[Key, float]) -> None:
-    """Queue time without a seen head goes to the users of what was queued for, else to the functions seen ahead, by share."""
+    """Queue time without a seen head goes to the users of what was queued for, else to the
+    functions seen ahead, by share.
+    """
     on_cpu = str(ThreadState.ON_CPU)
     for (cause, queue), series in ledger.unknown.items():
         users = {(key, cause, on_cpu): share for key, share in cpu_shares.items()}
@@ -153,4 +172,6 @@ def _settle(ledger: BlameAccount, cpu_shares: Mapping[Key, float]) -> None:
         by = by if sum(by.values()) > 0 else users
         whole = sum(by.values())
         for key, weight in by.items():
-            ledger.blamed[key] = ledger.blamed.get(key, np.zeros(ledger.instants)) + series * (weight / whole)
+            ledger.blamed[key] = ledger.blamed.get(key, np.zeros(ledger.instants)) + series * (
+                weight / whole
+            )

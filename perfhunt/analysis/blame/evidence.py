@@ -1,4 +1,6 @@
-"""All that is known when the question is asked: what stops this service? Every piece is optional but the knee itself."""
+"""All that is known when the question is asked: what stops this service? Every piece is optional
+but the knee itself.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from perfhunt.model.units import Cores, PerSecond, Seconds
 class Span:
     """What was captured during one span of steady load.
 
-    `completed` is answers per second in the span; `service` the mean latency from the actual send, when a generator
-    measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every thread at a few moments each second.
+    `completed` is answers per second in the span; `service` the mean latency from the actual send,
+    when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
+    thread at a few moments each second.
     """
 
     completed: PerSecond
@@ -35,15 +38,25 @@ class Span:
         resources: Resources | None = None,
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
-        return Span(trial.completed, trial.service.mean, trial, profile, instants, states, resources or trial.resources)
+        return Span(
+            trial.completed,
+            trial.service.mean,
+            trial,
+            profile,
+            instants,
+            states,
+            resources or trial.resources,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The span at the knee, the span at baseline, and instants of the target with no load at all (`idle`).
+    """The span at the knee, the span at baseline, and instants of the target with no load at all
+    (`idle`).
 
-    `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native; `app_modules` are import names
-    that are the application even when installed among libraries (`shop` of `gunicorn shop.wsgi:app`).
+    `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
+    `app_modules` are import names that are the application even when installed among libraries
+    (`shop` of `gunicorn shop.wsgi:app`).
     """
 
     knee: Span

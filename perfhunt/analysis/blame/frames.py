@@ -13,7 +13,9 @@ from perfhunt.model.profile import Frame, Stack
 Key: TypeAlias = tuple[str, str]  # (function, file), as Frame.key
 
 _PACKAGES = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](.+)")
-_STDLIB = re.compile(r"[/\\]lib(?:64)?[/\\]python\d[^/\\]*[/\\](?!site-packages|dist-packages)|python\d+\.zip[/\\]")
+_STDLIB = re.compile(
+    r"[/\\]lib(?:64)?[/\\]python\d[^/\\]*[/\\](?!site-packages|dist-packages)|python\d+\.zip[/\\]"
+)
 _SYSTEM_LIBRARY = re.compile(r"^/(?:usr/)?(?:local/)?lib(?:32|64)?/|\.so(?:\.[\d.]+)?$|^\[")
 _RUNTIME_OF = {
     "js": re.compile(r"^node:|node_modules|^internal/|^$"),
@@ -28,7 +30,9 @@ _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<
 
 
 class Origin(StrEnum):
-    """Whose code: the application's, an installed library's, the language's own, or below the language."""
+    """Whose code: the application's, an installed library's, the language's own, or below the
+    language.
+    """
 
     APP = "app"
     LIBRARY = "library"
@@ -39,7 +43,9 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OwningFunction:
-    """The function a stack belongs to, the library call on top of it, and whether it is application code."""
+    """The function a stack belongs to, the library call on top of it, and whether it is application
+    code.
+    """
 
     frame: Frame
     via: str
@@ -52,16 +58,24 @@ class OwningFunction:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """How to tell the application's code from the rest. `fallback`: nothing was the application's, so libraries are."""
+    """How to tell the application's code from the rest. `fallback`: nothing was the application's,
+    so libraries are.
+    """
 
     app_modules: tuple[str, ...] = ()
     fallback: bool = False
 
     @staticmethod
     def seen(stacks: Iterable[Stack], app_modules: tuple[str, ...] = ()) -> Code:
-        """The rule that fits these stacks: installed libraries count as the application only when nothing else does."""
+        """The rule that fits these stacks: installed libraries count as the application only when
+        nothing else does.
+        """
         code = Code(app_modules)
-        return code if any(code.is_app(f) for s in stacks for f in s) else Code(app_modules, fallback=True)
+        return (
+            code
+            if any(code.is_app(f) for s in stacks for f in s)
+            else Code(app_modules, fallback=True)
+        )
 
     def origin(self, frame: Frame) -> Origin:
         """Whose code a frame is, from its file."""
@@ -70,7 +84,11 @@ class Code:
         if frame.kind == "kernel":
             return Origin.NATIVE
         if frame.kind == "native":
-            return Origin.NATIVE if _SYSTEM_LIBRARY.search(frame.file) or not frame.file else Origin.APP
+            return (
+                Origin.NATIVE
+                if _SYSTEM_LIBRARY.search(frame.file) or not frame.file
+                else Origin.APP
+            )
         if frame.kind in _RUNTIME_OF:
             name = frame.function if frame.kind == "jvm" else frame.file or frame.function
             return Origin.LIBRARY if _RUNTIME_OF[frame.kind].search(name) else Origin.APP
@@ -91,7 +109,9 @@ class Code:
         return origin is Origin.APP or (self.fallback and origin is Origin.LIBRARY)
 
     def app_frames(self, stack: Stack) -> tuple[Frame, ...]:
-        """The application's frames, root first, each nameless one replaced by the function it was written in."""
+        """The application's frames, root first, each nameless one replaced by the function it was
+        written in.
+        """
         named: list[Frame] = []
         for index, frame in enumerate(stack):
             if self.is_app(frame):
@@ -99,7 +119,9 @@ class Code:
         return tuple(named)
 
     def owner(self, stack: Stack) -> OwningFunction | None:
-        """The deepest function of the application on the stack, else the deepest frame; None for an empty stack."""
+        """The deepest function of the application on the stack, else the deepest frame; None for an
+        empty stack.
+        """
         for index in range(len(stack) - 1, -1, -1):
             if self.is_app(stack[index]):
                 leaf = stack[-1]
@@ -110,7 +132,9 @@ class Code:
 
 
 def enclosing(stack: Stack, index: int) -> Frame:
-    """The frame at `index`, or the named function of the same file that a comprehension or lambda there belongs to."""
+    """The frame at `index`, or the named function of the same file that a comprehension or lambda
+    there belongs to.
+    """
     frame = stack[index]
     name = frame.function.rsplit(".", 1)[-1]
     if name not in _ANONYMOUS:
@@ -118,18 +142,23 @@ def enclosing(stack: Stack, index: int) -> Frame:
     for outer in reversed(stack[:index]):
         if outer.file == frame.file and outer.function.rsplit(".", 1)[-1] not in _ANONYMOUS:
             return outer
-    # A torn stack may lack the function; from Python 3.11 on the qualified name still says whose it is.
+    # A torn stack may lack the function; from Python 3.11 on the qualified name still says whose it
+    # is.
     named = re.sub(r"(\.<locals>)?\.<\w+>", "", frame.function)
     return replace(frame, function=named) if named and not named.startswith("<") else frame
 
 
 def in_loop(stack: Stack) -> bool:
-    """Whether the stack is an event loop's: something in it runs the loop, rather than only calling into it."""
+    """Whether the stack is an event loop's: something in it runs the loop, rather than only calling
+    into it.
+    """
     return any("run" in f.function and _LOOP.search(f.file) for f in stack)
 
 
 def awaits(stack: Stack, owner: Frame) -> bool:
-    """Whether a coroutine of an event loop was caught in the loop's own input, output or locks: it awaits something there."""
+    """Whether a coroutine of an event loop was caught in the loop's own input, output or locks: it
+    awaits something there.
+    """
     if owner not in stack or not in_loop(stack):
         return False
     last = len(stack) - 1 - stack[::-1].index(owner)
@@ -137,7 +166,9 @@ def awaits(stack: Stack, owner: Frame) -> bool:
 
 
 def path_of(stack: Stack) -> tuple[Key, ...]:
-    """A stack as (function, file) pairs, root first, without labels: equal for equal ways through the code."""
+    """A stack as (function, file) pairs, root first, without labels: equal for equal ways through
+    the code.
+    """
     return tuple(f.key for f in stack if f.kind != "thread")
 
 

@@ -1,10 +1,11 @@
 """Instants made to agree with the exact thread states of the same span.
 
-The looks that see stacks are few and take milliseconds, in which states change; the state sampler knows how long threads spent
-in each state, but not where. Iterative proportional fitting (Deming & Stephan 1940) finds the table of places and states that
-keeps what each knows: how often a place was seen, and how much time went to a state. Where on-CPU time belongs is known from
-the profile, whose samples are many; it is the fit's first guess for that state, and half of the guess for the wait for a CPU,
-which is where running threads are taken off it.
+The looks that see stacks are few and take milliseconds, in which states change; the state sampler
+knows how long threads spent in each state, but not where. Iterative proportional fitting (Deming &
+Stephan 1940) finds the table of places and states that keeps what each knows: how often a place was
+seen, and how much time went to a state. Where on-CPU time belongs is known from the profile, whose
+samples are many; it is the fit's first guess for that state, and half of the guess for the wait for
+a CPU, which is where running threads are taken off it.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ _STATES = tuple(str(s) for s in ThreadState)
 
 
 def raked(instants: Instants, states: States | None, profile: Profile | None = None) -> Instants:
-    """The instants with as many states changed as it takes; unchanged when the exact states are not all known."""
+    """The instants with as many states changed as it takes; unchanged when the exact states are not
+    all known.
+    """
     if states is None or states.source != "syscall" or not len(instants):
         return instants
     samples = [t for i in instants for t in i.threads if t.stack]
     # Threads that never ran Python have no place in the table, so their time has none in its sums.
     python = {(t.pid, t.tid) for t in samples}
-    known = [t for t in states.threads if (t.pid, t.tid) in python or not t.tid] or list(states.threads)
+    known = [t for t in states.threads if (t.pid, t.tid) in python or not t.tid] or list(
+        states.threads
+    )
     exact = np.array([sum(t.states.get(s, 0.0) for t in known) for s in _STATES])
     if not samples or exact.sum() <= 0:
         return instants
@@ -43,7 +48,9 @@ def raked(instants: Instants, states: States | None, profile: Profile | None = N
     fresh = iter(moved)
     return replace(
         instants,
-        instants=tuple(Instant(i.at, tuple(next(fresh) if t.stack else t for t in i.threads)) for i in instants),
+        instants=tuple(
+            Instant(i.at, tuple(next(fresh) if t.stack else t for t in i.threads)) for i in instants
+        ),
     )
 
 
@@ -54,10 +61,16 @@ def _table(samples: Iterable[ThreadSample]) -> dict[Spot, NDArray[np.float64]]:
     return rows
 
 
-def _guess(rows: Mapping[Spot, NDArray[np.float64]], profile: Profile | None) -> NDArray[np.float64]:
-    """The table to start from: what the looks saw, with the profile's word for where threads run."""
+def _guess(
+    rows: Mapping[Spot, NDArray[np.float64]], profile: Profile | None
+) -> NDArray[np.float64]:
+    """The table to start from: what the looks saw, with the profile's word for where threads
+    run.
+    """
     table = np.array(list(rows.values()))
-    if profile is None or profile.mode != "cpu":  # holding the GIL is not running: C code runs without, and a holder may queue
+    if (
+        profile is None or profile.mode != "cpu"
+    ):  # holding the GIL is not running: C code runs without, and a holder may queue
         return table
     weights: dict[Spot, float] = {}
     for stack, weight in profile.stacks.items():
@@ -77,7 +90,9 @@ def _guess(rows: Mapping[Spot, NDArray[np.float64]], profile: Profile | None) ->
 def _fitted(
     rows: Mapping[Spot, NDArray[np.float64]], guess: NDArray[np.float64], exact: NDArray[np.float64]
 ) -> dict[Spot, NDArray[np.float64]]:
-    """The table nearest to the guess with the row sums of the looks and, as far as its zeros allow, the exact column sums."""
+    """The table nearest to the guess with the row sums of the looks and, as far as its zeros allow,
+    the exact column sums.
+    """
     seen = np.array(list(rows.values()))
     sums, table = seen.sum(axis=1, keepdims=True), guess
     for _ in range(_ROUNDS):
@@ -88,8 +103,12 @@ def _fitted(
     return dict(zip(rows, table, strict=True))
 
 
-def _moves(samples: list[ThreadSample], wanted: Mapping[Spot, NDArray[np.float64]]) -> list[ThreadSample]:
-    """The samples with states changed until every place has the counts that were fitted; still threads change last."""
+def _moves(
+    samples: list[ThreadSample], wanted: Mapping[Spot, NDArray[np.float64]]
+) -> list[ThreadSample]:
+    """The samples with states changed until every place has the counts that were fitted; still
+    threads change last.
+    """
     by_spot: dict[Spot, list[int]] = {}
     for index, t in enumerate(samples):
         by_spot.setdefault(spot_of(t), []).append(index)
@@ -98,7 +117,13 @@ def _moves(samples: list[ThreadSample], wanted: Mapping[Spot, NDArray[np.float64
         target = _rounded(wanted[spot], len(indices))
         have = Counter(samples[i].state for i in indices)
         short = [state for state, n in target.items() for _ in range(max(0, n - have[state]))]
-        spare = Counter({state: n - target.get(state, 0) for state, n in have.items() if n > target.get(state, 0)})
+        spare = Counter(
+            {
+                state: n - target.get(state, 0)
+                for state, n in have.items()
+                if n > target.get(state, 0)
+            }
+        )
         names: dict[str, Counter[str]] = {}
         for i in indices:
             names.setdefault(samples[i].state, Counter())[samples[i].wait_on] += 1

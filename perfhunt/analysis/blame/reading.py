@@ -1,4 +1,6 @@
-"""The evidence read once: what every function cost per request, whom the queues are charged to, how busy each pool was."""
+"""The evidence read once: what every function cost per request, whom the queues are charged to, how
+busy each pool was.
+"""
 
 from __future__ import annotations
 
@@ -26,24 +28,32 @@ _EMPTY = Instants(0.0, ())
 
 @dataclass(frozen=True, slots=True)
 class CpuUse:
-    """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the samples behind them."""
+    """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the
+    samples behind them.
+    """
 
     own: Mapping[Key, float] = field(default_factory=dict)
     total: Mapping[Key, float] = field(default_factory=dict)
     frames: Mapping[Key, Frame] = field(default_factory=dict)
     via: Mapping[Key, Counter[str]] = field(default_factory=dict)
     callers: Mapping[Key, Counter[str]] = field(default_factory=dict)
-    awaits: Mapping[Key, float] = field(default_factory=dict)  # weight seen in an event loop's own input and output
+    awaits: Mapping[Key, float] = field(
+        default_factory=dict
+    )  # weight seen in an event loop's own input and output
     samples: float = 0.0
 
     def shares(self) -> dict[Key, Share]:
         """Share of the CPU per function on top; sums to 1 unless empty."""
-        return {key: weight / self.samples for key, weight in self.own.items()} if self.samples else {}
+        return (
+            {key: weight / self.samples for key, weight in self.own.items()} if self.samples else {}
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class SpanReading:
-    """One span, read. `cpu` is exact CPU seconds per request; `unseen` the requests in flight that no thread was working on."""
+    """One span, read. `cpu` is exact CPU seconds per request; `unseen` the requests in flight that
+    no thread was working on.
+    """
 
     span: Span
     views: Snapshots
@@ -52,7 +62,9 @@ class SpanReading:
     cpu: Seconds | None
     in_flight: float | None
     unseen: float
-    pools: Mapping[tuple[Key, ...], tuple[float, float]]  # thread group -> (threads, busy threads), means
+    pools: Mapping[
+        tuple[Key, ...], tuple[float, float]
+    ]  # thread group -> (threads, busy threads), means
     own_part: Share = 1.0  # of the wait for a CPU: the rest is other processes' doing
 
     @property
@@ -75,8 +87,18 @@ def read_evidence(evidence: Evidence) -> EvidenceReading:
     """The evidence, read."""
     code = Code.seen(_stacks(evidence), evidence.app_modules)
     idle = learn(evidence, code)
-    baseline = _reading(evidence.baseline, code, idle, None, evidence.cores) if evidence.baseline is not None else None
-    return EvidenceReading(evidence, code, idle, _reading(evidence.knee, code, idle, baseline, evidence.cores), baseline)
+    baseline = (
+        _reading(evidence.baseline, code, idle, None, evidence.cores)
+        if evidence.baseline is not None
+        else None
+    )
+    return EvidenceReading(
+        evidence,
+        code,
+        idle,
+        _reading(evidence.knee, code, idle, baseline, evidence.cores),
+        baseline,
+    )
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:
@@ -87,21 +109,34 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
             yield from (t.stack for instant in span.instants for t in instant.threads)
 
 
-def _reading(span: Span, code: Code, idle: IdleBook, baseline: SpanReading | None, cores: Cores | None) -> SpanReading:
+def _reading(
+    span: Span, code: Code, idle: IdleBook, baseline: SpanReading | None, cores: Cores | None
+) -> SpanReading:
     instants = raked(reconciled(span.instants or _EMPTY, idle.covers), span.states, span.profile)
     views = view(instants, code, idle)
     use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
     if span.profile is not None and span.profile.mode == "gil":
         use = _with_native(use, span, views)
-    ledger = charge(views, use.shares(), profiled=span.profile is not None and use.samples >= _PROFILED)
+    ledger = charge(
+        views, use.shares(), profiled=span.profile is not None and use.samples >= _PROFILED
+    )
     in_flight = span.completed * span.service if span.service is not None else None
     unseen = 0.0
     if in_flight is not None and ledger.instants:
-        # What a request spends outside the server at the lowest load is the network and the generator, not a queue.
+        # What a request spends outside the server at the lowest load is the network and the
+        # generator, not a queue.
         floor = 0.0 if baseline is None else _outside(baseline) * span.completed
         unseen = max(0.0, in_flight - ledger.busy() - floor)
     return SpanReading(
-        span, views, ledger, use, cpu_per_request(span), in_flight, unseen, _pools(instants, views), own_part(span, cores)
+        span,
+        views,
+        ledger,
+        use,
+        cpu_per_request(span),
+        in_flight,
+        unseen,
+        _pools(instants, views),
+        own_part(span, cores),
     )
 
 
@@ -112,7 +147,9 @@ def _outside(baseline: SpanReading) -> Seconds:
 
 
 def cpu_per_request(span: Span) -> Seconds | None:
-    """CPU seconds per completed request (D = U/X), exact where the scheduler's own count is known; None when nothing is."""
+    """CPU seconds per completed request (D = U/X), exact where the scheduler's own count is known;
+    None when nothing is.
+    """
     if not span.completed:
         return None
     if span.resources is not None and span.resources.cpu is not None:
@@ -129,7 +166,9 @@ def on_cpu(span: Span) -> Cores | None:
 
 
 def own_part(span: Span, cores: Cores | None) -> Share:
-    """The target's part of what kept the host's CPUs busy: that much of the wait for a CPU is its own doing."""
+    """The target's part of what kept the host's CPUs busy: that much of the wait for a CPU is its
+    own doing.
+    """
     used, resources = on_cpu(span), span.resources
     if used is None or resources is None or not resources.host_cpu_share or not cores:
         return 1.0
@@ -137,7 +176,9 @@ def own_part(span: Span, cores: Cores | None) -> Share:
 
 
 def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
-    """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service idles are left out."""
+    """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service
+    idles are left out.
+    """
     own: dict[Key, float] = {}
     total: dict[Key, float] = {}
     frames: dict[Key, Frame] = {}
@@ -166,24 +207,36 @@ def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
 
 
 def _with_native(use: CpuUse, span: Span, views: Snapshots) -> CpuUse:
-    """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code that let the GIL go.
+    """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code
+    that let the GIL go.
 
-    Threads that run or wait for a CPU share it alike, so the part of such code is its part of those threads. A thread that was
-    only woken to ask for the GIL looks the same, but where such threads are, more of them wait for the GIL than run.
+    Threads that run or wait for a CPU share it alike, so the part of such code is its part of those
+    threads. A thread that was only woken to ask for the GIL looks the same, but where such threads
+    are, more of them wait for the GIL than run.
     """
     profile = span.profile
     if profile is None or not profile.ticks or not use.samples:
         return use
-    free = [v for now in views for v in now if v.state in _RUNNABLE and not v.sample.holds_gil and not v.parked_path]
+    free = [
+        v
+        for now in views
+        for v in now
+        if v.state in _RUNNABLE and not v.sample.holds_gil and not v.parked_path
+    ]
     asking = Counter((v.path, v.line) for now in views for v in now if v.state == ThreadState.GIL)
     running = Counter((v.path, v.line) for v in free)
     weights: dict[Key, float] = {}
     for v in free:
         spot = (v.path, v.line)
-        weights[v.owner.key] = weights.get(v.owner.key, 0.0) + max(0.0, 1.0 - asking[spot] / running[spot])
+        weights[v.owner.key] = weights.get(v.owner.key, 0.0) + max(
+            0.0, 1.0 - asking[spot] / running[spot]
+        )
     held = profile.total / profile.ticks
     looks = max(len(views), 1)
-    room = (running.total() + sum(v.sample.holds_gil for now in views for v in now if v.state in _RUNNABLE)) / looks
+    room = (
+        running.total()
+        + sum(v.sample.holds_gil for now in views for v in now if v.state in _RUNNABLE)
+    ) / looks
     room -= held + _WOKEN * asking.total() / looks
     native = min(sum(weights.values()) / looks, room)
     if native <= 0 or native < _BEYOND * (native + held):
@@ -204,7 +257,9 @@ def _use_of(views: Snapshots) -> CpuUse:
     own: dict[Key, float] = {}
     total: dict[Key, float] = {}
     frames: dict[Key, Frame] = {}
-    for v in (v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.parked_path):
+    for v in (
+        v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.parked_path
+    ):
         own[v.owner.key] = own.get(v.owner.key, 0.0) + 1
         frames[v.owner.key] = v.owner.frame
         for key in set(v.app) | {v.owner.key}:

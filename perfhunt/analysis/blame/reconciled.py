@@ -1,9 +1,10 @@
 """Instants with the states of moving threads made consistent with their stacks.
 
-A stack and a state are read some milliseconds apart. A thread that did not run in between is beyond doubt; for the others the
-state may belong to what the thread did just before or after. Which waits belong to a place in the code is learnt from the
-threads that stood still there; where none ever did (its waits are shorter than the look), a wait that is seen less often there
-than among the service's threads at large is taken to have been read from what came before or after.
+A stack and a state are read some milliseconds apart. A thread that did not run in between is beyond
+doubt; for the others the state may belong to what the thread did just before or after. Which waits
+belong to a place in the code is learnt from the threads that stood still there; where none ever did
+(its waits are shorter than the look), a wait that is seen less often there than among the service's
+threads at large is taken to have been read from what came before or after.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from perfhunt.analysis.blame.frames import Key, path_of
 from perfhunt.model.profile import Instant, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
 
-Spot: TypeAlias = tuple[tuple[Key, ...], int | None]  # a way through the code and the line at its end
+Spot: TypeAlias = tuple[
+    tuple[Key, ...], int | None
+]  # a way through the code and the line at its end
 
 _RUNS = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)  # possible anywhere
 _ENOUGH_STILL = 0.1  # share of the still threads at a place, from which a wait belongs there
@@ -34,7 +37,9 @@ class _Place:
 
 
 def reconciled(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Instants:
-    """The instants, each doubtful wait replaced by the one that belongs to its place, or by running where none does."""
+    """The instants, each doubtful wait replaced by the one that belongs to its place, or by running
+    where none does.
+    """
     spots: dict[Spot, _Place] = {}
     for t in (t for instant in instants for t in instant.threads if t.stack and not idle(t)):
         spot = spots.setdefault(spot_of(t), _Place(Counter(), Counter()))
@@ -46,7 +51,10 @@ def reconciled(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Inst
     fitting = {spot: _fitting(place, at_large) for spot, place in spots.items()}
     return replace(
         instants,
-        instants=tuple(Instant(i.at, tuple(t if idle(t) else _mend(t, fitting, spots) for t in i.threads)) for i in instants),
+        instants=tuple(
+            Instant(i.at, tuple(t if idle(t) else _mend(t, fitting, spots) for t in i.threads))
+            for i in instants
+        ),
     )
 
 
@@ -68,7 +76,9 @@ def _fitting(place: _Place, at_large: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(sorted(fitting, key=lambda s: -waits[s]))
 
 
-def _mend(t: ThreadSample, fitting: Mapping[Spot, tuple[str, ...]], spots: Mapping[Spot, _Place]) -> ThreadSample:
+def _mend(
+    t: ThreadSample, fitting: Mapping[Spot, tuple[str, ...]], spots: Mapping[Spot, _Place]
+) -> ThreadSample:
     if t.still or not t.stack or t.state in _RUNS:
         return t
     spot = spot_of(t)

@@ -1,4 +1,6 @@
-"""Where threads wait for each other: places in the code, joined when they are seen to wait for the same lock."""
+"""Where threads wait for each other: places in the code, joined when they are seen to wait for the
+same lock.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +12,28 @@ from perfhunt.analysis.blame.idle import Path
 from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots
 from perfhunt.model.states import ThreadState
 
-Place: TypeAlias = tuple[Path, str]  # the calls down to the one that waits, and what any process may wait for ("" if none)
+Place: TypeAlias = tuple[
+    Path, str
+]  # the calls down to the one that waits, and what any process may wait for ("" if none)
 Site: TypeAlias = frozenset[Place]
 _SAME = 0.5  # share of a place's waits on one known lock, from which the place belongs to that lock
 
 
 def place(v: Snapshot) -> Place:
-    """Where a thread waits. Locks in memory are a process's own; a file lock or a semaphore is named, for all to see."""
+    """Where a thread waits. Locks in memory are a process's own; a file lock or a semaphore is
+    named, for all to see.
+    """
     on = v.sample.wait_on
     return (v.calls, "" if on.startswith("futex:") else on)
 
 
 def sites(views: Snapshots) -> Mapping[Place, Site]:
-    """The site of every place: alone, or together with the other places whose waiters sleep on the same address.
+    """The site of every place: alone, or together with the other places whose waiters sleep on the
+    same address.
 
-    An address on which two threads were seen to sleep at the same moment is a lock; one that is seen with a single sleeper at
-    a time may be anything (each waiter of a condition has its own, and the allocator gives them out again).
+    An address on which two threads were seen to sleep at the same moment is a lock; one that is
+    seen with a single sleeper at a time may be anything (each waiter of a condition has its own,
+    and the allocator gives them out again).
     """
     at_lock: dict[tuple[int, str], Counter[Place]] = {}
     shared: set[tuple[int, str]] = set()

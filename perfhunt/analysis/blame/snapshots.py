@@ -1,4 +1,6 @@
-"""Instants read as work: for every thread that is not idle, whose function it is in and what it is doing there."""
+"""Instants read as work: for every thread that is not idle, whose function it is in and what it is
+doing there.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,9 @@ from perfhunt.model.states import ThreadState
 class Snapshot:
     """One busy thread at one instant.
 
-    `path` is its way through the code; `calls` the same down to the call that waits, the language's own code cut off. `line`
-    is where the path ends; `app` the application's functions on it; `above` how many frames lead to its owner, that included.
+    `path` is its way through the code; `calls` the same down to the call that waits, the language's
+    own code cut off. `line` is where the path ends; `app` the application's functions on it;
+    `above` how many frames lead to its owner, that included.
     """
 
     sample: ThreadSample
@@ -53,7 +56,18 @@ def _busy(instant: Instant, code: Code, idle: IdleBook) -> tuple[Snapshot, ...]:
         path = path_of(sample.stack)
         above = max((n for n, key in enumerate(path, 1) if key == owner.key), default=len(path))
         line = sample.stack[-1].line
-        found.append(Snapshot(sample, owner, _calls(sample.stack, code), app, path in idle.paths, path, line, above))
+        found.append(
+            Snapshot(
+                sample,
+                owner,
+                _calls(sample.stack, code),
+                app,
+                path in idle.paths,
+                path,
+                line,
+                above,
+            )
+        )
     return tuple(found)
 
 
@@ -72,12 +86,16 @@ def mean_in(views: Snapshots, state: ThreadState) -> float:
 def thread_group(sample: ThreadSample) -> tuple[Key, ...]:
     """What kind of thread it is, by where its stack begins: equal for the threads of a pool."""
     path = path_of(sample.stack)
-    start = next((i for i, (_, file) in enumerate(path) if not file.endswith("threading.py")), len(path) - 1)
+    start = next(
+        (i for i, (_, file) in enumerate(path) if not file.endswith("threading.py")), len(path) - 1
+    )
     return path[start : start + 1]
 
 
 def windows(count: int, wanted: int = 16) -> Sequence[tuple[int, int]]:
-    """Index ranges that cut `count` instants into equal blocks: `wanted`, or fewer when there are few."""
+    """Index ranges that cut `count` instants into equal blocks: `wanted`, or fewer when there are
+    few.
+    """
     blocks = max(1, min(wanted, count // 3 or 1, count))
     edges = [round(i * count / blocks) for i in range(blocks + 1)]
     return list(itertools.pairwise(edges))

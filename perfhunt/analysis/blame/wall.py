@@ -1,4 +1,6 @@
-"""Instants as a profile: where threads spend their time, waits included, with waiting for work left out."""
+"""Instants as a profile: where threads spend their time, waits included, with waiting for work left
+out.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ RUNNING = (str(ThreadState.ON_CPU), str(ThreadState.UNKNOWN))
 
 
 def wall_profile(instants: Instants, idle: IdleBook) -> Profile:
-    """Thread-instants by stack; a thread that waits has its state on top, as `[lock]` or `[socket 10.0.0.5:5432]`.
+    """Thread-instants by stack; a thread that waits has its state on top, as `[lock]` or `[socket
+    10.0.0.5:5432]`.
 
     Divide a weight by `ticks` for the mean number of threads there; idle workers are left out.
     """
@@ -24,20 +27,37 @@ def wall_profile(instants: Instants, idle: IdleBook) -> Profile:
         for thread in instant.threads:
             if not thread.stack or idle.covers(thread):
                 continue
-            stack = thread.stack if thread.state in RUNNING else (*thread.stack, waiting(thread.state, thread.wait_on))
+            stack = (
+                thread.stack
+                if thread.state in RUNNING
+                else (*thread.stack, waiting(thread.state, thread.wait_on))
+            )
             stacks[stack] = stacks.get(stack, 0.0) + 1.0
     rate = len(instants) / instants.seconds if instants.seconds else 0.0
-    return Profile("py-spy dump", "", "wall", rate, instants.seconds, stacks, ticks=len(instants), errors=instants.errors)
+    return Profile(
+        "py-spy dump",
+        "",
+        "wall",
+        rate,
+        instants.seconds,
+        stacks,
+        ticks=len(instants),
+        errors=instants.errors,
+    )
 
 
 def idle_threads(instants: Instants, idle: IdleBook) -> dict[str, float]:
     """Mean number of threads that waited for work, by the state they waited in."""
     counts = Counter(t.state for instant in instants for t in instant.threads if idle.covers(t))
-    return {state: count / len(instants) for state, count in counts.items()} if len(instants) else {}
+    return (
+        {state: count / len(instants) for state, count in counts.items()} if len(instants) else {}
+    )
 
 
 def waiting(state: str, wait_on: str) -> Frame:
-    """What a thread waits for, as a frame. Addresses of locks are left out: they differ from start to start."""
+    """What a thread waits for, as a frame. Addresses of locks are left out: they differ from start
+    to start.
+    """
     where = "" if not wait_on or wait_on.startswith("futex") else f" {wait_on}"
     return Frame(f"[{state}{where}]", kind="wait")
 

@@ -40,31 +40,40 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
     if spoiled:
         yield Caution(
             "trials-spoiled",
-            f"{len(spoiled)} of {len(trials)} trials were set aside: {spoiled[0].invalid.rstrip('.')}.",
-            "Nothing, if the knee's interval is narrow enough; else run again on a quieter machine.",
+            f"{len(spoiled)} of {len(trials)} trials were set aside:"
+            f" {spoiled[0].invalid.rstrip('.')}.",
+            "Nothing, if the knee's interval is narrow enough; else run again on a quieter"
+            " machine.",
         )
     busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
     if busiest > 0.85:
         yield Caution(
             "generator-busy",
-            f"The generator used up to {format_share(busiest)} of its core, so some latency may be its own.",
+            f"The generator used up to {format_share(busiest)} of its core, so some latency may be"
+            " its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
         )
 
 
 def _about_knee(knee: Knee | NoKnee) -> Iterator[Caution]:
     if isinstance(knee, NoKnee):
-        yield Caution("no-knee", f"There is no knee: {knee.reason.rstrip('.')}.", "Findings describe the highest load that held.")
+        yield Caution(
+            "no-knee",
+            f"There is no knee: {knee.reason.rstrip('.')}.",
+            "Findings describe the highest load that held.",
+        )
     elif knee.label == "soft":
         yield Caution(
             "knee-soft",
-            f"The knee is soft: latency crosses the limit gradually around {format_rate(knee.rate)}.",
+            "The knee is soft: latency crosses the limit gradually around"
+            f" {format_rate(knee.rate)}.",
             "Compare two versions at the same rate, rather than by their knees.",
         )
     elif knee.high > 1.3 * knee.low > 0:
         yield Caution(
             "knee-wide",
-            f"The knee is only known to lie between {format_rate(knee.low)} and {format_rate(knee.high)}.",
+            f"The knee is only known to lie between {format_rate(knee.low)} and"
+            f" {format_rate(knee.high)}.",
             "Give the ramp a larger budget.",
         )
 
@@ -77,16 +86,25 @@ def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
         yield Caution(
             "probe-effect",
             f"Profiling changed the service ({cost}): {effect.note or 'more than 5 %'}.",
-            "Trust the order of findings, not their milliseconds; knee and SLO come from spans without profilers.",
+            "Trust the order of findings, not their milliseconds; knee and SLO come from spans"
+            " without profilers.",
         )
     elif effect.p99 is None:
-        yield Caution("probe-unknown", f"What profiling cost is not known: {effect.note}.", "Hold at a lower rate.")
+        yield Caution(
+            "probe-unknown",
+            f"What profiling cost is not known: {effect.note}.",
+            "Hold at a lower rate.",
+        )
 
 
 def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     span = evidence.knee
     if span.profile is None and span.instants is None:
-        yield Caution("no-profile", "Nothing was profiled at the knee.", "perfhunt doctor --pid PID says what is missing.")
+        yield Caution(
+            "no-profile",
+            "Nothing was profiled at the knee.",
+            "perfhunt doctor --pid PID says what is missing.",
+        )
         return
     if span.profile is not None:
         yield from _about_samples(span.profile)
@@ -99,10 +117,16 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
         )
     if span.instants is None:
         yield Caution(
-            "no-instants", "Waits could not be tied to code, so only CPU users are ranked.", "perfhunt doctor --pid PID"
+            "no-instants",
+            "Waits could not be tied to code, so only CPU users are ranked.",
+            "perfhunt doctor --pid PID",
         )
     elif evidence.idle is None and evidence.baseline is None:
-        yield Caution("no-idle", "The service was never seen without load, so an idle wait may pass for a real one.", "")
+        yield Caution(
+            "no-idle",
+            "The service was never seen without load, so an idle wait may pass for a real one.",
+            "",
+        )
 
 
 def _about_samples(profile: Profile) -> Iterator[Caution]:
@@ -124,8 +148,9 @@ def _about_samples(profile: Profile) -> Iterator[Caution]:
 def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     """On-CPU time far beyond what the stacks explain runs in code that the profiler does not see.
 
-    The holder of the GIL is in no native code that released it (compression, hashes, arrays); threads that only ask for the GIL
-    are running too, so there the CPU time that was used is the measure.
+    The holder of the GIL is in no native code that released it (compression, hashes, arrays);
+    threads that only ask for the GIL are running too, so there the CPU time that was used is the
+    measure.
     """
     states, resources = evidence.knee.states, evidence.knee.resources
     if not profile.ticks or profile.mode not in ("cpu", "gil"):
@@ -138,30 +163,46 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     if used > 0.3 and seen < 0.6 * used:
         yield Caution(
             "native-share",
-            f"Threads used {used:.2f} cores but stacks explain {seen:.2f}: the rest is in the kernel or in native code.",
+            f"Threads used {used:.2f} cores but stacks explain {seen:.2f}: the rest is in the"
+            " kernel or in native code.",
             "perf sees native stacks: perf record -g -p PID, under the same load.",
         )
 
 
 def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iterator[Caution]:
-    if len(findings) > 1 and findings[0].blamed.low < findings[1].blamed.high and findings[0].cls == findings[1].cls:
+    if (
+        len(findings) > 1
+        and findings[0].blamed.low < findings[1].blamed.high
+        and findings[0].cls == findings[1].cls
+    ):
         yield Caution(
             "top-two-close",
-            f"{findings[0].function} and {findings[1].function} cannot be told apart by what they cost.",
+            f"{findings[0].function} and {findings[1].function} cannot be told apart by what they"
+            " cost.",
             "Change one, verify, and look again.",
         )
     if bottleneck.cls == "undetermined":
-        yield Caution("undetermined", bottleneck.evidence[0], "Hold longer, or look at the thread states in the report.")
+        yield Caution(
+            "undetermined",
+            bottleneck.evidence[0],
+            "Hold longer, or look at the thread states in the report.",
+        )
 
 
 def _about_host(evidence: Evidence) -> Iterator[Caution]:
     resources = evidence.knee.resources
-    if resources is None or resources.host_cpu_share is None or resources.cpu is None or not evidence.cores:
+    if (
+        resources is None
+        or resources.host_cpu_share is None
+        or resources.cpu is None
+        or not evidence.cores
+    ):
         return
     if resources.host_cpu_share > 0.9 and resources.cpu < 0.7 * evidence.cores:
         yield Caution(
             "host-busy",
-            f"The host was {format_share(resources.host_cpu_share)} busy while the target used {resources.cpu:.2f} cores:"
-            " something else (the generator, a neighbour) took CPU from it.",
+            f"The host was {format_share(resources.host_cpu_share)} busy while the target used"
+            f" {resources.cpu:.2f} cores: something else (the generator, a neighbour) took CPU"
+            " from it.",
             "Run the generator on another machine, or pin both to cores of their own.",
         )

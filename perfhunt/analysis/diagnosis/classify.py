@@ -1,7 +1,9 @@
-"""The class of bottleneck: every class scored from what must and must not be seen, the winner with its runner-up.
+"""The class of bottleneck: every class scored from what must and must not be seen, the winner with
+its runner-up.
 
-The rows are the USE and thread-state methods (Gregg) read together; each rule gives a score between 0 and 1 and the sentences
-that carry its numbers. Two scores that are close, or a best one that is low, make the answer `undetermined`.
+The rows are the USE and thread-state methods (Gregg) read together; each rule gives a score between
+0 and 1 and the sentences that carry its numbers. Two scores that are close, or a best one that is
+low, make the answer `undetermined`.
 """
 
 from __future__ import annotations
@@ -33,10 +35,16 @@ def decide(read: Features, table: Sequence[Callable[[Features], Score]]) -> Bott
     scores = sorted((rule(read) for rule in table), key=lambda s: (-s.value, s.cls))
     best, second = scores[0], scores[1]
     if best.value < LEAST:
-        why = f"No class of bottleneck explains what was seen; closest is {best.cls} with a score of {best.value:.2f}."
+        why = (
+            f"No class of bottleneck explains what was seen; closest is {best.cls} with a score of"
+            f" {best.value:.2f}."
+        )
         return Bottleneck("undetermined", best.value, (why, *best.evidence), best.cls, best.value)
     if best.value - second.value < MARGIN:
-        why = f"{best.cls} ({best.value:.2f}) and {second.cls} ({second.value:.2f}) explain what was seen equally well."
+        why = (
+            f"{best.cls} ({best.value:.2f}) and {second.cls} ({second.value:.2f}) explain what was"
+            " seen equally well."
+        )
         evidence = (why, *best.evidence, *second.evidence)
         return Bottleneck("undetermined", best.value, evidence, best.cls, best.value)
     return Bottleneck(best.cls, best.value, best.evidence, second.cls, second.value)

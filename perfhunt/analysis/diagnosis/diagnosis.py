@@ -1,4 +1,6 @@
-"""From evidence to an answer: suspects ranked, the class of bottleneck, the doubts, and what to do next."""
+"""From evidence to an answer: suspects ranked, the class of bottleneck, the doubts, and what to do
+next.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +29,17 @@ class Diagnosis:
     bottleneck: Bottleneck
     cautions: tuple[Caution, ...]
     next_step: str
-    walls: Mapping[str, Wall] = field(default_factory=dict)  # by span: the wall profile, and who waited for work
+    walls: Mapping[str, Wall] = field(
+        default_factory=dict
+    )  # by span: the wall profile, and who waited for work
 
 
 def diagnose(
-    evidence: Evidence, climb: Climb, effect: ProbeEffect | None, trials: Sequence[Trial], objectives: Sequence[Objective] = ()
+    evidence: Evidence,
+    climb: Climb,
+    effect: ProbeEffect | None,
+    trials: Sequence[Trial],
+    objectives: Sequence[Objective] = (),
 ) -> Diagnosis:
     """The diagnosis of one investigation; every piece of evidence may be missing."""
     findings = rank(evidence)
@@ -41,26 +49,44 @@ def diagnose(
         *resource_cautions(objectives, trials, climb.knee),
         *cautions(evidence, climb.knee, findings, bottleneck, effect, trials),
     )
-    return Diagnosis(findings, bottleneck, doubts, next_step(findings, bottleneck, climb), walls(evidence))
+    return Diagnosis(
+        findings, bottleneck, doubts, next_step(findings, bottleneck, climb), walls(evidence)
+    )
 
 
 def next_step(findings: Sequence[Finding], bottleneck: Bottleneck, climb: Climb) -> str:
     """The one thing to do now, as a sentence with the command that checks it."""
     if not isinstance(climb.knee, Knee) and climb.knee.code == "generator-limited":
-        return "The generator ran out before the service did: run again with --workers 2, or from another machine."
+        return (
+            "The generator ran out before the service did: run again with --workers 2, or from"
+            " another machine."
+        )
     if not isinstance(climb.knee, Knee) and climb.knee.code == "below-max-rate":
-        return "The service held every rate that was allowed: raise [safety] max_rate if you need to know where it breaks."
+        return (
+            "The service held every rate that was allowed: raise [safety] max_rate if you need to"
+            " know where it breaks."
+        )
     if not findings:
-        return "No function could be named: run perfhunt doctor --pid PID and mend what it lists, then investigate again."
+        return (
+            "No function could be named: run perfhunt doctor --pid PID and mend what it lists, then"
+            " investigate again."
+        )
     first = findings[0]
-    where = f" ({first.file}:{first.line})" if first.line else f" ({first.file})" if first.file else ""
-    return f"Change {first.function}{where}, that alone, restart the service, then: perfhunt verify --pid NEW_PID"
+    where = (
+        f" ({first.file}:{first.line})" if first.line else f" ({first.file})" if first.file else ""
+    )
+    return (
+        f"Change {first.function}{where}, that alone, restart the service, then: perfhunt verify"
+        " --pid NEW_PID"
+    )
 
 
 def joined(running: Span | None, waiting: Span) -> Span:
-    """Two passes at the same load as one span: the first with something to say of each kind is heard.
+    """Two passes at the same load as one span: the first with something to say of each kind is
+    heard.
 
-    The rate is the mean of both; the on-CPU profile keeps the resources of its own pass, since its shares divide those.
+    The rate is the mean of both; the on-CPU profile keeps the resources of its own pass, since its
+    shares divide those.
     """
     if running is None:
         return waiting

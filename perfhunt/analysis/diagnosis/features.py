@@ -17,13 +17,21 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Cores, Seconds, Share
 
-_BLOCKING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.LOCK, ThreadState.OTHER)
+_BLOCKING = (
+    ThreadState.SOCKET,
+    ThreadState.SLEEP,
+    ThreadState.DISK,
+    ThreadState.LOCK,
+    ThreadState.OTHER,
+)
 _SHED = (429, 503)
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """The busiest event-loop thread: how much of its time it computed, waited for a CPU, and slept outside its poll."""
+    """The busiest event-loop thread: how much of its time it computed, waited for a CPU, and slept
+    outside its poll.
+    """
 
     on_cpu: Share
     queued: Share
@@ -33,10 +41,12 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the rules look at. Times are seconds per request; `added` is latency added between baseline and knee, by kind.
+    """What the rules look at. Times are seconds per request; `added` is latency added between
+    baseline and knee, by kind.
 
-    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the same behind `unseen:` for
-    requests that waited before a thread had them, by what the threads did or waited for meanwhile (`await`: an event loop idled).
+    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the
+    same behind `unseen:` for requests that waited before a thread had them, by what the threads did
+    or waited for meanwhile (`await`: an event loop idled).
     """
 
     cpu: Cores | None
@@ -63,11 +73,15 @@ class Features:
     connections: dict[str, int] = field(default_factory=dict)
     shed: Share = 0.0
     first: str = ""
-    grew_waits: dict[str, float] = field(default_factory=dict)  # state -> own wait per request, knee over baseline
+    grew_waits: dict[str, float] = field(
+        default_factory=dict
+    )  # state -> own wait per request, knee over baseline
     compared: bool = False
 
     def share(self, *kinds: str) -> Share:
-        """The share of the latency that load added which is of these kinds; of all time there is without a baseline."""
+        """The share of the latency that load added which is of these kinds; of all time there is
+        without a baseline.
+        """
         parts = self.added if self.compared else self.standing
         whole = sum(v for v in parts.values() if v > 0)
         return sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds) / whole if whole > 0 else 0.0
@@ -82,14 +96,24 @@ def signs(seen: EvidenceReading, findings: Sequence[Finding] = ()) -> Features:
     compared = seen.baseline is not None and seen.baseline.has_instants and seen.knee.has_instants
     limiting, _ = limiting_use(seen)
     group = max(seen.knee.pools, key=lambda g: seen.knee.pools[g][1], default=())
-    psi = {"cpu": resources.psi_cpu, "io": resources.psi_io, "memory": resources.psi_memory} if resources else {}
+    psi = (
+        {"cpu": resources.psi_cpu, "io": resources.psi_io, "memory": resources.psi_memory}
+        if resources
+        else {}
+    )
     return Features(
         cpu=on_cpu(span),
         cores=seen.evidence.cores,
         process_cpu=max(per_process(seen, ThreadState.ON_CPU).values()),
         processes=len({t.pid for t in span.states.threads}) if span.states else 1,
-        threads=seen.knee.ledger.states() if seen.knee.has_instants else span.states.totals() if span.states else {},
-        added={kind: at_knee.get(kind, 0.0) - at_base.get(kind, 0.0) for kind in {*at_knee, *at_base}},
+        threads=seen.knee.ledger.states()
+        if seen.knee.has_instants
+        else span.states.totals()
+        if span.states
+        else {},
+        added={
+            kind: at_knee.get(kind, 0.0) - at_base.get(kind, 0.0) for kind in {*at_knee, *at_base}
+        },
         standing=at_knee,
         unseen=seen.knee.unseen,
         in_flight=seen.knee.in_flight,
@@ -159,7 +183,9 @@ def _loop_groups(seen: EvidenceReading) -> set[tuple[tuple[str, str], ...]]:
 
 
 def _loop(seen: EvidenceReading) -> Loop | None:
-    """The event-loop thread that has least time left, by exact thread states; by the instants without those."""
+    """The event-loop thread that has least time left, by exact thread states; by the instants
+    without those.
+    """
     span = seen.knee.span
     instants = span.instants or seen.evidence.idle
     if instants is None:
@@ -191,5 +217,10 @@ def _shed(trial: Trial | None) -> Share:
     """Share of answers that turned the request away: 429 or 503."""
     if trial is None or not trial.n:
         return 0.0
-    away = sum(count for route in trial.routes.values() for status, count in route.statuses.items() if status in _SHED)
+    away = sum(
+        count
+        for route in trial.routes.values()
+        for status, count in route.statuses.items()
+        if status in _SHED
+    )
     return away / trial.n

@@ -1,4 +1,6 @@
-"""Suspects, ranked by how much of the latency that load adds is theirs: what they do, and whom they keep waiting."""
+"""Suspects, ranked by how much of the latency that load adds is theirs: what they do, and whom they
+keep waiting.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from perfhunt.analysis.diagnosis.ranking_costs import (
     cpu_saturation,
     interval,
     mean_error,
-)  # fmt: skip
+)
 from perfhunt.model.finding import Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame
@@ -29,7 +31,8 @@ from perfhunt.model.units import Seconds, Share
 
 MOST = 20  # findings kept
 _LEAST_SHARE = 0.001  # of all blame; less is noise
-_STANDING = 0.1  # weight of a cost that load does not add to: it settles ties, and ranks when there is no baseline
+# weight of a cost that load does not add to: it settles ties, and ranks when there is no baseline
+_STANDING = 0.1
 _CHARGED = {
     "gil": "others waiting for the GIL it held",
     "run_queue": "others waiting for the CPU it used",
@@ -52,16 +55,19 @@ class Suspect:
     def added(self, cpu: Share) -> Seconds:
         """Seconds per request that load added and that are charged to this function.
 
-        Queues are load's doing altogether; of what the function does itself, only what it did not do at baseline. The few
-        requests of a baseline leave that uncertain, so one standard error is given to the suspect. CPU time is another
-        matter the more the queue is one for the CPU (`cpu`, 0 to 1): there the demand itself makes it, however constant it is
-        (utilisation law, Denning and Buzen 1978), and counts whole.
+        Queues are load's doing altogether; of what the function does itself, only what it did not
+        do at baseline. The few requests of a baseline leave that uncertain, so one standard error
+        is given to the suspect. CPU time is another matter the more the queue is one for the CPU
+        (`cpu`, 0 to 1): there the demand itself makes it, however constant it is (utilisation law,
+        Denning and Buzen 1978), and counts whole.
         """
         if self.base is None:
             return self.knee.blamed
         waits = max(0.0, self.base.own - self.base.cpu - self.base.own_error)
         demand = max(0.0, self.base.cpu - self.base.own_error)
-        standing = min(self.knee.own - self.knee.cpu, waits) + (1.0 - cpu) * min(self.knee.cpu, demand)
+        standing = min(self.knee.own - self.knee.cpu, waits) + (1.0 - cpu) * min(
+            self.knee.cpu, demand
+        )
         return self.knee.blamed - standing
 
 
@@ -89,30 +95,42 @@ def suspects_of(seen: EvidenceReading) -> dict[Key, Suspect]:
 
 
 def weight(suspect: Suspect, seen: EvidenceReading, cpu: Share) -> float:
-    """What ranks a suspect: the latency load added through it, and a little of what it costs anyway.
+    """What ranks a suspect: the latency load added through it, and a little of what it costs
+    anyway.
 
-    The cost that stays the same at any load (a constant call to a neighbour) is not what breaks the service under load;
-    without a baseline, or without instants at the knee, growth is not known and the whole cost counts.
+    The cost that stays the same at any load (a constant call to a neighbour) is not what breaks the
+    service under load; without a baseline, or without instants at the knee, growth is not known and
+    the whole cost counts.
     """
-    comparable = seen.baseline is not None and (seen.baseline.has_instants or not suspect.knee.waits) and seen.knee.has_instants
+    comparable = (
+        seen.baseline is not None
+        and (seen.baseline.has_instants or not suspect.knee.waits)
+        and seen.knee.has_instants
+    )
     if not comparable:
         return suspect.knee.blamed
     return max(suspect.added(cpu), 0.0) + _STANDING * suspect.knee.blamed
 
 
 def cpu_part(found: Iterable[Cost], seen: EvidenceReading) -> Share:
-    """How much of the queueing is for a CPU (or the GIL), 0 to 1; without queues, how near the CPU is to its limit."""
+    """How much of the queueing is for a CPU (or the GIL), 0 to 1; without queues, how near the CPU
+    is to its limit.
+    """
     costs = list(found)
     queues = sum(sum(cost.queues.values()) for cost in costs)
     if queues <= _LITTLE * sum(cost.blamed for cost in costs):
         return min(1.0, cpu_saturation(seen))
-    return sum(cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs) / queues
+    return (
+        sum(cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs) / queues
+    )
 
 
 def _finding(position: int, suspect: Suspect, seen: EvidenceReading) -> Finding:
     cost, ledger, use = suspect.knee, seen.knee.ledger, seen.knee.use
     key = cost.key
-    samples = round(use.own.get(key, 0.0)) + sum(round(float(s.sum())) for (k, _), s in ledger.own.items() if k == key)
+    samples = round(use.own.get(key, 0.0)) + sum(
+        round(float(s.sum())) for (k, _), s in ledger.own.items() if k == key
+    )
     frame = use.frames.get(key) or Frame(key[0], key[1])
     busy = ledger.busy()
     here = sum(float(s.mean()) for (k, _), s in ledger.own.items() if k == key)
@@ -124,7 +142,11 @@ def _finding(position: int, suspect: Suspect, seen: EvidenceReading) -> Finding:
         line=_line(ledger, key, frame),
         cls=_class(cost),
         self_share=here / busy if busy else use.shares().get(key, 0.0),
-        total_share=anywhere / busy if busy else use.total.get(key, 0.0) / use.samples if use.samples else 0.0,
+        total_share=anywhere / busy
+        if busy
+        else use.total.get(key, 0.0) / use.samples
+        if use.samples
+        else 0.0,
         own=interval(cost.own, cost.own_error, samples),
         total=_total(seen, key, samples),
         blamed=interval(cost.blamed, cost.error, samples),
@@ -141,7 +163,9 @@ def _line(ledger: BlameAccount, key: Key, frame: Frame) -> int | None:
 
 
 def _total(seen: EvidenceReading, key: Key, samples: int) -> Interval:
-    """Time with the function anywhere on the stack: CPU by the profile, everything else by the instants."""
+    """Time with the function anywhere on the stack: CPU by the profile, everything else by the
+    instants.
+    """
     reading = seen.knee
     rate = reading.span.completed
     share = reading.use.total.get(key, 0.0) / reading.use.samples if reading.use.samples else 0.0
@@ -150,10 +174,17 @@ def _total(seen: EvidenceReading, key: Key, samples: int) -> Interval:
     if counts is None:
         return interval(cpu, cpu * sqrt(2 / max(reading.use.total.get(key, 1.0), 1.0)), samples)
     running = sum(
-        1 for now in reading.views for v in now if v.state == _ON_CPU and key in (*v.app, v.owner.key)
-    ) / max(reading.ledger.instants, 1)  # fmt: skip
+        1
+        for now in reading.views
+        for v in now
+        if v.state == _ON_CPU and key in (*v.app, v.owner.key)
+    ) / max(reading.ledger.instants, 1)
     waits = max(0.0, float(counts.mean()) - running) / rate
-    return interval(cpu + waits if reading.use.samples else float(counts.mean()) / rate, mean_error(counts) / rate, samples)
+    return interval(
+        cpu + waits if reading.use.samples else float(counts.mean()) / rate,
+        mean_error(counts) / rate,
+        samples,
+    )
 
 
 def _grew(suspect: Suspect, samples: int) -> Interval | None:
@@ -166,7 +197,9 @@ def _grew(suspect: Suspect, samples: int) -> Interval | None:
 
 
 def _class(cost: Cost) -> str:
-    """What kind of time it is: the queue it causes where that is most of it, else what the function itself does."""
+    """What kind of time it is: the queue it causes where that is most of it, else what the function
+    itself does.
+    """
     lock, gil = cost.queued(ThreadState.LOCK, POOL, HANDOFF), cost.queued(ThreadState.GIL)
     kinds = {_ON_CPU: cost.cpu, **cost.waits}
     for (cause, doing), value in cost.queues.items():
@@ -190,12 +223,20 @@ def _top(*counters: Counter[str] | None) -> str:
 
 
 def _evidence(suspect: Suspect, seen: EvidenceReading) -> list[str]:
-    """Sentences with numbers: what it does itself, whom it keeps waiting, where it waits, who calls it."""
+    """Sentences with numbers: what it does itself, whom it keeps waiting, where it waits, who calls
+    it.
+    """
     cost, ledger = suspect.knee, seen.knee.ledger
     found = [f"{cost.own * 1e3:.3g} ms per request of its own ({_parts(cost)})."]
-    charged = {cause: sum(v for (c, _), v in cost.queues.items() if c == cause) for cause in _CHARGED}
+    charged = {
+        cause: sum(v for (c, _), v in cost.queues.items() if c == cause) for cause in _CHARGED
+    }
     charged["unseen"] = cost.unseen
-    waits = [f"{value * 1e3:.3g} ms of {_CHARGED[cause]}" for cause, value in charged.items() if value > 0.05 * cost.blamed]
+    waits = [
+        f"{value * 1e3:.3g} ms of {_CHARGED[cause]}"
+        for cause, value in charged.items()
+        if value > 0.05 * cost.blamed
+    ]
     if waits:
         found.append("Charged with " + ", ".join(waits) + ".")
     on = ledger.wait_on.get(cost.key)
@@ -213,4 +254,7 @@ def _evidence(suspect: Suspect, seen: EvidenceReading) -> list[str]:
 def _parts(cost: Cost) -> str:
     kinds: Mapping[str, float] = {"CPU": cost.cpu, **cost.waits}
     parts = sorted(kinds.items(), key=lambda kind: -kind[1])
-    return ", ".join(f"{name} {value * 1e3:.3g} ms" for name, value in parts if value > 0) or "nothing measurable"
+    return (
+        ", ".join(f"{name} {value * 1e3:.3g} ms" for name, value in parts if value > 0)
+        or "nothing measurable"
+    )

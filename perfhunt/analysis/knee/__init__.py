@@ -1,1 +1,1 @@
-"""."""
+"""Where the service breaks: the search, what it may ask for, and the curve fitted to its trials."""

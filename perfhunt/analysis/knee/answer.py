@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from perfhunt.analysis.knee.fit import FITTED, SOFT, Fit, capacity_seen, completions, load_for, mostly_failures
+from perfhunt.analysis.knee.fit import (
+    FITTED,
+    SOFT,
+    Fit,
+    capacity_seen,
+    completions,
+    load_for,
+    mostly_failures,
+)
 from perfhunt.analysis.knee.goal import Climb, Goal
 from perfhunt.analysis.knee.log import Log
 from perfhunt.analysis.knee.passes import fits_of, steering
@@ -23,32 +31,47 @@ def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
     """Why there is nothing to search for, if the baseline already says so."""
     if baseline.failed >= 3 and baseline.failed > ERRORS_AT_ONCE * baseline.n:
         return NoKnee(
-            "errors-at-once", f"{baseline.failed} of {baseline.n} requests failed at the baseline of {format_rate(goal.start)}"
+            "errors-at-once",
+            f"{baseline.failed} of {baseline.n} requests failed at the baseline of"
+            f" {format_rate(goal.start)}",
         )
     if baseline.overload:
-        reason = f"the service does not hold the baseline of {format_rate(goal.start)}: {baseline.overload}"
+        reason = (
+            f"the service does not hold the baseline of {format_rate(goal.start)}:"
+            f" {baseline.overload}"
+        )
         return NoKnee("missed-at-baseline", reason, None, goal.start)
     for criterion in goal.criteria:
         count = baseline.counts.get(criterion.name)
         if count is None:
             continue
         expected = criterion.share * count.n
-        if count.exceed > expected + 5 * math.sqrt(expected) + 2:  # bursts: binomial would refuse too soon
+        if (
+            count.exceed > expected + 5 * math.sqrt(expected) + 2
+        ):  # bursts: binomial would refuse too soon
             return NoKnee(
                 "missed-at-baseline",
-                f"{criterion.name} is missed at the baseline already: {format_share(count.share)} of {count.n} requests "
-                f"at {format_rate(goal.start)} were over {format_duration(criterion.limit)}, "
-                f"{format_share(criterion.share)} may be",
+                f"{criterion.name} is missed at the baseline already: {format_share(count.share)}"
+                f" of {count.n} requests at {format_rate(goal.start)} were over"
+                f" {format_duration(criterion.limit)}, {format_share(criterion.share)} may be",
                 None,
                 goal.start,
             )
     return None
 
 
-def none(log: Log, code: str, reason: str, low: PerSecond | None = None, high: PerSecond | None = None) -> Climb:
+def none(
+    log: Log, code: str, reason: str, low: PerSecond | None = None, high: PerSecond | None = None
+) -> Climb:
     """The climb that found no knee."""
     why = NoKnee(code, reason, low, high)
-    return Climb(why, tuple(why for _ in log.goal.criteria), capacity_of(log), tuple(log.trials), tuple(log.drains))
+    return Climb(
+        why,
+        tuple(why for _ in log.goal.criteria),
+        capacity_of(log),
+        tuple(log.trials),
+        tuple(log.drains),
+    )
 
 
 def answer(log: Log, bracket: Bracket) -> Climb:
@@ -57,7 +80,10 @@ def answer(log: Log, bracket: Bracket) -> Climb:
     leader = steering(fits)
     if leader is None:
         first = next((c for c in log.goal.criteria if _broken(log, c)), log.goal.criteria[0])
-        knees = tuple(bracketed(log, c, bracket) if _broken(log, c) else not_reached(log, c) for c in log.goal.criteria)
+        knees = tuple(
+            bracketed(log, c, bracket) if _broken(log, c) else not_reached(log, c)
+            for c in log.goal.criteria
+        )
         return climbed(log, bracketed(log, first, bracket), knees)
     by_name = {name: fitted(log, fit) for name, fit in fits.items()}
     knees = tuple(by_name.get(c.name) or not_reached(log, c) for c in log.goal.criteria)
@@ -70,13 +96,20 @@ def climbed(log: Log, knee: Knee | NoKnee, knees: tuple[Knee | NoKnee, ...]) -> 
 
 
 def _broken(log: Log, criterion: Criterion) -> bool:
-    return any(clearly_over(trial, criterion, 0.0) for trial in log.valid() if trial.step.phase is not Phase.CAPACITY)
+    return any(
+        clearly_over(trial, criterion, 0.0)
+        for trial in log.valid()
+        if trial.step.phase is not Phase.CAPACITY
+    )
 
 
 def not_reached(log: Log, criterion: Criterion) -> NoKnee:
     """Another criterion breaks first, and this one held as far as the search went."""
     top = max((t.step.rate for t in log.valid() if t.step.phase in FITTED), default=log.goal.start)
-    reason = f"{criterion.name} held at every rate tried, up to {format_rate(top)}: another criterion breaks first"
+    reason = (
+        f"{criterion.name} held at every rate tried, up to {format_rate(top)}: another criterion"
+        " breaks first"
+    )
     return NoKnee("not-reached", reason, top)
 
 
@@ -111,21 +144,29 @@ def fitted(log: Log, fit: Fit) -> Knee:
 
 
 def _first_failure(log: Log, fit: Fit) -> PerSecond:
-    """The lowest rate that clearly failed, up to the capacity: short trials cannot rule out that the knee is just below."""
+    """The lowest rate that clearly failed, up to the capacity: short trials cannot rule out that
+    the knee is just below.
+    """
     tried = [t for t in log.valid() if t.step.phase is not Phase.CAPACITY]
-    failed = min((t.step.rate for t in tried if clearly_over(t, fit.criterion, CLEARLY)), default=fit.high)
+    failed = min(
+        (t.step.rate for t in tried if clearly_over(t, fit.criterion, CLEARLY)), default=fit.high
+    )
     capacity = capacity_seen(log.trials)
     return min(failed, capacity) if capacity else failed
 
 
 def _most_completed(log: Log) -> PerSecond:
-    """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when nothing saturated it."""
+    """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when
+    nothing saturated it.
+    """
     burst, seen = capacity_of(log), capacity_seen(log.trials)
     return max(burst.high, seen) if burst is not None and seen is not None else math.inf
 
 
 def _failures(log: Log) -> str:
-    """How the service refuses, in words: a limiter answers 429 or 503 while the others stay quick."""
+    """How the service refuses, in words: a limiter answers 429 or 503 while the others stay
+    quick.
+    """
     statuses: Counter[int] = Counter()
     for trial in log.valid():
         for route in trial.routes.values():
@@ -143,7 +184,8 @@ def _failures(log: Log) -> str:
 def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
     """The gap between what held and what did not, where nothing could be fitted.
 
-    Only a trial with enough requests to hold one allowed exceedance shows that a rate holds; lacking that, the start does.
+    Only a trial with enough requests to hold one allowed exceedance shows that a rate holds;
+    lacking that, the start does.
     """
     if bracket.high is None:
         return NoKnee("budget", "the budget ended before any rate failed", bracket.low)
@@ -158,7 +200,10 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
         sharpness=None,
         label="bracket",
         load=log.load,
-        note="between the last rate shown to hold and the first that did not: nothing near the knee was measured",
+        note=(
+            "between the last rate shown to hold and the first that did not: nothing near the knee"
+            " was measured"
+        ),
     )
 
 
@@ -166,18 +211,26 @@ def _shown_to_hold(log: Log, criterion: Criterion, below: PerSecond) -> PerSecon
     held = [log.goal.start]
     for trial in log.valid():
         count = trial.counts.get(criterion.name)
-        enough = count is not None and count.n * criterion.share >= 1 and count.share <= criterion.share
+        enough = (
+            count is not None and count.n * criterion.share >= 1 and count.share <= criterion.share
+        )
         if enough and not trial.overload and trial.step.rate < below:
             held.append(trial.step.rate)
     return max(held)
 
 
 def capacity_of(log: Log) -> Capacity | None:
-    """Good answers per second in the saturated burst, its interval from seconds as blocks; None when there was no burst."""
+    """Good answers per second in the saturated burst, its interval from seconds as blocks; None
+    when there was no burst.
+    """
     for trial in reversed(log.valid()):
         if trial.step.phase is Phase.CAPACITY:
             rate = completions(trial)
-            note = "" if rate is not None else "at least: the service kept up with all that was offered"
+            note = (
+                ""
+                if rate is not None
+                else "at least: the service kept up with all that was offered"
+            )
             rate = rate if rate is not None else trial.completed
             blocks = [row.done for row in trial.rows if row.second >= trial.step.settle]
             spread = _spread(blocks) if len(blocks) > 2 else 0.1 * rate

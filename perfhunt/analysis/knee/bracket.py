@@ -1,4 +1,6 @@
-"""What the trials so far say about where the knee is, before any fit: highest rate that held, lowest that did not."""
+"""What the trials so far say about where the knee is, before any fit: highest rate that held,
+lowest that did not.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ def holds(trial: Trial, criteria: Sequence[Criterion]) -> bool:
     return kept and not trial.overload
 
 
-def bracket(trials: Iterable[Trial], criteria: Sequence[Criterion]) -> tuple[PerSecond | None, PerSecond | None]:
+def bracket(
+    trials: Iterable[Trial], criteria: Sequence[Criterion]
+) -> tuple[PerSecond | None, PerSecond | None]:
     """(highest rate that held, lowest rate above it that broke); None for what is not known.
 
     A short trial at a low rate that broke by one stall is outvoted by a higher one that held.

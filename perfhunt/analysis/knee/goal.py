@@ -20,10 +20,12 @@ Observation: TypeAlias = Trial | Drained
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a search is asked for. `start` is the rate the baseline was measured at; nothing above `max_rate` is offered.
+    """What a search is asked for. `start` is the rate the baseline was measured at; nothing above
+    `max_rate` is offered.
 
-    `budget` is seconds of load and drains together. `precision` is the half-width of the knee's interval, as a share of it,
-    at which the search is content. `quick` spends at most 60 s and answers with a bracket.
+    `budget` is seconds of load and drains together. `precision` is the half-width of the knee's
+    interval, as a share of it, at which the search is content. `quick` spends at most 60 s and
+    answers with a bracket.
     """
 
     criteria: tuple[Criterion, ...]
@@ -39,7 +41,9 @@ class Goal:
         if not self.criteria:
             raise ValueError("a goal needs at least one criterion: without an SLO there is no knee")
         if not 0 < self.start <= self.max_rate:
-            raise ValueError(f"the search cannot start at {self.start:g}/s with a ceiling of {self.max_rate:g}/s")
+            raise ValueError(
+                f"the search cannot start at {self.start:g}/s with a ceiling of {self.max_rate:g}/s"
+            )
 
     @property
     def seconds(self) -> Seconds:
@@ -51,7 +55,8 @@ class Goal:
 class Climb:
     """What came of a search or a staircase, with every trial and drain it asked for, in order.
 
-    `knee` is where the first criterion breaks; `knees` has one entry per criterion of the goal, in its order.
+    `knee` is where the first criterion breaks; `knees` has one entry per criterion of the goal, in
+    its order.
     """
 
     knee: Knee | NoKnee
@@ -64,8 +69,12 @@ class Climb:
 Search: TypeAlias = Generator[Ask, Observation, Climb]
 
 
-def goal_of(question: Question, criteria: tuple[Criterion, ...] | None = None, quick: bool = False) -> Goal:
-    """The goal that a question sets; `criteria` default to the SLO's. Raises ValueError when the SLO has none."""
+def goal_of(
+    question: Question, criteria: tuple[Criterion, ...] | None = None, quick: bool = False
+) -> Goal:
+    """The goal that a question sets; `criteria` default to the SLO's. Raises ValueError when the
+    SLO has none.
+    """
     ramp = question.ramp
     ceiling = min(question.safety.max_rate, ramp.max_rate or question.safety.max_rate)
     return Goal(

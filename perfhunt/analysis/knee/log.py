@@ -1,4 +1,6 @@
-"""The running account of a climb: what was asked, what came back, what it cost; and how a phase asks for a trial."""
+"""The running account of a climb: what was asked, what came back, what it cost; and how a phase
+asks for a trial.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +39,19 @@ Doing = Generator[Ask, Observation, None]
 
 
 def hot(trial: Trial) -> bool:
-    """Whether a queue is likely to be left behind: called off, or so many were late that a backlog must have grown."""
-    return bool(trial.overload) or any(count.share > HOT and count.exceed > 3 for count in trial.counts.values())
+    """Whether a queue is likely to be left behind: called off, or so many were late that a backlog
+    must have grown.
+    """
+    return bool(trial.overload) or any(
+        count.share > HOT and count.exceed > 3 for count in trial.counts.values()
+    )
 
 
 @dataclass
 class Log:
-    """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline is not among them."""
+    """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline
+    is not among them.
+    """
 
     goal: Goal
     baseline: Trial
@@ -64,7 +72,9 @@ class Log:
 
     @property
     def limit(self) -> Seconds:
-        """The largest latency limit of the criteria; 0 when none has one. Nothing is known of a request before its limit."""
+        """The largest latency limit of the criteria; 0 when none has one. Nothing is known of a
+        request before its limit.
+        """
         return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
 
     @property
@@ -76,19 +86,35 @@ class Log:
         return [trial for trial in self.trials if not trial.invalid]
 
     def measure(
-        self, phase: Phase, rate: PerSecond, seconds: Seconds, settle: Seconds = 0.0, abort: bool = True, late: Share = 0.0
+        self,
+        phase: Phase,
+        rate: PerSecond,
+        seconds: Seconds,
+        settle: Seconds = 0.0,
+        abort: bool = True,
+        late: Share = 0.0,
     ) -> Asking:
-        """Ask for one step until it is valid; drain after an overload, since what is queued would spoil the next.
+        """Ask for one step until it is valid; drain after an overload, since what is queued would
+        spoil the next.
 
-        `late` is the share of requests expected over the limit, for steps whose arrivals are to be typical.
-        Raises OutOfBudget before a step that does not fit, GeneratorLimited, or TargetLost.
+        `late` is the share of requests expected over the limit, for steps whose arrivals are to be
+        typical. Raises OutOfBudget before a step that does not fit, GeneratorLimited, or
+        TargetLost.
         """
         for _ in range(ATTEMPTS):
             if seconds > self.left:
                 raise OutOfBudget
             seed = self.goal.seed * 100_003 + len(self.trials)
             if late:
-                seed = typical_seed(seed, rate, seconds, settle, self.goal.arrivals, capacity_seen(self.trials), late)
+                seed = typical_seed(
+                    seed,
+                    rate,
+                    seconds,
+                    settle,
+                    self.goal.arrivals,
+                    capacity_seen(self.trials),
+                    late,
+                )
             step = Step(phase, rate, seconds, seed, settle, abort, self.goal.arrivals)
             outcome = yield step
             if not isinstance(outcome, Trial):
@@ -103,7 +129,9 @@ class Log:
         raise GeneratorLimited(self.trials[-1])
 
     def drain(self) -> Doing:
-        """Ask for quiet until the target is as it was; raises TargetLost when it does not come back."""
+        """Ask for quiet until the target is as it was; raises TargetLost when it does not come
+        back.
+        """
         drained = yield Drain()
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")

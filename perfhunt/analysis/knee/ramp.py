@@ -1,4 +1,6 @@
-"""The quick part of a climb: up geometrically to the first clear failure, saturate once, then halve the gap."""
+"""The quick part of a climb: up geometrically to the first clear failure, saturate once, then halve
+the gap.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,17 @@ LIMITS = 2.5  # times the latency limit that a trial lasts at least: a queue tak
 FAST, SLOW = 2.0, 1.5
 BURSTS = 3
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
-CLEARLY, PROBABLY = 1.6, 1.1  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
+CLEARLY, PROBABLY = (
+    1.6,
+    1.1,
+)  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
 
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """Between the last rate that held and the first that clearly did not; `high` is None when none failed."""
+    """Between the last rate that held and the first that clearly did not; `high` is None when none
+    failed.
+    """
 
     low: PerSecond
     high: PerSecond | None
@@ -38,7 +45,9 @@ class Bracket:
 
 @dataclass(frozen=True, slots=True)
 class BudgetSplit:
-    """How a budget is split before the passes: seconds of the burst, and how often the bracket is halved."""
+    """How a budget is split before the passes: seconds of the burst, and how often the bracket is
+    halved.
+    """
 
     burst: Seconds
     halvings: int
@@ -46,11 +55,19 @@ class BudgetSplit:
 
 def plan_for(budget: Seconds) -> BudgetSplit:
     """Short budgets spend less on the capacity and leave the halving to the fit."""
-    return BudgetSplit(4.0, 1) if budget < 75 else BudgetSplit(5.0, 2) if budget < 150 else BudgetSplit(8.0, 3)
+    return (
+        BudgetSplit(4.0, 1)
+        if budget < 75
+        else BudgetSplit(5.0, 2)
+        if budget < 150
+        else BudgetSplit(8.0, 3)
+    )
 
 
 def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
-    """Whether a short trial is over the criterion by `margin` in log odds, with at least three requests to show for it."""
+    """Whether a short trial is over the criterion by `margin` in log odds, with at least three
+    requests to show for it.
+    """
     if trial.overload:
         return True
     count = trial.counts.get(criterion.name)
@@ -60,7 +77,9 @@ def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
 
 
 def ramp(log: Log) -> Generator[Ask, Observation, Bracket]:
-    """Climb from the start until a criterion is clearly missed, the queue runs away, or the ceiling holds."""
+    """Climb from the start until a criterion is clearly missed, the queue runs away, or the ceiling
+    holds.
+    """
     goal, rate, low = log.goal, log.goal.start, log.goal.start
     calm = log.baseline.response.p50 or 0.0
     factor = FAST
@@ -81,9 +100,11 @@ def _dwell(log: Log, seconds: Seconds, rate: PerSecond) -> Seconds:
 
 
 def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
-    """A burst well above what was too much, with nothing to stop it, to count completions; higher while the service keeps up.
+    """A burst well above what was too much, with nothing to stop it, to count completions; higher
+    while the service keeps up.
 
-    Where latency broke long before the capacity, the first burst does not saturate; the budget allows at most three.
+    Where latency broke long before the capacity, the first burst does not saturate; the budget
+    allows at most three.
     """
     goal = log.goal
     burst = min(goal.max_rate, (1.2 if log.trials[-1].overload else 1.5) * rate)
@@ -93,7 +114,11 @@ def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
     for _ in range(BURSTS):
         length = float(min(30, max(seconds, math.ceil(100 / rate))))
         trial = yield from log.measure(Phase.CAPACITY, burst, length + fill, fill, abort=False)
-        if completions(trial) is not None or burst >= goal.max_rate or log.left < 0.5 * goal.seconds:
+        if (
+            completions(trial) is not None
+            or burst >= goal.max_rate
+            or log.left < 0.5 * goal.seconds
+        ):
             break
         burst = min(goal.max_rate, 1.6 * burst)
     return trial
@@ -106,7 +131,11 @@ def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Observation
             break
         rate = bracket.middle
         trial = yield from log.measure(
-            Phase.COARSE, rate, _dwell(log, COARSE, rate), 1.0, late=min(0.5, 2 * log.goal.criteria[0].share)
+            Phase.COARSE,
+            rate,
+            _dwell(log, COARSE, rate),
+            1.0,
+            late=min(0.5, 2 * log.goal.criteria[0].share),
         )
         bad = any(clearly_over(trial, c, PROBABLY) for c in log.goal.criteria)
         bracket = Bracket(bracket.low, rate) if bad else Bracket(rate, bracket.high)

@@ -1,4 +1,5 @@
-"""At which rate a CPU or memory objective is used up, from what every trial used: latency alone is not the whole SLO.
+"""At which rate a CPU or memory objective is used up, from what every trial used: latency alone is
+not the whole SLO.
 
 Where that comes first, it is the knee.
 """
@@ -34,12 +35,17 @@ class Reached:
 def reached(objectives: Sequence[Objective], trials: Sequence[Trial]) -> tuple[Reached, ...]:
     """Where each CPU and memory objective is reached; those that load hardly uses are left out.
 
-    Utilisation law (Denning and Buzen 1978): use grows in a line with completed requests, so a least-squares line over all
-    valid trials is solved for the limit, with its 95 % interval by the delta method.
+    Utilisation law (Denning and Buzen 1978): use grows in a line with completed requests, so a
+    least-squares line over all valid trials is solved for the limit, with its 95 % interval by the
+    delta method.
     """
     found = []
     for objective in objectives:
-        if objective.measure is Measure.RESOURCES and objective.key in ("cpu", "memory") and objective.op in ("<", "<="):
+        if (
+            objective.measure is Measure.RESOURCES
+            and objective.key in ("cpu", "memory")
+            and objective.op in ("<", "<=")
+        ):
             rate = _solved(_used(objective.key, trials), objective.limit)
             if rate is not None:
                 found.append(Reached(objective, rate))
@@ -49,14 +55,19 @@ def reached(objectives: Sequence[Objective], trials: Sequence[Trial]) -> tuple[R
 def with_resources(climb: Climb, objectives: Sequence[Objective], trials: Sequence[Trial]) -> Climb:
     """The climb with a knee for every resource objective that is used up at a rate which was tried.
 
-    One whose whole interval lies below the knee of latencies and errors breaks first, and is the climb's knee.
+    One whose whole interval lies below the knee of latencies and errors breaks first, and is the
+    climb's knee.
     """
     top = max((t.completed for t in trials if not t.invalid), default=0.0)
     found = [_knee(one) for one in reached(objectives, trials) if one.rate.value <= top]
     if not found:
         return climb
     first = min(found, key=lambda knee: knee.rate)
-    return replace(climb, knee=first if _before(first, climb.knee) else climb.knee, knees=(*climb.knees, *found))
+    return replace(
+        climb,
+        knee=first if _before(first, climb.knee) else climb.knee,
+        knees=(*climb.knees, *found),
+    )
 
 
 def _before(knee: Knee, other: Knee | NoKnee) -> bool:
@@ -81,7 +92,13 @@ def _knee(one: Reached) -> Knee:
 def _used(key: str, trials: Sequence[Trial]) -> list[tuple[float, Share]]:
     used = []
     for trial in trials:
-        share = None if trial.resources is None else trial.resources.cpu_share if key == "cpu" else trial.resources.memory_share
+        share = (
+            None
+            if trial.resources is None
+            else trial.resources.cpu_share
+            if key == "cpu"
+            else trial.resources.memory_share
+        )
         if share is not None and not trial.invalid:
             used.append((trial.completed, share))
     return used
@@ -101,18 +118,24 @@ def _solved(used: Sequence[tuple[float, Share]], limit: Share) -> Interval | Non
     return Interval(rate, max(0.0, rate - half), rate + half, len(used))
 
 
-def resource_cautions(objectives: Sequence[Objective], trials: Sequence[Trial], knee: Knee | NoKnee) -> tuple[Caution, ...]:
-    """A caution for every resource objective that may be used up before the knee, though not beyond doubt."""
+def resource_cautions(
+    objectives: Sequence[Objective], trials: Sequence[Trial], knee: Knee | NoKnee
+) -> tuple[Caution, ...]:
+    """A caution for every resource objective that may be used up before the knee, though not beyond
+    doubt.
+    """
     end = knee.rate if isinstance(knee, Knee) else knee.low
     if end is None:
         return ()
     return tuple(
         Caution(
             "resource-first",
-            f"{one.objective} is reached at about {format_rate(one.rate.value)} ({format_rate(one.rate.low)} to "
-            f"{format_rate(one.rate.high)}, n={one.rate.n}), before the knee at {format_rate(end)}: that is what the SLO allows.",
+            f"{one.objective} is reached at about {format_rate(one.rate.value)}"
+            f" ({format_rate(one.rate.low)} to {format_rate(one.rate.high)}, n={one.rate.n}),"
+            f" before the knee at {format_rate(end)}: that is what the SLO allows.",
             "Size for the lower rate, or say in [slo] resources what the service may really use.",
         )
         for one in reached(objectives, trials)
-        if one.rate.value < end and not (isinstance(knee, Knee) and knee.criterion == one.objective.name)
+        if one.rate.value < end
+        and not (isinstance(knee, Knee) and knee.criterion == one.objective.name)
     )

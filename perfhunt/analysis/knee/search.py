@@ -1,7 +1,8 @@
-"""The knee search as a generator: it yields what to measure and is sent what came of it, so live, stored and simulated
-runs are one code path.
+"""The knee search as a generator: it yields what to measure and is sent what came of it, so live,
+stored and simulated runs are one code path.
 
-    baseline -> ramp -> one saturated burst -> coarse bisection -> ascending passes, fitted together -> knee
+    baseline -> ramp -> one saturated burst -> coarse bisection -> ascending passes, fitted together
+    -> knee
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ Answer = TypeVar("Answer")
 
 
 def search(goal: Goal, baseline: Trial) -> Search:
-    """Find where the first criterion breaks. `baseline` is a trial at the start rate, measured before."""
+    """Find where the first criterion breaks. `baseline` is a trial at the start rate, measured
+    before.
+    """
     log = Log(goal, baseline)
     refused = refused_at_baseline(goal, baseline)
     if refused is not None:
@@ -32,7 +35,12 @@ def search(goal: Goal, baseline: Trial) -> Search:
     try:
         bracket = yield from ramp(log)
         if bracket.high is None:
-            return none(log, "below-max-rate", f"every criterion held up to the ceiling of {goal.max_rate:g}/s", bracket.low)
+            return none(
+                log,
+                "below-max-rate",
+                f"every criterion held up to the ceiling of {goal.max_rate:g}/s",
+                bracket.low,
+            )
         plan = plan_for(goal.seconds)
         yield from saturate(log, bracket.high, plan.burst)
         bracket = yield from coarse(log, bracket, plan.halvings)
@@ -40,15 +48,28 @@ def search(goal: Goal, baseline: Trial) -> Search:
     except OutOfBudget:
         pass
     except TargetLost:
-        return none(log, "target-lost", "the target did not come back after an overload", bracket.low, bracket.high)
+        return none(
+            log,
+            "target-lost",
+            "the target did not come back after an overload",
+            bracket.low,
+            bracket.high,
+        )
     except GeneratorLimited as limited:
         rate = limited.trial.step.rate
-        return none(log, "generator-limited", f"the generator could not offer {rate:g}/s: {limited}", bracket.low)
+        return none(
+            log,
+            "generator-limited",
+            f"the generator could not offer {rate:g}/s: {limited}",
+            bracket.low,
+        )
     return answer(log, bracket)
 
 
 def drive(climb: Generator[Ask, Observation, Answer], ask: Callable[[Ask], Observation]) -> Answer:
-    """Run a search (or a warm-up) to its end, answering each step and drain with `ask`; what it found."""
+    """Run a search (or a warm-up) to its end, answering each step and drain with `ask`; what it
+    found.
+    """
     try:
         wanted = next(climb)
         while True:
@@ -59,7 +80,9 @@ def drive(climb: Generator[Ask, Observation, Answer], ask: Callable[[Ask], Obser
 
 
 def replay(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained]) -> Climb:
-    """The climb that stored trials and drains lead to. Raises ValueError when the search asks for something else."""
+    """The climb that stored trials and drains lead to. Raises ValueError when the search asks for
+    something else.
+    """
     stored_trials, stored_drains = iter(trials), iter(drains)
 
     def ask(wanted: Ask) -> Observation:
@@ -75,10 +98,17 @@ def replay(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained]) ->
     return found
 
 
-def resume(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained], ask: Callable[[Ask], Observation]) -> Climb:
-    """Go on where an interrupted search stopped: stored outcomes answer first, then `ask`. Raises ValueError as replay does.
+def resume(
+    climb: Search,
+    trials: Sequence[Trial],
+    drains: Sequence[Drained],
+    ask: Callable[[Ask], Observation],
+) -> Climb:
+    """Go on where an interrupted search stopped: stored outcomes answer first, then `ask`. Raises
+    ValueError as replay does.
 
-    The queue may have been left full, so whoever resumes lets the target drain before the first live step.
+    The queue may have been left full, so whoever resumes lets the target drain before the first
+    live step.
     """
     stored_trials, stored_drains = list(trials), list(drains)
 
@@ -95,9 +125,13 @@ def resume(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained], as
 def _stored(wanted: Ask, trial: Trial | None, drained: Drained | None) -> Observation:
     if isinstance(wanted, Step):
         if trial is None:
-            raise ValueError(f"the search asks for {wanted.phase} at {wanted.rate:g}/s, and no trial is left")
+            raise ValueError(
+                f"the search asks for {wanted.phase} at {wanted.rate:g}/s, and no trial is left"
+            )
         if trial.step != wanted:
-            raise ValueError(f"the search asks for {wanted}, but the stored trial answers {trial.step}")
+            raise ValueError(
+                f"the search asks for {wanted}, but the stored trial answers {trial.step}"
+            )
         return trial
     if drained is None:
         raise ValueError("the search asks for a drain, and none is left")

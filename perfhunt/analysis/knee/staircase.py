@@ -1,4 +1,6 @@
-"""The classic ramp: plateaus written down beforehand, a verdict for each, and what they say about the knee."""
+"""The classic ramp: plateaus written down beforehand, a verdict for each, and what they say about
+the knee.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,17 @@ NEAR = 1.5  # plateaus further apart than this factor leave too much to the curv
 
 
 def staircase(goal: Goal, plateaus: Sequence[Plateau], baseline: Trial) -> Search:
-    """Hold each plateau in turn until one overloads; the knee lies between the last that held and the first that did not.
+    """Hold each plateau in turn until one overloads; the knee lies between the last that held and
+    the first that did not.
 
     The plateaus are the budget: `goal.budget` and `goal.max_rate` are not looked at.
     """
-    log = Log(Goal(goal.criteria, goal.start, math.inf, math.inf, goal.precision, goal.arrivals, goal.seed), baseline)
+    log = Log(
+        Goal(
+            goal.criteria, goal.start, math.inf, math.inf, goal.precision, goal.arrivals, goal.seed
+        ),
+        baseline,
+    )
     refused = refused_at_baseline(goal, baseline)
     if refused is not None:
         return none(log, refused.code, refused.reason)
@@ -47,7 +55,9 @@ def staircase(goal: Goal, plateaus: Sequence[Plateau], baseline: Trial) -> Searc
 
 
 def step_verdict(trial: Trial, criterion: Criterion) -> Judgement:
-    """Whether one plateau met a criterion; UNKNOWN when it is invalid or too short to hold one allowed exceedance."""
+    """Whether one plateau met a criterion; UNKNOWN when it is invalid or too short to hold one
+    allowed exceedance.
+    """
     count = trial.counts.get(criterion.name)
     if trial.invalid or count is None:
         return Judgement.UNKNOWN
@@ -59,7 +69,9 @@ def step_verdict(trial: Trial, criterion: Criterion) -> Judgement:
 
 
 def knee_between(log: Log, criterion: Criterion) -> Knee | NoKnee:
-    """The knee that plateaus show: by the fit when they lie close enough together, else the gap itself."""
+    """The knee that plateaus show: by the fit when they lie close enough together, else the gap
+    itself.
+    """
     trials = sorted(log.valid(), key=lambda t: t.step.rate)
     low, high = log.goal.start, None
     for trial in trials:
@@ -76,13 +88,19 @@ def knee_between(log: Log, criterion: Criterion) -> Knee | NoKnee:
     return bracketed(log, criterion, Bracket(low, high))
 
 
-def _curve(log: Log, trials: list[Trial], criterion: Criterion, low: float, high: float) -> Fit | None:
+def _curve(
+    log: Log, trials: list[Trial], criterion: Criterion, low: float, high: float
+) -> Fit | None:
     if high / low > NEAR:
         return None
     index = log.goal.criteria.index(criterion)
     seen = [point for trial in trials for point in _blocks(trial, criterion, index)]
     curve = fit(seen, criterion)
-    if curve is None or len({p.rate for p in curve.points}) < 2 or not low / NEAR <= curve.knee <= high * NEAR:
+    if (
+        curve is None
+        or len({p.rate for p in curve.points}) < 2
+        or not low / NEAR <= curve.knee <= high * NEAR
+    ):
         return None
     return curve
 
@@ -93,7 +111,9 @@ def _blocks(trial: Trial, criterion: Criterion, index: int) -> list[Point]:
     if trial.overload or len(rows) < 2 * BLOCK:
         count = trial.counts[criterion.name]
         if trial.overload or not count.n:
-            return [Point(trial.step.rate, trial.step.rate * BLOCK, 0.9 * trial.step.rate * BLOCK, True)]
+            return [
+                Point(trial.step.rate, trial.step.rate * BLOCK, 0.9 * trial.step.rate * BLOCK, True)
+            ]
         return [Point(trial.step.rate, count.n, count.exceed, False)]
     found = []
     for start in range(0, len(rows) - BLOCK + 1, BLOCK):

@@ -1,10 +1,11 @@
-"""Arrivals that are typical of their rate: of several Poisson patterns, the one that makes about as many requests late as
-they do on average.
+"""Arrivals that are typical of their rate: of several Poisson patterns, the one that makes about as
+many requests late as they do on average.
 
-How many requests a short trial finds late depends on the luck of its arrivals as well as on the service's. The first is ours to
-choose: the patterns are drawn, each is sent through a reference queue, and the one nearest the average goes to the service
-(rejective sampling; Fuller 2009, Morgan and Rubin 2012). The reference has one server with exponential times, at the capacity
-that was seen. It is never fitted to anything: where it is wrong, the choice is merely less good.
+How many requests a short trial finds late depends on the luck of its arrivals as well as on the
+service's. The first is ours to choose: the patterns are drawn, each is sent through a reference
+queue, and the one nearest the average goes to the service (rejective sampling; Fuller 2009, Morgan
+and Rubin 2012). The reference has one server with exponential times, at the capacity that was seen.
+It is never fitted to anything: where it is wrong, the choice is merely less good.
 """
 
 from __future__ import annotations
@@ -17,15 +18,24 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 CANDIDATES = 16
 REPLICAS = 16  # sets of service times per pattern, the same for every pattern
-APART = 10_000_019  # between the seeds of two candidates: more than any other seed of a run is away from its first
+# between the seeds of two candidates: more than any other seed of a run is away from its first
+APART = 10_000_019
 LIGHT = 0.3  # of the capacity: below it nothing queues
-MOST = 20_000  # arrivals in a trial beyond which their luck has evened out, and choosing would take long
+# arrivals in a trial beyond which their luck has evened out, and choosing would take long
+MOST = 20_000
 
 
 def typical_seed(
-    first: int, rate: PerSecond, seconds: Seconds, settle: Seconds, law: str, capacity: PerSecond | None, late: Share
+    first: int,
+    rate: PerSecond,
+    seconds: Seconds,
+    settle: Seconds,
+    law: str,
+    capacity: PerSecond | None,
+    late: Share,
 ) -> int:
-    """The seed to send: `first`, or one of the candidates that follow it. A pure function of its arguments.
+    """The seed to send: `first`, or one of the candidates that follow it. A pure function of its
+    arguments.
 
     `late` is the share of requests expected over the limit, which places the reference's own limit.
     """
@@ -35,7 +45,10 @@ def typical_seed(
     seeds = [first + APART * i for i in range(CANDIDATES)]
     patterns = [arrivals(seed, rate, seconds) for seed in seeds]
     most = max(len(due) for due in patterns)
-    held = np.random.Generator(np.random.PCG64([first, 4])).standard_exponential((REPLICAS, most)) / capacity
+    held = (
+        np.random.Generator(np.random.PCG64([first, 4])).standard_exponential((REPLICAS, most))
+        / capacity
+    )
     waits = [_responses(due, held)[:, due >= settle] for due in patterns]
     limit = np.quantile(np.concatenate([w.ravel() for w in waits]), 1 - late)
     shares = np.array([float((w > limit).mean()) if w.size else 0.0 for w in waits])

@@ -20,7 +20,9 @@ NOISE = 2.5  # standard errors of a block's median that pass for standing still
 
 @dataclass(frozen=True, slots=True)
 class Warm:
-    """How long warming up took; `stationary` is False when the cap came first. `seed`s of the trials are not reused."""
+    """How long warming up took; `stationary` is False when the cap came first. `seed`s of the
+    trials are not reused.
+    """
 
     seconds: Seconds
     stationary: bool
@@ -32,15 +34,34 @@ class Warm:
         if self.stationary:
             return ""
         first, last = self.trials[0].response.p50, self.trials[-1].response.p50
-        moved = f" (the median went from {first * 1e3:.3g} to {last * 1e3:.3g} ms)" if first and last else ""
-        return f"the service had not settled after {self.seconds:.0f} s of warm-up{moved}: every number below may drift"
+        moved = (
+            f" (the median went from {first * 1e3:.3g} to {last * 1e3:.3g} ms)"
+            if first and last
+            else ""
+        )
+        return (
+            f"the service had not settled after {self.seconds:.0f} s of warm-up{moved}: every"
+            " number below may drift"
+        )
 
 
-def warm_up(goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP) -> Generator[Ask, Observation, Warm]:
-    """Hold a low rate in blocks of 10 s until three in a row show no trend and agree within 5 % (or within their noise)."""
+def warm_up(
+    goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP
+) -> Generator[Ask, Observation, Warm]:
+    """Hold a low rate in blocks of 10 s until three in a row show no trend and agree within 5 % (or
+    within their noise).
+    """
     trials: list[Trial] = []
     while True:
-        step = Step(Phase.WARMUP, rate or goal.start, BLOCK, goal.seed * 100_003 + 90_000 + len(trials), 0.0, True, goal.arrivals)
+        step = Step(
+            Phase.WARMUP,
+            rate or goal.start,
+            BLOCK,
+            goal.seed * 100_003 + 90_000 + len(trials),
+            0.0,
+            True,
+            goal.arrivals,
+        )
         trial = yield step
         if not isinstance(trial, Trial):
             raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
@@ -53,7 +74,9 @@ def warm_up(goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP) -> Ge
 
 
 def settled(trials: Sequence[Trial]) -> bool:
-    """Whether the last three blocks' medians show neither a trend beyond noise nor a difference of more than 5 %."""
+    """Whether the last three blocks' medians show neither a trend beyond noise nor a difference of
+    more than 5 %.
+    """
     last = trials[-BLOCKS:]
     medians = [t.response.p50 for t in last if t.response.p50]
     if len(medians) < BLOCKS:

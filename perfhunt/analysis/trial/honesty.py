@@ -1,4 +1,6 @@
-"""Whether the numbers of a trial may be believed: the generator's own health, judged before the service's."""
+"""Whether the numbers of a trial may be believed: the generator's own health, judged before the
+service's.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,22 @@ from dataclasses import dataclass
 
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Generator
-from perfhunt.model.units import PerSecond, Seconds, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import (
+    PerSecond,
+    Seconds,
+    Share,
+    format_duration,
+    format_rate,
+    format_share,
+)
 
 LAG_FLOOR: Seconds = 2e-3
-LAG_SHARE: Share = 0.1  # of the limit at the median: beyond it arrivals come in bunches of our making
-OURS: Share = 0.25  # of what a criterion allows: more exceedances than that which are the generator's doing spoil a trial
+LAG_SHARE: Share = (
+    0.1  # of the limit at the median: beyond it arrivals come in bunches of our making
+)
+# of what a criterion allows: more exceedances than that which are the generator's doing spoil a
+# trial
+OURS: Share = 0.25
 ACHIEVED: Share = 0.95
 CPU: Share = 0.90  # of a core, over the whole trial; above it lag is about to follow
 LITTLE: Share = 0.10
@@ -19,7 +32,9 @@ LITTLE: Share = 0.10
 
 @dataclass(frozen=True, slots=True)
 class Spoiled:
-    """Of `n` arrivals, how many exceeded a criterion, and how many would have if each had been sent on time."""
+    """Of `n` arrivals, how many exceeded a criterion, and how many would have if each had been sent
+    on time.
+    """
 
     criterion: Criterion
     n: int
@@ -31,7 +46,8 @@ class Spoiled:
 class GeneratorHealth:
     """What is known of the generator over the counted span of a trial.
 
-    `offered` and `sent` are arrivals due and arrivals sent; `exhausted` those that found no descriptor or port left.
+    `offered` and `sent` are arrivals due and arrivals sent; `exhausted` those that found no
+    descriptor or port left.
     """
 
     offered: int
@@ -46,9 +62,11 @@ class GeneratorHealth:
 
 
 def honesty(health: GeneratorHealth) -> tuple[str, tuple[str, ...]]:
-    """Why the trial is invalid ("" when it is not), and what else should be said about the generator, as sentences.
+    """Why the trial is invalid ("" when it is not), and what else should be said about the
+    generator, as sentences.
 
-    A slow service is never a reason: waiting for it is not lag, and what was shed for its sake is not a shortfall.
+    A slow service is never a reason: waiting for it is not lag, and what was shed for its sake is
+    not a shortfall.
     """
     for check in (_lost, _exhausted, _late, _short):
         if reason := check(health):
@@ -61,35 +79,47 @@ def _advice(health: GeneratorHealth) -> str:
 
 
 def _lost(health: GeneratorHealth) -> str:
-    return f"the generator lost {health.missing} of {health.offered} requests" if health.missing else ""
+    return (
+        f"the generator lost {health.missing} of {health.offered} requests"
+        if health.missing
+        else ""
+    )
 
 
 def _exhausted(health: GeneratorHealth) -> str:
     if not health.exhausted:
         return ""
     return (
-        f"{health.exhausted} of {health.offered} requests found no descriptor or port left on this host: "
-        "raise `ulimit -n`, or widen net.ipv4.ip_local_port_range, or turn keep-alive on in the service"
+        f"{health.exhausted} of {health.offered} requests found no descriptor or port left on this"
+        " host: raise `ulimit -n`, or widen net.ipv4.ip_local_port_range, or turn keep-alive on in"
+        " the service"
     )
 
 
 def _late(health: GeneratorHealth) -> str:
-    """Lateness that decided something: exceedances that are ours, or arrivals so late that the pattern is.
+    """Lateness that decided something: exceedances that are ours, or arrivals so late that the
+    pattern is.
 
-    Being a little late never flatters the service, since it counts in every response; it spoils a trial when the trial would
-    have come out otherwise without it.
+    Being a little late never flatters the service, since it counts in every response; it spoils a
+    trial when the trial would have come out otherwise without it.
     """
     for one in health.spoiled:
         ours = one.exceed - one.on_time
         if ours > max(2.0, OURS * max(one.criterion.share * one.n, one.on_time)):
-            late = f"{ours} of {one.exceed} requests beyond {one.criterion.name} were so only because they were sent late"
+            late = (
+                f"{ours} of {one.exceed} requests beyond {one.criterion.name} were so only because"
+                " they were sent late"
+            )
             return f"{late}; {_advice(health)}"
     limits = [s.criterion.limit for s in health.spoiled if math.isfinite(s.criterion.limit)]
     allowed = max(LAG_FLOOR, LAG_SHARE * min(limits, default=0.0))
     lag = health.generator.lag_p50
     if lag is None or lag <= allowed:
         return ""
-    late = f"half of the requests were sent more than {format_duration(lag)} late (allowed: {format_duration(allowed)})"
+    late = (
+        f"half of the requests were sent more than {format_duration(lag)} late (allowed:"
+        f" {format_duration(allowed)})"
+    )
     return f"{late}; {_advice(health)}"
 
 
@@ -99,23 +129,39 @@ def _short(health: GeneratorHealth) -> str:
     if wanted <= 0 or health.sent >= ACHIEVED * wanted:
         return ""
     offered: PerSecond = wanted / health.seconds
-    return f"only {format_rate(health.sent / health.seconds)} of {format_rate(offered)} were sent; {_advice(health)}"
+    return (
+        f"only {format_rate(health.sent / health.seconds)} of {format_rate(offered)} were sent;"
+        f" {_advice(health)}"
+    )
 
 
 def _notes(health: GeneratorHealth) -> tuple[str, ...]:
     generator, notes = health.generator, []
     if generator.lag_p99 is not None and generator.lag_p99 > LAG_FLOOR:
         notes.append(
-            f"1 % of requests were sent more than {format_duration(generator.lag_p99)} late; it counts in their response"
+            f"1 % of requests were sent more than {format_duration(generator.lag_p99)} late; it"
+            " counts in their response"
         )
     if generator.cpu is not None and generator.cpu > CPU:
-        notes.append(f"the generator used {format_share(generator.cpu)} of a core at its busiest: close to its own limit")
+        notes.append(
+            f"the generator used {format_share(generator.cpu)} of a core at its busiest: close to"
+            " its own limit"
+        )
     if generator.gc_pause_max > LAG_FLOOR:
-        notes.append(f"the generator's garbage collector paused it for {format_duration(generator.gc_pause_max)}")
+        notes.append(
+            "the generator's garbage collector paused it for"
+            f" {format_duration(generator.gc_pause_max)}"
+        )
     if generator.fds_share is not None and generator.fds_share > 0.8:
-        notes.append(f"{format_share(generator.fds_share)} of the generator's file descriptors were in use")
+        notes.append(
+            f"{format_share(generator.fds_share)} of the generator's file descriptors were in use"
+        )
     if generator.ports_share is not None and generator.ports_share > 0.8:
-        notes.append(f"{format_share(generator.ports_share)} of the host's ephemeral ports were in use")
+        notes.append(
+            f"{format_share(generator.ports_share)} of the host's ephemeral ports were in use"
+        )
     if generator.little_ratio is not None and abs(generator.little_ratio - 1) > LITTLE:
-        notes.append(f"in flight is {generator.little_ratio:.2f} of rate x response (Little's law says 1)")
+        notes.append(
+            f"in flight is {generator.little_ratio:.2f} of rate x response (Little's law says 1)"
+        )
     return tuple(notes)

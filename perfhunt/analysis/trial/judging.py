@@ -1,4 +1,6 @@
-"""The SLO judged from trials: every objective, at the load it must hold at, with its value and how many stand behind it."""
+"""The SLO judged from trials: every objective, at the load it must hold at, with its value and how
+many stand behind it.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +15,42 @@ TRANSPORT = ("timeout", "connect", "reset", "protocol", "tls", "too_large")
 
 
 def load_to_judge(slo: Slo, start: PerSecond) -> PerSecond:
-    """The rate the SLO is judged at: what it names, else the throughput it asks for, else the baseline rate."""
+    """The rate the SLO is judged at: what it names, else the throughput it asks for, else the
+    baseline rate.
+    """
     if slo.at_load is not None:
         return slo.at_load
-    wanted = [o.limit for o in slo.objectives if o.measure is Measure.THROUGHPUT and o.op in (">", ">=")]
+    wanted = [
+        o.limit for o in slo.objectives if o.measure is Measure.THROUGHPUT and o.op in (">", ">=")
+    ]
     return max(wanted, default=start)
 
 
 def time_to_judge(slo: Slo, shortest: float = 10.0) -> float:
-    """Seconds the judged trial must last: the longest window of any objective, at least `shortest`."""
+    """Seconds the judged trial must last: the longest window of any objective, at least
+    `shortest`.
+    """
     return max([shortest, *(o.window for o in slo.objectives if o.window)])
 
 
-def judge_slo(slo: Slo, trial: Trial | None, knee: Knee | NoKnee, trials: Sequence[Trial] = ()) -> tuple[Judged, ...]:
-    """Every objective judged on `trial` (the one at the load the SLO names); `trials` are all, for counts over the whole run.
+def judge_slo(
+    slo: Slo, trial: Trial | None, knee: Knee | NoKnee, trials: Sequence[Trial] = ()
+) -> tuple[Judged, ...]:
+    """Every objective judged on `trial` (the one at the load the SLO names); `trials` are all, for
+    counts over the whole run.
 
     A trial that the generator spoiled is no evidence: its objectives are UNKNOWN.
     """
     return tuple(_judge(o, slo, trial, knee, trials) for o in slo.objectives)
 
 
-def _judge(objective: Objective, slo: Slo, trial: Trial | None, knee: Knee | NoKnee, trials: Sequence[Trial]) -> Judged:
+def _judge(
+    objective: Objective,
+    slo: Slo,
+    trial: Trial | None,
+    knee: Knee | NoKnee,
+    trials: Sequence[Trial],
+) -> Judged:
     if objective.key == "oom_kills":
         return _oom_kills(objective, trials)
     if trial is None:
@@ -58,14 +75,35 @@ def _latency(objective: Objective, trial: Trial, need: int) -> Judged:
     value = latency.at(share) if share is not None else latency.mean
     judged = judge(objective, value, latency.n, need)
     count = trial.counts.get(objective.name)
-    if judged.verdict is Judgement.UNKNOWN and value is None and count is not None and share is not None and count.n >= need:
+    if (
+        judged.verdict is Judgement.UNKNOWN
+        and value is None
+        and count is not None
+        and share is not None
+        and count.n >= need
+    ):
         verdict = Judgement.MET if count.share <= 1 - share else Judgement.MISSED
-        return Judged(objective, None, count.n, verdict, f"{count.exceed} of {count.n} beyond the limit")
-    if judged.verdict is Judgement.MET and count is not None and share is not None and count.share > 1 - share + 1e-9:
+        return Judged(
+            objective, None, count.n, verdict, f"{count.exceed} of {count.n} beyond the limit"
+        )
+    if (
+        judged.verdict is Judgement.MET
+        and count is not None
+        and share is not None
+        and count.share > 1 - share + 1e-9
+    ):
         # Failures answer quickly: a percentile over them must not pass.
-        return Judged(objective, value, count.n, Judgement.MISSED, f"{count.exceed} of {count.n} failed or were too slow")
+        return Judged(
+            objective,
+            value,
+            count.n,
+            Judgement.MISSED,
+            f"{count.exceed} of {count.n} failed or were too slow",
+        )
     if trial.overload and judged.verdict is Judgement.MET:
-        return Judged(objective, value, latency.n, Judgement.MISSED, f"overloaded: {trial.overload}")
+        return Judged(
+            objective, value, latency.n, Judgement.MISSED, f"overloaded: {trial.overload}"
+        )
     return judged
 
 
@@ -73,16 +111,33 @@ def _throughput(objective: Objective, trial: Trial, knee: Knee | NoKnee) -> Judg
     if isinstance(knee, Knee):
         value, n = knee.rate, trial.n
         if objective.holds(knee.low) or not objective.holds(knee.high):
-            return with_note(judge(objective, value, n), f"the knee is {format_rate(knee.low)} to {format_rate(knee.high)}")
+            return with_note(
+                judge(objective, value, n),
+                f"the knee is {format_rate(knee.low)} to {format_rate(knee.high)}",
+            )
         kept = not trial.overload and not any(c.share > 0.01 for c in trial.counts.values())
-        verdict = Judgement.MET if kept and objective.holds(trial.completed / 0.98) else Judgement.MISSED
+        verdict = (
+            Judgement.MET if kept and objective.holds(trial.completed / 0.98) else Judgement.MISSED
+        )
         return Judged(
-            objective, value, n, verdict, f"the knee's interval holds the limit; judged by a trial at {trial.step.rate:g}/s"
+            objective,
+            value,
+            n,
+            verdict,
+            f"the knee's interval holds the limit; judged by a trial at {trial.step.rate:g}/s",
         )
     if knee.low is not None and objective.holds(knee.low):
-        return Judged(objective, knee.low, trial.n, Judgement.MET, f"no knee up to {format_rate(knee.low)}")
+        return Judged(
+            objective, knee.low, trial.n, Judgement.MET, f"no knee up to {format_rate(knee.low)}"
+        )
     if trial.overload:
-        return Judged(objective, trial.completed, trial.n, Judgement.MISSED, f"overloaded at {format_rate(trial.step.rate)}")
+        return Judged(
+            objective,
+            trial.completed,
+            trial.n,
+            Judgement.MISSED,
+            f"overloaded at {format_rate(trial.step.rate)}",
+        )
     return judge(objective, trial.completed, trial.n)
 
 
@@ -92,14 +147,21 @@ def _errors(objective: Objective, trial: Trial, need: int) -> Judged:
     if n == 0:
         return judge(objective, None, 0)
     if objective.key == "transport":
-        return judge(objective, float(sum(r.outcomes.get(kind, 0) for r in routes for kind in TRANSPORT)), n)
+        return judge(
+            objective, float(sum(r.outcomes.get(kind, 0) for r in routes for kind in TRANSPORT)), n
+        )
     return judge(objective, _failing(objective.key, routes) / n, n, need)
 
 
 def _failing(key: str, routes: Sequence[RouteResult]) -> int:
     if key.startswith("http_") and key.endswith("xx"):
         hundred = int(key[5])
-        return sum(count for r in routes for status, count in r.statuses.items() if status // 100 == hundred)
+        return sum(
+            count
+            for r in routes
+            for status, count in r.statuses.items()
+            if status // 100 == hundred
+        )
     return sum(count for r in routes for kind, count in r.outcomes.items() if kind != "ok")
 
 
@@ -109,9 +171,15 @@ def _resource(objective: Objective, trial: Trial) -> Judged:
         return judge(objective, None, 0)
     value = used.cpu_share if objective.key == "cpu" else used.memory_share
     source = used.cpu_limit_source if objective.key == "cpu" else used.memory_limit_source
-    return with_note(judge(objective, value, 1 if value is not None else 0), f"of {source}" if source else "")
+    return with_note(
+        judge(objective, value, 1 if value is not None else 0), f"of {source}" if source else ""
+    )
 
 
 def _oom_kills(objective: Objective, trials: Sequence[Trial]) -> Judged:
-    seen = [t.resources.oom_kills for t in trials if t.resources is not None and t.resources.oom_kills is not None]
+    seen = [
+        t.resources.oom_kills
+        for t in trials
+        if t.resources is not None and t.resources.oom_kills is not None
+    ]
     return judge(objective, float(sum(seen)) if seen else None, len(seen))

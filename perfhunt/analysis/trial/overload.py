@@ -1,4 +1,6 @@
-"""When a step has already failed: a sentence from its second-rows, early enough that the load can come off at once."""
+"""When a step has already failed: a sentence from its second-rows, early enough that the load can
+come off at once.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +8,33 @@ import math
 from collections.abc import Sequence
 
 from perfhunt.model.trial import SecondRow
-from perfhunt.model.units import PerSecond, Seconds, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import (
+    PerSecond,
+    Seconds,
+    Share,
+    format_duration,
+    format_rate,
+    format_share,
+)
 
 WINDOW = 2  # seconds looked at: one alone may be a pause of the service that it recovers from
 FACTOR = 1.5
-SLACK = 5.0  # requests in flight that are always allowed: at low rates one slow request is not a queue
+SLACK = (
+    5.0  # requests in flight that are always allowed: at low rates one slow request is not a queue
+)
 FAILURES = 5  # fewer than this in the window prove nothing, whatever their share
 STAND_IN: Seconds = 2.0  # for criteria that set no latency limit
 
 
-def overload(rows: Sequence[SecondRow], rate: PerSecond, limit: Seconds, errors: Share = 0.05) -> str:
+def overload(
+    rows: Sequence[SecondRow], rate: PerSecond, limit: Seconds, errors: Share = 0.05
+) -> str:
     """Why the step is beyond what the service holds, as a sentence; "" while it is not.
 
-    `rows` are the whole seconds so far, `rate` the offered rate, `limit` the largest finite latency limit of the criteria
-    (infinite: 2 s stands in). Little's law: in flight = rate x response, so a mean of more than 1.5 x rate x limit in
-    flight over two seconds says that everybody waits longer than the limit. Also more than `errors` of the answers failed.
+    `rows` are the whole seconds so far, `rate` the offered rate, `limit` the largest finite latency
+    limit of the criteria (infinite: 2 s stands in). Little's law: in flight = rate x response, so a
+    mean of more than 1.5 x rate x limit in flight over two seconds says that everybody waits longer
+    than the limit. Also more than `errors` of the answers failed.
     """
     if len(rows) < WINDOW:
         return ""
@@ -36,5 +50,8 @@ def overload(rows: Sequence[SecondRow], rate: PerSecond, limit: Seconds, errors:
     failed = sum(row.failed + row.shed for row in last)
     ended = sum(max(row.done, row.failed) + row.shed for row in last)
     if failed >= FAILURES and failed > errors * ended:
-        return f"{failed} of {ended} requests ({format_share(failed / ended)}) failed within {WINDOW} s at {format_rate(rate)}"
+        return (
+            f"{failed} of {ended} requests ({format_share(failed / ended)}) failed within {WINDOW}"
+            f" s at {format_rate(rate)}"
+        )
     return ""

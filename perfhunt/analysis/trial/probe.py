@@ -1,4 +1,6 @@
-"""What profiling did to the service: the profiled spans of a hold against the quiet ones around them."""
+"""What profiling did to the service: the profiled spans of a hold against the quiet ones around
+them.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,26 @@ TOLERATED: Share = 0.05
 _LEAST = 4  # seconds on a side
 _CORRELATED = 1.5
 _Z = 2.576
-_WITHIN_CHANCE = "p99 was higher while profiled, but seconds of one span differ among themselves as much"
+_WITHIN_CHANCE = (
+    "p99 was higher while profiled, but seconds of one span differ among themselves as much"
+)
 
 
 def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffect:
-    """Ratios of profiled to quiet spans at the same rate, flagged when one moved by more than 5 % and more than chance.
+    """Ratios of profiled to quiet spans at the same rate, flagged when one moved by more than 5 %
+    and more than chance.
 
-    Chance is judged from the quiet spans themselves: what they differ by among each other is not the profiler's doing.
-    Spans whose load was cut off or spoiled are left out; with none left on a side the ratios are None and the note says so.
+    Chance is judged from the quiet spans themselves: what they differ by among each other is not
+    the profiler's doing. Spans whose load was cut off or spoiled are left out; with none left on a
+    side the ratios are None and the note says so.
     """
     calm = [t for t in quiet if usable(t)]
     watched = [t for t in profiled if usable(t)]
     if not calm or not watched:
         side = "quiet" if not calm else "profiled"
-        return ProbeEffect(None, None, None, note=f"no {side} span was whole, so what profiling cost is not known")
+        return ProbeEffect(
+            None, None, None, note=f"no {side} span was whole, so what profiling cost is not known"
+        )
     answered = _ratio(_answered(watched), _answered(calm))
     p99 = _ratio(_latencies(watched, 0.99), _latencies(calm, 0.99))
     p50 = _ratio(_latencies(watched, 0.5), _latencies(calm, 0.5))
@@ -44,10 +52,11 @@ def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffe
 
 
 def beyond_chance(watched: Sequence[Trial], calm: Sequence[Trial]) -> bool:
-    """Whether the p99 of single seconds was higher in the profiled spans at level 0.005, one-sided (Welch 1947, on logs).
+    """Whether the p99 of single seconds was higher in the profiled spans at level 0.005, one-sided
+    (Welch 1947, on logs).
 
-    Neighbouring seconds share their queue, so the standard error is taken half as large again. True without second rows:
-    then nothing speaks for chance.
+    Neighbouring seconds share their queue, so the standard error is taken half as large again. True
+    without second rows: then nothing speaks for chance.
     """
     high, low = _second_p99s(watched), _second_p99s(calm)
     if len(high) < _LEAST or len(low) < _LEAST:
@@ -57,11 +66,18 @@ def beyond_chance(watched: Sequence[Trial], calm: Sequence[Trial]) -> bool:
 
 
 def _second_p99s(trials: Sequence[Trial]) -> list[float]:
-    return [log(r.p99) for t in trials for r in t.rows if r.p99 and t.step.settle <= r.second < t.seconds - 1]
+    return [
+        log(r.p99)
+        for t in trials
+        for r in t.rows
+        if r.p99 and t.step.settle <= r.second < t.seconds - 1
+    ]
 
 
 def _answered(trials: Sequence[Trial]) -> list[float]:
-    """Answers per request sent: what was offered differs a little from span to span by chance, this does not."""
+    """Answers per request sent: what was offered differs a little from span to span by chance, this
+    does not.
+    """
     return [t.completed / t.achieved for t in trials if t.achieved > 0]
 
 
@@ -92,7 +108,11 @@ def _at(latency: Latency, share: Share) -> float | None:
 
 def _cpu(trials: Sequence[Trial]) -> list[float]:
     """CPU seconds per request: the load differs a little between spans, this does not."""
-    return [t.resources.cpu / t.completed for t in trials if t.resources is not None and t.resources.cpu is not None]
+    return [
+        t.resources.cpu / t.completed
+        for t in trials
+        if t.resources is not None and t.resources.cpu is not None
+    ]
 
 
 def _ratio(watched: Sequence[float], calm: Sequence[float]) -> float | None:

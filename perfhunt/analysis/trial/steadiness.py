@@ -1,6 +1,8 @@
-"""Whether a trial was one steady thing: arrivals as planned, a service in one state, answers that are separate observations.
+"""Whether a trial was one steady thing: arrivals as planned, a service in one state, answers that
+are separate observations.
 
-Lancet (Kogias et al., ATC 2019) names these checks; its public code skips two of them. Each gives a sentence, or "".
+Lancet (Kogias et al., ATC 2019) names these checks; its public code skips two of them. Each gives a
+sentence, or "".
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ Floats = NDArray[np.floating[Any]]
 ENOUGH = 200  # requests, below which none of this is told from chance
 FINEST: Seconds = 2e-3
 MOST = 50_000  # looked at, of more: the first
-DISTANCE = 0.08  # between the distributions of gaps (Kolmogorov-Smirnov), beyond what chance explains
+DISTANCE = (
+    0.08  # between the distributions of gaps (Kolmogorov-Smirnov), beyond what chance explains
+)
 TREND_BLOCKS = 8
 TREND = 1.25  # last third of the blocks over the first
 GROWTH = 0.05  # of the rate: requests in flight that stay in flight
@@ -31,17 +35,28 @@ THINNED = 10  # neighbours alike further than this are worth saying
 
 
 def arrivals_strayed(sent: Floats, rate: PerSecond, law: str) -> str:
-    """Whether requests left in another pattern than planned. `sent`: ascending send times in seconds, shape (n,)."""
-    # Below two milliseconds bunching is of no consequence and every generator's: look at every k-th request.
+    """Whether requests left in another pattern than planned. `sent`: ascending send times in
+    seconds, shape (n,).
+    """
+    # Below two milliseconds bunching is of no consequence and every generator's: look at every k-th
+    # request.
     k = max(1, math.ceil(rate * FINEST))
     gaps = np.diff(sent[: MOST * k : k]) * rate
     if len(gaps) < ENOUGH:
         return ""
-    distance = _from_uniform(gaps / k) if law == "uniform" else float(stats.kstest(gaps, stats.gamma(k).cdf).statistic)
-    # Twice the 1 % point of the Kolmogorov distribution (Lancet's tolerance), and large enough to matter
+    distance = (
+        _from_uniform(gaps / k)
+        if law == "uniform"
+        else float(stats.kstest(gaps, stats.gamma(k).cdf).statistic)
+    )
+    # Twice the 1 % point of the Kolmogorov distribution (Lancet's tolerance), and large enough to
+    # matter
     if distance <= max(DISTANCE, 2 * 1.63 / math.sqrt(len(gaps))):
         return ""
-    return f"requests did not leave as the {law} stream that was planned (distance {distance:.2f}, 0 is exact)"
+    return (
+        f"requests did not leave as the {law} stream that was planned (distance {distance:.2f}, 0"
+        " is exact)"
+    )
 
 
 def _from_uniform(gaps: Floats) -> float:
@@ -50,7 +65,9 @@ def _from_uniform(gaps: Floats) -> float:
 
 
 def response_drifted(due: Floats, response: Floats) -> str:
-    """Whether the service was still changing: a trend in the medians of successive blocks (Mann 1945, Kendall's tau)."""
+    """Whether the service was still changing: a trend in the medians of successive blocks (Mann
+    1945, Kendall's tau).
+    """
     n = len(due)
     if n < max(ENOUGH, TREND_BLOCKS * 25):
         return ""
@@ -62,33 +79,48 @@ def response_drifted(due: Floats, response: Floats) -> str:
     if stats.kendalltau(np.arange(TREND_BLOCKS), medians).pvalue > 0.01:
         return ""
     way = "rising" if last > first else "falling"
-    return f"the service was not steady: its median was {way} from {format_duration(first)} to {format_duration(last)}"
+    return (
+        f"the service was not steady: its median was {way} from {format_duration(first)} to"
+        f" {format_duration(last)}"
+    )
 
 
 def in_flight_grew(rows: Sequence[SecondRow], rate: PerSecond) -> str:
-    """Whether more came than was answered: past saturation requests in flight grow by the difference, for ever."""
+    """Whether more came than was answered: past saturation requests in flight grow by the
+    difference, for ever.
+    """
     if len(rows) < 4:
         return ""
     fit = stats.linregress(np.arange(len(rows)), np.array([row.in_flight for row in rows]))
     slope, error = float(fit.slope), float(fit.stderr)
     if slope <= GROWTH * rate or slope < 3 * error:
         return ""
-    return f"requests in flight grew by {format_rate(slope)} at {format_rate(rate)}: the service was falling behind"
+    return (
+        f"requests in flight grew by {format_rate(slope)} at {format_rate(rate)}: the service was"
+        " falling behind"
+    )
 
 
 def answers_alike(response: Floats) -> str:
-    """How far neighbouring answers resemble each other, when that is far: n answers are then fewer observations."""
+    """How far neighbouring answers resemble each other, when that is far: n answers are then fewer
+    observations.
+    """
     values = response[:MOST]
     if len(values) < ENOUGH:
         return ""
     ranks = stats.rankdata(values)
     if np.ptp(ranks) == 0:
         return ""
-    apart = next((lag for lag in LAGS if lag * 4 < len(ranks) and not _correlated(ranks, lag)), None)
+    apart = next(
+        (lag for lag in LAGS if lag * 4 < len(ranks) and not _correlated(ranks, lag)), None
+    )
     if apart is not None and apart <= THINNED:
         return ""
     worth = len(values) // (apart or max(lag for lag in LAGS if lag * 4 < len(ranks)))
-    return f"neighbouring answers resemble each other: {len(values)} of them are worth about {worth} independent ones"
+    return (
+        f"neighbouring answers resemble each other: {len(values)} of them are worth about {worth}"
+        " independent ones"
+    )
 
 
 def _correlated(ranks: Floats, lag: int) -> bool:
@@ -97,12 +129,22 @@ def _correlated(ranks: Floats, lag: int) -> bool:
 
 
 def doubts(
-    due: Floats, sent: Floats, response: Floats, rows: Sequence[SecondRow], rate: PerSecond, law: str, settle: Seconds = 0.0
+    due: Floats,
+    sent: Floats,
+    response: Floats,
+    rows: Sequence[SecondRow],
+    rate: PerSecond,
+    law: str,
+    settle: Seconds = 0.0,
 ) -> tuple[str, ...]:
-    """Every check, as sentences; none when all is well. The arrays are in the order the requests were due, shape (n,)."""
+    """Every check, as sentences; none when all is well. The arrays are in the order the requests
+    were due, shape (n,).
+    """
     whole = [row for row in rows if row.second >= settle][:-1]
     found = (
-        arrivals_strayed(np.sort(sent), rate, law), response_drifted(due, response), in_flight_grew(whole, rate),
+        arrivals_strayed(np.sort(sent), rate, law),
+        response_drifted(due, response),
+        in_flight_grew(whole, rate),
         answers_alike(response),
-    )  # fmt: skip
+    )
     return tuple(sentence for sentence in found if sentence)

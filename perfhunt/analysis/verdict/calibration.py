@@ -1,4 +1,6 @@
-"""This host's own noise, from rounds of one build against itself, and the minutes a comparison will need."""
+"""This host's own noise, from rounds of one build against itself, and the minutes a comparison will
+need.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,18 @@ from perfhunt.analysis.verdict.sequential import Prior
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import Seconds, Share
 
-DEFAULT_RESTART_SD: Share = 0.03  # per run and endpoint, when nothing was calibrated: the noisy end of what is usual
+DEFAULT_RESTART_SD: Share = (
+    0.03  # per run and endpoint, when nothing was calibrated: the noisy end of what is usual
+)
 _ALPHA: Share = 0.01  # an identical build "moved" at this level: the host is not fit for verdicts
 _MINIMUM = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """One endpoint's noise: the sd of a paired log difference with its 95 % interval, as shares of speed."""
+    """One endpoint's noise: the sd of a paired log difference with its 95 % interval, as shares of
+    speed.
+    """
 
     endpoint: str
     sd: Interval
@@ -33,7 +39,9 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What identical builds read on this host. `refused` says why verdicts cannot be trusted here; empty when they can."""
+    """What identical builds read on this host. `refused` says why verdicts cannot be trusted here;
+    empty when they can.
+    """
 
     rounds: int
     seconds: Seconds
@@ -43,12 +51,19 @@ class Calibration:
 
     def priors(self) -> dict[str, Prior]:
         """The noise as the sequential test pools it; nothing when the host was refused."""
-        return {} if self.refused else {n.endpoint: Prior(n.sd.value, self.rounds - 1.0) for n in self.noises}
+        return (
+            {}
+            if self.refused
+            else {n.endpoint: Prior(n.sd.value, self.rounds - 1.0) for n in self.noises}
+        )
 
     def sentence(self) -> str:
         """`host noise, from 8 pairs of identical builds: cpu 1.2 %, median 3.1 %`."""
         parts = ", ".join(f"{n.endpoint} {n.sd.value:.1%}" for n in self.noises)
-        return f"host noise (sd of a paired difference), from {self.rounds} pairs of identical builds: {parts}"
+        return (
+            f"host noise (sd of a paired difference), from {self.rounds} pairs of identical builds:"
+            f" {parts}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,51 +83,82 @@ class DetectionPlan:
 def calibrate(rounds: Sequence[Round]) -> Calibration:
     """The noise per endpoint; raises ValueError below four usable rounds.
 
-    Refused when an identical build moved at level 0.01 over all endpoints (weighted Holm), or when the differences of
-    neighbouring rounds are correlated beyond chance: then rounds are not the independent repeats the test takes them for.
+    Refused when an identical build moved at level 0.01 over all endpoints (weighted Holm), or when
+    the differences of neighbouring rounds are correlated beyond chance: then rounds are not the
+    independent repeats the test takes them for.
     """
     counted = usable(rounds)
     if len(counted) < _MINIMUM:
-        raise ValueError(f"calibration needs at least {_MINIMUM} usable rounds; there are {len(counted)}")
+        raise ValueError(
+            f"calibration needs at least {_MINIMUM} usable rounds; there are {len(counted)}"
+        )
     found = differences(rounds)
     estimates = {name: sequential.estimate(values) for name, values in found.items()}
-    moved = sequential.holm({n: e.p for n, e in estimates.items()}, weights_of(list(estimates)), _ALPHA)
+    moved = sequential.holm(
+        {n: e.p for n, e in estimates.items()}, weights_of(list(estimates)), _ALPHA
+    )
     noises = tuple(
-        Noise(name, _sd_interval(e.sd, len(counted)), e.interval(), e.p, lag1(found[name])) for name, e in estimates.items()
+        Noise(name, _sd_interval(e.sd, len(counted)), e.interval(), e.p, lag1(found[name]))
+        for name, e in estimates.items()
     )
     refused = ""
     if moved:
         what = " and ".join(ENDPOINTS[name].title for name in sorted(moved))
-        refused = f"two identical builds differed in {what}: something other than the code decides what is measured here"
+        refused = (
+            f"two identical builds differed in {what}: something other than the code decides what"
+            " is measured here"
+        )
     elif drifting := [n for n in noises if _drifts(n.lag1, len(counted))]:
         what = " and ".join(ENDPOINTS[n.endpoint].title for n in drifting)
-        refused = f"{what} drifts from round to round (lag-1 correlation {max(n.lag1 for n in drifting):.2f})"
+        refused = (
+            f"{what} drifts from round to round (lag-1 correlation"
+            f" {max(n.lag1 for n in drifting):.2f})"
+        )
     seconds = math.fsum(r.seconds for r in rounds)
     return Calibration(len(counted), seconds, noises, refused, _advice(noises))
 
 
-def plan(calibration: Calibration, wanted: Sequence[Share] = (0.03, 0.05, 0.10, 0.30), warm: bool = True) -> tuple[DetectionPlan, ...]:
-    """The minutes each change needs. `warm` counts on this calibration being pooled, as `verify` does when it is there."""
+def plan(
+    calibration: Calibration, wanted: Sequence[Share] = (0.03, 0.05, 0.10, 0.30), warm: bool = True
+) -> tuple[DetectionPlan, ...]:
+    """The minutes each change needs. `warm` counts on this calibration being pooled, as `verify`
+    does when it is there.
+    """
     each = calibration.seconds / max(1, calibration.rounds)
     weights = weights_of([n.endpoint for n in calibration.noises])
     extra = calibration.rounds - 1.0 if warm and not calibration.refused else 0.0
     plans = []
     for change in wanted:
-        needs = {n.endpoint: sequential.rounds_to_see(change, n.sd.value, weights[n.endpoint], extra) for n in calibration.noises}
+        needs = {
+            n.endpoint: sequential.rounds_to_see(change, n.sd.value, weights[n.endpoint], extra)
+            for n in calibration.noises
+        }
         best = min(needs, key=lambda name: (needs[name], -weights[name]))
         plans.append(DetectionPlan(change, best, needs[best], needs[best] * each))
     return tuple(plans)
 
 
-def restart_noise(calibration: Calibration | None, endpoints: Sequence[str]) -> tuple[Mapping[str, Share], str]:
-    """The sd of one run per endpoint, and a sentence on where it came from: calibrated, or the stated default of 3 %."""
+def restart_noise(
+    calibration: Calibration | None, endpoints: Sequence[str]
+) -> tuple[Mapping[str, Share], str]:
+    """The sd of one run per endpoint, and a sentence on where it came from: calibrated, or the
+    stated default of 3 %.
+    """
     if calibration is None or calibration.refused:
         why = "assumed" if calibration is None else "assumed, as the calibration was refused"
-        said = f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run, {why}"
-        return dict.fromkeys(endpoints, DEFAULT_RESTART_SD), f"{said} (perfhunt calibrate measures it)"
-    # A paired difference holds two runs; the upper end of its interval, because few pairs say little about a variance.
+        said = (
+            f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run, {why}"
+        )
+        return (
+            dict.fromkeys(endpoints, DEFAULT_RESTART_SD),
+            f"{said} (perfhunt calibrate measures it)",
+        )
+    # A paired difference holds two runs; the upper end of its interval, because few pairs say
+    # little about a variance.
     per_run = {n.endpoint: n.sd.high / math.sqrt(2.0) for n in calibration.noises}
-    return {name: per_run.get(name, DEFAULT_RESTART_SD) for name in endpoints}, calibration.sentence()
+    return {
+        name: per_run.get(name, DEFAULT_RESTART_SD) for name in endpoints
+    }, calibration.sentence()
 
 
 def lag1(values: Sequence[float]) -> float:
@@ -129,7 +175,9 @@ def _drifts(correlation: float, n: int) -> bool:
 
 
 def _sd_interval(sd: float, n: int) -> Interval:
-    """A standard deviation with its 95 % chi-square interval (Wilson-Hilferty approximation, within 2 % for n >= 4)."""
+    """A standard deviation with its 95 % chi-square interval (Wilson-Hilferty approximation, within
+    2 % for n >= 4).
+    """
     df = n - 1.0
 
     def chi2(z: float) -> float:
@@ -141,6 +189,7 @@ def _sd_interval(sd: float, n: int) -> Interval:
 def _advice(noises: Sequence[Noise]) -> tuple[str, ...]:
     loud = [n for n in noises if n.endpoint != "knee" and n.sd.value > 0.08]
     return tuple(
-        f"{ENDPOINTS[n.endpoint].title} scatters by {n.sd.value:.1%} between identical builds: stop what else runs on this host"
+        f"{ENDPOINTS[n.endpoint].title} scatters by {n.sd.value:.1%} between identical builds: stop"
+        " what else runs on this host"
         for n in loud
     )

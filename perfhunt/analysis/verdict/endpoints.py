@@ -1,4 +1,6 @@
-"""What is compared between two builds, and how each reading becomes "as if everything ran x % faster"."""
+"""What is compared between two builds, and how each reading becomes "as if everything ran x %
+faster".
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,11 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One thing that is compared. Weights share out the error rate in advance, most to the quietest.
+    """One thing that is compared. Weights share out the error rate in advance, most to the
+    quietest.
 
-    `bounds` says whether "no change" needs this endpoint to be shown within its margins; `higher` whether more is better.
+    `bounds` says whether "no change" needs this endpoint to be shown within its margins; `higher`
+    whether more is better.
     """
 
     name: str
@@ -42,9 +46,11 @@ _UNSATURATED: Share = 0.97  # of what was offered: a build that answers this muc
 
 @dataclass(frozen=True, slots=True)
 class Slopes:
-    """How steeply the baseline's readings move near the knee, taken once from the baseline and frozen.
+    """How steeply the baseline's readings move near the knee, taken once from the baseline and
+    frozen.
 
-    `sharpness` is d ln(share over the limit) / d ln rate; `median` is d ln(median response) / d ln rate.
+    `sharpness` is d ln(share over the limit) / d ln rate; `median` is d ln(median response) / d ln
+    rate.
     """
 
     sharpness: float = 10.0
@@ -52,15 +58,19 @@ class Slopes:
 
     @property
     def median_of_speed(self) -> float:
-        """d ln(median) / d ln(speed). Response times of a queue scale: W(rate, speed) = f(rate / speed) / speed."""
+        """d ln(median) / d ln(speed). Response times of a queue scale: W(rate, speed) = f(rate /
+        speed) / speed.
+        """
         return -(1.0 + self.median)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildReading:
-    """One process life of one build: log readings per endpoint name, and the same in natural units for people.
+    """One process life of one build: log readings per endpoint name, and the same in natural units
+    for people.
 
-    `failed` is the share of requests that were answered wrongly or not at all; `notes` says per endpoint what to know.
+    `failed` is the share of requests that were answered wrongly or not at all; `notes` says per
+    endpoint what to know.
     """
 
     logs: Mapping[str, float]
@@ -70,7 +80,8 @@ class BuildReading:
 
 
 def _fixed(trials: Sequence[Trial]) -> list[Trial]:
-    # An overloaded trial stays in: leaving it out would compare one build's easy rates with the other's hard ones.
+    # An overloaded trial stays in: leaving it out would compare one build's easy rates with the
+    # other's hard ones.
     return [t for t in trials if t.step.phase is Phase.FIXED and t.response.p50]
 
 
@@ -82,21 +93,32 @@ def answered(trial: Trial) -> float:
 
 
 def cpu_per_request(trials: Sequence[Trial]) -> Seconds | None:
-    """On-CPU seconds of the target's tree per answer, over all the trials together; None when CPU time was not read."""
-    spans = [(t.resources.cpu_seconds, answered(t)) for t in trials if t.resources and t.resources.cpu_seconds is not None]
+    """On-CPU seconds of the target's tree per answer, over all the trials together; None when CPU
+    time was not read.
+    """
+    spans = [
+        (t.resources.cpu_seconds, answered(t))
+        for t in trials
+        if t.resources and t.resources.cpu_seconds is not None
+    ]
     seconds, answers = sum(s for s, _ in spans), sum(a for _, a in spans)
     return seconds / answers if answers > 0 and seconds > 0 else None
 
 
 def read(trials: Sequence[Trial], criterion: str) -> BuildReading:
-    """The readings of one process life, from its FIXED and CAPACITY trials. An endpoint that was not measured is absent."""
+    """The readings of one process life, from its FIXED and CAPACITY trials. An endpoint that was
+    not measured is absent.
+    """
     logs: dict[str, float] = {}
     values: dict[str, float] = {}
     fixed = _fixed(trials)
-    counts = [t.counts[criterion] for t in trials if t.step.phase is Phase.FIXED and criterion in t.counts]
+    counts = [
+        t.counts[criterion] for t in trials if t.step.phase is Phase.FIXED and criterion in t.counts
+    ]
     if n := sum(c.n for c in counts):
         exceed = sum(c.exceed for c in counts)
-        # Half a request more keeps the log finite; the same on both sides, so it cancels between identical builds.
+        # Half a request more keeps the log finite; the same on both sides, so it cancels between
+        # identical builds.
         logs[KNEE.name], values[KNEE.name] = math.log((exceed + 0.5) / (n + 1.0)), exceed / n
     if fixed:
         medians = [t.response.p50 for t in fixed if t.response.p50]
@@ -108,16 +130,22 @@ def read(trials: Sequence[Trial], criterion: str) -> BuildReading:
         values[CAPACITY.name] = math.fsum(t.completed for t in saturated) / len(saturated)
         logs[CAPACITY.name] = math.log(values[CAPACITY.name])
         if all(t.completed >= _UNSATURATED * t.step.rate for t in saturated):
-            notes[CAPACITY.name] = f"it answered all of {saturated[0].step.rate:.4g}/s: its capacity is at least that"
+            notes[CAPACITY.name] = (
+                f"it answered all of {saturated[0].step.rate:.4g}/s: its capacity is at least that"
+            )
     if cost := cpu_per_request(trials):
         logs[CPU.name], values[CPU.name] = math.log(cost), cost
-    return BuildReading(logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]), notes)
+    return BuildReading(
+        logs, values, failures([t for t in trials if t.step.phase is Phase.FIXED]), notes
+    )
 
 
 def speed(name: str, change: float, slopes: Slopes) -> float:
-    """The equivalent log change of speed (better is positive) of a log change in an endpoint's reading.
+    """The equivalent log change of speed (better is positive) of a log change in an endpoint's
+    reading.
 
-    For the knee it is the move of the knee along the rate axis at the frozen limit: ln(share ratio) / sharpness.
+    For the knee it is the move of the knee along the rate axis at the frozen limit: ln(share ratio)
+    / sharpness.
     """
     if name == KNEE.name:
         return -change / slopes.sharpness
@@ -128,24 +156,43 @@ def speed(name: str, change: float, slopes: Slopes) -> float:
 
 def speeds(before: BuildReading, after: BuildReading, slopes: Slopes) -> dict[str, float]:
     """Equivalent log speed change per endpoint that both readings hold."""
-    return {name: speed(name, after.logs[name] - log, slopes) for name, log in before.logs.items() if name in after.logs}
+    return {
+        name: speed(name, after.logs[name] - log, slopes)
+        for name, log in before.logs.items()
+        if name in after.logs
+    }
 
 
-_BROKEN = ("status", "connect", "reset", "protocol", "tls")  # not slow: wrong. Lateness is judged by the endpoints
+_BROKEN = (
+    "status",
+    "connect",
+    "reset",
+    "protocol",
+    "tls",
+)  # not slow: wrong. Lateness is judged by the endpoints
 
 
 def failures(trials: Sequence[Trial]) -> Share:
-    """The share of requests that were answered wrongly or not at all, for other reasons than being late."""
+    """The share of requests that were answered wrongly or not at all, for other reasons than being
+    late.
+    """
     total = sum(sum(t.outcomes.values()) for t in trials)
-    return sum(t.outcomes.get(kind, 0) for t in trials for kind in _BROKEN) / total if total else 0.0
+    return (
+        sum(t.outcomes.get(kind, 0) for t in trials for kind in _BROKEN) / total if total else 0.0
+    )
 
 
 def median_slope(trials: Sequence[Trial], near: PerSecond, within: Share = 0.35) -> float | None:
-    """d ln(median response) / d ln(rate) by least squares over trials near a rate; None when they span too little."""
+    """d ln(median response) / d ln(rate) by least squares over trials near a rate; None when they
+    span too little.
+    """
     points = [
         (math.log(t.step.rate), math.log(t.response.p50))
         for t in trials
-        if t.response.p50 and not t.overload and not t.invalid and abs(t.step.rate / near - 1.0) <= within
+        if t.response.p50
+        and not t.overload
+        and not t.invalid
+        and abs(t.step.rate / near - 1.0) <= within
     ]
     if len(points) < 3:
         return None

@@ -1,4 +1,6 @@
-"""Rounds: one life of each build, side by side, sent the same slices of load in an order that cancels drift."""
+"""Rounds: one life of each build, side by side, sent the same slices of load in an order that
+cancels drift.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ BASE, HEAD = "base", "head"
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What one life of each build read. `speed` is the log speed change per endpoint; `invalid` says why not to use it."""
+    """What one life of each build read. `speed` is the log speed change per endpoint; `invalid`
+    says why not to use it.
+    """
 
     number: int
     base: BuildReading
@@ -25,7 +29,14 @@ class Round:
     invalid: str = ""
 
 
-def paired(number: int, base: BuildReading, head: BuildReading, slopes: Slopes, seconds: Seconds, invalid: str = "") -> Round:
+def paired(
+    number: int,
+    base: BuildReading,
+    head: BuildReading,
+    slopes: Slopes,
+    seconds: Seconds,
+    invalid: str = "",
+) -> Round:
     """A round from its two readings."""
     return Round(number, base, head, speeds(base, head, slopes), seconds, invalid)
 
@@ -42,8 +53,9 @@ class Slice:
 class SlicePlan:
     """The load of one round: rates, seconds and seeds, all fixed in advance.
 
-    Short rounds win: the noise between restarts and the small-sample price of Student's t both fall with the number of
-    rounds, while the load they cost is the same. `settle` is sent and not counted.
+    Short rounds win: the noise between restarts and the small-sample price of Student's t both fall
+    with the number of rounds, while the load they cost is the same. `settle` is sent and not
+    counted.
     """
 
     knee: PerSecond
@@ -69,23 +81,52 @@ class SlicePlan:
 
 
 def first_of(number: int, seed: int) -> str:
-    """Which build goes first in round `number` (from 0): ABBA over each two rounds, the start drawn from the seed."""
+    """Which build goes first in round `number` (from 0): ABBA over each two rounds, the start drawn
+    from the seed.
+    """
     flip = (number % 2) ^ (seed & 1)
     return HEAD if flip else BASE
 
 
 def slices(plan: SlicePlan, number: int) -> tuple[Slice, ...]:
-    """The slices of round `number` in order: warm-up each, then each rate, then the burst, mirrored from one to the next.
+    """The slices of round `number` in order: warm-up each, then each rate, then the burst, mirrored
+    from one to the next.
 
     Both builds get the same seed for the same slice, so the same arrivals and the same requests.
     """
     first = first_of(number, plan.seed)
     order = (first, BASE if first == HEAD else HEAD)
-    steps = [Step(Phase.WARMUP, plan.rates[0] / 2, plan.warmup, _seed(plan, number, 0), arrivals=plan.arrivals)]
+    steps = [
+        Step(
+            Phase.WARMUP,
+            plan.rates[0] / 2,
+            plan.warmup,
+            _seed(plan, number, 0),
+            arrivals=plan.arrivals,
+        )
+    ]
     for i, rate in enumerate(plan.rates, start=1):
-        steps.append(Step(Phase.FIXED, rate, plan.seconds, _seed(plan, number, i), plan.settle, True, plan.arrivals))
+        steps.append(
+            Step(
+                Phase.FIXED,
+                rate,
+                plan.seconds,
+                _seed(plan, number, i),
+                plan.settle,
+                True,
+                plan.arrivals,
+            )
+        )
     last = len(steps)
-    burst = Step(Phase.CAPACITY, plan.saturating, plan.burst, _seed(plan, number, last), plan.settle, False, plan.arrivals)
+    burst = Step(
+        Phase.CAPACITY,
+        plan.saturating,
+        plan.burst,
+        _seed(plan, number, last),
+        plan.settle,
+        False,
+        plan.arrivals,
+    )
     planned: list[Slice] = []
     for i, step in enumerate([*steps, burst]):
         planned += [Slice(version, step) for version in (order if i % 2 == 0 else order[::-1])]
@@ -111,8 +152,13 @@ def differences(rounds: Sequence[Round]) -> dict[str, list[float]]:
 
 
 def typical(rounds: Sequence[Round], name: str) -> tuple[float | None, float | None]:
-    """Geometric mean of an endpoint's readings before and after, in its own unit; arithmetic where one is zero."""
-    before, after = ([side.values[name] for side in sides if name in side.values] for sides in _sides(usable(rounds)))
+    """Geometric mean of an endpoint's readings before and after, in its own unit; arithmetic where
+    one is zero.
+    """
+    before, after = (
+        [side.values[name] for side in sides if name in side.values]
+        for sides in _sides(usable(rounds))
+    )
     return _middle(before), _middle(after)
 
 

@@ -1,9 +1,11 @@
-"""Looking at a growing experiment more than once, at several endpoints, without calling the same build different.
+"""Looking at a growing experiment more than once, at several endpoints, without calling the same
+build different.
 
-A paired t-test per endpoint on log differences, weighted Holm over endpoints (Holm 1979, section 4), and a level per look
-that grows as the square root of the rounds done. The constant was found by simulation so that identical builds are called
-different in at most 1.8 % of experiments for four independent endpoints, which is the worst case: real ones are positively
-correlated (`tests/property/test_verdict_family_error.py` repeats it).
+A paired t-test per endpoint on log differences, weighted Holm over endpoints (Holm 1979, section
+4), and a level per look that grows as the square root of the rounds done. The constant was found by
+simulation so that identical builds are called different in at most 1.8 % of experiments for four
+independent endpoints, which is the worst case: real ones are positively correlated
+(`tests/property/test_verdict_family_error.py` repeats it).
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _NEARLY_NORMAL = 200.0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean log speed change with its standard error; `sd` is of one paired difference, `df` of the noise estimate."""
+    """A mean log speed change with its standard error; `sd` is of one paired difference, `df` of
+    the noise estimate.
+    """
 
     mean: float
     error: float
@@ -55,7 +59,9 @@ def _share(log: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Noise already known from identical builds: the sd of one paired log difference, from `df` degrees of freedom."""
+    """Noise already known from identical builds: the sd of one paired log difference, from `df`
+    degrees of freedom.
+    """
 
     sd: float
     df: float
@@ -64,8 +70,9 @@ class Prior:
 def estimate(differences: Sequence[float], prior: Prior | None = None) -> Estimate:
     """Mean and standard error of paired log differences; at least two, else ValueError.
 
-    With a prior its variance is pooled, weighted by degrees of freedom, unless the differences scatter so much more that
-    it no longer describes this host (variance ratio above the 99 % point, by a bound that needs no table: 3).
+    With a prior its variance is pooled, weighted by degrees of freedom, unless the differences
+    scatter so much more that it no longer describes this host (variance ratio above the 99 % point,
+    by a bound that needs no table: 3).
     """
     n = len(differences)
     if n < 2:
@@ -90,25 +97,33 @@ def t_quantile(share: Share, df: float) -> float:
 
 
 def reach(critical: float, df: float) -> float:
-    """How many standard errors an effect must be to pass `critical` with 90 % power: the noncentrality of Student's t."""
+    """How many standard errors an effect must be to pass `critical` with 90 % power: the
+    noncentrality of Student's t.
+    """
     if df > _NEARLY_NORMAL:
         return critical + t_quantile(POWER, _MANY)
     return float(nctdtrinc(df, 1.0 - POWER, critical))
 
 
 def level(rounds: int) -> Share:
-    """The family-wise level of the look after so many rounds; past the last look it stays at its largest."""
+    """The family-wise level of the look after so many rounds; past the last look it stays at its
+    largest.
+    """
     return _LAST_LEVEL * math.sqrt(min(rounds, LOOKS[-1]) / LOOKS[-1])
 
 
 def spent(rounds: int) -> Share:
-    """How much of `ALPHA` the looks up to this many rounds can have used (an upper bound, by adding them up)."""
+    """How much of `ALPHA` the looks up to this many rounds can have used (an upper bound, by adding
+    them up).
+    """
     used = sum(level(look) for look in LOOKS if look <= rounds)
     return ALPHA * min(1.0, used / sum(level(look) for look in LOOKS))
 
 
 def holm(p: Mapping[str, float], weights: Mapping[str, float], alpha: Share) -> frozenset[str]:
-    """Which endpoints moved, at family-wise level `alpha`: Holm's step-down with weights fixed in advance."""
+    """Which endpoints moved, at family-wise level `alpha`: Holm's step-down with weights fixed in
+    advance.
+    """
     left = {name: weights[name] for name in p}
     moved: set[str] = set()
     for name in sorted(p, key=lambda each: p[each] / weights[each]):
@@ -120,14 +135,18 @@ def holm(p: Mapping[str, float], weights: Mapping[str, float], alpha: Share) -> 
 
 
 def smallest_seen(sd: float, rounds: int, weight: float, df: float | None = None) -> Share:
-    """The smallest speed change (a share) seen with 90 % power after so many rounds, for one endpoint of that weight."""
+    """The smallest speed change (a share) seen with 90 % power after so many rounds, for one
+    endpoint of that weight.
+    """
     freedom = rounds - 1.0 if df is None else df
     critical = t_quantile(1.0 - level(rounds) * weight / 2.0, freedom)
     return _share(reach(critical, freedom) * sd / math.sqrt(rounds))
 
 
 def rounds_to_see(change: Share, sd: float, weight: float, extra_df: float = 0.0) -> int:
-    """The first look at which a speed change (a share) is seen with 90 % power; past the last look, as many as it takes."""
+    """The first look at which a speed change (a share) is seen with 90 % power; past the last look,
+    as many as it takes.
+    """
     candidates: tuple[int, ...] = LOOKS + tuple(range(LOOKS[-1] + 5, 2000, 5))
     for rounds in candidates:
         if smallest_seen(sd, rounds, weight, rounds - 1.0 + extra_df) <= change:

@@ -1,4 +1,6 @@
-"""A tangled edit as one patch per piece: each applies to the base alone, and all together make the whole edit."""
+"""A tangled edit as one patch per piece: each applies to the base alone, and all together make the
+whole edit.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ REST = -1  # the piece of what belongs to none: layout, comments, tests, shared 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One piece as `git apply` takes it. `options` must be given to git apply; `pieces` is empty for what measures nothing.
+    """One piece as `git apply` takes it. `options` must be given to git apply; `pieces` is empty
+    for what measures nothing.
 
     `note` says why pieces share a patch, when they do.
     """
@@ -29,8 +32,13 @@ class Patch:
 
     @property
     def title(self) -> str:
-        """What is in it, for a list: its pieces, what git apply must be told, why pieces share it."""
-        what = "; ".join(p.title() for p in self.pieces) or "layout, tests, documents: nothing to measure; apply it first"
+        """What is in it, for a list: its pieces, what git apply must be told, why pieces share
+        it.
+        """
+        what = (
+            "; ".join(p.title() for p in self.pieces)
+            or "layout, tests, documents: nothing to measure; apply it first"
+        )
         how = f" [git apply {' '.join(self.options)}]" if self.options else ""
         return f"{what}{how}" + (f" ({self.note})" if self.note else "")
 
@@ -45,21 +53,33 @@ class _Part:
 
 
 def split(repository: Repository, change: Change, pieces: Sequence[Piece]) -> tuple[Patch, ...]:
-    """One patch per piece, in their order, after one with what belongs to no piece (when there is any of that).
+    """One patch per piece, in their order, after one with what belongs to no piece (when there is
+    any of that).
 
-    Pieces whose edits cannot be told apart line by line share a patch, with a note. Raises ChangeRefused when git fails.
+    Pieces whose edits cannot be told apart line by line share a patch, with a note. Raises
+    ChangeRefused when git fails.
     """
     head = repository.tree(change.head) if change.head else repository.worktree_tree()
     contents = repository.contents(change.base, head)
     groups = _PatchGroups(len(pieces))
     plans = [_plan(content, pieces, groups) for content in contents]
     parts = [
-        part for content, plan in zip(contents, plans, strict=True) for part in _parts(repository, change, head, content, plan)
+        part
+        for content, plan in zip(contents, plans, strict=True)
+        for part in _parts(repository, change, head, content, plan)
     ]
     patches = _patches(parts, pieces, groups)
     if len(patches) > 1 and not _composes(repository, change.base, head, patches):
         whole = repository.patch(change.base, head)
-        return (Patch("01-whole.patch", whole, tuple(pieces), (), "the edits share lines and could not be taken apart"),)
+        return (
+            Patch(
+                "01-whole.patch",
+                whole,
+                tuple(pieces),
+                (),
+                "the edits share lines and could not be taken apart",
+            ),
+        )
     return patches
 
 
@@ -97,7 +117,10 @@ def _plan(content: Content, pieces: Sequence[Piece], groups: _PatchGroups) -> _P
     owners = {i: atoms for i, atoms in owners.items() if atoms}
     spanned = all(a.before or a.after for atoms in owners.values() for a in atoms)
     textual = (
-        content.edit.edit == Edit.CHANGED and not content.binary and content.before is not None and content.after is not None
+        content.edit.edit == Edit.CHANGED
+        and not content.binary
+        and content.before is not None
+        and content.after is not None
     )
     if not owners:
         return _Plan(REST)
@@ -108,20 +131,36 @@ def _plan(content: Content, pieces: Sequence[Piece], groups: _PatchGroups) -> _P
     return _Plan(groups.join(set(owners), f"{content.path} holds both and cannot be cut"))
 
 
-def _assigned(before: bytes, after: bytes, owners: dict[int, list[Atom]], groups: _PatchGroups, path: str) -> list[tuple[int, Hunk]]:
+def _assigned(
+    before: bytes, after: bytes, owners: dict[int, list[Atom]], groups: _PatchGroups, path: str
+) -> list[tuple[int, Hunk]]:
     """Every hunk of a file with its piece, cut where one hunk holds several."""
     old, new = lines_of(before), lines_of(after)
     old_of = _labels(len(old), [(p, a.before) for p, atoms in owners.items() for a in atoms])
     new_of = _labels(len(new), [(p, a.after) for p, atoms in owners.items() for a in atoms])
     words = {
-        p: _words([line for side, of in ((old, old_of), (new, new_of)) for line, q in zip(side, of, strict=True) if q == p])
+        p: _words(
+            [
+                line
+                for side, of in ((old, old_of), (new, new_of))
+                for line, q in zip(side, of, strict=True)
+                if q == p
+            ]
+        )
         for p in owners
     }
     found: list[tuple[int, Hunk]] = []
     for hunk in hunks_of(old, new):
         cut = _cut(hunk, old_of, new_of)
         if cut is None:
-            both = {p for p in (*old_of[hunk.old_start : hunk.old_end], *new_of[hunk.new_start : hunk.new_end]) if p != REST}
+            both = {
+                p
+                for p in (
+                    *old_of[hunk.old_start : hunk.old_end],
+                    *new_of[hunk.new_start : hunk.new_end],
+                )
+                if p != REST
+            }
             cut = [(groups.join(both, f"their edits share lines of {path}"), hunk)]
         if [p for p, _ in cut] == [REST]:
             cut = [(_wanted_by(hunk, old, new, words), hunk)]
@@ -130,7 +169,9 @@ def _assigned(before: bytes, after: bytes, owners: dict[int, list[Atom]], groups
 
 
 def _labels(length: int, spans: Sequence[tuple[int, LineRange | None]]) -> list[int]:
-    """The piece of each line; an inner span (a handler in a factory) wins over the one around it."""
+    """The piece of each line; an inner span (a handler in a factory) wins over the one around
+    it.
+    """
     found = [REST] * length
     for piece, span in sorted(((p, s) for p, s in spans if s), key=lambda x: x[1][0] - x[1][1]):
         found[span[0] - 1 : span[1]] = [piece] * len(found[span[0] - 1 : span[1]])
@@ -138,7 +179,9 @@ def _labels(length: int, spans: Sequence[tuple[int, LineRange | None]]) -> list[
 
 
 def _runs(labels: Sequence[int], start: int) -> list[tuple[int, int, int]]:
-    """Stretches of one piece as (piece, start, end); lines of none go with the stretch before them, or the first one."""
+    """Stretches of one piece as (piece, start, end); lines of none go with the stretch before them,
+    or the first one.
+    """
     runs: list[tuple[int, int, int]] = []
     for index, piece in enumerate(labels, start):
         if runs and piece in (REST, runs[-1][0]):
@@ -176,14 +219,22 @@ def _words(lines: Sequence[bytes]) -> set[bytes]:
     return set(re.findall(rb"[A-Za-z_]\w*", b"".join(lines)))
 
 
-def _wanted_by(hunk: Hunk, old: Sequence[bytes], new: Sequence[bytes], words: dict[int, set[bytes]]) -> int:
-    """The one piece that uses the names a stray hunk (an import, mostly) brings or takes; REST when none or several do."""
-    changed = _words(old[hunk.old_start : hunk.old_end]) ^ _words(new[hunk.new_start : hunk.new_end])
+def _wanted_by(
+    hunk: Hunk, old: Sequence[bytes], new: Sequence[bytes], words: dict[int, set[bytes]]
+) -> int:
+    """The one piece that uses the names a stray hunk (an import, mostly) brings or takes; REST when
+    none or several do.
+    """
+    changed = _words(old[hunk.old_start : hunk.old_end]) ^ _words(
+        new[hunk.new_start : hunk.new_end]
+    )
     users = [p for p, used in words.items() if (changed - {b"import", b"from", b"as"}) & used]
     return users[0] if len(users) == 1 else REST
 
 
-def _parts(repository: Repository, change: Change, head: str, content: Content, plan: _Plan) -> list[_Part]:
+def _parts(
+    repository: Repository, change: Change, head: str, content: Content, plan: _Plan
+) -> list[_Part]:
     if plan.whole is not None:
         paths = sorted({content.edit.old_path, content.path})
         wanted = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
@@ -199,7 +250,9 @@ def _parts(repository: Repository, change: Change, head: str, content: Content, 
     return parts
 
 
-def _patches(parts: Sequence[_Part], pieces: Sequence[Piece], groups: _PatchGroups) -> tuple[Patch, ...]:
+def _patches(
+    parts: Sequence[_Part], pieces: Sequence[Piece], groups: _PatchGroups
+) -> tuple[Patch, ...]:
     found: list[Patch] = []
     order = sorted({groups.of(p.piece) for p in parts})
     for number, group in enumerate(order, 0 if REST in order else 1):
@@ -207,7 +260,15 @@ def _patches(parts: Sequence[_Part], pieces: Sequence[Piece], groups: _PatchGrou
         members = tuple(piece for i, piece in enumerate(pieces) if groups.of(i) == group)
         options = (_NO_CONTEXT,) if any(p.touching for p in mine) else ()
         text = b"".join(p.text for p in mine)
-        found.append(Patch(f"{number:02d}-{_slug(members)}.patch", text, members, options, groups.why.get(group, "")))
+        found.append(
+            Patch(
+                f"{number:02d}-{_slug(members)}.patch",
+                text,
+                members,
+                options,
+                groups.why.get(group, ""),
+            )
+        )
     return tuple(found)
 
 
@@ -219,13 +280,19 @@ def _slug(pieces: Sequence[Piece]) -> str:
 
 
 def _composes(repository: Repository, base: str, head: str, patches: Sequence[Patch]) -> bool:
-    """Whether each patch applies to the base alone, and all of them in order give the edited tree."""
+    """Whether each patch applies to the base alone, and all of them in order give the edited
+    tree.
+    """
     with temporary_index(base, repository) as extra:
         for patch in patches:
-            alone = repository.attempt("apply", "--cached", "--check", *patch.options, "-", stdin=patch.text, extra=extra)
+            alone = repository.attempt(
+                "apply", "--cached", "--check", *patch.options, "-", stdin=patch.text, extra=extra
+            )
             if alone.returncode:
                 return False
         for patch in patches:
-            if repository.attempt("apply", "--cached", *patch.options, "-", stdin=patch.text, extra=extra).returncode:
+            if repository.attempt(
+                "apply", "--cached", *patch.options, "-", stdin=patch.text, extra=extra
+            ).returncode:
                 return False
         return repository.git("write-tree", extra=extra).decode().strip() == head

@@ -1,4 +1,6 @@
-"""The languages tree-sitter reads for us: which grammar, which nodes are comments, imports, containers, declarations."""
+"""The languages tree-sitter reads for us: which grammar, which nodes are comments, imports,
+containers, declarations.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ LANGS_HINT = "pip install 'perfhunt[langs]'"
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """One language. `containers` are declarations whose members count one by one; `wrappers` are looked through."""
+    """One language. `containers` are declarations whose members count one by one; `wrappers` are
+    looked through.
+    """
 
     name: str
     module: str
@@ -29,28 +33,69 @@ class Grammar:
 
 _TYPESCRIPT = "tree_sitter_typescript"
 _CLASSES = ("class_declaration", "abstract_class_declaration")
-_TYPES = ("type_annotation", "interface_declaration", "type_alias_declaration", "type_arguments", "type_parameters")
+_TYPES = (
+    "type_annotation",
+    "interface_declaration",
+    "type_alias_declaration",
+    "type_arguments",
+    "type_parameters",
+)
 _REMARKS = ("comment", "hash_bang_line")
 GRAMMARS = (
-    Grammar("JavaScript", "tree_sitter_javascript", (".js", ".mjs", ".cjs", ".jsx"), "language", _REMARKS, containers=_CLASSES),
     Grammar(
-        "TypeScript", _TYPESCRIPT, (".ts", ".mts", ".cts"), "language_typescript", _REMARKS, containers=_CLASSES, types=_TYPES
+        "JavaScript",
+        "tree_sitter_javascript",
+        (".js", ".mjs", ".cjs", ".jsx"),
+        "language",
+        _REMARKS,
+        containers=_CLASSES,
     ),
-    Grammar("TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES, types=_TYPES),
     Grammar(
-        "Go", "tree_sitter_go", (".go",), imports=("import_declaration",), containers=(),
-        wrappers=("const_declaration", "var_declaration", "type_declaration", "var_spec_list"), packages=("package_clause",),
+        "TypeScript",
+        _TYPESCRIPT,
+        (".ts", ".mts", ".cts"),
+        "language_typescript",
+        _REMARKS,
+        containers=_CLASSES,
+        types=_TYPES,
     ),
     Grammar(
-        "Java", "tree_sitter_java", (".java",), comments=("line_comment", "block_comment"), imports=("import_declaration",),
-        containers=("class_declaration", "interface_declaration", "enum_declaration", "record_declaration"), wrappers=(),
+        "TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES, types=_TYPES
+    ),
+    Grammar(
+        "Go",
+        "tree_sitter_go",
+        (".go",),
+        imports=("import_declaration",),
+        containers=(),
+        wrappers=("const_declaration", "var_declaration", "type_declaration", "var_spec_list"),
+        packages=("package_clause",),
+    ),
+    Grammar(
+        "Java",
+        "tree_sitter_java",
+        (".java",),
+        comments=("line_comment", "block_comment"),
+        imports=("import_declaration",),
+        containers=(
+            "class_declaration",
+            "interface_declaration",
+            "enum_declaration",
+            "record_declaration",
+        ),
+        wrappers=(),
         packages=("package_declaration",),
     ),
     Grammar(
-        "Rust", "tree_sitter_rust", (".rs",), comments=("line_comment", "block_comment"), imports=("use_declaration",),
-        containers=("impl_item", "trait_item", "mod_item"), wrappers=(),
+        "Rust",
+        "tree_sitter_rust",
+        (".rs",),
+        comments=("line_comment", "block_comment"),
+        imports=("use_declaration",),
+        containers=("impl_item", "trait_item", "mod_item"),
+        wrappers=(),
     ),
-)  # fmt: skip
+)
 
 
 def grammar_of(path: str) -> Grammar | None:

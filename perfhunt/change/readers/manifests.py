@@ -1,4 +1,6 @@
-"""Resolved packages of manifest and lock files: what each version is, and which other packages it needs."""
+"""Resolved packages of manifest and lock files: what each version is, and which other packages it
+needs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package: its version (or the constraint on it), what it needs, whether only developers use it."""
+    """One package: its version (or the constraint on it), what it needs, whether only developers
+    use it.
+    """
 
     name: str
     version: str
@@ -24,7 +28,8 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one file says: packages by name, and other settings in it that act at run time (name -> value).
+    """What one file says: packages by name, and other settings in it that act at run time (name ->
+    value).
 
     `lock` is True when the versions are resolved ones; `question` is perfhunt's own table, as text.
     """
@@ -49,7 +54,13 @@ def read_manifest(path: str, text: str) -> Manifest:
         if re.fullmatch(pattern, name):
             try:
                 return reader(text, bool(_DEV.search(name.lower().removesuffix(".toml"))))
-            except (ValueError, KeyError, TypeError, AttributeError, ElementTree.ParseError) as error:
+            except (
+                ValueError,
+                KeyError,
+                TypeError,
+                AttributeError,
+                ElementTree.ParseError,
+            ) as error:
                 raise ManifestError(f"{path}: {error}") from error
     raise ManifestError(f"{path}: no reader for this kind of file")
 
@@ -72,9 +83,13 @@ def _index(packages: Iterator[Package]) -> dict[str, Package]:
     found: dict[str, Package] = {}
     for package in packages:
         known = found.get(package.name)
-        if known and known.version != package.version:  # several versions side by side, as npm and cargo allow
+        if (
+            known and known.version != package.version
+        ):  # several versions side by side, as npm and cargo allow
             versions = ", ".join(sorted({*known.version.split(", "), package.version}))
-            package = Package(package.name, versions, known.needs + package.needs, known.dev and package.dev)
+            package = Package(
+                package.name, versions, known.needs + package.needs, known.dev and package.dev
+            )
         found[package.name] = package
     return found
 
@@ -104,7 +119,11 @@ def _requirements(text: str, dev: bool) -> Manifest:
             for parent in re.split(r"[,\s]+", via[1].strip()):
                 needs.setdefault(normal_name(parent), set()).add(packages[-1].name)
     return Manifest(
-        _index(Package(p.name, p.version, tuple(sorted(needs.get(p.name, ()))), p.dev) for p in packages), lock="# via" in text
+        _index(
+            Package(p.name, p.version, tuple(sorted(needs.get(p.name, ()))), p.dev)
+            for p in packages
+        ),
+        lock="# via" in text,
     )
 
 
@@ -128,41 +147,77 @@ def _pyproject(text: str, dev: bool) -> Manifest:
     packages += _table(poetry.get("dependencies", {}), False)
     for group, table in poetry.get("group", {}).items():
         packages += _table(table.get("dependencies", {}), bool(_DEV.search(group)))
-    return Manifest(_index(iter(packages)), question=_plain(tool["perfhunt"]) if "perfhunt" in tool else "")
+    return Manifest(
+        _index(iter(packages)), question=_plain(tool["perfhunt"]) if "perfhunt" in tool else ""
+    )
 
 
 def _toml_lock(text: str, dev: bool) -> Manifest:
     """poetry.lock, uv.lock, pdm.lock, Cargo.lock: an array of packages."""
-    return Manifest(_index(_locked(p) for p in tomllib.loads(text).get("package", []) if "version" in p), lock=True)
+    return Manifest(
+        _index(_locked(p) for p in tomllib.loads(text).get("package", []) if "version" in p),
+        lock=True,
+    )
 
 
 def _locked(entry: Mapping[str, Any]) -> Package:
     needs = entry.get("dependencies", {})
-    names = list(needs) if isinstance(needs, dict) else [n["name"] if isinstance(n, dict) else n.split()[0] for n in needs]
+    names = (
+        list(needs)
+        if isinstance(needs, dict)
+        else [n["name"] if isinstance(n, dict) else n.split()[0] for n in needs]
+    )
     groups = entry.get("groups") or ([entry["category"]] if "category" in entry else [])
     dev = bool(groups) and all(_DEV.search(g) for g in groups)
     return Package(
-        normal_name(entry["name"]), entry["version"], tuple(normal_name(re.split(r"[\s\[<>=~!;]", n)[0]) for n in names), dev
+        normal_name(entry["name"]),
+        entry["version"],
+        tuple(normal_name(re.split(r"[\s\[<>=~!;]", n)[0]) for n in names),
+        dev,
     )
 
 
 def _pipfile(text: str, dev: bool) -> Manifest:
     read = tomllib.loads(text)
-    return Manifest(_index(iter([*_table(read.get("dev-packages", {}), True), *_table(read.get("packages", {}), False)])))
+    return Manifest(
+        _index(
+            iter(
+                [
+                    *_table(read.get("dev-packages", {}), True),
+                    *_table(read.get("packages", {}), False),
+                ]
+            )
+        )
+    )
 
 
 def _pipfile_lock(text: str, dev: bool) -> Manifest:
     read = json.loads(text)
-    pairs = [(n, e, group == "develop") for group in ("develop", "default") for n, e in read.get(group, {}).items()]
+    pairs = [
+        (n, e, group == "develop")
+        for group in ("develop", "default")
+        for n, e in read.get(group, {}).items()
+    ]
     return Manifest(
-        _index(Package(normal_name(n), e.get("version", "").removeprefix("=="), (), d) for n, e, d in pairs), lock=True
+        _index(
+            Package(normal_name(n), e.get("version", "").removeprefix("=="), (), d)
+            for n, e, d in pairs
+        ),
+        lock=True,
     )
 
 
 def _package_json(text: str, dev: bool) -> Manifest:
     read = json.loads(text)
-    packages = [*_table(read.get("devDependencies", {}), True), *_table(read.get("dependencies", {}), False)]
-    scripts = {f"scripts.{k}": v for k, v in read.get("scripts", {}).items() if k in ("start", "serve", "prestart", "start:prod")}
+    packages = [
+        *_table(read.get("devDependencies", {}), True),
+        *_table(read.get("dependencies", {}), False),
+    ]
+    scripts = {
+        f"scripts.{k}": v
+        for k, v in read.get("scripts", {}).items()
+        if k in ("start", "serve", "prestart", "start:prod")
+    }
     engines = {f"engines.{k}": v for k, v in read.get("engines", {}).items()}
     modules = {"type": read["type"]} if "type" in read else {}
     return Manifest(_index(iter(packages)), settings={**scripts, **engines, **modules})
@@ -170,7 +225,9 @@ def _package_json(text: str, dev: bool) -> Manifest:
 
 def _package_lock(text: str, dev: bool) -> Manifest:
     read = json.loads(text)
-    entries = read.get("packages") or {f"node_modules/{n}": e for n, e in read.get("dependencies", {}).items()}
+    entries = read.get("packages") or {
+        f"node_modules/{n}": e for n, e in read.get("dependencies", {}).items()
+    }
     found = (
         Package(
             path.rpartition("node_modules/")[2],
@@ -187,14 +244,21 @@ def _package_lock(text: str, dev: bool) -> Manifest:
 def _yarn_lock(text: str, dev: bool) -> Manifest:
     blocks = re.findall(r'^"?(@?[^@\s"]+)@[^\n]*:\n((?:[ ]+[^\n]*\n?)+)', text, re.M)
     found = (
-        Package(name, _first(r'version:? "?([^"\n]+)', body), tuple(re.findall(r'^    "?(@?[\w./-]+)"?:? ', body, re.M)))
+        Package(
+            name,
+            _first(r'version:? "?([^"\n]+)', body),
+            tuple(re.findall(r'^    "?(@?[\w./-]+)"?:? ', body, re.M)),
+        )
         for name, body in blocks
     )
     return Manifest(_index(found), lock=True)
 
 
 def _pnpm_lock(text: str, dev: bool) -> Manifest:
-    found = (Package(name, version) for name, version in re.findall(r"^  '?/?(@?[\w./-]+)@([\w.+-]+)[^\n]*:$", text, re.M))
+    found = (
+        Package(name, version)
+        for name, version in re.findall(r"^  '?/?(@?[\w./-]+)@([\w.+-]+)[^\n]*:$", text, re.M)
+    )
     return Manifest(_index(found), lock=True)
 
 
@@ -204,20 +268,33 @@ def _first(pattern: str, text: str) -> str:
 
 
 def _go_mod(text: str, dev: bool) -> Manifest:
-    """go.mod; which direct requirement forces an indirect one is not written there, so every direct one may."""
+    """go.mod; which direct requirement forces an indirect one is not written there, so every direct
+    one may.
+    """
     rows = re.findall(r"^\s*(?:require\s+)?([\w.-]+\.[\w./-]+)\s+(v\S+)([^\n]*)$", text, re.M)
     indirect = tuple(name for name, _, rest in rows if "// indirect" in rest)
-    packages = (Package(name, version, () if name in indirect else indirect) for name, version, rest in rows)
-    replaced = {f"replace {a}": b for a, b in re.findall(r"^\s*(?:replace\s+)?(\S+(?: v\S+)?)\s+=>\s+(.+)$", text, re.M)}
+    packages = (
+        Package(name, version, () if name in indirect else indirect) for name, version, rest in rows
+    )
+    replaced = {
+        f"replace {a}": b
+        for a, b in re.findall(r"^\s*(?:replace\s+)?(\S+(?: v\S+)?)\s+=>\s+(.+)$", text, re.M)
+    }
     toolchain = dict(re.findall(r"^(go|toolchain)\s+(\S+)", text, re.M))
     return Manifest(_index(packages), lock=True, settings={**toolchain, **replaced})
 
 
 def _cargo_toml(text: str, dev: bool) -> Manifest:
     read = tomllib.loads(text)
-    packages = [*_table(read.get("dev-dependencies", {}), True), *_table(read.get("dependencies", {}), False)]
+    packages = [
+        *_table(read.get("dev-dependencies", {}), True),
+        *_table(read.get("dependencies", {}), False),
+    ]
     profile = {
-        f"profile.{p}.{k}": _plain(v) for p, table in read.get("profile", {}).items() if p != "test" for k, v in table.items()
+        f"profile.{p}.{k}": _plain(v)
+        for p, table in read.get("profile", {}).items()
+        if p != "test"
+        for k, v in table.items()
     }
     return Manifest(_index(iter(packages)), settings=profile)
 
@@ -227,9 +304,16 @@ def _pom(text: str, dev: bool) -> Manifest:
     properties = {p.tag: (p.text or "").strip() for p in root.iterfind("properties/*")}
     packages = []
     for node in [*root.iter("dependency"), *root.iter("parent")]:
-        version = re.sub(r"\$\{([^}]+)\}", lambda m: properties.get(m[1], m[0]), node.findtext("version", ""))
+        version = re.sub(
+            r"\$\{([^}]+)\}", lambda m: properties.get(m[1], m[0]), node.findtext("version", "")
+        )
         packages.append(
-            Package(f"{node.findtext('groupId')}:{node.findtext('artifactId')}", version, (), node.findtext("scope") == "test")
+            Package(
+                f"{node.findtext('groupId')}:{node.findtext('artifactId')}",
+                version,
+                (),
+                node.findtext("scope") == "test",
+            )
         )
     used = set(re.findall(r"\$\{([^}]+)\}", text))
     other = {k: v for k, v in properties.items() if k not in used and not k.startswith("project.")}
@@ -238,30 +322,49 @@ def _pom(text: str, dev: bool) -> Manifest:
 
 def _gradle(text: str, dev: bool) -> Manifest:
     rows = re.findall(r"(\w*)[ (]+['\"]([\w.-]+:[\w.-]+):([\w.+-]+)['\"]", text)
-    return Manifest(_index(Package(name, version, (), how.startswith("test")) for how, name, version in rows))
+    return Manifest(
+        _index(Package(name, version, (), how.startswith("test")) for how, name, version in rows)
+    )
 
 
 def _setup(text: str, dev: bool) -> Manifest:
     """setup.py and setup.cfg: requirement-like lines after install_requires."""
     block = _first(r"install_requires\s*=\s*\[?([^\]]*?)(?:\]|\n\n|\n\[|\Z)", text)
     return Manifest(
-        _index(p for part in re.split(r"[\n,](?![<>=!~\d])", block) if (p := _requirement(part.strip(" '\""), False)))
+        _index(
+            p
+            for part in re.split(r"[\n,](?![<>=!~\d])", block)
+            if (p := _requirement(part.strip(" '\""), False))
+        )
     )
 
 
 def _conda(text: str, dev: bool) -> Manifest:
     return Manifest(
-        _index(Package(normal_name(n), v) for n, v in re.findall(r"^\s*-\s+([\w.-]+)\s*([<>=~!][^\s#]*)", text, re.M))
+        _index(
+            Package(normal_name(n), v)
+            for n, v in re.findall(r"^\s*-\s+([\w.-]+)\s*([<>=~!][^\s#]*)", text, re.M)
+        )
     )
 
 
 def _gemfile_lock(text: str, dev: bool) -> Manifest:
     blocks = re.findall(r"^    ([\w.-]+) \(([^)]+)\)\n((?:      [^\n]+\n)*)", text, re.M)
-    return Manifest(_index(Package(n, v, tuple(re.findall(r"^      ([\w.-]+)", body, re.M))) for n, v, body in blocks), lock=True)
+    return Manifest(
+        _index(
+            Package(n, v, tuple(re.findall(r"^      ([\w.-]+)", body, re.M)))
+            for n, v, body in blocks
+        ),
+        lock=True,
+    )
 
 
 def _gemfile(text: str, dev: bool) -> Manifest:
-    return Manifest(_index(Package(n, v) for n, v in re.findall(r"^\s*gem ['\"]([\w.-]+)['\"](.*)$", text, re.M)))
+    return Manifest(
+        _index(
+            Package(n, v) for n, v in re.findall(r"^\s*gem ['\"]([\w.-]+)['\"](.*)$", text, re.M)
+        )
+    )
 
 
 def _hashes(text: str, dev: bool) -> Manifest:

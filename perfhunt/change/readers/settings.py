@@ -1,4 +1,6 @@
-"""Configuration files as flat settings: dotted name to values. Comments, order and layout are gone."""
+"""Configuration files as flat settings: dotted name to values. Comments, order and layout are
+gone.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +14,37 @@ from typing import Any, TypeAlias
 
 Settings: TypeAlias = dict[str, tuple[str, ...]]
 
-_COMMANDS = re.compile(r"(CMD|ENTRYPOINT|.*\bcommand|.*\bargs|.*\bentrypoint|ExecStart|web|worker|.*\bstart|exec)", re.I)
+_COMMANDS = re.compile(
+    r"(CMD|ENTRYPOINT|.*\bcommand|.*\bargs|.*\bentrypoint|ExecStart|web|worker|.*\bstart|exec)",
+    re.I,
+)
 _ALIASES = {"w": "workers", "k": "worker_class", "b": "bind", "t": "timeout", "p": "processes"}
 
 
-# Settings that only mean something with another: the switch they belong to, when that is edited too.
+# Settings that only mean something with another: the switch they belong to, when that is edited
+# too.
 _SWITCHES = {
-    "threads": "worker_class", "worker_connections": "worker_class",
-    "proxy_http_version": "keepalive", "proxy_set_header connection": "keepalive", "connection": "keepalive",
-}  # fmt: skip
+    "threads": "worker_class",
+    "worker_connections": "worker_class",
+    "proxy_http_version": "keepalive",
+    "proxy_set_header connection": "keepalive",
+    "connection": "keepalive",
+}
 
 
 def read_settings(path: str, text: str) -> Settings:
-    """The settings in a configuration file, by the form its name suggests. Raises ValueError when it does not parse."""
+    """The settings in a configuration file, by the form its name suggests. Raises ValueError when
+    it does not parse.
+    """
     name = PurePosixPath(path).name
     reader = next((r for pattern, r in _READERS if re.fullmatch(pattern, name)), _lines)
     return _with_arguments(reader(text))
 
 
 def plain_name(setting: str) -> str:
-    """A setting's own name, however it is reached: `CMD --workers`, `-w`, `services.web.workers`, `WORKERS` are all workers."""
+    """A setting's own name, however it is reached: `CMD --workers`, `-w`, `services.web.workers`,
+    `WORKERS` are all workers.
+    """
     last = re.split(r"[.\s/\]]", setting.strip())[-1].lstrip("-").replace("-", "_").lower()
     return _ALIASES.get(last, last)
 
@@ -65,13 +78,19 @@ def _with_arguments(settings: Settings) -> Settings:
 def _words(command: str) -> list[str]:
     """A command line as words, from its shell form or its JSON form."""
     try:
-        return [str(w) for w in json.loads(command)] if command.startswith("[") else shlex.split(command)
+        return (
+            [str(w) for w in json.loads(command)]
+            if command.startswith("[")
+            else shlex.split(command)
+        )
     except ValueError:
         return command.split()
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of option and argument; words that are neither come last, together, without an option."""
+    """Pairs of option and argument; words that are neither come last, together, without an
+    option.
+    """
     plain: list[str] = []
     index = 0
     while index < len(words):
@@ -113,7 +132,9 @@ def _json(text: str) -> Settings:
 
 
 def _yaml(text: str) -> Settings:
-    """YAML by its indentation: enough to name what changed, with nothing in the file ever being built or run."""
+    """YAML by its indentation: enough to name what changed, with nothing in the file ever being
+    built or run.
+    """
     found: Settings = {}
     path: list[tuple[int, str]] = []
     for line in text.splitlines():
@@ -127,7 +148,9 @@ def _yaml(text: str) -> Settings:
             indent += 1  # `- key: value` opens an entry; its other keys are deeper than the dash
         path = [(i, k) for i, k in path if i < indent]
         key, colon, value = (
-            body.partition(": ") if ": " in body else (body.removesuffix(":"), body[-1:] if body.endswith(":") else "", "")
+            body.partition(": ")
+            if ": " in body
+            else (body.removesuffix(":"), body[-1:] if body.endswith(":") else "", "")
         )
         key, value = key.strip().strip("'\""), value.strip().strip("'\"")
         dotted = ".".join([k for _, k in path] + ([key] if colon else []))
@@ -142,7 +165,9 @@ def _yaml(text: str) -> Settings:
 
 
 def _lines(text: str) -> Settings:
-    """`name = value`, `name: value` or `name value` lines under [sections]; # and ; begin comments."""
+    """`name = value`, `name: value` or `name value` lines under [sections]; # and ; begin
+    comments.
+    """
     found: Settings = {}
     section = ""
     for line in text.splitlines():
@@ -157,7 +182,9 @@ def _lines(text: str) -> Settings:
 
 
 def _braces(text: str) -> Settings:
-    """nginx, HCL and Caddy: directives that end in ; or a line's end, in blocks named by what stands before the brace."""
+    """nginx, HCL and Caddy: directives that end in ; or a line's end, in blocks named by what
+    stands before the brace.
+    """
     found: Settings = {}
     path: list[str] = []
     bare = re.sub(r"(^|\s)#[^\n]*", "", text)

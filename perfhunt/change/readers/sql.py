@@ -9,14 +9,20 @@ from perfhunt.model.verdict.change import Links
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|('(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\2\$)", re.S)
 _SPLIT = re.compile(r"((?:'(?:[^']|'')*'|\"[^\"]*\"|\$(\w*)\$.*?\$\2\$|[^;'\"$]|\$)+)", re.S)
-_UNDO = re.compile(r"^--\s*(\+goose\s+Down|migrate:down|\+migrate\s+Down|!Downs|rollback|down)\b.*", re.M | re.S | re.I)
+_UNDO = re.compile(
+    r"^--\s*(\+goose\s+Down|migrate:down|\+migrate\s+Down|!Downs|rollback|down)\b.*",
+    re.M | re.S | re.I,
+)
 _NAME = r"[`\"\[]?([\w.]+)[`\"\]]?"
 _INDEX = re.compile(
     rf"create\s+(?:unique\s+)?index\s+(?:concurrently\s+)?(?:if\s+not\s+exists\s+)?(?:{_NAME}\s+)?on\s+(?:only\s+)?{_NAME}[^(]*\((.*)\)",
     re.S,
 )
 _QUERY = ("select", "with")
-_NO_EFFECT = re.compile(r"(begin|commit|rollback|end|set\s|start\s+transaction|pragma\s+foreign_keys|lock\s|comment\s+on)", re.S)
+_NO_EFFECT = re.compile(
+    r"(begin|commit|rollback|end|set\s|start\s+transaction|pragma\s+foreign_keys|lock\s|comment\s+on)",
+    re.S,
+)
 _UPKEEP = re.compile(r"(analyze|vacuum|reindex)\b")
 
 
@@ -42,7 +48,9 @@ def statements(text: str) -> tuple[Statement, ...]:
 
 
 def table_symbols(table: str) -> set[str]:
-    """The ways a table is named: with and without schema or application, one or many (`shop_items`, `items`, `item`)."""
+    """The ways a table is named: with and without schema or application, one or many (`shop_items`,
+    `items`, `item`).
+    """
     name = table.lower().rpartition(".")[2].strip('`"[]')
     names = {name, name.rpartition("_")[2]}
     return {f"model:{n}" for n in names} | {f"model:{n.removesuffix('s')}" for n in names}
@@ -66,7 +74,9 @@ def _statement(text: str) -> Statement:
     )
     if rows:
         title = f"{rows[1]} {rows[2]}"
-        return Statement(text, title, "rows", Links((), (f"newtable:{rows[2]}",), (f"table:{rows[2]}",)))
+        return Statement(
+            text, title, "rows", Links((), (f"newtable:{rows[2]}",), (f"table:{rows[2]}",))
+        )
     if lower.startswith(_QUERY):
         return Statement(text, " ".join(text.split()[:4]), "query", Links())
     sort = "none" if _NO_EFFECT.match(lower) else "upkeep" if _UPKEEP.match(lower) else "schema"
@@ -76,7 +86,12 @@ def _statement(text: str) -> Statement:
 def _index(text: str, name: str, table: str, columns: str) -> Statement:
     named = re.findall(r"[a-z_]\w*", columns)
     uses = {f"newtable:{table}", *(f"column:{table}.{c}" for c in named)} | table_symbols(table)
-    return Statement(text, f"index {name or columns} on {table}", "schema", Links((f"index:{name}",), tuple(sorted(uses))))
+    return Statement(
+        text,
+        f"index {name or columns} on {table}",
+        "schema",
+        Links((f"index:{name}",), tuple(sorted(uses))),
+    )
 
 
 def _object(text: str, verb: str, sort: str, name: str) -> Statement:
@@ -87,12 +102,27 @@ def _object(text: str, verb: str, sort: str, name: str) -> Statement:
     if sort != "table":
         body = {f"newtable:{w}" for w in re.findall(r"[a-z_]\w*", lower)}
         return Statement(
-            text, title, "schema", Links((f"newtable:{name}",), tuple(sorted(body - {f"newtable:{name}"})), (f"object:{name}",))
+            text,
+            title,
+            "schema",
+            Links(
+                (f"newtable:{name}",),
+                tuple(sorted(body - {f"newtable:{name}"})),
+                (f"object:{name}",),
+            ),
         )
-    columns = re.findall(rf"(?:add|alter|drop|modify|change|rename)\s+(?:column\s+)?(?:if\s+(?:not\s+)?exists\s+)?{_NAME}", lower)
+    columns = re.findall(
+        rf"(?:add|alter|drop|modify|change|rename)\s+(?:column\s+)?(?:if\s+(?:not\s+)?exists\s+)?{_NAME}",
+        lower,
+    )
     defines = {f"column:{name}.{c}" for c in columns if c not in ("constraint", "index", "table")}
     references = {f"newtable:{t}" for t in re.findall(rf"references\s+{_NAME}", lower)}
     if verb == "create":
         defines.add(f"newtable:{name}")
     uses = (references | table_symbols(name)) - defines
-    return Statement(text, title, "schema", Links(tuple(sorted(defines)), tuple(sorted(uses)), (f"table:{name}",)))
+    return Statement(
+        text,
+        title,
+        "schema",
+        Links(tuple(sorted(defines)), tuple(sorted(uses)), (f"table:{name}",)),
+    )

@@ -1,6 +1,8 @@
-"""Atoms of JavaScript, TypeScript, Go, Java and Rust files: top-level declarations and members whose tokens differ.
+"""Atoms of JavaScript, TypeScript, Go, Java and Rust files: top-level declarations and members
+whose tokens differ.
 
-A declaration that moves to another file counts as gone and new: only whole files that move (which git finds) are seen through.
+A declaration that moves to another file counts as gone and new: only whole files that move (which
+git finds) are seen through.
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 _TESTS = ("#[test]", "#[cfg(test)]", "#[tokio::test]", "#[bench]")
-_NAMES = ("identifier", "property_identifier", "field_identifier", "type_identifier", "shorthand_property_identifier")
+_NAMES = (
+    "identifier",
+    "property_identifier",
+    "field_identifier",
+    "type_identifier",
+    "shorthand_property_identifier",
+)
 # Members every library has: naming one says nothing about who is meant.
 _WORDS = """
 all add append apply build call catch clone close collect concat contains count delete end equals err error exec
@@ -30,7 +38,9 @@ _COMMON = frozenset(_WORDS.split())
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One declaration: its qualified name, its tokens without comments, the names it reads, and where it is."""
+    """One declaration: its qualified name, its tokens without comments, the names it reads, and
+    where it is.
+    """
 
     name: str
     tokens: tuple[str, ...]
@@ -43,7 +53,9 @@ class _Member:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One edited file, parsed: its declarations before and after, and the packages it began or ceased to import."""
+    """One edited file, parsed: its declarations before and after, and the packages it began or
+    ceased to import.
+    """
 
     source: FileTexts
     grammar: Grammar
@@ -53,7 +65,9 @@ class _File:
 
 
 def treesitter_atoms(sources: Sequence[FileTexts]) -> FileAtoms:
-    """The atoms of edited files in languages with a grammar; without one, the file is one atom and a note says why."""
+    """The atoms of edited files in languages with a grammar; without one, the file is one atom and
+    a note says why.
+    """
     found = FileAtoms()
     files = []
     for source in sources:
@@ -61,11 +75,20 @@ def treesitter_atoms(sources: Sequence[FileTexts]) -> FileAtoms:
         if isinstance(parsed, _File):
             files.append(parsed)
         else:
-            found = found.plus(FileAtoms((Atom(Kind.CODE, source.path, "module-level text", source.edit),), notes=(parsed,)))
+            found = found.plus(
+                FileAtoms(
+                    (Atom(Kind.CODE, source.path, "module-level text", source.edit),),
+                    notes=(parsed,),
+                )
+            )
     for language in dict.fromkeys(f.grammar.name for f in files):
         group = [f for f in files if f.grammar.name == language]
         renamed = {f.source.path: _renames(f.before, f.after) for f in group}
-        everywhere = {o.rpartition(".")[2]: n.rpartition(".")[2] for names in renamed.values() for o, n in names.items()}
+        everywhere = {
+            o.rpartition(".")[2]: n.rpartition(".")[2]
+            for names in renamed.values()
+            for o, n in names.items()
+        }
         for file in group:
             found = found.plus(_atoms(file, renamed[file.source.path], everywhere))
     return found
@@ -75,10 +98,15 @@ def _parsed(source: FileTexts) -> _File | str:
     """The file by its declarations; why not, as a sentence, when it cannot be read."""
     grammar = grammar_of(source.path)
     if grammar and "@" in f"{source.before or ''}{source.after or ''}":
-        grammar = replace(grammar, types=())  # decorators may read types when the program runs (emitDecoratorMetadata)
+        grammar = replace(
+            grammar, types=()
+        )  # decorators may read types when the program runs (emitDecoratorMetadata)
     parser = parser_of(grammar) if grammar else None
     if grammar is None or parser is None:
-        return f"{source.path}: no grammar for it, so the file counts as one edit. For functions: {LANGS_HINT}"
+        return (
+            f"{source.path}: no grammar for it, so the file counts as one edit. For functions:"
+            f" {LANGS_HINT}"
+        )
     before, after = (_members(text, grammar, parser) for text in (source.before, source.after))
     if before is None or after is None:
         return f"{source.path} does not parse as {grammar.name}; the whole file counts as one edit"
@@ -89,14 +117,20 @@ def _parsed(source: FileTexts) -> _File | str:
 def _atoms(file: _File, renamed: Mapping[str, str], everywhere: Mapping[str, str]) -> FileAtoms:
     """What differs in one file once names are written the new way."""
     source, after = file.source, file.after
-    before = {renamed.get(n, n): _written_as(m, renamed.get(n, n), everywhere) for n, m in file.before.items()}
+    before = {
+        renamed.get(n, n): _written_as(m, renamed.get(n, n), everywhere)
+        for n, m in file.before.items()
+    }
     context = _Context(before.keys() | after.keys(), file.packages)
     atoms = []
     for name in dict.fromkeys([*before, *after]):
         old, new = before.get(name), after.get(name)
         if (old.tokens if old else None) != (new.tokens if new else None):
             atoms.append(_atom(source, file.grammar, old, new, context))
-    ignored = [Atom(Kind.IGNORED, source.path, n, Edit.RENAMED, f"renamed from {o}") for o, n in renamed.items()]
+    ignored = [
+        Atom(Kind.IGNORED, source.path, n, Edit.RENAMED, f"renamed from {o}")
+        for o, n in renamed.items()
+    ]
     if not atoms and not ignored:
         ignored.append(Atom(Kind.IGNORED, source.path, "", source.edit, "same code"))
     return FileAtoms(tuple(atoms), tuple(ignored))
@@ -104,16 +138,22 @@ def _atoms(file: _File, renamed: Mapping[str, str], everywhere: Mapping[str, str
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the whole file says: the declarations it has on either side, and the packages it began or ceased to import."""
+    """What the whole file says: the declarations it has on either side, and the packages it began
+    or ceased to import.
+    """
 
     declared: Collection[str]
     packages: tuple[str, ...]
 
 
 def _imported(text: str | None, grammar: Grammar, parser: Any) -> set[str]:
-    """The packages a file names: import paths as written, their first three segments, the first segment of a `use`."""
+    """The packages a file names: import paths as written, their first three segments, the first
+    segment of a `use`.
+    """
     found: set[str] = set()
-    for node in leaves(parser.parse((text or "").encode("utf-8", "surrogateescape")).root_node, grammar):
+    for node in leaves(
+        parser.parse((text or "").encode("utf-8", "surrogateescape")).root_node, grammar
+    ):
         above = node.parent
         while above is not None and above.type not in grammar.imports:
             above = above.parent
@@ -144,7 +184,13 @@ def _members(text: str | None, grammar: Grammar, parser: Any) -> dict[str, _Memb
 def _declarations(nodes: Sequence[Any], grammar: Grammar, prefix: str) -> Iterator[_Member]:
     attributes: list[Any] = []
     for node in nodes:
-        if node.type in (*grammar.comments, *grammar.imports, *grammar.packages, *grammar.types, *";{}()") or _only_exports(node):
+        if node.type in (
+            *grammar.comments,
+            *grammar.imports,
+            *grammar.packages,
+            *grammar.types,
+            *";{}()",
+        ) or _only_exports(node):
             continue
         if node.type == "attribute_item":  # Rust: stands before the item it is about
             attributes.append(node)
@@ -154,11 +200,19 @@ def _declarations(nodes: Sequence[Any], grammar: Grammar, prefix: str) -> Iterat
         attributes = []
 
 
-def _declaration(node: Any, attributes: list[Any], grammar: Grammar, prefix: str) -> Iterator[_Member]:
+def _declaration(
+    node: Any, attributes: list[Any], grammar: Grammar, prefix: str
+) -> Iterator[_Member]:
     inner = node
     if node.type in grammar.wrappers:
         declared = node.child_by_field_name("declaration")
-        specs = [declared] if declared else [c for c in node.children if c.is_named and c.type.endswith(("_spec", "_spec_list"))]
+        specs = (
+            [declared]
+            if declared
+            else [
+                c for c in node.children if c.is_named and c.type.endswith(("_spec", "_spec_list"))
+            ]
+        )
         if len(specs) > 1 or (specs and specs[0].type in (*grammar.containers, "var_spec_list")):
             yield from _declarations(specs if len(specs) > 1 else [specs[0]], grammar, prefix)
             return
@@ -178,21 +232,29 @@ def _only_exports(node: Any) -> bool:
     """A statement that only hands names out: `export { a, b }`, `module.exports = { a, b }`."""
     if node.type == "export_statement" and any(c.type == "export_clause" for c in node.children):
         return True
-    given = node.children[0].child_by_field_name("right") if node.type == "expression_statement" else None
+    given = (
+        node.children[0].child_by_field_name("right")
+        if node.type == "expression_statement"
+        else None
+    )
     if given is None or given.type != "object" or not _text(node).startswith("module.exports"):
         return False
     return all(c.type == "shorthand_property_identifier" for c in given.children if c.is_named)
 
 
 def _name(node: Any) -> str:
-    """What a person calls a declaration: its name, its receiver and name, or the start of the statement."""
+    """What a person calls a declaration: its name, its receiver and name, or the start of the
+    statement.
+    """
     if node.type == "impl_item":
         return _text(node.child_by_field_name("type")).partition("<")[0]
     if node.type == "expression_statement":
         return _statement_name(node.children[0])
     receiver = node.child_by_field_name("receiver") if node.type == "method_declaration" else None
     declarators = [c for c in node.children if c.type == "variable_declarator"]
-    named = node.child_by_field_name("name") or (declarators[0].child_by_field_name("name") if declarators else None)
+    named = node.child_by_field_name("name") or (
+        declarators[0].child_by_field_name("name") if declarators else None
+    )
     if named is None:
         named = node.child_by_field_name("property")
     name = _text(named) if named else " ".join(_text(node).split()[:3])
@@ -202,7 +264,9 @@ def _name(node: Any) -> str:
 
 
 def _statement_name(node: Any) -> str:
-    """`app.get("/items")` for a call that hands over a handler, `module.exports.find` for an assignment."""
+    """`app.get("/items")` for a call that hands over a handler, `module.exports.find` for an
+    assignment.
+    """
     if node.type == "assignment_expression":
         return _text(node.child_by_field_name("left"))
     called, given = node.child_by_field_name("function"), node.child_by_field_name("arguments")
@@ -219,17 +283,23 @@ def _member(name: str, parts: Sequence[Any], node: Any, grammar: Grammar) -> _Me
     masked = tuple("S" if "string" in t.type else _text(t) for t in tokens)
     names = frozenset(_text(t) for t in tokens if t.type in _NAMES)
     strings = frozenset(
-        f"text:{_text(t).strip(chr(34) + chr(39))}" for t in tokens if "string" in t.type and _text(t).strip("\"'").isupper()
+        f"text:{_text(t).strip(chr(34) + chr(39))}"
+        for t in tokens
+        if "string" in t.type and _text(t).strip("\"'").isupper()
     )
     first = min(p.start_point[0] for p in parts) if parts else node.start_point[0]
-    return _Member(name, texts, masked, names | strings, node.type, first + 1, node.end_point[0] + 1)
+    return _Member(
+        name, texts, masked, names | strings, node.type, first + 1, node.end_point[0] + 1
+    )
 
 
 def _text(node: Any) -> str:
     return "" if node is None else str(node.text.decode("utf-8", "replace"))
 
 
-def _atom(source: FileTexts, grammar: Grammar, old: _Member | None, new: _Member | None, context: _Context) -> Atom:
+def _atom(
+    source: FileTexts, grammar: Grammar, old: _Member | None, new: _Member | None, context: _Context
+) -> Atom:
     member = new or old
     assert member is not None
     edit = Edit.CHANGED if old and new else Edit.ADDED if new else Edit.REMOVED
@@ -239,20 +309,30 @@ def _atom(source: FileTexts, grammar: Grammar, old: _Member | None, new: _Member
     names = (old.names if old else frozenset()) | (new.names if new else frozenset())
     uses = {f"{source.path}::{n}" for n in names if n in local and n != simple}
     uses |= {f"{grammar.name}:{n}" for n in names if n not in _COMMON and n not in local}
-    uses |= {n for n in names if n.startswith("text:")} | {f"text:{n}" for n in names if n.isupper() and len(n) > 3}
+    uses |= {n for n in names if n.startswith("text:")} | {
+        f"text:{n}" for n in names if n.isupper() and len(n) > 3
+    }
     uses |= set(context.packages)
     if owner and edit != Edit.CHANGED:
         uses.add(f"{source.path}::{owner}")
     touched, written = altered_state(old.tokens if old else (), new.tokens if new else ())
     uses |= {f"state:{source.path}::{owner}.{field}" for field in touched}
     defines = {f"state:{source.path}::{owner}.{field}" for field in written}
-    defines |= {f"{source.path}::{simple}"} | ({f"{grammar.name}:{simple}"} if simple not in _COMMON else set())
+    defines |= {f"{source.path}::{simple}"} | (
+        {f"{grammar.name}:{simple}"} if simple not in _COMMON else set()
+    )
     return Atom(
-        Kind.CODE, source.path, member.name, edit, "", member.first,
-        (old.first, old.last) if old else None, (new.first, new.last) if new else None,
+        Kind.CODE,
+        source.path,
+        member.name,
+        edit,
+        "",
+        member.first,
+        (old.first, old.last) if old else None,
+        (new.first, new.last) if new else None,
         edit == Edit.CHANGED or member.sort == "expression_statement" or member.name == "init",
         Links(tuple(sorted(defines)), tuple(sorted(uses - defines)), (), _shape(old, new)),
-    )  # fmt: skip
+    )
 
 
 def _shape(old: _Member | None, new: _Member | None) -> str:
@@ -274,5 +354,7 @@ def _renames(before: Mapping[str, _Member], after: Mapping[str, _Member]) -> dic
 
 def _written_as(member: _Member, name: str, renamed: Mapping[str, str]) -> _Member:
     """The same declaration under a name, with renamed identifiers written the new way."""
-    tokens, masked = (tuple(renamed.get(t, t) for t in side) for side in (member.tokens, member.masked))
+    tokens, masked = (
+        tuple(renamed.get(t, t) for t in side) for side in (member.tokens, member.masked)
+    )
     return replace(member, name=name, tokens=tokens, masked=masked)

@@ -1,1 +1,1 @@
-"""."""
+"""One file per verb: options in, a request to a job, its result printed, an exit code out."""

@@ -27,27 +27,43 @@ def calibrate(
     context: typer.Context,
     file: TestFileOption = None,
     prepare: Prepare = "",
-    rounds: Annotated[int, typer.Option("--rounds", min=4, help="Pairs of identical builds to measure.")] = 8,
+    rounds: Annotated[
+        int, typer.Option("--rounds", min=4, help="Pairs of identical builds to measure.")
+    ] = 8,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Measure how much two starts of the same build differ on this host, and how long comparisons will take here.
+    """Measure how much two starts of the same build differ on this host, and how long comparisons
+    will take here.
 
-    Later verdicts use it: `verify` needs fewer rounds, and is refused on a host whose identical builds already differ (exit
-    code 91).
+    Later verdicts use it: `verify` needs fewer rounds, and is refused on a host whose identical
+    builds already differ (exit code 91).
     """
     import shlex
 
     from perfhunt.jobs.calibrate import measure
 
     if not context.obj:
-        raise UsageError("calibrate starts the service itself", "perfhunt calibrate -- COMMAND, which must listen on $PORT")
-    found = measure(tuple(context.obj), file, tuple(shlex.split(prepare)), rounds, store, as_json=as_json, quiet=quiet)
+        raise UsageError(
+            "calibrate starts the service itself",
+            "perfhunt calibrate -- COMMAND, which must listen on $PORT",
+        )
+    found = measure(
+        tuple(context.obj),
+        file,
+        tuple(shlex.split(prepare)),
+        rounds,
+        store,
+        as_json=as_json,
+        quiet=quiet,
+    )
     if as_json:
         from perfhunt.model.document.plain import to_plain
 
-        console.out(json.dumps({"schema": 1, "event": "calibration", "calibration": to_plain(found)}))
+        console.out(
+            json.dumps({"schema": 1, "event": "calibration", "calibration": to_plain(found)})
+        )
     elif quiet:
         console.out(console.clean(found.refused or found.sentence()))
     else:
@@ -63,20 +79,32 @@ def calibration_lines(found: Calibration) -> list[str]:
     from perfhunt.analysis.verdict.endpoints import ENDPOINTS
 
     lines = [
-        f"NOISE of this host, from {found.rounds} pairs of identical builds in {found.seconds / 60:.1f} minutes",
-        "  endpoint                              sd of a paired difference (95 %)     mean difference (95 %)",
+        (
+            f"NOISE of this host, from {found.rounds} pairs of identical builds in"
+            f" {found.seconds / 60:.1f} minutes"
+        ),
+        (
+            "  endpoint                              sd of a paired difference (95 %)     mean"
+            " difference (95 %)"
+        ),
     ]
     for noise in found.noises:
         sd, mean = noise.sd, noise.mean
         lines.append(
-            f"  {ENDPOINTS[noise.endpoint].title:<36}  {sd.value:6.1%} ({sd.low:.1%} to {sd.high:.1%})"
-            f"{'':<8}{mean.value:+6.1%} ({mean.low:+.1%} to {mean.high:+.1%})"
+            f"  {ENDPOINTS[noise.endpoint].title:<36}  {sd.value:6.1%} ({sd.low:.1%} to"
+            f" {sd.high:.1%}){'':<8}{mean.value:+6.1%} ({mean.low:+.1%} to {mean.high:+.1%})"
         )
     if found.refused:
-        return [*lines, "", f"REFUSED: {found.refused}", *(f"  {advice}" for advice in found.advice)]
+        return [
+            *lines,
+            "",
+            f"REFUSED: {found.refused}",
+            *(f"  {advice}" for advice in found.advice),
+        ]
     lines += ["", "  to see a change of     rounds   minutes   by"]
     lines += [
-        f"  {f'±{each.wanted:.0%}':<22} {each.rounds:6d}   {each.minutes:7.1f}   {ENDPOINTS[each.endpoint].title}"
+        f"  {f'±{each.wanted:.0%}':<22} {each.rounds:6d}   {each.minutes:7.1f}  "
+        f" {ENDPOINTS[each.endpoint].title}"
         for each in plan(found)
     ]
     return [*lines, *(f"  {advice}" for advice in found.advice)]
@@ -94,7 +122,9 @@ class Kept:
     calibration: Calibration
 
 
-def save_calibration(store: Path, found: Calibration, command: tuple[str, ...], now: datetime) -> None:
+def save_calibration(
+    store: Path, found: Calibration, command: tuple[str, ...], now: datetime
+) -> None:
     """Keep a calibration as `calibration.json`, command line without secrets. Raises StoreError."""
     import platform
 
@@ -109,7 +139,9 @@ def save_calibration(store: Path, found: Calibration, command: tuple[str, ...], 
 
 
 def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibration | None, str]:
-    """The calibration that holds on this host today, and a sentence on why one that is there does not; ("" otherwise)."""
+    """The calibration that holds on this host today, and a sentence on why one that is there does
+    not; ("" otherwise).
+    """
     import platform
     from datetime import UTC, datetime
 
@@ -127,7 +159,10 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
     again = "it is not used; measure again with: perfhunt calibrate -- COMMAND"
     if age > GOOD_FOR_DAYS:
         return None, f"the calibration in {path} is {age} days old: {again}"
-    for what, then, today in (("host", kept.host, platform.node()), ("kernel", kept.kernel, platform.release())):
+    for what, then, today in (
+        ("host", kept.host, platform.node()),
+        ("kernel", kept.kernel, platform.release()),
+    ):
         if then != today:
             return None, f"the calibration in {path} is of another {what} ({then}): {again}"
     return kept.calibration, ""

@@ -1,4 +1,6 @@
-"""`perfhunt change` and `perfhunt split`: what was edited, whether it is one change, and how to take it apart."""
+"""`perfhunt change` and `perfhunt split`: what was edited, whether it is one change, and how to
+take it apart.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,16 @@ if TYPE_CHECKING:
     from perfhunt.model.verdict.change import OneChange
 
 BaseOption = Annotated[
-    str, typer.Option("--base", help="The revision to compare with [default: what the last run measured, else HEAD].")
+    str,
+    typer.Option(
+        "--base",
+        help="The revision to compare with [default: what the last run measured, else HEAD].",
+    ),
 ]
 HeadOption = Annotated[str, typer.Option("--head", help="A revision, instead of the working tree.")]
-CompoundOption = Annotated[str, typer.Option("--compound", help="Measure several changes at once, for this reason.")]
+CompoundOption = Annotated[
+    str, typer.Option("--compound", help="Measure several changes at once, for this reason.")
+]
 
 
 def change(
@@ -31,7 +39,9 @@ def change(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Show what was edited, as atoms, and whether it is exactly one change. Exit code 92 when it is not."""
+    """Show what was edited, as atoms, and whether it is exactly one change. Exit code 92 when it is
+    not.
+    """
     from perfhunt.analysis.change.one_change import decide
     from perfhunt.change.git.git import find_repository
     from perfhunt.change.read import read_change
@@ -51,7 +61,9 @@ def change(
 
 
 def ruling_lines(ruling: OneChange) -> list[str]:
-    """A change that may be measured, as text: why it is one, its atoms, and what to know about it."""
+    """A change that may be measured, as text: why it is one, its atoms, and what to know about
+    it.
+    """
     head = f"COMPOUND, not attributable: {ruling.compound}" if ruling.compound else "ONE CHANGE"
     why = f" ({ruling.reason})" if ruling.reason and not ruling.compound else ""
     atoms = [f"  {atom}" for piece in ruling.pieces for atom in piece.atoms]
@@ -61,10 +73,14 @@ def ruling_lines(ruling: OneChange) -> list[str]:
 def split(
     base: BaseOption = "",
     head: HeadOption = "",
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the patches go.")] = Path("perfhunt-patches"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the patches go.")] = Path(
+        "perfhunt-patches"
+    ),
     store: StoreOption = STORE,
 ) -> None:
-    """Write one patch per change, each of which applies to the base alone; your files are not touched."""
+    """Write one patch per change, each of which applies to the base alone; your files are not
+    touched.
+    """
     from perfhunt.analysis.change.one_change import pieces_of
     from perfhunt.change.git.git import find_repository
     from perfhunt.change.git.split import split as patches_of
@@ -75,9 +91,15 @@ def split(
     found = read_change(repository, base or base_of(run), head)
     patches = patches_of(repository, found, pieces_of(found.atoms, hot_stacks(run)))
     if not any(patch.pieces for patch in patches):
-        raise ChangeRefused("there is nothing to split: no edit that could be measured", "Edit something, then run it again.")
+        raise ChangeRefused(
+            "there is nothing to split: no edit that could be measured",
+            "Edit something, then run it again.",
+        )
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output} exists and is not an empty directory", "Name another one: perfhunt split --output DIR")
+        raise UsageError(
+            f"{output} exists and is not an empty directory",
+            "Name another one: perfhunt split --output DIR",
+        )
     output.mkdir(parents=True, exist_ok=True)
     for patch in patches:
         write_atomic(output / patch.name, patch.text)
@@ -85,7 +107,8 @@ def split(
     first = next(patch for patch in patches if patch.pieces)
     how = " ".join(["git apply", *first.options, str(output / first.name)])
     console.out(
-        f"Measure one: git stash push -u -- :/ ':!{output}', then {how}, restart the service, perfhunt verify --pid NEW_PID"
+        f"Measure one: git stash push -u -- :/ ':!{output}', then {how}, restart the service,"
+        " perfhunt verify --pid NEW_PID"
     )
 
 
@@ -103,9 +126,15 @@ def last_investigation(store: Path) -> Run | None:
 
 def base_of(run: Run | None) -> str:
     """What an edit is compared with: the tree that a run measured, else HEAD."""
-    return (run.environment.git_snapshot or run.environment.git_revision or "HEAD") if run is not None else "HEAD"
+    return (
+        (run.environment.git_snapshot or run.environment.git_revision or "HEAD")
+        if run is not None
+        else "HEAD"
+    )
 
 
 def hot_stacks(run: Run | None) -> Profile | None:
-    """The profile at a run's knee, waits included where it has them, which may join edits on one hot path."""
+    """The profile at a run's knee, waits included where it has them, which may join edits on one
+    hot path.
+    """
     return None if run is None else run.profiles.get("knee-waits") or run.profiles.get("knee")

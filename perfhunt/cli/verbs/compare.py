@@ -14,16 +14,26 @@ from perfhunt.errors import UsageError
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="A", help="The run before: its id, the beginning of one, or a directory.")],
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="A", help="The run before: its id, the beginning of one, or a directory."
+        ),
+    ],
     after: Annotated[str, typer.Argument(metavar="B", help="The run after.")] = "last",
-    flamegraph: Annotated[Path | None, typer.Option("--flamegraph", help="Write a differential flame graph (SVG) here.")] = None,
+    flamegraph: Annotated[
+        Path | None,
+        typer.Option("--flamegraph", help="Write a differential flame graph (SVG) here."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Compare two stored runs; measures nothing. Two runs that were asked different questions are refused (exit code 2).
+    """Compare two stored runs; measures nothing. Two runs that were asked different questions are
+    refused (exit code 2).
 
-    Exit code 0: not worse; 90: worse; 91: cannot be told. What else than the code differed is not checked: `verify` does that.
+    Exit code 0: not worse; 90: worse; 91: cannot be told. What else than the code differed is not
+    checked: `verify` does that.
     """
     from perfhunt.analysis.verdict.rerun import compare as judge
     from perfhunt.cli.verbs.calibrate import load_calibration
@@ -42,16 +52,27 @@ def compare(
     if isinstance(verdict, tuple):
         unlike = "\n".join(f"  {difference}" for difference in verdict)
         raise UsageError(
-            f"{a.id} and {b.id} were asked different questions:\n{unlike}", "Ask one of them again: perfhunt investigate"
+            f"{a.id} and {b.id} were asked different questions:\n{unlike}",
+            "Ask one of them again: perfhunt investigate",
         )
     if flamegraph is not None:
         picture = difference_picture(sides_of(a), sides_of(b), f"{a.id} to {b.id}")
         if not picture:
-            raise UsageError("the two runs have no profile of the same kind", "Leave --flamegraph out.")
+            raise UsageError(
+                "the two runs have no profile of the same kind", "Leave --flamegraph out."
+            )
         write_atomic(flamegraph, picture)
     if as_json:
-        plain = {"schema": 1, "event": "verdict", "before": a.id, "after": b.id, "word": str(verdict.word)}
-        console.out(json.dumps({**plain, "exit_code": int(verdict.exit_code), "verdict": to_plain(verdict)}))
+        plain = {
+            "schema": 1,
+            "event": "verdict",
+            "before": a.id,
+            "after": b.id,
+            "word": str(verdict.word),
+        }
+        console.out(
+            json.dumps({**plain, "exit_code": int(verdict.exit_code), "verdict": to_plain(verdict)})
+        )
     elif quiet:
         console.out(console.clean(f"{verdict.word}: {verdict.reason}"))
     else:

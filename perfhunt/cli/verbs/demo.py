@@ -26,21 +26,30 @@ SERVE = [sys.executable, "-m", "gunicorn", "shop.app:application"]
 
 
 def demo(
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="Where the shop's working copy goes.")] = Path(
-        "perfhunt-demo"
-    ),
-    port: Annotated[int | None, typer.Option("--port", help="The shop's port [default: 8000, or a free one].")] = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Only start the shop and leave it in the foreground.")] = False,
+    directory: Annotated[
+        Path, typer.Option("--directory", "-d", help="Where the shop's working copy goes.")
+    ] = Path("perfhunt-demo"),
+    port: Annotated[
+        int | None, typer.Option("--port", help="The shop's port [default: 8000, or a free one].")
+    ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Only start the shop and leave it in the foreground.")
+    ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Start the bundled shop, investigate it, and say where the report is. Takes under three minutes."""
+    """Start the bundled shop, investigate it, and say where the report is. Takes under three
+    minutes.
+    """
     from perfhunt.cli.verbs.investigate import run_and_tell
     from perfhunt.demo.workspace import PATCH, prepare
     from perfhunt.jobs.setup import InvestigateRequest
 
     if importlib.util.find_spec("gunicorn") is None:
-        raise UsageError("the demo's shop is served by gunicorn, which is not installed here", "pip install 'perfhunt[demo]'")
+        raise UsageError(
+            "the demo's shop is served by gunicorn, which is not installed here",
+            "pip install 'perfhunt[demo]'",
+        )
     home = prepare(directory).resolve()
     os.chdir(home)
     with shop(home, port or free_port(8000)) as (process, url):
@@ -48,32 +57,46 @@ def demo(
             console.out(f"the shop is at {url} (pid {process.pid}); Ctrl-C ends it")
             signal.sigwait({signal.SIGINT, signal.SIGTERM})
             return
-        code = run_and_tell(InvestigateRequest(pid=process.pid, url=url), as_json=as_json, quiet=quiet)
+        code = run_and_tell(
+            InvestigateRequest(pid=process.pid, url=url), as_json=as_json, quiet=quiet
+        )
     if not (as_json or quiet):
         console.out(
-            f"\nThat was the demo: the SLO is missed, and the report says why. Try the loop on it:\n"
-            f"  cd {directory} && git apply {PATCH}\n"
-            f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application"
+            "\nThat was the demo: the SLO is missed, and the report says why. Try the loop on"
+            f" it:\n  cd {directory} && git apply {PATCH}\n  perfhunt verify --base HEAD --"
+            f" {_python()} -m gunicorn shop.app:application"
         )
-    # The demo did its job when the investigation reached a verdict, whatever the shop's SLO says of it.
+    # The demo did its job when the investigation reached a verdict, whatever the shop's SLO says of
+    # it.
     raise typer.Exit(0 if code in (0, 99, 91) else code)
 
 
 def _python() -> str:
-    """How a shell here would start this interpreter: `python` in an active virtual environment, else its full path."""
+    """How a shell here would start this interpreter: `python` in an active virtual environment,
+    else its full path.
+    """
     found = shutil.which("python")
-    same = found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
+    same = (
+        found is not None and Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
+    )
     return "python" if same else sys.executable
 
 
 @contextmanager
 def shop(home: Path, port: int) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """The shop, answering at the url that comes with it; ended with everything it started. Raises PerfhuntError."""
+    """The shop, answering at the url that comes with it; ended with everything it started. Raises
+    PerfhuntError.
+    """
     url = f"http://127.0.0.1:{port}"
     log = home / "shop.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            SERVE, cwd=home, env={**os.environ, "PORT": str(port)}, stdout=output, stderr=output, start_new_session=True
+            SERVE,
+            cwd=home,
+            env={**os.environ, "PORT": str(port)},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         _wait(process, port, log)
@@ -114,4 +137,6 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             pass
         time.sleep(0.05)
     said = log.read_text(errors="replace").strip().splitlines()[-3:]
-    raise PerfhuntError(f"the demo's shop did not start: {' / '.join(said) or 'it said nothing'}", f"Its log: {log}")
+    raise PerfhuntError(
+        f"the demo's shop did not start: {' / '.join(said) or 'it said nothing'}", f"Its log: {log}"
+    )

@@ -21,13 +21,17 @@ def doctor(
     file: TestFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
 ) -> None:
-    """Check every tool, permission and limit; each failure comes with the command that mends it. Sends no load."""
+    """Check every tool, permission and limit; each failure comes with the command that mends it.
+    Sends no load.
+    """
     from perfhunt.model.question import ProcessSelector
     from perfhunt.profilers.preflight import checks
     from perfhunt.store.testfile import read_question
     from perfhunt.target.find import find_target
 
-    target = None if pid is None and port is None else find_target(ProcessSelector(pid=pid, port=port))
+    target = (
+        None if pid is None and port is None else find_target(ProcessSelector(pid=pid, port=port))
+    )
     try:
         question, trouble = read_question(file, Path.cwd(), os.environ, pid), None
     except QuestionError as error:
@@ -37,7 +41,11 @@ def doctor(
         console.out(json.dumps([asdict(check) for check in found], indent=2, default=str))
     else:
         for check in found:
-            console.out(console.clean(f"{_MARK.get(str(check.status), '?'):<5} {check.name:<16} {check.sentence}"))
+            console.out(
+                console.clean(
+                    f"{_MARK.get(str(check.status), '?'):<5} {check.name:<16} {check.sentence}"
+                )
+            )
             if check.mend and str(check.status) != "ok":
                 console.out(console.clean(f"      {'':<16} -> {check.mend}"))
         if trouble is not None:

@@ -8,10 +8,21 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, JsonOption, PidOption, PortOption, QuietOption, StoreOption, TestFileOption, UrlOption
+from perfhunt.cli.options import (
+    STORE,
+    JsonOption,
+    PidOption,
+    PortOption,
+    QuietOption,
+    StoreOption,
+    TestFileOption,
+    UrlOption,
+)
 
 _ARTIFACTS_HELP = "Also put report and pictures here, for CI to keep: --artifacts flamegraphs"
-Artifacts = Annotated[Path | None, typer.Option("--artifacts", help=_ARTIFACTS_HELP, envvar="PERFHUNT_ARTIFACTS")]
+Artifacts = Annotated[
+    Path | None, typer.Option("--artifacts", help=_ARTIFACTS_HELP, envvar="PERFHUNT_ARTIFACTS")
+]
 
 
 def investigate(
@@ -19,22 +30,46 @@ def investigate(
     port: PortOption = None,
     url: UrlOption = None,
     file: TestFileOption = None,
-    budget: Annotated[str | None, typer.Option("--budget", help="Load to spend on the search, e.g. 5m.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="About a minute of load: a bracket instead of an interval.")] = False,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Load processes on this machine.")] = 1,
-    bind: Annotated[str, typer.Option("--bind", help="HOST:PORT to wait at for that many `perfhunt worker`s.")] = "",
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")] = None,
-    profile: Annotated[str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")] = "auto",
-    open_target: Annotated[bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")] = False,
-    warm_up: Annotated[bool, typer.Option("--warm-up", help="First wait until the service's median stands still.")] = False,
-    resume: Annotated[str | None, typer.Option("--resume", help="Go on with an interrupted run of the same question.")] = None,
-    allow_busy: Annotated[bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")] = False,
+    budget: Annotated[
+        str | None, typer.Option("--budget", help="Load to spend on the search, e.g. 5m.")
+    ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="About a minute of load: a bracket instead of an interval."),
+    ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Load processes on this machine.")
+    ] = 1,
+    bind: Annotated[
+        str, typer.Option("--bind", help="HOST:PORT to wait at for that many `perfhunt worker`s.")
+    ] = "",
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")
+    ] = "auto",
+    open_target: Annotated[
+        bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")
+    ] = False,
+    warm_up: Annotated[
+        bool, typer.Option("--warm-up", help="First wait until the service's median stands still.")
+    ] = False,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", help="Go on with an interrupted run of the same question."),
+    ] = None,
+    allow_busy: Annotated[
+        bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")
+    ] = False,
     artifacts: Artifacts = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Find the knee, profile the service there, and say what stops it. Exit code 0: SLO met; 99: missed; 91: not known."""
+    """Find the knee, profile the service there, and say what stops it. Exit code 0: SLO met; 99:
+    missed; 91: not known.
+    """
     from perfhunt.errors import UsageError
     from perfhunt.jobs.setup import InvestigateRequest
     from perfhunt.model.units import UnitError, parse_duration
@@ -46,9 +81,23 @@ def investigate(
     except UnitError as error:
         raise UsageError(f"--budget: {error}") from error
     asked = InvestigateRequest(
-        pid, port, url, file, store, artifacts, workers, bind, seconds, seed, quick, profile, open_target, allow_busy,
-        warm_up, resume,
-    )  # fmt: skip
+        pid,
+        port,
+        url,
+        file,
+        store,
+        artifacts,
+        workers,
+        bind,
+        seconds,
+        seed,
+        quick,
+        profile,
+        open_target,
+        allow_busy,
+        warm_up,
+        resume,
+    )
     raise typer.Exit(run_and_tell(asked, as_json=as_json, quiet=quiet))
 
 

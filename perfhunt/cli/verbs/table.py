@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from perfhunt.cli.verbs import bench, compare, demo, doctor, init, investigate, profile, verify, worker
+from perfhunt.cli.verbs import (
+    bench,
+    compare,
+    demo,
+    doctor,
+    init,
+    investigate,
+    profile,
+    verify,
+    worker,
+)
 from perfhunt.cli.verbs import bisect as bisecting
 from perfhunt.cli.verbs import calibrate as noise
 from perfhunt.cli.verbs import change as changes
@@ -16,7 +26,9 @@ from perfhunt.cli.verbs.stored import open as open_report
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb: its function, its line in the list, an example for one that takes a command of the user's after `--`."""
+    """A verb: its function, its line in the list, an example for one that takes a command of the
+    user's after `--`.
+    """
 
     function: Callable[..., None]
     short: str
@@ -29,7 +41,9 @@ class Verb:
     @property
     def settings(self) -> dict[str, Any]:
         """How typer should treat it."""
-        return {"short_help": self.short} | ({"epilog": f"Example:  perfhunt {self.example}"} if self.example else {})
+        return {"short_help": self.short} | (
+            {"epilog": f"Example:  perfhunt {self.example}"} if self.example else {}
+        )
 
 
 _SERVE = "-- gunicorn -b 127.0.0.1:{port} app:app   ($PORT is set as well)"
@@ -37,13 +51,21 @@ _SERVE = "-- gunicorn -b 127.0.0.1:{port} app:app   ($PORT is set as well)"
 VERBS: dict[str, Verb] = {
     "init": Verb(init.init, "Write a perfhunt.toml for a live process."),
     "doctor": Verb(doctor.doctor, "Check every tool, permission and limit."),
-    "investigate": Verb(investigate.investigate, "Find the knee, profile there, say what stops the service."),
+    "investigate": Verb(
+        investigate.investigate, "Find the knee, profile there, say what stops the service."
+    ),
     "profile": Verb(profile.profile, "Profile a live service under the load it has."),
-    "verify": Verb(verify.verify, "One change, the same question, a verdict.", f"verify --base HEAD {_SERVE}"),
+    "verify": Verb(
+        verify.verify, "One change, the same question, a verdict.", f"verify --base HEAD {_SERVE}"
+    ),
     "change": Verb(changes.change, "Show the edit as atoms: is it one change?"),
     "split": Verb(changes.split, "Write one patch for each change of a tangled edit."),
     "compare": Verb(compare.compare, "The verdict on two stored runs."),
-    "bench": Verb(bench.bench, "Time a command, or two versions of it.", "bench --base HEAD~1 -- python -m compileall -fq src"),
+    "bench": Verb(
+        bench.bench,
+        "Time a command, or two versions of it.",
+        "bench --base HEAD~1 -- python -m compileall -fq src",
+    ),
     "bisect": Verb(bisecting.bisect, "Find the first slower commit.", f"bisect v1.4 HEAD {_SERVE}"),
     "calibrate": Verb(noise.calibrate, "Measure this host's own noise.", f"calibrate {_SERVE}"),
     "report": Verb(report.report, "Render a stored run again, in any format."),

@@ -8,7 +8,9 @@ import typer
 
 
 def worker(
-    master: Annotated[str, typer.Option("--master", help="HOST:PORT of the perfhunt that commands the load.")],
+    master: Annotated[
+        str, typer.Option("--master", help="HOST:PORT of the perfhunt that commands the load.")
+    ],
 ) -> None:
     """Lend this host to a load that another host commands, until that one is done."""
     from perfhunt.load.worker import serve_master

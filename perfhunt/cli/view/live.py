@@ -1,4 +1,6 @@
-"""The live view: where the run is, what the service does this second, and what is known of the knee. Rich, at most 4 Hz."""
+"""The live view: where the run is, what the service does this second, and what is known of the
+knee. Rich, at most 4 Hz.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ HISTORY = 48
 
 
 class LiveView:
-    """A view that redraws itself from events; leaves its last lines on the screen when it closes."""
+    """A view that redraws itself from events; leaves its last lines on the screen when it
+    closes.
+    """
 
     def __init__(self, colour: bool) -> None:
         self._began = time.monotonic()
@@ -35,14 +39,22 @@ class LiveView:
         self._done: deque[str] = deque(maxlen=6)
         self._load = 0.0
         self._live = RichLive(
-            console=Console(no_color=not colour, highlight=False), refresh_per_second=4, transient=True, get_renderable=self._draw
+            console=Console(no_color=not colour, highlight=False),
+            refresh_per_second=4,
+            transient=True,
+            get_renderable=self._draw,
         )
 
     def __enter__(self) -> LiveView:
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._live.__exit__(kind, error, trace)
 
     def watch(self, event: Event) -> None:
@@ -70,9 +82,16 @@ class LiveView:
             "  ",
             (self._time(stage), "dim"),
         )
-        foot = Text(f"{elapsed:.0f} s in, {self._load:.0f} s of load   Ctrl-C stops the load and keeps what was measured", "dim")
+        foot = Text(
+            f"{elapsed:.0f} s in, {self._load:.0f} s of load   Ctrl-C stops the load and keeps what"
+            " was measured",
+            "dim",
+        )
         return Group(
-            head, self._now(), *(Text(clean(line), "dim", no_wrap=True, overflow="ellipsis") for line in self._done), foot
+            head,
+            self._now(),
+            *(Text(clean(line), "dim", no_wrap=True, overflow="ellipsis") for line in self._done),
+            foot,
         )
 
     def _time(self, stage: float) -> str:
@@ -86,23 +105,43 @@ class LiveView:
             row = self._row
             over = sum(row.exceed)
             table.add_row(
-                "load", f"{format_rate(self._step.rate)} offered", f"{row.sent} sent, {row.done} answered", self._bars("done")
+                "load",
+                f"{format_rate(self._step.rate)} offered",
+                f"{row.sent} sent, {row.done} answered",
+                self._bars("done"),
             )
-            table.add_row("latency", f"p50 {_time(row.p50)}", f"p99 {_time(row.p99)}", self._bars("p99"))
             table.add_row(
-                "in flight", f"{row.in_flight:.1f}", f"{over} over the limit, {row.failed} failed", self._bars("in_flight")
+                "latency", f"p50 {_time(row.p50)}", f"p99 {_time(row.p99)}", self._bars("p99")
             )
-            table.add_row("generator", f"{row.generator_cpu:.0%} of a core", f"lag p99 {_time(row.lag_p99)}", "")
+            table.add_row(
+                "in flight",
+                f"{row.in_flight:.1f}",
+                f"{over} over the limit, {row.failed} failed",
+                self._bars("in_flight"),
+            )
+            table.add_row(
+                "generator",
+                f"{row.generator_cpu:.0%} of a core",
+                f"lag p99 {_time(row.lag_p99)}",
+                "",
+            )
         low, high = self._bracket
         table.add_row(
-            "knee", f"{format_rate(low) if low else '?'} to {format_rate(high) if high else '?'}", "bracket by trials so far", ""
+            "knee",
+            f"{format_rate(low) if low else '?'} to {format_rate(high) if high else '?'}",
+            "bracket by trials so far",
+            "",
         )
         return table
 
     def _bars(self, name: str) -> str:
         values = [float(getattr(row, name) or 0.0) for row in self._seen]
         top = max(values, default=0.0)
-        return "".join(BARS[min(len(BARS) - 1, int(v / top * (len(BARS) - 1)))] for v in values) if top else ""
+        return (
+            "".join(BARS[min(len(BARS) - 1, int(v / top * (len(BARS) - 1)))] for v in values)
+            if top
+            else ""
+        )
 
 
 def _time(seconds: float | None) -> str:

@@ -1,4 +1,6 @@
-"""Who watches a run: a live view on a terminal, plain lines elsewhere, NDJSON for programs, nobody with --quiet."""
+"""Who watches a run: a live view on a terminal, plain lines elsewhere, NDJSON for programs, nobody
+with --quiet.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from perfhunt.cli import console
-from perfhunt.model.event import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
+from perfhunt.model.event import (
+    Began,
+    Event,
+    EventWatcher,
+    Finished,
+    Noted,
+    Ticked,
+    Tried,
+    unwatched,
+)
 from perfhunt.model.trial import SecondRow, Step, Trial
 from perfhunt.model.units import format_duration, format_rate
 
@@ -32,7 +43,11 @@ def watching(*, as_json: bool, quiet: bool) -> Iterator[EventWatcher]:
 
 def to_ndjson(event: Event) -> None:
     """One JSON object a line on stdout; `event` names its kind, `schema` its version."""
-    console.out(json.dumps({"schema": 1, "event": type(event).__name__.lower(), **_plain(event)}, default=str))
+    console.out(
+        json.dumps(
+            {"schema": 1, "event": type(event).__name__.lower(), **_plain(event)}, default=str
+        )
+    )
 
 
 def _plain(event: Event) -> dict[str, object]:
@@ -68,11 +83,15 @@ def to_lines(began: float) -> EventWatcher:
     """Plain lines on stderr: one for a stage, one for a trial, none for a second."""
 
     def watch(event: Event) -> None:
-        clock = f"{int(time.monotonic() - began) // 60:02d}:{int(time.monotonic() - began) % 60:02d}"
+        clock = (
+            f"{int(time.monotonic() - began) // 60:02d}:{int(time.monotonic() - began) % 60:02d}"
+        )
         if isinstance(event, Began):
             console.note(f"{clock} {event.stage}: {event.sentence}")
         elif isinstance(event, Tried):
-            console.note(f"{clock}   {trial_line(event.trial)}{bracket_text(event.low, event.high)}")
+            console.note(
+                f"{clock}   {trial_line(event.trial)}{bracket_text(event.low, event.high)}"
+            )
         elif isinstance(event, Noted):
             console.note(f"{clock} note: {event.sentence}")
         elif isinstance(event, Finished):
@@ -83,18 +102,25 @@ def to_lines(began: float) -> EventWatcher:
 
 def trial_line(trial: Trial) -> str:
     """One trial in a line: rate, answers, percentiles, and what was wrong with it."""
-    p50, p99 = (format_duration(v) if v is not None else "—" for v in (trial.response.p50, trial.response.p99))
+    p50, p99 = (
+        format_duration(v) if v is not None else "—"
+        for v in (trial.response.p50, trial.response.p99)
+    )
     over = sum(c.exceed for c in trial.counts.values())
     trouble = trial.invalid or trial.overload
-    return f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6} p50 {p50:>8}  p99 {p99:>8}  over {over}" + (
-        f"  ({trouble})" if trouble else ""
+    return (
+        f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6} p50 {p50:>8}  p99"
+        f" {p99:>8}  over {over}" + (f"  ({trouble})" if trouble else "")
     )
 
 
 def row_line(row: SecondRow, rate: float) -> str:
     """One second in a line."""
     p99 = format_duration(row.p99) if row.p99 is not None else "—"
-    return f"{format_rate(rate)} offered, {row.done} answered, {row.in_flight:.1f} in flight, p99 {p99}"
+    return (
+        f"{format_rate(rate)} offered, {row.done} answered, {row.in_flight:.1f} in flight, p99"
+        f" {p99}"
+    )
 
 
 def bracket_text(low: float | None, high: float | None) -> str:

@@ -1,4 +1,6 @@
-"""How the shop is served: one process, sixteen threads, and the warehouse beside it for as long as the shop lives."""
+"""How the shop is served: one process, sixteen threads, and the warehouse beside it for as long as
+the shop lives.
+"""
 
 import atexit
 import os
@@ -28,7 +30,9 @@ def on_starting(server):
 
     store.create()
     here = os.path.dirname(os.path.abspath(__file__))
-    warehouse = subprocess.Popen([sys.executable, "-m", "shop.warehouse_service", _socket], cwd=here)
+    warehouse = subprocess.Popen(
+        [sys.executable, "-m", "shop.warehouse_service", _socket], cwd=here
+    )
     deadline = time.monotonic() + 10
     while not os.path.exists(_socket):
         if warehouse.poll() is not None or time.monotonic() > deadline:

@@ -1,1 +1,1 @@
-"""."""
+"""One change, the same question again, a verdict: of a restarted process, or of both versions side by side."""

@@ -19,36 +19,63 @@ from perfhunt.investigate import Options, investigate
 from perfhunt.jobs.setup import InvestigateRequest, surroundings, target_of, workbench
 from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, sides_of
 from perfhunt.jobs.verify.revert import refuse_to_rewrite, undo_of
-from perfhunt.jobs.verify.verify import VerifyRequest, VerifyResult, base_revision, question_again, stored_run
+from perfhunt.jobs.verify.verify import (
+    VerifyRequest,
+    VerifyResult,
+    base_revision,
+    question_again,
+    stored_run,
+)
 from perfhunt.model.run import Run, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.files import write_atomic
 
-AGAIN = "Start it as it was when it was investigated, with the edit as the only difference; then verify its pid."
+AGAIN = (
+    "Start it as it was when it was investigated, with the edit as the only difference; then verify"
+    " its pid."
+)
 
 
 def verify_process(wanted: VerifyRequest) -> VerifyResult:
-    """The verdict on a restarted service, from one new run of the stored question. Raises ChangeRefused (exit 92)."""
+    """The verdict on a restarted service, from one new run of the stored question. Raises
+    ChangeRefused (exit 92).
+    """
     if wanted.head:
-        raise UsageError("--head needs both versions to be started", "perfhunt verify --base REV --head REV -- COMMAND")
+        raise UsageError(
+            "--head needs both versions to be started",
+            "perfhunt verify --base REV --head REV -- COMMAND",
+        )
     refuse_to_rewrite(wanted.revert, wanted.head)
     stored = stored_run(wanted)
     asked = InvestigateRequest(
-        wanted.pid, wanted.port, wanted.url, wanted.file, wanted.store, profile=wanted.profile, allow_busy=wanted.allow_busy
+        wanted.pid,
+        wanted.port,
+        wanted.url,
+        wanted.file,
+        wanted.store,
+        profile=wanted.profile,
+        allow_busy=wanted.allow_busy,
     )
     question, target = target_of(asked, question_again(stored, wanted.file))
-    repository = Repository(Path(target.git_root)) if target.git_root else find_repository(Path.cwd())
+    repository = (
+        Repository(Path(target.git_root)) if target.git_root else find_repository(Path.cwd())
+    )
     change = read_change(repository, base_revision(repository, stored, wanted))
     back = undo_of(repository, change, repository.worktree_tree())
     one = require_one(change, hot_stacks(stored), wanted.compound)
     if doubts := stale(change, target):
         raise ChangeRefused(
-            "the running process is not the changed code: " + "; ".join(doubts), "Restart the service, then verify its new pid."
+            "the running process is not the changed code: " + "; ".join(doubts),
+            "Restart the service, then verify its new pid.",
         )
     if moved := unlike(one, stored, target):
         reason = "the change is not the only difference: " + "; ".join(moved)
-        return VerifyResult(Verdict(Word.INVALID, reason, "rerun", attributable=one.attributable, next_step=AGAIN), one, back)
+        return VerifyResult(
+            Verdict(Word.INVALID, reason, "rerun", attributable=one.attributable, next_step=AGAIN),
+            one,
+            back,
+        )
     calibration, note = load_calibration(wanted.store)
     if note and not wanted.quiet:
         console.note(note)
@@ -58,7 +85,10 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
     ):
         options = Options(quick=wanted.quick, profile=wanted.profile != "off")
         verdict, new = verify.verify_rerun(
-            replace(stored, question=question), lambda again: investigate(again, lab, options), calibration, explained(one)
+            replace(stored, question=question),
+            lambda again: investigate(again, lab, options),
+            calibration,
+            explained(one),
         )
     directory = wanted.store / "runs" / new.id
     outcome = VerifyResult(replace(verdict, attributable=one.attributable), one, back, directory)
@@ -73,7 +103,9 @@ def unlike(one: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...
 
 
 def with_attribution(outcome: VerifyResult, stored: Run, new: Run) -> VerifyResult:
-    """The outcome with the edited functions' share in it, and a differential flame graph beside the run."""
+    """The outcome with the edited functions' share in it, and a differential flame graph beside the
+    run.
+    """
     before, after = sides_of(stored), sides_of(new)
     found = attributed(outcome.one, before, after, gain_of(outcome.verdict), stored, new.knee)
     picture = difference_picture(before, after, f"{stored.id} to {new.id}")

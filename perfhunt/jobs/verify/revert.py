@@ -1,4 +1,6 @@
-"""The way back from a change: the patch that holds it, the git command that takes it out, and doing so when asked."""
+"""The way back from a change: the patch that holds it, the git command that takes it out, and doing
+so when asked.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,11 @@ from perfhunt.model.verdict.change import Change
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """A measured edit as a patch. `left` are edited files that are no part of it (tests, documents, the test file).
+    """A measured edit as a patch. `left` are edited files that are no part of it (tests, documents,
+    the test file).
 
-    `revision` is the head when that was a revision: such a change is history, and is taken back by another commit.
+    `revision` is the head when that was a revision: such a change is history, and is taken back by
+    another commit.
     """
 
     repository: Repository
@@ -39,7 +43,11 @@ def undo_of(repository: Repository, change: Change, head_tree: str) -> Undo:
     edits = [edit for edit in change.files if {edit.path, edit.old_path} & measured]
     paths = sorted({path for edit in edits for path in (edit.path, edit.old_path) if path})
     wanted = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
-    patch = repository.git("diff-tree", "-r", *wanted, change.base, head_tree, "--", *paths) if paths else b""
+    patch = (
+        repository.git("diff-tree", "-r", *wanted, change.base, head_tree, "--", *paths)
+        if paths
+        else b""
+    )
     left = tuple(edit.path for edit in change.files if edit not in edits)
     return Undo(repository, patch, left, change.base, change.head)
 
@@ -54,7 +62,11 @@ def refuse_to_rewrite(revert: bool, head: str) -> None:
 
 
 def undo(edit: Undo) -> str:
-    """Take the edit out of the working tree; what was done, as a sentence. Raises ChangeRefused when it was edited since."""
+    """Take the edit out of the working tree; what was done, as a sentence. Raises ChangeRefused
+    when it was edited since.
+    """
     edit.repository.git("apply", "-R", "--whitespace=nowarn", "-", stdin=edit.patch)
     rest = f"; left as they are: {', '.join(edit.left)}" if edit.left else ""
-    return f"the edit was taken out of the working tree{rest}. Restart the service: it still runs it"
+    return (
+        f"the edit was taken out of the working tree{rest}. Restart the service: it still runs it"
+    )

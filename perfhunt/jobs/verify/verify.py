@@ -1,4 +1,6 @@
-"""What both ways of verifying share: the stored run, its question, and the verdict kept and told."""
+"""What both ways of verifying share: the stored run, its question, and the verdict kept and
+told.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """A verdict with what it is about, and the directory it is kept in (None: nothing was measured)."""
+    """A verdict with what it is about, and the directory it is kept in (None: nothing was
+    measured).
+    """
 
     verdict: Verdict
     one: OneChange
@@ -62,35 +66,65 @@ class VerifyResult:
 
 
 def stored_run(wanted: VerifyRequest) -> Run:
-    """The run to compare with: the newest investigation, or the one named. Raises UsageError when it cannot be compared with."""
+    """The run to compare with: the newest investigation, or the one named. Raises UsageError when
+    it cannot be compared with.
+    """
     if wanted.run in ("last", "latest"):
-        rows = ledger.history(wanted.store, kind="investigate", limit=1) if wanted.store.is_dir() else ()
+        rows = (
+            ledger.history(wanted.store, kind="investigate", limit=1)
+            if wanted.store.is_dir()
+            else ()
+        )
         if not rows:
-            raise UsageError("there is no investigation to compare with", "Make one first: perfhunt investigate --pid PID")
+            raise UsageError(
+                "there is no investigation to compare with",
+                "Make one first: perfhunt investigate --pid PID",
+            )
         run = read_directory(wanted.store / rows[0].path)
     else:
         run = read_directory(find(wanted.store, wanted.run))
     if run.kind == "profile":
-        raise UsageError(f"run {run.id} is a profile: it measured no rate", "Name an investigation: perfhunt history")
+        raise UsageError(
+            f"run {run.id} is a profile: it measured no rate",
+            "Name an investigation: perfhunt history",
+        )
     if run.ended != "complete":
-        raise UsageError(f"run {run.id} was cut short ({run.ended})", "Name a whole one; they are listed by: perfhunt history")
+        raise UsageError(
+            f"run {run.id} was cut short ({run.ended})",
+            "Name a whole one; they are listed by: perfhunt history",
+        )
     return run
 
 
 def base_revision(repository: Repository, stored: Run | None, wanted: VerifyRequest) -> str:
-    """The id of the commit an edit is counted from. Raises ChangeRefused when a run's uncommitted work is not to be had."""
+    """The id of the commit an edit is counted from. Raises ChangeRefused when a run's uncommitted
+    work is not to be had.
+    """
     if wanted.base or stored is None:
         return repository.resolve(wanted.base or "HEAD")
-    found, advice = stored.environment, "Commit what you start from, investigate that, then make the one edit and verify it."
-    if found.git_snapshot and repository.attempt("cat-file", "-e", f"{found.git_snapshot}^{{commit}}").returncode:
-        raise ChangeRefused(f"run {stored.id} measured uncommitted work, which git has tidied away since", advice)
+    found, advice = (
+        stored.environment,
+        "Commit what you start from, investigate that, then make the one edit and verify it.",
+    )
+    if (
+        found.git_snapshot
+        and repository.attempt("cat-file", "-e", f"{found.git_snapshot}^{{commit}}").returncode
+    ):
+        raise ChangeRefused(
+            f"run {stored.id} measured uncommitted work, which git has tidied away since", advice
+        )
     if found.git_dirty and not found.git_snapshot:
-        raise ChangeRefused(f"run {stored.id} measured uncommitted work, so the edit since then cannot be told from it", advice)
+        raise ChangeRefused(
+            f"run {stored.id} measured uncommitted work, so the edit since then cannot be told"
+            " from it",
+            advice,
+        )
     return repository.resolve(base_of(stored))
 
 
 def question_again(stored: Run, file: Path | None) -> Question:
-    """The stored question, with the header values and bodies that a run may not hold taken from the test file.
+    """The stored question, with the header values and bodies that a run may not hold taken from the
+    test file.
 
     Raises QuestionError when they are needed and the test file's traffic is not the run's any more.
     """
@@ -108,8 +142,10 @@ def question_again(stored: Run, file: Path | None) -> Question:
             return whole
     if "sha256:" in json.dumps([[e.path, e.headers, e.body] for e in asked.traffic]):
         raise QuestionError(
-            f"the test file does not ask what run {stored.id} asked, and a stored run keeps no bodies or secrets to send again",
-            "Take the edit out of perfhunt.toml (git diff shows it), or investigate again with the new question.",
+            f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
+            " bodies or secrets to send again",
+            "Take the edit out of perfhunt.toml (git diff shows it), or investigate again with the"
+            " new question.",
         )
     return asked
 
@@ -123,7 +159,9 @@ def budget_of(text: str) -> Seconds:
 
 
 def keep(outcome: VerifyResult) -> None:
-    """Store a verdict as verdict.json, and the edit it is about as change.patch, beside what was measured."""
+    """Store a verdict as verdict.json, and the edit it is about as change.patch, beside what was
+    measured.
+    """
     if outcome.directory is None:
         return
     write_atomic(outcome.directory / "change.patch", outcome.undo.patch)
@@ -143,7 +181,9 @@ def plain(outcome: VerifyResult) -> dict[str, object]:
 
 
 def tell(outcome: VerifyResult, wanted: VerifyRequest) -> list[str]:
-    """The verdict as it was asked for, a line each; on REVERT the edit is taken out first if that was wanted."""
+    """The verdict as it was asked for, a line each; on REVERT the edit is taken out first if that
+    was wanted.
+    """
     step = _next(outcome, wanted)
     verdict = replace(outcome.verdict, next_step=step or outcome.verdict.next_step)
     outcome = replace(outcome, verdict=verdict)
@@ -164,7 +204,11 @@ def _next(outcome: VerifyResult, wanted: VerifyRequest) -> str:
     """What to do about the edit; on REVERT with --revert it is done here."""
     word, directory = outcome.verdict.word, outcome.directory
     if word is Word.KEEP:
-        again = f", or let the next edit be compared with this run: perfhunt verify {directory.name}" if directory else ""
+        again = (
+            f", or let the next edit be compared with this run: perfhunt verify {directory.name}"
+            if directory
+            else ""
+        )
         return "commit the change, then look for the next bottleneck: perfhunt investigate" + (
             again if outcome.verdict.method == "rerun" else ""
         )

@@ -1,7 +1,9 @@
-"""The load child's main: JSON lines in on stdin, JSON lines out on stdout. Load stops when stdin ends.
+"""The load child's main: JSON lines in on stdin, JSON lines out on stdout. Load stops when stdin
+ends.
 
-In:  {"do": "open", ...} first, then {"do": "run", ...}, {"do": "stop", "hard": bool}, {"do": "probe", ...}
-Out: {"ready": ...}, {"row": ...} each second of a run, {"done": ...}, {"probed": ...}; {"failed": "why", "hint": "..."}
+In:  {"do": "open", ...} first, then {"do": "run", ...}, {"do": "stop", "hard": bool}, {"do":
+"probe", ...} Out: {"ready": ...}, {"row": ...} each second of a run, {"done": ...}, {"probed":
+...}; {"failed": "why", "hint": "..."}
 """
 
 from __future__ import annotations

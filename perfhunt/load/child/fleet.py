@@ -1,7 +1,9 @@
-"""Several load processes as one: Locust's master here, its workers beside it or on other hosts, and perfhunt's messages between.
+"""Several load processes as one: Locust's master here, its workers beside it or on other hosts, and
+perfhunt's messages between.
 
-Each worker takes every n-th arrival of the same seeded schedule, so together they send exactly what one would. Their raw
-samples come up every second and go into one file; a worker that falls silent ends the trial.
+Each worker takes every n-th arrival of the same seeded schedule, so together they send exactly what
+one would. Their raw samples come up every second and go into one file; a worker that falls silent
+ends the trial.
 """
 
 from __future__ import annotations
@@ -28,14 +30,18 @@ BEAT: Seconds = 0.2
 LOST_AFTER: Seconds = 1.5  # of silence; with the beat it makes less than two seconds
 JOIN_WITHIN: Seconds = 25.0
 REMOTE_JOIN_WITHIN: Seconds = 120.0
-LEAD: Seconds = 0.4  # from the order to the first arrival, so that every worker has its schedule by then
+LEAD: Seconds = (
+    0.4  # from the order to the first arrival, so that every worker has its schedule by then
+)
 PINGS = 9
 _SUMS = ("sent", "in_flight", "opened", "resent", "stray", "queued", "orphans")
 
 
 @dataclass(slots=True)
 class Member:
-    """A worker as the master knows it. `offset` is its clock minus ours, `doubt` half the round trip it was measured by."""
+    """A worker as the master knows it. `offset` is its clock minus ours, `doubt` half the round
+    trip it was measured by.
+    """
 
     node: str
     index: int
@@ -53,7 +59,9 @@ class Fleet:
     """Commands the workers as if they were one source."""
 
     def __init__(self, order: dict[str, Any], environment: Environment) -> None:
-        """Starts or awaits the workers, opens the question on each, and measures their clocks. Raises LoadFailed."""
+        """Starts or awaits the workers, opens the question on each, and measures their clocks.
+        Raises LoadFailed.
+        """
         host, _, port = (order["bind"] or "127.0.0.1:0").rpartition(":")
         self._wanted: int = order["workers"]
         self._runner: Any = environment.create_master_runner(host, int(port))
@@ -62,11 +70,30 @@ class Fleet:
         self._changed = Event()
         self._running = False
         self._recorder = Recorder("")
-        for name in ("joined", "opened", "failed", "clock", "row", "done", "beat", "probed", "flooded"):
+        for name in (
+            "joined",
+            "opened",
+            "failed",
+            "clock",
+            "row",
+            "done",
+            "beat",
+            "probed",
+            "flooded",
+        ):
             self._runner.register_message(f"perfhunt_{name}", getattr(self, f"_on_{name}"))
-        self._order = {**order, "in_flight": max(1, order["in_flight"] // self._wanted), "pin": False}
-        self._processes = [] if order["bind"] else [_start(self._runner.server.port) for _ in range(self._wanted)]
-        self._await(lambda: len(self._members) >= self._wanted, JOIN_WITHIN if self._processes else REMOTE_JOIN_WITHIN)
+        self._order = {
+            **order,
+            "in_flight": max(1, order["in_flight"] // self._wanted),
+            "pin": False,
+        }
+        self._processes = (
+            [] if order["bind"] else [_start(self._runner.server.port) for _ in range(self._wanted)]
+        )
+        self._await(
+            lambda: len(self._members) >= self._wanted,
+            JOIN_WITHIN if self._processes else REMOTE_JOIN_WITHIN,
+        )
         gevent.spawn(self._beat)
         self._open()
         self._measure_clocks()
@@ -79,9 +106,15 @@ class Fleet:
             if self._failed:
                 raise LoadFailed(self._failed)
             if any(p.poll() is not None for p in self._processes):
-                raise LoadFailed("a load worker ended before it was ready", "Its log is load-child.log in the run directory.")
+                raise LoadFailed(
+                    "a load worker ended before it was ready",
+                    "Its log is load-child.log in the run directory.",
+                )
             if time.monotonic() > deadline:
-                raise LoadFailed(f"{len(self._members)} of {self._wanted} load workers joined within {within:g} s")
+                raise LoadFailed(
+                    f"{len(self._members)} of {self._wanted} load workers joined within"
+                    f" {within:g} s"
+                )
             self._changed.clear()
             self._changed.wait(BEAT)
 
@@ -91,7 +124,9 @@ class Fleet:
         self._await(lambda: all(m.about for m in self._members.values()), JOIN_WITHIN)
 
     def _measure_clocks(self) -> None:
-        """By the quickest of several round trips (Cristian 1989): the offset is known within half of that."""
+        """By the quickest of several round trips (Cristian 1989): the offset is known within half
+        of that.
+        """
         for _ in range(PINGS):
             for member in self._members.values():
                 self._send(member, "clock", {"at": time.monotonic()})
@@ -101,7 +136,10 @@ class Fleet:
     def about(self) -> dict[str, Any]:
         """What the first worker says of itself, and who they all are."""
         members = self._ordered()
-        workers = [{"host": m.about["host"], "pid": m.about["pid"], "offset": m.offset, "doubt": m.doubt} for m in members]
+        workers = [
+            {"host": m.about["host"], "pid": m.about["pid"], "offset": m.offset, "doubt": m.doubt}
+            for m in members
+        ]
         return {**members[0].about, "workers": workers}
 
     def _ordered(self) -> list[Member]:
@@ -124,14 +162,21 @@ class Fleet:
         self._recorder, epoch = recorder, now + LEAD
         for member in members:
             member.rows, member.last, member.done, member.heard = {}, {}, None, now
-            start = {"step": to_plain(step), "grace": grace, "epoch": epoch + member.offset, "part": member.index}
+            start = {
+                "step": to_plain(step),
+                "grace": grace,
+                "epoch": epoch + member.offset,
+                "part": member.index,
+            }
             self._send(member, "run", {**start, "of": len(members)})
         self._running, second, lost = True, 0, ""
         while any(m.done is None and not m.lost for m in members):
             self._changed.clear()
             self._changed.wait(BEAT)
             lost = lost or self._lost(members)
-            while all(second in m.rows or m.lost or m.done for m in members) and any(second in m.rows for m in members):
+            while all(second in m.rows or m.lost or m.done for m in members) and any(
+                second in m.rows for m in members
+            ):
                 recorder.flush()
                 report(_merged([m.rows.pop(second, m.last) for m in members], second, recorder))
                 second += 1
@@ -145,7 +190,10 @@ class Fleet:
             if member.done is None and not member.lost and now - member.heard > LOST_AFTER:
                 member.lost = True
                 self.stop(hard=True)
-                return f"load worker {member.index} on {member.about['host']} was lost: its share of the requests is missing"
+                return (
+                    f"load worker {member.index} on {member.about['host']} was lost: its share of"
+                    " the requests is missing"
+                )
         return ""
 
     def _done(self, members: list[Member], recorder: Recorder, lost: str) -> dict[str, Any]:
@@ -174,9 +222,15 @@ class Fleet:
         order = {"connections": max(1, connections // self._wanted), "seconds": seconds}
         found = self._asked("flood", order, 2 * seconds, self._wanted)
         rate = sum(f["rate"] for f in found)
-        return {"rate": rate, "cpu": sum(f["cpu"] * f["rate"] for f in found) / max(rate, 1e-9), "errors": found[0]["errors"]}
+        return {
+            "rate": rate,
+            "cpu": sum(f["cpu"] * f["rate"] for f in found) / max(rate, 1e-9),
+            "errors": found[0]["errors"],
+        }
 
-    def _asked(self, name: str, order: dict[str, Any], seconds: Seconds, count: int) -> list[dict[str, Any]]:
+    def _asked(
+        self, name: str, order: dict[str, Any], seconds: Seconds, count: int
+    ) -> list[dict[str, Any]]:
         self._answers: list[dict[str, Any]] = []
         asked = [m for m in self._ordered() if not m.lost][:count]
         for member in asked:
@@ -239,7 +293,9 @@ class Fleet:
 
 def _start(port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "perfhunt.load.child", "worker", f"127.0.0.1:{port}"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=dict(os.environ))
+    return subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=dict(os.environ)
+    )
 
 
 def _merged(said: list[dict[str, Any]], second: int, recorder: Recorder) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""The rule that no load outlives its controller: death of the parent, by any signal, ends the child."""
+"""The rule that no load outlives its controller: death of the parent, by any signal, ends the
+child.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """From now on the parent's death ends this process, and Ctrl-C does not: the controller decides what that means."""
+    """From now on the parent's death ends this process, and Ctrl-C does not: the controller decides
+    what that means.
+    """
     parent = os.getppid()
 
     def orphaned(signum: int, frame: FrameType | None) -> None:
-        # The kernel sends the signal when the *thread* that started us ends; only a new parent means the process died.
+        # The kernel sends the signal when the *thread* that started us ends; only a new parent
+        # means the process died.
         if os.getppid() != parent:
             os._exit(0)
 

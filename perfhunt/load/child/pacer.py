@@ -1,4 +1,6 @@
-"""Sends every arrival when it is due, by a timer, and one that is late at once; watches the clock for the trial."""
+"""Sends every arrival when it is due, by a timer, and one that is late at once; watches the clock
+for the trial.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LEAD: Seconds = 0.05  # between the order to start and the first possible arriva
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What to send when: due times from the epoch (ascending), endpoint and feed row of each; all of shape (n,)."""
+    """What to send when: due times from the epoch (ascending), endpoint and feed row of each; all
+    of shape (n,).
+    """
 
     due: NDArray[np.float64]
     endpoint: NDArray[np.uint16]
@@ -77,19 +81,28 @@ class Pacer:
         self._hard = False
 
     def stop(self, hard: bool) -> None:
-        """No more arrivals from this moment. `hard` also cuts what is in flight, and closes its connections."""
+        """No more arrivals from this moment. `hard` also cuts what is in flight, and closes its
+        connections.
+        """
         self._stop_at = min(self._stop_at, time.monotonic())
         self._hard = self._hard or hard
         self._timer.cancel()
         self._client.next_due = math.inf
 
     def run(
-        self, schedule: Schedule, duration: Seconds, grace: Seconds, recorder: Recorder, report: Report, epoch: Seconds = 0.0
+        self,
+        schedule: Schedule,
+        duration: Seconds,
+        grace: Seconds,
+        recorder: Recorder,
+        report: Report,
+        epoch: Seconds = 0.0,
     ) -> dict[str, Any]:
-        """Sends the schedule for `duration`, then waits up to `grace` for what is in flight; says how the generator did.
+        """Sends the schedule for `duration`, then waits up to `grace` for what is in flight; says
+        how the generator did.
 
-        `epoch` is when it begins, on time.monotonic's clock (0: at once); `report` gets a dict each second. Blocks the
-        calling greenlet; the sending itself happens in the loop's callbacks.
+        `epoch` is when it begins, on time.monotonic's clock (0: at once); `report` gets a dict each
+        second. Blocks the calling greenlet; the sending itself happens in the loop's callbacks.
         """
         self._schedule, self._next, self._chunk_at = schedule, 0, 0
         self._dues: list[float] = []
@@ -106,11 +119,22 @@ class Pacer:
             client.cut(time.monotonic(), self._hard)
         recorder.flush()
         # Stopped between two arrivals' due times, or a moment after one that was not sent any more.
-        ended = min(duration, self._stop_at - epoch, self._next_due() if self._stop_at < epoch + duration else math.inf)
-        return {**self._health(), "seconds": max(0.0, ended), "gc_pause": pauses.longest, "all": end - epoch}
+        ended = min(
+            duration,
+            self._stop_at - epoch,
+            self._next_due() if self._stop_at < epoch + duration else math.inf,
+        )
+        return {
+            **self._health(),
+            "seconds": max(0.0, ended),
+            "gc_pause": pauses.longest,
+            "all": end - epoch,
+        }
 
     def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
-        """A closed loop at full speed: each of `connections` sends its next request when it has an answer. No latency kept."""
+        """A closed loop at full speed: each of `connections` sends its next request when it has an
+        answer. No latency kept.
+        """
         client, recorder = self._client, Recorder("")
         with _collector_off():
             epoch = time.monotonic()
@@ -123,7 +147,11 @@ class Pacer:
             gevent.sleep(seconds * 0.1)
             began, cpu, done = time.monotonic(), time.process_time(), recorder.added
             gevent.sleep(seconds)
-            took, used, done = time.monotonic() - began, time.process_time() - cpu, recorder.added - done
+            took, used, done = (
+                time.monotonic() - began,
+                time.process_time() - cpu,
+                recorder.added - done,
+            )
             client.cut(time.monotonic(), hard=True)
             batch.close()
         return {"rate": done / took, "cpu": used / max(1, done), "errors": client.tally.errors}
@@ -142,9 +170,19 @@ class Pacer:
             if now >= epoch + second + 1:
                 client.recorder.flush()
                 used, cpu = time.process_time() - cpu, time.process_time()
-                # Several seconds at once when the loop was held up: the reader gets one row per second anyway.
+                # Several seconds at once when the loop was held up: the reader gets one row per
+                # second anyway.
                 second = int(now - epoch)
-                report({"second": second - 1, "cpu": used, "at": now - epoch, "seen": seen, "ticks": ticks, **self._health()})
+                report(
+                    {
+                        "second": second - 1,
+                        "cpu": used,
+                        "at": now - epoch,
+                        "seen": seen,
+                        "ticks": ticks,
+                        **self._health(),
+                    }
+                )
                 seen = ticks = 0
             over = min(epoch + duration, self._stop_at)
             if self._hard or now >= over + grace:
@@ -156,11 +194,17 @@ class Pacer:
     def _health(self) -> dict[str, Any]:
         client, tally = self._client, self._client.tally
         return {
-            "samples": client.recorder.written, "in_flight": len(client.in_flight) + len(client.waiting),
-            "sent": tally.sent, "opened": tally.opened, "resent": tally.resent, "stray": tally.stray,
-            "queued": tally.queued, "orphans": len(client.orphans), "errors": tally.errors,
+            "samples": client.recorder.written,
+            "in_flight": len(client.in_flight) + len(client.waiting),
+            "sent": tally.sent,
+            "opened": tally.opened,
+            "resent": tally.resent,
+            "stray": tally.stray,
+            "queued": tally.queued,
+            "orphans": len(client.orphans),
+            "errors": tally.errors,
             "most_open": tally.most_open,
-        }  # fmt: skip
+        }
 
     def _load_chunk(self) -> None:
         span = slice(self._chunk_at, self._chunk_at + CHUNK)
@@ -184,7 +228,9 @@ class Pacer:
             self._timer.cancel()
 
     def _fire(self) -> None:
-        """Sends all that is due. Called by the timer, and after an answer was read while something is due."""
+        """Sends all that is due. Called by the timer, and after an answer was read while something
+        is due.
+        """
         client = self._client
         now = time.monotonic() - self._epoch
         if self._stop_at - self._epoch <= now:
@@ -210,13 +256,16 @@ class Pacer:
 class _Batch:
     """Defers sends until every answer that is ready has been read.
 
-    Sent one by one between reads, each would wake a peer that has gone to sleep meanwhile, which costs more than sending.
+    Sent one by one between reads, each would wake a peer that has gone to sleep meanwhile, which
+    costs more than sending.
     """
 
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send
         self._waiting = 0
-        self._watcher: Any = gevent.get_hub().loop.prepare()  # runs when nothing is left to do but wait
+        self._watcher: Any = (
+            gevent.get_hub().loop.prepare()
+        )  # runs when nothing is left to do but wait
         self._watcher.start(self._flush)
 
     def add(self) -> None:
@@ -249,7 +298,9 @@ class _Pauses:
 
 
 class _collector_off:
-    """Within, the collector runs only if someone calls it; what exists by then is never looked at again."""
+    """Within, the collector runs only if someone calls it; what exists by then is never looked at
+    again.
+    """
 
     def __enter__(self) -> _Pauses:
         gc.collect()

@@ -1,4 +1,6 @@
-"""Raw samples into a preallocated buffer, appended to the trial's file once a second: memory stays flat."""
+"""Raw samples into a preallocated buffer, appended to the trial's file once a second: memory stays
+flat.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +17,48 @@ _MAX_BYTES = 2**32 - 1
 
 
 class Recorder:
-    """Collects samples of one trial; `flush` appends them to the file, so that a killed run still has them."""
+    """Collects samples of one trial; `flush` appends them to the file, so that a killed run still
+    has them.
+    """
 
     __slots__ = ("_buffer", "_end", "_fd", "_used", "written")
 
     def __init__(self, path: str) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644) if path else -1
+        self._fd = (
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            if path
+            else -1
+        )
         self._buffer = bytearray(ROOM * SAMPLE.itemsize)
         self._end = len(self._buffer)
         self._used = 0
         self.written = 0  # samples in the file
 
     def add(
-        self, due: float, lag: float, service: float, size: int, status: int, endpoint: int, outcome: int, wait: float
+        self,
+        due: float,
+        lag: float,
+        service: float,
+        size: int,
+        status: int,
+        endpoint: int,
+        outcome: int,
+        wait: float,
     ) -> None:
         """One arrival has ended. Times in seconds; fields as in SAMPLE."""
         used = self._used
-        _LAYOUT.pack_into(self._buffer, used, due, lag, service, min(size, _MAX_BYTES), status, endpoint, outcome, wait)
+        _LAYOUT.pack_into(
+            self._buffer,
+            used,
+            due,
+            lag,
+            service,
+            min(size, _MAX_BYTES),
+            status,
+            endpoint,
+            outcome,
+            wait,
+        )
         self._used = used = used + 29
         if used == self._end:
             self.flush()

@@ -1,4 +1,6 @@
-"""What the load child does between its first and its last message: orders in, Locust's runner at work, answers out."""
+"""What the load child does between its first and its last message: orders in, Locust's runner at
+work, answers out.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ _READ = 1
 
 
 def main() -> int:
-    """Serves the controller until it hangs up. The exit code is 0 then, 1 after a failure that was reported."""
+    """Serves the controller until it hangs up. The exit code is 0 then, 1 after a failure that was
+    reported.
+    """
     try:
         ControllerPipe().serve()
     except Exception as error:  # the boundary: whatever it is, the controller must hear of it
@@ -46,7 +50,9 @@ def _send(message: dict[str, Any]) -> None:
 
 
 class ControllerPipe:
-    """Reads the controller's lines in the event loop, so that "stop" and end-of-file act in the middle of a run."""
+    """Reads the controller's lines in the event loop, so that "stop" and end-of-file act in the
+    middle of a run.
+    """
 
     def __init__(self) -> None:
         self._orders: Queue[dict[str, Any]] = Queue()
@@ -96,7 +102,9 @@ class Crew(Protocol):
 
     def about(self) -> dict[str, Any]: ...
 
-    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: Report) -> dict[str, Any]: ...
+    def run(
+        self, step: Step, grace: Seconds, recorder: Recorder, report: Report
+    ) -> dict[str, Any]: ...
 
     def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]: ...
 
@@ -134,12 +142,16 @@ class Session:
             self.carry_out(orders.get())
 
     def _serve_as_user(self, orders: Queue[dict[str, Any]]) -> None:
-        """Starts Locust's runner with one user, which carries out the orders. Raises what that user died of."""
+        """Starts Locust's runner with one user, which carries out the orders. Raises what that user
+        died of.
+        """
         died: AsyncResult[None] = AsyncResult()
         session = self
 
         class Arrivals(User):
-            """Stands for all traffic: its one task sends whole schedules through the fast client."""
+            """Stands for all traffic: its one task sends whole schedules through the fast
+            client.
+            """
 
             fixed_count = 1
 
@@ -162,7 +174,13 @@ class Session:
     def carry_out(self, order: dict[str, Any]) -> None:
         """One order, start to end."""
         if order["do"] == "run":
-            _send({"done": self._run(from_plain(Step, order["step"]), order["samples"], order["grace"])})
+            _send(
+                {
+                    "done": self._run(
+                        from_plain(Step, order["step"]), order["samples"], order["grace"]
+                    )
+                }
+            )
         elif order["do"] == "probe":
             _send({"probed": self._crew.probe(order["endpoint"], order["timeout"])})
         elif order["do"] == "flood":

@@ -1,4 +1,6 @@
-"""One question's traffic, opened: what sends it, when, and in which mix. The same in a lone child and in a worker."""
+"""One question's traffic, opened: what sends it, when, and in which mix. The same in a lone child
+and in a worker.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,11 @@ class TrafficSource:
         self._question, self._environment = question, environment
         environment.host = question.target.url
         self._descriptors = raise_descriptor_limit()
-        self._pinning = pin_apart(question.target.url) if order["pin"] else "not pinned: several load processes share the cores"
+        self._pinning = (
+            pin_apart(question.target.url)
+            if order["pin"]
+            else "not pinned: several load processes share the cores"
+        )
         self._address = _resolve(question, order["addresses"])
         bound = min(order["in_flight"], self._descriptors - 200)
         self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
@@ -63,7 +69,10 @@ class TrafficSource:
         authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
         endpoints = [prepare(e, authority, run, os.environ) for e in self._question.traffic]
         self._feeds = [e.rows for e in endpoints]
-        self._routes, self._weights = [e.endpoint.name for e in endpoints], [e.endpoint.weight for e in endpoints]
+        self._routes, self._weights = (
+            [e.endpoint.name for e in endpoints],
+            [e.endpoint.weight for e in endpoints],
+        )
         self._traffic = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
@@ -82,19 +91,35 @@ class TrafficSource:
     def about(self) -> dict[str, Any]:
         """What the controller must know of it."""
         return {
-            "pid": os.getpid(), "host": socket.gethostname(), "timer": self._pacer.timer_kind, "locust": locust.__version__,
-            "descriptors": self._descriptors, "address": str(self._address.sockaddr[0]), "in_flight": self._limits.in_flight,
-            "routes": self._routes, "weights": self._weights, "pinning": self._pinning,
-        }  # fmt: skip
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "timer": self._pacer.timer_kind,
+            "locust": locust.__version__,
+            "descriptors": self._descriptors,
+            "address": str(self._address.sockaddr[0]),
+            "in_flight": self._limits.in_flight,
+            "routes": self._routes,
+            "weights": self._weights,
+            "pinning": self._pinning,
+        }
 
     def warm(self, step: Step) -> None:
         """Whatever must be ready before the first arrival of a step."""
         self._warm(step)
 
     def run(
-        self, step: Step, grace: Seconds, recorder: Recorder, report: Report, epoch: Seconds = 0.0, part: int = 0, of: int = 1
+        self,
+        step: Step,
+        grace: Seconds,
+        recorder: Recorder,
+        report: Report,
+        epoch: Seconds = 0.0,
+        part: int = 0,
+        of: int = 1,
     ) -> dict[str, Any]:
-        """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at once)."""
+        """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
+        once).
+        """
         if self._closed is not None:
             return self._closed.run(step, grace, recorder, report)
         if not epoch:
@@ -103,12 +128,18 @@ class TrafficSource:
         mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
         self._traffic.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
-        return {**done, "fds_share": done["most_open"] / self._descriptors, "ports_share": ports_in_use()}
+        return {
+            **done,
+            "fds_share": done["most_open"] / self._descriptors,
+            "ports_share": ports_in_use(),
+        }
 
     def _bound(self, rate: PerSecond) -> int:
-        """How many requests may be in flight: several times what counts as overload, so that none waits before that.
+        """How many requests may be in flight: several times what counts as overload, so that none
+        waits before that.
 
-        Past it the answer is known, and more would only bury the service: arrivals wait here, and are shed at the deadline.
+        Past it the answer is known, and more would only bury the service: arrivals wait here, and
+        are shed at the deadline.
         """
         if self._limit is None:
             return self._limits.in_flight
@@ -135,11 +166,19 @@ class TrafficSource:
         return Schedule(due, endpoint, row)
 
     def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]:
-        """One request on its own: how it ended, how long it took, and how many of earlier trials are still unanswered."""
-        one = Schedule(np.zeros(1), np.array([endpoint], dtype=np.uint16), np.zeros(1, dtype=np.uint32))
+        """One request on its own: how it ended, how long it took, and how many of earlier trials
+        are still unanswered.
+        """
+        one = Schedule(
+            np.zeros(1), np.array([endpoint], dtype=np.uint16), np.zeros(1, dtype=np.uint32)
+        )
         recorder = Probe()
         done = self._pacer.run(one, 0.001, timeout, recorder, _no_report)
-        return {"outcome": recorder.outcome, "service": recorder.service, "orphans": done["orphans"]}
+        return {
+            "outcome": recorder.outcome,
+            "service": recorder.service,
+            "orphans": done["orphans"],
+        }
 
 
 class Probe(Recorder):
@@ -153,7 +192,15 @@ class Probe(Recorder):
         self.service: Seconds = 0.0
 
     def add(
-        self, due: float, lag: float, service: float, size: int, status: int, endpoint: int, outcome: int, wait: float
+        self,
+        due: float,
+        lag: float,
+        service: float,
+        size: int,
+        status: int,
+        endpoint: int,
+        outcome: int,
+        wait: float,
     ) -> None:
         self.outcome, self.service = int(outcome), service
 
@@ -167,7 +214,8 @@ def _nothing(step: Step) -> None:
 
 
 def _resolve(question: Question, allowed: Collection[str]) -> ServerAddress:
-    """The first of the host's addresses that takes a connection, else the first; of `allowed` ones, if any are named.
+    """The first of the host's addresses that takes a connection, else the first; of `allowed` ones,
+    if any are named.
 
     Raises LoadFailed when there is none.
     """
@@ -175,13 +223,19 @@ def _resolve(question: Question, allowed: Collection[str]) -> ServerAddress:
     secure = parts.scheme == "https"
     host = parts.hostname or ""
     try:
-        found = socket.getaddrinfo(host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(
+            host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM
+        )
     except OSError as error:
-        raise LoadFailed(f"{host} does not resolve: {error.strerror or error}", "Check target.url in perfhunt.toml.") from None
+        raise LoadFailed(
+            f"{host} does not resolve: {error.strerror or error}",
+            "Check target.url in perfhunt.toml.",
+        ) from None
     found = [one for one in found if not allowed or str(one[4][0]).partition("%")[0] in allowed]
     if not found:
         raise LoadFailed(
-            f"{host} does not resolve to {', '.join(allowed)} any more", "Nothing was sent. Run again to clear it anew."
+            f"{host} does not resolve to {', '.join(allowed)} any more",
+            "Nothing was sent. Run again to clear it anew.",
         )
     tls = context(question.target.verify_tls) if secure else None
     choices = [ServerAddress(family, where, tls, host) for family, _, _, _, where in found]

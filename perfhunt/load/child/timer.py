@@ -1,4 +1,6 @@
-"""A timer that wakes the gevent loop on time: a timerfd where the platform has one, else gevent's own."""
+"""A timer that wakes the gevent loop on time: a timerfd where the platform has one, else gevent's
+own.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class Timer(Protocol):
     kind: str
 
     def set(self, at: Seconds) -> None:
-        """Fire at `at` on time.monotonic's clock; forgets what was set before. A time gone by fires at once."""
+        """Fire at `at` on time.monotonic's clock; forgets what was set before. A time gone by fires
+        at once.
+        """
 
     def cancel(self) -> None:
         """Do not fire."""
@@ -36,11 +40,18 @@ class Timer(Protocol):
 
 class _Spec(ctypes.Structure):
     # struct itimerspec: interval, then value
-    _fields_ = [("every_s", ctypes.c_long), ("every_ns", ctypes.c_long), ("s", ctypes.c_long), ("ns", ctypes.c_long)]
+    _fields_ = [
+        ("every_s", ctypes.c_long),
+        ("every_ns", ctypes.c_long),
+        ("s", ctypes.c_long),
+        ("ns", ctypes.c_long),
+    ]
 
 
 class TimerFd:
-    """Linux timerfd_create(2) behind an io watcher: about 40 us late at the median, where gevent.sleep is 500 us."""
+    """Linux timerfd_create(2) behind an io watcher: about 40 us late at the median, where
+    gevent.sleep is 500 us.
+    """
 
     kind = "timerfd"
 

@@ -1,4 +1,6 @@
-"""A load worker: Locust's worker runner, and this process's share of the arrivals. It obeys one master and dies without it."""
+"""A load worker: Locust's worker runner, and this process's share of the arrivals. It obeys one
+master and dies without it.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,20 @@ class Worker:
         self._source: TrafficSource | None = None
         self._heard = time.monotonic()
         self._over: AsyncResult[None] = AsyncResult()
-        for name, concurrent in (("open", True), ("clock", False), ("run", True), ("stop", False), ("beat", False),
-                                 ("probe", True), ("flood", True)):  # fmt: skip
-            self._runner.register_message(f"perfhunt_{name}", self._guarded(getattr(self, f"_on_{name}")), concurrent=concurrent)
+        for name, concurrent in (
+            ("open", True),
+            ("clock", False),
+            ("run", True),
+            ("stop", False),
+            ("beat", False),
+            ("probe", True),
+            ("flood", True),
+        ):
+            self._runner.register_message(
+                f"perfhunt_{name}",
+                self._guarded(getattr(self, f"_on_{name}")),
+                concurrent=concurrent,
+            )
         self._send("joined", {"pid": os.getpid()})
 
     def serve(self) -> None:
@@ -83,7 +96,9 @@ class Worker:
     _alone = False
 
     def _guarded(self, act: Any) -> Any:
-        """The order's handler, with its failures reported to the master: a worker must not fail in silence."""
+        """The order's handler, with its failures reported to the master: a worker must not fail in
+        silence.
+        """
 
         def handler(environment: Any, msg: Any, **more: Any) -> None:
             self._heard = time.monotonic()
@@ -125,7 +140,9 @@ class Worker:
         def report(row: dict[str, Any]) -> None:
             self._send("row", {**row, "bytes": parcel.take()})
 
-        done = self._source.run(step, order["grace"], parcel, report, order["epoch"], order["part"], order["of"])
+        done = self._source.run(
+            step, order["grace"], parcel, report, order["epoch"], order["part"], order["of"]
+        )
         invalid = "a load worker heard nothing from its master, and stopped" if self._alone else ""
         self._send("done", {**done, "invalid": invalid, "bytes": parcel.take()})
 

@@ -1,1 +1,1 @@
-"""."""
+"""A Run as plain values and as text, and back again without loss."""

@@ -1,7 +1,8 @@
 """Stacks as folded text, one `root;...;leaf COUNT` a line, and back again without loss.
 
-A frame is `function (file:line)`, with `_[kind]` behind it when it is not Python. What would break the line (`;`, a newline, a
-bracket in the wrong place) is percent-encoded, so that other tools read the file and this one reads back what it wrote.
+A frame is `function (file:line)`, with `_[kind]` behind it when it is not Python. What would break
+the line (`;`, a newline, a bracket in the wrong place) is percent-encoded, so that other tools read
+the file and this one reads back what it wrote.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from urllib.parse import unquote
 from perfhunt.model.profile import Frame, Stack
 
 _LINE = re.compile(r"(.*) ([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)")
-_FRAME = re.compile(r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>\d+))?\))?(?:_\[(?P<kind>\w+)\])?", re.DOTALL)
+_FRAME = re.compile(
+    r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>\d+))?\))?(?:_\[(?P<kind>\w+)\])?",
+    re.DOTALL,
+)
 _UNSAFE = re.compile(r"[%;\x00-\x1f\x7f\x85\u2028\u2029]")
 _EMPTY = "%"  # stands for a function without a name; cannot come out of the encoding otherwise
 
@@ -36,7 +40,9 @@ def format_frame(frame: Frame) -> str:
 
 
 def parse_frame(text: str) -> Frame:
-    """The frame that `format_frame` wrote. Text from elsewhere comes back as a function name at worst."""
+    """The frame that `format_frame` wrote. Text from elsewhere comes back as a function name at
+    worst.
+    """
     match = _FRAME.fullmatch(text)
     if match is None:  # cannot happen: the function part takes anything
         return Frame(text)
@@ -46,7 +52,9 @@ def parse_frame(text: str) -> Frame:
 
 
 def fold(stacks: Mapping[Stack, float]) -> str:
-    """Folded text of the stacks, heaviest first, each line ended; empty text for no stacks. Whole weights have no point."""
+    """Folded text of the stacks, heaviest first, each line ended; empty text for no stacks. Whole
+    weights have no point.
+    """
     lines = [(weight, ";".join(format_frame(f) for f in stack)) for stack, weight in stacks.items()]
     lines.sort(key=lambda pair: (-pair[0], pair[1]))
     return "".join(f"{text} {_weight(weight)}\n" for weight, text in lines)
@@ -57,7 +65,9 @@ def _weight(weight: float) -> str:
 
 
 def unfold(text: str) -> dict[Stack, float]:
-    """The stacks and weights in folded text. Raises ValueError naming the first line that is not `stack COUNT`."""
+    """The stacks and weights in folded text. Raises ValueError naming the first line that is not
+    `stack COUNT`.
+    """
     stacks: dict[Stack, float] = {}
     for number, line in enumerate(text.split("\n"), start=1):
         if not line:

@@ -1,4 +1,6 @@
-"""Frozen nouns as plain values for JSON (dicts, lists, numbers, text), and back, checked against their declared types."""
+"""Frozen nouns as plain values for JSON (dicts, lists, numbers, text), and back, checked against
+their declared types.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class PlainError(ValueError):
 
 
 def to_plain(value: object) -> Any:
-    """Dataclasses as dicts by field name, enums as their values, tuples as lists; infinities and NaN as text."""
+    """Dataclasses as dicts by field name, enums as their values, tuples as lists; infinities and
+    NaN as text.
+    """
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
@@ -31,7 +35,9 @@ def to_plain(value: object) -> Any:
 
 
 def from_plain(kind: Any, plain: Any, where: str = "") -> Any:
-    """The value of type `kind` that `to_plain` wrote. Raises PlainError at a missing, unknown or ill-typed field."""
+    """The value of type `kind` that `to_plain` wrote. Raises PlainError at a missing, unknown or
+    ill-typed field.
+    """
     if kind is Any:
         return plain
     origin = get_origin(kind)
@@ -72,18 +78,27 @@ def _tuple(kinds: tuple[Any, ...], plain: Any, where: str) -> tuple[Any, ...]:
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         return tuple(from_plain(kinds[0], item, f"{where}[{i}]") for i, item in enumerate(plain))
     _expect(len(plain) == len(kinds), where, f"{len(kinds)} items", plain)
-    return tuple(from_plain(k, item, f"{where}[{i}]") for i, (k, item) in enumerate(zip(kinds, plain, strict=True)))
+    return tuple(
+        from_plain(k, item, f"{where}[{i}]")
+        for i, (k, item) in enumerate(zip(kinds, plain, strict=True))
+    )
 
 
 def _key(kind: Any, key: str, where: str) -> Any:
-    return _scalar(kind, int(key) if kind is int and key.lstrip("-").isdigit() else key, f"{where} key")
+    return _scalar(
+        kind, int(key) if kind is int and key.lstrip("-").isdigit() else key, f"{where} key"
+    )
 
 
 @cache
 def _shape(kind: Any) -> tuple[tuple[str, Any, bool], ...]:
     """(name, type, required) of each field."""
     hints = get_type_hints(kind)
-    return tuple((f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING) for f in fields(kind) if f.init)
+    return tuple(
+        (f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
+        for f in fields(kind)
+        if f.init
+    )
 
 
 def _dataclass(kind: Any, plain: Any, where: str) -> Any:
@@ -104,10 +119,25 @@ def _scalar(kind: Any, plain: Any, where: str) -> Any:
     if kind is float:
         if plain in ("inf", "-inf", "nan"):
             return float(plain)
-        _expect(isinstance(plain, (int, float)) and not isinstance(plain, bool), where, "a number", plain)
+        _expect(
+            isinstance(plain, (int, float)) and not isinstance(plain, bool),
+            where,
+            "a number",
+            plain,
+        )
         return float(plain)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        _expect(plain in {member.value for member in kind}, where, f"one of {[m.value for m in kind]}", plain)
+        _expect(
+            plain in {member.value for member in kind},
+            where,
+            f"one of {[m.value for m in kind]}",
+            plain,
+        )
         return kind(plain)
-    _expect(isinstance(plain, kind) and not (kind is int and isinstance(plain, bool)), where, kind.__name__, plain)
+    _expect(
+        isinstance(plain, kind) and not (kind is int and isinstance(plain, bool)),
+        where,
+        kind.__name__,
+        plain,
+    )
     return plain

@@ -1,4 +1,5 @@
-"""A Run as the document in run.json. Key names are public and stable; `perfhunt schema` gives each one's unit.
+"""A Run as the document in run.json. Key names are public and stable; `perfhunt schema` gives each
+one's unit.
 
 Latencies are in milliseconds there and in seconds in the model: `ms` writes them to the nanosecond.
 """
@@ -27,13 +28,19 @@ LATENCY_KEYS = ("p50", "p90", "p95", "p99", "mean", "max")
 
 
 def ms(seconds: Seconds | None) -> float | None:
-    """Milliseconds to the nanosecond; None for no value, and for infinity, which JSON has no word for."""
+    """Milliseconds to the nanosecond; None for no value, and for infinity, which JSON has no word
+    for.
+    """
     return None if seconds is None or not math.isfinite(seconds) else round(seconds * 1000, 6)
 
 
 def document(run: Run) -> dict[str, Any]:
     """The plain values of run.json: strings, finite numbers, lists and dicts only; redacted."""
-    criterion = run.knee.criterion if isinstance(run.knee, Knee) and run.knee.label != RESOURCE else _first_criterion(run)
+    criterion = (
+        run.knee.criterion
+        if isinstance(run.knee, Knee) and run.knee.label != RESOURCE
+        else _first_criterion(run)
+    )
     return {
         "schema": SCHEMA,
         "kind": run.kind,
@@ -67,11 +74,13 @@ def document(run: Run) -> dict[str, Any]:
         "probe_effect": to_plain(run.probe_effect),
         "cautions": to_plain(run.cautions),
         "artifacts": to_plain(run.artifacts),
-    }  # fmt: skip
+    }
 
 
 def trial_document(trial: Trial, criterion: str = "", rows: bool = False) -> dict[str, Any]:
-    """One trial; `exceed` counts `criterion`. Second rows only on request: they belong to trials.jsonl."""
+    """One trial; `exceed` counts `criterion`. Second rows only on request: they belong to
+    trials.jsonl.
+    """
     step = trial.step
     count = trial.counts.get(criterion) or next(iter(trial.counts.values()), None)
     plain = {
@@ -118,7 +127,10 @@ def profile_file(phase: str) -> str:
 def redacted_profile(profile: Profile) -> Profile:
     """The profile without command lines in the frames that tools make of processes."""
     stacks = {
-        tuple(replace(f, function=redact.frame_name(f.function)) if f.kind == "thread" else f for f in stack): weight
+        tuple(
+            replace(f, function=redact.frame_name(f.function)) if f.kind == "thread" else f
+            for f in stack
+        ): weight
         for stack, weight in profile.stacks.items()
     }
     return replace(profile, stacks=stacks)
@@ -212,12 +224,16 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def _profile(phase: str, profile: Profile) -> dict[str, Any]:
-    plain = {f.name: to_plain(getattr(profile, f.name)) for f in fields(profile) if f.name != "stacks"}
+    plain = {
+        f.name: to_plain(getattr(profile, f.name)) for f in fields(profile) if f.name != "stacks"
+    }
     return plain | {"weight": profile.total, "file": profile_file(phase)}
 
 
 def sent_share(trial: Trial) -> Share | None:
-    """Requests sent of those that were due, by the second rows; None without rows, for chance moves a rate by itself."""
+    """Requests sent of those that were due, by the second rows; None without rows, for chance moves
+    a rate by itself.
+    """
     due = sum(row.due for row in trial.rows)
     return sum(row.sent for row in trial.rows) / due if due else None
 

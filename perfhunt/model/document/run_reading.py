@@ -1,4 +1,6 @@
-"""The Run in a run.json document. Strict: a document of another schema, or with a field missing or ill-typed, is refused."""
+"""The Run in a run.json document. Strict: a document of another schema, or with a field missing or
+ill-typed, is refused.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,30 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Environment, Run, TargetProcess
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective
 from perfhunt.model.states import States
-from perfhunt.model.trial import Count, Drained, Generator, Phase, Resources, RouteResult, SecondRow, Step, Trial
+from perfhunt.model.trial import (
+    Count,
+    Drained,
+    Generator,
+    Phase,
+    Resources,
+    RouteResult,
+    SecondRow,
+    Step,
+    Trial,
+)
 from perfhunt.model.units import Seconds
 
 
 def read_document(plain: Any, stacks: Mapping[str, Mapping[Stack, float]] | None = None) -> Run:
-    """The Run of a document that `document` wrote; `stacks` by phase fills the profiles. Raises PlainError, with the place."""
+    """The Run of a document that `document` wrote; `stacks` by phase fills the profiles. Raises
+    PlainError, with the place.
+    """
     if not isinstance(plain, dict):
         raise PlainError(f"run.json holds {type(plain).__name__}, not an object")
     if plain.get("schema") != SCHEMA:
-        raise PlainError(f"run.json has schema {plain.get('schema')!r}; this perfhunt reads schema {SCHEMA}")
+        raise PlainError(
+            f"run.json has schema {plain.get('schema')!r}; this perfhunt reads schema {SCHEMA}"
+        )
     try:
         return _run(plain, stacks or {})
     except (KeyError, TypeError, AttributeError) as error:
@@ -56,8 +72,13 @@ def _run(plain: dict[str, Any], stacks: Mapping[str, Mapping[Stack, float]]) -> 
         drains=from_plain(tuple[Drained, ...], plain["drains"], "drains"),
         bottleneck=_bottleneck(plain["bottleneck"]),
         findings=tuple(_finding(f, f"findings[{i}]") for i, f in enumerate(plain["findings"])),
-        states={p: from_plain(States, _without(s, "totals"), f"states.{p}") for p, s in plain["states"].items()},
-        profiles={p: _profile(m, stacks.get(p, {}), f"profiles.{p}") for p, m in plain["profiles"].items()},
+        states={
+            p: from_plain(States, _without(s, "totals"), f"states.{p}")
+            for p, s in plain["states"].items()
+        },
+        profiles={
+            p: _profile(m, stacks.get(p, {}), f"profiles.{p}") for p, m in plain["profiles"].items()
+        },
         probe_effect=from_plain(ProbeEffect | None, plain["probe_effect"], "probe_effect"),
         cautions=from_plain(tuple[Caution, ...], plain["cautions"], "cautions"),
         artifacts=from_plain(Mapping[str, str], plain["artifacts"], "artifacts"),
@@ -105,7 +126,9 @@ def with_rows(run: Run, stored: Sequence[Trial]) -> Run:
     trials = tuple(replace(t, rows=rows.get((t.step, t.started), t.rows)) for t in run.trials)
     baseline = run.baseline
     if baseline is not None:
-        baseline = replace(baseline, rows=rows.get((baseline.step, baseline.started), baseline.rows))
+        baseline = replace(
+            baseline, rows=rows.get((baseline.step, baseline.started), baseline.rows)
+        )
     return replace(run, trials=trials, baseline=baseline)
 
 
@@ -139,7 +162,11 @@ def _judged(plain: Any, index: int) -> Judged:
     measure, _, key = name.partition(".")
     latency = measure == Measure.LATENCY
     limit = from_plain(float, plain["limit"], f"{where}.limit")
-    value = _seconds(plain["value"], f"{where}.value") if latency else from_plain(float | None, plain["value"], where)
+    value = (
+        _seconds(plain["value"], f"{where}.value")
+        if latency
+        else from_plain(float | None, plain["value"], where)
+    )
     objective = Objective(
         from_plain(Measure, measure, f"{where}.name"),
         key,
@@ -149,7 +176,9 @@ def _judged(plain: Any, index: int) -> Judged:
         route.removesuffix("]") or None,
     )
     verdict = from_plain(Judgement, plain["verdict"], f"{where}.verdict")
-    return Judged(objective, value, from_plain(int, plain["n"], f"{where}.n"), verdict, plain["note"])
+    return Judged(
+        objective, value, from_plain(int, plain["n"], f"{where}.n"), verdict, plain["note"]
+    )
 
 
 def _knee(plain: Any) -> Knee | NoKnee:
@@ -165,7 +194,10 @@ def _knee(plain: Any) -> Knee | NoKnee:
 def _bottleneck(plain: Any) -> Bottleneck | None:
     if plain is None:
         return None
-    return cast(Bottleneck, from_plain(Bottleneck, {"cls": plain["class"]} | _without(plain, "class"), "bottleneck"))
+    return cast(
+        Bottleneck,
+        from_plain(Bottleneck, {"cls": plain["class"]} | _without(plain, "class"), "bottleneck"),
+    )
 
 
 def _interval(plain: Any, where: str) -> Interval:

@@ -19,11 +19,16 @@ class FeedError(ValueError):
 
 
 def parse_feed(path: str, content: bytes) -> tuple[FeedRow, ...]:
-    """The rows of a feed, at least one, all with the same columns. `path` decides the format: .csv, .jsonl or .ndjson.
+    """The rows of a feed, at least one, all with the same columns. `path` decides the format: .csv,
+    .jsonl or .ndjson.
 
     Raises FeedError with the line number.
     """
-    formats: dict[str, Callable[[str], tuple[FeedRow, ...]]] = {"csv": _csv_rows, "jsonl": _json_rows, "ndjson": _json_rows}
+    formats: dict[str, Callable[[str], tuple[FeedRow, ...]]] = {
+        "csv": _csv_rows,
+        "jsonl": _json_rows,
+        "ndjson": _json_rows,
+    }
     suffix = path.rsplit(".", 1)[-1].lower()
     if suffix not in formats:
         raise FeedError(f"{path} ends in neither .csv, .jsonl nor .ndjson")
@@ -38,7 +43,9 @@ def parse_feed(path: str, content: bytes) -> tuple[FeedRow, ...]:
 
 
 def feed(path: str, content: bytes) -> Feed:
-    """The feed as a question keeps it: where, which columns, and the hash of its content. Raises FeedError."""
+    """The feed as a question keeps it: where, which columns, and the hash of its content. Raises
+    FeedError.
+    """
     rows = parse_feed(path, content)
     return Feed(path, tuple(rows[0]), hashlib.sha256(content).hexdigest())
 

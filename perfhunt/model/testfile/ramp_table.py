@@ -33,7 +33,11 @@ def read_ramp(top: Reader) -> Ramp:
         max_rate=table.optional_rate("max", "2000/s"),
     )
     if ramp.precision > 0.5:
-        table.wrong("precision", f"{show(table.raw('precision'))} is no precision", 'write "50%" or less, like "10%"')
+        table.wrong(
+            "precision",
+            f"{show(table.raw('precision'))} is no precision",
+            'write "50%" or less, like "10%"',
+        )
     table.finish({"seed": "at the top of the file", "at_load": "in [slo]"})
     return ramp
 
@@ -58,7 +62,11 @@ def _staircase(table: Reader) -> tuple[Plateau, ...]:
         if not (0 < plateau.rate < float("inf") and 0 < plateau.duration < float("inf")):
             table.wrong(f"staircase[{n}]", f"{text!r} has no load or no end", example)
         elif plateaus and plateau.rate <= plateaus[-1].rate:
-            table.wrong(f"staircase[{n}]", f"{text!r} does not climb", "each step must be a higher rate than the one before")
+            table.wrong(
+                f"staircase[{n}]",
+                f"{text!r} does not climb",
+                "each step must be a higher rate than the one before",
+            )
         else:
             plateaus.append(plateau)
     return tuple(plateaus)
@@ -74,7 +82,9 @@ def read_safety(top: Reader) -> Safety:
     for n, host in enumerate(hosts, start=1):
         if not _HOST.fullmatch(host) or "*" in host.removeprefix("*."):
             table.wrong(
-                f"allow_hosts[{n}]", f"{show(host)} is not a host", 'write "staging.example.com" or "*.staging.example.com"'
+                f"allow_hosts[{n}]",
+                f"{show(host)} is not a host",
+                'write "staging.example.com" or "*.staging.example.com"',
             )
     switch = table.child("killswitch", 'killswitch = { file = ".perfhunt/stop" }')
     killswitch = default.killswitch

@@ -1,4 +1,6 @@
-"""The `[slo]` table: objectives with units, per route where asked, and the checks that they make sense together."""
+"""The `[slo]` table: objectives with units, per route where asked, and the checks that they make
+sense together.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ class SloReading:
     blank: list[str] = field(default_factory=list)
 
 
-def read_slo(top: Reader, endpoints: Sequence[RequestTemplate], any_route: bool) -> tuple[Slo, SloReading]:
-    """The SLO of a file and how it was read; problems go to the reader. `any_route`: a locustfile names its own routes."""
+def read_slo(
+    top: Reader, endpoints: Sequence[RequestTemplate], any_route: bool
+) -> tuple[Slo, SloReading]:
+    """The SLO of a file and how it was read; problems go to the reader. `any_route`: a locustfile
+    names its own routes.
+    """
     reading = SloReading()
     table = top.child("slo", _EXAMPLE)
     if table is None:
@@ -37,7 +43,15 @@ def read_slo(top: Reader, endpoints: Sequence[RequestTemplate], any_route: bool)
     _read_expressions(table, routes, reading)
     at_load = table.optional_rate("at_load")
     samples = table.integer("min_samples", 100, low=1)
-    table.finish({"p99": "in latency", "p95": "in latency", "p50": "in latency", "http_5xx": "in errors", "cpu": "in resources"})
+    table.finish(
+        {
+            "p99": "in latency",
+            "p95": "in latency",
+            "p50": "in latency",
+            "http_5xx": "in errors",
+            "cpu": "in resources",
+        }
+    )
     _check_together(table, reading.found)
     return Slo(tuple(o for _, o in reading.found), at_load, samples), reading
 
@@ -54,13 +68,21 @@ class _Routes:
         path = "/" + match.split("://", 1)[1].partition("/")[2] if "://" in match else match
         for endpoint in self.endpoints:
             bare = endpoint.path.partition("?")[0]
-            spelled = (endpoint.name, f"{endpoint.method} {endpoint.path}", f"{endpoint.method} {bare}")
+            spelled = (
+                endpoint.name,
+                f"{endpoint.method} {endpoint.path}",
+                f"{endpoint.method} {bare}",
+            )
             if match in spelled or path in (endpoint.path, bare):
                 return endpoint.name
         if self.any_name and match:
             return match
-        known = [e.name for e in self.endpoints] + [f"{e.method} {e.path.partition('?')[0]}" for e in self.endpoints]
-        raise ThresholdError(f"{match!r} is no endpoint of [[traffic]]", did_you_mean(match, set(known)))
+        known = [e.name for e in self.endpoints] + [
+            f"{e.method} {e.path.partition('?')[0]}" for e in self.endpoints
+        ]
+        raise ThresholdError(
+            f"{match!r} is no endpoint of [[traffic]]", did_you_mean(match, set(known))
+        )
 
 
 def _read_route(table: Reader, routes: _Routes, reading: SloReading) -> None:
@@ -68,7 +90,11 @@ def _read_route(table: Reader, routes: _Routes, reading: SloReading) -> None:
     try:
         route = routes.named(match)
     except ThresholdError as error:
-        table.wrong("match", error.wrong if match else "is missing", error.instead if match else 'write match = "POST /checkout"')
+        table.wrong(
+            "match",
+            error.wrong if match else "is missing",
+            error.instead if match else 'write match = "POST /checkout"',
+        )
         route = match or table.path  # read on: the objectives below may be wrong too
     before = len(reading.found) + len(reading.blank) + len(table.problems)
     _read_objectives(table, route, reading, skip=(Measure.RESOURCES,))
@@ -77,7 +103,9 @@ def _read_route(table: Reader, routes: _Routes, reading: SloReading) -> None:
         table.wrong("", "has no objective", 'write latency = { p99 = "<= 400ms" }')
 
 
-def _read_objectives(table: Reader, route: str | None, reading: SloReading, skip: tuple[Measure, ...] = ()) -> None:
+def _read_objectives(
+    table: Reader, route: str | None, reading: SloReading, skip: tuple[Measure, ...] = ()
+) -> None:
     for measure in Measure:
         if measure in skip:
             continue
@@ -98,10 +126,14 @@ def _undotted(lines: dict[str, Any] | Any) -> dict[str, Any]:
     return flat
 
 
-def _read_objective(lines: Reader, measure: Measure, key: str, value: object, route: str | None, reading: SloReading) -> None:
+def _read_objective(
+    lines: Reader, measure: Measure, key: str, value: object, route: str | None, reading: SloReading
+) -> None:
     if not isinstance(value, str):
         lines.wrong(
-            key, f"{show(value)} is {kind(value)}", 'write a comparison with a unit in quotes, like "<= 400ms" or "< 0.1%"'
+            key,
+            f"{show(value)} is {kind(value)}",
+            'write a comparison with a unit in quotes, like "<= 400ms" or "< 0.1%"',
         )
     elif is_blank(value):
         reading.blank.append(lines.at(key))
@@ -121,12 +153,18 @@ def _read_expressions(table: Reader, routes: _Routes, reading: SloReading) -> No
 
 
 def _expressions(table: Reader) -> Iterable[tuple[str, str]]:
-    """Key path and text of every k6 threshold: a list of strings, or k6's own table of metric to list of rules."""
+    """Key path and text of every k6 threshold: a list of strings, or k6's own table of metric to
+    list of rules.
+    """
     value = table.raw("expressions")
     example = 'write expressions = ["http_req_duration: p(95)<500"]'
     rules = value if isinstance(value, list) else []
     if isinstance(value, dict):
-        rules = [f"{metric}: {rule}" for metric, own in value.items() for rule in (own if isinstance(own, list) else [own])]
+        rules = [
+            f"{metric}: {rule}"
+            for metric, own in value.items()
+            for rule in (own if isinstance(own, list) else [own])
+        ]
     elif value is not None and not isinstance(value, list):
         table.wrong("expressions", f"{show(value)} is {kind(value)}", example)
     for n, rule in enumerate(rules, start=1):
@@ -140,7 +178,11 @@ def _check_together(table: Reader, found: list[tuple[str, Objective]]) -> None:
     first: dict[str, str] = {}
     for path, one in found:
         if one.name in first:
-            table.wrong("", f"{one.name} is said twice, at {first[one.name]} and at {path}", "keep one of them")
+            table.wrong(
+                "",
+                f"{one.name} is said twice, at {first[one.name]} and at {path}",
+                "keep one of them",
+            )
         first.setdefault(one.name, path)
     by_route: dict[str | None, list[Objective]] = {}
     for _, one in found:
@@ -150,4 +192,6 @@ def _check_together(table: Reader, found: list[tuple[str, Objective]]) -> None:
         for low, high in pairwise(sorted(objectives, key=lambda o: o.percentile or 0.0)):
             if low.limit > high.limit:
                 wrong = f"{low} can never be missed while {high} holds"
-                table.wrong("", wrong, f"make the limit of {low.key} at most {high.format(high.limit)}")
+                table.wrong(
+                    "", wrong, f"make the limit of {low.key} at most {high.format(high.limit)}"
+                )

@@ -1,4 +1,6 @@
-"""A strict reader of TOML tables: every key is read once, with its unit, and whatever is left over is a mistake."""
+"""A strict reader of TOML tables: every key is read once, with its unit, and whatever is left over
+is a mistake.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from perfhunt.model.testfile.suggest import closest, did_you_mean
-from perfhunt.model.units import PerSecond, Seconds, Share, UnitError, parse_duration, parse_rate, parse_share
+from perfhunt.model.units import (
+    PerSecond,
+    Seconds,
+    Share,
+    UnitError,
+    parse_duration,
+    parse_rate,
+    parse_share,
+)
 
 T = TypeVar("T")
 
@@ -24,7 +34,9 @@ class Problem:
     instead: str = ""
 
     def __str__(self) -> str:
-        """One printable line: quoted keys of TOML may hold anything, escape sequences of a terminal included."""
+        """One printable line: quoted keys of TOML may hold anything, escape sequences of a terminal
+        included.
+        """
         text = f"{self.path}: {self.wrong}" + (f"; {self.instead}" if self.instead else "")
         return "".join(c if c.isprintable() else "?" for c in text)
 
@@ -49,7 +61,8 @@ def show(value: object) -> str:
 
 
 class Reader:
-    """Reads one table. Mistakes go to the shared list `problems`, and the reading goes on, so that all are told at once.
+    """Reads one table. Mistakes go to the shared list `problems`, and the reading goes on, so that
+    all are told at once.
 
     It has state because it must remember which keys were read: `finish` reports the others.
     """
@@ -66,7 +79,9 @@ class Reader:
 
     def wrong(self, key: str, what: str, instead: str = "") -> None:
         """Records a problem at a key ("": at the table itself)."""
-        self.problems.append(Problem(self.at(key) if key else self.path or "(top of the file)", what, instead))
+        self.problems.append(
+            Problem(self.at(key) if key else self.path or "(top of the file)", what, instead)
+        )
 
     def raw(self, key: str) -> Any:
         """The value as TOML gave it, or None; the key counts as known from now on."""
@@ -101,7 +116,9 @@ class Reader:
         if value is None:
             return default
         if not low <= value <= high:
-            self.wrong(key, f"{show(value)} is out of range", f"write a whole number from {low} to {high}")
+            self.wrong(
+                key, f"{show(value)} is out of range", f"write a whole number from {low} to {high}"
+            )
             return default
         return value
 
@@ -109,11 +126,17 @@ class Reader:
         value = self.text(key, default)
         if value not in options:
             near = closest(value, options)
-            self.wrong(key, f"{show(value)} is not one of {', '.join(options)}", f'did you mean "{near}"?' if near else "")
+            self.wrong(
+                key,
+                f"{show(value)} is not one of {', '.join(options)}",
+                f'did you mean "{near}"?' if near else "",
+            )
             return default
         return value
 
-    def _unit(self, key: str, default: T, parse: Callable[[str], float], example: str, allow_zero: bool) -> float | T:
+    def _unit(
+        self, key: str, default: T, parse: Callable[[str], float], example: str, allow_zero: bool
+    ) -> float | T:
         value = self.raw(key)
         if value is None:
             return default
@@ -126,7 +149,11 @@ class Reader:
             self.wrong(key, str(error), f'write for example "{example}"')
             return default
         if not math.isfinite(number) or (number <= 0 and not allow_zero):
-            self.wrong(key, f"{show(value)} is not {'a finite number' if number > 0 else 'more than zero'}", f'like "{example}"')
+            self.wrong(
+                key,
+                f"{show(value)} is not {'a finite number' if number > 0 else 'more than zero'}",
+                f'like "{example}"',
+            )
             return default
         return number
 
@@ -167,10 +194,15 @@ class Reader:
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             self.wrong(key, f"{show(value)} is not a list of tables", f"write {example}")
             return []
-        return [Reader(item, f"{self.at(key)}[{n}]", self.problems) for n, item in enumerate(value, start=1)]
+        return [
+            Reader(item, f"{self.at(key)}[{n}]", self.problems)
+            for n, item in enumerate(value, start=1)
+        ]
 
     def finish(self, elsewhere: Mapping[str, str] | None = None) -> None:
-        """Reports every key that nobody asked for; `elsewhere` says where a key known in another table belongs."""
+        """Reports every key that nobody asked for; `elsewhere` says where a key known in another
+        table belongs.
+        """
         for key in self.table:
             if key in self._known:
                 continue

@@ -1,4 +1,6 @@
-"""Request templates: `{column}` is filled from the feed, `${NAME}` from the environment, both at send time."""
+"""Request templates: `{column}` is filled from the feed, `${NAME}` from the environment, both at
+send time.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, quote_plus
 
-# `{ id }` with spaces, `{"id":1}` and `{}` are literal: only a bare name in braces is a placeholder.
+# `{ id }` with spaces, `{"id":1}` and `{}` are literal: only a bare name in braces is a
+# placeholder.
 _COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EITHER = re.compile(r"(\$?\{[A-Za-z_][A-Za-z0-9_]*\})")
@@ -47,7 +50,9 @@ def as_is(value: str) -> str:
 
 
 def body_escape(content_type: str) -> Escape:
-    """How values go into a body of that Content-Type: JSON strings and form fields are escaped, anything else is not."""
+    """How values go into a body of that Content-Type: JSON strings and form fields are escaped,
+    anything else is not.
+    """
     kind = content_type.split(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         return in_json
@@ -55,7 +60,8 @@ def body_escape(content_type: str) -> Escape:
 
 
 def fill(text: str, row: Mapping[str, str], env: Mapping[str, str], escape: Escape = as_is) -> str:
-    """The template with its placeholders replaced in one pass, so that a value is never itself taken for a template.
+    """The template with its placeholders replaced in one pass, so that a value is never itself
+    taken for a template.
 
     Raises KeyError, naming the column or variable, when one is missing.
     """
@@ -69,4 +75,6 @@ def fill(text: str, row: Mapping[str, str], env: Mapping[str, str], escape: Esca
 
 def quote_around(text: str) -> str:
     """Form-encodes a template but leaves its placeholders readable."""
-    return "".join(part if _EITHER.fullmatch(part) else quote_plus(part) for part in _EITHER.split(text))
+    return "".join(
+        part if _EITHER.fullmatch(part) else quote_plus(part) for part in _EITHER.split(text)
+    )

@@ -1,4 +1,5 @@
-"""The test file: TOML text into a Question, strictly, telling everything that is wrong with it at once.
+"""The test file: TOML text into a Question, strictly, telling everything that is wrong with it at
+once.
 
 Pure: the environment's variables and the files it refers to come in as `Surroundings`.
 """
@@ -26,19 +27,38 @@ FILE_SCHEMA = 1
 ENVIRONMENTS = ("local", "ci", "staging", "production")
 
 _ELSEWHERE = {
-    "url": "in [target]", "process": "in [target]", "environment": "in [target]", "pid": "in [target] as process = { pid = 1 }",
-    "request": "in [[traffic]]", "latency": "in [slo]", "errors": "in [slo]", "throughput": "in [slo]", "resources": "in [slo]",
-    "mode": "in [ramp]", "budget": "in [ramp]", "arrivals": "in [ramp]", "staircase": "in [ramp]",
+    "url": "in [target]",
+    "process": "in [target]",
+    "environment": "in [target]",
+    "pid": "in [target] as process = { pid = 1 }",
+    "request": "in [[traffic]]",
+    "latency": "in [slo]",
+    "errors": "in [slo]",
+    "throughput": "in [slo]",
+    "resources": "in [slo]",
+    "mode": "in [ramp]",
+    "budget": "in [ramp]",
+    "arrivals": "in [ramp]",
+    "staircase": "in [ramp]",
     "seed": "at the top of the file",
-    "max_rate": "in [safety]", "allow_hosts": "in [safety]", "killswitch": "in [safety]", "locustfile": "at the top of the file",
-    "comms": "in [safety]", "max_duration": "in [safety]", "at_load": "in [slo]", "timeout": "in [ramp]", "hold": "in [ramp]",
-}  # fmt: skip
+    "max_rate": "in [safety]",
+    "allow_hosts": "in [safety]",
+    "killswitch": "in [safety]",
+    "locustfile": "at the top of the file",
+    "comms": "in [safety]",
+    "max_duration": "in [safety]",
+    "at_load": "in [slo]",
+    "timeout": "in [ramp]",
+    "hold": "in [ramp]",
+}
 
 
 def parse_question(text: str, source: str, around: Surroundings, table: str = "") -> Question:
-    """The question a test file asks. `source` names the file in messages; `table` is its dotted table, if not the whole.
+    """The question a test file asks. `source` names the file in messages; `table` is its dotted
+    table, if not the whole.
 
-    Raises QuestionError (exit 104), listing every problem found: file, key, what is wrong, what to write instead.
+    Raises QuestionError (exit 104), listing every problem found: file, key, what is wrong, what to
+    write instead.
     """
     document = _document(text, source)
     for part in filter(None, table.split(".")):
@@ -47,9 +67,19 @@ def parse_question(text: str, source: str, around: Surroundings, table: str = ""
     top = Reader(document if isinstance(document, dict) else {}, table, problems)
     question, slo = _read(top, around, source)
     if problems:
-        if not (question.slo.objectives or slo.blank or any(".slo" in f".{problem.path}" for problem in problems)):
-            top.wrong("slo", "has no objective, so no run could pass or fail", 'write [slo] with latency = { p99 = "<= 400ms" }')
-        raise QuestionError(_told(source, problems), f"Mend {source} and run it again; nothing was sent.")
+        if not (
+            question.slo.objectives
+            or slo.blank
+            or any(".slo" in f".{problem.path}" for problem in problems)
+        ):
+            top.wrong(
+                "slo",
+                "has no objective, so no run could pass or fail",
+                'write [slo] with latency = { p99 = "<= 400ms" }',
+            )
+        raise QuestionError(
+            _told(source, problems), f"Mend {source} and run it again; nothing was sent."
+        )
     _require_slo(question, slo, source)
     return question
 
@@ -58,45 +88,74 @@ def _document(text: str, source: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = "Each key may stand once, texts need quotes, and a table such as [slo] may be opened once."
+        hint = (
+            "Each key may stand once, texts need quotes, and a table such as [slo] may be opened"
+            " once."
+        )
         if re.search(r"^\s*(?:.*[{,]\s*)?p[0-9]+\.[0-9]+\s*=", text, re.MULTILINE):
             hint = 'A percentile with a dot needs quotes: "p99.9" = "<= 1s".'
         raise QuestionError(f"{source} is not TOML: {error}", hint) from None
-    except (RecursionError, ValueError) as error:  # nested too deeply; an integer of more digits than Python converts
-        raise QuestionError(f"{source} is not TOML that can be read: {error}", "Write it more plainly.") from None
+    except (
+        RecursionError,
+        ValueError,
+    ) as error:  # nested too deeply; an integer of more digits than Python converts
+        raise QuestionError(
+            f"{source} is not TOML that can be read: {error}", "Write it more plainly."
+        ) from None
 
 
 def _told(source: str, problems: list[Problem]) -> str:
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
-    return f"{source} has {len(problems)} problems:\n" + "\n".join(f"  {problem}" for problem in problems)
+    return f"{source} has {len(problems)} problems:\n" + "\n".join(
+        f"  {problem}" for problem in problems
+    )
 
 
 def _require_slo(question: Question, slo: SloReading, source: str) -> None:
     if slo.blank:
         raise QuestionError(
-            f"{source}: these numbers of the SLO are still blank, and only a person can choose them: {', '.join(slo.blank)}",
-            f'Fill in the numbers in {source}, for example p99 = "<= 400ms", or delete the lines you do not need.',
+            f"{source}: these numbers of the SLO are still blank, and only a person can choose"
+            f" them: {', '.join(slo.blank)}",
+            f'Fill in the numbers in {source}, for example p99 = "<= 400ms", or delete the lines'
+            " you do not need.",
         )
     if not question.slo.objectives:
         raise QuestionError(
             f"{source} has no SLO, so no run of it could pass or fail; nothing was sent",
-            f'Add [slo] with latency = {{ p99 = "<= 400ms" }} to {source}, or write a new file: perfhunt init --pid PID',
+            f'Add [slo] with latency = {{ p99 = "<= 400ms" }} to {source}, or write a new file:'
+            " perfhunt init --pid PID",
         )
 
 
 def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, SloReading]:
     schema = top.integer("schema", FILE_SCHEMA)
     if schema != FILE_SCHEMA:
-        top.wrong("schema", f"{schema} is not known to this perfhunt", f"write schema = {FILE_SCHEMA}")
+        top.wrong(
+            "schema", f"{schema} is not known to this perfhunt", f"write schema = {FILE_SCHEMA}"
+        )
     target = _target(top)
     locustfile, digest = _locustfile(top, around)
     traffic = () if locustfile else read_traffic(top, around)
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
-    question = Question(target, traffic, slo, ramp, safety, top.integer("seed", 1, high=2**32 - 1), locustfile, digest, source)
+    question = Question(
+        target,
+        traffic,
+        slo,
+        ramp,
+        safety,
+        top.integer("seed", 1, high=2**32 - 1),
+        locustfile,
+        digest,
+        source,
+    )
     if ramp.loop == "closed" and not locustfile:
-        top.wrong("ramp.loop", '"closed" needs a locustfile, whose users wait for their answers', 'write loop = "open"')
+        top.wrong(
+            "ramp.loop",
+            '"closed" needs a locustfile, whose users wait for their answers',
+            'write loop = "open"',
+        )
     top.finish(_ELSEWHERE)
     _check_together(top, question)
     return question, reading
@@ -112,7 +171,9 @@ def _target(top: Reader) -> Target:
         table.wrong("url", wrong, 'write for example url = "http://127.0.0.1:8000"')
     environment = table.choice("environment", ENVIRONMENTS, "local")
     process = _selector(table)
-    target = Target(url.rstrip("/"), environment, process, table.flag("verify_tls", True), table.text("name"))
+    target = Target(
+        url.rstrip("/"), environment, process, table.flag("verify_tls", True), table.text("name")
+    )
     table.finish({"request": "in [[traffic]]", "path": "in request of [[traffic]]", **_ELSEWHERE})
     return target
 
@@ -124,10 +185,19 @@ def url_problem(url: str) -> str:
         port = parts.port
     except ValueError as error:
         return f"{show(url)} is not a URL ({error})"
-    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url or port == 0:
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or not url.isprintable()
+        or " " in url
+        or port == 0
+    ):
         return f"{show(url)} is not http:// or https:// with a host"
     if parts.username is not None or parts.password is not None:
-        return "holds a user name or password, which would be stored; send an Authorization header from ${NAME} instead"
+        return (
+            "holds a user name or password, which would be stored; send an Authorization header"
+            " from ${NAME} instead"
+        )
     if parts.path.strip("/") or parts.query or parts.fragment:
         return f"{show(url)} has a path; the path belongs in request of [[traffic]]"
     return ""
@@ -139,7 +209,11 @@ def _selector(table: Reader) -> ProcessSelector:
         return ProcessSelector()
     given = [key for key in ("pid", "port", "pidfile", "command") if lines.has(key)]
     if len(given) != 1:
-        lines.wrong("", f"has {len(given)} of pid, port, pidfile and command", "write exactly one, like { port = 8000 }")
+        lines.wrong(
+            "",
+            f"has {len(given)} of pid, port, pidfile and command",
+            "write exactly one, like { port = 8000 }",
+        )
     selector = ProcessSelector(
         pid=lines.integer("pid", 0, low=1) or None,
         port=lines.integer("port", 0, low=1, high=65535) or None,
@@ -148,7 +222,12 @@ def _selector(table: Reader) -> ProcessSelector:
     )
     for key in ("pidfile", "command"):
         if lines.table.get(key) == "":
-            lines.wrong(key, "is empty", f'write for example {key} = "{"app.pid" if key == "pidfile" else "gunicorn shop:app"}"')
+            lines.wrong(
+                key,
+                "is empty",
+                f"write for example {key} ="
+                f' "{"app.pid" if key == "pidfile" else "gunicorn shop:app"}"',
+            )
     lines.finish()
     return selector
 
@@ -167,13 +246,21 @@ def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | No
     if home is not top:
         home.finish()
     elif traffic is not None:
-        top.wrong("locustfile", "there is [[traffic]] as well", "the locustfile brings its own tasks: keep one of them")
+        top.wrong(
+            "locustfile",
+            "there is [[traffic]] as well",
+            "the locustfile brings its own tasks: keep one of them",
+        )
     path = around.path(name)
     try:
         return path, hashlib.sha256(around.read(path)).hexdigest()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        home.wrong("locustfile", f"{name!r} cannot be read ({reason})", "paths start from the directory of the test file")
+        home.wrong(
+            "locustfile",
+            f"{name!r} cannot be read ({reason})",
+            "paths start from the directory of the test file",
+        )
         return path, None
 
 
@@ -181,25 +268,49 @@ def _check_together(top: Reader, question: Question) -> None:
     """Limits that are each well written and nonsense beside each other."""
     top_rate = question.safety.max_rate
     ceiling = f"safety.max_rate ({format_rate(top_rate)})"
-    rates = [("ramp.start", question.ramp.start), ("slo.at_load", question.slo.at_load), ("ramp.max", question.ramp.max_rate)]
+    rates = [
+        ("ramp.start", question.ramp.start),
+        ("slo.at_load", question.slo.at_load),
+        ("ramp.max", question.ramp.max_rate),
+    ]
     if question.ramp.mode == "staircase":
-        rates += [(f"ramp.staircase[{n}]", p.rate) for n, p in enumerate(question.ramp.staircase, start=1)]
-    rates += [(f"slo.{o.name}", o.limit) for o in question.slo.objectives if o.measure is Measure.THROUGHPUT]
+        rates += [
+            (f"ramp.staircase[{n}]", p.rate) for n, p in enumerate(question.ramp.staircase, start=1)
+        ]
+    rates += [
+        (f"slo.{o.name}", o.limit)
+        for o in question.slo.objectives
+        if o.measure is Measure.THROUGHPUT
+    ]
     for path, rate in rates:
         if rate is not None and rate > top_rate:
-            top.wrong(path, f"{format_rate(rate)} is above {ceiling}", "lower it, or raise safety.max_rate")
+            top.wrong(
+                path,
+                f"{format_rate(rate)} is above {ceiling}",
+                "lower it, or raise safety.max_rate",
+            )
     if question.ramp.max_rate is not None and question.ramp.start > question.ramp.max_rate:
         top.wrong("ramp.max", "is below ramp.start", "the ramp climbs from start to max")
     timeout = question.ramp.timeout
     for one in question.slo.objectives:
         if one.measure is Measure.LATENCY and one.limit > timeout:
             cut = f"requests are given up after ramp.timeout ({format_duration(timeout)})"
-            top.wrong(f"slo.{one.name}", f"{one.format(one.limit)} is never seen: {cut}", "raise ramp.timeout or lower the limit")
+            top.wrong(
+                f"slo.{one.name}",
+                f"{one.format(one.limit)} is never seen: {cut}",
+                "raise ramp.timeout or lower the limit",
+            )
 
 
 def aim(question: Question, url: str = "", process: ProcessSelector | None = None) -> Question:
-    """The same question asked of another url or process, as the command line says. Raises UsageError for a bad url."""
+    """The same question asked of another url or process, as the command line says. Raises
+    UsageError for a bad url.
+    """
     if url and (wrong := url_problem(url)):
         raise UsageError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
-    target = replace(question.target, url=url.rstrip("/") or question.target.url, process=process or question.target.process)
+    target = replace(
+        question.target,
+        url=url.rstrip("/") or question.target.url,
+        process=process or question.target.process,
+    )
     return replace(question, target=target)

@@ -1,6 +1,7 @@
 """Comparisons with units (`<= 400ms for 60s`) and k6's threshold strings, as objectives.
 
-The k6 grammar is that of its `metrics/thresholds_parser.go`: `aggregate operator number`, latency in milliseconds.
+The k6 grammar is that of its `metrics/thresholds_parser.go`: `aggregate operator number`, latency
+in milliseconds.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class ThresholdError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How objectives of one key are written: how the number is read, its direction, an example, the largest sensible limit."""
+    """How objectives of one key are written: how the number is read, its direction, an example, the
+    largest sensible limit.
+    """
 
     read: Callable[[str], float]
     upper: bool
@@ -57,18 +60,27 @@ _COUNTED = _Kind(_count, True, "<= 0", zero=True)
 _LATENCY = _Kind(parse_duration, True, "<= 400ms")
 _KINDS: dict[Measure, dict[str, _Kind]] = {
     Measure.THROUGHPUT: {"sustained": _Kind(parse_rate, False, ">= 300/s for 60s")},
-    Measure.ERRORS: {"http_5xx": _ERROR_SHARE, "http_4xx": _ERROR_SHARE, "any": _ERROR_SHARE, "transport": _COUNTED},
+    Measure.ERRORS: {
+        "http_5xx": _ERROR_SHARE,
+        "http_4xx": _ERROR_SHARE,
+        "any": _ERROR_SHARE,
+        "transport": _COUNTED,
+    },
     Measure.RESOURCES: {"cpu": _USAGE, "memory": _USAGE, "oom_kills": _COUNTED},
 }
 
 
 def is_blank(text: str) -> bool:
-    """Whether a limit was left as `init` wrote it: empty, an operator alone, or with `__` for its number."""
+    """Whether a limit was left as `init` wrote it: empty, an operator alone, or with `__` for its
+    number.
+    """
     return _BLANK.fullmatch(text) is not None
 
 
 def percentile_key(key: str) -> str:
-    """`p99.9` for p99.9, P99.90 or p(99.9). Raises ThresholdError for anything that is not a percentile."""
+    """`p99.9` for p99.9, P99.90 or p(99.9). Raises ThresholdError for anything that is not a
+    percentile.
+    """
     match = re.fullmatch(r"[pP]\(?([0-9]{1,2}(?:\.[0-9]{1,4})?)\)?", key)
     if match is None or not 0 < float(match[1]) < 100:
         instead = 'write p50, p95, p99 or "p99.9" (quoted: the dot means a table otherwise)'
@@ -87,7 +99,9 @@ def objective(measure: Measure, key: str, text: str, route: str | None = None) -
     elif key in _KINDS[measure]:
         rule = _KINDS[measure][key]
     else:
-        raise ThresholdError(f"{key!r} is not an objective of {measure}", did_you_mean(key, _KINDS[measure]))
+        raise ThresholdError(
+            f"{key!r} is not an objective of {measure}", did_you_mean(key, _KINDS[measure])
+        )
     match = _COMPARISON.fullmatch(text)
     if match is None:
         raise ThresholdError(f"{text!r} has no comparison", f'write for example "{rule.example}"')
@@ -107,9 +121,13 @@ def _window(text: str | None) -> Seconds | None:
     try:
         window = parse_duration(text)
     except UnitError as error:
-        raise ThresholdError(f"the window after 'for': {error}", "write for example 'for 60s'") from None
+        raise ThresholdError(
+            f"the window after 'for': {error}", "write for example 'for 60s'"
+        ) from None
     if not 0 < window < math.inf:
-        raise ThresholdError(f"the window {text!r} is not a length of time", "write for example 'for 60s'")
+        raise ThresholdError(
+            f"the window {text!r} is not a length of time", "write for example 'for 60s'"
+        )
     return window
 
 
@@ -118,26 +136,37 @@ def _check(made: Objective, rule: _Kind) -> None:
     if made.op not in right:
         side = "an upper" if rule.upper else "a lower"
         raise ThresholdError(
-            f"{made.measure}.{made.key} is {side} limit, {made.op!r} is not", f'write for example "{rule.example}"'
+            f"{made.measure}.{made.key} is {side} limit, {made.op!r} is not",
+            f'write for example "{rule.example}"',
         )
     if not math.isfinite(made.limit):
-        raise ThresholdError("the limit is not a finite number", f'write for example "{rule.example}"')
+        raise ThresholdError(
+            "the limit is not a finite number", f'write for example "{rule.example}"'
+        )
     if made.limit > rule.top:
-        raise ThresholdError(f"{made.format(made.limit)} can never be exceeded: {rule.top_reason}", f'like "{rule.example}"')
+        raise ThresholdError(
+            f"{made.format(made.limit)} can never be exceeded: {rule.top_reason}",
+            f'like "{rule.example}"',
+        )
     if made.limit == 0 and (not rule.zero or made.op == "<"):
         raise ThresholdError(
-            "nothing can ever be below that limit", f'write for example "{"<= 0" if rule.zero else rule.example}"'
+            "nothing can ever be below that limit",
+            f'write for example "{"<= 0" if rule.zero else rule.example}"',
         )
 
 
 def k6_objectives(expression: str, route: Callable[[str], str]) -> tuple[Objective, ...]:
     """The objectives of one k6 threshold, `metric{tag:value}: rule`, or several rules with commas.
 
-    `route` turns the value of a `name` or `url` tag into an endpoint's name and raises ThresholdError when there is none.
+    `route` turns the value of a `name` or `url` tag into an endpoint's name and raises
+    ThresholdError when there is none.
     """
     match = _K6.fullmatch(expression)
     if match is None:
-        raise ThresholdError(f"{expression!r} is not a k6 threshold", 'write for example "http_req_duration: p(95)<500"')
+        raise ThresholdError(
+            f"{expression!r} is not a k6 threshold",
+            'write for example "http_req_duration: p(95)<500"',
+        )
     rules = [rule.strip(" \t\r\n'\"") for rule in match[3].strip("[] \t").split(",")]
     where = _k6_route(match[2], route)
     return tuple(_k6_rule(match[1], rule, where) for rule in rules)
@@ -149,40 +178,60 @@ def _k6_route(tags: str | None, route: Callable[[str], str]) -> str | None:
         key, _, value = tag.partition(":")
         if key.strip() in ("name", "url"):
             found = route(value.strip(" '\""))
-        # Failed requests already count against every latency objective here, so this tag asks for less than is judged.
+        # Failed requests already count against every latency objective here, so this tag asks for
+        # less than is judged.
         elif tag.replace(" ", "") != "expected_response:true":
             raise ThresholdError(
-                f"the tag {tag!r} cannot be selected on", "only {name:...} and {url:...} choose an endpoint here"
+                f"the tag {tag!r} cannot be selected on",
+                "only {name:...} and {url:...} choose an endpoint here",
             )
     return found
 
 
 def _k6_rule(metric: str, text: str, route: str | None) -> Objective:
-    makers = {"http_req_duration": _k6_duration, "http_req_failed": _k6_failed, "http_reqs": _k6_requests}
+    makers = {
+        "http_req_duration": _k6_duration,
+        "http_req_failed": _k6_failed,
+        "http_reqs": _k6_requests,
+    }
     if metric not in makers:
-        raise ThresholdError(f"the k6 metric {metric!r} is not measured here", did_you_mean(metric, makers))
+        raise ThresholdError(
+            f"the k6 metric {metric!r} is not measured here", did_you_mean(metric, makers)
+        )
     match = _K6_RULE.fullmatch(text)
     if match is None:
-        raise ThresholdError(f"{text!r} is not a k6 rule", "write aggregate, operator and a bare number: p(95)<500")
+        raise ThresholdError(
+            f"{text!r} is not a k6 rule", "write aggregate, operator and a bare number: p(95)<500"
+        )
     return makers[metric](match[1], match[2], match[3], match[4], route)
 
 
-def _k6_duration(aggregate: str, percent: str | None, op: str, number: str, route: str | None) -> Objective:
+def _k6_duration(
+    aggregate: str, percent: str | None, op: str, number: str, route: str | None
+) -> Objective:
     key = f"p{percent}" if percent else {"med": "p50"}.get(aggregate, aggregate)
     return objective(Measure.LATENCY, key, f"{op} {number}ms", route)
 
 
-def _k6_failed(aggregate: str, _percent: str | None, op: str, number: str, route: str | None) -> Objective:
+def _k6_failed(
+    aggregate: str, _percent: str | None, op: str, number: str, route: str | None
+) -> Objective:
     if aggregate != "rate":
         raise ThresholdError(f"http_req_failed has a rate, not {aggregate!r}", "write rate<0.01")
     share = float(number)
     if op in ("==", "===") and share == 0:
         op = "<="
-    # Through `objective` for its checks; 12 digits keep a share such as 0.001 exact enough to print as 0.1 %.
+    # Through `objective` for its checks; 12 digits keep a share such as 0.001 exact enough to print
+    # as 0.1 %.
     return objective(Measure.ERRORS, "any", f"{op} {share * 100:.12f}%", route)
 
 
-def _k6_requests(aggregate: str, _percent: str | None, op: str, number: str, route: str | None) -> Objective:
+def _k6_requests(
+    aggregate: str, _percent: str | None, op: str, number: str, route: str | None
+) -> Objective:
     if aggregate != "rate":
-        raise ThresholdError(f"http_reqs by {aggregate!r} depends on how long the test runs", "write http_reqs: rate>=300")
+        raise ThresholdError(
+            f"http_reqs by {aggregate!r} depends on how long the test runs",
+            "write http_reqs: rate>=300",
+        )
     return objective(Measure.THROUGHPUT, "sustained", f"{op} {number}/s", route)

@@ -1,4 +1,6 @@
-"""The `[[traffic]]` tables: weighted endpoints, with their templates checked against the feed and the environment."""
+"""The `[[traffic]]` tables: weighted endpoints, with their templates checked against the feed and
+the environment.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,12 @@ from perfhunt.model.question import Expect, Feed, RequestTemplate
 from perfhunt.model.testfile.feed import FeedError, feed
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.suggest import did_you_mean
-from perfhunt.model.testfile.template import bad_variables, columns_used, quote_around, variables_used
+from perfhunt.model.testfile.template import (
+    bad_variables,
+    columns_used,
+    quote_around,
+    variables_used,
+)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -24,7 +31,8 @@ _ENGINES_OWN = ("content-length", "transfer-encoding", "connection", "expect")
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the file may refer to: the environment's variables, and the bytes of files beside it (`read` raises OSError).
+    """What the file may refer to: the environment's variables, and the bytes of files beside it
+    (`read` raises OSError).
 
     `base` is the directory that relative paths start from.
     """
@@ -38,7 +46,9 @@ class Surroundings:
 
 
 def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ...]:
-    """Every endpoint of the file, names unique; problems go to the reader. Without any, `GET /` alone."""
+    """Every endpoint of the file, names unique; problems go to the reader. Without any, `GET /`
+    alone.
+    """
     tables = top.children("traffic", '[[traffic]] with request = "GET /"')
     if not top.has("traffic"):
         return (RequestTemplate("GET /", "GET", "/"),)
@@ -46,7 +56,11 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
     for table in tables:
         endpoint = _endpoint(table, around)
         if any(endpoint.name == other.name for other in found):
-            table.wrong("name", f"{endpoint.name!r} is the name of another endpoint too", "give each its own name")
+            table.wrong(
+                "name",
+                f"{endpoint.name!r} is the name of another endpoint too",
+                "give each its own name",
+            )
         found.append(endpoint)
     if not found and not top.problems:
         top.wrong("traffic", "is an empty list", 'write [[traffic]] with request = "GET /"')
@@ -57,16 +71,29 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
     method, path = _request(table)
     name = table.text("name", f"{method} {path}")
     if not name.strip() or not name.isprintable():
-        table.wrong("name", f"{show(name)} is not a name that can be shown", 'write for example name = "checkout"')
+        table.wrong(
+            "name",
+            f"{show(name)} is not a name that can be shown",
+            'write for example name = "checkout"',
+        )
     rows = _feed(table, around)
     headers = _headers(table)
     body, content_type = _body(table)
     if content_type and not any(key.lower() == "content-type" for key in headers):
         headers["Content-Type"] = content_type
     expect = _expect(table)
-    endpoint = RequestTemplate(name, method, path, _weight(table), tuple(headers.items()), body, rows, expect)
+    endpoint = RequestTemplate(
+        name, method, path, _weight(table), tuple(headers.items()), body, rows, expect
+    )
     _check_templates(table, endpoint, around)
-    table.finish({"latency": "in [slo] or [[slo.route]]", "timeout": "in [ramp]", "status": "in expect", "method": "in request"})
+    table.finish(
+        {
+            "latency": "in [slo] or [[slo.route]]",
+            "timeout": "in [ramp]",
+            "status": "in expect",
+            "method": "in request",
+        }
+    )
     return endpoint
 
 
@@ -81,17 +108,27 @@ def _request(table: Reader) -> tuple[str, str]:
     method, path = (match[1], match[2]) if match else ("GET", text)
     if match is None:
         table.wrong(
-            "request", f"{show(text)} has no method", f'write request = "GET {text}"' if text.startswith("/") else example
+            "request",
+            f"{show(text)} has no method",
+            f'write request = "GET {text}"' if text.startswith("/") else example,
         )
     elif method not in METHODS:
         table.wrong("request", f"{method!r} is not a method", did_you_mean(method, METHODS))
     elif "://" in path.partition("?")[0]:
-        table.wrong("request", f"{show(path)} names a host", "write the path only; the host is target.url")
+        table.wrong(
+            "request", f"{show(path)} names a host", "write the path only; the host is target.url"
+        )
     elif not path.startswith("/"):
-        table.wrong("request", f"the path {show(path)} does not start with /", f'write request = "{method} /{path}"')
+        table.wrong(
+            "request",
+            f"the path {show(path)} does not start with /",
+            f'write request = "{method} /{path}"',
+        )
     elif not path.isascii() or not path.isprintable() or " " in path or "#" in path:
         table.wrong(
-            "request", f"the path {show(path)} holds a character that a request line cannot", "percent-encode it (a space is %20)"
+            "request",
+            f"the path {show(path)} holds a character that a request line cannot",
+            "percent-encode it (a space is %20)",
         )
     return method, path
 
@@ -101,7 +138,11 @@ def _weight(table: Reader) -> float:
     if value is None:
         return 1.0
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1e9:
-        table.wrong("weight", f"{show(value)} is not a number above 0", "write weight = 1; to leave an endpoint out, delete it")
+        table.wrong(
+            "weight",
+            f"{show(value)} is not a number above 0",
+            "write weight = 1; to leave an endpoint out, delete it",
+        )
         return 1.0
     return float(value)
 
@@ -114,10 +155,18 @@ def _feed(table: Reader, around: Surroundings) -> Feed | None:
     try:
         return feed(path, around.read(path))
     except FeedError as error:
-        table.wrong("feed", f"{name}: {error}", "a feed is CSV with a header line, or JSON Lines with one object a line")
+        table.wrong(
+            "feed",
+            f"{name}: {error}",
+            "a feed is CSV with a header line, or JSON Lines with one object a line",
+        )
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
-        table.wrong("feed", f"{name!r} cannot be read ({reason})", "paths start from the directory of the test file")
+        table.wrong(
+            "feed",
+            f"{name!r} cannot be read ({reason})",
+            "paths start from the directory of the test file",
+        )
     return None
 
 
@@ -133,7 +182,11 @@ def _headers(table: Reader) -> dict[str, str]:
         elif key.lower() in _ENGINES_OWN:
             lines.wrong(key, "is set by the load engine", "leave it out")
         elif any(ord(c) < 32 or ord(c) in (127,) or ord(c) > 255 for c in value):
-            lines.wrong(key, f"{show(value)} holds a character that a header cannot", "printable Latin-1 only, no line breaks")
+            lines.wrong(
+                key,
+                f"{show(value)} holds a character that a header cannot",
+                "printable Latin-1 only, no line breaks",
+            )
         elif any(key.lower() == other.lower() for other in found):
             lines.wrong(key, "is given twice (header names ignore case)", "keep one")
         else:
@@ -145,7 +198,9 @@ def _body(table: Reader) -> tuple[str | None, str]:
     """The body as a template, and the Content-Type it implies ("" when none)."""
     given = [key for key in ("json", "form", "body") if table.has(key)]
     if len(given) > 1:
-        table.wrong(given[1], f"there is already {given[0]}", "a request has one of json, form and body")
+        table.wrong(
+            given[1], f"there is already {given[0]}", "a request has one of json, form and body"
+        )
     if not given:
         return None, ""
     if given[0] == "json":
@@ -160,7 +215,11 @@ def _json_body(table: Reader) -> str | None:
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError):
-        table.wrong("json", "holds a date, a time, inf or nan, which JSON does not have", 'write it in quotes, like "2026-01-31"')
+        table.wrong(
+            "json",
+            "holds a date, a time, inf or nan, which JSON does not have",
+            'write it in quotes, like "2026-01-31"',
+        )
         return None
 
 
@@ -182,13 +241,27 @@ def _expect(table: Reader) -> Expect:
         return Expect()
     value: Any = lines.raw("status")
     codes = value if isinstance(value, list) else [] if value is None else [value]
-    if not all(isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 599 for code in codes) or value == []:
-        lines.wrong("status", f"{show(value)} is not a list of status codes", "write status = [200, 201]")
+    if (
+        not all(
+            isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 599
+            for code in codes
+        )
+        or value == []
+    ):
+        lines.wrong(
+            "status", f"{show(value)} is not a list of status codes", "write status = [200, 201]"
+        )
         codes = []
-    body = lines.text("body", example='body = "text the answer must contain"') if lines.has("body") else None
+    body = (
+        lines.text("body", example='body = "text the answer must contain"')
+        if lines.has("body")
+        else None
+    )
     if body == "":
         lines.wrong(
-            "body", "is empty, and every answer contains that", "write the text that must be in the answer, or leave it out"
+            "body",
+            "is empty, and every answer contains that",
+            "write the text that must be in the answer, or leave it out",
         )
     lines.finish()
     return Expect(tuple(sorted(set(codes))), body)
@@ -202,20 +275,42 @@ def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundi
         if where == "body" and not table.has("body"):
             where = "json" if table.has("json") else "form"
         for column in columns_used(text):
-            if column not in known and not (table.has("feed") and not known):  # the unreadable feed was told already
-                advice = did_you_mean(column, known) if known else 'add feed = "rows.csv" with that column'
-                literal = "" if where == "request" else f"; for the characters themselves write {{ {column} }} with spaces"
+            if column not in known and not (
+                table.has("feed") and not known
+            ):  # the unreadable feed was told already
+                advice = (
+                    did_you_mean(column, known)
+                    if known
+                    else 'add feed = "rows.csv" with that column'
+                )
+                literal = (
+                    ""
+                    if where == "request"
+                    else f"; for the characters themselves write {{ {column} }} with spaces"
+                )
                 table.wrong(where, f"{{{column}}} is no column of the feed", advice + literal)
         _check_variables(table, where, text, around.env)
 
 
 def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str]) -> None:
     for mistake in bad_variables(text):
-        table.wrong(where, f"{show(mistake)} is not a variable", "write ${NAME} with letters, digits and underscores")
+        table.wrong(
+            where,
+            f"{show(mistake)} is not a variable",
+            "write ${NAME} with letters, digits and underscores",
+        )
     for name in variables_used(text):
         if where == "request":
-            table.wrong(where, f"${{{name}}} cannot be in a path, which is stored and shown", "put it in a header or a body")
+            table.wrong(
+                where,
+                f"${{{name}}} cannot be in a path, which is stored and shown",
+                "put it in a header or a body",
+            )
         elif name not in env:
             table.wrong(where, f"the environment has no {name}", f"set it: export {name}=...")
         elif where.startswith("headers.") and any(ord(c) < 32 for c in env[name]):
-            table.wrong(where, f"the value of {name} holds a line break or control character", f"export {name} without it")
+            table.wrong(
+                where,
+                f"the value of {name} holds a line break or control character",
+                f"export {name} without it",
+            )

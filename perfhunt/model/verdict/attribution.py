@@ -12,7 +12,9 @@ from perfhunt.model.verdict.change import Atom
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A profile with the load it was taken under: requests completed per second and, when known, CPU used by the target."""
+    """A profile with the load it was taken under: requests completed per second and, when known,
+    CPU used by the target.
+    """
 
     profile: Profile
     completed: PerSecond
@@ -23,7 +25,8 @@ class Measured:
 class Demand:
     """One function's seconds per request, before and after, callees included.
 
-    `word` is appeared, vanished, grown, shrunk, same (no difference beyond chance), or unseen (in no sample of either).
+    `word` is appeared, vanished, grown, shrunk, same (no difference beyond chance), or unseen (in
+    no sample of either).
     """
 
     function: str
@@ -37,9 +40,10 @@ class Demand:
 class Attribution:
     """What the edit can have to do with what was measured.
 
-    `share` is the share of baseline samples in edited functions; `bound` the largest relative gain in capacity that removing
-    them entirely could bring (Amdahl), None when no code was edited. `explained` is False when even the low end of the measured
-    gain is beyond that bound, None when there is nothing to check. `moved` are unedited functions that took on the cost.
+    `share` is the share of baseline samples in edited functions; `bound` the largest relative gain
+    in capacity that removing them entirely could bring (Amdahl), None when no code was edited.
+    `explained` is False when even the low end of the measured gain is beyond that bound, None when
+    there is nothing to check. `moved` are unedited functions that took on the cost.
     """
 
     atoms: tuple[Atom, ...]

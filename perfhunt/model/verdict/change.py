@@ -1,4 +1,6 @@
-"""What was edited between two revisions, as atoms; and whether that is one change or why it is not."""
+"""What was edited between two revisions, as atoms; and whether that is one change or why it is
+not.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What an edit can act through. QUESTION edits change what is asked, IGNORED ones nothing that could be measured."""
+    """What an edit can act through. QUESTION edits change what is asked, IGNORED ones nothing that
+    could be measured.
+    """
 
     CODE = "code"
     DEPENDENCY = "dependency"
@@ -32,8 +36,9 @@ class Edit(StrEnum):
 class Links:
     """What ties an atom to others, as opaque symbols, equal when they mean the same thing.
 
-    One atom's `uses` meeting another's `defines` is a call or a reference; `touches` meeting `touches` is shared state that
-    both edits alter; equal non-empty `shape` is the same edit with local names and texts taken out.
+    One atom's `uses` meeting another's `defines` is a call or a reference; `touches` meeting
+    `touches` is shared state that both edits alter; equal non-empty `shape` is the same edit with
+    local names and texts taken out.
     """
 
     defines: tuple[str, ...] = ()
@@ -47,10 +52,12 @@ LineRange = tuple[int, int]  # first and last line, both counted from 1
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """The smallest edit that could be measured alone: a function, a package, an SQL statement, a setting, a data file.
+    """The smallest edit that could be measured alone: a function, a package, an SQL statement, a
+    setting, a data file.
 
-    `file` is where it is now, or where it was when it is gone. `entry` is False for new or removed code that acts only when
-    other edited code calls it. Spans are None when the atom is the whole file.
+    `file` is where it is now, or where it was when it is gone. `entry` is False for new or removed
+    code that acts only when other edited code calls it. Spans are None when the atom is the whole
+    file.
     """
 
     kind: Kind
@@ -67,12 +74,18 @@ class Atom:
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         what = self.name if not self.detail else f"{self.name} ({self.detail})"
-        return f"{self.kind}  {where}  {what}  {self.edit}" if self.name else f"{self.kind}  {where}  {self.edit}"
+        return (
+            f"{self.kind}  {where}  {what}  {self.edit}"
+            if self.name
+            else f"{self.kind}  {where}  {self.edit}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FileEdit:
-    """One file of a diff: its path, where it was, and the lines added and removed (information, never a criterion)."""
+    """One file of a diff: its path, where it was, and the lines added and removed (information,
+    never a criterion).
+    """
 
     path: str
     old_path: str
@@ -83,10 +96,11 @@ class FileEdit:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Every edit between two revisions. `head` is empty for the working tree, untracked files included.
+    """Every edit between two revisions. `head` is empty for the working tree, untracked files
+    included.
 
-    `base` is a full commit id; `sha256` identifies the difference, whatever it is based on. `notes` say what could not be
-    looked into (a language without a parser, a file that does not parse).
+    `base` is a full commit id; `sha256` identifies the difference, whatever it is based on. `notes`
+    say what could not be looked into (a language without a parser, a file that does not parse).
     """
 
     root: str
@@ -109,8 +123,8 @@ class Change:
 class Piece:
     """Atoms that can only be measured together, and why: the unit that must be one.
 
-    Codes: one-atom, connected, repetition (one edit at several sites), hot-path (joined by a profile), carried (another kind
-    that only serves the edit).
+    Codes: one-atom, connected, repetition (one edit at several sites), hot-path (joined by a
+    profile), carried (another kind that only serves the edit).
     """
 
     atoms: tuple[Atom, ...]
@@ -133,7 +147,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class OneChange:
-    """An edit whose effect can be told apart. `compound` is the reason a person gave for measuring several at once.
+    """An edit whose effect can be told apart. `compound` is the reason a person gave for measuring
+    several at once.
 
     `code` is the piece's, or "compound".
     """
@@ -152,7 +167,9 @@ class OneChange:
 
     @property
     def label(self) -> str:
-        """What a verdict on this change must carry beside its word; empty when there is nothing to add."""
+        """What a verdict on this change must carry beside its word; empty when there is nothing to
+        add.
+        """
         return "" if self.attributable else f"compound, not attributable: {self.compound}"
 
 

@@ -14,9 +14,10 @@ from perfhunt.model.units import Seconds, Share
 class Word(StrEnum):
     """What to do about the change.
 
-    KEEP: at least one endpoint is better, none worse. REVERT: the mirror. NO CHANGE: shown to be within ±5 %. NOT WORTH IT:
-    whatever it brought is less than the least worth having (+3 %). MIXED: better here, worse there; a person decides.
-    INCONCLUSIVE: this much measuring cannot tell. INVALID: the comparison itself failed a check.
+    KEEP: at least one endpoint is better, none worse. REVERT: the mirror. NO CHANGE: shown to be
+    within ±5 %. NOT WORTH IT: whatever it brought is less than the least worth having (+3 %).
+    MIXED: better here, worse there; a person decides. INCONCLUSIVE: this much measuring cannot
+    tell. INVALID: the comparison itself failed a check.
     """
 
     KEEP = "KEEP"
@@ -28,7 +29,8 @@ class Word(StrEnum):
     INVALID = "INVALID"
 
 
-# NO CHANGE and NOT WORTH IT say "take it out again, it did nothing", but nothing regressed, which is what 0 promises CI.
+# NO CHANGE and NOT WORTH IT say "take it out again, it did nothing", but nothing regressed, which
+# is what 0 promises CI.
 EXIT_CODES = {
     Word.KEEP: ExitCode.OK,
     Word.NO_CHANGE: ExitCode.OK,
@@ -52,9 +54,10 @@ class Direction(StrEnum):
 class Effect:
     """What one endpoint says about the change.
 
-    `speed` is the equivalent change of speed as a share (0.10 = as if everything ran 10 % faster), 95 % unless it says
-    otherwise. `before` and `after` are typical values in `unit`. `p` is two-sided; `sd` is of one paired difference and
-    `smallest` the smallest change seen with 90 % power, both shares. A bound says so in `note`.
+    `speed` is the equivalent change of speed as a share (0.10 = as if everything ran 10 % faster),
+    95 % unless it says otherwise. `before` and `after` are typical values in `unit`. `p` is
+    two-sided; `sd` is of one paired difference and `smallest` the smallest change seen with 90 %
+    power, both shares. A bound says so in `note`.
     """
 
     endpoint: str
@@ -74,10 +77,11 @@ class Effect:
 class Verdict:
     """The word, the reason as a sentence, and how it was reached.
 
-    `method` is paired (both versions restarted side by side), rerun (one new run against a stored one), stored (two stored
-    runs) or bench (one command). `smallest` is the smallest change (a share) the best endpoint could have seen with 90 %
-    power, and `to_resolve` the further measuring a change of `wanted` would need; None where neither can be said.
-    `alpha` is the family-wise error the method promises and `spent` the part used by the looks taken so far.
+    `method` is paired (both versions restarted side by side), rerun (one new run against a stored
+    one), stored (two stored runs) or bench (one command). `smallest` is the smallest change (a
+    share) the best endpoint could have seen with 90 % power, and `to_resolve` the further measuring
+    a change of `wanted` would need; None where neither can be said. `alpha` is the family-wise
+    error the method promises and `spent` the part used by the looks taken so far.
     """
 
     word: Word
@@ -99,7 +103,9 @@ class Verdict:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 for KEEP, NO CHANGE and NOT WORTH IT; 90 for REVERT; 91 for MIXED, INCONCLUSIVE and INVALID."""
+        """0 for KEEP, NO CHANGE and NOT WORTH IT; 90 for REVERT; 91 for MIXED, INCONCLUSIVE and
+        INVALID.
+        """
         return EXIT_CODES[self.word]
 
     @property

@@ -1,1 +1,1 @@
-"""."""
+"""Go through net/http/pprof."""

@@ -21,7 +21,9 @@ class PprofError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pprof:
-    """Stacks to samples, how long it was taken, and seconds between two samples of one busy thread."""
+    """Stacks to samples, how long it was taken, and seconds between two samples of one busy
+    thread.
+    """
 
     stacks: dict[Stack, float]
     seconds: float
@@ -127,7 +129,9 @@ def parse_pprof(raw: bytes) -> Pprof:
             stack = _stack(locations, tables)
             stacks[stack] = stacks.get(stack, 0.0) + values[column]
     except (LookupError, ValueError) as error:
-        raise PprofError(f"this is no CPU profile, or its tables do not fit together: {error}") from error
+        raise PprofError(
+            f"this is no CPU profile, or its tables do not fit together: {error}"
+        ) from error
     return Pprof(stacks, nanoseconds / 1e9, period / 1e9)
 
 
@@ -158,5 +162,7 @@ def _stack(locations: Sequence[int], tables: _Tables) -> Stack:
     for location in locations:
         for function, line in tables.locations[location]:
             name, file = tables.functions[function]
-            frames.append(Frame(tables.strings[name], tables.strings[file], line or None, kind="go"))
+            frames.append(
+                Frame(tables.strings[name], tables.strings[file], line or None, kind="go")
+            )
     return tuple(reversed(frames))

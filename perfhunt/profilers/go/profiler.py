@@ -22,7 +22,9 @@ _PATIENCE: Seconds = 15.0  # beyond the profile's own time
 
 
 def pprof_address(pid: int) -> tuple[str, int] | None:
-    """Where a process serves net/http/pprof, by asking each port it listens on; None when none of them answers."""
+    """Where a process serves net/http/pprof, by asking each port it listens on; None when none of
+    them answers.
+    """
     try:
         held = held_inodes(pid)
     except PermissionError:
@@ -64,7 +66,9 @@ class _Download:
         self._notes = (f"{left_out} more Go processes were not sampled",) if left_out else ()
 
     def fetch(self, ask_stop: threading.Event) -> Profile:
-        """The profile. Go gives nothing of one that is cut short, so `ask_stop` means no profile. Raises AttachFailed."""
+        """The profile. Go gives nothing of one that is cut short, so `ask_stop` means no profile.
+        Raises AttachFailed.
+        """
         answers: list[tuple[int, bytes] | str] = []
         path = f"{_INDEX}profile?seconds={self._seconds}"
 
@@ -80,7 +84,10 @@ class _Download:
         while helper.is_alive() and not (ask_stop.is_set() and time.monotonic() < end - 1.0):
             helper.join(0.05)
         if not answers:
-            raise AttachFailed(f"the profile of Go process {self._pid} was stopped before its end, and Go keeps no part of it")
+            raise AttachFailed(
+                f"the profile of Go process {self._pid} was stopped before its end, and Go keeps no"
+                " part of it"
+            )
         return self._profile(answers[0])
 
     def _profile(self, answer: tuple[int, bytes] | str) -> Profile:
@@ -89,7 +96,9 @@ class _Download:
             raise AttachFailed(f"{where}: {answer}")
         status, body = answer
         if status != 200:
-            raise AttachFailed(f"{where} answered {status}: {body[:200].decode(errors='replace').strip()}")
+            raise AttachFailed(
+                f"{where} answered {status}: {body[:200].decode(errors='replace').strip()}"
+            )
         self._raw.write_bytes(body)
         try:
             parsed = parse_pprof(body)
@@ -122,13 +131,19 @@ class GoProfiler:
     opens = ""
 
     def available(self, pids: Sequence[int] = ()) -> str:
-        """Why it cannot be used (for `pids`, when given); "" when it can. Asks the ports of the process, nothing else."""
+        """Why it cannot be used (for `pids`, when given); "" when it can. Asks the ports of the
+        process, nothing else.
+        """
         if pids and pprof_address(pids[0]) is None:
             return f"no port of process {pids[0]} serves {_INDEX}"
         return ""
 
-    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> ThreadCapture:
-        """Ask the first pid for its profile; returns at once. The rate is the runtime's own. Raises AttachFailed, ValueError."""
+    def attach(
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+    ) -> ThreadCapture:
+        """Ask the first pid for its profile; returns at once. The rate is the runtime's own. Raises
+        AttachFailed, ValueError.
+        """
         if mode not in self.modes:
             raise ValueError(f"go has no mode {mode!r}; it has {', '.join(self.modes)}")
         out.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""."""
+"""The JVM through Java Flight Recorder."""

@@ -22,8 +22,11 @@ _EVENT = "jdk.ExecutionSample"
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
 _ANSWER: Seconds = 30.0
 _DEAD_MAN: Seconds = 60.0  # after its time, the recorder stops by itself
-_FEW = 5  # the recorder looks at no more running threads per tick than this (HotSpot, jfrThreadSampler.cpp)
-_FRAME = re.compile(r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>\d+))?")
+# the recorder looks at no more running threads per tick than this (HotSpot, jfrThreadSampler.cpp)
+_FEW = 5
+_FRAME = re.compile(
+    r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>\d+))?"
+)
 
 
 class JfrError(ValueError):
@@ -31,7 +34,9 @@ class JfrError(ValueError):
 
 
 def parse_jfr_print(text: str) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, stacks that were cut) of `jfr print --events jdk.ExecutionSample`. Raises JfrError."""
+    """(stacks to samples, stacks that were cut) of `jfr print --events jdk.ExecutionSample`. Raises
+    JfrError.
+    """
     stacks: Counter[Stack] = Counter()
     frames: list[Frame] | None = None
     cut = 0
@@ -61,12 +66,17 @@ def _frame(text: str, number: int) -> Frame:
 def _run(*command: str) -> str:
     """What a tool of the JDK prints. Raises AttachFailed when it fails."""
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=_ANSWER, stdin=subprocess.DEVNULL)
+        said = subprocess.run(
+            command, capture_output=True, text=True, timeout=_ANSWER, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired as error:
-        raise AttachFailed(f"{' '.join(command[:3])} did not answer within {_ANSWER:.0f} s") from error
+        raise AttachFailed(
+            f"{' '.join(command[:3])} did not answer within {_ANSWER:.0f} s"
+        ) from error
     if said.returncode != 0:
         raise AttachFailed(
-            f"{' '.join(command[:3])} failed: {(said.stderr or said.stdout).strip()[:200]}", "Run as the owner of the JVM."
+            f"{' '.join(command[:3])} failed: {(said.stderr or said.stdout).strip()[:200]}",
+            "Run as the owner of the JVM.",
         )
     return said.stdout
 
@@ -84,9 +94,18 @@ class _Recording:
         try:
             for pid in self._pids:
                 limit = round(self._seconds + _DEAD_MAN)
-                said = _run("jcmd", str(pid), "JFR.start", f"name={self._name}", "settings=profile", f"duration={limit}s")
+                said = _run(
+                    "jcmd",
+                    str(pid),
+                    "JFR.start",
+                    f"name={self._name}",
+                    "settings=profile",
+                    f"duration={limit}s",
+                )
                 if "Started recording" not in said:
-                    raise AttachFailed(f"the JVM of pid {pid} records nothing: {said.strip()[:200]}")
+                    raise AttachFailed(
+                        f"the JVM of pid {pid} records nothing: {said.strip()[:200]}"
+                    )
                 started.append(pid)
             began = time.monotonic()
             ask_stop.wait(self._seconds)
@@ -104,7 +123,10 @@ class _Recording:
         file = (self._out / f"jvm-cpu-{pid}.jfr").resolve()
         _run("jcmd", str(pid), "JFR.stop", f"name={self._name}", f"filename={file}")
         if not file.exists():
-            raise AttachFailed(f"the JVM of pid {pid} could not write {file}", "Choose a run directory that its user may write.")
+            raise AttachFailed(
+                f"the JVM of pid {pid} could not write {file}",
+                "Choose a run directory that its user may write.",
+            )
         return file
 
     def _profile(self, files: Sequence[Path], seconds: Seconds) -> Profile:
@@ -112,12 +134,17 @@ class _Recording:
         cut = 0
         for file in files:
             try:
-                some, lost = parse_jfr_print(_run("jfr", "print", "--events", _EVENT, "--stack-depth", "256", str(file)))
+                some, lost = parse_jfr_print(
+                    _run("jfr", "print", "--events", _EVENT, "--stack-depth", "256", str(file))
+                )
             except JfrError as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(some)
             cut += lost
-        notes = [f"the recorder looks at {_FEW} running threads at a time: with more, samples are fewer than the time on CPU"]
+        notes = [
+            f"the recorder looks at {_FEW} running threads at a time: with more, samples are fewer"
+            " than the time on CPU"
+        ]
         if cut:
             notes.append(f"{cut} stacks were deeper than the recorder keeps and lack their roots")
         return Profile(
@@ -140,7 +167,9 @@ def _version(pid: int) -> str:
         lines = _run("jcmd", str(pid), "VM.version").splitlines()
     except AttachFailed:
         return ""
-    return next((line.removeprefix("JDK ").strip() for line in lines if line.startswith("JDK ")), "")
+    return next(
+        (line.removeprefix("JDK ").strip() for line in lines if line.startswith("JDK ")), ""
+    )
 
 
 class JvmProfiler:
@@ -156,10 +185,18 @@ class JvmProfiler:
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used; "" when it can."""
         missing = [tool for tool in self.needs if shutil.which(tool) is None]
-        return f"{' and '.join(missing)} not found: put a JDK's bin directory on PATH" if missing else ""
+        return (
+            f"{' and '.join(missing)} not found: put a JDK's bin directory on PATH"
+            if missing
+            else ""
+        )
 
-    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> ThreadCapture:
-        """Start recording; returns at once. The rate is the recorder's own. Raises AttachFailed, ValueError."""
+    def attach(
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+    ) -> ThreadCapture:
+        """Start recording; returns at once. The rate is the recorder's own. Raises AttachFailed,
+        ValueError.
+        """
         if mode not in self.modes:
             raise ValueError(f"jvm has no mode {mode!r}; it has {', '.join(self.modes)}")
         if why := self.available():

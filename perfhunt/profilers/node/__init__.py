@@ -1,1 +1,1 @@
-"""."""
+"""Node.js through its inspector."""

@@ -1,4 +1,5 @@
-"""A Node inspector session: Chrome DevTools Protocol over a WebSocket on loopback (RFC 6455), no dependency.
+"""A Node inspector session: Chrome DevTools Protocol over a WebSocket on loopback (RFC 6455), no
+dependency.
 
 https://nodejs.org/api/inspector.html, https://chromedevtools.github.io/devtools-protocol/v8/
 """
@@ -64,13 +65,16 @@ class Inspector:
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._socket = socket.create_connection((parts.hostname or HOST, parts.port or PORT), timeout=5.0)
+        self._socket = socket.create_connection(
+            (parts.hostname or HOST, parts.port or PORT), timeout=5.0
+        )
         self._stream = self._socket.makefile("rb")
         self._calls = 0
         key = base64.b64encode(os.urandom(16)).decode()
         request = (
-            f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade:"
+            " websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key:"
+            f" {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         self._socket.sendall(request.encode())
         head = _head(self._stream)
@@ -85,11 +89,15 @@ class Inspector:
         self._socket.close()
 
     def call(self, method: str, timeout: Seconds = 10.0, **params: Any) -> dict[str, Any]:
-        """The result of one command. Raises InspectorError when it fails or takes longer than `timeout`."""
+        """The result of one command. Raises InspectorError when it fails or takes longer than
+        `timeout`.
+        """
         self._calls += 1
         deadline = time.monotonic() + timeout
         try:
-            self._send(_TEXT, json.dumps({"id": self._calls, "method": method, "params": params}).encode())
+            self._send(
+                _TEXT, json.dumps({"id": self._calls, "method": method, "params": params}).encode()
+            )
             while True:
                 answer = json.loads(self._receive(deadline))
                 if answer.get("id") == self._calls:
@@ -102,10 +110,14 @@ class Inspector:
         return result
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the target. Raises InspectorError when it throws."""
+        """The value of a JavaScript expression in the target. Raises InspectorError when it
+        throws.
+        """
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
         if "exceptionDetails" in result:
-            raise InspectorError(str(result["exceptionDetails"].get("text", "the expression threw")))
+            raise InspectorError(
+                str(result["exceptionDetails"].get("text", "the expression threw"))
+            )
         return result["result"].get("value")
 
     def _send(self, kind: int, payload: bytes) -> None:

@@ -1,7 +1,8 @@
 """Node: V8's own CPU sampler, switched on in a live process through its inspector.
 
-SIGUSR1 makes Node listen for a debugger on 127.0.0.1:9229, so this opens a door into the target: it is used only when asked
-for, and closed again afterwards, by the target itself if this process should die in between.
+SIGUSR1 makes Node listen for a debugger on 127.0.0.1:9229, so this opens a door into the target: it
+is used only when asked for, and closed again afterwards, by the target itself if this process
+should die in between.
 """
 
 from __future__ import annotations
@@ -27,12 +28,19 @@ _OPENS_WITHIN: Seconds = 5.0
 _DEAD_MAN: Seconds = 30.0  # after its time, the target closes the door by itself
 _ANSWER: Seconds = 60.0  # a long profile is a large message
 _IDLE = "(idle)"
-_ARM = "globalThis.__perfhunt = setTimeout(() => process._debugEnd(), {ms}); globalThis.__perfhunt.unref(); process.pid"
-_CLOSE = "clearTimeout(globalThis.__perfhunt); delete globalThis.__perfhunt; setTimeout(() => process._debugEnd(), 20); 0"
+_ARM = (
+    "globalThis.__perfhunt = setTimeout(() => process._debugEnd(), {ms});"
+    " globalThis.__perfhunt.unref(); process.pid"
+)
+_CLOSE = (
+    "clearTimeout(globalThis.__perfhunt); delete globalThis.__perfhunt; setTimeout(() =>"
+    " process._debugEnd(), 20); 0"
+)
 
 
 def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises KeyError or TypeError when it is none.
+    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises KeyError or TypeError
+    when it is none.
 
     Format: DevTools Protocol, Profiler.Profile. Line numbers there count from 0.
     """
@@ -56,19 +64,29 @@ def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], in
 def _frame(call: Mapping[str, Any]) -> Frame:
     file = str(call["url"]).removeprefix("file://")
     line = int(call["lineNumber"]) + 1
-    return Frame(str(call["functionName"]) or "(anonymous)", file, line if line > 0 else None, kind="js")
+    return Frame(
+        str(call["functionName"]) or "(anonymous)", file, line if line > 0 else None, kind="js"
+    )
 
 
 class _Session:
-    """Sampling of one Node process, from the signal that opens its inspector to the inspector closed again."""
+    """Sampling of one Node process, from the signal that opens its inspector to the inspector
+    closed again.
+    """
 
     def __init__(self, pid: int, seconds: Seconds, rate_hz: int, raw: Path, left_out: int) -> None:
         self._pid, self._seconds, self._rate_hz, self._raw = pid, seconds, rate_hz, raw
-        self._notes = [f"{left_out} more Node processes were not sampled: they share one inspector port"] if left_out else []
+        self._notes = (
+            [f"{left_out} more Node processes were not sampled: they share one inspector port"]
+            if left_out
+            else []
+        )
         try:
             self._version, self._inspector = self._open()
         except (InspectorError, OSError) as error:
-            raise AttachFailed(f"the inspector of Node process {pid} could not be used: {error}") from error
+            raise AttachFailed(
+                f"the inspector of Node process {pid} could not be used: {error}"
+            ) from error
         self._began = time.monotonic()
 
     def _open(self) -> tuple[str, Inspector]:
@@ -76,11 +94,16 @@ class _Session:
         deadline = time.monotonic() + _OPENS_WITHIN
         while not is_open():
             if time.monotonic() > deadline:
-                raise InspectorError(f"it did not listen on port {PORT} within {_OPENS_WITHIN:.0f} s of SIGUSR1")
+                raise InspectorError(
+                    f"it did not listen on port {PORT} within {_OPENS_WITHIN:.0f} s of SIGUSR1"
+                )
             time.sleep(0.02)
         inspector = Inspector(session_url())
         try:
-            if inspector.evaluate(_ARM.format(ms=round((self._seconds + _DEAD_MAN) * 1000))) != self._pid:
+            if (
+                inspector.evaluate(_ARM.format(ms=round((self._seconds + _DEAD_MAN) * 1000)))
+                != self._pid
+            ):
                 raise InspectorError(f"port {PORT} is the inspector of another process")
             version = str(inspector.evaluate("process.version"))
             inspector.call("Profiler.enable")
@@ -100,7 +123,9 @@ class _Session:
             self._raw.write_text(json.dumps(taken))
             stacks, idle = parse_cpuprofile(taken)
         except (InspectorError, KeyError, TypeError) as error:
-            raise AttachFailed(f"the inspector of Node process {self._pid} gave no profile: {error}") from error
+            raise AttachFailed(
+                f"the inspector of Node process {self._pid} gave no profile: {error}"
+            ) from error
         finally:
             self._shut()
         return Profile(
@@ -125,7 +150,10 @@ class _Session:
         while is_open() and time.monotonic() < deadline:
             time.sleep(0.05)
         if is_open():
-            self._notes.append(f"the inspector on port {PORT} is still open; process {self._pid} was asked to close it")
+            self._notes.append(
+                f"the inspector on port {PORT} is still open; process {self._pid} was asked to"
+                " close it"
+            )
 
 
 def _not_node(pid: int) -> str:
@@ -144,16 +172,25 @@ class NodeProfiler:
     help = "JavaScript stacks of a live Node process, through its inspector"
     runtimes: tuple[str, ...] = ("node",)
     modes: tuple[str, ...] = ("cpu",)
-    opens = f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that port can run code"
+    opens = (
+        f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that"
+        " port can run code"
+    )
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here; "" when it can."""
         if is_open():
-            return f"port {PORT} is taken: another Node inspector is open, and its process would be sampled instead"
+            return (
+                f"port {PORT} is taken: another Node inspector is open, and its process would be"
+                " sampled instead"
+            )
         return _not_node(pids[0]) if pids else ""
 
-    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> ThreadCapture:
-        """Start sampling the first pid, into the directory `out`. Raises AttachFailed, ValueError for an unknown mode.
+    def attach(
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+    ) -> ThreadCapture:
+        """Start sampling the first pid, into the directory `out`. Raises AttachFailed, ValueError
+        for an unknown mode.
 
         To any process but Node the signal sent is deadly, so the program is looked at first.
         """
@@ -163,5 +200,7 @@ class NodeProfiler:
             raise AttachFailed(why)
         pid = pids[0]
         out.mkdir(parents=True, exist_ok=True)
-        session = _Session(pid, seconds, rate_hz, out / f"node-{mode}-{pid}.cpuprofile", len(pids) - 1)
+        session = _Session(
+            pid, seconds, rate_hz, out / f"node-{mode}-{pid}.cpuprofile", len(pids) - 1
+        )
         return ThreadCapture(session.sample, f"perfhunt-node-{pid}")

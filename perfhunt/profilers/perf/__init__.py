@@ -1,1 +1,1 @@
-"""."""
+"""Native and kernel stacks through perf."""

@@ -1,4 +1,6 @@
-"""`perf script` output, read strictly: one sample per block, its thread and time, its frames leaf first."""
+"""`perf script` output, read strictly: one sample per block, its thread and time, its frames leaf
+first.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class PerfScriptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PerfSample:
-    """One sample: `at` is seconds on the kernel's clock; `broken` says that frames were lost on the way to the root."""
+    """One sample: `at` is seconds on the kernel's clock; `broken` says that frames were lost on the
+    way to the root.
+    """
 
     comm: str
     pid: int
@@ -34,7 +38,9 @@ class PerfSample:
 
 
 def parse_perf_script(text: str) -> Iterator[PerfSample]:
-    """The samples of `perf script -F comm,pid,tid,time,ip,sym,dso`. Raises PerfScriptError at a line that is something else."""
+    """The samples of `perf script -F comm,pid,tid,time,ip,sym,dso`. Raises PerfScriptError at a
+    line that is something else.
+    """
     header: re.Match[str] | None = None
     frames: list[Frame] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -61,13 +67,19 @@ def _frame(symbol: str, image: str) -> Frame:
     symbol = _OFFSET.sub("", symbol)
     if (python := _PYTHON.fullmatch(symbol)) is not None:  # CPython's perf trampoline
         return Frame(python["function"], python["file"])
-    if image.startswith("[") and image not in (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]") and not image.startswith("[JIT"):
+    if (
+        image.startswith("[")
+        and image not in (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
+        and not image.startswith("[JIT")
+    ):
         return Frame(symbol, image, kind="kernel")
     return Frame(symbol, image, kind="native")
 
 
 def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
-    """Frames root first. Addresses in no image are what is left when a frame pointer led nowhere: they are no functions."""
+    """Frames root first. Addresses in no image are what is left when a frame pointer led nowhere:
+    they are no functions.
+    """
     mapped = [frame for frame in frames if (frame.function, frame.file) != (UNKNOWN, UNKNOWN)]
     stack: list[Frame] = []
     for frame in reversed(mapped):
@@ -75,6 +87,10 @@ def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
         if not (frame.function == UNKNOWN and stack and stack[-1] == frame):
             stack.append(frame)
     return PerfSample(
-        header["comm"], int(header["pid"]), int(header["tid"]), float(header["time"]),
-        tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind="native"),), len(mapped) < len(frames),
-    )  # fmt: skip
+        header["comm"],
+        int(header["pid"]),
+        int(header["tid"]),
+        float(header["time"]),
+        tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind="native"),),
+        len(mapped) < len(frames),
+    )

@@ -1,4 +1,6 @@
-"""One py-spy dump: the Python stack of every thread of a process, keyed by the kernel's thread number."""
+"""One py-spy dump: the Python stack of every thread of a process, keyed by the kernel's thread
+number.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ _PTHREAD = 2304  # bytes: glibc's struct pthread is no larger on 64-bit machines
 
 @dataclass(frozen=True, slots=True)
 class DumpedThread:
-    """A thread in a dump. `tid` is 0 when it could not be told; `active` is None where py-spy only guesses."""
+    """A thread in a dump. `tid` is 0 when it could not be told; `active` is None where py-spy only
+    guesses.
+    """
 
     tid: int
     stack: Stack
@@ -37,7 +41,9 @@ class DumpedThread:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """The Python threads of a process at one moment, the CPU seconds it took to ask, and how long the answer took."""
+    """The Python threads of a process at one moment, the CPU seconds it took to ask, and how long
+    the answer took.
+    """
 
     threads: tuple[DumpedThread, ...]
     cpu: Seconds
@@ -47,13 +53,20 @@ class Dump:
 def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Seconds = 0.0) -> Dump:
     """The threads of `pid` now, read without stopping it. Raises AttachFailed.
 
-    `meanwhile` is called about every millisecond, from `after` seconds on until the answer begins, and once more then. py-spy
-    reads the stacks a millisecond or two before it answers, and takes ten times as long to get there.
+    `meanwhile` is called about every millisecond, from `after` seconds on until the answer begins,
+    and once more then. py-spy reads the stacks a millisecond or two before it answers, and takes
+    ten times as long to get there.
     """
     command = [binary(), "dump", "--json", "--nonblocking", "--pid", str(pid)]
     began = time.monotonic()
     with tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
         assert child.stdout is not None
         with child.stdout as output:
             answered = _wait_for(output.fileno(), began, meanwhile, after)
@@ -73,12 +86,16 @@ def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Sec
     try:
         threads = read_dump(text, pid)
     except (ValueError, KeyError, TypeError) as error:
-        raise AttachFailed(f"py-spy's dump of pid {pid} is not what version 0.4 writes: {error!r}") from error
+        raise AttachFailed(
+            f"py-spy's dump of pid {pid} is not what version 0.4 writes: {error!r}"
+        ) from error
     return Dump(threads, usage.ru_utime + usage.ru_stime, took)
 
 
 def _wait_for(answer: int, began: Seconds, meanwhile: Callable[[], None], after: Seconds) -> bool:
-    """Call `meanwhile` until the answer begins (or ends, empty); False when it does neither in time."""
+    """Call `meanwhile` until the answer begins (or ends, empty); False when it does neither in
+    time.
+    """
     begins = select.poll()
     begins.register(answer, select.POLLIN)
     pause = after
@@ -92,9 +109,11 @@ def _wait_for(answer: int, began: Seconds, meanwhile: Callable[[], None], after:
 
 
 def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:
-    """The threads in the JSON of `py-spy dump --json`. Raises ValueError, KeyError or TypeError when it is something else.
+    """The threads in the JSON of `py-spy dump --json`. Raises ValueError, KeyError or TypeError
+    when it is something else.
 
-    py-spy knows no kernel thread numbers in targets older than Python 3.11; those are then found in the memory of `pid`.
+    py-spy knows no kernel thread numbers in targets older than Python 3.11; those are then found in
+    the memory of `pid`.
     """
     raw: list[dict[str, Any]] = json.loads(text)
     tids = {one["thread_id"]: one["os_thread_id"] for one in raw}
@@ -118,10 +137,12 @@ def _frame(raw: Mapping[str, Any]) -> Frame:
 
 
 def kernel_tids(pid: int, threads: Sequence[int]) -> dict[int, int]:
-    """Kernel thread numbers of pthreads, by looking for them where glibc keeps them; empty when that finds nothing.
+    """Kernel thread numbers of pthreads, by looking for them where glibc keeps them; empty when
+    that finds nothing.
 
-    A pthread_t is the address of a struct that holds the thread's tid at an offset that differs between glibc builds. The
-    right offset is the one at which every thread holds the number of a living thread of the process, all different.
+    A pthread_t is the address of a struct that holds the thread's tid at an offset that differs
+    between glibc builds. The right offset is the one at which every thread holds the number of a
+    living thread of the process, all different.
     """
     living = set(proc.tids(pid))
     structs = {}
@@ -133,7 +154,13 @@ def kernel_tids(pid: int, threads: Sequence[int]) -> dict[int, int]:
     for words in structs.values():
         votes.update(i for i, word in enumerate(words) if word in living)
     for offset, _ in votes.most_common(8):
-        found = {thread: words[offset] for thread, words in structs.items() if offset < len(words) and words[offset] in living}
-        if len(set(found.values())) == len(found) == votes[offset] and len(found) >= 0.8 * len(structs):
+        found = {
+            thread: words[offset]
+            for thread, words in structs.items()
+            if offset < len(words) and words[offset] in living
+        }
+        if len(set(found.values())) == len(found) == votes[offset] and len(found) >= 0.8 * len(
+            structs
+        ):
             return found
     return {}

@@ -1,4 +1,6 @@
-"""Folded stacks, read strictly and written: `root;...;leaf COUNT`, with py-spy's `name (file:line)` frames."""
+"""Folded stacks, read strictly and written: `root;...;leaf COUNT`, with py-spy's `name (file:line)`
+frames.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Folded:
 
 
 def parse_frame(text: str) -> Frame:
-    """One frame as py-spy prints it: `name (file:line)`, `name (file)`, a process or thread label, or a bare name."""
+    """One frame as py-spy prints it: `name (file:line)`, `name (file)`, a process or thread label,
+    or a bare name.
+    """
     if _LABEL.fullmatch(text):
         return Frame(text, kind="thread")
     match = _FRAME.fullmatch(text)
@@ -40,7 +44,8 @@ def parse_frame(text: str) -> Frame:
 
 
 def _split(stack: str) -> Iterator[str]:
-    # A command line may hold semicolons and quotes, so quoted process labels are taken off the front first.
+    # A command line may hold semicolons and quotes, so quoted process labels are taken off the
+    # front first.
     while (process := _PROCESS.match(stack)) is not None:
         yield process[0]
         stack = stack[process.end() + 1 :]
@@ -79,17 +84,30 @@ def parse_folded(text: str) -> dict[Stack, float]:
     folded = read_folded(text)
     if folded.bad:
         number, line = folded.bad[0]
-        raise FoldedError(f"Line {number} is not a folded stack (frames;separated;by;semicolons COUNT): {line[:80]!r}")
+        raise FoldedError(
+            f"Line {number} is not a folded stack (frames;separated;by;semicolons COUNT):"
+            f" {line[:80]!r}"
+        )
     return dict(folded.stacks)
 
 
 def frame_text(frame: Frame) -> str:
-    """A frame in py-spy's form, which `parse_frame` reads back. What would split a line (`;`, line ends) is replaced."""
-    where = "" if not frame.file else f" ({frame.file}{'' if frame.line is None else f':{frame.line}'})"
+    """A frame in py-spy's form, which `parse_frame` reads back. What would split a line (`;`, line
+    ends) is replaced.
+    """
+    where = (
+        "" if not frame.file else f" ({frame.file}{'' if frame.line is None else f':{frame.line}'})"
+    )
     return f"{frame.function}{where}".replace(";", ",").replace("\n", " ").replace("\r", " ")
 
 
 def write_folded(stacks: Mapping[Stack, float]) -> str:
-    """Folded text, heaviest first. Counts are rounded, since readers of the format take integers only."""
-    lines: Iterable[tuple[str, int]] = ((";".join(map(frame_text, stack)), round(n)) for stack, n in stacks.items())
-    return "".join(f"{stack} {n}\n" for stack, n in sorted(lines, key=lambda line: (-line[1], line[0])) if n)
+    """Folded text, heaviest first. Counts are rounded, since readers of the format take integers
+    only.
+    """
+    lines: Iterable[tuple[str, int]] = (
+        (";".join(map(frame_text, stack)), round(n)) for stack, n in stacks.items()
+    )
+    return "".join(
+        f"{stack} {n}\n" for stack, n in sorted(lines, key=lambda line: (-line[1], line[0])) if n
+    )

@@ -1,7 +1,9 @@
-"""Every thread at one moment: its Python stack from a py-spy dump, its state from /proc in the same few milliseconds.
+"""Every thread at one moment: its Python stack from a py-spy dump, its state from /proc in the same
+few milliseconds.
 
-A dump alone cannot say what a thread waits for, and /proc alone cannot say where in the code. py-spy's own idle flag is taken
-only as a third witness: in a target older than Python 3.11 it is guessed from function names (py-spy src/python_spy.rs).
+A dump alone cannot say what a thread waits for, and /proc alone cannot say where in the code.
+py-spy's own idle flag is taken only as a third witness: in a target older than Python 3.11 it is
+guessed from function names (py-spy src/python_spy.rs).
 """
 
 from __future__ import annotations
@@ -30,20 +32,29 @@ _GIVE_UP = 10  # failed dumps in a row, with none that worked
 
 @dataclass(frozen=True, slots=True)
 class ThreadReading:
-    """One look at one thread through /proc: its wait, and the nanoseconds it had been on a CPU and in the run queue."""
+    """One look at one thread through /proc: its wait, and the nanoseconds it had been on a CPU and
+    in the run queue.
+    """
 
     wait: Wait
     on_cpu: int = 0
     queued: int = 0
 
 
-def settle(before: ThreadReading | None, after: ThreadReading | None, active: bool | None, since: ThreadReading | None = None) -> Wait:
-    """What a thread did at the moment between two readings; `active` is py-spy's word for it, None when it has none.
+def settle(
+    before: ThreadReading | None,
+    after: ThreadReading | None,
+    active: bool | None,
+    since: ThreadReading | None = None,
+) -> Wait:
+    """What a thread did at the moment between two readings; `active` is py-spy's word for it, None
+    when it has none.
 
-    Two readings that agree are believed. Else py-spy decides between running and waiting, and a wait is named by the later
-    reading that has one, which is the nearer to the stack. A thread that runs is on a CPU, or in the run queue if it queued for
-    longer than it ran since the reading `since` (`before`, when not given): the kernel's clocks of both move in steps of
-    milliseconds, so a longer stretch tells more.
+    Two readings that agree are believed. Else py-spy decides between running and waiting, and a
+    wait is named by the later reading that has one, which is the nearer to the stack. A thread that
+    runs is on a CPU, or in the run queue if it queued for longer than it ran since the reading
+    `since` (`before`, when not given): the kernel's clocks of both move in steps of milliseconds,
+    so a longer stretch tells more.
     """
     since = since or before
     known = [one for one in (before, after) if one is not None]
@@ -62,9 +73,11 @@ def settle(before: ThreadReading | None, after: ThreadReading | None, active: bo
 
 
 def still(before: ThreadReading | None, after: ThreadReading | None) -> bool:
-    """Whether a thread slept through both readings without running in between: what it was doing then is beyond doubt.
+    """Whether a thread slept through both readings without running in between: what it was doing
+    then is beyond doubt.
 
-    They must be the first and the last of a dump: on a busy machine py-spy may have read the stacks well before it answers.
+    They must be the first and the last of a dump: on a busy machine py-spy may have read the stacks
+    well before it answers.
     """
     if before is None or after is None or before.wait.state is ThreadState.ON_CPU:
         return False
@@ -74,8 +87,8 @@ def still(before: ThreadReading | None, after: ThreadReading | None) -> bool:
 class InstantsCapture:
     """A series of instants being taken, in a thread of the controller; begins when made.
 
-    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since the run began. The rate
-    is lowered until looking costs no more than a tenth of one core.
+    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since
+    the run began. The rate is lowered until looking costs no more than a tenth of one core.
     """
 
     def __init__(
@@ -108,7 +121,12 @@ class InstantsCapture:
     def __enter__(self) -> InstantsCapture:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.stop()
 
     def stop(self) -> None:
@@ -117,7 +135,9 @@ class InstantsCapture:
         self._worker.join()
 
     def wait(self) -> Instants:
-        """The series, when its time is over or it was stopped. Raises AttachFailed when not one instant could be taken."""
+        """The series, when its time is over or it was stopped. Raises AttachFailed when not one
+        instant could be taken.
+        """
         self._worker.join()
         if not self._instants and self._failure is not None:
             raise self._failure
@@ -137,7 +157,9 @@ class InstantsCapture:
                 self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
         finally:
             self._took = time.monotonic() - self._began
-            self._notes += [note for pid, held in self._held.items() if (note := release(pid, held))]
+            self._notes += [
+                note for pid, held in self._held.items() if (note := release(pid, held))
+            ]
 
     def _take(self) -> None:
         at, threads = self._clock(), []
@@ -162,7 +184,9 @@ def _look(waits: ProcessWaits, looks: list[Mapping[int, ThreadReading]]) -> None
 
 
 def readings(waits: ProcessWaits) -> dict[int, ThreadReading]:
-    """What every thread of a process is doing now. A thread whose call may not be read is UNKNOWN."""
+    """What every thread of a process is doing now. A thread whose call may not be read is
+    UNKNOWN.
+    """
     found = {}
     for tid in proc.tids(waits.pid):
         base = f"/proc/{waits.pid}/task/{tid}"
@@ -181,24 +205,36 @@ def _syscall(base: str) -> bytes:
         return b""
 
 
-def joined(pid: int, looks: Sequence[Mapping[int, ThreadReading]], dump: Sequence[DumpedThread]) -> list[ThreadSample]:
-    """One sample per thread: those in the dump with their stacks, the others (not Python's) with an empty one.
+def joined(
+    pid: int, looks: Sequence[Mapping[int, ThreadReading]], dump: Sequence[DumpedThread]
+) -> list[ThreadSample]:
+    """One sample per thread: those in the dump with their stacks, the others (not Python's) with an
+    empty one.
 
-    `looks` are the readings made while the dump ran, at least one; its stacks are of the moment between the last two.
+    `looks` are the readings made while the dump ran, at least one; its stacks are of the moment
+    between the last two.
     """
     first, before, after = looks[0], looks[-2:][0], looks[-1]
     dumped = {thread.tid: thread for thread in dump if thread.tid}
     samples = []
     for tid in before.keys() | after.keys():
         python = dumped.get(tid)
-        wait = settle(before.get(tid), after.get(tid), python.active if python else None, first.get(tid))
+        wait = settle(
+            before.get(tid), after.get(tid), python.active if python else None, first.get(tid)
+        )
         holds = python is not None and python.holds_gil
         if holds and wait.state is ThreadState.GIL:
             wait = Wait(ThreadState.ON_CPU)  # it was given the GIL in between
         samples.append(
             ThreadSample(
-                pid, tid, python.stack if python else (), str(wait.state), wait.on, holds,
-                (python.name if python else "") or proc.thread_name(pid, tid), still(first.get(tid), after.get(tid)),
+                pid,
+                tid,
+                python.stack if python else (),
+                str(wait.state),
+                wait.on,
+                holds,
+                (python.name if python else "") or proc.thread_name(pid, tid),
+                still(first.get(tid), after.get(tid)),
             )
-        )  # fmt: skip
+        )
     return samples

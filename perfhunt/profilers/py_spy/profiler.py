@@ -1,7 +1,8 @@
 """py-spy: Python stacks of a live process, read from its memory without stopping it.
 
-The target runs on while a stack is read, from the leaf up. The leaf and the long-lived callers near the root are right;
-where calls last microseconds, a frame between them may be of a moment later (one stack in ten of a loop of 50 us calls).
+The target runs on while a stack is read, from the leaf up. The leaf and the long-lived callers near
+the root are right; where calls last microseconds, a frame between them may be of a moment later
+(one stack in ten of a loop of 50 us calls).
 """
 
 from __future__ import annotations
@@ -22,22 +23,40 @@ from perfhunt.profilers.profiler_process import ProfilerProcess
 from perfhunt.profilers.py_spy.folded import read_folded
 from perfhunt.target.proc import proc
 
-FEW_THREADS = 8  # beyond this, walking every thread costs the target too much: 0.4 to 0.6 of its throughput at 60 threads
+# beyond this, walking every thread costs the target too much: 0.4 to 0.6 of its throughput at 60
+# threads
+FEW_THREADS = 8
 _TOTAL_RATE = 200  # samples per second over all workers together
 _SLOWEST = 20
 _MODES: Mapping[str, tuple[str, ...]] = {"cpu": (), "gil": ("--gil",), "wall": ("--idle",)}
 _SUMMARY = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _BEHIND = re.compile(r"([0-9.]+)s behind in sampling")
 _NO_STACK = re.compile(r" \d+")
-_FEW_BAD, _BAD_LINES = 3, 0.01  # so many lines, or this share of them, may be torn; more and the file is not to be trusted
-# Where a stack of CPython begins: modules run from the top, threads and forked children in their bootstrap.
-_ROOTS = {"<module>", "_run_module_as_main", "_bootstrap", "Thread._bootstrap", "_run_code", "<shim>", "BaseProcess._bootstrap"}
-_SEEN_OFTEN = 3  # a root of any other name is believed when it is seen this often, and in 1 % of the samples
+_FEW_BAD, _BAD_LINES = (
+    3,
+    0.01,
+)  # so many lines, or this share of them, may be torn; more and the file is not to be trusted
+# Where a stack of CPython begins: modules run from the top, threads and forked children in their
+# bootstrap.
+_ROOTS = {
+    "<module>",
+    "_run_module_as_main",
+    "_bootstrap",
+    "Thread._bootstrap",
+    "_run_code",
+    "<shim>",
+    "BaseProcess._bootstrap",
+}
+_SEEN_OFTEN = (
+    3  # a root of any other name is believed when it is seen this often, and in 1 % of the samples
+)
 
 
 @cache
 def binary() -> str:
-    """The py-spy to run: the one installed beside this interpreter, else the one on PATH, else ""."""
+    """The py-spy to run: the one installed beside this interpreter, else the one on PATH, else
+    "".
+    """
     beside = Path(sys.executable).with_name("py-spy")
     return str(beside) if beside.exists() else shutil.which("py-spy") or ""
 
@@ -48,14 +67,18 @@ def version() -> str:
     if not binary():
         return ""
     try:
-        said = subprocess.run([binary(), "--version"], capture_output=True, text=True, timeout=10).stdout.split()
+        said = subprocess.run(
+            [binary(), "--version"], capture_output=True, text=True, timeout=10
+        ).stdout.split()
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return said[1] if len(said) == 2 else ""
 
 
 def mode_for(threads: int) -> str:
-    """`cpu` for a process of few threads, `gil` (which walks only the holder of the GIL) for one of many."""
+    """`cpu` for a process of few threads, `gil` (which walks only the holder of the GIL) for one of
+    many.
+    """
     return "cpu" if threads <= FEW_THREADS else "gil"
 
 
@@ -64,8 +87,8 @@ def permission_hint(pid: int) -> str:
     container = "/docker" in _cgroup(pid) or "/kubepods" in _cgroup(pid)
     inside = " In a container: --cap-add SYS_PTRACE, or attach from the host." if container else ""
     return (
-        f"Run as root (sudo perfhunt ... --pid {pid}), or as the owner with kernel.yama.ptrace_scope=0 "
-        f"(sudo sysctl kernel.yama.ptrace_scope=0).{inside}"
+        f"Run as root (sudo perfhunt ... --pid {pid}), or as the owner with"
+        f" kernel.yama.ptrace_scope=0 (sudo sysctl kernel.yama.ptrace_scope=0).{inside}"
     )
 
 
@@ -80,21 +103,29 @@ def failure(pid: int, output: str, code: int) -> AttachFailed:
     """What py-spy said about a capture that gave nothing, as a sentence with the way out."""
     said = next((line.strip() for line in output.splitlines() if line.startswith("Error:")), "")
     if proc.stat(pid) is None:
-        return AttachFailed(f"py-spy found no process {pid}", "Is the service still running? Try: perfhunt doctor")
+        return AttachFailed(
+            f"py-spy found no process {pid}", "Is the service still running? Try: perfhunt doctor"
+        )
     if "ermission" in output or "Operation not permitted" in output:
         uid = proc.status_field(pid, "Uid").split()
         owner = f" (owned by uid {uid[0]})" if uid else ""
-        return AttachFailed(f"py-spy may not read the memory of pid {pid}{owner}", permission_hint(pid))
+        return AttachFailed(
+            f"py-spy may not read the memory of pid {pid}{owner}", permission_hint(pid)
+        )
     if "Unsupported version" in output or "Failed to find python version" in output:
         return AttachFailed(
             f"py-spy {version()} does not know the Python of pid {pid}: {said}",
             "Is it Python at all? If so: pip install --upgrade py-spy",
         )
-    return AttachFailed(f"py-spy gave no profile of pid {pid} (exit code {code}): {said or 'it said nothing'}", "")
+    return AttachFailed(
+        f"py-spy gave no profile of pid {pid} (exit code {code}): {said or 'it said nothing'}", ""
+    )
 
 
 def intact(stacks: Mapping[Stack, float]) -> tuple[dict[Stack, float], float]:
-    """(stacks, weight dropped): without those torn by reading a running thread, known by a root no thread starts in."""
+    """(stacks, weight dropped): without those torn by reading a running thread, known by a root no
+    thread starts in.
+    """
     weights: dict[tuple[str, str], float] = {}
     for stack, n in stacks.items():
         root = _root(stack).key
@@ -113,14 +144,20 @@ class PySpyCapture:
     """Recordings of one or more workers under way."""
 
     def __init__(
-        self, recordings: Mapping[int, tuple[ProfilerProcess, Path]], mode: str, rate_hz: int, notes: Sequence[str]
+        self,
+        recordings: Mapping[int, tuple[ProfilerProcess, Path]],
+        mode: str,
+        rate_hz: int,
+        notes: Sequence[str],
     ) -> None:
         self._recordings = recordings
         self._mode, self._rate_hz = mode, rate_hz
         self._notes = tuple(notes)
 
     def wait(self) -> Profile:
-        """The profile, all workers together. Raises AttachFailed when none of them could be recorded."""
+        """The profile, all workers together. Raises AttachFailed when none of them could be
+        recorded.
+        """
         profiles, failures = [], []
         for pid, (recording, raw) in self._recordings.items():
             code = recording.wait()
@@ -133,7 +170,9 @@ class PySpyCapture:
         whole = profiles[0]
         for other in profiles[1:]:
             whole = whole.merged(other)
-        return replace(whole, notes=(*whole.notes, *self._notes, *(failed.message for failed in failures)))
+        return replace(
+            whole, notes=(*whole.notes, *self._notes, *(failed.message for failed in failures))
+        )
 
     def stop(self) -> None:
         """End the recordings now; what was sampled so far is still given by `wait`."""
@@ -146,7 +185,11 @@ class PySpyCapture:
         output = recording.output
         if recording.killed or code != 0 or not raw.exists():
             failed = failure(pid, output, code)
-            raise AttachFailed(f"{failed.message}: {recording.killed}", failed.hint) if recording.killed else failed
+            raise (
+                AttachFailed(f"{failed.message}: {recording.killed}", failed.hint)
+                if recording.killed
+                else failed
+            )
         folded = read_folded(raw.read_text(errors="replace"))
         # A thread that is just starting has no frames yet, and py-spy writes it as a count alone.
         empty = [line for _, line in folded.bad if _NO_STACK.fullmatch(line)]
@@ -158,7 +201,10 @@ class PySpyCapture:
         summary = _SUMMARY.search(output)
         behind = [float(said) for said in _BEHIND.findall(output)]
         seconds = max(recording.seconds, 1e-9)
-        notes = [*recording.notes, f"py-spy used {recording.cpu / seconds:.1%} of one core on pid {pid}"]
+        notes = [
+            *recording.notes,
+            f"py-spy used {recording.cpu / seconds:.1%} of one core on pid {pid}",
+        ]
         if behind:
             notes.append(f"py-spy fell behind by up to {max(behind):.1f} s on pid {pid}")
         return Profile(
@@ -180,7 +226,9 @@ class PySpyCapture:
 
 
 class PySpyProfiler:
-    """Python stacks by py-spy. `cpu`: threads that run; `gil`: the holder of the GIL; `wall`: idle threads as well."""
+    """Python stacks by py-spy. `cpu`: threads that run; `gil`: the holder of the GIL; `wall`: idle
+    threads as well.
+    """
 
     name = "py-spy"
     needs: tuple[str, ...] = ("py-spy",)
@@ -196,11 +244,13 @@ class PySpyProfiler:
             return "py-spy is not installed: pip install py-spy"
         return "" if version() else f"{binary()} does not run: pip install --force-reinstall py-spy"
 
-    def attach(self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path) -> PySpyCapture:
+    def attach(
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+    ) -> PySpyCapture:
         """Start recording each pid into the directory `out`; returns at once.
 
-        With several pids the rate of each is lowered, so that all together cost what one costs. Raises AttachFailed when
-        py-spy is not there, ValueError for an unknown mode.
+        With several pids the rate of each is lowered, so that all together cost what one costs.
+        Raises AttachFailed when py-spy is not there, ValueError for an unknown mode.
         """
         if mode not in _MODES:
             raise ValueError(f"py-spy has no mode {mode!r}; it has {', '.join(_MODES)}")
@@ -212,7 +262,9 @@ class PySpyProfiler:
         if mode == "cpu" and mode_for(threads) != mode:
             # A thread pool fills up only under load, after the mode was chosen.
             mode = mode_for(threads)
-            notes.append(f"a worker has {threads} threads by now, so only the holder of the GIL was sampled")
+            notes.append(
+                f"a worker has {threads} threads by now, so only the holder of the GIL was sampled"
+            )
         if len(pids) > len(chosen):
             notes.append(f"{len(pids) - len(chosen)} more worker processes were not recorded")
         rate = max(_SLOWEST, min(rate_hz, _TOTAL_RATE // max(1, len(chosen))))
@@ -224,12 +276,33 @@ class PySpyProfiler:
             recordings[pid] = (self._record(pid, seconds, rate, mode, raw), raw)
         return PySpyCapture(recordings, mode, rate, notes)
 
-    def _record(self, pid: int, seconds: Seconds, rate: int, mode: str, raw: Path) -> ProfilerProcess:
-        # -d counts intervals, not seconds: it is set beyond the end, and the recording is interrupted on time.
+    def _record(
+        self, pid: int, seconds: Seconds, rate: int, mode: str, raw: Path
+    ) -> ProfilerProcess:
+        # -d counts intervals, not seconds: it is set beyond the end, and the recording is
+        # interrupted on time.
         command = [
-            binary(), "record", "--pid", str(pid), "--format", "raw", "--output", str(raw), "--rate", str(rate),
-            "--duration", str(int(seconds) + 10), "--nonblocking", "--full-filenames", *_MODES[mode],
-        ]  # fmt: skip
+            binary(),
+            "record",
+            "--pid",
+            str(pid),
+            "--format",
+            "raw",
+            "--output",
+            str(raw),
+            "--rate",
+            str(rate),
+            "--duration",
+            str(int(seconds) + 10),
+            "--nonblocking",
+            "--full-filenames",
+            *_MODES[mode],
+        ]
         return ProfilerProcess(
-            command, [pid], raw.with_suffix(".log"), seconds=seconds, limit=seconds * 1.5 + 10, stall=3.0
-        )  # fmt: skip
+            command,
+            [pid],
+            raw.with_suffix(".log"),
+            seconds=seconds,
+            limit=seconds * 1.5 + 10,
+            stall=3.0,
+        )

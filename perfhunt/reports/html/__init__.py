@@ -1,1 +1,1 @@
-"""."""
+"""The report that opens in a browser: one offline file."""

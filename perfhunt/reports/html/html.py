@@ -1,4 +1,6 @@
-"""The report as one HTML file that needs nothing else: no network, no fonts, no framework; it reads well without scripts too."""
+"""The report as one HTML file that needs nothing else: no network, no fonts, no framework; it reads
+well without scripts too.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ from perfhunt.reports.words import bottleneck_words, criterion_words, ms, ratio_
 
 
 def html(run: Run) -> str:
-    """The page. Everything that came from the target or its code is escaped; secrets of the question are not in it."""
+    """The page. Everything that came from the target or its code is escaped; secrets of the
+    question are not in it.
+    """
     run = _redacted(run)
     script, style = asset("flame.js"), asset("report.css") + asset("flame.css")
     flames = list(_flames(run))
@@ -58,7 +62,11 @@ def html(run: Run) -> str:
         confidence=f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
         findings=html_rows.findings(run),
         any_grew=any(f.grew is not None for f in run.findings),
-        findings_note="time others waited for it is blamed on it" if any(f.cls == "lock" for f in run.findings) else "",
+        findings_note=(
+            "time others waited for it is blamed on it"
+            if any(f.cls == "lock" for f in run.findings)
+            else ""
+        ),
         what_if=html_rows.what_if(run),
         bottleneck=_bottleneck(run),
         states_chart=Markup(states_chart(run)),
@@ -76,18 +84,31 @@ def html(run: Run) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     return environment.from_string(asset("report.html.j2"))
 
 
 def _shown(value: object) -> object:
-    """Every text that is filled in, without characters that a page must not hold; markup of our own as it is."""
+    """Every text that is filled in, without characters that a page must not hold; markup of our own
+    as it is.
+    """
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _policy(script: str, style: str) -> str:
-    """A content security policy that allows this page's own script and style, by hash, and nothing else."""
-    return f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
+    """A content security policy that allows this page's own script and style, by hash, and nothing
+    else.
+    """
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri"
+        " 'none'; form-action 'none'"
+    )
 
 
 def _hash(text: str) -> str:
@@ -97,7 +118,12 @@ def _hash(text: str) -> str:
 def _redacted(run: Run) -> Run:
     target = run.target
     if target is not None:
-        target = replace(target, processes=tuple(replace(p, cmdline=redact.command(p.cmdline)) for p in target.processes))
+        target = replace(
+            target,
+            processes=tuple(
+                replace(p, cmdline=redact.command(p.cmdline)) for p in target.processes
+            ),
+        )
     profiles = {phase: redacted_profile(profile) for phase, profile in run.profiles.items()}
     return replace(run, question=run.question.redacted(), target=target, profiles=profiles)
 
@@ -106,7 +132,13 @@ def _tone(run: Run) -> str:
     word = run.ended.partition(":")[0]
     if word == "failed":
         return "failed"
-    return run.verdict.value.lower() if word == "complete" and run.kind != "profile" else "cut" if word != "complete" else ""
+    return (
+        run.verdict.value.lower()
+        if word == "complete" and run.kind != "profile"
+        else "cut"
+        if word != "complete"
+        else ""
+    )
 
 
 def _knee_what(run: Run) -> str:
@@ -120,7 +152,11 @@ def _bottleneck(run: Run) -> dict[str, Any] | None:
     found = run.bottleneck
     if found is None:
         return None
-    runner_up = f"{bottleneck_words(found.runner_up)}, {found.runner_up_score:.2f}" if found.runner_up else ""
+    runner_up = (
+        f"{bottleneck_words(found.runner_up)}, {found.runner_up_score:.2f}"
+        if found.runner_up
+        else ""
+    )
     return {
         "words": bottleneck_words(found.cls),
         "score": f"{found.score:.2f}",
@@ -150,20 +186,36 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
     if cpu:
         yield "generator's CPU, busiest second", f"{format_share(max(cpu))} of one core"
     dropped = len(run.trials) - len(believed)
-    yield "trials", f"{len(run.trials)}, of which {dropped} invalid and {sum(bool(t.overload) for t in believed)} overloaded"
+    yield (
+        "trials",
+        (
+            f"{len(run.trials)}, of which {dropped} invalid and"
+            f" {sum(bool(t.overload) for t in believed)} overloaded"
+        ),
+    )
     effect = run.probe_effect
     if effect is not None:
         flag = ": the profile disturbed the service" if effect.flagged else ""
         yield "profiling changed throughput by", ratio_words(effect.throughput) + flag
-        yield "profiling changed p50, p99 by", f"{ratio_words(effect.p50)}, {ratio_words(effect.p99)}"
+        yield (
+            "profiling changed p50, p99 by",
+            f"{ratio_words(effect.p50)}, {ratio_words(effect.p99)}",
+        )
         yield "profiling changed CPU by", ratio_words(effect.cpu)
         yield "about the probe", effect.note
     for phase, profile in run.profiles.items():
         yield f"profile, {phase}", health(profile)
     for phase, states in run.states.items():
         cost = f", {format_share(states.cost)} of a core" if states.cost else ""
-        yield f"thread states, {phase}", f"{states.ticks:,} looks in {format_duration(states.seconds)} ({states.source}{cost})"
+        yield (
+            f"thread states, {phase}",
+            f"{states.ticks:,} looks in {format_duration(states.seconds)} ({states.source}{cost})",
+        )
     yield (
         "open loop",
-        "yes: requests are due on a schedule and their wait counts" if run.question.ramp.loop == "open" else "NO: closed loop",
+        (
+            "yes: requests are due on a schedule and their wait counts"
+            if run.question.ramp.loop == "open"
+            else "NO: closed loop"
+        ),
     )

@@ -44,9 +44,13 @@ def _objective(judged: Judged) -> TableRow:
     words = {Judgement.MET: "met", Judgement.MISSED: "missed", Judgement.UNKNOWN: "unknown"}
     word = words[judged.verdict]
     return {
-        "name": judged.objective.name, "asked": allowed(judged), "measured": measured(judged), "n": f"{judged.n:,}",
-        "word": word, "tone": word,
-    }  # fmt: skip
+        "name": judged.objective.name,
+        "asked": allowed(judged),
+        "measured": measured(judged),
+        "n": f"{judged.n:,}",
+        "word": word,
+        "tone": word,
+    }
 
 
 def notes(run: Run) -> list[TableRow]:
@@ -56,7 +60,8 @@ def notes(run: Run) -> list[TableRow]:
         if judged.note and judged.note != "no data":
             found.setdefault(judged.note, []).append(judged.objective.name)
     return [
-        {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": n} for n, names in found.items()
+        {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": n}
+        for n, names in found.items()
     ]
 
 
@@ -74,11 +79,25 @@ def facts(run: Run) -> list[TableRow]:
         found.append({"name": "Knee", "value": known, "note": knee.code})
     if run.capacity is not None:
         note = rate_range(run.capacity.low, run.capacity.high)
-        found.append({"name": "Capacity when saturated", "value": format_rate(run.capacity.rate), "note": note})
+        found.append(
+            {
+                "name": "Capacity when saturated",
+                "value": format_rate(run.capacity.rate),
+                "note": note,
+            }
+        )
     if run.bottleneck is not None:
         top = run.findings[0] if run.findings else None
-        value = run.bottleneck.cls if run.bottleneck.cls == "undetermined" else bottleneck_words(run.bottleneck.cls)
-        note = f"in {top.function} ({place(top, short=True)})" if top else f"score {run.bottleneck.score:.2f}"
+        value = (
+            run.bottleneck.cls
+            if run.bottleneck.cls == "undetermined"
+            else bottleneck_words(run.bottleneck.cls)
+        )
+        note = (
+            f"in {top.function} ({place(top, short=True)})"
+            if top
+            else f"score {run.bottleneck.score:.2f}"
+        )
         found.append({"name": "Stopped by", "value": value, "note": note})
     what_if = run.findings[0].what_if if run.findings else None
     if what_if is not None:
@@ -98,7 +117,9 @@ def knees(run: Run) -> list[TableRow]:
             what = criteria[index].name if index < len(criteria) else "other"
             rows.append({"what": what, "words": knee_words(knee), "kind": "no knee"})
         else:
-            rows.append({"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)})
+            rows.append(
+                {"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)}
+            )
     return rows
 
 
@@ -113,13 +134,18 @@ def _finding(finding: Finding, most: float) -> TableRow:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
-        "rank": finding.rank, "function": finding.function, "file": finding.file,
-        "place": place(finding), "cls": finding.cls, "cost": ms_interval(blamed),
+        "rank": finding.rank,
+        "function": finding.function,
+        "file": finding.file,
+        "place": place(finding),
+        "cls": finding.cls,
+        "cost": ms_interval(blamed),
         "bar": Markup(interval_bar(blamed.low, blamed.value, blamed.high, most)),
-        "self": format_share(finding.self_share), "total": format_share(finding.total_share),
+        "self": format_share(finding.self_share),
+        "total": format_share(finding.total_share),
         "grew": "" if finding.grew is None else ms_interval(finding.grew),
         "evidence": "; ".join(filter(None, (finding.evidence, via))),
-    }  # fmt: skip
+    }
 
 
 def what_if(run: Run) -> str:
@@ -132,11 +158,16 @@ def what_if(run: Run) -> str:
     cap = f"; {guess.cap}" if guess.cap else ""
     rate = f"{format_rate(guess.rate)} ({rate_range(guess.low, guess.high)})"
     caveat = f" {guess.caveat[0].upper()}{guess.caveat[1:].rstrip('.')}." if guess.caveat else ""
-    return f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} A bound, not a promise."
+    return (
+        f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} A bound, not a"
+        " promise."
+    )
 
 
 def at_knee(run: Run) -> Trial | None:
-    """The trial that shows the service at its knee, undisturbed: a quiet one, else the highest rate that went well."""
+    """The trial that shows the service at its knee, undisturbed: a quiet one, else the highest rate
+    that went well.
+    """
     quiet = [t for t in run.trials if t.step.phase is Phase.QUIET and not t.invalid]
     calm = [t for t in run.trials if not t.overload and not t.invalid and t.n]
     seen = quiet or sorted(calm, key=lambda t: t.step.rate)
@@ -149,13 +180,24 @@ def routes(run: Run) -> tuple[str, list[TableRow]]:
     if trial is None or not trial.routes:
         return "", []
     rows: list[TableRow] = []
-    for name, route in sorted(trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0)):
-        rows.append({
-            "name": name, "n": f"{route.response.n:,}", "share": format_share(route.response.n / (trial.n or 1)),
-            "p50": ms(route.response.p50), "p95": ms(route.response.p95), "p99": ms(route.response.p99),
-            "service": ms(route.service.p99), "failed": sum(n for o, n in route.outcomes.items() if o != "ok"),
-            "statuses": ", ".join(f"{status}: {n:,}" for status, n in sorted(route.statuses.items())),
-        })  # fmt: skip
+    for name, route in sorted(
+        trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0)
+    ):
+        rows.append(
+            {
+                "name": name,
+                "n": f"{route.response.n:,}",
+                "share": format_share(route.response.n / (trial.n or 1)),
+                "p50": ms(route.response.p50),
+                "p95": ms(route.response.p95),
+                "p99": ms(route.response.p99),
+                "service": ms(route.service.p99),
+                "failed": sum(n for o, n in route.outcomes.items() if o != "ok"),
+                "statuses": ", ".join(
+                    f"{status}: {n:,}" for status, n in sorted(route.statuses.items())
+                ),
+            }
+        )
     return f"{trial.step.phase.value} at {format_rate(trial.step.rate)}, slowest first", rows
 
 
@@ -170,19 +212,30 @@ def _trial(trial: Trial, criterion: str) -> TableRow:
     cpu = "—" if used is None or used.cpu is None else f"{used.cpu:.2f}"
     rss = "—" if used is None or used.rss is None else f"{used.rss / 2**20:,.0f}"
     return {
-        "at": f"{trial.started:.0f}", "phase": trial.step.phase.value, "rate": format_rate(trial.step.rate),
-        "achieved": format_rate(trial.achieved), "n": f"{trial.n:,}",
+        "at": f"{trial.started:.0f}",
+        "phase": trial.step.phase.value,
+        "rate": format_rate(trial.step.rate),
+        "achieved": format_rate(trial.achieved),
+        "n": f"{trial.n:,}",
         "over": "—" if count is None else f"{count.exceed:,} ({format_share(count.share)})",
-        "p50": ms(trial.response.p50), "p95": ms(trial.response.p95), "p99": ms(trial.response.p99),
-        "service": ms(trial.service.p99), "errors": f"{trial.failed:,}", "cpu": cpu, "rss": rss,
-        "lag": ms(trial.generator.lag_p99), "remark": trial.invalid or trial.overload,
+        "p50": ms(trial.response.p50),
+        "p95": ms(trial.response.p95),
+        "p99": ms(trial.response.p99),
+        "service": ms(trial.service.p99),
+        "errors": f"{trial.failed:,}",
+        "cpu": cpu,
+        "rss": rss,
+        "lag": ms(trial.generator.lag_p99),
+        "remark": trial.invalid or trial.overload,
         "tone": "doubtful" if trial.invalid else "trouble" if trial.overload else "",
-    }  # fmt: skip
+    }
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> list[TableRow]:
     """Name and value, without those that are empty."""
-    return [{"name": name, "value": str(value)} for name, value in rows if value not in ("", None, 0)]
+    return [
+        {"name": name, "value": str(value)} for name, value in rows if value not in ("", None, 0)
+    ]
 
 
 def asked(run: Run) -> list[TableRow]:
@@ -190,28 +243,52 @@ def asked(run: Run) -> list[TableRow]:
     q = run.question
     ramp = q.ramp
     traffic = [f"{e.name}: {e.method} {e.path} ×{e.weight:g}" for e in q.traffic]
-    return pairs([
-        ("target", q.target.url), ("environment", q.target.environment), *(("traffic", line) for line in traffic),
-        ("locustfile", q.locustfile), *(("objective", str(o)) for o in q.slo.objectives),
-        ("ramp", f"{ramp.mode} from {format_rate(ramp.start)}, {ramp.arrivals} arrivals, {ramp.loop} loop"),
-        ("budget", format_duration(ramp.budget)), ("timeout", format_duration(ramp.timeout)), ("seed", q.seed),
-    ])  # fmt: skip
+    return pairs(
+        [
+            ("target", q.target.url),
+            ("environment", q.target.environment),
+            *(("traffic", line) for line in traffic),
+            ("locustfile", q.locustfile),
+            *(("objective", str(o)) for o in q.slo.objectives),
+            (
+                "ramp",
+                (
+                    f"{ramp.mode} from {format_rate(ramp.start)}, {ramp.arrivals} arrivals,"
+                    f" {ramp.loop} loop"
+                ),
+            ),
+            ("budget", format_duration(ramp.budget)),
+            ("timeout", format_duration(ramp.timeout)),
+            ("seed", q.seed),
+        ]
+    )
 
 
 def environment(run: Run) -> list[TableRow]:
     """Host, target and tools; command lines redacted by the caller."""
     e, t = run.environment, run.target
-    revision = f"{e.git_revision[:12]}{' with uncommitted changes' if e.git_dirty else ''}" if e.git_revision else ""
+    revision = (
+        f"{e.git_revision[:12]}{' with uncommitted changes' if e.git_dirty else ''}"
+        if e.git_revision
+        else ""
+    )
     rows: list[tuple[str, object]] = [
-        ("host", e.host), ("processor", f"{e.cpu_model} × {e.cores}" if e.cores else e.cpu_model),
-        ("memory", f"{e.memory / 2**30:.1f} GiB" if e.memory else ""), ("kernel", e.kernel), ("virtualised", e.virtualised),
-        ("load average before", e.load_average), ("kept apart by", e.pinning),
-        ("revision", revision), ("python of perfhunt", e.python),
+        ("host", e.host),
+        ("processor", f"{e.cpu_model} × {e.cores}" if e.cores else e.cpu_model),
+        ("memory", f"{e.memory / 2**30:.1f} GiB" if e.memory else ""),
+        ("kernel", e.kernel),
+        ("virtualised", e.virtualised),
+        ("load average before", e.load_average),
+        ("kept apart by", e.pinning),
+        ("revision", revision),
+        ("python of perfhunt", e.python),
         ("tools", ", ".join(f"{n} {v}" for n, v in e.tools.items())),
-    ]  # fmt: skip
+    ]
     if t is not None:
         cpu = f"{t.cpu_limit:g} cores ({t.cpu_limit_source})" if t.cpu_limit else ""
-        memory = f"{t.memory_limit / 2**20:,.0f} MiB ({t.memory_limit_source})" if t.memory_limit else ""
+        memory = (
+            f"{t.memory_limit / 2**20:,.0f} MiB ({t.memory_limit_source})" if t.memory_limit else ""
+        )
         rows += [
             ("target", f"pid {t.root}, {plural(len(t.workers), 'worker')}"),
             ("runs on", f"{t.runtime} {t.runtime_version} {t.framework}".strip()),
@@ -231,10 +308,16 @@ def knee_note(run: Run) -> str:
         said.append(f"1 % more load makes the share over the limit {knee.sharpness:.0f} % larger")
     if knee.phi is not None:
         said.append(
-            f"slow requests came in bursts (dispersion {knee.phi:.1f})" if knee.phi > 1.5 else f"dispersion {knee.phi:.1f}"
+            f"slow requests came in bursts (dispersion {knee.phi:.1f})"
+            if knee.phi > 1.5
+            else f"dispersion {knee.phi:.1f}"
         )
     if knee.load:
         over = f", {knee.passes} pass{'' if knee.passes == 1 else 'es'}" if knee.passes else ""
         said.append(f"{format_duration(knee.load)} of load{over}")
-    sentences = (text[:1].upper() + text[1:].rstrip(".") + "." for text in ("; ".join(said), knee.note) if text)
+    sentences = (
+        text[:1].upper() + text[1:].rstrip(".") + "."
+        for text in ("; ".join(said), knee.note)
+        if text
+    )
     return " ".join(sentences)

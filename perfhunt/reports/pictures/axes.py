@@ -27,7 +27,9 @@ class Axis:
 
     def ticks(self, about: int = 6) -> list[float]:
         """Round values within the range: 1, 2, 5 and their tens."""
-        return log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, about)
+        return (
+            log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, about)
+        )
 
 
 def linear_ticks(low: float, high: float, about: int) -> list[float]:
@@ -45,10 +47,18 @@ def log_ticks(low: float, high: float) -> list[float]:
     tens = [10.0**n for n in range(first, last + 1) if low * 0.999 <= 10.0**n <= high * 1.001]
     if len(tens) >= 4:
         return tens
-    return [t for n in range(first, last + 1) for m in (1, 2, 5) if low * 0.999 <= (t := m * 10.0**n) <= high * 1.001]
+    return [
+        t
+        for n in range(first, last + 1)
+        for m in (1, 2, 5)
+        if low * 0.999 <= (t := m * 10.0**n) <= high * 1.001
+    ]
 
 
 def nice_ceiling(value: float) -> float:
     """A round value a little above."""
     power: float = 10.0 ** math.floor(math.log10(value))
-    return next((m * power for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if m * power >= value * 1.02), 10 * power)
+    return next(
+        (m * power for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8) if m * power >= value * 1.02),
+        10 * power,
+    )

@@ -1,4 +1,6 @@
-"""A profile as the tree a flame graph draws: frames merged by function and file, positions as shares of the whole."""
+"""A profile as the tree a flame graph draws: frames merged by function and file, positions as
+shares of the whole.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ ROOT = Frame("all", kind="thread")
 
 @dataclass(slots=True)
 class FlameNode:
-    """One frame in its callers' context. It is filled while the tree is built, then only read. Weights are the profile's."""
+    """One frame in its callers' context. It is filled while the tree is built, then only read.
+    Weights are the profile's.
+    """
 
     frame: Frame
     depth: int
@@ -33,7 +37,9 @@ class Box:
 
 
 def tree(stacks: Mapping[Stack, float], before: Mapping[Stack, float] | None = None) -> FlameNode:
-    """The root of all stacks (root first); with `before`, every node holds both weights, vanished ones a total of 0."""
+    """The root of all stacks (root first); with `before`, every node holds both weights, vanished
+    ones a total of 0.
+    """
     root = FlameNode(ROOT, 0)
     for stack, weight in stacks.items():
         _add(root, stack, weight, before=False)
@@ -60,7 +66,8 @@ def _add(root: FlameNode, stack: Stack, weight: float, before: bool) -> None:
 
 
 def boxes(root: FlameNode, narrowest: Share, whole: float = 0.0) -> tuple[list[Box], int]:
-    """Every node at least `narrowest` wide, parents before children, siblings by name; and how many were left out.
+    """Every node at least `narrowest` wide, parents before children, siblings by name; and how many
+    were left out.
 
     Widths are shares of `whole`, or of the root when that weighs more.
     """
@@ -82,7 +89,9 @@ def boxes(root: FlameNode, narrowest: Share, whole: float = 0.0) -> tuple[list[B
 
 
 def vanished(root: FlameNode) -> dict[Stack, float]:
-    """What was there before and is not any more: the path to each such subtree with the weight it had."""
+    """What was there before and is not any more: the path to each such subtree with the weight it
+    had.
+    """
     found: dict[Stack, float] = {}
     waiting: list[tuple[FlameNode, Stack]] = [(root, ())]
     while waiting:
@@ -101,15 +110,39 @@ def scaled(stacks: Mapping[Stack, float], factor: float) -> dict[Stack, float]:
 
 
 def code_kind(frame: Frame) -> str:
-    """Whose code a frame is: app, library, runtime (the language's own), native, kernel or thread; `wait` for a wait itself."""
+    """Whose code a frame is: app, library, runtime (the language's own), native, kernel or thread;
+    `wait` for a wait itself.
+    """
     if frame.kind in ("native", "kernel", "thread", "wait"):
         return frame.kind
     file = frame.file
-    if not file or file.startswith(("<frozen", "node:", "internal/", "native ")) or (file.startswith("<") and file.endswith(">")):
+    if (
+        not file
+        or file.startswith(("<frozen", "node:", "internal/", "native "))
+        or (file.startswith("<") and file.endswith(">"))
+    ):
         return "app" if file in ("<string>", "<stdin>") else "runtime"
-    if any(mark in file for mark in ("site-packages/", "dist-packages/", "node_modules/", "/pkg/mod/", ".cargo/registry/")):
+    if any(
+        mark in file
+        for mark in (
+            "site-packages/",
+            "dist-packages/",
+            "node_modules/",
+            "/pkg/mod/",
+            ".cargo/registry/",
+        )
+    ):
         return "library"
-    if any(mark in file for mark in ("/lib/python", "/lib64/python", "/usr/local/go/src/", "/go/src/runtime/", "/rustc/")):
+    if any(
+        mark in file
+        for mark in (
+            "/lib/python",
+            "/lib64/python",
+            "/usr/local/go/src/",
+            "/go/src/runtime/",
+            "/rustc/",
+        )
+    ):
         return "runtime"
     if frame.kind == "jvm" and frame.function.startswith(("java.", "javax.", "jdk.", "sun.")):
         return "runtime"

@@ -1,4 +1,6 @@
-"""The picture of the knee: rate against the share of requests over the limit, every trial in it, and the fitted curve."""
+"""The picture of the knee: rate against the share of requests over the limit, every trial in it,
+and the fitted curve.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,18 @@ from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Trial
 from perfhunt.model.units import format_rate, format_share
 from perfhunt.reports.pictures.axes import Axis
-from perfhunt.reports.pictures.chart_frame import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, frame, rate_axis, svg, verticals
+from perfhunt.reports.pictures.chart_frame import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    frame,
+    rate_axis,
+    svg,
+    verticals,
+)
 from perfhunt.reports.pictures.svg import escape, number
 
 _FLOOR = 1e-4
@@ -20,7 +33,9 @@ _STEPS = 80
 
 
 def knee_criterion(run: Run) -> Criterion | None:
-    """The criterion that the knee is about; the first one asked for when there is none, or no request is counted by it."""
+    """The criterion that the knee is about; the first one asked for when there is none, or no
+    request is counted by it.
+    """
     criteria = run.question.slo.criteria()
     if isinstance(run.knee, Knee) and run.knee.label != RESOURCE:
         return next((c for c in criteria if c.name == run.knee.criterion), None)
@@ -32,7 +47,11 @@ def knee_chart(run: Run) -> str:
     criterion = knee_criterion(run)
     if criterion is None:
         return ""
-    seen = [(t, c) for t in (run.baseline, *run.trials) if t is not None and (c := t.counts.get(criterion.name)) and c.n]
+    seen = [
+        (t, c)
+        for t in (run.baseline, *run.trials)
+        if t is not None and (c := t.counts.get(criterion.name)) and c.n
+    ]
     if not seen:
         return ""
     lowest = min([c.share for _, c in seen if c.exceed] + [criterion.share])
@@ -50,9 +69,17 @@ def knee_chart(run: Run) -> str:
     at = number(y.at(criterion.share))
     parts.append(f'<line class="c-limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
     allowed = f"{format_share(criterion.share)} may be"
-    parts.append(f'<text class="c-label c-limit-ink" x="{LEFT + 6}" y="{number(y.at(criterion.share) - 6)}">{allowed}</text>')
-    parts += [_point(trial, count, x, y) for trial, count in sorted(seen, key=lambda pair: _weight(pair[0]))]
-    return svg(WIDTH, HEIGHT, f"share of requests over the limit of {criterion.name} against rate", parts)
+    parts.append(
+        f'<text class="c-label c-limit-ink" x="{LEFT + 6}"'
+        f' y="{number(y.at(criterion.share) - 6)}">{allowed}</text>'
+    )
+    parts += [
+        _point(trial, count, x, y)
+        for trial, count in sorted(seen, key=lambda pair: _weight(pair[0]))
+    ]
+    return svg(
+        WIDTH, HEIGHT, f"share of requests over the limit of {criterion.name} against rate", parts
+    )
 
 
 def _decade_below(share: float) -> int:
@@ -64,8 +91,14 @@ def _grid(ticks: Sequence[tuple[float, str]], y: Axis) -> str:
     for value, word in ticks:
         at = number(y.at(value))
         parts.append(f'<line class="c-grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(f'<text class="c-tick" x="{LEFT - 6}" y="{number(y.at(value) + 4)}" text-anchor="end">{word}</text>')
-    parts.append(f'<text class="c-tick" x="{LEFT - 6}" y="{HEIGHT - BOTTOM + 2}" text-anchor="end">none</text>')
+        parts.append(
+            f'<text class="c-tick" x="{LEFT - 6}" y="{number(y.at(value) + 4)}"'
+            f' text-anchor="end">{word}</text>'
+        )
+    parts.append(
+        f'<text class="c-tick" x="{LEFT - 6}" y="{HEIGHT - BOTTOM + 2}"'
+        ' text-anchor="end">none</text>'
+    )
     return "\n".join(parts)
 
 
@@ -95,13 +128,25 @@ def _weight(trial: Trial) -> int:
 def _point(trial: Trial, count: Count, x: Axis, y: Axis) -> str:
     cx = x.at(trial.step.rate)
     cy = y.at(count.share) if count.exceed else HEIGHT - BOTTOM
-    doubt = f"; overloaded: {trial.overload}" if trial.overload else f"; invalid: {trial.invalid}" if trial.invalid else ""
+    doubt = (
+        f"; overloaded: {trial.overload}"
+        if trial.overload
+        else f"; invalid: {trial.invalid}"
+        if trial.invalid
+        else ""
+    )
     share = f"{count.exceed:,} of {count.n:,} ({format_share(count.share)})"
     said = f"{trial.step.phase.value} at {format_rate(trial.step.rate)}: {share}{doubt}"
     title = f"<title>{escape(said)}</title>"
     if trial.overload:
-        return f'<path class="c-cross" d="M{number(cx - 4)} {number(cy - 4)}l8 8m0 -8l-8 8">{title}</path>'
+        return (
+            f'<path class="c-cross" d="M{number(cx - 4)} {number(cy - 4)}l8 8m0 -8l-8'
+            f' 8">{title}</path>'
+        )
     if trial.invalid:
-        return f'<rect class="c-invalid" x="{number(cx - 3.5)}" y="{number(cy - 3.5)}" width="7" height="7">{title}</rect>'
+        return (
+            f'<rect class="c-invalid" x="{number(cx - 3.5)}" y="{number(cy - 3.5)}" width="7"'
+            f' height="7">{title}</rect>'
+        )
     fitted = "c-fitted" if trial.step.phase in FITTED else "c-other"
     return f'<circle class="{fitted}" cx="{number(cx)}" cy="{number(cy)}" r="4.2">{title}</circle>'

@@ -1,4 +1,5 @@
-"""Profiles of a run as one speedscope file: baseline and knee to choose from at https://www.speedscope.app, or offline.
+"""Profiles of a run as one speedscope file: baseline and knee to choose from at
+https://www.speedscope.app, or offline.
 
 The format is speedscope's src/lib/file-format-spec.ts, type "sampled".
 """
@@ -13,18 +14,31 @@ from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.run import Run
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
-_UNITS = {"s": "seconds", "seconds": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds", "bytes": "bytes"}
+_UNITS = {
+    "s": "seconds",
+    "seconds": "seconds",
+    "ms": "milliseconds",
+    "us": "microseconds",
+    "ns": "nanoseconds",
+    "bytes": "bytes",
+}
 
 
 def speedscope(run: Run) -> str:
     """The file's text, one profile per phase, the knee's shown first."""
-    return dumps(run.profiles, f"{run.question.target.name or run.question.redacted().target.url} {run.id}", run.perfhunt)
+    return dumps(
+        run.profiles,
+        f"{run.question.target.name or run.question.redacted().target.url} {run.id}",
+        run.perfhunt,
+    )
 
 
 def dumps(profiles: Mapping[str, Profile], name: str, version: str) -> str:
     """Named profiles as one file. Frames are shared; weights are whole numbers where they were."""
     index: dict[Frame, int] = {}
-    written = [_sampled(f"{phase} ({p.mode}, {p.rate_hz:g}/s)", p, index) for phase, p in profiles.items()]
+    written = [
+        _sampled(f"{phase} ({p.mode}, {p.rate_hz:g}/s)", p, index) for phase, p in profiles.items()
+    ]
     active = next((i for i, phase in enumerate(profiles) if phase.startswith("knee")), 0)
     file = {
         "$schema": SCHEMA_URL,

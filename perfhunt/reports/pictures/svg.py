@@ -12,14 +12,22 @@ _TRICKS = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def visible(text: str) -> str:
-    """Text without control characters and direction tricks, each replaced by a visible mark; newlines become spaces."""
+    """Text without control characters and direction tricks, each replaced by a visible mark;
+    newlines become spaces.
+    """
     return _TRICKS.sub("\ufffd", _NOT_XML.sub("\ufffd", re.sub(r"[\t\n\r]+", " ", text)))
 
 
 def escape(text: object) -> str:
     """Text for element content and quoted attributes."""
     shown = visible(str(text))
-    return shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;").replace("'", "&#39;")
+    return (
+        shown.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace('"', "&quot;")
+        .replace("'", "&#39;")
+    )
 
 
 def number(value: float) -> str:

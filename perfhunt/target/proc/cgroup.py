@@ -14,7 +14,9 @@ _NO_LIMIT = 1 << 60  # v1 writes "none" as the largest page-aligned number
 
 @dataclass(frozen=True, slots=True)
 class Cgroup:
-    """The directory of one controller for one process, and its mount point (nothing above that is visible)."""
+    """The directory of one controller for one process, and its mount point (nothing above that is
+    visible).
+    """
 
     directory: Path
     mount: Path
@@ -31,12 +33,15 @@ class Cgroup:
 
 
 def find(pid: int, controller: str, proc: Path = Path("/proc")) -> Cgroup | None:
-    """Where a controller ("cpu", "memory") governs a process; None where cgroups are not to be seen.
+    """Where a controller ("cpu", "memory") governs a process; None where cgroups are not to be
+    seen.
 
     On a hybrid host the v1 hierarchy of the controller wins: that is where it is enforced.
     """
     try:
-        groups = [line.split(":", 2) for line in (proc / str(pid) / "cgroup").read_text().splitlines()]
+        groups = [
+            line.split(":", 2) for line in (proc / str(pid) / "cgroup").read_text().splitlines()
+        ]
         mounts = (proc / "self" / "mountinfo").read_text().splitlines()
     except OSError:
         return None
@@ -81,13 +86,18 @@ def _read(path: Path) -> str:
 
 
 def cpu_quota(group: Cgroup) -> Cores | None:
-    """The smallest CPU quota from the group up to the mount point, in cores; None when there is none."""
+    """The smallest CPU quota from the group up to the mount point, in cores; None when there is
+    none.
+    """
     quotas: list[float] = []
     for directory in group.upwards():
         if group.version == 2:
             quota, _, period = _read(directory / "cpu.max").partition(" ")
         else:
-            quota, period = _read(directory / "cpu.cfs_quota_us"), _read(directory / "cpu.cfs_period_us")
+            quota, period = (
+                _read(directory / "cpu.cfs_quota_us"),
+                _read(directory / "cpu.cfs_period_us"),
+            )
         if quota.isdigit() and period.isdigit() and int(period) > 0:
             quotas.append(int(quota) / int(period))
     return min(quotas, default=None)
@@ -96,12 +106,18 @@ def cpu_quota(group: Cgroup) -> Cores | None:
 def memory_bound(group: Cgroup) -> Bytes | None:
     """The smallest memory limit from the group up to the mount point; None when there is none."""
     name = "memory.max" if group.version == 2 else "memory.limit_in_bytes"
-    limits = [int(text) for d in group.upwards() if (text := _read(d / name)).isdigit() and int(text) < _NO_LIMIT]
+    limits = [
+        int(text)
+        for d in group.upwards()
+        if (text := _read(d / name)).isdigit() and int(text) < _NO_LIMIT
+    ]
     return min(limits, default=None)
 
 
 def cpu_limit(pid: int) -> tuple[Cores, str]:
-    """How many cores a process may use at most, and what says so: a cgroup quota, its affinity, or the host."""
+    """How many cores a process may use at most, and what says so: a cgroup quota, its affinity, or
+    the host.
+    """
     cores = os.cpu_count() or 1
     try:
         affinity = len(os.sched_getaffinity(pid))
@@ -117,7 +133,9 @@ def cpu_limit(pid: int) -> tuple[Cores, str]:
 
 
 def memory_limit(pid: int) -> tuple[Bytes, str]:
-    """How much memory a process may use at most, and what says so: a cgroup limit, or the host's RAM."""
+    """How much memory a process may use at most, and what says so: a cgroup limit, or the host's
+    RAM.
+    """
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     group = find(pid, "memory")
     bound = memory_bound(group) if group else None

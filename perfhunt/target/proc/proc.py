@@ -1,4 +1,6 @@
-"""Small readings of /proc: identities, threads, trees, and whether somebody holds a process stopped."""
+"""Small readings of /proc: identities, threads, trees, and whether somebody holds a process
+stopped.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What /proc/PID/stat says (proc(5)). `started` is clock ticks since boot: with the pid, an identity never reused."""
+    """What /proc/PID/stat says (proc(5)). `started` is clock ticks since boot: with the pid, an
+    identity never reused.
+    """
 
     pid: int
     name: str
@@ -28,7 +32,9 @@ class Stat:
 
 
 def read(path: str) -> bytes:
-    """The whole of a /proc file. Raises OSError (ProcessLookupError or FileNotFoundError when its owner is gone)."""
+    """The whole of a /proc file. Raises OSError (ProcessLookupError or FileNotFoundError when its
+    owner is gone).
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         chunks = []
@@ -123,7 +129,9 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(roots: Iterable[int]) -> list[int]:
-    """The given pids and everything below them, parents first, each once; those gone are left out."""
+    """The given pids and everything below them, parents first, each once; those gone are left
+    out.
+    """
     found: dict[int, None] = {}
     waiting = [pid for pid in roots if os.path.isdir(f"/proc/{pid}")]
     while waiting:
@@ -135,22 +143,28 @@ def descendants(roots: Iterable[int]) -> list[int]:
 
 
 def working_pids(pids: Sequence[int], root: int = 0) -> list[int]:
-    """The pids that do the work now, after restarts: `pids` and what they started, and what `root` started in their place.
+    """The pids that do the work now, after restarts: `pids` and what they started, and what `root`
+    started in their place.
 
-    When `root` is one of `pids`, or is 0, that is the trees of `pids`. When it is the parent of prefork workers, those below
-    it that were started like a worker are workers too, so that one that was replaced is followed by its successor; what else
-    the parent keeps beside them (a log shipper, a helper of its own) is not.
+    When `root` is one of `pids`, or is 0, that is the trees of `pids`. When it is the parent of
+    prefork workers, those below it that were started like a worker are workers too, so that one
+    that was replaced is followed by its successor; what else the parent keeps beside them (a log
+    shipper, a helper of its own) is not.
     """
     if root == 0 or root in pids:
         return descendants(pids)
     own = descendants(pids)
     alike = {made for pid in pids if (made := _started_as(pid))}
     below = [pid for pid in descendants([root]) if pid != root]
-    return own + [pid for pid in below if pid not in own and (not alike or _started_as(pid) in alike)]
+    return own + [
+        pid for pid in below if pid not in own and (not alike or _started_as(pid) in alike)
+    ]
 
 
 def _started_as(pid: int) -> bytes:
-    """A command line without its numbers: workers of one parent differ in handles and counters only. Empty when gone."""
+    """A command line without its numbers: workers of one parent differ in handles and counters
+    only. Empty when gone.
+    """
     try:
         return re.sub(rb"\d+", b"", read(f"/proc/{pid}/cmdline"))
     except OSError:
@@ -159,7 +173,9 @@ def _started_as(pid: int) -> bytes:
 
 def is_held(pid: int) -> bool:
     """Whether any thread of the process is stopped by a signal or by a tracer."""
-    return any(one is not None and one.state in "Tt" for one in (stat(pid, tid) for tid in tids(pid)))
+    return any(
+        one is not None and one.state in "Tt" for one in (stat(pid, tid) for tid in tids(pid))
+    )
 
 
 def tracer(pid: int) -> int:

@@ -16,7 +16,9 @@ ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10
 
 @dataclass(frozen=True, slots=True)
 class TcpSocket:
-    """One row of /proc/net/tcp or tcp6. For a listening socket `receive_queue` is the accept queue now."""
+    """One row of /proc/net/tcp or tcp6. For a listening socket `receive_queue` is the accept queue
+    now.
+    """
 
     local: str
     local_port: int
@@ -62,10 +64,16 @@ def _table(pid: int, *names: str) -> list[TcpSocket]:
             send, _, receive = field[4].partition(":")
             found.append(
                 TcpSocket(
-                    local, local_port, remote, remote_port,
-                    int(field[3], 16), int(send, 16), int(receive, 16), int(field[9]),
+                    local,
+                    local_port,
+                    remote,
+                    remote_port,
+                    int(field[3], 16),
+                    int(send, 16),
+                    int(receive, 16),
+                    int(field[9]),
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -83,7 +91,9 @@ def unix_paths(pid: int) -> dict[int, str]:
 
 
 class SocketTable:
-    """Endpoints of the sockets of one process, read again (five times a second at most) when an inode is new."""
+    """Endpoints of the sockets of one process, read again (five times a second at most) when an
+    inode is new.
+    """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -93,10 +103,11 @@ class SocketTable:
         self._read_at = float("-inf")
 
     def describe(self, inode: int) -> tuple[str, bool]:
-        """(endpoint, inbound): where the socket leads, and whether the other end came to us as a client.
+        """(endpoint, inbound): where the socket leads, and whether the other end came to us as a
+        client.
 
-        An inbound endpoint is `client:PORT` with our own port, since clients are many and none of them is a dependency.
-        A socket in no table is `socket`.
+        An inbound endpoint is `client:PORT` with our own port, since clients are many and none of
+        them is a dependency. A socket in no table is `socket`.
         """
         if inode not in self._sockets and inode not in self._unix:
             self._refresh()
@@ -114,11 +125,16 @@ class SocketTable:
             return
         self._read_at = now
         sockets = tcp_sockets(self._pid)
-        # A client asks its name server over UDP: that is a dependency too. The table has the same columns.
+        # A client asks its name server over UDP: that is a dependency too. The table has the same
+        # columns.
         self._sockets = {one.inode: one for one in (*_table(self._pid, "udp", "udp6"), *sockets)}
         self._listening = frozenset(one.local_port for one in sockets if one.state == LISTEN)
         self._unix = unix_paths(self._pid)
         if not all(self._unix.values()):
-            # A client's end has no name of its own: it takes the name of the end it is connected to.
+            # A client's end has no name of its own: it takes the name of the end it is connected
+            # to.
             peers = unix_peers()
-            self._unix = {inode: path or self._unix.get(peers.get(inode, 0), "") for inode, path in self._unix.items()}
+            self._unix = {
+                inode: path or self._unix.get(peers.get(inode, 0), "")
+                for inode, path in self._unix.items()
+            }

@@ -1,6 +1,7 @@
 """What a thread in a system call is waiting for, by the call's number.
 
-Numbers: the kernel's own tables, arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h (aarch64).
+Numbers: the kernel's own tables, arch/x86/entry/syscalls/syscall_64.tbl and
+include/uapi/asm-generic/unistd.h (aarch64).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ class Call(Enum):
 
     FUTEX = "futex"  # argument 0: address
     RECEIVE = "receive"  # argument 0: descriptor, waiting for bytes
-    SEND = "send"  # argument 0: descriptor, waiting for room, or for the other end to answer a connect
+    SEND = (
+        "send"  # argument 0: descriptor, waiting for room, or for the other end to answer a connect
+    )
     ACCEPT = "accept"  # waiting for work
     EPOLL = "epoll"
     POLL = "poll"  # argument 0: pollfd array, 1: its length
@@ -64,6 +67,8 @@ F_SETLKW = (7, 38)  # fcntl commands that wait for a record lock: F_SETLKW, F_OF
 
 
 def calls(machine: str = "") -> MappingProxyType[int, Call]:
-    """Call numbers of an architecture (this one's when not said) to how they wait; empty when it is not known."""
+    """Call numbers of an architecture (this one's when not said) to how they wait; empty when it is
+    not known.
+    """
     table = _TABLES.get(machine or platform.machine(), {})
     return MappingProxyType({number: call for call, numbers in table.items() for number in numbers})

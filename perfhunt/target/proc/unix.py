@@ -1,4 +1,6 @@
-"""Who is at the other end of a unix socket: /proc names only the server's end, so the kernel is asked by sock_diag(7)."""
+"""Who is at the other end of a unix socket: /proc names only the server's end, so the kernel is
+asked by sock_diag(7).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,12 @@ _ANY_STATE = 0xFFFFFFFF
 
 
 def unix_peers() -> dict[int, int]:
-    """inode -> inode of the other end, for the connected unix sockets of our own network namespace; empty when refused."""
-    request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, _ANY_STATE, 0, _SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF)
+    """inode -> inode of the other end, for the connected unix sockets of our own network namespace;
+    empty when refused.
+    """
+    request = struct.pack(
+        "=BBHIIIII", socket.AF_UNIX, 0, 0, _ANY_STATE, 0, _SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF
+    )
     header = struct.pack("=IHHII", 16 + len(request), _SOCK_DIAG_BY_FAMILY, _REQUEST | _DUMP, 1, 0)
     found: dict[int, int] = {}
     try:

@@ -1,7 +1,9 @@
-"""What a thread is waiting for, read from outside: state and, where there is one, the endpoint, file or lock address.
+"""What a thread is waiting for, read from outside: state and, where there is one, the endpoint,
+file or lock address.
 
-The method and its check on CPython 3.8 to 3.13: a thread that waits for the GIL sleeps in a futex whose address lies in the
-data of the interpreter's own image (`_PyRuntime` holds the main GIL), every other lock lives on the heap or on a stack.
+The method and its check on CPython 3.8 to 3.13: a thread that waits for the GIL sleeps in a futex
+whose address lies in the data of the interpreter's own image (`_PyRuntime` holds the main GIL),
+every other lock lives on the heap or on a stack.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ _UNKNOWN = Wait(ThreadState.UNKNOWN)
 def interpreter_ranges(maps: str, exe: str = "") -> list[tuple[int, int]]:
     """Address ranges of the interpreter's data and bss, from the text of /proc/PID/maps.
 
-    The image is libpython or python by file name. `exe` is taken as the image when neither is mapped (a frozen program).
+    The image is libpython or python by file name. `exe` is taken as the image when neither is
+    mapped (a frozen program).
     """
     lines = [line.split(maxsplit=5) for line in maps.splitlines()]
     paths = {field[5] for field in lines if len(field) > 5}
@@ -55,7 +58,9 @@ def interpreter_ranges(maps: str, exe: str = "") -> list[tuple[int, int]]:
 
 
 class ProcessWaits:
-    """Reads what the threads of one process wait for. Keeps its memory map and its socket table between looks."""
+    """Reads what the threads of one process wait for. Keeps its memory map and its socket table
+    between looks.
+    """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -65,12 +70,15 @@ class ProcessWaits:
         self._known_misses: set[int] = set()
 
     def wait(self, tid: int, line: bytes) -> Wait:
-        """The meaning of a line of /proc/PID/task/TID/syscall. `running` is RUNNING: on a CPU or waiting for one."""
+        """The meaning of a line of /proc/PID/task/TID/syscall. `running` is RUNNING: on a CPU or
+        waiting for one.
+        """
         field = line.split()
         if not field:
             return _UNKNOWN
         if field[0] == b"running":
-            # The kernel says so too of a thread that woke while it was being asked: frequent in short waits for a disk.
+            # The kernel says so too of a thread that woke while it was being asked: frequent in
+            # short waits for a disk.
             return Wait(ThreadState.DISK) if self._asleep(tid) is ThreadState.DISK else RUNNING
         number = int(field[0])
         if number == -1:  # asleep outside any call: a page fault, or stopped
@@ -113,7 +121,8 @@ class ProcessWaits:
             return True
         if address in self._known_misses:
             return False
-        # The map is read at the first address, and again now and then: a process may exec, or load its interpreter late.
+        # The map is read at the first address, and again now and then: a process may exec, or load
+        # its interpreter late.
         if len(self._known_misses) > 4096:
             self._known_misses.clear()
         self._known_misses.add(address)
@@ -139,8 +148,11 @@ class ProcessWaits:
         link = self._link(descriptor)
         if (inode := _SOCKET.match(link)) is not None:
             endpoint, inbound = self._sockets.describe(int(inode[1]))
-            # To wait for a client's next request is to wait for work; to wait for a client to take an answer is not.
-            return Wait(ThreadState.POLL if inbound and not sending else ThreadState.SOCKET, endpoint)
+            # To wait for a client's next request is to wait for work; to wait for a client to take
+            # an answer is not.
+            return Wait(
+                ThreadState.POLL if inbound and not sending else ThreadState.SOCKET, endpoint
+            )
         if link.startswith("/") and not link.startswith(("/dev/", "/proc/")):
             return Wait(ThreadState.DISK, link)
         return Wait(self._asleep(tid), link)
@@ -162,11 +174,17 @@ class ProcessWaits:
             return Wait(ThreadState.POLL)
         bits = 0
         for address in args[1:4]:
-            bits |= int.from_bytes(memory(self.pid, address, (count + 63) // 64 * 8), "little") if address else 0
+            bits |= (
+                int.from_bytes(memory(self.pid, address, (count + 63) // 64 * 8), "little")
+                if address
+                else 0
+            )
         return self._any_of([fd for fd in range(count) if bits >> fd & 1])
 
     def _any_of(self, descriptors: list[int]) -> Wait:
-        """A client library that polls its one connection waits for that endpoint; anything wider waits for work."""
+        """A client library that polls its one connection waits for that endpoint; anything wider
+        waits for work.
+        """
         if not descriptors or len(descriptors) > _FEW:
             return Wait(ThreadState.POLL)
         found = set()

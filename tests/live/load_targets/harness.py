@@ -35,7 +35,13 @@ def announced(*command: str) -> Iterator[str]:
 @contextlib.contextmanager
 def listening(port: int, *command: str) -> Iterator[str]:
     """A server that says nothing: ready when `port` takes connections."""
-    process = subprocess.Popen(command, cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=HERE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     try:
         deadline = time.monotonic() + 15
         while socket.socket().connect_ex(("127.0.0.1", port)) != 0:
@@ -77,7 +83,13 @@ def engine(
     **more: object,
 ) -> Iterator[LocustEngine]:
     """An open engine; `more` goes into the question."""
-    question = Question(Target(url), endpoints or (RequestTemplate("root", "GET", "/"),), Slo(()), ramp or Ramp(), **more)  # type: ignore[arg-type]
+    question = Question(
+        Target(url),
+        endpoints or (RequestTemplate("root", "GET", "/"),),
+        Slo(()),
+        ramp or Ramp(),
+        **more,
+    )  # type: ignore[arg-type]
     made = LocustEngine(run="test")
     try:
         made.open(question, criteria, directory)
@@ -87,13 +99,31 @@ def engine(
 
 
 def step(
-    rate: float, seconds: float, *, settle: float = 0.0, stop: bool = False, arrivals: str = "poisson", seed: int = 1
+    rate: float,
+    seconds: float,
+    *,
+    settle: float = 0.0,
+    stop: bool = False,
+    arrivals: str = "poisson",
+    seed: int = 1,
 ) -> Step:
     """A step of the given rate; does not stop on overload unless asked to."""
     return Step(Phase.FIXED, rate, seconds, seed, settle, stop, arrivals)
 
 
-def try_path(url: str, directory: Path, path: str, method: str = "GET", ramp: Ramp | None = None, **endpoint: object) -> Trial:
+def try_path(
+    url: str,
+    directory: Path,
+    path: str,
+    method: str = "GET",
+    ramp: Ramp | None = None,
+    **endpoint: object,
+) -> Trial:
     """Twenty requests to one path within half a second."""
-    with engine(url, directory, RequestTemplate("it", method, path, **endpoint), ramp=ramp or Ramp(timeout=1.0)) as made:  # type: ignore[arg-type]
+    with engine(
+        url,
+        directory,
+        RequestTemplate("it", method, path, **endpoint),
+        ramp=ramp or Ramp(timeout=1.0),
+    ) as made:  # type: ignore[arg-type]
         return made.run(step(40, 0.5, arrivals="uniform"))

@@ -29,7 +29,9 @@ async def serve(reader, writer):
             if path == "/slow":
                 await asyncio.sleep(0.05)
             status = "500 Oh No" if path == "/fail" else "200 OK"
-            writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer)
+            writer.write(
+                f"HTTP/1.1 {status}\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
+            )
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass

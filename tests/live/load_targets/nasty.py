@@ -33,7 +33,11 @@ async def silent(reader, writer):
 
 
 async def headers(reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % i for i in range(50_000)) + b"Content-Length: 0\r\n\r\n")
+    writer.write(
+        b"HTTP/1.1 200 OK\r\n"
+        + b"".join(b"X-%d: y\r\n" % i for i in range(50_000))
+        + b"Content-Length: 0\r\n\r\n"
+    )
 
 
 async def endless(reader, writer):
@@ -52,7 +56,15 @@ async def dripping(reader, writer):
 
 async def pieces(reader, writer):
     """A whole answer, in pieces that split the head and a chunk header."""
-    for piece in (b"HTTP/1.1 2", b"00 OK\r\nTransfer-Enc", b"oding: chunked\r", b"\n\r\n", b"2\r", b"\nok\r\n0\r\n", b"\r\n"):
+    for piece in (
+        b"HTTP/1.1 2",
+        b"00 OK\r\nTransfer-Enc",
+        b"oding: chunked\r",
+        b"\n\r\n",
+        b"2\r",
+        b"\nok\r\n0\r\n",
+        b"\r\n",
+    ):
         writer.write(piece)
         await writer.drain()
         await asyncio.sleep(0.002)
@@ -100,16 +112,24 @@ async def old(reader, writer):
 
 
 async def upgrade(reader, writer):
-    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n\x01\x02")
+    writer.write(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n\x01\x02"
+    )
 
 
 async def packed(reader, writer):
     body = gzip.compress(b"the needle is here")
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+        + body
+    )
 
 
 async def bomb(reader, writer):
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB)
+    writer.write(
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB)
+        + BOMB
+    )
 
 
 async def nothing(reader, writer):
@@ -129,10 +149,34 @@ async def fine(reader, writer):
     writer.write(OK)
 
 
-HOW = {f"/{f.__name__}": f for f in (
-    garbage, half_body, half_chunk, half_head, silent, headers, endless, dripping, pieces, reset, interim, pipelined,
-    trailing, later, until_close, old, upgrade, packed, bomb, nothing, teapot, head, fine,
-)}  # fmt: skip
+HOW = {
+    f"/{f.__name__}": f
+    for f in (
+        garbage,
+        half_body,
+        half_chunk,
+        half_head,
+        silent,
+        headers,
+        endless,
+        dripping,
+        pieces,
+        reset,
+        interim,
+        pipelined,
+        trailing,
+        later,
+        until_close,
+        old,
+        upgrade,
+        packed,
+        bomb,
+        nothing,
+        teapot,
+        head,
+        fine,
+    )
+}
 
 
 async def serve(reader, writer):

@@ -1,4 +1,6 @@
-"""The parts of Locust a locustfile may use: nested and sequential task sets, both clients, checks, a user that stops."""
+"""The parts of Locust a locustfile may use: nested and sequential task sets, both clients, checks,
+a user that stops.
+"""
 
 from locust import FastHttpUser, HttpUser, SequentialTaskSet, TaskSet, between, constant, tag, task
 from locust.exception import StopUser

@@ -1,8 +1,8 @@
 """A server whose latencies are known in advance. Prints "ready PORT".
 
-`stall`: answers at once, but for the last of every six seconds (from its start) answers nothing until that second is over.
-`constant S`: answers after exactly S seconds. `queue S`: one server, constant service time S, first come first served (x/D/1).
-A third word is the address to listen on.
+`stall`: answers at once, but for the last of every six seconds (from its start) answers nothing
+until that second is over. `constant S`: answers after exactly S seconds. `queue S`: one server,
+constant service time S, first come first served (x/D/1). A third word is the address to listen on.
 """
 
 import asyncio

@@ -38,11 +38,17 @@ class Target:
 
 @contextmanager
 def running(script: str, *arguments: str, program: str = sys.executable) -> Iterator[Target]:
-    """The script (or the program alone) running, killed with everything it started when the block ends."""
+    """The script (or the program alone) running, killed with everything it started when the block
+    ends.
+    """
     process = subprocess.Popen(
         [program, *([str(HERE / script)] if script else []), *arguments],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
     try:
         assert process.stdout is not None
         readable, _, _ = select.select([process.stdout], [], [], READY_WITHIN)
@@ -69,5 +75,9 @@ def eventually(holds: Any, within: float = 5.0) -> bool:
 
 def runs_freely(pid: int) -> bool:
     """Whether a process is neither stopped nor traced, by the kernel's own words."""
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
+    status = dict(
+        line.split(":", 1)
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if ":" in line
+    )
     return status["State"].split()[0] not in "Tt" and status["TracerPid"].strip() == "0"

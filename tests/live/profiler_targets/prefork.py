@@ -1,4 +1,6 @@
-"""A master with two workers that spin; a worker that dies is replaced. Prints `ready {"workers": [pid, pid]}`."""
+"""A master with two workers that spin; a worker that dies is replaced. Prints `ready {"workers":
+[pid, pid]}`.
+"""
 
 import json
 import os
@@ -19,7 +21,9 @@ def start():
 
 def main():
     workers = [start(), start()]
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(pid, signal.SIGKILL) for pid in workers] and os._exit(0))
+    signal.signal(
+        signal.SIGTERM, lambda *_: [os.kill(pid, signal.SIGKILL) for pid in workers] and os._exit(0)
+    )
     print("ready", json.dumps({"workers": workers}), flush=True)
     while True:
         gone, _ = os.wait()

@@ -1,4 +1,5 @@
-"""A process whose threads each do one known thing: `threads.py ROLE...`. Prints `ready {"ROLE": [tid, ...], "port": N}`.
+"""A process whose threads each do one known thing: `threads.py ROLE...`. Prints `ready {"ROLE":
+[tid, ...], "port": N}`.
 
 On a line on its standard input it answers with the CPU seconds it has used, by its own account.
 """
@@ -158,7 +159,13 @@ def main():
     while sum(map(len, tids.values())) < len(sys.argv) - 1:
         time.sleep(0.01)
     time.sleep(0.1)  # for each to reach the call it waits in
-    print("ready", json.dumps({"tids": tids, "port": LISTENER.getsockname()[1], "served": SERVED.getsockname()[1]}), flush=True)
+    print(
+        "ready",
+        json.dumps(
+            {"tids": tids, "port": LISTENER.getsockname()[1], "served": SERVED.getsockname()[1]}
+        ),
+        flush=True,
+    )
     for _ in sys.stdin:
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         print(json.dumps(sum(one.ru_utime + one.ru_stime for one in used)), flush=True)

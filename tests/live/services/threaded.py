@@ -1,4 +1,6 @@
-"""A threaded stdlib service: a fixed 4 ms of waiting under one lock for each request. Prints `ready PORT`."""
+"""A threaded stdlib service: a fixed 4 ms of waiting under one lock for each request. Prints `ready
+PORT`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""CPU in a coroutine. Culprit: score_items. Decoys: a long await on a neighbour's behalf, and render_page."""
+"""CPU in a coroutine. Culprit: score_items. Decoys: a long await on a neighbour's behalf, and
+render_page.
+"""
 
 import asyncio
 

@@ -1,4 +1,6 @@
-"""Coroutines that wait for a neighbour, five at a time. Culprit: fetch_rates. Decoy: render_page."""
+"""Coroutines that wait for a neighbour, five at a time. Culprit: fetch_rates. Decoy:
+render_page.
+"""
 
 import asyncio
 import os

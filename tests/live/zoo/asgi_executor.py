@@ -1,4 +1,6 @@
-"""Blocking calls handed to a small executor. Culprit: read_ledger, in its threads. Decoys: render_page, a long await."""
+"""Blocking calls handed to a small executor. Culprit: read_ledger, in its threads. Decoys:
+render_page, a long await.
+"""
 
 import asyncio
 import time

@@ -1,4 +1,6 @@
-"""One request in twenty computes for long on the event loop. Culprit: export_rows. Decoy: render_page, in every one."""
+"""One request in twenty computes for long on the event loop. Culprit: export_rows. Decoy:
+render_page, in every one.
+"""
 
 import itertools
 

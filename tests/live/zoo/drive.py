@@ -1,4 +1,6 @@
-"""Load for the zoo: open loop (`PORT SECONDS rate R`) or closed (`PORT SECONDS users N`); prints what came of it as JSON."""
+"""Load for the zoo: open loop (`PORT SECONDS rate R`) or closed (`PORT SECONDS users N`); prints
+what came of it as JSON.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Driver:
             self.failed += 1
 
     async def exchange(self) -> None:
-        reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = (
+            self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+        )
         writer.write(b"GET / HTTP/1.1\r\nHost: zoo\r\n\r\n")
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
@@ -56,7 +60,11 @@ class Driver:
 
 async def main(port: int, seconds: float, kind: str, amount: float) -> None:
     driver = Driver(port)
-    took = await (driver.open_loop(amount, seconds) if kind == "rate" else driver.closed_loop(int(amount), seconds))
+    took = await (
+        driver.open_loop(amount, seconds)
+        if kind == "rate"
+        else driver.closed_loop(int(amount), seconds)
+    )
     done = len(driver.times)
     mean = sum(driver.times) / done if done else None
     p99 = sorted(driver.times)[int(0.99 * done)] if done else None

@@ -1,4 +1,6 @@
-"""Starts a service of the zoo, loads it near what it can hold, and captures what an investigation would."""
+"""Starts a service of the zoo, loads it near what it can hold, and captures what an investigation
+would.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,27 @@ from perfhunt.profilers.probes import LiveProbes
 from perfhunt.target.find import find_target
 
 HERE = Path(__file__).parent
-GUNICORN = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--log-level", "error", "--backlog", "512")
-UVICORN = (sys.executable, "-m", "uvicorn", "--port", "{port}", "--log-level", "error", "--no-access-log")
+GUNICORN = (
+    sys.executable,
+    "-m",
+    "gunicorn",
+    "--bind",
+    "127.0.0.1:{port}",
+    "--log-level",
+    "error",
+    "--backlog",
+    "512",
+)
+UVICORN = (
+    sys.executable,
+    "-m",
+    "uvicorn",
+    "--port",
+    "{port}",
+    "--log-level",
+    "error",
+    "--no-access-log",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,9 @@ def forked(module: str, count: int) -> tuple[str, ...]:
     return (*GUNICORN, "--workers", str(count), f"{module}:app")
 
 
-def animal(name: str, command: tuple[str, ...], culprits: str, classes: str, **more: float) -> Animal:
+def animal(
+    name: str, command: tuple[str, ...], culprits: str, classes: str, **more: float
+) -> Animal:
     return Animal(name, command, frozenset(culprits.split()), frozenset(classes.split()), **more)  # type: ignore[arg-type]
 
 
@@ -54,17 +77,37 @@ ZOO = (
     animal("blocking", (*UVICORN, "asgi_blocking:app"), "load_profile", "event-loop-blocked"),
     animal("loop-cpu", (*UVICORN, "asgi_cpu:app"), "score_items", "event-loop"),
     animal("forked-cpu", forked("wsgi_cpu", 4), "price_basket", "cpu"),
-    animal("forked-downstream", forked("wsgi_downstream", 4), "ask_inventory", "downstream", neighbour_ms=40),
+    animal(
+        "forked-downstream",
+        forked("wsgi_downstream", 4),
+        "ask_inventory",
+        "downstream",
+        neighbour_ms=40,
+    ),
     animal("sqlite", threads("wsgi_sqlite", 12), "record_order", "lock disk"),
-    animal("worker-queue", threads("wsgi_worker_queue", 16), "transcode", "lock pool sleep workers"),
+    animal(
+        "worker-queue", threads("wsgi_worker_queue", 16), "transcode", "lock pool sleep workers"
+    ),
     animal("semaphore", threads("wsgi_semaphore", 16), "query_replica", "pool", neighbour_ms=25),
     animal("pool", threads("wsgi_pool", 16), "load_cart", "pool", neighbour_ms=16),
     animal("regex", threads("wsgi_regex", 24), "check_address", "gil"),
     animal("gil", (sys.executable, "server_gil.py", "{port}"), "total_up", "gil"),
     animal("logging", threads("wsgi_logging", 16), "emit", "lock"),
-    animal("n-plus-one", threads("wsgi_n_plus_one", 8), "get_customer list_orders", "downstream workers", neighbour_ms=8),
+    animal(
+        "n-plus-one",
+        threads("wsgi_n_plus_one", 8),
+        "get_customer list_orders",
+        "downstream workers",
+        neighbour_ms=8,
+    ),
     animal("asgi-threads", (*UVICORN, "asgi_threads:app"), "send_mail", "workers sleep", users=32),
-    animal("asgi-downstream", (*UVICORN, "asgi_downstream:app"), "fetch_rates", "downstream pool", neighbour_ms=40),
+    animal(
+        "asgi-downstream",
+        (*UVICORN, "asgi_downstream:app"),
+        "fetch_rates",
+        "downstream pool",
+        neighbour_ms=40,
+    ),
     animal("fsync", forked("wsgi_fsync", 2), "append_journal", "disk"),
     animal("hash", threads("wsgi_hash", 8), "hash_password", "cpu gil"),
     animal("flock", forked("wsgi_flock", 4), "update_counter", "lock"),
@@ -92,9 +135,16 @@ def wait_for(port: int, limit: float = 20.0) -> None:
 
 
 @contextmanager
-def running(command: tuple[str, ...], port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: tuple[str, ...], port: int, **environment: str
+) -> Iterator[subprocess.Popen[bytes]]:
     words = [word.format(port=port) for word in command]
-    child = subprocess.Popen(words, cwd=HERE, env={**os.environ, "PYTHONPATH": str(HERE), **environment}, start_new_session=True)
+    child = subprocess.Popen(
+        words,
+        cwd=HERE,
+        env={**os.environ, "PYTHONPATH": str(HERE), **environment},
+        start_new_session=True,
+    )
     try:
         wait_for(port)
         yield child
@@ -105,13 +155,22 @@ def running(command: tuple[str, ...], port: int, **environment: str) -> Iterator
 
 def drive(port: int, seconds: float, kind: str, amount: float) -> dict[str, float]:
     command = [sys.executable, str(HERE / "drive.py"), str(port), str(seconds), kind, str(amount)]
-    said: dict[str, float] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    said: dict[str, float] = json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    )
     return said
 
 
 def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: float) -> Span:
     """The span of a steady load, with every profiler attached."""
-    command = [sys.executable, str(HERE / "drive.py"), str(port), str(seconds + 1.5), "rate", str(rate)]
+    command = [
+        sys.executable,
+        str(HERE / "drive.py"),
+        str(port),
+        str(seconds + 1.5),
+        "rate",
+        str(rate),
+    ]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     time.sleep(1.0)
     probes.resources()
@@ -120,11 +179,15 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
     resources = probes.resources()
     said = json.loads(child.communicate()[0])
     got = attached.captured
-    return Span(said["completed"], said["mean"], None, got.profile, got.instants, got.states, resources)
+    return Span(
+        said["completed"], said["mean"], None, got.profile, got.instants, got.states, resources
+    )
 
 
 def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10.0) -> Evidence:
-    """What an investigation would have seen of a service: idle, at a low load, and near the most it holds."""
+    """What an investigation would have seen of a service: idle, at a low load, and near the most it
+    holds.
+    """
     port, far = free_port(), free_port()
     neighbour = running((sys.executable, "neighbour.py", "{port}", str(one.neighbour_ms)), far)
     with neighbour, running(one.command, port, NEIGHBOUR=str(far)) as child:

@@ -1,4 +1,6 @@
-"""A neighbour that answers any HTTP request after argv[2] milliseconds, as many at once as are asked."""
+"""A neighbour that answers any HTTP request after argv[2] milliseconds, as many at once as are
+asked.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A thread per connection, all of them computing. Culprit: total_up. Decoys: a constant wait, and render_page."""
+"""A thread per connection, all of them computing. Culprit: total_up. Decoys: a constant wait, and
+render_page.
+"""
 
 import sys
 import time

@@ -1,4 +1,6 @@
-"""Innocent work that the services of the zoo share: CPU spent in pure Python, and a page to show for it."""
+"""Innocent work that the services of the zoo share: CPU spent in pure Python, and a page to show
+for it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Forked workers that share a counter file. Culprit: update_counter, under a file lock. Decoy: render_page."""
+"""Forked workers that share a counter file. Culprit: update_counter, under a file lock. Decoy:
+render_page.
+"""
 
 import fcntl
 import os

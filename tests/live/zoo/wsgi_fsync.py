@@ -5,7 +5,10 @@ import tempfile
 
 from work import render_page
 
-JOURNAL = os.open(os.path.join(tempfile.gettempdir(), f"zoo-{os.getpid()}.journal"), os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+JOURNAL = os.open(
+    os.path.join(tempfile.gettempdir(), f"zoo-{os.getpid()}.journal"),
+    os.O_CREAT | os.O_WRONLY | os.O_APPEND,
+)
 
 
 def append_journal() -> None:

@@ -1,4 +1,6 @@
-"""Every request writes a line to a slow log. Culprit: emit, under the logging lock. Decoy: render_page."""
+"""Every request writes a line to a slow log. Culprit: emit, under the logging lock. Decoy:
+render_page.
+"""
 
 import logging
 import time

@@ -1,4 +1,6 @@
-"""One question to a neighbour per row. Culprit: get_customer or its caller list_orders. Decoy: render_page."""
+"""One question to a neighbour per row. Culprit: get_customer or its caller list_orders. Decoy:
+render_page.
+"""
 
 import http.client
 import os

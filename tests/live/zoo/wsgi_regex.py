@@ -1,4 +1,6 @@
-"""A regular expression that backtracks, holding the GIL. Culprit: check_address. Decoys: render_page and a constant wait."""
+"""A regular expression that backtracks, holding the GIL. Culprit: check_address. Decoys:
+render_page and a constant wait.
+"""
 
 import re
 import time

@@ -15,14 +15,18 @@ def connection() -> sqlite3.Connection:
     if not hasattr(_local, "db"):
         _local.db = sqlite3.connect(PATH, timeout=30, isolation_level=None)
         _local.db.execute("PRAGMA journal_mode=WAL")
-        _local.db.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, sku TEXT, qty INT)")
+        _local.db.execute(
+            "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, sku TEXT, qty INT)"
+        )
     return _local.db
 
 
 def record_order(lines: int) -> None:
     db = connection()
     db.execute("BEGIN IMMEDIATE")
-    db.executemany("INSERT INTO orders (sku, qty) VALUES (?, ?)", [(f"A{n % 7}", n) for n in range(lines)])
+    db.executemany(
+        "INSERT INTO orders (sku, qty) VALUES (?, ?)", [(f"A{n % 7}", n) for n in range(lines)]
+    )
     db.execute("DELETE FROM orders WHERE id < (SELECT max(id) FROM orders) - 2000")
     db.execute("COMMIT")
 

@@ -1,4 +1,6 @@
-"""One reviewed diff: a project, an edit of it, and what a strict reviewer says about measuring it as one change."""
+"""One reviewed diff: a project, an edit of it, and what a strict reviewer says about measuring it
+as one change.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,12 @@ Replacement = tuple[str, str]  # old text, which must be there exactly once, and
 
 @dataclass(frozen=True)
 class Case:
-    """`expect` is pass, or the reason to stop: nothing, two-kinds, two-components, two-packages. Written before any run.
+    """`expect` is pass, or the reason to stop: nothing, two-kinds, two-components, two-packages.
+    Written before any run.
 
-    The edit is made of replacements in files, whole files written, files removed and files renamed. `stacks` are the baseline's
-    sampled stacks, as ("function@file > function@file", weight), when the case has a profile.
+    The edit is made of replacements in files, whole files written, files removed and files renamed.
+    `stacks` are the baseline's sampled stacks, as ("function@file > function@file", weight), when
+    the case has a profile.
     """
 
     name: str
@@ -32,10 +36,17 @@ class Case:
 
     def after(self) -> dict[str, str]:
         """Every file of the edited project."""
-        files = {self.renames.get(path, path): text for path, text in self.project.items() if path not in self.removes}
+        files = {
+            self.renames.get(path, path): text
+            for path, text in self.project.items()
+            if path not in self.removes
+        }
         for path, replacements in self.edits.items():
             for old, new in replacements:
                 if files[path].count(old) != 1:
-                    raise AssertionError(f"{self.name}: {path} holds {old!r} {files[path].count(old)} times, not once")
+                    raise AssertionError(
+                        f"{self.name}: {path} holds {old!r} {files[path].count(old)} times, not"
+                        " once"
+                    )
                 files[path] = files[path].replace(old, new)
         return {**files, **self.writes}

@@ -7,7 +7,13 @@ from diffs.projects import SHOP
 from diffs.projects_async import FEED
 
 CASES = (
-    Case("one function rewritten", "pass", "one function, the N+1 query gone", FEED, {"feed/store.py": N_PLUS_ONE}),
+    Case(
+        "one function rewritten",
+        "pass",
+        "one function, the N+1 query gone",
+        FEED,
+        {"feed/store.py": N_PLUS_ONE},
+    ),
     Case(
         "one function, three hunks",
         "pass",
@@ -15,7 +21,10 @@ CASES = (
         SHOP,
         {
             "shop/catalog.py": [
-                ('    tags = [tag["name"] for tag in fetch_tags(row["id"])]\n', '    tags = row["tags"]\n'),
+                (
+                    '    tags = [tag["name"] for tag in fetch_tags(row["id"])]\n',
+                    '    tags = row["tags"]\n',
+                ),
                 ('        "slug": slug_of(row["name"]),\n', '        "slug": row["slug"],\n'),
                 ('        "tags": sorted(tags),\n', '        "tags": tags,\n'),
             ]
@@ -30,7 +39,10 @@ CASES = (
             "shop/app.py": [("rows = fetch_items(page, PAGE_SIZE)", "rows = fetch_items(page)")],
             "shop/db.py": [
                 ("def fetch_items(page, size):", "def fetch_items(page, size=50):"),
-                ("SELECT * FROM items ORDER BY name LIMIT", "SELECT id, name, created FROM items ORDER BY name LIMIT"),
+                (
+                    "SELECT * FROM items ORDER BY name LIMIT",
+                    "SELECT id, name, created FROM items ORDER BY name LIMIT",
+                ),
             ],
         },
     ),
@@ -41,7 +53,10 @@ CASES = (
         SHOP,
         {
             "shop/catalog.py": [
-                ('    tags = [tag["name"] for tag in fetch_tags(row["id"])]\n', '    tags = tag_names(row["id"])\n'),
+                (
+                    '    tags = [tag["name"] for tag in fetch_tags(row["id"])]\n',
+                    '    tags = tag_names(row["id"])\n',
+                ),
                 (
                     "def slug_of(name):",
                     'def tag_names(item):\n    return sorted(tag["name"] for tag in fetch_tags(item))\n\n\ndef slug_of(name):',
@@ -71,7 +86,10 @@ CASES = (
         SHOP,
         {
             "shop/pricing.py": [
-                ("from decimal import Decimal\n", "from decimal import Decimal\nfrom functools import lru_cache\n"),
+                (
+                    "from decimal import Decimal\n",
+                    "from decimal import Decimal\nfrom functools import lru_cache\n",
+                ),
                 ("def read_price_table():", "@lru_cache(maxsize=1)\ndef read_price_table():"),
             ]
         },
@@ -84,7 +102,10 @@ CASES = (
         {
             "shop/catalog.py": [
                 ('SLUG.sub("-", name.lower()).strip("-")', 'name.lower().replace(" ", "-")'),
-                ('other["name"] not in [r["name"] for r in found]', 'other["name"] not in {r["name"] for r in found}'),
+                (
+                    'other["name"] not in [r["name"] for r in found]',
+                    'other["name"] not in {r["name"] for r in found}',
+                ),
             ]
         },
     ),
@@ -95,9 +116,14 @@ CASES = (
         SHOP,
         {
             "shop/pricing.py": [
-                ("    table = read_price_table()\n    return table[sku]\n", "    return read_price_table()[sku] + 0\n")
+                (
+                    "    table = read_price_table()\n    return table[sku]\n",
+                    "    return read_price_table()[sku] + 0\n",
+                )
             ],
-            "shop/app.py": [('    stars = "*" * row["stars"]\n', '    stars = row["stars_text"]\n')],
+            "shop/app.py": [
+                ('    stars = "*" * row["stars"]\n', '    stars = row["stars_text"]\n')
+            ],
         },
     ),
     Case(
@@ -119,7 +145,10 @@ CASES = (
         SHOP,
         {
             "shop/db.py": [
-                ("SELECT * FROM reviews WHERE item_id = ?", "SELECT stars, text FROM reviews WHERE item_id = ? LIMIT 20"),
+                (
+                    "SELECT * FROM reviews WHERE item_id = ?",
+                    "SELECT stars, text FROM reviews WHERE item_id = ? LIMIT 20",
+                ),
                 (
                     'db.execute("SELECT name FROM tags WHERE item_id = ?", (item,)).fetchall()',
                     'list(db.execute("SELECT name FROM tags WHERE item_id = ?", [item]))',
@@ -139,7 +168,14 @@ CASES = (
         "nothing",
         "docstrings do not run",
         SHOP,
-        {"shop/catalog.py": [('"""One item as the API shows it."""', '"""The item, as the API shows it to clients."""')]},
+        {
+            "shop/catalog.py": [
+                (
+                    '"""One item as the API shows it."""',
+                    '"""The item, as the API shows it to clients."""',
+                )
+            ]
+        },
     ),
     Case(
         "layout only",
@@ -183,8 +219,14 @@ CASES = (
         "a pure rename and its call sites",
         SHOP,
         {
-            "shop/catalog.py": [('"slug": slug_of(', '"slug": make_slug('), ("def slug_of(name):", "def make_slug(name):")],
-            "tests/test_catalog.py": [("import slug_of", "import make_slug"), ("assert slug_of(", "assert make_slug(")],
+            "shop/catalog.py": [
+                ('"slug": slug_of(', '"slug": make_slug('),
+                ("def slug_of(name):", "def make_slug(name):"),
+            ],
+            "tests/test_catalog.py": [
+                ("import slug_of", "import make_slug"),
+                ("assert slug_of(", "assert make_slug("),
+            ],
         },
     ),
     Case(
@@ -220,19 +262,34 @@ CASES = (
         SHOP,
         {
             "shop/catalog.py": [
-                ("\n\ndef age_in_days(created):\n    return int((time.time() - created) / 86400)\n", "\n"),
-                ("from shop.db import fetch_tags\n", "from shop.db import fetch_tags\nfrom shop.dates import age_in_days\n"),
+                (
+                    "\n\ndef age_in_days(created):\n    return int((time.time() - created) / 86400)\n",
+                    "\n",
+                ),
+                (
+                    "from shop.db import fetch_tags\n",
+                    "from shop.db import fetch_tags\nfrom shop.dates import age_in_days\n",
+                ),
                 ("import time\n", ""),
             ]
         },
-        {"shop/dates.py": "import time\n\n\ndef age_in_days(created):\n    return int((time.time() - created) / 86400)\n"},
+        {
+            "shop/dates.py": "import time\n\n\ndef age_in_days(created):\n    return int((time.time() - created) / 86400)\n"
+        },
     ),
     Case(
         "module renamed",
         "nothing",
         "catalog.py becomes listing.py, the import follows and keeps the name",
         SHOP,
-        {"shop/app.py": [("from shop import catalog, settings", "from shop import listing as catalog, settings")]},
+        {
+            "shop/app.py": [
+                (
+                    "from shop import catalog, settings",
+                    "from shop import listing as catalog, settings",
+                )
+            ]
+        },
         renames={"shop/catalog.py": "shop/listing.py"},
     ),
     Case(
@@ -246,7 +303,10 @@ CASES = (
                     "return as_json([catalog.describe(row) for row in rows])",
                     "return as_json([catalog.describe(row) for row in rows], 200)",
                 ),
-                ("return as_json([review_line(row) for row in rows])", "return as_json([review_line(row) for row in rows], 200)"),
+                (
+                    "return as_json([review_line(row) for row in rows])",
+                    "return as_json([review_line(row) for row in rows], 200)",
+                ),
                 (
                     'return as_json({"total": total_price(cart.lines, settings.CURRENCY)})',
                     'return as_json({"total": total_price(cart.lines, settings.CURRENCY)}, 200)',
@@ -314,7 +374,10 @@ CASES = (
             "requirements.txt": [("flask==3.0.0\n", "flask==3.0.0\norjson==3.9.10\n")],
             "shop/app.py": [
                 ("from flask import Flask", "import orjson\nfrom flask import Flask"),
-                ("json.dumps(payload, sort_keys=True)", "orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)"),
+                (
+                    "json.dumps(payload, sort_keys=True)",
+                    "orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)",
+                ),
             ],
         },
     ),

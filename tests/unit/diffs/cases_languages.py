@@ -12,7 +12,13 @@ FASTAPI_BUMP = [
 ]
 
 DEPENDENCIES = (
-    Case("one package bumped", "pass", "one version", SHOP, {"requirements.txt": [("flask==3.0.0", "flask==3.0.3")]}),
+    Case(
+        "one package bumped",
+        "pass",
+        "one version",
+        SHOP,
+        {"requirements.txt": [("flask==3.0.0", "flask==3.0.3")]},
+    ),
     Case(
         "two packages bumped",
         "two-packages",
@@ -39,7 +45,12 @@ DEPENDENCIES = (
         "two-packages",
         "asyncpg moved as well, and nothing forced it",
         FEED,
-        {"uv.lock": [*FASTAPI_BUMP, ('name = "asyncpg"\nversion = "0.29.0"', 'name = "asyncpg"\nversion = "0.30.0"')]},
+        {
+            "uv.lock": [
+                *FASTAPI_BUMP,
+                ('name = "asyncpg"\nversion = "0.29.0"', 'name = "asyncpg"\nversion = "0.30.0"'),
+            ]
+        },
     ),
     Case(
         "constraint widened, lock unchanged",
@@ -63,8 +74,14 @@ DEPENDENCIES = (
         {
             "package.json": [('"express": "^4.18.0", "pg"', '"express": "^4.19.0", "pg"')],
             "package-lock.json": [
-                ('"node_modules/express": { "version": "4.18.0"', '"node_modules/express": { "version": "4.19.0"'),
-                ('"node_modules/body-parser": { "version": "1.20.1" }', '"node_modules/body-parser": { "version": "1.20.2" }'),
+                (
+                    '"node_modules/express": { "version": "4.18.0"',
+                    '"node_modules/express": { "version": "4.19.0"',
+                ),
+                (
+                    '"node_modules/body-parser": { "version": "1.20.1" }',
+                    '"node_modules/body-parser": { "version": "1.20.2" }',
+                ),
             ],
         },
     ),
@@ -83,7 +100,12 @@ DEPENDENCIES = (
         "pass",
         "one direct and its indirect one",
         GATE,
-        {"go.mod": [("go-redis/v9 v9.3.0", "go-redis/v9 v9.5.0"), ("xxhash/v2 v2.2.0", "xxhash/v2 v2.3.0")]},
+        {
+            "go.mod": [
+                ("go-redis/v9 v9.3.0", "go-redis/v9 v9.5.0"),
+                ("xxhash/v2 v2.2.0", "xxhash/v2 v2.3.0"),
+            ]
+        },
     ),
     Case(
         "Go toolchain and a module",
@@ -92,21 +114,42 @@ DEPENDENCIES = (
         GATE,
         {"go.mod": [("go 1.21", "go 1.22"), ("chi/v5 v5.0.10", "chi/v5 v5.1.0")]},
     ),
-    Case("Maven version by property", "pass", "one artifact", BANK, {"pom.xml": [("2.15.0", "2.17.0")]}),
-    Case("Maven test scope", "nothing", "junit is for tests", BANK, {"pom.xml": [("4.13.1", "4.13.2")]}),
+    Case(
+        "Maven version by property",
+        "pass",
+        "one artifact",
+        BANK,
+        {"pom.xml": [("2.15.0", "2.17.0")]},
+    ),
+    Case(
+        "Maven test scope",
+        "nothing",
+        "junit is for tests",
+        BANK,
+        {"pom.xml": [("4.13.1", "4.13.2")]},
+    ),
     Case(
         "Cargo lock, one crate",
         "pass",
         "hyper alone",
         SCAN,
-        {"Cargo.lock": [('name = "hyper"\nversion = "1.1.0"', 'name = "hyper"\nversion = "1.4.0"')]},
+        {
+            "Cargo.lock": [
+                ('name = "hyper"\nversion = "1.1.0"', 'name = "hyper"\nversion = "1.4.0"')
+            ]
+        },
     ),
     Case(
         "Cargo lock, two crates",
         "two-packages",
         "hyper and serde_json",
         SCAN,
-        {"Cargo.lock": [('version = "1.1.0"', 'version = "1.4.0"'), ('version = "1.0.111"', 'version = "1.0.120"')]},
+        {
+            "Cargo.lock": [
+                ('version = "1.1.0"', 'version = "1.4.0"'),
+                ('version = "1.0.111"', 'version = "1.0.120"'),
+            ]
+        },
     ),
 )
 
@@ -120,7 +163,10 @@ LANGUAGES = (
             "src/orders.js": [
                 (
                     "  for (const row of rows) {\n    row.lines = await findLines(row.id);\n  }\n",
-                    "  await Promise.all(rows.map(async (row) => { row.lines = await findLines(row.id); }));\n",
+                    (
+                        "  await Promise.all(rows.map(async (row) => { row.lines = await"
+                        " findLines(row.id); }));\n"
+                    ),
                 )
             ]
         },
@@ -132,12 +178,24 @@ LANGUAGES = (
         NODE,
         {
             "src/server.js": [
-                ("res.json(orders.map(formatOrder));", "res.send(JSON.stringify(orders.map(formatOrder)));"),
-                ("const order = await findOrder(req.params.id);", "const order = await findOrder(Number(req.params.id));"),
+                (
+                    "res.json(orders.map(formatOrder));",
+                    "res.send(JSON.stringify(orders.map(formatOrder)));",
+                ),
+                (
+                    "const order = await findOrder(req.params.id);",
+                    "const order = await findOrder(Number(req.params.id));",
+                ),
             ]
         },
     ),
-    Case("JavaScript: comment", "nothing", "a comment", NODE, {"src/server.js": [("  // one by one\n", "  // all of them\n")]}),
+    Case(
+        "JavaScript: comment",
+        "nothing",
+        "a comment",
+        NODE,
+        {"src/server.js": [("  // one by one\n", "  // all of them\n")]},
+    ),
     Case(
         "JavaScript: caller and callee in two files",
         "pass",
@@ -145,7 +203,10 @@ LANGUAGES = (
         NODE,
         {
             "src/orders.js": [
-                ("async function findOrders(limit) {", "async function findOrders(limit, offset = 0) {"),
+                (
+                    "async function findOrders(limit) {",
+                    "async function findOrders(limit, offset = 0) {",
+                ),
                 ("ORDER BY id LIMIT $1", "ORDER BY id DESC LIMIT $1"),
             ],
             "src/server.js": [("await findOrders(PAGE)", "await findOrders(PAGE, 0)")],
@@ -160,19 +221,28 @@ LANGUAGES = (
             "package.json": [
                 (
                     '"express": "^4.18.0", "pg": "^8.11.0" },\n  "devD',
-                    '"express": "^4.18.0", "fast-json-stringify": "^5.0.0", "pg": "^8.11.0" },\n  "devD',
+                    (
+                        '"express": "^4.18.0", "fast-json-stringify": "^5.0.0", "pg": "^8.11.0"'
+                        ' },\n  "devD'
+                    ),
                 )
             ],
             "package-lock.json": [
                 (
                     '    "node_modules/jest"',
-                    '    "node_modules/fast-json-stringify": { "version": "5.0.0" },\n    "node_modules/jest"',
+                    (
+                        '    "node_modules/fast-json-stringify": { "version": "5.0.0" },\n   '
+                        ' "node_modules/jest"'
+                    ),
                 )
             ],
             "src/format.js": [
                 (
                     "function formatOrder(order) {\n",
-                    'const build = require("fast-json-stringify");\n\nfunction formatOrder(order) {\n',
+                    (
+                        'const build = require("fast-json-stringify");\n\nfunction'
+                        " formatOrder(order) {\n"
+                    ),
                 ),
                 ("return { id: order.id,", "return { id: build({ type: 'integer' })(order.id),"),
             ],
@@ -183,7 +253,10 @@ LANGUAGES = (
         "two-components",
         "two files, two ideas",
         NODE,
-        {"src/format.js": [("(cents / 100).toFixed(2)", "String(cents / 100)")], "src/orders.js": [("max: 10", "max: 40")]},
+        {
+            "src/format.js": [("(cents / 100).toFixed(2)", "String(cents / 100)")],
+            "src/orders.js": [("max: 10", "max: 40")],
+        },
     ),
     Case(
         "JavaScript: the test",
@@ -212,7 +285,10 @@ LANGUAGES = (
         GATE,
         {
             "store/store.go": [
-                ("	found := []string{}\n", "	found := []string{}\n	lowered := strings.ToLower(words)\n"),
+                (
+                    "	found := []string{}\n",
+                    "	found := []string{}\n	lowered := strings.ToLower(words)\n",
+                ),
                 (
                     "strings.Contains(strings.ToLower(row), strings.ToLower(words))",
                     "strings.Contains(strings.ToLower(row), lowered)",
@@ -229,7 +305,10 @@ LANGUAGES = (
             "store/store.go": [
                 ("return top(found, limit)", "return top(found)"),
                 (
-                    "func top(rows []string, limit int) []string {\n	if len(rows) > limit {\n		return rows[:limit]",
+                    (
+                        "func top(rows []string, limit int) []string {\n	if len(rows) > limit"
+                        " {\n		return rows[:limit]"
+                    ),
                     "func top(rows []string) []string {\n	if len(rows) > 20 {\n		return rows[:20]",
                 ),
             ]
@@ -251,7 +330,9 @@ LANGUAGES = (
         "neither runs",
         GATE,
         {
-            "main.go": [("// render writes the hits as lines.", "// render writes one hit per line.")],
+            "main.go": [
+                ("// render writes the hits as lines.", "// render writes one hit per line.")
+            ],
             "store/store_test.go": [("TestTop", "TestTopRows")],
         },
     ),
@@ -264,7 +345,10 @@ LANGUAGES = (
             "src/main/java/org/example/AccountService.java": [
                 ('String text = "";', "StringBuilder text = new StringBuilder();"),
                 ("text = text + part;", "text.append(part);"),
-                ("new Statement(text, entry.amount())", "new Statement(text.toString(), entry.amount())"),
+                (
+                    "new Statement(text, entry.amount())",
+                    "new Statement(text.toString(), entry.amount())",
+                ),
             ]
         },
     ),
@@ -285,7 +369,11 @@ LANGUAGES = (
         "nothing",
         "a comment",
         BANK,
-        {"src/main/java/org/example/AccountService.java": [("/** Accounts. */", "/** The accounts. */")]},
+        {
+            "src/main/java/org/example/AccountService.java": [
+                ("/** Accounts. */", "/** The accounts. */")
+            ]
+        },
     ),
     Case(
         "Rust: one method",
@@ -294,7 +382,10 @@ LANGUAGES = (
         SCAN,
         {
             "src/main.rs": [
-                ("self.seen.clone().into_iter().collect();", "self.seen.iter().map(|(k, v)| (k.clone(), *v)).collect();")
+                (
+                    "self.seen.clone().into_iter().collect();",
+                    "self.seen.iter().map(|(k, v)| (k.clone(), *v)).collect();",
+                )
             ]
         },
     ),

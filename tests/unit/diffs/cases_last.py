@@ -40,7 +40,12 @@ CASES = (
         "nothing",
         "a pure rename of a constant",
         STOCK,
-        {"stock/service.py": [("RETRIES = 3", "ATTEMPTS = 3"), ("range(RETRIES)", "range(ATTEMPTS)")]},
+        {
+            "stock/service.py": [
+                ("RETRIES = 3", "ATTEMPTS = 3"),
+                ("range(RETRIES)", "range(ATTEMPTS)"),
+            ]
+        },
     ),
     Case(
         "method made a function and called as one",
@@ -82,7 +87,10 @@ CASES = (
         "two-components",
         "a cache's time to live and a connection pool",
         FEED,
-        {"feed/main.py": [("Cache(ttl=30)", "Cache(ttl=300)")], "feed/store.py": [("max_size=5", "max_size=20")]},
+        {
+            "feed/main.py": [("Cache(ttl=30)", "Cache(ttl=300)")],
+            "feed/store.py": [("max_size=5", "max_size=20")],
+        },
     ),
     Case(
         "cache instance and the class behind it",
@@ -104,14 +112,28 @@ CASES = (
         "pass",
         "one class body",
         FEED,
-        {"feed/main.py": [('return {"id": post["id"],', 'return {"id": post["id"], "kind": "post", "version": 2,')]},
+        {
+            "feed/main.py": [
+                (
+                    'return {"id": post["id"],',
+                    'return {"id": post["id"], "kind": "post", "version": 2,',
+                )
+            ]
+        },
     ),
     Case(
         "two environment variables",
         "two-components",
         "where the database is, and how many connections",
         FEED,
-        {".env": [("DSN=postgresql://localhost/feed\nPOOL_MAX=5\n", "DSN=postgresql://127.0.0.1/feed\nPOOL_MAX=9\n")]},
+        {
+            ".env": [
+                (
+                    "DSN=postgresql://localhost/feed\nPOOL_MAX=5\n",
+                    "DSN=postgresql://127.0.0.1/feed\nPOOL_MAX=9\n",
+                )
+            ]
+        },
     ),
     Case(
         "a comment in the environment file",
@@ -141,7 +163,9 @@ CASES = (
         "two-components",
         "a column here and rows there",
         SHOP,
-        writes={"migrations/005.sql": "ALTER TABLE items ADD COLUMN slug TEXT;\nUPDATE reviews SET stars = 5 WHERE stars > 5;\n"},
+        writes={
+            "migrations/005.sql": "ALTER TABLE items ADD COLUMN slug TEXT;\nUPDATE reviews SET stars = 5 WHERE stars > 5;\n"
+        },
     ),
     Case(
         "Django field with its migration",
@@ -165,7 +189,11 @@ CASES = (
         "two-kinds",
         "label runs per request, the index is elsewhere",
         LIBRARY,
-        {"library/books/models.py": [('return f"{self.title} ({self.author.name})"', "return self.title")]},
+        {
+            "library/books/models.py": [
+                ('return f"{self.title} ({self.author.name})"', "return self.title")
+            ]
+        },
         {
             "library/books/migrations/0002_i.py": "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    operations = [migrations.AddIndex(model_name='book', index=models.Index(fields=['isbn'], name='i'))]\n"
         },
@@ -195,7 +223,12 @@ CASES = (
         NODE,
         {
             "package.json": [('"pg": "^8.11.0" },\n  "dev', '"pg": "^8.12.0" },\n  "dev')],
-            "package-lock.json": [('"node_modules/pg": { "version": "8.11.0" }', '"node_modules/pg": { "version": "8.12.0" }')],
+            "package-lock.json": [
+                (
+                    '"node_modules/pg": { "version": "8.11.0" }',
+                    '"node_modules/pg": { "version": "8.12.0" }',
+                )
+            ],
             "src/orders.js": [("max: 10", "max: 40")],
         },
     ),
@@ -219,7 +252,10 @@ CASES = (
         GATE,
         {
             "main.go": [("s.Search(", "s.Find(")],
-            "store/store.go": [("// Search finds", "// Find finds"), (") Search(words", ") Find(words")],
+            "store/store.go": [
+                ("// Search finds", "// Find finds"),
+                (") Search(words", ") Find(words"),
+            ],
         },
     ),
     Case(
@@ -237,7 +273,10 @@ CASES = (
         {
             "src/main/java/org/example/AccountService.java": [
                 ("found.add(describe(entry));", "found.add(describe(entry, found.size()));"),
-                ("private Statement describe(Entry entry) {", "private Statement describe(Entry entry, int at) {"),
+                (
+                    "private Statement describe(Entry entry) {",
+                    "private Statement describe(Entry entry, int at) {",
+                ),
             ]
         },
     ),
@@ -253,7 +292,12 @@ CASES = (
         "two-components",
         "main calls both, and neither calls the other",
         SCAN,
-        {"src/main.rs": [(".or_insert(0) += 1", ".or_default() += 1"), ("w.to_lowercase()", "w.to_ascii_lowercase()")]},
+        {
+            "src/main.rs": [
+                (".or_insert(0) += 1", ".or_default() += 1"),
+                ("w.to_lowercase()", "w.to_ascii_lowercase()"),
+            ]
+        },
     ),
     Case(
         "TypeScript: store and the class that uses it",
@@ -270,5 +314,11 @@ CASES = (
             ],
         },
     ),
-    Case("a lock file that only moved its hashes", "nothing", "the same versions", GATE, {"go.sum": [("h1:abc=", "h1:abd=")]}),
+    Case(
+        "a lock file that only moved its hashes",
+        "nothing",
+        "the same versions",
+        GATE,
+        {"go.sum": [("h1:abc=", "h1:abd=")]},
+    ),
 )

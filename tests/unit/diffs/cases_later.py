@@ -1,4 +1,6 @@
-"""A second batch, written when the rule already stood, to see how it does on edits it was not built with."""
+"""A second batch, written when the rule already stood, to see how it does on edits it was not built
+with.
+"""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
@@ -25,9 +27,17 @@ CASES = (
         "StockRepository.get calls Repository.get through super()",
         STOCK,
         {
-            "stock/base.py": [('"SELECT * FROM stock WHERE key = ?"', '"SELECT key, count FROM stock WHERE key = ?"')],
+            "stock/base.py": [
+                (
+                    '"SELECT * FROM stock WHERE key = ?"',
+                    '"SELECT key, count FROM stock WHERE key = ?"',
+                )
+            ],
             "stock/repository.py": [
-                ("return dict(row) if row else None", 'return {"key": row[0], "count": row[1]} if row else None')
+                (
+                    "return dict(row) if row else None",
+                    'return {"key": row[0], "count": row[1]} if row else None',
+                )
             ],
         },
     ),
@@ -43,7 +53,9 @@ CASES = (
                     "        return super().get(key)\n",
                 )
             ],
-            "stock/service.py": [('    row["count"] += count\n', '    row = dict(row)\n    row["count"] += count\n')],
+            "stock/service.py": [
+                ('    row["count"] += count\n', '    row = dict(row)\n    row["count"] += count\n')
+            ],
         },
     ),
     Case(
@@ -53,7 +65,10 @@ CASES = (
         STOCK,
         {
             "stock/repository.py": [
-                ('return [key for key in self.all_keys() if self.get(key)["count"] < limit]', "return self.keys_below(limit)")
+                (
+                    'return [key for key in self.all_keys() if self.get(key)["count"] < limit]',
+                    "return self.keys_below(limit)",
+                )
             ],
             "stock/service.py": [
                 (
@@ -83,7 +98,10 @@ CASES = (
         {
             "stock/service.py": [
                 ('"could not notifiy the buyer"', '"could not notify the buyer"'),
-                ("return [repository.get(key) for key in repository.all_keys()]", "return repository.every()"),
+                (
+                    "return [repository.get(key) for key in repository.all_keys()]",
+                    "return repository.every()",
+                ),
             ]
         },
     ),
@@ -215,7 +233,12 @@ CASES = (
         SHOP,
         {
             "shop/settings.py": [('CURRENCY = "EUR"', 'CURRENCY = "USD"')],
-            "shop/pricing.py": [("def rate_for(currency):\n", "def rate_for(currency):\n    currency = currency.upper()\n")],
+            "shop/pricing.py": [
+                (
+                    "def rate_for(currency):\n",
+                    "def rate_for(currency):\n    currency = currency.upper()\n",
+                )
+            ],
         },
     ),
     Case(
@@ -224,9 +247,14 @@ CASES = (
         "nothing else reads it",
         SHOP,
         {
-            "shop/settings.py": [("QUERY_TIMEOUT = 30\n", "QUERY_TIMEOUT = 30\nBUSY_TIMEOUT = 5\n")],
+            "shop/settings.py": [
+                ("QUERY_TIMEOUT = 30\n", "QUERY_TIMEOUT = 30\nBUSY_TIMEOUT = 5\n")
+            ],
             "shop/db.py": [
-                ("sqlite3.connect(settings.DATABASE)", "sqlite3.connect(settings.DATABASE, timeout=settings.BUSY_TIMEOUT)")
+                (
+                    "sqlite3.connect(settings.DATABASE)",
+                    "sqlite3.connect(settings.DATABASE, timeout=settings.BUSY_TIMEOUT)",
+                )
             ],
         },
     ),
@@ -242,7 +270,10 @@ CASES = (
             ],
             "inventory/repository.py": [("from stock.base", "from inventory.base")],
         },
-        renames={f"stock/{n}.py": f"inventory/{n}.py" for n in ("base", "repository", "service", "config")},
+        renames={
+            f"stock/{n}.py": f"inventory/{n}.py"
+            for n in ("base", "repository", "service", "config")
+        },
     ),
     Case(
         "model method and an unrelated view",
@@ -250,8 +281,12 @@ CASES = (
         "Book.label is not called by AuthorList",
         LIBRARY,
         {
-            "library/books/models.py": [('return f"{self.title} ({self.author.name})"', "return self.title")],
-            "library/books/views.py": [("return Author.objects.all()", 'return Author.objects.only("name")')],
+            "library/books/models.py": [
+                ('return f"{self.title} ({self.author.name})"', "return self.title")
+            ],
+            "library/books/views.py": [
+                ("return Author.objects.all()", 'return Author.objects.only("name")')
+            ],
         },
     ),
     Case(
@@ -262,7 +297,10 @@ CASES = (
         {
             "stock/service.py": [
                 ("    lines = []\n", "    lines = list()\n"),
-                ("    row = repository.get(key)\n", "    lines = repository.get(key)\n    row = lines\n"),
+                (
+                    "    row = repository.get(key)\n",
+                    "    lines = repository.get(key)\n    row = lines\n",
+                ),
             ],
         },
     ),

@@ -1,4 +1,6 @@
-"""The second batch, beside Python: written when the rule already stood, to see how it does on edits it was not built with."""
+"""The second batch, beside Python: written when the rule already stood, to see how it does on edits
+it was not built with.
+"""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
@@ -7,7 +9,13 @@ from diffs.projects_compiled import BANK, GATE, NODE, SCAN
 from diffs.projects_stock import STOCK, TYPED
 
 CASES = (
-    Case("replicas", "pass", "one setting", STOCK, {"k8s/deployment.yaml": [("replicas: 2", "replicas: 4")]}),
+    Case(
+        "replicas",
+        "pass",
+        "one setting",
+        STOCK,
+        {"k8s/deployment.yaml": [("replicas: 2", "replicas: 4")]},
+    ),
     Case(
         "replicas and CPU limit",
         "two-components",
@@ -29,7 +37,13 @@ CASES = (
             ]
         },
     ),
-    Case("a query file", "pass", "SQL that runs per request", STOCK, {"queries/stock.sql": [("SELECT *", "SELECT key")]}),
+    Case(
+        "a query file",
+        "pass",
+        "SQL that runs per request",
+        STOCK,
+        {"queries/stock.sql": [("SELECT *", "SELECT key")]},
+    ),
     Case(
         "two templates",
         "two-components",
@@ -44,7 +58,11 @@ CASES = (
         STOCK,
         {
             "requirements.in": [("requests\n", "requests>=2.32\n")],
-            "requirements.txt": [("2023.7.22", "2024.7.4"), ("idna==3.4", "idna==3.7"), ("requests==2.31.0", "requests==2.32.3")],
+            "requirements.txt": [
+                ("2023.7.22", "2024.7.4"),
+                ("idna==3.4", "idna==3.7"),
+                ("requests==2.31.0", "requests==2.32.3"),
+            ],
         },
     ),
     Case(
@@ -76,7 +94,12 @@ CASES = (
         SHOP,
         {
             "docker-compose.yml": [("  db:\n", "  redis:\n    image: redis:7\n  db:\n")],
-            "shop/db.py": [("def fetch_tags(item):\n", "def fetch_tags(item):\n    return redis.smembers(item)\n")],
+            "shop/db.py": [
+                (
+                    "def fetch_tags(item):\n",
+                    "def fetch_tags(item):\n    return redis.smembers(item)\n",
+                )
+            ],
         },
     ),
     Case(
@@ -103,14 +126,25 @@ CASES = (
         NODE,
         {"package.json": [("node src/server.js", "node --max-old-space-size=4096 src/server.js")]},
     ),
-    Case("test script", "nothing", "how tests are started", NODE, {"package.json": [('"test": "jest"', '"test": "jest --ci"')]}),
+    Case(
+        "test script",
+        "nothing",
+        "how tests are started",
+        NODE,
+        {"package.json": [('"test": "jest"', '"test": "jest --ci"')]},
+    ),
     Case(
         "a build step and code",
         "two-kinds",
         "the image and the code",
         SHOP,
         {
-            "Dockerfile": [("WORKDIR /srv\n", "WORKDIR /srv\nRUN apt-get update && apt-get install -y libjemalloc2\n")],
+            "Dockerfile": [
+                (
+                    "WORKDIR /srv\n",
+                    "WORKDIR /srv\nRUN apt-get update && apt-get install -y libjemalloc2\n",
+                )
+            ],
             "shop/catalog.py": [('.strip("-")', "")],
         },
     ),
@@ -167,7 +201,10 @@ CASES = (
         {
             "store/store.go": [
                 ("	rows []string\n", "	rows []string\n	lowered []string\n"),
-                ("return &Store{rows: load(path)}", "rows := load(path)\n	return &Store{rows: rows, lowered: lowerAll(rows)}"),
+                (
+                    "return &Store{rows: load(path)}",
+                    "rows := load(path)\n	return &Store{rows: rows, lowered: lowerAll(rows)}",
+                ),
                 ("for _, row := range s.rows {", "for _, row := range s.lowered {"),
                 (
                     "func top(",
@@ -181,14 +218,26 @@ CASES = (
         "nothing",
         "layout",
         GATE,
-        {"main.go": [('	"net/http"\n\n	"example.com/gate/store"\n', '	"example.com/gate/store"\n	"net/http"\n')]},
+        {
+            "main.go": [
+                (
+                    '	"net/http"\n\n	"example.com/gate/store"\n',
+                    '	"example.com/gate/store"\n	"net/http"\n',
+                )
+            ]
+        },
     ),
     Case(
         "Go: constant and main",
         "pass",
         "main uses the constant",
         GATE,
-        {"main.go": [("const maxHits = 20", "const maxHits = 10"), ('"q"), maxHits', '"query"), maxHits')]},
+        {
+            "main.go": [
+                ("const maxHits = 20", "const maxHits = 10"),
+                ('"q"), maxHits', '"query"), maxHits'),
+            ]
+        },
     ),
     Case(
         "Java: a cache field and its method",
@@ -220,14 +269,26 @@ CASES = (
         "pass",
         "main calls busiest",
         SCAN,
-        {"src/main.rs": [('words("a b a")', 'words("a b c")'), ("rows.truncate(SHOWN);", "rows.truncate(5);")]},
+        {
+            "src/main.rs": [
+                ('words("a b a")', 'words("a b c")'),
+                ("rows.truncate(SHOWN);", "rows.truncate(5);"),
+            ]
+        },
     ),
     Case(
         "JavaScript: exports only",
         "nothing",
         "another name is handed out, nothing uses it",
         NODE,
-        {"src/format.js": [("module.exports = { formatOrder, money };", "module.exports = { money, formatOrder };")]},
+        {
+            "src/format.js": [
+                (
+                    "module.exports = { formatOrder, money };",
+                    "module.exports = { money, formatOrder };",
+                )
+            ]
+        },
     ),
     Case(
         "JavaScript: a middleware and a handler",
@@ -236,8 +297,14 @@ CASES = (
         NODE,
         {
             "src/server.js": [
-                ("app.use(express.json());\n", 'app.use(express.json());\napp.set("etag", false);\n'),
-                ("const order = await findOrder(req.params.id);", "const order = await findOrder(+req.params.id);"),
+                (
+                    "app.use(express.json());\n",
+                    'app.use(express.json());\napp.set("etag", false);\n',
+                ),
+                (
+                    "const order = await findOrder(req.params.id);",
+                    "const order = await findOrder(+req.params.id);",
+                ),
             ]
         },
     ),

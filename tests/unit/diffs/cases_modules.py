@@ -14,7 +14,10 @@ CASES = (
         SHOP,
         {
             "shop/pricing.py": [
-                ("    table = read_price_table()\n", "    table = _table or _table.update(read_price_table()) or _table\n"),
+                (
+                    "    table = read_price_table()\n",
+                    "    table = _table or _table.update(read_price_table()) or _table\n",
+                ),
                 ('VAT = Decimal("0.20")\n', 'VAT = Decimal("0.20")\n_table = {}\n'),
             ]
         },
@@ -32,7 +35,12 @@ CASES = (
         "two-components",
         "page size and review limit are two knobs",
         SHOP,
-        {"shop/app.py": [("PAGE_SIZE = 50", "PAGE_SIZE = 20"), ("MAX_REVIEWS = 20", "MAX_REVIEWS = 5")]},
+        {
+            "shop/app.py": [
+                ("PAGE_SIZE = 50", "PAGE_SIZE = 20"),
+                ("MAX_REVIEWS = 20", "MAX_REVIEWS = 5"),
+            ]
+        },
     ),
     Case(
         "constant with the function that reads it",
@@ -42,7 +50,10 @@ CASES = (
         {
             "shop/app.py": [
                 ("MAX_REVIEWS = 20", "MAX_REVIEWS = 10"),
-                ("rows = fetch_reviews(item)[:MAX_REVIEWS]", "rows = fetch_reviews(item, MAX_REVIEWS)"),
+                (
+                    "rows = fetch_reviews(item)[:MAX_REVIEWS]",
+                    "rows = fetch_reviews(item, MAX_REVIEWS)",
+                ),
             ]
         },
     ),
@@ -117,7 +128,10 @@ CASES = (
         SHOP,
         {
             "shop/app.py": [
-                ("from shop.cart import Cart\n", "from shop.cart import Cart\nfrom shop.batch import TagBatch\n"),
+                (
+                    "from shop.cart import Cart\n",
+                    "from shop.cart import Cart\nfrom shop.batch import TagBatch\n",
+                ),
                 (
                     "return as_json([catalog.describe(row) for row in rows])",
                     "batch = TagBatch(rows)\n        return as_json([batch.describe(row) for row in rows])",
@@ -181,7 +195,10 @@ CASES = (
         SHOP,
         {
             "shop/pricing.py": [
-                ("def unit_price(sku, currency):", "def unit_price(sku: str, currency: str) -> Decimal:"),
+                (
+                    "def unit_price(sku, currency):",
+                    "def unit_price(sku: str, currency: str) -> Decimal:",
+                ),
                 ("def load_price(sku):", "def load_price(sku: str) -> Decimal:"),
             ]
         },
@@ -203,7 +220,9 @@ CASES = (
         "tests and docs do not count",
         SHOP,
         {
-            "shop/catalog.py": [('SLUG.sub("-", name.lower()).strip("-")', 'name.lower().replace(" ", "-")')],
+            "shop/catalog.py": [
+                ('SLUG.sub("-", name.lower()).strip("-")', 'name.lower().replace(" ", "-")')
+            ],
             "tests/test_catalog.py": [('"A b"', '"A  b"')],
         },
         {"CHANGELOG.md": "# Changes\n\n- faster slugs\n"},
@@ -223,8 +242,14 @@ CASES = (
         FEED,
         {
             "feed/main.py": [
-                ("hit = render_post(await store.by_id(post_id))", "hit = await render_post(await store.by_id(post_id))"),
-                ("return [render_post(post) for post in posts]", "return [await render_post(post) for post in posts]"),
+                (
+                    "hit = render_post(await store.by_id(post_id))",
+                    "hit = await render_post(await store.by_id(post_id))",
+                ),
+                (
+                    "return [render_post(post) for post in posts]",
+                    "return [await render_post(post) for post in posts]",
+                ),
                 ("def render_post(post):", "async def render_post(post):"),
             ]
         },
@@ -237,7 +262,10 @@ CASES = (
         {
             "library/books/views.py": [
                 ("books = Book.objects.all()", 'books = Book.objects.select_related("author")'),
-                ("return Author.objects.all()", 'return Author.objects.prefetch_related("book_set")'),
+                (
+                    "return Author.objects.all()",
+                    'return Author.objects.prefetch_related("book_set")',
+                ),
             ]
         },
     ),
@@ -246,7 +274,11 @@ CASES = (
         "pass",
         "BookList.get calls both in turn, but only get_queryset is edited",
         LIBRARY,
-        {"library/books/views.py": [("books = Book.objects.all()", 'books = Book.objects.select_related("author")')]},
+        {
+            "library/books/views.py": [
+                ("books = Book.objects.all()", 'books = Book.objects.select_related("author")')
+            ]
+        },
     ),
     Case(
         "a queryset and an unrelated serializer",
@@ -254,8 +286,12 @@ CASES = (
         "books' query and authors' JSON",
         LIBRARY,
         {
-            "library/books/views.py": [("books = Book.objects.all()", 'books = Book.objects.select_related("author")')],
-            "library/books/serializers.py": [('"books": author.book_set.count()', '"books": len(author.book_set.all())')],
+            "library/books/views.py": [
+                ("books = Book.objects.all()", 'books = Book.objects.select_related("author")')
+            ],
+            "library/books/serializers.py": [
+                ('"books": author.book_set.count()', '"books": len(author.book_set.all())')
+            ],
         },
     ),
     Case(
@@ -272,7 +308,10 @@ CASES = (
         SHOP,
         {
             "shop/pricing.py": [
-                ("from decimal import Decimal\n", "from decimal import Decimal\n\nfrom shop.rates import current_rate\n"),
+                (
+                    "from decimal import Decimal\n",
+                    "from decimal import Decimal\n\nfrom shop.rates import current_rate\n",
+                ),
                 ("return price * rate_for(currency)", "return price * current_rate(currency)"),
             ]
         },

@@ -7,7 +7,13 @@ from diffs.projects_async import FEED, LIBRARY
 from diffs.projects_compiled import BANK, SCAN
 
 CONFIG = (
-    Case("worker count", "pass", "one setting", SHOP, {"gunicorn.conf.py": [("workers = 2", "workers = 4")]}),
+    Case(
+        "worker count",
+        "pass",
+        "one setting",
+        SHOP,
+        {"gunicorn.conf.py": [("workers = 2", "workers = 4")]},
+    ),
     Case(
         "worker count in every place it is written",
         "pass",
@@ -31,23 +37,47 @@ CONFIG = (
         "pass",
         "threads mean nothing to sync workers",
         SHOP,
-        {"gunicorn.conf.py": [('worker_class = "sync"\n', 'worker_class = "gthread"\nthreads = 8\n')]},
+        {
+            "gunicorn.conf.py": [
+                ('worker_class = "sync"\n', 'worker_class = "gthread"\nthreads = 8\n')
+            ]
+        },
     ),
     Case(
         "workers and a code edit",
         "two-kinds",
         "configuration and code",
         SHOP,
-        {"gunicorn.conf.py": [("workers = 2", "workers = 4")], "shop/catalog.py": [('.strip("-")', "")]},
+        {
+            "gunicorn.conf.py": [("workers = 2", "workers = 4")],
+            "shop/catalog.py": [('.strip("-")', "")],
+        },
     ),
-    Case("Dockerfile comment", "nothing", "a comment", SHOP, {"Dockerfile": [("# the service", "# the web service")]}),
-    Case("base image", "pass", "one interpreter change", SHOP, {"Dockerfile": [("python:3.11-slim", "python:3.12-slim")]}),
+    Case(
+        "Dockerfile comment",
+        "nothing",
+        "a comment",
+        SHOP,
+        {"Dockerfile": [("# the service", "# the web service")]},
+    ),
+    Case(
+        "base image",
+        "pass",
+        "one interpreter change",
+        SHOP,
+        {"Dockerfile": [("python:3.11-slim", "python:3.12-slim")]},
+    ),
     Case(
         "base image and workers",
         "two-components",
         "a new interpreter and a new worker count",
         SHOP,
-        {"Dockerfile": [("python:3.11-slim", "python:3.12-slim"), ('"--workers", "2"', '"--workers", "4"')]},
+        {
+            "Dockerfile": [
+                ("python:3.11-slim", "python:3.12-slim"),
+                ('"--workers", "2"', '"--workers", "4"'),
+            ]
+        },
     ),
     Case(
         "one database setting in compose",
@@ -61,14 +91,28 @@ CONFIG = (
         "two-components",
         "memory and connections are two knobs, though on one line",
         SHOP,
-        {"docker-compose.yml": [("shared_buffers=128MB -c max_connections=100", "shared_buffers=1GB -c max_connections=400")]},
+        {
+            "docker-compose.yml": [
+                (
+                    "shared_buffers=128MB -c max_connections=100",
+                    "shared_buffers=1GB -c max_connections=400",
+                )
+            ]
+        },
     ),
     Case(
         "a new service in compose",
         "pass",
         "one block, whatever it holds",
         SHOP,
-        {"docker-compose.yml": [("  db:\n", '  cache:\n    image: redis:7\n    ports:\n      - "6379:6379"\n  db:\n')]},
+        {
+            "docker-compose.yml": [
+                (
+                    "  db:\n",
+                    '  cache:\n    image: redis:7\n    ports:\n      - "6379:6379"\n  db:\n',
+                )
+            ]
+        },
     ),
     Case(
         "nginx upstream keep-alive",
@@ -92,7 +136,10 @@ CONFIG = (
         FEED,
         {
             "nginx.conf": [
-                ("    listen 80;\n", "    listen 80;\n    gzip on;\n    gzip_types application/json;\n    gzip_comp_level 2;\n")
+                (
+                    "    listen 80;\n",
+                    "    listen 80;\n    gzip on;\n    gzip_types application/json;\n    gzip_comp_level 2;\n",
+                )
             ]
         },
     ),
@@ -101,9 +148,20 @@ CONFIG = (
         "two-components",
         "two features",
         FEED,
-        {"nginx.conf": [("worker_processes 2;", "worker_processes 4;"), ("    listen 80;\n", "    listen 80;\n    gzip on;\n")]},
+        {
+            "nginx.conf": [
+                ("worker_processes 2;", "worker_processes 4;"),
+                ("    listen 80;\n", "    listen 80;\n    gzip on;\n"),
+            ]
+        },
     ),
-    Case("environment file value", "pass", "one variable", FEED, {".env": [("POOL_MAX=5", "POOL_MAX=20")]}),
+    Case(
+        "environment file value",
+        "pass",
+        "one variable",
+        FEED,
+        {".env": [("POOL_MAX=5", "POOL_MAX=20")]},
+    ),
     Case(
         "new variable read by the edited function",
         "pass",
@@ -151,21 +209,35 @@ CONFIG = (
         "pass",
         "one setting in YAML",
         BANK,
-        {"src/main/resources/application.yml": [("maximum-pool-size: 10", "maximum-pool-size: 30")]},
+        {
+            "src/main/resources/application.yml": [
+                ("maximum-pool-size: 10", "maximum-pool-size: 30")
+            ]
+        },
     ),
     Case(
         "Spring pool and threads",
         "two-components",
         "two pools",
         BANK,
-        {"src/main/resources/application.yml": [("maximum-pool-size: 10", "maximum-pool-size: 30"), ("max: 200", "max: 400")]},
+        {
+            "src/main/resources/application.yml": [
+                ("maximum-pool-size: 10", "maximum-pool-size: 30"),
+                ("max: 200", "max: 400"),
+            ]
+        },
     ),
     Case(
         "YAML reordered",
         "nothing",
         "the same settings in another order",
         BANK,
-        {"src/main/resources/application.yml": [("  port: 8080\n", ""), ("      max: 200\n", "      max: 200\n  port: 8080\n")]},
+        {
+            "src/main/resources/application.yml": [
+                ("  port: 8080\n", ""),
+                ("      max: 200\n", "      max: 200\n  port: 8080\n"),
+            ]
+        },
     ),
     Case(
         "Rust link-time optimisation",
@@ -182,7 +254,9 @@ SCHEMA = (
         "pass",
         "one statement",
         SHOP,
-        writes={"migrations/002.sql": "-- faster reviews\nCREATE INDEX reviews_item ON reviews (item_id);\n"},
+        writes={
+            "migrations/002.sql": "-- faster reviews\nCREATE INDEX reviews_item ON reviews (item_id);\n"
+        },
     ),
     Case(
         "two indexes",
@@ -280,7 +354,10 @@ SCHEMA = (
         "two-kinds",
         "a bigger data set hides or fakes the effect of the code",
         SHOP,
-        {"fixtures/items.csv": [("2,Chair\n", "2,Chair\n3,Table\n")], "shop/catalog.py": [('.strip("-")', "")]},
+        {
+            "fixtures/items.csv": [("2,Chair\n", "2,Chair\n3,Table\n")],
+            "shop/catalog.py": [('.strip("-")', "")],
+        },
     ),
     Case(
         "a template",

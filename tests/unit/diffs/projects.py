@@ -2,7 +2,8 @@
 
 SHOP = {
     "shop/__init__.py": "",
-    "shop/app.py": '''\
+    "shop/app.py": (
+        '''\
 """The shop's HTTP face."""
 
 import json
@@ -52,8 +53,10 @@ def as_json(payload):
 def review_line(row):
     stars = "*" * row["stars"]
     return {"stars": stars, "text": row["text"].strip()}
-''',
-    "shop/catalog.py": '''\
+'''
+    ),
+    "shop/catalog.py": (
+        '''\
 import re
 import time
 
@@ -88,8 +91,10 @@ def related(row, rows):
         if other["id"] != row["id"] and other["name"] not in [r["name"] for r in found]:
             found.append(other)
     return found
-''',
-    "shop/cart.py": '''\
+'''
+    ),
+    "shop/cart.py": (
+        '''\
 class Cart:
     """Lines of a shopping cart."""
 
@@ -115,8 +120,10 @@ class Cart:
         for sku, count in self.lines:
             text = text + f"{sku} x {count}\\n"
         return text
-''',
-    "shop/pricing.py": """\
+'''
+    ),
+    "shop/pricing.py": (
+        """\
 from decimal import Decimal
 
 VAT = Decimal("0.20")
@@ -147,8 +154,10 @@ def read_price_table():
 def rate_for(currency):
     rates = {"EUR": Decimal(1), "USD": Decimal("1.1")}
     return rates[currency]
-""",
-    "shop/db.py": """\
+"""
+    ),
+    "shop/db.py": (
+        """\
 import sqlite3
 
 from shop import settings
@@ -173,18 +182,22 @@ def fetch_reviews(item):
 def fetch_tags(item):
     with connect() as db:
         return db.execute("SELECT name FROM tags WHERE item_id = ?", (item,)).fetchall()
-""",
-    "shop/settings.py": """\
+"""
+    ),
+    "shop/settings.py": (
+        """\
 import os
 
 DATABASE = os.environ.get("SHOP_DATABASE", "shop.db")
 CURRENCY = "EUR"
 POOL_SIZE = 5
 QUERY_TIMEOUT = 30
-""",
+"""
+    ),
     "requirements.txt": "flask==3.0.0\ngunicorn==21.2.0\nredis==5.0.1\nsqlalchemy==2.0.23\n",
     "requirements-dev.txt": "pytest==8.0.0\nruff==0.4.0\n",
-    "Dockerfile": """\
+    "Dockerfile": (
+        """\
 FROM python:3.11-slim
 ENV PYTHONUNBUFFERED=1
 WORKDIR /srv
@@ -193,9 +206,13 @@ RUN pip install -r requirements.txt
 COPY shop shop
 # the service
 CMD ["gunicorn", "--workers", "2", "--bind", "0.0.0.0:8000", "shop.app:create_app()"]
-""",
-    "gunicorn.conf.py": 'workers = 2\nworker_class = "sync"\ntimeout = 30\nkeepalive = 2\nbind = "0.0.0.0:8000"\n',
-    "docker-compose.yml": """\
+"""
+    ),
+    "gunicorn.conf.py": (
+        'workers = 2\nworker_class = "sync"\ntimeout = 30\nkeepalive = 2\nbind = "0.0.0.0:8000"\n'
+    ),
+    "docker-compose.yml": (
+        """\
 services:
   web:
     build: .
@@ -207,15 +224,23 @@ services:
   db:
     image: postgres:15
     command: postgres -c shared_buffers=128MB -c max_connections=100
-""",
-    "migrations/001_init.sql": "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, created REAL);\n"
-    "CREATE TABLE reviews (id INTEGER PRIMARY KEY, item_id INTEGER, stars INTEGER, text TEXT);\n"
-    "CREATE TABLE tags (item_id INTEGER, name TEXT);\n",
-    "tests/test_catalog.py": 'from shop.catalog import slug_of\n\n\ndef test_slug():\n    assert slug_of("A b") == "a-b"\n',
+"""
+    ),
+    "migrations/001_init.sql": (
+        "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, created REAL);\nCREATE TABLE"
+        " reviews (id INTEGER PRIMARY KEY, item_id INTEGER, stars INTEGER, text TEXT);\nCREATE"
+        " TABLE tags (item_id INTEGER, name TEXT);\n"
+    ),
+    "tests/test_catalog.py": (
+        'from shop.catalog import slug_of\n\n\ndef test_slug():\n    assert slug_of("A b") =='
+        ' "a-b"\n'
+    ),
     "README.md": "# Shop\n\nA shop.\n",
     ".github/workflows/ci.yml": "on: push\njobs:\n  test:\n    runs-on: ubuntu-latest\n",
     "prices.txt": "A1 10\nB2 20\n",
     "perfhunt.toml": 'schema = 1\n[target]\nurl = "http://127.0.0.1:8000"\n',
     "fixtures/items.csv": "id,name\n1,Lamp\n2,Chair\n",
-    "shop/templates/items.html": "<ul>{% for item in items %}<li>{{ item.name }}</li>{% endfor %}</ul>\n",
+    "shop/templates/items.html": (
+        "<ul>{% for item in items %}<li>{{ item.name }}</li>{% endfor %}</ul>\n"
+    ),
 }

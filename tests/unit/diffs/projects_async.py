@@ -2,14 +2,17 @@
 
 LIBRARY = {
     "manage.py": "import django\n",
-    "library/settings.py": """\
+    "library/settings.py": (
+        """\
 DEBUG = False
 CONN_MAX_AGE = 0
 INSTALLED_APPS = ["library.books"]
 MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-""",
-    "library/books/models.py": """\
+"""
+    ),
+    "library/books/models.py": (
+        """\
 from django.db import models
 
 
@@ -28,8 +31,10 @@ class Book(models.Model):
 
     def label(self):
         return f"{self.title} ({self.author.name})"
-""",
-    "library/books/views.py": """\
+"""
+    ),
+    "library/books/views.py": (
+        """\
 from django.http import JsonResponse
 from django.views import View
 
@@ -56,17 +61,21 @@ class AuthorList(View):
 
     def get_queryset(self, request):
         return Author.objects.all()
-""",
-    "library/books/serializers.py": """\
+"""
+    ),
+    "library/books/serializers.py": (
+        """\
 def book_json(book):
     return {"title": book.title, "author": book.author.name, "isbn": book.isbn}
 
 
 def author_json(author):
     return {"name": author.name, "books": author.book_set.count()}
-""",
+"""
+    ),
     "library/books/migrations/__init__.py": "",
-    "library/books/migrations/0001_initial.py": """\
+    "library/books/migrations/0001_initial.py": (
+        """\
 from django.db import migrations, models
 
 
@@ -76,12 +85,14 @@ class Migration(migrations.Migration):
         migrations.CreateModel(name="Author", fields=[("id", models.AutoField(primary_key=True))]),
         migrations.CreateModel(name="Book", fields=[("id", models.AutoField(primary_key=True))]),
     ]
-""",
+"""
+    ),
     "requirements.txt": "django==5.0.1\npsycopg==3.1.16\n",
 }
 
 FEED = {
-    "feed/main.py": """\
+    "feed/main.py": (
+        """\
 from fastapi import Depends, FastAPI
 
 from feed.cache import Cache
@@ -113,8 +124,10 @@ async def health():
 
 def render_post(post):
     return {"id": post["id"], "body": post["body"].replace("\\n", "<br>"), "likes": post["likes"]}
-""",
-    "feed/cache.py": """\
+"""
+    ),
+    "feed/cache.py": (
+        """\
 import time
 
 
@@ -134,8 +147,10 @@ class Cache:
 
     def size(self):
         return len(self.kept)
-""",
-    "feed/store.py": """\
+"""
+    ),
+    "feed/store.py": (
+        """\
 import asyncpg
 
 DSN = "postgresql://localhost/feed"
@@ -162,8 +177,10 @@ class Store:
 
 async def get_store():
     return Store(await asyncpg.create_pool(DSN, min_size=1, max_size=5))
-""",
-    "pyproject.toml": """\
+"""
+    ),
+    "pyproject.toml": (
+        """\
 [project]
 name = "feed"
 version = "0.1.0"
@@ -177,8 +194,10 @@ line-length = 100
 
 [tool.perfhunt]
 schema = 1
-""",
-    "uv.lock": """\
+"""
+    ),
+    "uv.lock": (
+        """\
 version = 1
 
 [[package]]
@@ -202,8 +221,10 @@ dependencies = [{ name = "anyio" }]
 [[package]]
 name = "anyio"
 version = "4.3.0"
-""",
-    "alembic/versions/001_posts.py": """\
+"""
+    ),
+    "alembic/versions/001_posts.py": (
+        """\
 from alembic import op
 import sqlalchemy as sa
 
@@ -216,9 +237,11 @@ def upgrade():
 
 def downgrade():
     op.drop_table("posts")
-""",
+"""
+    ),
     ".env": "DSN=postgresql://localhost/feed\nPOOL_MAX=5\n",
-    "nginx.conf": """\
+    "nginx.conf": (
+        """\
 worker_processes 2;
 events { worker_connections 512; }
 http {
@@ -232,5 +255,6 @@ http {
     }
   }
 }
-""",
+"""
+    ),
 }

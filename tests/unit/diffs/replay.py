@@ -23,15 +23,20 @@ from perfhunt.model.verdict.change import ChangeRefusal, OneChange
 CASES = (*FUNCTIONS, *MODULES, *OPERATIONS, *LANGUAGES, *LATER, *LATER_OTHER, *LAST)
 IDENTITY = {
     **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
-    "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.com",
-    "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
-}  # fmt: skip
+    "GIT_AUTHOR_NAME": "A",
+    "GIT_AUTHOR_EMAIL": "a@example.com",
+    "GIT_COMMITTER_NAME": "A",
+    "GIT_COMMITTER_EMAIL": "a@example.com",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+}
 
 
 def git(root: Path, *arguments: str) -> str:
     """What a git command printed, run as somebody with no configuration of their own."""
-    done = subprocess.run(["git", *arguments], cwd=root, env=IDENTITY, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=root, env=IDENTITY, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 
@@ -65,12 +70,17 @@ def edit_worktree(case: Case, root: Path) -> None:
 def profile_of(case: Case) -> Profile | None:
     if not case.stacks:
         return None
-    stacks = {tuple(Frame(*part.split("@")) for part in text.split(" > ")): weight for text, weight in case.stacks}
+    stacks = {
+        tuple(Frame(*part.split("@")) for part in text.split(" > ")): weight
+        for text, weight in case.stacks
+    }
     return Profile("py-spy", "0.4", "wall", 100.0, 10.0, stacks)
 
 
 def ruling(case: Case, root: Path) -> OneChange | ChangeRefusal:
-    """What perfhunt says about a case, as uncommitted work in a real repository at `root` (empty)."""
+    """What perfhunt says about a case, as uncommitted work in a real repository at `root`
+    (empty).
+    """
     base = project_repository(root, dict(case.project))
     edit_worktree(case, root)
     return decide(read_change(Repository(root), base), profile_of(case))

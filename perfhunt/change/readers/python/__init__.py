@@ -1,1 +1,1 @@
-"""."""
+"""Python's syntax tree as units, names and atoms."""

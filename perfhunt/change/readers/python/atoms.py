@@ -1,4 +1,6 @@
-"""Atoms of edited Python files: functions whose code differs, constants, rebound imports; renames and moves are seen through."""
+"""Atoms of edited Python files: functions whose code differs, constants, rebound imports; renames
+and moves are seen through.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,41 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from perfhunt.change.readers.python.renames import UnitPair, renames_of, same_but_parameters, simple
-from perfhunt.change.readers.python.units import STATEMENTS, Module, Renames, Unit, masked_text, parse_module
+from perfhunt.change.readers.python.units import (
+    STATEMENTS,
+    Module,
+    Renames,
+    Unit,
+    masked_text,
+    parse_module,
+)
 from perfhunt.change.readers.settings import belongs_to, plain_name
 from perfhunt.change.shape import edit_shape
 from perfhunt.change.source import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
-# Methods of built-in types and of every other library: a call of one of these says nothing about who is called.
+# Methods of built-in types and of every other library: a call of one of these says nothing about
+# who is called.
 _COMMON = frozenset(
-    name for kind in (dict, list, set, str, bytes, tuple, int, float, object, io.BytesIO, BaseException) for name in dir(kind)
+    name
+    for kind in (dict, list, set, str, bytes, tuple, int, float, object, io.BytesIO, BaseException)
+    for name in dir(kind)
 ) | {
-    *("acquire", "add", "all", "begin", "call", "close", "commit", "connect", "count", "create", "cursor", "delete", "execute"),
+    *(
+        "acquire",
+        "add",
+        "all",
+        "begin",
+        "call",
+        "close",
+        "commit",
+        "connect",
+        "count",
+        "create",
+        "cursor",
+        "delete",
+        "execute",
+    ),
     *(
         "fetch",
         "fetchall",
@@ -37,14 +63,30 @@ _COMMON = frozenset(
         "next",
         "one",
     ),
-    *("open", "order_by", "patch", "post", "process", "put", "query", "release", "render", "request", "rollback", "run", "save"),
+    *(
+        "open",
+        "order_by",
+        "patch",
+        "post",
+        "process",
+        "put",
+        "query",
+        "release",
+        "render",
+        "request",
+        "rollback",
+        "run",
+        "save",
+    ),
     *("scalar", "scalars", "select", "send", "set", "setup", "start", "stop", "submit", "update"),
 }
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "__future__.")
 
 
 def python_atoms(sources: Sequence[FileTexts]) -> FileAtoms:
-    """The atoms of edited Python files, read together so that a move from one to another is seen."""
+    """The atoms of edited Python files, read together so that a move from one to another is
+    seen.
+    """
     readable, notes = _readable(sources)
     broken = tuple(_text_atom(s) for s in sources if s not in readable)
     plain = [(s, _modules(s, None)) for s in readable]
@@ -52,13 +94,29 @@ def python_atoms(sources: Sequence[FileTexts]) -> FileAtoms:
     modules = [(s, _modules(s, renames)) for s in readable] if renames else plain
     pairs = [p for s, (a, b) in modules for p in _pairs(s, a, b, renames)]
     moved = _moved(pairs)
-    atoms = [_atom(p, modules, new_classes=_new_classes(pairs)) for p in pairs if id(p) not in moved]
-    atoms += [a for s, (b, f) in modules for a in _rebound(s, b, f, {p.unit.name for p in pairs if id(p) in moved}, sources)]
+    atoms = [
+        _atom(p, modules, new_classes=_new_classes(pairs)) for p in pairs if id(p) not in moved
+    ]
+    atoms += [
+        a
+        for s, (b, f) in modules
+        for a in _rebound(s, b, f, {p.unit.name for p in pairs if id(p) in moved}, sources)
+    ]
     ignored = [_gone(p, Edit.MOVED, "moved") for p in pairs if id(p) in moved and p.after]
-    ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for (_, old), new in renames.keywords.items()]
-    ignored += [Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}") for old, new in renames.names.items()]
+    ignored += [
+        Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}")
+        for (_, old), new in renames.keywords.items()
+    ]
+    ignored += [
+        Atom(Kind.IGNORED, "", new, Edit.RENAMED, f"renamed from {old}")
+        for old, new in renames.names.items()
+    ]
     edited = {a.file for a in (*atoms, *ignored)}
-    ignored += [Atom(Kind.IGNORED, s.path, "", Edit.CHANGED, "same code") for s in readable if s.path not in edited]
+    ignored += [
+        Atom(Kind.IGNORED, s.path, "", Edit.CHANGED, "same code")
+        for s in readable
+        if s.path not in edited
+    ]
     return FileAtoms((*atoms, *broken), tuple(ignored), notes)
 
 
@@ -69,7 +127,9 @@ def _readable(sources: Sequence[FileTexts]) -> tuple[list[FileTexts], tuple[str,
             for text in (source.before, source.after):
                 ast.parse(text or "")
         except (SyntaxError, ValueError, RecursionError) as error:
-            notes.append(f"{source.path} does not parse ({error}); the whole file counts as one edit")
+            notes.append(
+                f"{source.path} does not parse ({error}); the whole file counts as one edit"
+            )
         else:
             good.append(source)
     return good, tuple(notes)
@@ -77,16 +137,24 @@ def _readable(sources: Sequence[FileTexts]) -> tuple[list[FileTexts], tuple[str,
 
 def _modules(source: FileTexts, renames: Renames | None) -> tuple[Module, Module]:
     before, after = source.before or "", source.after or ""
-    return parse_module(source.path, before, renames, after), parse_module(source.path, after, beside=before)
+    return parse_module(source.path, before, renames, after), parse_module(
+        source.path, after, beside=before
+    )
 
 
-def _pairs(source: FileTexts, before: Module, after: Module, renames: Renames | None = None) -> Iterator[UnitPair]:
+def _pairs(
+    source: FileTexts, before: Module, after: Module, renames: Renames | None = None
+) -> Iterator[UnitPair]:
     """The units that differ, imports aside: those are judged by what they bind."""
     old = {u.name: u for u in before.units if u.sort not in ("import", "statement")}
     new = {u.name: u for u in after.units if u.sort not in ("import", "statement")}
     for name in dict.fromkeys([*old, *new]):
         a, b = old.get(name), new.get(name)
-        if a is None or b is None or (a.code != b.code and not (renames and same_but_parameters(a, b))):
+        if (
+            a is None
+            or b is None
+            or (a.code != b.code and not (renames and same_but_parameters(a, b)))
+        ):
             yield UnitPair(source, a, b)
     yield from _statement_pairs(source, before, after)
 
@@ -98,7 +166,11 @@ def _statement_pairs(source: FileTexts, before: Module, after: Module) -> Iterat
     gone = _left_over(old, Counter(u.code for u in new))
     fresh = _left_over(new, Counter(u.code for u in old))
     for index in range(max(len(gone), len(fresh))):
-        yield UnitPair(source, gone[index] if index < len(gone) else None, fresh[index] if index < len(fresh) else None)
+        yield UnitPair(
+            source,
+            gone[index] if index < len(gone) else None,
+            fresh[index] if index < len(fresh) else None,
+        )
 
 
 def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
@@ -111,7 +183,9 @@ def _left_over(units: Sequence[Unit], matched: Counter[str]) -> list[Unit]:
 
 
 def _moved(pairs: Sequence[UnitPair]) -> set[int]:
-    """Ids of pairs that are the two ends of one move: same name and code, gone here and new there."""
+    """Ids of pairs that are the two ends of one move: same name and code, gone here and new
+    there.
+    """
     gone = {(simple(p.before), p.before.code): p for p in pairs if p.before and not p.after}
     found: set[int] = set()
     for pair in pairs:
@@ -121,10 +195,18 @@ def _moved(pairs: Sequence[UnitPair]) -> set[int]:
 
 
 def _new_classes(pairs: Sequence[UnitPair]) -> set[tuple[str, str]]:
-    return {(p.source.path, p.unit.name) for p in pairs if p.unit.sort == "class" and p.edit != Edit.CHANGED}
+    return {
+        (p.source.path, p.unit.name)
+        for p in pairs
+        if p.unit.sort == "class" and p.edit != Edit.CHANGED
+    }
 
 
-def _atom(pair: UnitPair, modules: Sequence[tuple[FileTexts, tuple[Module, Module]]], new_classes: set[tuple[str, str]]) -> Atom:
+def _atom(
+    pair: UnitPair,
+    modules: Sequence[tuple[FileTexts, tuple[Module, Module]]],
+    new_classes: set[tuple[str, str]],
+) -> Atom:
     unit, path = pair.unit, pair.source.path
     owner = unit.name.rpartition(".")[0]
     in_new_class = (path, owner) in new_classes
@@ -132,12 +214,22 @@ def _atom(pair: UnitPair, modules: Sequence[tuple[FileTexts, tuple[Module, Modul
     modules_here = next(m for s, m in modules if s is pair.source)
     defines = _defines(pair, modules_here)
     return Atom(
-        _kind(pair), path, unit.name, pair.edit, _schema_detail(pair), unit.first,
+        _kind(pair),
+        path,
+        unit.name,
+        pair.edit,
+        _schema_detail(pair),
+        unit.first,
         (pair.before.first, pair.before.last) if pair.before else None,
         (pair.after.first, pair.after.last) if pair.after else None,
         _is_entry(pair, in_new_class),
-        Links(tuple(sorted(defines)), tuple(sorted(set(uses) - set(defines))), _same_setting(pair), _shape(pair)),
-    )  # fmt: skip
+        Links(
+            tuple(sorted(defines)),
+            tuple(sorted(set(uses) - set(defines))),
+            _same_setting(pair),
+            _shape(pair),
+        ),
+    )
 
 
 def _is_entry(pair: UnitPair, in_new_class: bool) -> bool:
@@ -166,7 +258,8 @@ def _is_model(unit: Unit) -> bool:
     if "'__tablename__'" in unit.code:
         return True
     return any(
-        b.endswith(("models.Model", "db.Model", "DeclarativeBase", "TimeStampedModel")) or b in ("Base", "Model")
+        b.endswith(("models.Model", "db.Model", "DeclarativeBase", "TimeStampedModel"))
+        or b in ("Base", "Model")
         for b in unit.bases
     )
 
@@ -177,7 +270,9 @@ def _schema_detail(pair: UnitPair) -> str:
 
 def _uses(pair: UnitPair) -> list[str]:
     """Every symbol either side reads; attributes only when their name tells who is meant."""
-    names = set(pair.before.names if pair.before else ()) | set(pair.after.names if pair.after else ())
+    names = set(pair.before.names if pair.before else ()) | set(
+        pair.after.names if pair.after else ()
+    )
     found = [n for n in names if not n.startswith(".") or n[1:] not in _COMMON]
     before = pair.before.state if pair.before else Counter[str]()
     after = pair.after.state if pair.after else Counter[str]()
@@ -207,17 +302,31 @@ def _defines(pair: UnitPair, modules: tuple[Module, Module]) -> set[str]:
     name = unit.name.partition("#")[0]
     dotted = path.removesuffix(".py").removesuffix("/__init__").split("/")
     made = (
-        {name.rpartition(".")[0]} if name.endswith((".__init__", ".__new__", ".__post_init__")) else set()
+        {name.rpartition(".")[0]}
+        if name.endswith((".__init__", ".__new__", ".__post_init__"))
+        else set()
     )  # called by its class
-    names = {name, *made, *((unit.binds) if unit.sort in ("class", "constant", "statement") else ())} - {STATEMENTS}
-    found = {f"{path}::{n}" for n in names} | {".".join([*dotted[i:], n]) for n in names for i in range(len(dotted))}
+    names = {
+        name,
+        *made,
+        *((unit.binds) if unit.sort in ("class", "constant", "statement") else ()),
+    } - {STATEMENTS}
+    found = {f"{path}::{n}" for n in names} | {
+        ".".join([*dotted[i:], n]) for n in names for i in range(len(dotted))
+    }
     found |= {f"{part}.{n}" for n in names for part in _package_names(dotted)}
     owner, _, simple = name.rpartition(".")
     if owner and simple not in _COMMON and unit.sort == "function":
         found.add(f".{simple}")
-    for module in modules:  # `cache = Cache()` makes cache.get mean Cache.get, here and where cache is imported
-        for instance in (i for i, made_by in module.instances.items() if owner and made_by == owner):
-            found |= {f"{path}::{instance}.{simple}"} | {".".join([*dotted[i:], instance, simple]) for i in range(len(dotted))}
+    for module in (
+        modules
+    ):  # `cache = Cache()` makes cache.get mean Cache.get, here and where cache is imported
+        for instance in (
+            i for i, made_by in module.instances.items() if owner and made_by == owner
+        ):
+            found |= {f"{path}::{instance}.{simple}"} | {
+                ".".join([*dotted[i:], instance, simple]) for i in range(len(dotted))
+            }
     return (
         found
         | {f"state:{s}" for s in _written(pair)}
@@ -245,11 +354,19 @@ def _shape(pair: UnitPair) -> str:
 
 def _tokens(code: str) -> list[str]:
     quiet = (tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER)
-    return [t.string for t in tokenize.generate_tokens(io.StringIO(code).readline) if t.type not in quiet]
+    return [
+        t.string
+        for t in tokenize.generate_tokens(io.StringIO(code).readline)
+        if t.type not in quiet
+    ]
 
 
-def _rebound(source: FileTexts, before: Module, after: Module, moved: set[str], sources: Sequence[FileTexts]) -> Iterator[Atom]:
-    """Imports that now bind the same name to something else (`import json` to `import orjson as json`)."""
+def _rebound(
+    source: FileTexts, before: Module, after: Module, moved: set[str], sources: Sequence[FileTexts]
+) -> Iterator[Atom]:
+    """Imports that now bind the same name to something else (`import json` to `import orjson as
+    json`).
+    """
     ours = {s.path.removesuffix(".py").rpartition("/")[2] for s in sources}
     for name in before.imports.keys() & after.imports.keys():
         old, new = before.imports[name], after.imports[name]
@@ -280,7 +397,9 @@ def _rebound(source: FileTexts, before: Module, after: Module, moved: set[str], 
 
 
 def _renamed_module(old: str, new: str, sources: Sequence[FileTexts]) -> bool:
-    """Whether two origins are one module, or one thing in it, before and after its file was renamed."""
+    """Whether two origins are one module, or one thing in it, before and after its file was
+    renamed.
+    """
     for source in (s for s in sources if s.old_path not in ("", s.path)):
         was, now = (p.removesuffix(".py").replace("/", ".") for p in (source.old_path, source.path))
         for tail in ("", "." + old.rpartition(".")[2]):

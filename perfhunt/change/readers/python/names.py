@@ -10,17 +10,29 @@ from collections.abc import Mapping, Sequence
 class Names(ast.NodeVisitor):
     """Counts the names a piece of code reads, as symbols.
 
-    `path::name` for a name of the same module, a dotted origin for an imported one, `path::Class.name` through self, `.name`
-    for an attribute of who knows what, `import:package` for a package, `text:NAME` for strings that may name a setting.
+    `path::name` for a name of the same module, a dotted origin for an imported one,
+    `path::Class.name` through self, `.name` for an attribute of who knows what, `import:package`
+    for a package, `text:NAME` for strings that may name a setting.
     """
 
     def __init__(
-        self, path: str, imports: Mapping[str, str], instances: Mapping[str, str], owner: str, bases: Sequence[str]
+        self,
+        path: str,
+        imports: Mapping[str, str],
+        instances: Mapping[str, str],
+        owner: str,
+        bases: Sequence[str],
     ) -> None:
         self.names: Counter[str] = Counter()
         self.state: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
-        self._path, self._imports, self._instances, self._owner, self._bases = path, imports, instances, owner, bases
+        self._path, self._imports, self._instances, self._owner, self._bases = (
+            path,
+            imports,
+            instances,
+            owner,
+            bases,
+        )
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.generic_visit(node)
@@ -46,7 +58,9 @@ class Names(ast.NodeVisitor):
                 self.writes[f"{self._path}::{chain[0]}\t{ast.dump(value)}"] += 1
 
     def forget(self, path: str, local: set[str]) -> None:
-        """Drop what a function's own locals and parameters were counted as: they do not outlive a call."""
+        """Drop what a function's own locals and parameters were counted as: they do not outlive a
+        call.
+        """
         for name in (f"{path}::{n}" for n in local):
             self.names.pop(name, None)
             for counter in (self.state, self.writes):
@@ -87,7 +101,9 @@ class Names(ast.NodeVisitor):
         self.names[f"{self._path}::{root}.{rest[0]}"] += 1
 
     def _inherited(self, attribute: str) -> None:
-        """A method that may be a base class's: of this module, or of the one it is imported from."""
+        """A method that may be a base class's: of this module, or of the one it is imported
+        from.
+        """
         for base in self._bases:
             head, _, tail = base.partition(".")
             origin = ".".join(filter(None, (self._imports.get(head, ""), tail)))

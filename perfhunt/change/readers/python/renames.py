@@ -26,7 +26,13 @@ class UnitPair:
 
     @property
     def edit(self) -> Edit:
-        return Edit.CHANGED if self.before and self.after else Edit.ADDED if self.after else Edit.REMOVED
+        return (
+            Edit.CHANGED
+            if self.before and self.after
+            else Edit.ADDED
+            if self.after
+            else Edit.REMOVED
+        )
 
 
 def simple(unit: Unit) -> str:
@@ -35,9 +41,13 @@ def simple(unit: Unit) -> str:
 
 
 def renames_of(pairs: Sequence[UnitPair]) -> Renames:
-    """What is gone under one name and there, the same, under another; and keywords of functions that are otherwise the same."""
+    """What is gone under one name and there, the same, under another; and keywords of functions
+    that are otherwise the same.
+    """
     gone = {
-        (_nameless(p.before), p.before.sort): p.before for p in pairs if p.before and not p.after and p.before.sort != "statement"
+        (_nameless(p.before), p.before.sort): p.before
+        for p in pairs
+        if p.before and not p.after and p.before.sort != "statement"
     }
     names: dict[str, str] = {}
     keywords: dict[tuple[str, str], str] = {}
@@ -53,7 +63,9 @@ def renames_of(pairs: Sequence[UnitPair]) -> Renames:
 
 
 def same_but_parameters(before: Unit, after: Unit) -> bool:
-    """Whether a function only names its parameters otherwise. Never one that is registered: a framework may read the names."""
+    """Whether a function only names its parameters otherwise. Never one that is registered: a
+    framework may read the names.
+    """
     if before.decorated or after.decorated or len(before.parameters) != len(after.parameters):
         return False
     code = before.code

@@ -1,7 +1,8 @@
-"""A Python module as units that an edit can be pinned to: functions, methods, class bodies, constants, statements, imports.
+"""A Python module as units that an edit can be pinned to: functions, methods, class bodies,
+constants, statements, imports.
 
-Two units are equal when their code does the same: comments, layout, docstrings, the names of locals and annotations that
-nothing reads are taken out first.
+Two units are equal when their code does the same: comments, layout, docstrings, the names of locals
+and annotations that nothing reads are taken out first.
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ from perfhunt.change.readers.python.names import Names
 Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 STATEMENTS = "module-level statements"
 _READS_ANNOTATIONS = re.compile(
-    r"\b(fastapi|pydantic|typer|inject\w*|litestar|attrs?|msgspec|dataclass\w*|get_type_hints)\b"  # words: `hasattr` is none
+    # words: `hasattr` is none
+    r"\b(fastapi|pydantic|typer|inject\w*|litestar|attrs?|msgspec|dataclass\w*|get_type_hints)\b"
 )
 _REGISTERS_NOTHING = frozenset(
-    {"wraps", "contextmanager", "asynccontextmanager", "lru_cache", "cache", "staticmethod", "classmethod"}
+    {
+        "wraps",
+        "contextmanager",
+        "asynccontextmanager",
+        "lru_cache",
+        "cache",
+        "staticmethod",
+        "classmethod",
+    }
 )
 
 
@@ -30,9 +40,10 @@ _REGISTERS_NOTHING = frozenset(
 class Unit:
     """One piece of a module. `sort` is function, class, constant, statement or import.
 
-    `code` is its normal form (equal code, equal text), of the tree `plain`. `names` counts every name it reads, resolved as far
-    as the module tells; `binds` are the names it makes; `state` counts the mentions (symbol, tab, how) and `writes` the
-    assignments (symbol, tab, value) of names that may outlive a call.
+    `code` is its normal form (equal code, equal text), of the tree `plain`. `names` counts every
+    name it reads, resolved as far as the module tells; `binds` are the names it makes; `state`
+    counts the mentions (symbol, tab, how) and `writes` the assignments (symbol, tab, value) of
+    names that may outlive a call.
     """
 
     name: str
@@ -52,7 +63,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Renames:
-    """Names that are other names now, and keywords that are: (function, old keyword) -> new keyword."""
+    """Names that are other names now, and keywords that are: (function, old keyword) -> new
+    keyword.
+    """
 
     names: Mapping[str, str]
     keywords: Mapping[tuple[str, str], str]
@@ -63,7 +76,9 @@ class Renames:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A parsed file: its units in order, what its imports bind (name -> dotted origin), and names that stand for instances."""
+    """A parsed file: its units in order, what its imports bind (name -> dotted origin), and names
+    that stand for instances.
+    """
 
     path: str
     units: tuple[Unit, ...]
@@ -74,19 +89,24 @@ class Module:
 def parse_module(path: str, text: str, renames: Renames | None = None, beside: str = "") -> Module:
     """The units of a module, with what was renamed written the new way. Raises SyntaxError.
 
-    `beside` is the other side of the edit: annotations matter on both sides or on neither, else they would seem edited.
+    `beside` is the other side of the edit: annotations matter on both sides or on neither, else
+    they would seem edited.
     """
     tree = ast.parse(text)
     if renames:
         tree = _Renamed(renames).visit(tree)
     imports = _imports(tree, path)
     instances = _instances(tree)
-    reader = _Reader(path, imports, instances, _READS_ANNOTATIONS.search(text + "\n" + beside) is not None)
+    reader = _Reader(
+        path, imports, instances, _READS_ANNOTATIONS.search(text + "\n" + beside) is not None
+    )
     return Module(path, tuple(reader.units(tree)), imports, instances)
 
 
 class _Renamed(ast.NodeTransformer):
-    """The same tree with what was renamed written the new way, so that a rename alone compares equal."""
+    """The same tree with what was renamed written the new way, so that a rename alone compares
+    equal.
+    """
 
     def __init__(self, renames: Renames) -> None:
         self._to = renames.names
@@ -108,13 +128,17 @@ class _Renamed(ast.NodeTransformer):
 
 
 def _imports(tree: ast.Module, path: str) -> dict[str, str]:
-    """What each name bound by an import (anywhere in the module) stands for, relative ones made whole."""
+    """What each name bound by an import (anywhere in the module) stands for, relative ones made
+    whole.
+    """
     package = path.removesuffix(".py").split("/")[:-1]
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found[alias.asname or alias.name.partition(".")[0]] = alias.name if alias.asname else alias.name.partition(".")[0]
+                found[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
@@ -124,18 +148,32 @@ def _imports(tree: ast.Module, path: str) -> dict[str, str]:
 
 
 def _instances(tree: ast.Module) -> dict[str, str]:
-    """Names assigned from a call of a plain name (`cache = Cache()`): name -> that name, which may be a class."""
+    """Names assigned from a call of a plain name (`cache = Cache()`): name -> that name, which may
+    be a class.
+    """
     found: dict[str, str] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
-            found.update({t.id: node.value.func.id for t in node.targets if isinstance(t, ast.Name)})
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Name)
+        ):
+            found.update(
+                {t.id: node.value.func.id for t in node.targets if isinstance(t, ast.Name)}
+            )
     return found
 
 
 class _Reader:
     """Cuts one module into units."""
 
-    def __init__(self, path: str, imports: Mapping[str, str], instances: Mapping[str, str], annotations_matter: bool) -> None:
+    def __init__(
+        self,
+        path: str,
+        imports: Mapping[str, str],
+        instances: Mapping[str, str],
+        annotations_matter: bool,
+    ) -> None:
         self._path = path
         self._imports = imports
         self._instances = instances
@@ -194,31 +232,58 @@ class _Reader:
         resolver = Names(self._path, self._imports, instances, owner, self._bases.get(owner, []))
         resolver.visit(node)
         decorators = getattr(node, "decorator_list", [])
-        if isinstance(node, Function) and not any(isinstance(c, Function) and _registers(c.decorator_list) for c in node.body):
-            resolver.forget(self._path, {*_locals(node), *(a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg))})
+        if isinstance(node, Function) and not any(
+            isinstance(c, Function) and _registers(c.decorator_list) for c in node.body
+        ):
+            resolver.forget(
+                self._path,
+                {*_locals(node), *(a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg))},
+            )
         bases = tuple(ast.unparse(b) for b in node.bases) if isinstance(node, ast.ClassDef) else ()
         return Unit(
-            name, sort, ast.dump(plain), plain, resolver.names, _binds(node),
-            resolver.state, resolver.writes, first, node.end_lineno or node.lineno, _registers(decorators), bases,
+            name,
+            sort,
+            ast.dump(plain),
+            plain,
+            resolver.names,
+            _binds(node),
+            resolver.state,
+            resolver.writes,
+            first,
+            node.end_lineno or node.lineno,
+            _registers(decorators),
+            bases,
             _parameters(node),
-        )  # fmt: skip
+        )
 
 
 def _annotated(node: ast.stmt) -> dict[str, str]:
-    """Parameters with an annotation, by the class it names (the last one, for `Store | None` and `Optional[Store]`)."""
+    """Parameters with an annotation, by the class it names (the last one, for `Store | None` and
+    `Optional[Store]`).
+    """
     found: dict[str, str] = {}
     for argument in ast.walk(node.args) if isinstance(node, Function) else ():
         if isinstance(argument, ast.arg) and argument.annotation is not None:
-            named = [n.id for n in ast.walk(argument.annotation) if isinstance(n, ast.Name) and n.id not in ("Optional", "None")]
+            named = [
+                n.id
+                for n in ast.walk(argument.annotation)
+                if isinstance(n, ast.Name) and n.id not in ("Optional", "None")
+            ]
             if named:
                 found[argument.arg] = named[-1]
     return found
 
 
 def _named_statement(node: ast.stmt) -> tuple[str, str]:
-    """The name and sort of a module-level statement: a constant by its target, else one of the unnamed statements."""
+    """The name and sort of a module-level statement: a constant by its target, else one of the
+    unnamed statements.
+    """
     targets = (
-        node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign | ast.AugAssign) else []
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign | ast.AugAssign)
+        else []
     )
     if targets:
         return ", ".join(ast.unparse(t) for t in targets), "constant"
@@ -226,23 +291,38 @@ def _named_statement(node: ast.stmt) -> tuple[str, str]:
 
 
 def _is_inert(node: ast.stmt) -> bool:
-    """Module-level statements that change nothing at run time: `__all__`, `__version__`, a bare string, TYPE_CHECKING blocks."""
+    """Module-level statements that change nothing at run time: `__all__`, `__version__`, a bare
+    string, TYPE_CHECKING blocks.
+    """
     if isinstance(node, ast.Assign):
-        return all(isinstance(t, ast.Name) and t.id in ("__all__", "__version__", "__author__") for t in node.targets)
+        return all(
+            isinstance(t, ast.Name) and t.id in ("__all__", "__version__", "__author__")
+            for t in node.targets
+        )
     if isinstance(node, ast.If):
         return "TYPE_CHECKING" in ast.unparse(node.test)
-    return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    return isinstance(node, ast.Pass) or (
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    )
 
 
 def _without_docstring(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     head = body[0] if body else None
-    is_text = isinstance(head, ast.Expr) and isinstance(head.value, ast.Constant) and isinstance(head.value.value, str)
+    is_text = (
+        isinstance(head, ast.Expr)
+        and isinstance(head.value, ast.Constant)
+        and isinstance(head.value.value, str)
+    )
     return list(body[1:] if is_text else body)
 
 
 def _registers(decorators: Sequence[ast.expr]) -> bool:
-    """Whether decorators may hand the function to somebody else, so that it is reached without being named."""
-    plain = [ast.unparse(d.func if isinstance(d, ast.Call) else d).rpartition(".")[2] for d in decorators]
+    """Whether decorators may hand the function to somebody else, so that it is reached without
+    being named.
+    """
+    plain = [
+        ast.unparse(d.func if isinstance(d, ast.Call) else d).rpartition(".")[2] for d in decorators
+    ]
     return any(name not in _REGISTERS_NOTHING for name in plain)
 
 
@@ -256,9 +336,16 @@ def _binds(node: ast.stmt) -> tuple[str, ...]:
     if isinstance(node, Function):
         return (node.name,)
     if isinstance(node, ast.ClassDef):
-        fields = [n.id for s in node.body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+        fields = [
+            n.id
+            for s in node.body
+            for n in ast.walk(s)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        ]
         return (node.name, *(f"{node.name}.{field}" for field in dict.fromkeys(fields)))
-    bound = [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)]
+    bound = [
+        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+    ]
     bound += [n.name for n in ast.walk(node) if isinstance(n, Function | ast.ClassDef)]
     bound += [
         a.asname or a.name.partition(".")[0]
@@ -270,12 +357,18 @@ def _binds(node: ast.stmt) -> tuple[str, ...]:
 
 
 def _plain(node: ast.stmt, annotations_matter: bool) -> ast.stmt:
-    """A copy of the code without docstrings, with its locals numbered, and without annotations that nothing reads."""
+    """A copy of the code without docstrings, with its locals numbered, and without annotations that
+    nothing reads.
+    """
     plain = copy.deepcopy(node)
     for child in ast.walk(plain):
         if isinstance(child, Function | ast.ClassDef):
             child.body = _without_docstring(child.body) or [ast.Pass()]
-        if isinstance(child, Function) and not annotations_matter and not _registers(child.decorator_list):
+        if (
+            isinstance(child, Function)
+            and not annotations_matter
+            and not _registers(child.decorator_list)
+        ):
             child.returns = None
             for argument in ast.walk(child.args):
                 if isinstance(argument, ast.arg):
@@ -290,7 +383,9 @@ def _plain(node: ast.stmt, annotations_matter: bool) -> ast.stmt:
 
 
 def _strip_local_annotations(function: Function) -> None:
-    """`x: int = 1` inside a function runs as `x = 1` (PEP 526: annotations of locals are not evaluated)."""
+    """`x: int = 1` inside a function runs as `x = 1` (PEP 526: annotations of locals are not
+    evaluated).
+    """
     for parent in ast.walk(function):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(parent, field, None)
@@ -299,13 +394,19 @@ def _strip_local_annotations(function: Function) -> None:
 
 
 def _bare_assignment(statement: ast.stmt) -> ast.stmt:
-    if isinstance(statement, ast.AnnAssign) and statement.value is not None and isinstance(statement.target, ast.Name):
+    if (
+        isinstance(statement, ast.AnnAssign)
+        and statement.value is not None
+        and isinstance(statement.target, ast.Name)
+    ):
         return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
     return statement
 
 
 def _locals(function: Function) -> list[str]:
-    """Names the function itself assigns, in order of first use; none when it looks its own names up by text."""
+    """Names the function itself assigns, in order of first use; none when it looks its own names up
+    by text.
+    """
     stored: dict[str, None] = {}
     declared: set[str] = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
     pending: list[ast.AST] = list(reversed(function.body))
@@ -324,7 +425,9 @@ def _locals(function: Function) -> list[str]:
 
 
 def masked_text(unit: Unit) -> str:
-    """The unit's code with locals, parameters and texts masked: two sites of one mechanical edit look alike."""
+    """The unit's code with locals, parameters and texts masked: two sites of one mechanical edit
+    look alike.
+    """
     masked = copy.deepcopy(unit.plain)
     parameters = {a.arg for a in ast.walk(masked) if isinstance(a, ast.arg)}
     for child in ast.walk(masked):

@@ -1,1 +1,1 @@
-"""."""
+"""Verbs that show what is stored already and measure nothing."""

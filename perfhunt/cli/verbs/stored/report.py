@@ -14,8 +14,12 @@ from perfhunt.errors import UsageError
 
 def report(
     run: RunArgument = "last",
-    form: Annotated[str, typer.Option("--format", "-F", help="One of the formats that --list names.")] = "terminal",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", "-F", help="One of the formats that --list names.")
+    ] = "terminal",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.")
+    ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the formats.")] = False,
     store: StoreOption = STORE,
 ) -> None:

@@ -1,1 +1,3 @@
-"""A small shop: a catalogue in SQLite, pages rendered on the server, stock levels asked of a warehouse."""
+"""A small shop: a catalogue in SQLite, pages rendered on the server, stock levels asked of a
+warehouse.
+"""

@@ -25,7 +25,11 @@ def product(environ: dict[str, Any]) -> Answer:
     found = store.product(environ["shop.sku"])
     if found is None:
         return "404 Not Found", "text/plain", b"no such product\n"
-    return "200 OK", "text/html", pages.product(found, stock_level(found["sku"]), store.related(found))
+    return (
+        "200 OK",
+        "text/html",
+        pages.product(found, stock_level(found["sku"]), store.related(found)),
+    )
 
 
 def search(environ: dict[str, Any]) -> Answer:

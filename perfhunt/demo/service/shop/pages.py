@@ -10,7 +10,8 @@ def _price(cents: int) -> str:
 
 def _card(product: Any) -> str:
     return (
-        f'<li class="card"><a href="/product/{escape(product["sku"])}">{escape(product["name"].title())}</a>'
+        '<li class="card"><a'
+        f' href="/product/{escape(product["sku"])}">{escape(product["name"].title())}</a>'
         f"<b>{_price(product['price'])}</b></li>"
     )
 
@@ -29,8 +30,11 @@ def _likeness(one: Any, other: Any) -> float:
 
 def product(found: Any, stock: int, others: list[Any]) -> bytes:
     """The page of one product, with what goes well with it."""
-    alike = sorted((o for o in others if o["sku"] != found["sku"]), key=lambda o: -_likeness(found, o))[:6]
+    alike = sorted(
+        (o for o in others if o["sku"] != found["sku"]), key=lambda o: -_likeness(found, o)
+    )[:6]
     return (
-        f"<!doctype html><title>{escape(found['name'])}</title><h1>{escape(found['name'].title())}</h1>"
-        f"<p>{_price(found['price'])}, {stock} in stock</p><ul>{''.join(_card(p) for p in alike)}</ul>"
+        "<!doctype"
+        f" html><title>{escape(found['name'])}</title><h1>{escape(found['name'].title())}</h1><p>{_price(found['price'])},"
+        f" {stock} in stock</p><ul>{''.join(_card(p) for p in alike)}</ul>"
     ).encode()

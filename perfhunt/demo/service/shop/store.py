@@ -44,24 +44,41 @@ def create() -> None:
     building = DATABASE.with_suffix(f".{os.getpid()}")
     with sqlite3.connect(building) as made:
         made.execute("PRAGMA journal_mode=WAL")
-        made.execute("CREATE TABLE product (sku TEXT PRIMARY KEY, name TEXT, price INTEGER, tags TEXT, added INTEGER)")
+        made.execute(
+            "CREATE TABLE product (sku TEXT PRIMARY KEY, name TEXT, price INTEGER, tags TEXT, added"
+            " INTEGER)"
+        )
         made.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, sku TEXT, quantity INTEGER)")
         made.execute("CREATE INDEX product_added ON product (added)")
         for number in range(PRODUCTS):
             words = chance.sample(_WORDS, 4)
-            row = (f"SKU-{number:04d}", " ".join(words), chance.randint(300, 90_000), ",".join(words), number)
+            row = (
+                f"SKU-{number:04d}",
+                " ".join(words),
+                chance.randint(300, 90_000),
+                ",".join(words),
+                number,
+            )
             made.execute("INSERT INTO product VALUES (?, ?, ?, ?, ?)", row)
     made.close()
     building.rename(DATABASE)
 
 
 def newest(count: int) -> list[Any]:
-    return connection().execute("SELECT * FROM product ORDER BY added DESC LIMIT ?", (count,)).fetchall()
+    return (
+        connection()
+        .execute("SELECT * FROM product ORDER BY added DESC LIMIT ?", (count,))
+        .fetchall()
+    )
 
 
 def page(number: int) -> list[Any]:
     first = (max(number, 1) - 1) * PAGE % PRODUCTS
-    return connection().execute("SELECT * FROM product ORDER BY added LIMIT ? OFFSET ?", (PAGE, first)).fetchall()
+    return (
+        connection()
+        .execute("SELECT * FROM product ORDER BY added LIMIT ? OFFSET ?", (PAGE, first))
+        .fetchall()
+    )
 
 
 def product(sku: str) -> Any:
@@ -69,14 +86,25 @@ def product(sku: str) -> Any:
 
 
 def search(words: str) -> list[Any]:
-    return connection().execute("SELECT * FROM product WHERE name LIKE ? LIMIT ?", (f"%{words}%", PAGE)).fetchall()
+    return (
+        connection()
+        .execute("SELECT * FROM product WHERE name LIKE ? LIMIT ?", (f"%{words}%", PAGE))
+        .fetchall()
+    )
 
 
 def related(found: Any) -> list[Any]:
     near = (found["added"] - 15, found["added"] + 15)
-    return connection().execute("SELECT * FROM product WHERE added BETWEEN ? AND ?", near).fetchall()
+    return (
+        connection().execute("SELECT * FROM product WHERE added BETWEEN ? AND ?", near).fetchall()
+    )
 
 
 def place_order(sku: str, quantity: int) -> int:
     with connection() as writing:
-        return writing.execute("INSERT INTO orders (sku, quantity) VALUES (?, ?)", (sku, quantity)).lastrowid or 0
+        return (
+            writing.execute(
+                "INSERT INTO orders (sku, quantity) VALUES (?, ?)", (sku, quantity)
+            ).lastrowid
+            or 0
+        )

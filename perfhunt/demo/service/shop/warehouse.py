@@ -1,4 +1,6 @@
-"""Stock levels, asked of the warehouse over a socket: one line with a SKU goes out, one line with a number comes back."""
+"""Stock levels, asked of the warehouse over a socket: one line with a SKU goes out, one line with a
+number comes back.
+"""
 
 import os
 import socket

@@ -1,4 +1,6 @@
-"""The warehouse, in a process of its own: answers each question 7 ms after it was asked, however many ask at once."""
+"""The warehouse, in a process of its own: answers each question 7 ms after it was asked, however
+many ask at once.
+"""
 
 import os
 import socketserver

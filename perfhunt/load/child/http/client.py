@@ -1,6 +1,8 @@
-"""HTTP/1.1 over keep-alive connections, driven by the event loop's io watchers: no greenlet, no string work per request.
+"""HTTP/1.1 over keep-alive connections, driven by the event loop's io watchers: no greenlet, no
+string work per request.
 
-Everything here runs in the loop's own callbacks, so nothing may block. One `Client` per load process.
+Everything here runs in the loop's own callbacks, so nothing may block. One `Client` per load
+process.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ from perfhunt.model.units import Seconds
 
 REMEMBER = 256  # heads of answers at a time
 FORGET = 8  # times that they were all forgotten, in one trial, until it is no use
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_EXHAUSTED = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where to connect. `tls` is an ssl.SSLContext or None; `server_name` goes into the handshake."""
+    """Where to connect. `tls` is an ssl.SSLContext or None; `server_name` goes into the
+    handshake.
+    """
 
     family: socket.AddressFamily
     sockaddr: Any
@@ -64,9 +70,13 @@ class ClientCounts:
 
 
 class Client:
-    """Sends each arrival the moment it is offered, on an idle connection or a new one, and records how it ended."""
+    """Sends each arrival the moment it is offered, on an idle connection or a new one, and records
+    how it ended.
+    """
 
-    def __init__(self, loop: Any, address: ServerAddress, endpoints: Sequence[Payloads], limits: Limits) -> None:
+    def __init__(
+        self, loop: Any, address: ServerAddress, endpoints: Sequence[Payloads], limits: Limits
+    ) -> None:
         self.loop = loop
         self.address = address
         self.endpoints = endpoints
@@ -77,7 +87,9 @@ class Client:
         self.next_due: Seconds = math.inf  # when the pacer wants to be woken, same clock
         self.pace: Callable[[], None] = _nothing
         self.refill: Callable[[], None] | None = None  # closed loop: called when an answer has come
-        self.answers: dict[bytes, tuple[int, int]] = {}  # head of an answer -> its whole length, its status
+        self.answers: dict[
+            bytes, tuple[int, int]
+        ] = {}  # head of an answer -> its whole length, its status
         self._forgotten = 0
         self.idle: list[Connection] = []
         self.in_flight: dict[Connection, None] = {}  # oldest first
@@ -86,7 +98,9 @@ class Client:
         self.passes = [_expected(e) for e in endpoints]
         self.texts = [e.expect.body.encode() if e.expect.body else b"" for e in endpoints]
         self.heads = [e.endpoint.method == "HEAD" for e in endpoints]
-        self.repeatable = [e.endpoint.method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS") for e in endpoints]
+        self.repeatable = [
+            e.endpoint.method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS") for e in endpoints
+        ]
         self._inspects = any(self.texts) or any(self.heads)
         self._kind = self._connection_kind()
 
@@ -101,7 +115,9 @@ class Client:
         return len(self.idle) + len(self.in_flight) + len(self.orphans)
 
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
-        """An arrival is due (`due` counts from the epoch): send it now, or queue it when too much is in flight."""
+        """An arrival is due (`due` counts from the epoch): send it now, or queue it when too much
+        is in flight.
+        """
         payload = self.endpoints[endpoint].get(row)
         if self.idle:
             now = monotonic()
@@ -112,8 +128,12 @@ class Client:
             self.tally.queued += 1
             self.waiting.append((due, endpoint, payload, monotonic()))
 
-    def _on_new(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
-        """Sends on a connection of its own; `sent` is when its sending began, the connecting included."""
+    def _on_new(
+        self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
+    ) -> None:
+        """Sends on a connection of its own; `sent` is when its sending began, the connecting
+        included.
+        """
         self.tally.opened += 1
         try:
             connection = self._kind(self)
@@ -134,9 +154,15 @@ class Client:
             self.in_flight.pop(connection, None)
             sent = connection.sent
             self.recorder.add(
-                connection.due, sent - self.epoch - connection.due, now - sent,
-                connection.size, connection.status, connection.endpoint, outcome, connection.wait,
-            )  # fmt: skip
+                connection.due,
+                sent - self.epoch - connection.due,
+                now - sent,
+                connection.size,
+                connection.status,
+                connection.endpoint,
+                outcome,
+                connection.wait,
+            )
         if keep:
             connection.rest(now)
             self.idle.append(connection)
@@ -148,10 +174,18 @@ class Client:
             self.refill()
 
     def learn(self, content: bytes, status: int) -> None:
-        """Remembers a whole answer that came in one piece, if its head alone says how long it is."""
+        """Remembers a whole answer that came in one piece, if its head alone says how long it
+        is.
+        """
         head = content[: content.find(b"\r\n\r\n")]
-        # After an interim answer the first head is not the answer's; a chunked body's length is not in the head.
-        if self._inspects or self._forgotten > FORGET or head[9:12] != b"%d" % status or b"transfer-encoding" in head.lower():
+        # After an interim answer the first head is not the answer's; a chunked body's length is not
+        # in the head.
+        if (
+            self._inspects
+            or self._forgotten > FORGET
+            or head[9:12] != b"%d" % status
+            or b"transfer-encoding" in head.lower()
+        ):
             return
         if len(self.answers) >= REMEMBER:
             # Heads that are all different (a request id in each) would only cost.
@@ -160,7 +194,9 @@ class Client:
         self.answers[head] = (len(content), status)
 
     def _serve_waiting(self) -> None:
-        while self.waiting and (self.idle or len(self.in_flight) + len(self.orphans) < self.limits.in_flight):
+        while self.waiting and (
+            self.idle or len(self.in_flight) + len(self.orphans) < self.limits.in_flight
+        ):
             due, endpoint, payload, since = self.waiting.popleft()
             now = monotonic()
             if now - self.epoch - due > self.limits.deadline:
@@ -172,10 +208,14 @@ class Client:
 
     def shed(self, due: Seconds, endpoint: int, now: Seconds, since: Seconds) -> None:
         """An arrival is never sent: too late. What is known is its age."""
-        self.recorder.add(due, now - self.epoch - due, 0.0, 0, 0, endpoint, RequestOutcome.SHED, now - since)
+        self.recorder.add(
+            due, now - self.epoch - due, 0.0, 0, 0, endpoint, RequestOutcome.SHED, now - since
+        )
 
     def resend(self, connection: Connection) -> None:
-        """The server closed an idle connection just as it was written to: the same request on a new one, clock running."""
+        """The server closed an idle connection just as it was written to: the same request on a new
+        one, clock running.
+        """
         self.tally.resent += 1
         self.tally.sent -= 1
         if connection.orphan:
@@ -184,7 +224,13 @@ class Client:
             return
         self.in_flight.pop(connection, None)
         connection.close()
-        self._on_new(connection.due, connection.endpoint, connection.payload, connection.sent, connection.wait)
+        self._on_new(
+            connection.due,
+            connection.endpoint,
+            connection.payload,
+            connection.sent,
+            connection.wait,
+        )
 
     def dropped(self, connection: Connection) -> None:
         """An idle connection has gone."""
@@ -193,14 +239,18 @@ class Client:
             self.idle.remove(connection)
 
     def sweep(self, now: Seconds) -> None:
-        """Ends what has taken longer than the timeout, and sheds what has waited longer than the deadline."""
+        """Ends what has taken longer than the timeout, and sheds what has waited longer than the
+        deadline.
+        """
         for group in (self.in_flight, self.orphans):
             while group:
                 oldest = next(iter(group))
                 if now - oldest.sent < self.limits.timeout:
                     break
                 oldest.size = 0
-                self.finished(oldest, oldest.sent + self.limits.timeout, RequestOutcome.TIMEOUT, keep=False)
+                self.finished(
+                    oldest, oldest.sent + self.limits.timeout, RequestOutcome.TIMEOUT, keep=False
+                )
         while self.waiting and now - self.epoch - self.waiting[0][0] > self.limits.deadline:
             due, endpoint, _, since = self.waiting.popleft()
             self.shed(due, endpoint, now, since)
@@ -208,7 +258,8 @@ class Client:
     def cut(self, now: Seconds, hard: bool) -> None:
         """The trial is over: what is unanswered is recorded at the age it has.
 
-        Unless `hard`, the connections stay open until answered, so that a drain can tell when the target is done with them.
+        Unless `hard`, the connections stay open until answered, so that a drain can tell when the
+        target is done with them.
         """
         self.refill = None
         while self.waiting:
@@ -217,9 +268,15 @@ class Client:
         for connection in list(self.in_flight):
             sent = connection.sent
             self.recorder.add(
-                connection.due, sent - self.epoch - connection.due, now - sent,
-                0, 0, connection.endpoint, RequestOutcome.CUT, connection.wait,
-            )  # fmt: skip
+                connection.due,
+                sent - self.epoch - connection.due,
+                now - sent,
+                0,
+                0,
+                connection.endpoint,
+                RequestOutcome.CUT,
+                connection.wait,
+            )
             connection.orphan = True
             self.orphans[connection] = None
         self.in_flight.clear()

@@ -1,4 +1,6 @@
-"""One HTTP/1.1 connection as a state machine on io watchers: connecting, idle, or with one request in flight."""
+"""One HTTP/1.1 connection as a state machine on io watchers: connecting, idle, or with one request
+in flight.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +26,49 @@ _Socket: Any = gevent.monkey.get_original("socket", "socket")
 RECV = 1 << 16
 MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
 MAX_KEPT = 1 << 20  # of a body that must contain a text
-# Servers close keep-alive connections after whole seconds of silence; a connection that was busy until just now
-# and ends without a byte was reset, and is counted as that.
+# Servers close keep-alive connections after whole seconds of silence; a connection that was busy
+# until just now and ends without a byte was reset, and is counted as that.
 STALE: Seconds = 0.9
 _END = b"\r\n\r\n"
 _CONNECTING = frozenset({0, errno.EINPROGRESS})
 
 
 class Connection:
-    """A keep-alive connection. Its read watcher runs as long as it lives; the write watcher only when a send would block."""
+    """A keep-alive connection. Its read watcher runs as long as it lives; the write watcher only
+    when a send would block.
+    """
 
     __slots__ = (
-        "_finish", "_head", "_left", "_loop", "_parser", "_recv", "_send", "_watch", "_watch_write",
-        "client", "complete", "connected", "due", "endpoint", "keep", "orphan", "payload", "sent", "served",
-        "since", "size", "sock", "status", "wait",
-    )  # fmt: skip
+        "_finish",
+        "_head",
+        "_left",
+        "_loop",
+        "_parser",
+        "_recv",
+        "_send",
+        "_watch",
+        "_watch_write",
+        "client",
+        "complete",
+        "connected",
+        "due",
+        "endpoint",
+        "keep",
+        "orphan",
+        "payload",
+        "sent",
+        "served",
+        "since",
+        "size",
+        "sock",
+        "status",
+        "wait",
+    )
 
     def __init__(self, client: Client) -> None:
-        """Starts to connect. Raises OSError when the host has no descriptor or port left, or refuses at once."""
+        """Starts to connect. Raises OSError when the host has no descriptor or port left, or
+        refuses at once.
+        """
         self.client = client
         address = client.address
         sock = self.sock = _Socket(address.family, sockets.SOCK_STREAM)
@@ -69,9 +96,17 @@ class Connection:
 
     # sending
 
-    def begin(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
+    def begin(
+        self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
+    ) -> None:
         """Sends a request; `sent` is the moment its sending is counted from."""
-        self.due, self.endpoint, self.payload, self.sent, self.wait = due, endpoint, payload, sent, wait
+        self.due, self.endpoint, self.payload, self.sent, self.wait = (
+            due,
+            endpoint,
+            payload,
+            sent,
+            wait,
+        )
         self.size = self.status = 0
         self.client.in_flight[self] = None
         self.client.tally.sent += 1
@@ -105,7 +140,9 @@ class Connection:
             self.connected = True
         left, self._left = self._left, b""
         if left:
-            Connection.transmit(self, left)  # not the subclass's: what is left over a TLS connection is ciphertext already
+            Connection.transmit(
+                self, left
+            )  # not the subclass's: what is left over a TLS connection is ciphertext already
 
     # receiving
 
@@ -135,7 +172,8 @@ class Connection:
             return
         client = self.client
         if self.size == 0:
-            # An answer whose head was met before, byte for byte, is as long as that one was: no need to parse it again.
+            # An answer whose head was met before, byte for byte, is as long as that one was: no
+            # need to parse it again.
             known = client.answers.get(content[: content.find(_END)])
             if known is not None and known[0] == len(content):
                 self.size, self.status = known[0], known[1]
@@ -208,7 +246,12 @@ class Connection:
 
     def _is_stale(self) -> bool:
         idle_before = self.sent - self.since
-        return self.served > 0 and self.size == 0 and idle_before > STALE and self.client.repeatable[self.endpoint]
+        return (
+            self.served > 0
+            and self.size == 0
+            and idle_before > STALE
+            and self.client.repeatable[self.endpoint]
+        )
 
     def fail(self, outcome: RequestOutcome, why: str, now: Seconds) -> None:
         """Ends the request without an answer."""
@@ -224,7 +267,9 @@ class Connection:
         self.since = now
 
     def close(self) -> None:
-        """Gives everything back at once: with the collector off, a cycle would stay for the whole trial."""
+        """Gives everything back at once: with the collector off, a cycle would stay for the whole
+        trial.
+        """
         if self._parser is None:
             return
         self._watch.stop()
@@ -241,7 +286,9 @@ class Inspecting(Connection):
 
     __slots__ = ("_kept", "_renew")
 
-    def begin(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
+    def begin(
+        self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
+    ) -> None:
         self._kept: list[bytes] = []
         self._renew = False
         super().begin(due, endpoint, payload, sent, wait)

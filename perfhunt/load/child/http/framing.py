@@ -1,4 +1,6 @@
-"""The head of an answer that came in pieces: bounded, and read just far enough to know where the body ends."""
+"""The head of an answer that came in pieces: bounded, and read just far enough to know where the
+body ends.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ _FRAMED = re.compile(rb"^(?:content-length|transfer-encoding)[ \t]*:", re.IGNORE
 
 
 class ResponseHead:
-    """Collects the bytes of a head; knows `status` and whether the body runs `until_close` once the head is whole."""
+    """Collects the bytes of a head; knows `status` and whether the body runs `until_close` once the
+    head is whole.
+    """
 
     __slots__ = ("_collected", "status", "until_close", "whole")
 
@@ -24,13 +28,17 @@ class ResponseHead:
         if self.whole:
             return True
         self._collected += content
-        while (end := self._collected.find(b"\r\n\r\n")) >= 0 or (end := self._collected.find(b"\n\n")) >= 0:
+        while (end := self._collected.find(b"\r\n\r\n")) >= 0 or (
+            end := self._collected.find(b"\n\n")
+        ) >= 0:
             head, self._collected = self._collected[: end + 2], self._collected[end + 4 :]
             match = _STATUS.match(head)
             self.status = int(match[1]) if match else 0
             if self.status >= 200 or self.status == 0:
                 self.whole = True
-                self.until_close = bool(match) and _FRAMED.search(head) is None and self.status not in (204, 304)
+                self.until_close = (
+                    bool(match) and _FRAMED.search(head) is None and self.status not in (204, 304)
+                )
                 self._collected = b""
                 return end <= MAX_HEAD
         return len(self._collected) <= MAX_HEAD

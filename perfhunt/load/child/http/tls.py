@@ -1,4 +1,6 @@
-"""TLS on top of a connection, by memory BIOs: the socket stays non-blocking and the state machine stays the same."""
+"""TLS on top of a connection, by memory BIOs: the socket stays non-blocking and the state machine
+stays the same.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +27,24 @@ def context(verify: bool) -> Any:
 
 
 class TlsConnection(Inspecting):
-    """A connection whose bytes pass through an ssl.SSLObject. The handshake counts as part of the first request."""
+    """A connection whose bytes pass through an ssl.SSLObject. The handshake counts as part of the
+    first request.
+    """
 
     __slots__ = ("_incoming", "_outgoing", "_plain", "_tls")
 
     def __init__(self, client: Client) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         address = client.address
-        self._tls: Any = address.tls.wrap_bio(self._incoming, self._outgoing, server_hostname=address.server_name or None)
+        self._tls: Any = address.tls.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=address.server_name or None
+        )
         self._plain: bytes | None = None  # waits for the handshake
         super().__init__(client)
 
-    def begin(self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds) -> None:
+    def begin(
+        self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
+    ) -> None:
         if not self.served:
             self._plain = payload
         super().begin(due, endpoint, payload, sent, wait)

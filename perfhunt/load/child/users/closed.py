@@ -1,7 +1,9 @@
-"""A locustfile the way Locust runs it: a closed loop of users with their own waiting times. Labelled as that everywhere.
+"""A locustfile the way Locust runs it: a closed loop of users with their own waiting times.
+Labelled as that everywhere.
 
-A user that waits for a slow answer sends nothing meanwhile, so these latencies leave out the waiting of requests that an open
-world would have sent (coordinated omission). Offered for comparison; no knee should rest on it.
+A user that waits for a slow answer sends nothing meanwhile, so these latencies leave out the
+waiting of requests that an open world would have sent (coordinated omission). Offered for
+comparison; no knee should rest on it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from perfhunt.model.units import Seconds
 
 
 class ClosedLoop:
-    """Locust's own users under Locust's own local runner; each of their requests becomes a sample."""
+    """Locust's own users under Locust's own local runner; each of their requests becomes a
+    sample.
+    """
 
     def __init__(self, classes: Sequence[type[Any]], url: str) -> None:
         self._environment = Environment(user_classes=list(classes), events=locust.events, host=url)
@@ -42,7 +46,9 @@ class ClosedLoop:
         self._stop_at = min(self._stop_at, time.monotonic())
 
     def run(self, step: Step, grace: Seconds, recorder: Recorder, report: Report) -> dict[str, Any]:
-        """Keeps `step.rate` users busy for the step's duration (in a closed loop, "rate" is a number of users)."""
+        """Keeps `step.rate` users busy for the step's duration (in a closed loop, "rate" is a
+        number of users).
+        """
         self._recorder, self._errors, self._stop_at = recorder, {}, math.inf
         users = max(1, round(step.rate))
         epoch = self._epoch = time.monotonic() + LEAD
@@ -55,25 +61,54 @@ class ClosedLoop:
                 recorder.flush()
                 used, cpu = time.process_time() - cpu, time.process_time()
                 second = int(now - epoch)
-                report({"second": second - 1, "cpu": used, "at": now - epoch, "seen": 0, "ticks": 0, **self._health()})
+                report(
+                    {
+                        "second": second - 1,
+                        "cpu": used,
+                        "at": now - epoch,
+                        "seen": 0,
+                        "ticks": 0,
+                        **self._health(),
+                    }
+                )
         ended = min(step.duration, time.monotonic() - epoch)
         self._environment.stop_timeout = min(grace, 10.0)
         self._runner.stop()
         recorder.flush()
         self._recorder = None
-        return {**self._health(), "seconds": ended, "gc_pause": 0.0, "routes": self.routes, "users": users}
+        return {
+            **self._health(),
+            "seconds": ended,
+            "gc_pause": 0.0,
+            "routes": self.routes,
+            "users": users,
+        }
 
     def _health(self) -> dict[str, Any]:
         added = self._recorder.added if self._recorder else 0
         return {
-            "samples": added, "in_flight": 0, "sent": added, "opened": 0, "resent": 0, "stray": 0, "queued": 0, "orphans": 0,
-            "errors": self._errors, "most_open": 0,
-        }  # fmt: skip
+            "samples": added,
+            "in_flight": 0,
+            "sent": added,
+            "opened": 0,
+            "resent": 0,
+            "stray": 0,
+            "queued": 0,
+            "orphans": 0,
+            "errors": self._errors,
+            "most_open": 0,
+        }
 
     def _on_request(
-        self, request_type: str = "", name: str = "", response_time: float = 0.0, response_length: int = 0, response: Any = None,
-        exception: Any = None, **more: Any,
-    ) -> None:  # fmt: skip
+        self,
+        request_type: str = "",
+        name: str = "",
+        response_time: float = 0.0,
+        response_length: int = 0,
+        response: Any = None,
+        exception: Any = None,
+        **more: Any,
+    ) -> None:
         if self._recorder is None:
             return
         service = (response_time or 0.0) / 1e3
@@ -85,7 +120,14 @@ class ClosedLoop:
             self._errors[text] = self._errors.get(text, 0) + 1
         sent = max(0.0, time.monotonic() - service - self._epoch)
         self._recorder.add(
-            sent, 0.0, service, int(response_length or 0), status, self._route(f"{request_type} {name}"), outcome, 0.0
+            sent,
+            0.0,
+            service,
+            int(response_length or 0),
+            status,
+            self._route(f"{request_type} {name}"),
+            outcome,
+            0.0,
         )
 
     def _route(self, name: str) -> int:

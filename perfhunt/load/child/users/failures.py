@@ -18,15 +18,24 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], RequestOutcome], ...] = (
     ((requests.exceptions.Timeout, socket.timeout, TimeoutError), RequestOutcome.TIMEOUT),
     ((requests.exceptions.SSLError, ssl.SSLError), RequestOutcome.TLS),
     ((ConnectionRefusedError, socket.gaierror), RequestOutcome.CONNECT),
-    ((ConnectionError, HTTPConnectionClosed, requests.exceptions.ChunkedEncodingError), RequestOutcome.RESET),
+    (
+        (ConnectionError, HTTPConnectionClosed, requests.exceptions.ChunkedEncodingError),
+        RequestOutcome.RESET,
+    ),
     ((HTTPParseError, requests.exceptions.ContentDecodingError), RequestOutcome.PROTOCOL),
     ((requests.exceptions.ConnectionError, OSError), RequestOutcome.CONNECT),
 )
 
 
 def outcome_of(error: object) -> RequestOutcome:
-    """The outcome; STATUS for what is none of the network's doing, such as an assertion in a task."""
-    if isinstance(error, requests.exceptions.ConnectionError) and error.args and isinstance(error.args[0], ProtocolError):
+    """The outcome; STATUS for what is none of the network's doing, such as an assertion in a
+    task.
+    """
+    if (
+        isinstance(error, requests.exceptions.ConnectionError)
+        and error.args
+        and isinstance(error.args[0], ProtocolError)
+    ):
         return RequestOutcome.RESET  # urllib3 had a connection, and lost it
     for kinds, outcome in _KINDS:
         if isinstance(error, kinds):

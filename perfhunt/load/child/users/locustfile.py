@@ -1,4 +1,6 @@
-"""A user's own locustfile: its classes and tasks as they are, run one task at a time instead of in Locust's endless loop."""
+"""A user's own locustfile: its classes and tasks as they are, run one task at a time instead of in
+Locust's endless loop.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from perfhunt.errors import LoadFailed
 
 @dataclass(frozen=True, slots=True)
 class UserTask:
-    """One task of one class of users: what an arrival does. `weight` is its share of the traffic."""
+    """One task of one class of users: what an arrival does. `weight` is its share of the
+    traffic.
+    """
 
     name: str
     user: type[Any]
@@ -27,7 +31,9 @@ class UserTask:
 
 
 def read_locustfile(path: str, url: str) -> tuple[UserTask, ...]:
-    """The errands of a locustfile, and its user classes, aimed at `url`. Raises LoadFailed with what Python said."""
+    """The errands of a locustfile, and its user classes, aimed at `url`. Raises LoadFailed with
+    what Python said.
+    """
     try:
         classes, _ = load_locustfile(str(Path(path).resolve()))
     except (Exception, SystemExit) as error:  # the user's own module may raise anything
@@ -38,7 +44,9 @@ def read_locustfile(path: str, url: str) -> tuple[UserTask, ...]:
         tasks: list[Any] = list(cls.tasks)
         for task in dict.fromkeys(tasks):
             share = tasks.count(task) / len(tasks)
-            errands.append(UserTask(f"{cls.__name__}.{task.__name__}", cls, task, cls.weight * share))
+            errands.append(
+                UserTask(f"{cls.__name__}.{task.__name__}", cls, task, cls.weight * share)
+            )
     if not errands:
         raise LoadFailed(f"{path} defines no user class with tasks")
     return tuple(errands)
@@ -47,7 +55,9 @@ def read_locustfile(path: str, url: str) -> tuple[UserTask, ...]:
 class Actor:
     """A pooled user: an instance of the user's class and the task sets it is in the middle of."""
 
-    def __init__(self, cls: type[Any], environment: Environment, mark: Callable[[Any], None]) -> None:
+    def __init__(
+        self, cls: type[Any], environment: Environment, mark: Callable[[Any], None]
+    ) -> None:
         self.user = cls(environment)
         mark(self.user)
         self.user._state = LOCUST_STATE_RUNNING

@@ -1,4 +1,5 @@
-"""Arrivals that are errands of a locustfile: each runs one task of a pooled user, and counts from when it was due.
+"""Arrivals that are errands of a locustfile: each runs one task of a pooled user, and counts from
+when it was due.
 
 Only the users' `wait_time` is not used: the arrivals decide when.
 """
@@ -33,7 +34,9 @@ READY_SHARE: Seconds = 0.1  # users prepared beforehand: what tasks of this leng
 
 @dataclass(eq=False, slots=True)
 class Arrival:
-    """One errand on its way. `sent` is when its task began: preparing a user for it comes before, and is its `wait`."""
+    """One errand on its way. `sent` is when its task began: preparing a user for it comes before,
+    and is its `wait`.
+    """
 
     due: Seconds
     endpoint: int
@@ -50,7 +53,14 @@ class Arrival:
 class UserTasks:
     """Does for the pacer what the fast client does, by running a locustfile's tasks."""
 
-    def __init__(self, errands: Sequence[UserTask], environment: Environment, limits: Limits, url: str, run: str) -> None:
+    def __init__(
+        self,
+        errands: Sequence[UserTask],
+        environment: Environment,
+        limits: Limits,
+        url: str,
+        run: str,
+    ) -> None:
         self.errands, self.limits = tuple(errands), limits
         self._environment, self._url, self._run = environment, url, run
         self._pool = Pool()
@@ -67,20 +77,39 @@ class UserTasks:
         events.request.add_listener(self._on_request)
 
     def warm(self, rate: PerSecond, seed: int) -> None:
-        """Prepares users before the load starts, `on_start` included, and seeds the chance in their tasks."""
+        """Prepares users before the load starts, `on_start` included, and seeds the chance in their
+        tasks.
+        """
         random.seed(seed)
         total = sum(e.weight for e in self.errands)
         wanted = [
-            (cls, min(50, math.ceil(rate * READY_SHARE * sum(e.weight for e in self.errands if e.user is cls) / total)))
+            (
+                cls,
+                min(
+                    50,
+                    math.ceil(
+                        rate
+                        * READY_SHARE
+                        * sum(e.weight for e in self.errands if e.user is cls)
+                        / total
+                    ),
+                ),
+            )
             for cls in {e.user: None for e in self.errands}
         ]
-        missing = [cls for cls, count in wanted for _ in range(count - len(self._pool.free.get(cls, ())))]
-        gevent.joinall([gevent.spawn(self._prepare, cls) for cls in missing], timeout=self.limits.timeout)
+        missing = [
+            cls for cls, count in wanted for _ in range(count - len(self._pool.free.get(cls, ())))
+        ]
+        gevent.joinall(
+            [gevent.spawn(self._prepare, cls) for cls in missing], timeout=self.limits.timeout
+        )
 
     def _prepare(self, cls: type[Any]) -> None:
         try:
             self._pool.give(self._new(cls))
-        except Exception as error:  # the user's own on_start may raise anything; the arrivals will meet it again
+        except (
+            Exception
+        ) as error:  # the user's own on_start may raise anything; the arrivals will meet it again
             self.tally.note(f"on_start of {cls.__name__}: {type(error).__name__}: {error}")
 
     def _new(self, cls: type[Any]) -> Actor:
@@ -92,7 +121,10 @@ class UserTasks:
     def _mark(self, user: Any) -> None:
         """Every request says where it comes from, and none leaves for another host."""
         client: Any = getattr(user, "client", None)
-        marks = {"User-Agent": f"perfhunt/{__version__} (run={self._run})", "X-Perfhunt-Run": self._run}
+        marks = {
+            "User-Agent": f"perfhunt/{__version__} (run={self._run})",
+            "X-Perfhunt-Run": self._run,
+        }
         if hasattr(client, "headers"):
             client.headers.update(marks)
         elif hasattr(client, "client"):
@@ -104,7 +136,11 @@ class UserTasks:
     @property
     def open(self) -> int:
         """Users that exist now, each with a connection or more."""
-        return sum(len(actors) for actors in self._pool.free.values()) + len(self.in_flight) + len(self.orphans)
+        return (
+            sum(len(actors) for actors in self._pool.free.values())
+            + len(self.in_flight)
+            + len(self.orphans)
+        )
 
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due: start its task now, or queue it when too many users are busy."""
@@ -136,9 +172,13 @@ class UserTasks:
         except StopUser:
             actor = None
         except Exception as error:  # the user's own task may raise anything: it counts as failed
-            arrival.outcome = outcome_of(error) if arrival.outcome == RequestOutcome.OK else arrival.outcome
+            arrival.outcome = (
+                outcome_of(error) if arrival.outcome == RequestOutcome.OK else arrival.outcome
+            )
             self.tally.note(f"{errand.name}: {type(error).__name__}: {error}"[:200])
-            self._events.user_error.fire(user_instance=actor and actor.user, exception=error, tb=error.__traceback__)
+            self._events.user_error.fire(
+                user_instance=actor and actor.user, exception=error, tb=error.__traceback__
+            )
         finally:
             self._by_greenlet.pop(gevent.getcurrent(), None)
         self._ended(arrival, actor)
@@ -158,11 +198,19 @@ class UserTasks:
     def _record(self, arrival: Arrival, now: Seconds, outcome: int) -> None:
         arrival.ended = True
         self.recorder.add(
-            arrival.due, arrival.sent - self.epoch - arrival.due, now - arrival.sent,
-            arrival.size, arrival.status, arrival.endpoint, outcome, arrival.wait,
-        )  # fmt: skip
+            arrival.due,
+            arrival.sent - self.epoch - arrival.due,
+            now - arrival.sent,
+            arrival.size,
+            arrival.status,
+            arrival.endpoint,
+            outcome,
+            arrival.wait,
+        )
 
-    def _on_request(self, response_length: int = 0, response: Any = None, exception: Any = None, **more: Any) -> None:
+    def _on_request(
+        self, response_length: int = 0, response: Any = None, exception: Any = None, **more: Any
+    ) -> None:
         """From Locust, for each HTTP request of a task: the worst of them is how the task ended."""
         arrival = self._by_greenlet.get(gevent.getcurrent())
         if arrival is None:
@@ -184,15 +232,21 @@ class UserTasks:
                 self._start(due, endpoint, now, now - since)
 
     def _shed(self, due: Seconds, endpoint: int, now: Seconds, since: Seconds) -> None:
-        self.recorder.add(due, now - self.epoch - due, 0.0, 0, 0, endpoint, RequestOutcome.SHED, now - since)
+        self.recorder.add(
+            due, now - self.epoch - due, 0.0, 0, 0, endpoint, RequestOutcome.SHED, now - since
+        )
 
     def sweep(self, now: Seconds) -> None:
-        """Ends tasks that take longer than the timeout, and sheds what has waited longer than the deadline."""
+        """Ends tasks that take longer than the timeout, and sheds what has waited longer than the
+        deadline.
+        """
         for group in (self.in_flight, self.orphans):
             for arrival in [a for a in group if now - a.begun >= self.limits.timeout]:
                 if not arrival.ended:
                     arrival.size = 0
-                    self._record(arrival, arrival.sent + self.limits.timeout, RequestOutcome.TIMEOUT)
+                    self._record(
+                        arrival, arrival.sent + self.limits.timeout, RequestOutcome.TIMEOUT
+                    )
                 del group[arrival]
                 arrival.greenlet.kill(block=False)  # its user goes with it
         while self.waiting and now - self.epoch - self.waiting[0][0] > self.limits.deadline:
@@ -200,7 +254,9 @@ class UserTasks:
             self._shed(due, endpoint, now, since)
 
     def cut(self, now: Seconds, hard: bool) -> None:
-        """The trial is over: tasks under way are recorded at the age they have, and finish unless `hard`."""
+        """The trial is over: tasks under way are recorded at the age they have, and finish unless
+        `hard`.
+        """
         while self.waiting:
             due, endpoint, since = self.waiting.popleft()
             self._shed(due, endpoint, now, since)
