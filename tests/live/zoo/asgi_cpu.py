@@ -24,7 +24,7 @@ async def wait_for_mail() -> None:
 async def home(request):
     await wait_for_mail()
     score_items(1_500)
-    return Response(render_page(45_000))
+    return Response(render_page(30_000))
 
 
 app = Starlette(routes=[Route("/", home)])

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
-from work import render_page
+from work import MARGIN, render_page, rounds_in
+
+PAGE = rounds_in(30.0 / 3 / MARGIN)  # three threads, 30 ms each
 
 POOL = ThreadPoolExecutor(3)
 
@@ -22,7 +24,7 @@ def read_ledger() -> int:
 async def home(request):
     await asyncio.get_running_loop().run_in_executor(POOL, read_ledger)
     await asyncio.sleep(0.02)
-    return Response(render_page(60_000))
+    return Response(render_page(PAGE))
 
 
 app = Starlette(routes=[Route("/", home)])

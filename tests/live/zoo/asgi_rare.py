@@ -19,7 +19,7 @@ def export_rows(count: int) -> str:
 async def home(request):
     if next(NUMBER) % 20 == 0:
         return Response(export_rows(40_000)[:2000])
-    return Response(render_page(60_000))
+    return Response(render_page(25_000))
 
 
 app = Starlette(routes=[Route("/", home)])

@@ -22,7 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         time.sleep(0.03)
         total_up(180_000)
-        page = render_page(75_000)
+        page = render_page(40_000)
         self.send_response(200)
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()

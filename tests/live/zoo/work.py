@@ -1,21 +1,41 @@
-"""Innocent work that the services of the zoo share: CPU spent in pure Python, and a page to show
-for it.
+"""Innocent work that the services of the zoo share: CPU spent in pure Python, and a page to show for it.
+
+A service names its culprit only if mending that one brings clearly more than mending the decoy. So a
+decoy takes at most `1 / MARGIN` of what the culprit takes of the thing that limits the service. Where
+the culprit computes, both are counts of the same kind of loop; where it waits, its time is the clock's
+and a decoy counted in loops would outgrow it on a slow host: there the loops are counted off in
+milliseconds of this host's CPU.
 """
 
 from __future__ import annotations
 
 import json
+import time
+
+MARGIN = 3.0  # times the decoy's part; below about 2, mending either is a right answer
+_TRIAL = 20_000  # rounds of one look at this host's speed: about a millisecond
+_TRIALS = 9
+
+
+def rounds_in(milliseconds: float) -> int:
+    """How many rounds of `crunch` take so much CPU on this host: the median of a few looks at it."""
+    looks = []
+    for _ in range(_TRIALS):
+        began = time.thread_time()
+        crunch(_TRIAL)
+        looks.append(time.thread_time() - began)
+    return int(milliseconds / 1e3 * _TRIAL / sorted(looks)[_TRIALS // 2])
 
 
 def crunch(rounds: int) -> int:
-    """CPU for about `rounds` * 0.05 us in pure Python."""
+    """CPU in pure Python, holding the GIL; proportional to `rounds`."""
     total = 0
     for i in range(rounds):
         total += i * i % 7
     return total
 
 
-def render_page(rounds: int = 75_000) -> bytes:
+def render_page(rounds: int) -> bytes:
     """The decoy: CPU-busy, on top of every naive profile, and not what stops the service."""
     rows = [{"row": n, "text": f"item {n}"} for n in range(20)]
     total = 0

@@ -19,6 +19,6 @@ def fetch_banner() -> None:
 def app(environ, start_response):
     fetch_banner()
     price_basket(120_000)
-    page = render_page(75_000)
+    page = render_page(40_000)
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]

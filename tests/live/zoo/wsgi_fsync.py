@@ -20,6 +20,6 @@ def append_journal() -> None:
 
 def app(environ, start_response):
     append_journal()
-    page = render_page(45_000)
+    page = render_page(20_000)
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]

@@ -4,7 +4,9 @@ import os
 import queue
 import socket
 
-from work import crunch, render_page
+from work import MARGIN, crunch, render_page, rounds_in
+
+PAGE = rounds_in(16.0 / 2 / MARGIN)  # two connections, 16 ms each
 
 PORT = int(os.environ.get("NEIGHBOUR", "0"))
 POOL: queue.Queue = queue.Queue()
@@ -32,7 +34,7 @@ def cart_page() -> bytes:
 
 
 def app(environ, start_response):
-    page = render_page(90_000)
+    page = render_page(PAGE)
     cart_page()
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]

@@ -21,6 +21,6 @@ def wait_for_banner() -> None:
 def app(environ, start_response):
     wait_for_banner()
     check_address("an addressss of wordss")
-    page = render_page(40_000)
+    page = render_page(20_000)
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]

@@ -32,7 +32,7 @@ def record_order(lines: int) -> None:
 
 
 def app(environ, start_response):
-    page = render_page(75_000)
+    page = render_page(15_000)
     record_order(1500)
     start_response("200 OK", [("Content-Length", str(len(page)))])
     return [page]
