@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from scenes import profile, series, used
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.classify import classify
@@ -12,6 +11,7 @@ from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Capacity, Knee, NoKnee
+from tests.unit.scenes import profile, series, used
 
 KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, "sharp")
 

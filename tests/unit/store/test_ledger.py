@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample_run import aborted_run, sample_run
 
 from perfhunt.model.run import Run
 from perfhunt.store.ledger import LEDGER_FILE, LedgerRow, history, rebuild, record
 from perfhunt.store.rundir import RunDirectory
+from tests.sample_run import aborted_run, sample_run
 
 RUN = sample_run()
 LATER = replace(aborted_run(), id="20261124T000000Z-222222", started="2026-11-24T00:00:00Z")

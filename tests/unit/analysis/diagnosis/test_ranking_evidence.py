@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from scenes import instant, profile, series, used
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code, awaits, in_loop
@@ -15,6 +14,7 @@ from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.model.profile import Frame, Instants
 from perfhunt.model.states import States, ThreadTime
+from tests.unit.scenes import instant, profile, series, used
 
 
 def states(**totals: float) -> States:

@@ -9,20 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sample_run import sample_run
 
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.model.trial import Drained
 from perfhunt.store.listing import find, latest, list_runs
 from perfhunt.store.run_json import read_run
 from perfhunt.store.rundir import RunDirectory, new_id, owner_of, read_directory, repair
+from tests.sample_run import sample_run
 
 RUN = sample_run()
 
 DIES = """
 import os, signal, sys
 from pathlib import Path
-from sample_run import sample_run
+from tests.sample_run import sample_run
 from perfhunt.store.rundir import RunDirectory
 run, root, moment = sample_run(), Path(sys.argv[1]), sys.argv[2]
 def die(here):
@@ -44,7 +44,7 @@ KEPT = {"created": 0, "one trial": 1, "torn line": 2}
 
 def killed(root: Path, moment: str) -> Path:
     done = subprocess.run(
-        [sys.executable, "-c", DIES, str(root), moment], cwd=Path(__file__).parents[1], check=False
+        [sys.executable, "-c", DIES, str(root), moment], cwd=Path(__file__).parents[3], check=False
     )
     assert done.returncode == -signal.SIGKILL
     return root / "runs" / f"{RUN.id}.partial"

@@ -8,11 +8,11 @@ import json
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from sample_run import sample_run
 
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.pictures.speedscope import SCHEMA_URL, dumps
+from tests.sample_run import sample_run
 
 NUMBER = {"type": "number"}
 UNITS = ["none", "nanoseconds", "microseconds", "milliseconds", "seconds", "bytes"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sample_run import sample_run
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.model.finding import Bottleneck
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.trial import Resources
+from tests.sample_run import sample_run
 
 RUN = sample_run()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sample_run import sample_run
 
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.analysis.knee.resource_limits import reached, resource_cautions, with_resources
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Resources, Trial
+from tests.sample_run import sample_run
 
 CPU = Objective(Measure.RESOURCES, "cpu", "<", 0.70)
 MEMORY = Objective(Measure.RESOURCES, "memory", "<", 0.80)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from scenes import instant, profile, series, stack, used
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.classify import classify, decide
@@ -15,6 +14,7 @@ from perfhunt.model.finding import Bottleneck
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
 from perfhunt.model.trial import Generator, Phase, Resources, RouteResult, Step, Trial
+from tests.unit.scenes import instant, profile, series, stack, used
 
 REST = "serve_forever!get lock@I"
 CALM = Span(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from scenes import instant, profile, series, used
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.waterfall import OUTSIDE, waterfall
 from perfhunt.model.finding import Finding
 from perfhunt.model.profile import Instants
+from tests.unit.scenes import instant, profile, series, used
 
 SERVER_IDLE = "serve_forever!get lock@I"
 

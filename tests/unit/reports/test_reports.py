@@ -13,7 +13,6 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-from sample_run import aborted_run, sample_run
 
 from perfhunt.model.finding import Bottleneck
 from perfhunt.model.interval import Interval
@@ -25,6 +24,7 @@ from perfhunt.model.slo import Judgement
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.terminal import LINES
 from perfhunt.reports.verdict_sentence import verdict_sentence
+from tests.sample_run import aborted_run, sample_run
 
 WHOLE = sample_run()
 RUNS = {

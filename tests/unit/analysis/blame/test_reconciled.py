@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scenes import thread
-
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.model.profile import Instant, Instants, ThreadSample
+from tests.unit.scenes import thread
 
 
 def capture(*threads: ThreadSample) -> Instants:

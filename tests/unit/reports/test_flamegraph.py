@@ -8,12 +8,12 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
-from sample_run import profile, sample_run
 
 from perfhunt.model.profile import Frame, Profile, Stack
 from perfhunt.reports.pictures.flame_tree import code_kind, tree
 from perfhunt.reports.pictures.flamegraph import NARROWEST, PAD, WIDTH, differential, flamegraph
 from perfhunt.reports.request_cost import cost_per_weight
+from tests.sample_run import profile, sample_run
 
 A, B, C, D = (Frame(name, f"{name}.py", 1) for name in "abcd")
 SVG = "{http://www.w3.org/2000/svg}"
