@@ -70,7 +70,7 @@ def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(
     target: str, tmp_path: Path
 ) -> None:
     with fleet(target, tmp_path) as made:
-        killed = []
+        killed: list[float] = []
 
         def kill_one(row: object) -> None:
             if not killed:

@@ -4,6 +4,7 @@ real run directory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from perfhunt.testing import Clock, QueueEngine, Service, exponential
 
 SEARCHED = (Phase.WARMUP, Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.CAPACITY)
 P99 = Objective(Measure.LATENCY, "p99", "<=", 0.100)
+RAMP = Ramp(budget=300.0)
 
 
 class Blind:
@@ -69,38 +71,36 @@ class Blind:
         self.closed = True
 
 
-def question(*objectives: Objective, **ramp: object) -> Question:
+def question(*objectives: Objective, ramp: Ramp = RAMP) -> Question:
     return Question(
         Target("http://127.0.0.1:1"),
         (RequestTemplate("home", "GET", "/"),),
         Slo(objectives or (P99,)),
-        Ramp(**{"budget": 300.0, **ramp}),
-    )  # type: ignore[arg-type]
+        ramp,
+    )
 
 
 def lab(
     tmp_path: Path,
     asked: Question,
     probes: Blind,
-    stop: object = None,
+    stop: Callable[[], str] = lambda: "",
     events: list[Event] | None = None,
 ) -> Lab:
     """M/M/1 with 6 ms: analytically P(response > 100 ms) = 1 % at 120.6/s."""
     engine = QueueEngine(Service(exponential(0.006)), asked.slo.criteria(), seed=3)
     run = Run(
-        "20261123T000000Z-test",
-        "investigate",
-        "2026-11-23T00:00:00Z",
-        __version__,
-        asked,
-        Environment(),
-        None,
-        Judgement.UNKNOWN,
+        id="20261123T000000Z-test",
+        kind="investigate",
+        started="2026-11-23T00:00:00Z",
+        perfhunt=__version__,
+        question=asked,
+        environment=Environment(),
+        target=None,
+        verdict=Judgement.UNKNOWN,
     )
     directory = RunDirectory.create(tmp_path / ".perfhunt", run)
-    made = Lab(engine, probes, directory, run, Clock())
-    if stop is not None:
-        made.stop = stop  # type: ignore[assignment]
+    made = Lab(engine, probes, directory, run, Clock(), stop)
     if events is not None:
         made.watch = events.append
     return made
@@ -242,7 +242,7 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_a_service_that_stands_still_is_warm_at_once(tmp_path: Path) -> None:
-    asked = question(start=40.0)
+    asked = question(ramp=replace(RAMP, start=40.0))
     run = investigate(asked, lab(tmp_path, asked, Blind()), Options(warm_up=True, profile=False))
     assert isinstance(run.knee, Knee)
     assert [t.step.phase for t in run.trials].count(Phase.WARMUP) >= 3

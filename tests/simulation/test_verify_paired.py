@@ -21,7 +21,14 @@ from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
-from perfhunt.verify import PairBench, PairedQuestion, asked_of, calibrate, verify_paired
+from perfhunt.verify import (
+    PairBench,
+    PairedQuestion,
+    StartedVersion,
+    asked_of,
+    calibrate,
+    verify_paired,
+)
 from tests.sample_run import sample_run
 
 MEAN = 0.006  # an M/M/1 of 6 ms breaks p99 <= 100 ms at 120.6/s
@@ -60,8 +67,8 @@ class Host:
         self.running.add(version)
         return life
 
-    def end(self, live: VirtualLive) -> None:
-        self.running.discard(live.version)
+    def end(self, live: StartedVersion) -> None:
+        self.running.discard(self.lives[live.url].version)
 
     def bench(self, stop: Callable[[], str] = lambda: "") -> PairBench:
         return PairBench(self, lambda: SlotEngine(self), self.clock, Path("unused"), stop)
@@ -92,8 +99,9 @@ class VirtualLive:
 class SlotEngine:
     """Sends to whatever lives on its slot's port."""
 
-    name, help = "slot", ""
+    name, help, pinning = "slot", "", ""
     needs: tuple[str, ...] = ()
+    clocks: tuple[object, ...] = ()
 
     def __init__(self, host: Host) -> None:
         self.host, self.url = host, ""
@@ -150,7 +158,12 @@ def test_versions_change_slots_each_round_and_are_ended_each_time() -> None:
 def test_versions_that_cannot_live_side_by_side_take_turns_in_abba_order() -> None:
     host = Host({"base": 1.0, "head": 1.3})
     alone: list[int] = []
-    host.spoil = lambda trial: (alone.append(len(host.running)), trial)[1]
+
+    def count_the_living(trial: Trial) -> Trial:
+        alone.append(len(host.running))
+        return trial
+
+    host.spoil = count_the_living
     bench = host.bench()
     bench.together = False
     assert verify_paired(ASKED, bench).word is Word.KEEP

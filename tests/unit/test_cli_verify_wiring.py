@@ -13,6 +13,7 @@ import pytest
 from diffs.replay import git, project_repository, write_files
 from typer.testing import CliRunner
 
+from perfhunt import verify as paired
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.cli.app import app
 from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
@@ -71,11 +72,9 @@ class Bench:
         self.word = word
         monkeypatch.setattr(verifying_command, "paired_bench", self.paired_bench)
         monkeypatch.setattr(
-            verifying_command.verify,
-            "survey",
-            lambda question, _: SimpleNamespace(question=question),
+            paired, "survey", lambda question, _: SimpleNamespace(question=question)
         )
-        monkeypatch.setattr(verifying_command.verify, "verify_paired", self.verify_paired)
+        monkeypatch.setattr(paired, "verify_paired", self.verify_paired)
         monkeypatch.setattr(
             verifying_command, "profile_versions", lambda *_: {BASE: sides(400.0), HEAD: sides(1.0)}
         )

@@ -34,7 +34,7 @@ from perfhunt.jobs.verify.verify import (
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, Stack
 from perfhunt.model.run import Run
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
@@ -93,15 +93,8 @@ def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_boun
 
 
 def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
-    after = Profile(
-        "py-spy dump",
-        "",
-        "wall",
-        8.0,
-        12.0,
-        {(PAGE, LEVEL, Frame("[poll]", kind="wait")): 390.0},
-        ticks=100,
-    )
+    polled: dict[Stack, float] = {(PAGE, LEVEL, Frame("[poll]", kind="wait")): 390.0}
+    after = Profile("py-spy dump", "", "wall", 8.0, 12.0, polled, ticks=100)
     found = attributed(ONE, Sides(wall(400.0, 0.0)), Sides(Measured(after, 50.0)), None)
     assert found is not None
     assert found.moved == ()
@@ -109,7 +102,9 @@ def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
 
 def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_picture() -> None:
     def waiting(path: str) -> Sides:
-        stacks = {(PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind="wait")): 10.0}
+        stacks: dict[Stack, float] = {
+            (PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind="wait")): 10.0
+        }
         return Sides(
             Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0)
         )
@@ -187,7 +182,7 @@ def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> N
 
 
 def test_two_checkouts_name_the_same_function_alike() -> None:
-    stacks = {
+    stacks: dict[Stack, float] = {
         (Frame("f", "/tmp/perfhunt-checkout-1/shop/shop/a.py", 3), Frame("g", "/usr/lib/b.py")): 2.0
     }
     found = in_place(Profile("t", "", "cpu", 1.0, 1.0, stacks), "/tmp/perfhunt-checkout-1/shop")
@@ -245,13 +240,14 @@ def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
-    [({"ended": "stopped: ^C"}, "cut short"), ({"kind": "profile"}, "is a profile")],
+    ("run", "said"),
+    [
+        (replace(sample_run(), ended="stopped: ^C"), "cut short"),
+        (replace(sample_run(), kind="profile"), "is a profile"),
+    ],
+    ids=["stopped", "profile"],
 )
-def test_runs_that_measured_no_whole_ramp_are_refused(
-    tmp_path: Path, changed: dict[str, str], said: str
-) -> None:
-    run = replace(sample_run(), **changed)
+def test_runs_that_measured_no_whole_ramp_are_refused(tmp_path: Path, run: Run, said: str) -> None:
     ledger.record(tmp_path, run, RunDirectory.create(tmp_path, run).finish(run))
     with pytest.raises(UsageError, match=said):
         stored_run(VerifyRequest(run=run.id, store=tmp_path))

@@ -1,6 +1,7 @@
 """From samples to rows and trials: counted by hand."""
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ from perfhunt.load.tally import (
 from perfhunt.load.trials import Ending, build_trial
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Count, Phase, Step
+from perfhunt.model.trial import Count, Phase, Step, Trial
 
 P99 = Criterion("latency.p99", 0.4, 0.01)
 ERRORS = Criterion("errors", math.inf, 0.001)
 ON_B = Criterion("latency.p99[b]", 0.1, 0.01, "b")
+
+Sample: TypeAlias = tuple[float, float, float, int, int, int, int, float]  # a record of SAMPLE
 
 
 def sample(
@@ -29,14 +32,14 @@ def sample(
     lag: float = 0.0,
     wait: float = 0.0,
     endpoint: int = 0,
-) -> tuple:  # type: ignore[type-arg]
+) -> Sample:
     status = {RequestOutcome.OK: 200, RequestOutcome.STATUS: 500}.get(outcome, 0)
     return (due, lag, service, 10, status, endpoint, int(outcome), wait)
 
 
 def tally_of(
-    *samples: tuple, due: list[float] | None = None, endpoints: list[int] | None = None
-) -> StepTally:  # type: ignore[type-arg]
+    *samples: Sample, due: list[float] | None = None, endpoints: list[int] | None = None
+) -> StepTally:
     dues = np.array(due if due is not None else [s[0] for s in samples])
     made = StepTally(
         dues,
@@ -95,7 +98,8 @@ def test_a_refusal_counts_at_the_timeout_however_quick_it_was() -> None:
         [sample(0.0, 0.001, RequestOutcome.CONNECT), sample(0.1, 0.02)], dtype=SAMPLE
     )
     response, service = response_and_service(samples, 10.0)
-    assert (response.p50, response.max, response.censored) == (pytest.approx(0.02), 10.0, 1)
+    assert (response.p50, response.max) == pytest.approx((0.02, 10.0))
+    assert response.censored == 1
     assert service.max == 10.0
 
 
@@ -127,7 +131,7 @@ def trial_of(
     settle: float = 0.0,
     done: dict[str, object] | None = None,
     **ending: str,
-):  # type: ignore[no-untyped-def]
+) -> Trial:
     step = Step(Phase.RAMP, 10.0, 2.0, 1, settle)
     rows = tuple(tally.row(second, math.inf, GeneratorSecond()) for second in range(2))
     return build_trial(step, tally, rows, Ending(seconds, done=done, **ending), "x", {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfhunt.errors import ExitCode, QuestionError
+from perfhunt.errors import QuestionError
 from perfhunt.model.question import Question
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
@@ -54,7 +54,7 @@ budget = "10m"
 allow_hosts = ["127.0.0.1"]
 max_rate = "5000/s"
 killswitch = { file = ".perfhunt/stop", url = "" }
-comms = ""                           # required for production: where people were told, and the ticket
+comms = ""                           # required for production: who was told, and the ticket
 """
 
 
@@ -75,7 +75,7 @@ def refusal(text: str, **env: str) -> str:
     """
     with pytest.raises(QuestionError) as caught:
         parse(text, **env)
-    assert caught.value.exit_code == ExitCode.BAD_TEST_FILE == 104
+    assert caught.value.exit_code == 104
     assert caught.value.hint
     assert "perfhunt.toml" in caught.value.message
     return caught.value.message

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perfhunt.model.profile import Frame
+from perfhunt.model.profile import Frame, Stack
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
 from perfhunt.profilers.jvm.profiler import JfrError, parse_jfr_print
 from perfhunt.profilers.node.profiler import parse_cpuprofile
@@ -59,6 +59,11 @@ files = st.text(st.sampled_from("abc/_-. 9"), min_size=1).filter(lambda file: fi
 frames = st.builds(Frame, names, files, st.integers(1, 10**6))
 
 
+def places(stack: Stack) -> tuple[tuple[str, str, int | None], ...]:
+    """What a folded line says of a stack."""
+    return tuple((frame.function, frame.file, frame.line) for frame in stack)
+
+
 @given(
     st.dictionaries(
         st.lists(frames, min_size=1, max_size=6).map(tuple), st.integers(1, 10**9), max_size=8
@@ -66,9 +71,8 @@ frames = st.builds(Frame, names, files, st.integers(1, 10**6))
 )
 def test_folded_text_reads_back_as_what_was_written(stacks: dict[tuple[Frame, ...], int]) -> None:
     back = parse_folded(write_folded({stack: float(n) for stack, n in stacks.items()}))
-    key = lambda stack: tuple((f.function, f.file, f.line) for f in stack)  # noqa: E731
-    assert {key(stack): n for stack, n in back.items()} == {
-        key(stack): n for stack, n in stacks.items()
+    assert {places(stack): n for stack, n in back.items()} == {
+        places(stack): n for stack, n in stacks.items()
     }
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from perfhunt.model.finding import Bottleneck
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import NoKnee
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Frame
 from perfhunt.model.question import Expect, RequestTemplate
 from perfhunt.model.run import Run
@@ -274,13 +274,16 @@ def test_a_run_that_was_cut_short_is_an_error_for_ci() -> None:
     assert "Ctrl-C during ramp" in "".join(suites.itertext())
 
 
-SOFT = replace(WHOLE.knee, label="soft")
+SHARP = WHOLE.knee
+assert isinstance(SHARP, Knee)
+SOFT = replace(SHARP, label="soft")
 OUTSIDE = "aborted: perfhunt was ended from outside during ramp"
 SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
     "met": (
         lambda: replace(WHOLE, verdict=Judgement.MET, judged=WHOLE.judged[:2]),
-        "SLO met at 120/s: all 2 objectives hold. It keeps p99 <= 250 ms up to 141/s (134 to 148/s at 95%); what stops it is a "
-        "lock, first of all in load_rules (shop/pricing.py:71).",
+        "SLO met at 120/s: all 2 objectives hold. "
+        "It keeps p99 <= 250 ms up to 141/s (134 to 148/s at 95%); "
+        "what stops it is a lock, first of all in load_rules (shop/pricing.py:71).",
     ),
     "soft": (
         lambda: replace(
@@ -296,7 +299,8 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
             judged=WHOLE.judged[-1:],
             knee=NoKnee("budget", "the budget ran out"),
         ),
-        "SLO unknown at 120/s: latency.p99[checkout] has no verdict (no data). No knee: the budget ran out.",
+        "SLO unknown at 120/s: latency.p99[checkout] has no verdict (no data). "
+        "No knee: the budget ran out.",
     ),
     "stopped": (
         aborted_run,
@@ -304,7 +308,8 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
     ),
     "aborted": (
         lambda: replace(WHOLE, ended=OUTSIDE, knee=NoKnee("stopped", "x", 75.9, None)),
-        "Cut off before an answer: perfhunt was ended from outside during ramp. Until then it held up to 75.9/s; no verdict.",
+        "Cut off before an answer: perfhunt was ended from outside during ramp. "
+        "Until then it held up to 75.9/s; no verdict.",
     ),
     "failed": (
         lambda: RUNS["failed"],

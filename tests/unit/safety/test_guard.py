@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from perfhunt.errors import ExitCode, TargetNotFound, UnsafeTarget, UsageError
+from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
 from perfhunt.model.question import Killswitch, Question, RequestTemplate, Safety, Target
 from perfhunt.model.slo import Slo
 from perfhunt.safety.guard import TOKEN, Cleared, Consent, clear, looks_like_production, resolve
@@ -46,7 +46,7 @@ def judge(
 def refused(question: Question, *addresses: str, **consent: object) -> UnsafeTarget:
     with pytest.raises(UnsafeTarget) as caught:
         judge(question, *addresses, **consent)  # type: ignore[arg-type]
-    assert caught.value.exit_code == ExitCode.UNSAFE_TARGET == 93
+    assert caught.value.exit_code == 93
     assert caught.value.hint
     return caught.value
 

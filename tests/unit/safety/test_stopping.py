@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.errors import ExitCode, Stopped, TargetBusy, TargetDied
+from perfhunt.errors import Stopped, TargetBusy, TargetDied
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import (
     LockHolder,
-    PriorActivity,
     foreign_load,
     lock_keys,
     read_owner,
@@ -23,6 +22,7 @@ from perfhunt.safety.lock import (
     target_lock,
 )
 from perfhunt.safety.watchdog import Watchdog
+from perfhunt.target.quiet import PriorActivity
 
 ME = LockHolder(os.getpid(), "20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
 
@@ -82,14 +82,14 @@ def test_the_first_reason_to_stop_stays() -> None:
     assert [watchdog.stop() for _ in range(3)] == ["", "the file appeared", "the file appeared"]
     with pytest.raises(Stopped) as caught:
         watchdog.check()
-    assert caught.value.exit_code == ExitCode.STOPPED == 105
+    assert caught.value.exit_code == 105
 
 
 def test_the_death_of_the_target_is_its_own_error() -> None:
     watchdog = Watchdog(death=lambda: "the target, pid 1, is gone")
     with pytest.raises(TargetDied) as caught:
         watchdog.check()
-    assert caught.value.exit_code == ExitCode.TARGET_DIED == 96
+    assert caught.value.exit_code == 96
 
 
 def test_the_time_allowed_is_counted_from_the_start() -> None:
@@ -123,7 +123,7 @@ def test_a_held_target_is_busy_and_names_its_holder(tmp_path: Path) -> None:
     with target_lock(["127.0.0.1"], 8000, ME, home):
         with pytest.raises(TargetBusy) as caught, target_lock(["127.0.0.1"], 8000, ME, home):
             pass
-        assert caught.value.exit_code == ExitCode.TARGET_BUSY == 94
+        assert caught.value.exit_code == 94
         assert f"pid {os.getpid()}" in caught.value.message
         assert "20260301-1" in caught.value.message
         assert f"kill -INT {os.getpid()}" in caught.value.hint

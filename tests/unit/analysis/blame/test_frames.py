@@ -28,9 +28,7 @@ def test_the_path_says_whose_code_it_is(file: str, origin: Origin) -> None:
     assert Code().origin(Frame("f", file)) is origin
 
 
-def test_a_stack_belongs_to_its_deepest_application_function_and_names_the_library_call_on_top() -> (
-    None
-):
+def test_a_stack_belongs_to_its_deepest_application_function_and_names_the_call_on_top() -> None:
     owner = Code().owner(
         (
             Frame("view", APP),

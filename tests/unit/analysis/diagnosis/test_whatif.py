@@ -28,9 +28,7 @@ def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> Climb:
     return Climb(knee, (knee,), burst, (), ())
 
 
-def test_removing_three_quarters_of_the_demand_of_the_one_core_doubles_the_knee_until_nothing_else_caps_it() -> (
-    None
-):
+def test_removing_three_quarters_of_the_only_cores_demand_brings_the_knee_that_is_left() -> None:
     # One GIL: 8 ms of CPU each, 6 of them in score. Without score 2 ms are left, which is four
     # times the rate.
     evidence = Evidence(

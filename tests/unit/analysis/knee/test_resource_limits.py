@@ -14,6 +14,9 @@ from perfhunt.model.trial import Resources, Trial
 from tests.sample_run import sample_run
 
 CPU = Objective(Measure.RESOURCES, "cpu", "<", 0.70)
+RUN = sample_run()
+assert isinstance(RUN.knee, Knee)
+LATENCY_KNEE: Knee = RUN.knee
 MEMORY = Objective(Measure.RESOURCES, "memory", "<", 0.80)
 
 
@@ -48,15 +51,13 @@ def test_three_rates_make_no_line() -> None:
 
 def test_only_what_is_reached_before_the_knee_is_a_doubt() -> None:
     made = trials((10, 0.07), (40, 0.22), (80, 0.42), (120, 0.62))
-    knee = sample_run().knee
-    assert isinstance(knee, Knee)
-    (doubt,) = resource_cautions([CPU], made, replace(knee, rate=200.0))
+    (doubt,) = resource_cautions([CPU], made, replace(LATENCY_KNEE, rate=200.0))
     assert "136/s" in doubt.sentence
-    assert resource_cautions([CPU], made, replace(knee, rate=100.0)) == ()
+    assert resource_cautions([CPU], made, replace(LATENCY_KNEE, rate=100.0)) == ()
 
 
 def climbed(low: float, high: float) -> Climb:
-    knee = replace(sample_run().knee, rate=(low + high) / 2, low=low, high=high)
+    knee = replace(LATENCY_KNEE, rate=(low + high) / 2, low=low, high=high)
     return Climb(knee, (knee,), None, (), ())
 
 

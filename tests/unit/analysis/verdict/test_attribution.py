@@ -70,10 +70,7 @@ def test_amdahl_bounds_by_hand() -> None:
 def test_wilson_by_the_books_example() -> None:
     # Newcombe 1998, Statistics in Medicine 17: 81 of 263 gives 0.2553 to 0.3662.
     found = wilson(81, 263)
-    assert (found.low, found.high) == (
-        pytest.approx(0.2553, abs=5e-5),
-        pytest.approx(0.3662, abs=5e-5),
-    )
+    assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
 
 
 def test_a_gain_beyond_the_bound_is_not_explained_and_says_so() -> None:

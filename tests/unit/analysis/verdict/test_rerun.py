@@ -16,13 +16,14 @@ from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
+from perfhunt.model.trial import Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.verify import verify_rerun
 from tests.sample_run import sample_run
 
 BEFORE = sample_run()
-KNEE = BEFORE.knee
-assert isinstance(KNEE, Knee)
+assert isinstance(BEFORE.knee, Knee)
+KNEE: Knee = BEFORE.knee
 
 
 def moved(run: Run, factor: float) -> Run:
@@ -32,14 +33,6 @@ def moved(run: Run, factor: float) -> Run:
     knee, capacity = run.knee, run.capacity
     assert isinstance(knee, Knee)
     assert capacity is not None
-
-    def faster(trial):  # type: ignore[no-untyped-def]
-        if trial is None or trial.resources is None:
-            return trial
-        used = replace(trial.resources, cpu_seconds=trial.resources.cpu_seconds / factor)
-        return replace(
-            trial, resources=used, response=replace(trial.response, p50=trial.response.p50 / factor)
-        )
 
     return replace(
         run,
@@ -51,8 +44,19 @@ def moved(run: Run, factor: float) -> Run:
             low=capacity.low * factor,
             high=capacity.high * factor,
         ),
-        baseline=faster(run.baseline),
-        trials=tuple(faster(t) for t in run.trials),
+        baseline=run.baseline and faster(run.baseline, factor),
+        trials=tuple(faster(trial, factor) for trial in run.trials),
+    )
+
+
+def faster(trial: Trial, factor: float) -> Trial:
+    """The trial with a median and CPU time a `factor` smaller."""
+    used, median = trial.resources, trial.response.p50
+    assert used is not None and used.cpu_seconds is not None and median is not None
+    return replace(
+        trial,
+        resources=replace(used, cpu_seconds=used.cpu_seconds / factor),
+        response=replace(trial.response, p50=median / factor),
     )
 
 
@@ -171,7 +175,7 @@ def test_more_workers_than_before_is_a_difference() -> None:
     assert any("worker processes" in d for d in environment_differences(BEFORE, grown))
 
 
-def test_the_environment_variable_that_changed_is_named():
+def test_the_environment_variable_that_changed_is_named() -> None:
     a, b = (
         replace(
             BEFORE, environment=replace(BEFORE.environment, env_sha256=h, variables={"POOL": h})
