@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,36 +15,6 @@ from perfhunt.store.rundir import RunDirectory, new_id, owner_of, read_directory
 from tests.sample_run import sample_run
 
 RUN = sample_run()
-
-DIES = """
-import os, signal, sys
-from pathlib import Path
-from tests.sample_run import sample_run
-from perfhunt.store.rundir import RunDirectory
-run, root, moment = sample_run(), Path(sys.argv[1]), sys.argv[2]
-def die(here):
-    if here == moment:
-        os.kill(os.getpid(), signal.SIGKILL)
-directory = RunDirectory.create(root, run)
-die("created")
-directory.phase("ramp")
-directory.append_trial(run.trials[0])
-die("one trial")
-directory.append_trial(run.trials[1])
-with open(directory.path / "trials.jsonl", "a") as file:
-    file.write('{"trial": {"phase": "ra')
-    file.flush()
-    die("torn line")
-"""
-KEPT = {"created": 0, "one trial": 1, "torn line": 2}
-
-
-def killed(root: Path, moment: str) -> Path:
-    done = subprocess.run(
-        [sys.executable, "-c", DIES, str(root), moment], cwd=Path(__file__).parents[3], check=False
-    )
-    assert done.returncode == -signal.SIGKILL
-    return root / "runs" / f"{RUN.id}.partial"
 
 
 def test_a_finished_run_is_read_back_whole(tmp_path: Path) -> None:
@@ -72,30 +39,6 @@ def test_a_finished_run_is_read_back_whole(tmp_path: Path) -> None:
 def test_the_store_keeps_itself_out_of_git(tmp_path: Path) -> None:
     RunDirectory.create(tmp_path, RUN)
     assert (tmp_path / ".gitignore").read_text() == "*\n"
-
-
-@pytest.mark.parametrize("moment", KEPT)
-def test_kill_9_leaves_a_readable_run_with_every_trial_that_ended(
-    tmp_path: Path, moment: str
-) -> None:
-    partial = killed(tmp_path, moment)
-    assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
-    run = read_directory(partial)
-    assert run.trials == RUN.trials[: KEPT[moment]]
-    assert run.ended.startswith("aborted: perfhunt was ended from outside during")
-    assert run.question.fingerprint() == RUN.question.fingerprint()
-
-
-@pytest.mark.parametrize("moment", KEPT)
-def test_repair_closes_what_a_dead_owner_left(tmp_path: Path, moment: str) -> None:
-    killed(tmp_path, moment)
-    (closed,) = repair(tmp_path)
-    assert closed == tmp_path / "runs" / RUN.id
-    assert [e.status for e in list_runs(tmp_path)] == ["closed"]
-    run = read_run(closed)
-    assert len(run.trials) == KEPT[moment]
-    assert run.ended.startswith("aborted")
-    assert repair(tmp_path) == ()
 
 
 def test_a_run_in_progress_is_listed_as_running_and_left_alone_by_repair(tmp_path: Path) -> None:
