@@ -1,4 +1,4 @@
-"""Readers of profiles: folded text loses nothing that it can say, and no bytes surprise a reader."""
+"""Readers of profiles: folded text loses nothing it can say, and no bytes surprise a reader."""
 
 from __future__ import annotations
 

@@ -25,10 +25,9 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory
 from perfhunt.target.launch import ServiceCommand
-from tests.sample_run import sample_run
+from tests.sample_run import keep, sample_run
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'
 STOCK = "def level(sku):\n    return 3\n"
@@ -222,7 +221,7 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     target = replace(whole.target, git_root=str(shop))
     run = replace(whole, environment=found, target=target)
     store = shop / "web" / ".perfhunt"
-    ledger.record(store, run, RunDirectory.create(store, run).finish(run))
+    keep(store, run)
     monkeypatch.setattr(verifying_process, "question_again", lambda stored, _: stored.question)
     monkeypatch.setattr(verifying_process, "target_of", lambda _, question: (question, target))
     monkeypatch.setattr(verifying_process, "stale", lambda *_: ())

@@ -10,36 +10,11 @@ from typer.testing import CliRunner
 
 from perfhunt.cli.app import app
 from perfhunt.errors import UsageError
-from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run
+from perfhunt.model.knee import NoKnee
 from perfhunt.model.units import format_rate
-from perfhunt.store import ledger
-from perfhunt.store.rundir import RunDirectory
-from tests.sample_run import KNEE, sample_run
+from tests.sample_run import KNEE, keep, moved, sample_run
 
 A, B = "20261123T043000Z-aaaaaa", "20261123T053000Z-bbbbbb"
-
-
-def keep(store: Path, run: Run) -> None:
-    ledger.record(store, run, RunDirectory.create(store, run).finish(run))
-
-
-def faster(run: Run, factor: float, name: str) -> Run:
-    knee, capacity = run.knee, run.capacity
-    assert isinstance(knee, Knee)
-    assert capacity is not None
-    return replace(
-        run,
-        id=name,
-        started="2026-11-23T05:30:00Z",
-        knee=replace(knee, rate=knee.rate * factor, low=knee.low * factor, high=knee.high * factor),
-        capacity=replace(
-            capacity,
-            rate=capacity.rate * factor,
-            low=capacity.low * factor,
-            high=capacity.high * factor,
-        ),
-    )
 
 
 @pytest.fixture
@@ -55,14 +30,14 @@ def compare(store: Path, *words: str) -> tuple[int, str, object]:
 
 
 def test_a_run_of_a_service_half_as_fast_is_worse_with_exit_code_90(store: Path) -> None:
-    keep(store, faster(sample_run(), 0.5, B))
+    keep(store, moved(sample_run(), 0.5, B))
     code, said, _ = compare(store)
     assert code == 90
     assert "VERDICT REVERT" in said
 
 
 def test_unlike_questions_are_refused_with_the_difference(store: Path) -> None:
-    other = faster(sample_run(), 2.0, B)
+    other = moved(sample_run(), 2.0, B)
     keep(
         store,
         replace(
@@ -76,7 +51,7 @@ def test_unlike_questions_are_refused_with_the_difference(store: Path) -> None:
 
 
 def test_json_and_one_line_say_the_same_word(store: Path) -> None:
-    keep(store, faster(sample_run(), 2.0, B))
+    keep(store, moved(sample_run(), 2.0, B))
     _, as_json, _ = compare(store, "--json")
     _, line, _ = compare(store, "--quiet")
     assert json.loads(as_json)["word"] == line.partition(":")[0] == "KEEP"
@@ -84,7 +59,7 @@ def test_json_and_one_line_say_the_same_word(store: Path) -> None:
 
 
 def test_a_differential_flame_graph_is_written_on_request(store: Path, tmp_path: Path) -> None:
-    keep(store, faster(sample_run(), 2.0, B))
+    keep(store, moved(sample_run(), 2.0, B))
     compare(store, "--flamegraph", str(tmp_path / "d.svg"))
     assert ElementTree.parse(tmp_path / "d.svg").getroot().tag.endswith("svg")
 
@@ -92,8 +67,8 @@ def test_a_differential_flame_graph_is_written_on_request(store: Path, tmp_path:
 def test_the_history_is_drawn_with_a_mark_for_each_run_that_asked_the_same(
     store: Path, tmp_path: Path
 ) -> None:
-    keep(store, faster(sample_run(), 2.0, B))
-    other = faster(sample_run(), 3.0, "20261123T013000Z-cccccc")
+    keep(store, moved(sample_run(), 2.0, B))
+    other = moved(sample_run(), 3.0, "20261123T013000Z-cccccc")
     keep(
         store,
         replace(other, started="2026-11-23T01:30:00Z", question=replace(other.question, seed=99)),

@@ -39,10 +39,8 @@ from perfhunt.model.run import Run
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store import ledger
-from perfhunt.store.rundir import RunDirectory
 from perfhunt.store.testfile import read_question
-from tests.sample_run import sample_run
+from tests.sample_run import keep, sample_run
 
 ATOM = Atom(Kind.CODE, "shop/warehouse.py", "stock_level")
 ONE = OneChange(Change("/srv/shop", "a" * 40, "", (ATOM,)), (Piece((ATOM,)),), "one-atom", "")
@@ -248,7 +246,7 @@ def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) 
     ids=["stopped", "profile"],
 )
 def test_runs_that_measured_no_whole_ramp_are_refused(tmp_path: Path, run: Run, said: str) -> None:
-    ledger.record(tmp_path, run, RunDirectory.create(tmp_path, run).finish(run))
+    keep(tmp_path, run)
     with pytest.raises(UsageError, match=said):
         stored_run(VerifyRequest(run=run.id, store=tmp_path))
 

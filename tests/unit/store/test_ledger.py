@@ -6,22 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.model.run import Run
 from perfhunt.store.ledger import LEDGER_FILE, LedgerRow, history, rebuild, record
 from perfhunt.store.rundir import RunDirectory
-from tests.sample_run import aborted_run, sample_run
+from tests.sample_run import aborted_run, keep, sample_run
 
 RUN = sample_run()
 LATER = replace(aborted_run(), id="20261124T000000Z-222222", started="2026-11-24T00:00:00Z")
 
 
-def store(root: Path, run: Run) -> None:
-    record(root, run, RunDirectory.create(root, run).finish(run))
-
-
 def test_history_is_newest_first_and_says_what_happened(tmp_path: Path) -> None:
-    store(tmp_path, RUN)
-    store(tmp_path, LATER)
+    keep(tmp_path, RUN)
+    keep(tmp_path, LATER)
     later, first = history(tmp_path)
     assert first == LedgerRow(
         RUN.id,
@@ -54,8 +49,8 @@ def test_history_is_newest_first_and_says_what_happened(tmp_path: Path) -> None:
 
 
 def test_history_filters_by_what_is_asked(tmp_path: Path) -> None:
-    store(tmp_path, RUN)
-    store(tmp_path, LATER)
+    keep(tmp_path, RUN)
+    keep(tmp_path, LATER)
     assert [r.id for r in history(tmp_path, revision="3f9c")] == [RUN.id]
     assert (
         len(
@@ -70,7 +65,7 @@ def test_history_filters_by_what_is_asked(tmp_path: Path) -> None:
 
 
 def test_recording_twice_keeps_one_row(tmp_path: Path) -> None:
-    store(tmp_path, RUN)
+    keep(tmp_path, RUN)
     record(tmp_path, RUN, tmp_path / "runs" / RUN.id)
     assert len(history(tmp_path)) == 1
 
@@ -81,7 +76,7 @@ def test_recording_twice_keeps_one_row(tmp_path: Path) -> None:
 def test_a_damaged_or_empty_ledger_is_made_again_from_the_directories(
     tmp_path: Path, damage: bytes
 ) -> None:
-    store(tmp_path, RUN)
+    keep(tmp_path, RUN)
     before = history(tmp_path)
     for suffix in ("-wal", "-shm"):
         (tmp_path / (LEDGER_FILE + suffix)).unlink(missing_ok=True)
@@ -90,9 +85,9 @@ def test_a_damaged_or_empty_ledger_is_made_again_from_the_directories(
 
 
 def test_recording_into_a_lost_ledger_brings_the_earlier_runs_back(tmp_path: Path) -> None:
-    store(tmp_path, RUN)
+    keep(tmp_path, RUN)
     (tmp_path / LEDGER_FILE).unlink()
-    store(tmp_path, LATER)
+    keep(tmp_path, LATER)
     assert len(history(tmp_path)) == 2
 
 
@@ -102,7 +97,7 @@ def test_a_missing_ledger_is_made_from_the_directories(tmp_path: Path) -> None:
 
 
 def test_a_ledger_of_another_version_is_made_again(tmp_path: Path) -> None:
-    store(tmp_path, RUN)
+    keep(tmp_path, RUN)
     with sqlite3.connect(tmp_path / LEDGER_FILE) as ledger:
         ledger.execute("PRAGMA user_version = 9")
     ledger.close()

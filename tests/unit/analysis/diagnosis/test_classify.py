@@ -11,10 +11,10 @@ from perfhunt.analysis.diagnosis.classify import classify, decide
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.rules import Score
 from perfhunt.model.finding import Bottleneck
-from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
-from perfhunt.model.trial import Generator, Phase, Resources, RouteResult, Step, Trial
+from perfhunt.model.trial import Resources, RouteResult, Trial
 from tests.unit.scenes import instant, profile, series, stack, used
+from tests.unit.trials import HELD, QUICK
 
 REST = "serve_forever!get lock@I"
 CALM = Span(
@@ -193,19 +193,14 @@ def test_time_in_storage_is_disk() -> None:
 
 
 def trial(p50: float, statuses: dict[int, int], cpu: float = 0.2) -> Trial:
-    latency = Latency(1000, p50, 2 * p50, 2 * p50, 3 * p50, p50, 4 * p50)
-    route = RouteResult(latency, latency, statuses, {})
-    return Trial(
-        Step(Phase.HOLD, 100.0, 10.0, seed=1),
-        10.0,
-        100.0,
-        100.0,
-        {},
-        latency,
-        latency,
-        {"ok": 900, "status": 100},
-        Generator(0.0, 0.001, cpu),
-        routes={"all": route},
+    latency = replace(QUICK, p50=p50, p90=2 * p50, p95=2 * p50, p99=3 * p50, mean=p50)
+    return replace(
+        HELD,
+        response=latency,
+        service=latency,
+        outcomes={"ok": 900, "status": 100},
+        generator=replace(HELD.generator, cpu=cpu),
+        routes={"all": RouteResult(latency, latency, statuses, {})},
     )
 
 

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from perfhunt.analysis.trial.probe import probe_effect
-from perfhunt.model.latency import Latency
-from perfhunt.model.trial import Generator, Phase, Resources, Step, Trial
+from perfhunt.model.trial import Resources, Trial
+from tests.unit.trials import HELD, QUICK
 
 
 def trial(p99: float, completed: float = 100.0, cpu: float = 0.5, overload: str = "") -> Trial:
-    latency = Latency(1000, 0.01, 0.02, 0.03, p99, 0.012, 2 * p99)
-    step = Step(Phase.HOLD, 100.0, 10.0, seed=1)
-    return Trial(
-        step,
-        10.0,
-        100.0,
-        completed,
-        {},
-        latency,
-        latency,
-        {"ok": 1000},
-        Generator(0.0, 0.0, 0.1),
-        overload,
+    latency = replace(QUICK, p99=p99, max=2 * p99)
+    return replace(
+        HELD,
+        completed=completed,
+        response=latency,
+        service=latency,
+        overload=overload,
         resources=Resources(10.0, cpu=cpu),
     )
 

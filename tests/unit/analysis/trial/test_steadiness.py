@@ -1,5 +1,7 @@
 """The checks on a trial speak when they should, and hold their tongue on what is sound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import signal
@@ -12,6 +14,7 @@ from perfhunt.analysis.trial.steadiness import (
 )
 from perfhunt.model.schedule import arrivals
 from perfhunt.model.trial import SecondRow
+from tests.unit.trials import CALM_SECOND
 
 CHANCE = np.random.default_rng(20)
 
@@ -44,10 +47,7 @@ def test_false_alarms_of_a_trend_are_rare() -> None:
 
 
 def rows(in_flight: list[float]) -> list[SecondRow]:
-    return [
-        SecondRow(s, 100, 100, 100, 0, 0, (0,), n, None, None, None, 0.1)
-        for s, n in enumerate(in_flight)
-    ]
+    return [replace(CALM_SECOND, second=s, in_flight=n) for s, n in enumerate(in_flight)]
 
 
 def test_a_growing_backlog_is_told_from_a_wobble() -> None:

@@ -16,48 +16,13 @@ from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
-from perfhunt.model.trial import Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.verify import verify_rerun
-from tests.sample_run import sample_run
+from tests.sample_run import moved, sample_run
 
 BEFORE = sample_run()
 assert isinstance(BEFORE.knee, Knee)
 KNEE: Knee = BEFORE.knee
-
-
-def moved(run: Run, factor: float) -> Run:
-    """The run on a service `factor` times as fast: knee and capacity further right, medians and CPU
-    per request smaller.
-    """
-    knee, capacity = run.knee, run.capacity
-    assert isinstance(knee, Knee)
-    assert capacity is not None
-
-    return replace(
-        run,
-        id="after",
-        knee=replace(knee, rate=knee.rate * factor, low=knee.low * factor, high=knee.high * factor),
-        capacity=replace(
-            capacity,
-            rate=capacity.rate * factor,
-            low=capacity.low * factor,
-            high=capacity.high * factor,
-        ),
-        baseline=run.baseline and faster(run.baseline, factor),
-        trials=tuple(faster(trial, factor) for trial in run.trials),
-    )
-
-
-def faster(trial: Trial, factor: float) -> Trial:
-    """The trial with a median and CPU time a `factor` smaller."""
-    used, median = trial.resources, trial.response.p50
-    assert used is not None and used.cpu_seconds is not None and median is not None
-    return replace(
-        trial,
-        resources=replace(used, cpu_seconds=used.cpu_seconds / factor),
-        response=replace(trial.response, p50=median / factor),
-    )
 
 
 def judged(factor: float) -> Verdict:
