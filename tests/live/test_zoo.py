@@ -18,8 +18,9 @@ from perfhunt.profilers.profiler import PROFILERS
 from tests.live.zoo.keeper import ZOO, Animal, capture
 
 pytestmark = pytest.mark.live
-ALL = os.environ.get("PERFHUNT_ZOO") == "all"
 EVERY_TIME = {"lock", "loop-cpu"}
+assert {animal.name for animal in ZOO} >= EVERY_TIME
+ALL = os.environ.get("PERFHUNT_ZOO") == "all"
 NEEDED = ("gunicorn", "uvicorn", "starlette")
 
 

@@ -9,7 +9,7 @@ from scipy import stats
 from perfhunt.model.schedule import arrivals, feed_rows, mix
 
 
-def test_poisson_gaps_are_exponential_by_anderson_darling() -> None:
+def test_poisson_gaps_are_exponential_by_kolmogorov_and_smirnov() -> None:
     gaps = np.diff(arrivals(seed=7, rate=200.0, duration=50.0))
     result = stats.kstest(gaps * 200.0, "expon")
     assert result.pvalue > 0.01
@@ -24,7 +24,8 @@ def test_uniform_arrivals_are_evenly_spaced_and_start_at_zero() -> None:
 
 def test_the_same_seed_at_another_rate_is_the_same_pattern_stretched() -> None:
     slow, fast = arrivals(3, 10.0, 20.0), arrivals(3, 20.0, 10.0)
-    np.testing.assert_allclose(slow[:50], fast[:50] * 2.0)
+    assert min(len(slow), len(fast)) > 150
+    np.testing.assert_allclose(slow[:150], fast[:150] * 2.0)
 
 
 def test_an_unknown_law_is_refused() -> None:

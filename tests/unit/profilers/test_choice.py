@@ -103,6 +103,7 @@ def test_a_door_into_the_target_is_opened_only_when_that_is_allowed(
 
 
 def test_every_profiler_says_what_it_is_and_keys_its_own_row() -> None:
+    assert "py-spy" in PROFILERS
     for name, profiler in PROFILERS.items():
         assert profiler.name == name and profiler.help and profiler.runtimes and profiler.modes
     with pytest.raises(ValueError, match="no mode"):

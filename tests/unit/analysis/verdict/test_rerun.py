@@ -52,7 +52,9 @@ def test_a_move_within_the_noise_of_two_starts_is_never_kept_nor_reverted(factor
 
 
 def test_the_interval_of_one_rerun_is_at_least_as_wide_as_two_starts_scatter() -> None:
-    for effect in judged(1.1).effects:
+    effects = judged(1.1).effects
+    assert {effect.endpoint for effect in effects} >= {"knee", "capacity"}
+    for effect in effects:
         assert effect.speed.high - effect.speed.low > 2 * 1.96 * 0.03
 
 
