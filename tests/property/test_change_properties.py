@@ -87,10 +87,7 @@ def test_a_real_module_printed_anew_by_the_parser_is_the_same_code(path: Path) -
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.sampled_from([path for path in PYTHON_FILES if functions_of(ast.parse(path.read_text()))]),
-    st.data(),
-)
+@given(st.sampled_from(FILES_WITH_FUNCTIONS), st.data())
 def test_one_statement_added_to_one_function_of_a_real_module_is_one_atom(
     path: Path, data: st.DataObject
 ) -> None:
