@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from knee_bench import line, summary
 from knee_methods import Found
 from knee_scenarios import Scenario, truth
+from knee_table import line, print_heading, summary
 
 from perfhunt.analysis.knee.goal import Ask, Goal, Observation
 from perfhunt.analysis.knee.search import drive, search
@@ -50,27 +50,18 @@ def run(runs: int, budget: float, only: list[str]) -> dict[str, Any]:
     """So many searches of each service, each with a new process and a new seed; the truth is
     simulated first.
     """
-    found: dict[str, Any] = {}
+    rows: dict[str, Any] = {}
     for scenario, words in SERVICES:
         if only and scenario.name not in only:
             continue
         knee, _ = truth(scenario)
         known = Scenario(scenario.name, scenario.about, scenario.service, scenario.limit, knee)
-        print(
-            f"\n### {known.name}: {known.about} (true knee {knee:.4g}/s, p99 <="
-            f" {known.limit * 1e3:g} ms)\n",
-            flush=True,
-        )
         answers = [_search(known, words, seed, budget) for seed in range(1, runs + 1)]
         row = summary(known, answers)
-        found[known.name] = {"perfhunt": row}
-        print(
-            "| method | mean error | bias | 95 % interval covers | half-width | load s | slow"
-            " requests | answers |"
-        )
-        print("|---|---|---|---|---|---|---|---|")
+        rows[known.name] = {"perfhunt": row}
+        print_heading(known)
         print(line(f"perfhunt, live, {budget:g} s", row), flush=True)
-    return found
+    return rows
 
 
 def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float) -> Found:

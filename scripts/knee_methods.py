@@ -48,28 +48,21 @@ class Bench:
         self.engine = QueueEngine(self.scenario.service, (self.scenario.criterion,), self.seed)
 
     def ask(self, wanted: Ask) -> Observation:
-        if isinstance(wanted, Drain):
-            return self.engine.drain(wanted)
-        trial = self.engine.run(wanted)
-        self.load += trial.seconds
-        self.slow += sum(row.exceed[0] for row in trial.rows)
-        return trial
+        return self._run(wanted) if isinstance(wanted, Step) else self.engine.drain(wanted)
 
     def trial(self, rate: float, seconds: float, settle: float = 2.0, drain: bool = True) -> Trial:
         """One step of a method of the old kind; drained afterwards unless it is told not to."""
         self.asked += 1
-        trial = self.ask(
-            Step(
-                Phase.FIXED,
-                rate,
-                seconds,
-                self.seed * 1000 + self.asked,
-                settle,
-                stop_on_overload=False,
-            )
-        )
+        seed = self.seed * 1000 + self.asked
+        trial = self._run(Step(Phase.FIXED, rate, seconds, seed, settle, stop_on_overload=False))
         if drain:
             self.ask(Drain())
+        return trial
+
+    def _run(self, step: Step) -> Trial:
+        trial = self.engine.run(step)
+        self.load += trial.seconds
+        self.slow += sum(row.exceed[0] for row in trial.rows)
         return trial
 
     def found(
@@ -80,6 +73,13 @@ class Bench:
         label: str = "",
     ) -> Found:
         return Found(rate, low, high, self.load, self.slow, label)
+
+
+def _scale(scenario: Scenario) -> float:
+    """What the rates written for a knee near 120/s are multiplied by: nobody would try them on a
+    service of another size.
+    """
+    return 1.0 if 20 <= scenario.knee <= 250 else scenario.knee / 120
 
 
 def bad(trial: Trial) -> bool:
@@ -108,11 +108,7 @@ def staircase(rates: tuple[float, ...], seconds: float) -> Callable[[Bench], Fou
     """
 
     def run(bench: Bench) -> Found:
-        scale = (
-            bench.scenario.knee / 120
-            if bench.scenario.knee < 20 or bench.scenario.knee > 250
-            else 1.0
-        )
+        scale = _scale(bench.scenario)
         before: tuple[float, float] | None = None
         for rate in (r * scale for r in rates):
             trial = bench.trial(rate, seconds, drain=False)
@@ -137,11 +133,7 @@ def bisection(drain: bool) -> Callable[[Bench], Found]:
     """
 
     def run(bench: Bench) -> Found:
-        scale = (
-            bench.scenario.knee / 120
-            if bench.scenario.knee < 20 or bench.scenario.knee > 250
-            else 1.0
-        )
+        scale = _scale(bench.scenario)
         low, high = 10.0 * scale, 400.0 * scale
         while high - low > 0.05 * high:
             middle = (low + high) / 2
@@ -158,37 +150,38 @@ def slow_ramp(bench: Bench) -> list[tuple[float, Trial]]:
     """300 s from 10 to 200/s in steps of 5 s that nobody drains; ends when half of the requests are
     slow.
     """
-    scale = (
-        bench.scenario.knee / 120 if bench.scenario.knee < 20 or bench.scenario.knee > 250 else 1.0
-    )
-    seen = []
+    scale = _scale(bench.scenario)
+    steps = []
     for i in range(60):
         rate = scale * (10 + 190 * i / 59)
         trial = bench.trial(rate, 5.0, 0.0, drain=False)
-        seen.append((rate, trial))
+        steps.append((rate, trial))
         if trial.counts["latency.p99"].share > 0.5:
             break
-    return seen
+    return steps
 
 
 def ramp_threshold(bench: Bench) -> Found:
     """A slow ramp, stopped where the p99 of two consecutive steps is over the limit."""
-    seen = slow_ramp(bench)
-    for (rate, a), (_, b) in itertools.pairwise(seen):
-        if bad(a) and bad(b):
+    steps = slow_ramp(bench)
+    for (rate, trial), (_, following) in itertools.pairwise(steps):
+        if bad(trial) and bad(following):
             return bench.found(rate)
-    return bench.found(seen[-1][0])
+    return bench.found(steps[-1][0])
 
 
 def kneedle(bench: Bench) -> Found:
     """A slow ramp, and Kneedle (Satopaa 2011, PyPI `kneed`) on its p99 against the rate."""
     from kneed import KneeLocator
 
-    seen = [(rate, trial.response.p99) for rate, trial in slow_ramp(bench) if trial.response.p99]
+    curve = [(rate, trial.response.p99) for rate, trial in slow_ramp(bench) if trial.response.p99]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         knee = KneeLocator(
-            [r for r, _ in seen], [p for _, p in seen], curve="convex", direction="increasing"
+            [rate for rate, _ in curve],
+            [p99 for _, p99 in curve],
+            curve="convex",
+            direction="increasing",
         ).knee
     return bench.found(float(knee) if knee is not None else None)
 

@@ -11,17 +11,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from verdict_rounds import (
-    NOISY,
-    QUIET,
-    Cell,
-    Host,
-    Shape,
-    benchstat,
-    run_cell,
-    staircase,
-    welch_on_requests,
-)
+from verdict_peers import benchstat, staircase, welch_on_requests
+from verdict_rounds import NOISY, QUIET, Cell, Host, Shape, run_cell
 from verdict_simulation import SERVICES, Service
 
 EFFECTS = (0.02, 0.05, 0.10, 0.30)

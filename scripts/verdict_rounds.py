@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 from verdict_simulation import Array, Service, Slice, Traffic, drift, length, run_slice
 
 from perfhunt.analysis.verdict.endpoints import BuildReading, Slopes, speeds
@@ -225,65 +224,3 @@ def _calibrate(cell: Cell, shape: Shape, random: np.random.Generator) -> Looking
     names = rounds[0].speed
     sds = {n: float(np.std([r.speed[n] for r in rounds], ddof=1)) for n in names}
     return Looking({n: Prior(sd, len(rounds) - 1) for n, sd in sds.items()})
-
-
-# What others do with the same service and the same minutes
-# -------------------------------------------------------------------
-
-
-def benchstat(
-    cell: Cell, experiments: int, seed: int, shape: Shape = Shape(), runs: int = 10
-) -> float:
-    """Share of experiments in which Mann-Whitney at 5 % on the medians of 10 + 10 restarts differs,
-    one build after the other.
-    """
-    random = np.random.default_rng(seed)
-    calls = 0
-    for rounds in rounds_of(cell, shape, 2 * runs, experiments, random):
-        before = [r.base.values["median"] for r in rounds[:runs]]
-        after = [r.head.values["median"] for r in rounds[runs:]]
-        calls += stats.mannwhitneyu(before, after).pvalue < 0.05
-    return calls / experiments
-
-
-def welch_on_requests(cell: Cell, experiments: int, seed: int, seconds: float = 120.0) -> float:
-    """Share of experiments in which Welch's t at 5 % on the latencies of single requests, one run
-    each, differs.
-    """
-    random = np.random.default_rng(seed)
-    service, rate = cell.service, cell.service.knee * 0.9
-    sides = []
-    for effect in (0.0, cell.effect):
-        noise = cell.host.restart * random.standard_normal(
-            experiments
-        ) + cell.host.drift * random.standard_normal(experiments)
-        traffic = Traffic.drawn(random, length(rate, seconds), experiments)
-        sides.append(
-            run_slice(
-                service, traffic, rate, seconds, 2.0, np.exp(noise) * (1 + effect), random
-            ).responses
-        )
-    p = stats.ttest_ind(sides[0], sides[1], axis=0, equal_var=False, nan_policy="omit").pvalue
-    return float(np.mean(np.asarray(p) < 0.05))
-
-
-def staircase(cell: Cell, experiments: int, seed: int, seconds: float = 30.0) -> float:
-    """Share of experiments in which the first failing step (10/s apart, 30 s) of two single runs
-    differs by more than 5 %.
-    """
-    random = np.random.default_rng(seed)
-    knees = []
-    for effect in (0.0, cell.effect):
-        noise = cell.host.restart * random.standard_normal(
-            experiments
-        ) + cell.host.drift * random.standard_normal(experiments)
-        found = np.full(experiments, np.nan)
-        for rate in np.arange(20.0, 200.0, 10.0):
-            traffic = Traffic.drawn(random, length(rate, seconds), experiments)
-            step = run_slice(
-                cell.service, traffic, rate, seconds, 1.0, np.exp(noise) * (1 + effect), random
-            )
-            failed = step.exceed / np.maximum(step.n, 1) > 0.01
-            found = np.where(np.isnan(found) & failed, rate, found)
-        knees.append(np.where(np.isnan(found), 200.0, found))
-    return float(np.mean(np.abs(np.log(knees[1] / knees[0])) > np.log(1.05)))

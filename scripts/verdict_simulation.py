@@ -15,6 +15,7 @@ sharing requests between two versions pairs that part.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,11 +70,12 @@ class Slice:
 
 def service_times(service: Service, shared: Array, own: Array) -> Array:
     """Service times from normal deviates of the request and of this serving of it; same shape."""
-    z = np.sqrt(OF_REQUEST) * shared + np.sqrt(1 - OF_REQUEST) * own
+    z = math.sqrt(OF_REQUEST) * shared + math.sqrt(1 - OF_REQUEST) * own
     if service.exponential:
-        return -service.mean * np.log(np.maximum(ndtr(-z), 1e-300))
-    sigma2 = np.log1p(service.cv**2)
-    return service.mean * np.exp(np.sqrt(sigma2) * z - sigma2 / 2)
+        survival: Array = ndtr(-z)
+        return -service.mean * np.log(np.maximum(survival, 1e-300))
+    sigma2 = math.log1p(service.cv**2)
+    return service.mean * np.exp(math.sqrt(sigma2) * z - sigma2 / 2)
 
 
 def _to_work(t: Array, phase: Array) -> Array:
@@ -137,7 +139,7 @@ def run_slice(
     due = np.cumsum(traffic.gaps, axis=0) / rate
     work = service_times(service, traffic.asks, random.standard_normal(due.shape)) / speed
     if service.pauses:
-        phase = random.uniform(0, GC_PERIOD, due.shape[1])
+        phase = random.uniform(0, GC_PERIOD, due.shape[1:])
         done = _to_wall(serve(_to_work(due, phase), work, service.workers), phase)
     else:
         done = serve(due, work, service.workers)

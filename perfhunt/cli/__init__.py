@@ -1,4 +1,7 @@
-"""The command line: the only place that prints or exits."""
+"""The command line: the only place that prints or exits.
+
+`verbs` use `view`, never the other way.
+"""
 
 from __future__ import annotations
 

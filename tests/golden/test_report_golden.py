@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 import pytest
-from sample_run import aborted_run, sample_run
 
 from perfhunt.model.run import Run
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.pictures.flamegraph import differential
+from tests.sample_run import aborted_run, sample_run
 
 HERE = Path(__file__).parent / "reports"
 RUNS = {"whole": sample_run(), "aborted": aborted_run()}

@@ -27,11 +27,12 @@ CONTROLLER = """
 import sys
 from pathlib import Path
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Endpoint, Question, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 engine = LocustEngine(workers=int(sys.argv[3]))
-engine.open(Question(Target(sys.argv[1]), (Endpoint("it", "GET", "/"),), Slo(())), (), Path(sys.argv[2]))
+question = Question(Target(sys.argv[1]), (RequestTemplate("it", "GET", "/"),), Slo(()))
+engine.open(question, (), Path(sys.argv[2]))
 engine.run(Step(Phase.FIXED, 200, 60.0, 1), watch=lambda row: print(engine.child_pid, flush=True))
 """
 

@@ -31,8 +31,10 @@ NGINX = """
 daemon off; master_process off; pid {dir}/pid; error_log {dir}/err; worker_processes 1;
 events {{ worker_connections 512; }}
 http {{
-  access_log off; client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir}; uwsgi_temp_path {dir};
-  scgi_temp_path {dir}; keepalive_timeout {keepalive}; gzip on; gzip_min_length 100; gzip_types application/octet-stream;
+  access_log off; keepalive_timeout {keepalive};
+  client_body_temp_path {dir}; proxy_temp_path {dir}; fastcgi_temp_path {dir};
+  uwsgi_temp_path {dir}; scgi_temp_path {dir};
+  gzip on; gzip_min_length 100; gzip_types application/octet-stream;
   server {{
     listen 127.0.0.1:{port} {tls};
     location = /fixed {{ return 200 "fixed"; }}

@@ -53,6 +53,7 @@ def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(
         pids = [clock.pid for clock in made.clocks]
         trial = made.run(step(200, 2.0))
         assert made.drain(Drain(cap=5)).recovered
+        assert len(set(pids)) == 2
         assert all(psutil.pid_exists(pid) for pid in pids)
     samples = np.fromfile(tmp_path / trial.samples, dtype=SAMPLE)
     np.testing.assert_array_equal(np.sort(samples["due"]), arrivals(1, 200, 2.0))
@@ -70,7 +71,7 @@ def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(
     target: str, tmp_path: Path
 ) -> None:
     with fleet(target, tmp_path) as made:
-        killed = []
+        killed: list[float] = []
 
         def kill_one(row: object) -> None:
             if not killed:

@@ -61,10 +61,11 @@ def test_a_python_target_is_attached_to_for_a_second(served: tuple[int, int]) ->
 
 
 def test_every_check_that_is_not_ok_says_what_mends_it() -> None:
-    found = checks()
-    assert len({one.name for one in found}) == len(found)
-    assert all(one.mend for one in found if one.status is not Status.OK)
-    assert all(one.sentence for one in found)
+    made = checks()
+    assert made
+    assert len({check.name for check in made}) == len(made)
+    assert all(check.mend for check in made if check.status is not Status.OK)
+    assert all(check.sentence for check in made)
 
 
 def test_the_checklist_does_not_import_the_load_engine() -> None:

@@ -41,11 +41,10 @@ def test_cpu_seconds_are_those_of_the_targets_own_account_threads_that_ended_inc
 ) -> None:
     with running("threads.py", role) as target:
         taken, own = watched(target, 2.0)
+    assert taken.cpu is not None and taken.cpu_seconds is not None and taken.cpu_limit is not None
     assert taken.cpu_seconds == pytest.approx(own, rel=0.05, abs=0.03)
     assert taken.cpu == pytest.approx(taken.cpu_seconds / taken.seconds)
-    assert taken.cpu_limit is not None and taken.cpu_share == pytest.approx(
-        taken.cpu / taken.cpu_limit
-    )
+    assert taken.cpu_share == pytest.approx(taken.cpu / taken.cpu_limit)
 
 
 def test_children_that_came_and_went_are_counted() -> None:

@@ -40,8 +40,12 @@ NODE_CLUSTER = (
 )
 NGINX = """
 daemon off; worker_processes 2; pid DIR/pid; error_log DIR/error.log;
-events {} http { access_log off; client_body_temp_path DIR/t; proxy_temp_path DIR/t; fastcgi_temp_path DIR/t;
-uwsgi_temp_path DIR/t; scgi_temp_path DIR/t; server { listen 127.0.0.1:PORT; location / { return 200 "ok"; } } }
+events {}
+http {
+  access_log off; client_body_temp_path DIR/t; proxy_temp_path DIR/t; fastcgi_temp_path DIR/t;
+  uwsgi_temp_path DIR/t; scgi_temp_path DIR/t;
+  server { listen 127.0.0.1:PORT; location / { return 200 "ok"; } }
+}
 """
 # A server of two ports, one of which does not speak HTTP, and a child process that is no server.
 TWO_PORTS = """
@@ -51,12 +55,14 @@ def rude():
     while True:
         link, _ = other.accept(); link.sendall(b"220 mail\\r\\n"); link.close()
 threading.Thread(target=rude, daemon=True).start()
-http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+handler = http.server.SimpleHTTPRequestHandler
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler).serve_forever()
 """
 FORK_POOL = """
 import http.server, multiprocessing, sys, time
 if __name__ == "__main__":
-    server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler)
+    handler = http.server.SimpleHTTPRequestHandler
+    server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), handler)
     pool = multiprocessing.get_context("spawn").Pool(1)
     pool.apply(time.sleep, (0,))
     server.serve_forever()

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
-ZOO = Path(__file__).parent / "zoo"
-sys.path.insert(0, str(ZOO))
-
-from keeper import ZOO as ANIMALS  # noqa: E402
-from keeper import Animal, capture  # noqa: E402
-
-from perfhunt.analysis.diagnosis.classify import classify  # noqa: E402
-from perfhunt.analysis.diagnosis.ranking import rank  # noqa: E402
-from perfhunt.profilers.profiler import PROFILERS  # noqa: E402
+from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.profilers.profiler import PROFILERS
+from tests.live.zoo.keeper import ZOO, Animal, capture
 
 pytestmark = pytest.mark.live
-ALL = os.environ.get("PERFHUNT_ZOO") == "all"
 EVERY_TIME = {"lock", "loop-cpu"}
+assert {animal.name for animal in ZOO} >= EVERY_TIME
+ALL = os.environ.get("PERFHUNT_ZOO") == "all"
 NEEDED = ("gunicorn", "uvicorn", "starlette")
 
 
@@ -37,7 +32,7 @@ def missing() -> str:
 
 @pytest.mark.skipif(bool(missing()), reason=missing() or "all there")
 @pytest.mark.parametrize(
-    "animal", [a for a in ANIMALS if ALL or a.name in EVERY_TIME], ids=lambda animal: animal.name
+    "animal", [a for a in ZOO if ALL or a.name in EVERY_TIME], ids=lambda animal: animal.name
 )
 def test_the_culprit_is_ranked_first_and_its_kind_is_named(animal: Animal, tmp_path: Path) -> None:
     evidence = capture(animal, tmp_path) if ALL else capture(animal, tmp_path, base=3.0, knee=7.0)

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from perfhunt.change.git.bisect import Commit, bisect
@@ -22,8 +22,7 @@ def test_any_choice_of_hunks_applies_and_the_rest_completes_it(
     old: list[bytes], new: list[bytes], data: st.DataObject
 ) -> None:
     hunks = hunks_of(old, new)
-    if not hunks or not old:
-        return
+    assume(hunks and old)
     chosen = data.draw(st.sets(st.sampled_from(range(len(hunks)))))
     rest = set(range(len(hunks))) - chosen
     with tempfile.TemporaryDirectory() as directory:
@@ -71,7 +70,12 @@ def test_bisection_names_the_first_bad_commit_of_any_line(count: int, data: st.D
     )
 
 
+def functions_of(module: ast.Module) -> list[ast.FunctionDef]:
+    return [node for node in module.body if isinstance(node, ast.FunctionDef)]
+
+
 PYTHON_FILES = sorted((Path(__file__).parents[2] / "perfhunt").rglob("*.py"))
+FILES_WITH_FUNCTIONS = [f for f in PYTHON_FILES if functions_of(ast.parse(f.read_text()))]
 
 
 @settings(max_examples=40, deadline=None)
@@ -83,15 +87,12 @@ def test_a_real_module_printed_anew_by_the_parser_is_the_same_code(path: Path) -
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(PYTHON_FILES), st.data())
+@given(st.sampled_from(FILES_WITH_FUNCTIONS), st.data())
 def test_one_statement_added_to_one_function_of_a_real_module_is_one_atom(
     path: Path, data: st.DataObject
 ) -> None:
     tree = ast.parse(path.read_text())
-    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
-    if not functions:
-        return
-    function = data.draw(st.sampled_from(functions))
+    function = data.draw(st.sampled_from(functions_of(tree)))
     function.body.append(ast.parse("print(1)").body[0])
     found = python_atoms((FileTexts("m.py", path.read_text(), ast.unparse(tree)),))
     assert [a.name for a in found.atoms] == [function.name]

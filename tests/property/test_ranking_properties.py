@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +52,9 @@ def test_blame_moves_thread_time_and_never_makes_or_loses_any(instants: Instants
 
 @given(captures, st.randoms(use_true_random=False))
 @settings(max_examples=80, deadline=None)
-def test_the_order_of_threads_within_an_instant_does_not_matter(instants: Instants, chance) -> None:
+def test_the_order_of_threads_within_an_instant_does_not_matter(
+    instants: Instants, chance: Random
+) -> None:
     shuffled = Instants(
         1.0, tuple(Instant(i.at, tuple(chance.sample(i.threads, len(i.threads)))) for i in instants)
     )

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_run import sample_run
 
 from perfhunt.model import redact
 from perfhunt.model.document.folded import fold, format_frame, parse_frame, unfold
@@ -20,6 +19,7 @@ from perfhunt.model.question import RequestTemplate
 from perfhunt.model.states import ThreadTime
 from perfhunt.model.trial import Resources, SecondRow
 from perfhunt.store.run_json import dumps, loads
+from tests.sample_run import sample_run
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12) | st.sampled_from(
     [

@@ -13,6 +13,7 @@ import pytest
 from diffs.replay import git, project_repository, write_files
 from typer.testing import CliRunner
 
+from perfhunt import verify as paired
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.cli.app import app
 from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
@@ -24,10 +25,9 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory
 from perfhunt.target.launch import ServiceCommand
-from tests.sample_run import sample_run
+from tests.sample_run import keep, sample_run
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'
 STOCK = "def level(sku):\n    return 3\n"
@@ -71,11 +71,9 @@ class Bench:
         self.word = word
         monkeypatch.setattr(verifying_command, "paired_bench", self.paired_bench)
         monkeypatch.setattr(
-            verifying_command.verify,
-            "survey",
-            lambda question, _: SimpleNamespace(question=question),
+            paired, "survey", lambda question, _: SimpleNamespace(question=question)
         )
-        monkeypatch.setattr(verifying_command.verify, "verify_paired", self.verify_paired)
+        monkeypatch.setattr(paired, "verify_paired", self.verify_paired)
         monkeypatch.setattr(
             verifying_command, "profile_versions", lambda *_: {BASE: sides(400.0), HEAD: sides(1.0)}
         )
@@ -223,7 +221,7 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     target = replace(whole.target, git_root=str(shop))
     run = replace(whole, environment=found, target=target)
     store = shop / "web" / ".perfhunt"
-    ledger.record(store, run, RunDirectory.create(store, run).finish(run))
+    keep(store, run)
     monkeypatch.setattr(verifying_process, "question_again", lambda stored, _: stored.question)
     monkeypatch.setattr(verifying_process, "target_of", lambda _, question: (question, target))
     monkeypatch.setattr(verifying_process, "stale", lambda *_: ())

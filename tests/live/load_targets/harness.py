@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
 from perfhunt.model.trial import Phase, Step, Trial
 
 HERE = Path(__file__).parent
 P99 = Criterion("latency.p99", 0.4, 0.01)
+ANY_BELOW_400 = Expect()
 
 
 @contextlib.contextmanager
@@ -80,16 +81,18 @@ def engine(
     *endpoints: RequestTemplate,
     criteria: tuple[Criterion, ...] = (P99,),
     ramp: Ramp | None = None,
-    **more: object,
+    locustfile: str | None = None,
 ) -> Iterator[LocustEngine]:
-    """An open engine; `more` goes into the question."""
+    """An open engine, aimed at the endpoints (the root without any) or at what a locustfile asks
+    for.
+    """
     question = Question(
         Target(url),
         endpoints or (RequestTemplate("root", "GET", "/"),),
         Slo(()),
         ramp or Ramp(),
-        **more,
-    )  # type: ignore[arg-type]
+        locustfile=locustfile,
+    )
     made = LocustEngine(run="test")
     try:
         made.open(question, criteria, directory)
@@ -117,13 +120,9 @@ def try_path(
     path: str,
     method: str = "GET",
     ramp: Ramp | None = None,
-    **endpoint: object,
+    expect: Expect = ANY_BELOW_400,
 ) -> Trial:
     """Twenty requests to one path within half a second."""
-    with engine(
-        url,
-        directory,
-        RequestTemplate("it", method, path, **endpoint),
-        ramp=ramp or Ramp(timeout=1.0),
-    ) as made:  # type: ignore[arg-type]
+    template = RequestTemplate("it", method, path, expect=expect)
+    with engine(url, directory, template, ramp=ramp or Ramp(timeout=1.0)) as made:
         return made.run(step(40, 0.5, arrivals="uniform"))

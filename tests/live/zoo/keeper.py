@@ -53,9 +53,9 @@ class Animal:
     command: tuple[str, ...]
     culprits: frozenset[str]
     classes: frozenset[str]
-    neighbour_ms: float = 0.0
-    load: float = 0.85  # of the capacity that a closed burst shows
-    users: int = 24
+    neighbour_ms: float
+    users: int  # of the closed burst that shows the capacity
+    load: float = 0.85  # of that capacity
 
 
 def threads(module: str, count: int) -> tuple[str, ...]:
@@ -67,9 +67,22 @@ def forked(module: str, count: int) -> tuple[str, ...]:
 
 
 def animal(
-    name: str, command: tuple[str, ...], culprits: str, classes: str, **more: float
+    name: str,
+    command: tuple[str, ...],
+    culprits: str,
+    classes: str,
+    *,
+    neighbour_ms: float = 0.0,
+    users: int = 24,
 ) -> Animal:
-    return Animal(name, command, frozenset(culprits.split()), frozenset(classes.split()), **more)  # type: ignore[arg-type]
+    return Animal(
+        name=name,
+        command=command,
+        culprits=frozenset(culprits.split()),
+        classes=frozenset(classes.split()),
+        neighbour_ms=neighbour_ms,
+        users=users,
+    )
 
 
 ZOO = (

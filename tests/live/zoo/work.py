@@ -1,10 +1,11 @@
-"""Innocent work that the services of the zoo share: CPU spent in pure Python, and a page to show for it.
+"""Innocent work that the services of the zoo share: CPU spent in pure Python, and a page to show
+for it.
 
-A service names its culprit only if mending that one brings clearly more than mending the decoy. So a
-decoy takes at most `1 / MARGIN` of what the culprit takes of the thing that limits the service. Where
-the culprit computes, both are counts of the same kind of loop; where it waits, its time is the clock's
-and a decoy counted in loops would outgrow it on a slow host: there the loops are counted off in
-milliseconds of this host's CPU.
+A service names its culprit only if mending that one brings clearly more than mending the decoy. So
+a decoy takes at most `1 / MARGIN` of what the culprit takes of the thing that limits the service.
+Where the culprit computes, both are counts of the same kind of loop; where it waits, its time is
+the clock's and a decoy counted in loops would outgrow it on a slow host: there the loops are
+counted off in milliseconds of this host's CPU.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _TRIALS = 9
 
 
 def rounds_in(milliseconds: float) -> int:
-    """How many rounds of `crunch` take so much CPU on this host: the median of a few looks at it."""
+    """How many rounds of `crunch` take so much CPU on this host: the median of a few looks."""
     looks = []
     for _ in range(_TRIALS):
         began = time.thread_time()

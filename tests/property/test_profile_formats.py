@@ -1,0 +1,41 @@
+"""Readers of profiles: folded text loses nothing it can say, and no bytes surprise a reader."""
+
+from __future__ import annotations
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from perfhunt.model.profile import Frame, Stack
+from perfhunt.profilers.go.pprof import PprofError, parse_pprof
+from perfhunt.profilers.py_spy.folded import parse_folded, write_folded
+
+names = st.text(
+    st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=";"), min_size=1
+).filter(lambda name: name.strip() == name and "(" not in name and ")" not in name)
+files = st.text(st.sampled_from("abc/_-. 9"), min_size=1).filter(lambda file: file.strip() == file)
+frames = st.builds(Frame, names, files, st.integers(1, 10**6))
+
+
+def places(stack: Stack) -> tuple[tuple[str, str, int | None], ...]:
+    """What a folded line says of a stack."""
+    return tuple((frame.function, frame.file, frame.line) for frame in stack)
+
+
+@given(
+    st.dictionaries(
+        st.lists(frames, min_size=1, max_size=6).map(tuple), st.integers(1, 10**9), max_size=8
+    )
+)
+def test_folded_text_reads_back_as_what_was_written(stacks: dict[tuple[Frame, ...], int]) -> None:
+    back = parse_folded(write_folded({stack: float(n) for stack, n in stacks.items()}))
+    assert {places(stack): n for stack, n in back.items()} == {
+        places(stack): n for stack, n in stacks.items()
+    }
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_make_the_pprof_reader_fail_in_another_way(raw: bytes) -> None:
+    with contextlib.suppress(PprofError):
+        parse_pprof(raw)

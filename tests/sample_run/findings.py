@@ -1,0 +1,158 @@
+"""What the sample run concluded: suspects, the class of bottleneck, the doubts. Every number is
+made by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, WhatIf
+from perfhunt.model.interval import Interval
+
+REQUESTS = 1600  # behind every interval
+
+
+def _milliseconds(value: float, spread: float) -> Interval:
+    low, high = value * (1 - spread), value * (1 + spread)
+    return Interval(round(value / 1e3, 9), round(low / 1e3, 9), round(high / 1e3, 9), REQUESTS)
+
+
+def _suspect(
+    function: str,
+    file: str,
+    line: int,
+    cls: str,
+    *,
+    self_share: float,
+    total_share: float,
+    own_ms: float,
+    blamed_ms: float,
+) -> Finding:
+    return Finding(
+        rank=0,
+        function=function,
+        file=file,
+        line=line,
+        cls=cls,
+        self_share=self_share,
+        total_share=total_share,
+        own=_milliseconds(own_ms, 0.09),
+        total=_milliseconds(own_ms * 1.6, 0.08),
+        blamed=_milliseconds(blamed_ms, 0.12),
+    )
+
+
+def _culprit() -> Finding:
+    found = _suspect(
+        "load_rules",
+        "shop/pricing.py",
+        71,
+        "lock",
+        self_share=0.49,
+        total_share=0.49,
+        own_ms=3.4,
+        blamed_ms=14.2,
+    )
+    return replace(
+        found,
+        grew=_milliseconds(3.4 * 0.3, 0.5),
+        evidence="held the pricing lock in 96 % of the instants others waited",
+        what_if=WhatIf(
+            rate=228.0,
+            low=204.0,
+            high=251.0,
+            removed=1.0,
+            cap="then the pool of 4 connections would be the limit",
+            caveat="Others wait while it holds a lock: take it as a lower bound.",
+        ),
+    )
+
+
+def findings() -> tuple[Finding, ...]:
+    """Five suspects, the planted one first."""
+    discount = _suspect(
+        "discount",
+        "shop/pricing.py",
+        52,
+        "cpu",
+        self_share=0.076,
+        total_share=0.56,
+        own_ms=0.53,
+        blamed_ms=0.53,
+    )
+    execute = _suspect(
+        "execute",
+        "shop/db.py",
+        88,
+        "socket",
+        self_share=0.0,
+        total_share=0.19,
+        own_ms=0.42,
+        blamed_ms=1.3,
+    )
+    list_items = _suspect(
+        "list_items",
+        "shop/views.py",
+        44,
+        "cpu",
+        self_share=0.117,
+        total_share=0.72,
+        own_ms=0.81,
+        blamed_ms=0.81,
+    )
+    checkout = _suspect(
+        "checkout",
+        "shop/views.py",
+        90,
+        "cpu",
+        self_share=0.04,
+        total_share=0.21,
+        own_ms=0.28,
+        blamed_ms=0.28,
+    )
+    ranked = (
+        _culprit(),
+        discount,
+        replace(execute, evidence="waits on 127.0.0.1:5432"),
+        replace(list_items, via="jinja2 render", evidence="in jinja2 render"),
+        replace(checkout, evidence="in json dumps"),
+    )
+    return tuple(replace(finding, rank=rank) for rank, finding in enumerate(ranked, 1))
+
+
+def bottleneck() -> Bottleneck:
+    """The planted lock, with the interpreter's as the runner-up."""
+    return Bottleneck(
+        cls="lock",
+        score=0.86,
+        evidence=(
+            "Threads waited for a lock 41 % of the time at the knee, 2 % at baseline.",
+            "In 96 % of those instants the holder was in load_rules (shop/pricing.py:71).",
+            "The CPU was not the limit: 0.86 of 2.0 cores.",
+        ),
+        runner_up="gil",
+        runner_up_score=0.31,
+    )
+
+
+def cautions() -> tuple[Caution, ...]:
+    """Two doubts, each with what to do."""
+    return (
+        Caution(
+            "slo-unknown",
+            "latency.p99[checkout] has no verdict: only 0 of 100 requests were seen.",
+            "Give checkout more weight, or: perfhunt investigate --pid 4242 --budget 10m",
+        ),
+        Caution(
+            "dirty-tree",
+            "The working tree held changes that are in no commit.",
+            "git stash or git commit, then investigate again",
+        ),
+    )
+
+
+def probe_effect() -> ProbeEffect:
+    """Profiling that cost next to nothing."""
+    return ProbeEffect(
+        throughput=0.998, p99=1.021, cpu=1.012, p50=1.004, quiet_p99=(0.2461, 0.2533)
+    )

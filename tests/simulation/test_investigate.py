@@ -1,0 +1,282 @@
+"""The story, told in virtual time: a queue solved by arithmetic instead of a service, no probes, a
+real run directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from perfhunt import __version__
+from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.knee.goal import goal_of
+from perfhunt.analysis.knee.search import replay, search
+from perfhunt.errors import Stopped, TargetDied
+from perfhunt.investigate import Options, investigate
+from perfhunt.lab import Lab
+from perfhunt.model.event import Event, Tried
+from perfhunt.model.knee import Knee
+from perfhunt.model.profile import Instants
+from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
+from perfhunt.model.run import Environment, Run
+from perfhunt.model.slo import Judgement, Measure, Objective, Slo
+from perfhunt.model.trial import Phase, Resources, Trial
+from perfhunt.store.rundir import RunDirectory, read_directory
+from perfhunt.testing import Clock, QueueEngine, Service, exponential
+
+SEARCHED = (Phase.WARMUP, Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.CAPACITY)
+P99 = Objective(Measure.LATENCY, "p99", "<=", 0.100)
+RAMP = Ramp(budget=300.0)
+
+
+class Blind:
+    """Probes that see nothing; `dies_after` trials the target is dead."""
+
+    def __init__(self, dies_after: int | None = None) -> None:
+        self.trials, self.dies_after, self.closed = 0, dies_after, False
+
+    def open(self) -> None: ...
+
+    def idle(self) -> Instants | None:
+        return None
+
+    def resources(self) -> Resources:
+        self.trials += 1
+        return Resources(
+            1.0, cpu=0.5, cpu_seconds=0.5, cpu_share=0.25, memory_share=0.1, oom_kills=0
+        )
+
+    def during(self, name: str, seconds: float, *, on_cpu: bool, waits: bool) -> Blind:
+        return self
+
+    def __enter__(self) -> Blind:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def seen(self, trial: Trial) -> Span:
+        return Span.of(trial)
+
+    def dead(self) -> str:
+        return (
+            "the target is gone"
+            if self.dies_after is not None and self.trials > self.dies_after
+            else ""
+        )
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def question(*objectives: Objective, ramp: Ramp = RAMP) -> Question:
+    return Question(
+        Target("http://127.0.0.1:1"),
+        (RequestTemplate("home", "GET", "/"),),
+        Slo(objectives or (P99,)),
+        ramp,
+    )
+
+
+def lab(
+    tmp_path: Path,
+    asked: Question,
+    probes: Blind,
+    stop: Callable[[], str] = lambda: "",
+    events: list[Event] | None = None,
+) -> Lab:
+    """M/M/1 with 6 ms: analytically P(response > 100 ms) = 1 % at 120.6/s."""
+    engine = QueueEngine(Service(exponential(0.006)), asked.slo.criteria(), seed=3)
+    run = Run(
+        id="20261123T000000Z-test",
+        kind="investigate",
+        started="2026-11-23T00:00:00Z",
+        perfhunt=__version__,
+        question=asked,
+        environment=Environment(),
+        target=None,
+        verdict=Judgement.UNKNOWN,
+    )
+    directory = RunDirectory.create(tmp_path / ".perfhunt", run)
+    made = Lab(engine, probes, directory, run, Clock(), stop)
+    if events is not None:
+        made.watch = events.append
+    return made
+
+
+def stored(tmp_path: Path) -> Run:
+    (path,) = (tmp_path / ".perfhunt" / "runs").iterdir()
+    return read_directory(path)
+
+
+def test_the_knee_of_a_known_queue_is_found_and_lies_in_its_interval(tmp_path: Path) -> None:
+    asked = question()
+    run = investigate(asked, lab(tmp_path, asked, Blind()))
+    assert isinstance(run.knee, Knee)
+    assert run.knee.low <= 120.6 <= run.knee.high
+    assert run.capacity is not None
+    assert run.capacity.rate == pytest.approx(1 / 0.006, rel=0.1)
+
+
+def test_replaying_a_stored_run_finds_the_same_knee(tmp_path: Path) -> None:
+    asked = question()
+    live = investigate(asked, lab(tmp_path, asked, Blind()))
+    kept = stored(tmp_path)
+    assert kept.baseline is not None
+    again = replay(
+        search(goal_of(kept.question, kept.question.slo.criteria()), kept.baseline),
+        [t for t in kept.trials if t.step.phase in SEARCHED],
+        kept.drains,
+    )
+    assert again.knee == live.knee
+    assert again.capacity == live.capacity
+
+
+def test_the_slo_is_judged_at_the_throughput_it_asks_for(tmp_path: Path) -> None:
+    wanted = Objective(Measure.THROUGHPUT, "sustained", ">=", 150.0)
+    asked = question(P99, wanted)
+    run = investigate(asked, lab(tmp_path, asked, Blind()))
+    assert run.judged_at == 150.0
+    assert {j.objective.key: j.verdict for j in run.judged} == {
+        "p99": Judgement.MISSED,
+        "sustained": Judgement.MISSED,
+    }
+    assert (run.verdict, run.exit_code) == (Judgement.MISSED, 99)
+
+
+def test_an_objective_without_data_is_never_met(tmp_path: Path) -> None:
+    asked = question(P99, Objective(Measure.LATENCY, "p99", "<=", 1.0, route="absent"))
+    run = investigate(asked, lab(tmp_path, asked, Blind()))
+    assert run.judged[1].verdict is Judgement.UNKNOWN
+    assert (run.verdict, run.exit_code) == (Judgement.UNKNOWN, 91)
+
+
+def test_profiled_trials_are_no_part_of_the_search(tmp_path: Path) -> None:
+    asked, events = question(), list[Event]()
+    run = investigate(asked, lab(tmp_path, asked, Blind(), events=events))
+    phases = [t.step.phase for t in run.trials]
+    assert phases.count(Phase.HOLD) == 3  # one at the floor, two passes at the knee
+    assert phases.count(Phase.QUIET) == 2
+    assert len([e for e in events if isinstance(e, Tried)]) == len(run.trials)
+
+
+def test_without_profiles_there_is_no_hold(tmp_path: Path) -> None:
+    asked = question()
+    run = investigate(asked, lab(tmp_path, asked, Blind()), Options(profile=False))
+    assert not {Phase.HOLD, Phase.QUIET} & {t.step.phase for t in run.trials}
+
+
+def test_a_stop_keeps_what_was_measured_and_marks_the_run(tmp_path: Path) -> None:
+    asked, probes = question(), Blind()
+    bench = lab(
+        tmp_path, asked, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 8 else ""
+    )
+    with pytest.raises(Stopped):
+        investigate(asked, bench)
+    run = stored(tmp_path)
+    assert run.ended.startswith("stopped")
+    assert run.trials
+    assert run.exit_code == 105
+    assert probes.closed
+
+
+def test_a_dead_target_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
+    asked = question()
+    with pytest.raises(TargetDied, match="gone"):
+        investigate(asked, lab(tmp_path, asked, Blind(dies_after=6)))
+    assert stored(tmp_path).exit_code == 96
+
+
+def test_a_report_that_fails_costs_no_measurement(tmp_path: Path) -> None:
+    asked = question()
+    bench = lab(tmp_path, asked, Blind())
+
+    def failing(run: Run, _: RunDirectory) -> Run:
+        raise RuntimeError("a template is broken")
+
+    bench.publish = failing
+    with pytest.raises(RuntimeError):
+        investigate(asked, bench)
+    kept = stored(tmp_path)
+    assert isinstance(kept.knee, Knee)
+    assert kept.trials
+
+
+def test_a_stricter_slo_has_a_lower_knee(tmp_path: Path) -> None:
+    loose, strict = question(), question(replace(P99, limit=0.050))
+    a = investigate(loose, lab(tmp_path / "a", loose, Blind()))
+    b = investigate(strict, lab(tmp_path / "b", strict, Blind()))
+    assert isinstance(a.knee, Knee)
+    assert isinstance(b.knee, Knee)
+    assert b.knee.rate < a.knee.rate
+
+
+def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    asked, probes = question(), Blind()
+    with pytest.raises(Stopped):
+        investigate(
+            asked,
+            lab(
+                tmp_path / "cut",
+                asked,
+                probes,
+                stop=lambda: "stopped by Ctrl-C" if probes.trials > 24 else "",
+            ),
+        )
+    cut = stored(tmp_path / "cut")
+    searched = [t for t in cut.trials if t.step.phase in SEARCHED]
+    assert len(searched) > 5
+    events: list[Event] = []
+    run = investigate(
+        asked, lab(tmp_path / "on", asked, Blind(), events=events), Options(resume=cut)
+    )
+    assert isinstance(run.knee, Knee)
+    assert run.knee.rate == pytest.approx(120.6, rel=0.15)  # one interval in twenty may miss it
+    assert [t.step for t in run.trials if t.step.phase in SEARCHED][: len(searched)] == [
+        t.step for t in searched
+    ]
+    live = [e for e in events if isinstance(e, Tried) and e.trial.step.phase in SEARCHED]
+    assert len(live) == len([t for t in run.trials if t.step.phase in SEARCHED]) - len(searched)
+
+
+def test_a_service_that_stands_still_is_warm_at_once(tmp_path: Path) -> None:
+    asked = question(ramp=replace(RAMP, start=40.0))
+    run = investigate(asked, lab(tmp_path, asked, Blind()), Options(warm_up=True, profile=False))
+    assert isinstance(run.knee, Knee)
+    assert [t.step.phase for t in run.trials].count(Phase.WARMUP) >= 3
+
+
+class Busy(Blind):
+    """Half a percent of its CPU per request per second, as the engine was last asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
+
+    def resources(self) -> Resources:
+        return replace(super().resources(), cpu_share=0.02 + 0.006 * self.rate)
+
+
+def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_held_there(
+    tmp_path: Path,
+) -> None:
+    asked = question(P99, Objective(Measure.RESOURCES, "cpu", "<", 0.35))
+    probes = Busy()
+    made = lab(tmp_path, asked, probes)
+    run_step = made.engine.run
+
+    def run(step, watch=None, stop=None):  # type: ignore[no-untyped-def]
+        trial = run_step(step, watch, stop)
+        probes.rate = trial.completed
+        return trial
+
+    made.engine.run = run  # type: ignore[method-assign]
+    found = investigate(asked, made)
+    assert isinstance(found.knee, Knee)
+    assert (found.knee.criterion, found.knee.label) == ("resources.cpu", "resource")
+    assert found.knee.rate == pytest.approx(55.0, rel=0.02)
+    assert {t.step.rate for t in found.trials if t.step.phase is Phase.QUIET} == {found.knee.rate}
+    assert [getattr(k, "criterion", "") for k in found.knees] == ["latency.p99", "resources.cpu"]
+    assert stored(tmp_path).knee == found.knee

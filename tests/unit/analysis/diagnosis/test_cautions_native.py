@@ -1,0 +1,34 @@
+"""CPU time that no stack accounts for is said so, however the stacks were sampled."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.cautions import cautions
+from perfhunt.model.finding import Bottleneck
+from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.trial import Resources
+from tests.sample_run import sample_run
+
+RUN = sample_run()
+
+
+def said(mode: str, cpu: float) -> bool:
+    profile = Profile(
+        "py-spy", "0.4", mode, 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000
+    )  # 0.4 cores explained
+    span = Span.of(RUN.trials[0], profile, resources=Resources(10.0, cpu=cpu, cpu_seconds=10 * cpu))
+    found = cautions(Evidence(knee=span), RUN.knee, (), Bottleneck("cpu", 1.0, ("seen",)), None, ())
+    return any(caution.code == "native-share" for caution in found)
+
+
+@pytest.mark.parametrize(("cpu", "expected"), [(0.45, False), (1.8, True)])
+def test_cpu_that_the_holder_of_the_gil_does_not_explain_is_native_code(
+    cpu: float, expected: bool
+) -> None:
+    assert said("gil", cpu) is expected
+
+
+def test_a_wall_clock_profile_explains_no_cpu_and_is_not_blamed_for_it() -> None:
+    assert not said("wall", 1.8)

@@ -1,0 +1,236 @@
+"""The class of bottleneck, from captures drawn by hand after the textbook picture of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.classify import classify, decide
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.rules import Score
+from perfhunt.model.finding import Bottleneck
+from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
+from perfhunt.model.trial import Resources, RouteResult, Trial
+from tests.unit.scenes import instant, profile, series, stack, used
+from tests.unit.trials import HELD, QUICK
+
+REST = "serve_forever!get lock@I"
+CALM = Span(
+    10.0,
+    service=0.012,
+    profile=profile(render=60),
+    instants=series(*[[REST] * 8] * 9, ["serve>view>render on_cpu*"]),
+)
+
+
+def judged(knee: Span, base: Span | None = CALM, **more: object) -> Bottleneck:
+    evidence = Evidence(knee, base, cpu_limit=2.0, **more)  # type: ignore[arg-type]
+    return classify(evidence, rank(evidence))
+
+
+def test_every_core_busy_and_threads_queueing_for_one_is_cpu() -> None:
+    moments = [
+        Instant(
+            n / 10,
+            tuple(
+                t
+                for pid in (1, 2, 3, 4)
+                for t in instant(f"serve>view>price {state}", pid=pid).threads
+            ),
+        )
+        for n in range(32)
+        for state in ["on_cpu" if n % 2 else "run_queue"]
+    ]
+    knee = Span(
+        150.0,
+        service=0.030,
+        profile=profile(price=900),
+        instants=Instants(3.2, tuple(moments)),
+        resources=used(1.95),
+    )
+    assert judged(knee).cls == "cpu"
+
+
+def test_one_core_and_threads_waiting_for_the_gil_is_gil() -> None:
+    moment = ["serve>view>total on_cpu*", *["serve>view>total gil"] * 4]
+    knee = Span(
+        110.0,
+        service=0.046,
+        profile=profile(total=900),
+        instants=series(*[moment] * 32),
+        resources=used(0.97),
+    )
+    assert judged(knee).cls == "gil"
+
+
+def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
+    moment = ["serve>view>pay sleep", *["serve>view>pay lock@A"] * 4]
+    knee = Span(
+        120.0,
+        service=0.042,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
+    found = judged(knee)
+    assert found.cls == "lock"
+    assert "4.00 threads waited in pay" in found.evidence[0]
+
+
+def test_waiting_for_one_of_several_each_at_an_address_of_its_own_is_pool() -> None:
+    moment = ["serve>view>cart>load socket@db:5432"] * 3 + [
+        f"serve>view>cart>take!get lock@{n}" for n in range(5)
+    ]
+    knee = Span(
+        120.0,
+        service=0.067,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
+    assert judged(knee).cls == "pool"
+
+
+def test_an_answer_that_takes_longer_under_load_is_downstream_and_names_the_endpoint() -> None:
+    moment = ["serve>view>ask socket@10.0.0.5:5432"] * 9
+    knee = Span(
+        100.0,
+        service=0.092,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
+    found = judged(knee)
+    assert found.cls == "downstream"
+    assert "10.0.0.5:5432" in found.evidence[0]
+
+
+def test_every_thread_asleep_on_purpose_while_requests_queue_is_workers() -> None:
+    base = Span(
+        5.0,
+        service=0.050,
+        instants=series(*[["serve>view>nap sleep", *[REST] * 3], [REST] * 4] * 8),
+    )
+    knee = Span(
+        80.0,
+        service=0.250,
+        profile=profile(render=90),
+        instants=series(*[["serve>view>nap sleep"] * 4] * 32),
+        resources=used(0.2),
+    )
+    assert judged(knee, base).cls == "workers"
+
+
+def test_sleep_that_grows_with_load_is_a_lock_that_is_polled() -> None:
+    base = Span(
+        10.0,
+        service=0.012,
+        instants=series(*[["serve>view>save sleep", *[REST] * 7], *[[REST] * 8] * 9] * 4),
+    )
+    knee = Span(
+        80.0,
+        service=0.100,
+        profile=profile(render=90),
+        instants=series(*[["serve>view>save sleep"] * 8] * 32),
+        resources=used(0.3),
+    )
+    assert judged(knee, base).cls == "lock"
+
+
+def loop(*threads: str) -> Instants:
+    """A loop's thread, one state per instant, under asyncio's frames."""
+    root = (Frame("_run_once", "/usr/lib/python3.11/asyncio/base_events.py"),)
+    return Instants(
+        len(threads) / 10,
+        tuple(
+            Instant(n / 10, (ThreadSample(1, 1, root + stack(calls), state),))
+            for n, (calls, state) in enumerate(t.split(" ") for t in threads)
+        ),
+    )
+
+
+def test_a_loop_that_computes_all_the_time_is_event_loop() -> None:
+    knee = Span(
+        120.0,
+        service=0.080,
+        profile=profile(score=900),
+        instants=loop(*["serve>view>score on_cpu"] * 32),
+        resources=used(0.95),
+    )
+    assert judged(knee, None).cls == "event-loop"
+
+
+def test_a_loop_that_sleeps_outside_its_poll_is_event_loop_blocked() -> None:
+    spans = loop(
+        *[
+            "serve>view>load sleep",
+            "serve>view>load sleep",
+            "serve>view>render on_cpu",
+            "serve!select poll",
+        ]
+        * 8
+    )
+    knee = Span(
+        90.0, service=0.050, profile=profile(render=200), instants=spans, resources=used(0.3)
+    )
+    found = judged(knee, None)
+    assert found.cls == "event-loop-blocked"
+    assert "sleep" in found.evidence[0]
+
+
+def test_time_in_storage_is_disk() -> None:
+    moment = ["serve>view>save disk@/srv/journal"] * 6
+    knee = Span(
+        100.0,
+        service=0.062,
+        profile=profile(render=100),
+        instants=series(*[moment] * 32),
+        resources=used(0.3),
+    )
+    assert judged(knee).cls == "disk"
+
+
+def trial(p50: float, statuses: dict[int, int], cpu: float = 0.2) -> Trial:
+    latency = replace(QUICK, p50=p50, p90=2 * p50, p95=2 * p50, p99=3 * p50, mean=p50)
+    return replace(
+        HELD,
+        response=latency,
+        service=latency,
+        outcomes={"ok": 900, "status": 100},
+        generator=replace(HELD.generator, cpu=cpu),
+        routes={"all": RouteResult(latency, latency, statuses, {})},
+    )
+
+
+def test_refusals_at_the_latency_of_the_baseline_are_a_limiter() -> None:
+    knee = replace(Span.of(trial(0.011, {200: 850, 429: 150})), resources=used(0.2))
+    assert judged(knee, Span.of(trial(0.010, {200: 1000}))).cls == "limiter"
+
+
+def test_a_generator_at_its_end_before_an_idle_target_is_generator() -> None:
+    knee = replace(Span.of(trial(0.011, {200: 1000}, cpu=0.99)), resources=used(0.2))
+    assert judged(knee, Span.of(trial(0.010, {200: 1000}))).cls == "generator"
+
+
+def test_throttled_periods_are_the_quota_and_not_the_cpu() -> None:
+    resources = Resources(10.0, cpu=0.5, cpu_limit=0.5, throttled=0.6)
+    evidence = Evidence(Span(60.0, profile=profile(price=500), resources=resources), cpu_limit=0.5)
+    found = classify(evidence, rank(evidence))
+    assert found.cls == "cpu-quota"
+
+
+def test_nothing_seen_is_undetermined() -> None:
+    assert judged(Span(10.0), None).cls == "undetermined"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "answer"),
+    [(0.9, 0.5, "a"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")],
+)
+def test_an_answer_must_be_good_and_must_stand_out(
+    first: float, second: float, answer: str
+) -> None:
+    scores = [lambda _: Score("a", first, ("x",)), lambda _: Score("b", second, ("y",))]
+    assert decide(None, scores).cls == answer  # type: ignore[arg-type]

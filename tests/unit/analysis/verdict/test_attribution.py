@@ -1,0 +1,152 @@
+"""Tying a gain to the edited functions; expected values by hand."""
+
+import math
+
+import pytest
+
+from perfhunt.analysis.change.changed_frames import is_frame_of
+from perfhunt.analysis.verdict.attribution import against_prediction, amdahl, attribute, wilson
+from perfhunt.model.finding import WhatIf
+from perfhunt.model.interval import Interval
+from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.verdict.attribution import Measured
+from perfhunt.model.verdict.change import Atom, Change, Kind
+
+SLOW = Atom(Kind.CODE, "shop/db.py", "Store.find")
+
+
+def measured(completed: float = 100.0, cpu: float | None = 1.0, **weights: float) -> Measured:
+    """A CPU profile of stacks named main__find: 1000 looks."""
+    stacks = {
+        tuple(Frame(f, "/srv/shop/db.py") for f in names.split("__")): w
+        for names, w in weights.items()
+    }
+    return Measured(Profile("py-spy", "0.4", "cpu", 100, 10, stacks), completed, cpu)
+
+
+def change(*atoms: Atom) -> Change:
+    return Change("/srv", "b", "", atoms)
+
+
+def test_demand_is_the_share_of_samples_times_cpu_per_request() -> None:
+    found = attribute(
+        change(SLOW),
+        measured(main__find=500, main__other=500),
+        measured(200, main__find=100, main__other=900),
+    )
+    (demand,) = found.demands
+    assert demand.before.value == pytest.approx(0.5 * 1.0 / 100)
+    assert demand.after.value == pytest.approx(0.1 * 1.0 / 200)
+    assert demand.word == "shrunk"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "word"),
+    [
+        (0, 0, "unseen"),
+        (0, 300, "appeared"),
+        (300, 0, "vanished"),
+        (100, 400, "grown"),
+        (400, 100, "shrunk"),
+        (300, 310, "same"),
+    ],
+)
+def test_the_word_for_each_way_demand_can_go(before: int, after: int, word: str) -> None:
+    found = attribute(
+        change(SLOW),
+        measured(main__find=before, main__other=1000 - before),
+        measured(main__find=after, main__other=1000 - after),
+    )
+    assert found.demands[0].word == word
+
+
+def test_amdahl_bounds_by_hand() -> None:
+    assert amdahl(0.0) == 0.0
+    assert amdahl(0.5) == pytest.approx(1.0)
+    assert amdahl(0.75) == pytest.approx(3.0)
+    assert amdahl(1.0) == math.inf
+
+
+def test_wilson_by_the_books_example() -> None:
+    # Newcombe 1998, Statistics in Medicine 17: 81 of 263 gives 0.2553 to 0.3662.
+    found = wilson(81, 263)
+    assert (found.low, found.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_a_gain_beyond_the_bound_is_not_explained_and_says_so() -> None:
+    before, after = measured(main__find=100, main__other=900), measured(main__other=1000)
+    # 10 % of samples (at most 12.0 %): at most 13.7 % more capacity.
+    found = attribute(change(SLOW), before, after, Interval(0.4, 0.3, 0.5, 10))
+    assert found.explained is False
+    assert found.bound == pytest.approx(1 / (1 - wilson(100, 1000).high) - 1)
+    assert "work was dropped" in found.sentences[-1]
+
+
+def test_a_gain_whose_low_end_is_inside_the_bound_is_explained() -> None:
+    found = attribute(
+        change(SLOW),
+        measured(main__find=500, main__other=500),
+        measured(main__other=1000),
+        Interval(1.1, 0.8, 1.4, 10),
+    )
+    assert found.explained is True
+
+
+def test_an_edit_of_configuration_has_no_bound() -> None:
+    found = attribute(
+        change(Atom(Kind.CONFIG, ".env", "POOL")),
+        measured(a=1),
+        measured(a=1),
+        Interval(1.0, 0.9, 1.1, 10),
+    )
+    assert (found.bound, found.explained) == (None, None)
+    assert "config" in found.sentences[-1]
+
+
+def test_cost_that_moves_to_an_unedited_function_is_named() -> None:
+    found = attribute(
+        change(SLOW),
+        measured(main__find=600, main__other=400),
+        measured(main__find=100, main__dumps=500, main__other=400),
+    )
+    assert [d.function for d in found.moved] == ["dumps"]
+
+
+def test_cost_that_goes_away_has_not_moved() -> None:
+    found = attribute(
+        change(SLOW),
+        measured(100, main__find=600, main__other=400),
+        measured(100, 0.4, main__other=400),
+    )
+    assert found.moved == ()
+
+
+def test_empty_profiles_bound_nothing_and_do_not_fail() -> None:
+    found = attribute(change(SLOW), measured(), measured(), Interval(0.1, 0.05, 0.2, 10))
+    assert (found.bound, found.explained) == (math.inf, True)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"), [(80, 95, "Below"), (130, 150, "Above"), (100, 115, "As predicted")]
+)
+def test_the_prediction_against_the_measurement(low: float, high: float, word: str) -> None:
+    said = against_prediction(WhatIf(110, 105, 120, 1.0), Interval((low + high) / 2, low, high, 5))
+    assert said.startswith(word)
+
+
+@pytest.mark.parametrize(
+    ("function", "file", "ours"),
+    [
+        ("find", "shop/db.py", True),
+        ("find", "/srv/app/shop/db.py", True),
+        ("find", "db.py", True),
+        ("Store.find", "shop/db.py", True),
+        ("main.(*Store).find", "shop/db.py", True),
+        ("org.shop.Store.find(java.lang.String)", "db.py", True),
+        ("find", "other/db.py", False),
+        ("find_all", "shop/db.py", False),
+        ("find", "", True),
+    ],
+)
+def test_a_frame_is_known_by_function_and_end_of_path(function: str, file: str, ours: bool) -> None:
+    assert is_frame_of(Frame(function, file), SLOW) is ours

@@ -1,0 +1,185 @@
+"""From samples to rows and trials: counted by hand."""
+
+import math
+from typing import TypeAlias
+
+import numpy as np
+import pytest
+
+from perfhunt.load.tally import (
+    ClosedTally,
+    GeneratorSecond,
+    StepTally,
+    response_and_service,
+    statuses,
+)
+from perfhunt.load.trials import Ending, build_trial
+from perfhunt.model.latency import SAMPLE, RequestOutcome
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import Count, Phase, Step, Trial
+
+P99 = Criterion("latency.p99", 0.4, 0.01)
+ERRORS = Criterion("errors", math.inf, 0.001)
+ON_B = Criterion("latency.p99[b]", 0.1, 0.01, "b")
+
+Sample: TypeAlias = tuple[float, float, float, int, int, int, int, float]  # a record of SAMPLE
+
+
+def sample(
+    due: float,
+    service: float,
+    outcome: RequestOutcome = RequestOutcome.OK,
+    lag: float = 0.0,
+    wait: float = 0.0,
+    endpoint: int = 0,
+) -> Sample:
+    status = {RequestOutcome.OK: 200, RequestOutcome.STATUS: 500}.get(outcome, 0)
+    return (due, lag, service, 10, status, endpoint, int(outcome), wait)
+
+
+def tally_of(
+    *samples: Sample, due: list[float] | None = None, endpoints: list[int] | None = None
+) -> StepTally:
+    dues = np.array(due if due is not None else [s[0] for s in samples])
+    made = StepTally(
+        dues,
+        np.array(endpoints or [s[5] for s in samples] or [0] * len(dues), dtype=np.uint16),
+        (P99, ERRORS, ON_B),
+        ("a", "b"),
+        10.0,
+    )
+    made.add(np.array(list(samples), dtype=SAMPLE))
+    return made
+
+
+def test_each_kind_of_exceedance_is_counted_by_hand() -> None:
+    tally = tally_of(
+        sample(0.1, 0.05),
+        sample(0.2, 0.5),
+        sample(0.3, 0.01, RequestOutcome.STATUS),
+        sample(0.4, 0.0, RequestOutcome.SHED, lag=2.0),
+        sample(0.5, 0.2, RequestOutcome.CUT),
+        sample(0.6, 0.3, lag=0.2),
+        sample(0.7, 0.2, endpoint=1),
+        sample(0.8, 0.05, endpoint=1),
+    )
+    counts = tally.counts(slice(0, 8))
+    assert counts["latency.p99"] == Count(8, 5)  # slow, failed, shed, cut, late
+    assert counts["errors"] == Count(8, 1)  # the 500: a request shed or cut off has not failed
+    assert counts["latency.p99[b]"] == Count(2, 1)
+
+
+def test_a_request_counts_as_late_the_moment_its_age_passes_the_limit() -> None:
+    tally = tally_of(due=[0.1, 0.2, 0.9], endpoints=[0, 0, 0])
+    assert tally.row(0, 0.45, GeneratorSecond()).exceed == (0, 0, 0)
+    assert tally.row(0, 0.55, GeneratorSecond()).exceed[0] == 1
+    assert tally.row(0, 0.65, GeneratorSecond()).exceed[0] == 2
+    assert tally.row(0, math.inf, GeneratorSecond()).exceed[0] == 3
+
+
+def test_in_flight_is_the_time_average_of_what_is_due_but_not_answered() -> None:
+    # 0.5 s of one request and all of another that never ends, from 0.25 on
+    tally = tally_of(sample(0.0, 0.5), due=[0.0, 0.25], endpoints=[0, 0])
+    assert tally.row(0, 1.0, GeneratorSecond()).in_flight == pytest.approx(0.5 + 0.75)
+
+
+def test_rows_count_ends_by_when_they_happened_and_exceedances_by_when_they_were_due() -> None:
+    tally = tally_of(sample(0.9, 0.6), sample(1.2, 0.1), sample(1.3, 0.1, RequestOutcome.RESET))
+    first, second = (
+        tally.row(0, math.inf, GeneratorSecond()),
+        tally.row(1, math.inf, GeneratorSecond()),
+    )
+    assert (first.due, first.done, first.exceed[0]) == (1, 0, 1)
+    assert (second.due, second.done, second.failed, second.exceed[0]) == (2, 3, 1, 1)
+
+
+def test_a_refusal_counts_at_the_timeout_however_quick_it_was() -> None:
+    samples = np.array(
+        [sample(0.0, 0.001, RequestOutcome.CONNECT), sample(0.1, 0.02)], dtype=SAMPLE
+    )
+    response, service = response_and_service(samples, 10.0)
+    assert (response.p50, response.max) == pytest.approx((0.02, 10.0))
+    assert response.censored == 1
+    assert service.max == 10.0
+
+
+def test_what_was_never_sent_has_a_response_but_no_service() -> None:
+    samples = np.array(
+        [sample(0.0, 0.0, RequestOutcome.SHED, lag=2.5), sample(0.1, 0.02)], dtype=SAMPLE
+    )
+    response, service = response_and_service(samples, 10.0)
+    assert (response.n, service.n) == (2, 1)
+    assert response.max == 2.5
+    assert (response.censored, service.censored) == (1, 0)
+
+
+def test_statuses_leave_out_what_was_not_answered() -> None:
+    samples = np.array(
+        [
+            sample(0, 0.1),
+            sample(1, 0.1, RequestOutcome.STATUS),
+            sample(2, 0.1, RequestOutcome.TIMEOUT),
+        ],
+        dtype=SAMPLE,
+    )
+    assert statuses(samples) == {200: 1, 500: 1}
+
+
+def trial_of(
+    tally: StepTally,
+    seconds: float = 2.0,
+    settle: float = 0.0,
+    done: dict[str, object] | None = None,
+    **ending: str,
+) -> Trial:
+    step = Step(Phase.RAMP, 10.0, 2.0, 1, settle)
+    rows = tuple(tally.row(second, math.inf, GeneratorSecond()) for second in range(2))
+    return build_trial(step, tally, rows, Ending(seconds, done=done, **ending), "x", {})
+
+
+def test_the_settling_is_sent_but_not_counted() -> None:
+    trial = trial_of(tally_of(*(sample(i / 10, 0.01) for i in range(20))), settle=1.0)
+    assert trial.n == 10
+    assert trial.achieved == pytest.approx(10.0)
+    assert trial.counts["latency.p99"].n == 10
+
+
+def test_requests_without_a_sample_make_the_trial_invalid() -> None:
+    trial = trial_of(tally_of(sample(0.1, 0.01), due=[0.1, 0.2], endpoints=[0, 0]))
+    assert trial.invalid == "the generator lost 1 of 2 requests"
+
+
+def test_a_late_generator_is_told_from_a_slow_service() -> None:
+    late = trial_of(tally_of(*(sample(i / 100, 0.01, lag=0.6) for i in range(100))))
+    assert "the generator, not your service" in late.invalid
+    slow = trial_of(tally_of(*(sample(i / 100, 0.6) for i in range(100))))
+    assert slow.invalid == ""
+    # too much in flight: the request waited for the service to finish others
+    queued = trial_of(tally_of(*(sample(i / 100, 0.01, lag=0.6, wait=0.6) for i in range(100))))
+    assert queued.invalid == ""
+    assert queued.counts["latency.p99"].exceed == 100
+
+
+def test_an_overloaded_trial_is_not_an_invalid_one() -> None:
+    trial = trial_of(
+        tally_of(*(sample(i / 100, 3.0, RequestOutcome.CUT) for i in range(100))),
+        overload="too much",
+    )
+    assert (trial.overload, trial.invalid) == ("too much", "")
+
+
+def test_ports_that_ran_out_are_the_hosts_doing() -> None:
+    trial = trial_of(
+        tally_of(*(sample(i / 100, 0.0, RequestOutcome.GENERATOR) for i in range(100)))
+    )
+    assert "no descriptor or port left" in trial.invalid
+
+
+def test_a_closed_loop_learns_what_was_due_from_what_has_ended() -> None:
+    tally = ClosedTally(np.empty(0), np.empty(0, dtype=np.uint16), (P99,), ("GET /",), 10.0)
+    assert tally.row(0, 1.0, GeneratorSecond()).due == 0
+    tally.add(np.array([sample(0.5, 0.7)], dtype=SAMPLE))
+    tally.add(np.array([sample(0.2, 0.1), sample(0.2, 0.2)], dtype=SAMPLE))
+    assert tally.due.tolist() == [0.2, 0.2, 0.5]
+    assert tally.row(0, 2.0, GeneratorSecond()).exceed == (1,)
+    assert tally.missing(slice(0, 3)) == 0

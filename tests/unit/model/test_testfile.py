@@ -1,0 +1,118 @@
+"""The test file: what it accepts. Expected values are read off DESIGN's file by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfhunt.errors import UsageError
+from perfhunt.model.question import Plateau
+from perfhunt.model.slo import Measure
+from perfhunt.model.testfile.testfile import aim
+from tests.unit.model.testfiles import SLO, WHOLE, parse
+
+LIMITS = {
+    "latency.p50": ("<=", 0.060),
+    "throughput.sustained": (">=", 300.0),
+    "errors.http_5xx": ("<", 0.001),
+    "errors.transport": ("<=", 0.0),
+    "resources.memory": ("<", 0.8),
+    "latency.p99[checkout]": ("<=", 0.7),
+    "latency.p95[list]": ("<", 0.5),  # k6 numbers are milliseconds
+    "errors.any": ("<", 0.01),
+}
+
+
+def test_the_file_of_the_design_is_read_whole() -> None:
+    question = parse(WHOLE, SHOP_TOKEN="s3cret")
+    listing, checkout = question.traffic
+    assert (listing.method, listing.path, listing.weight) == ("GET", "/items?page={page}", 8.0)
+    assert listing.feed is not None
+    assert listing.feed.columns == ("page", "sort")
+    assert checkout.body == '{"sku":"A1"}'
+    assert dict(checkout.headers) == {
+        "Authorization": "Bearer ${SHOP_TOKEN}",
+        "Content-Type": "application/json",
+    }
+    assert checkout.expect.status == (200, 201)
+    by_name = {objective.name: objective for objective in question.slo.objectives}
+    for name, (op, limit) in LIMITS.items():
+        assert by_name[name].op == op, name
+        assert by_name[name].limit == pytest.approx(limit), name
+    windows = {name: o.window for name, o in by_name.items() if o.window is not None}
+    assert windows == {"throughput.sustained": 60.0}
+    assert question.ramp.staircase == (
+        Plateau(10, 60),
+        Plateau(50, 120),
+        Plateau(100, 120),
+        Plateau(200, 120),
+    )
+    assert question.target.process.port == 8000
+
+
+def test_no_secret_of_the_environment_enters_the_question() -> None:
+    assert "s3cret" not in repr(parse(WHOLE, SHOP_TOKEN="s3cret"))
+
+
+def test_without_traffic_the_front_page_is_asked_for() -> None:
+    (only,) = parse(SLO).traffic
+    assert (only.name, only.method, only.path) == ("GET /", "GET", "/")
+
+
+def test_a_percentile_with_a_dot_may_go_without_quotes() -> None:
+    (only,) = parse('[slo]\nlatency = { p99.9 = "<= 1s" }').slo.objectives
+    assert (only.key, only.limit) == ("p99.9", 1.0)
+    assert only.percentile == pytest.approx(0.999)
+
+
+def test_a_form_body_is_encoded_around_its_placeholders() -> None:
+    text = (
+        SLO
+        + '[[traffic]]\nrequest = "POST /"\nfeed = "rows.jsonl"\nform = { "a b" = "x&{sku}", k ='
+        ' "${KEY}" }'
+    )
+    (only,) = parse(text, KEY="1").traffic
+    assert only.body == "a+b=x%26{sku}&k=${KEY}"
+    assert dict(only.headers) == {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def test_braces_of_json_and_braces_with_spaces_are_not_placeholders() -> None:
+    text = SLO + """[[traffic]]\nrequest = "POST /"\nbody = '{"a":{"b":1}} query { item { id } }'"""
+    assert parse(text).traffic[0].body == '{"a":{"b":1}} query { item { id } }'
+
+
+def test_a_locustfile_is_pinned_by_its_hash_and_names_its_own_routes() -> None:
+    question = parse(
+        'locustfile = "locustfile.py"\n'
+        + SLO
+        + '[[slo.route]]\nmatch = "/pay"\nlatency = { p99 = "<= 1s" }'
+    )
+    assert question.locustfile == "locustfile.py"
+    assert (
+        question.locustfile_sha256
+        == "ccacd3a172c11be862d68f3afc0e8348960057d0462b5cb01f4add19a8c1ecfe"
+    )  # sha256sum's
+    assert question.slo.objectives[1].route == "/pay"
+    assert question.traffic == ()
+
+
+def test_a_locustfile_may_stand_in_the_traffic_table_too() -> None:
+    for table in ("[traffic]", "[[traffic]]"):
+        assert parse(f'{SLO}{table}\nlocustfile = "locustfile.py"').locustfile == "locustfile.py"
+
+
+def test_objectives_of_throughput_and_resources_are_told_apart() -> None:
+    question = parse('[slo]\nresources = { cpu = "< 70%" }\nthroughput = { sustained = ">= 60/m" }')
+    measures = {o.measure: o.limit for o in question.slo.objectives}
+    assert measures == {
+        Measure.RESOURCES: pytest.approx(0.7),
+        Measure.THROUGHPUT: pytest.approx(1.0),
+    }
+
+
+def test_the_command_line_may_aim_the_same_question_elsewhere() -> None:
+    question = parse(WHOLE, SHOP_TOKEN="x")
+    moved = aim(question, "http://127.0.0.1:9000/")
+    assert moved.target.url == "http://127.0.0.1:9000"
+    assert moved.fingerprint() == question.fingerprint()
+    with pytest.raises(UsageError):
+        aim(question, "ftp://h")

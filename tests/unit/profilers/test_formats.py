@@ -1,0 +1,169 @@
+"""Readers of what profilers write: strict, with line numbers, and the frames they make."""
+
+import json
+
+import pytest
+
+from perfhunt.model.profile import Frame
+from perfhunt.profilers.go.pprof import PprofError, parse_pprof
+from perfhunt.profilers.jvm.profiler import JfrError, parse_jfr_print
+from perfhunt.profilers.node.profiler import parse_cpuprofile
+from perfhunt.profilers.perf.script import PerfScriptError, parse_perf_script
+from perfhunt.profilers.py_spy.folded import FoldedError, parse_folded, read_folded, write_folded
+from perfhunt.profilers.py_spy.profiler import intact
+
+
+def test_a_folded_line_is_frames_root_first_and_a_count() -> None:
+    (stack, count), *more = parse_folded(
+        "<module> (app.py:1);handle (/srv/app.py:12);loads (json/__init__.py) 7\n"
+    ).items()
+    assert more == [] and count == 7
+    assert stack == (
+        Frame("<module>", "app.py", 1),
+        Frame("handle", "/srv/app.py", 12),
+        Frame("loads", "json/__init__.py"),
+    )
+
+
+def test_a_command_line_with_semicolons_and_quotes_stays_one_process_label() -> None:
+    line = 'process 12:"sh -c \\"a; b\\"; c";process 13:"python x.py";f (x.py:3) 2'
+    (stack,) = parse_folded(line)
+    assert [frame.kind for frame in stack] == ["thread", "thread", "python"]
+    assert stack[0].function == 'process 12:"sh -c \\"a; b\\"; c"'
+
+
+def test_a_thread_label_is_not_a_function() -> None:
+    (stack,) = parse_folded("thread (0x7F00): worker-1;run (x.py:1) 1")
+    assert [frame.kind for frame in stack] == ["thread", "python"]
+
+
+def test_frames_of_shared_objects_are_native() -> None:
+    (stack,) = parse_folded("f (a.py:1);deflate (libz.so.1.2.13) 1")
+    assert stack[-1].kind == "native"
+
+
+@pytest.mark.parametrize("line", ["no count", "f (x.py:1) 1.5", "a;;b 3", " 4", "f (x.py:1) -2"])
+def test_a_line_that_is_not_a_folded_stack_is_an_error_with_its_number(line: str) -> None:
+    with pytest.raises(FoldedError, match="Line 2 "):
+        parse_folded(f"f (x.py:1) 1\n{line}\n")
+    assert read_folded(f"f (x.py:1) 1\n{line}\n").bad == ((2, line),)
+
+
+def test_a_frame_that_holds_a_separator_cannot_split_its_line() -> None:
+    (stack,) = parse_folded(write_folded({(Frame("a;b\nc", "x;y.py", 1),): 3.0}))
+    assert len(stack) == 1
+
+
+def test_torn_stacks_are_dropped_and_counted_and_real_roots_are_kept() -> None:
+    module, boot = Frame("<module>", "app.py", 1), Frame("Thread._bootstrap", "threading.py", 9)
+    callback, torn = Frame("on_message", "callbacks.py", 4), Frame("helper", "deep.py", 8)
+    stacks = {(module, torn): 500.0, (boot, torn): 450.0, (callback, torn): 48.0, (torn,): 2.0}
+    kept, dropped = intact(stacks)
+    # A thread made in C begins in its callback: seen often, it is believed. `helper` as a root,
+    # twice in 1000, is not.
+    assert set(kept) == {(module, torn), (boot, torn), (callback, torn)}
+    assert dropped == 2.0
+
+
+PERF = """python3 100/101  1972.570541:
+\t          1227a5 long_dealloc (/usr/lib/libpython3.13.so.1.0)
+\t    7ff0548ffe40 [unknown] ([unknown])
+
+my worker 100/102  1972.593873:
+\tffffffff8143fb17 futex_wait+0x17 ([kernel.kallsyms])
+\t           85f16 std::map<int, char (*)(int)>::at (/usr/lib/libc.so.6)
+\t           11111 [unknown] (/usr/bin/app)
+\t           22222 [unknown] (/usr/bin/app)
+
+python3 100/101  1972.600000:
+\t    7ff05480a010 py::handle:/srv/app.py (/tmp/perf-100.map)
+"""
+
+
+def test_perf_samples_keep_thread_and_time_and_have_the_root_first() -> None:
+    first, second, third = parse_perf_script(PERF)
+    assert (first.pid, first.tid, first.at, first.comm) == (100, 101, 1972.570541, "python3")
+    assert (
+        first.stack == (Frame("long_dealloc", "/usr/lib/libpython3.13.so.1.0", None, "native"),)
+        and first.broken
+    )
+    assert second.comm == "my worker" and not second.broken
+    assert [frame.function for frame in second.stack] == [
+        "[unknown]",
+        "std::map<int, char (*)(int)>::at",
+        "futex_wait",
+    ]
+    assert [frame.kind for frame in second.stack] == ["native", "native", "kernel"]
+    assert third.stack == (Frame("handle", "/srv/app.py"),)
+
+
+def test_a_sample_with_no_name_anywhere_is_one_unknown_frame() -> None:
+    (sample,) = parse_perf_script(
+        "app 1/1 2.0:\n\t 10 [unknown] ([unknown])\n\t 20 [unknown] ([unknown])\n"
+    )
+    assert [frame.function for frame in sample.stack] == ["[unknown]"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("what is this\n", 1), ("app 1/1 2.0:\nnot a frame\n", 2)]
+)
+def test_perf_output_that_is_not_understood_is_an_error_with_its_line(
+    text: str, number: int
+) -> None:
+    with pytest.raises(PerfScriptError, match=f"Line {number} "):
+        list(parse_perf_script(text))
+
+
+@pytest.mark.parametrize(
+    "raw", [b"not a profile", b"\x1f\x8b broken", b"\x0a\x7f", b"", bytes(range(256))]
+)
+def test_bytes_that_are_no_pprof_profile_are_an_error_and_never_a_profile(raw: bytes) -> None:
+    with pytest.raises(PprofError):
+        parse_pprof(raw)
+
+
+def test_a_java_frame_keeps_its_class_and_a_line_that_is_none_is_an_error() -> None:
+    head = "jdk.ExecutionSample {\n  stackTrace = [\n"
+    stacks, cut = parse_jfr_print(
+        f"{head}    a.b.C$D.<init>(List, Map$Entry) line: 12\n    a.M.f()\n    ...\n  ]\n}}\n"
+    )
+    assert cut == 1
+    assert list(stacks) == [
+        (Frame("a.M.f", "a.M", None, "jvm"), Frame("a.b.C$D.<init>", "a.b.C$D", 12, "jvm"))
+    ]
+    with pytest.raises(JfrError, match="Line 3 "):
+        parse_jfr_print(f"{head}    what is this\n")
+
+
+def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> None:
+    def node(number: int, name: str, url: str, line: int, *children: int) -> dict[str, object]:
+        call = {
+            "functionName": name,
+            "url": url,
+            "lineNumber": line,
+            "columnNumber": 0,
+            "scriptId": "1",
+        }
+        return {"id": number, "callFrame": call, "hitCount": 0, "children": list(children)}
+
+    profile = {
+        "nodes": [
+            node(1, "(root)", "", -1, 2, 3, 5),
+            node(2, "(idle)", "", -1),
+            node(3, "", "file:///srv/app.js", 4, 4),
+            node(4, "hot", "file:///srv/app.js", 10),
+            node(5, "(garbage collector)", "", -1),
+        ],
+        "samples": [4, 4, 2, 3, 5, 4],
+        "timeDeltas": [1] * 6,
+        "startTime": 0,
+        "endTime": 6,
+    }
+    stacks, idle = parse_cpuprofile(json.loads(json.dumps(profile)))
+    anonymous = Frame("(anonymous)", "/srv/app.js", 5, "js")
+    assert idle == 1
+    assert stacks == {
+        (anonymous, Frame("hot", "/srv/app.js", 11, "js")): 3,
+        (anonymous,): 1,
+        (Frame("(garbage collector)", "", None, "js"),): 1,
+    }

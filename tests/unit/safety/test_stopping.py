@@ -1,0 +1,209 @@
+"""What stops load, and what keeps a second test away: killswitch, watchdog, lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from perfhunt.errors import Stopped, TargetBusy, TargetDied
+from perfhunt.model.question import Killswitch
+from perfhunt.safety.killswitch import KillswitchWatch
+from perfhunt.safety.lock import (
+    LockHolder,
+    foreign_load,
+    lock_keys,
+    read_owner,
+    refuse_foreign,
+    target_lock,
+)
+from perfhunt.safety.watchdog import Watchdog
+from perfhunt.target.quiet import PriorActivity
+
+ME = LockHolder(os.getpid(), "20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
+
+
+def test_the_killswitch_file_stops_load_and_a_removed_one_does_not_resume_it(
+    tmp_path: Path,
+) -> None:
+    with KillswitchWatch(Killswitch("stop"), tmp_path) as watch:
+        assert watch.tripped() == ""
+        (tmp_path / "stop").touch()
+        assert "stop appeared" in watch.tripped()
+        (tmp_path / "stop").unlink()
+        assert watch.tripped()
+
+
+def test_a_dangling_link_is_a_killswitch_file_too(tmp_path: Path) -> None:
+    (tmp_path / "stop").symlink_to("nowhere")
+    assert KillswitchWatch(Killswitch("stop"), tmp_path).tripped()
+
+
+def test_the_killswitch_is_pulled_for_real_when_tested(tmp_path: Path) -> None:
+    watch = KillswitchWatch(Killswitch("deep/stop"), tmp_path)
+    assert watch.test() == ""
+    assert not (tmp_path / "deep" / "stop").exists()
+    assert watch.tripped() == ""
+
+
+def test_a_killswitch_that_is_already_pulled_fails_its_test(tmp_path: Path) -> None:
+    (tmp_path / "stop").touch()
+    assert "already there" in KillswitchWatch(Killswitch("stop"), tmp_path).test()
+
+
+def test_a_killswitch_file_that_cannot_be_made_fails_its_test(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert "cannot be made" in KillswitchWatch(Killswitch("file/stop"), tmp_path).test()
+
+
+def test_a_killswitch_url_that_nobody_answers_fails_its_test(tmp_path: Path) -> None:
+    assert (
+        "no answer"
+        in KillswitchWatch(Killswitch("", "http://127.0.0.1:1/ok?token=s3cret"), tmp_path).test()
+    )
+
+
+def test_the_token_of_a_killswitch_url_is_not_repeated(tmp_path: Path) -> None:
+    assert (
+        "s3cret"
+        not in KillswitchWatch(
+            Killswitch("", "http://127.0.0.1:1/ok?token=s3cret"), tmp_path
+        ).test()
+    )
+
+
+def test_the_first_reason_to_stop_stays() -> None:
+    reasons = iter(["", "the file appeared", "something else"])
+    watchdog = Watchdog(lambda: next(reasons))
+    assert [watchdog.stop() for _ in range(3)] == ["", "the file appeared", "the file appeared"]
+    with pytest.raises(Stopped) as caught:
+        watchdog.check()
+    assert caught.value.exit_code == 105
+
+
+def test_the_death_of_the_target_is_its_own_error() -> None:
+    watchdog = Watchdog(death=lambda: "the target, pid 1, is gone")
+    with pytest.raises(TargetDied) as caught:
+        watchdog.check()
+    assert caught.value.exit_code == 96
+
+
+def test_the_time_allowed_is_counted_from_the_start() -> None:
+    now = [100.0]
+    watchdog = Watchdog(max_duration=60.0, clock=lambda: now[0])
+    now[0] = 159.9
+    assert watchdog.stop() == ""
+    now[0] = 160.0
+    assert "max_duration" in watchdog.stop()
+
+
+def test_one_ctrl_c_asks_for_an_orderly_stop_and_a_second_one_interrupts() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with Watchdog() as watchdog:
+        signal.raise_signal(signal.SIGINT)
+        assert "Ctrl-C" in watchdog.stop()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_repeated_sigterm_stays_an_orderly_stop() -> None:
+    with Watchdog() as watchdog:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        assert "SIGTERM" in watchdog.stop()
+
+
+def test_a_held_target_is_busy_and_names_its_holder(tmp_path: Path) -> None:
+    home = tmp_path / "locks"
+    with target_lock(["127.0.0.1"], 8000, ME, home):
+        with pytest.raises(TargetBusy) as caught, target_lock(["127.0.0.1"], 8000, ME, home):
+            pass
+        assert caught.value.exit_code == 94
+        assert f"pid {os.getpid()}" in caught.value.message
+        assert "20260301-1" in caught.value.message
+        assert f"kill -INT {os.getpid()}" in caught.value.hint
+    with target_lock(["127.0.0.1"], 8000, ME, home):
+        pass
+
+
+def test_the_lock_is_one_for_every_name_of_this_machine_and_one_per_port(tmp_path: Path) -> None:
+    assert (
+        lock_keys(["127.0.0.1"], 80)
+        == lock_keys(["::1", "127.0.0.1"], 80)
+        == lock_keys(["127.9.9.9"], 80)
+    )
+    assert lock_keys(["127.0.0.1"], 80) != lock_keys(["127.0.0.1"], 81)
+    assert lock_keys(["203.0.113.8", "203.0.113.7"], 80) == lock_keys(
+        ["203.0.113.7", "203.0.113.8"], 80
+    )
+    assert len(lock_keys(["203.0.113.7", "203.0.113.8"], 80)) == 2
+
+
+def test_one_shared_address_is_enough_to_be_busy_and_leaves_nothing_held(tmp_path: Path) -> None:
+    with target_lock(["203.0.113.8"], 80, ME, tmp_path), pytest.raises(TargetBusy):  # noqa: SIM117
+        with target_lock(["203.0.113.7", "203.0.113.8"], 80, ME, tmp_path):
+            pass
+    with target_lock(["203.0.113.7"], 80, ME, tmp_path):
+        pass
+
+
+def test_stale_and_broken_words_of_a_holder_do_not_matter(tmp_path: Path) -> None:
+    info = tmp_path / "local_8000.owner"
+    for words in (
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"pid": "x"}',
+        b"[" * 5000,
+        json.dumps({"pid": 2**22 + 1, "run": "r", "url": "u", "started": "s"}).encode(),
+    ):
+        info.write_bytes(words)
+        assert read_owner(info) is None
+        with target_lock(["127.0.0.1"], 8000, ME, tmp_path):
+            assert read_owner(info) == ME
+    assert read_owner(info) is None
+
+
+def test_other_users_may_lock_too(tmp_path: Path) -> None:
+    home = tmp_path / "locks"
+    with target_lock(["127.0.0.1"], 8000, ME, home):
+        assert stat.S_IMODE(home.stat().st_mode) == 0o1777
+        assert stat.S_IMODE((home / "local_8000.lock").stat().st_mode) == 0o666
+
+
+def test_a_link_in_place_of_the_directory_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
+    with (
+        pytest.raises(TargetBusy, match="not a directory"),
+        target_lock(["127.0.0.1"], 8000, ME, tmp_path / "locks"),
+    ):
+        pass
+
+
+def test_a_link_in_place_of_the_holders_words_is_not_written_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("keep")
+    (tmp_path / "local_8000.owner").symlink_to(precious)
+    with target_lock(["127.0.0.1"], 8000, ME, tmp_path):
+        assert precious.read_text() == "keep"
+
+
+@pytest.mark.parametrize(
+    ("cpu", "connections", "busy"),
+    [(0.0, 0, False), (0.02, 40, False), (0.1, 0, False), (0.1, 3, True), (0.9, 0, True)],
+)
+def test_foreign_load_is_clients_that_make_it_work_or_much_work(
+    cpu: float, connections: int, busy: bool
+) -> None:
+    quiet = PriorActivity(2.0, cpu, connections)
+    assert bool(foreign_load(quiet)) is busy
+    if busy:
+        with pytest.raises(TargetBusy):
+            refuse_foreign(quiet)
