@@ -18,11 +18,30 @@ SCHEMA = 1
 _NOT_SEARCHED = NoKnee("stopped", "the run ended before a knee was searched for")
 
 
+# Two readings of one start may differ by a correction of the wall clock, when one of them was kept
+# as a time of day; within a second no kernel hands the same pid out again.
+_SAME_START: Seconds = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """Which process: its pid and its start in seconds since boot, for a pid alone is used again."""
+
+    pid: int
+    started: Seconds
+
+    def is_same(self, other: ProcessIdentity | None) -> bool:
+        """Whether both are one process; False for None, a process that is gone."""
+        return (
+            other is not None
+            and self.pid == other.pid
+            and abs(self.started - other.started) < _SAME_START
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of the target's tree. `started` is seconds since boot: with the pid it is an
-    identity that is not reused.
-    """
+    """One process of the target's tree; `started` is seconds since boot."""
 
     pid: int
     parent: int
@@ -34,6 +53,11 @@ class Process:
     threads: int
     runtime: str = ""  # cpython, node, jvm, go, native
     runtime_version: str = ""
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Which process it is, whoever has its pid later."""
+        return ProcessIdentity(self.pid, self.started)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.errors import StoreError, UsageError
-from perfhunt.store.rundir import PARTIAL, owner_of
+from perfhunt.store.owner import owner_of
+from perfhunt.store.rundir import PARTIAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ import pytest
 from sample_run import sample_run
 
 from perfhunt.errors import StoreError, UsageError
+from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.trial import Drained
 from perfhunt.store.listing import find, latest, list_runs
+from perfhunt.store.owner import owner_of
 from perfhunt.store.run_json import read_run
-from perfhunt.store.rundir import RunDirectory, new_id, owner_of, read_directory, repair
+from perfhunt.store.rundir import RunDirectory, new_id, read_directory, repair
 
 RUN = sample_run()
 
@@ -114,6 +116,14 @@ def test_a_reused_pid_does_not_count_as_the_owner(tmp_path: Path) -> None:
     )
     assert not (found := owner_of(directory.path)) or not found.alive()
     assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
+
+
+def test_a_process_is_told_by_pid_and_start_within_a_second() -> None:
+    process = ProcessIdentity(4242, 8123.4)
+    assert process.is_same(ProcessIdentity(4242, 8123.9))
+    assert not process.is_same(ProcessIdentity(4242, 8124.4))
+    assert not process.is_same(ProcessIdentity(4243, 8123.4))
+    assert not process.is_same(None)
 
 
 def test_a_write_that_fails_leaves_the_old_file(
