@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, WhatIf
+from perfhunt.model.finding import Bottleneck, Caution, CautionCode, Finding, ProbeEffect, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.latency import Latency
@@ -307,7 +307,7 @@ def findings() -> tuple[Finding, ...]:
             function=f,
             file=file,
             line=line,
-            cls=cls,
+            category=cls,
             self_share=own_share,
             total_share=total_share,
             own=_interval(own, 0.09, 1600),
@@ -482,12 +482,12 @@ def sample_run() -> Run:
         probe_effect=ProbeEffect(0.998, 1.021, 1.012, 1.004, (0.2461, 0.2533)),
         cautions=(
             Caution(
-                "slo-unknown",
+                CautionCode.UNDETERMINED,
                 "latency.p99[checkout] has no verdict: only 0 of 100 requests were seen.",
                 "Give checkout more weight, or: perfhunt investigate --pid 4242 --budget 10m",
             ),
             Caution(
-                "dirty-tree",
+                CautionCode.VERSION,
                 "The working tree held changes that are in no commit.",
                 "git stash or git commit, then investigate again",
             ),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
@@ -14,8 +16,26 @@ from perfhunt.model.states import States
 from perfhunt.model.trial import Drained, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
-SCHEMA = 1
-_NOT_SEARCHED = NoKnee("stopped", "the run ended before a knee was searched for")
+SCHEMA: Final = 1
+_NOT_SEARCHED = NoKnee(NoKneeCode.STOPPED, "the run ended before a knee was searched for")
+
+
+class RunKind(StrEnum):
+    """Which question a run answers."""
+
+    INVESTIGATE = "investigate"
+    PROFILE = "profile"
+    VERIFY = "verify"
+
+
+class RunEnd(StrEnum):
+    """How a run ended. All but the first two are followed by a colon and the reason."""
+
+    COMPLETE = "complete"
+    RUNNING = "running"  # not yet
+    STOPPED = "stopped"
+    FAILED = "failed"
+    ABORTED = "aborted"  # perfhunt was ended from outside
 
 
 # Two readings of one start may differ by a correction of the wall clock, when one of them was kept
@@ -141,11 +161,11 @@ class Environment:
 class Run:
     """One investigation, whole or cut short (`ended` says which). Reports are pure functions of it.
 
-    `verdict` is MET, MISSED or UNKNOWN; `ended` is "complete", "stopped: ..." or "failed: ...".
+    `ended` is a `RunEnd`, with the reason behind a colon when the run is not whole.
     """
 
     id: str
-    kind: str  # investigate | profile | verify
+    kind: RunKind
     started: str  # ISO 8601, UTC
     perfhunt: str
     question: Question
@@ -162,14 +182,19 @@ class Run:
     drains: tuple[Drained, ...] = ()
     bottleneck: Bottleneck | None = None
     findings: tuple[Finding, ...] = ()
-    states: Mapping[str, States] = field(default_factory=dict)  # "baseline", "knee"
-    profiles: Mapping[str, Profile] = field(default_factory=dict)  # "baseline", "knee"
+    states: Mapping[str, States] = field(default_factory=dict)  # by SpanName
+    profiles: Mapping[str, Profile] = field(default_factory=dict)  # by SpanName
     probe_effect: ProbeEffect | None = None
     cautions: tuple[Caution, ...] = ()
     artifacts: Mapping[str, str] = field(
         default_factory=dict
     )  # what -> file name in the run directory
-    ended: str = "complete"
+    ended: str = RunEnd.COMPLETE
     seconds: Seconds = 0.0
     next_step: str = ""
     exit_code: int = 0
+
+    @property
+    def ending(self) -> RunEnd:
+        """How it ended, without the reason."""
+        return RunEnd(self.ended.partition(":")[0])

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from perfhunt.model.document.folded import fold
-from perfhunt.model.document.run_document import document, redacted_profile
-from perfhunt.model.profile import Profile
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.document.writing import document
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import Run
 from perfhunt.reports.html.html import html
 from perfhunt.reports.junit import junit
@@ -21,7 +22,7 @@ from perfhunt.reports.pictures.speedscope import speedscope
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.terminal import terminal
 
-_EMPTY = Profile("no profiler", "", "none", 0.0, 0.0, {})
+_EMPTY = Profile("no profiler", "", ProfileMode.NONE, 0.0, 0.0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Format:
 
 def _flamegraph(run: Run) -> str:
     phase = main_phase(run)
-    run = _clean(run)
+    run = redacted(run)
     name = run.question.target.name or run.question.target.url
     title = f"{name} {phase_words(run, phase)}" if phase else f"{name}: no profile was taken"
     return flamegraph(run.profiles.get(phase, _EMPTY), title, cost_per_weight(run, phase))
@@ -51,19 +52,11 @@ def _flamegraph(run: Run) -> str:
 
 def _folded(run: Run) -> str:
     phase = main_phase(run)
-    return fold(_clean(run).profiles[phase].stacks) if phase else ""
+    return fold(redacted(run).profiles[phase].stacks) if phase else ""
 
 
 def _json(run: Run) -> str:
-    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _clean(run: Run) -> Run:
-    """The run as it may be shown: without secrets in the question or in frames that tools make of
-    command lines.
-    """
-    profiles = {phase: redacted_profile(profile) for phase, profile in run.profiles.items()}
-    return replace(run, question=run.question.redacted(), profiles=profiles)
+    return json.dumps(document(redacted(run)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 FORMATS = {
@@ -74,7 +67,7 @@ FORMATS = {
             "html",
             "report.html",
             "one offline file with every picture and table",
-            lambda run: html(_clean(run)),
+            html,
         ),
         Format("markdown", "report.md", "tables for a CI step summary or a pull request", markdown),
         Format("json", "run.json", "everything, as `perfhunt schema` describes it", _json),
@@ -97,7 +90,7 @@ FORMATS = {
             "speedscope",
             "profile.speedscope.json",
             "all profiles for speedscope",
-            lambda r: speedscope(_clean(r)),
+            lambda r: speedscope(redacted(r)),
             True,
         ),
     )

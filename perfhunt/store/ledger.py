@@ -95,7 +95,7 @@ def row_of(run: Run, path: str) -> LedgerRow:
         "" if isinstance(run.knee, Knee) else run.knee.code,
         run.capacity.rate if run.capacity else None,
         None if p99 is None else p99 * 1000,
-        run.bottleneck.cls if run.bottleneck else "",
+        run.bottleneck.category if run.bottleneck else "",
         run.findings[0].function if run.findings else "",
         run.seconds,
     )

@@ -1,19 +1,19 @@
 """run.json: its text, its schema, and the Run in a directory. The shape itself is
-`perfhunt.model.document.run_document`.
+`perfhunt.model.document`.
 """
 
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import StoreError
 from perfhunt.model.document.folded import fold, unfold
 from perfhunt.model.document.plain import PlainError
-from perfhunt.model.document.run_document import document, profile_file, redacted_profile
-from perfhunt.model.document.run_reading import read_document, read_trial, with_rows
+from perfhunt.model.document.reading import read_document, read_trial, with_rows
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.document.writing import document, profile_file
 from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
@@ -24,7 +24,7 @@ TRIALS_FILE = "trials.jsonl"
 
 
 def dumps(run: Run) -> str:
-    """The text of run.json."""
+    """The text of run.json, for a run that is redacted already."""
     return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -47,13 +47,18 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
 
 def schema_text() -> str:
     """The JSON Schema (draft 2020-12) of run.json, every key with its meaning and unit."""
-    return resources.files("perfhunt.store").joinpath("schema.json").read_text(encoding="utf-8")
+    from perfhunt.model.document.schema.schema import schema
+
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_run(directory: Path, run: Run) -> None:
-    """Profiles first, run.json last: when run.json is there, all it names is there."""
-    for phase, profile in run.profiles.items():
-        write_atomic(directory / profile_file(phase), fold(redacted_profile(profile).stacks))
+    """Write the run, redacted. Profiles first, run.json last: when run.json is there, all it names
+    is there.
+    """
+    run = redacted(run)
+    for span, profile in run.profiles.items():
+        write_atomic(directory / profile_file(span), fold(profile.stacks))
     write_atomic(directory / RUN_FILE, dumps(run))
 
 

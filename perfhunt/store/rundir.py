@@ -27,10 +27,11 @@ from typing import Any
 from perfhunt.errors import StoreError
 from perfhunt.model.document.folded import fold
 from perfhunt.model.document.plain import from_plain, to_plain
-from perfhunt.model.document.run_document import profile_file, redacted_profile, trial_document
+from perfhunt.model.document.redaction import redacted_profile
+from perfhunt.model.document.writing import profile_file, trial_document
 from perfhunt.model.profile import Profile
-from perfhunt.model.run import Run
-from perfhunt.model.trial import Drained, Trial
+from perfhunt.model.run import Run, RunEnd
+from perfhunt.model.trial import Drained, Phase, Trial
 from perfhunt.store.files import (
     append_line,
     cannot_write,
@@ -105,7 +106,7 @@ class RunDirectory:
         """Store what is known so far (question, environment, target), so that a crash loses none of
         it.
         """
-        write_run(self.path, replace(run, ended="running", trials=(), drains=(), profiles={}))
+        write_run(self.path, replace(run, ended=RunEnd.RUNNING, trials=(), drains=(), profiles={}))
 
     def save(self, run: Run) -> None:
         """Store the whole run in its still open directory."""
@@ -118,7 +119,7 @@ class RunDirectory:
 
     def append_trial(self, trial: Trial) -> None:
         """Keep a trial that ended, with its second rows; on the disk when this returns."""
-        append_line(self.path / TRIALS_FILE, {"trial": trial_document(trial, rows=True)})
+        append_line(self.path / TRIALS_FILE, {"trial": trial_document(trial)})
         self._stored.add((trial.step, trial.started))
 
     def append_drain(self, drained: Drained) -> None:
@@ -177,11 +178,15 @@ def read_directory(path: Path) -> Run:
         if "drain" in line
     )
     trials = stored_trials(path)
-    baseline = run.baseline or next((t for t in trials if t.step.phase == "baseline"), None)
+    baseline = run.baseline or next((t for t in trials if t.step.phase is Phase.BASELINE), None)
     owner = owner_of(path)
     alive = owner is not None and owner.alive()
     phase = owner.phase if owner else NOBODY.phase
-    ended = "running" if alive else f"aborted: perfhunt was ended from outside during {phase}"
+    ended = (
+        RunEnd.RUNNING
+        if alive
+        else f"{RunEnd.ABORTED}: perfhunt was ended from outside during {phase}"
+    )
     return replace(
         run,
         trials=trials,

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from sample_run import aborted_run, sample_run
 
 from perfhunt.errors import StoreError
-from perfhunt.model.document.run_document import document
+from perfhunt.model.document.writing import document
 from perfhunt.model.run import Run
 from perfhunt.store.run_json import dumps, loads, schema_text
 

@@ -38,7 +38,7 @@ from perfhunt.jobs.verify.verify import (
 )
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.event import EventWatcher, Noted
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
@@ -256,6 +256,8 @@ def with_profiles(
 def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:
     """The verdict with a caution that no function could be tied to it."""
     caution = Caution(
-        "no-attribution", f"the effect could not be tied to functions: {error.message}", error.hint
+        CautionCode.NO_ATTRIBUTION,
+        f"the effect could not be tied to functions: {error.message}",
+        error.hint,
     )
     return replace(verdict, cautions=(*verdict.cautions, caution))

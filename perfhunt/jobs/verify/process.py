@@ -26,7 +26,7 @@ from perfhunt.jobs.verify.verify import (
     question_again,
     stored_run,
 )
-from perfhunt.model.run import Run, TargetProcess
+from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.files import write_atomic
@@ -81,7 +81,7 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
         console.note(note)
     with (
         watching(as_json=wanted.as_json, quiet=wanted.quiet) as watch,
-        workbench(asked, question, target, "verify", watch) as lab,
+        workbench(asked, question, target, RunKind.VERIFY, watch) as lab,
     ):
         options = Options(quick=wanted.quick, profile=wanted.profile != "off")
         verdict, new = verify.verify_rerun(
