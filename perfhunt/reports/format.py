@@ -4,13 +4,11 @@ a Run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from perfhunt.model.document.folded import fold
 from perfhunt.model.document.redaction import redacted
-from perfhunt.model.document.writing import document
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import Run
 from perfhunt.reports.html.html import html
@@ -21,6 +19,7 @@ from perfhunt.reports.pictures.flamegraph import flamegraph
 from perfhunt.reports.pictures.speedscope import speedscope
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.terminal import terminal
+from perfhunt.store.run_json import dumps
 
 _EMPTY = Profile("no profiler", "", ProfileMode.NONE, 0.0, 0.0, {})
 
@@ -55,10 +54,6 @@ def _folded(run: Run) -> str:
     return fold(redacted(run).profiles[phase].stacks) if phase else ""
 
 
-def _json(run: Run) -> str:
-    return json.dumps(document(redacted(run)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 FORMATS = {
     form.name: form
     for form in (
@@ -70,7 +65,7 @@ FORMATS = {
             html,
         ),
         Format("markdown", "report.md", "tables for a CI step summary or a pull request", markdown),
-        Format("json", "run.json", "everything, as `perfhunt schema` describes it", _json),
+        Format("json", "run.json", "everything, as `perfhunt schema` describes it", dumps),
         Format("junit", "junit.xml", "one test case per objective", junit),
         Format(
             "flamegraph",

@@ -24,8 +24,8 @@ TRIALS_FILE = "trials.jsonl"
 
 
 def dumps(run: Run) -> str:
-    """The text of run.json, for a run that is redacted already."""
-    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """The text of run.json, redacted."""
+    return _text(redacted(run))
 
 
 def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run:
@@ -37,7 +37,7 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
     except PlainError as error:
         hint = (
             "Read it with the perfhunt that wrote it, or upgrade this one."
-            if "schema" in str(error)
+            if "schema" in str(error) or "unknown field" in str(error)
             else ""
         )
         raise StoreError(str(error), hint) from error
@@ -59,7 +59,7 @@ def write_run(directory: Path, run: Run) -> None:
     run = redacted(run)
     for span, profile in run.profiles.items():
         write_atomic(directory / profile_file(span), fold(profile.stacks))
-    write_atomic(directory / RUN_FILE, dumps(run))
+    write_atomic(directory / RUN_FILE, _text(run))
 
 
 def read_run(directory: Path) -> Run:
@@ -87,12 +87,17 @@ def stored_trials(directory: Path) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
+def _text(run: Run) -> str:
+    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def _stacks(directory: Path, plain: Any) -> dict[str, dict[Stack, float]]:
-    found = {}
-    for phase in plain.get("profiles", {}) if isinstance(plain, dict) else ():
-        path = directory / profile_file(phase)
+    """The stacks of the profiles that a document names, by span."""
+    stacks = {}
+    for span in plain.get("profiles", {}) if isinstance(plain, dict) else ():
+        path = directory / profile_file(span)
         try:
-            found[phase] = unfold(read_text(path))
+            stacks[span] = unfold(read_text(path))
         except ValueError as error:
             raise StoreError(f"{path}: {error}") from error
-    return found
+    return stacks

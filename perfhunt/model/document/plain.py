@@ -34,7 +34,7 @@ def from_plain(kind: type[_T], plain: Any, where: str = "") -> _T:
     except msgspec.ValidationError as error:
         value = _with_infinities(kind, plain, _refusal(where, str(error)))
     if unknown := _unknown(plain, to_plain(value), ""):
-        raise PlainError(f"{where}{unknown}: unknown field")
+        raise PlainError(f"{(where + unknown).lstrip('.')}: unknown field")
     return value
 
 
@@ -48,7 +48,7 @@ def same_fields(kind: Any, source: Any, *without: str) -> dict[str, Any]:
 def _finite(plain: Any) -> Any:
     if isinstance(plain, dict):
         return {key: _finite(item) for key, item in plain.items()}
-    if isinstance(plain, list):
+    if isinstance(plain, (list, tuple)):
         return [_finite(item) for item in plain]
     return str(plain) if isinstance(plain, float) and not math.isfinite(plain) else plain
 

@@ -45,7 +45,32 @@ def read_document(plain: Any, stacks: Mapping[str, Mapping[Stack, float]] | None
         raise PlainError(
             f"run.json has schema {plain.get('schema')!r}; this perfhunt reads schema {SCHEMA}"
         )
-    shaped = from_plain(RunDocument, plain)
+    try:
+        return _run(from_plain(RunDocument, plain), stacks or {})
+    except PlainError as error:
+        raise PlainError(f"run.json is damaged: {error}") from error
+
+
+def read_trial(plain: Any, where: str = "trial") -> Trial:
+    """The trial that `trial_document` wrote, with its second rows. Raises PlainError."""
+    return _trial(from_plain(TrialDocument, plain, where))
+
+
+def with_rows(run: Run, stored: Sequence[Trial]) -> Run:
+    """The run with each trial's second rows filled from the trials as they were appended."""
+    rows = {(t.step, t.started): t.rows for t in stored}
+
+    def filled(trial: Trial) -> Trial:
+        return replace(trial, rows=rows.get((trial.step, trial.started), trial.rows))
+
+    return replace(
+        run,
+        trials=tuple(filled(trial) for trial in run.trials),
+        baseline=None if run.baseline is None else filled(run.baseline),
+    )
+
+
+def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Run:
     return Run(
         id=shaped.id,
         kind=shaped.kind,
@@ -67,7 +92,7 @@ def read_document(plain: Any, stacks: Mapping[str, Mapping[Stack, float]] | None
         findings=tuple(_finding(finding) for finding in shaped.findings),
         states={span: States(**same_fields(States, s)) for span, s in shaped.states.items()},
         profiles={
-            span: _profile(profile, (stacks or {}).get(span, {}))
+            span: _profile(profile, stacks.get(span, {}))
             for span, profile in shaped.profiles.items()
         },
         probe_effect=shaped.probe_effect,
@@ -77,25 +102,6 @@ def read_document(plain: Any, stacks: Mapping[str, Mapping[Stack, float]] | None
         seconds=shaped.seconds,
         next_step=shaped.next_step,
         exit_code=shaped.exit_code,
-    )
-
-
-def read_trial(plain: Any, where: str = "trial") -> Trial:
-    """The trial that `trial_document` wrote, with its second rows. Raises PlainError."""
-    return _trial(from_plain(TrialDocument, plain, where))
-
-
-def with_rows(run: Run, stored: Sequence[Trial]) -> Run:
-    """The run with each trial's second rows filled from the trials as they were appended."""
-    rows = {(t.step, t.started): t.rows for t in stored}
-
-    def filled(trial: Trial) -> Trial:
-        return replace(trial, rows=rows.get((trial.step, trial.started), trial.rows))
-
-    return replace(
-        run,
-        trials=tuple(filled(trial) for trial in run.trials),
-        baseline=None if run.baseline is None else filled(run.baseline),
     )
 
 
