@@ -90,9 +90,7 @@ def verify_command(wanted: VerifyRequest, words: tuple[str, ...]) -> VerifyResul
         pair = held.enter_context(paired_bench(question, commands, directory, watch))
         asking = asked_of(stored, question, base) or verify.survey(question, pair.bench)
         verdict = verify.verify_paired(asking, pair.bench, budget, looking)
-        outcome = VerifyResult(
-            replace(verdict, attributable=one.attributable), one, back, directory
-        )
+        outcome = VerifyResult(verdict, one, back, directory)
         return outcome if wanted.profile == "off" else with_profiles(outcome, asking, pair, stored)
 
 

@@ -72,7 +72,7 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
     if moved := unlike(one, stored, target):
         reason = "the change is not the only difference: " + "; ".join(moved)
         return VerifyResult(
-            Verdict(Word.INVALID, reason, "rerun", attributable=one.attributable, next_step=AGAIN),
+            Verdict(Word.INVALID, reason, "rerun", next_step=AGAIN),
             one,
             back,
         )
@@ -91,7 +91,7 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
             explained(one),
         )
     directory = wanted.store / "runs" / new.id
-    outcome = VerifyResult(replace(verdict, attributable=one.attributable), one, back, directory)
+    outcome = VerifyResult(verdict, one, back, directory)
     return outcome if verdict.word is Word.INVALID else with_attribution(outcome, stored, new)
 
 

@@ -15,6 +15,7 @@ from perfhunt.cli.verbs.change import base_of
 from perfhunt.errors import ChangeRefused, QuestionError, UsageError
 from perfhunt.jobs.verify.revert import Undo, undo
 from perfhunt.model.document.plain import to_plain
+from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.units import Seconds, UnitError, parse_duration
@@ -174,7 +175,7 @@ def plain(outcome: VerifyResult) -> dict[str, object]:
         "schema": 1,
         "word": str(outcome.verdict.word),
         "exit_code": int(outcome.verdict.exit_code),
-        "verdict": to_plain(outcome.verdict),
+        "verdict": verdict_document(outcome.verdict, outcome.one),
         "change": to_plain(outcome.one),
         "attribution": to_plain(outcome.attribution) if outcome.attribution else None,
     }

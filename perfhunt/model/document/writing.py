@@ -38,6 +38,8 @@ from perfhunt.model.slo import Judged, Measure
 from perfhunt.model.states import States
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Seconds, Share
+from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.verdict import Verdict
 
 # Counts rather than shares: a single kill, a single lost connection is one.
 _COUNTED = ("oom_kills", "transport")
@@ -95,6 +97,14 @@ def trial_document(trial: Trial) -> dict[str, Any]:
     """One trial with its second rows, as a line of trials.jsonl."""
     plain: dict[str, Any] = to_plain(_trial(trial)) | {"rows": to_plain(trial.rows)}
     return plain
+
+
+def verdict_document(verdict: Verdict, one: OneChange | None = None) -> dict[str, Any]:
+    """A verdict as plain values, with whether it can be put down to a single edit: the change says
+    (None: no change was looked at).
+    """
+    plain: dict[str, Any] = to_plain(verdict)
+    return plain | {"attributable": one is None or one.attributable}
 
 
 def ms(seconds: Seconds | None) -> float | None:
