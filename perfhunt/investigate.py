@@ -25,12 +25,11 @@ from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_ju
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
-from perfhunt.model.event import Began
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 

@@ -17,21 +17,24 @@ from perfhunt.analysis.knee.bracket import bracket
 from perfhunt.analysis.knee.goal import Ask, Climb, Observation
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import (
-    Began,
-    Event,
-    EventWatcher,
-    Finished,
-    Noted,
-    Ticked,
-    Tried,
-    unwatched,
-)
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
-from perfhunt.model.run import Environment, Run, RunEnd, TargetProcess
+from perfhunt.model.run import (
+    Began,
+    Environment,
+    Event,
+    EventWatcher,
+    Finished,
+    Noted,
+    Run,
+    RunEnd,
+    TargetProcess,
+    Ticked,
+    Tried,
+    unwatched,
+)
 from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.trial import Drain, Drained, Resources, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds

@@ -34,10 +34,9 @@ from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Look
 from perfhunt.analysis.verdict.sequential import LOOKS, next_look
 from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import Began, EventWatcher, Noted, Tried, unwatched
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
 from perfhunt.model.question import ProcessSelector, Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import Began, EventWatcher, Noted, Run, Tried, unwatched
 from perfhunt.model.trial import Drain, Phase, Resources, Step, Trial
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.model.verdict.verdict import Verdict, Word

@@ -21,9 +21,16 @@ from perfhunt.investigate import Options, investigate
 from perfhunt.jobs.publish import publish
 from perfhunt.lab import Lab
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.event import EventWatcher, Noted, unwatched
 from perfhunt.model.question import ProcessSelector, Question
-from perfhunt.model.run import Environment, Run, RunKind, TargetProcess
+from perfhunt.model.run import (
+    Environment,
+    EventWatcher,
+    Noted,
+    Run,
+    RunKind,
+    TargetProcess,
+    unwatched,
+)
 from perfhunt.model.slo import Judgement
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes

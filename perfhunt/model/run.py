@@ -1,11 +1,11 @@
-"""Everything kept from one investigation."""
+"""One investigation: what it tells whoever watches it, as it happens, and everything kept of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
@@ -13,7 +13,7 @@ from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.states import States
-from perfhunt.model.trial import Drained, Trial
+from perfhunt.model.trial import Drained, SecondRow, Step, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
 SCHEMA: Final = 1
@@ -198,3 +198,58 @@ class Run:
     def ending(self) -> RunEnd:
         """How it ended, without the reason."""
         return RunEnd(self.ended.partition(":")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A stage began. `expected` is how long it may take (None: unknown)."""
+
+    stage: str
+    sentence: str
+    expected: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A second of load went by."""
+
+    step: Step
+    row: SecondRow
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not yet
+    known).
+    """
+
+    trial: Trial
+    low: PerSecond | None = None
+    high: PerSecond | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something a person would want to know now."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is stored. `directory` is where; `verdict` the word; `exit_code` what the process
+    will return.
+    """
+
+    run: str
+    directory: str
+    verdict: str
+    exit_code: int
+
+
+Event: TypeAlias = Began | Ticked | Tried | Noted | Finished
+EventWatcher: TypeAlias = Callable[[Event], None]
+
+
+def unwatched(_: Event) -> None:
+    """A watcher that looks away."""

@@ -10,8 +10,7 @@ from perfhunt.analysis.trial.steadiness import (
     in_flight_grew,
     response_drifted,
 )
-from perfhunt.model.schedule import arrivals
-from perfhunt.model.trial import SecondRow
+from perfhunt.model.trial import SecondRow, arrivals
 
 CHANCE = np.random.default_rng(20)
 

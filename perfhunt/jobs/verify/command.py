@@ -37,11 +37,10 @@ from perfhunt.jobs.verify.verify import (
     stored_run,
 )
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.event import EventWatcher, Noted
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import EventWatcher, Noted, Run
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
