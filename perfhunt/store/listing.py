@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.store.owner import owner_of
+from perfhunt.store.run_json import RUN_FILE
 from perfhunt.store.rundir import PARTIAL
 
 
@@ -49,20 +50,20 @@ def find(root: Path, selector: str = "last") -> Path:
     """
     if selector in ("last", "latest", ""):
         return latest(root)
-    if "/" in selector or Path(selector, "run.json").exists():
+    if "/" in selector or Path(selector, RUN_FILE).exists():
         path = Path(selector)
-        if (path / "run.json").exists():
+        if (path / RUN_FILE).exists():
             return path
         raise UsageError(f"{selector} holds no run.json", "List the runs: perfhunt history")
-    found = [
+    matching = [
         e for e in list_runs(root) if e.id.startswith(selector) or e.id.endswith(f"-{selector}")
     ]
-    if len(found) != 1:
-        why = "no run" if not found else f"{len(found)} runs"
+    if len(matching) != 1:
+        why = "no run" if not matching else f"{len(matching)} runs"
         raise UsageError(
             f"{why} under {root} match {selector!r}", "List the runs: perfhunt history"
         )
-    return found[0].path
+    return matching[0].path
 
 
 def _entry(path: Path) -> Entry:

@@ -176,7 +176,9 @@ def _judged(shaped: JudgedDocument, index: int) -> Judged:
         route=route.removesuffix("]") or None,
     )
     value = _seconds(shaped.value) if latency else shaped.value
-    return Judged(objective, value, shaped.n, shaped.verdict, shaped.note)
+    return Judged(
+        objective=objective, value=value, n=shaped.n, verdict=shaped.verdict, note=shaped.note
+    )
 
 
 def _knee(plain: dict[str, Any], where: str) -> Knee | NoKnee:

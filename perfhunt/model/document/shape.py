@@ -213,7 +213,7 @@ class GeneratorDocument(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class QuestionDocument(Struct, frozen=True, kw_only=True):
-    """What was asked; header values, bodies and query values that may be secret are short hashes."""
+    """What was asked; headers, bodies and query values that may be secret are short hashes."""
 
     target: Target
     traffic: tuple[RequestTemplate, ...]

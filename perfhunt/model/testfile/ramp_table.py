@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from perfhunt.model.question import Killswitch, Plateau, Ramp, Safety
 from perfhunt.model.testfile.strict import Reader, show
-from perfhunt.model.units import UnitError, parse_duration, parse_rate
+from perfhunt.model.units import Share, UnitError, parse_duration, parse_rate
 
+# An interval wider than half its estimate either side names no knee.
+_LOOSEST: Share = 0.5
 _PLATEAU = re.compile(r"\s*(\S+)\s+for\s+(\S+)\s*")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.:\[\]-]+")
 
@@ -32,7 +34,7 @@ def read_ramp(top: Reader) -> Ramp:
         loop=table.choice("loop", ("open", "closed"), "open"),
         max_rate=table.optional_rate("max", "2000/s"),
     )
-    if ramp.precision > 0.5:
+    if ramp.precision > _LOOSEST:
         table.wrong(
             "precision",
             f"{show(table.raw('precision'))} is no precision",
@@ -98,11 +100,11 @@ def read_safety(top: Reader) -> Safety:
             )
         switch.finish()
     safety = Safety(
-        hosts,
-        table.rate("max_rate", default.max_rate, "5000/s"),
-        table.duration("max_duration", default.max_duration, "1h"),
-        killswitch,
-        table.text("comms"),
+        allow_hosts=hosts,
+        max_rate=table.rate("max_rate", default.max_rate, "5000/s"),
+        max_duration=table.duration("max_duration", default.max_duration, "1h"),
+        killswitch=killswitch,
+        comms=table.text("comms"),
     )
     table.finish({"environment": "in [target]", "timeout": "in [ramp]"})
     return safety

@@ -140,15 +140,15 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
     question = Question(
-        target,
-        traffic,
-        slo,
-        ramp,
-        safety,
-        top.integer("seed", 1, high=2**32 - 1),
-        locustfile,
-        digest,
-        source,
+        target=target,
+        traffic=traffic,
+        slo=slo,
+        ramp=ramp,
+        safety=safety,
+        seed=top.integer("seed", 1, high=2**32 - 1),
+        locustfile=locustfile,
+        locustfile_sha256=digest,
+        source=source,
     )
     if ramp.loop == "closed" and not locustfile:
         top.wrong(
@@ -172,7 +172,11 @@ def _target(top: Reader) -> Target:
     environment = table.choice("environment", ENVIRONMENTS, "local")
     process = _selector(table)
     target = Target(
-        url.rstrip("/"), environment, process, table.flag("verify_tls", True), table.text("name")
+        url=url.rstrip("/"),
+        environment=environment,
+        process=process,
+        verify_tls=table.flag("verify_tls", True),
+        name=table.text("name"),
     )
     table.finish({"request": "in [[traffic]]", "path": "in request of [[traffic]]", **_ELSEWHERE})
     return target
@@ -292,12 +296,12 @@ def _check_together(top: Reader, question: Question) -> None:
     if question.ramp.max_rate is not None and question.ramp.start > question.ramp.max_rate:
         top.wrong("ramp.max", "is below ramp.start", "the ramp climbs from start to max")
     timeout = question.ramp.timeout
-    for one in question.slo.objectives:
-        if one.measure is Measure.LATENCY and one.limit > timeout:
+    for objective in question.slo.objectives:
+        if objective.measure is Measure.LATENCY and objective.limit > timeout:
             cut = f"requests are given up after ramp.timeout ({format_duration(timeout)})"
             top.wrong(
-                f"slo.{one.name}",
-                f"{one.format(one.limit)} is never seen: {cut}",
+                f"slo.{objective.name}",
+                f"{objective.format(objective.limit)} is never seen: {cut}",
                 "raise ramp.timeout or lower the limit",
             )
 
