@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import StoreError, UsageError
@@ -11,15 +12,21 @@ from perfhunt.store.run_json import RUN_FILE
 from perfhunt.store.rundir import PARTIAL
 
 
+class EntryStatus(StrEnum):
+    """Where a run's directory is in its life."""
+
+    CLOSED = "closed"
+    RUNNING = "running"
+    ABORTED = "aborted"  # its owner is gone: see `repair`
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One directory under `runs`. `status` is "closed", "running", or "aborted" (its owner is gone:
-    see `repair`).
-    """
+    """One directory under `runs`."""
 
     id: str
     path: Path
-    status: str
+    status: EntryStatus
 
 
 def list_runs(root: Path) -> tuple[Entry, ...]:
@@ -36,7 +43,7 @@ def list_runs(root: Path) -> tuple[Entry, ...]:
 
 def latest(root: Path) -> Path:
     """The newest closed run's directory. Raises StoreError when there is none."""
-    closed = [entry for entry in list_runs(root) if entry.status == "closed"]
+    closed = [entry for entry in list_runs(root) if entry.status is EntryStatus.CLOSED]
     if not closed:
         raise StoreError(
             f"no finished run under {root}", "Make one: perfhunt investigate --pid PID"
@@ -68,8 +75,8 @@ def find(root: Path, selector: str = "last") -> Path:
 
 def _entry(path: Path) -> Entry:
     if not path.name.endswith(PARTIAL):
-        return Entry(path.name, path, "closed")
+        return Entry(path.name, path, EntryStatus.CLOSED)
     owner = owner_of(path)
-    return Entry(
-        path.name.removesuffix(PARTIAL), path, "running" if owner and owner.alive() else "aborted"
-    )
+    alive = owner is not None and owner.alive()
+    status = EntryStatus.RUNNING if alive else EntryStatus.ABORTED
+    return Entry(path.name.removesuffix(PARTIAL), path, status)

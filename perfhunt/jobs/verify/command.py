@@ -39,7 +39,7 @@ from perfhunt.jobs.verify.verify import (
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee
-from perfhunt.model.question import Question
+from perfhunt.model.question import Question, TargetEnvironment
 from perfhunt.model.run import EventWatcher, Noted, Run
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.safety.killswitch import KillswitchWatch
@@ -109,7 +109,9 @@ def locally(question: Question) -> Question:
     """The question aimed at versions that are started on this host, whatever its test file aims
     at.
     """
-    return replace(question, target=replace(question.target, url=LOCAL, environment="local"))
+    return replace(
+        question, target=replace(question.target, url=LOCAL, environment=TargetEnvironment.LOCAL)
+    )
 
 
 def looking_of(wanted: VerifyRequest) -> Looking:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from perfhunt.model.question import Killswitch, Plateau, Ramp, Safety
+from perfhunt.model.question import (
+    ArrivalLaw,
+    Killswitch,
+    LoopKind,
+    Plateau,
+    Ramp,
+    RampMode,
+    Safety,
+)
 from perfhunt.model.testfile.strict import Reader, show
 from perfhunt.model.units import Share, UnitError, parse_duration, parse_rate
 
@@ -21,17 +29,17 @@ def read_ramp(top: Reader) -> Ramp:
     if table is None:
         return Ramp()
     ramp = Ramp(
-        mode=table.choice("mode", ("search", "staircase"), "search"),
+        mode=table.choice("mode", RampMode.SEARCH),
         start=table.rate("start", 10.0, "10/s"),
         staircase=_staircase(table),
         budget=table.duration("budget", 600.0, "10m"),
-        arrivals=table.choice("arrivals", ("poisson", "uniform"), "poisson"),
+        arrivals=table.choice("arrivals", ArrivalLaw.POISSON),
         timeout=table.duration("timeout", 10.0, "10s"),
         deadline=table.optional_duration("deadline", "2s"),
         precision=table.share("precision", 0.10, "10%"),
         baseline=table.duration("baseline", 15.0, "15s"),
         hold=table.duration("hold", 25.0, "25s"),
-        loop=table.choice("loop", ("open", "closed"), "open"),
+        loop=table.choice("loop", LoopKind.OPEN),
         max_rate=table.optional_rate("max", "2000/s"),
     )
     if ramp.precision > _LOOSEST:

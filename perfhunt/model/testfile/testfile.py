@@ -14,7 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from perfhunt.errors import QuestionError, UsageError
-from perfhunt.model.question import ProcessSelector, Question, Target
+from perfhunt.model.question import (
+    LoopKind,
+    ProcessSelector,
+    Question,
+    RampMode,
+    Target,
+    TargetEnvironment,
+)
 from perfhunt.model.slo import Measure
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
@@ -24,7 +31,6 @@ from perfhunt.model.units import format_duration, format_rate
 
 FILE_NAME = "perfhunt.toml"
 FILE_SCHEMA = 1
-ENVIRONMENTS = ("local", "ci", "staging", "production")
 
 _ELSEWHERE = {
     "url": "in [target]",
@@ -150,7 +156,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         locustfile_sha256=digest,
         source=source,
     )
-    if ramp.loop == "closed" and not locustfile:
+    if ramp.loop is LoopKind.CLOSED and not locustfile:
         top.wrong(
             "ramp.loop",
             '"closed" needs a locustfile, whose users wait for their answers',
@@ -169,7 +175,7 @@ def _target(top: Reader) -> Target:
     wrong = url_problem(url) if url or table.has("url") else ""
     if wrong:
         table.wrong("url", wrong, 'write for example url = "http://127.0.0.1:8000"')
-    environment = table.choice("environment", ENVIRONMENTS, "local")
+    environment = table.choice("environment", TargetEnvironment.LOCAL)
     process = _selector(table)
     target = Target(
         url=url.rstrip("/"),
@@ -277,7 +283,7 @@ def _check_together(top: Reader, question: Question) -> None:
         ("slo.at_load", question.slo.at_load),
         ("ramp.max", question.ramp.max_rate),
     ]
-    if question.ramp.mode == "staircase":
+    if question.ramp.mode is RampMode.STAIRCASE:
         rates += [
             (f"ramp.staircase[{n}]", p.rate) for n, p in enumerate(question.ramp.staircase, start=1)
         ]
