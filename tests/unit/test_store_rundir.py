@@ -12,14 +12,19 @@ import pytest
 from sample_run import sample_run
 
 from perfhunt.errors import StoreError, UsageError
-from perfhunt.model.run import ProcessIdentity
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.profile import Frame, FrameKind, SpanName
+from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.run import ProcessIdentity, Run
 from perfhunt.model.trial import Drained
+from perfhunt.store.ledger import record
 from perfhunt.store.listing import find, latest, list_runs
 from perfhunt.store.owner import owner_of
 from perfhunt.store.run_json import read_run
 from perfhunt.store.rundir import RunDirectory, new_id, read_directory, repair
 
 RUN = sample_run()
+SECRET = "hunter2-5f3a9c1d"
 
 DIES = """
 import os, signal, sys
@@ -124,6 +129,53 @@ def test_a_process_is_told_by_pid_and_start_within_a_second() -> None:
     assert not process.is_same(ProcessIdentity(4242, 8124.4))
     assert not process.is_same(ProcessIdentity(4243, 8123.4))
     assert not process.is_same(None)
+
+
+def with_secrets() -> Run:
+    """The run with a secret everywhere that one could stand."""
+    assert RUN.target is not None
+    label = Frame(f'process 4242:"gunicorn --token {SECRET} app:app"', kind=FrameKind.THREAD)
+    return replace(
+        RUN,
+        question=replace(
+            RUN.question,
+            target=replace(RUN.question.target, url=f"http://shop:{SECRET}@127.0.0.1:8000"),
+            traffic=(
+                RequestTemplate(
+                    name="list",
+                    method="POST",
+                    path=f"/items?key={SECRET}",
+                    headers=(("Authorization", f"Bearer {SECRET}"),),
+                    body=SECRET,
+                    expect=Expect(body=SECRET),
+                ),
+            ),
+        ),
+        target=replace(
+            RUN.target,
+            processes=tuple(
+                replace(p, cmdline=(*p.cmdline, "--token", SECRET)) for p in RUN.target.processes
+            ),
+        ),
+        profiles={
+            span: replace(profile, stacks={(label, *s): n for s, n in profile.stacks.items()})
+            for span, profile in RUN.profiles.items()
+        },
+    )
+
+
+def test_no_secret_of_a_run_reaches_the_disk(tmp_path: Path) -> None:
+    run = with_secrets()
+    assert SECRET in repr(run)
+    assert SECRET not in repr(redacted(run))
+    assert redacted(redacted(run)) == redacted(run)
+    directory = RunDirectory.create(tmp_path, run)
+    directory.write_profile(SpanName.KNEE, run.profiles[SpanName.KNEE])
+    directory.save(run)
+    record(tmp_path, run, directory.finish(run))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"run.json", "profile-knee.folded", "trials.jsonl"} <= {path.name for path in files}
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_a_write_that_fails_leaves_the_old_file(
