@@ -25,12 +25,11 @@ from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_ju
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
 from perfhunt.lab import Lab
-from perfhunt.model.event import Began
 from perfhunt.model.finding import ProbeEffect
-from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Instants
+from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
+from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
@@ -124,7 +123,7 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     step = Step(
         Phase.HOLD, ramp.start, BASELINE_PROFILE, question.seed + 1, SETTLE, arrivals=ramp.arrivals
     )
-    return Floor(trial, lab.profiled(step, "baseline", on_cpu=True, waits=True), idle)
+    return Floor(trial, lab.profiled(step, SpanName.BASELINE, on_cpu=True, waits=True), idle)
 
 
 def baseline_seconds(question: Question) -> Seconds:
@@ -152,7 +151,7 @@ def climb_to_knee(
     Of latency, errors, CPU and memory, whichever objective breaks first.
     """
     if warm is not None and not warm.stationary:
-        return Climb(NoKnee("never-stationary", warm.caution), (), None, (), ())
+        return Climb(NoKnee(NoKneeCode.NEVER_STATIONARY, warm.caution), (), None, (), ())
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
@@ -186,8 +185,8 @@ def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -
     # One seed for all of them: the spans differ in being watched, not in when requests come.
     hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
     before = lab.try_step(quiet)
-    running = lab.profiled(hold, "knee", on_cpu=True)
-    waiting = lab.profiled(replace(hold, duration=waits), "knee", waits=True)
+    running = lab.profiled(hold, SpanName.KNEE, on_cpu=True)
+    waiting = lab.profiled(replace(hold, duration=waits), SpanName.KNEE, waits=True)
     after = lab.try_step(quiet)
     effect = probe_effect(
         (before, after), tuple(s.trial for s in (running, waiting) if s.trial is not None)

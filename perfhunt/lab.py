@@ -17,21 +17,24 @@ from perfhunt.analysis.knee.bracket import bracket
 from perfhunt.analysis.knee.goal import Ask, Climb, Observation
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import (
+from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.knee import NoKnee, NoKneeCode
+from perfhunt.model.profile import Instants, SpanName
+from perfhunt.model.question import Question
+from perfhunt.model.run import (
     Began,
+    Environment,
     Event,
     EventWatcher,
     Finished,
     Noted,
+    Run,
+    RunEnd,
+    TargetProcess,
     Ticked,
     Tried,
     unwatched,
 )
-from perfhunt.model.finding import ProbeEffect
-from perfhunt.model.knee import NoKnee
-from perfhunt.model.profile import Instants
-from perfhunt.model.question import Question
-from perfhunt.model.run import Environment, Run, TargetProcess
 from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.trial import Drain, Drained, Resources, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds
@@ -199,7 +202,7 @@ class Lab:
             so_far,
             profiles={
                 **so_far.profiles,
-                **{f"{span}-waits": wall.profile for span, wall in diagnosis.walls.items()},
+                **{SpanName(span).waits: wall.profile for span, wall in diagnosis.walls.items()},
             },
             states={
                 span: (
@@ -228,9 +231,11 @@ class Lab:
 
     def abandon(self, error: PerfhuntError) -> None:
         """What there is, stored and marked with what ended it. The earlier runs are not touched."""
-        ended = f"{'stopped' if isinstance(error, Stopped) else 'failed'}: {error.message}"
+        ended = (
+            f"{RunEnd.STOPPED if isinstance(error, Stopped) else RunEnd.FAILED}: {error.message}"
+        )
         lost = NoKnee(
-            "stopped" if isinstance(error, Stopped) else "target-lost",
+            NoKneeCode.STOPPED if isinstance(error, Stopped) else NoKneeCode.TARGET_LOST,
             error.message,
             *bracket(self.trials, self.criteria),
         )

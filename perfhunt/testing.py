@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from perfhunt.analysis.trial.overload import overload
 from perfhunt.model.latency import Latency, summarise
 from perfhunt.model.question import Question
-from perfhunt.model.schedule import arrivals
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import (
     Count,
@@ -27,6 +26,7 @@ from perfhunt.model.trial import (
     SecondRow,
     Step,
     Trial,
+    arrivals,
 )
 from perfhunt.model.units import PerSecond, Seconds, Share
 

@@ -34,10 +34,9 @@ from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Look
 from perfhunt.analysis.verdict.sequential import LOOKS, next_look
 from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.event import Began, EventWatcher, Noted, Tried, unwatched
-from perfhunt.model.knee import RESOURCE, Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
 from perfhunt.model.question import ProcessSelector, Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import Began, EventWatcher, Noted, Run, Tried, unwatched
 from perfhunt.model.trial import Drain, Phase, Resources, Step, Trial
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.model.verdict.verdict import Verdict, Word
@@ -229,9 +228,9 @@ def _counted(stored: Run) -> Knee | NoKnee:
     """The first knee that requests are counted by: rounds are too short to see where CPU or memory
     is used up.
     """
-    if not isinstance(stored.knee, Knee) or stored.knee.label != RESOURCE:
+    if not isinstance(stored.knee, Knee) or stored.knee.label != KneeLabel.RESOURCE:
         return stored.knee
-    counted = [k for k in stored.knees if isinstance(k, Knee) and k.label != RESOURCE]
+    counted = [k for k in stored.knees if isinstance(k, Knee) and k.label != KneeLabel.RESOURCE]
     return min(counted, key=lambda k: k.rate, default=stored.knee)
 
 
@@ -293,7 +292,7 @@ def _asked(
     )
     slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
     criteria = question.slo.criteria()
-    counted = knee.criterion if isinstance(knee, Knee) and knee.label != RESOURCE else ""
+    counted = knee.criterion if isinstance(knee, Knee) and knee.label != KneeLabel.RESOURCE else ""
     name = counted or (criteria[0].name if criteria else "")
     plan = SlicePlan(
         min(rate, most / 1.1), min(saturating, most), question.seed, arrivals=question.ramp.arrivals

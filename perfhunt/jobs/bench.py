@@ -20,7 +20,8 @@ from perfhunt.cli import console
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.jobs.bench_hyperfine import hyperfine_once
 from perfhunt.model.document.plain import to_plain
-from perfhunt.model.finding import Caution
+from perfhunt.model.document.writing import verdict_document
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.units import Seconds, UnitError, format_duration, parse_duration
 from perfhunt.model.verdict.change import OneChange
 from perfhunt.model.verdict.verdict import Verdict
@@ -92,7 +93,7 @@ def run_bench(wanted: BenchRequest, note: Callable[[str], None] = lambda _: None
     cautions = tuple(_advised(caution, wanted) for caution in verdict.cautions)
     return BenchResult(
         timed,
-        replace(verdict, attributable=one.attributable if one else True, cautions=cautions),
+        replace(verdict, cautions=cautions),
         one,
     )
 
@@ -101,7 +102,7 @@ def _advised(caution: Caution, wanted: BenchRequest) -> Caution:
     """A caution whose advice is not what was done already."""
     return (
         replace(caution, next=f"add --warmup {wanted.warmup + 2}")
-        if caution.code == "cold-start"
+        if caution.code == CautionCode.COLD_START
         else caution
     )
 
@@ -184,7 +185,7 @@ def tell(outcome: BenchResult, *, as_json: bool, quiet: bool) -> list[str]:
             "exit_code": outcome.exit_code,
         }
         body = {
-            "verdict": to_plain(outcome.verdict),
+            "verdict": verdict_document(outcome.verdict, outcome.one) if outcome.verdict else None,
             "change": to_plain(outcome.one),
             "timed": to_plain(outcome.timed),
         }

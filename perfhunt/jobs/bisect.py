@@ -21,8 +21,8 @@ from perfhunt.cli.view.watchers import watching
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs.verify.command import VersionPair, locally, looking_of, paired_bench, versions
 from perfhunt.jobs.verify.verify import VerifyRequest, budget_of
-from perfhunt.model.event import Began, EventWatcher, Noted
 from perfhunt.model.question import Question
+from perfhunt.model.run import Began, EventWatcher, Noted
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.files import read_text, write_atomic

@@ -15,10 +15,11 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.setup import blank_run
-from perfhunt.model.finding import Caution
-from perfhunt.model.knee import NoKnee
+from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.knee import NoKnee, NoKneeCode
+from perfhunt.model.profile import SpanName
 from perfhunt.model.question import ProcessSelector, Question, Target
-from perfhunt.model.run import Run, TargetProcess
+from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.store import ledger
@@ -26,9 +27,11 @@ from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.target.environment import environment
 from perfhunt.target.find import find_target
 
-_NO_LOAD = NoKnee("no-load", "nothing was sent: this is a profile of the load the service had")
+_NO_LOAD = NoKnee(
+    NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
+)
 _PER_SECOND = Caution(
-    "per-second",
+    CautionCode.PER_SECOND,
     "No requests were counted, so the times are per second of the clock, not per request.",
     "perfhunt investigate --pid PID",
 )
@@ -40,7 +43,7 @@ def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, s
     url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
     question = Question(Target(url), (), Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    start = blank_run(fresh_id(), "profile", stamp, question, environment(target), target)
+    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, environment(target), target)
     directory = RunDirectory.create(store, start)
     began = time.monotonic()
     span = look(target, directory.path / "profiles", seconds, opened)
@@ -51,8 +54,8 @@ def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, s
         knee=_NO_LOAD,
         findings=findings,
         bottleneck=classify(evidence, findings),
-        states={"knee": span.states} if span.states else {},
-        profiles={"knee": span.profile} if span.profile else {},
+        states={SpanName.KNEE: span.states} if span.states else {},
+        profiles={SpanName.KNEE: span.profile} if span.profile else {},
         cautions=(_PER_SECOND,),
         seconds=time.monotonic() - began,
         next_step=(
@@ -71,7 +74,7 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
     with closing(LiveProbes(target, directory, time.monotonic, "required", opened)) as probes:
         probes.open()
         probes.resources()
-        with probes.during("knee", seconds, on_cpu=True, waits=True) as attached:
+        with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:
             time.sleep(seconds)
         used, got = probes.resources(), attached.captured
         return Span(

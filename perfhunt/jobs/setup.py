@@ -21,9 +21,16 @@ from perfhunt.investigate import Options, investigate
 from perfhunt.jobs.publish import publish
 from perfhunt.lab import Lab
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.event import EventWatcher, Noted, unwatched
 from perfhunt.model.question import ProcessSelector, Question
-from perfhunt.model.run import Environment, Run, TargetProcess
+from perfhunt.model.run import (
+    Environment,
+    EventWatcher,
+    Noted,
+    Run,
+    RunKind,
+    TargetProcess,
+    unwatched,
+)
 from perfhunt.model.slo import Judgement
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes
@@ -116,7 +123,7 @@ def run_investigation(asked: InvestigateRequest, watch: EventWatcher = unwatched
     question, target = target_of(asked, question_of(asked))
     options = Options(asked.quick, asked.profile != "off", asked.warm_up, resumed(asked, question))
     with ExitStack() as held:
-        lab = held.enter_context(workbench(asked, question, target, "investigate", watch))
+        lab = held.enter_context(workbench(asked, question, target, RunKind.INVESTIGATE, watch))
         return investigate(question, lab, options)
 
 
@@ -140,7 +147,7 @@ def workbench(
     asked: InvestigateRequest,
     question: Question,
     target: TargetProcess,
-    kind: str,
+    kind: RunKind,
     watch: EventWatcher,
 ) -> Iterator[Lab]:
     """A Lab for a target that load may be sent to, held for as long as the block lasts.
@@ -201,7 +208,7 @@ def publisher(asked: InvestigateRequest, lab: Lab) -> Callable[[Run, RunDirector
 
 def blank_run(
     run_id: str,
-    kind: str,
+    kind: RunKind,
     started: str,
     question: Question,
     found: Environment,

@@ -18,9 +18,8 @@ from perfhunt.load.running_step import OVERDUE, POLL, RunningStep, SecondWatcher
 from perfhunt.load.tally import ClosedTally, StepTally
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.question import Question
-from perfhunt.model.schedule import arrivals, mix
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Drain, Drained, Step, Trial
+from perfhunt.model.trial import Drain, Drained, Step, Trial, arrivals, mix
 from perfhunt.model.units import PerSecond, Seconds, format_duration
 
 READY_WITHIN: Seconds = 60.0

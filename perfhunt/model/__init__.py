@@ -1,4 +1,5 @@
 """The nouns: frozen, compared by value, with pure methods only.
 
-The nouns of one investigation stand here; `verdict`, `document` and `testfile` build on them and not on each other.
+The nouns of one investigation stand here. The subpackages build on them, and each on those before
+it: `verdict`, `document`, `testfile`.
 """

@@ -3,9 +3,76 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import PerSecond, Share
+
+
+class TimeClass(StrEnum):
+    """What kind of time a function costs: the state its threads, or those behind it, are in."""
+
+    CPU = "cpu"
+    GIL = "gil"
+    LOCK = "lock"
+    SOCKET = "socket"
+    SLEEP = "sleep"
+    DISK = "disk"
+    POLL = "poll"
+    OTHER = "other"
+
+
+class BottleneckClass(StrEnum):
+    """What can stop a service."""
+
+    CPU = "cpu"
+    CPU_QUOTA = "cpu-quota"
+    GIL = "gil"
+    EVENT_LOOP = "event-loop"  # busy with its own work
+    EVENT_LOOP_BLOCKED = "event-loop-blocked"  # held up by a call that should not run on it
+    LOCK = "lock"
+    DOWNSTREAM = "downstream"
+    POOL = "pool"
+    WORKERS = "workers"
+    DISK = "disk"
+    MEMORY = "memory"
+    GC = "gc"
+    SLEEP = "sleep"
+    NETWORK = "network"
+    LIMITER = "limiter"
+    GENERATOR = "generator"
+    UNDETERMINED = "undetermined"
+
+
+class CautionCode(StrEnum):
+    """What a doubt is about; stable, for scripts that act on it. None is ever taken out: old runs
+    hold them.
+    """
+
+    TRIALS_SPOILED = "trials-spoiled"
+    GENERATOR_BUSY = "generator-busy"
+    HOST_BUSY = "host-busy"
+    NO_KNEE = "no-knee"
+    KNEE_SOFT = "knee-soft"
+    KNEE_WIDE = "knee-wide"
+    RESOURCE_FIRST = "resource-first"
+    PROBE_EFFECT = "probe-effect"
+    PROBE_UNKNOWN = "probe-unknown"
+    NO_PROFILE = "no-profile"
+    PROFILE_SHORT = "profile-short"
+    PROFILE_LOSSY = "profile-lossy"
+    NATIVE_SHARE = "native-share"
+    NO_INSTANTS = "no-instants"
+    INSTANTS_FEW = "instants-few"
+    NO_IDLE = "no-idle"
+    TOP_TWO_CLOSE = "top-two-close"
+    UNDETERMINED = "undetermined"
+    PER_SECOND = "per-second"  # a profile without load of ours: costs are per second
+    NO_ATTRIBUTION = "no-attribution"
+    VERSION = "version"
+    COLD_START = "cold-start"
+    OUTLIER = "outlier"
+    TOO_QUICK = "too-quick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +93,15 @@ class WhatIf:
 class Finding:
     """A suspect. Times are seconds per completed request, with intervals.
 
-    `cls` is what kind of time it is: cpu, gil, lock, socket, sleep, disk, poll, other. `own` is
-    time with the function on top, `total` with it anywhere on the stack; `blamed` adds the time
-    other threads spent waiting for it (`own` plus that).
+    `own` is time with the function on top, `total` with it anywhere on the stack; `blamed` adds the
+    time other threads spent waiting for it (`own` plus that).
     """
 
     rank: int
     function: str
     file: str
     line: int | None
-    cls: str
+    category: TimeClass
     self_share: Share
     total_share: Share
     own: Interval
@@ -50,16 +116,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """The class of bottleneck with its score (0..1), its evidence as sentences, and the runner-up.
-
-    Classes: cpu, cpu-quota, gil, event-loop, event-loop-blocked, lock, downstream, pool, workers,
-    disk, memory, gc, sleep, network, limiter, generator, undetermined.
+    """The class of bottleneck with its score (0..1), its evidence as sentences, and the runner-up
+    (None: nothing else scored).
     """
 
-    cls: str
+    category: BottleneckClass
     score: float
     evidence: tuple[str, ...]
-    runner_up: str = ""
+    runner_up: BottleneckClass | None = None
     runner_up_score: float = 0.0
 
 
@@ -67,7 +131,7 @@ class Bottleneck:
 class Caution:
     """A doubt about the run: a full sentence, and the next command (or what to do)."""
 
-    code: str
+    code: CautionCode
     sentence: str
     next: str = ""
 

@@ -23,15 +23,17 @@ class Interval:
 
     @property
     def half_width(self) -> Share:
-        """Half the interval as a share of the estimate (0.1 = ±10 %); infinite when the estimate is
-        0.
-        """
+        """Half the interval as a share of the estimate (0.1 = ±10 %); infinite for a 0."""
         return (self.high - self.low) / (2 * self.value) if self.value else float("inf")
 
     def scaled(self, factor: float) -> Interval:
         """The same estimate in another unit."""
         return Interval(
-            self.value * factor, self.low * factor, self.high * factor, self.n, self.confidence
+            value=self.value * factor,
+            low=self.low * factor,
+            high=self.high * factor,
+            n=self.n,
+            confidence=self.confidence,
         )
 
     def __str__(self) -> str:

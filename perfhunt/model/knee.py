@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from perfhunt.model.units import PerSecond, Seconds, Share
 
-RESOURCE = "resource"
+
+class KneeLabel(StrEnum):
+    """How sure a knee is, or what it is a knee of."""
+
+    SHARP = "sharp"
+    SOFT = "soft"  # the service gives way gradually
+    BRACKET = "bracket"  # between two rates; no curve was fitted, or its interval is wide
+    ERRORS = "errors"  # requests fail before they are slow
+    RESOURCE = "resource"  # CPU or memory, which no request is counted by
+
+
+class NoKneeCode(StrEnum):
+    """Why there is no knee; stable, for scripts that act on it."""
+
+    BELOW_MAX_RATE = "below-max-rate"
+    GENERATOR_LIMITED = "generator-limited"
+    ERRORS_AT_ONCE = "errors-at-once"
+    NEVER_STATIONARY = "never-stationary"
+    MISSED_AT_BASELINE = "missed-at-baseline"
+    NOT_REACHED = "not-reached"  # another criterion breaks first
+    BUDGET = "budget"
+    TARGET_LOST = "target-lost"
+    STOPPED = "stopped"
+    NO_LOAD = "no-load"  # a profile of the load that was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +38,7 @@ class Knee:
     """The largest rate at which a criterion still holds.
 
     `sharpness` is d ln P / d ln rate at the knee (P: share of requests over the limit); below 4 the
-    knee is soft. `label` is one of "sharp", "soft", "bracket", "errors", "resource" (CPU or memory,
-    which no request is counted by; its `limit` is infinite and the note tells the share). `phi` is
+    knee is soft. The `limit` of a resource knee is infinite and its note tells the share. `phi` is
     the dispersion of exceedance counts over binomial.
     """
 
@@ -26,7 +49,7 @@ class Knee:
     criterion: str
     limit: Seconds
     sharpness: float | None
-    label: str
+    label: KneeLabel
     phi: float | None = None
     passes: int = 0
     load: Seconds = 0.0
@@ -35,14 +58,11 @@ class Knee:
 
 @dataclass(frozen=True, slots=True)
 class NoKnee:
-    """Why no knee was found: a short stable `code`, and the reason as a sentence.
-
-    Codes: below-max-rate, generator-limited, errors-at-once, never-stationary, missed-at-baseline,
-    not-reached (another criterion breaks first), budget, target-lost, stopped. `low` and `high`
-    hold what is known (None: nothing).
+    """Why no knee was found: a code, and the reason as a sentence. `low` and `high` hold what is
+    known (None: nothing).
     """
 
-    code: str
+    code: NoKneeCode
     reason: str
     low: PerSecond | None = None
     high: PerSecond | None = None

@@ -94,10 +94,10 @@ class Histogram:
         """The latency below which `share` (0..1) of the requests lie: the bucket's middle. None
         when empty.
         """
-        need, seen = share * self.n, 0
+        need, below = share * self.n, 0
         for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
-            if seen >= need:
+            below += self.counts[bucket]
+            if below >= need:
                 return FLOOR * float(BASE ** (bucket + 0.5))
         return None
 
@@ -127,10 +127,20 @@ def summarise(values: NDArray[np.floating[Any]], censored: int = 0) -> Latency:
     """Exact percentiles (nearest rank) of latencies in seconds; shape (n,)."""
     n = len(values)
     if n == 0:
-        return Latency(0, None, None, None, None, None, None, censored)
+        nothing = dict.fromkeys(("p50", "p90", "p95", "p99", "mean", "max"))
+        return Latency(n=0, censored=censored, **nothing)
     ordered = np.sort(values)
     p50, p90, p95, p99 = (float(ordered[nearest_rank(n, p)]) for p in (0.5, 0.9, 0.95, 0.99))
-    return Latency(n, p50, p90, p95, p99, float(ordered.mean()), float(ordered[-1]), censored)
+    return Latency(
+        n=n,
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        mean=float(ordered.mean()),
+        max=float(ordered[-1]),
+        censored=censored,
+    )
 
 
 def nearest_rank(n: int, share: Share) -> int:

@@ -5,25 +5,59 @@ mean.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TypeAlias
 
 from perfhunt.model.units import Seconds
+
+
+class FrameKind(StrEnum):
+    """What a frame is of."""
+
+    PYTHON = "python"
+    NATIVE = "native"
+    KERNEL = "kernel"
+    JS = "js"
+    JVM = "jvm"
+    GO = "go"
+    WAIT = "wait"  # what a thread at rest waited for
+    THREAD = "thread"  # a label that a tool put at the root
+
+
+class ProfileMode(StrEnum):
+    """Which threads a profiler counts."""
+
+    CPU = "cpu"  # those that run
+    GIL = "gil"  # the one that holds the GIL
+    WALL = "wall"  # all, at work or at rest
+    NONE = "none"  # nothing was profiled
+
+
+class SpanName(StrEnum):
+    """A stretch of load that was looked into; `-waits` is where its threads worked or waited."""
+
+    BASELINE = "baseline"
+    KNEE = "knee"
+    BASELINE_WAITS = "baseline-waits"
+    KNEE_WAITS = "knee-waits"
+
+    @property
+    def waits(self) -> SpanName:
+        """The same stretch, by where its threads worked or waited."""
+        return self if self.value.endswith("-waits") else SpanName(f"{self.value}-waits")
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A function on a stack. `file` is as full as the tool gives it; `line` is a hint, never part
     of identity in rankings.
-
-    `kind` is python, native, kernel, js, jvm, go, wait (what a thread at rest waited for), or
-    thread (a label a tool put at the root).
     """
 
     function: str
     file: str = ""
     line: int | None = None
-    kind: str = "python"
+    kind: FrameKind = FrameKind.PYTHON
 
     @property
     def key(self) -> tuple[str, str]:
@@ -38,14 +72,14 @@ Stack: TypeAlias = tuple[Frame, ...]  # root first
 class Profile:
     """Stacks with their weights (samples, unless `unit` says otherwise).
 
-    `mode` is cpu, gil or wall. `ticks` is how many times the tool looked (None: unknown); `errors`
+    `ticks` is how many times the tool looked (None: unknown); `errors`
     how often it failed to read; `dropped` how many samples a strict reader or the tool itself threw
     away. `command` is the exact command line.
     """
 
     tool: str
     version: str
-    mode: str
+    mode: ProfileMode
     rate_hz: float
     seconds: Seconds
     stacks: Mapping[Stack, float]
@@ -77,23 +111,16 @@ class Profile:
         for stack, weight in other.stacks.items():
             stacks[stack] = stacks.get(stack, 0.0) + weight
         ticks = None if self.ticks is None or other.ticks is None else max(self.ticks, other.ticks)
-        return Profile(
-            self.tool,
-            self.version,
-            self.mode,
-            self.rate_hz,
-            max(self.seconds, other.seconds),
-            stacks,
-            self.pids + other.pids,
-            self.unit,
-            ticks,
-            self.errors + other.errors,
-            self.dropped + other.dropped,
-            self.late + other.late,
-            self.command,
-            self.started,
-            self.notes + other.notes,
-            self.raw,
+        return replace(
+            self,
+            seconds=max(self.seconds, other.seconds),
+            stacks=stacks,
+            pids=self.pids + other.pids,
+            ticks=ticks,
+            errors=self.errors + other.errors,
+            dropped=self.dropped + other.dropped,
+            late=self.late + other.late,
+            notes=self.notes + other.notes,
         )
 
 

@@ -7,11 +7,42 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from perfhunt.model import redact
 from perfhunt.model.slo import Slo
 from perfhunt.model.units import PerSecond, Seconds
+
+
+class TargetEnvironment(StrEnum):
+    """Whose traffic a target serves, and so how much care load on it takes."""
+
+    LOCAL = "local"
+    CI = "ci"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class RampMode(StrEnum):
+    """How the load climbs."""
+
+    SEARCH = "search"  # to the knee
+    STAIRCASE = "staircase"  # the given plateaus, one after the other
+
+
+class ArrivalLaw(StrEnum):
+    """How requests are spread over time."""
+
+    POISSON = "poisson"
+    UNIFORM = "uniform"
+
+
+class LoopKind(StrEnum):
+    """Whether requests wait for the answers to earlier ones."""
+
+    OPEN = "open"
+    CLOSED = "closed"  # only with a locustfile; labelled everywhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +60,7 @@ class Target:
     """Where load goes and whose machine it is. `url` is scheme://host[:port], without a path."""
 
     url: str
-    environment: str = "local"  # local | ci | staging | production
+    environment: TargetEnvironment = TargetEnvironment.LOCAL
     process: ProcessSelector = ProcessSelector()
     verify_tls: bool = True
     name: str = ""
@@ -87,23 +118,20 @@ DEFAULT_STAIRCASE = (Plateau(10, 60), Plateau(50, 120), Plateau(100, 120), Plate
 
 @dataclass(frozen=True, slots=True)
 class Ramp:
-    """How the load climbs. `mode` is "search" (find the knee) or "staircase" (the given
-    plateaus).
-    """
+    """How the load climbs."""
 
-    mode: str = "search"
+    mode: RampMode = RampMode.SEARCH
     start: PerSecond = 10.0
     staircase: tuple[Plateau, ...] = DEFAULT_STAIRCASE
     budget: Seconds = 600.0
-    arrivals: str = "poisson"  # poisson | uniform
+    arrivals: ArrivalLaw = ArrivalLaw.POISSON
     timeout: Seconds = 10.0
-    deadline: Seconds | None = (
-        None  # an arrival later than this is shed, not sent; None: twice the largest limit, >= 2 s
-    )
+    # An arrival later than this is shed, not sent; None: twice the largest limit, at least 2 s.
+    deadline: Seconds | None = None
     precision: float = 0.10  # stop when the knee's interval is within this share either side
     baseline: Seconds = 15.0
     hold: Seconds = 25.0
-    loop: str = "open"  # open | closed (locustfile only, labelled everywhere)
+    loop: LoopKind = LoopKind.OPEN
     max_rate: PerSecond | None = None  # where the climb ends at the latest; None: safety.max_rate
 
 

@@ -1,28 +1,67 @@
-"""Everything kept from one investigation."""
+"""One investigation: what it tells whoever watches it, as it happens, and everything kept of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.states import States
-from perfhunt.model.trial import Drained, Trial
+from perfhunt.model.trial import Drained, SecondRow, Step, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
-SCHEMA = 1
-_NOT_SEARCHED = NoKnee("stopped", "the run ended before a knee was searched for")
+SCHEMA: Final = 1
+_NOT_SEARCHED = NoKnee(NoKneeCode.STOPPED, "the run ended before a knee was searched for")
+
+
+class RunKind(StrEnum):
+    """Which question a run answers."""
+
+    INVESTIGATE = "investigate"
+    PROFILE = "profile"
+    VERIFY = "verify"
+
+
+class RunEnd(StrEnum):
+    """How a run ended. All but the first two are followed by a colon and the reason."""
+
+    COMPLETE = "complete"
+    RUNNING = "running"  # not yet
+    STOPPED = "stopped"
+    FAILED = "failed"
+    ABORTED = "aborted"  # perfhunt was ended from outside
+
+
+# Two readings of one start may differ by a correction of the wall clock, when one of them was kept
+# as a time of day; within a second no kernel hands the same pid out again.
+_SAME_START: Seconds = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessIdentity:
+    """Which process: its pid and its start in seconds since boot, for a pid alone is used again."""
+
+    pid: int
+    started: Seconds
+
+    def is_same(self, other: ProcessIdentity | None) -> bool:
+        """Whether both are one process; False for None, a process that is gone."""
+        return (
+            other is not None
+            and self.pid == other.pid
+            and abs(self.started - other.started) < _SAME_START
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process of the target's tree. `started` is seconds since boot: with the pid it is an
-    identity that is not reused.
-    """
+    """One process of the target's tree; `started` is seconds since boot."""
 
     pid: int
     parent: int
@@ -34,6 +73,11 @@ class Process:
     threads: int
     runtime: str = ""  # cpython, node, jvm, go, native
     runtime_version: str = ""
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Which process it is, whoever has its pid later."""
+        return ProcessIdentity(self.pid, self.started)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +161,11 @@ class Environment:
 class Run:
     """One investigation, whole or cut short (`ended` says which). Reports are pure functions of it.
 
-    `verdict` is MET, MISSED or UNKNOWN; `ended` is "complete", "stopped: ..." or "failed: ...".
+    `ended` is a `RunEnd`, with the reason behind a colon when the run is not whole.
     """
 
     id: str
-    kind: str  # investigate | profile | verify
+    kind: RunKind
     started: str  # ISO 8601, UTC
     perfhunt: str
     question: Question
@@ -138,14 +182,74 @@ class Run:
     drains: tuple[Drained, ...] = ()
     bottleneck: Bottleneck | None = None
     findings: tuple[Finding, ...] = ()
-    states: Mapping[str, States] = field(default_factory=dict)  # "baseline", "knee"
-    profiles: Mapping[str, Profile] = field(default_factory=dict)  # "baseline", "knee"
+    states: Mapping[str, States] = field(default_factory=dict)  # by SpanName
+    profiles: Mapping[str, Profile] = field(default_factory=dict)  # by SpanName
     probe_effect: ProbeEffect | None = None
     cautions: tuple[Caution, ...] = ()
     artifacts: Mapping[str, str] = field(
         default_factory=dict
     )  # what -> file name in the run directory
-    ended: str = "complete"
+    ended: str = RunEnd.COMPLETE
     seconds: Seconds = 0.0
     next_step: str = ""
     exit_code: int = 0
+
+    @property
+    def ending(self) -> RunEnd:
+        """How it ended, without the reason."""
+        return RunEnd(self.ended.partition(":")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """A stage began. `expected` is how long it may take (None: unknown)."""
+
+    stage: str
+    sentence: str
+    expected: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A second of load went by."""
+
+    step: Step
+    row: SecondRow
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not yet
+    known).
+    """
+
+    trial: Trial
+    low: PerSecond | None = None
+    high: PerSecond | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """Something a person would want to know now."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The run is stored. `directory` is where; `verdict` the word; `exit_code` what the process
+    will return.
+    """
+
+    run: str
+    directory: str
+    verdict: str
+    exit_code: int
+
+
+Event: TypeAlias = Began | Ticked | Tried | Noted | Finished
+EventWatcher: TypeAlias = Callable[[Event], None]
+
+
+def unwatched(_: Event) -> None:
+    """A watcher that looks away."""

@@ -27,6 +27,8 @@ class Measure(StrEnum):
     RESOURCES = "resources"
 
 
+# A request in a hundred: what a service may fail where its SLO says nothing about failing.
+_FAILED_AT_MOST: Share = 0.01
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 
 
@@ -112,7 +114,7 @@ class Slo:
         """What the knee search counts: latency percentiles, then shares of failed requests; all
         traffic before single routes.
 
-        An SLO that has neither still breaks when a request in a hundred fails.
+        An SLO that has neither still breaks when too many requests fail.
         """
         slow = [
             Criterion(o.name, o.limit, 1.0 - p, o.route)
@@ -124,8 +126,8 @@ class Slo:
             for o in self.objectives
             if o.measure is Measure.ERRORS and o.op in ("<", "<=") and 0 < o.limit < 1
         ]
-        found = sorted(slow, key=lambda c: (c.route is not None, c.share, c.limit)) + failing
-        return tuple(found) or (Criterion("errors.any", inf, 0.01),)
+        criteria = sorted(slow, key=lambda c: (c.route is not None, c.share, c.limit)) + failing
+        return tuple(criteria) or (Criterion("errors.any", inf, _FAILED_AT_MOST),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,10 @@ def judge(objective: Objective, value: float | None, n: int, need: int = 1) -> J
     """
     if value is None or n < need:
         note = "no data" if value is None or n == 0 else f"only {n} observations, {need} needed"
-        return Judged(objective, value, n, Judgement.UNKNOWN, note)
-    return Judged(
-        objective, value, n, Judgement.MET if objective.holds(value) else Judgement.MISSED
-    )
+        verdict = Judgement.UNKNOWN
+    else:
+        note, verdict = "", Judgement.MET if objective.holds(value) else Judgement.MISSED
+    return Judged(objective=objective, value=value, n=n, verdict=verdict, note=note)
 
 
 def overall(judged: tuple[Judged, ...]) -> Judgement:

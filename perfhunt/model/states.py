@@ -80,8 +80,8 @@ class States:
 
     def endpoints(self) -> dict[str, float]:
         """Mean number of threads waiting on each remote endpoint."""
-        found: dict[str, float] = {}
+        waiting: dict[str, float] = {}
         for thread in self.threads:
             for endpoint, share in thread.endpoints.items():
-                found[endpoint] = found.get(endpoint, 0.0) + share
-        return found
+                waiting[endpoint] = waiting.get(endpoint, 0.0) + share
+        return waiting

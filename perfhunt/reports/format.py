@@ -4,13 +4,12 @@ a Run.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from perfhunt.model.document.folded import fold
-from perfhunt.model.document.run_document import document, redacted_profile
-from perfhunt.model.profile import Profile
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import Run
 from perfhunt.reports.html.html import html
 from perfhunt.reports.junit import junit
@@ -20,8 +19,9 @@ from perfhunt.reports.pictures.flamegraph import flamegraph
 from perfhunt.reports.pictures.speedscope import speedscope
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.terminal import terminal
+from perfhunt.store.run_json import dumps
 
-_EMPTY = Profile("no profiler", "", "none", 0.0, 0.0, {})
+_EMPTY = Profile("no profiler", "", ProfileMode.NONE, 0.0, 0.0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Format:
 
 def _flamegraph(run: Run) -> str:
     phase = main_phase(run)
-    run = _clean(run)
+    run = redacted(run)
     name = run.question.target.name or run.question.target.url
     title = f"{name} {phase_words(run, phase)}" if phase else f"{name}: no profile was taken"
     return flamegraph(run.profiles.get(phase, _EMPTY), title, cost_per_weight(run, phase))
@@ -51,19 +51,7 @@ def _flamegraph(run: Run) -> str:
 
 def _folded(run: Run) -> str:
     phase = main_phase(run)
-    return fold(_clean(run).profiles[phase].stacks) if phase else ""
-
-
-def _json(run: Run) -> str:
-    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _clean(run: Run) -> Run:
-    """The run as it may be shown: without secrets in the question or in frames that tools make of
-    command lines.
-    """
-    profiles = {phase: redacted_profile(profile) for phase, profile in run.profiles.items()}
-    return replace(run, question=run.question.redacted(), profiles=profiles)
+    return fold(redacted(run).profiles[phase].stacks) if phase else ""
 
 
 FORMATS = {
@@ -74,10 +62,10 @@ FORMATS = {
             "html",
             "report.html",
             "one offline file with every picture and table",
-            lambda run: html(_clean(run)),
+            html,
         ),
         Format("markdown", "report.md", "tables for a CI step summary or a pull request", markdown),
-        Format("json", "run.json", "everything, as `perfhunt schema` describes it", _json),
+        Format("json", "run.json", "everything, as `perfhunt schema` describes it", dumps),
         Format("junit", "junit.xml", "one test case per objective", junit),
         Format(
             "flamegraph",
@@ -97,7 +85,7 @@ FORMATS = {
             "speedscope",
             "profile.speedscope.json",
             "all profiles for speedscope",
-            lambda r: speedscope(_clean(r)),
+            lambda r: speedscope(redacted(r)),
             True,
         ),
     )

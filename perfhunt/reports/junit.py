@@ -7,7 +7,7 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from perfhunt.model.knee import NoKnee
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunEnd
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import verdict_sentence
@@ -20,7 +20,7 @@ def junit(run: Run) -> str:
     """The XML. A missed objective is a failure; one without a verdict is an error, as is a run that
     was cut short.
     """
-    cut = run.ended != "complete"
+    cut = run.ended != RunEnd.COMPLETE
     failures = sum(j.verdict is Judgement.MISSED for j in run.judged)
     errors = sum(j.verdict is Judgement.UNKNOWN for j in run.judged) + cut
     counts = {
@@ -55,7 +55,7 @@ def _properties(run: Run) -> tuple[tuple[str, str], ...]:
         ("verdict", run.verdict.value),
         ("sentence", verdict_sentence(run)),
         ("knee", f"none: {knee_words(run.knee)}" if none else knee_words(run.knee)),
-        ("bottleneck", run.bottleneck.cls if run.bottleneck else ""),
+        ("bottleneck", run.bottleneck.category if run.bottleneck else ""),
         ("revision", run.environment.git_revision),
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from perfhunt.model.knee import NoKnee
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.svg import visible
@@ -95,7 +95,7 @@ def _slo(run: Run) -> str:
 
 
 def _knee(run: Run) -> str:
-    if run.kind == "profile":
+    if run.kind == RunKind.PROFILE:
         return ""
     if isinstance(run.knee, NoKnee):
         return (
@@ -122,7 +122,7 @@ def _suspects(run: Run) -> str:
             str(f.rank),
             _code(f.function),
             _text(place(f)),
-            f.cls,
+            f.category,
             ms_interval(f.blamed),
             format_share(f.self_share),
             format_share(f.total_share),
@@ -152,7 +152,7 @@ def _reason(run: Run) -> str:
         else ""
     )
     return (
-        f"### Bottleneck: {bottleneck_words(run.bottleneck.cls)} (score"
+        f"### Bottleneck: {bottleneck_words(run.bottleneck.category)} (score"
         f" {run.bottleneck.score:.2f}{runner_up})\n\n{evidence}"
     )
 

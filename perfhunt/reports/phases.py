@@ -13,7 +13,7 @@ def phases(run: Run) -> tuple[str, ...]:
     A suspect that makes others wait is not on top of on-CPU stacks: then stacks of waiting threads
     go first.
     """
-    waits_first = bool(run.findings) and run.findings[0].cls in _WAITS
+    waits_first = bool(run.findings) and run.findings[0].category in _WAITS
 
     def order(phase: str) -> tuple[bool, bool, str]:
         return (not phase.startswith("knee"), phase.endswith("-waits") != waits_first, phase)

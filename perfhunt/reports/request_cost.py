@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import Seconds
@@ -27,7 +28,7 @@ def cost_per_weight(run: Run, phase: str) -> Seconds | None:
     cpu = [
         t.resources.cpu for t in spans if t.resources is not None and t.resources.cpu is not None
     ]
-    if profile.mode == "cpu" and cpu:
+    if profile.mode == ProfileMode.CPU and cpu:
         return sum(cpu) / len(cpu) / completed / profile.total
     return 1 / profile.ticks / completed if profile.ticks else None
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -69,7 +69,7 @@ def _objectives(run: Run) -> list[str]:
 
 
 def _knee(run: Run) -> list[str]:
-    if run.kind == "profile":
+    if run.kind == RunKind.PROFILE:
         return []
     if isinstance(run.knee, NoKnee):
         lines = _wrapped(f"none: {run.knee.reason}", "knee      ")
@@ -90,7 +90,13 @@ def _knee(run: Run) -> list[str]:
 
 def _suspects(run: Run) -> list[str]:
     rows = [
-        (f"{f.rank}. {f.function}", place(f), f.cls, ms_interval(f.blamed), f"{f.total_share:.1%}")
+        (
+            f"{f.rank}. {f.function}",
+            place(f),
+            f.category,
+            ms_interval(f.blamed),
+            f"{f.total_share:.1%}",
+        )
         for f in run.findings[:SUSPECTS]
     ]
     if not rows:
@@ -110,7 +116,7 @@ def _reason(run: Run) -> list[str]:
     if run.bottleneck is None:
         return []
     lines = [
-        f"bottleneck  {bottleneck_words(run.bottleneck.cls)} (score {run.bottleneck.score:.2f})"
+        f"bottleneck  {bottleneck_words(run.bottleneck.category)} (score {run.bottleneck.score:.2f})"
     ]
     if run.bottleneck.runner_up:
         lines[0] += f"; runner-up {run.bottleneck.runner_up} ({run.bottleneck.runner_up_score:.2f})"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run
+from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_rate
 from perfhunt.reports.words import (
@@ -20,11 +21,11 @@ def verdict_sentence(run: Run) -> str:
     """One or two sentences: did the SLO hold and where, where does it break, and what stops it
     there.
     """
-    if run.ended not in ("complete", "running"):
+    if run.ended not in (RunEnd.COMPLETE, RunEnd.RUNNING):
         return _cut_short(run)
-    if run.ended == "running":
+    if run.ended == RunEnd.RUNNING:
         return "The run is still going: what follows is what was measured so far."
-    if run.kind == "profile":
+    if run.kind == RunKind.PROFILE:
         return _profiled(run)
     return f"{_slo(run)} {_knee(run)}"
 
@@ -34,7 +35,7 @@ def headline(run: Run) -> str:
     word = run.ended.partition(":")[0]
     if word in ("stopped", "aborted", "failed", "running"):
         return word.upper()
-    return "PROFILED" if run.kind == "profile" else f"SLO {run.verdict.value}"
+    return "PROFILED" if run.kind == RunKind.PROFILE else f"SLO {run.verdict.value}"
 
 
 def _slo(run: Run) -> str:
@@ -71,10 +72,10 @@ def _knee(run: Run) -> str:
     until = {"soft": "up to about", "bracket": "up to somewhere near"}.get(knee.label, "up to")
     what = (
         "It answers without errors"
-        if knee.label == "errors"
+        if knee.label == KneeLabel.ERRORS
         else f"It keeps {criterion_words(knee)}"
     )
-    gradual = ", then gives way gradually" if knee.label == "soft" else ""
+    gradual = ", then gives way gradually" if knee.label == KneeLabel.SOFT else ""
     return f"{what} {until} {knee_words(knee)}{gradual}{_because(run)}."
 
 
@@ -87,9 +88,9 @@ def _because(run: Run) -> str:
         if top
         else ""
     )
-    if run.bottleneck.cls == "undetermined":
+    if run.bottleneck.category == BottleneckClass.UNDETERMINED:
         return f"; what stops it is undetermined{where}"
-    return f"; what stops it is {bottleneck_words(run.bottleneck.cls)}{where}"
+    return f"; what stops it is {bottleneck_words(run.bottleneck.category)}{where}"
 
 
 def _cut_short(run: Run) -> str:

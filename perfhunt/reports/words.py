@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from perfhunt.model.finding import Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import RESOURCE, Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
 from perfhunt.model.slo import Judged
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
 
@@ -61,7 +61,7 @@ def knee_kind(knee: Knee) -> str:
 
 def criterion_words(knee: Knee) -> str:
     """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`."""
-    if knee.label == RESOURCE:
+    if knee.label == KneeLabel.RESOURCE:
         return f"{knee.criterion.rpartition('.')[2]} within its limit"
     match = _CRITERION.fullmatch(knee.criterion)
     if match is None:

@@ -5,62 +5,13 @@ are left blank on purpose.
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.testfile.thresholds import BLANK
 
-_TEXT = """\
-# Which load does this service hold before it breaks its SLO? Written by `perfhunt init`; every line is yours to change.
-#
-# What was found:
-{found}
-#
-# Before the first run, fill in the numbers of [slo] below: a tool cannot know what your users put up with.
-# Then: perfhunt investigate --pid {pid}
-
-schema = 1
-
-[target]
-url = {url}
-environment = "local"          # local | ci | staging | production
-process = {{ port = {port} }}     # finds the process again after a restart; or pid, pidfile, command
-
-# The requests to send, by weight. Add the ones that matter; `{{column}}` is filled from a CSV or JSON Lines feed.
-[[traffic]]
-name = "home"
-request = "GET /"
-weight = 1
-# [[traffic]]
-# name = "checkout"
-# request = "POST /checkout?ref={{ref}}"
-# feed = "refs.csv"                                      # a header line with the column names, then the rows
-# json = {{ sku = "A1" }}                                  # or form = {{ ... }}, or body = "..."
-# headers = {{ Authorization = "Bearer ${{SHOP_TOKEN}}" }}   # from the environment, never stored
-# expect = {{ status = [200, 201] }}                       # default: any status below 400
-# weight = 1
-
-# The pass mark. Every number needs its unit (ms, s, /s, %). perfhunt refuses to run while a {blank} is left.
-[slo]
-latency = {{ p95 = "<= {blank}ms", p99 = "<= {blank}ms" }}
-errors = {{ http_5xx = "< {blank}%", transport = "<= 0" }}
-# throughput = {{ sustained = ">= 300/s for 60s" }}
-# resources = {{ cpu = "< 70%", memory = "< 80%", oom_kills = "<= 0" }}   # shares of what it may use
-# at_load = "300/s"                                       # the load it must hold at; default: the baseline's
-# [[slo.route]]
-# match = "POST /checkout"
-# latency = {{ p99 = "<= 700ms" }}
-
-[ramp]
-mode = "search"                # finds the knee; "staircase" holds the steps below one after the other
-# staircase = ["10/s for 1m", "50/s for 2m", "100/s for 2m", "200/s for 2m"]
-budget = "10m"
-
-[safety]
-allow_hosts = ["127.0.0.1"]
-max_rate = "5000/s"
-killswitch = {{ file = ".perfhunt/stop", url = "" }}   # `touch .perfhunt/stop` ends all load within a second
-"""
+_MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was found
 
 
 def init_text(target: TargetProcess, port: int | None = None, url: str = "") -> str:
@@ -71,7 +22,8 @@ def init_text(target: TargetProcess, port: int | None = None, url: str = "") -> 
     has chosen the numbers.
     """
     port = port or target.listeners[0].port
-    return _TEXT.format(
+    template = resources.files(__package__).joinpath("init_template.toml").read_text("utf-8")
+    return template.format(
         found=_comments(target),
         pid=target.root,
         url=json.dumps(url or f"http://127.0.0.1:{port}", ensure_ascii=False),
@@ -84,22 +36,22 @@ def _comments(target: TargetProcess) -> str:
     runtime = f"{target.runtime} {target.runtime_version}".strip()
     served = f", served by {target.framework}" if target.framework else ""
     lines = [f"{runtime}{served}"]
-    lines += [f"listens on {one.host} port {one.port}" for one in target.listeners]
+    lines += [f"listens on {listener.host} port {listener.port}" for listener in target.listeners]
     lines.append(f"may use {_limits(target)}")
     lines.append("processes (* does the work):")
-    shown = target.processes[:12]
-    lines += [f"  {'*' if one.pid in target.workers else ' '} {_process(one)}" for one in shown]
+    shown = target.processes[:_MOST_PROCESSES]
+    lines += [f"  {'*' if p.pid in target.workers else ' '} {_process(p)}" for p in shown]
     if len(target.processes) > len(shown):
         lines.append(f"    and {len(target.processes) - len(shown)} more")
     lines += target.notes
     return "\n".join(f"#   {_plain(line)}" for line in lines)
 
 
-def _process(one: Process) -> str:
-    threads = f"{one.threads} thread{'s' if one.threads > 1 else ''}"
+def _process(process: Process) -> str:
+    threads = f"{process.threads} thread{'s' if process.threads > 1 else ''}"
     # The program and its first word only: what follows on a command line may be a secret.
-    name = " ".join(Path(word).name for word in one.cmdline[:2] if not word.startswith("-"))
-    return f"pid {one.pid}  {name or Path(one.exe).name}  ({threads})"
+    name = " ".join(Path(word).name for word in process.cmdline[:2] if not word.startswith("-"))
+    return f"pid {process.pid}  {name or Path(process.exe).name}  ({threads})"
 
 
 def _limits(target: TargetProcess) -> str:

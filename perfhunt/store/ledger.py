@@ -7,42 +7,20 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from perfhunt.errors import StoreError
+from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
+from perfhunt.model.units import Seconds
 from perfhunt.store.listing import list_runs
 from perfhunt.store.rundir import read_directory
 
 LEDGER_FILE = "ledger.sqlite"
 VERSION = 1
-_COLUMNS = (
-    "id",
-    "path",
-    "kind",
-    "started",
-    "ended",
-    "verdict",
-    "exit_code",
-    "target",
-    "fingerprint",
-    "git_revision",
-    "git_dirty",
-    "knee",
-    "knee_low",
-    "knee_high",
-    "knee_none",
-    "capacity",
-    "p99_ms",
-    "bottleneck",
-    "top_function",
-    "seconds",
-)
-_TYPES = {"exit_code": "INTEGER", "git_dirty": "INTEGER"} | dict.fromkeys(
-    ("knee", "knee_low", "knee_high", "capacity", "p99_ms", "seconds"), "REAL"
-)
+_PATIENCE: Seconds = 10.0  # for another perfhunt to finish its one short transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +51,35 @@ class LedgerRow:
     seconds: float
 
 
+_COLUMNS = tuple(column.name for column in fields(LedgerRow))
+_TYPES = {"str": "TEXT", "int": "INTEGER", "float": "REAL"}  # of a field, of a column
+
+
 def row_of(run: Run, path: str) -> LedgerRow:
-    """What the ledger keeps of a run."""
+    """What the ledger keeps of a run, which is redacted already."""
     knee = run.knee if isinstance(run.knee, Knee) else None
     p99 = run.baseline.response.p99 if run.baseline else None
     return LedgerRow(
-        run.id,
-        path,
-        run.kind,
-        run.started,
-        run.ended,
-        run.verdict.value,
-        run.exit_code,
-        run.question.redacted().target.url,
-        run.question.fingerprint(),
-        run.environment.git_revision,
-        int(run.environment.git_dirty),
-        knee.rate if knee else None,
-        knee.low if knee else None,
-        knee.high if knee else None,
-        "" if isinstance(run.knee, Knee) else run.knee.code,
-        run.capacity.rate if run.capacity else None,
-        None if p99 is None else p99 * 1000,
-        run.bottleneck.cls if run.bottleneck else "",
-        run.findings[0].function if run.findings else "",
-        run.seconds,
+        id=run.id,
+        path=path,
+        kind=run.kind,
+        started=run.started,
+        ended=run.ended,
+        verdict=run.verdict,
+        exit_code=run.exit_code,
+        target=run.question.target.url,
+        fingerprint=run.question.fingerprint(),
+        git_revision=run.environment.git_revision,
+        git_dirty=int(run.environment.git_dirty),
+        knee=knee.rate if knee else None,
+        knee_low=knee.low if knee else None,
+        knee_high=knee.high if knee else None,
+        knee_none="" if isinstance(run.knee, Knee) else run.knee.code,
+        capacity=run.capacity.rate if run.capacity else None,
+        p99_ms=None if p99 is None else p99 * 1000,
+        bottleneck=run.bottleneck.category if run.bottleneck else "",
+        top_function=run.findings[0].function if run.findings else "",
+        seconds=run.seconds,
     )
 
 
@@ -105,7 +87,7 @@ def record(root: Path, run: Run, path: Path) -> None:
     """Add or replace a run, after its directory was closed. A ledger that cannot be used is
     rebuilt. Raises StoreError.
     """
-    row = row_of(run, _relative(root, path))
+    row = row_of(redacted(run), _relative(root, path))
     try:
         with _open(root) as ledger:
             _insert(ledger, row)
@@ -152,7 +134,7 @@ def history(
 def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
     if "locked" in str(error):  # another perfhunt is writing: its ledger is not damaged
         raise StoreError(
-            f"{root / LEDGER_FILE} stayed locked for 10 s",
+            f"{root / LEDGER_FILE} stayed locked for {_PATIENCE:.0f} s",
             "Try again when the other perfhunt has ended.",
         ) from error
     rebuild(root)
@@ -184,11 +166,14 @@ def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
     of another version.
     """
     root.mkdir(parents=True, exist_ok=True)
-    ledger = sqlite3.connect(root / LEDGER_FILE, timeout=10.0)
+    ledger = sqlite3.connect(root / LEDGER_FILE, timeout=_PATIENCE)
     try:
         ledger.execute("PRAGMA journal_mode=WAL")
         if new:
-            typed = ", ".join(f"{c} {_TYPES.get(c, 'TEXT')}" for c in _COLUMNS)
+            typed = ", ".join(
+                f"{column.name} {_TYPES[str(column.type).split(' ')[0]]}"
+                for column in fields(LedgerRow)
+            )
             ledger.executescript(
                 f"CREATE TABLE runs ({typed}, PRIMARY KEY (id)) STRICT, WITHOUT ROWID"
             )
@@ -204,9 +189,7 @@ def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
 
 def _insert(ledger: sqlite3.Connection, row: LedgerRow) -> None:
     marks = ", ".join("?" for _ in _COLUMNS)
-    ledger.execute(
-        f"INSERT OR REPLACE INTO runs VALUES ({marks})", [getattr(row, c) for c in _COLUMNS]
-    )
+    ledger.execute(f"INSERT OR REPLACE INTO runs VALUES ({marks})", astuple(row))
 
 
 def _relative(root: Path, path: Path) -> str:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import StoreError, UsageError
-from perfhunt.store.rundir import PARTIAL, owner_of
+from perfhunt.store.owner import owner_of
+from perfhunt.store.run_json import RUN_FILE
+from perfhunt.store.rundir import PARTIAL
+
+
+class EntryStatus(StrEnum):
+    """Where a run's directory is in its life."""
+
+    CLOSED = "closed"
+    RUNNING = "running"
+    ABORTED = "aborted"  # its owner is gone: see `repair`
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One directory under `runs`. `status` is "closed", "running", or "aborted" (its owner is gone:
-    see `repair`).
-    """
+    """One directory under `runs`."""
 
     id: str
     path: Path
-    status: str
+    status: EntryStatus
 
 
 def list_runs(root: Path) -> tuple[Entry, ...]:
@@ -34,7 +43,7 @@ def list_runs(root: Path) -> tuple[Entry, ...]:
 
 def latest(root: Path) -> Path:
     """The newest closed run's directory. Raises StoreError when there is none."""
-    closed = [entry for entry in list_runs(root) if entry.status == "closed"]
+    closed = [entry for entry in list_runs(root) if entry.status is EntryStatus.CLOSED]
     if not closed:
         raise StoreError(
             f"no finished run under {root}", "Make one: perfhunt investigate --pid PID"
@@ -48,26 +57,26 @@ def find(root: Path, selector: str = "last") -> Path:
     """
     if selector in ("last", "latest", ""):
         return latest(root)
-    if "/" in selector or Path(selector, "run.json").exists():
+    if "/" in selector or Path(selector, RUN_FILE).exists():
         path = Path(selector)
-        if (path / "run.json").exists():
+        if (path / RUN_FILE).exists():
             return path
         raise UsageError(f"{selector} holds no run.json", "List the runs: perfhunt history")
-    found = [
+    matching = [
         e for e in list_runs(root) if e.id.startswith(selector) or e.id.endswith(f"-{selector}")
     ]
-    if len(found) != 1:
-        why = "no run" if not found else f"{len(found)} runs"
+    if len(matching) != 1:
+        why = "no run" if not matching else f"{len(matching)} runs"
         raise UsageError(
             f"{why} under {root} match {selector!r}", "List the runs: perfhunt history"
         )
-    return found[0].path
+    return matching[0].path
 
 
 def _entry(path: Path) -> Entry:
     if not path.name.endswith(PARTIAL):
-        return Entry(path.name, path, "closed")
+        return Entry(path.name, path, EntryStatus.CLOSED)
     owner = owner_of(path)
-    return Entry(
-        path.name.removesuffix(PARTIAL), path, "running" if owner and owner.alive() else "aborted"
-    )
+    alive = owner is not None and owner.alive()
+    status = EntryStatus.RUNNING if alive else EntryStatus.ABORTED
+    return Entry(path.name.removesuffix(PARTIAL), path, status)

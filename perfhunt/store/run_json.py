@@ -1,19 +1,19 @@
 """run.json: its text, its schema, and the Run in a directory. The shape itself is
-`perfhunt.model.document.run_document`.
+`perfhunt.model.document`.
 """
 
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import StoreError
 from perfhunt.model.document.folded import fold, unfold
 from perfhunt.model.document.plain import PlainError
-from perfhunt.model.document.run_document import document, profile_file, redacted_profile
-from perfhunt.model.document.run_reading import read_document, read_trial, with_rows
+from perfhunt.model.document.reading import read_document, read_trial, with_rows
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.document.writing import document, profile_file
 from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
@@ -24,8 +24,8 @@ TRIALS_FILE = "trials.jsonl"
 
 
 def dumps(run: Run) -> str:
-    """The text of run.json."""
-    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    """The text of run.json, redacted."""
+    return _text(redacted(run))
 
 
 def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run:
@@ -37,7 +37,7 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
     except PlainError as error:
         hint = (
             "Read it with the perfhunt that wrote it, or upgrade this one."
-            if "schema" in str(error)
+            if "schema" in str(error) or "unknown field" in str(error)
             else ""
         )
         raise StoreError(str(error), hint) from error
@@ -47,14 +47,19 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
 
 def schema_text() -> str:
     """The JSON Schema (draft 2020-12) of run.json, every key with its meaning and unit."""
-    return resources.files("perfhunt.store").joinpath("schema.json").read_text(encoding="utf-8")
+    from perfhunt.model.document.schema.schema import schema
+
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def write_run(directory: Path, run: Run) -> None:
-    """Profiles first, run.json last: when run.json is there, all it names is there."""
-    for phase, profile in run.profiles.items():
-        write_atomic(directory / profile_file(phase), fold(redacted_profile(profile).stacks))
-    write_atomic(directory / RUN_FILE, dumps(run))
+    """Write the run, redacted. Profiles first, run.json last: when run.json is there, all it names
+    is there.
+    """
+    run = redacted(run)
+    for span, profile in run.profiles.items():
+        write_atomic(directory / profile_file(span), fold(profile.stacks))
+    write_atomic(directory / RUN_FILE, _text(run))
 
 
 def read_run(directory: Path) -> Run:
@@ -82,12 +87,17 @@ def stored_trials(directory: Path) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
+def _text(run: Run) -> str:
+    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def _stacks(directory: Path, plain: Any) -> dict[str, dict[Stack, float]]:
-    found = {}
-    for phase in plain.get("profiles", {}) if isinstance(plain, dict) else ():
-        path = directory / profile_file(phase)
+    """The stacks of the profiles that a document names, by span."""
+    stacks = {}
+    for span in plain.get("profiles", {}) if isinstance(plain, dict) else ():
+        path = directory / profile_file(span)
         try:
-            found[phase] = unfold(read_text(path))
+            stacks[span] = unfold(read_text(path))
         except ValueError as error:
             raise StoreError(f"{path}: {error}") from error
-    return found
+    return stacks

@@ -15,37 +15,41 @@ closes those whose owner is gone.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from perfhunt.errors import StoreError
 from perfhunt.model.document.folded import fold
-from perfhunt.model.document.plain import PlainError, from_plain, to_plain
-from perfhunt.model.document.run_document import profile_file, redacted_profile, trial_document
+from perfhunt.model.document.plain import from_plain, to_plain
+from perfhunt.model.document.redaction import redacted_profile
+from perfhunt.model.document.writing import profile_file, trial_document
 from perfhunt.model.profile import Profile
-from perfhunt.model.run import Run
-from perfhunt.model.trial import Drained, Trial
+from perfhunt.model.run import Run, RunEnd
+from perfhunt.model.trial import Drained, Phase, Trial
 from perfhunt.store.files import (
     append_line,
     cannot_write,
     read_lines,
-    read_text,
     sync_directory,
     write_atomic,
+)
+from perfhunt.store.owner import (
+    MARKER,
+    NOBODY,
+    RunWriter,
+    current_process,
+    owner_of,
+    write_owner,
 )
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run
 
 PARTIAL = ".partial"
-MARKER = "owner.json"
 EVENTS_FILE = "events.jsonl"
 _ARTIFACT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -58,27 +62,6 @@ def new_id(now: datetime, token: str) -> str:
 def fresh_id() -> str:
     """A new run's name, from the clock and the system's randomness."""
     return new_id(datetime.now(UTC), secrets.token_hex(3))
-
-
-@dataclass(frozen=True, slots=True)
-class RunWriter:
-    """Who is writing a `.partial`: a process (identified with its start time, for pids are reused)
-    and the phase it is in.
-    """
-
-    pid: int
-    pid_started: float
-    started: str
-    phase: str
-
-    def alive(self) -> bool:
-        """Whether that very process still runs."""
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.pid_started) < 1.0
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
 
 
 class RunDirectory:
@@ -105,9 +88,8 @@ class RunDirectory:
             raise cannot_write(path, error) from error
         if not (root / ".gitignore").exists():
             write_atomic(root / ".gitignore", "*\n")
-        owner = RunWriter(os.getpid(), psutil.Process().create_time(), run.started, "start")
-        directory = cls(path, owner)
-        write_atomic(path / MARKER, json.dumps(to_plain(owner)))
+        directory = cls(path, RunWriter(current_process(), run.started))
+        write_owner(path, directory._owner)
         directory.begin(run)
         return directory
 
@@ -124,7 +106,7 @@ class RunDirectory:
         """Store what is known so far (question, environment, target), so that a crash loses none of
         it.
         """
-        write_run(self.path, replace(run, ended="running", trials=(), drains=(), profiles={}))
+        write_run(self.path, replace(run, ended=RunEnd.RUNNING, trials=(), drains=(), profiles={}))
 
     def save(self, run: Run) -> None:
         """Store the whole run in its still open directory."""
@@ -133,11 +115,11 @@ class RunDirectory:
     def phase(self, name: str) -> None:
         """Note which phase begins: a crash is reported with it."""
         self._owner = replace(self._owner, phase=name)
-        write_atomic(self.path / MARKER, json.dumps(to_plain(self._owner)))
+        write_owner(self.path, self._owner)
 
     def append_trial(self, trial: Trial) -> None:
         """Keep a trial that ended, with its second rows; on the disk when this returns."""
-        append_line(self.path / TRIALS_FILE, {"trial": trial_document(trial, rows=True)})
+        append_line(self.path / TRIALS_FILE, {"trial": trial_document(trial)})
         self._stored.add((trial.step, trial.started))
 
     def append_drain(self, drained: Drained) -> None:
@@ -183,15 +165,6 @@ class RunDirectory:
         return final
 
 
-def owner_of(path: Path) -> RunWriter | None:
-    """Who was or is writing a directory; None when that was never noted, or is unreadable."""
-    try:
-        owner: RunWriter = from_plain(RunWriter, json.loads(read_text(path / MARKER)), MARKER)
-    except (StoreError, PlainError, ValueError):
-        return None
-    return owner
-
-
 def read_directory(path: Path) -> Run:
     """The Run in a directory, closed or not. A `.partial` comes back with its trials and `ended`
     saying why it is short.
@@ -205,11 +178,15 @@ def read_directory(path: Path) -> Run:
         if "drain" in line
     )
     trials = stored_trials(path)
-    baseline = run.baseline or next((t for t in trials if t.step.phase == "baseline"), None)
+    baseline = run.baseline or next((t for t in trials if t.step.phase is Phase.BASELINE), None)
     owner = owner_of(path)
     alive = owner is not None and owner.alive()
-    phase = owner.phase if owner else "start"
-    ended = "running" if alive else f"aborted: perfhunt was ended from outside during {phase}"
+    phase = owner.phase if owner else NOBODY.phase
+    ended = (
+        RunEnd.RUNNING
+        if alive
+        else f"{RunEnd.ABORTED}: perfhunt was ended from outside during {phase}"
+    )
     return replace(
         run,
         trials=trials,
@@ -232,7 +209,7 @@ def repair(root: Path, watch: Callable[[str], None] | None = None) -> tuple[Path
         try:
             run = read_directory(path)
             write_run(path, run)
-            closed.append(RunDirectory(path, owner or RunWriter(0, 0.0, "", "start"))._close())
+            closed.append(RunDirectory(path, owner or NOBODY)._close())
         except StoreError as error:
             if watch:
                 watch(f"{path.name} could not be closed: {error.message}")

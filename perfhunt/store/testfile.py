@@ -54,27 +54,27 @@ def read_question(
     `pid` only makes the advice in a refusal exact. Raises QuestionError (exit 104): no file,
     unreadable, wrong, or no SLO.
     """
-    found = path if path is not None else find_test_file(directory)
+    file = path if path is not None else find_test_file(directory)
     write_one = f"Write one for the live service: perfhunt init --pid {pid or 'PID'}"
-    if found is None:
+    if file is None:
         raise QuestionError(
             f"there is no {FILE_NAME} in {directory}, so there is no SLO to judge by; nothing was"
             " sent",
             write_one,
         )
     try:
-        text = found.read_bytes().decode("utf-8-sig")
+        text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise QuestionError(f"{found} cannot be read: {error.strerror}", write_one) from error
+        raise QuestionError(f"{file} cannot be read: {error.strerror}", write_one) from error
     except UnicodeDecodeError as error:
         raise QuestionError(
-            f"{found} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
+            f"{file} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
         ) from error
-    base = found.resolve().parent
+    base = file.resolve().parent
     around = Surroundings(env, lambda name: _read(Path(name)), str(base))
-    table = _TABLE if found.name == "pyproject.toml" else ""
+    table = _TABLE if file.name == "pyproject.toml" else ""
     try:
-        return parse_question(text, _shown(found), around, table)
+        return parse_question(text, _shown(file), around, table)
     except QuestionError as error:
         error.hint = error.hint.replace("--pid PID", f"--pid {pid}") if pid else error.hint
         raise

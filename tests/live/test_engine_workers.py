@@ -15,9 +15,8 @@ import pytest
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import Question, RequestTemplate, Target
-from perfhunt.model.schedule import arrivals
 from perfhunt.model.slo import Slo
-from perfhunt.model.trial import Drain
+from perfhunt.model.trial import Drain, arrivals
 from tests.live.load_targets.harness import P99, announced, python, step
 
 pytestmark = pytest.mark.live

@@ -41,4 +41,4 @@ def test_the_culprit_is_ranked_first_and_its_kind_is_named(animal: Animal, tmp_p
     ranked = [f"{f.function} {f.blamed.value * 1e3:.1f} ms" for f in findings[:4]]
     assert findings[0].function.rsplit(".", 1)[-1] in animal.culprits, ranked
     bottleneck = classify(evidence, findings)
-    assert bottleneck.cls in animal.classes, bottleneck
+    assert bottleneck.category in animal.classes, bottleneck

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, WhatIf
+from perfhunt.model.finding import Bottleneck, Caution, CautionCode, Finding, ProbeEffect, WhatIf
 from perfhunt.model.interval import Interval
 
 REQUESTS = 1600  # behind every interval
@@ -33,7 +33,7 @@ def _suspect(
         function=function,
         file=file,
         line=line,
-        cls=cls,
+        category=cls,
         self_share=self_share,
         total_share=total_share,
         own=_milliseconds(own_ms, 0.09),
@@ -139,12 +139,12 @@ def cautions() -> tuple[Caution, ...]:
     """Two doubts, each with what to do."""
     return (
         Caution(
-            "slo-unknown",
+            CautionCode.UNDETERMINED,
             "latency.p99[checkout] has no verdict: only 0 of 100 requests were seen.",
             "Give checkout more weight, or: perfhunt investigate --pid 4242 --budget 10m",
         ),
         Caution(
-            "dirty-tree",
+            CautionCode.VERSION,
             "The working tree held changes that are in no commit.",
             "git stash or git commit, then investigate again",
         ),

@@ -17,11 +17,10 @@ from perfhunt.analysis.knee.search import replay, search
 from perfhunt.errors import Stopped, TargetDied
 from perfhunt.investigate import Options, investigate
 from perfhunt.lab import Lab
-from perfhunt.model.event import Event, Tried
 from perfhunt.model.knee import Knee
 from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
-from perfhunt.model.run import Environment, Run
+from perfhunt.model.run import Environment, Event, Run, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
 from perfhunt.store.rundir import RunDirectory, read_directory

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from perfhunt.analysis.knee.typical import APART, CANDIDATES, typical_seed
-from perfhunt.model.schedule import arrivals
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Phase, Step
+from perfhunt.model.trial import Phase, Step, arrivals
 from perfhunt.testing import QueueEngine, Service, exponential, lognormal
 
 LIMIT = Criterion("latency.p99", 0.1, 0.01)

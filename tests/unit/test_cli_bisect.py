@@ -11,7 +11,7 @@ from perfhunt.change.git.git import find_repository
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs import bisect as bisecting_rounds
 from perfhunt.jobs.bisect import JUDGED, BisectSearch, Judgements, hunt
-from perfhunt.model.event import Event, Noted
+from perfhunt.model.run import Event, Noted
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.testfile import read_question
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 Key: TypeAlias = tuple[str, str]  # (function, file), as Frame.key
 
@@ -79,18 +79,18 @@ class Code:
 
     def origin(self, frame: Frame) -> Origin:
         """Whose code a frame is, from its file."""
-        if frame.kind == "thread":
+        if frame.kind == FrameKind.THREAD:
             return Origin.LABEL
-        if frame.kind == "kernel":
+        if frame.kind == FrameKind.KERNEL:
             return Origin.NATIVE
-        if frame.kind == "native":
+        if frame.kind == FrameKind.NATIVE:
             return (
                 Origin.NATIVE
                 if _SYSTEM_LIBRARY.search(frame.file) or not frame.file
                 else Origin.APP
             )
         if frame.kind in _RUNTIME_OF:
-            name = frame.function if frame.kind == "jvm" else frame.file or frame.function
+            name = frame.function if frame.kind == FrameKind.JVM else frame.file or frame.function
             return Origin.LIBRARY if _RUNTIME_OF[frame.kind].search(name) else Origin.APP
         return self._python_origin(frame.file)
 
@@ -169,7 +169,7 @@ def path_of(stack: Stack) -> tuple[Key, ...]:
     """A stack as (function, file) pairs, root first, without labels: equal for equal ways through
     the code.
     """
-    return tuple(f.key for f in stack if f.kind != "thread")
+    return tuple(f.key for f in stack if f.kind != FrameKind.THREAD)
 
 
 def spell(frame: Frame) -> str:

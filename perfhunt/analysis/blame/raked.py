@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.blame.frames import path_of
 from perfhunt.analysis.blame.reconciled import Spot, spot_of
-from perfhunt.model.profile import Instant, Instants, Profile, ThreadSample
+from perfhunt.model.profile import Instant, Instants, Profile, ProfileMode, ThreadSample
 from perfhunt.model.states import States, ThreadState
 
 _KNOWN = 100.0  # samples of a profile at places that the looks saw as well
@@ -69,7 +69,7 @@ def _guess(
     """
     table = np.array(list(rows.values()))
     if (
-        profile is None or profile.mode != "cpu"
+        profile is None or profile.mode != ProfileMode.CPU
     ):  # holding the GIL is not running: C code runs without, and a holder may queue
         return table
     weights: dict[Spot, float] = {}

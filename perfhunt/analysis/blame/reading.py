@@ -15,7 +15,7 @@ from perfhunt.analysis.blame.idle import IdleBook, learn
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, thread_group, view
-from perfhunt.model.profile import Frame, Instants, Profile, Stack
+from perfhunt.model.profile import Frame, Instants, Profile, ProfileMode, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
@@ -115,7 +115,7 @@ def _reading(
     instants = raked(reconciled(span.instants or _EMPTY, idle.covers), span.states, span.profile)
     views = view(instants, code, idle)
     use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
-    if span.profile is not None and span.profile.mode == "gil":
+    if span.profile is not None and span.profile.mode == ProfileMode.GIL:
         use = _with_native(use, span, views)
     ledger = charge(
         views, use.shares(), profiled=span.profile is not None and use.samples >= _PROFILED

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.idle import IdleBook
 from perfhunt.analysis.blame.reading import read_evidence
-from perfhunt.model.profile import Frame, Instants, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Instants, Profile, ProfileMode, Stack
 from perfhunt.model.states import ThreadState
 
 RUNNING = (str(ThreadState.ON_CPU), str(ThreadState.UNKNOWN))
@@ -37,7 +37,7 @@ def wall_profile(instants: Instants, idle: IdleBook) -> Profile:
     return Profile(
         "py-spy dump",
         "",
-        "wall",
+        ProfileMode.WALL,
         rate,
         instants.seconds,
         stacks,
@@ -59,7 +59,7 @@ def waiting(state: str, wait_on: str) -> Frame:
     to start.
     """
     where = "" if not wait_on or wait_on.startswith("futex") else f" {wait_on}"
-    return Frame(f"[{state}{where}]", kind="wait")
+    return Frame(f"[{state}{where}]", kind=FrameKind.WAIT)
 
 
 @dataclass(frozen=True, slots=True)

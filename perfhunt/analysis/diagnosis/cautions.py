@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Profile
+from perfhunt.model.finding import (
+    Bottleneck,
+    BottleneckClass,
+    Caution,
+    CautionCode,
+    Finding,
+    ProbeEffect,
+)
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate, format_share
@@ -39,7 +46,7 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
     spoiled = [t for t in trials if t.invalid]
     if spoiled:
         yield Caution(
-            "trials-spoiled",
+            CautionCode.TRIALS_SPOILED,
             f"{len(spoiled)} of {len(trials)} trials were set aside:"
             f" {spoiled[0].invalid.rstrip('.')}.",
             "Nothing, if the knee's interval is narrow enough; else run again on a quieter"
@@ -48,7 +55,7 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
     busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
     if busiest > 0.85:
         yield Caution(
-            "generator-busy",
+            CautionCode.GENERATOR_BUSY,
             f"The generator used up to {format_share(busiest)} of its core, so some latency may be"
             " its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
@@ -58,20 +65,20 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
 def _about_knee(knee: Knee | NoKnee) -> Iterator[Caution]:
     if isinstance(knee, NoKnee):
         yield Caution(
-            "no-knee",
+            CautionCode.NO_KNEE,
             f"There is no knee: {knee.reason.rstrip('.')}.",
             "Findings describe the highest load that held.",
         )
-    elif knee.label == "soft":
+    elif knee.label == KneeLabel.SOFT:
         yield Caution(
-            "knee-soft",
+            CautionCode.KNEE_SOFT,
             "The knee is soft: latency crosses the limit gradually around"
             f" {format_rate(knee.rate)}.",
             "Compare two versions at the same rate, rather than by their knees.",
         )
     elif knee.high > 1.3 * knee.low > 0:
         yield Caution(
-            "knee-wide",
+            CautionCode.KNEE_WIDE,
             f"The knee is only known to lie between {format_rate(knee.low)} and"
             f" {format_rate(knee.high)}.",
             "Give the ramp a larger budget.",
@@ -84,14 +91,14 @@ def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
     if effect.flagged:
         cost = f"p99 x{effect.p99:.2f}" if effect.p99 is not None else "throughput down"
         yield Caution(
-            "probe-effect",
+            CautionCode.PROBE_EFFECT,
             f"Profiling changed the service ({cost}): {effect.note or 'more than 5 %'}.",
             "Trust the order of findings, not their milliseconds; knee and SLO come from spans"
             " without profilers.",
         )
     elif effect.p99 is None:
         yield Caution(
-            "probe-unknown",
+            CautionCode.PROBE_UNKNOWN,
             f"What profiling cost is not known: {effect.note}.",
             "Hold at a lower rate.",
         )
@@ -101,7 +108,7 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     span = evidence.knee
     if span.profile is None and span.instants is None:
         yield Caution(
-            "no-profile",
+            CautionCode.NO_PROFILE,
             "Nothing was profiled at the knee.",
             "perfhunt doctor --pid PID says what is missing.",
         )
@@ -111,19 +118,19 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
         yield from _about_native(evidence, span.profile)
     if span.instants is not None and len(span.instants) < FEW_INSTANTS:
         yield Caution(
-            "instants-few",
+            CautionCode.INSTANTS_FEW,
             f"Waits were looked at {len(span.instants)} times only, so their shares are rough.",
             'Hold longer: [ramp] hold = "60s".',
         )
     if span.instants is None:
         yield Caution(
-            "no-instants",
+            CautionCode.NO_INSTANTS,
             "Waits could not be tied to code, so only CPU users are ranked.",
             "perfhunt doctor --pid PID",
         )
     elif evidence.idle is None and evidence.baseline is None:
         yield Caution(
-            "no-idle",
+            CautionCode.NO_IDLE,
             "The service was never seen without load, so an idle wait may pass for a real one.",
             "",
         )
@@ -132,14 +139,14 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
 def _about_samples(profile: Profile) -> Iterator[Caution]:
     if profile.total < FEW_SAMPLES:
         yield Caution(
-            "profile-short",
+            CautionCode.PROFILE_SHORT,
             f"The profile holds {profile.total:.0f} samples: enough for large shares only.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped
     if lost > 0.05 * max(profile.total, 1.0):
         yield Caution(
-            "profile-lossy",
+            CautionCode.PROFILE_LOSSY,
             f"{lost} samples could not be read against {profile.total:.0f} that could.",
             "Short functions may be under-counted.",
         )
@@ -153,16 +160,16 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     measure.
     """
     states, resources = evidence.knee.states, evidence.knee.resources
-    if not profile.ticks or profile.mode not in ("cpu", "gil"):
+    if not profile.ticks or profile.mode not in (ProfileMode.CPU, ProfileMode.GIL):
         return
     seen = profile.total / profile.ticks
-    if profile.mode == "gil":
+    if profile.mode == ProfileMode.GIL:
         used = (resources.cpu if resources else None) or 0.0
     else:
         used = states.in_state(ThreadState.ON_CPU) if states is not None else 0.0
     if used > 0.3 and seen < 0.6 * used:
         yield Caution(
-            "native-share",
+            CautionCode.NATIVE_SHARE,
             f"Threads used {used:.2f} cores but stacks explain {seen:.2f}: the rest is in the"
             " kernel or in native code.",
             "perf sees native stacks: perf record -g -p PID, under the same load.",
@@ -173,17 +180,17 @@ def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iter
     if (
         len(findings) > 1
         and findings[0].blamed.low < findings[1].blamed.high
-        and findings[0].cls == findings[1].cls
+        and findings[0].category == findings[1].category
     ):
         yield Caution(
-            "top-two-close",
+            CautionCode.TOP_TWO_CLOSE,
             f"{findings[0].function} and {findings[1].function} cannot be told apart by what they"
             " cost.",
             "Change one, verify, and look again.",
         )
-    if bottleneck.cls == "undetermined":
+    if bottleneck.category == BottleneckClass.UNDETERMINED:
         yield Caution(
-            "undetermined",
+            CautionCode.UNDETERMINED,
             bottleneck.evidence[0],
             "Hold longer, or look at the thread states in the report.",
         )
@@ -200,7 +207,7 @@ def _about_host(evidence: Evidence) -> Iterator[Caution]:
         return
     if resources.host_cpu_share > 0.9 and resources.cpu < 0.7 * evidence.cores:
         yield Caution(
-            "host-busy",
+            CautionCode.HOST_BUSY,
             f"The host was {format_share(resources.host_cpu_share)} busy while the target used"
             f" {resources.cpu:.2f} cores: something else (the generator, a neighbour) took CPU"
             " from it.",

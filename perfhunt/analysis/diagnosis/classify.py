@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.diagnosis.features import Features, signs
 from perfhunt.analysis.diagnosis.rules import Score, rules
-from perfhunt.model.finding import Bottleneck, Finding
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 
 LEAST = 0.35  # a best score below this is not an answer
 MARGIN = 0.05  # nor is one that leads by less than this
@@ -39,12 +39,28 @@ def decide(read: Features, table: Sequence[Callable[[Features], Score]]) -> Bott
             f"No class of bottleneck explains what was seen; closest is {best.cls} with a score of"
             f" {best.value:.2f}."
         )
-        return Bottleneck("undetermined", best.value, (why, *best.evidence), best.cls, best.value)
+        return _undetermined((why, *best.evidence), best)
     if best.value - second.value < MARGIN:
         why = (
             f"{best.cls} ({best.value:.2f}) and {second.cls} ({second.value:.2f}) explain what was"
             " seen equally well."
         )
         evidence = (why, *best.evidence, *second.evidence)
-        return Bottleneck("undetermined", best.value, evidence, best.cls, best.value)
-    return Bottleneck(best.cls, best.value, best.evidence, second.cls, second.value)
+        return _undetermined(evidence, best)
+    return Bottleneck(
+        category=BottleneckClass(best.cls),
+        score=best.value,
+        evidence=best.evidence,
+        runner_up=BottleneckClass(second.cls),
+        runner_up_score=second.value,
+    )
+
+
+def _undetermined(evidence: tuple[str, ...], best: Score) -> Bottleneck:
+    return Bottleneck(
+        category=BottleneckClass.UNDETERMINED,
+        score=best.value,
+        evidence=evidence,
+        runner_up=BottleneckClass(best.cls),
+        runner_up_score=best.value,
+    )

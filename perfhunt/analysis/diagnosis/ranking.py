@@ -23,7 +23,7 @@ from perfhunt.analysis.diagnosis.ranking_costs import (
     interval,
     mean_error,
 )
-from perfhunt.model.finding import Finding
+from perfhunt.model.finding import Finding, TimeClass
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
@@ -140,7 +140,7 @@ def _finding(position: int, suspect: Suspect, seen: EvidenceReading) -> Finding:
         function=key[0],
         file=key[1],
         line=_line(ledger, key, frame),
-        cls=_class(cost),
+        category=TimeClass(_class(cost)),
         self_share=here / busy if busy else use.shares().get(key, 0.0),
         total_share=anywhere / busy
         if busy

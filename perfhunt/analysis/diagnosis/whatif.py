@@ -16,7 +16,7 @@ from perfhunt.analysis.blame.frames import Key
 from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu, read_evidence
 from perfhunt.analysis.diagnosis.ranking_costs import Cost, charge_unseen, costs, per_process
 from perfhunt.analysis.knee.goal import Climb
-from perfhunt.model.finding import Bottleneck, Finding, WhatIf
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, TimeClass, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.states import ThreadState
@@ -107,22 +107,22 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, found: Sequence[Station], 
             f"It uses little of what limits the service now ({limit.name}): removing it alone is"
             " not expected to move the knee."
         )
-    if finding.cls == "lock":
+    if finding.category == TimeClass.LOCK:
         return (
             "Others wait while it holds a lock, and that wait goes with it: take the prediction as"
             " a lower bound."
         )
-    if bottleneck.cls in (
-        "undetermined",
-        "limiter",
-        "generator",
-        "downstream",
-        "memory",
-        "network",
+    if bottleneck.category in (
+        BottleneckClass.UNDETERMINED,
+        BottleneckClass.LIMITER,
+        BottleneckClass.GENERATOR,
+        BottleneckClass.DOWNSTREAM,
+        BottleneckClass.MEMORY,
+        BottleneckClass.NETWORK,
     ):
         return (
             "The law assumes one saturated resource inside the service; the class here is"
-            f" {bottleneck.cls}."
+            f" {bottleneck.category}."
         )
     return (
         "Holds if the cost per request stays as it is under more load, and the change leaves calls"

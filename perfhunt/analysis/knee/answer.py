@@ -18,7 +18,7 @@ from perfhunt.analysis.knee.goal import Climb, Goal
 from perfhunt.analysis.knee.log import Log
 from perfhunt.analysis.knee.passes import fits_of, steering
 from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import PerSecond, format_duration, format_rate, format_share
@@ -31,7 +31,7 @@ def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
     """Why there is nothing to search for, if the baseline already says so."""
     if baseline.failed >= 3 and baseline.failed > ERRORS_AT_ONCE * baseline.n:
         return NoKnee(
-            "errors-at-once",
+            NoKneeCode.ERRORS_AT_ONCE,
             f"{baseline.failed} of {baseline.n} requests failed at the baseline of"
             f" {format_rate(goal.start)}",
         )
@@ -40,7 +40,7 @@ def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
             f"the service does not hold the baseline of {format_rate(goal.start)}:"
             f" {baseline.overload}"
         )
-        return NoKnee("missed-at-baseline", reason, None, goal.start)
+        return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
     for criterion in goal.criteria:
         count = baseline.counts.get(criterion.name)
         if count is None:
@@ -50,7 +50,7 @@ def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
             count.exceed > expected + 5 * math.sqrt(expected) + 2
         ):  # bursts: binomial would refuse too soon
             return NoKnee(
-                "missed-at-baseline",
+                NoKneeCode.MISSED_AT_BASELINE,
                 f"{criterion.name} is missed at the baseline already: {format_share(count.share)}"
                 f" of {count.n} requests at {format_rate(goal.start)} were over"
                 f" {format_duration(criterion.limit)}, {format_share(criterion.share)} may be",
@@ -61,7 +61,11 @@ def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
 
 
 def none(
-    log: Log, code: str, reason: str, low: PerSecond | None = None, high: PerSecond | None = None
+    log: Log,
+    code: NoKneeCode,
+    reason: str,
+    low: PerSecond | None = None,
+    high: PerSecond | None = None,
 ) -> Climb:
     """The climb that found no knee."""
     why = NoKnee(code, reason, low, high)
@@ -110,19 +114,20 @@ def not_reached(log: Log, criterion: Criterion) -> NoKnee:
         f"{criterion.name} held at every rate tried, up to {format_rate(top)}: another criterion"
         " breaks first"
     )
-    return NoKnee("not-reached", reason, top)
+    return NoKnee(NoKneeCode.NOT_REACHED, reason, top)
 
 
 def fitted(log: Log, fit: Fit) -> Knee:
     """The fitted knee with its label and what a narrower interval would cost."""
     failing = mostly_failures(log.trials, fit.criterion)
     if failing:
-        label = "errors"
+        label = KneeLabel.ERRORS
     elif fit.sharpness < SOFT:
-        label = "soft"
+        label = KneeLabel.SOFT
     else:
-        label = "bracket" if log.goal.quick or fit.half_width > WIDE else "sharp"
-    high = max(fit.high, _first_failure(log, fit)) if label == "bracket" else fit.high
+        wide = log.goal.quick or fit.half_width > WIDE
+        label = KneeLabel.BRACKET if wide else KneeLabel.SHARP
+    high = max(fit.high, _first_failure(log, fit)) if label == KneeLabel.BRACKET else fit.high
     high = min(high, max(fit.knee, _most_completed(log)))
     cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
     rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
@@ -188,7 +193,7 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
     lacking that, the start does.
     """
     if bracket.high is None:
-        return NoKnee("budget", "the budget ended before any rate failed", bracket.low)
+        return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
     held = Bracket(_shown_to_hold(log, criterion, bracket.high), bracket.high)
     return Knee(
         rate=held.middle,
@@ -198,7 +203,7 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
         criterion=criterion.name,
         limit=criterion.limit,
         sharpness=None,
-        label="bracket",
+        label=KneeLabel.BRACKET,
         load=log.load,
         note=(
             "between the last rate shown to hold and the first that did not: nothing near the knee"

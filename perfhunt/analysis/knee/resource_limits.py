@@ -14,9 +14,9 @@ import numpy as np
 from scipy import stats
 
 from perfhunt.analysis.knee.goal import Climb
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import RESOURCE, Knee, NoKnee
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Share, format_rate
@@ -84,7 +84,7 @@ def _knee(one: Reached) -> Knee:
         criterion=one.objective.name,
         limit=inf,
         sharpness=None,
-        label=RESOURCE,
+        label=KneeLabel.RESOURCE,
         note=note,
     )
 
@@ -129,7 +129,7 @@ def resource_cautions(
         return ()
     return tuple(
         Caution(
-            "resource-first",
+            CautionCode.RESOURCE_FIRST,
             f"{one.objective} is reached at about {format_rate(one.rate.value)}"
             f" ({format_rate(one.rate.low)} to {format_rate(one.rate.high)}, n={one.rate.n}),"
             f" before the knee at {format_rate(end)}: that is what the SLO allows.",

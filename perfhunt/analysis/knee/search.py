@@ -15,6 +15,7 @@ from perfhunt.analysis.knee.goal import Ask, Climb, Goal, Observation, Search
 from perfhunt.analysis.knee.log import GeneratorLimited, Log, OutOfBudget, TargetLost
 from perfhunt.analysis.knee.passes import passes
 from perfhunt.analysis.knee.ramp import Bracket, coarse, plan_for, ramp, saturate
+from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drain, Drained, Step, Trial
 
 __all__ = ["Ask", "Climb", "Goal", "Observation", "Search", "drive", "replay", "resume", "search"]
@@ -37,7 +38,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
         if bracket.high is None:
             return none(
                 log,
-                "below-max-rate",
+                NoKneeCode.BELOW_MAX_RATE,
                 f"every criterion held up to the ceiling of {goal.max_rate:g}/s",
                 bracket.low,
             )
@@ -50,7 +51,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
     except TargetLost:
         return none(
             log,
-            "target-lost",
+            NoKneeCode.TARGET_LOST,
             "the target did not come back after an overload",
             bracket.low,
             bracket.high,
@@ -59,7 +60,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
         rate = limited.trial.step.rate
         return none(
             log,
-            "generator-limited",
+            NoKneeCode.GENERATOR_LIMITED,
             f"the generator could not offer {rate:g}/s: {limited}",
             bracket.low,
         )

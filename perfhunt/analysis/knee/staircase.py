@@ -12,7 +12,7 @@ from perfhunt.analysis.knee.fit import Fit, Point, fit
 from perfhunt.analysis.knee.goal import Climb, Goal, Search
 from perfhunt.analysis.knee.log import GeneratorLimited, Log, OutOfBudget, TargetLost
 from perfhunt.analysis.knee.ramp import Bracket
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Plateau
 from perfhunt.model.slo import Criterion, Judgement
 from perfhunt.model.trial import Phase, Trial
@@ -45,9 +45,11 @@ def staircase(goal: Goal, plateaus: Sequence[Plateau], baseline: Trial) -> Searc
             if trial.overload:
                 break
     except TargetLost:
-        return none(log, "target-lost", "the target did not come back after an overload")
+        return none(log, NoKneeCode.TARGET_LOST, "the target did not come back after an overload")
     except (GeneratorLimited, OutOfBudget) as limited:
-        return none(log, "generator-limited", f"the generator could not offer a plateau: {limited}")
+        return none(
+            log, NoKneeCode.GENERATOR_LIMITED, f"the generator could not offer a plateau: {limited}"
+        )
     knees = tuple(knee_between(log, criterion) for criterion in goal.criteria)
     found = [knee for knee in knees if isinstance(knee, Knee)]
     knee = min(found, key=lambda k: k.rate) if found else knees[0]
@@ -81,7 +83,7 @@ def knee_between(log: Log, criterion: Criterion) -> Knee | NoKnee:
         low = max(low, trial.step.rate)
     if high is None:
         reason = f"{criterion.name} held on every plateau, up to {format_rate(low)}"
-        return NoKnee("below-max-rate", reason, low)
+        return NoKnee(NoKneeCode.BELOW_MAX_RATE, reason, low)
     curve = _curve(log, trials, criterion, low, high)
     if curve is not None:
         return fitted(log, curve)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.model.schedule import arrivals
+from perfhunt.model.trial import arrivals
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 CANDIDATES = 16

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from perfhunt.analysis.change.changed_frames import holds
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.profile import Profile, Stack
+from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.units import Share, format_duration, format_rate, format_share
 from perfhunt.model.verdict.attribution import Attribution, Demand, Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind
@@ -98,7 +98,7 @@ def _seconds_per_request(measured: Measured) -> float:
     """
     if measured.completed <= 0:
         return 0.0
-    if measured.cpu is not None and measured.profile.mode == "cpu":
+    if measured.cpu is not None and measured.profile.mode == ProfileMode.CPU:
         return measured.cpu / measured.completed
     looks = measured.profile.ticks or measured.profile.rate_hz * measured.profile.seconds
     return measured.profile.total / looks / measured.completed if looks else 0.0

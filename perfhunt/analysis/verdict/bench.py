@@ -21,7 +21,7 @@ from perfhunt.analysis.verdict.rounds import (
     word_of,
 )
 from perfhunt.analysis.verdict.sequential import ALPHA, Estimate
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.units import Bytes, Seconds, Share
 from perfhunt.model.verdict.verdict import Verdict, Word
 
@@ -193,20 +193,26 @@ def cautions(base: Timed, head: Timed) -> tuple[Caution, ...]:
                 f"the first run of `{timed.name}` was the slowest by far: caches were probably"
                 " cold."
             )
-            found.append(Caution("cold-start", sentence, "add --warmup 1"))
+            found.append(Caution(CautionCode.COLD_START, sentence, "add --warmup 1"))
         elif spread and (walls[-1] - middle) > _OUTLIER * spread and walls[-1] > 1.05 * middle:
             sentence = (
                 f"a run of `{timed.name}` took {walls[-1]:.3g} s against a median of {middle:.3g}"
                 " s: something interfered."
             )
             found.append(
-                Caution("outlier", sentence, "stop what else runs on this host and measure again")
+                Caution(
+                    CautionCode.OUTLIER,
+                    sentence,
+                    "stop what else runs on this host and measure again",
+                )
             )
         if middle < _TINY:
             sentence = (
                 f"`{timed.name}` takes {middle * 1e3:.2g} ms: starting the process is most of it."
             )
             found.append(
-                Caution("too-quick", sentence, "let the command do its work many times over")
+                Caution(
+                    CautionCode.TOO_QUICK, sentence, "let the command do its work many times over"
+                )
             )
     return tuple(found)

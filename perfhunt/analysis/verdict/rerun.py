@@ -30,7 +30,7 @@ from perfhunt.analysis.verdict.rounds import (
     word_of,
 )
 from perfhunt.analysis.verdict.sequential import Estimate
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
@@ -349,5 +349,7 @@ def _cautions(stored: Run, new: Run) -> tuple[Caution, ...]:
             f"the runs were measured by different versions of perfhunt ({stored.perfhunt} and"
             f" {new.perfhunt})."
         )
-        return (Caution("version", sentence, "perfhunt investigate the old version again"),)
+        return (
+            Caution(CautionCode.VERSION, sentence, "perfhunt investigate the old version again"),
+        )
     return ()

@@ -137,4 +137,10 @@ def hot_stacks(run: Run | None) -> Profile | None:
     """The profile at a run's knee, waits included where it has them, which may join edits on one
     hot path.
     """
-    return None if run is None else run.profiles.get("knee-waits") or run.profiles.get("knee")
+    from perfhunt.model.profile import SpanName
+
+    return (
+        None
+        if run is None
+        else run.profiles.get(SpanName.KNEE_WAITS) or run.profiles.get(SpanName.KNEE)
+    )

@@ -38,7 +38,7 @@ def compare(
     from perfhunt.analysis.verdict.rerun import compare as judge
     from perfhunt.cli.verbs.calibrate import load_calibration
     from perfhunt.jobs.verify.attribution import difference_picture, sides_of
-    from perfhunt.model.document.plain import to_plain
+    from perfhunt.model.document.writing import verdict_document
     from perfhunt.reports.verdict_text import verdict_lines
     from perfhunt.store.files import write_atomic
     from perfhunt.store.listing import find
@@ -71,7 +71,9 @@ def compare(
             "word": str(verdict.word),
         }
         console.out(
-            json.dumps({**plain, "exit_code": int(verdict.exit_code), "verdict": to_plain(verdict)})
+            json.dumps(
+                {**plain, "exit_code": int(verdict.exit_code), "verdict": verdict_document(verdict)}
+            )
         )
     elif quiet:
         console.out(console.clean(f"{verdict.word}: {verdict.reason}"))

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from perfhunt.cli.console import clean
 from perfhunt.cli.view.watchers import trial_line
-from perfhunt.model.event import Began, Event, Finished, Noted, Ticked, Tried
+from perfhunt.model.run import Began, Event, Finished, Noted, Ticked, Tried
 from perfhunt.model.trial import SecondRow, Step
 from perfhunt.model.units import format_duration, format_rate
 

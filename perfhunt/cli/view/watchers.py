@@ -11,16 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from perfhunt.cli import console
-from perfhunt.model.event import (
-    Began,
-    Event,
-    EventWatcher,
-    Finished,
-    Noted,
-    Ticked,
-    Tried,
-    unwatched,
-)
+from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.trial import SecondRow, Step, Trial
 from perfhunt.model.units import format_duration, format_rate
 

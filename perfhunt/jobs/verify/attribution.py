@@ -11,7 +11,7 @@ from perfhunt.analysis.verdict.attribution import against_prediction, attribute,
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, SpanName, Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
 from perfhunt.model.units import Seconds, Share, format_share
@@ -51,7 +51,9 @@ def sides_of(run: Run) -> Sides:
             else Measured(profile, held[-1].completed, cores)
         )
 
-    return Sides(measured(run.profiles.get("knee-waits")), measured(run.profiles.get("knee")))
+    return Sides(
+        measured(run.profiles.get(SpanName.KNEE_WAITS)), measured(run.profiles.get(SpanName.KNEE))
+    )
 
 
 def gain_of(verdict: Verdict) -> Interval | None:
@@ -132,7 +134,7 @@ def without_waits(profile: Profile) -> Profile:
     """
     stacks: dict[Stack, float] = {}
     for stack, weight in profile.stacks.items():
-        key = stack[:-1] if stack and stack[-1].kind == "wait" else stack
+        key = stack[:-1] if stack and stack[-1].kind == FrameKind.WAIT else stack
         stacks[key] = stacks.get(key, 0.0) + weight
     return replace(profile, stacks=stacks)
 
@@ -157,7 +159,7 @@ def waiting_share(profile: Profile, atoms: Sequence[Atom]) -> Share:
         sum(
             w
             for stack, w in inside
-            if stack[-1].kind == "wait" or stack[-1].function.startswith("[")
+            if stack[-1].kind == FrameKind.WAIT or stack[-1].function.startswith("[")
         )
         / total
         if total
@@ -214,7 +216,7 @@ def _lasting(profile: Profile) -> Profile:
     for stack, weight in profile.stacks.items():
         last = (
             replace(stack[-1], function=_UNIX.sub("unix", stack[-1].function))
-            if stack and stack[-1].kind == "wait"
+            if stack and stack[-1].kind == FrameKind.WAIT
             else None
         )
         key = (*stack[:-1], last) if last is not None else stack
@@ -227,7 +229,7 @@ def _cost(measured: Measured) -> Seconds:
     profile = measured.profile
     if measured.completed <= 0 or not profile.total:
         return 0.0
-    if profile.mode == "cpu" and measured.cpu is not None:
+    if profile.mode == ProfileMode.CPU and measured.cpu is not None:
         return measured.cpu / measured.completed / profile.total
     looks = profile.ticks or profile.rate_hz * profile.seconds
     return 1.0 / looks / measured.completed if looks else 0.0

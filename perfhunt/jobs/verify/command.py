@@ -37,11 +37,10 @@ from perfhunt.jobs.verify.verify import (
     stored_run,
 )
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.event import EventWatcher, Noted
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee
-from perfhunt.model.question import Question
-from perfhunt.model.run import Run
+from perfhunt.model.question import Question, TargetEnvironment
+from perfhunt.model.run import EventWatcher, Noted, Run
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
@@ -90,9 +89,7 @@ def verify_command(wanted: VerifyRequest, words: tuple[str, ...]) -> VerifyResul
         pair = held.enter_context(paired_bench(question, commands, directory, watch))
         asking = asked_of(stored, question, base) or verify.survey(question, pair.bench)
         verdict = verify.verify_paired(asking, pair.bench, budget, looking)
-        outcome = VerifyResult(
-            replace(verdict, attributable=one.attributable), one, back, directory
-        )
+        outcome = VerifyResult(verdict, one, back, directory)
         return outcome if wanted.profile == "off" else with_profiles(outcome, asking, pair, stored)
 
 
@@ -112,7 +109,9 @@ def locally(question: Question) -> Question:
     """The question aimed at versions that are started on this host, whatever its test file aims
     at.
     """
-    return replace(question, target=replace(question.target, url=LOCAL, environment="local"))
+    return replace(
+        question, target=replace(question.target, url=LOCAL, environment=TargetEnvironment.LOCAL)
+    )
 
 
 def looking_of(wanted: VerifyRequest) -> Looking:
@@ -256,6 +255,8 @@ def with_profiles(
 def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:
     """The verdict with a caution that no function could be tied to it."""
     caution = Caution(
-        "no-attribution", f"the effect could not be tied to functions: {error.message}", error.hint
+        CautionCode.NO_ATTRIBUTION,
+        f"the effect could not be tied to functions: {error.message}",
+        error.hint,
     )
     return replace(verdict, cautions=(*verdict.cautions, caution))

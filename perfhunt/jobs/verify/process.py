@@ -26,7 +26,7 @@ from perfhunt.jobs.verify.verify import (
     question_again,
     stored_run,
 )
-from perfhunt.model.run import Run, TargetProcess
+from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.files import write_atomic
@@ -72,7 +72,7 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
     if moved := unlike(one, stored, target):
         reason = "the change is not the only difference: " + "; ".join(moved)
         return VerifyResult(
-            Verdict(Word.INVALID, reason, "rerun", attributable=one.attributable, next_step=AGAIN),
+            Verdict(Word.INVALID, reason, "rerun", next_step=AGAIN),
             one,
             back,
         )
@@ -81,7 +81,7 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
         console.note(note)
     with (
         watching(as_json=wanted.as_json, quiet=wanted.quiet) as watch,
-        workbench(asked, question, target, "verify", watch) as lab,
+        workbench(asked, question, target, RunKind.VERIFY, watch) as lab,
     ):
         options = Options(quick=wanted.quick, profile=wanted.profile != "off")
         verdict, new = verify.verify_rerun(
@@ -91,7 +91,7 @@ def verify_process(wanted: VerifyRequest) -> VerifyResult:
             explained(one),
         )
     directory = wanted.store / "runs" / new.id
-    outcome = VerifyResult(replace(verdict, attributable=one.attributable), one, back, directory)
+    outcome = VerifyResult(verdict, one, back, directory)
     return outcome if verdict.word is Word.INVALID else with_attribution(outcome, stored, new)
 
 

@@ -13,10 +13,9 @@ from perfhunt.analysis.blame.frames import modules_of
 from perfhunt.analysis.blame.wall import wait_profiles
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.jobs.verify.attribution import Sides
-from perfhunt.model.event import Began, Ticked, Tried
-from perfhunt.model.profile import Instants, Profile, Stack
+from perfhunt.model.profile import Instants, Profile, SpanName, Stack
 from perfhunt.model.question import ProcessSelector
-from perfhunt.model.run import TargetProcess
+from perfhunt.model.run import Began, TargetProcess, Ticked, Tried
 from perfhunt.model.trial import Phase, Step, Trial
 from perfhunt.model.units import Seconds, format_rate
 from perfhunt.model.verdict.attribution import Measured
@@ -114,7 +113,7 @@ def _sides(span: Span, idle: Instants | None, target: TargetProcess) -> Sides:
     modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
     wall = wait_profiles(
         Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)
-    ).get("knee")
+    ).get(SpanName.KNEE)
     cores = span.resources.cpu if span.resources else None
 
     def measured(profile: Profile | None) -> Measured | None:

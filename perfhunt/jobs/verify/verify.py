@@ -15,8 +15,9 @@ from perfhunt.cli.verbs.change import base_of
 from perfhunt.errors import ChangeRefused, QuestionError, UsageError
 from perfhunt.jobs.verify.revert import Undo, undo
 from perfhunt.model.document.plain import to_plain
+from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.question import Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.units import Seconds, UnitError, parse_duration
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
@@ -71,7 +72,7 @@ def stored_run(wanted: VerifyRequest) -> Run:
     """
     if wanted.run in ("last", "latest"):
         rows = (
-            ledger.history(wanted.store, kind="investigate", limit=1)
+            ledger.history(wanted.store, kind=RunKind.INVESTIGATE, limit=1)
             if wanted.store.is_dir()
             else ()
         )
@@ -83,12 +84,12 @@ def stored_run(wanted: VerifyRequest) -> Run:
         run = read_directory(wanted.store / rows[0].path)
     else:
         run = read_directory(find(wanted.store, wanted.run))
-    if run.kind == "profile":
+    if run.kind == RunKind.PROFILE:
         raise UsageError(
             f"run {run.id} is a profile: it measured no rate",
             "Name an investigation: perfhunt history",
         )
-    if run.ended != "complete":
+    if run.ended != RunEnd.COMPLETE:
         raise UsageError(
             f"run {run.id} was cut short ({run.ended})",
             "Name a whole one; they are listed by: perfhunt history",
@@ -174,7 +175,7 @@ def plain(outcome: VerifyResult) -> dict[str, object]:
         "schema": 1,
         "word": str(outcome.verdict.word),
         "exit_code": int(outcome.verdict.exit_code),
-        "verdict": to_plain(outcome.verdict),
+        "verdict": verdict_document(outcome.verdict, outcome.one),
         "change": to_plain(outcome.one),
         "attribution": to_plain(outcome.attribution) if outcome.attribution else None,
     }

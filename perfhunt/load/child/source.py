@@ -31,8 +31,7 @@ from perfhunt.load.render import prepare
 from perfhunt.model.document.plain import from_plain
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import Question
-from perfhunt.model.schedule import arrivals, feed_rows, mix
-from perfhunt.model.trial import Step
+from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
 
 BOUND = 6.0  # times rate x limit; overload (analysis.overload) is at 1.5

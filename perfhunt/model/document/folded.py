@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 _LINE = re.compile(r"(.*) ([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)")
 _FRAME = re.compile(
-    r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>\d+))?\))?(?:_\[(?P<kind>\w+)\])?",
+    r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>\d+))?\))?"
+    rf"(?:_\[(?P<kind>{'|'.join(FrameKind)})\])?",
     re.DOTALL,
 )
 _UNSAFE = re.compile(r"[%;\x00-\x1f\x7f\x85\u2028\u2029]")
@@ -36,7 +37,7 @@ def format_frame(frame: Frame) -> str:
     if frame.file or frame.line is not None:
         place = _quoted(frame.file, r"[()]|:(?=\d+$)")
         text += f" ({place}:{frame.line})" if frame.line is not None else f" ({place})"
-    return text if frame.kind == "python" else f"{text}_[{frame.kind}]"
+    return text if frame.kind == FrameKind.PYTHON else f"{text}_[{frame.kind}]"
 
 
 def parse_frame(text: str) -> Frame:
@@ -48,7 +49,9 @@ def parse_frame(text: str) -> Frame:
         return Frame(text)
     function = "" if match["function"] == _EMPTY else unquote(match["function"])
     line = int(match["line"]) if match["line"] else None
-    return Frame(function, unquote(match["file"] or ""), line, match["kind"] or "python")
+    return Frame(
+        function, unquote(match["file"] or ""), line, FrameKind(match["kind"] or FrameKind.PYTHON)
+    )
 
 
 def fold(stacks: Mapping[Stack, float]) -> str:

@@ -1,1 +1,1 @@
-"""The test file: TOML text into a Question, strictly, telling everything that is wrong with it at once."""
+"""The test file: TOML text into a Question, strictly, telling all that is wrong with it at once."""

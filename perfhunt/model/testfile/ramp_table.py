@@ -5,10 +5,20 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from perfhunt.model.question import Killswitch, Plateau, Ramp, Safety
+from perfhunt.model.question import (
+    ArrivalLaw,
+    Killswitch,
+    LoopKind,
+    Plateau,
+    Ramp,
+    RampMode,
+    Safety,
+)
 from perfhunt.model.testfile.strict import Reader, show
-from perfhunt.model.units import UnitError, parse_duration, parse_rate
+from perfhunt.model.units import Share, UnitError, parse_duration, parse_rate
 
+# An interval wider than half its estimate either side names no knee.
+_LOOSEST: Share = 0.5
 _PLATEAU = re.compile(r"\s*(\S+)\s+for\s+(\S+)\s*")
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_.:\[\]-]+")
 
@@ -19,20 +29,20 @@ def read_ramp(top: Reader) -> Ramp:
     if table is None:
         return Ramp()
     ramp = Ramp(
-        mode=table.choice("mode", ("search", "staircase"), "search"),
+        mode=table.choice("mode", RampMode.SEARCH),
         start=table.rate("start", 10.0, "10/s"),
         staircase=_staircase(table),
         budget=table.duration("budget", 600.0, "10m"),
-        arrivals=table.choice("arrivals", ("poisson", "uniform"), "poisson"),
+        arrivals=table.choice("arrivals", ArrivalLaw.POISSON),
         timeout=table.duration("timeout", 10.0, "10s"),
         deadline=table.optional_duration("deadline", "2s"),
         precision=table.share("precision", 0.10, "10%"),
         baseline=table.duration("baseline", 15.0, "15s"),
         hold=table.duration("hold", 25.0, "25s"),
-        loop=table.choice("loop", ("open", "closed"), "open"),
+        loop=table.choice("loop", LoopKind.OPEN),
         max_rate=table.optional_rate("max", "2000/s"),
     )
-    if ramp.precision > 0.5:
+    if ramp.precision > _LOOSEST:
         table.wrong(
             "precision",
             f"{show(table.raw('precision'))} is no precision",
@@ -98,11 +108,11 @@ def read_safety(top: Reader) -> Safety:
             )
         switch.finish()
     safety = Safety(
-        hosts,
-        table.rate("max_rate", default.max_rate, "5000/s"),
-        table.duration("max_duration", default.max_duration, "1h"),
-        killswitch,
-        table.text("comms"),
+        allow_hosts=hosts,
+        max_rate=table.rate("max_rate", default.max_rate, "5000/s"),
+        max_duration=table.duration("max_duration", default.max_duration, "1h"),
+        killswitch=killswitch,
+        comms=table.text("comms"),
     )
     table.finish({"environment": "in [target]", "timeout": "in [ramp]"})
     return safety

@@ -20,9 +20,9 @@ _EXAMPLE = '[slo] with latency = { p99 = "<= 400ms" }'
 
 @dataclass(slots=True)
 class SloReading:
-    """What was found so far: objectives with the key each came from, and the keys still blank."""
+    """What was read so far: objectives with the key each came from, and the keys still blank."""
 
-    found: list[tuple[str, Objective]] = field(default_factory=list)
+    objectives: list[tuple[str, Objective]] = field(default_factory=list)
     blank: list[str] = field(default_factory=list)
 
 
@@ -52,8 +52,8 @@ def read_slo(
             "cpu": "in resources",
         }
     )
-    _check_together(table, reading.found)
-    return Slo(tuple(o for _, o in reading.found), at_load, samples), reading
+    _check_together(table, reading.objectives)
+    return Slo(tuple(o for _, o in reading.objectives), at_load, samples), reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,10 @@ def _read_route(table: Reader, routes: _Routes, reading: SloReading) -> None:
             error.instead if match else 'write match = "POST /checkout"',
         )
         route = match or table.path  # read on: the objectives below may be wrong too
-    before = len(reading.found) + len(reading.blank) + len(table.problems)
+    before = len(reading.objectives) + len(reading.blank) + len(table.problems)
     _read_objectives(table, route, reading, skip=(Measure.RESOURCES,))
     table.finish({"resources": "in [slo]: CPU and memory are those of the whole target"})
-    if len(reading.found) + len(reading.blank) + len(table.problems) == before:
+    if len(reading.objectives) + len(reading.blank) + len(table.problems) == before:
         table.wrong("", "has no objective", 'write latency = { p99 = "<= 400ms" }')
 
 
@@ -139,7 +139,7 @@ def _read_objective(
         reading.blank.append(lines.at(key))
     else:
         try:
-            reading.found.append((lines.at(key), objective(measure, key, value, route)))
+            reading.objectives.append((lines.at(key), objective(measure, key, value, route)))
         except ThresholdError as error:
             lines.wrong(key, error.wrong, error.instead)
 
@@ -147,7 +147,9 @@ def _read_objective(
 def _read_expressions(table: Reader, routes: _Routes, reading: SloReading) -> None:
     for path, text in _expressions(table):
         try:
-            reading.found.extend((table.at(path), o) for o in k6_objectives(text, routes.named))
+            reading.objectives.extend(
+                (table.at(path), o) for o in k6_objectives(text, routes.named)
+            )
         except ThresholdError as error:
             table.wrong(path, error.wrong, error.instead)
 
@@ -174,20 +176,20 @@ def _expressions(table: Reader) -> Iterable[tuple[str, str]]:
             table.wrong(f"expressions[{n}]", f"{show(rule)} is {kind(rule)}", example)
 
 
-def _check_together(table: Reader, found: list[tuple[str, Objective]]) -> None:
+def _check_together(table: Reader, read: list[tuple[str, Objective]]) -> None:
     first: dict[str, str] = {}
-    for path, one in found:
-        if one.name in first:
+    for path, own in read:
+        if own.name in first:
             table.wrong(
                 "",
-                f"{one.name} is said twice, at {first[one.name]} and at {path}",
+                f"{own.name} is said twice, at {first[own.name]} and at {path}",
                 "keep one of them",
             )
-        first.setdefault(one.name, path)
+        first.setdefault(own.name, path)
     by_route: dict[str | None, list[Objective]] = {}
-    for _, one in found:
-        if one.measure is Measure.LATENCY:
-            by_route.setdefault(one.route, []).append(one)
+    for _, own in read:
+        if own.measure is Measure.LATENCY:
+            by_route.setdefault(own.route, []).append(own)
     for objectives in by_route.values():
         for low, high in pairwise(sorted(objectives, key=lambda o: o.percentile or 0.0)):
             if low.limit > high.limit:

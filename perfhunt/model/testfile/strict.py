@@ -5,8 +5,9 @@ is a mistake.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, TypeVar
 
 from perfhunt.model.testfile.suggest import closest, did_you_mean
@@ -21,6 +22,7 @@ from perfhunt.model.units import (
 )
 
 T = TypeVar("T")
+C = TypeVar("C", bound=StrEnum)
 
 _SHOWN = 60  # characters of a bad value that a message repeats
 
@@ -122,17 +124,19 @@ class Reader:
             return default
         return value
 
-    def choice(self, key: str, options: Sequence[str], default: str) -> str:
+    def choice(self, key: str, default: C) -> C:
+        """One of the words of the default's vocabulary."""
+        words = tuple(type(default))
         value = self.text(key, default)
-        if value not in options:
-            near = closest(value, options)
+        if value not in words:
+            near = closest(value, words)
             self.wrong(
                 key,
-                f"{show(value)} is not one of {', '.join(options)}",
+                f"{show(value)} is not one of {', '.join(words)}",
                 f'did you mean "{near}"?' if near else "",
             )
             return default
-        return value
+        return type(default)(value)
 
     def _unit(
         self, key: str, default: T, parse: Callable[[str], float], example: str, allow_zero: bool

@@ -14,7 +14,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from perfhunt.errors import QuestionError, UsageError
-from perfhunt.model.question import ProcessSelector, Question, Target
+from perfhunt.model.question import (
+    LoopKind,
+    ProcessSelector,
+    Question,
+    RampMode,
+    Target,
+    TargetEnvironment,
+)
 from perfhunt.model.slo import Measure
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
@@ -24,7 +31,6 @@ from perfhunt.model.units import format_duration, format_rate
 
 FILE_NAME = "perfhunt.toml"
 FILE_SCHEMA = 1
-ENVIRONMENTS = ("local", "ci", "staging", "production")
 
 _ELSEWHERE = {
     "url": "in [target]",
@@ -140,17 +146,17 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
     question = Question(
-        target,
-        traffic,
-        slo,
-        ramp,
-        safety,
-        top.integer("seed", 1, high=2**32 - 1),
-        locustfile,
-        digest,
-        source,
+        target=target,
+        traffic=traffic,
+        slo=slo,
+        ramp=ramp,
+        safety=safety,
+        seed=top.integer("seed", 1, high=2**32 - 1),
+        locustfile=locustfile,
+        locustfile_sha256=digest,
+        source=source,
     )
-    if ramp.loop == "closed" and not locustfile:
+    if ramp.loop is LoopKind.CLOSED and not locustfile:
         top.wrong(
             "ramp.loop",
             '"closed" needs a locustfile, whose users wait for their answers',
@@ -169,10 +175,14 @@ def _target(top: Reader) -> Target:
     wrong = url_problem(url) if url or table.has("url") else ""
     if wrong:
         table.wrong("url", wrong, 'write for example url = "http://127.0.0.1:8000"')
-    environment = table.choice("environment", ENVIRONMENTS, "local")
+    environment = table.choice("environment", TargetEnvironment.LOCAL)
     process = _selector(table)
     target = Target(
-        url.rstrip("/"), environment, process, table.flag("verify_tls", True), table.text("name")
+        url=url.rstrip("/"),
+        environment=environment,
+        process=process,
+        verify_tls=table.flag("verify_tls", True),
+        name=table.text("name"),
     )
     table.finish({"request": "in [[traffic]]", "path": "in request of [[traffic]]", **_ELSEWHERE})
     return target
@@ -273,7 +283,7 @@ def _check_together(top: Reader, question: Question) -> None:
         ("slo.at_load", question.slo.at_load),
         ("ramp.max", question.ramp.max_rate),
     ]
-    if question.ramp.mode == "staircase":
+    if question.ramp.mode is RampMode.STAIRCASE:
         rates += [
             (f"ramp.staircase[{n}]", p.rate) for n, p in enumerate(question.ramp.staircase, start=1)
         ]
@@ -292,12 +302,12 @@ def _check_together(top: Reader, question: Question) -> None:
     if question.ramp.max_rate is not None and question.ramp.start > question.ramp.max_rate:
         top.wrong("ramp.max", "is below ramp.start", "the ramp climbs from start to max")
     timeout = question.ramp.timeout
-    for one in question.slo.objectives:
-        if one.measure is Measure.LATENCY and one.limit > timeout:
+    for objective in question.slo.objectives:
+        if objective.measure is Measure.LATENCY and objective.limit > timeout:
             cut = f"requests are given up after ramp.timeout ({format_duration(timeout)})"
             top.wrong(
-                f"slo.{one.name}",
-                f"{one.format(one.limit)} is never seen: {cut}",
+                f"slo.{objective.name}",
+                f"{objective.format(objective.limit)} is never seen: {cut}",
                 "raise ramp.timeout or lower the limit",
             )
 

@@ -54,12 +54,26 @@ def _count(text: str) -> float:
     return float(text)
 
 
-_USAGE = _Kind(parse_share, True, "< 70%", 1.0, "it is a share of what the target may use")
-_ERROR_SHARE = _Kind(parse_share, True, "< 0.1%", 1.0, "it is a share of all requests", zero=True)
-_COUNTED = _Kind(_count, True, "<= 0", zero=True)
-_LATENCY = _Kind(parse_duration, True, "<= 400ms")
+_USAGE = _Kind(
+    read=parse_share,
+    upper=True,
+    example="< 70%",
+    top=1.0,
+    top_reason="it is a share of what the target may use",
+)
+_ERROR_SHARE = _Kind(
+    read=parse_share,
+    upper=True,
+    example="< 0.1%",
+    top=1.0,
+    top_reason="it is a share of all requests",
+    zero=True,
+)
+_COUNTED = _Kind(read=_count, upper=True, example="<= 0", zero=True)
+_LATENCY = _Kind(read=parse_duration, upper=True, example="<= 400ms")
+_RATE = _Kind(read=parse_rate, upper=False, example=">= 300/s for 60s")
 _KINDS: dict[Measure, dict[str, _Kind]] = {
-    Measure.THROUGHPUT: {"sustained": _Kind(parse_rate, False, ">= 300/s for 60s")},
+    Measure.THROUGHPUT: {"sustained": _RATE},
     Measure.ERRORS: {
         "http_5xx": _ERROR_SHARE,
         "http_4xx": _ERROR_SHARE,
@@ -110,7 +124,7 @@ def objective(measure: Measure, key: str, text: str, route: str | None = None) -
         limit = rule.read(match[2])
     except UnitError as error:
         raise ThresholdError(str(error), f'write for example "{rule.example}"') from None
-    made = Objective(measure, key, match[1], limit, window, route)
+    made = Objective(measure=measure, key=key, op=match[1], limit=limit, window=window, route=route)
     _check(made, rule)
     return made
 
@@ -173,11 +187,11 @@ def k6_objectives(expression: str, route: Callable[[str], str]) -> tuple[Objecti
 
 
 def _k6_route(tags: str | None, route: Callable[[str], str]) -> str | None:
-    found: str | None = None
+    endpoint: str | None = None
     for tag in filter(None, (t.strip() for t in (tags or "").split(","))):
         key, _, value = tag.partition(":")
         if key.strip() in ("name", "url"):
-            found = route(value.strip(" '\""))
+            endpoint = route(value.strip(" '\""))
         # Failed requests already count against every latency objective here, so this tag asks for
         # less than is judged.
         elif tag.replace(" ", "") != "expected_response:true":
@@ -185,7 +199,7 @@ def _k6_route(tags: str | None, route: Callable[[str], str]) -> str | None:
                 f"the tag {tag!r} cannot be selected on",
                 "only {name:...} and {url:...} choose an endpoint here",
             )
-    return found
+    return endpoint
 
 
 def _k6_rule(metric: str, text: str, route: str | None) -> Objective:

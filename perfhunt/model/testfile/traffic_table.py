@@ -51,20 +51,20 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
     """
     tables = top.children("traffic", '[[traffic]] with request = "GET /"')
     if not top.has("traffic"):
-        return (RequestTemplate("GET /", "GET", "/"),)
-    found: list[RequestTemplate] = []
+        return (RequestTemplate(name="GET /", method="GET", path="/"),)
+    endpoints: list[RequestTemplate] = []
     for table in tables:
         endpoint = _endpoint(table, around)
-        if any(endpoint.name == other.name for other in found):
+        if any(endpoint.name == other.name for other in endpoints):
             table.wrong(
                 "name",
                 f"{endpoint.name!r} is the name of another endpoint too",
                 "give each its own name",
             )
-        found.append(endpoint)
-    if not found and not top.problems:
+        endpoints.append(endpoint)
+    if not endpoints and not top.problems:
         top.wrong("traffic", "is an empty list", 'write [[traffic]] with request = "GET /"')
-    return tuple(found)
+    return tuple(endpoints)
 
 
 def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
@@ -83,7 +83,14 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
         headers["Content-Type"] = content_type
     expect = _expect(table)
     endpoint = RequestTemplate(
-        name, method, path, _weight(table), tuple(headers.items()), body, rows, expect
+        name=name,
+        method=method,
+        path=path,
+        weight=_weight(table),
+        headers=tuple(headers.items()),
+        body=body,
+        feed=rows,
+        expect=expect,
     )
     _check_templates(table, endpoint, around)
     table.finish(
@@ -172,7 +179,7 @@ def _feed(table: Reader, around: Surroundings) -> Feed | None:
 
 def _headers(table: Reader) -> dict[str, str]:
     lines = table.child("headers", 'headers = { Accept = "application/json" }')
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for key, value in (lines.table if lines else {}).items():
         assert lines is not None
         if not isinstance(value, str):
@@ -187,11 +194,11 @@ def _headers(table: Reader) -> dict[str, str]:
                 f"{show(value)} holds a character that a header cannot",
                 "printable Latin-1 only, no line breaks",
             )
-        elif any(key.lower() == other.lower() for other in found):
+        elif any(key.lower() == other.lower() for other in headers):
             lines.wrong(key, "is given twice (header names ignore case)", "keep one")
         else:
-            found[key] = value
-    return found
+            headers[key] = value
+    return headers
 
 
 def _body(table: Reader) -> tuple[str | None, str]:

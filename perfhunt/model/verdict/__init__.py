@@ -1,1 +1,1 @@
-"""The nouns of before and after: the change, the verdict on it, and how the effect ties to the edited code."""
+"""The nouns of before and after: the change, the verdict, and how an effect ties to the edit."""

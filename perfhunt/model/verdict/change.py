@@ -189,9 +189,9 @@ class ChangeRefusal:
 
     def lines(self) -> tuple[str, ...]:
         """The refusal in full: what, then every atom by piece, file and function."""
-        found: list[str] = [self.reason]
+        lines: list[str] = [self.reason]
         for number, piece in enumerate(self.pieces, 1):
-            found.append(f"  {number}. {piece.title()}")
-            found.extend(f"       {atom}" for atom in piece.atoms)
-        found.extend(f"  note: {note}" for note in self.notes)
-        return tuple(found)
+            lines.append(f"  {number}. {piece.title()}")
+            lines.extend(f"       {atom}" for atom in piece.atoms)
+        lines.extend(f"  note: {note}" for note in self.notes)
+        return tuple(lines)

@@ -97,7 +97,6 @@ class Verdict:
     wanted: Share = 0.05
     to_resolve: Seconds | None = None
     noise: str = ""  # where the noise figure came from, as a sentence
-    attributable: bool = True  # False when a compound change was let through on purpose
     cautions: tuple[Caution, ...] = field(default=())
     next_step: str = ""
 

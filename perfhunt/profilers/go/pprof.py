@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -163,6 +163,6 @@ def _stack(locations: Sequence[int], tables: _Tables) -> Stack:
         for function, line in tables.locations[location]:
             name, file = tables.functions[function]
             frames.append(
-                Frame(tables.strings[name], tables.strings[file], line or None, kind="go")
+                Frame(tables.strings[name], tables.strings[file], line or None, kind=FrameKind.GO)
             )
     return tuple(reversed(frames))

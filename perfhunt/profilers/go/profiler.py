@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
 from perfhunt.profilers.profiler_thread import ThreadCapture
@@ -108,7 +108,7 @@ class _Download:
         return Profile(
             tool="go",
             version="",
-            mode="cpu",
+            mode=ProfileMode.CPU,
             rate_hz=rate,
             seconds=parsed.seconds,
             stacks=parsed.stacks,

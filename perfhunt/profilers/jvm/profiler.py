@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.profiler_thread import ThreadCapture
 
@@ -60,7 +60,7 @@ def _frame(text: str, number: int) -> Frame:
     if match is None:
         raise JfrError(f"Line {number} is not a Java frame: {text[:80]!r}")
     line = int(match["line"]) if match["line"] else None
-    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind="jvm")
+    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind=FrameKind.JVM)
 
 
 def _run(*command: str) -> str:
@@ -150,7 +150,7 @@ class _Recording:
         return Profile(
             tool="jvm",
             version=_version(self._pids[0]),
-            mode="cpu",
+            mode=ProfileMode.CPU,
             rate_hz=_RATE_HZ,
             seconds=seconds,
             stacks={stack: float(n) for stack, n in stacks.items()},

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
 from perfhunt.profilers.profiler_thread import ThreadCapture
@@ -65,7 +65,10 @@ def _frame(call: Mapping[str, Any]) -> Frame:
     file = str(call["url"]).removeprefix("file://")
     line = int(call["lineNumber"]) + 1
     return Frame(
-        str(call["functionName"]) or "(anonymous)", file, line if line > 0 else None, kind="js"
+        str(call["functionName"]) or "(anonymous)",
+        file,
+        line if line > 0 else None,
+        kind=FrameKind.JS,
     )
 
 
@@ -131,7 +134,7 @@ class _Session:
         return Profile(
             tool="node",
             version=self._version,
-            mode="cpu",
+            mode=ProfileMode.CPU,
             rate_hz=self._rate_hz,
             seconds=seconds,
             stacks=stacks,

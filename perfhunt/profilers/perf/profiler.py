@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile, Stack
+from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.perf.script import (
     FIELDS,
@@ -103,7 +103,7 @@ class PerfCapture:
         return Profile(
             tool="perf",
             version=version(),
-            mode="cpu",
+            mode=ProfileMode.CPU,
             rate_hz=self._rate_hz,
             seconds=seconds,
             stacks=dict(weights),

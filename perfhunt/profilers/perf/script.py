@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
@@ -72,8 +72,8 @@ def _frame(symbol: str, image: str) -> Frame:
         and image not in (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
         and not image.startswith("[JIT")
     ):
-        return Frame(symbol, image, kind="kernel")
-    return Frame(symbol, image, kind="native")
+        return Frame(symbol, image, kind=FrameKind.KERNEL)
+    return Frame(symbol, image, kind=FrameKind.NATIVE)
 
 
 def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
@@ -91,6 +91,6 @@ def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
         int(header["pid"]),
         int(header["tid"]),
         float(header["time"]),
-        tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind="native"),),
+        tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind=FrameKind.NATIVE),),
         len(mapped) < len(frames),
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 _LINE = re.compile(r"(?P<stack>.+) (?P<count>[0-9]+)")
 _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.*?)(?::(?P<line>[0-9]+))?\)")
@@ -34,12 +34,12 @@ def parse_frame(text: str) -> Frame:
     or a bare name.
     """
     if _LABEL.fullmatch(text):
-        return Frame(text, kind="thread")
+        return Frame(text, kind=FrameKind.THREAD)
     match = _FRAME.fullmatch(text)
     if match is None:
         return Frame(text)
     file = match["file"]
-    kind = "native" if _NATIVE.search(file) else "python"
+    kind = FrameKind.NATIVE if _NATIVE.search(file) else FrameKind.PYTHON
     return Frame(match["function"], file, int(match["line"]) if match["line"] else None, kind)
 
 

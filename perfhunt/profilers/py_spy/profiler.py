@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.profiler_process import ProfilerProcess
 from perfhunt.profilers.py_spy.folded import read_folded
@@ -137,7 +137,7 @@ def intact(stacks: Mapping[Stack, float]) -> tuple[dict[Stack, float], float]:
 
 
 def _root(stack: Stack) -> Frame:
-    return next((frame for frame in stack if frame.kind != "thread"), stack[0])
+    return next((frame for frame in stack if frame.kind != FrameKind.THREAD), stack[0])
 
 
 class PySpyCapture:
@@ -210,7 +210,7 @@ class PySpyCapture:
         return Profile(
             tool="py-spy",
             version=version(),
-            mode=self._mode,
+            mode=ProfileMode(self._mode),
             rate_hz=self._rate_hz,
             seconds=seconds,
             stacks=stacks,

@@ -7,17 +7,17 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from perfhunt.model import redact
-from perfhunt.model.document.run_document import redacted_profile, sent_share
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.document.writing import sent_share
+from perfhunt.model.finding import TimeClass
 from perfhunt.model.knee import Knee
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
 from perfhunt.reports.phases import phase_words, phases
@@ -34,7 +34,7 @@ def html(run: Run) -> str:
     """The page. Everything that came from the target or its code is escaped; secrets of the
     question are not in it.
     """
-    run = _redacted(run)
+    run = redacted(run)
     script, style = asset("flame.js"), asset("report.css") + asset("flame.css")
     flames = list(_flames(run))
     at, routes = html_rows.routes(run)
@@ -64,7 +64,7 @@ def html(run: Run) -> str:
         any_grew=any(f.grew is not None for f in run.findings),
         findings_note=(
             "time others waited for it is blamed on it"
-            if any(f.cls == "lock" for f in run.findings)
+            if any(f.category == TimeClass.LOCK for f in run.findings)
             else ""
         ),
         what_if=html_rows.what_if(run),
@@ -115,26 +115,13 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _redacted(run: Run) -> Run:
-    target = run.target
-    if target is not None:
-        target = replace(
-            target,
-            processes=tuple(
-                replace(p, cmdline=redact.command(p.cmdline)) for p in target.processes
-            ),
-        )
-    profiles = {phase: redacted_profile(profile) for phase, profile in run.profiles.items()}
-    return replace(run, question=run.question.redacted(), target=target, profiles=profiles)
-
-
 def _tone(run: Run) -> str:
     word = run.ended.partition(":")[0]
     if word == "failed":
         return "failed"
     return (
         run.verdict.value.lower()
-        if word == "complete" and run.kind != "profile"
+        if word == "complete" and run.kind != RunKind.PROFILE
         else "cut"
         if word != "complete"
         else ""
@@ -158,7 +145,7 @@ def _bottleneck(run: Run) -> dict[str, Any] | None:
         else ""
     )
     return {
-        "words": bottleneck_words(found.cls),
+        "words": bottleneck_words(found.category),
         "score": f"{found.score:.2f}",
         "runner_up": runner_up,
         "evidence": list(found.evidence),

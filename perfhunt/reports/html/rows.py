@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from markupsafe import Markup
 
-from perfhunt.model.finding import Finding
+from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
@@ -67,7 +67,7 @@ def notes(run: Run) -> list[TableRow]:
 
 def facts(run: Run) -> list[TableRow]:
     """The four numbers on top."""
-    if run.kind == "profile":
+    if run.kind == RunKind.PROFILE:
         return []
     knee = run.knee
     found: list[TableRow] = []
@@ -89,9 +89,9 @@ def facts(run: Run) -> list[TableRow]:
     if run.bottleneck is not None:
         top = run.findings[0] if run.findings else None
         value = (
-            run.bottleneck.cls
-            if run.bottleneck.cls == "undetermined"
-            else bottleneck_words(run.bottleneck.cls)
+            run.bottleneck.category
+            if run.bottleneck.category == BottleneckClass.UNDETERMINED
+            else bottleneck_words(run.bottleneck.category)
         )
         note = (
             f"in {top.function} ({place(top, short=True)})"
@@ -138,7 +138,7 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "function": finding.function,
         "file": finding.file,
         "place": place(finding),
-        "cls": finding.cls,
+        "cls": finding.category,
         "cost": ms_interval(blamed),
         "bar": Markup(interval_bar(blamed.low, blamed.value, blamed.high, most)),
         "self": format_share(finding.self_share),

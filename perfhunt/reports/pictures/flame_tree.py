@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.model.units import Share
 
-ROOT = Frame("all", kind="thread")
+ROOT = Frame("all", kind=FrameKind.THREAD)
 
 
 @dataclass(slots=True)
@@ -144,7 +144,9 @@ def code_kind(frame: Frame) -> str:
         )
     ):
         return "runtime"
-    if frame.kind == "jvm" and frame.function.startswith(("java.", "javax.", "jdk.", "sun.")):
+    if frame.kind == FrameKind.JVM and frame.function.startswith(
+        ("java.", "javax.", "jdk.", "sun.")
+    ):
         return "runtime"
     return "app"
 

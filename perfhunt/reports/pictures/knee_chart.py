@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 from perfhunt.analysis.knee.fit import FITTED, Fit, refit
-from perfhunt.model.knee import RESOURCE, Knee
+from perfhunt.model.knee import Knee, KneeLabel
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Trial
@@ -37,7 +37,7 @@ def knee_criterion(run: Run) -> Criterion | None:
     request is counted by it.
     """
     criteria = run.question.slo.criteria()
-    if isinstance(run.knee, Knee) and run.knee.label != RESOURCE:
+    if isinstance(run.knee, Knee) and run.knee.label != KneeLabel.RESOURCE:
         return next((c for c in criteria if c.name == run.knee.criterion), None)
     return criteria[0] if criteria else None
 

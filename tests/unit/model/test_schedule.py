@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from perfhunt.model.schedule import arrivals, feed_rows, mix
+from perfhunt.model.trial import arrivals, feed_rows, mix
 
 
 def test_poisson_gaps_are_exponential_by_kolmogorov_and_smirnov() -> None:

@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from math import isinf
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from perfhunt.errors import StoreError
-from perfhunt.model.document.run_document import document
+from perfhunt.model.document.folded import fold
+from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
+from perfhunt.model.document.schema.results import RESULTS
+from perfhunt.model.document.writing import document, trial_document
+from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
-from perfhunt.store.run_json import dumps, loads, schema_text
+from perfhunt.store.run_json import dumps, loads, read_run, schema_text
 from tests.sample_run import aborted_run, sample_run
 
 SPELLED = {
@@ -101,21 +107,84 @@ def test_another_schema_is_refused_with_a_sentence() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("trials", [{"phase": "ramp"}], "damaged"),
-        ("seconds", "long", "seconds: expected a number, found 'long'"),
+        ("trials", [{"phase": "ramp"}], "trials[0]: object missing required field `rate`"),
+        ("seconds", "long", "seconds: expected `float`, got `str`"),
+        ("exit_code", True, "exit_code: expected `int`, got `bool`"),
         (
             "cautions",
-            [{"code": "x", "sentence": "y", "colour": "red"}],
-            "no key ['colour'] in Caution",
+            [{"code": "version", "sentence": "y", "colour": "red"}],
+            "cautions[0].colour: unknown field",
         ),
-        ("verdict", "PASSED", "verdict: expected one of ['MET', 'MISSED', 'UNKNOWN']"),
+        ("cautions", [{"code": "x", "sentence": "y"}], "cautions[0].code: invalid enum value 'x'"),
+        ("verdict", "PASSED", "verdict: invalid enum value 'PASSED'"),
+        ("knee", {"none": "stopped"}, "knee: object missing required field `code`"),
+        ("knees", [{"rate": 1.0}], "knees[0]: object missing required field `low`"),
     ],
 )
 def test_a_damaged_document_is_refused_naming_the_place(key: str, value: object, says: str) -> None:
     plain = json.loads(dumps(sample_run())) | {key: value}
     with pytest.raises(StoreError) as refused:
         loads(json.dumps(plain))
-    assert says in refused.value.message
+    assert refused.value.message == f"run.json is damaged: {says}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("trials", [{"phase": "ramp"}]),
+        ("seconds", "long"),
+        ("cautions", [{"code": "x", "sentence": "y", "next": ""}]),
+        ("verdict", "PASSED"),
+        ("knee", {"none": "stopped"}),
+        ("knee", {"rate": 1.0}),
+        ("schema", 2),
+    ],
+)
+def test_the_schema_refuses_a_damaged_document(key: str, value: object) -> None:
+    plain = json.loads(dumps(sample_run()))
+    schema = Draft202012Validator(json.loads(schema_text()))
+    assert schema.is_valid(plain)
+    assert not schema.is_valid(plain | {key: value})
+    del plain[key]
+    assert not schema.is_valid(plain)
+
+
+OLD = Path(__file__).parents[2] / "golden" / "runs" / "20261123T043000Z-1f3a9c"
+
+
+def unlike(old: Any, new: Any, path: str = "") -> list[str]:
+    """Where a value is not as it was; keys may be added."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        lost = [f"{path}.{key}" for key in old if key not in new]
+        return lost + [p for k in old if k in new for p in unlike(old[k], new[k], f"{path}.{k}")]
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        pairs = enumerate(zip(old, new, strict=True))
+        return [p for i, (a, b) in pairs for p in unlike(a, b, f"{path}[{i}]")]
+    return [] if old == new else [path]
+
+
+def test_a_run_that_an_earlier_version_wrote_opens_and_is_written_alike() -> None:
+    run, text = read_run(OLD), (OLD / "run.json").read_text("utf-8")
+    assert unlike(json.loads(text), json.loads(dumps(run))) == []
+    assert list(Draft202012Validator(json.loads(schema_text())).iter_errors(json.loads(text))) == []
+    lines = [json.loads(line) for line in (OLD / "trials.jsonl").read_text("utf-8").splitlines()]
+    kept = [trial_document(trial) for trial in (run.baseline, *run.trials) if trial is not None]
+    assert unlike([line["trial"] for line in lines if "trial" in line], kept) == []
+    (stacks,) = (profile.stacks for profile in run.profiles.values())
+    assert fold(stacks) == (OLD / "profile-knee.folded").read_text("utf-8")
+
+
+def test_a_run_that_an_earlier_version_wrote_holds_what_was_measured() -> None:
+    run = read_run(OLD)
+    assert isinstance(run.knee, Knee)
+    assert (run.knee.rate, run.knee.limit, run.knee.label) == (141.3, 0.25, "sharp")
+    assert [type(knee).__name__ for knee in run.knees] == ["Knee", "Knee", "NoKnee", "Knee"]
+    assert [isinstance(k, Knee) and isinf(k.limit) for k in run.knees] == [False] * 3 + [True]
+    assert run.findings[0].blamed.value == 0.0142
+    assert run.bottleneck is not None
+    assert (run.bottleneck.category, run.bottleneck.runner_up) == ("lock", "gil")
+    assert [trial.rows[0].due for trial in run.trials] == [15, 171, 154, 127]
+    assert run.ending == "complete"
 
 
 DERIVED = {"generator"}  # from the trials, for readers of the file
@@ -145,29 +214,43 @@ def test_run_json_is_valid_by_the_schema_that_is_shipped(run: Run) -> None:
     ] == []
 
 
+def choices(schema: dict[str, Any], defs: dict[str, Any]) -> list[dict[str, Any]]:
+    """The schemas that a value may be by, references followed."""
+    if "$ref" in schema:
+        return choices(defs[schema["$ref"].rpartition("/")[2]], defs)
+    inner = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    return [found for choice in inner for found in choices(choice, defs)] or [schema]
+
+
 def undescribed(
     schema: dict[str, Any], plain: Any, defs: dict[str, Any], path: str = ""
 ) -> list[str]:
     """Keys of a document that its schema does not describe."""
-    if "$ref" in schema:
-        schema = defs[schema["$ref"].rpartition("/")[2]]
-    for choice in schema.get("oneOf", ()):
-        resolved = defs[choice["$ref"].rpartition("/")[2]] if "$ref" in choice else choice
-        if isinstance(plain, dict) and set(plain) == set(resolved.get("properties", ())):
-            return undescribed(resolved, plain, defs, path)
     if isinstance(plain, list):
-        return [p for item in plain for p in undescribed(schema["items"], item, defs, f"{path}[]")]
+        (array,) = (s for s in choices(schema, defs) if s.get("type") == "array")
+        return [p for item in plain for p in undescribed(array["items"], item, defs, f"{path}[]")]
     if not isinstance(plain, dict):
-        return [] if schema.get("description") else [path]
-    found, rest = [], schema.get("additionalProperties")
+        return []
+    objects = [s for s in choices(schema, defs) if s.get("type") == "object"]
+    shape = next((s for s in objects if set(plain) <= set(s.get("properties", ()))), objects[0])
+    found, rest = [], shape.get("additionalProperties")
     for key, value in plain.items():
-        inner = schema.get("properties", {}).get(key) or (rest if isinstance(rest, dict) else None)
-        found += (
-            [f"{path}.{key}"] if inner is None else undescribed(inner, value, defs, f"{path}.{key}")
-        )
+        inner = shape.get("properties", {}).get(key)
+        if inner is None and not isinstance(rest, dict):
+            found.append(f"{path}.{key}")
+        elif inner is not None and not inner.get("description"):
+            found.append(f"{path}.{key}")
+        found += undescribed(inner or rest or {}, value, defs, f"{path}.{key}")
     return found
 
 
 def test_the_schema_describes_every_key_that_is_written() -> None:
     schema = json.loads(schema_text())
     assert sorted(set(undescribed(schema, document(sample_run()), schema["$defs"]))) == []
+    assert undescribed(schema, {"colour": "red"}, schema["$defs"]) == [".colour"]
+
+
+def test_every_meaning_in_the_schema_is_of_a_key_there_is() -> None:
+    defs = json.loads(schema_text())["$defs"] | {"RunDocument": json.loads(schema_text())}
+    meanings = {name: set(keys) for name, keys in (CIRCUMSTANCES | RESULTS).items()}
+    assert meanings == {n: set(d["properties"]) for n, d in defs.items() if "properties" in d}

@@ -8,13 +8,20 @@ from pathlib import Path
 import pytest
 
 from perfhunt.errors import StoreError, UsageError
+from perfhunt.model.document.redaction import redacted
+from perfhunt.model.profile import Frame, FrameKind, SpanName
+from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.run import ProcessIdentity, Run
 from perfhunt.model.trial import Drained
+from perfhunt.store.ledger import record
 from perfhunt.store.listing import find, latest, list_runs
+from perfhunt.store.owner import owner_of
 from perfhunt.store.run_json import read_run
-from perfhunt.store.rundir import RunDirectory, new_id, owner_of, read_directory, repair
+from perfhunt.store.rundir import RunDirectory, new_id, read_directory, repair
 from tests.sample_run import sample_run
 
 RUN = sample_run()
+SECRET = "hunter2-5f3a9c1d"
 
 
 def test_a_finished_run_is_read_back_whole(tmp_path: Path) -> None:
@@ -57,6 +64,61 @@ def test_a_reused_pid_does_not_count_as_the_owner(tmp_path: Path) -> None:
     )
     assert not (found := owner_of(directory.path)) or not found.alive()
     assert [e.status for e in list_runs(tmp_path)] == ["aborted"]
+
+
+def test_a_process_is_told_by_pid_and_start_within_a_second() -> None:
+    process = ProcessIdentity(4242, 8123.4)
+    assert process.is_same(ProcessIdentity(4242, 8123.9))
+    assert not process.is_same(ProcessIdentity(4242, 8124.4))
+    assert not process.is_same(ProcessIdentity(4243, 8123.4))
+    assert not process.is_same(None)
+
+
+def with_secrets() -> Run:
+    """The run with a secret everywhere that one could stand."""
+    assert RUN.target is not None
+    label = Frame(f'process 4242:"gunicorn --token {SECRET} app:app"', kind=FrameKind.THREAD)
+    return replace(
+        RUN,
+        question=replace(
+            RUN.question,
+            target=replace(RUN.question.target, url=f"http://shop:{SECRET}@127.0.0.1:8000"),
+            traffic=(
+                RequestTemplate(
+                    name="list",
+                    method="POST",
+                    path=f"/items?key={SECRET}",
+                    headers=(("Authorization", f"Bearer {SECRET}"),),
+                    body=SECRET,
+                    expect=Expect(body=SECRET),
+                ),
+            ),
+        ),
+        target=replace(
+            RUN.target,
+            processes=tuple(
+                replace(p, cmdline=(*p.cmdline, "--token", SECRET)) for p in RUN.target.processes
+            ),
+        ),
+        profiles={
+            span: replace(profile, stacks={(label, *s): n for s, n in profile.stacks.items()})
+            for span, profile in RUN.profiles.items()
+        },
+    )
+
+
+def test_no_secret_of_a_run_reaches_the_disk(tmp_path: Path) -> None:
+    run = with_secrets()
+    assert SECRET in repr(run)
+    assert SECRET not in repr(redacted(run))
+    assert redacted(redacted(run)) == redacted(run)
+    directory = RunDirectory.create(tmp_path, run)
+    directory.write_profile(SpanName.KNEE, run.profiles[SpanName.KNEE])
+    directory.save(run)
+    record(tmp_path, run, directory.finish(run))
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"run.json", "profile-knee.folded", "trials.jsonl"} <= {path.name for path in files}
+    assert [path for path in files if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_a_write_that_fails_leaves_the_old_file(

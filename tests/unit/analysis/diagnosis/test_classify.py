@@ -50,7 +50,7 @@ def test_every_core_busy_and_threads_queueing_for_one_is_cpu() -> None:
         instants=Instants(3.2, tuple(moments)),
         resources=used(1.95),
     )
-    assert judged(knee).cls == "cpu"
+    assert judged(knee).category == "cpu"
 
 
 def test_one_core_and_threads_waiting_for_the_gil_is_gil() -> None:
@@ -62,7 +62,7 @@ def test_one_core_and_threads_waiting_for_the_gil_is_gil() -> None:
         instants=series(*[moment] * 32),
         resources=used(0.97),
     )
-    assert judged(knee).cls == "gil"
+    assert judged(knee).category == "gil"
 
 
 def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
@@ -75,7 +75,7 @@ def test_waiting_for_one_holder_at_one_address_is_lock() -> None:
         resources=used(0.3),
     )
     found = judged(knee)
-    assert found.cls == "lock"
+    assert found.category == "lock"
     assert "4.00 threads waited in pay" in found.evidence[0]
 
 
@@ -90,7 +90,7 @@ def test_waiting_for_one_of_several_each_at_an_address_of_its_own_is_pool() -> N
         instants=series(*[moment] * 32),
         resources=used(0.3),
     )
-    assert judged(knee).cls == "pool"
+    assert judged(knee).category == "pool"
 
 
 def test_an_answer_that_takes_longer_under_load_is_downstream_and_names_the_endpoint() -> None:
@@ -103,7 +103,7 @@ def test_an_answer_that_takes_longer_under_load_is_downstream_and_names_the_endp
         resources=used(0.3),
     )
     found = judged(knee)
-    assert found.cls == "downstream"
+    assert found.category == "downstream"
     assert "10.0.0.5:5432" in found.evidence[0]
 
 
@@ -120,7 +120,7 @@ def test_every_thread_asleep_on_purpose_while_requests_queue_is_workers() -> Non
         instants=series(*[["serve>view>nap sleep"] * 4] * 32),
         resources=used(0.2),
     )
-    assert judged(knee, base).cls == "workers"
+    assert judged(knee, base).category == "workers"
 
 
 def test_sleep_that_grows_with_load_is_a_lock_that_is_polled() -> None:
@@ -136,7 +136,7 @@ def test_sleep_that_grows_with_load_is_a_lock_that_is_polled() -> None:
         instants=series(*[["serve>view>save sleep"] * 8] * 32),
         resources=used(0.3),
     )
-    assert judged(knee, base).cls == "lock"
+    assert judged(knee, base).category == "lock"
 
 
 def loop(*threads: str) -> Instants:
@@ -159,7 +159,7 @@ def test_a_loop_that_computes_all_the_time_is_event_loop() -> None:
         instants=loop(*["serve>view>score on_cpu"] * 32),
         resources=used(0.95),
     )
-    assert judged(knee, None).cls == "event-loop"
+    assert judged(knee, None).category == "event-loop"
 
 
 def test_a_loop_that_sleeps_outside_its_poll_is_event_loop_blocked() -> None:
@@ -176,7 +176,7 @@ def test_a_loop_that_sleeps_outside_its_poll_is_event_loop_blocked() -> None:
         90.0, service=0.050, profile=profile(render=200), instants=spans, resources=used(0.3)
     )
     found = judged(knee, None)
-    assert found.cls == "event-loop-blocked"
+    assert found.category == "event-loop-blocked"
     assert "sleep" in found.evidence[0]
 
 
@@ -189,7 +189,7 @@ def test_time_in_storage_is_disk() -> None:
         instants=series(*[moment] * 32),
         resources=used(0.3),
     )
-    assert judged(knee).cls == "disk"
+    assert judged(knee).category == "disk"
 
 
 def trial(p50: float, statuses: dict[int, int], cpu: float = 0.2) -> Trial:
@@ -206,31 +206,31 @@ def trial(p50: float, statuses: dict[int, int], cpu: float = 0.2) -> Trial:
 
 def test_refusals_at_the_latency_of_the_baseline_are_a_limiter() -> None:
     knee = replace(Span.of(trial(0.011, {200: 850, 429: 150})), resources=used(0.2))
-    assert judged(knee, Span.of(trial(0.010, {200: 1000}))).cls == "limiter"
+    assert judged(knee, Span.of(trial(0.010, {200: 1000}))).category == "limiter"
 
 
 def test_a_generator_at_its_end_before_an_idle_target_is_generator() -> None:
     knee = replace(Span.of(trial(0.011, {200: 1000}, cpu=0.99)), resources=used(0.2))
-    assert judged(knee, Span.of(trial(0.010, {200: 1000}))).cls == "generator"
+    assert judged(knee, Span.of(trial(0.010, {200: 1000}))).category == "generator"
 
 
 def test_throttled_periods_are_the_quota_and_not_the_cpu() -> None:
     resources = Resources(10.0, cpu=0.5, cpu_limit=0.5, throttled=0.6)
     evidence = Evidence(Span(60.0, profile=profile(price=500), resources=resources), cpu_limit=0.5)
     found = classify(evidence, rank(evidence))
-    assert found.cls == "cpu-quota"
+    assert found.category == "cpu-quota"
 
 
 def test_nothing_seen_is_undetermined() -> None:
-    assert judged(Span(10.0), None).cls == "undetermined"
+    assert judged(Span(10.0), None).category == "undetermined"
 
 
 @pytest.mark.parametrize(
     ("first", "second", "answer"),
-    [(0.9, 0.5, "a"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")],
+    [(0.9, 0.5, "gc"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")],
 )
 def test_an_answer_must_be_good_and_must_stand_out(
     first: float, second: float, answer: str
 ) -> None:
-    scores = [lambda _: Score("a", first, ("x",)), lambda _: Score("b", second, ("y",))]
-    assert decide(None, scores).cls == answer  # type: ignore[arg-type]
+    scores = [lambda _: Score("gc", first, ("x",)), lambda _: Score("memory", second, ("y",))]
+    assert decide(None, scores).category == answer  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ def test_waiters_for_a_lock_are_charged_to_the_function_that_holds_it() -> None:
     assert findings[0].function == "pay"
     assert findings[0].own.value == pytest.approx(0.010)
     assert findings[0].blamed.value == pytest.approx(0.050)
-    assert findings[0].cls == "lock"
+    assert findings[0].category == "lock"
 
 
 def test_a_lock_held_over_a_call_blames_the_call_and_not_the_waiting_function() -> None:
@@ -97,7 +97,7 @@ def test_idle_threads_are_nobodys_cost() -> None:
 def test_a_function_that_idles_and_works_is_told_apart_by_its_state() -> None:
     idle = series(*[["work socket@queue:1"]] * 8)
     findings = rank(Evidence(Span(100.0, instants=series(*[["work disk"]] * 24)), idle=idle))
-    assert [(f.function, f.cls) for f in findings] == [("work", "disk")]
+    assert [(f.function, f.category) for f in findings] == [("work", "disk")]
 
 
 def test_waiting_for_work_that_was_never_seen_without_load_is_known_by_not_following_the_load() -> (

@@ -12,8 +12,7 @@ from perfhunt.analysis.trial.steadiness import (
     in_flight_grew,
     response_drifted,
 )
-from perfhunt.model.schedule import arrivals
-from perfhunt.model.trial import SecondRow
+from perfhunt.model.trial import SecondRow, arrivals
 from tests.unit.trials import CALM_SECOND
 
 CHANCE = np.random.default_rng(20)

@@ -1,0 +1,267 @@
+"""What each key of run.json means, with its unit: what was measured, and what it says."""
+
+from __future__ import annotations
+
+RESULTS: dict[str, dict[str, str]] = {
+    "SloDocument": {
+        "verdict": "MISSED if any objective missed, else UNKNOWN if any has no verdict.",
+        "judged_at": "Load it was judged at, requests per second.",
+        "objectives": "Each objective.",
+    },
+    "JudgedDocument": {
+        "name": "measure.key, with [route] for one route.",
+        "op": "Comparison: <, <=, >, >=.",
+        "limit": "Limit, in `unit`.",
+        "value": "Measured value, in `unit`; null for no data.",
+        "unit": "ms, 1/s, share or count.",
+        "n": "Observations.",
+        "verdict": "How it came out; no data is UNKNOWN, never MET.",
+        "window_s": "Time it must hold for, seconds.",
+        "note": "Explanation.",
+    },
+    "KneeDocument": {
+        "rate": "Largest rate at which the criterion still holds, requests per second.",
+        "low": "Lower end of its interval, requests per second.",
+        "high": "Upper end, requests per second.",
+        "confidence": "Confidence of the interval, 0 to 1.",
+        "criterion": "Name of the criterion.",
+        "limit_ms": (
+            "Latency limit, milliseconds; null when the criterion counts failures only, or is"
+            " about CPU or memory."
+        ),
+        "sharpness": "d ln(share over the limit) / d ln(rate) at the knee; below 4 is soft.",
+        "label": "How sure it is, or what it is a knee of.",
+        "phi": "Dispersion of counts over binomial.",
+        "passes": "Passes over the knee.",
+        "load_s": "Load spent finding it, seconds.",
+        "note": "Remark.",
+    },
+    "NoKneeDocument": {
+        "none": "The reason, a sentence.",
+        "code": "The reason, stable.",
+        "low": "Known to hold up to, requests per second.",
+        "high": "Known to break at, requests per second.",
+    },
+    "Capacity": {
+        "rate": "Completions per second.",
+        "low": "Lower end, per second.",
+        "high": "Upper end, per second.",
+        "offered": "Rate offered then, requests per second.",
+        "note": "Remark.",
+    },
+    "LatencyDocument": {
+        "n": "Requests in it.",
+        "censored": (
+            "Of those, how many ended unknown (shed, cut, timeout): a percentile that reaches"
+            " them is at least the value."
+        ),
+        "p50": "p50, milliseconds.",
+        "p90": "p90, milliseconds.",
+        "p95": "p95, milliseconds.",
+        "p99": "p99, milliseconds.",
+        "mean": "mean, milliseconds.",
+        "max": "max, milliseconds.",
+    },
+    "IntervalDocument": {
+        "value": "Estimate, milliseconds.",
+        "low": "Lower end, milliseconds.",
+        "high": "Upper end, milliseconds.",
+        "n": "Observations behind it.",
+        "confidence": "Confidence of the interval, 0 to 1.",
+    },
+    "Resources": {
+        "seconds": "Length of the span, seconds.",
+        "cpu": "CPU used by the tree, cores (CPU seconds per second).",
+        "cpu_seconds": "CPU used by the tree, seconds.",
+        "cpu_share": "CPU used, share of what the target may use, 0 to 1.",
+        "cpu_limit": "What the target may use, cores.",
+        "cpu_limit_source": "Where that limit comes from.",
+        "throttled": "Share of quota periods in which the target was throttled, 0 to 1.",
+        "rss": "Resident memory at the end, bytes.",
+        "rss_peak": "Highest resident memory, bytes.",
+        "rss_slope": "Growth of resident memory at held load, bytes per second.",
+        "memory_share": "Memory used, share of what the target may use, 0 to 1.",
+        "memory_limit": "What the target may use, bytes.",
+        "memory_limit_source": "Where that limit comes from.",
+        "fds": "Open file descriptors.",
+        "threads": "Threads.",
+        "processes": "Processes.",
+        "switches_voluntary": "Voluntary context switches per second.",
+        "switches_involuntary": "Involuntary context switches per second.",
+        "oom_kills": "Processes killed for lack of memory.",
+        "host_cpu_share": "CPU used on the whole host, 0 to 1.",
+        "psi_cpu": "Share of time some task waited for a CPU, 0 to 1.",
+        "psi_io": "Share of time some task waited for the disk, 0 to 1.",
+        "psi_memory": "Share of time some task waited for memory, 0 to 1.",
+        "accept_queue": "Longest accept queue seen, connections.",
+        "accept_backlog": "Its limit, connections.",
+        "listen_overflows": "Connections dropped because the accept queue was full.",
+        "connections": "Highest number of established connections to each remote endpoint.",
+    },
+    "Generator": {
+        "lag_p50": "How late requests were sent, median, seconds.",
+        "lag_p99": "How late requests were sent, 99th percentile, seconds.",
+        "cpu": "CPU of the busiest second, cores per load process.",
+        "connections_opened": "Connections opened.",
+        "gc_pause_max": "Longest pause of the generator's garbage collector, seconds.",
+        "fds_share": "File descriptors used, share of the limit, 0 to 1.",
+        "ports_share": "Local ports used, share of the range, 0 to 1.",
+        "little_ratio": "Mean in flight over rate times mean response; 1 when nothing is late.",
+        "notes": "Remarks.",
+    },
+    "Count": {"n": "Requests.", "exceed": "Too slow, failed, shed or cut."},
+    "TrialDocument": {
+        "phase": "Why it was run.",
+        "rate": "Rate asked for, requests per second.",
+        "achieved": "Requests sent per second of the counted span.",
+        "completed": "Answers per second of the counted span.",
+        "n": "Requests counted.",
+        "exceed": (
+            "Requests over the limit of the knee's criterion (the first criterion when there is"
+            " no knee); null when nothing was counted."
+        ),
+        "overload": "Why the load was taken off early, a sentence; empty when it was not.",
+        "invalid": "Why the trial may not be believed, a sentence; empty when it may.",
+        "response": "From the moment a request was due.",
+        "service": "From the moment a request was sent.",
+        "errors": "Requests that did not end ok.",
+        "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
+        "resources": "What the target used meanwhile.",
+        "counts": "Counts per criterion, by name.",
+        "outcomes": (
+            "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls,"
+            " too_large, shed, cut, generator) to count."
+        ),
+        "routes": "Results per endpoint, by name.",
+        "generator": "How the generator did.",
+        "duration_s": "Duration asked for, seconds.",
+        "settle_s": "Of which sent but not counted, seconds.",
+        "seconds": "Seconds of load.",
+        "seed": "Seed of the arrivals.",
+        "arrivals": "Law of the arrivals: poisson or uniform.",
+        "stop_on_overload": "Whether overload ended it.",
+        "started_s": "When it began, seconds since the run began.",
+        "samples": "File of raw samples in the run directory; empty when there is none.",
+        "rows": "Second by second; only in trials.jsonl.",
+    },
+    "SecondRow": {
+        "second": "Which second, from the start of the trial.",
+        "due": "Requests due in it.",
+        "sent": "Requests sent in it.",
+        "done": "Requests that ended in it.",
+        "failed": "Of those, how many did not end ok.",
+        "shed": "Requests not sent any more, for they were too late.",
+        "exceed": "Per criterion, requests due in it that were over its limit.",
+        "in_flight": "Requests due but not answered, mean over the second.",
+        "p50": "Median response time, seconds.",
+        "p99": "99th percentile of response time, seconds.",
+        "lag_p99": "How late requests were sent, 99th percentile, seconds.",
+        "generator_cpu": "CPU of the generator, share of one core, 0 to 1.",
+    },
+    "RouteDocument": {
+        "response": "From the moment a request was due.",
+        "service": "From the moment a request was sent.",
+        "statuses": "HTTP status to count.",
+        "outcomes": (
+            "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls,"
+            " too_large, shed, cut, generator) to count."
+        ),
+    },
+    "Drained": {"seconds": "How long, seconds.", "recovered": "Whether it came back."},
+    "BottleneckDocument": {
+        "class": "What it is.",
+        "score": "0 to 1.",
+        "evidence": "Why.",
+        "runner_up": "The next class; empty when nothing else scored.",
+        "runner_up_score": "0 to 1.",
+    },
+    "FindingDocument": {
+        "rank": "1 is first.",
+        "function": "Function.",
+        "file": "Its file.",
+        "line": "A line of it.",
+        "class": "Kind of time.",
+        "self_share": "Share of samples with it on top, 0 to 1.",
+        "total_share": "Share of samples with it anywhere, 0 to 1.",
+        "ms_per_request": (
+            "Its own time and the waits it causes in others, milliseconds per completed request."
+        ),
+        "own_ms": "Time with it on top, milliseconds per completed request.",
+        "total_ms": "Time with it anywhere on the stack, milliseconds per completed request.",
+        "grew_ms": (
+            "Own time at the knee minus own time at baseline, milliseconds per request; null"
+            " when unknown."
+        ),
+        "via": "The library call on top of it.",
+        "evidence": "Why it is suspected.",
+        "what_if": "Prediction of removing it.",
+        "runtime": "Runtime of the function.",
+    },
+    "WhatIf": {
+        "rate": "Predicted knee, requests per second.",
+        "low": "Lower end, requests per second.",
+        "high": "Upper end, requests per second.",
+        "removed": "How much of it is supposed gone, 0 to 1.",
+        "cap": "What caps the rate next.",
+        "caveat": "When the prediction does not hold.",
+    },
+    "StatesDocument": {
+        "phase": "Which span.",
+        "seconds": "Its length, seconds.",
+        "threads": "Every thread that lived through at least half of it.",
+        "ticks": "How often was looked.",
+        "source": "How deep: syscall or schedstat.",
+        "cost": "CPU the sampler took, cores.",
+        "notes": "Remarks.",
+        "idle": (
+            "Mean number of threads that waited for work, by the state they waited in; empty"
+            " when stacks did not tell."
+        ),
+        "totals": "Mean number of threads in each state.",
+    },
+    "ThreadTime": {
+        "pid": "Process id.",
+        "tid": "Thread id.",
+        "name": "Thread name.",
+        "states": (
+            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other, unknown) to"
+            " share of wall time, 0 to 1."
+        ),
+        "endpoints": "Remote endpoint to share of wall time spent waiting on it, 0 to 1.",
+    },
+    "ProfileDocument": {
+        "tool": "Profiler.",
+        "version": "Its version.",
+        "mode": "Which threads were counted.",
+        "rate_hz": "Samples per second.",
+        "seconds": "Length, seconds.",
+        "pids": "Processes sampled.",
+        "unit": "Unit of the weights.",
+        "ticks": "How often the tool looked.",
+        "errors": "Failed reads.",
+        "dropped": "Samples thrown away.",
+        "late": "Samples taken late.",
+        "command": "Command line of the tool.",
+        "started": "Seconds since the run began.",
+        "notes": "Remarks.",
+        "raw": "File of the tool's own output.",
+        "weight": "Sum of all weights, in `unit`.",
+        "file": "File of folded stacks in the run directory.",
+    },
+    "GeneratorDocument": {
+        "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
+        "cpu": "CPU of the busiest second, cores.",
+        "achieved_share": "Requests sent of those due, 0 to 1.",
+        "invalid_trials": "Trials that may not be believed.",
+    },
+    "ProbeEffect": {
+        "throughput": "Ratio of completions.",
+        "p99": "Ratio of p99.",
+        "cpu": "Ratio of CPU.",
+        "p50": "Ratio of p50.",
+        "quiet_p99": "p99 of the quiet spans, seconds.",
+        "flagged": "Whether it disturbed the service.",
+        "note": "Remark.",
+    },
+    "Caution": {"code": "Stable code.", "sentence": "The doubt.", "next": "The next command."},
+}

@@ -1,0 +1,46 @@
+"""The JSON Schema (draft 2020-12) of run.json, from the types that write and read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
+from perfhunt.model.document.schema.results import RESULTS
+from perfhunt.model.document.shape import KneeDocument, NoKneeDocument, RunDocument
+from perfhunt.model.run import SCHEMA
+
+_MEANINGS = CIRCUMSTANCES | RESULTS
+# Keys that are not in every document; all others are always written.
+_OPTIONAL = {"rows"}
+
+
+def schema() -> dict[str, Any]:
+    """The schema as plain values: every key with its meaning and unit, and required where it is
+    always written.
+    """
+    _, types = msgspec.json.schema_components(
+        [RunDocument, KneeDocument, NoKneeDocument], ref_template="#/$defs/{name}"
+    )
+    for name, described in types.items():
+        if "properties" in described:
+            _describe(described, _MEANINGS[name])
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:perfhunt:run:{SCHEMA}",
+    }
+    run = types.pop(RunDocument.__name__) | {"title": f"perfhunt run.json, schema {SCHEMA}"}
+    whole: dict[str, Any] = head | run | {"$defs": types}
+    return whole
+
+
+def _describe(described: dict[str, Any], meanings: dict[str, str]) -> None:
+    """Puts the meaning beside the type of each key. What a reader assumes of an absent key is no
+    business of who writes one, so defaults go.
+    """
+    for key, value in described["properties"].items():
+        value["description"] = meanings[key]
+        value.pop("default", None)
+    described["required"] = [key for key in described["properties"] if key not in _OPTIONAL]
+    described["description"] = " ".join(described["description"].split())

@@ -1,0 +1,277 @@
+"""The shape of run.json where it is not that of the nouns: other keys, milliseconds for seconds,
+numbers that are worked out. Key names are public and stable.
+
+A noun that is not here (`Environment`, `Caution`, ...) is written field by field as it is. What
+each key means stands in `meanings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from perfhunt.model.finding import (
+    BottleneckClass,
+    Caution,
+    ProbeEffect,
+    TimeClass,
+    WhatIf,
+)
+from perfhunt.model.knee import Capacity, KneeLabel, NoKneeCode
+from perfhunt.model.profile import ProfileMode
+from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
+from perfhunt.model.run import Environment, RunKind, TargetProcess
+from perfhunt.model.slo import Judgement, Slo
+from perfhunt.model.states import ThreadTime
+from perfhunt.model.trial import Count, Drained, Generator, Phase, Resources, SecondRow
+
+
+class LatencyDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """A latency distribution; percentiles in milliseconds, null when there were no requests."""
+
+    n: int
+    censored: int
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+    mean: float | None
+    max: float | None
+
+
+class IntervalDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """An estimate in milliseconds with its interval; null for infinity."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    confidence: float
+
+
+class RouteDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """One endpoint's share of a trial."""
+
+    response: LatencyDocument
+    service: LatencyDocument
+    statuses: Mapping[int, int]
+    outcomes: Mapping[str, int]
+
+
+class TrialDocument(Struct, frozen=True):
+    """One plateau of load and what came of it."""
+
+    phase: Phase
+    rate: float
+    achieved: float
+    completed: float
+    n: int
+    exceed: int | None
+    overload: str
+    invalid: str
+    response: LatencyDocument
+    service: LatencyDocument
+    errors: int
+    lag_p99_ms: float | None
+    resources: Resources | None
+    counts: Mapping[str, Count]
+    outcomes: Mapping[str, int]
+    routes: Mapping[str, RouteDocument]
+    generator: Generator
+    duration_s: float
+    settle_s: float
+    seconds: float
+    seed: int
+    arrivals: str
+    stop_on_overload: bool
+    started_s: float
+    samples: str
+    rows: tuple[SecondRow, ...] | UnsetType = UNSET
+
+
+class JudgedDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """One line of the SLO, as it came out."""
+
+    name: str
+    op: str
+    limit: float
+    value: float | None
+    unit: str
+    n: int
+    verdict: Judgement
+    window_s: float | None
+    note: str
+
+
+class SloDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """The SLO as judged."""
+
+    verdict: Judgement
+    judged_at: float | None
+    objectives: tuple[JudgedDocument, ...]
+
+
+class KneeDocument(Struct, frozen=True):
+    """Where the service breaks."""
+
+    rate: float
+    low: float
+    high: float
+    confidence: float
+    criterion: str
+    sharpness: float | None
+    label: KneeLabel
+    phi: float | None
+    passes: int
+    note: str
+    limit_ms: float | None
+    load_s: float
+
+
+class NoKneeDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it is not known where the service breaks."""
+
+    none: str
+    code: NoKneeCode
+    low: float | None
+    high: float | None
+
+
+# A knee or none is told by the key `none`, which msgspec has no union for: read by `reading`.
+KneeOrNone = Annotated[
+    dict[str, Any],
+    Meta(
+        extra_json_schema={
+            "type": "object",
+            "oneOf": [{"$ref": "#/$defs/KneeDocument"}, {"$ref": "#/$defs/NoKneeDocument"}],
+        }
+    ),
+]
+
+
+class BottleneckDocument(Struct, frozen=True):
+    """What kind of thing stops the service."""
+
+    category: BottleneckClass = field(name="class")
+    score: float
+    evidence: tuple[str, ...]
+    runner_up: str
+    runner_up_score: float
+
+
+class FindingDocument(Struct, frozen=True):
+    """A suspect."""
+
+    rank: int
+    function: str
+    file: str
+    line: int | None
+    category: TimeClass = field(name="class")
+    self_share: float
+    total_share: float
+    ms_per_request: IntervalDocument
+    own_ms: IntervalDocument
+    total_ms: IntervalDocument
+    grew_ms: IntervalDocument | None
+    via: str
+    evidence: str
+    what_if: WhatIf | None
+    runtime: str
+
+
+class ProfileDocument(Struct, frozen=True):
+    """A profile; its stacks are in `file`."""
+
+    tool: str
+    version: str
+    mode: ProfileMode
+    rate_hz: float
+    seconds: float
+    pids: tuple[int, ...]
+    unit: str
+    ticks: int | None
+    errors: int
+    dropped: int
+    late: int
+    command: tuple[str, ...]
+    started: float
+    notes: tuple[str, ...]
+    raw: str
+    weight: float
+    file: str
+
+
+class GeneratorDocument(Struct, frozen=True, forbid_unknown_fields=True):
+    """The worst the generator did over all valid trials."""
+
+    lag_p99_ms: float | None
+    cpu: float | None
+    achieved_share: float | None
+    invalid_trials: int
+
+
+class QuestionDocument(Struct, frozen=True, kw_only=True):
+    """What was asked; headers, bodies and query values that may be secret are short hashes."""
+
+    target: Target
+    traffic: tuple[RequestTemplate, ...]
+    slo: Slo
+    ramp: Ramp = Ramp()
+    safety: Safety = Safety()
+    seed: int = 1
+    locustfile: str | None = None
+    locustfile_sha256: str | None = None
+    source: str = ""
+    fingerprint: str
+
+
+class StatesDocument(Struct, frozen=True, kw_only=True):
+    """Thread states over one span of load."""
+
+    phase: str
+    seconds: float
+    threads: tuple[ThreadTime, ...]
+    ticks: int
+    source: str = "syscall"
+    cost: float = 0.0
+    notes: tuple[str, ...] = ()
+    idle: Mapping[str, float] = field(default_factory=dict)
+    totals: Mapping[str, float]
+
+
+class RunDocument(Struct, frozen=True, kw_only=True):
+    """One investigation. Keys may be added within schema 1; none is renamed, removed or given
+    another unit.
+    """
+
+    schema: Literal[1]
+    kind: RunKind
+    id: str
+    started: str
+    perfhunt: str
+    verdict: Judgement
+    ended: str
+    exit_code: int
+    seconds: float
+    next_step: str
+    question: QuestionDocument
+    environment: Environment
+    target: TargetProcess | None
+    slo: SloDocument
+    knee: KneeOrNone
+    knees: tuple[KneeOrNone, ...]
+    capacity: Capacity | None
+    baseline: TrialDocument | None
+    trials: tuple[TrialDocument, ...]
+    drains: tuple[Drained, ...]
+    bottleneck: BottleneckDocument | None
+    findings: tuple[FindingDocument, ...]
+    states: Mapping[str, StatesDocument]
+    profiles: Mapping[str, ProfileDocument]
+    # Worked out from the trials, for readers of the file: not missed where it is not there.
+    generator: GeneratorDocument | UnsetType = UNSET
+    probe_effect: ProbeEffect | None
+    cautions: tuple[Caution, ...]
+    artifacts: Mapping[str, str]

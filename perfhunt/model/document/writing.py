@@ -1,0 +1,266 @@
+"""A Run as the document in run.json. Latencies are in milliseconds there and in seconds in the
+model: `ms` writes them to the nanosecond.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from perfhunt.model.document.plain import same_fields, to_plain
+from perfhunt.model.document.shape import (
+    BottleneckDocument,
+    FindingDocument,
+    GeneratorDocument,
+    IntervalDocument,
+    JudgedDocument,
+    KneeDocument,
+    LatencyDocument,
+    NoKneeDocument,
+    ProfileDocument,
+    QuestionDocument,
+    RouteDocument,
+    RunDocument,
+    SloDocument,
+    StatesDocument,
+    TrialDocument,
+)
+from perfhunt.model.finding import Bottleneck, Finding
+from perfhunt.model.interval import Interval
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.latency import Latency
+from perfhunt.model.profile import Profile
+from perfhunt.model.question import Question
+from perfhunt.model.run import SCHEMA, Run
+from perfhunt.model.slo import Judged, Measure
+from perfhunt.model.states import States
+from perfhunt.model.trial import Trial
+from perfhunt.model.units import Seconds, Share
+from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.verdict import Verdict
+
+# Counts rather than shares: a single kill, a single lost connection is one.
+_COUNTED = ("oom_kills", "transport")
+
+
+def document(run: Run) -> dict[str, Any]:
+    """The plain values of run.json: strings, numbers, lists and dicts only. The run is redacted
+    already.
+    """
+    criterion = _criterion(run)
+    shaped = RunDocument(
+        schema=SCHEMA,
+        kind=run.kind,
+        id=run.id,
+        started=run.started,
+        perfhunt=run.perfhunt,
+        verdict=run.verdict,
+        ended=run.ended,
+        exit_code=run.exit_code,
+        seconds=run.seconds,
+        next_step=run.next_step,
+        question=QuestionDocument(
+            **same_fields(Question, run.question), fingerprint=run.question.fingerprint()
+        ),
+        environment=run.environment,
+        target=run.target,
+        slo=SloDocument(
+            verdict=run.verdict,
+            judged_at=run.judged_at,
+            objectives=tuple(_judged(j) for j in run.judged),
+        ),
+        knee=to_plain(_knee(run.knee)),
+        knees=tuple(to_plain(_knee(knee)) for knee in run.knees),
+        capacity=run.capacity,
+        baseline=None if run.baseline is None else _trial(run.baseline, criterion),
+        trials=tuple(_trial(trial, criterion) for trial in run.trials),
+        drains=run.drains,
+        bottleneck=None if run.bottleneck is None else _bottleneck(run.bottleneck),
+        findings=tuple(_finding(finding) for finding in run.findings),
+        states={
+            span: StatesDocument(**same_fields(States, states), totals=states.totals())
+            for span, states in run.states.items()
+        },
+        profiles={span: _profile(span, profile) for span, profile in run.profiles.items()},
+        generator=_generator(run.trials),
+        probe_effect=run.probe_effect,
+        cautions=run.cautions,
+        artifacts=run.artifacts,
+    )
+    plain: dict[str, Any] = to_plain(shaped)
+    return plain
+
+
+def trial_document(trial: Trial) -> dict[str, Any]:
+    """One trial with its second rows, as a line of trials.jsonl."""
+    plain: dict[str, Any] = to_plain(_trial(trial)) | {"rows": to_plain(trial.rows)}
+    return plain
+
+
+def verdict_document(verdict: Verdict, one: OneChange | None = None) -> dict[str, Any]:
+    """A verdict as plain values, with whether it can be put down to a single edit: the change says
+    (None: no change was looked at).
+    """
+    plain: dict[str, Any] = to_plain(verdict)
+    return plain | {"attributable": one is None or one.attributable}
+
+
+def ms(seconds: Seconds | None) -> float | None:
+    """Milliseconds to the nanosecond; None for no value, and for infinity, which JSON has no word
+    for.
+    """
+    return None if seconds is None or not math.isfinite(seconds) else round(seconds * 1000, 6)
+
+
+def profile_file(span: str) -> str:
+    """The name of the folded stacks of one span within the run directory."""
+    return f"profile-{re.sub('[^a-z0-9]+', '-', span.lower())}.folded"
+
+
+def sent_share(trial: Trial) -> Share | None:
+    """Requests sent of those that were due, by the second rows; None without rows, for chance moves
+    a rate by itself.
+    """
+    due = sum(row.due for row in trial.rows)
+    return sum(row.sent for row in trial.rows) / due if due else None
+
+
+def _criterion(run: Run) -> str:
+    """The criterion that `exceed` counts: the knee's, else the first."""
+    if isinstance(run.knee, Knee) and run.knee.label != KneeLabel.RESOURCE:
+        return run.knee.criterion
+    criteria = run.question.slo.criteria()
+    return criteria[0].name if criteria else ""
+
+
+def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
+    step = trial.step
+    count = trial.counts.get(criterion) or next(iter(trial.counts.values()), None)
+    return TrialDocument(
+        phase=step.phase,
+        rate=step.rate,
+        achieved=trial.achieved,
+        completed=trial.completed,
+        n=trial.n,
+        exceed=None if count is None else count.exceed,
+        overload=trial.overload,
+        invalid=trial.invalid,
+        response=_latency(trial.response),
+        service=_latency(trial.service),
+        errors=trial.failed,
+        lag_p99_ms=ms(trial.generator.lag_p99),
+        resources=trial.resources,
+        counts=trial.counts,
+        outcomes=trial.outcomes,
+        routes={
+            name: RouteDocument(
+                response=_latency(route.response),
+                service=_latency(route.service),
+                statuses=route.statuses,
+                outcomes=route.outcomes,
+            )
+            for name, route in trial.routes.items()
+        },
+        generator=trial.generator,
+        duration_s=step.duration,
+        settle_s=step.settle,
+        seconds=trial.seconds,
+        seed=step.seed,
+        arrivals=step.arrivals,
+        stop_on_overload=step.stop_on_overload,
+        started_s=trial.started,
+        samples=trial.samples,
+    )
+
+
+def _latency(latency: Latency) -> LatencyDocument:
+    return LatencyDocument(
+        n=latency.n,
+        censored=latency.censored,
+        p50=ms(latency.p50),
+        p90=ms(latency.p90),
+        p95=ms(latency.p95),
+        p99=ms(latency.p99),
+        mean=ms(latency.mean),
+        max=ms(latency.max),
+    )
+
+
+def _judged(judged: Judged) -> JudgedDocument:
+    objective = judged.objective
+    latency = objective.measure is Measure.LATENCY
+    return JudgedDocument(
+        name=objective.name,
+        op=objective.op,
+        limit=round(objective.limit * 1000, 6) if latency else objective.limit,
+        value=ms(judged.value) if latency else judged.value,
+        unit=_unit(judged),
+        n=judged.n,
+        verdict=judged.verdict,
+        window_s=objective.window,
+        note=judged.note,
+    )
+
+
+def _unit(judged: Judged) -> str:
+    if judged.objective.measure is Measure.LATENCY:
+        return "ms"
+    if judged.objective.measure is Measure.THROUGHPUT:
+        return "1/s"
+    return "count" if judged.objective.key in _COUNTED else "share"
+
+
+def _knee(knee: Knee | NoKnee) -> KneeDocument | NoKneeDocument:
+    if isinstance(knee, NoKnee):
+        return NoKneeDocument(none=knee.reason, code=knee.code, low=knee.low, high=knee.high)
+    return KneeDocument(
+        **same_fields(Knee, knee, "limit", "load"), limit_ms=ms(knee.limit), load_s=knee.load
+    )
+
+
+def _bottleneck(bottleneck: Bottleneck) -> BottleneckDocument:
+    return BottleneckDocument(
+        **same_fields(Bottleneck, bottleneck, "runner_up"), runner_up=bottleneck.runner_up or ""
+    )
+
+
+def _interval(interval: Interval) -> IntervalDocument:
+    return IntervalDocument(
+        value=ms(interval.value),
+        low=ms(interval.low),
+        high=ms(interval.high),
+        n=interval.n,
+        confidence=interval.confidence,
+    )
+
+
+def _finding(finding: Finding) -> FindingDocument:
+    return FindingDocument(
+        **same_fields(Finding, finding, "own", "total", "blamed", "grew"),
+        ms_per_request=_interval(finding.blamed),
+        own_ms=_interval(finding.own),
+        total_ms=_interval(finding.total),
+        grew_ms=None if finding.grew is None else _interval(finding.grew),
+    )
+
+
+def _profile(span: str, profile: Profile) -> ProfileDocument:
+    return ProfileDocument(
+        **same_fields(Profile, profile, "stacks"), weight=profile.total, file=profile_file(span)
+    )
+
+
+def _generator(trials: Sequence[Trial]) -> GeneratorDocument:
+    """The worst the generator did over all valid trials."""
+    valid = [t for t in trials if not t.invalid]
+    lags = [t.generator.lag_p99 for t in valid if t.generator.lag_p99 is not None]
+    cpu = [t.generator.cpu for t in valid if t.generator.cpu is not None]
+    achieved = [share for t in valid if not t.overload and (share := sent_share(t)) is not None]
+    return GeneratorDocument(
+        lag_p99_ms=ms(max(lags, default=None)),
+        cpu=max(cpu, default=None),
+        achieved_share=min(achieved, default=None),
+        invalid_trials=len(trials) - len(valid),
+    )
