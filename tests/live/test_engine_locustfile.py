@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perfhunt.errors import LoadFailed
-from perfhunt.model.question import Ramp
+from perfhunt.model.question import LoopKind, Ramp
 from tests.live.load_targets.harness import HERE, announced, engine, python, step
 
 pytestmark = pytest.mark.live
@@ -120,7 +120,7 @@ def test_a_closed_loop_hides_a_stall_and_says_that_it_is_one(tmp_path: Path) -> 
         "from locust import FastHttpUser, constant_throughput, task\nclass U(FastHttpUser):\n   "
         " wait_time = constant_throughput(50)\n    @task\n    def t(self): self.client.get('/')\n"
     )
-    ramp = Ramp(loop="closed")
+    ramp = Ramp(loop=LoopKind.CLOSED)
     with (
         announced(*python("timed.py", "stall")) as url,
         engine(url, tmp_path, locustfile=str(locustfile), ramp=ramp) as made,

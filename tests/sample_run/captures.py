@@ -4,7 +4,7 @@ All numbers are made by hand.
 
 from __future__ import annotations
 
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.states import States, ThreadTime
 
 LINES = {
@@ -26,7 +26,8 @@ NATIVE = {"sqlite3_step": "libsqlite3.so.0", "memcpy": "libc.so.6"}
 
 def _app(*names: str) -> Stack:
     return tuple(
-        Frame(n, NATIVE[n], None, "native") if n in NATIVE else Frame(n, *LINES[n]) for n in names
+        Frame(n, NATIVE[n], None, FrameKind.NATIVE) if n in NATIVE else Frame(n, *LINES[n])
+        for n in names
     )
 
 
@@ -52,7 +53,7 @@ def profile(pricing: float, seconds: float) -> Profile:
     return Profile(
         tool="py-spy",
         version="0.4.1",
-        mode="gil",
+        mode=ProfileMode.GIL,
         rate_hz=100.0,
         seconds=seconds,
         stacks=stacks(pricing),

@@ -6,7 +6,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfhunt.model.finding import Bottleneck, Caution, CautionCode, Finding, ProbeEffect, WhatIf
+from perfhunt.model.finding import (
+    Bottleneck,
+    BottleneckClass,
+    Caution,
+    CautionCode,
+    Finding,
+    ProbeEffect,
+    TimeClass,
+    WhatIf,
+)
 from perfhunt.model.interval import Interval
 
 REQUESTS = 1600  # behind every interval
@@ -21,7 +30,7 @@ def _suspect(
     function: str,
     file: str,
     line: int,
-    cls: str,
+    category: TimeClass,
     *,
     self_share: float,
     total_share: float,
@@ -33,7 +42,7 @@ def _suspect(
         function=function,
         file=file,
         line=line,
-        category=cls,
+        category=category,
         self_share=self_share,
         total_share=total_share,
         own=_milliseconds(own_ms, 0.09),
@@ -47,7 +56,7 @@ def _culprit() -> Finding:
         "load_rules",
         "shop/pricing.py",
         71,
-        "lock",
+        TimeClass.LOCK,
         self_share=0.49,
         total_share=0.49,
         own_ms=3.4,
@@ -74,7 +83,7 @@ def findings() -> tuple[Finding, ...]:
         "discount",
         "shop/pricing.py",
         52,
-        "cpu",
+        TimeClass.CPU,
         self_share=0.076,
         total_share=0.56,
         own_ms=0.53,
@@ -84,7 +93,7 @@ def findings() -> tuple[Finding, ...]:
         "execute",
         "shop/db.py",
         88,
-        "socket",
+        TimeClass.SOCKET,
         self_share=0.0,
         total_share=0.19,
         own_ms=0.42,
@@ -94,7 +103,7 @@ def findings() -> tuple[Finding, ...]:
         "list_items",
         "shop/views.py",
         44,
-        "cpu",
+        TimeClass.CPU,
         self_share=0.117,
         total_share=0.72,
         own_ms=0.81,
@@ -104,7 +113,7 @@ def findings() -> tuple[Finding, ...]:
         "checkout",
         "shop/views.py",
         90,
-        "cpu",
+        TimeClass.CPU,
         self_share=0.04,
         total_share=0.21,
         own_ms=0.28,
@@ -123,14 +132,14 @@ def findings() -> tuple[Finding, ...]:
 def bottleneck() -> Bottleneck:
     """The planted lock, with the interpreter's as the runner-up."""
     return Bottleneck(
-        cls="lock",
+        category=BottleneckClass.LOCK,
         score=0.86,
         evidence=(
             "Threads waited for a lock 41 % of the time at the knee, 2 % at baseline.",
             "In 96 % of those instants the holder was in load_rules (shop/pricing.py:71).",
             "The CPU was not the limit: 0.86 of 2.0 cores.",
         ),
-        runner_up="gil",
+        runner_up=BottleneckClass.GIL,
         runner_up_score=0.31,
     )
 

@@ -10,6 +10,7 @@ from perfhunt.model.question import (
     Ramp,
     RequestTemplate,
     Target,
+    TargetEnvironment,
 )
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo
 from tests.sample_run.load import LIMIT
@@ -49,7 +50,9 @@ def traffic() -> tuple[RequestTemplate, ...]:
 
 def question() -> Question:
     """What was asked of the shop; the header and the body hold secrets."""
-    target = Target("http://127.0.0.1:8000", "local", ProcessSelector(port=8000), name="shop")
+    target = Target(
+        "http://127.0.0.1:8000", TargetEnvironment.LOCAL, ProcessSelector(port=8000), name="shop"
+    )
     return Question(target, traffic(), slo(), Ramp(budget=420.0), seed=7, source="perfhunt.toml")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfhunt.model.knee import Capacity, Knee, NoKnee
-from perfhunt.model.run import Environment, Run
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.run import Environment, Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Drained, Phase
 from tests.sample_run.captures import profile, states
@@ -24,7 +24,7 @@ def _knees() -> tuple[Knee, Knee, NoKnee]:
         criterion=P99,
         limit=LIMIT,
         sharpness=SHARPNESS,
-        label="sharp",
+        label=KneeLabel.SHARP,
         phi=9.1,
         passes=3,
         load=286.0,
@@ -36,10 +36,10 @@ def _knees() -> tuple[Knee, Knee, NoKnee]:
         low=138.0,
         high=161.0,
         limit=0.4,
-        label="soft",
+        label=KneeLabel.SOFT,
         sharpness=3.1,
     )
-    errors = NoKnee("below-max-rate", "errors stayed below 0.1 % up to 205/s", low=205.0)
+    errors = NoKnee(NoKneeCode.BELOW_MAX_RATE, "errors stayed below 0.1 % up to 205/s", low=205.0)
     return knee, checkout, errors
 
 
@@ -48,7 +48,7 @@ def sample_run() -> Run:
     knees = _knees()
     return Run(
         id="20261123T043000Z-1f3a9c",
-        kind="investigate",
+        kind=RunKind.INVESTIGATE,
         started="2026-11-23T04:30:00Z",
         perfhunt="0.1.0",
         question=question(),

@@ -20,7 +20,7 @@ from perfhunt.lab import Lab
 from perfhunt.model.knee import Knee
 from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
-from perfhunt.model.run import Environment, Event, Run, Tried
+from perfhunt.model.run import Environment, Event, Run, RunKind, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
 from perfhunt.store.rundir import RunDirectory, read_directory
@@ -90,7 +90,7 @@ def lab(
     engine = QueueEngine(Service(exponential(0.006)), asked.slo.criteria(), seed=3)
     run = Run(
         id="20261123T000000Z-test",
-        kind="investigate",
+        kind=RunKind.INVESTIGATE,
         started="2026-11-23T00:00:00Z",
         perfhunt=__version__,
         question=asked,

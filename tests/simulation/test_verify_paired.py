@@ -14,7 +14,7 @@ from perfhunt.analysis.verdict.endpoints import Slopes, answered
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.analysis.verdict.sequential import LOOKS
 from perfhunt.errors import QuestionError, Stopped, TargetDied
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion, Measure, Objective, Slo
@@ -234,7 +234,7 @@ def stored(knee: Knee | NoKnee, capacity: Capacity | None = None) -> Run:
 
 
 def test_the_stored_run_gives_rates_slopes_and_the_frozen_limit() -> None:
-    knee = Knee(120.0, 115.0, 125.0, 0.95, "latency.p99", 0.1, 12.0, "sharp")
+    knee = Knee(120.0, 115.0, 125.0, 0.95, "latency.p99", 0.1, 12.0, KneeLabel.SHARP)
     asked = asked_of(stored(knee, Capacity(160.0, 158.0, 162.0, 220.0)))
     assert asked.criterion == "latency.p99"
     assert asked.plan.knee == 120.0
@@ -244,4 +244,4 @@ def test_the_stored_run_gives_rates_slopes_and_the_frozen_limit() -> None:
 
 def test_a_stored_run_without_any_rate_is_refused() -> None:
     with pytest.raises(QuestionError, match="no knee to compare at"):
-        asked_of(stored(NoKnee("missed-at-baseline", "it missed at once")))
+        asked_of(stored(NoKnee(NoKneeCode.MISSED_AT_BASELINE, "it missed at once")))

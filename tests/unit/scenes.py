@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from perfhunt.model.profile import Frame, Instant, Instants, Profile, Stack, ThreadSample
+from perfhunt.model.profile import (
+    Frame,
+    Instant,
+    Instants,
+    Profile,
+    ProfileMode,
+    Stack,
+    ThreadSample,
+)
 from perfhunt.model.trial import Resources
 
 APP = "/srv/shop/app.py"
@@ -45,7 +53,7 @@ def series(*moments: Iterable[str]) -> Instants:
 def profile(**functions: float) -> Profile:
     """On-CPU samples of application functions called from `view`."""
     stacks = {stack(f"serve>view>{name}"): weight for name, weight in functions.items()}
-    return Profile("py-spy", "0.4.3", "cpu", 100, 10, stacks)
+    return Profile("py-spy", "0.4.3", ProfileMode.CPU, 100, 10, stacks)
 
 
 def used(cores: float, limit: float = 2.0) -> Resources:

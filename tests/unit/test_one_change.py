@@ -5,7 +5,7 @@ import pytest
 from perfhunt.analysis.change.one_change import decide, pieces_of
 from perfhunt.change.rule import require_one
 from perfhunt.errors import ChangeRefused, ExitCode
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.change import (
     Atom,
     Change,
@@ -42,7 +42,7 @@ def profile(**shares: float) -> Profile:
         tuple(Frame(f, "a.py") for f in names.split("__")): weight
         for names, weight in shares.items()
     }
-    return Profile("py-spy", "0.4", "wall", 100, 10, stacks)
+    return Profile("py-spy", "0.4", ProfileMode.WALL, 100, 10, stacks)
 
 
 def test_a_chain_of_callers_is_one_piece() -> None:

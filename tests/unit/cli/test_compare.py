@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from perfhunt.cli.app import app
 from perfhunt.errors import UsageError
-from perfhunt.model.knee import NoKnee
+from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.units import format_rate
 from tests.sample_run import KNEE, keep, moved, sample_run
 
@@ -77,7 +77,7 @@ def test_the_history_is_drawn_with_a_mark_for_each_run_that_asked_the_same(
         other,
         id="20261123T023000Z-dddddd",
         started="2026-11-23T02:30:00Z",
-        knee=NoKnee("budget", "out of time"),
+        knee=NoKnee(NoKneeCode.BUDGET, "out of time"),
     )
     keep(store, none)
     picture = tmp_path / "knees.svg"

@@ -33,9 +33,9 @@ from perfhunt.jobs.verify.verify import (
 )
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee
-from perfhunt.model.profile import Frame, Profile, Stack
-from perfhunt.model.run import Run
+from perfhunt.model.knee import Knee, KneeLabel
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Verdict, Word
@@ -45,7 +45,7 @@ from tests.sample_run import keep, sample_run
 ATOM = Atom(Kind.CODE, "shop/warehouse.py", "stock_level")
 ONE = OneChange(Change("/srv/shop", "a" * 40, "", (ATOM,)), (Piece((ATOM,)),), "one-atom", "")
 PAGE, LEVEL = Frame("product", "shop/app.py"), Frame("stock_level", "shop/warehouse.py")
-LOCK = Frame("[lock]", kind="wait")
+LOCK = Frame("[lock]", kind=FrameKind.WAIT)
 BACK = Undo(Repository(Path("/srv/shop")), b"patch")
 
 TOML = """schema = 1
@@ -66,12 +66,14 @@ def wall(waiting: float, working: float, ticks: int = 100) -> Measured:
     other work.
     """
     stacks = {(PAGE, LEVEL, LOCK): waiting, (PAGE,): working}
-    return Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=ticks), 50.0)
+    return Measured(
+        Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 12.0, stacks, ticks=ticks), 50.0
+    )
 
 
 def on_cpu(inside: float, outside: float) -> Measured:
     stacks = {(PAGE, LEVEL): inside, (PAGE,): outside}
-    return Measured(Profile("py-spy", "0.4.1", "cpu", 100.0, 10.0, stacks), 50.0, 0.5)
+    return Measured(Profile("py-spy", "0.4.1", ProfileMode.CPU, 100.0, 10.0, stacks), 50.0, 0.5)
 
 
 def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_bounds_the_gain() -> (
@@ -91,8 +93,8 @@ def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_boun
 
 
 def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
-    polled: dict[Stack, float] = {(PAGE, LEVEL, Frame("[poll]", kind="wait")): 390.0}
-    after = Profile("py-spy dump", "", "wall", 8.0, 12.0, polled, ticks=100)
+    polled: dict[Stack, float] = {(PAGE, LEVEL, Frame("[poll]", kind=FrameKind.WAIT)): 390.0}
+    after = Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 12.0, polled, ticks=100)
     found = attributed(ONE, Sides(wall(400.0, 0.0)), Sides(Measured(after, 50.0)), None)
     assert found is not None
     assert found.moved == ()
@@ -101,10 +103,12 @@ def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
 def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_picture() -> None:
     def waiting(path: str) -> Sides:
         stacks: dict[Stack, float] = {
-            (PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind="wait")): 10.0
+            (PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind=FrameKind.WAIT)): 10.0
         }
         return Sides(
-            Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0)
+            Measured(
+                Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 12.0, stacks, ticks=100), 50.0
+            )
         )
 
     picture = difference_picture(waiting("/tmp/a/w.sock"), waiting("/tmp/b/w.sock"), "two starts")
@@ -130,7 +134,9 @@ def rows(computing: float, waiting: float = 0.0) -> Measured:
         (PAGE, LEVEL, LOCK): waiting,
         (PAGE,): 100.0 - computing - waiting,
     }
-    return Measured(Profile("py-spy dump", "", "wall", 8.0, 12.0, stacks, ticks=100), 50.0)
+    return Measured(
+        Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 12.0, stacks, ticks=100), 50.0
+    )
 
 
 def test_code_that_computes_is_compared_by_its_cpu_time_of_which_there_are_many_samples() -> None:
@@ -169,7 +175,7 @@ def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> N
     run = sample_run()
     finding = replace(run.findings[0], function="stock_level", file="/srv/shop/shop/warehouse.py")
     finding = replace(finding, what_if=WhatIf(300.0, 250.0, 350.0, 1.0))
-    knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, "sharp")
+    knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
     sides = Sides(wall(400.0, 100.0)), Sides(wall(4.0, 100.0))
     found = attributed(ONE, *sides, None, replace(run, findings=(finding,)), knee)
     assert found is not None
@@ -183,7 +189,9 @@ def test_two_checkouts_name_the_same_function_alike() -> None:
     stacks: dict[Stack, float] = {
         (Frame("f", "/tmp/perfhunt-checkout-1/shop/shop/a.py", 3), Frame("g", "/usr/lib/b.py")): 2.0
     }
-    found = in_place(Profile("t", "", "cpu", 1.0, 1.0, stacks), "/tmp/perfhunt-checkout-1/shop")
+    found = in_place(
+        Profile("t", "", ProfileMode.CPU, 1.0, 1.0, stacks), "/tmp/perfhunt-checkout-1/shop"
+    )
     ((stack, weight),) = found.stacks.items()
     assert ([f.file for f in stack], weight) == (["shop/a.py", "/usr/lib/b.py"], 2.0)
     assert is_frame_of(stack[0], Atom(Kind.CODE, "shop/a.py", "f"))
@@ -192,7 +200,7 @@ def test_two_checkouts_name_the_same_function_alike() -> None:
 def test_the_waiting_share_counts_only_stacks_of_the_edited_code() -> None:
     assert waiting_share(wall(30.0, 70.0).profile, (ATOM,)) == 1.0
     assert waiting_share(on_cpu(30.0, 70.0).profile, (ATOM,)) == 0.0
-    assert waiting_share(Profile("t", "", "wall", 1.0, 1.0, {}), (ATOM,)) == 0.0
+    assert waiting_share(Profile("t", "", ProfileMode.WALL, 1.0, 1.0, {}), (ATOM,)) == 0.0
 
 
 def test_a_run_without_a_hold_has_no_profile_to_compare() -> None:
@@ -241,7 +249,7 @@ def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) 
     ("run", "said"),
     [
         (replace(sample_run(), ended="stopped: ^C"), "cut short"),
-        (replace(sample_run(), kind="profile"), "is a profile"),
+        (replace(sample_run(), kind=RunKind.PROFILE), "is a profile"),
     ],
     ids=["stopped", "profile"],
 )

@@ -17,7 +17,7 @@ from diffs.cases_operations import CASES as OPERATIONS
 from perfhunt.analysis.change.one_change import decide
 from perfhunt.change.git.git import Repository
 from perfhunt.change.read import read_change
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.change import ChangeRefusal, OneChange
 
 CASES = (*FUNCTIONS, *MODULES, *OPERATIONS, *LANGUAGES, *LATER, *LATER_OTHER, *LAST)
@@ -74,7 +74,7 @@ def profile_of(case: Case) -> Profile | None:
         tuple(Frame(*part.split("@")) for part in text.split(" > ")): weight
         for text, weight in case.stacks
     }
-    return Profile("py-spy", "0.4", "wall", 100.0, 10.0, stacks)
+    return Profile("py-spy", "0.4", ProfileMode.WALL, 100.0, 10.0, stacks)
 
 
 def ruling(case: Case, root: Path) -> OneChange | ChangeRefusal:

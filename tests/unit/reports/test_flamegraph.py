@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.reports.pictures.flame_tree import code_kind, tree
 from perfhunt.reports.pictures.flamegraph import NARROWEST, PAD, WIDTH, differential, flamegraph
 from perfhunt.reports.request_cost import cost_per_weight
@@ -20,7 +20,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def of(stacks: dict[Stack, float]) -> Profile:
-    return Profile("py-spy", "0.4.1", "cpu", 100.0, 10.0, stacks, ticks=1000)
+    return Profile("py-spy", "0.4.1", ProfileMode.CPU, 100.0, 10.0, stacks, ticks=1000)
 
 
 def boxes(svg: str) -> dict[tuple[str, int, str], ET.Element]:
@@ -101,14 +101,14 @@ def test_a_frame_without_a_name_and_an_unprintable_one_are_shown() -> None:
         (Frame("get", "/venv/lib/python3.11/site-packages/flask/app.py"), "library"),
         (Frame("dumps", "/usr/lib/python3.11/json/__init__.py"), "runtime"),
         (Frame("_find", "<frozen importlib._bootstrap>"), "runtime"),
-        (Frame("memcpy", "libc.so.6", kind="native"), "native"),
-        (Frame("futex", kind="kernel"), "kernel"),
-        (Frame("handler", "/app/node_modules/express/lib/router.js", kind="js"), "library"),
-        (Frame("emit", "node:events", kind="js"), "runtime"),
-        (Frame("java.util.HashMap.get", "HashMap.java", kind="jvm"), "runtime"),
-        (Frame("main.handle", "/src/app/main.go", kind="go"), "app"),
-        (Frame("process 1", kind="thread"), "thread"),
-        (Frame("[socket db:5432]", kind="wait"), "wait"),
+        (Frame("memcpy", "libc.so.6", kind=FrameKind.NATIVE), "native"),
+        (Frame("futex", kind=FrameKind.KERNEL), "kernel"),
+        (Frame("handler", "/app/node_modules/express/lib/router.js", kind=FrameKind.JS), "library"),
+        (Frame("emit", "node:events", kind=FrameKind.JS), "runtime"),
+        (Frame("java.util.HashMap.get", "HashMap.java", kind=FrameKind.JVM), "runtime"),
+        (Frame("main.handle", "/src/app/main.go", kind=FrameKind.GO), "app"),
+        (Frame("process 1", kind=FrameKind.THREAD), "thread"),
+        (Frame("[socket db:5432]", kind=FrameKind.WAIT), "wait"),
     ],
 )
 def test_whose_code_a_frame_is(frame: Frame, kind: str) -> None:
@@ -181,7 +181,7 @@ def test_cost_of_gil_samples_is_by_littles_law() -> None:
 
 def test_cost_of_cpu_samples_is_by_the_utilisation_law() -> None:
     run = sample_run()
-    run = replace(run, profiles={"knee": replace(run.profiles["knee"], mode="cpu")})
+    run = replace(run, profiles={"knee": replace(run.profiles["knee"], mode=ProfileMode.CPU)})
     hold = next(t for t in run.trials if t.step.phase == "hold")
     assert hold.resources is not None
     assert hold.resources.cpu is not None

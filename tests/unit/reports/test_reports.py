@@ -14,12 +14,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from perfhunt.model.finding import Bottleneck
+from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Frame
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.question import Expect, RequestTemplate
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.terminal import LINES
@@ -35,18 +35,18 @@ RUNS = {
     ),
     "no knee": replace(
         WHOLE,
-        knee=NoKnee("below-max-rate", "p99 held up to 5,000/s", 5000.0),
+        knee=NoKnee(NoKneeCode.BELOW_MAX_RATE, "p99 held up to 5,000/s", 5000.0),
         knees=(),
         capacity=None,
     ),
     "profile only": replace(
         WHOLE,
-        kind="profile",
+        kind=RunKind.PROFILE,
         trials=(),
         baseline=None,
         judged=(),
         knees=(),
-        knee=NoKnee("stopped", "not asked"),
+        knee=NoKnee(NoKneeCode.STOPPED, "not asked"),
     ),
     "no trial": replace(aborted_run(), trials=()),
     "failed": replace(aborted_run(), ended="failed: the load child ended with status -9"),
@@ -84,13 +84,13 @@ def hostile(name: str) -> Run:
         findings=tuple(
             replace(f, function=name, file=name, evidence=name, via=name) for f in run.findings
         ),
-        bottleneck=Bottleneck("lock", 0.9, (name,), "gil", 0.2),
+        bottleneck=Bottleneck(BottleneckClass.LOCK, 0.9, (name,), BottleneckClass.GIL, 0.2),
         cautions=tuple(replace(c, sentence=name, next=name) for c in run.cautions),
         profiles={"knee": replace(run.profiles["knee"], stacks=stacks, tool=name)},
         environment=replace(run.environment, host=name, tools={name: name}),
         trials=trials,
         next_step=name,
-        knee=NoKnee("budget", name),
+        knee=NoKnee(NoKneeCode.BUDGET, name),
         judged=tuple(replace(j, note=name) for j in run.judged),
     )
 
@@ -177,7 +177,7 @@ def with_secrets() -> Run:
         target=target,
         safety=replace(WHOLE.question.safety, killswitch=killswitch),
     )
-    shown = Frame(f'process 4242:"{" ".join(command)}"', kind="thread")
+    shown = Frame(f'process 4242:"{" ".join(command)}"', kind=FrameKind.THREAD)
     profiles = {
         phase: replace(p, stacks={(shown, *stack): w for stack, w in p.stacks.items()})
         for phase, p in WHOLE.profiles.items()
@@ -277,7 +277,7 @@ def test_a_run_that_was_cut_short_is_an_error_for_ci() -> None:
 
 SHARP = WHOLE.knee
 assert isinstance(SHARP, Knee)
-SOFT = replace(SHARP, label="soft")
+SOFT = replace(SHARP, label=KneeLabel.SOFT)
 OUTSIDE = "aborted: perfhunt was ended from outside during ramp"
 SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
     "met": (
@@ -298,7 +298,7 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
             WHOLE,
             verdict=Judgement.UNKNOWN,
             judged=WHOLE.judged[-1:],
-            knee=NoKnee("budget", "the budget ran out"),
+            knee=NoKnee(NoKneeCode.BUDGET, "the budget ran out"),
         ),
         "SLO unknown at 120/s: latency.p99[checkout] has no verdict (no data). "
         "No knee: the budget ran out.",
@@ -308,7 +308,7 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
         "Stopped before an answer: Ctrl-C during ramp. Until then 1 trial ended; no verdict.",
     ),
     "aborted": (
-        lambda: replace(WHOLE, ended=OUTSIDE, knee=NoKnee("stopped", "x", 75.9, None)),
+        lambda: replace(WHOLE, ended=OUTSIDE, knee=NoKnee(NoKneeCode.STOPPED, "x", 75.9, None)),
         "Cut off before an answer: perfhunt was ended from outside during ramp. "
         "Until then it held up to 75.9/s; no verdict.",
     ),

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.pictures.speedscope import SCHEMA_URL, dumps
 from tests.sample_run import sample_run
@@ -114,7 +114,9 @@ def test_every_stack_comes_back_root_first_with_its_weight() -> None:
 
 
 def test_fractions_units_and_nameless_frames_are_kept_within_the_specification() -> None:
-    profile = Profile("perf", "6", "cpu", 99.0, 1.0, {(Frame(""),): 0.5, (): 2.0}, unit="us")
+    profile = Profile(
+        "perf", "6", ProfileMode.CPU, 99.0, 1.0, {(Frame(""),): 0.5, (): 2.0}, unit="us"
+    )
     plain = checked(dumps({"knee": profile}, "n", "1"))
     assert plain["$schema"] == SCHEMA_URL
     assert plain["profiles"][0]["unit"] == "microseconds"

@@ -2,7 +2,7 @@
 last.
 """
 
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Direction, Effect, Verdict, Word
@@ -29,7 +29,7 @@ KNEE = Effect(
     Interval(0.09, -0.02, 0.2, 8),
     0.1,
 )
-DOUBT = Caution("x", "a doubt.", "do this")
+DOUBT = Caution(CautionCode.OUTLIER, "a doubt.", "do this")
 VERDICT = Verdict(
     Word.KEEP,
     "CPU per request is 10.5 % lower, and nothing is worse",

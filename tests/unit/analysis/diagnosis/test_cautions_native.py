@@ -6,20 +6,22 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.cautions import cautions
-from perfhunt.model.finding import Bottleneck
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.finding import Bottleneck, BottleneckClass
+from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.trial import Resources
 from tests.sample_run import sample_run
 
 RUN = sample_run()
 
 
-def said(mode: str, cpu: float) -> bool:
+def said(mode: ProfileMode, cpu: float) -> bool:
     profile = Profile(
         "py-spy", "0.4", mode, 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000
     )  # 0.4 cores explained
     span = Span.of(RUN.trials[0], profile, resources=Resources(10.0, cpu=cpu, cpu_seconds=10 * cpu))
-    found = cautions(Evidence(knee=span), RUN.knee, (), Bottleneck("cpu", 1.0, ("seen",)), None, ())
+    found = cautions(
+        Evidence(knee=span), RUN.knee, (), Bottleneck(BottleneckClass.CPU, 1.0, ("seen",)), None, ()
+    )
     return any(caution.code == "native-share" for caution in found)
 
 
@@ -27,8 +29,8 @@ def said(mode: str, cpu: float) -> bool:
 def test_cpu_that_the_holder_of_the_gil_does_not_explain_is_native_code(
     cpu: float, expected: bool
 ) -> None:
-    assert said("gil", cpu) is expected
+    assert said(ProfileMode.GIL, cpu) is expected
 
 
 def test_a_wall_clock_profile_explains_no_cpu_and_is_not_blamed_for_it() -> None:
-    assert not said("wall", 1.8)
+    assert not said(ProfileMode.WALL, 1.8)

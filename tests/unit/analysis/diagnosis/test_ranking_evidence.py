@@ -12,7 +12,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code, awaits, in_loop
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.diagnosis.ranking import rank
-from perfhunt.model.profile import Frame, Instants
+from perfhunt.model.profile import Frame, Instants, ProfileMode
 from perfhunt.model.states import States, ThreadTime
 from tests.unit.scenes import instant, profile, series, used
 
@@ -64,7 +64,7 @@ def test_a_lock_of_one_process_is_not_held_by_another() -> None:
 def test_c_code_that_let_the_gil_go_is_found_beside_a_profile_of_its_holders() -> None:
     # The GIL held for 0.4 of the time, and 1.2 threads that run without it: three quarters of 1.6
     # cores at 160/s.
-    held = replace(profile(render=400), mode="gil", ticks=1000)
+    held = replace(profile(render=400), mode=ProfileMode.GIL, ticks=1000)
     hashing, holding = "serve>view>hash_password on_cpu", "serve>view>render on_cpu*"
     moments = [[hashing, holding], [hashing, holding], [hashing], [hashing], [hashing, hashing]] * 8
     findings = rank(

@@ -10,10 +10,10 @@ from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.model.finding import Finding
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from tests.unit.scenes import profile, series, used
 
-KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, "sharp")
+KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, KneeLabel.SHARP)
 
 
 def predicted(evidence: Evidence, climb: Climb) -> dict[str, Finding]:
@@ -80,7 +80,7 @@ def test_without_a_knee_the_capacity_is_what_is_scaled() -> None:
     evidence = Evidence(
         Span(115.0, profile=profile(score=500, render=500), resources=used(0.92)), cpu_limit=8.0
     )
-    what_if = predicted(evidence, climb(NoKnee("below-max-rate", "held"), capacity=120.0))[
+    what_if = predicted(evidence, climb(NoKnee(NoKneeCode.BELOW_MAX_RATE, "held"), capacity=120.0))[
         "score"
     ].what_if
     assert what_if is not None

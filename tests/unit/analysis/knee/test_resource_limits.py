@@ -8,7 +8,7 @@ import pytest
 
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.analysis.knee.resource_limits import reached, resource_cautions, with_resources
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Resources, Trial
 from tests.sample_run import sample_run
@@ -91,7 +91,7 @@ def test_a_rate_that_nothing_was_tried_at_is_a_guess_and_no_knee() -> None:
 
 
 def test_where_latency_never_breaks_cpu_still_does() -> None:
-    none = NoKnee("below-max-rate", "held", 200.0)
+    none = NoKnee(NoKneeCode.BELOW_MAX_RATE, "held", 200.0)
     found = with_resources(Climb(none, (none,), None, (), ()), [CPU], trials(*TRIED))
     assert isinstance(found.knee, Knee)
     assert found.knee.criterion == "resources.cpu"

@@ -8,7 +8,7 @@ from perfhunt.analysis.change.changed_frames import is_frame_of
 from perfhunt.analysis.verdict.attribution import against_prediction, amdahl, attribute, wilson
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind
 
@@ -21,7 +21,7 @@ def measured(completed: float = 100.0, cpu: float | None = 1.0, **weights: float
         tuple(Frame(f, "/srv/shop/db.py") for f in names.split("__")): w
         for names, w in weights.items()
     }
-    return Measured(Profile("py-spy", "0.4", "cpu", 100, 10, stacks), completed, cpu)
+    return Measured(Profile("py-spy", "0.4", ProfileMode.CPU, 100, 10, stacks), completed, cpu)
 
 
 def change(*atoms: Atom) -> Change:

@@ -12,7 +12,7 @@ from perfhunt.analysis.verdict.rerun import (
     judge_rerun,
     question_differences,
 )
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
@@ -65,7 +65,9 @@ def test_swapping_the_runs_turns_the_effects_round() -> None:
 
 
 def test_a_fix_that_moved_the_knee_beyond_what_was_tried_counts_as_at_least_that() -> None:
-    after = replace(moved(BEFORE, 1.5), knee=NoKnee("below-max-rate", "held everywhere", low=400.0))
+    after = replace(
+        moved(BEFORE, 1.5), knee=NoKnee(NoKneeCode.BELOW_MAX_RATE, "held everywhere", low=400.0)
+    )
     effect = judge_rerun(BEFORE, after).effect("knee")
     assert effect is not None
     assert "at least this" in effect.note
@@ -73,12 +75,14 @@ def test_a_fix_that_moved_the_knee_beyond_what_was_tried_counts_as_at_least_that
 
 
 def test_a_run_that_tried_less_than_the_old_knee_says_nothing_about_the_knee() -> None:
-    after = replace(BEFORE, knee=NoKnee("below-max-rate", "held everywhere", low=100.0))
+    after = replace(BEFORE, knee=NoKnee(NoKneeCode.BELOW_MAX_RATE, "held everywhere", low=100.0))
     assert judge_rerun(BEFORE, after).effect("knee") is None
 
 
 def test_a_build_that_misses_at_the_baseline_rate_moved_left_by_at_least_that() -> None:
-    after = replace(moved(BEFORE, 0.5), knee=NoKnee("missed-at-baseline", "missed at once"))
+    after = replace(
+        moved(BEFORE, 0.5), knee=NoKnee(NoKneeCode.MISSED_AT_BASELINE, "missed at once")
+    )
     verdict = judge_rerun(BEFORE, after)
     effect = verdict.effect("knee")
     assert effect is not None
