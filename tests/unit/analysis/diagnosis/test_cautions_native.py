@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.model.finding import Bottleneck
 from perfhunt.model.profile import Frame, Profile
@@ -19,7 +20,14 @@ def said(mode: str, cpu: float) -> bool:
         "py-spy", "0.4", mode, 100.0, 10.0, {(Frame("f"),): 400.0}, ticks=1000
     )  # 0.4 cores explained
     span = Span.of(RUN.trials[0], profile, resources=Resources(10.0, cpu=cpu, cpu_seconds=10 * cpu))
-    found = cautions(Evidence(knee=span), RUN.knee, (), Bottleneck("cpu", 1.0, ("seen",)), None, ())
+    found = cautions(
+        read_evidence(Evidence(knee=span)),
+        RUN.knee,
+        (),
+        Bottleneck("cpu", 1.0, ("seen",)),
+        None,
+        (),
+    )
     return any(caution.code == "native-share" for caution in found)
 
 
