@@ -19,7 +19,7 @@ from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee, NoKneeCode
-from perfhunt.model.profile import Instants, SpanName
+from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question
 from perfhunt.model.run import (
     Began,
@@ -202,7 +202,7 @@ class Lab:
             so_far,
             profiles={
                 **so_far.profiles,
-                **{SpanName(span).waits: wall.profile for span, wall in diagnosis.walls.items()},
+                **{span.waits: wall.profile for span, wall in diagnosis.walls.items()},
             },
             states={
                 span: (

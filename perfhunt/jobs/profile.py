@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.setup import blank_run
 from perfhunt.model.finding import Caution, CautionCode
@@ -47,13 +49,13 @@ def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, s
     directory = RunDirectory.create(store, start)
     began = time.monotonic()
     span = look(target, directory.path / "profiles", seconds, opened)
-    evidence = Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit)
-    findings = rank(evidence)
+    reading = read_evidence(Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit))
+    suspects = suspects_of(reading)
     run = replace(
         start,
         knee=_NO_LOAD,
-        findings=findings,
-        bottleneck=classify(evidence, findings),
+        findings=rank(reading, suspects),
+        bottleneck=classify(reading, suspects),
         states={SpanName.KNEE: span.states} if span.states else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
         cautions=(_PER_SECOND,),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Cores, PerSecond, Seconds
 
 
 class FrameKind(StrEnum):
@@ -98,6 +98,36 @@ class Profile:
     def total(self) -> float:
         """Sum of all weights."""
         return sum(self.stacks.values())
+
+    @property
+    def mean_threads(self) -> float | None:
+        """Threads that a look found, on average; None when nobody counted the looks."""
+        return self.total / self.ticks if self.ticks else None
+
+    def seconds_per_request(
+        self, completed: PerSecond, cpu: Cores | None = None, *, nominal: bool = False
+    ) -> Seconds | None:
+        """Seconds of a completed request that all weight together stands for; None when unknown.
+
+        On-CPU stacks divide the CPU time that was counted, `cpu` (utilisation law, D = U/X: Denning
+        & Buzen 1978); others, or those without it, the mean number of threads (Little's law,
+        R = N/X). `nominal`: where the tool did not count its looks, its rate says how many.
+        """
+        if completed <= 0:
+            return None
+        if cpu is not None and self.mode == ProfileMode.CPU:
+            return cpu / completed
+        looks = self.ticks or (self.rate_hz * self.seconds if nominal else 0.0)
+        return self.total / looks / completed if looks else None
+
+    def seconds_per_sample(
+        self, completed: PerSecond, cpu: Cores | None = None, *, nominal: bool = False
+    ) -> Seconds | None:
+        """What one unit of weight costs a completed request, as `seconds_per_request` divides it;
+        None when that is unknown or nothing was sampled.
+        """
+        whole = self.seconds_per_request(completed, cpu, nominal=nominal)
+        return None if whole is None or not self.total else whole / self.total
 
     def merged(self, other: Profile) -> Profile:
         """Both profiles as one: weights add, health adds. Raises ValueError for unlike tools, modes

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from perfhunt.model.profile import SpanName
 from perfhunt.model.run import Run
 
+_AT_KNEE = frozenset({SpanName.KNEE, SpanName.KNEE_WAITS})
+_OF_WAITS = frozenset({SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS})
 _WAITS = frozenset({"lock", "socket", "sleep", "disk", "poll"})
 
 
@@ -16,7 +19,7 @@ def phases(run: Run) -> tuple[str, ...]:
     waits_first = bool(run.findings) and run.findings[0].category in _WAITS
 
     def order(phase: str) -> tuple[bool, bool, str]:
-        return (not phase.startswith("knee"), phase.endswith("-waits") != waits_first, phase)
+        return (phase not in _AT_KNEE, (phase in _OF_WAITS) != waits_first, phase)
 
     return tuple(sorted((p for p, profile in run.profiles.items() if profile.total > 0), key=order))
 
@@ -34,7 +37,5 @@ def phase_words(run: Run, phase: str) -> str:
         "gil": "what held the GIL",
         "wall": "where threads worked or waited",
     }.get(mode, mode)
-    where = {"knee": "at the knee", "baseline": "at baseline"}.get(
-        phase.removesuffix("-waits"), phase
-    )
+    where = "at the knee" if phase in _AT_KNEE else "at baseline"
     return f"{where}: {shown}"

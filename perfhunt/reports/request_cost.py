@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from perfhunt.model.profile import ProfileMode
+from perfhunt.model.profile import SpanName
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import Seconds
@@ -12,9 +12,7 @@ def cost_per_weight(run: Run, phase: str) -> Seconds | None:
     """Seconds per completed request for each unit of weight in `run.profiles[phase]`; None when
     that cannot be known.
 
-    On-CPU stacks divide the CPU time the kernel counted (utilisation law, D = U/X: Denning & Buzen
-    1978); stacks of waiting and GIL-holding threads divide the mean number of threads (Little's
-    law, R = N/X).
+    The CPU time is the kernel's own count over the trials in which the profile was taken.
     """
     profile = run.profiles.get(phase)
     spans = [
@@ -28,11 +26,10 @@ def cost_per_weight(run: Run, phase: str) -> Seconds | None:
     cpu = [
         t.resources.cpu for t in spans if t.resources is not None and t.resources.cpu is not None
     ]
-    if profile.mode == ProfileMode.CPU and cpu:
-        return sum(cpu) / len(cpu) / completed / profile.total
-    return 1 / profile.ticks / completed if profile.ticks else None
+    return profile.seconds_per_sample(completed, sum(cpu) / len(cpu) if cpu else None)
 
 
 def _belongs(run: Run, trial: Trial, phase: str) -> bool:
     at_floor = trial.step.rate <= run.question.ramp.start
-    return at_floor if phase.startswith("baseline") else not at_floor
+    at_baseline = phase in (SpanName.BASELINE, SpanName.BASELINE_WAITS)
+    return at_floor if at_baseline else not at_floor

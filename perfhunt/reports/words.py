@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from perfhunt.analysis.blame.frames import path_in_packages
 from perfhunt.model.finding import Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
@@ -101,9 +102,9 @@ def place(finding: Finding, short: bool = False) -> str:
 
 def _relative(file: str) -> str:
     """The path below the last directory that holds code of others, else its last three parts."""
-    for mark in ("site-packages/", "dist-packages/"):
-        if mark in file:
-            return file.rpartition(mark)[2]
+    packaged = path_in_packages(file)
+    if packaged:
+        return packaged
     parts = PurePosixPath(file).parts
     return file if len(parts) <= 3 else "…/" + "/".join(parts[-3:])
 

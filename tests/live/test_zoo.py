@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.profilers.profiler import PROFILERS
 from tests.live.zoo.keeper import ZOO, Animal, capture
 
@@ -36,9 +38,11 @@ def missing() -> str:
 )
 def test_the_culprit_is_ranked_first_and_its_kind_is_named(animal: Animal, tmp_path: Path) -> None:
     evidence = capture(animal, tmp_path) if ALL else capture(animal, tmp_path, base=3.0, knee=7.0)
-    findings = rank(evidence)
+    reading = read_evidence(evidence)
+    suspects = suspects_of(reading)
+    findings = rank(reading, suspects)
     assert findings, "nothing was found"
     ranked = [f"{f.function} {f.blamed.value * 1e3:.1f} ms" for f in findings[:4]]
     assert findings[0].function.rsplit(".", 1)[-1] in animal.culprits, ranked
-    bottleneck = classify(evidence, findings)
+    bottleneck = classify(reading, suspects)
     assert bottleneck.category in animal.classes, bottleneck

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from perfhunt.analysis.blame.charge import charge
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import Code
-from perfhunt.analysis.blame.idle import IdleBook
-from perfhunt.analysis.blame.snapshots import view
-from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.blame.idle import IdlePaths
+from perfhunt.analysis.blame.snapshots import snapshots_of
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
+from tests.unit.scenes import ranked
 
 APP = "/srv/app.py"
 STATES = ("on_cpu", "run_queue", "gil", "lock", "socket", "sleep", "disk", "other")
@@ -44,10 +44,10 @@ captures = st.lists(st.lists(threads(), min_size=1, max_size=6), min_size=1, max
 @settings(max_examples=150, deadline=None)
 def test_blame_moves_thread_time_and_never_makes_or_loses_any(instants: Instants) -> None:
     code = Code()
-    ledger = charge(view(instants, code, IdleBook(code)), {("a", APP): 1.0})
-    blamed = sum(float(series.sum()) for series in ledger.blamed.values())
+    account = charge(snapshots_of(instants, code, IdlePaths(code)), {("a", APP): 1.0})
+    blamed = sum(float(series.sum()) for series in account.blamed.values())
     assert blamed == pytest.approx(sum(len(i.threads) for i in instants))
-    assert ledger.busy() * ledger.instants == pytest.approx(blamed)
+    assert account.busy() * account.instants == pytest.approx(blamed)
 
 
 @given(captures, st.randoms(use_true_random=False))
@@ -59,8 +59,8 @@ def test_the_order_of_threads_within_an_instant_does_not_matter(
         1.0, tuple(Instant(i.at, tuple(chance.sample(i.threads, len(i.threads)))) for i in instants)
     )
     ours, theirs = (
-        rank(Evidence(Span(10.0, instants=instants))),
-        rank(Evidence(Span(10.0, instants=shuffled))),
+        ranked(Evidence(Span(10.0, instants=instants))),
+        ranked(Evidence(Span(10.0, instants=shuffled))),
     )
     assert {f.function for f in ours} == {f.function for f in theirs}
     for finding in ours:
@@ -74,7 +74,7 @@ def test_the_order_of_threads_within_an_instant_does_not_matter(
 def test_costs_are_per_request_so_twice_the_requests_halve_them(
     instants: Instants, rate: float
 ) -> None:
-    once, twice = (rank(Evidence(Span(r, instants=instants))) for r in (rate, 2 * rate))
+    once, twice = (ranked(Evidence(Span(r, instants=instants))) for r in (rate, 2 * rate))
     assert [f.function for f in once] == [f.function for f in twice]
     for a, b in zip(once, twice, strict=True):
         assert a.blamed.value == pytest.approx(2 * b.blamed.value)

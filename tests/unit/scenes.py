@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from perfhunt.analysis.blame.evidence import Evidence
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.model.finding import Bottleneck, Finding
 from perfhunt.model.profile import (
     Frame,
     Instant,
@@ -54,6 +60,18 @@ def profile(**functions: float) -> Profile:
     """On-CPU samples of application functions called from `view`."""
     stacks = {stack(f"serve>view>{name}"): weight for name, weight in functions.items()}
     return Profile("py-spy", "0.4.3", ProfileMode.CPU, 100, 10, stacks)
+
+
+def ranked(evidence: Evidence) -> tuple[Finding, ...]:
+    """The suspects that evidence names, the likeliest first."""
+    reading = read_evidence(evidence)
+    return rank(reading, suspects_of(reading))
+
+
+def classified(evidence: Evidence) -> Bottleneck:
+    """The class of bottleneck that evidence names."""
+    reading = read_evidence(evidence)
+    return classify(reading, suspects_of(reading))
 
 
 def used(cores: float, limit: float = 2.0) -> Resources:

@@ -5,27 +5,40 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from enum import StrEnum
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.holders import Holdings, holdings
-from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, thread_group
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, ThreadGroup, thread_group
+from perfhunt.analysis.blame.wait_for import WaitForGraph, wait_for_graph
 from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Share
 
-Series: TypeAlias = NDArray[np.float64]  # thread counts, one per instant
-Charges: TypeAlias = dict[
-    tuple[Key, str, str], float
-]  # (function, cause, what the function was doing) -> threads
 
-POOL = "pool"  # a lock wait that is a wait for one of several things
-HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
-OWN = "own"  # the thread's own doing; any other cause is the state of the thread that waits
-NOBODY: Key = ("", "")  # ahead in a queue, and not seen
-_QUEUES = {ThreadState.GIL, ThreadState.RUN_QUEUE, ThreadState.LOCK}
-_DEPTH = 4  # a chain of waits longer than this is taken to end where it is
+class Cause(StrEnum):
+    """Why a thread's time is charged to a function, where the thread's own state does not say."""
+
+    OWN = "own"  # its own doing
+    POOL = "pool"  # a lock wait that is a wait for one of several things
+    HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
+    AWAIT = "await"  # requests wait where only coroutines do, while the event loop idles
+
+
+ThreadCounts: TypeAlias = NDArray[np.float64]  # one per instant
+# (function, cause, what the function was doing): the cause is a `Cause` or the state of the thread
+# that waits, what it was doing a state.
+BlameKey: TypeAlias = tuple[FunctionKey, str, str]
+Blame: TypeAlias = dict[BlameKey, float]  # threads
+_K = TypeVar("_K")
+
+NOBODY: FunctionKey = ("", "")  # ahead in a queue, and not seen
+_QUEUES = frozenset({ThreadState.GIL, ThreadState.RUN_QUEUE, ThreadState.LOCK})
+# Waits in a row. A longer chain is taken to end where it is: instants are not so exact that its end
+# could be known, and two threads may seem to wait for each other.
+_LONGEST_CHAIN = 4
 
 
 @dataclass(slots=True)
@@ -36,142 +49,166 @@ class BlameAccount:
     `own[(function, state)]` counts threads in the function by state, waits of every kind included:
     it adds up to all busy threads. `blamed[(function, cause, doing)]` adds up to the same, with
     queues (GIL, CPU, locks) charged to whoever was ahead. `unknown` is queue time whose head was
-    not seen, by cause and by the queue at the end of the chain.
+    not seen, by cause and by the queue at the end of the chain. `profiled`: a profile settles who
+    had the CPU and the GIL.
     """
 
     instants: int
-    own: dict[tuple[Key, str], Series] = field(default_factory=dict)
-    blamed: dict[tuple[Key, str, str], Series] = field(default_factory=dict)
-    total: dict[Key, Series] = field(default_factory=dict)
-    unknown: dict[tuple[str, str], Series] = field(default_factory=dict)
-    by_pool: dict[tuple[Key, ...], Charges] = field(default_factory=dict)
-    via: dict[Key, Counter[str]] = field(default_factory=dict)
-    wait_on: dict[Key, Counter[str]] = field(default_factory=dict)
-    lines: dict[Key, Counter[int]] = field(default_factory=dict)
-    callers: dict[Key, Counter[str]] = field(default_factory=dict)
-    app: set[Key] = field(default_factory=set)
-    holdings: Holdings = field(default_factory=Holdings)
+    graph: WaitForGraph = field(default_factory=WaitForGraph)
     profiled: bool = False
+    own: dict[tuple[FunctionKey, str], ThreadCounts] = field(default_factory=dict)
+    blamed: dict[BlameKey, ThreadCounts] = field(default_factory=dict)
+    total: dict[FunctionKey, ThreadCounts] = field(default_factory=dict)
+    unknown: dict[tuple[str, str], ThreadCounts] = field(default_factory=dict)
+    by_group: dict[ThreadGroup, Blame] = field(default_factory=dict)
+    via: dict[FunctionKey, Counter[str]] = field(default_factory=dict)
+    wait_on: dict[FunctionKey, Counter[str]] = field(default_factory=dict)
+    lines: dict[FunctionKey, Counter[int]] = field(default_factory=dict)
+    callers: dict[FunctionKey, Counter[str]] = field(default_factory=dict)
 
     def busy(self) -> float:
         """Mean number of threads that were not idle."""
-        return sum(float(series.mean()) for series in self.own.values())
+        return sum(float(counts.mean()) for counts in self.own.values())
 
     def states(self) -> dict[str, float]:
         """Mean number of busy threads per state."""
-        found: dict[str, float] = {}
-        for (_, state), series in self.own.items():
-            found[state] = found.get(state, 0.0) + float(series.mean())
-        return found
+        means: dict[str, float] = {}
+        for (_, state), counts in self.own.items():
+            means[state] = means.get(state, 0.0) + float(counts.mean())
+        return means
 
 
 def charge(
-    views: Snapshots, cpu_shares: Mapping[Key, float], profiled: bool = False
+    snapshots: Snapshots, cpu_shares: Mapping[FunctionKey, Share], profiled: bool = False
 ) -> BlameAccount:
-    """The ledger of a span. `cpu_shares` (function -> share of CPU) settles queues whose head was
+    """The account of a span. `cpu_shares` (function -> share of CPU) settles queues whose head was
     not seen.
 
     `profiled`: the shares come from a profile, hundreds of samples that know who had the CPU or the
-    GIL far better than a few looks do; then those two queues are charged by it altogether.
+    GIL far better than a few instants do; then those two queues are charged by it altogether.
     """
-    ledger = BlameAccount(
-        len(views), holdings=holdings(views), profiled=profiled and bool(cpu_shares)
+    account = BlameAccount(
+        instants=len(snapshots),
+        graph=wait_for_graph(snapshots),
+        profiled=profiled and bool(cpu_shares),
     )
-    for index, now in enumerate(views):
-        for v in now:
-            _note(ledger, v, index)
-            pool = ledger.by_pool.setdefault(thread_group(v.sample), {})
-            for (key, cause, doing), weight in _blame(v, now, ledger).items():
-                if not v.parked_path:
-                    pool[(key, cause, doing)] = pool.get((key, cause, doing), 0.0) + weight
-                if key == NOBODY:
-                    _add(ledger.unknown, (cause, doing), index, weight, ledger.instants)
-                else:
-                    _add(ledger.blamed, (key, cause, doing), index, weight, ledger.instants)
-    _settle(ledger, cpu_shares)
-    return ledger
+    for index, present in enumerate(snapshots):
+        for snapshot in present:
+            _note(account, snapshot, index)
+            _charge_one(account, snapshot, present, index)
+    _settle(account, cpu_shares)
+    return account
 
 
-def _note(ledger: BlameAccount, v: Snapshot, index: int) -> None:
-    key = v.owner.key
-    _add(ledger.own, (key, v.state), index, 1.0, ledger.instants)
-    for above in set(v.app) | {key}:
-        _add(ledger.total, above, index, 1.0, ledger.instants)
-    if v.owner.is_app:
-        ledger.app.add(key)
-    ledger.via.setdefault(key, Counter())[v.owner.via] += 1
-    if v.sample.wait_on:
-        ledger.wait_on.setdefault(key, Counter())[v.sample.wait_on] += 1
-    if v.owner.frame.line is not None:
-        ledger.lines.setdefault(key, Counter())[v.owner.frame.line] += 1
-    caller = next((name for name, file in reversed(v.app) if (name, file) != key), "")
+def _note(account: BlameAccount, snapshot: Snapshot, index: int) -> None:
+    """What one thread was seen to do itself, where, and called by whom."""
+    owner = snapshot.owner
+    key = owner.key
+    _add(account.own, (key, snapshot.state), index, 1.0, account.instants)
+    for function in snapshot.functions:
+        _add(account.total, function, index, 1.0, account.instants)
+    account.via.setdefault(key, Counter())[owner.via] += 1
+    if snapshot.sample.wait_on:
+        account.wait_on.setdefault(key, Counter())[snapshot.sample.wait_on] += 1
+    if owner.frame.line is not None:
+        account.lines.setdefault(key, Counter())[owner.frame.line] += 1
+    caller = next((name for name, file in reversed(snapshot.app) if (name, file) != key), "")
     if caller:
-        ledger.callers.setdefault(key, Counter())[caller] += 1
+        account.callers.setdefault(key, Counter())[caller] += 1
 
 
-def _add(into: dict, key: object, index: int, weight: float, size: int) -> None:  # type: ignore[type-arg]
-    into.setdefault(key, np.zeros(size))[index] += weight
+def _charge_one(
+    account: BlameAccount, snapshot: Snapshot, present: Sequence[Snapshot], index: int
+) -> None:
+    group = account.by_group.setdefault(thread_group(snapshot.sample), {})
+    for blame_key, weight in _blame(snapshot, present, account).items():
+        key, cause, doing = blame_key
+        if not snapshot.on_idle_path:
+            group[blame_key] = group.get(blame_key, 0.0) + weight
+        if key == NOBODY:
+            _add(account.unknown, (cause, doing), index, weight, account.instants)
+        else:
+            _add(account.blamed, blame_key, index, weight, account.instants)
 
 
-def _blame(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> Charges:
+def _add(counts: dict[_K, ThreadCounts], key: _K, index: int, weight: float, instants: int) -> None:
+    if key not in counts:
+        counts[key] = np.zeros(instants)
+    counts[key][index] += weight
+
+
+def _blame(snapshot: Snapshot, present: Sequence[Snapshot], account: BlameAccount) -> Blame:
     """Where one thread's presence is charged: to itself, or to those it waits for, followed to the
     end of the chain.
     """
-    if v.state not in _QUEUES:
-        return {(v.owner.key, OWN, v.state): 1.0}
-    cause = v.state
-    if v.state == ThreadState.LOCK and (holding := ledger.holdings.at(v)) is not None:
-        cause = HANDOFF if holding.handoff else POOL if holding.is_pool else cause
-    ends: Charges = {}
-    for key, doing, weight in _ends(v, now, ledger, _DEPTH):
-        ends[(key, cause, doing)] = ends.get((key, cause, doing), 0.0) + weight
-    return ends
+    if snapshot.state not in _QUEUES:
+        return {(snapshot.owner.key, Cause.OWN, snapshot.state): 1.0}
+    cause = _cause(snapshot, account.graph)
+    blame: Blame = {}
+    for key, doing, weight in _ends(snapshot, present, account, _LONGEST_CHAIN):
+        blame[(key, cause, doing)] = blame.get((key, cause, doing), 0.0) + weight
+    return blame
+
+
+def _cause(waiter: Snapshot, graph: WaitForGraph) -> str:
+    """What a thread queues for: its state, told further apart where that is a lock."""
+    contention = graph.at(waiter) if waiter.state == ThreadState.LOCK else None
+    if contention is None:
+        return waiter.state
+    if contention.handoff:
+        return Cause.HANDOFF
+    return Cause.POOL if contention.is_pool else waiter.state
 
 
 def _ends(
-    v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount, depth: int
-) -> list[tuple[Key, str, float]]:
-    if v.state not in _QUEUES or depth == 0:
-        return [(v.owner.key, v.state, 1.0)]
-    ahead = _ahead(v, now, ledger)
+    snapshot: Snapshot, present: Sequence[Snapshot], account: BlameAccount, longest: int
+) -> list[tuple[FunctionKey, str, float]]:
+    """The functions at the end of a chain of waits, what they do there, and each one's part."""
+    if snapshot.state not in _QUEUES or longest == 0:
+        return [(snapshot.owner.key, snapshot.state, 1.0)]
+    ahead = _ahead(snapshot, present, account)
     if not ahead:
-        holding = ledger.holdings.at(v) if v.state == ThreadState.LOCK else None
-        if v.state == ThreadState.LOCK and (holding is None or not holding.holders):
-            return [(v.owner.key, v.state, 1.0)]
-        return [(NOBODY, v.state, 1.0)]
-    share = 1.0 / len(ahead)
+        contention = account.graph.at(snapshot)
+        if snapshot.state == ThreadState.LOCK and (contention is None or not contention.holders):
+            return [(snapshot.owner.key, snapshot.state, 1.0)]
+        return [(NOBODY, snapshot.state, 1.0)]
+    part = 1.0 / len(ahead)
     return [
-        (key, doing, share * w) for a in ahead for key, doing, w in _ends(a, now, ledger, depth - 1)
+        (key, doing, part * weight)
+        for holder in ahead
+        for key, doing, weight in _ends(holder, present, account, longest - 1)
     ]
 
 
-def _ahead(v: Snapshot, now: Sequence[Snapshot], ledger: BlameAccount) -> list[Snapshot]:
+def _ahead(waiter: Snapshot, present: Sequence[Snapshot], account: BlameAccount) -> list[Snapshot]:
     """The threads one thread waits for at an instant; empty when they were not seen."""
-    if v.state == ThreadState.LOCK:
-        return ledger.holdings.ahead(v, now)
-    if ledger.profiled:
+    if waiter.state == ThreadState.LOCK:
+        return account.graph.holders_of(waiter, present)
+    if account.profiled:
         return []
-    others = [o for o in now if o is not v and not o.parked_path]
-    if v.state == ThreadState.RUN_QUEUE:
-        return [o for o in others if o.state == ThreadState.ON_CPU]
-    peers = [o for o in others if o.sample.pid == v.sample.pid]
-    return [o for o in peers if o.sample.holds_gil] or [
-        o for o in peers if o.state == ThreadState.ON_CPU
+    others = [s for s in present if s is not waiter and not s.on_idle_path]
+    if waiter.state == ThreadState.RUN_QUEUE:
+        return [s for s in others if s.state == ThreadState.ON_CPU]
+    peers = [s for s in others if s.sample.pid == waiter.sample.pid]
+    return [s for s in peers if s.sample.holds_gil] or [
+        s for s in peers if s.state == ThreadState.ON_CPU
     ]
 
 
-def _settle(ledger: BlameAccount, cpu_shares: Mapping[Key, float]) -> None:
+def _settle(account: BlameAccount, cpu_shares: Mapping[FunctionKey, Share]) -> None:
     """Queue time without a seen head goes to the users of what was queued for, else to the
     functions seen ahead, by share.
     """
-    on_cpu = str(ThreadState.ON_CPU)
-    for (cause, queue), series in ledger.unknown.items():
-        users = {(key, cause, on_cpu): share for key, share in cpu_shares.items()}
-        seen = {k: float(s.sum()) for k, s in ledger.blamed.items() if k[1] == cause}
-        by = seen if queue == ThreadState.LOCK or not ledger.profiled else users
-        by = by if sum(by.values()) > 0 else users
-        whole = sum(by.values())
-        for key, weight in by.items():
-            ledger.blamed[key] = ledger.blamed.get(key, np.zeros(ledger.instants)) + series * (
-                weight / whole
-            )
+    for (cause, queue), counts in account.unknown.items():
+        users: Blame = {
+            (key, cause, str(ThreadState.ON_CPU)): share for key, share in cpu_shares.items()
+        }
+        ahead = {
+            key: float(blamed.sum()) for key, blamed in account.blamed.items() if key[1] == cause
+        }
+        weights = ahead if queue == ThreadState.LOCK or not account.profiled else users
+        weights = weights if sum(weights.values()) > 0 else users
+        whole = sum(weights.values())
+        for key, weight in weights.items():
+            so_far = account.blamed.get(key, np.zeros(account.instants))
+            account.blamed[key] = so_far + counts * (weight / whole)

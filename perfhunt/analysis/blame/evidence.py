@@ -39,13 +39,13 @@ class Span:
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
         return Span(
-            trial.completed,
-            trial.service.mean,
-            trial,
-            profile,
-            instants,
-            states,
-            resources or trial.resources,
+            completed=trial.completed,
+            service=trial.service.mean,
+            trial=trial,
+            profile=profile,
+            instants=instants,
+            states=states,
+            resources=resources or trial.resources,
         )
 
 

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
 
-Key: TypeAlias = tuple[str, str]  # (function, file), as Frame.key
+FunctionKey: TypeAlias = tuple[str, str]  # (function, file), as Frame.key
+CallPath: TypeAlias = tuple[FunctionKey, ...]  # a way through the code, root first
+CodeLocation: TypeAlias = tuple[CallPath, int | None]  # a way through the code, the line at its end
 
 _PACKAGES = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\](.+)")
 _STDLIB = re.compile(
     r"[/\\]lib(?:64)?[/\\]python\d[^/\\]*[/\\](?!site-packages|dist-packages)|python\d+\.zip[/\\]"
 )
 _SYSTEM_LIBRARY = re.compile(r"^/(?:usr/)?(?:local/)?lib(?:32|64)?/|\.so(?:\.[\d.]+)?$|^\[")
-_RUNTIME_OF = {
-    "js": re.compile(r"^node:|node_modules|^internal/|^$"),
-    "jvm": re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
-    "go": re.compile(r"/go/src/|/pkg/mod/|^runtime"),
+# What the code of other languages is called: in Java by the function, elsewhere by the file.
+_RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
+    FrameKind.JS: re.compile(r"^node:|^internal/|^$"),
+    FrameKind.JVM: re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
+    FrameKind.GO: re.compile(r"/go/src/|^runtime"),
+}
+_LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
+    FrameKind.JS: re.compile(r"node_modules"),
+    FrameKind.GO: re.compile(r"/pkg/mod/"),
 }
 # An event loop: the parts of Python and of its usual replacements that run one.
-_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent|trio|curio)/")
+_EVENT_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent|trio|curio)/")
 _AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
 # Code objects without a name of their own: their time belongs to the function that wrote them.
 _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>"})
@@ -36,7 +43,7 @@ class Origin(StrEnum):
 
     APP = "app"
     LIBRARY = "library"
-    STDLIB = "stdlib"
+    RUNTIME = "runtime"
     NATIVE = "native"
     LABEL = "label"
 
@@ -52,7 +59,7 @@ class OwningFunction:
     is_app: bool
 
     @property
-    def key(self) -> Key:
+    def key(self) -> FunctionKey:
         return self.frame.key
 
 
@@ -66,57 +73,48 @@ class Code:
     fallback: bool = False
 
     @staticmethod
-    def seen(stacks: Iterable[Stack], app_modules: tuple[str, ...] = ()) -> Code:
+    def of(stacks: Iterable[Stack], app_modules: tuple[str, ...] = ()) -> Code:
         """The rule that fits these stacks: installed libraries count as the application only when
         nothing else does.
         """
         code = Code(app_modules)
-        return (
-            code
-            if any(code.is_app(f) for s in stacks for f in s)
-            else Code(app_modules, fallback=True)
-        )
+        has_app = any(code.is_app(frame) for stack in stacks for frame in stack)
+        return code if has_app else Code(app_modules, fallback=True)
 
     def origin(self, frame: Frame) -> Origin:
-        """Whose code a frame is, from its file."""
+        """Whose code a frame is, from its kind and its file."""
         if frame.kind == FrameKind.THREAD:
             return Origin.LABEL
         if frame.kind == FrameKind.KERNEL:
             return Origin.NATIVE
         if frame.kind == FrameKind.NATIVE:
-            return (
-                Origin.NATIVE
-                if _SYSTEM_LIBRARY.search(frame.file) or not frame.file
-                else Origin.APP
-            )
+            system = not frame.file or _SYSTEM_LIBRARY.search(frame.file)
+            return Origin.NATIVE if system else Origin.APP
         if frame.kind in _RUNTIME_OF:
-            name = frame.function if frame.kind == FrameKind.JVM else frame.file or frame.function
-            return Origin.LIBRARY if _RUNTIME_OF[frame.kind].search(name) else Origin.APP
+            return _origin_elsewhere(frame)
         return self._python_origin(frame.file)
 
     def _python_origin(self, file: str) -> Origin:
-        packaged = _PACKAGES.search(file)
+        packaged = path_in_packages(file)
         if packaged:
-            module = packaged[1].replace("\\", "/").split("/")[0].removesuffix(".py")
+            module = packaged.replace("\\", "/").split("/")[0].removesuffix(".py")
             return Origin.APP if module in self.app_modules else Origin.LIBRARY
         if not file or file.startswith("<") or _STDLIB.search(file):
-            return Origin.STDLIB
+            return Origin.RUNTIME
         return Origin.APP
 
     def is_app(self, frame: Frame) -> bool:
         """Whether a frame is the application's own code."""
         origin = self.origin(frame)
-        return origin is Origin.APP or (self.fallback and origin is Origin.LIBRARY)
+        return origin is Origin.APP or (self.fallback and _may_stand_in(origin, frame))
 
     def app_frames(self, stack: Stack) -> tuple[Frame, ...]:
         """The application's frames, root first, each nameless one replaced by the function it was
         written in.
         """
-        named: list[Frame] = []
-        for index, frame in enumerate(stack):
-            if self.is_app(frame):
-                named.append(enclosing(stack, index))
-        return tuple(named)
+        return tuple(
+            enclosing(stack, index) for index, frame in enumerate(stack) if self.is_app(frame)
+        )
 
     def owner(self, stack: Stack) -> OwningFunction | None:
         """The deepest function of the application on the stack, else the deepest frame; None for an
@@ -127,8 +125,30 @@ class Code:
                 leaf = stack[-1]
                 via = "" if index == len(stack) - 1 else spell(leaf)
                 return OwningFunction(enclosing(stack, index), via, is_app=True)
-        frames = [f for f in stack if self.origin(f) is not Origin.LABEL]
+        frames = [frame for frame in stack if self.origin(frame) is not Origin.LABEL]
         return OwningFunction(frames[-1], "", is_app=False) if frames else None
+
+
+def _origin_elsewhere(frame: Frame) -> Origin:
+    """The origin of a frame of Node, a JVM or Go."""
+    name = frame.function if frame.kind == FrameKind.JVM else frame.file or frame.function
+    library = _LIBRARY_OF.get(frame.kind)
+    if library is not None and library.search(name):
+        return Origin.LIBRARY
+    return Origin.RUNTIME if _RUNTIME_OF[frame.kind].search(name) else Origin.APP
+
+
+def _may_stand_in(origin: Origin, frame: Frame) -> bool:
+    """Whether a frame counts as the application's where nothing is: a library's does, and outside
+    Python the runtime's does too, for much of what a server does there ships with the runtime.
+    """
+    return origin is Origin.LIBRARY or (origin is Origin.RUNTIME and frame.kind in _RUNTIME_OF)
+
+
+def path_in_packages(file: str) -> str:
+    """The part of a path below the directory of installed packages; "" for a file elsewhere."""
+    packaged = _PACKAGES.search(file)
+    return packaged[1] if packaged else ""
 
 
 def enclosing(stack: Stack, index: int) -> Frame:
@@ -136,11 +156,10 @@ def enclosing(stack: Stack, index: int) -> Frame:
     there belongs to.
     """
     frame = stack[index]
-    name = frame.function.rsplit(".", 1)[-1]
-    if name not in _ANONYMOUS:
+    if not _is_anonymous(frame):
         return frame
     for outer in reversed(stack[:index]):
-        if outer.file == frame.file and outer.function.rsplit(".", 1)[-1] not in _ANONYMOUS:
+        if outer.file == frame.file and not _is_anonymous(outer):
             return outer
     # A torn stack may lack the function; from Python 3.11 on the qualified name still says whose it
     # is.
@@ -148,28 +167,37 @@ def enclosing(stack: Stack, index: int) -> Frame:
     return replace(frame, function=named) if named and not named.startswith("<") else frame
 
 
-def in_loop(stack: Stack) -> bool:
+def _is_anonymous(frame: Frame) -> bool:
+    return frame.function.rsplit(".", 1)[-1] in _ANONYMOUS
+
+
+def in_event_loop(stack: Stack) -> bool:
     """Whether the stack is an event loop's: something in it runs the loop, rather than only calling
     into it.
     """
-    return any("run" in f.function and _LOOP.search(f.file) for f in stack)
+    return any("run" in frame.function and _EVENT_LOOP.search(frame.file) for frame in stack)
 
 
 def awaits(stack: Stack, owner: Frame) -> bool:
     """Whether a coroutine of an event loop was caught in the loop's own input, output or locks: it
     awaits something there.
     """
-    if owner not in stack or not in_loop(stack):
+    if owner not in stack or not in_event_loop(stack):
         return False
     last = len(stack) - 1 - stack[::-1].index(owner)
-    return any(_AWAITING.search(f.file) for f in stack[last + 1 :])
+    return any(_AWAITING.search(frame.file) for frame in stack[last + 1 :])
 
 
-def path_of(stack: Stack) -> tuple[Key, ...]:
+def call_path(stack: Stack) -> CallPath:
     """A stack as (function, file) pairs, root first, without labels: equal for equal ways through
     the code.
     """
-    return tuple(f.key for f in stack if f.kind != FrameKind.THREAD)
+    return tuple(frame.key for frame in stack if frame.kind != FrameKind.THREAD)
+
+
+def location_of(stack: Stack) -> CodeLocation:
+    """Where in the code a thread is, to the line. Raises IndexError for an empty stack."""
+    return call_path(stack), stack[-1].line
 
 
 def spell(frame: Frame) -> str:
@@ -180,9 +208,5 @@ def spell(frame: Frame) -> str:
 
 def modules_of(cmdline: Sequence[str]) -> tuple[str, ...]:
     """Import names of the application that a command line gives away: `shop` of `shop.wsgi:app`."""
-    found: list[str] = []
-    for word in cmdline:
-        match = re.fullmatch(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?", word)
-        if match:
-            found.append(match[1])
-    return tuple(dict.fromkeys(found))
+    entry = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")
+    return tuple(dict.fromkeys(match[1] for word in cmdline if (match := entry.fullmatch(word))))

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.frames import Code, Key, path_of
+from perfhunt.analysis.blame.frames import CallPath, Code, call_path
 from perfhunt.model.profile import Frame, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
 
-Path: TypeAlias = tuple[Key, ...]
+WaitKey: TypeAlias = tuple[CallPath, str]  # a way through the code and the state a thread is in
 
-# Off the CPU by its own choice. A thread that wants a CPU or the GIL has work, wherever its stack
-# says it is.
-PARKED = frozenset(
+# A thread may idle in a state that it entered by its own choice. One that wants a CPU or the GIL
+# has work, wherever its stack says it is; so has one that waits for storage.
+IDLE_STATES = frozenset(
     {
         ThreadState.LOCK,
         ThreadState.SOCKET,
@@ -27,78 +27,87 @@ PARKED = frozenset(
         ThreadState.UNKNOWN,
     }
 )
-_USUAL = (
-    0.3  # mean threads on a path, without load, from which waiting there is how the service idles
-)
-# a wait that grows less than this while the rate grows `_FASTER` times is not the requests' doing
-_FLAT = 1.15
-_FASTER = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class IdleBook:
-    """The ways through the code on which a thread of this service waits for work."""
+class IdleThresholds:
+    """From when a wait is how the service idles. Chosen with real services at hand, to keep a
+    single worker and to lose what was caught once by chance; not calibrated.
+    """
+
+    threads: float = 0.3  # mean threads on a path, from which waiting there is how it idles
+    growth: float = 1.15  # knee over baseline; a wait that grows less is not the requests' doing
+    faster: float = 1.5  # rate at the knee over baseline, below which growth says nothing
+
+
+THRESHOLDS = IdleThresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class IdlePaths:
+    """The ways through the code on which a thread of this service waits for work.
+
+    `exact` are those whose leaf is the application's own: there only the thread's state tells
+    idling from working.
+    """
 
     code: Code
-    paths: frozenset[Path] = field(default_factory=frozenset)
-    exact: frozenset[tuple[Path, str]] = field(
-        default_factory=frozenset
-    )  # where the leaf is the application's own
+    paths: frozenset[CallPath] = field(default_factory=frozenset)
+    exact: frozenset[WaitKey] = field(default_factory=frozenset)
 
     def covers(self, sample: ThreadSample) -> bool:
         """Whether the thread was waiting for work (or had no Python stack at all)."""
-        if sample.state not in PARKED:
+        if sample.state not in IDLE_STATES:
             return False
         if not sample.stack:
             return True
-        path = path_of(sample.stack)
+        path = call_path(sample.stack)
         if path in self.paths or (path, sample.state) in self.exact:
             return True
         return sample.state != ThreadState.SLEEP and not any(
-            self.code.is_app(f) for f in sample.stack
+            self.code.is_app(frame) for frame in sample.stack
         )
 
 
-def learn(evidence: Evidence, code: Code) -> IdleBook:
+def idle_paths(evidence: Evidence, code: Code) -> IdlePaths:
     """The idle paths of the target: seen with no load at all, or just as often at the knee as at a
     much lower rate.
     """
-    usual: set[tuple[Path, str]] = set()
+    usual = _unmoved_by_load(evidence)
     if evidence.idle is not None:
-        usual |= {key for key, mean in _parked(evidence.idle).items() if mean >= _USUAL}
-    usual |= _flat(evidence)
-    exact = {(path, state) for path, state in usual if path and _app_leaf(code, path)}
-    return IdleBook(code, frozenset(path for path, _ in usual - exact), frozenset(exact))
+        means = _mean_waiting(evidence.idle)
+        usual |= {wait for wait, mean in means.items() if mean >= THRESHOLDS.threads}
+    exact = {(path, state) for path, state in usual if path and _ends_in_app(code, path)}
+    return IdlePaths(code, frozenset(path for path, _ in usual - exact), frozenset(exact))
 
 
-def _app_leaf(code: Code, path: Path) -> bool:
-    """Whether the path ends in application code, so that only the thread's state tells idling from
-    working there.
-    """
+def _ends_in_app(code: Code, path: CallPath) -> bool:
     function, file = path[-1]
     return code.is_app(Frame(function, file))
 
 
-def _parked(instants: Instants) -> dict[tuple[Path, str], float]:
-    """Mean threads parked per (path, state)."""
-    counts: Counter[tuple[Path, str]] = Counter()
+def _mean_waiting(instants: Instants) -> dict[WaitKey, float]:
+    """Mean threads that wait by choice, per path and state."""
+    counts: Counter[WaitKey] = Counter()
     for instant in instants:
-        counts.update((path_of(t.stack), t.state) for t in instant.threads if t.state in PARKED)
-    return {key: count / len(instants) for key, count in counts.items()}
+        counts.update(
+            (call_path(t.stack), t.state) for t in instant.threads if t.state in IDLE_STATES
+        )
+    return {wait: count / len(instants) for wait, count in counts.items()}
 
 
-def _flat(evidence: Evidence) -> set[tuple[Path, str]]:
+def _unmoved_by_load(evidence: Evidence) -> set[WaitKey]:
     """Waits that did not follow the load: a request's own waits grow with the rate, a worker's wait
     for work shrinks.
     """
     base, knee = evidence.baseline, evidence.knee
     if base is None or base.instants is None or knee.instants is None or not len(base.instants):
         return set()
-    if knee.completed < _FASTER * base.completed:
+    if knee.completed < THRESHOLDS.faster * base.completed:
         return set()
-    at_base, at_knee = _parked(base.instants), _parked(knee.instants)
+    at_base, at_knee = _mean_waiting(base.instants), _mean_waiting(knee.instants)
     return {
-        key
-        for key, mean in at_base.items()
-        if mean >= _USUAL and at_knee.get(key, 0.0) <= _FLAT * mean
+        wait
+        for wait, mean in at_base.items()
+        if mean >= THRESHOLDS.threads and at_knee.get(wait, 0.0) <= THRESHOLDS.growth * mean
     }

@@ -1,75 +1,64 @@
-"""The evidence read once: what every function cost per request, whom the queues are charged to, how
-busy each pool was.
+"""The evidence read once: what threads did and waited for in each span, whom the queues are charged
+to, and how busy each pool of threads was.
+
+The walk: instants, their states reconciled with the stacks and raked to the exact totals, are
+snapshots of busy threads; those, with the users of the CPU, are charged to functions.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from perfhunt.analysis.blame.charge import BlameAccount, charge
+from perfhunt.analysis.blame.cpu_use import CpuUse, cpu_use_of
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import Code, Key, awaits, path_of
-from perfhunt.analysis.blame.idle import IdleBook, learn
+from perfhunt.analysis.blame.frames import Code
+from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
-from perfhunt.analysis.blame.snapshots import Snapshots, thread_group, view
-from perfhunt.model.profile import Frame, Instants, Profile, ProfileMode, Stack
+from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
+from perfhunt.model.profile import Instants, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
-_PROFILED = 100  # samples from which a profile knows the users of the CPU
-_BEYOND = 0.2  # of the CPU's users, from which code without the GIL is no chance
-_WOKEN = 0.25  # of the threads that wait for the GIL, how many run or queue at a time to ask for it
-_RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
-_EMPTY = Instants(0.0, ())
+# Samples from which a profile knows the users of the CPU: a share of 20 % is then known to four
+# points (one standard error).
+PROFILED = 100
+_NO_INSTANTS = Instants(0.0, ())
 
 
-@dataclass(frozen=True, slots=True)
-class CpuUse:
-    """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the
-    samples behind them.
-    """
+class PoolUse(NamedTuple):
+    """Mean threads of one kind, and how many of them were busy."""
 
-    own: Mapping[Key, float] = field(default_factory=dict)
-    total: Mapping[Key, float] = field(default_factory=dict)
-    frames: Mapping[Key, Frame] = field(default_factory=dict)
-    via: Mapping[Key, Counter[str]] = field(default_factory=dict)
-    callers: Mapping[Key, Counter[str]] = field(default_factory=dict)
-    awaits: Mapping[Key, float] = field(
-        default_factory=dict
-    )  # weight seen in an event loop's own input and output
-    samples: float = 0.0
-
-    def shares(self) -> dict[Key, Share]:
-        """Share of the CPU per function on top; sums to 1 unless empty."""
-        return (
-            {key: weight / self.samples for key, weight in self.own.items()} if self.samples else {}
-        )
+    threads: float
+    busy: float
 
 
 @dataclass(frozen=True, slots=True)
 class SpanReading:
-    """One span, read. `cpu` is exact CPU seconds per request; `unseen` the requests in flight that
-    no thread was working on.
+    """One span, read.
+
+    `cpu_per_request` is exact CPU seconds per completed request. `in_flight` is the mean number of
+    requests, `unseen` those of them that no thread was working on. `own_part` is how much of the
+    wait for a CPU is the target's own doing: the rest is other processes'.
     """
 
     span: Span
-    views: Snapshots
-    ledger: BlameAccount
+    snapshots: Snapshots
+    account: BlameAccount
     use: CpuUse
-    cpu: Seconds | None
+    cpu_per_request: Seconds | None
     in_flight: float | None
     unseen: float
-    pools: Mapping[
-        tuple[Key, ...], tuple[float, float]
-    ]  # thread group -> (threads, busy threads), means
-    own_part: Share = 1.0  # of the wait for a CPU: the rest is other processes' doing
+    pools: Mapping[ThreadGroup, PoolUse]
+    own_part: Share = 1.0
 
     @property
     def has_instants(self) -> bool:
-        return self.ledger.instants > 0
+        return self.account.instants > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +67,26 @@ class EvidenceReading:
 
     evidence: Evidence
     code: Code
-    idle: IdleBook
+    idle: IdlePaths
     knee: SpanReading
     baseline: SpanReading | None
 
+    @property
+    def comparable(self) -> bool:
+        """Whether threads were seen in both spans, so that growth is known."""
+        return self.baseline is not None and self.baseline.has_instants and self.knee.has_instants
+
 
 def read_evidence(evidence: Evidence) -> EvidenceReading:
-    """The evidence, read."""
-    code = Code.seen(_stacks(evidence), evidence.app_modules)
-    idle = learn(evidence, code)
-    baseline = (
-        _reading(evidence.baseline, code, idle, None, evidence.cores)
-        if evidence.baseline is not None
-        else None
-    )
-    return EvidenceReading(
-        evidence,
-        code,
-        idle,
-        _reading(evidence.knee, code, idle, baseline, evidence.cores),
-        baseline,
-    )
+    """The evidence, read. Costly: call it once, and hand on what it gives."""
+    code = Code.of(_stacks(evidence), evidence.app_modules)
+    idle = idle_paths(evidence, code)
+    baseline = None
+    if evidence.baseline is not None:
+        baseline = _read_span(evidence.baseline, code, idle, 0.0, evidence.cores)
+    outside = 0.0 if baseline is None else _outside(baseline)
+    knee = _read_span(evidence.knee, code, idle, outside, evidence.cores)
+    return EvidenceReading(evidence, code, idle, knee=knee, baseline=baseline)
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:
@@ -109,41 +97,40 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
             yield from (t.stack for instant in span.instants for t in instant.threads)
 
 
-def _reading(
-    span: Span, code: Code, idle: IdleBook, baseline: SpanReading | None, cores: Cores | None
+def _read_span(
+    span: Span, code: Code, idle: IdlePaths, outside: Seconds, cores: Cores | None
 ) -> SpanReading:
-    instants = raked(reconciled(span.instants or _EMPTY, idle.covers), span.states, span.profile)
-    views = view(instants, code, idle)
-    use = cpu_use(span.profile, code, idle) if span.profile is not None else _use_of(views)
-    if span.profile is not None and span.profile.mode == ProfileMode.GIL:
-        use = _with_native(use, span, views)
-    ledger = charge(
-        views, use.shares(), profiled=span.profile is not None and use.samples >= _PROFILED
-    )
+    """One span, read; a request spends `outside` seconds where no thread has it at any load."""
+    instants = reconciled(span.instants or _NO_INSTANTS, idle.covers)
+    instants = raked(instants, span.states, span.profile)
+    snapshots = snapshots_of(instants, code, idle)
+    use = cpu_use_of(span, snapshots, code, idle)
+    profiled = span.profile is not None and use.samples >= PROFILED
+    account = charge(snapshots, use.shares(), profiled=profiled)
     in_flight = span.completed * span.service if span.service is not None else None
     unseen = 0.0
-    if in_flight is not None and ledger.instants:
-        # What a request spends outside the server at the lowest load is the network and the
-        # generator, not a queue.
-        floor = 0.0 if baseline is None else _outside(baseline) * span.completed
-        unseen = max(0.0, in_flight - ledger.busy() - floor)
+    if in_flight is not None and account.instants:
+        unseen = max(0.0, in_flight - account.busy() - outside * span.completed)
     return SpanReading(
-        span,
-        views,
-        ledger,
-        use,
-        cpu_per_request(span),
-        in_flight,
-        unseen,
-        _pools(instants, views),
-        own_part(span, cores),
+        span=span,
+        snapshots=snapshots,
+        account=account,
+        use=use,
+        cpu_per_request=cpu_per_request(span),
+        in_flight=in_flight,
+        unseen=unseen,
+        pools=_pools(instants, snapshots),
+        own_part=own_part(span, cores),
     )
 
 
 def _outside(baseline: SpanReading) -> Seconds:
+    """What a request spends outside the server at the lowest load: the network and the generator,
+    not a queue.
+    """
     if baseline.in_flight is None or not baseline.has_instants or not baseline.span.completed:
         return 0.0
-    return max(0.0, baseline.in_flight - baseline.ledger.busy()) / baseline.span.completed
+    return max(0.0, baseline.in_flight - baseline.account.busy()) / baseline.span.completed
 
 
 def cpu_per_request(span: Span) -> Seconds | None:
@@ -175,100 +162,8 @@ def own_part(span: Span, cores: Cores | None) -> Share:
     return min(1.0, used / (resources.host_cpu_share * cores))
 
 
-def cpu_use(profile: Profile, code: Code, idle: IdleBook) -> CpuUse:
-    """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service
-    idles are left out.
-    """
-    own: dict[Key, float] = {}
-    total: dict[Key, float] = {}
-    frames: dict[Key, Frame] = {}
-    via: dict[Key, Counter[str]] = {}
-    callers: dict[Key, Counter[str]] = {}
-    heaviest: dict[Key, float] = {}
-    awaiting: dict[Key, float] = {}
-    for stack, weight in profile.stacks.items():
-        owner = code.owner(stack)
-        if owner is None or path_of(stack) in idle.paths:
-            continue
-        own[owner.key] = own.get(owner.key, 0.0) + weight
-        above = code.app_frames(stack)
-        for key in {f.key for f in above} | {owner.key}:
-            total[key] = total.get(key, 0.0) + weight
-        if owner.is_app and awaits(stack, owner.frame):
-            awaiting[owner.key] = awaiting.get(owner.key, 0.0) + weight
-        if weight > heaviest.get(owner.key, 0.0):
-            heaviest[owner.key] = weight
-            frames[owner.key] = owner.frame
-        via.setdefault(owner.key, Counter())[owner.via] += round(weight)
-        caller = next((f.function for f in reversed(above) if f.key != owner.key), "")
-        if caller:
-            callers.setdefault(owner.key, Counter())[caller] += round(weight)
-    return CpuUse(own, total, frames, via, callers, awaiting, sum(own.values()))
-
-
-def _with_native(use: CpuUse, span: Span, views: Snapshots) -> CpuUse:
-    """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code
-    that let the GIL go.
-
-    Threads that run or wait for a CPU share it alike, so the part of such code is its part of those
-    threads. A thread that was only woken to ask for the GIL looks the same, but where such threads
-    are, more of them wait for the GIL than run.
-    """
-    profile = span.profile
-    if profile is None or not profile.ticks or not use.samples:
-        return use
-    free = [
-        v
-        for now in views
-        for v in now
-        if v.state in _RUNNABLE and not v.sample.holds_gil and not v.parked_path
-    ]
-    asking = Counter((v.path, v.line) for now in views for v in now if v.state == ThreadState.GIL)
-    running = Counter((v.path, v.line) for v in free)
-    weights: dict[Key, float] = {}
-    for v in free:
-        spot = (v.path, v.line)
-        weights[v.owner.key] = weights.get(v.owner.key, 0.0) + max(
-            0.0, 1.0 - asking[spot] / running[spot]
-        )
-    held = profile.total / profile.ticks
-    looks = max(len(views), 1)
-    room = (
-        running.total()
-        + sum(v.sample.holds_gil for now in views for v in now if v.state in _RUNNABLE)
-    ) / looks
-    room -= held + _WOKEN * asking.total() / looks
-    native = min(sum(weights.values()) / looks, room)
-    if native <= 0 or native < _BEYOND * (native + held):
-        return use
-    each = use.samples * (native / held) / sum(weights.values())
-    own, total, frames = dict(use.own), dict(use.total), dict(use.frames)
-    for v in free:
-        part = each * max(0.0, 1.0 - asking[(v.path, v.line)] / running[(v.path, v.line)])
-        own[v.owner.key] = own.get(v.owner.key, 0.0) + part
-        frames.setdefault(v.owner.key, v.owner.frame)
-        for key in set(v.app) | {v.owner.key}:
-            total[key] = total.get(key, 0.0) + part
-    return replace(use, own=own, total=total, frames=frames, samples=sum(own.values()))
-
-
-def _use_of(views: Snapshots) -> CpuUse:
-    """The CPU's users as the instants saw them, when there is no profile."""
-    own: dict[Key, float] = {}
-    total: dict[Key, float] = {}
-    frames: dict[Key, Frame] = {}
-    for v in (
-        v for now in views for v in now if v.state == ThreadState.ON_CPU and not v.parked_path
-    ):
-        own[v.owner.key] = own.get(v.owner.key, 0.0) + 1
-        frames[v.owner.key] = v.owner.frame
-        for key in set(v.app) | {v.owner.key}:
-            total[key] = total.get(key, 0.0) + 1
-    return CpuUse(own, total, frames, samples=sum(own.values()))
-
-
-def _pools(instants: Instants, views: Snapshots) -> dict[tuple[Key, ...], tuple[float, float]]:
+def _pools(instants: Instants, snapshots: Snapshots) -> dict[ThreadGroup, PoolUse]:
     threads = Counter(thread_group(t) for instant in instants for t in instant.threads if t.stack)
-    busy = Counter(thread_group(v.sample) for now in views for v in now)
+    busy = Counter(thread_group(s.sample) for present in snapshots for s in present)
     count = max(len(instants), 1)
-    return {group: (n / count, busy[group] / count) for group, n in threads.items()}
+    return {group: PoolUse(n / count, busy[group] / count) for group, n in threads.items()}

@@ -3,90 +3,109 @@
 A stack and a state are read some milliseconds apart. A thread that did not run in between is beyond
 doubt; for the others the state may belong to what the thread did just before or after. Which waits
 belong to a place in the code is learnt from the threads that stood still there; where none ever did
-(its waits are shorter than the look), a wait that is seen less often there than among the service's
-threads at large is taken to have been read from what came before or after.
+(its waits are shorter than the reading takes), a wait that is seen less often there than among the
+service's threads at large is taken to have been read from what came before or after.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from perfhunt.analysis.blame.frames import Key, path_of
+from perfhunt.analysis.blame.frames import CodeLocation, location_of
 from perfhunt.model.profile import Instant, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Share
 
-Spot: TypeAlias = tuple[
-    tuple[Key, ...], int | None
-]  # a way through the code and the line at its end
-
-_RUNS = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)  # possible anywhere
-_ENOUGH_STILL = 0.1  # share of the still threads at a place, from which a wait belongs there
-_LEAST = 0.05  # share of all threads at a place, below which a wait is chance
-_LIFT = 0.8  # how often a wait must be seen to belong, against elsewhere, where nothing stood still
+# States that are possible anywhere in the code.
+_RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """The states seen at a spot: of threads that stood still, and of all."""
+class ReconcileThresholds:
+    """From when a wait belongs to a place. Chosen on real captures with a known truth; not
+    calibrated.
+    """
 
-    still: Counter[str]
-    seen: Counter[str]
+    still: Share = 0.1  # of the still threads at a place: a wait that so many were in belongs there
+    chance: Share = 0.05  # of all threads at a place: a wait that fewer were in is chance
+    # How often a wait must be seen at a place where nothing stood still, against elsewhere: a
+    # little less than as often, for both are counts.
+    against_elsewhere: float = 0.8
+
+
+THRESHOLDS = ReconcileThresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class _StatesThere:
+    """The states seen at a place: of threads that stood still, and of all."""
+
+    still: Counter[str] = field(default_factory=Counter)
+    every: Counter[str] = field(default_factory=Counter)
 
 
 def reconciled(instants: Instants, idle: Callable[[ThreadSample], bool]) -> Instants:
     """The instants, each doubtful wait replaced by the one that belongs to its place, or by running
-    where none does.
+    where none does; unchanged for a capture that cannot tell which threads stood still.
     """
-    spots: dict[Spot, _Place] = {}
-    for t in (t for instant in instants for t in instant.threads if t.stack and not idle(t)):
-        spot = spots.setdefault(spot_of(t), _Place(Counter(), Counter()))
-        spot.seen[t.state] += 1
-        spot.still[t.state] += t.still
-    at_large = Counter(t.state for instant in instants for t in instant.threads if t.stack)
-    if not any(t.still for instant in instants for t in instant.threads):
-        return instants  # a capture that cannot tell
-    fitting = {spot: _fitting(place, at_large) for spot, place in spots.items()}
+    if not any(thread.still for thread in _threads(instants)):
+        return instants
+    places: dict[CodeLocation, _StatesThere] = {}
+    for thread in (t for t in _threads(instants) if t.stack and not idle(t)):
+        there = places.setdefault(location_of(thread.stack), _StatesThere())
+        there.every[thread.state] += 1
+        there.still[thread.state] += thread.still
+    at_large = Counter(thread.state for thread in _threads(instants) if thread.stack)
+    fitting = {place: _fitting(there, at_large) for place, there in places.items()}
+
+    def consistent(thread: ThreadSample) -> ThreadSample:
+        if thread.still or not thread.stack or thread.state in _RUNNABLE or idle(thread):
+            return thread
+        place = location_of(thread.stack)
+        return _consistent(thread, fitting[place], places[place])
+
     return replace(
         instants,
-        instants=tuple(
-            Instant(i.at, tuple(t if idle(t) else _mend(t, fitting, spots) for t in i.threads))
-            for i in instants
-        ),
+        instants=tuple(Instant(i.at, tuple(map(consistent, i.threads))) for i in instants),
     )
 
 
-def spot_of(t: ThreadSample) -> Spot:
-    """Where in the code a thread is, to the line."""
-    return path_of(t.stack), t.stack[-1].line
+def _threads(instants: Instants) -> Iterator[ThreadSample]:
+    return (thread for instant in instants for thread in instant.threads)
 
 
-def _fitting(place: _Place, at_large: Mapping[str, int]) -> tuple[str, ...]:
+def _fitting(there: _StatesThere, at_large: Mapping[str, int]) -> tuple[str, ...]:
     """The waits that belong to a place, the commonest first."""
-    stood = place.still.total()
+    stood = there.still.total()
     if stood:
-        return tuple(state for state, n in place.still.most_common() if n >= _ENOUGH_STILL * stood)
-    whole = place.seen.total()
+        least = THRESHOLDS.still * stood
+        return tuple(state for state, n in there.still.most_common() if n >= least)
+    whole = there.every.total()
     others = max(sum(at_large.values()) - whole, 1)
-    elsewhere = {s: (at_large[s] - n) / others for s, n in place.seen.items()}
-    waits = {s: n / whole for s, n in place.seen.items() if s not in _RUNS and n >= _LEAST * whole}
-    fitting = [s for s, share in waits.items() if share >= _LIFT * elsewhere[s]]
-    return tuple(sorted(fitting, key=lambda s: -waits[s]))
+    elsewhere = {state: (at_large[state] - n) / others for state, n in there.every.items()}
+    waits = {
+        state: n / whole
+        for state, n in there.every.items()
+        if state not in _RUNNABLE and n >= THRESHOLDS.chance * whole
+    }
+    fitting = [
+        state
+        for state, share in waits.items()
+        if share >= THRESHOLDS.against_elsewhere * elsewhere[state]
+    ]
+    return tuple(sorted(fitting, key=lambda state: -waits[state]))
 
 
-def _mend(
-    t: ThreadSample, fitting: Mapping[Spot, tuple[str, ...]], spots: Mapping[Spot, _Place]
+def _consistent(
+    thread: ThreadSample, fitting: tuple[str, ...], there: _StatesThere
 ) -> ThreadSample:
-    if t.still or not t.stack or t.state in _RUNS:
-        return t
-    spot = spot_of(t)
-    fits = fitting.get(spot, ())
-    if t.state in fits or spot not in spots:
-        return t
-    if fits:
-        return replace(t, state=fits[0], wait_on="")
-    runs = {state: spots[spot].seen[state] for state in _RUNS}
-    state = max(runs, key=lambda s: runs[s])
-    return replace(t, state=str(state if runs[state] else ThreadState.ON_CPU), wait_on="")
+    """The thread in the state that belongs to where it is, if its own does not."""
+    if thread.state in fitting:
+        return thread
+    if fitting:
+        return replace(thread, state=fitting[0], wait_on="")
+    running = max(_RUNNABLE, key=lambda state: there.every[state])
+    state = running if there.every[running] else ThreadState.ON_CPU
+    return replace(thread, state=str(state), wait_on="")

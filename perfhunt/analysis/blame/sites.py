@@ -6,60 +6,81 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from perfhunt.analysis.blame.idle import Path
-from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots
+from perfhunt.analysis.blame.frames import CallPath
+from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot, Snapshots
 from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Share
 
-Place: TypeAlias = tuple[
-    Path, str
-]  # the calls down to the one that waits, and what any process may wait for ("" if none)
-Site: TypeAlias = frozenset[Place]
-_SAME = 0.5  # share of a place's waits on one known lock, from which the place belongs to that lock
+# The calls down to the one that waits, and what any process may wait for ("" if none).
+WaitSite: TypeAlias = tuple[CallPath, str]
+# The sites whose waiters wait for the same lock.
+LockSites: TypeAlias = frozenset[WaitSite]
+_Address: TypeAlias = tuple[int, str]  # process and what its thread sleeps on
+
+# Of the waits at a site on one known lock, the share from which the site belongs to that lock: a
+# majority, so that it can belong to one only.
+SAME_LOCK: Share = 0.5
 
 
-def place(v: Snapshot) -> Place:
+def wait_site(snapshot: Snapshot) -> WaitSite:
     """Where a thread waits. Locks in memory are a process's own; a file lock or a semaphore is
     named, for all to see.
     """
-    on = v.sample.wait_on
-    return (v.calls, "" if on.startswith("futex:") else on)
+    target = snapshot.sample.wait_on
+    return snapshot.calls, "" if target.startswith(FUTEX) else target
 
 
-def sites(views: Snapshots) -> Mapping[Place, Site]:
-    """The site of every place: alone, or together with the other places whose waiters sleep on the
-    same address.
+@dataclass(slots=True)
+class _Sightings:
+    """Waits by site, by the address that was slept on, and the addresses that were shared.
 
     An address on which two threads were seen to sleep at the same moment is a lock; one that is
     seen with a single sleeper at a time may be anything (each waiter of a condition has its own,
     and the allocator gives them out again).
     """
-    at_lock: dict[tuple[int, str], Counter[Place]] = {}
-    shared: set[tuple[int, str]] = set()
-    waits: Counter[Place] = Counter()
-    for now in views:
-        here: Counter[tuple[int, str]] = Counter()
-        for v in now:
-            if v.state == ThreadState.LOCK:
-                address = (v.sample.pid, v.sample.wait_on)
-                here[address] += 1
-                waits[place(v)] += 1
-                at_lock.setdefault(address, Counter())[place(v)] += 1
-        shared |= {address for address, count in here.items() if count > 1 and address[1]}
-    parent: dict[Place, Place] = {one: one for one in waits}
-    for address in sorted(shared):
-        chief = max(at_lock[address], key=lambda p: (at_lock[address][p], p))
-        for one, count in at_lock[address].items():
-            if count >= _SAME * waits[one]:
-                parent[_top(one, parent)] = _top(chief, parent)
-    joined: dict[Place, set[Place]] = {}
-    for one in waits:
-        joined.setdefault(_top(one, parent), set()).add(one)
-    return {one: frozenset(joined[_top(one, parent)]) for one in waits}
+
+    by_site: Counter[WaitSite] = field(default_factory=Counter)
+    by_address: dict[_Address, Counter[WaitSite]] = field(default_factory=dict)
+    shared: set[_Address] = field(default_factory=set)
 
 
-def _top(one: Place, parent: Mapping[Place, Place]) -> Place:
-    while parent[one] != one:
-        one = parent[one]
-    return one
+def joined_sites(snapshots: Snapshots) -> Mapping[WaitSite, LockSites]:
+    """For every site where threads wait for a lock, all sites that wait for the same one: itself,
+    and the others whose waiters sleep on the same address.
+    """
+    sightings = _sightings(snapshots)
+    parent = {site: site for site in sightings.by_site}
+    for address in sorted(sightings.shared):
+        waits = sightings.by_address[address]
+        chief = max(waits, key=lambda site: (waits[site], site))
+        for site, count in waits.items():
+            if count >= SAME_LOCK * sightings.by_site[site]:
+                parent[_root(site, parent)] = _root(chief, parent)
+    joined: dict[WaitSite, set[WaitSite]] = {}
+    for site in parent:
+        joined.setdefault(_root(site, parent), set()).add(site)
+    return {site: frozenset(joined[_root(site, parent)]) for site in parent}
+
+
+def _sightings(snapshots: Snapshots) -> _Sightings:
+    sightings = _Sightings()
+    for present in snapshots:
+        sleepers: Counter[_Address] = Counter()
+        for waiter in (s for s in present if s.state == ThreadState.LOCK):
+            address, site = (waiter.sample.pid, waiter.sample.wait_on), wait_site(waiter)
+            sleepers[address] += 1
+            sightings.by_site[site] += 1
+            sightings.by_address.setdefault(address, Counter())[site] += 1
+        sightings.shared |= {
+            address for address, count in sleepers.items() if count > 1 and address[1]
+        }
+    return sightings
+
+
+def _root(site: WaitSite, parent: Mapping[WaitSite, WaitSite]) -> WaitSite:
+    while parent[site] != site:
+        site = parent[site]
+    return site

@@ -7,80 +7,76 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.idle import IdleBook
-from perfhunt.analysis.blame.reading import read_evidence
-from perfhunt.model.profile import Frame, FrameKind, Instants, Profile, ProfileMode, Stack
+from perfhunt.analysis.blame.idle import IdlePaths
+from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.blame.snapshots import FUTEX
+from perfhunt.model.profile import (
+    Frame,
+    FrameKind,
+    Instants,
+    Profile,
+    ProfileMode,
+    SpanName,
+    Stack,
+    ThreadSample,
+)
 from perfhunt.model.states import ThreadState
 
-RUNNING = (str(ThreadState.ON_CPU), str(ThreadState.UNKNOWN))
-
-
-def wall_profile(instants: Instants, idle: IdleBook) -> Profile:
-    """Thread-instants by stack; a thread that waits has its state on top, as `[lock]` or `[socket
-    10.0.0.5:5432]`.
-
-    Divide a weight by `ticks` for the mean number of threads there; idle workers are left out.
-    """
-    stacks: dict[Stack, float] = {}
-    for instant in instants:
-        for thread in instant.threads:
-            if not thread.stack or idle.covers(thread):
-                continue
-            stack = (
-                thread.stack
-                if thread.state in RUNNING
-                else (*thread.stack, waiting(thread.state, thread.wait_on))
-            )
-            stacks[stack] = stacks.get(stack, 0.0) + 1.0
-    rate = len(instants) / instants.seconds if instants.seconds else 0.0
-    return Profile(
-        "py-spy dump",
-        "",
-        ProfileMode.WALL,
-        rate,
-        instants.seconds,
-        stacks,
-        ticks=len(instants),
-        errors=instants.errors,
-    )
-
-
-def idle_threads(instants: Instants, idle: IdleBook) -> dict[str, float]:
-    """Mean number of threads that waited for work, by the state they waited in."""
-    counts = Counter(t.state for instant in instants for t in instant.threads if idle.covers(t))
-    return (
-        {state: count / len(instants) for state, count in counts.items()} if len(instants) else {}
-    )
-
-
-def waiting(state: str, wait_on: str) -> Frame:
-    """What a thread waits for, as a frame. Addresses of locks are left out: they differ from start
-    to start.
-    """
-    where = "" if not wait_on or wait_on.startswith("futex") else f" {wait_on}"
-    return Frame(f"[{state}{where}]", kind=FrameKind.WAIT)
+_WORKING = frozenset({ThreadState.ON_CPU, ThreadState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
-    """What instants say of one span: the wall profile, and who waited for work."""
+class WallProfile:
+    """What instants say of one span: where threads worked or waited, and the mean number of threads
+    that waited for work, by the state they waited in.
+    """
 
     profile: Profile
     idle: dict[str, float]
 
 
-def walls(evidence: Evidence) -> dict[str, Wall]:
-    """By span, "knee" and "baseline", those that have instants."""
-    spans = {"baseline": evidence.baseline, "knee": evidence.knee}
-    book = read_evidence(evidence).idle
+def wall_profiles(reading: EvidenceReading) -> dict[SpanName, WallProfile]:
+    """By span, those that have instants."""
+    spans = {SpanName.BASELINE: reading.baseline, SpanName.KNEE: reading.knee}
     return {
-        name: Wall(wall_profile(span.instants, book), idle_threads(span.instants, book))
-        for name, span in spans.items()
-        if span is not None and span.instants is not None
+        name: wall_profile(of_span.span.instants, reading.idle)
+        for name, of_span in spans.items()
+        if of_span is not None and of_span.span.instants is not None
     }
 
 
-def wait_profiles(evidence: Evidence) -> dict[str, Profile]:
-    """The wall profiles by span."""
-    return {name: wall.profile for name, wall in walls(evidence).items()}
+def wall_profile(instants: Instants, idle: IdlePaths) -> WallProfile:
+    """Thread-instants by stack; a thread that waits has its state on top, as `[lock]` or `[socket
+    10.0.0.5:5432]`.
+
+    Divide a weight by `ticks` for the mean number of threads there; idle workers are left out.
+    """
+    weights: Counter[Stack] = Counter()
+    waiting: Counter[str] = Counter()
+    for thread in (t for instant in instants for t in instant.threads):
+        if idle.covers(thread):
+            waiting[thread.state] += 1
+        elif thread.stack:
+            weights[_with_wait(thread)] += 1
+    profile = Profile(
+        tool="py-spy dump",
+        version="",
+        mode=ProfileMode.WALL,
+        rate_hz=len(instants) / instants.seconds if instants.seconds else 0.0,
+        seconds=instants.seconds,
+        stacks={stack: float(weight) for stack, weight in weights.items()},
+        ticks=len(instants),
+        errors=instants.errors,
+    )
+    return WallProfile(profile, {state: n / len(instants) for state, n in waiting.items()})
+
+
+def _with_wait(thread: ThreadSample) -> Stack:
+    """The stack, with what the thread waits for on top. Addresses of locks are left out: they
+    differ from start to start.
+    """
+    if thread.state in _WORKING:
+        return thread.stack
+    where = thread.wait_on if not thread.wait_on.startswith(FUTEX) else ""
+    name = f"[{thread.state} {where}]" if where else f"[{thread.state}]"
+    return (*thread.stack, Frame(name, kind=FrameKind.WAIT))

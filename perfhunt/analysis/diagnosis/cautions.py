@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from perfhunt.analysis.blame.evidence import Evidence
+from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.model.finding import (
     Bottleneck,
     BottleneckClass,
@@ -17,14 +19,38 @@ from perfhunt.model.knee import Knee, KneeLabel, NoKnee
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import format_rate, format_share
+from perfhunt.model.units import Cores, Share, format_rate, format_share
 
-FEW_SAMPLES = 400  # below this, a share of 20 % is known to no better than a fifth of itself
-FEW_INSTANTS = 40
+
+@dataclass(frozen=True, slots=True)
+class CautionThresholds:
+    """From when a doubt is worth a reader's time."""
+
+    # Share of a core that the generator used: from here it sends late, by measurement of its own
+    # lag.
+    generator_busy: Share = 0.85
+    # High end of the knee's interval over the low end: beyond it two versions cannot be told apart
+    # by their knees.
+    knee_wide: float = 1.3
+    # Samples: with fewer, a share of 20 % is known to no better than a fifth of itself (two
+    # standard errors).
+    few_samples: float = 400
+    few_instants: int = 40  # with fewer, a wait seen half of the time is known to 16 points at best
+    lossy: Share = 0.05  # of the samples, those that could not be read
+    # Cores that must be used before the profile is asked to explain them, and the part that it
+    # should: less than that is not the error of a short profile.
+    explained_from: Cores = 0.3
+    explained: Share = 0.6
+    # Share of the host's CPU in use, and of the target's cores, between which others took it.
+    host_busy: Share = 0.9
+    target_not_busy: Share = 0.7
+
+
+THRESHOLDS = CautionThresholds()
 
 
 def cautions(
-    evidence: Evidence,
+    reading: EvidenceReading,
     knee: Knee | NoKnee,
     findings: Sequence[Finding],
     bottleneck: Bottleneck,
@@ -32,6 +58,7 @@ def cautions(
     trials: Sequence[Trial],
 ) -> tuple[Caution, ...]:
     """Every doubt that applies to this run, in the order a reader should weigh them."""
+    evidence = reading.evidence
     return (
         *_about_load(trials),
         *_about_knee(knee),
@@ -53,7 +80,7 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
             " machine.",
         )
     busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
-    if busiest > 0.85:
+    if busiest > THRESHOLDS.generator_busy:
         yield Caution(
             CautionCode.GENERATOR_BUSY,
             f"The generator used up to {format_share(busiest)} of its core, so some latency may be"
@@ -76,7 +103,7 @@ def _about_knee(knee: Knee | NoKnee) -> Iterator[Caution]:
             f" {format_rate(knee.rate)}.",
             "Compare two versions at the same rate, rather than by their knees.",
         )
-    elif knee.high > 1.3 * knee.low > 0:
+    elif knee.high > THRESHOLDS.knee_wide * knee.low > 0:
         yield Caution(
             CautionCode.KNEE_WIDE,
             f"The knee is only known to lie between {format_rate(knee.low)} and"
@@ -116,7 +143,7 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     if span.profile is not None:
         yield from _about_samples(span.profile)
         yield from _about_native(evidence, span.profile)
-    if span.instants is not None and len(span.instants) < FEW_INSTANTS:
+    if span.instants is not None and len(span.instants) < THRESHOLDS.few_instants:
         yield Caution(
             CautionCode.INSTANTS_FEW,
             f"Waits were looked at {len(span.instants)} times only, so their shares are rough.",
@@ -137,14 +164,14 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
 
 
 def _about_samples(profile: Profile) -> Iterator[Caution]:
-    if profile.total < FEW_SAMPLES:
+    if profile.total < THRESHOLDS.few_samples:
         yield Caution(
             CautionCode.PROFILE_SHORT,
             f"The profile holds {profile.total:.0f} samples: enough for large shares only.",
             'Hold longer: [ramp] hold = "60s".',
         )
     lost = profile.errors + profile.dropped
-    if lost > 0.05 * max(profile.total, 1.0):
+    if lost > THRESHOLDS.lossy * max(profile.total, 1.0):
         yield Caution(
             CautionCode.PROFILE_LOSSY,
             f"{lost} samples could not be read against {profile.total:.0f} that could.",
@@ -160,17 +187,17 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     measure.
     """
     states, resources = evidence.knee.states, evidence.knee.resources
-    if not profile.ticks or profile.mode not in (ProfileMode.CPU, ProfileMode.GIL):
+    explained = profile.mean_threads
+    if explained is None or profile.mode not in (ProfileMode.CPU, ProfileMode.GIL):
         return
-    seen = profile.total / profile.ticks
     if profile.mode == ProfileMode.GIL:
         used = (resources.cpu if resources else None) or 0.0
     else:
         used = states.in_state(ThreadState.ON_CPU) if states is not None else 0.0
-    if used > 0.3 and seen < 0.6 * used:
+    if used > THRESHOLDS.explained_from and explained < THRESHOLDS.explained * used:
         yield Caution(
             CautionCode.NATIVE_SHARE,
-            f"Threads used {used:.2f} cores but stacks explain {seen:.2f}: the rest is in the"
+            f"Threads used {used:.2f} cores but stacks explain {explained:.2f}: the rest is in the"
             " kernel or in native code.",
             "perf sees native stacks: perf record -g -p PID, under the same load.",
         )
@@ -205,7 +232,8 @@ def _about_host(evidence: Evidence) -> Iterator[Caution]:
         or not evidence.cores
     ):
         return
-    if resources.host_cpu_share > 0.9 and resources.cpu < 0.7 * evidence.cores:
+    not_busy = resources.cpu < THRESHOLDS.target_not_busy * evidence.cores
+    if resources.host_cpu_share > THRESHOLDS.host_busy and not_busy:
         yield Caution(
             CautionCode.HOST_BUSY,
             f"The host was {format_share(resources.host_cpu_share)} busy while the target used"

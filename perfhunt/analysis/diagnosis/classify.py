@@ -1,66 +1,67 @@
 """The class of bottleneck: every class scored from what must and must not be seen, the winner with
 its runner-up.
 
-The rows are the USE and thread-state methods (Gregg) read together; each rule gives a score between
-0 and 1 and the sentences that carry its numbers. Two scores that are close, or a best one that is
+The rules are the USE and thread-state methods (Gregg) read together; each gives a score between 0
+and 1 and the sentences that carry its numbers. Two scores that are close, or a best one that is
 low, make the answer `undetermined`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
-from perfhunt.analysis.diagnosis.features import Features, signs
-from perfhunt.analysis.diagnosis.rules import Score, rules
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
-
-LEAST = 0.35  # a best score below this is not an answer
-MARGIN = 0.05  # nor is one that leads by less than this
+from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.features import Features, features_of
+from perfhunt.analysis.diagnosis.rules.table import RULES, Rule
+from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.model.finding import Bottleneck, BottleneckClass
 
 
-def classify(evidence: Evidence, findings: Sequence[Finding] = ()) -> Bottleneck:
+@dataclass(frozen=True, slots=True)
+class AnswerThresholds:
+    """When the best score is an answer. Scores, 0..1; chosen on real services."""
+
+    least: float = 0.35  # a best score below this explains too little
+    margin: float = 0.05  # nor is one an answer that leads by less than this
+
+
+ANSWER = AnswerThresholds()
+
+
+def classify(reading: EvidenceReading, suspects: Suspects) -> Bottleneck:
     """The class of bottleneck with its evidence; `undetermined` names what came closest."""
-    return classify_picture(read_evidence(evidence), findings)
+    return decide(features_of(reading, suspects), RULES)
 
 
-def classify_picture(seen: EvidenceReading, findings: Sequence[Finding] = ()) -> Bottleneck:
-    """The class of bottleneck of evidence that was read already."""
-    return decide(signs(seen, findings), rules())
-
-
-def decide(read: Features, table: Sequence[Callable[[Features], Score]]) -> Bottleneck:
-    """The best of the table's scores, if it is good enough and stands out."""
-    scores = sorted((rule(read) for rule in table), key=lambda s: (-s.value, s.cls))
+def decide(features: Features, rules: Sequence[Rule]) -> Bottleneck:
+    """The best of the rules' scores, if it is good enough and stands out."""
+    scores = sorted((rule(features) for rule in rules), key=lambda s: (-s.value, s.category))
     best, second = scores[0], scores[1]
-    if best.value < LEAST:
+    if best.value < ANSWER.least:
         why = (
-            f"No class of bottleneck explains what was seen; closest is {best.cls} with a score of"
-            f" {best.value:.2f}."
+            f"No class of bottleneck explains what was seen; closest is {best.category} with a"
+            f" score of {best.value:.2f}."
         )
-        return _undetermined((why, *best.evidence), best)
-    if best.value - second.value < MARGIN:
+        evidence = (why, *best.evidence)
+    elif best.value - second.value < ANSWER.margin:
         why = (
-            f"{best.cls} ({best.value:.2f}) and {second.cls} ({second.value:.2f}) explain what was"
-            " seen equally well."
+            f"{best.category} ({best.value:.2f}) and {second.category} ({second.value:.2f}) explain"
+            " what was seen equally well."
         )
         evidence = (why, *best.evidence, *second.evidence)
-        return _undetermined(evidence, best)
-    return Bottleneck(
-        category=BottleneckClass(best.cls),
-        score=best.value,
-        evidence=best.evidence,
-        runner_up=BottleneckClass(second.cls),
-        runner_up_score=second.value,
-    )
-
-
-def _undetermined(evidence: tuple[str, ...], best: Score) -> Bottleneck:
+    else:
+        return Bottleneck(
+            category=best.category,
+            score=best.value,
+            evidence=best.evidence,
+            runner_up=second.category,
+            runner_up_score=second.value,
+        )
     return Bottleneck(
         category=BottleneckClass.UNDETERMINED,
         score=best.value,
         evidence=evidence,
-        runner_up=BottleneckClass(best.cls),
+        runner_up=best.category,
         runner_up_score=best.value,
     )

@@ -8,30 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.wall import Wall, walls
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.analysis.knee.resource_limits import resource_cautions
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Knee
+from perfhunt.model.knee import Knee, NoKneeCode
+from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What stops the service, why we think so, and what to do next."""
+    """What stops the service, why we think so, and what to do next. `walls` says, by span, where
+    threads worked or waited, and who waited for work.
+    """
 
     findings: tuple[Finding, ...]
     bottleneck: Bottleneck
     cautions: tuple[Caution, ...]
     next_step: str
-    walls: Mapping[str, Wall] = field(
-        default_factory=dict
-    )  # by span: the wall profile, and who waited for work
+    walls: Mapping[SpanName, WallProfile] = field(default_factory=dict)
 
 
 def diagnose(
@@ -42,26 +45,33 @@ def diagnose(
     objectives: Sequence[Objective] = (),
 ) -> Diagnosis:
     """The diagnosis of one investigation; every piece of evidence may be missing."""
-    findings = rank(evidence)
-    bottleneck = classify(evidence, findings)
-    findings = with_what_if(findings, bottleneck, evidence, climb)
+    reading = read_evidence(evidence)
+    suspects = suspects_of(reading)
+    bottleneck = classify(reading, suspects)
+    ranked = rank(reading, suspects)
+    findings = with_what_if(ranked, bottleneck, reading, suspects, climb)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
-        *cautions(evidence, climb.knee, findings, bottleneck, effect, trials),
+        *cautions(reading, climb.knee, findings, bottleneck, effect, trials),
     )
     return Diagnosis(
-        findings, bottleneck, doubts, next_step(findings, bottleneck, climb), walls(evidence)
+        findings=findings,
+        bottleneck=bottleneck,
+        cautions=doubts,
+        next_step=next_step(findings, climb),
+        walls=wall_profiles(reading),
     )
 
 
-def next_step(findings: Sequence[Finding], bottleneck: Bottleneck, climb: Climb) -> str:
+def next_step(findings: Sequence[Finding], climb: Climb) -> str:
     """The one thing to do now, as a sentence with the command that checks it."""
-    if not isinstance(climb.knee, Knee) and climb.knee.code == "generator-limited":
+    code = None if isinstance(climb.knee, Knee) else climb.knee.code
+    if code == NoKneeCode.GENERATOR_LIMITED:
         return (
             "The generator ran out before the service did: run again with --workers 2, or from"
             " another machine."
         )
-    if not isinstance(climb.knee, Knee) and climb.knee.code == "below-max-rate":
+    if code == NoKneeCode.BELOW_MAX_RATE:
         return (
             "The service held every rate that was allowed: raise [safety] max_rate if you need to"
             " know where it breaks."

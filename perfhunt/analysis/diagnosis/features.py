@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
-from perfhunt.analysis.blame.frames import in_loop
-from perfhunt.analysis.blame.holders import Holding
-from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import thread_group
-from perfhunt.analysis.diagnosis.ranking import suspects_of
-from perfhunt.analysis.diagnosis.ranking_costs import Cost, limiting_use, per_process
-from perfhunt.model.finding import Finding
+from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
+from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
+from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
+from perfhunt.analysis.blame.wait_for import Contention
+from perfhunt.analysis.diagnosis.costs import Cost, unseen
+from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
+from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
-from perfhunt.model.trial import Trial
+from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, Seconds, Share
 
+# States in which an event loop's thread keeps every connection waiting: off the CPU, and not in the
+# loop's own poll.
 _BLOCKING = (
     ThreadState.SOCKET,
     ThreadState.SLEEP,
@@ -24,11 +28,26 @@ _BLOCKING = (
     ThreadState.LOCK,
     ThreadState.OTHER,
 )
-_SHED = (429, 503)
+# Own waits whose growth per request tells something.
+_GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
+# Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
+_SHED_STATUSES = frozenset({429, 503})
+# How the name of a socket begins whose other end is a client of the target.
+CLIENT_SOCKET = "client:"
+# Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
+# part beyond which it is the event loop's: the majority.
+_MOSTLY: Share = 0.5
+
+
+class LatencyKind(StrEnum):
+    """Kinds of latency beside the states of threads and the causes of blame."""
+
+    CPU = "cpu"
+    CLIENT = "client"  # waiting for a client to take its answer
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class EventLoopLoad:
     """The busiest event-loop thread: how much of its time it computed, waited for a CPU, and slept
     outside its poll.
     """
@@ -38,44 +57,48 @@ class Loop:
     blocked: Share
     state: str  # what it slept in mostly, "" when it did not
 
+    @property
+    def taken(self) -> Share:
+        return self.on_cpu + self.queued + self.blocked
+
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """What the rules look at. Times are seconds per request; `added` is latency added between
-    baseline and knee, by kind.
+    baseline and knee, by kind, `standing` the same kinds at the knee, as they stand.
 
     Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the
     same behind `unseen:` for requests that waited before a thread had them, by what the threads did
     or waited for meanwhile (`await`: an event loop idled).
+
+    `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
+    loops. `grew_waits` is own wait per request by state, knee over baseline.
     """
 
     cpu: Cores | None
     cores: Cores | None
     process_cpu: Cores
     processes: int
-    threads: dict[str, float]
-    added: dict[str, Seconds]
-    standing: dict[str, Seconds]  # the same kinds, at the knee, as they stand
+    threads: Mapping[str, float]
+    added: Mapping[str, Seconds]
+    standing: Mapping[str, Seconds]
     unseen: float
-    in_flight: float | None
-    limiting: str
-    pool_use: tuple[float, float] | None  # threads and busy threads of the pool that is taken most
-    pool_is_loop: bool  # and whether those are event loops
-    loop: Loop | None
-    holdings: tuple[Holding, ...]
-    endpoints: dict[str, float]
+    limiting: LimitingResource
+    pool_use: PoolUse | None
+    pool_is_loop: bool
+    loop: EventLoopLoad | None
+    contentions: tuple[Contention, ...]
+    endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
     throttled: Share
     host: Share | None
-    psi: dict[str, Share] = field(default_factory=dict)
+    psi_io: Share | None = None
+    psi_memory: Share = 0.0
     oom_kills: int = 0
-    connections: dict[str, int] = field(default_factory=dict)
+    connections: Mapping[str, int] = field(default_factory=dict)
     shed: Share = 0.0
-    first: str = ""
-    grew_waits: dict[str, float] = field(
-        default_factory=dict
-    )  # state -> own wait per request, knee over baseline
+    grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
 
     def share(self, *kinds: str) -> Share:
@@ -83,134 +106,155 @@ class Features:
         without a baseline.
         """
         parts = self.added if self.compared else self.standing
-        whole = sum(v for v in parts.values() if v > 0)
+        whole = sum(value for value in parts.values() if value > 0)
         return sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds) / whole if whole > 0 else 0.0
 
+    def share_anywhere(self, *kinds: str) -> Share:
+        """The same, within threads or before them."""
+        return self.share(*kinds, *(unseen(kind) for kind in kinds))
 
-def signs(seen: EvidenceReading, findings: Sequence[Finding] = ()) -> Features:
-    """The signs of one investigation."""
-    span, suspects = seen.knee.span, suspects_of(seen)
-    resources = span.resources
-    at_knee = _kinds([s.knee for s in suspects.values()], seen.knee)
-    at_base = _kinds([s.base for s in suspects.values() if s.base is not None], seen.baseline)
-    compared = seen.baseline is not None and seen.baseline.has_instants and seen.knee.has_instants
-    limiting, _ = limiting_use(seen)
-    group = max(seen.knee.pools, key=lambda g: seen.knee.pools[g][1], default=())
-    psi = (
-        {"cpu": resources.psi_cpu, "io": resources.psi_io, "memory": resources.psi_memory}
-        if resources
-        else {}
-    )
+    @property
+    def of_cores(self) -> Share:
+        """How much of the cores it may use the target used; 0 when that is not known."""
+        return self.cpu / self.cores if self.cpu is not None and self.cores else 0.0
+
+
+def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
+    """The features of one investigation."""
+    knee, baseline, span = reading.knee, reading.baseline, reading.knee.span
+    resources = span.resources or Resources(0.0)
+    at_knee = _kinds(suspects.at_knee.values(), knee)
+    at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
+    group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
         cpu=on_cpu(span),
-        cores=seen.evidence.cores,
-        process_cpu=max(per_process(seen, ThreadState.ON_CPU).values()),
+        cores=reading.evidence.cores,
+        process_cpu=max(per_process(reading, ThreadState.ON_CPU).values()),
         processes=len({t.pid for t in span.states.threads}) if span.states else 1,
-        threads=seen.knee.ledger.states()
-        if seen.knee.has_instants
-        else span.states.totals()
-        if span.states
-        else {},
+        threads=_threads(knee),
         added={
-            kind: at_knee.get(kind, 0.0) - at_base.get(kind, 0.0) for kind in {*at_knee, *at_base}
+            kind: at_knee.get(kind, 0.0) - at_base.get(kind, 0.0) for kind in {**at_knee, **at_base}
         },
         standing=at_knee,
-        unseen=seen.knee.unseen,
-        in_flight=seen.knee.in_flight,
-        limiting=limiting,
-        pool_use=seen.knee.pools.get(group),
-        pool_is_loop=group in _loop_groups(seen),
-        loop=_loop(seen),
-        holdings=tuple(sorted(seen.knee.ledger.holdings.of.values(), key=lambda h: -h.waiting)),
-        endpoints=_endpoints(seen.knee),
+        unseen=knee.unseen,
+        limiting=suspects.limiting.resource,
+        pool_use=knee.pools.get(group),
+        pool_is_loop=group in _loop_groups(span.instants),
+        loop=_event_loop(reading),
+        contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
+        endpoints=_endpoints(knee),
         trial=span.trial,
-        base_trial=seen.baseline.span.trial if seen.baseline is not None else None,
-        throttled=(resources.throttled or 0.0) if resources else 0.0,
-        host=resources.host_cpu_share if resources else None,
-        psi={name: share for name, share in psi.items() if share is not None},
-        oom_kills=(resources.oom_kills or 0) if resources else 0,
-        connections=dict(resources.connections) if resources else {},
+        base_trial=baseline.span.trial if baseline is not None else None,
+        throttled=resources.throttled or 0.0,
+        host=resources.host_cpu_share,
+        psi_io=resources.psi_io,
+        psi_memory=resources.psi_memory or 0.0,
+        oom_kills=resources.oom_kills or 0,
+        connections=dict(resources.connections),
         shed=_shed(span.trial),
-        first=findings[0].function if findings else "",
         grew_waits=_grew_waits(at_knee, at_base),
-        compared=compared,
+        compared=reading.comparable,
     )
 
 
-def _kinds(all_costs: Sequence[Cost | None], reading: SpanReading | None) -> dict[str, Seconds]:
+def _threads(knee: SpanReading) -> dict[str, float]:
+    """Mean threads per state: the busy ones, or all where stacks do not tell which idle."""
+    if knee.has_instants:
+        return knee.account.states()
+    return knee.span.states.totals() if knee.span.states else {}
+
+
+def _kinds(costs: Iterable[Cost], reading: SpanReading) -> dict[str, Seconds]:
     """Seconds per request by kind, over all functions."""
-    found: dict[str, Seconds] = {}
-    to_client = set() if reading is None else _to_client(reading)
-    for cost in all_costs:
-        if cost is None:
-            continue
-        parts: list[tuple[str, Seconds]] = [("cpu", cost.cpu)]
+    totals: dict[str, Seconds] = {}
+    to_client = _to_client(reading)
+    for cost in costs:
+        parts: list[tuple[str, Seconds]] = [(LatencyKind.CPU, cost.cpu)]
         for state, value in cost.waits.items():
             client = state == ThreadState.SOCKET and cost.key in to_client
-            parts.append(("client" if client else state, value))
-        for (cause, _), value in cost.queues.items():
-            parts.append((cause, value))
+            parts.append((LatencyKind.CLIENT if client else state, value))
+        parts += [(cause, value) for (cause, _), value in cost.queues.items()]
         for kind, value in parts:
-            found[kind] = found.get(kind, 0.0) + value
-    return found
+            totals[kind] = totals.get(kind, 0.0) + value
+    return totals
 
 
-def _to_client(reading: SpanReading) -> set[tuple[str, str]]:
+def _to_client(reading: SpanReading) -> set[FunctionKey]:
+    """Functions that mostly wait for clients."""
     return {
         key
-        for key, waits in reading.ledger.wait_on.items()
-        if sum(n for on, n in waits.items() if on.startswith("client:")) > 0.5 * sum(waits.values())
+        for key, waits in reading.account.wait_on.items()
+        if sum(n for target, n in waits.items() if target.startswith(CLIENT_SOCKET))
+        > _MOSTLY * sum(waits.values())
     }
 
 
 def _endpoints(reading: SpanReading) -> dict[str, float]:
-    """Mean threads waiting on each remote endpoint."""
-    found: dict[str, float] = {}
-    for v in (v for now in reading.views for v in now if v.state == ThreadState.SOCKET):
-        found[v.sample.wait_on] = found.get(v.sample.wait_on, 0.0) + 1 / len(reading.views)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    """Mean threads waiting on each remote endpoint, the most first."""
+    means: dict[str, float] = {}
+    for snapshot in (s for present in reading.snapshots for s in present):
+        if snapshot.state == ThreadState.SOCKET:
+            endpoint = snapshot.sample.wait_on
+            means[endpoint] = means.get(endpoint, 0.0) + 1 / len(reading.snapshots)
+    return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
-def _grew_waits(knee: dict[str, Seconds], base: dict[str, Seconds]) -> dict[str, float]:
-    states = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
-    return {s: knee[s] / base[s] if base.get(s) else float("inf") for s in states if knee.get(s)}
+def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:
+    return {
+        state: knee[state] / base[state] if base.get(state) else float("inf")
+        for state in _GROWING
+        if knee.get(state)
+    }
 
 
-def _loop_groups(seen: EvidenceReading) -> set[tuple[tuple[str, str], ...]]:
-    instants = seen.knee.span.instants
-    threads = (t for i in instants for t in i.threads) if instants is not None else ()
-    return {thread_group(t) for t in threads if in_loop(t.stack)}
+def _loop_groups(instants: Instants | None) -> set[ThreadGroup]:
+    """The kinds of threads that run event loops."""
+    threads = (t for instant in instants for t in instant.threads) if instants is not None else ()
+    return {thread_group(t) for t in threads if in_event_loop(t.stack)}
 
 
-def _loop(seen: EvidenceReading) -> Loop | None:
+def _event_loop(reading: EvidenceReading) -> EventLoopLoad | None:
     """The event-loop thread that has least time left, by exact thread states; by the instants
     without those.
     """
-    span = seen.knee.span
-    instants = span.instants or seen.evidence.idle
+    span = reading.knee.span
+    instants = span.instants or reading.evidence.idle
     if instants is None:
         return None
-    looks = Counter((t.pid, t.tid) for i in instants for t in i.threads)
-    loops = Counter((t.pid, t.tid) for i in instants for t in i.threads if in_loop(t.stack))
-    threads = {thread for thread, n in loops.items() if n > 0.5 * looks[thread]}
-    found = []
+    loops = _loop_threads(instants)
+    loads = []
     if span.states is not None and span.states.source == "syscall":
-        found = [_loop_of(dict(t.states)) for t in span.states.threads if (t.pid, t.tid) in threads]
+        loads = [_load(t.states) for t in span.states.threads if (t.pid, t.tid) in loops]
     elif span.instants is not None and len(span.instants):
-        for pid, tid in threads:
-            counts: dict[str, float] = {}
-            for t in (t for i in span.instants for t in i.threads if (t.pid, t.tid) == (pid, tid)):
-                counts[t.state] = counts.get(t.state, 0.0) + 1 / len(span.instants)
-            found.append(_loop_of(counts))
-    return max(found, key=lambda loop: loop.on_cpu + loop.queued + loop.blocked, default=None)
+        loads = [_load(_states_of(thread, span.instants)) for thread in loops]
+    return max(loads, key=lambda load: load.taken, default=None)
 
 
-def _loop_of(states: dict[str, float]) -> Loop:
+def _loop_threads(instants: Instants) -> set[tuple[int, int]]:
+    """The threads, as (pid, tid), that are mostly seen in an event loop."""
+    threads = [t for instant in instants for t in instant.threads]
+    instants_of = Counter((t.pid, t.tid) for t in threads)
+    looping = Counter((t.pid, t.tid) for t in threads if in_event_loop(t.stack))
+    return {thread for thread, n in looping.items() if n > _MOSTLY * instants_of[thread]}
+
+
+def _states_of(thread: tuple[int, int], instants: Instants) -> dict[str, Share]:
+    """The share of instants that a thread was in each state."""
+    shares: dict[str, Share] = {}
+    for t in (t for instant in instants for t in instant.threads if (t.pid, t.tid) == thread):
+        shares[t.state] = shares.get(t.state, 0.0) + 1 / len(instants)
+    return shares
+
+
+def _load(states: Mapping[str, Share]) -> EventLoopLoad:
     blocked = {state: states.get(state, 0.0) for state in _BLOCKING}
-    worst = max(blocked, key=lambda state: blocked[state])
-    queued = states.get(ThreadState.RUN_QUEUE, 0.0) + states.get(ThreadState.GIL, 0.0)
     total = sum(blocked.values())
-    return Loop(states.get(ThreadState.ON_CPU, 0.0), queued, total, str(worst) if total > 0 else "")
+    return EventLoopLoad(
+        on_cpu=states.get(ThreadState.ON_CPU, 0.0),
+        queued=states.get(ThreadState.RUN_QUEUE, 0.0) + states.get(ThreadState.GIL, 0.0),
+        blocked=total,
+        state=str(max(blocked, key=lambda state: blocked[state])) if total > 0 else "",
+    )
 
 
 def _shed(trial: Trial | None) -> Share:
@@ -221,6 +265,6 @@ def _shed(trial: Trial | None) -> Share:
         count
         for route in trial.routes.values()
         for status, count in route.statuses.items()
-        if status in _SHED
+        if status in _SHED_STATUSES
     )
     return away / trial.n

@@ -5,96 +5,61 @@ keep waiting.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from math import sqrt
 
-from perfhunt.analysis.blame.charge import HANDOFF, POOL, BlameAccount
-from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
-from perfhunt.analysis.diagnosis.ranking_costs import (
-    AWAIT,
-    UNSEEN,
+from perfhunt.analysis.blame.charge import Cause
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.blame.snapshots import FUTEX
+from perfhunt.analysis.diagnosis.costs import (
     Cost,
-    charge_unseen,
-    costs,
-    cpu_saturation,
+    growth_interval,
     interval,
     mean_error,
+    unseen,
 )
+from perfhunt.analysis.diagnosis.limiting import cpu_saturation
+from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
 from perfhunt.model.finding import Finding, TimeClass
 from perfhunt.model.interval import Interval
-from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds, Share
+from perfhunt.model.units import Share
 
-MOST = 20  # findings kept
-_LEAST_SHARE = 0.001  # of all blame; less is noise
-# weight of a cost that load does not add to: it settles ties, and ranks when there is no baseline
+MOST = 20  # findings kept: more than anybody works through
+_LEAST_BLAME: Share = 0.001  # of all blame: a function with less is noise
+# Weight of a cost that load does not add to: little enough to settle ties only, and what ranks when
+# there is no baseline.
 _STANDING = 0.1
+# Of all blame: queues of less say nothing about what they are for.
+_LITTLE_QUEUEING: Share = 0.10
+# Of the time that a function mostly spends: a queue it causes that is more than half as long names
+# its class instead.
+_QUEUE_NAMES_CLASS: Share = 0.5
+# Of a function's blame: a charge of less is not worth a clause in its evidence.
+_WORTH_SAYING: Share = 0.05
 _CHARGED = {
-    "gil": "others waiting for the GIL it held",
-    "run_queue": "others waiting for the CPU it used",
-    "lock": "others waiting for the lock it held",
-    POOL: "others waiting for what it had checked out",
-    HANDOFF: "others waiting for the work it did for them",
-    "unseen": "requests waiting for a free worker meanwhile",
+    str(ThreadState.GIL): "others waiting for the GIL it held",
+    str(ThreadState.RUN_QUEUE): "others waiting for the CPU it used",
+    str(ThreadState.LOCK): "others waiting for the lock it held",
+    str(Cause.POOL): "others waiting for what it had checked out",
+    str(Cause.HANDOFF): "others waiting for the work it did for them",
 }
-_LITTLE = 0.10  # of all blame: queues of less say nothing about what they are for
+_CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
 _ON_CPU = str(ThreadState.ON_CPU)
 
 
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A function's cost at the knee and at the baseline (None: not seen there, or no baseline)."""
-
-    knee: Cost
-    base: Cost | None
-
-    def added(self, cpu: Share) -> Seconds:
-        """Seconds per request that load added and that are charged to this function.
-
-        Queues are load's doing altogether; of what the function does itself, only what it did not
-        do at baseline. The few requests of a baseline leave that uncertain, so one standard error
-        is given to the suspect. CPU time is another matter the more the queue is one for the CPU
-        (`cpu`, 0 to 1): there the demand itself makes it, however constant it is (utilisation law,
-        Denning and Buzen 1978), and counts whole.
-        """
-        if self.base is None:
-            return self.knee.blamed
-        waits = max(0.0, self.base.own - self.base.cpu - self.base.own_error)
-        demand = max(0.0, self.base.cpu - self.base.own_error)
-        standing = min(self.knee.own - self.knee.cpu, waits) + (1.0 - cpu) * min(
-            self.knee.cpu, demand
-        )
-        return self.knee.blamed - standing
-
-
-def rank(evidence: Evidence) -> tuple[Finding, ...]:
+def rank(reading: EvidenceReading, suspects: Suspects) -> tuple[Finding, ...]:
     """Suspects, the likeliest first; empty when nothing was captured or nothing was completed."""
-    return rank_picture(read_evidence(evidence))
+    cpu = cpu_part(reading, suspects)
+    every = suspects.by_function.values()
+    whole = sum(suspect.knee.blamed for suspect in every)
+    ordered = sorted(every, key=lambda s: (-weight(s, reading, cpu), s.knee.key))
+    kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_BLAME * whole][:MOST]
+    return tuple(_finding(position, s, reading) for position, s in enumerate(kept, 1))
 
 
-def rank_picture(seen: EvidenceReading) -> tuple[Finding, ...]:
-    """Suspects of evidence that was read already."""
-    suspects = suspects_of(seen)
-    whole = sum(s.knee.blamed for s in suspects.values())
-    cpu = cpu_part((s.knee for s in suspects.values()), seen)
-    ordered = sorted(suspects.values(), key=lambda s: (-weight(s, seen, cpu), s.knee.key))
-    kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_SHARE * whole][:MOST]
-    return tuple(_finding(position, s, seen) for position, s in enumerate(kept, 1))
-
-
-def suspects_of(seen: EvidenceReading) -> dict[Key, Suspect]:
-    """Every function with a cost at the knee."""
-    at_knee = costs(seen.knee)
-    charge_unseen(at_knee, seen)
-    at_base = costs(seen.baseline) if seen.baseline is not None else {}
-    return {key: Suspect(cost, at_base.get(key)) for key, cost in at_knee.items()}
-
-
-def weight(suspect: Suspect, seen: EvidenceReading, cpu: Share) -> float:
+def weight(suspect: Suspect, reading: EvidenceReading, cpu: Share) -> float:
     """What ranks a suspect: the latency load added through it, and a little of what it costs
     anyway.
 
@@ -102,153 +67,171 @@ def weight(suspect: Suspect, seen: EvidenceReading, cpu: Share) -> float:
     service under load; without a baseline, or without instants at the knee, growth is not known and
     the whole cost counts.
     """
+    baseline = reading.baseline
     comparable = (
-        seen.baseline is not None
-        and (seen.baseline.has_instants or not suspect.knee.waits)
-        and seen.knee.has_instants
+        baseline is not None
+        and (baseline.has_instants or not suspect.knee.waits)
+        and reading.knee.has_instants
     )
     if not comparable:
         return suspect.knee.blamed
     return max(suspect.added(cpu), 0.0) + _STANDING * suspect.knee.blamed
 
 
-def cpu_part(found: Iterable[Cost], seen: EvidenceReading) -> Share:
+def cpu_part(reading: EvidenceReading, suspects: Suspects) -> Share:
     """How much of the queueing is for a CPU (or the GIL), 0 to 1; without queues, how near the CPU
     is to its limit.
     """
-    costs = list(found)
+    costs = suspects.at_knee.values()
     queues = sum(sum(cost.queues.values()) for cost in costs)
-    if queues <= _LITTLE * sum(cost.blamed for cost in costs):
-        return min(1.0, cpu_saturation(seen))
-    return (
-        sum(cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs) / queues
-    )
+    if queues <= _LITTLE_QUEUEING * sum(cost.blamed for cost in costs):
+        return min(1.0, cpu_saturation(reading))
+    for_cpu = (cost.queued(ThreadState.RUN_QUEUE, ThreadState.GIL, _ON_CPU) for cost in costs)
+    return sum(for_cpu) / queues
 
 
-def _finding(position: int, suspect: Suspect, seen: EvidenceReading) -> Finding:
-    cost, ledger, use = suspect.knee, seen.knee.ledger, seen.knee.use
+def _finding(position: int, suspect: Suspect, reading: EvidenceReading) -> Finding:
+    cost, account, use = suspect.knee, reading.knee.account, reading.knee.use
     key = cost.key
-    samples = round(use.own.get(key, 0.0)) + sum(
-        round(float(s.sum())) for (k, _), s in ledger.own.items() if k == key
-    )
-    frame = use.frames.get(key) or Frame(key[0], key[1])
-    busy = ledger.busy()
-    here = sum(float(s.mean()) for (k, _), s in ledger.own.items() if k == key)
-    anywhere = float(ledger.total[key].mean()) if key in ledger.total else 0.0
+    samples = _samples(reading, key)
+    self_share, total_share = _shares(reading, key)
     return Finding(
         rank=position,
         function=key[0],
         file=key[1],
-        line=_line(ledger, key, frame),
-        category=TimeClass(_class(cost)),
-        self_share=here / busy if busy else use.shares().get(key, 0.0),
-        total_share=anywhere / busy
-        if busy
-        else use.total.get(key, 0.0) / use.samples
-        if use.samples
-        else 0.0,
+        line=_line(reading, key),
+        category=_time_class(cost),
+        self_share=self_share,
+        total_share=total_share,
         own=interval(cost.own, cost.own_error, samples),
-        total=_total(seen, key, samples),
+        total=_total(reading, key, samples),
         blamed=interval(cost.blamed, cost.error, samples),
         grew=_grew(suspect, samples),
-        via=_top(use.via.get(key), ledger.via.get(key)),
-        evidence=" ".join(_evidence(suspect, seen)),
-        runtime=seen.evidence.runtime,
+        via=_commonest(use.via.get(key), account.via.get(key)),
+        evidence=" ".join(_evidence(suspect, reading)),
+        runtime=reading.evidence.runtime,
     )
 
 
-def _line(ledger: BlameAccount, key: Key, frame: Frame) -> int | None:
-    lines = ledger.lines.get(key)
-    return lines.most_common(1)[0][0] if lines else frame.line
+def _samples(reading: EvidenceReading, key: FunctionKey) -> int:
+    """How many samples and instants stand behind what is said of a function."""
+    instants = (
+        round(float(counts.sum()))
+        for (function, _), counts in reading.knee.account.own.items()
+        if function == key
+    )
+    return round(reading.knee.use.own.get(key, 0.0)) + sum(instants)
 
 
-def _total(seen: EvidenceReading, key: Key, samples: int) -> Interval:
+def _shares(reading: EvidenceReading, key: FunctionKey) -> tuple[Share, Share]:
+    """The share of busy threads with the function on top and with it anywhere; of the CPU, where
+    there are no instants.
+    """
+    account, use = reading.knee.account, reading.knee.use
+    busy = account.busy()
+    if not busy:
+        anywhere = use.total.get(key, 0.0) / use.samples if use.samples else 0.0
+        return use.shares().get(key, 0.0), anywhere
+    on_top = sum(
+        float(counts.mean()) for (function, _), counts in account.own.items() if function == key
+    )
+    anywhere = float(account.total[key].mean()) if key in account.total else 0.0
+    return on_top / busy, anywhere / busy
+
+
+def _line(reading: EvidenceReading, key: FunctionKey) -> int | None:
+    lines, frame = reading.knee.account.lines.get(key), reading.knee.use.frames.get(key)
+    if lines:
+        return lines.most_common(1)[0][0]
+    return frame.line if frame is not None else None
+
+
+def _total(reading: EvidenceReading, key: FunctionKey, samples: int) -> Interval:
     """Time with the function anywhere on the stack: CPU by the profile, everything else by the
     instants.
     """
-    reading = seen.knee
-    rate = reading.span.completed
-    share = reading.use.total.get(key, 0.0) / reading.use.samples if reading.use.samples else 0.0
-    cpu = share * (reading.cpu or 0.0)
-    counts = reading.ledger.total.get(key)
+    knee = reading.knee
+    rate, use = knee.span.completed, knee.use
+    share = use.total.get(key, 0.0) / use.samples if use.samples else 0.0
+    cpu = share * (knee.cpu_per_request or 0.0)
+    counts = knee.account.total.get(key)
     if counts is None:
-        return interval(cpu, cpu * sqrt(2 / max(reading.use.total.get(key, 1.0), 1.0)), samples)
+        return interval(cpu, cpu * sqrt(2 / max(use.total.get(key, 1.0), 1.0)), samples)
     running = sum(
-        1
-        for now in reading.views
-        for v in now
-        if v.state == _ON_CPU and key in (*v.app, v.owner.key)
-    ) / max(reading.ledger.instants, 1)
+        s.state == _ON_CPU and key in s.functions for present in knee.snapshots for s in present
+    ) / max(knee.account.instants, 1)
     waits = max(0.0, float(counts.mean()) - running) / rate
-    return interval(
-        cpu + waits if reading.use.samples else float(counts.mean()) / rate,
-        mean_error(counts) / rate,
-        samples,
-    )
+    value = cpu + waits if use.samples else float(counts.mean()) / rate
+    return interval(value, mean_error(counts) / rate, samples)
 
 
 def _grew(suspect: Suspect, samples: int) -> Interval | None:
-    base = suspect.base
+    base, knee = suspect.base, suspect.knee
     if base is None:
         return None
-    value = suspect.knee.own - base.own
-    reach = 2.13 * sqrt(suspect.knee.own_error**2 + base.own_error**2)
-    return Interval(value, value - reach, value + reach, samples)
+    return growth_interval((base.own, base.own_error), (knee.own, knee.own_error), samples)
 
 
-def _class(cost: Cost) -> str:
+def _time_class(cost: Cost) -> TimeClass:
     """What kind of time it is: the queue it causes where that is most of it, else what the function
     itself does.
     """
-    lock, gil = cost.queued(ThreadState.LOCK, POOL, HANDOFF), cost.queued(ThreadState.GIL)
     kinds = {_ON_CPU: cost.cpu, **cost.waits}
     for (cause, doing), value in cost.queues.items():
-        if cause == UNSEEN + doing:
+        if cause == unseen(doing):
             kinds[doing] = kinds.get(doing, 0.0) + value
     doing, most = max(kinds.items(), key=lambda kind: kind[1])
-    if lock > 0.5 * most or doing == ThreadState.LOCK:
-        return "lock"
-    if doing == AWAIT:
-        return "poll"
+    locked = cost.queued(ThreadState.LOCK, Cause.POOL, Cause.HANDOFF)
+    if locked > _QUEUE_NAMES_CLASS * most or doing == ThreadState.LOCK:
+        return TimeClass.LOCK
+    if doing == Cause.AWAIT:
+        return TimeClass.POLL
     if doing == _ON_CPU:
-        return "gil" if gil > 0.5 * cost.cpu else "cpu"
-    return doing if doing in ("socket", "sleep", "disk", "poll") else "other"
+        gil = cost.queued(ThreadState.GIL)
+        return TimeClass.GIL if gil > _QUEUE_NAMES_CLASS * cost.cpu else TimeClass.CPU
+    return TimeClass(doing) if doing in ("socket", "sleep", "disk", "poll") else TimeClass.OTHER
 
 
-def _top(*counters: Counter[str] | None) -> str:
+def _commonest(*counters: Counter[str] | None) -> str:
     merged: Counter[str] = Counter()
     for counter in counters:
         merged.update(counter or {})
     return merged.most_common(1)[0][0] if merged else ""
 
 
-def _evidence(suspect: Suspect, seen: EvidenceReading) -> list[str]:
+def _evidence(suspect: Suspect, reading: EvidenceReading) -> list[str]:
     """Sentences with numbers: what it does itself, whom it keeps waiting, where it waits, who calls
     it.
     """
-    cost, ledger = suspect.knee, seen.knee.ledger
-    found = [f"{cost.own * 1e3:.3g} ms per request of its own ({_parts(cost)})."]
-    charged = {
-        cause: sum(v for (c, _), v in cost.queues.items() if c == cause) for cause in _CHARGED
-    }
-    charged["unseen"] = cost.unseen
-    waits = [
-        f"{value * 1e3:.3g} ms of {_CHARGED[cause]}"
-        for cause, value in charged.items()
-        if value > 0.05 * cost.blamed
-    ]
-    if waits:
-        found.append("Charged with " + ", ".join(waits) + ".")
-    on = ledger.wait_on.get(cost.key)
-    remote = [name for name, _ in on.most_common(2) if not name.startswith("futex:")] if on else []
+    cost, account = suspect.knee, reading.knee.account
+    sentences = [f"{cost.own * 1e3:.3g} ms per request of its own ({_parts(cost)})."]
+    charged = _charged(cost)
+    if charged:
+        sentences.append("Charged with " + ", ".join(charged) + ".")
+    targets = account.wait_on.get(cost.key, Counter()).most_common(2)
+    remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
-        found.append("Waits on " + " and ".join(remote) + ".")
-    caller = _top(seen.knee.use.callers.get(cost.key), ledger.callers.get(cost.key))
+        sentences.append("Waits on " + " and ".join(remote) + ".")
+    caller = _commonest(reading.knee.use.callers.get(cost.key), account.callers.get(cost.key))
     if caller:
-        found.append(f"Called from {caller}.")
-    if suspect.base is not None and suspect.knee.blamed > 0:
-        found.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
-    return found
+        sentences.append(f"Called from {caller}.")
+    if suspect.base is not None and cost.blamed > 0:
+        sentences.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
+    return sentences
+
+
+def _charged(cost: Cost) -> list[str]:
+    """What the function is charged with beside its own time, as clauses."""
+    charges = [
+        (sum(value for (c, _), value in cost.queues.items() if c == cause), words)
+        for cause, words in _CHARGED.items()
+    ]
+    charges.append((cost.unseen, _CHARGED_UNSEEN))
+    return [
+        f"{value * 1e3:.3g} ms of {words}"
+        for value, words in charges
+        if value > _WORTH_SAYING * cost.blamed
+    ]
 
 
 def _parts(cost: Cost) -> str:

@@ -8,17 +8,15 @@ request spends there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 
-from perfhunt.analysis.blame.charge import Series
-from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading, read_evidence
-from perfhunt.analysis.diagnosis.ranking_costs import mean_error
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
+from perfhunt.analysis.diagnosis.costs import growth_interval, mean_error
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import Seconds
 
-OUTSIDE: Key = ("(before a thread had it)", "")
+OUTSIDE: FunctionKey = ("(before a thread had it)", "")
+QUEUE = "queue"  # the state of a request that no thread has
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,55 +33,49 @@ class Rise:
     added: Interval
 
 
-def waterfall(evidence: Evidence) -> tuple[Rise, ...]:
+def waterfall(reading: EvidenceReading) -> tuple[Rise, ...]:
     """Every rise and fall, the largest first; they sum to the growth of the mean service time.
-    Empty without instants.
+    Empty without instants or without answers in both spans.
     """
-    return waterfall_of(read_evidence(evidence))
-
-
-def waterfall_of(seen: EvidenceReading) -> tuple[Rise, ...]:
-    """The same of evidence that was read already."""
-    knee, base = seen.knee, seen.baseline
-    if base is None or not (
-        knee.has_instants and base.has_instants and knee.span.completed and base.span.completed
-    ):
+    knee, base = reading.knee, reading.baseline
+    if base is None or not (reading.comparable and knee.span.completed and base.span.completed):
         return ()
-    keys = {*knee.ledger.own, *base.ledger.own}
-    rises = [_rise(key, state, knee, base) for key, state in keys]
+    rises = [
+        _rise(key, state, knee, base) for key, state in {**knee.account.own, **base.account.own}
+    ]
     rises.append(_outside(knee, base))
     return tuple(sorted(rises, key=lambda r: (-r.added.value, r.function, r.state)))
 
 
-def _rise(key: Key, state: str, knee: SpanReading, base: SpanReading) -> Rise:
-    after, after_error = _per_request(knee.ledger.own.get((key, state)), knee)
-    before, before_error = _per_request(base.ledger.own.get((key, state)), base)
-    reach = 2.13 * sqrt(after_error**2 + before_error**2)
-    added = after - before
-    n = knee.ledger.instants + base.ledger.instants
+def _rise(key: FunctionKey, state: str, knee: SpanReading, base: SpanReading) -> Rise:
+    before, after = _per_request(base, key, state), _per_request(knee, key, state)
     return Rise(
-        key[0], key[1], state, before, after, Interval(added, added - reach, added + reach, n)
+        function=key[0],
+        file=key[1],
+        state=state,
+        base=before[0],
+        knee=after[0],
+        added=growth_interval(before, after, _instants(knee, base)),
     )
 
 
-def _per_request(counts: Series | None, reading: SpanReading) -> tuple[Seconds, Seconds]:
+def _per_request(reading: SpanReading, key: FunctionKey, state: str) -> tuple[Seconds, Seconds]:
+    """The time a request spends there, and its standard error."""
+    counts, rate = reading.account.own.get((key, state)), reading.span.completed
     if counts is None:
         return 0.0, 0.0
-    return float(counts.mean()) / reading.span.completed, mean_error(
-        counts
-    ) / reading.span.completed
+    return float(counts.mean()) / rate, mean_error(counts) / rate
 
 
 def _outside(knee: SpanReading, base: SpanReading) -> Rise:
-    after, before = _unaccounted(knee), _unaccounted(base)
-    n = knee.ledger.instants + base.ledger.instants
+    before, after = _unaccounted(base), _unaccounted(knee)
     return Rise(
-        OUTSIDE[0],
-        OUTSIDE[1],
-        "queue",
-        before,
-        after,
-        Interval(after - before, after - before, after - before, n),
+        function=OUTSIDE[0],
+        file=OUTSIDE[1],
+        state=QUEUE,
+        base=before,
+        knee=after,
+        added=growth_interval((before, 0.0), (after, 0.0), _instants(knee, base)),
     )
 
 
@@ -93,4 +85,8 @@ def _unaccounted(reading: SpanReading) -> Seconds:
     """
     if reading.in_flight is None:
         return 0.0
-    return (reading.in_flight - reading.ledger.busy()) / reading.span.completed
+    return (reading.in_flight - reading.account.busy()) / reading.span.completed
+
+
+def _instants(knee: SpanReading, base: SpanReading) -> int:
+    return knee.account.instants + base.account.instants

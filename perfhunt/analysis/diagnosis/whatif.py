@@ -8,24 +8,55 @@ of every D_k moves the smallest of these bounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from perfhunt.analysis.blame.evidence import Evidence
-from perfhunt.analysis.blame.frames import Key
-from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu, read_evidence
-from perfhunt.analysis.diagnosis.ranking_costs import Cost, charge_unseen, costs, per_process
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
+from perfhunt.analysis.diagnosis.costs import Cost
+from perfhunt.analysis.diagnosis.limiting import per_process
+from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, TimeClass, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import PerSecond, Seconds, Share
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share
 
-REMOVED: Share = 1.0
-_CONFIDENT = 3  # findings worth a prediction
-# a bound further away than this times the rate says only that something else will stop it first
-_MOST = 10.0
+REMOVED: Share = 1.0  # how much of a suspect is supposed gone
+_CONFIDENT = 3  # findings worth a prediction: nobody starts further down the list
+# Times the rate: a bound further away says only that something else will stop it first.
+_FURTHEST = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StationThresholds:
+    """From when something counts as a resource of its own. Chosen on real services."""
+
+    # Of what the busiest process uses: one that uses more serves requests too.
+    busy_process: Share = 0.25
+    # What one GIL allows, with a margin for the error of the measurement. A process may use more
+    # where C code lets the GIL go; then the GIL is not what bounds it.
+    one_gil: Cores = 1.05
+    # Mean threads from which a group of them is a pool, and the part of them that must be busy.
+    pool: float = 1.0
+    pool_busy: Share = 0.5
+    # Mean number of waiters, below which a lock is no queue worth a bound.
+    lock_waiters: float = 0.1
+
+
+THRESHOLDS = StationThresholds()
+# Where the law's one saturated resource is not inside the service, or is not known.
+_OUTSIDE_THE_LAW = frozenset(
+    {
+        BottleneckClass.UNDETERMINED,
+        BottleneckClass.LIMITER,
+        BottleneckClass.GENERATOR,
+        BottleneckClass.DOWNSTREAM,
+        BottleneckClass.MEMORY,
+        BottleneckClass.NETWORK,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,72 +68,74 @@ class Station:
     name: str
     units: float
     demand: Seconds
-    uses: dict[Key, Seconds]
+    uses: Mapping[FunctionKey, Seconds]
 
     @property
     def bound(self) -> PerSecond:
         """The most requests per second it lets through."""
         return self.units / self.demand if self.demand > 0 else float("inf")
 
-    def without(self, key: Key, share: Share, factor: float = 1.0) -> PerSecond:
+    def without(self, key: FunctionKey, share: Share, factor: float = 1.0) -> PerSecond:
         """The bound when `share` of a function's use (times `factor`, for its interval) is gone."""
         left = self.demand - min(self.demand, share * factor * self.uses.get(key, 0.0))
         return self.units / left if left > 0 else float("inf")
 
 
 def with_what_if(
-    findings: Sequence[Finding], bottleneck: Bottleneck, evidence: Evidence, climb: Climb
+    findings: Sequence[Finding],
+    bottleneck: Bottleneck,
+    reading: EvidenceReading,
+    suspects: Suspects,
+    climb: Climb,
 ) -> tuple[Finding, ...]:
     """The findings, the first few with a prediction attached; unchanged when no resource's demand
     is known.
     """
-    seen = read_evidence(evidence)
-    found = stations(seen)
-    rate = _rate(evidence, climb)
-    if not found or not rate:
+    resources, rate = stations(reading, suspects), _rate(reading, climb)
+    if not resources or not rate:
         return tuple(findings)
     return tuple(
-        replace(f, what_if=predict(f, bottleneck, found, rate)) if f.rank <= _CONFIDENT else f
+        replace(f, what_if=predict(f, bottleneck, resources, rate)) if f.rank <= _CONFIDENT else f
         for f in findings
     )
 
 
-def _rate(evidence: Evidence, climb: Climb) -> PerSecond:
+def _rate(reading: EvidenceReading, climb: Climb) -> PerSecond:
+    """The rate that a prediction scales: the knee, else the capacity, else what was completed."""
     if isinstance(climb.knee, Knee):
         return climb.knee.rate
-    return climb.capacity.rate if climb.capacity is not None else evidence.knee.completed
+    return climb.capacity.rate if climb.capacity is not None else reading.knee.span.completed
 
 
 def predict(
-    finding: Finding, bottleneck: Bottleneck, found: Sequence[Station], rate: PerSecond
-) -> WhatIf | None:
+    finding: Finding, bottleneck: Bottleneck, resources: Sequence[Station], rate: PerSecond
+) -> WhatIf:
     """knee' = knee X'/X, with X the smallest bound now and X' the smallest without the finding."""
     key = (finding.function, finding.file)
-    now = min(station.bound for station in found)
-    relative = _relative(finding.own)
+    now = min(station.bound for station in resources)
+    doubt = _relative_doubt(finding.own)
     point, low, high = (
-        min(_MOST * rate, rate * min(s.without(key, REMOVED, f) for s in found) / now)
-        for f in (1.0, max(0.0, 1.0 - relative), 1.0 + relative)
+        min(_FURTHEST * rate, rate * min(s.without(key, REMOVED, f) for s in resources) / now)
+        for f in (1.0, max(0.0, 1.0 - doubt), 1.0 + doubt)
     )
-    after = min(found, key=lambda s: s.without(key, REMOVED))
-    cap = f"then {after.name} would be the limit"
+    after = min(resources, key=lambda s: s.without(key, REMOVED))
     return WhatIf(
-        max(rate, point),
-        max(rate, low),
-        max(rate, high),
-        REMOVED,
-        cap,
-        _caveat(finding, bottleneck, found, key),
+        rate=max(rate, point),
+        low=max(rate, low),
+        high=max(rate, high),
+        removed=REMOVED,
+        cap=f"then {after.name} would be the limit",
+        caveat=_caveat(finding, bottleneck, resources),
     )
 
 
-def _relative(own: Interval) -> Share:
+def _relative_doubt(own: Interval) -> Share:
     return min(1.0, own.half_width) if own.value > 0 else 1.0
 
 
-def _caveat(finding: Finding, bottleneck: Bottleneck, found: Sequence[Station], key: Key) -> str:
-    limit = min(found, key=lambda s: s.bound)
-    if not limit.uses.get(key, 0.0) > 0:
+def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Station]) -> str:
+    limit = min(resources, key=lambda s: s.bound)
+    if not limit.uses.get((finding.function, finding.file), 0.0) > 0:
         return (
             f"It uses little of what limits the service now ({limit.name}): removing it alone is"
             " not expected to move the knee."
@@ -112,14 +145,7 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, found: Sequence[Station], 
             "Others wait while it holds a lock, and that wait goes with it: take the prediction as"
             " a lower bound."
         )
-    if bottleneck.category in (
-        BottleneckClass.UNDETERMINED,
-        BottleneckClass.LIMITER,
-        BottleneckClass.GENERATOR,
-        BottleneckClass.DOWNSTREAM,
-        BottleneckClass.MEMORY,
-        BottleneckClass.NETWORK,
-    ):
+    if bottleneck.category in _OUTSIDE_THE_LAW:
         return (
             "The law assumes one saturated resource inside the service; the class here is"
             f" {bottleneck.category}."
@@ -130,77 +156,73 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, found: Sequence[Station], 
     )
 
 
-def stations(seen: EvidenceReading) -> tuple[Station, ...]:
+def stations(reading: EvidenceReading, suspects: Suspects) -> tuple[Station, ...]:
     """The resources whose demand is known: cores, one GIL per process, threads of the busiest pool,
     each held lock or pool.
     """
-    reading = seen.knee
-    rate = reading.span.completed
-    if not rate:
+    if not reading.knee.span.completed:
         return ()
-    at_knee = costs(reading)
-    charge_unseen(at_knee, seen)
+    costs = suspects.at_knee
     return (
-        *_cpu_stations(seen, at_knee),
-        *_pool_station(seen, at_knee),
-        *_lock_stations(seen, at_knee),
+        *_cpu_stations(reading, costs),
+        *_pool_station(reading, costs),
+        *_lock_stations(reading, costs),
     )
 
 
-def _cpu_stations(seen: EvidenceReading, at_knee: dict[Key, Cost]) -> list[Station]:
-    cpu, cores = seen.knee.cpu, seen.evidence.cores
-    if cpu is None or not cpu:
+def _cpu_stations(reading: EvidenceReading, costs: Mapping[FunctionKey, Cost]) -> list[Station]:
+    demand, cores = reading.knee.cpu_per_request, reading.evidence.cores
+    if not demand:
         return []
-    uses = {key: cost.cpu for key, cost in at_knee.items()}
-    found = [Station(f"the CPU ({cores:g} cores)", cores, cpu, uses)] if cores else []
-    if seen.evidence.runtime == "cpython":
-        used = per_process(seen, ThreadState.ON_CPU)
-        processes = max(1, sum(1 for share in used.values() if share > 0.25 * max(used.values())))
-        total = on_cpu(seen.knee.span) or 0.0
-        # A process may use more than one core where C code lets the GIL go; then the GIL is not
-        # what bounds it.
-        if (
-            max(used.values()) <= 1.05
-            and total <= 1.05 * processes
-            and processes < (cores or float("inf"))
-        ):
-            name = (
-                "one core per process (the GIL)"
-                if processes > 1
-                else "one core (the GIL of its only busy process)"
-            )
-            found.append(Station(name, float(processes), cpu, uses))
-    return found
+    uses = {key: cost.cpu for key, cost in costs.items()}
+    resources = [Station(f"the CPU ({cores:g} cores)", cores, demand, uses)] if cores else []
+    processes = _processes_bound_by_gil(reading)
+    if processes and processes < (cores or float("inf")):
+        name = (
+            "one core per process (the GIL)"
+            if processes > 1
+            else "one core (the GIL of its only busy process)"
+        )
+        resources.append(Station(name, float(processes), demand, uses))
+    return resources
 
 
-def _pool_station(seen: EvidenceReading, at_knee: dict[Key, Cost]) -> list[Station]:
+def _processes_bound_by_gil(reading: EvidenceReading) -> int:
+    """How many busy processes there are of which none uses more than one GIL allows; 0 when one
+    does, or there is no GIL.
+    """
+    if reading.evidence.runtime != "cpython":
+        return 0
+    used = per_process(reading, ThreadState.ON_CPU).values()
+    busiest = max(used)
+    processes = max(1, sum(share > THRESHOLDS.busy_process * busiest for share in used))
+    total = on_cpu(reading.knee.span) or 0.0
+    bound = busiest <= THRESHOLDS.one_gil and total <= THRESHOLDS.one_gil * processes
+    return processes if bound else 0
+
+
+def _pool_station(reading: EvidenceReading, costs: Mapping[FunctionKey, Cost]) -> list[Station]:
     pools = [
-        (threads, busy)
-        for threads, busy in seen.knee.pools.values()
-        if threads >= 1 and busy / threads >= 0.5
+        pool
+        for pool in reading.knee.pools.values()
+        if pool.threads >= THRESHOLDS.pool and pool.busy / pool.threads >= THRESHOLDS.pool_busy
     ]
     if not pools:
         return []
-    threads, busy = max(pools, key=lambda pool: pool[1])
-    uses = {key: cost.blamed - cost.unseen for key, cost in at_knee.items()}
-    return [
-        Station(f"the {threads:.0f} worker threads", threads, busy / seen.knee.span.completed, uses)
-    ]
+    threads, busy = max(pools, key=lambda pool: pool.busy)
+    demand = busy / reading.knee.span.completed
+    uses = {key: cost.blamed - cost.unseen for key, cost in costs.items()}
+    return [Station(f"the {threads:.0f} worker threads", threads, demand, uses)]
 
 
-def _lock_stations(seen: EvidenceReading, at_knee: dict[Key, Cost]) -> list[Station]:
-    found = []
-    for holding in seen.knee.ledger.holdings.of.values():
-        uses = {key: at_knee[key].own for key in holding.holders if key in at_knee}
-        units = max(1.0, round(holding.concurrent))
-        if uses and holding.waiting > 0.1:
-            what = "lock" if units == 1 else f"pool of {units:.0f}"
-            found.append(
-                Station(
-                    f"the {what} that {holding.waiter[0]} waits for",
-                    units,
-                    sum(uses.values()),
-                    uses,
-                )
-            )
-    return found
+def _lock_stations(reading: EvidenceReading, costs: Mapping[FunctionKey, Cost]) -> list[Station]:
+    resources = []
+    for contention in reading.knee.account.graph.contentions:
+        uses = {key: costs[key].own for key in sorted(contention.holders) if key in costs}
+        if not uses or contention.waiting <= THRESHOLDS.lock_waiters:
+            continue
+        units = max(1.0, round(contention.concurrent))
+        what = "lock" if units == 1 else f"pool of {units:.0f}"
+        name = f"the {what} that {contention.waiter[0]} waits for"
+        resources.append(Station(name, units, sum(uses.values()), uses))
+    return resources

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from perfhunt.analysis.change.changed_frames import holds
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.profile import Profile, ProfileMode, Stack
+from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.units import Share, format_duration, format_rate, format_share
 from perfhunt.model.verdict.attribution import Attribution, Demand, Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind
@@ -31,9 +31,7 @@ def attribute(
     more; None: not measured).
     """
     atoms = tuple(a for a in change.functions if a.name)
-    demands = tuple(
-        _demand(a.name, a.file, before, after, lambda stack, a=a: holds(stack, a)) for a in atoms
-    )  # type: ignore[misc]
+    demands = tuple(_demand(a.name, a.file, before, after, partial(holds, atom=a)) for a in atoms)
     share = (
         wilson(*_weights(before.profile, lambda stack: any(holds(stack, a) for a in atoms)))
         if atoms
@@ -92,18 +90,6 @@ def _weights(profile: Profile, inside: Callable[[Stack], bool]) -> tuple[float, 
     return sum(w for stack, w in profile.stacks.items() if inside(stack)), profile.total
 
 
-def _seconds_per_request(measured: Measured) -> float:
-    """Seconds of sampled time per request over all stacks: CPU from the scheduler when known, else
-    the samples' own count.
-    """
-    if measured.completed <= 0:
-        return 0.0
-    if measured.cpu is not None and measured.profile.mode == ProfileMode.CPU:
-        return measured.cpu / measured.completed
-    looks = measured.profile.ticks or measured.profile.rate_hz * measured.profile.seconds
-    return measured.profile.total / looks / measured.completed if looks else 0.0
-
-
 def _demand(
     function: str,
     file: str,
@@ -113,7 +99,7 @@ def _demand(
     confidence: Share = 0.95,
 ) -> Demand:
     sides = [
-        wilson(*_weights(m.profile, inside), confidence).scaled(_seconds_per_request(m))
+        wilson(*_weights(m.profile, inside), confidence).scaled(m.seconds_per_request)
         for m in (before, after)
     ]
     return Demand(function, file, sides[0], sides[1], _word(sides[0], sides[1]))
@@ -162,7 +148,7 @@ def _own(measured: Measured, atom: Atom) -> float:
     weight, total = _weights(
         measured.profile, lambda stack: bool(stack) and holds(stack[-1:], atom)
     )
-    return weight / total * _seconds_per_request(measured) if total else 0.0
+    return weight / total * measured.seconds_per_request if total else 0.0
 
 
 def _sentences(found: Attribution) -> list[str]:

@@ -11,10 +11,10 @@ from perfhunt.analysis.verdict.attribution import against_prediction, attribute,
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, SpanName, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
-from perfhunt.model.units import Seconds, Share, format_share
+from perfhunt.model.units import Share, format_share
 from perfhunt.model.verdict.attribution import Attribution, Measured
 from perfhunt.model.verdict.change import Atom, OneChange
 from perfhunt.model.verdict.verdict import Verdict
@@ -200,7 +200,7 @@ def difference_picture(before: Sides, after: Sides, title: str) -> str:
     """
     for old, new in ((before.wall, after.wall), (before.cpu, after.cpu)):
         if old is not None and new is not None:
-            costs = _cost(old), _cost(new)
+            costs = old.seconds_per_sample, new.seconds_per_sample
             known = (costs[0], costs[1]) if costs[0] and costs[1] else None
             return differential(
                 _lasting(old.profile), _lasting(new.profile), f"What changed, {title}", known
@@ -222,14 +222,3 @@ def _lasting(profile: Profile) -> Profile:
         key = (*stack[:-1], last) if last is not None else stack
         stacks[key] = stacks.get(key, 0.0) + weight
     return replace(profile, stacks=stacks)
-
-
-def _cost(measured: Measured) -> Seconds:
-    """Seconds per request that one sample stands for; 0 when that is not known."""
-    profile = measured.profile
-    if measured.completed <= 0 or not profile.total:
-        return 0.0
-    if profile.mode == ProfileMode.CPU and measured.cpu is not None:
-        return measured.cpu / measured.completed / profile.total
-    looks = profile.ticks or profile.rate_hz * profile.seconds
-    return 1.0 / looks / measured.completed if looks else 0.0

@@ -10,7 +10,8 @@ from dataclasses import replace
 from perfhunt import verify
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import modules_of
-from perfhunt.analysis.blame.wall import wait_profiles
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.blame.wall import wall_profiles
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.jobs.verify.attribution import Sides
 from perfhunt.model.profile import Instants, Profile, SpanName, Stack
@@ -111,9 +112,10 @@ def _held(
 
 def _sides(span: Span, idle: Instants | None, target: TargetProcess) -> Sides:
     modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
-    wall = wait_profiles(
+    reading = read_evidence(
         Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)
-    ).get(SpanName.KNEE)
+    )
+    wall = wall_profiles(reading).get(SpanName.KNEE)
     cores = span.resources.cpu if span.resources else None
 
     def measured(profile: Profile | None) -> Measured | None:
@@ -123,4 +125,4 @@ def _sides(span: Span, idle: Instants | None, target: TargetProcess) -> Sides:
             else None
         )
 
-    return Sides(measured(wall), measured(span.profile))
+    return Sides(measured(wall.profile if wall else None), measured(span.profile))

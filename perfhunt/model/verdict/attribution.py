@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Profile
-from perfhunt.model.units import Cores, PerSecond, Share
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share
 from perfhunt.model.verdict.change import Atom
 
 
@@ -19,6 +19,16 @@ class Measured:
     profile: Profile
     completed: PerSecond
     cpu: Cores | None = None
+
+    @property
+    def seconds_per_request(self) -> Seconds:
+        """Seconds of a request that all samples together stand for; 0 when that is not known."""
+        return self.profile.seconds_per_request(self.completed, self.cpu, nominal=True) or 0.0
+
+    @property
+    def seconds_per_sample(self) -> Seconds:
+        """Seconds of a request that one sample stands for; 0 when that is not known."""
+        return self.profile.seconds_per_sample(self.completed, self.cpu, nominal=True) or 0.0
 
 
 @dataclass(frozen=True, slots=True)

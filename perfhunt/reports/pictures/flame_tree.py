@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from perfhunt.analysis.blame.frames import Code, Origin
 from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.model.units import Share
 
 ROOT = Frame("all", kind=FrameKind.THREAD)
+_DRAWN_BY_KIND = frozenset({FrameKind.NATIVE, FrameKind.KERNEL, FrameKind.THREAD, FrameKind.WAIT})
 
 
 @dataclass(slots=True)
@@ -110,45 +112,13 @@ def scaled(stacks: Mapping[Stack, float], factor: float) -> dict[Stack, float]:
 
 
 def code_kind(frame: Frame) -> str:
-    """Whose code a frame is: app, library, runtime (the language's own), native, kernel or thread;
-    `wait` for a wait itself.
+    """Whose code a frame is drawn as: app, library, runtime (the language's own), native, kernel or
+    thread; `wait` for a wait itself.
     """
-    if frame.kind in ("native", "kernel", "thread", "wait"):
+    if frame.kind in _DRAWN_BY_KIND:
         return frame.kind
-    file = frame.file
-    if (
-        not file
-        or file.startswith(("<frozen", "node:", "internal/", "native "))
-        or (file.startswith("<") and file.endswith(">"))
-    ):
-        return "app" if file in ("<string>", "<stdin>") else "runtime"
-    if any(
-        mark in file
-        for mark in (
-            "site-packages/",
-            "dist-packages/",
-            "node_modules/",
-            "/pkg/mod/",
-            ".cargo/registry/",
-        )
-    ):
-        return "library"
-    if any(
-        mark in file
-        for mark in (
-            "/lib/python",
-            "/lib64/python",
-            "/usr/local/go/src/",
-            "/go/src/runtime/",
-            "/rustc/",
-        )
-    ):
-        return "runtime"
-    if frame.kind == FrameKind.JVM and frame.function.startswith(
-        ("java.", "javax.", "jdk.", "sun.")
-    ):
-        return "runtime"
-    return "app"
+    # The runtime's own states, such as Node's "(garbage collector)", have no file.
+    return Code().origin(frame) if frame.file else Origin.RUNTIME
 
 
 def depth(found: Iterable[Box]) -> int:

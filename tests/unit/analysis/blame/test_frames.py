@@ -15,13 +15,13 @@ APP = "/srv/shop/cart.py"
     [
         ("/srv/shop/cart.py", Origin.APP),
         ("/home/me/lib/python/shop.py", Origin.APP),
-        ("/usr/lib/python3.11/json/encoder.py", Origin.STDLIB),
-        ("/root/.pyenv/versions/3.12.1/lib/python3.12/threading.py", Origin.STDLIB),
+        ("/usr/lib/python3.11/json/encoder.py", Origin.RUNTIME),
+        ("/root/.pyenv/versions/3.12.1/lib/python3.12/threading.py", Origin.RUNTIME),
         ("/srv/venv/lib/python3.11/site-packages/flask/app.py", Origin.LIBRARY),
         ("/usr/lib/python3/dist-packages/flask/app.py", Origin.LIBRARY),
-        ("<frozen importlib._bootstrap>", Origin.STDLIB),
-        ("<string>", Origin.STDLIB),
-        ("", Origin.STDLIB),
+        ("<frozen importlib._bootstrap>", Origin.RUNTIME),
+        ("<string>", Origin.RUNTIME),
+        ("", Origin.RUNTIME),
     ],
 )
 def test_the_path_says_whose_code_it_is(file: str, origin: Origin) -> None:
@@ -60,5 +60,5 @@ def test_an_application_installed_among_libraries_is_known_by_its_command_line()
 
 def test_libraries_count_as_the_application_only_when_nothing_else_does() -> None:
     library = (Frame("cart", "/srv/venv/lib/python3.11/site-packages/shop/views.py"),)
-    assert Code.seen([library]).is_app(library[0])
-    assert not Code.seen([library, (Frame("main", APP),)]).is_app(library[0])
+    assert Code.of([library]).is_app(library[0])
+    assert not Code.of([library, (Frame("main", APP),)]).is_app(library[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.profile import Frame, Profile, ProfileMode
@@ -20,7 +21,12 @@ def said(mode: ProfileMode, cpu: float) -> bool:
     )  # 0.4 cores explained
     span = Span.of(RUN.trials[0], profile, resources=Resources(10.0, cpu=cpu, cpu_seconds=10 * cpu))
     found = cautions(
-        Evidence(knee=span), RUN.knee, (), Bottleneck(BottleneckClass.CPU, 1.0, ("seen",)), None, ()
+        read_evidence(Evidence(knee=span)),
+        RUN.knee,
+        (),
+        Bottleneck(BottleneckClass.CPU, 1.0, ("seen",)),
+        None,
+        (),
     )
     return any(caution.code == "native-share" for caution in found)
 

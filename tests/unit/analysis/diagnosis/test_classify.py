@@ -7,13 +7,12 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.diagnosis.classify import classify, decide
-from perfhunt.analysis.diagnosis.ranking import rank
-from perfhunt.analysis.diagnosis.rules import Score
-from perfhunt.model.finding import Bottleneck
+from perfhunt.analysis.diagnosis.classify import decide
+from perfhunt.analysis.diagnosis.rules.score import ClassScore
+from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
 from perfhunt.model.trial import Resources, RouteResult, Trial
-from tests.unit.scenes import instant, profile, series, stack, used
+from tests.unit.scenes import classified, instant, profile, series, stack, used
 from tests.unit.trials import HELD, QUICK
 
 REST = "serve_forever!get lock@I"
@@ -27,7 +26,7 @@ CALM = Span(
 
 def judged(knee: Span, base: Span | None = CALM, **more: object) -> Bottleneck:
     evidence = Evidence(knee, base, cpu_limit=2.0, **more)  # type: ignore[arg-type]
-    return classify(evidence, rank(evidence))
+    return classified(evidence)
 
 
 def test_every_core_busy_and_threads_queueing_for_one_is_cpu() -> None:
@@ -217,8 +216,7 @@ def test_a_generator_at_its_end_before_an_idle_target_is_generator() -> None:
 def test_throttled_periods_are_the_quota_and_not_the_cpu() -> None:
     resources = Resources(10.0, cpu=0.5, cpu_limit=0.5, throttled=0.6)
     evidence = Evidence(Span(60.0, profile=profile(price=500), resources=resources), cpu_limit=0.5)
-    found = classify(evidence, rank(evidence))
-    assert found.category == "cpu-quota"
+    assert classified(evidence).category == "cpu-quota"
 
 
 def test_nothing_seen_is_undetermined() -> None:
@@ -227,10 +225,11 @@ def test_nothing_seen_is_undetermined() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "answer"),
-    [(0.9, 0.5, "gc"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")],
+    [(0.9, 0.5, "disk"), (0.9, 0.88, "undetermined"), (0.2, 0.0, "undetermined")],
 )
 def test_an_answer_must_be_good_and_must_stand_out(
     first: float, second: float, answer: str
 ) -> None:
-    scores = [lambda _: Score("gc", first, ("x",)), lambda _: Score("memory", second, ("y",))]
-    assert decide(None, scores).category == answer  # type: ignore[arg-type]
+    disk = ClassScore(BottleneckClass.DISK, first, ("x",))
+    lock = ClassScore(BottleneckClass.LOCK, second, ("y",))
+    assert decide(None, [lambda _: disk, lambda _: lock]).category == answer  # type: ignore[arg-type]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.waterfall import OUTSIDE, waterfall
 from perfhunt.model.finding import Finding
 from perfhunt.model.profile import Instants
-from tests.unit.scenes import instant, profile, series, used
+from tests.unit.scenes import instant, profile, ranked, series, used
 
 SERVER_IDLE = "serve_forever!get lock@I"
 
@@ -20,7 +20,7 @@ def found(findings: tuple[Finding, ...], function: str) -> Finding:
 
 def test_waiters_for_a_lock_are_charged_to_the_function_that_holds_it() -> None:
     moment = ["serve>view>pay sleep", *["serve>view>pay lock@A"] * 4, "serve>view>render on_cpu*"]
-    findings = rank(Evidence(Span(100.0, instants=series(*[moment] * 24))))
+    findings = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24))))
     # Little: 1 thread holding and 4 waiting at 100 requests/s are 10 ms and 40 ms per request.
     assert findings[0].function == "pay"
     assert findings[0].own.value == pytest.approx(0.010)
@@ -30,28 +30,28 @@ def test_waiters_for_a_lock_are_charged_to_the_function_that_holds_it() -> None:
 
 def test_a_lock_held_over_a_call_blames_the_call_and_not_the_waiting_function() -> None:
     moment = ["serve>view>pay>ask_bank socket@10.0.0.5:443", *["serve>view>pay lock@A"] * 3]
-    first, *others = rank(Evidence(Span(100.0, instants=series(*[moment] * 24))))
+    first, *others = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24))))
     assert (first.function, round(first.blamed.value, 6)) == ("ask_bank", 0.040)
     assert "pay" not in [f.function for f in others]
 
 
 def test_a_wait_for_the_gil_is_charged_to_its_holder() -> None:
     moment = ["serve>view>crunch on_cpu*", "serve>view>render gil", "serve>view>render gil"]
-    findings = rank(Evidence(Span(100.0, instants=series(*[moment] * 24))))
+    findings = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24))))
     assert [f.function for f in findings] == ["crunch"]
     assert findings[0].blamed.value == pytest.approx(0.030)
 
 
 def test_a_chain_of_waits_is_followed_to_its_end() -> None:
     moment = ["serve>view>crunch on_cpu*", "serve>view>pay gil", *["serve>view>pay lock@A"] * 3]
-    findings = rank(Evidence(Span(100.0, instants=series(*[moment] * 24))))
+    findings = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24))))
     assert findings[0].function == "crunch"
     assert findings[0].blamed.value == pytest.approx(0.050)
 
 
 def test_threads_waiting_for_a_cpu_are_charged_to_those_that_have_one() -> None:
     moment = ["serve>view>a on_cpu", "serve>view>b on_cpu", "serve>view>c run_queue"]
-    findings = rank(Evidence(Span(100.0, instants=series(*[moment] * 24))))
+    findings = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24))))
     assert {f.function: round(f.blamed.value, 6) for f in findings} == {"a": 0.015, "b": 0.015}
 
 
@@ -65,7 +65,7 @@ def test_requests_handed_to_one_worker_thread_blame_what_that_thread_does() -> N
         moment.append(
             "serve>view>render on_cpu*"
         )  # often there while others wait, as any busy function is
-    findings = rank(Evidence(Span(100.0, instants=series(*moments)), idle=idle))
+    findings = ranked(Evidence(Span(100.0, instants=series(*moments)), idle=idle))
     assert findings[0].function == "transcode"
     assert findings[0].blamed.value == pytest.approx(0.050)
 
@@ -77,7 +77,7 @@ def test_waiters_for_a_pool_blame_those_that_keep_its_connections() -> None:
             f"serve>view>cart>checkout!get lock@{k}" for k in range(5)
         ]
         moments.append(moment + ["serve>view>render on_cpu*"] * (n % 3))
-    findings = rank(Evidence(Span(100.0, instants=series(*moments))))
+    findings = ranked(Evidence(Span(100.0, instants=series(*moments))))
     assert findings[0].function == "load"
     assert findings[0].blamed.value == pytest.approx(0.070)
 
@@ -90,13 +90,13 @@ def test_idle_threads_are_nobodys_cost() -> None:
         "tick sleep",
         "serve>view>render on_cpu*",
     ]
-    findings = rank(Evidence(Span(100.0, instants=series(*[moment] * 24)), idle=idle))
+    findings = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24)), idle=idle))
     assert [f.function for f in findings] == ["render"]
 
 
 def test_a_function_that_idles_and_works_is_told_apart_by_its_state() -> None:
     idle = series(*[["work socket@queue:1"]] * 8)
-    findings = rank(Evidence(Span(100.0, instants=series(*[["work disk"]] * 24)), idle=idle))
+    findings = ranked(Evidence(Span(100.0, instants=series(*[["work disk"]] * 24)), idle=idle))
     assert [(f.function, f.category) for f in findings] == [("work", "disk")]
 
 
@@ -108,7 +108,7 @@ def test_waiting_for_work_that_was_never_seen_without_load_is_known_by_not_follo
         instants=series(*[["tick sleep", "serve>view>render on_cpu*"], *[["tick sleep"]] * 9] * 3),
     )
     knee = Span(90.0, instants=series(*[["tick sleep", "serve>view>render on_cpu*"]] * 30))
-    assert [f.function for f in rank(Evidence(knee, base))] == ["render"]
+    assert [f.function for f in ranked(Evidence(knee, base))] == ["render"]
 
 
 def test_a_constant_wait_on_a_neighbour_does_not_outrank_the_cpu_that_saturates() -> None:
@@ -137,14 +137,14 @@ def test_a_constant_wait_on_a_neighbour_does_not_outrank_the_cpu_that_saturates(
         instants=series(*busy),
         resources=used(0.92),
     )
-    findings = rank(Evidence(knee, base))
+    findings = ranked(Evidence(knee, base))
     assert findings[0].function == "crunch"
     assert found(findings, "ask").rank > 1
 
 
 def test_cpu_alone_ranks_by_demand_per_request_from_exact_cpu_time() -> None:
     knee = Span(200.0, profile=profile(score=600, render=200), resources=used(1.6))
-    first, second = rank(Evidence(knee))
+    first, second = ranked(Evidence(knee))
     # Utilisation law: 1.6 cores at 200 requests/s are 8 ms of CPU each; three quarters of it in
     # score.
     assert (first.function, second.function) == ("score", "render")
@@ -163,7 +163,7 @@ def test_requests_that_no_thread_had_are_charged_to_what_keeps_the_threads() -> 
         instants=series(*[waiting, waiting, waiting, computing] * 8),
         resources=used(0.25),
     )
-    findings = rank(Evidence(span))
+    findings = ranked(Evidence(span))
     assert findings[0].function == "ask"
     assert sum(f.blamed.value for f in findings) == pytest.approx(0.250, rel=0.01)
 
@@ -173,7 +173,9 @@ def test_the_waterfall_adds_up_to_the_growth_of_latency() -> None:
         10.0, service=0.050, instants=series(*[["serve>view>ask socket@n:1"], [SERVER_IDLE]] * 16)
     )
     knee = Span(40.0, service=0.200, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 32))
-    rises = waterfall(Evidence(knee, base, idle=series([SERVER_IDLE], [SERVER_IDLE])))
+    rises = waterfall(
+        read_evidence(Evidence(knee, base, idle=series([SERVER_IDLE], [SERVER_IDLE])))
+    )
     assert sum(r.added.value for r in rises) == pytest.approx(0.150)
     assert {(r.function, round(r.added.value, 6)) for r in rises} == {
         ("ask", 0.050),
@@ -182,5 +184,7 @@ def test_the_waterfall_adds_up_to_the_growth_of_latency() -> None:
 
 
 def test_nothing_captured_means_no_suspects() -> None:
-    assert rank(Evidence(Span(100.0))) == ()
-    assert rank(Evidence(Span(0.0, instants=Instants(1.0, (instant("serve>view on_cpu"),))))) == ()
+    assert ranked(Evidence(Span(100.0))) == ()
+    assert (
+        ranked(Evidence(Span(0.0, instants=Instants(1.0, (instant("serve>view on_cpu"),))))) == ()
+    )

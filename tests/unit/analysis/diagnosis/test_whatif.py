@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import Climb
 from perfhunt.model.finding import Finding
@@ -17,10 +19,10 @@ KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, KneeLabel.SHARP)
 
 
 def predicted(evidence: Evidence, climb: Climb) -> dict[str, Finding]:
-    findings = rank(evidence)
-    return {
-        f.function: f for f in with_what_if(findings, classify(evidence, findings), evidence, climb)
-    }
+    reading = read_evidence(evidence)
+    suspects = suspects_of(reading)
+    findings, bottleneck = rank(reading, suspects), classify(reading, suspects)
+    return {f.function: f for f in with_what_if(findings, bottleneck, reading, suspects, climb)}
 
 
 def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> Climb:

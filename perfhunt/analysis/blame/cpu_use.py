@@ -1,0 +1,164 @@
+"""Who uses the CPU: from a profile of on-CPU or GIL-holding stacks, else from the instants."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.blame.frames import Code, FunctionKey, awaits, call_path
+from perfhunt.analysis.blame.idle import IdlePaths
+from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots
+from perfhunt.model.profile import Frame, Profile, ProfileMode
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Cores, Share
+
+_RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+
+
+@dataclass(frozen=True, slots=True)
+class NativeThresholds:
+    """From when code that runs without the GIL is believed in. Chosen on services that hash and
+    compress beside Python code; not calibrated.
+    """
+
+    # Of the CPU's users, the part below which such code is chance: few instants see it.
+    least: Share = 0.2
+    # Of the threads that wait for the GIL, how many run or queue at a time only to ask for it:
+    # a waiter wakes every 5 ms (CPython's switch interval) to do so.
+    woken: Share = 0.25
+
+
+NATIVE = NativeThresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class CpuUse:
+    """Who used the CPU, from on-CPU stacks: weights per function on top and anywhere, and the
+    samples behind them. `awaits` is the weight seen in an event loop's own input and output.
+    """
+
+    own: Mapping[FunctionKey, float] = field(default_factory=dict)
+    total: Mapping[FunctionKey, float] = field(default_factory=dict)
+    frames: Mapping[FunctionKey, Frame] = field(default_factory=dict)
+    via: Mapping[FunctionKey, Counter[str]] = field(default_factory=dict)
+    callers: Mapping[FunctionKey, Counter[str]] = field(default_factory=dict)
+    awaits: Mapping[FunctionKey, float] = field(default_factory=dict)
+    samples: float = 0.0
+
+    def shares(self) -> dict[FunctionKey, Share]:
+        """Share of the CPU per function on top; sums to 1 unless empty."""
+        if not self.samples:
+            return {}
+        return {key: weight / self.samples for key, weight in self.own.items()}
+
+
+def cpu_use_of(span: Span, snapshots: Snapshots, code: Code, idle: IdlePaths) -> CpuUse:
+    """The CPU's users in a span, from the best source it has."""
+    if span.profile is None:
+        return _use_in_snapshots(snapshots)
+    use = _use_in_profile(span.profile, code, idle)
+    if span.profile.mode == ProfileMode.GIL:
+        return _with_native(use, span.profile, snapshots)
+    return use
+
+
+def _use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
+    """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service
+    idles are left out.
+    """
+    own: dict[FunctionKey, float] = {}
+    total: dict[FunctionKey, float] = {}
+    frames: dict[FunctionKey, Frame] = {}
+    via: dict[FunctionKey, Counter[str]] = {}
+    callers: dict[FunctionKey, Counter[str]] = {}
+    heaviest: dict[FunctionKey, float] = {}
+    awaiting: dict[FunctionKey, float] = {}
+    for stack, weight in profile.stacks.items():
+        owner = code.owner(stack)
+        if owner is None or call_path(stack) in idle.paths:
+            continue
+        key, app = owner.key, code.app_frames(stack)
+        _credit(own, (key,), weight)
+        _credit(total, dict.fromkeys((*(frame.key for frame in app), key)), weight)
+        if owner.is_app and awaits(stack, owner.frame):
+            _credit(awaiting, (key,), weight)
+        if weight > heaviest.get(key, 0.0):
+            heaviest[key] = weight
+            frames[key] = owner.frame
+        via.setdefault(key, Counter())[owner.via] += round(weight)
+        caller = next((frame.function for frame in reversed(app) if frame.key != key), "")
+        if caller:
+            callers.setdefault(key, Counter())[caller] += round(weight)
+    return CpuUse(
+        own=own,
+        total=total,
+        frames=frames,
+        via=via,
+        callers=callers,
+        awaits=awaiting,
+        samples=sum(own.values()),
+    )
+
+
+def _use_in_snapshots(snapshots: Snapshots) -> CpuUse:
+    """The CPU's users as the instants saw them, when there is no profile."""
+    own: dict[FunctionKey, float] = {}
+    total: dict[FunctionKey, float] = {}
+    frames: dict[FunctionKey, Frame] = {}
+    for snapshot in (s for present in snapshots for s in present):
+        if snapshot.state == ThreadState.ON_CPU and not snapshot.on_idle_path:
+            _credit(own, (snapshot.owner.key,), 1.0)
+            _credit(total, snapshot.functions, 1.0)
+            frames[snapshot.owner.key] = snapshot.owner.frame
+    return CpuUse(own=own, total=total, frames=frames, samples=sum(own.values()))
+
+
+def _with_native(use: CpuUse, profile: Profile, snapshots: Snapshots) -> CpuUse:
+    """The users of the CPU with those added that a profile of the GIL's holder cannot see: C code
+    that let the GIL go.
+
+    Threads that run or wait for a CPU share it alike, so the part of such code is its part of those
+    threads. A thread that was only woken to ask for the GIL looks the same, but where such threads
+    are, more of them wait for the GIL than run.
+    """
+    held = profile.mean_threads
+    if not held or not use.samples:
+        return use
+    present = [s for at_once in snapshots for s in at_once]
+    free = [
+        s for s in present if s.state in _RUNNABLE and not s.sample.holds_gil and not s.on_idle_path
+    ]
+    asking = Counter(s.location for s in present if s.state == ThreadState.GIL)
+    running = Counter(s.location for s in free)
+    parts = {place: max(0.0, 1.0 - asking[place] / n) for place, n in running.items()}
+    by_owner: dict[FunctionKey, float] = {}
+    for snapshot in free:
+        _credit(by_owner, (snapshot.owner.key,), parts[snapshot.location])
+    whole = sum(by_owner.values())
+    instants = max(len(snapshots), 1)
+    holders = sum(s.sample.holds_gil for s in present if s.state in _RUNNABLE)
+    room = (len(free) + holders) / instants - (held + NATIVE.woken * asking.total() / instants)
+    native: Cores = min(whole / instants, room)
+    if native <= 0 or native < NATIVE.least * (native + held):
+        return use
+    each = use.samples * (native / held) / whole
+    return _with_added(use, [(s, each * parts[s.location]) for s in free])
+
+
+def _with_added(use: CpuUse, added: Iterable[tuple[Snapshot, float]]) -> CpuUse:
+    """The use with the weight of each snapshot added to its functions."""
+    own, total, frames = dict(use.own), dict(use.total), dict(use.frames)
+    for snapshot, weight in added:
+        _credit(own, (snapshot.owner.key,), weight)
+        _credit(total, snapshot.functions, weight)
+        frames.setdefault(snapshot.owner.key, snapshot.owner.frame)
+    return replace(use, own=own, total=total, frames=frames, samples=sum(own.values()))
+
+
+def _credit(
+    weights: dict[FunctionKey, float], functions: Iterable[FunctionKey], weight: float
+) -> None:
+    for function in functions:
+        weights[function] = weights.get(function, 0.0) + weight

@@ -1,0 +1,319 @@
+"""The wait-for graph: which threads hold what others wait for, learnt from which functions are
+always there while somebody waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.analysis.blame.frames import CallPath, FunctionKey
+from perfhunt.analysis.blame.sites import LockSites, WaitSite, joined_sites, wait_site
+from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, thread_group
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Share
+
+_RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL)
+
+
+@dataclass(frozen=True, slots=True)
+class HolderThresholds:
+    """From when a function is taken for the holder, and what it holds for a pool. Chosen on real
+    services with a known culprit; not calibrated.
+    """
+
+    # Of the waits, the share during which a holder in the acquiring function itself must be seen.
+    near: Share = 0.5
+    # The same for holders elsewhere, where a bystander is easily mistaken for one.
+    far: Share = 0.6
+    # Share of the waits by which strangers must explain more than threads of the same requests.
+    clear: Share = 0.03
+    # Share of the waits from which no further function is looked for: the rest is chance.
+    explained: Share = 0.95
+    # Share of the waits that each further function must add: less is a bystander.
+    gain: Share = 0.08
+    # Functions whose gains differ by less than this share of the waits are there equally often.
+    tie: Share = 0.1
+    # Mean number of threads that hold at once, from which it cannot be a single lock.
+    several: float = 1.6
+    # Share of waiters on an address that another sleeps on too, from which it is a mutex: that
+    # wakes everyone from one address, whereas a condition or a pool gives each waiter its own.
+    same_address: Share = 0.5
+    # Share of the holders that are of another kind of thread than the waiters, beyond which they
+    # work on the waiters' behalf.
+    helpers: Share = 0.5
+
+
+THRESHOLDS = HolderThresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """What is known of the sites where threads wait for one lock, or for one of several things.
+
+    `waiter` is the function most of them wait in, `holders` are the functions that hold;
+    `coverage` is the share of waits during which one was seen; `concurrent` how many threads held
+    at once, on average; `same_address` the share of waiters that waited on the same address as
+    another. `waiting` is the mean number of waiters. `depth`: how many frames from the root a
+    holder shares with the waiters (0: it is anywhere); `near`: so many that it had entered the very
+    function in which the others wait. `handoff`: the holders are threads of another kind, which do
+    the waiters' work for them.
+    """
+
+    sites: LockSites
+    waiter: FunctionKey
+    holders: frozenset[FunctionKey]
+    coverage: Share
+    concurrent: float
+    same_address: Share
+    waiting: float
+    near: bool
+    depth: int = 0
+    handoff: bool = False
+
+    @property
+    def is_pool(self) -> bool:
+        """Whether threads wait for one of several things (a pool, a semaphore) and not for a single
+        lock.
+
+        Several held at once is a pool. So is a holder that went elsewhere with what it took, while
+        each waiter has an address of its own to sleep on: a connection that was checked out, not a
+        section that was entered.
+        """
+        if not self.holders or self.same_address >= THRESHOLDS.same_address or self.handoff:
+            return False
+        return self.concurrent >= THRESHOLDS.several or not self.near
+
+
+@dataclass(frozen=True, slots=True)
+class WaitForGraph:
+    """Every contention that was seen, in the order of its first wait, and the one at each site."""
+
+    contentions: tuple[Contention, ...] = ()
+    by_site: Mapping[WaitSite, Contention] = field(default_factory=dict)
+
+    def at(self, waiter: Snapshot) -> Contention | None:
+        """What is known of the site where a thread waits."""
+        return self.by_site.get(wait_site(waiter))
+
+    def holders_of(self, waiter: Snapshot, present: Sequence[Snapshot]) -> list[Snapshot]:
+        """The threads that hold, at this instant, what one thread waits for; empty when they were
+        not seen.
+        """
+        contention = self.at(waiter)
+        if contention is None or not contention.holders:
+            return []
+        candidates = _candidates(contention.sites, present)
+        return [
+            s
+            for s in _followers(candidates, contention.depth)
+            if s.owner.key in contention.holders and s is not waiter
+        ]
+
+
+def wait_for_graph(snapshots: Snapshots) -> WaitForGraph:
+    """Who waits for whom. A contention without a credible holder has empty `holders`."""
+    sites_at = joined_sites(snapshots)
+    instants: dict[LockSites, list[int]] = {}
+    for index, present in enumerate(snapshots):
+        waited = {sites_at[wait_site(s)] for s in present if s.state == ThreadState.LOCK}
+        for sites in sorted(waited, key=min):
+            instants.setdefault(sites, []).append(index)
+    contentions = tuple(
+        _contention(sites, [snapshots[i] for i in indices], len(snapshots))
+        for sites, indices in instants.items()
+    )
+    return WaitForGraph(contentions, {site: c for c in contentions for site in c.sites})
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A thread that may hold what others wait for. `shared` is how many frames from the root it has
+    in common with the way of one that waits at the same instant.
+    """
+
+    snapshot: Snapshot
+    shared: int
+
+
+_Candidates: TypeAlias = Sequence[Sequence[_Candidate]]  # per instant
+
+
+@dataclass(frozen=True, slots=True)
+class _Holders:
+    """Functions that hold, the share of waits they explain, and how deep they follow the waiters'
+    way.
+    """
+
+    functions: frozenset[FunctionKey] = frozenset()
+    coverage: Share = 0.0
+    depth: int = 0
+
+
+def _contention(
+    sites: LockSites, instants: Sequence[Sequence[Snapshot]], captured: int
+) -> Contention:
+    """The contention at `sites`, from the instants at which somebody waits there, of `captured`."""
+    waiters = [s for present in instants for s in _waiters(sites, present)]
+    candidates = [_candidates(sites, present) for present in instants]
+    holders = _holders(candidates, waiters)
+    holding = [
+        [s for s in _followers(at_once, holders.depth) if s.owner.key in holders.functions]
+        for at_once in candidates
+    ]
+    counts = [len(at_once) for at_once in holding if at_once]
+    waiter, _ = Counter(s.owner.key for s in waiters).most_common(1)[0]
+    same_address = _same_address(sites, instants)
+    return Contention(
+        sites=sites,
+        waiter=waiter,
+        holders=holders.functions,
+        coverage=holders.coverage,
+        concurrent=float(np.mean(counts)) if counts else 0.0,
+        same_address=same_address,
+        waiting=len(waiters) / captured,
+        near=bool(holders.functions) and holders.depth >= min(s.owner_depth for s in waiters),
+        depth=holders.depth,
+        handoff=holders.depth == 0
+        and same_address < THRESHOLDS.same_address
+        and _are_helpers([s for at_once in holding for s in at_once], waiters),
+    )
+
+
+def _waiters(sites: LockSites, present: Sequence[Snapshot]) -> list[Snapshot]:
+    return [s for s in present if s.state == ThreadState.LOCK and wait_site(s) in sites]
+
+
+def _are_helpers(holding: Sequence[Snapshot], waiters: Sequence[Snapshot]) -> bool:
+    """Whether most of those that hold are threads of another kind than those that wait."""
+    kinds = {thread_group(s.sample) for s in waiters}
+    helpers = [thread_group(s.sample) not in kinds for s in holding]
+    return bool(helpers) and float(np.mean(helpers)) > THRESHOLDS.helpers
+
+
+def _holders(candidates: _Candidates, waiters: Sequence[Snapshot]) -> _Holders:
+    """Those that share the most of the waiters' way in, and are there often enough.
+
+    The further in a thread followed the waiters' own way, the likelier it holds what they wait for
+    there: past the very call, else in a function further up that took it and went on elsewhere; a
+    thread with nothing in common comes last.
+    """
+    deepest = max(len(s.path) for s in waiters)
+    acquiring = min(s.owner_depth for s in waiters)
+    shallowest = min(
+        (n for s in waiters for n, key in enumerate(s.path, 1) if key in s.app), default=deepest + 1
+    )
+    for depth in range(deepest, acquiring - 1, -1):
+        holders = _cover(candidates, depth)
+        if holders.coverage >= THRESHOLDS.near:
+            return holders
+    # Other threads of the same requests are there often as well, so those that share less must not
+    # explain clearly more.
+    strangers = _cover(_strangers(candidates, waiters, shallowest), 0)
+    for depth in range(acquiring - 1, shallowest - 1, -1):
+        holders = _cover(candidates, depth)
+        least = max(THRESHOLDS.far, strangers.coverage - THRESHOLDS.clear)
+        if holders.coverage >= least:
+            return holders
+    if strangers.coverage < THRESHOLDS.far:
+        strangers = _cover(candidates, 0)
+    return strangers if strangers.coverage >= THRESHOLDS.far else _Holders()
+
+
+def _strangers(
+    candidates: _Candidates, waiters: Sequence[Snapshot], shallowest: int
+) -> _Candidates:
+    """The candidates that share none of the application's code with any waiter's way."""
+    ways = {s.path for s in waiters}
+    return [
+        [c for c in at_once if all(_common(c.snapshot.path, way) < shallowest for way in ways)]
+        for at_once in candidates
+    ]
+
+
+def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidate]:
+    """The busy threads that may hold what others wait for at `sites`, at one instant."""
+    waiting = _waiters(sites, present)
+    pids = {s.sample.pid for s in waiting}
+    everywhere = all(
+        named for _, named in sites
+    )  # a file lock or the like: any process may hold it
+    ways = {s.path for s in waiting}
+    doors = {s.location for s in waiting if s.line is not None}
+    return [
+        _Candidate(s, max(_common(s.path, way) for way in ways))
+        for s in present
+        if not any(s is waiter for waiter in waiting)
+        and not s.on_idle_path
+        and (everywhere or s.sample.pid in pids)
+        # One that runs at the very line where the others wait is on its way in, or was only just
+        # let through.
+        and not (s.state in _RUNNABLE and s.location in doors)
+    ]
+
+
+def _followers(candidates: Sequence[_Candidate], depth: int) -> list[Snapshot]:
+    """Those that share at least `depth` frames of the waiters' way; at depth 0 the application's
+    own.
+    """
+    return [
+        c.snapshot for c in candidates if (c.shared >= depth if depth else c.snapshot.owner.is_app)
+    ]
+
+
+def _common(one: CallPath, other: CallPath) -> int:
+    """How many frames from the root two ways through the code share."""
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
+
+
+def _cover(candidates: _Candidates, depth: int) -> _Holders:
+    """The fewest functions of which one is nearly always there, and how often one is; none when
+    there is nobody.
+
+    Greedy set cover. Between functions that are there about equally often, the one whose count
+    varies least goes first: while somebody waits, the holders of a lock or a pool number exactly
+    its size, whereas bystanders come and go as Poisson does.
+    """
+    counts: dict[FunctionKey, NDArray[np.float64]] = {}
+    for index, at_once in enumerate(candidates):
+        for s in _followers(at_once, depth):
+            counts.setdefault(s.owner.key, np.zeros(len(candidates)))[index] += 1
+    covered = np.zeros(len(candidates), dtype=bool)
+    chosen: set[FunctionKey] = set()
+    while counts and covered.mean() < THRESHOLDS.explained:
+        gains = {
+            key: float((covered | (count > 0)).mean() - covered.mean())
+            for key, count in counts.items()
+        }
+        best = max(gains.values())
+        if chosen and best < THRESHOLDS.gain:
+            break
+        tied = [key for key, gain in gains.items() if gain >= best - THRESHOLDS.tie]
+        key = min(tied, key=lambda k: (_dispersion(counts[k]), -gains[k], k))
+        chosen.add(key)
+        covered |= counts.pop(key) > 0
+    return _Holders(frozenset(chosen), float(covered.mean()), depth)
+
+
+def _dispersion(count: NDArray[np.float64]) -> float:
+    """Variance over mean: 1 for Poisson, 0 for a constant number."""
+    return float(count.var() / count.mean())
+
+
+def _same_address(sites: LockSites, instants: Sequence[Sequence[Snapshot]]) -> Share:
+    """The share of waiters, where there are several, on an address that another sleeps on too."""
+    same = total = 0
+    for present in instants:
+        waits = [(s.sample.pid, s.sample.wait_on) for s in _waiters(sites, present)]
+        if len(waits) > 1:
+            total += len(waits)
+            same += sum(waits.count(wait) > 1 for wait in waits)
+    return same / total if total else 0.0

@@ -1,0 +1,77 @@
+"""Whether an event loop stops the service: by its own work, or by what holds it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfhunt.analysis.diagnosis.features import Features
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, Ramp, nothing, ramp
+from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import format_share
+
+
+@dataclass(frozen=True, slots=True)
+class EventLoopThresholds:
+    """When the loop's own work is the reason. Shares of the time of the loop's thread."""
+
+    running: Ramp = (0.45, 0.85)  # on a CPU, or waiting to be
+    blocked: Ramp = (0.1, 0.35)  # asleep outside its poll: then that is the reason
+
+
+EVENT_LOOP = EventLoopThresholds()
+
+
+def event_loop(features: Features) -> ClassScore:
+    """The event loop's thread computes all the time."""
+    loop = features.loop
+    if loop is None:
+        return nothing(BottleneckClass.EVENT_LOOP)
+    value = ramp(loop.on_cpu + loop.queued, EVENT_LOOP.running)
+    value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
+    said = (
+        f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time, and"
+        f" {format_share(loop.queued)} waiting to be."
+    )
+    return ClassScore(BottleneckClass.EVENT_LOOP, value, (said,))
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBlockedThresholds:
+    """When something that sleeps on the loop's thread is the reason."""
+
+    blocked: Ramp = (0.08, 0.35)  # share of the thread's time
+    # Less of its time is enough where the latency that load added is of the same kinds: a rare
+    # call that takes long holds up every connection at once.
+    rarely_blocked: Ramp = (0.05, 0.15)
+    added: Ramp = (0.3, 0.6)  # share of added latency
+
+
+LOOP_BLOCKED = LoopBlockedThresholds()
+_HOLDING_UP = (
+    ThreadState.SLEEP,
+    ThreadState.SOCKET,
+    ThreadState.DISK,
+    ThreadState.LOCK,
+    ThreadState.OTHER,
+)
+
+
+def event_loop_blocked(features: Features) -> ClassScore:
+    """The event loop's thread sleeps in something that is not its poll, and every connection waits
+    meanwhile.
+    """
+    loop = features.loop
+    if loop is None:
+        return nothing(BottleneckClass.EVENT_LOOP_BLOCKED)
+    share = features.share_anywhere(*_HOLDING_UP) if features.pool_is_loop else 0.0
+    value = max(
+        ramp(loop.blocked, LOOP_BLOCKED.blocked),
+        ramp(loop.blocked, LOOP_BLOCKED.rarely_blocked) * ramp(share, LOOP_BLOCKED.added),
+    )
+    evidence = (
+        f"The event loop's thread slept outside its poll {format_share(loop.blocked)} of the time"
+        f" ({loop.state}).",
+        f"That is {format_share(share)} of the latency that load added.",
+    )
+    return ClassScore(BottleneckClass.EVENT_LOOP_BLOCKED, value, evidence)

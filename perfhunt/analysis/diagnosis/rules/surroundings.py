@@ -1,0 +1,131 @@
+"""Whether something around the code stops the service: the generator, a limiter, storage, memory,
+the network to the clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from perfhunt.analysis.diagnosis.features import Features, LatencyKind
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, Ramp, nothing, outside_cpu, ramp
+from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Share, format_share
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorThresholds:
+    """When the generator ran out before the target did."""
+
+    used: Ramp = (0.85, 0.97)  # share of a core of the busiest load process
+    # Cores of the target's busiest process, and share of its cores: where it has no room left, it
+    # ran out as well.
+    target_process: Ramp = (0.5, 0.85)
+    target_of_cores: Ramp = (0.5, 0.85)
+
+
+GENERATOR = GeneratorThresholds()
+
+
+def generator(features: Features) -> ClassScore:
+    """The generator ran out before the target did."""
+    if features.trial is None or features.trial.generator.cpu is None:
+        return nothing(BottleneckClass.GENERATOR)
+    used = features.trial.generator.cpu
+    room = 1.0 - max(
+        ramp(features.process_cpu, GENERATOR.target_process),
+        ramp(features.of_cores, GENERATOR.target_of_cores),
+    )
+    said = f"The generator used {format_share(used)} of its core while the target had room."
+    return ClassScore(BottleneckClass.GENERATOR, ramp(used, GENERATOR.used) * room, (said,))
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterThresholds:
+    """When requests are turned away on purpose."""
+
+    least_shed: Share = 0.02  # of answers: fewer refusals are no policy
+    shed: Ramp = (0.01, 0.1)  # share of answers
+    slower: Ramp = (1.5, 4.0)  # median service time, knee over baseline
+    # What refusals alone are worth when the others became slow: an overloaded service refuses too.
+    slow_anyway: float = 0.4
+
+
+LIMITER = LimiterThresholds()
+
+
+def limiter(features: Features) -> ClassScore:
+    """The target, or something before it, turns requests away on purpose: refusals, with latency as
+    at baseline.
+    """
+    if features.shed < LIMITER.least_shed or features.trial is None:
+        return nothing(BottleneckClass.LIMITER)
+    flat, base = 1.0, features.base_trial
+    if base is not None and base.service.p50 and features.trial.service.p50:
+        flat = 1.0 - ramp(features.trial.service.p50 / base.service.p50, LIMITER.slower)
+    value = ramp(features.shed, LIMITER.shed)
+    value *= LIMITER.slow_anyway + (1.0 - LIMITER.slow_anyway) * flat
+    said = (
+        f"{format_share(features.shed)} of answers were 429 or 503 while the others stayed quick."
+    )
+    return ClassScore(BottleneckClass.LIMITER, value, (said,))
+
+
+@dataclass(frozen=True, slots=True)
+class DiskThresholds:
+    """When storage is the reason."""
+
+    added: Ramp = (0.2, 0.6)  # share of added latency
+
+
+DISK = DiskThresholds()
+
+
+def disk(features: Features) -> ClassScore:
+    """Threads wait for storage."""
+    share = features.share_anywhere(ThreadState.DISK)
+    evidence = [f"Waiting for storage is {format_share(share)} of the latency that load added."]
+    if features.psi_io is not None:
+        stalled = format_share(features.psi_io)
+        evidence.append(f"Some task waited for storage {stalled} of the time.")
+    value = outside_cpu(features, ramp(share, DISK.added))
+    return ClassScore(BottleneckClass.DISK, value, tuple(evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryThresholds:
+    """When memory is the reason."""
+
+    stalled: Ramp = (0.05, 0.3)  # share of time that some task waited for it (PSI)
+
+
+MEMORY = MemoryThresholds()
+
+
+def memory(features: Features) -> ClassScore:
+    """The kernel had to find memory, or killed for it."""
+    stalled, kills = features.psi_memory, features.oom_kills
+    said = (
+        f"Some task waited for memory {format_share(stalled)} of the time; {kills} processes were"
+        " killed for it."
+    )
+    value = 1.0 if kills else ramp(stalled, MEMORY.stalled)
+    return ClassScore(BottleneckClass.MEMORY, value, (said,))
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkThresholds:
+    """When the way to the clients is the reason."""
+
+    added: Ramp = (0.3, 0.7)  # share of added latency
+
+
+NETWORK = NetworkThresholds()
+
+
+def network(features: Features) -> ClassScore:
+    """Threads wait for clients to take their answers."""
+    share = features.share_anywhere(LatencyKind.CLIENT)
+    said = f"Sending is {format_share(share)} of what load added."
+    value = outside_cpu(features, ramp(share, NETWORK.added))
+    return ClassScore(BottleneckClass.NETWORK, value, (said,))
