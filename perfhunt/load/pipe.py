@@ -1,25 +1,25 @@
-"""The load child as seen from the controller: started, spoken to in JSON lines, and ended for
-certain.
-"""
+"""The load child as seen from the controller: started, spoken to, and ended for certain."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from perfhunt.errors import LoadFailed
+from perfhunt.load.messages import ANSWERS, Answer, Order, PipeReader, frame
 from perfhunt.model.units import Seconds
 
 LOG = "load-child.log"
-_LEAVES_WITHIN: Seconds = 0.5
+_LEAVES_WITHIN: Seconds = 0.5  # of its pipe's end; then it is killed
+_READ_SIZE = 1 << 16  # bytes: all that a pipe holds
 
 
 class ChildDied(Exception):
@@ -34,8 +34,8 @@ class ChildPipe:
         it cannot be started.
         """
         self._log = directory / LOG
-        self._read = b""
-        self._lines: list[dict[str, Any]] = []
+        self._reader: PipeReader[Answer] = PipeReader(ANSWERS)
+        self._answers: deque[Answer] = deque()
         command = [sys.executable, "-m", "perfhunt.load.child", *arguments]
         try:
             with self._log.open("ab") as log:
@@ -55,30 +55,30 @@ class ChildPipe:
         self._to: IO[bytes] = self.process.stdin
         self._from: IO[bytes] = self.process.stdout
 
-    def send(self, message: dict[str, Any]) -> None:
+    def send(self, order: Order) -> None:
         """Gives the child an order."""
         try:
-            self._to.write(json.dumps(message).encode() + b"\n")
+            self._to.write(frame(order))
             self._to.flush()
         except (BrokenPipeError, ValueError):
             raise self._death() from None
 
-    def receive(self, timeout: Seconds) -> dict[str, Any] | None:
-        """The next message, or None after `timeout` seconds without one."""
-        if not self._lines and not self._fill(timeout):
-            return None
-        return self._lines.pop(0) if self._lines else None
+    def receive(self, timeout: Seconds) -> Answer | None:
+        """The next answer, or None after `timeout` seconds without one. Raises MalformedMessage for
+        what is none.
+        """
+        if not self._answers:
+            self._fill(timeout)
+        return self._answers.popleft() if self._answers else None
 
-    def _fill(self, timeout: Seconds) -> bool:
+    def _fill(self, timeout: Seconds) -> None:
         ready, _, _ = select.select([self._from], [], [], timeout)
         if not ready:
-            return False
-        content = os.read(self._from.fileno(), 1 << 16)
+            return
+        content = os.read(self._from.fileno(), _READ_SIZE)
         if not content:
             raise self._death()
-        *lines, self._read = (self._read + content).split(b"\n")
-        self._lines += [json.loads(line) for line in lines]
-        return True
+        self._answers += self._reader.feed(content)
 
     def _death(self) -> ChildDied:
         self.close()

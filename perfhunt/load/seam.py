@@ -1,35 +1,68 @@
-"""The seam to whatever makes load: what an engine must do, and the table of those there are."""
+"""The seam to whatever makes load: what an engine must do, and the words it is told in.
+
+No engine is imported here; those there are stand in `engines`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, SecondRow, Step, Trial
+from perfhunt.model.units import Seconds, format_duration
 
 SecondWatcher = Callable[[SecondRow], None]
-Stop = Callable[[], str]  # a non-empty sentence ends the load
+StopSignal = Callable[[], str]  # a non-empty sentence ends the load
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerClock:
+    """A load worker, and its clock against the master's: ahead by `offset`, known within
+    `doubt`.
+    """
+
+    host: str
+    pid: int
+    offset: Seconds
+    doubt: Seconds
+
+    def __str__(self) -> str:
+        ahead = "ahead" if self.offset >= 0 else "behind"
+        offset, doubt = format_duration(abs(self.offset)), format_duration(self.doubt)
+        return (
+            f"load worker {self.pid} on {self.host}: its clock is {offset} {ahead} (within {doubt})"
+            " and was corrected for"
+        )
 
 
 class LoadEngine(Protocol):
     """Sends the traffic of a question at a given rate and says what came of it, and whether to
-    believe it.
+    believe it. One instance serves one question.
     """
 
     name: str
-    needs: tuple[str, ...]
+    needs: tuple[str, ...]  # programs that must be installed
     help: str
-    pinning: (
-        str  # how generator and target were kept apart, as a sentence; "" when nothing was done
-    )
+    pinning: str  # how generator and target were kept apart, as a sentence; "" when they were not
+
+    def __init__(
+        self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()
+    ) -> None:
+        """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
+
+        `workers` processes share the load. They are started here, unless `bind` says at which
+        HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts. Load
+        goes to `addresses` only, whatever the url's host resolves to by then; empty: to any of its
+        addresses.
+        """
 
     @property
-    def clocks(self) -> Sequence[object]:
-        """The clocks of workers on other hosts; `str` of one says how far off it is."""
+    def clocks(self) -> Sequence[WorkerClock]:
+        """The clocks of the workers that share the load; empty when one process sends it all."""
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
         """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed.
@@ -37,19 +70,16 @@ class LoadEngine(Protocol):
         """
 
     def run(
-        self, step: Step, watch: SecondWatcher | None = None, stop: Stop | None = None
+        self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
         """Holds the step's rate for its duration, or until overload or `stop`. Raises LoadFailed
         when it cannot start.
         """
 
-    def drain(self, drain: Drain, stop: Stop | None = None) -> Drained:
+    def drain(self, drain: Drain, stop: StopSignal | None = None) -> Drained:
         """Waits, without load, until the target answers a single request as quickly as it did
         before.
         """
 
     def close(self) -> None:
         """Ends every process of the engine. May be called at any time, and twice."""
-
-
-ENGINES: dict[str, type[LoadEngine]] = {LocustEngine.name: LocustEngine}

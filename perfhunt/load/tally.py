@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.trial.honesty import Spoiled
+from perfhunt.analysis.trial.honesty import LagImpact
 from perfhunt.model.latency import (
     SAMPLE,
     Latency,
@@ -32,6 +32,7 @@ Samples = NDArray[Any]  # dtype SAMPLE
 
 _ANSWERED = (RequestOutcome.OK, RequestOutcome.STATUS)
 _AT_LEAST = (RequestOutcome.SHED, RequestOutcome.CUT)
+_NOT_ENDED = 255  # in place of an outcome: the arrival has no sample yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class GeneratorSecond:
 
     cpu: float = 0.0
     sent: int = 0
-    seen: int = 0  # sum over its ticks of requests due but not answered
+    unanswered: int = 0  # sum over its ticks of requests due but not answered
     ticks: int = 0
 
 
@@ -67,7 +68,7 @@ class StepTally:
         self._end = np.full(n, np.inf)  # seconds from the epoch
         self._response = np.full(n, np.inf)
         self._own = np.zeros(n, dtype=np.float64)  # how late the generator itself was
-        self._outcome = np.full(n, 255, dtype=np.uint8)
+        self._outcome = np.full(n, _NOT_ENDED, dtype=np.uint8)
         self._fresh: list[Samples] = []
 
     def add(self, samples: Samples) -> None:
@@ -93,8 +94,7 @@ class StepTally:
         """What happened in one second, as far as it is known `at` seconds from the start (infinite:
         it is over).
         """
-        fresh = np.concatenate(self._fresh) if self._fresh else np.empty(0, dtype=SAMPLE)
-        self._fresh = []
+        fresh, self._fresh = _joined(self._fresh), []
         first, last = np.searchsorted(self.due, [second, second + 1])
         ended = (self._end >= second) & (self._end < second + 1)
         outcome = self._outcome[ended]
@@ -122,10 +122,8 @@ class StepTally:
         """
         span = slice(first, last)
         outcome = self._outcome[span]
-        open_still = outcome == 255
-        bad = np.where(
-            open_still, at - self.due[span] > criterion.limit, self._bad(criterion, span)
-        )
+        too_old = at - self.due[span] > criterion.limit
+        bad = np.where(outcome == _NOT_ENDED, too_old, self._bad(criterion, span))
         return int(np.count_nonzero(bad & self._on_route(criterion, span)))
 
     def _bad(self, criterion: Criterion, span: slice, own: Share = 1.0) -> NDArray[np.bool_]:
@@ -133,9 +131,8 @@ class StepTally:
         their response.
         """
         outcome = self._outcome[span]
-        if math.isinf(
-            criterion.limit
-        ):  # only failures count: what was cut off or shed has not failed
+        if math.isinf(criterion.limit):
+            # Only failures count: what was cut off or shed has not failed.
             failed: NDArray[np.bool_] = ~np.isin(outcome, (RequestOutcome.OK, *_AT_LEAST))
             return failed
         late = self._response[span] - (1.0 - own) * self._own[span] > criterion.limit
@@ -165,23 +162,25 @@ class StepTally:
 
     def counts(self, span: slice) -> dict[str, Count]:
         """Per criterion: how many arrivals of its route there were, and how many exceeded it."""
-        found = {}
+        counts = {}
         for criterion in self.criteria:
             route = self._on_route(criterion, span)
             exceed = int(np.count_nonzero(self._bad(criterion, span) & route))
-            found[criterion.name] = Count(int(np.count_nonzero(route)), exceed)
-        return found
+            counts[criterion.name] = Count(int(np.count_nonzero(route)), exceed)
+        return counts
 
-    def spoiled(self, span: slice) -> tuple[Spoiled, ...]:
-        """Per criterion: how many exceeded it only because the generator was late."""
-        found = []
+    def lag_impacts(self, span: slice) -> tuple[LagImpact, ...]:
+        """Per criterion: how many exceeded it, and how many would have without the generator's own
+        lag.
+        """
+        impacts = []
         for criterion in self.criteria:
             route = self._on_route(criterion, span)
-            with_lag, without = (
+            exceed, on_time = (
                 int(np.count_nonzero(self._bad(criterion, span, own) & route)) for own in (1.0, 0.0)
             )
-            found.append(Spoiled(criterion, int(np.count_nonzero(route)), with_lag, without))
-        return tuple(found)
+            impacts.append(LagImpact(criterion, int(np.count_nonzero(route)), exceed, on_time))
+        return tuple(impacts)
 
     def in_flight_mean(self, settle: Seconds, until: Seconds) -> float:
         """Time average of requests due but not ended over the counted span."""
@@ -198,22 +197,23 @@ class StepTally:
 
         They differ by what waited for the service, when too much was in flight.
         """
-        every = np.concatenate(self.samples) if self.samples else np.empty(0, dtype=SAMPLE)
-        every = every[every["outcome"] != RequestOutcome.SHED]
-        sent = every["due"] + every["lag"]
-        begun = sent - every["wait"]
-        return tuple(int(np.count_nonzero((t >= settle) & (t < until))) for t in (sent, begun))  # type: ignore[return-value]
+        sampled = self._every[self._every["outcome"] != RequestOutcome.SHED]
+        sent = sampled["due"] + sampled["lag"]
+        begun = sent - sampled["wait"]
+        return _within(sent, settle, until), _within(begun, settle, until)
 
     def of_span(self, settle: Seconds, until: Seconds) -> Samples:
         """The samples of the counted arrivals, in the order they ended."""
-        if not self.samples:
-            return np.empty(0, dtype=SAMPLE)
-        every = np.concatenate(self.samples)
+        every = self._every
         return every[(every["due"] >= settle) & (every["due"] < until)]
+
+    @property
+    def _every(self) -> Samples:
+        return _joined(self.samples)
 
     def missing(self, span: slice) -> int:
         """Arrivals of the span that have no sample: a generator that died, or lost count."""
-        return int(np.count_nonzero(self._outcome[span] == 255))
+        return int(np.count_nonzero(self._outcome[span] == _NOT_ENDED))
 
 
 class ClosedTally(StepTally):
@@ -230,6 +230,14 @@ class ClosedTally(StepTally):
         super().__init__(every["due"], every["endpoint"], self.criteria, self.routes, self.timeout)
         self.samples, self._fresh = kept, fresh
         self._enter(np.arange(len(every)), every)
+
+
+def _joined(samples: Sequence[Samples]) -> Samples:
+    return np.concatenate(samples) if samples else np.empty(0, dtype=SAMPLE)
+
+
+def _within(times: NDArray[np.float64], since: Seconds, until: Seconds) -> int:
+    return int(np.count_nonzero((times >= since) & (times < until)))
 
 
 def response_and_service(samples: Samples, timeout: Seconds) -> tuple[Latency, Latency]:
@@ -255,13 +263,13 @@ def outcomes(samples: Samples) -> dict[str, int]:
 
 def per_route(samples: Samples, routes: Sequence[str], timeout: Seconds) -> dict[str, RouteResult]:
     """The same per endpoint, for those that were asked for."""
-    found: dict[str, RouteResult] = {}
+    results: dict[str, RouteResult] = {}
     for index, name in enumerate(routes):
         mine = samples[samples["endpoint"] == index]
         if len(mine):
             response, service = response_and_service(mine, timeout)
-            found[name] = RouteResult(response, service, statuses(mine), outcomes(mine))
-    return found
+            results[name] = RouteResult(response, service, statuses(mine), outcomes(mine))
+    return results
 
 
 def statuses(samples: Samples) -> Mapping[int, int]:

@@ -6,81 +6,85 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from perfhunt.analysis.trial.honesty import GeneratorHealth, honesty
 from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
-from perfhunt.load.tally import GeneratorSecond as Told
-from perfhunt.load.tally import StepTally
+from perfhunt.load.messages import StepDone
+from perfhunt.load.tally import GeneratorSecond, StepTally
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.trial import Generator, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
 
+# Requests seen in flight, by either count: a count of n is uncertain by its square root, and 5 % is
+# wanted.
 LITTLE_LEAST = 400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How the load came to its end. `done` is the generator's own account, empty when it died."""
+class StepEnd:
+    """How the load came to its end. `done` is the generator's own account, None when it died."""
 
     seconds: Seconds
     overload: str = ""
     invalid: str = ""
-    done: Mapping[str, Any] | None = None
+    done: StepDone | None = None
+
+    @property
+    def account(self) -> StepDone:
+        """The generator's own account, or that of one that counted nothing."""
+        return self.done or StepDone(seconds=self.seconds)
 
 
 def build_trial(
     step: Step,
     tally: StepTally,
     rows: tuple[SecondRow, ...],
-    ending: Ending,
+    end: StepEnd,
     samples: str,
-    told: Mapping[int, Told],
+    health: Mapping[int, GeneratorSecond],
 ) -> Trial:
     """The trial, counted from the samples of arrivals due between the settling and the end of the
     load.
 
-    `told` is what the generator said of itself second by second.
+    `health` is what the generator said of itself second by second.
     """
-    settle = min(step.settle, ending.seconds)
-    span = tally.counted(settle, ending.seconds)
-    counted = tally.of_span(settle, ending.seconds)
-    seconds = max(ending.seconds - settle, 1e-9)
+    settle = min(step.settle, end.seconds)
+    span = tally.counted(settle, end.seconds)
+    counted = tally.of_span(settle, end.seconds)
+    seconds = max(end.seconds - settle, 1e-9)
     response, service = tallies.response_and_service(counted, tally.timeout)
-    found = tallies.outcomes(counted)
-    shed = found.get("shed", 0)
-    sent, begun = tally.sent_within(settle, ending.seconds)
-    generator = _generator(tally, rows, ending, settle, told)
-    exhausted = found.get(RequestOutcome.GENERATOR.name.lower(), 0)
-    offered = span.stop - span.start
-    health = GeneratorHealth(
-        offered,
-        begun,
-        exhausted,
-        seconds,
-        generator,
-        tally.spoiled(span),
-        tally.missing(span),
-        shed,
-        int((ending.done or {}).get("workers", 1)),
+    sent, begun = tally.sent_within(settle, end.seconds)
+    outcomes = tallies.outcomes(counted)
+    generator = _generator(tally, rows, end, settle, health)
+    invalid, notes = honesty(
+        GeneratorHealth(
+            offered=span.stop - span.start,
+            sent=begun,
+            exhausted=outcomes.get(RequestOutcome.GENERATOR.name.lower(), 0),
+            seconds=seconds,
+            generator=generator,
+            impacts=tally.lag_impacts(span),
+            missing=tally.missing(span),
+            shed=outcomes.get(RequestOutcome.SHED.name.lower(), 0),
+            workers=end.account.workers,
+        )
     )
-    invalid, notes = honesty(health)
-    notes = generator.notes + notes + _doubts(step, tally, rows, ending, settle)
+    notes = generator.notes + notes + _doubts(step, tally, rows, end, settle)
     return Trial(
         step=step,
-        seconds=ending.seconds,
+        seconds=end.seconds,
         achieved=sent / seconds,
-        completed=tally.completed(settle, ending.seconds) / seconds,
+        completed=tally.completed(settle, end.seconds) / seconds,
         counts=tally.counts(span),
         response=response,
         service=service,
-        outcomes=found,
+        outcomes=outcomes,
         generator=replace(generator, notes=notes),
-        overload=ending.overload,
-        invalid=ending.invalid or invalid,
+        overload=end.overload,
+        invalid=end.invalid or invalid,
         routes=tallies.per_route(counted, tally.routes, tally.timeout),
         rows=rows,
         samples=samples,
@@ -90,80 +94,78 @@ def build_trial(
 def _generator(
     tally: StepTally,
     rows: tuple[SecondRow, ...],
-    ending: Ending,
+    end: StepEnd,
     settle: Seconds,
-    told: Mapping[int, Told],
+    health: Mapping[int, GeneratorSecond],
 ) -> Generator:
-    done = ending.done or {}
-    lag_p50, lag_p99 = tallies.lag_percentiles(tally.of_span(settle, ending.seconds))
+    account = end.account
+    lag_p50, lag_p99 = tallies.lag_percentiles(tally.of_span(settle, end.seconds))
     return Generator(
         lag_p50=lag_p50,
         lag_p99=lag_p99,
         cpu=max((r.generator_cpu for r in rows), default=None),
-        connections_opened=int(done.get("opened", 0)),
-        gc_pause_max=float(done.get("gc_pause", 0.0)),
-        fds_share=done.get("fds_share"),
-        ports_share=done.get("ports_share"),
-        little_ratio=_little(tally, told),
-        notes=_said(done),
+        connections_opened=account.opened,
+        gc_pause_max=account.gc_pause,
+        fds_share=account.fds_share,
+        ports_share=account.ports_share,
+        little_ratio=_little(tally, health),
+        notes=_client_notes(account),
     )
 
 
 def _doubts(
-    step: Step, tally: StepTally, rows: tuple[SecondRow, ...], ending: Ending, settle: Seconds
+    step: Step, tally: StepTally, rows: tuple[SecondRow, ...], end: StepEnd, settle: Seconds
 ) -> tuple[str, ...]:
     """Whether the trial was one steady thing; an overloaded or spoiled one is not, and has been
     told of already.
     """
-    if ending.overload or ending.invalid or not len(tally.due):
+    if end.overload or end.invalid or not len(tally.due):
         return ()
-    counted = np.sort(tally.of_span(settle, ending.seconds), order="due")
+    counted = np.sort(tally.of_span(settle, end.seconds), order="due")
     counted = counted[counted["outcome"] != RequestOutcome.SHED]
     begun = counted["due"] + counted["lag"] - counted["wait"]
     return doubts(
-        counted["due"],
-        begun,
-        counted["lag"] + counted["service"],
-        rows,
-        step.rate,
-        step.arrivals,
-        settle,
+        due=counted["due"],
+        sent=begun,
+        response=counted["lag"] + counted["service"],
+        rows=rows,
+        rate=step.rate,
+        law=step.arrivals,
+        settle=settle,
     )
 
 
-def _little(tally: StepTally, told: Mapping[int, Told]) -> float | None:
+def _little(tally: StepTally, health: Mapping[int, GeneratorSecond]) -> float | None:
     """Requests the generator saw unanswered over those that the samples say were: Little's law with
-    N counted apart.
-
-    None when too few were seen: a count of n is uncertain by its square root, and 5 % is wanted.
+    N counted apart. None when too few were seen.
     """
-    whole = [s for s, t in told.items() if t.ticks]
-    seen = sum(told[s].seen for s in whole)
-    expected = sum(tally.in_flight_mean(s, s + 1) * told[s].ticks for s in whole)
-    return seen / expected if min(seen, expected) >= LITTLE_LEAST else None
+    whole = {second: said for second, said in health.items() if said.ticks}
+    counted = sum(said.unanswered for said in whole.values())
+    expected = sum(tally.in_flight_mean(s, s + 1) * said.ticks for s, said in whole.items())
+    return counted / expected if min(counted, expected) >= LITTLE_LEAST else None
 
 
-def _said(done: Mapping[str, Any]) -> tuple[str, ...]:
+def _client_notes(account: StepDone) -> tuple[str, ...]:
     """What the client met that no latency shows."""
     notes = []
-    if done.get("users"):
+    if account.users:
         notes.append(
-            f"closed loop: {done['users']} users that wait for their answers; "
+            f"closed loop: {account.users} users that wait for their answers; "
             "the waiting of requests they did not send meanwhile is in no latency"
         )
-    if done.get("resent"):
+    if account.resent:
         notes.append(
-            f"{done['resent']} requests met a connection that the service was closing for idleness,"
+            f"{account.resent} requests met a connection that the service was closing for idleness,"
             " and were sent again"
         )
-    if done.get("stray"):
+    if account.stray:
         notes.append(
-            f"{done['stray']} connections carried bytes after the answer that nobody had asked for"
+            f"{account.stray} connections carried bytes after the answer that nobody had asked for"
         )
-    if done.get("queued"):
+    if account.queued:
         notes.append(
-            f"{done['queued']} requests waited for others to finish: the bound on requests in"
+            f"{account.queued} requests waited for others to finish: the bound on requests in"
             " flight was reached"
         )
-    notes += [f"{count} x {error}" for error, count in done.get("errors", {}).items()]
+    notes += [f"{count} x {error}" for error, count in account.errors.items()]
     return tuple(notes)

@@ -18,20 +18,25 @@ from perfhunt.model.units import (
     format_share,
 )
 
+# Lag at the median beyond which arrivals come in bunches of our making, and load is not what was
+# planned: a share of the strictest limit, but never less than the floor, which a timer that is well
+# keeps to on any host (a timerfd is 0.04 ms late at the median, 0.12 ms at p99).
 LAG_FLOOR: Seconds = 2e-3
-LAG_SHARE: Share = (
-    0.1  # of the limit at the median: beyond it arrivals come in bunches of our making
-)
-# of what a criterion allows: more exceedances than that which are the generator's doing spoil a
-# trial
+LAG_SHARE: Share = 0.1
+# Exceedances that are the generator's doing, as a share of what a criterion allows or of the
+# service's own: more of them could turn the verdict on the trial. One or two may be chance.
 OURS: Share = 0.25
-ACHIEVED: Share = 0.95
-CPU: Share = 0.90  # of a core, over the whole trial; above it lag is about to follow
-LITTLE: Share = 0.10
+OURS_LEAST = 2.0  # requests
+ACHIEVED: Share = 0.95  # of the arrivals due: fewer sent is another rate than the one asked for
+CPU: Share = 0.90  # of a core at its busiest second; above it lag is about to follow
+NEARLY_ALL: Share = 0.8  # of descriptors or ports: about to run out
+LITTLE: Share = (
+    0.10  # what the law's two sides may differ by, sampled as they are 20 times a second
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Spoiled:
+class LagImpact:
     """Of `n` arrivals, how many exceeded a criterion, and how many would have if each had been sent
     on time.
     """
@@ -55,7 +60,7 @@ class GeneratorHealth:
     exhausted: int
     seconds: Seconds
     generator: Generator
-    spoiled: tuple[Spoiled, ...] = ()
+    impacts: tuple[LagImpact, ...] = ()
     missing: int = 0
     shed: int = 0
     workers: int = 1
@@ -103,15 +108,15 @@ def _late(health: GeneratorHealth) -> str:
     Being a little late never flatters the service, since it counts in every response; it spoils a
     trial when the trial would have come out otherwise without it.
     """
-    for one in health.spoiled:
-        ours = one.exceed - one.on_time
-        if ours > max(2.0, OURS * max(one.criterion.share * one.n, one.on_time)):
+    for impact in health.impacts:
+        ours = impact.exceed - impact.on_time
+        if ours > max(OURS_LEAST, OURS * max(impact.criterion.share * impact.n, impact.on_time)):
             late = (
-                f"{ours} of {one.exceed} requests beyond {one.criterion.name} were so only because"
-                " they were sent late"
+                f"{ours} of {impact.exceed} requests beyond {impact.criterion.name} were so only"
+                " because they were sent late"
             )
             return f"{late}; {_advice(health)}"
-    limits = [s.criterion.limit for s in health.spoiled if math.isfinite(s.criterion.limit)]
+    limits = [i.criterion.limit for i in health.impacts if math.isfinite(i.criterion.limit)]
     allowed = max(LAG_FLOOR, LAG_SHARE * min(limits, default=0.0))
     lag = health.generator.lag_p50
     if lag is None or lag <= allowed:
@@ -152,11 +157,11 @@ def _notes(health: GeneratorHealth) -> tuple[str, ...]:
             "the generator's garbage collector paused it for"
             f" {format_duration(generator.gc_pause_max)}"
         )
-    if generator.fds_share is not None and generator.fds_share > 0.8:
+    if generator.fds_share is not None and generator.fds_share > NEARLY_ALL:
         notes.append(
             f"{format_share(generator.fds_share)} of the generator's file descriptors were in use"
         )
-    if generator.ports_share is not None and generator.ports_share > 0.8:
+    if generator.ports_share is not None and generator.ports_share > NEARLY_ALL:
         notes.append(
             f"{format_share(generator.ports_share)} of the host's ephemeral ports were in use"
         )

@@ -1,9 +1,7 @@
-"""The load child's main: JSON lines in on stdin, JSON lines out on stdout. Load stops when stdin
-ends.
+"""The load child's main: orders in on stdin, answers out on stdout (see `load.messages`). Load
+stops when stdin ends.
 
-In:  {"do": "open", ...} first, then {"do": "run", ...}, {"do": "stop", "hard": bool}, {"do":
-"probe", ...} Out: {"ready": ...}, {"row": ...} each second of a run, {"done": ...}, {"probed":
-...}; {"failed": "why", "hint": "..."}
+With `worker HOST:PORT` it serves the master there instead.
 """
 
 from __future__ import annotations

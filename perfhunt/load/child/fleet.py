@@ -8,103 +8,127 @@ ends the trial.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
+import msgspec
 from gevent.event import Event
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.pacer import Report
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.model.document.plain import to_plain
+from perfhunt.load.child.sender import ReportSecond
+from perfhunt.load.messages import (
+    CHANNEL,
+    WORKER_ANSWERS,
+    ClockReading,
+    Flooded,
+    FloodTarget,
+    Heartbeat,
+    Joined,
+    LoadError,
+    LoadReady,
+    MalformedMessage,
+    OpenLoad,
+    ProbeAnswered,
+    ReadClock,
+    RunShare,
+    SecondReport,
+    SendProbe,
+    StepDone,
+    StopLoad,
+    WorkerAnswer,
+    WorkerDone,
+    WorkerOrder,
+    WorkerSecond,
+    encode,
+)
+from perfhunt.load.seam import WorkerClock
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2
 LOST_AFTER: Seconds = 1.5  # of silence; with the beat it makes less than two seconds
-JOIN_WITHIN: Seconds = 25.0
-REMOTE_JOIN_WITHIN: Seconds = 120.0
-LEAD: Seconds = (
-    0.4  # from the order to the first arrival, so that every worker has its schedule by then
-)
-PINGS = 9
-_SUMS = ("sent", "in_flight", "opened", "resent", "stray", "queued", "orphans")
+JOIN_WITHIN: Seconds = 25.0  # for workers started here, each of which imports Locust
+REMOTE_JOIN_WITHIN: Seconds = 120.0  # for workers on other hosts, which are started by hand
+# From the order to the first arrival, so that every worker has its schedule by then.
+LEAD: Seconds = 0.4
+PINGS = 9  # round trips by which a clock is measured; the quickest counts
+PING_EVERY: Seconds = 0.02
+
+A = TypeVar("A", ProbeAnswered, Flooded)
 
 
 @dataclass(slots=True)
-class Member:
+class WorkerState:
     """A worker as the master knows it. `offset` is its clock minus ours, `doubt` half the round
     trip it was measured by.
     """
 
     node: str
     index: int
-    about: dict[str, Any]
+    ready: LoadReady | None = None
     offset: Seconds = 0.0
-    doubt: Seconds = float("inf")
+    doubt: Seconds = math.inf
     heard: Seconds = 0.0
-    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
-    last: dict[str, Any] = field(default_factory=dict)
-    done: dict[str, Any] | None = None
+    reports: dict[int, SecondReport] = field(default_factory=dict)  # by their second
+    last: SecondReport | None = None
+    done: WorkerDone | None = None
     lost: bool = False
+
+    @property
+    def host(self) -> str:
+        return self.ready.host if self.ready is not None else self.node
+
+    def clock(self) -> WorkerClock:
+        """Who it is, and how far off its clock is."""
+        pid = self.ready.pid if self.ready is not None else 0
+        return WorkerClock(host=self.host, pid=pid, offset=self.offset, doubt=self.doubt)
 
 
 class Fleet:
     """Commands the workers as if they were one source."""
 
-    def __init__(self, order: dict[str, Any], environment: Environment) -> None:
+    def __init__(self, order: OpenLoad, environment: Environment) -> None:
         """Starts or awaits the workers, opens the question on each, and measures their clocks.
         Raises LoadFailed.
         """
-        host, _, port = (order["bind"] or "127.0.0.1:0").rpartition(":")
-        self._wanted: int = order["workers"]
+        host, _, port = (order.bind or "127.0.0.1:0").rpartition(":")
+        self._wanted = order.workers
         self._runner: Any = environment.create_master_runner(host, int(port))
-        self._members: dict[str, Member] = {}
-        self._failed = ""
+        self._workers: dict[str, WorkerState] = {}  # by Locust's name of the node
+        self._error: LoadError | None = None
         self._changed = Event()
         self._running = False
         self._recorder = Recorder("")
-        for name in (
-            "joined",
-            "opened",
-            "failed",
-            "clock",
-            "row",
-            "done",
-            "beat",
-            "probed",
-            "flooded",
-        ):
-            self._runner.register_message(f"perfhunt_{name}", getattr(self, f"_on_{name}"))
-        self._order = {
-            **order,
-            "in_flight": max(1, order["in_flight"] // self._wanted),
-            "pin": False,
-        }
+        self._answers: list[ProbeAnswered | Flooded] = []
+        self._runner.register_message(CHANNEL, self._on_message)
         self._processes = (
-            [] if order["bind"] else [_start(self._runner.server.port) for _ in range(self._wanted)]
+            [] if order.bind else [_start(self._runner.server.port) for _ in range(self._wanted)]
         )
         self._await(
-            lambda: len(self._members) >= self._wanted,
+            lambda: len(self._workers) >= self._wanted,
             JOIN_WITHIN if self._processes else REMOTE_JOIN_WITHIN,
         )
         gevent.spawn(self._beat)
-        self._open()
+        self._open(order)
         self._measure_clocks()
 
     # before the load
 
-    def _await(self, ready: Any, within: Seconds) -> None:
+    def _await(self, ready: Callable[[], bool], within: Seconds) -> None:
         deadline = time.monotonic() + within
         while not ready():
-            if self._failed:
-                raise LoadFailed(self._failed)
+            if self._error is not None:
+                raise LoadFailed(self._error.why, self._error.hint)
             if any(p.poll() is not None for p in self._processes):
                 raise LoadFailed(
                     "a load worker ended before it was ready",
@@ -112,183 +136,166 @@ class Fleet:
                 )
             if time.monotonic() > deadline:
                 raise LoadFailed(
-                    f"{len(self._members)} of {self._wanted} load workers joined within"
+                    f"{len(self._workers)} of {self._wanted} load workers joined within"
                     f" {within:g} s"
                 )
             self._changed.clear()
             self._changed.wait(BEAT)
 
-    def _open(self) -> None:
-        for member in self._members.values():
-            self._send(member, "open", self._order)
-        self._await(lambda: all(m.about for m in self._members.values()), JOIN_WITHIN)
+    def _open(self, order: OpenLoad) -> None:
+        share = msgspec.structs.replace(
+            order, in_flight=max(1, order.in_flight // self._wanted), pin=False
+        )
+        for worker in self._workers.values():
+            self._send(worker, share)
+        self._await(
+            lambda: all(worker.ready is not None for worker in self._workers.values()), JOIN_WITHIN
+        )
 
     def _measure_clocks(self) -> None:
         """By the quickest of several round trips (Cristian 1989): the offset is known within half
         of that.
         """
         for _ in range(PINGS):
-            for member in self._members.values():
-                self._send(member, "clock", {"at": time.monotonic()})
-            gevent.sleep(0.02)
-        self._await(lambda: all(m.doubt < 1e9 for m in self._members.values()), LOST_AFTER)
+            for worker in self._workers.values():
+                self._send(worker, ReadClock(at=time.monotonic()))
+            gevent.sleep(PING_EVERY)
+        self._await(
+            lambda: all(math.isfinite(worker.doubt) for worker in self._workers.values()),
+            LOST_AFTER,
+        )
 
-    def about(self) -> dict[str, Any]:
+    def ready(self) -> LoadReady:
         """What the first worker says of itself, and who they all are."""
-        members = self._ordered()
-        workers = [
-            {"host": m.about["host"], "pid": m.about["pid"], "offset": m.offset, "doubt": m.doubt}
-            for m in members
-        ]
-        return {**members[0].about, "workers": workers}
+        workers = self._ordered()
+        first = workers[0].ready
+        assert first is not None  # none is missing once the fleet is open
+        return msgspec.structs.replace(first, workers=tuple(worker.clock() for worker in workers))
 
-    def _ordered(self) -> list[Member]:
-        return sorted(self._members.values(), key=lambda m: m.index)
+    def _ordered(self) -> list[WorkerState]:
+        return sorted(self._workers.values(), key=lambda worker: worker.index)
 
-    def _send(self, member: Member, name: str, message: dict[str, Any]) -> None:
-        self._runner.send_message(f"perfhunt_{name}", message, member.node)
+    def _send(self, worker: WorkerState, order: WorkerOrder) -> None:
+        self._runner.send_message(CHANNEL, encode(order), worker.node)
 
     def _beat(self) -> None:
         while True:
-            for member in self._members.values():
-                self._send(member, "beat", {})
+            for worker in self._workers.values():
+                self._send(worker, Heartbeat())
             gevent.sleep(BEAT)
 
     # under load
 
-    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: Report) -> dict[str, Any]:
-        """As Source.run, by all workers together. A lost one is told of in "invalid"."""
-        members, now = self._ordered(), time.monotonic()
-        self._recorder, epoch = recorder, now + LEAD
-        for member in members:
-            member.rows, member.last, member.done, member.heard = {}, {}, None, now
-            start = {
-                "step": to_plain(step),
-                "grace": grace,
-                "epoch": epoch + member.offset,
-                "part": member.index,
-            }
-            self._send(member, "run", {**start, "of": len(members)})
+    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
+        """As TrafficSource.run, by all workers together. A lost one is told of in `invalid`."""
+        workers = self._ordered()
+        self._recorder = recorder
+        self._begin(workers, step, grace)
         self._running, second, lost = True, 0, ""
-        while any(m.done is None and not m.lost for m in members):
+        while any(worker.done is None and not worker.lost for worker in workers):
             self._changed.clear()
             self._changed.wait(BEAT)
-            lost = lost or self._lost(members)
-            while all(second in m.rows or m.lost or m.done for m in members) and any(
-                second in m.rows for m in members
-            ):
+            lost = lost or self._lost(workers)
+            while _is_whole(workers, second):
                 recorder.flush()
-                report(_merged([m.rows.pop(second, m.last) for m in members], second, recorder))
+                report(_merged_report([w.reports.pop(second, w.last) for w in workers], second))
                 second += 1
         self._running = False
-        return self._done(members, recorder, lost)
+        return _merged_done([w.done for w in workers if w.done is not None], len(workers), lost)
 
-    def _lost(self, members: list[Member]) -> str:
+    def _begin(self, workers: Sequence[WorkerState], step: Step, grace: Seconds) -> None:
+        """Gives each worker its share of the step."""
+        now = time.monotonic()
+        for worker in workers:
+            worker.reports, worker.last, worker.done, worker.heard = {}, None, None, now
+            share = RunShare(
+                step=step,
+                grace=grace,
+                epoch=now + LEAD + worker.offset,
+                part=worker.index,
+                of=len(workers),
+            )
+            self._send(worker, share)
+
+    def _lost(self, workers: Sequence[WorkerState]) -> str:
         """Looks for a worker that has fallen silent; its loss stops the others."""
         now = time.monotonic()
-        for member in members:
-            if member.done is None and not member.lost and now - member.heard > LOST_AFTER:
-                member.lost = True
+        for worker in workers:
+            if worker.done is None and not worker.lost and now - worker.heard > LOST_AFTER:
+                worker.lost = True
                 self.stop(hard=True)
                 return (
-                    f"load worker {member.index} on {member.about['host']} was lost: its share of"
-                    " the requests is missing"
+                    f"load worker {worker.index} on {worker.host} was lost: its share of the"
+                    " requests is missing"
                 )
         return ""
 
-    def _done(self, members: list[Member], recorder: Recorder, lost: str) -> dict[str, Any]:
-        ended = [m.done for m in members if m.done is not None]
-        merged = _merged(ended, 0, recorder)
-        merged["seconds"] = min((d["seconds"] for d in ended), default=0.0)
-        merged["gc_pause"] = max((d["gc_pause"] for d in ended), default=0.0)
-        for share in ("fds_share", "ports_share"):
-            merged[share] = max((d[share] for d in ended if d.get(share) is not None), default=None)
-        merged["workers"] = len(members)
-        merged["invalid"] = lost or next((d["invalid"] for d in ended if d.get("invalid")), "")
-        return merged
-
     def stop(self, hard: bool) -> None:
         """Takes the load off, everywhere."""
-        for member in self._members.values():
-            if not member.lost:
-                self._send(member, "stop", {"hard": hard})
+        for worker in self._workers.values():
+            if not worker.lost:
+                self._send(worker, StopLoad(hard=hard))
 
-    def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]:
+    def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
         """One request, from the first worker that is left; nothing may be unanswered at any."""
-        return self._asked("probe", {"endpoint": endpoint, "timeout": timeout}, timeout, 1)[0]
+        order = SendProbe(endpoint=endpoint, timeout=timeout)
+        return self._ask(order, ProbeAnswered, timeout, 1)[0]
 
-    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
+    def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """All workers at full speed; the connections are shared among them."""
-        order = {"connections": max(1, connections // self._wanted), "seconds": seconds}
-        found = self._asked("flood", order, 2 * seconds, self._wanted)
-        rate = sum(f["rate"] for f in found)
-        return {
-            "rate": rate,
-            "cpu": sum(f["cpu"] * f["rate"] for f in found) / max(rate, 1e-9),
-            "errors": found[0]["errors"],
-        }
+        order = FloodTarget(connections=max(1, connections // self._wanted), seconds=seconds)
+        floods = self._ask(order, Flooded, 2 * seconds, self._wanted)
+        rate = sum(flood.rate for flood in floods)
+        cpu = sum(flood.cpu * flood.rate for flood in floods)
+        return Flooded(rate=rate, cpu=cpu / max(rate, 1e-9), errors=floods[0].errors)
 
-    def _asked(
-        self, name: str, order: dict[str, Any], seconds: Seconds, count: int
-    ) -> list[dict[str, Any]]:
-        self._answers: list[dict[str, Any]] = []
-        asked = [m for m in self._ordered() if not m.lost][:count]
-        for member in asked:
-            self._send(member, name, order)
-        if not asked:
+    def _ask(self, order: WorkerOrder, kind: type[A], seconds: Seconds, count: int) -> list[A]:
+        """The answers of the first `count` workers that are left."""
+        self._answers = []
+        workers = [worker for worker in self._ordered() if not worker.lost][:count]
+        for worker in workers:
+            self._send(worker, order)
+        if not workers:
             raise LoadFailed("no load worker is left")
-        self._await(lambda: len(self._answers) == len(asked), seconds + JOIN_WITHIN)
-        return self._answers
+        self._await(lambda: len(self._answers) == len(workers), seconds + JOIN_WITHIN)
+        return [answer for answer in self._answers if isinstance(answer, kind)]
 
     # what workers say
 
-    def _on_joined(self, environment: Any, msg: Any, **more: Any) -> None:
-        if msg.node_id not in self._members and len(self._members) < self._wanted:
-            self._members[msg.node_id] = Member(msg.node_id, len(self._members), {})
+    def _on_message(self, environment: Any, msg: Any, **more: Any) -> None:
+        try:
+            answer = WORKER_ANSWERS.decode(msg.data)
+        except MalformedMessage as error:
+            self._error = LoadError(why=f"load worker {msg.node_id}: {error}", hint=error.hint)
+        else:
+            self._take(msg.node_id, answer)
         self._changed.set()
 
-    def _on_opened(self, environment: Any, msg: Any, **more: Any) -> None:
-        self._heard(msg).about = msg.data
-        self._changed.set()
-
-    def _on_failed(self, environment: Any, msg: Any, **more: Any) -> None:
-        self._failed = msg.data["failed"]
-        self._changed.set()
-        if self._running:
-            self._members[msg.node_id].lost = True
-
-    def _on_clock(self, environment: Any, msg: Any, **more: Any) -> None:
-        now, member = time.monotonic(), self._heard(msg)
-        doubt = (now - msg.data["at"]) / 2
-        if doubt < member.doubt:
-            member.doubt, member.offset = doubt, msg.data["theirs"] - (now + msg.data["at"]) / 2
-
-    def _on_beat(self, environment: Any, msg: Any, **more: Any) -> None:
-        self._heard(msg)
-
-    def _on_row(self, environment: Any, msg: Any, **more: Any) -> None:
-        member = self._heard(msg)
-        self._recorder.add_bytes(msg.data.pop("bytes"))
-        member.rows[msg.data["second"]] = member.last = msg.data
-        self._changed.set()
-
-    def _on_done(self, environment: Any, msg: Any, **more: Any) -> None:
-        member = self._heard(msg)
-        self._recorder.add_bytes(msg.data.pop("bytes"))
-        member.done = msg.data
-        self._changed.set()
-
-    def _on_probed(self, environment: Any, msg: Any, **more: Any) -> None:
-        self._heard(msg)
-        self._answers.append(msg.data)
-        self._changed.set()
-
-    _on_flooded = _on_probed
-
-    def _heard(self, msg: Any) -> Member:
-        member = self._members[msg.node_id]
-        member.heard = time.monotonic()
-        return member
+    def _take(self, node: str, answer: WorkerAnswer) -> None:
+        if isinstance(answer, Joined) and len(self._workers) < self._wanted:
+            self._workers.setdefault(node, WorkerState(node, len(self._workers)))
+        worker = self._workers.get(node)
+        if worker is None:
+            return  # more workers came than were wanted
+        now = worker.heard = time.monotonic()
+        match answer:
+            case LoadReady():
+                worker.ready = answer
+            case LoadError():
+                self._error = answer
+                worker.lost = worker.lost or self._running
+            case ClockReading():
+                doubt = (now - answer.at) / 2
+                if doubt < worker.doubt:
+                    worker.doubt, worker.offset = doubt, answer.theirs - (now + answer.at) / 2
+            case WorkerSecond():
+                self._recorder.add_bytes(answer.samples)
+                worker.reports[answer.report.second] = worker.last = answer.report
+            case WorkerDone():
+                self._recorder.add_bytes(answer.samples)
+                worker.done = answer
+            case ProbeAnswered() | Flooded():
+                self._answers.append(answer)
 
 
 def _start(port: int) -> subprocess.Popen[bytes]:
@@ -298,19 +305,45 @@ def _start(port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def _merged(said: list[dict[str, Any]], second: int, recorder: Recorder) -> dict[str, Any]:
-    """One row from several: counts add, the busiest worker stands for the CPU."""
-    said = [row for row in said if row]
-    merged: dict[str, Any] = {key: sum(row.get(key, 0) for row in said) for key in _SUMS}
-    errors: dict[str, int] = {}
-    for row in said:
-        for error, count in row.get("errors", {}).items():
-            errors[error] = errors.get(error, 0) + count
-    merged["errors"] = errors
-    merged["second"], merged["samples"] = second, recorder.written
-    merged["cpu"] = max((row.get("cpu", 0.0) for row in said), default=0.0)
-    merged["at"] = min((row.get("at", second + 1.0) for row in said), default=second + 1.0)
-    merged["seen"] = sum(row.get("seen", 0) for row in said)
-    # Each worker looks at its own share at its own ticks; the mean is over the ticks of one.
-    merged["ticks"] = max((row.get("ticks", 0) for row in said), default=0)
-    return merged
+def _is_whole(workers: Sequence[WorkerState], second: int) -> bool:
+    """Whether every worker that still can has reported a second, and one of them did."""
+    reported = [second in worker.reports for worker in workers]
+    over = [worker.lost or worker.done is not None for worker in workers]
+    return any(reported) and all(r or o for r, o in zip(reported, over, strict=True))
+
+
+def _merged_report(reports: Sequence[SecondReport | None], second: int) -> SecondReport:
+    """One report from several: counts add, the busiest worker stands for the CPU."""
+    there = [report for report in reports if report is not None]
+    return SecondReport(
+        second=second,
+        at=min(report.at for report in there),
+        cpu=max(report.cpu for report in there),
+        sent=sum(report.sent for report in there),
+        unanswered=sum(report.unanswered for report in there),
+        # Each worker looks at its own share at its own ticks; the mean is over the ticks of one.
+        ticks=max(report.ticks for report in there),
+    )
+
+
+def _merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDone:
+    """How the step went, from how each worker's share of it went."""
+    shares = [worker.done for worker in ended]
+    errors = sum((Counter(share.errors) for share in shares), Counter())
+    return StepDone(
+        seconds=min((share.seconds for share in shares), default=0.0),
+        opened=sum(share.opened for share in shares),
+        resent=sum(share.resent for share in shares),
+        stray=sum(share.stray for share in shares),
+        queued=sum(share.queued for share in shares),
+        errors=dict(errors),
+        gc_pause=max((share.gc_pause for share in shares), default=0.0),
+        fds_share=_largest([share.fds_share for share in shares]),
+        ports_share=_largest([share.ports_share for share in shares]),
+        workers=workers,
+        invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
+    )
+
+
+def _largest(shares: Sequence[float | None]) -> float | None:
+    return max((share for share in shares if share is not None), default=None)

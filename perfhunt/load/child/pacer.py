@@ -7,22 +7,22 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import gevent
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.load.child.http.client import ClientCounts, Limits
 from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.sender import LEAD, TICK, ArrivalSender, ReportSecond
 from perfhunt.load.child.timer import Timer, best_timer
-from perfhunt.model.units import Seconds
+from perfhunt.load.messages import Flooded, SecondReport, StepDone
+from perfhunt.model.units import Seconds, Share
 
 CHUNK = 4096  # arrivals turned from arrays into Python numbers at a time
-TICK: Seconds = 0.05
-LEAD: Seconds = 0.05  # between the order to start and the first possible arrival
+FLOOD_WARMUP: Share = 0.1  # of a flood's length, sent beforehand and not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,47 +36,12 @@ class Schedule:
     row: NDArray[np.uint32]
 
 
-Report = Callable[[dict[str, Any]], None]
-
-
-class Traffic(Protocol):
-    """What can send arrivals: the fast client, or a locustfile's users."""
-
-    limits: Limits
-    recorder: Recorder
-    tally: ClientCounts
-    next_due: Seconds  # set by the pacer: when it wants `pace` called, on time.monotonic's clock
-    pace: Callable[[], None]
-    refill: Callable[[], None] | None
-
-    @property
-    def open(self) -> int: ...
-
-    @property
-    def in_flight(self) -> Sized: ...
-
-    @property
-    def waiting(self) -> Sized: ...
-
-    @property
-    def orphans(self) -> Sized: ...
-
-    def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None: ...
-
-    def offer(self, due: Seconds, endpoint: int, row: int) -> None: ...
-
-    def sweep(self, now: Seconds) -> None: ...
-
-    def cut(self, now: Seconds, hard: bool) -> None: ...
-
-
 class Pacer:
     """Runs one schedule at a time."""
 
-    def __init__(self, client: Traffic) -> None:
-        self._client = client
+    def __init__(self, sender: ArrivalSender) -> None:
+        self._sender = sender
         self._timer: Timer = best_timer(self._fire)
-        self.timer_kind = self._timer.kind
         self._stop_at: Seconds = math.inf
         self._hard = False
 
@@ -87,7 +52,7 @@ class Pacer:
         self._stop_at = min(self._stop_at, time.monotonic())
         self._hard = self._hard or hard
         self._timer.cancel()
-        self._client.next_due = math.inf
+        self._sender.next_due = math.inf
 
     def run(
         self,
@@ -95,56 +60,61 @@ class Pacer:
         duration: Seconds,
         grace: Seconds,
         recorder: Recorder,
-        report: Report,
+        report: ReportSecond,
         epoch: Seconds = 0.0,
-    ) -> dict[str, Any]:
+    ) -> StepDone:
         """Sends the schedule for `duration`, then waits up to `grace` for what is in flight; says
         how the generator did.
 
-        `epoch` is when it begins, on time.monotonic's clock (0: at once); `report` gets a dict each
+        `epoch` is when it begins, on time.monotonic's clock (0: at once); `report` is called each
         second. Blocks the calling greenlet; the sending itself happens in the loop's callbacks.
         """
         self._schedule, self._next, self._chunk_at = schedule, 0, 0
         self._dues: list[float] = []
         self._load_chunk()
         self._stop_at, self._hard = math.inf, False
-        client = self._client
+        sender = self._sender
         with _collector_off() as pauses:
             epoch = self._epoch = epoch or time.monotonic() + LEAD
-            client.begin_trial(recorder, epoch)
-            client.pace = self._fire
+            sender.begin_trial(recorder, epoch)
+            sender.pace = self._fire
             self._arm()
-            end = self._watch(epoch, duration, grace, report)
-            client.next_due = math.inf
-            client.cut(time.monotonic(), self._hard)
+            self._watch(epoch, duration, grace, report)
+            sender.next_due = math.inf
+            sender.cut(time.monotonic(), self._hard)
         recorder.flush()
-        # Stopped between two arrivals' due times, or a moment after one that was not sent any more.
-        ended = min(
-            duration,
-            self._stop_at - epoch,
-            self._next_due() if self._stop_at < epoch + duration else math.inf,
+        counts = sender.counts
+        return StepDone(
+            seconds=self._loaded(duration),
+            opened=counts.opened,
+            resent=counts.resent,
+            stray=counts.stray,
+            queued=counts.queued,
+            errors=counts.errors,
+            gc_pause=pauses.longest,
         )
-        return {
-            **self._health(),
-            "seconds": max(0.0, ended),
-            "gc_pause": pauses.longest,
-            "all": end - epoch,
-        }
 
-    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
+    def _loaded(self, duration: Seconds) -> Seconds:
+        """How long load was on: less than `duration` when it was stopped."""
+        stopped = self._stop_at - self._epoch
+        # Stopped between two arrivals' due times, or a moment after one that was not sent any more.
+        unsent = self._next_due() if stopped < duration else math.inf
+        return max(0.0, min(duration, stopped, unsent))
+
+    def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """A closed loop at full speed: each of `connections` sends its next request when it has an
         answer. No latency kept.
         """
-        client, recorder = self._client, Recorder("")
+        sender, recorder = self._sender, Recorder("")
         with _collector_off():
             epoch = time.monotonic()
-            client.begin_trial(recorder, epoch)
-            client.pace, client.next_due = self._fire, math.inf
-            batch = _Batch(lambda: client.offer(time.monotonic() - epoch, 0, 0))
-            client.refill = batch.add
+            sender.begin_trial(recorder, epoch)
+            sender.pace, sender.next_due = self._fire, math.inf
+            batch = _Batch(lambda: sender.offer(time.monotonic() - epoch, 0, 0))
+            sender.refill = batch.add
             for _ in range(connections):
                 batch.add()
-            gevent.sleep(seconds * 0.1)
+            gevent.sleep(seconds * FLOOD_WARMUP)
             began, cpu, done = time.monotonic(), time.process_time(), recorder.added
             gevent.sleep(seconds)
             took, used, done = (
@@ -152,59 +122,47 @@ class Pacer:
                 time.process_time() - cpu,
                 recorder.added - done,
             )
-            client.cut(time.monotonic(), hard=True)
+            sender.cut(time.monotonic(), hard=True)
             batch.close()
-        return {"rate": done / took, "cpu": used / max(1, done), "errors": client.tally.errors}
+        return Flooded(rate=done / took, cpu=used / max(1, done), errors=sender.counts.errors)
 
-    def _watch(self, epoch: Seconds, duration: Seconds, grace: Seconds, report: Report) -> Seconds:
-        """Ticks until the trial is over, reporting each whole second; returns when that was."""
-        client, second, cpu = self._client, 0, time.process_time()
-        seen = ticks = 0
+    def _watch(
+        self, epoch: Seconds, duration: Seconds, grace: Seconds, report: ReportSecond
+    ) -> None:
+        """Ticks until the trial is over, reporting each whole second."""
+        sender, second, cpu = self._sender, 0, time.process_time()
+        unanswered = ticks = 0
         while True:
             now = time.monotonic()
             gevent.sleep(max(0.0, min(TICK, epoch + second + 1 - now)))
             now = time.monotonic()
-            client.tally.most_open = max(client.tally.most_open, client.open)
-            seen, ticks = seen + len(client.in_flight) + len(client.waiting), ticks + 1
-            client.sweep(now)
+            sender.counts.most_open = max(sender.counts.most_open, sender.open)
+            unanswered += len(sender.in_flight) + len(sender.waiting)
+            ticks += 1
+            sender.sweep(now)
             if now >= epoch + second + 1:
-                client.recorder.flush()
+                sender.recorder.flush()
                 used, cpu = time.process_time() - cpu, time.process_time()
                 # Several seconds at once when the loop was held up: the reader gets one row per
                 # second anyway.
                 second = int(now - epoch)
                 report(
-                    {
-                        "second": second - 1,
-                        "cpu": used,
-                        "at": now - epoch,
-                        "seen": seen,
-                        "ticks": ticks,
-                        **self._health(),
-                    }
+                    SecondReport(
+                        second=second - 1,
+                        at=now - epoch,
+                        cpu=used,
+                        sent=sender.counts.sent,
+                        unanswered=unanswered,
+                        ticks=ticks,
+                    )
                 )
-                seen = ticks = 0
+                unanswered = ticks = 0
             over = min(epoch + duration, self._stop_at)
             if self._hard or now >= over + grace:
-                return now
+                return
             all_sent = self._next_due() == math.inf or over < epoch + duration
-            if now >= over and all_sent and not client.in_flight and not client.waiting:
-                return now
-
-    def _health(self) -> dict[str, Any]:
-        client, tally = self._client, self._client.tally
-        return {
-            "samples": client.recorder.written,
-            "in_flight": len(client.in_flight) + len(client.waiting),
-            "sent": tally.sent,
-            "opened": tally.opened,
-            "resent": tally.resent,
-            "stray": tally.stray,
-            "queued": tally.queued,
-            "orphans": len(client.orphans),
-            "errors": tally.errors,
-            "most_open": tally.most_open,
-        }
+            if now >= over and all_sent and not sender.in_flight and not sender.waiting:
+                return
 
     def _load_chunk(self) -> None:
         span = slice(self._chunk_at, self._chunk_at + CHUNK)
@@ -221,25 +179,25 @@ class Pacer:
     def _arm(self) -> None:
         if self._next < len(self._dues):
             at = self._epoch + self._dues[self._next]
-            self._client.next_due = at
+            self._sender.next_due = at
             self._timer.set(at)
         else:
-            self._client.next_due = math.inf
+            self._sender.next_due = math.inf
             self._timer.cancel()
 
     def _fire(self) -> None:
         """Sends all that is due. Called by the timer, and after an answer was read while something
         is due.
         """
-        client = self._client
+        sender = self._sender
         now = time.monotonic() - self._epoch
         if self._stop_at - self._epoch <= now:
             return
-        client.next_due = math.inf
+        sender.next_due = math.inf
         while self._dues:
             dues, i = self._dues, self._next
             while i < len(dues) and dues[i] <= now:
-                client.offer(dues[i], self._endpoints[i], self._rows[i])
+                sender.offer(dues[i], self._endpoints[i], self._rows[i])
                 i += 1
                 now = time.monotonic() - self._epoch
             self._next = i

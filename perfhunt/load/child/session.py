@@ -5,7 +5,6 @@ work, answers out.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import traceback
 from typing import Any, Protocol
@@ -17,48 +16,70 @@ from gevent.queue import Queue
 from locust import User, task
 from locust.env import Environment
 
-from perfhunt.errors import LoadFailed, PerfhuntError
-from perfhunt.load.child.pacer import Report
+from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
-from perfhunt.model.document.plain import from_plain
+from perfhunt.load.messages import (
+    ORDERS,
+    Answer,
+    Flooded,
+    FloodTarget,
+    LoadError,
+    LoadReady,
+    OpenLoad,
+    Order,
+    PipeReader,
+    ProbeAnswered,
+    RunStep,
+    SendProbe,
+    StepDone,
+    StopLoad,
+    frame,
+)
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
-_READ = 1
+_READABLE = 1  # libev's EV_READ
+_READ_SIZE = 1 << 16  # bytes: all that a pipe holds
 
 
 def main() -> int:
     """Serves the controller until it hangs up. The exit code is 0 then, 1 after a failure that was
     reported.
     """
+    pipe = ControllerPipe()
     try:
-        ControllerPipe().serve()
+        pipe.serve()
     except Exception as error:  # the boundary: whatever it is, the controller must hear of it
         traceback.print_exc()
-        hint = error.hint if isinstance(error, PerfhuntError) else ""
-        _send({"failed": str(error) or type(error).__name__, "hint": hint})
+        pipe.send(LoadError.of(error))
         return 1
     return 0
 
 
-def _send(message: dict[str, Any]) -> None:
-    content = json.dumps(message).encode() + b"\n"
-    with contextlib.suppress(BrokenPipeError):
-        while content:
-            content = content[os.write(1, content) :]
-
-
 class ControllerPipe:
-    """Reads the controller's lines in the event loop, so that "stop" and end-of-file act in the
+    """Reads the controller's messages in the event loop, so that "stop" and end-of-file act in the
     middle of a run.
     """
 
     def __init__(self) -> None:
-        self._orders: Queue[dict[str, Any]] = Queue()
+        """Takes standard input and output for the messages; what else is printed goes to standard
+        error, where it cannot be taken for one.
+        """
+        self._to = os.dup(1)
+        os.dup2(2, 1)
+        self._reader: PipeReader[Order] = PipeReader(ORDERS)
+        self._orders: Queue[Order] = Queue()
         self._crash: AsyncResult[None] = AsyncResult()
-        self._read = b""
         self._session: Session | None = None
+
+    def send(self, answer: Answer) -> None:
+        """Gives the controller an answer."""
+        content = frame(answer)
+        with contextlib.suppress(BrokenPipeError):
+            while content:
+                content = content[os.write(self._to, content) :]
 
     def serve(self) -> None:
         """Carries out orders until stdin ends."""
@@ -66,12 +87,17 @@ class ControllerPipe:
         hub = gevent.get_hub()
         # A callback of the loop that raises would otherwise be printed and forgotten.
         hub.loop.error_handler = self
-        watcher = hub.loop.io(0, _READ)
+        watcher = hub.loop.io(0, _READABLE)
         watcher.start(self._on_readable)
-        first = self._orders.get()
-        self._session = Session(first)
-        gevent.spawn(self._session.serve, self._orders).link_exception(self._on_death)
+        gevent.spawn(self._serve_session).link_exception(self._on_death)
         self._crash.get()
+
+    def _serve_session(self) -> None:
+        first = self._orders.get()
+        if not isinstance(first, OpenLoad):
+            raise LoadFailed(f"{type(first).__name__} came before the load was opened")
+        self._session = Session(first, self)
+        self._session.serve(self._orders)
 
     def handle_error(self, where: Any, kind: Any, value: Any, trace: Any) -> None:
         """From the event loop: a callback or a greenlet raised."""
@@ -83,65 +109,67 @@ class ControllerPipe:
 
     def _on_readable(self) -> None:
         try:
-            content = os.read(0, 1 << 16)
+            content = os.read(0, _READ_SIZE)
         except BlockingIOError:
             return
         if not content:
             os._exit(0)
-        *lines, self._read = (self._read + content).split(b"\n")
-        for line in lines:
-            order = json.loads(line)
-            if order["do"] == "stop" and self._session is not None:
-                self._session.stop(order["hard"])
+        for order in self._reader.feed(content):
+            if isinstance(order, StopLoad) and self._session is not None:
+                self._session.stop(order.hard)
             else:
                 self._orders.put(order)
 
 
-class Crew(Protocol):
-    """Who sends: this process alone, or workers it commands."""
+class LoadGenerator(Protocol):
+    """What sends: this process alone, or workers it commands."""
 
-    def about(self) -> dict[str, Any]: ...
+    def ready(self) -> LoadReady:
+        """What the controller must know of it."""
 
-    def run(
-        self, step: Step, grace: Seconds, recorder: Recorder, report: Report
-    ) -> dict[str, Any]: ...
+    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
+        """Sends a step's arrivals; blocks until they are over."""
 
-    def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]: ...
+    def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
+        """Sends a single request."""
 
-    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]: ...
+    def flood(self, connections: int, seconds: Seconds) -> Flooded:
+        """Sends all it can, in a closed loop."""
 
-    def stop(self, hard: bool) -> None: ...
+    def stop(self, hard: bool) -> None:
+        """Takes the load off."""
 
 
 class Session:
     """One question's load, from the order to open it until the controller hangs up."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: OpenLoad, pipe: ControllerPipe) -> None:
+        self._pipe = pipe
         # Locust's global events, where the listeners of a locustfile are.
         self._environment = Environment(events=locust.events, catch_exceptions=False)
-        self._crew: Crew = self._alone(order) if not order["workers"] else self._fleet(order)
-        _send({"ready": self._crew.about()})
+        self._generator: LoadGenerator = self._fleet(order) if order.workers else self._alone(order)
+        pipe.send(self._generator.ready())
 
-    def _alone(self, order: dict[str, Any]) -> Crew:
+    def _alone(self, order: OpenLoad) -> LoadGenerator:
         self._runner: Any = self._environment.create_local_runner()
         source = TrafficSource(order, self._environment)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         return source
 
-    def _fleet(self, order: dict[str, Any]) -> Crew:
+    def _fleet(self, order: OpenLoad) -> LoadGenerator:
         from perfhunt.load.child.fleet import Fleet
 
         return Fleet(order, self._environment)
 
-    def serve(self, orders: Queue[dict[str, Any]]) -> None:
+    def serve(self, orders: Queue[Order]) -> None:
         """Carries out the orders. Does not return."""
-        if isinstance(self._crew, TrafficSource):
+        if isinstance(self._generator, TrafficSource):
             self._serve_as_user(orders)
         while True:
             self.carry_out(orders.get())
 
-    def _serve_as_user(self, orders: Queue[dict[str, Any]]) -> None:
+    def _serve_as_user(self, orders: Queue[Order]) -> None:
         """Starts Locust's runner with one user, which carries out the orders. Raises what that user
         died of.
         """
@@ -169,28 +197,23 @@ class Session:
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""
-        self._crew.stop(hard)
+        self._generator.stop(hard)
 
-    def carry_out(self, order: dict[str, Any]) -> None:
-        """One order, start to end."""
-        if order["do"] == "run":
-            _send(
-                {
-                    "done": self._run(
-                        from_plain(Step, order["step"]), order["samples"], order["grace"]
-                    )
-                }
-            )
-        elif order["do"] == "probe":
-            _send({"probed": self._crew.probe(order["endpoint"], order["timeout"])})
-        elif order["do"] == "flood":
-            _send({"flooded": self._crew.flood(order["connections"], order["seconds"])})
-        else:
-            raise LoadFailed(f"unknown order {order['do']!r}")
+    def carry_out(self, order: Order) -> None:
+        """One order, start to end. Raises LoadFailed for one that has no place here."""
+        match order:
+            case RunStep():
+                self._pipe.send(self._run(order))
+            case SendProbe():
+                self._pipe.send(self._generator.probe(order.endpoint, order.timeout))
+            case FloodTarget():
+                self._pipe.send(self._generator.flood(order.connections, order.seconds))
+            case _:
+                raise LoadFailed(f"{type(order).__name__} came where it has no place")
 
-    def _run(self, step: Step, samples: str, grace: Seconds) -> dict[str, Any]:
-        recorder = Recorder(samples)
+    def _run(self, order: RunStep) -> StepDone:
+        recorder = Recorder(order.samples)
         try:
-            return self._crew.run(step, grace, recorder, lambda row: _send({"row": row}))
+            return self._generator.run(order.step, order.grace, recorder, self._pipe.send)
         finally:
             recorder.close()

@@ -7,100 +7,106 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
-import locust
+import msgspec
 import numpy as np
 from locust.env import Environment
 
-from perfhunt.errors import LoadFailed
 from perfhunt.load.child.host import pin_apart, ports_in_use
-from perfhunt.load.child.http.client import Client, Limits, ServerAddress
-from perfhunt.load.child.http.tls import context
+from perfhunt.load.child.http.address import resolve
+from perfhunt.load.child.http.client import Client
 from perfhunt.load.child.lifeline import raise_descriptor_limit
-from perfhunt.load.child.pacer import Pacer, Report, Schedule, Traffic
+from perfhunt.load.child.pacer import Pacer, Schedule
 from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits
 from perfhunt.load.child.users.closed import ClosedLoop
 from perfhunt.load.child.users.locustfile import read_locustfile
 from perfhunt.load.child.users.tasks import USERS, UserTasks
+from perfhunt.load.messages import (
+    Flooded,
+    LoadReady,
+    OpenLoad,
+    ProbeAnswered,
+    SecondReport,
+    StepDone,
+)
 from perfhunt.load.render import prepare
-from perfhunt.model.document.plain import from_plain
 from perfhunt.model.latency import RequestOutcome
-from perfhunt.model.question import Question
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
 
-BOUND = 6.0  # times rate x limit; overload (analysis.overload) is at 1.5
-BOUND_LEAST = 512
+# How many requests may be in flight, in multiples of rate x limit. Overload is called at 1.5
+# (analysis.trial.overload) and needs two seconds: at four times that no arrival waits here before.
+BOUND = 6.0
+BOUND_LEAST = 512  # at low rates a pause of the service brings a bunch, which is no reason to wait
+DESCRIPTORS_KEPT = 200  # of the limit: the interpreter's own, logs, feeds and the users' files
+PROBE_DURATION: Seconds = 0.001  # of a "step" that has one arrival, at its very start
 
 
 class TrafficSource:
     """Everything that is needed to send the traffic of one question, in this process."""
 
-    def __init__(self, order: dict[str, Any], environment: Environment) -> None:
-        """`order` is the controller's order to open. Raises LoadFailed."""
-        question: Question = from_plain(Question, order["question"])
+    def __init__(self, order: OpenLoad, environment: Environment) -> None:
+        """Raises LoadFailed."""
+        question = order.question
         self._question, self._environment = question, environment
         environment.host = question.target.url
         self._descriptors = raise_descriptor_limit()
         self._pinning = (
             pin_apart(question.target.url)
-            if order["pin"]
+            if order.pin
             else "not pinned: several load processes share the cores"
         )
-        self._address = _resolve(question, order["addresses"])
-        bound = min(order["in_flight"], self._descriptors - 200)
-        self._limits = Limits(question.ramp.timeout, order["deadline"], bound)
-        self._limit: Seconds | None = order["limit"]
-        self._traffic: Traffic
+        self._address = resolve(question.target, order.addresses)
+        self._limits = SendLimits(
+            timeout=question.ramp.timeout,
+            deadline=order.deadline,
+            in_flight=min(order.in_flight, self._descriptors - DESCRIPTORS_KEPT),
+        )
+        self._latency_limit = order.limit
+        self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
         if question.locustfile is not None:
-            self._open_locustfile(question.locustfile, order["run"])
+            self._open_locustfile(question.locustfile, order.run)
         else:
-            self._open_endpoints(order["run"])
-        self._pacer = Pacer(self._traffic)
+            self._open_endpoints(order.run)
+        self._pacer = Pacer(self._sender)
 
     def _open_endpoints(self, run: str) -> None:
         authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
         endpoints = [prepare(e, authority, run, os.environ) for e in self._question.traffic]
         self._feeds = [e.rows for e in endpoints]
-        self._routes, self._weights = (
-            [e.endpoint.name for e in endpoints],
-            [e.endpoint.weight for e in endpoints],
-        )
-        self._traffic = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
+        self._routes = tuple(e.endpoint.name for e in endpoints)
+        self._weights = tuple(e.endpoint.weight for e in endpoints)
+        self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
     def _open_locustfile(self, path: str, run: str) -> None:
         url = self._question.target.url
-        errands = read_locustfile(path, url)
-        self._feeds = [1] * len(errands)
-        self._routes, self._weights = [e.name for e in errands], [e.weight for e in errands]
+        tasks = read_locustfile(path, url)
+        self._feeds = [1] * len(tasks)
+        self._routes = tuple(task.name for task in tasks)
+        self._weights = tuple(task.weight for task in tasks)
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = UserTasks(errands, self._environment, self._limits, url, run)
-        self._traffic = users
+        users = UserTasks(tasks, self._environment, self._limits, url, run)
+        self._sender = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         if self._question.ramp.loop == "closed":
-            self._closed = ClosedLoop([*{e.user: None for e in errands}], url)
+            self._closed = ClosedLoop([*dict.fromkeys(task.user for task in tasks)], url)
 
-    def about(self) -> dict[str, Any]:
+    def ready(self) -> LoadReady:
         """What the controller must know of it."""
-        return {
-            "pid": os.getpid(),
-            "host": socket.gethostname(),
-            "timer": self._pacer.timer_kind,
-            "locust": locust.__version__,
-            "descriptors": self._descriptors,
-            "address": str(self._address.sockaddr[0]),
-            "in_flight": self._limits.in_flight,
-            "routes": self._routes,
-            "weights": self._weights,
-            "pinning": self._pinning,
-        }
+        return LoadReady(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            routes=self._routes,
+            weights=self._weights,
+            pinning=self._pinning,
+        )
 
     def warm(self, step: Step) -> None:
         """Whatever must be ready before the first arrival of a step."""
@@ -111,11 +117,11 @@ class TrafficSource:
         step: Step,
         grace: Seconds,
         recorder: Recorder,
-        report: Report,
+        report: ReportSecond,
         epoch: Seconds = 0.0,
         part: int = 0,
         of: int = 1,
-    ) -> dict[str, Any]:
+    ) -> StepDone:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
         once).
         """
@@ -125,13 +131,13 @@ class TrafficSource:
             self.warm(step)
         whole = self._schedule(step)
         mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
-        self._traffic.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
+        self._sender.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
-        return {
-            **done,
-            "fds_share": done["most_open"] / self._descriptors,
-            "ports_share": ports_in_use(),
-        }
+        return msgspec.structs.replace(
+            done,
+            fds_share=self._sender.counts.most_open / self._descriptors,
+            ports_share=ports_in_use(),
+        )
 
     def _bound(self, rate: PerSecond) -> int:
         """How many requests may be in flight: several times what counts as overload, so that none
@@ -140,9 +146,10 @@ class TrafficSource:
         Past it the answer is known, and more would only bury the service: arrivals wait here, and
         are shed at the deadline.
         """
-        if self._limit is None:
+        if math.isinf(self._latency_limit):
             return self._limits.in_flight
-        return min(self._limits.in_flight, max(BOUND_LEAST, math.ceil(BOUND * rate * self._limit)))
+        wanted = math.ceil(BOUND * rate * self._latency_limit)
+        return min(self._limits.in_flight, max(BOUND_LEAST, wanted))
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""
@@ -150,7 +157,7 @@ class TrafficSource:
         if self._closed is not None:
             self._closed.stop()
 
-    def flood(self, connections: int, seconds: Seconds) -> dict[str, Any]:
+    def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """See Pacer.flood."""
         return self._pacer.flood(connections, seconds)
 
@@ -164,23 +171,25 @@ class TrafficSource:
                 row[chosen] = feed_rows(step.seed, len(due), rows)[chosen]
         return Schedule(due, endpoint, row)
 
-    def probe(self, endpoint: int, timeout: Seconds) -> dict[str, Any]:
+    def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
         """One request on its own: how it ended, how long it took, and how many of earlier trials
         are still unanswered.
         """
-        one = Schedule(
-            np.zeros(1), np.array([endpoint], dtype=np.uint16), np.zeros(1, dtype=np.uint32)
+        single = Schedule(
+            due=np.zeros(1),
+            endpoint=np.array([endpoint], dtype=np.uint16),
+            row=np.zeros(1, dtype=np.uint32),
         )
-        recorder = Probe()
-        done = self._pacer.run(one, 0.001, timeout, recorder, _no_report)
-        return {
-            "outcome": recorder.outcome,
-            "service": recorder.service,
-            "orphans": done["orphans"],
-        }
+        recorder = SingleRecorder()
+        self._pacer.run(single, PROBE_DURATION, timeout, recorder, _unreported)
+        return ProbeAnswered(
+            outcome=recorder.outcome,
+            service=recorder.service,
+            orphans=len(self._sender.orphans),
+        )
 
 
-class Probe(Recorder):
+class SingleRecorder(Recorder):
     """Keeps the last sample in its hands instead of writing it."""
 
     __slots__ = ("outcome", "service")
@@ -204,44 +213,9 @@ class Probe(Recorder):
         self.outcome, self.service = int(outcome), service
 
 
-def _no_report(row: dict[str, Any]) -> None:
+def _unreported(report: SecondReport) -> None:
     """Nobody watches a probe."""
 
 
 def _nothing(step: Step) -> None:
     """Endpoints need no users prepared."""
-
-
-def _resolve(question: Question, allowed: Collection[str]) -> ServerAddress:
-    """The first of the host's addresses that takes a connection, else the first; of `allowed` ones,
-    if any are named.
-
-    Raises LoadFailed when there is none.
-    """
-    parts = urlsplit(question.target.url)
-    secure = parts.scheme == "https"
-    host = parts.hostname or ""
-    try:
-        found = socket.getaddrinfo(
-            host, parts.port or (443 if secure else 80), type=socket.SOCK_STREAM
-        )
-    except OSError as error:
-        raise LoadFailed(
-            f"{host} does not resolve: {error.strerror or error}",
-            "Check target.url in perfhunt.toml.",
-        ) from None
-    found = [one for one in found if not allowed or str(one[4][0]).partition("%")[0] in allowed]
-    if not found:
-        raise LoadFailed(
-            f"{host} does not resolve to {', '.join(allowed)} any more",
-            "Nothing was sent. Run again to clear it anew.",
-        )
-    tls = context(question.target.verify_tls) if secure else None
-    choices = [ServerAddress(family, where, tls, host) for family, _, _, _, where in found]
-    return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
-
-
-def _accepts(address: ServerAddress) -> bool:
-    with socket.socket(address.family, socket.SOCK_STREAM) as sock:
-        sock.settimeout(1.0)
-        return sock.connect_ex(address.sockaddr) == 0

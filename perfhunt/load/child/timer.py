@@ -24,8 +24,6 @@ _READ = 1
 class Timer(Protocol):
     """Calls back once at (or just after) each time it is set to."""
 
-    kind: str
-
     def set(self, at: Seconds) -> None:
         """Fire at `at` on time.monotonic's clock; forgets what was set before. A time gone by fires
         at once.
@@ -52,8 +50,6 @@ class TimerFd:
     """Linux timerfd_create(2) behind an io watcher: about 40 us late at the median, where
     gevent.sleep is 500 us.
     """
-
-    kind = "timerfd"
 
     def __init__(self, callback: Callable[[], None]) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -89,8 +85,6 @@ class TimerFd:
 
 class LoopTimer:
     """The event loop's own timer: right to a millisecond or so."""
-
-    kind = "gevent"
 
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback = callback

@@ -4,7 +4,6 @@ master and dies without it.
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import traceback
@@ -15,18 +14,42 @@ import locust
 from gevent.event import AsyncResult
 from locust.env import Environment
 
-from perfhunt.errors import PerfhuntError
+from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.source import TrafficSource
-from perfhunt.model.document.plain import from_plain
-from perfhunt.model.trial import Step
+from perfhunt.load.messages import (
+    CHANNEL,
+    WORKER_ORDERS,
+    ClockReading,
+    Flooded,
+    FloodTarget,
+    Heartbeat,
+    Joined,
+    LoadError,
+    LoadReady,
+    MalformedMessage,
+    OpenLoad,
+    ProbeAnswered,
+    ReadClock,
+    RunShare,
+    SecondReport,
+    SendProbe,
+    StopLoad,
+    WorkerAnswer,
+    WorkerDone,
+    WorkerOrder,
+    WorkerSecond,
+    encode,
+)
 from perfhunt.model.units import Seconds
 
-BEAT: Seconds = 0.2
-ALONE_AFTER: Seconds = 0.9  # without a word from the master the load comes off
+BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
+# Without a word from the master the load comes off, so that it is off within a second of its death.
+ALONE_AFTER: Seconds = 0.9
+GONE_AFTER: Seconds = 10 * ALONE_AFTER  # the master does not come back
 
 
-class Parcel(Recorder):
+class SampleBuffer(Recorder):
     """Keeps packed samples until they are taken to be sent."""
 
     __slots__ = ("_packed",)
@@ -57,22 +80,10 @@ class Worker:
         self._runner: Any = self._environment.create_worker_runner(host, int(port))
         self._source: TrafficSource | None = None
         self._heard = time.monotonic()
+        self._alone = False
         self._over: AsyncResult[None] = AsyncResult()
-        for name, concurrent in (
-            ("open", True),
-            ("clock", False),
-            ("run", True),
-            ("stop", False),
-            ("beat", False),
-            ("probe", True),
-            ("flood", True),
-        ):
-            self._runner.register_message(
-                f"perfhunt_{name}",
-                self._guarded(getattr(self, f"_on_{name}")),
-                concurrent=concurrent,
-            )
-        self._send("joined", {"pid": os.getpid()})
+        self._runner.register_message(CHANNEL, self._on_message)
+        self._send(Joined())
 
     def serve(self) -> None:
         """Works until the master is gone."""
@@ -89,25 +100,9 @@ class Worker:
             if silent > ALONE_AFTER and self._source is not None:
                 self._source.stop(hard=True)
                 self._alone = True
-            if silent > 10 * ALONE_AFTER:
+            if silent > GONE_AFTER:
                 self._over.set(None)
-            self._send("beat", {})
-
-    _alone = False
-
-    def _guarded(self, act: Any) -> Any:
-        """The order's handler, with its failures reported to the master: a worker must not fail in
-        silence.
-        """
-
-        def handler(environment: Any, msg: Any, **more: Any) -> None:
-            self._heard = time.monotonic()
-            try:
-                act(msg.data)
-            except Exception as error:  # the boundary of this process
-                self._fail(error)
-
-        return handler
+            self._send(Heartbeat())
 
     def handle_error(self, where: Any, kind: Any, value: Any, trace: Any) -> None:
         """From the event loop: a callback raised."""
@@ -116,47 +111,62 @@ class Worker:
 
     def _fail(self, error: Exception) -> None:
         traceback.print_exception(error)
-        hint = error.hint if isinstance(error, PerfhuntError) else ""
-        self._send("failed", {"failed": str(error) or type(error).__name__, "hint": hint})
+        self._send(LoadError.of(error))
 
-    def _send(self, name: str, message: dict[str, Any]) -> None:
-        self._runner.send_message(f"perfhunt_{name}", message)
+    def _send(self, answer: WorkerAnswer) -> None:
+        self._runner.send_message(CHANNEL, encode(answer))
 
-    def _on_beat(self, order: dict[str, Any]) -> None:
-        """The master lives; hearing it was all."""
+    def _on_message(self, environment: Any, msg: Any, **more: Any) -> None:
+        """From the master. What takes long gets a greenlet, so that "stop" is heard meanwhile."""
+        self._heard = time.monotonic()
+        try:
+            order = WORKER_ORDERS.decode(msg.data)
+        except MalformedMessage as error:
+            self._fail(error)
+            return
+        match order:
+            case Heartbeat():
+                pass  # the master lives; hearing it was all
+            case ReadClock():
+                self._send(ClockReading(at=order.at, theirs=time.monotonic()))
+            case StopLoad():
+                if self._source is not None:
+                    self._source.stop(order.hard)
+            case _:
+                gevent.spawn(self._carry_out, order)
 
-    def _on_clock(self, order: dict[str, Any]) -> None:
-        self._send("clock", {**order, "theirs": time.monotonic()})
+    def _carry_out(self, order: WorkerOrder) -> None:
+        try:
+            self._send(self._answer(order))
+        except Exception as error:  # the boundary: a worker must not fail in silence
+            self._fail(error)
 
-    def _on_open(self, order: dict[str, Any]) -> None:
-        self._source = TrafficSource(order, self._environment)
-        self._send("opened", self._source.about())
+    def _answer(self, order: WorkerOrder) -> LoadReady | WorkerDone | ProbeAnswered | Flooded:
+        if isinstance(order, OpenLoad):
+            self._source = TrafficSource(order, self._environment)
+            return self._source.ready()
+        if self._source is not None:
+            match order:
+                case RunShare():
+                    return self._run(self._source, order)
+                case SendProbe():
+                    return self._source.probe(order.endpoint, order.timeout)
+                case FloodTarget():
+                    return self._source.flood(order.connections, order.seconds)
+        raise LoadFailed(f"{type(order).__name__} came where it has no place")
 
-    def _on_run(self, order: dict[str, Any]) -> None:
-        assert self._source is not None
+    def _run(self, source: TrafficSource, order: RunShare) -> WorkerDone:
         self._alone = False
-        parcel, step = Parcel(), from_plain(Step, order["step"])
+        buffer = SampleBuffer()
 
-        def report(row: dict[str, Any]) -> None:
-            self._send("row", {**row, "bytes": parcel.take()})
+        def report(second: SecondReport) -> None:
+            self._send(WorkerSecond(report=second, samples=buffer.take()))
 
-        done = self._source.run(
-            step, order["grace"], parcel, report, order["epoch"], order["part"], order["of"]
+        done = source.run(
+            order.step, order.grace, buffer, report, order.epoch, order.part, order.of
         )
         invalid = "a load worker heard nothing from its master, and stopped" if self._alone else ""
-        self._send("done", {**done, "invalid": invalid, "bytes": parcel.take()})
-
-    def _on_stop(self, order: dict[str, Any]) -> None:
-        if self._source is not None:
-            self._source.stop(order["hard"])
-
-    def _on_probe(self, order: dict[str, Any]) -> None:
-        assert self._source is not None
-        self._send("probed", self._source.probe(order["endpoint"], order["timeout"]))
-
-    def _on_flood(self, order: dict[str, Any]) -> None:
-        assert self._source is not None
-        self._send("flooded", self._source.flood(order["connections"], order["seconds"]))
+        return WorkerDone(done=done, samples=buffer.take(), invalid=invalid)
 
 
 def main(master: str) -> int:

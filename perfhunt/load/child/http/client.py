@@ -9,64 +9,30 @@ from __future__ import annotations
 
 import errno
 import math
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from perfhunt.load.child.http.connection import Connection, Inspecting
+from perfhunt.load.child.http.address import ServerAddress
+from perfhunt.load.child.http.connection import Connection
+from perfhunt.load.child.http.inspecting import InspectingConnection
 from perfhunt.load.child.http.tls import TlsConnection
 from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.sender import SendCounts, SendLimits, no_pace
 from perfhunt.load.render import Payloads
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
-REMEMBER = 256  # heads of answers at a time
+# A service has a few different heads of answers per route and status; one with a request id in each
+# has as many as answers, and remembering them would only cost.
+REMEMBER = 256  # heads at a time
 FORGET = 8  # times that they were all forgotten, in one trial, until it is no use
+# Idempotent methods (RFC 9110, 9.2.2): a request that met a closing connection may be sent again.
+REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _EXHAUSTED = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """Where to connect. `tls` is an ssl.SSLContext or None; `server_name` goes into the
-    handshake.
-    """
-
-    family: socket.AddressFamily
-    sockaddr: Any
-    tls: Any = None
-    server_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long to wait, and how much to have in flight at once."""
-
-    timeout: Seconds = 10.0
-    deadline: Seconds = 2.0
-    in_flight: int = 10_000
-
-
-@dataclass(slots=True)
-class ClientCounts:
-    """What the client counted since the trial began."""
-
-    sent: int = 0
-    opened: int = 0
-    resent: int = 0  # met a keep-alive connection that the server was just closing
-    stray: int = 0  # connections that sent bytes nobody had asked for
-    queued: int = 0  # waited for a connection because the bound on requests in flight was reached
-    most_open: int = 0  # connections at once
-    errors: dict[str, int] = field(default_factory=dict)
-
-    def note(self, error: str) -> None:
-        """Counts an error by its text."""
-        if error in self.errors or len(self.errors) < 20:
-            self.errors[error] = self.errors.get(error, 0) + 1
 
 
 class Client:
@@ -75,39 +41,38 @@ class Client:
     """
 
     def __init__(
-        self, loop: Any, address: ServerAddress, endpoints: Sequence[Payloads], limits: Limits
+        self, loop: Any, address: ServerAddress, endpoints: Sequence[Payloads], limits: SendLimits
     ) -> None:
         self.loop = loop
         self.address = address
         self.endpoints = endpoints
         self.limits = limits
         self.recorder = Recorder("")
-        self.tally = ClientCounts()
+        self.counts = SendCounts()
         self.epoch: Seconds = 0.0  # when the trial began, on time.monotonic's clock
         self.next_due: Seconds = math.inf  # when the pacer wants to be woken, same clock
-        self.pace: Callable[[], None] = _nothing
+        self.pace: Callable[[], None] = no_pace
         self.refill: Callable[[], None] | None = None  # closed loop: called when an answer has come
-        self.answers: dict[
-            bytes, tuple[int, int]
-        ] = {}  # head of an answer -> its whole length, its status
+        # The head of an answer to its whole length and its status.
+        self.answers: dict[bytes, tuple[int, int]] = {}
         self._forgotten = 0
         self.idle: list[Connection] = []
         self.in_flight: dict[Connection, None] = {}  # oldest first
         self.orphans: dict[Connection, None] = {}
         self.waiting: deque[tuple[Seconds, int, bytes, Seconds]] = deque()
-        self.passes = [_expected(e) for e in endpoints]
-        self.texts = [e.expect.body.encode() if e.expect.body else b"" for e in endpoints]
-        self.heads = [e.endpoint.method == "HEAD" for e in endpoints]
-        self.repeatable = [
-            e.endpoint.method in ("GET", "HEAD", "PUT", "DELETE", "OPTIONS") for e in endpoints
-        ]
+        # By endpoint, as ConnectionOwner says.
+        methods = [e.endpoint.method for e in endpoints]
+        self.passes: Sequence[bytes] = [_expected(e) for e in endpoints]
+        self.texts: Sequence[bytes] = [(e.expect.body or "").encode() for e in endpoints]
+        self.heads: Sequence[bool] = [method == "HEAD" for method in methods]
+        self.repeatable: Sequence[bool] = [method in REPEATABLE for method in methods]
         self._inspects = any(self.texts) or any(self.heads)
         self._kind = self._connection_kind()
 
     def _connection_kind(self) -> type[Connection]:
         if self.address.tls is not None:
             return TlsConnection
-        return Inspecting if self._inspects else Connection
+        return InspectingConnection if self._inspects else Connection
 
     @property
     def open(self) -> int:
@@ -125,7 +90,7 @@ class Client:
         elif len(self.in_flight) + len(self.orphans) < self.limits.in_flight:
             self._on_new(due, endpoint, payload, monotonic(), 0.0)
         else:
-            self.tally.queued += 1
+            self.counts.queued += 1
             self.waiting.append((due, endpoint, payload, monotonic()))
 
     def _on_new(
@@ -134,13 +99,13 @@ class Client:
         """Sends on a connection of its own; `sent` is when its sending began, the connecting
         included.
         """
-        self.tally.opened += 1
+        self.counts.opened += 1
         try:
             connection = self._kind(self)
         except OSError as error:
             kind = RequestOutcome.GENERATOR if error.errno in _EXHAUSTED else RequestOutcome.CONNECT
-            self.tally.note(_text(error))
-            self.tally.sent += 1
+            self.counts.note(_text(error))
+            self.counts.sent += 1
             lag = sent - self.epoch - due
             self.recorder.add(due, lag, monotonic() - sent, 0, 0, endpoint, kind, wait)
             return
@@ -216,8 +181,8 @@ class Client:
         """The server closed an idle connection just as it was written to: the same request on a new
         one, clock running.
         """
-        self.tally.resent += 1
-        self.tally.sent -= 1
+        self.counts.resent += 1
+        self.counts.sent -= 1
         if connection.orphan:
             self.orphans.pop(connection, None)
             connection.close()
@@ -288,13 +253,9 @@ class Client:
 
     def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
         """Counts from zero into `recorder`."""
-        self.recorder, self.epoch, self.tally = recorder, epoch, ClientCounts()
+        self.recorder, self.epoch, self.counts = recorder, epoch, SendCounts()
         self.answers.clear()
         self._forgotten = 0
-
-
-def _nothing() -> None:
-    """The pacer of a client that has none."""
 
 
 def _text(error: OSError) -> str:

@@ -6,31 +6,63 @@ from __future__ import annotations
 
 import errno
 import socket as sockets
-import zlib
+from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import gevent.monkey
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from perfhunt.load.child.http.address import ServerAddress
 from perfhunt.load.child.http.framing import ResponseHead
+from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
-
-if TYPE_CHECKING:
-    from perfhunt.load.child.http.client import Client
 
 READ, WRITE = 1, 2
 OK, STATUS = int(RequestOutcome.OK), int(RequestOutcome.STATUS)
 _Socket: Any = gevent.monkey.get_original("socket", "socket")
-RECV = 1 << 16
+RECV = 1 << 16  # bytes read at once: a socket's usual buffer holds about as much
 MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
-MAX_KEPT = 1 << 20  # of a body that must contain a text
 # Servers close keep-alive connections after whole seconds of silence; a connection that was busy
 # until just now and ends without a byte was reset, and is counted as that.
 STALE: Seconds = 0.9
 _END = b"\r\n\r\n"
 _CONNECTING = frozenset({0, errno.EINPROGRESS})
+
+
+class ConnectionOwner(Protocol):
+    """What a connection needs of the client it belongs to: where to connect, what counts as an
+    answer, and who is told of its end.
+
+    `answers` maps the head of an answer to its whole length and its status. By endpoint: `passes`
+    is a table of status codes, 1 where one counts as success; `texts` what a body must contain;
+    `heads` whether it asks by HEAD; `repeatable` whether a request may be sent again.
+    """
+
+    loop: Any
+    address: ServerAddress
+    counts: SendCounts
+    next_due: Seconds
+    pace: Callable[[], None]
+    in_flight: dict[Connection, None]
+    answers: dict[bytes, tuple[int, int]]
+    passes: Sequence[bytes]
+    texts: Sequence[bytes]
+    heads: Sequence[bool]
+    repeatable: Sequence[bool]
+
+    def finished(self, connection: Connection, now: Seconds, outcome: int, keep: bool) -> None:
+        """Its request has ended; `keep` says whether it can take another."""
+
+    def learn(self, content: bytes, status: int) -> None:
+        """A whole answer came in one piece."""
+
+    def resend(self, connection: Connection) -> None:
+        """The server closed it just as it was written to."""
+
+    def dropped(self, connection: Connection) -> None:
+        """It has gone while it was idle."""
 
 
 class Connection:
@@ -65,7 +97,7 @@ class Connection:
         "wait",
     )
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ConnectionOwner) -> None:
         """Starts to connect. Raises OSError when the host has no descriptor or port left, or
         refuses at once.
         """
@@ -109,7 +141,7 @@ class Connection:
         )
         self.size = self.status = 0
         self.client.in_flight[self] = None
-        self.client.tally.sent += 1
+        self.client.counts.sent += 1
         self.transmit(payload)
 
     def transmit(self, content: bytes) -> None:
@@ -167,7 +199,7 @@ class Connection:
     def take(self, content: bytes, now: Seconds) -> None:
         """Parses what came; ends the request when the answer is whole."""
         if not self.payload:
-            self.client.tally.stray += 1
+            self.client.counts.stray += 1
             self.client.dropped(self)
             return
         client = self.client
@@ -187,7 +219,7 @@ class Connection:
                 self.fail(RequestOutcome.PROTOCOL, f"{type(error).__name__}: {error}", now)
                 return
             self.keep = False
-            client.tally.stray += 1
+            client.counts.stray += 1
         if not self.complete:
             self._partial(content, now)
             return
@@ -207,7 +239,7 @@ class Connection:
             self._head = None
         elif self.complete:  # a second answer to one request
             self.keep = False
-            self.client.tally.stray += 1
+            self.client.counts.stray += 1
         else:
             self.complete, self.status, self.keep = True, status, self._parser.should_keep_alive()
 
@@ -255,7 +287,7 @@ class Connection:
 
     def fail(self, outcome: RequestOutcome, why: str, now: Seconds) -> None:
         """Ends the request without an answer."""
-        self.client.tally.note(why)
+        self.client.counts.note(why)
         self.client.finished(self, now, outcome, keep=False)
 
     def rest(self, now: Seconds) -> None:
@@ -279,53 +311,3 @@ class Connection:
             self._watch_write.close()
         self.sock.close()
         self._watch = self._watch_write = self._parser = self._recv = self._send = None
-
-
-class Inspecting(Connection):
-    """A connection for traffic with HEAD requests, or with bodies that must contain a text."""
-
-    __slots__ = ("_kept", "_renew")
-
-    def begin(
-        self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
-    ) -> None:
-        self._kept: list[bytes] = []
-        self._renew = False
-        super().begin(due, endpoint, payload, sent, wait)
-
-    def on_headers_complete(self) -> None:
-        """From the parser, which does not know that an answer to HEAD has no body."""
-        status = self._parser.get_status_code()
-        if status >= 200 and self.client.heads[self.endpoint]:
-            self.complete, self.status, self.keep = True, status, self._parser.should_keep_alive()
-            self._renew = True
-
-    def on_body(self, content: bytes) -> None:
-        """From the parser: a piece of body, kept up to a bound when a text is looked for in it."""
-        if self.client.texts[self.endpoint] and len(self._kept) * RECV < MAX_KEPT:
-            self._kept.append(content)
-
-    def on_message_complete(self) -> None:
-        if not self._renew:
-            super().on_message_complete()
-
-    def verdict(self) -> int:
-        wanted = self.client.texts[self.endpoint]
-        if wanted and wanted not in _decoded(b"".join(self._kept)):
-            return RequestOutcome.STATUS
-        return super().verdict()
-
-    def rest(self, now: Seconds) -> None:
-        super().rest(now)
-        if self._renew:
-            self._parser = HttpResponseParser(self)
-
-
-def _decoded(body: bytes) -> bytes:
-    """The body, unpacked if it is gzip; at most MAX_KEPT bytes."""
-    if body[:2] != b"\x1f\x8b":
-        return body
-    try:
-        return zlib.decompressobj(31).decompress(body, MAX_KEPT)
-    except zlib.error:
-        return body

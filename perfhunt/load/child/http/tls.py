@@ -6,34 +6,22 @@ from __future__ import annotations
 
 import ssl
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from perfhunt.load.child.http.connection import RECV, Inspecting
+from perfhunt.load.child.http.connection import RECV, ConnectionOwner
+from perfhunt.load.child.http.inspecting import InspectingConnection
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
-if TYPE_CHECKING:
-    from perfhunt.load.child.http.client import Client
 
-
-def context(verify: bool) -> Any:
-    """A client context for HTTP/1.1; `verify` checks the chain and the name."""
-    made = ssl.create_default_context()
-    if not verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
-    made.set_alpn_protocols(["http/1.1"])
-    return made
-
-
-class TlsConnection(Inspecting):
+class TlsConnection(InspectingConnection):
     """A connection whose bytes pass through an ssl.SSLObject. The handshake counts as part of the
     first request.
     """
 
     __slots__ = ("_incoming", "_outgoing", "_plain", "_tls")
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ConnectionOwner) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         address = client.address
         self._tls: Any = address.tls.wrap_bio(

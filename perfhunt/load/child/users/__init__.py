@@ -1,1 +1,1 @@
-"""A user's own locustfile: its classes and tasks as they are, driven by arrivals or in a closed loop."""
+"""A user's locustfile: classes and tasks as they are, driven by arrivals or in a closed loop."""

@@ -17,12 +17,15 @@ import gevent
 import locust
 from locust.env import Environment
 
-from perfhunt.load.child.pacer import LEAD, TICK, Report
 from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.sender import LEAD, TICK, ReportSecond, SendCounts
 from perfhunt.load.child.users.failures import outcome_of
+from perfhunt.load.messages import SecondReport, StepDone
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
+
+STOPS_WITHIN: Seconds = 10.0  # at most, for the requests under way when the step is over
 
 
 class ClosedLoop:
@@ -37,7 +40,7 @@ class ClosedLoop:
         self._recorder: Recorder | None = None
         self._epoch: Seconds = 0.0
         self._stop_at: Seconds = math.inf
-        self._errors: dict[str, int] = {}
+        self._counts = SendCounts()
         events: Any = locust.events
         events.request.add_listener(self._on_request)
 
@@ -45,11 +48,11 @@ class ClosedLoop:
         """The users stop at the next tick."""
         self._stop_at = min(self._stop_at, time.monotonic())
 
-    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: Report) -> dict[str, Any]:
+    def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
         """Keeps `step.rate` users busy for the step's duration (in a closed loop, "rate" is a
         number of users).
         """
-        self._recorder, self._errors, self._stop_at = recorder, {}, math.inf
+        self._recorder, self._counts, self._stop_at = recorder, SendCounts(), math.inf
         users = max(1, round(step.rate))
         epoch = self._epoch = time.monotonic() + LEAD
         self._runner.start(users, spawn_rate=max(1, users), wait=False)
@@ -62,42 +65,16 @@ class ClosedLoop:
                 used, cpu = time.process_time() - cpu, time.process_time()
                 second = int(now - epoch)
                 report(
-                    {
-                        "second": second - 1,
-                        "cpu": used,
-                        "at": now - epoch,
-                        "seen": 0,
-                        "ticks": 0,
-                        **self._health(),
-                    }
+                    SecondReport(second=second - 1, at=now - epoch, cpu=used, sent=recorder.added)
                 )
         ended = min(step.duration, time.monotonic() - epoch)
-        self._environment.stop_timeout = min(grace, 10.0)
+        self._environment.stop_timeout = min(grace, STOPS_WITHIN)
         self._runner.stop()
         recorder.flush()
         self._recorder = None
-        return {
-            **self._health(),
-            "seconds": ended,
-            "gc_pause": 0.0,
-            "routes": self.routes,
-            "users": users,
-        }
-
-    def _health(self) -> dict[str, Any]:
-        added = self._recorder.added if self._recorder else 0
-        return {
-            "samples": added,
-            "in_flight": 0,
-            "sent": added,
-            "opened": 0,
-            "resent": 0,
-            "stray": 0,
-            "queued": 0,
-            "orphans": 0,
-            "errors": self._errors,
-            "most_open": 0,
-        }
+        return StepDone(
+            seconds=ended, errors=self._counts.errors, routes=tuple(self.routes), users=users
+        )
 
     def _on_request(
         self,
@@ -116,8 +93,7 @@ class ClosedLoop:
         outcome = RequestOutcome.OK
         if exception is not None:
             outcome = RequestOutcome.STATUS if status else outcome_of(exception)
-            text = f"{type(exception).__name__}: {exception}"[:200]
-            self._errors[text] = self._errors.get(text, 0) + 1
+            self._counts.note(f"{type(exception).__name__}: {exception}")
         sent = max(0.0, time.monotonic() - service - self._epoch)
         self._recorder.add(
             sent,

@@ -20,56 +20,62 @@ from perfhunt.errors import LoadFailed
 
 @dataclass(frozen=True, slots=True)
 class UserTask:
-    """One task of one class of users: what an arrival does. `weight` is its share of the
-    traffic.
+    """One task of one class of users: what an arrival does. `body` is its function or task set,
+    `weight` its share of the traffic.
     """
 
     name: str
     user: type[Any]
-    task: Any
+    body: Any
     weight: float
 
 
 def read_locustfile(path: str, url: str) -> tuple[UserTask, ...]:
-    """The errands of a locustfile, and its user classes, aimed at `url`. Raises LoadFailed with
+    """The tasks of a locustfile, their user classes aimed at `url`. Raises LoadFailed with
     what Python said.
     """
     try:
         classes, _ = load_locustfile(str(Path(path).resolve()))
     except (Exception, SystemExit) as error:  # the user's own module may raise anything
         raise LoadFailed(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    errands = []
-    for cls in classes.values():
-        cls.host = url  # what the test file allows, whatever the class says
-        tasks: list[Any] = list(cls.tasks)
-        for task in dict.fromkeys(tasks):
-            share = tasks.count(task) / len(tasks)
-            errands.append(
-                UserTask(f"{cls.__name__}.{task.__name__}", cls, task, cls.weight * share)
-            )
-    if not errands:
+    tasks = [task for cls in classes.values() for task in _tasks_of(cls, url)]
+    if not tasks:
         raise LoadFailed(f"{path} defines no user class with tasks")
-    return tuple(errands)
+    return tuple(tasks)
 
 
-class Actor:
-    """A pooled user: an instance of the user's class and the task sets it is in the middle of."""
+def _tasks_of(cls: Any, url: str) -> list[UserTask]:
+    cls.host = url  # what the test file allows, whatever the class says
+    bodies: list[Any] = list(cls.tasks)  # each as often as it weighs
+    return [
+        UserTask(
+            name=f"{cls.__name__}.{body.__name__}",
+            user=cls,
+            body=body,
+            weight=cls.weight * (bodies.count(body) / len(bodies)),
+        )
+        for body in dict.fromkeys(bodies)
+    ]
+
+
+class PooledUser:
+    """An instance of a user's class, kept from task to task, and the task sets it is within."""
 
     def __init__(
         self, cls: type[Any], environment: Environment, mark: Callable[[Any], None]
     ) -> None:
-        self.user = cls(environment)
-        mark(self.user)
-        self.user._state = LOCUST_STATE_RUNNING
-        self._root = self.user._taskset_instance = DefaultTaskSet(self.user)
+        self.instance = cls(environment)
+        mark(self.instance)
+        self.instance._state = LOCUST_STATE_RUNNING
+        self._root = self.instance._taskset_instance = DefaultTaskSet(self.instance)
         self._entered: dict[type[Any], Any] = {}
 
-    def run(self, task: Any) -> None:
+    def run(self, body: Any) -> None:
         """One task; of a task set, the next one of its tasks."""
-        if not _is_set(task):
-            task(self.user)
+        if not _is_set(body):
+            body(self.instance)
             return
-        taskset: Any = self._enter(task, self._root)
+        taskset: Any = self._enter(body, self._root)
         try:
             while _is_set(chosen := _next_task(taskset)):
                 taskset = self._enter(chosen, taskset)
@@ -87,8 +93,8 @@ class Actor:
         return self._entered[cls]
 
 
-def _is_set(task: Any) -> bool:
-    return inspect.isclass(task) and issubclass(task, TaskSet)
+def _is_set(body: Any) -> bool:
+    return inspect.isclass(body) and issubclass(body, TaskSet)
 
 
 def _next_task(taskset: Any) -> Any:
@@ -96,16 +102,16 @@ def _next_task(taskset: Any) -> Any:
 
 
 @dataclass(slots=True)
-class Pool:
+class UserPool:
     """Users of each class that have nothing to do."""
 
-    free: dict[type[Any], list[Actor]] = field(default_factory=dict)
+    free: dict[type[Any], list[PooledUser]] = field(default_factory=dict)
 
-    def take(self, cls: type[Any]) -> Actor | None:
-        """The one that was busy last, or None."""
-        actors = self.free.get(cls)
-        return actors.pop() if actors else None
+    def take(self, cls: type[Any]) -> PooledUser | None:
+        """The user that was busy last, or None."""
+        users = self.free.get(cls)
+        return users.pop() if users else None
 
-    def give(self, actor: Actor) -> None:
+    def give(self, user: PooledUser) -> None:
         """It has nothing to do any more."""
-        self.free.setdefault(type(actor.user), []).append(actor)
+        self.free.setdefault(type(user.instance), []).append(user)

@@ -1,4 +1,4 @@
-"""Arrivals that are errands of a locustfile: each runs one task of a pooled user, and counts from
+"""Arrivals that are tasks of a locustfile: each runs one task of a pooled user, and counts from
 when it was due.
 
 Only the users' `wait_time` is not used: the arrivals decide when.
@@ -21,20 +21,21 @@ from locust.exception import StopUser
 
 from perfhunt import __version__
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.http.client import ClientCounts, Limits
 from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.sender import SendCounts, SendLimits, no_pace
 from perfhunt.load.child.users.failures import outcome_of
-from perfhunt.load.child.users.locustfile import Actor, Pool, UserTask
+from perfhunt.load.child.users.locustfile import PooledUser, UserPool, UserTask
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import PerSecond, Seconds
 
 USERS = 1000  # at once; each has a client, and cookies, of its own
-READY_SHARE: Seconds = 0.1  # users prepared beforehand: what tasks of this length would need
+READY_WITHIN: Seconds = 0.1  # users are prepared beforehand for tasks that take this long
+READY_MOST = 50  # of one class: each may log in, and that is load before the load
 
 
 @dataclass(eq=False, slots=True)
-class Arrival:
-    """One errand on its way. `sent` is when its task began: preparing a user for it comes before,
+class RunningTask:
+    """One task on its way. `sent` is when its task began: preparing a user for it comes before,
     and is its `wait`.
     """
 
@@ -55,23 +56,23 @@ class UserTasks:
 
     def __init__(
         self,
-        errands: Sequence[UserTask],
+        tasks: Sequence[UserTask],
         environment: Environment,
-        limits: Limits,
+        limits: SendLimits,
         url: str,
         run: str,
     ) -> None:
-        self.errands, self.limits = tuple(errands), limits
+        self.tasks, self.limits = tuple(tasks), limits
         self._environment, self._url, self._run = environment, url, run
-        self._pool = Pool()
-        self.recorder, self.tally, self.epoch = Recorder(""), ClientCounts(), 0.0
+        self._pool = UserPool()
+        self.recorder, self.counts, self.epoch = Recorder(""), SendCounts(), 0.0
         self.next_due: Seconds = math.inf
-        self.pace: Callable[[], None] = _nothing
+        self.pace: Callable[[], None] = no_pace
         self.refill: Callable[[], None] | None = None
-        self.in_flight: dict[Arrival, None] = {}
-        self.orphans: dict[Arrival, None] = {}
+        self.in_flight: dict[RunningTask, None] = {}
+        self.orphans: dict[RunningTask, None] = {}
         self.waiting: deque[tuple[Seconds, int, Seconds]] = deque()
-        self._by_greenlet: dict[Any, Arrival] = {}
+        self._by_greenlet: dict[Any, RunningTask] = {}
         events: Any = environment.events
         self._events = events
         events.request.add_listener(self._on_request)
@@ -81,42 +82,32 @@ class UserTasks:
         tasks.
         """
         random.seed(seed)
-        total = sum(e.weight for e in self.errands)
-        wanted = [
-            (
-                cls,
-                min(
-                    50,
-                    math.ceil(
-                        rate
-                        * READY_SHARE
-                        * sum(e.weight for e in self.errands if e.user is cls)
-                        / total
-                    ),
-                ),
-            )
-            for cls in {e.user: None for e in self.errands}
-        ]
         missing = [
-            cls for cls, count in wanted for _ in range(count - len(self._pool.free.get(cls, ())))
+            cls
+            for cls in dict.fromkeys(task.user for task in self.tasks)
+            for _ in range(self._wanted(cls, rate) - len(self._pool.free.get(cls, ())))
         ]
         gevent.joinall(
             [gevent.spawn(self._prepare, cls) for cls in missing], timeout=self.limits.timeout
         )
 
+    def _wanted(self, cls: type[Any], rate: PerSecond) -> int:
+        """How many users of a class would be busy at `rate`, with tasks of READY_WITHIN each."""
+        weight = sum(task.weight for task in self.tasks if task.user is cls)
+        total = sum(task.weight for task in self.tasks)
+        return min(READY_MOST, math.ceil(rate * READY_WITHIN * weight / total))
+
     def _prepare(self, cls: type[Any]) -> None:
         try:
             self._pool.give(self._new(cls))
-        except (
-            Exception
-        ) as error:  # the user's own on_start may raise anything; the arrivals will meet it again
-            self.tally.note(f"on_start of {cls.__name__}: {type(error).__name__}: {error}")
+        except Exception as error:  # on_start may raise anything; the arrivals will meet it again
+            self.counts.note(f"on_start of {cls.__name__}: {type(error).__name__}: {error}")
 
-    def _new(self, cls: type[Any]) -> Actor:
-        self.tally.opened += 1
-        actor = Actor(cls, self._environment, self._mark)
-        actor.user.on_start()
-        return actor
+    def _new(self, cls: type[Any]) -> PooledUser:
+        self.counts.opened += 1
+        user = PooledUser(cls, self._environment, self._mark)
+        user.instance.on_start()
+        return user
 
     def _mark(self, user: Any) -> None:
         """Every request says where it comes from, and none leaves for another host."""
@@ -137,7 +128,7 @@ class UserTasks:
     def open(self) -> int:
         """Users that exist now, each with a connection or more."""
         return (
-            sum(len(actors) for actors in self._pool.free.values())
+            sum(len(users) for users in self._pool.free.values())
             + len(self.in_flight)
             + len(self.orphans)
         )
@@ -147,80 +138,80 @@ class UserTasks:
         if len(self.in_flight) + len(self.orphans) < self.limits.in_flight:
             self._start(due, endpoint, monotonic(), 0.0)
         else:
-            self.tally.queued += 1
+            self.counts.queued += 1
             self.waiting.append((due, endpoint, monotonic()))
 
     def _start(self, due: Seconds, endpoint: int, now: Seconds, wait: Seconds) -> None:
-        arrival = Arrival(due, endpoint, now, now, wait)
-        self.in_flight[arrival] = None
-        self.tally.sent += 1
-        arrival.greenlet = gevent.spawn(self._carry_out, arrival)
+        running = RunningTask(due, endpoint, now, now, wait)
+        self.in_flight[running] = None
+        self.counts.sent += 1
+        running.greenlet = gevent.spawn(self._carry_out, running)
 
-    def _carry_out(self, arrival: Arrival) -> None:
-        errand = self.errands[arrival.endpoint]
-        self._by_greenlet[gevent.getcurrent()] = arrival
-        actor = None
+    def _carry_out(self, running: RunningTask) -> None:
+        task = self.tasks[running.endpoint]
+        self._by_greenlet[gevent.getcurrent()] = running
+        user = None
         try:
-            actor = self._pool.take(errand.user)
-            if actor is None:
+            user = self._pool.take(task.user)
+            if user is None:
                 began = monotonic()
-                actor = self._new(errand.user)
-                arrival.wait += monotonic() - began
-            arrival.sent = monotonic()
-            arrival.outcome, arrival.status, arrival.size = RequestOutcome.OK, 0, 0
-            actor.run(errand.task)
+                user = self._new(task.user)
+                running.wait += monotonic() - began
+            running.sent = monotonic()
+            running.outcome, running.status, running.size = RequestOutcome.OK, 0, 0
+            user.run(task.body)
         except StopUser:
-            actor = None
+            user = None
         except Exception as error:  # the user's own task may raise anything: it counts as failed
-            arrival.outcome = (
-                outcome_of(error) if arrival.outcome == RequestOutcome.OK else arrival.outcome
+            running.outcome = (
+                outcome_of(error) if running.outcome == RequestOutcome.OK else running.outcome
             )
-            self.tally.note(f"{errand.name}: {type(error).__name__}: {error}"[:200])
+            self.counts.note(f"{task.name}: {type(error).__name__}: {error}")
             self._events.user_error.fire(
-                user_instance=actor and actor.user, exception=error, tb=error.__traceback__
+                user_instance=user and user.instance, exception=error, tb=error.__traceback__
             )
         finally:
             self._by_greenlet.pop(gevent.getcurrent(), None)
-        self._ended(arrival, actor)
+        self._ended(running, user)
 
-    def _ended(self, arrival: Arrival, actor: Actor | None) -> None:
+    def _ended(self, running: RunningTask, user: PooledUser | None) -> None:
         now = monotonic()
-        self.orphans.pop(arrival, None)
-        if actor is not None:
-            self._pool.give(actor)
-        if not arrival.ended:
-            self._record(arrival, now, arrival.outcome)
-            del self.in_flight[arrival]
+        self.orphans.pop(running, None)
+        if user is not None:
+            self._pool.give(user)
+        if not running.ended:
+            self._record(running, now, running.outcome)
+            del self.in_flight[running]
         self._serve_waiting()
         if now >= self.next_due:
             self.pace()
 
-    def _record(self, arrival: Arrival, now: Seconds, outcome: int) -> None:
-        arrival.ended = True
+    def _record(self, running: RunningTask, now: Seconds, outcome: int) -> None:
+        running.ended = True
         self.recorder.add(
-            arrival.due,
-            arrival.sent - self.epoch - arrival.due,
-            now - arrival.sent,
-            arrival.size,
-            arrival.status,
-            arrival.endpoint,
+            running.due,
+            running.sent - self.epoch - running.due,
+            now - running.sent,
+            running.size,
+            running.status,
+            running.endpoint,
             outcome,
-            arrival.wait,
+            running.wait,
         )
 
     def _on_request(
         self, response_length: int = 0, response: Any = None, exception: Any = None, **more: Any
     ) -> None:
         """From Locust, for each HTTP request of a task: the worst of them is how the task ended."""
-        arrival = self._by_greenlet.get(gevent.getcurrent())
-        if arrival is None:
+        running = self._by_greenlet.get(gevent.getcurrent())
+        if running is None:
             return
-        arrival.size += int(response_length or 0)
+        running.size += int(response_length or 0)
         status = int(getattr(response, "status_code", 0) or 0)
-        arrival.status = max(arrival.status, status)
+        running.status = max(running.status, status)
         if exception is not None:
-            arrival.outcome = RequestOutcome.STATUS if status else outcome_of(exception)
-            self.tally.note(f"{type(exception).__name__}: {exception}"[:200])
+            running.outcome = RequestOutcome.STATUS if status else outcome_of(exception)
+            self.counts.note(f"{type(exception).__name__}: {exception}")
 
     def _serve_waiting(self) -> None:
         while self.waiting and len(self.in_flight) + len(self.orphans) < self.limits.in_flight:
@@ -241,14 +232,14 @@ class UserTasks:
         deadline.
         """
         for group in (self.in_flight, self.orphans):
-            for arrival in [a for a in group if now - a.begun >= self.limits.timeout]:
-                if not arrival.ended:
-                    arrival.size = 0
+            for running in [a for a in group if now - a.begun >= self.limits.timeout]:
+                if not running.ended:
+                    running.size = 0
                     self._record(
-                        arrival, arrival.sent + self.limits.timeout, RequestOutcome.TIMEOUT
+                        running, running.sent + self.limits.timeout, RequestOutcome.TIMEOUT
                     )
-                del group[arrival]
-                arrival.greenlet.kill(block=False)  # its user goes with it
+                del group[running]
+                running.greenlet.kill(block=False)  # its user goes with it
         while self.waiting and now - self.epoch - self.waiting[0][0] > self.limits.deadline:
             due, endpoint, since = self.waiting.popleft()
             self._shed(due, endpoint, now, since)
@@ -260,10 +251,10 @@ class UserTasks:
         while self.waiting:
             due, endpoint, since = self.waiting.popleft()
             self._shed(due, endpoint, now, since)
-        for arrival in list(self.in_flight):
-            arrival.size = arrival.status = 0
-            self._record(arrival, now, RequestOutcome.CUT)
-            self.orphans[arrival] = None
+        for running in list(self.in_flight):
+            running.size = running.status = 0
+            self._record(running, now, RequestOutcome.CUT)
+            self.orphans[running] = None
         self.in_flight.clear()
         if hard:
             gevent.killall([a.greenlet for a in self.orphans], block=False)
@@ -271,11 +262,7 @@ class UserTasks:
 
     def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
         """Counts from zero into `recorder`."""
-        self.recorder, self.epoch, self.tally = recorder, epoch, ClientCounts()
-
-
-def _nothing() -> None:
-    """The pacer of a client that has none."""
+        self.recorder, self.epoch, self.counts = recorder, epoch, SendCounts()
 
 
 def _same_host(url: str, target: str) -> str:

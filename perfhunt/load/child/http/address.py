@@ -1,0 +1,78 @@
+"""Where connections go: the first of a host's addresses that takes one, and the trust it needs."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from perfhunt.errors import LoadFailed
+from perfhunt.model.question import Target
+from perfhunt.model.units import Seconds
+
+ACCEPTS_WITHIN: Seconds = 1.0  # of several addresses one that takes longer is passed over
+_PORTS = {"https": 443, "http": 80}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where to connect. `tls` is an ssl.SSLContext or None; `server_name` goes into the
+    handshake.
+    """
+
+    family: socket.AddressFamily
+    sockaddr: Any
+    tls: Any = None
+    server_name: str = ""
+
+
+def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
+    """The first of the host's addresses that takes a connection, else the first; of `allowed` ones,
+    if any are named.
+
+    Raises LoadFailed when there is none.
+    """
+    parts = urlsplit(target.url)
+    host = parts.hostname or ""
+    try:
+        infos = socket.getaddrinfo(
+            host, parts.port or _PORTS.get(parts.scheme, 80), type=socket.SOCK_STREAM
+        )
+    except OSError as error:
+        raise LoadFailed(
+            f"{host} does not resolve: {error.strerror or error}",
+            "Check target.url in perfhunt.toml.",
+        ) from None
+    infos = [info for info in infos if not allowed or _ip(info[4]) in allowed]
+    if not infos:
+        raise LoadFailed(
+            f"{host} does not resolve to {', '.join(allowed)} any more",
+            "Nothing was sent. Run again to clear it anew.",
+        )
+    tls = client_context(target.verify_tls) if parts.scheme == "https" else None
+    choices = [ServerAddress(family, where, tls, host) for family, _, _, _, where in infos]
+    return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
+
+
+def client_context(verify: bool) -> ssl.SSLContext:
+    """A client context for HTTP/1.1; `verify` checks the chain and the name."""
+    made = ssl.create_default_context()
+    if not verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    made.set_alpn_protocols(["http/1.1"])
+    return made
+
+
+def _ip(sockaddr: Any) -> str:
+    """The address without its port and scope."""
+    return str(sockaddr[0]).partition("%")[0]
+
+
+def _accepts(address: ServerAddress) -> bool:
+    with socket.socket(address.family, socket.SOCK_STREAM) as sock:
+        sock.settimeout(ACCEPTS_WITHIN)
+        return sock.connect_ex(address.sockaddr) == 0

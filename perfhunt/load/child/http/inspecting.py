@@ -1,0 +1,65 @@
+"""A connection that looks into answers: for HEAD requests, and for bodies that must contain a
+text.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from httptools import HttpResponseParser
+
+from perfhunt.load.child.http.connection import RECV, Connection
+from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.units import Seconds
+
+MAX_KEPT = 1 << 20  # bytes of a body in which a text is looked for
+
+
+class InspectingConnection(Connection):
+    """A connection for traffic with HEAD requests, or with bodies that must contain a text."""
+
+    __slots__ = ("_kept", "_renew")
+
+    def begin(
+        self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
+    ) -> None:
+        self._kept: list[bytes] = []
+        self._renew = False
+        super().begin(due, endpoint, payload, sent, wait)
+
+    def on_headers_complete(self) -> None:
+        """From the parser, which does not know that an answer to HEAD has no body."""
+        status = self._parser.get_status_code()
+        if status >= 200 and self.client.heads[self.endpoint]:
+            self.complete, self.status, self.keep = True, status, self._parser.should_keep_alive()
+            self._renew = True
+
+    def on_body(self, content: bytes) -> None:
+        """From the parser: a piece of body, kept up to a bound when a text is looked for in it."""
+        if self.client.texts[self.endpoint] and len(self._kept) * RECV < MAX_KEPT:
+            self._kept.append(content)
+
+    def on_message_complete(self) -> None:
+        if not self._renew:
+            super().on_message_complete()
+
+    def verdict(self) -> int:
+        wanted = self.client.texts[self.endpoint]
+        if wanted and wanted not in _decoded(b"".join(self._kept)):
+            return RequestOutcome.STATUS
+        return super().verdict()
+
+    def rest(self, now: Seconds) -> None:
+        super().rest(now)
+        if self._renew:
+            self._parser = HttpResponseParser(self)
+
+
+def _decoded(body: bytes) -> bytes:
+    """The body, unpacked if it is gzip; at most MAX_KEPT bytes."""
+    if body[:2] != b"\x1f\x8b":
+        return body
+    try:
+        return zlib.decompressobj(31).decompress(body, MAX_KEPT)
+    except zlib.error:
+        return body

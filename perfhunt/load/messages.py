@@ -1,0 +1,309 @@
+"""What the controller, the load child and its workers say to each other: one frozen type per
+message, put into bytes and taken out of them here and nowhere else.
+
+Orders go down (controller to child, master to worker), answers come up. The bytes are MessagePack,
+which carries infinities and raw samples as they are; on a pipe each message is led by its length.
+Nothing here is sent per request: at most a few messages a second pass.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from perfhunt.errors import LoadFailed, PerfhuntError
+from perfhunt.load.seam import WorkerClock
+from perfhunt.model.question import Question
+from perfhunt.model.trial import Step
+from perfhunt.model.units import PerSecond, Seconds, Share
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every message. The name of its class goes along as its tag."""
+
+
+# Orders
+
+
+class OpenLoad(Message, frozen=True):
+    """Make everything ready to send the question's traffic. Answered by LoadReady.
+
+    `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
+    unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
+    `workers` is 0 when the process sends alone; with `bind` they come from other hosts.
+    """
+
+    question: Question
+    run: str
+    deadline: Seconds
+    in_flight: int
+    limit: Seconds
+    addresses: tuple[str, ...] = ()
+    workers: int = 0
+    bind: str = ""
+    pin: bool = True
+
+
+class RunStep(Message, frozen=True):
+    """Send the step's arrivals, then wait up to `grace` for what is unanswered. Raw samples are
+    appended to the file `samples`. Answered by a SecondReport each second and a StepDone.
+    """
+
+    step: Step
+    samples: str
+    grace: Seconds
+
+
+class RunShare(Message, frozen=True):
+    """To a worker: every `of`-th arrival of the step, from `part` on, from `epoch` on the worker's
+    own clock. Answered by a WorkerSecond each second and a WorkerDone.
+    """
+
+    step: Step
+    grace: Seconds
+    epoch: Seconds
+    part: int
+    of: int
+
+
+class StopLoad(Message, frozen=True):
+    """No more arrivals. `hard` also cuts off what is unanswered. Not answered by itself."""
+
+    hard: bool
+
+
+class SendProbe(Message, frozen=True):
+    """One request on its own. Answered by ProbeAnswered."""
+
+    endpoint: int
+    timeout: Seconds
+
+
+class FloodTarget(Message, frozen=True):
+    """A closed loop at full speed over so many connections. Answered by Flooded."""
+
+    connections: int
+    seconds: Seconds
+
+
+class Heartbeat(Message, frozen=True):
+    """The sender lives. Both ways between master and workers."""
+
+
+class ReadClock(Message, frozen=True):
+    """To a worker: what does your clock say? `at` is the master's. Answered by ClockReading."""
+
+    at: Seconds
+
+
+# Answers
+
+
+class LoadReady(Message, frozen=True):
+    """All is ready. `routes` are the names of what will be sent, `weights` their shares."""
+
+    host: str
+    pid: int
+    routes: tuple[str, ...]
+    weights: tuple[float, ...]
+    pinning: str
+    workers: tuple[WorkerClock, ...] = ()
+
+
+class SecondReport(Message, frozen=True):
+    """What the generator did up to the end of `second`; the seconds since the last report are in
+    it, if the loop was held up.
+
+    `at` counts from the epoch, `sent` from the step's start. `cpu` is CPU seconds since the last
+    report, `unanswered` the sum, over `ticks` looks, of requests due but not answered.
+    """
+
+    second: int
+    at: Seconds
+    cpu: Seconds
+    sent: int
+    unanswered: int = 0
+    ticks: int = 0
+
+
+class StepDone(Message, frozen=True):
+    """How the step went for the generator. `seconds` is how long load was on.
+
+    `routes` and `users` are a closed loop's: names as they were met, and how many users there were.
+    """
+
+    seconds: Seconds
+    opened: int = 0  # connections
+    resent: int = 0
+    stray: int = 0
+    queued: int = 0
+    errors: dict[str, int] = {}  # by their text
+    gc_pause: Seconds = 0.0
+    fds_share: Share | None = None
+    ports_share: Share | None = None
+    workers: int = 1
+    invalid: str = ""
+    routes: tuple[str, ...] | None = None
+    users: int = 0
+
+
+class ProbeAnswered(Message, frozen=True):
+    """How a single request ended (a RequestOutcome) and how long it took; `orphans` of earlier
+    trials are still unanswered.
+    """
+
+    outcome: int
+    service: Seconds
+    orphans: int
+
+
+class Flooded(Message, frozen=True):
+    """Answers per second, CPU seconds of the generator per request, errors by their text."""
+
+    rate: PerSecond
+    cpu: Seconds
+    errors: dict[str, int]
+
+
+class LoadError(Message, frozen=True):
+    """The child or worker failed: why, and what to do next."""
+
+    why: str
+    hint: str = ""
+
+    @classmethod
+    def of(cls, error: Exception) -> LoadError:
+        """What is said of an exception."""
+        hint = error.hint if isinstance(error, PerfhuntError) else ""
+        return cls(why=str(error) or type(error).__name__, hint=hint)
+
+
+class Joined(Message, frozen=True):
+    """From a worker: at your orders."""
+
+
+class ClockReading(Message, frozen=True):
+    """From a worker: its own clock, and the master's time that came with the question."""
+
+    at: Seconds
+    theirs: Seconds
+
+
+class WorkerSecond(Message, frozen=True):
+    """From a worker: its report, and the packed samples since the last one."""
+
+    report: SecondReport
+    samples: bytes
+
+
+class WorkerDone(Message, frozen=True):
+    """From a worker: how its share went, the last of its samples, and why they are not to be
+    believed, if they are not.
+    """
+
+    done: StepDone
+    samples: bytes
+    invalid: str = ""
+
+
+Order = OpenLoad | RunStep | StopLoad | SendProbe | FloodTarget
+Answer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
+WorkerOrder = OpenLoad | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+WorkerAnswer = (
+    Joined
+    | LoadReady
+    | WorkerSecond
+    | WorkerDone
+    | ProbeAnswered
+    | Flooded
+    | ClockReading
+    | Heartbeat
+    | LoadError
+)
+
+CHANNEL = "perfhunt"  # the name under which Locust carries what master and workers say
+
+M = TypeVar("M", bound=Message)
+
+
+class MalformedMessage(LoadFailed):
+    """Bytes came that are no message one may expect there."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            why,
+            "Parent and child, or master and worker, must be of the same version of perfhunt.",
+        )
+
+
+class Decoder(Generic[M]):
+    """Takes messages of one vocabulary out of bytes."""
+
+    def __init__(self, vocabulary: Any) -> None:
+        """`vocabulary` is a union of message types."""
+        self._decoder = msgspec.msgpack.Decoder(vocabulary)
+
+    def decode(self, content: bytes) -> M:
+        """The message. Raises MalformedMessage, which names it and what is wrong with it."""
+        try:
+            message: M = self._decoder.decode(content)
+        except msgspec.MsgspecError as error:
+            raise MalformedMessage(f"{_name(content)} is malformed: {error}") from None
+        return message
+
+
+def _name(content: bytes) -> str:
+    """What the bytes call themselves, else how they begin."""
+    try:
+        fields = msgspec.msgpack.decode(content)
+    except msgspec.MsgspecError:
+        fields = None
+    if isinstance(fields, dict) and "type" in fields:
+        return f"the message {fields['type']!r}"
+    return f"a message that begins with {content[:40]!r}"
+
+
+ORDERS: Decoder[Order] = Decoder(Order)
+ANSWERS: Decoder[Answer] = Decoder(Answer)
+WORKER_ORDERS: Decoder[WorkerOrder] = Decoder(WorkerOrder)
+WORKER_ANSWERS: Decoder[WorkerAnswer] = Decoder(WorkerAnswer)
+
+encode = msgspec.msgpack.Encoder().encode
+
+_LENGTH = struct.Struct(">I")
+# A question is a few kilobytes, a report a few hundred bytes: more is not ours, but text that
+# something else wrote into the pipe.
+LARGEST = 1 << 26  # bytes
+
+
+def frame(message: Message) -> bytes:
+    """The message for a pipe, led by its length."""
+    content = encode(message)
+    return _LENGTH.pack(len(content)) + content
+
+
+class PipeReader(Generic[M]):
+    """Puts the messages of a pipe together again from whatever pieces they arrive in."""
+
+    def __init__(self, decoder: Decoder[M]) -> None:
+        self._decoder = decoder
+        self._read = bytearray()
+
+    def feed(self, content: bytes) -> list[M]:
+        """The messages that are whole now. Raises MalformedMessage."""
+        self._read += content
+        messages = []
+        while len(self._read) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._read)
+            if length > LARGEST:
+                raise MalformedMessage(
+                    f"{bytes(self._read[:40])!r} in the pipe of the load child is no message"
+                )
+            end = _LENGTH.size + length
+            if len(self._read) < end:
+                break
+            messages.append(self._decoder.decode(bytes(self._read[_LENGTH.size : end])))
+            del self._read[:end]
+        return messages
