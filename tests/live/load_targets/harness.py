@@ -1,19 +1,27 @@
 """Starts a real server, and an engine aimed at it; ends both whatever happens."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
 from perfhunt.model.trial import Phase, Step, Trial
+from tests.live.load_targets.timed import PERIOD, STALL
 
 HERE = Path(__file__).parent
 P99 = Criterion("latency.p99", 0.4, 0.01)
@@ -31,6 +39,38 @@ def announced(*command: str) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         _end(process)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What timed.py measured of itself: of each request, in the order they were read, when it was
+    read, when its answer was due, and when it was about to be written. Seconds, shape (n,).
+    """
+
+    read: NDArray[Any]
+    ready: NDArray[Any]
+    written: NDArray[Any]
+
+    @property
+    def held(self) -> NDArray[Any]:
+        """How long the server kept each request. No client can see less."""
+        return self.written - self.read
+
+    @property
+    def stall(self) -> float:
+        """How long a stall truly was, on average: as long as planned, and as late as its end
+        came.
+        """
+        phase = (self.read - self.read[0]) % PERIOD
+        stalled = phase >= PERIOD - STALL
+        return float(STALL + np.mean((self.written - self.ready)[stalled]))
+
+
+def measured(url: str) -> Measured:
+    """What a timed.py at `url` measured so far."""
+    with urllib.request.urlopen(f"{url}/measured") as response:
+        requests = np.array(sorted(json.load(response)))
+    return Measured(*requests.T)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,17 @@
 `stall`: answers at once, but for the last of every six seconds (from its start) answers nothing
 until that second is over. `constant S`: answers after exactly S seconds. `queue S`: one server,
 constant service time S, first come first served (x/D/1). A third word is the address to listen on.
+
+`GET /measured` is answered at once with what truly happened: of each request so far, on this host's
+monotonic clock, when it was read, when its answer was due, and when it was about to be written.
 """
 
 import asyncio
+import json
 import sys
 import time
 
+PERIOD, STALL = 6, 1  # seconds
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -27,8 +32,8 @@ class Model:
             return self.free_at
         if self.start is None:
             self.start = now
-        phase = (now - self.start) % 6
-        return now + 6 - phase if phase >= 5 else now
+        phase = (now - self.start) % PERIOD
+        return now + PERIOD - phase if phase >= PERIOD - STALL else now
 
 
 async def until(moment):
@@ -38,12 +43,22 @@ async def until(moment):
 
 
 async def main(model, host):
+    measured = []
+
+    async def answer(request):
+        if request.startswith(b"GET /measured"):
+            body = json.dumps(measured).encode()
+            return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        read = time.monotonic()
+        ready = model.ready_at(read)
+        await until(ready)
+        measured.append((read, ready, time.monotonic()))
+        return HEAD
+
     async def serve(reader, writer):
         try:
             while True:
-                await reader.readuntil(b"\r\n\r\n")
-                await until(model.ready_at(time.monotonic()))
-                writer.write(HEAD)
+                writer.write(await answer(await reader.readuntil(b"\r\n\r\n")))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
