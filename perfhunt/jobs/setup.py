@@ -20,7 +20,7 @@ from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.investigate import Options, investigate
 from perfhunt.jobs.publish import publish
 from perfhunt.lab import Lab
-from perfhunt.load.locust_engine import LocustEngine
+from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import (
     Environment,
@@ -174,7 +174,7 @@ def workbench(
         if not asked.allow_busy:
             still = stillness(target)
             refuse_foreign(still)
-        engine = LocustEngine(run_id, asked.workers, asked.bind, cleared.addresses)
+        engine = ENGINES[DEFAULT_ENGINE](run_id, asked.workers, asked.bind, cleared.addresses)
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         directory = RunDirectory.create(asked.store, start)
         probes = LiveProbes(

@@ -36,7 +36,7 @@ from perfhunt.jobs.verify.verify import (
     budget_of,
     stored_run,
 )
-from perfhunt.load.locust_engine import LocustEngine
+from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, TargetEnvironment
@@ -216,7 +216,7 @@ def paired_bench(
         starter.prepare()
         bench = verify.PairBench(
             starter,
-            lambda: LocustEngine(directory.name),
+            lambda: ENGINES[DEFAULT_ENGINE](directory.name),
             time.monotonic,
             directory,
             watchdog.stop,

@@ -84,10 +84,11 @@ class ControllerPipe:
     def serve(self) -> None:
         """Carries out orders until stdin ends."""
         os.set_blocking(0, False)
-        hub = gevent.get_hub()
-        # A callback of the loop that raises would otherwise be printed and forgotten.
-        hub.loop.error_handler = self
-        watcher = hub.loop.io(0, _READABLE)
+        # A callback of the loop that raises would otherwise be printed and forgotten. The hub puts
+        # itself in that place when it starts, so it must have started.
+        gevent.sleep(0)
+        gevent.get_hub().loop.error_handler = self
+        watcher: Any = gevent.get_hub().loop.io(0, _READABLE)
         watcher.start(self._on_readable)
         gevent.spawn(self._serve_session).link_exception(self._on_death)
         self._crash.get()

@@ -87,6 +87,7 @@ class Worker:
 
     def serve(self) -> None:
         """Works until the master is gone."""
+        gevent.sleep(0)  # as in session: the hub puts itself in that place when it starts
         gevent.get_hub().loop.error_handler = self
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
