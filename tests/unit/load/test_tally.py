@@ -129,14 +129,8 @@ def trial_of(
     tally: StepTally,
     seconds: float = 2.0,
     settle: float = 0.0,
-<<<<<<< HEAD:tests/unit/load/test_tally.py
-    done: dict[str, object] | None = None,
-    **ending: str,
-) -> Trial:
-=======
     **end: str,
-):  # type: ignore[no-untyped-def]
->>>>>>> 240e818 (Messages to and from the load child and its workers are typed, and put into bytes in one place; the seam of engines imports none; a connection knows its owner by a Protocol):tests/unit/test_load_tally.py
+) -> Trial:
     step = Step(Phase.RAMP, 10.0, 2.0, 1, settle)
     rows = tuple(tally.row(second, math.inf, GeneratorSecond()) for second in range(2))
     return build_trial(step, tally, rows, StepEnd(seconds, **end), "x", {})
