@@ -1,1 +1,6 @@
-"""Engines that put traffic on a target, behind one seam."""
+"""Engines that put traffic on a target, behind one seam.
+
+`seam` says what an engine must do, `engines` which there are; every engine's raw samples become a
+trial in `tally` and `trials`. The rest is Locust's: `locust_engine` commands the load child in
+`child`, by the `messages` of a `pipe`.
+"""

@@ -27,7 +27,7 @@ from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
 from perfhunt.model.latency import RequestOutcome
-from perfhunt.model.question import Question
+from perfhunt.model.question import LoopKind, Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial, arrivals, mix
 from perfhunt.model.units import Seconds
@@ -158,7 +158,8 @@ class LocustEngine:
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"
         path.touch(exist_ok=False)
-        closed = self._question.ramp.loop == "closed" and self._question.locustfile is not None
+        question = self._question
+        closed = question.ramp.loop is LoopKind.CLOSED and question.locustfile is not None
         if closed:  # its users wait, so it is never overloaded
             step = replace(step, stop_on_overload=False)
         running = RunningStep(

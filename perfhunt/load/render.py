@@ -57,7 +57,9 @@ def prepare(
     a column.
     """
     marks = (("User-Agent", f"perfhunt/{__version__} (run={run})"), ("X-Perfhunt-Run", run))
-    payloads = Payloads(endpoint, authority, marks, env, _rows(endpoint))
+    payloads = Payloads(
+        endpoint=endpoint, host=authority, marks=marks, env=env, feed=_rows(endpoint)
+    )
     try:
         for row in range(min(payloads.rows, EAGER)):
             payloads.get(row)

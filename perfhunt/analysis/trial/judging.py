@@ -9,9 +9,19 @@ from collections.abc import Sequence
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo, judge, with_note
 from perfhunt.model.trial import RouteResult, Trial
-from perfhunt.model.units import PerSecond, format_rate
+from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 
+# Outcomes in which the network, or what speaks over it, failed: no answer came that was HTTP.
 TRANSPORT = ("timeout", "connect", "reset", "protocol", "tls", "too_large")
+
+
+SHORTEST: Seconds = 10.0  # of a judged trial; the shorter, the less its p99 says
+ROUNDING: Share = 1e-9  # a share of exactly the allowed one is allowed, whatever 1 - 0.99 gives
+# A trial keeps up when no criterion was exceeded by more than one in a hundred, which is what the
+# usual p99 allows, and when all but one in fifty of its requests were answered within it: those at
+# its very end are still under way.
+KEPT: Share = 0.01
+ANSWERED: Share = 0.98
 
 
 def load_to_judge(slo: Slo, start: PerSecond) -> PerSecond:
@@ -26,7 +36,7 @@ def load_to_judge(slo: Slo, start: PerSecond) -> PerSecond:
     return max(wanted, default=start)
 
 
-def time_to_judge(slo: Slo, shortest: float = 10.0) -> float:
+def time_to_judge(slo: Slo, shortest: Seconds = SHORTEST) -> Seconds:
     """Seconds the judged trial must last: the longest window of any objective, at least
     `shortest`.
     """
@@ -90,7 +100,7 @@ def _latency(objective: Objective, trial: Trial, need: int) -> Judged:
         judged.verdict is Judgement.MET
         and count is not None
         and share is not None
-        and count.share > 1 - share + 1e-9
+        and count.share > 1 - share + ROUNDING
     ):
         # Failures answer quickly: a percentile over them must not pass.
         return Judged(
@@ -115,9 +125,11 @@ def _throughput(objective: Objective, trial: Trial, knee: Knee | NoKnee) -> Judg
                 judge(objective, value, n),
                 f"the knee is {format_rate(knee.low)} to {format_rate(knee.high)}",
             )
-        kept = not trial.overload and not any(c.share > 0.01 for c in trial.counts.values())
+        kept = not trial.overload and not any(c.share > KEPT for c in trial.counts.values())
         verdict = (
-            Judgement.MET if kept and objective.holds(trial.completed / 0.98) else Judgement.MISSED
+            Judgement.MET
+            if kept and objective.holds(trial.completed / ANSWERED)
+            else Judgement.MISSED
         )
         return Judged(
             objective,

@@ -18,16 +18,17 @@ from perfhunt.model.units import (
 )
 
 WINDOW = 2  # seconds looked at: one alone may be a pause of the service that it recovers from
+# Times rate x limit in flight: with everybody exactly at the limit it is 1, and a wobble above that
+# is no overload.
 FACTOR = 1.5
-SLACK = (
-    5.0  # requests in flight that are always allowed: at low rates one slow request is not a queue
-)
+SLACK = 5.0  # requests always allowed: at low rates one slow request is not a queue
 FAILURES = 5  # fewer than this in the window prove nothing, whatever their share
+FAILED: Share = 0.05  # of the answers: a service that refuses one in twenty is no longer serving
 STAND_IN: Seconds = 2.0  # for criteria that set no latency limit
 
 
 def overload(
-    rows: Sequence[SecondRow], rate: PerSecond, limit: Seconds, errors: Share = 0.05
+    rows: Sequence[SecondRow], rate: PerSecond, limit: Seconds, errors: Share = FAILED
 ) -> str:
     """Why the step is beyond what the service holds, as a sentence; "" while it is not.
 

@@ -9,14 +9,13 @@ from math import log, sqrt
 from statistics import mean, variance
 
 from perfhunt.model.finding import ProbeEffect
-from perfhunt.model.latency import Latency
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Share
 
-TOLERATED: Share = 0.05
-_LEAST = 4  # seconds on a side
-_CORRELATED = 1.5
-_Z = 2.576
+TOLERATED: Share = 0.05  # of throughput or p99: less is not worth a caution
+_LEAST = 4  # seconds on a side, below which their variance says nothing
+_CORRELATED = 1.5  # times the standard error: neighbouring seconds share their queue
+_Z = 2.576  # of the normal distribution, at level 0.005, one-sided
 _WITHIN_CHANCE = (
     "p99 was higher while profiled, but seconds of one span differ among themselves as much"
 )
@@ -48,7 +47,15 @@ def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffe
     note = _note(slower, fewer, quiet_p99)
     if raised and not slower:
         note = "; ".join(filter(None, [note, _WITHIN_CHANCE]))
-    return ProbeEffect(answered, p99, cpu, p50, quiet_p99, slower or fewer, note)
+    return ProbeEffect(
+        throughput=answered,
+        p99=p99,
+        cpu=cpu,
+        p50=p50,
+        quiet_p99=quiet_p99,
+        flagged=slower or fewer,
+        note=note,
+    )
 
 
 def beyond_chance(watched: Sequence[Trial], calm: Sequence[Trial]) -> bool:
@@ -98,12 +105,8 @@ def _note(slower: bool, fewer: bool, quiet_p99: Sequence[float]) -> str:
 
 
 def _latencies(trials: Sequence[Trial], share: Share) -> list[float]:
-    found = (_at(t.response, share) for t in trials)
-    return [value for value in found if value is not None]
-
-
-def _at(latency: Latency, share: Share) -> float | None:
-    return latency.at(share)
+    values = (t.response.at(share) for t in trials)
+    return [value for value in values if value is not None]
 
 
 def _cpu(trials: Sequence[Trial]) -> list[float]:

@@ -15,20 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from perfhunt.model.question import ArrivalLaw
 from perfhunt.model.trial import SecondRow
-from perfhunt.model.units import PerSecond, Seconds, format_duration, format_rate
+from perfhunt.model.units import PerSecond, Seconds, Share, format_duration, format_rate
 
 Floats = NDArray[np.floating[Any]]
 
 ENOUGH = 200  # requests, below which none of this is told from chance
+# Below two milliseconds bunching is of no consequence, and every generator's.
 FINEST: Seconds = 2e-3
 MOST = 50_000  # looked at, of more: the first
-DISTANCE = (
-    0.08  # between the distributions of gaps (Kolmogorov-Smirnov), beyond what chance explains
-)
+DISTANCE = 0.08  # between the distributions of gaps (Kolmogorov-Smirnov): less does not matter
+KOLMOGOROV = 1.63  # over the square root of n: the 1 % point of the distance under chance alone
+TOLERANCE = 2.0  # times that point, as Lancet has it
+STRAY_GAP: Share = 0.5  # of a uniform stream's gap: off by more than this is another gap
 TREND_BLOCKS = 8
+BLOCK_LEAST = 25  # requests, below which the median of a block is chance
 TREND = 1.25  # last third of the blocks over the first
-GROWTH = 0.05  # of the rate: requests in flight that stay in flight
+TREND_LEVEL = 0.01  # at which Kendall's tau is no chance
+GROWTH: Share = 0.05  # of the rate: requests in flight that stay in flight
+GROWTH_ERRORS = 3.0  # standard errors that the slope must be from nothing
+GROWTH_LEAST = 4  # seconds, below which a slope has no error
 LAGS = (1, 2, 5, 10, 25, 50, 100, 200, 500, 1000)  # as Lancet tries them
 CHANCE = 1e-10  # Lancet's threshold for a correlation of neighbours
 THINNED = 10  # neighbours alike further than this are worth saying
@@ -38,20 +45,17 @@ def arrivals_strayed(sent: Floats, rate: PerSecond, law: str) -> str:
     """Whether requests left in another pattern than planned. `sent`: ascending send times in
     seconds, shape (n,).
     """
-    # Below two milliseconds bunching is of no consequence and every generator's: look at every k-th
-    # request.
+    # Every k-th request is looked at, so that their gaps are not finer than what matters.
     k = max(1, math.ceil(rate * FINEST))
     gaps = np.diff(sent[: MOST * k : k]) * rate
     if len(gaps) < ENOUGH:
         return ""
     distance = (
         _from_uniform(gaps / k)
-        if law == "uniform"
+        if law == ArrivalLaw.UNIFORM
         else float(stats.kstest(gaps, stats.gamma(k).cdf).statistic)
     )
-    # Twice the 1 % point of the Kolmogorov distribution (Lancet's tolerance), and large enough to
-    # matter
-    if distance <= max(DISTANCE, 2 * 1.63 / math.sqrt(len(gaps))):
+    if distance <= max(DISTANCE, TOLERANCE * KOLMOGOROV / math.sqrt(len(gaps))):
         return ""
     return (
         f"requests did not leave as the {law} stream that was planned (distance {distance:.2f}, 0"
@@ -61,7 +65,7 @@ def arrivals_strayed(sent: Floats, rate: PerSecond, law: str) -> str:
 
 def _from_uniform(gaps: Floats) -> float:
     """The share of gaps that are off by more than half of what they should be."""
-    return float(np.mean(np.abs(gaps - 1.0) > 0.5))
+    return float(np.mean(np.abs(gaps - 1.0) > STRAY_GAP))
 
 
 def response_drifted(due: Floats, response: Floats) -> str:
@@ -69,14 +73,14 @@ def response_drifted(due: Floats, response: Floats) -> str:
     1945, Kendall's tau).
     """
     n = len(due)
-    if n < max(ENOUGH, TREND_BLOCKS * 25):
+    if n < max(ENOUGH, TREND_BLOCKS * BLOCK_LEAST):
         return ""
     medians = np.array([np.median(block) for block in np.array_split(response, TREND_BLOCKS)])
     third = max(2, TREND_BLOCKS // 3)
     first, last = float(np.median(medians[:third])), float(np.median(medians[-third:]))
     if min(first, last) <= 0 or max(first / last, last / first) < TREND:
         return ""
-    if stats.kendalltau(np.arange(TREND_BLOCKS), medians).pvalue > 0.01:
+    if stats.kendalltau(np.arange(TREND_BLOCKS), medians).pvalue > TREND_LEVEL:
         return ""
     way = "rising" if last > first else "falling"
     return (
@@ -89,11 +93,11 @@ def in_flight_grew(rows: Sequence[SecondRow], rate: PerSecond) -> str:
     """Whether more came than was answered: past saturation requests in flight grow by the
     difference, for ever.
     """
-    if len(rows) < 4:
+    if len(rows) < GROWTH_LEAST:
         return ""
     fit = stats.linregress(np.arange(len(rows)), np.array([row.in_flight for row in rows]))
     slope, error = float(fit.slope), float(fit.stderr)
-    if slope <= GROWTH * rate or slope < 3 * error:
+    if slope <= GROWTH * rate or slope < GROWTH_ERRORS * error:
         return ""
     return (
         f"requests in flight grew by {format_rate(slope)} at {format_rate(rate)}: the service was"
@@ -124,8 +128,8 @@ def answers_alike(response: Floats) -> str:
 
 
 def _correlated(ranks: Floats, lag: int) -> bool:
-    found = stats.pearsonr(ranks[:-lag], ranks[lag:])  # of ranks: Spearman's
-    return bool(found.statistic > 0 and found.pvalue < CHANCE)
+    correlation = stats.pearsonr(ranks[:-lag], ranks[lag:])  # of ranks: Spearman's
+    return bool(correlation.statistic > 0 and correlation.pvalue < CHANCE)
 
 
 def doubts(
@@ -141,10 +145,10 @@ def doubts(
     were due, shape (n,).
     """
     whole = [row for row in rows if row.second >= settle][:-1]
-    found = (
+    sentences = (
         arrivals_strayed(np.sort(sent), rate, law),
         response_drifted(due, response),
         in_flight_grew(whole, rate),
         answers_alike(response),
     )
-    return tuple(sentence for sentence in found if sentence)
+    return tuple(sentence for sentence in sentences if sentence)

@@ -1,4 +1,4 @@
 """The load child: the only process, and the only modules, that import Locust and gevent.
 
-`users` send through `http`, never the other way.
+Two ways to send, `http` and `users`; neither knows the other. `sender` says what both can do.
 """

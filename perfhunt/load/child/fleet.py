@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from gevent.event import Event
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
+from perfhunt.load.child.merging import merged_done, merged_report
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.messages import (
@@ -198,10 +198,10 @@ class Fleet:
             lost = lost or self._lost(workers)
             while _is_whole(workers, second):
                 recorder.flush()
-                report(_merged_report([w.reports.pop(second, w.last) for w in workers], second))
+                report(merged_report([w.reports.pop(second, w.last) for w in workers], second))
                 second += 1
         self._running = False
-        return _merged_done([w.done for w in workers if w.done is not None], len(workers), lost)
+        return merged_done([w.done for w in workers if w.done is not None], len(workers), lost)
 
     def _begin(self, workers: Sequence[WorkerState], step: Step, grace: Seconds) -> None:
         """Gives each worker its share of the step."""
@@ -310,40 +310,3 @@ def _is_whole(workers: Sequence[WorkerState], second: int) -> bool:
     reported = [second in worker.reports for worker in workers]
     over = [worker.lost or worker.done is not None for worker in workers]
     return any(reported) and all(r or o for r, o in zip(reported, over, strict=True))
-
-
-def _merged_report(reports: Sequence[SecondReport | None], second: int) -> SecondReport:
-    """One report from several: counts add, the busiest worker stands for the CPU."""
-    there = [report for report in reports if report is not None]
-    return SecondReport(
-        second=second,
-        at=min(report.at for report in there),
-        cpu=max(report.cpu for report in there),
-        sent=sum(report.sent for report in there),
-        unanswered=sum(report.unanswered for report in there),
-        # Each worker looks at its own share at its own ticks; the mean is over the ticks of one.
-        ticks=max(report.ticks for report in there),
-    )
-
-
-def _merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDone:
-    """How the step went, from how each worker's share of it went."""
-    shares = [worker.done for worker in ended]
-    errors = sum((Counter(share.errors) for share in shares), Counter())
-    return StepDone(
-        seconds=min((share.seconds for share in shares), default=0.0),
-        opened=sum(share.opened for share in shares),
-        resent=sum(share.resent for share in shares),
-        stray=sum(share.stray for share in shares),
-        queued=sum(share.queued for share in shares),
-        errors=dict(errors),
-        gc_pause=max((share.gc_pause for share in shares), default=0.0),
-        fds_share=_largest([share.fds_share for share in shares]),
-        ports_share=_largest([share.ports_share for share in shares]),
-        workers=workers,
-        invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
-    )
-
-
-def _largest(shares: Sequence[float | None]) -> float | None:
-    return max((share for share in shares if share is not None), default=None)

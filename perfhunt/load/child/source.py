@@ -36,6 +36,7 @@ from perfhunt.load.messages import (
 )
 from perfhunt.load.render import prepare
 from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.question import LoopKind
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -95,7 +96,7 @@ class TrafficSource:
         users = UserTasks(tasks, self._environment, self._limits, url, run)
         self._sender = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
-        if self._question.ramp.loop == "closed":
+        if self._question.ramp.loop is LoopKind.CLOSED:
             self._closed = ClosedLoop([*dict.fromkeys(task.user for task in tasks)], url)
 
     def ready(self) -> LoadReady:

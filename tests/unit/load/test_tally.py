@@ -129,11 +129,11 @@ def trial_of(
     tally: StepTally,
     seconds: float = 2.0,
     settle: float = 0.0,
-    **end: str,
+    overload: str = "",
 ) -> Trial:
     step = Step(Phase.RAMP, 10.0, 2.0, 1, settle)
     rows = tuple(tally.row(second, math.inf, GeneratorSecond()) for second in range(2))
-    return build_trial(step, tally, rows, StepEnd(seconds, **end), "x", {})
+    return build_trial(step, tally, rows, StepEnd(seconds, overload), "x", {})
 
 
 def test_the_settling_is_sent_but_not_counted() -> None:

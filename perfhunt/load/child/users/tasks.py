@@ -142,7 +142,7 @@ class UserTasks:
             self.waiting.append((due, endpoint, monotonic()))
 
     def _start(self, due: Seconds, endpoint: int, now: Seconds, wait: Seconds) -> None:
-        running = RunningTask(due, endpoint, now, now, wait)
+        running = RunningTask(due=due, endpoint=endpoint, begun=now, sent=now, wait=wait)
         self.in_flight[running] = None
         self.counts.sent += 1
         running.greenlet = gevent.spawn(self._carry_out, running)

@@ -1,0 +1,46 @@
+"""What several workers report, as if one generator had: what one process would have said."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
+from perfhunt.model.units import Share
+
+
+def merged_report(reports: Sequence[SecondReport | None], second: int) -> SecondReport:
+    """One report from several: counts add, the busiest worker stands for the CPU."""
+    there = [report for report in reports if report is not None]
+    return SecondReport(
+        second=second,
+        at=min(report.at for report in there),
+        cpu=max(report.cpu for report in there),
+        sent=sum(report.sent for report in there),
+        unanswered=sum(report.unanswered for report in there),
+        # Each worker looks at its own share at its own ticks; the mean is over the ticks of one.
+        ticks=max(report.ticks for report in there),
+    )
+
+
+def merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDone:
+    """How the step went, from how each worker's share of it went."""
+    shares = [worker.done for worker in ended]
+    errors = sum((Counter(share.errors) for share in shares), Counter())
+    return StepDone(
+        seconds=min((share.seconds for share in shares), default=0.0),
+        opened=sum(share.opened for share in shares),
+        resent=sum(share.resent for share in shares),
+        stray=sum(share.stray for share in shares),
+        queued=sum(share.queued for share in shares),
+        errors=dict(errors),
+        gc_pause=max((share.gc_pause for share in shares), default=0.0),
+        fds_share=_largest([share.fds_share for share in shares]),
+        ports_share=_largest([share.ports_share for share in shares]),
+        workers=workers,
+        invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
+    )
+
+
+def _largest(shares: Sequence[Share | None]) -> Share | None:
+    return max((share for share in shares if share is not None), default=None)

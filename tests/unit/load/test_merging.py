@@ -1,0 +1,48 @@
+"""Several workers count as one generator: by hand."""
+
+from perfhunt.load.child.merging import merged_done, merged_report
+from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
+
+FIRST = SecondReport(second=3, at=4.01, cpu=0.5, sent=200, unanswered=40, ticks=20)
+SECOND = SecondReport(second=3, at=4.02, cpu=0.7, sent=199, unanswered=30, ticks=19)
+
+
+def done(share: StepDone, invalid: str = "") -> WorkerDone:
+    return WorkerDone(done=share, samples=b"", invalid=invalid)
+
+
+def test_counts_add_and_the_busiest_worker_stands_for_the_cpu() -> None:
+    assert merged_report([FIRST, SECOND], 3) == SecondReport(
+        second=3, at=4.01, cpu=0.7, sent=399, unanswered=70, ticks=20
+    )
+
+
+def test_a_worker_that_has_said_nothing_yet_is_left_out() -> None:
+    assert merged_report([None, SECOND], 3) == SECOND
+
+
+def test_the_step_ends_with_its_first_worker_and_errors_add_by_their_text() -> None:
+    merged = merged_done(
+        [
+            done(StepDone(seconds=10.0, opened=3, errors={"a": 1, "b": 2}, gc_pause=0.1)),
+            done(StepDone(seconds=9.0, opened=4, resent=1, errors={"b": 5}, fds_share=0.2)),
+        ],
+        workers=2,
+        lost="",
+    )
+    assert merged == StepDone(
+        seconds=9.0,
+        opened=7,
+        resent=1,
+        errors={"a": 1, "b": 7},
+        gc_pause=0.1,
+        fds_share=0.2,
+        workers=2,
+    )
+
+
+def test_a_loss_is_said_before_what_a_worker_says() -> None:
+    alone = done(StepDone(seconds=1.0), "a load worker heard nothing from its master, and stopped")
+    assert merged_done([alone], 2, "worker 1 was lost").invalid == "worker 1 was lost"
+    assert merged_done([alone], 2, "").invalid == alone.invalid
+    assert merged_done([], 2, "all were lost").seconds == 0.0
