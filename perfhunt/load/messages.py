@@ -208,8 +208,8 @@ class WorkerDone(Message, frozen=True):
     invalid: str = ""
 
 
-Order = OpenLoad | RunStep | StopLoad | SendProbe | FloodTarget
-Answer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
+ChildOrder = OpenLoad | RunStep | StopLoad | SendProbe | FloodTarget
+ChildAnswer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
 WorkerOrder = OpenLoad | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
 WorkerAnswer = (
     Joined
@@ -265,8 +265,8 @@ def _name(content: bytes) -> str:
     return f"a message that begins with {content[:40]!r}"
 
 
-ORDERS: Decoder[Order] = Decoder(Order)
-ANSWERS: Decoder[Answer] = Decoder(Answer)
+ORDERS: Decoder[ChildOrder] = Decoder(ChildOrder)
+ANSWERS: Decoder[ChildAnswer] = Decoder(ChildAnswer)
 WORKER_ORDERS: Decoder[WorkerOrder] = Decoder(WorkerOrder)
 WORKER_ANSWERS: Decoder[WorkerAnswer] = Decoder(WorkerAnswer)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.messages import ANSWERS, Answer, Order, PipeReader, frame
+from perfhunt.load.messages import ANSWERS, ChildAnswer, ChildOrder, PipeReader, frame
 from perfhunt.model.units import Seconds
 
 LOG = "load-child.log"
@@ -34,8 +34,8 @@ class ChildPipe:
         it cannot be started.
         """
         self._log = directory / LOG
-        self._reader: PipeReader[Answer] = PipeReader(ANSWERS)
-        self._answers: deque[Answer] = deque()
+        self._reader: PipeReader[ChildAnswer] = PipeReader(ANSWERS)
+        self._answers: deque[ChildAnswer] = deque()
         command = [sys.executable, "-m", "perfhunt.load.child", *arguments]
         try:
             with self._log.open("ab") as log:
@@ -55,7 +55,7 @@ class ChildPipe:
         self._to: IO[bytes] = self.process.stdin
         self._from: IO[bytes] = self.process.stdout
 
-    def send(self, order: Order) -> None:
+    def send(self, order: ChildOrder) -> None:
         """Gives the child an order."""
         try:
             self._to.write(frame(order))
@@ -63,7 +63,7 @@ class ChildPipe:
         except (BrokenPipeError, ValueError):
             raise self._death() from None
 
-    def receive(self, timeout: Seconds) -> Answer | None:
+    def receive(self, timeout: Seconds) -> ChildAnswer | None:
         """The next answer, or None after `timeout` seconds without one. Raises MalformedMessage for
         what is none.
         """

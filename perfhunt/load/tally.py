@@ -142,9 +142,9 @@ class StepTally:
     def _on_route(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
         if criterion.route is None:
             return np.ones(len(self.due[span]), dtype=np.bool_)
-        wanted = self.routes.index(criterion.route) if criterion.route in self.routes else -1
-        chosen: NDArray[np.bool_] = self.endpoint[span] == wanted
-        return chosen
+        index = self.routes.index(criterion.route) if criterion.route in self.routes else -1
+        on_route: NDArray[np.bool_] = self.endpoint[span] == index
+        return on_route
 
     def _in_flight(self, since: float, until: float) -> float:
         """Time average of requests due but not ended, from `since` to `until` seconds."""

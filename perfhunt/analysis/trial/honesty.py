@@ -130,10 +130,10 @@ def _late(health: GeneratorHealth) -> str:
 
 def _short(health: GeneratorHealth) -> str:
     """Fewer sent than were due, for no reason of the service's."""
-    wanted = health.offered - health.shed
-    if wanted <= 0 or health.sent >= ACHIEVED * wanted:
+    owed = health.offered - health.shed
+    if owed <= 0 or health.sent >= ACHIEVED * owed:
         return ""
-    offered: PerSecond = wanted / health.seconds
+    offered: PerSecond = owed / health.seconds
     return (
         f"only {format_rate(health.sent / health.seconds)} of {format_rate(offered)} were sent;"
         f" {_advice(health)}"

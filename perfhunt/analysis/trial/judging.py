@@ -30,10 +30,10 @@ def load_to_judge(slo: Slo, start: PerSecond) -> PerSecond:
     """
     if slo.at_load is not None:
         return slo.at_load
-    wanted = [
+    limits = [
         o.limit for o in slo.objectives if o.measure is Measure.THROUGHPUT and o.op in (">", ">=")
     ]
-    return max(wanted, default=start)
+    return max(limits, default=start)
 
 
 def time_to_judge(slo: Slo, shortest: Seconds = SHORTEST) -> Seconds:
@@ -189,9 +189,9 @@ def _resource(objective: Objective, trial: Trial) -> Judged:
 
 
 def _oom_kills(objective: Objective, trials: Sequence[Trial]) -> Judged:
-    seen = [
+    kills = [
         t.resources.oom_kills
         for t in trials
         if t.resources is not None and t.resources.oom_kills is not None
     ]
-    return judge(objective, float(sum(seen)) if seen else None, len(seen))
+    return judge(objective, float(sum(kills)) if kills else None, len(kills))

@@ -12,6 +12,7 @@ import sys
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
+UNLIMITED = 1 << 20  # descriptors, where there is no limit: fs.nr_open's default, the kernel's own
 
 
 def die_with_parent() -> None:
@@ -37,9 +38,9 @@ def die_with_parent() -> None:
 def raise_descriptor_limit() -> int:
     """Lifts the soft limit on open files to the hard one; returns what it is now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    most = UNLIMITED if hard == resource.RLIM_INFINITY else hard
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
     except (ValueError, OSError):
         return soft
-    return wanted
+    return most

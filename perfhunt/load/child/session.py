@@ -22,13 +22,13 @@ from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
     ORDERS,
-    Answer,
+    ChildAnswer,
+    ChildOrder,
     Flooded,
     FloodTarget,
     LoadError,
     LoadReady,
     OpenLoad,
-    Order,
     PipeReader,
     ProbeAnswered,
     RunStep,
@@ -69,12 +69,12 @@ class ControllerPipe:
         """
         self._to = os.dup(1)
         os.dup2(2, 1)
-        self._reader: PipeReader[Order] = PipeReader(ORDERS)
-        self._orders: Queue[Order] = Queue()
+        self._reader: PipeReader[ChildOrder] = PipeReader(ORDERS)
+        self._orders: Queue[ChildOrder] = Queue()
         self._crash: AsyncResult[None] = AsyncResult()
         self._session: Session | None = None
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: ChildAnswer) -> None:
         """Gives the controller an answer."""
         content = frame(answer)
         with contextlib.suppress(BrokenPipeError):
@@ -163,14 +163,14 @@ class Session:
 
         return Fleet(order, self._environment)
 
-    def serve(self, orders: Queue[Order]) -> None:
+    def serve(self, orders: Queue[ChildOrder]) -> None:
         """Carries out the orders. Does not return."""
         if isinstance(self._generator, TrafficSource):
             self._serve_as_user(orders)
         while True:
             self.carry_out(orders.get())
 
-    def _serve_as_user(self, orders: Queue[Order]) -> None:
+    def _serve_as_user(self, orders: Queue[ChildOrder]) -> None:
         """Starts Locust's runner with one user, which carries out the orders. Raises what that user
         died of.
         """
@@ -200,7 +200,7 @@ class Session:
         """Takes the load off."""
         self._generator.stop(hard)
 
-    def carry_out(self, order: Order) -> None:
+    def carry_out(self, order: ChildOrder) -> None:
         """One order, start to end. Raises LoadFailed for one that has no place here."""
         match order:
             case RunStep():

@@ -149,8 +149,8 @@ class TrafficSource:
         """
         if math.isinf(self._latency_limit):
             return self._limits.in_flight
-        wanted = math.ceil(BOUND * rate * self._latency_limit)
-        return min(self._limits.in_flight, max(BOUND_LEAST, wanted))
+        bound = math.ceil(BOUND * rate * self._latency_limit)
+        return min(self._limits.in_flight, max(BOUND_LEAST, bound))
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""

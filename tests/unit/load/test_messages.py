@@ -17,7 +17,8 @@ from perfhunt.load.messages import (
     ORDERS,
     WORKER_ANSWERS,
     WORKER_ORDERS,
-    Answer,
+    ChildAnswer,
+    ChildOrder,
     ClockReading,
     Flooded,
     FloodTarget,
@@ -28,7 +29,6 @@ from perfhunt.load.messages import (
     MalformedMessage,
     Message,
     OpenLoad,
-    Order,
     PipeReader,
     ProbeAnswered,
     ReadClock,
@@ -125,7 +125,7 @@ def test_a_message_arrives_as_it_was_sent(vocabulary: str, message: Message) -> 
 def test_every_message_there_is_was_tried() -> None:
     tried = {type(message) for several in ONE_OF_EACH.values() for message in several}
     assert tried == set(Message.__subclasses__())
-    for union in (messages.WorkerOrder, messages.WorkerAnswer, Order, Answer):
+    for union in (messages.WorkerOrder, messages.WorkerAnswer, ChildOrder, ChildAnswer):
         assert set(get_args(union)) <= tried
 
 
@@ -139,7 +139,7 @@ def test_messages_cannot_be_changed_on_their_way() -> None:
 def test_a_pipe_may_cut_messages_anywhere(cuts: list[int]) -> None:
     sent = list(ONE_OF_EACH["ORDERS"])
     content = b"".join(frame(order) for order in sent)
-    reader: PipeReader[Order] = PipeReader(ORDERS)
+    reader: PipeReader[ChildOrder] = PipeReader(ORDERS)
     arrived: list[Any] = []
     while content:
         for size in cuts:
