@@ -5,10 +5,11 @@ many stand behind it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo, judge, with_note
-from perfhunt.model.trial import RouteResult, Trial
+from perfhunt.model.trial import Count, RouteResult, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 
 # Outcomes in which the network, or what speaks over it, failed: no answer came that was HTTP.
@@ -82,75 +83,67 @@ def _latency(objective: Objective, trial: Trial, need: int) -> Judged:
         return judge(objective, None, 0)
     latency = route.response if route else trial.response
     share = objective.percentile
-    value = latency.at(share) if share is not None else latency.mean
-    judged = judge(objective, value, latency.n, need)
+    judged = judge(
+        objective, latency.at(share) if share is not None else latency.mean, latency.n, need
+    )
     count = trial.counts.get(objective.name)
-    if (
-        judged.verdict is Judgement.UNKNOWN
-        and value is None
-        and count is not None
-        and share is not None
-        and count.n >= need
-    ):
-        verdict = Judgement.MET if count.share <= 1 - share else Judgement.MISSED
-        return Judged(
-            objective, None, count.n, verdict, f"{count.exceed} of {count.n} beyond the limit"
-        )
-    if (
-        judged.verdict is Judgement.MET
-        and count is not None
-        and share is not None
-        and count.share > 1 - share + ROUNDING
-    ):
-        # Failures answer quickly: a percentile over them must not pass.
-        return Judged(
-            objective,
-            value,
-            count.n,
-            Judgement.MISSED,
-            f"{count.exceed} of {count.n} failed or were too slow",
-        )
+    if count is not None and share is not None:
+        by_count = _by_count(judged, count, 1 - share, need)
+        if by_count is not None:
+            return by_count
     if trial.overload and judged.verdict is Judgement.MET:
-        return Judged(
-            objective, value, latency.n, Judgement.MISSED, f"overloaded: {trial.overload}"
-        )
+        return replace(judged, verdict=Judgement.MISSED, note=f"overloaded: {trial.overload}")
     return judged
+
+
+def _by_count(judged: Judged, count: Count, allowed: Share, need: int) -> Judged | None:
+    """The judgement by how many requests were beyond the limit or failed; None where the percentile
+    may speak.
+    """
+    unkept = judged.verdict is Judgement.UNKNOWN and judged.value is None
+    if unkept and count.n >= need:
+        return replace(
+            judged,
+            n=count.n,
+            verdict=Judgement.MET if count.share <= allowed else Judgement.MISSED,
+            note=f"{count.exceed} of {count.n} beyond the limit",
+        )
+    if judged.verdict is Judgement.MET and count.share > allowed + ROUNDING:
+        # Failures answer quickly: a percentile over them must not pass.
+        return replace(
+            judged,
+            n=count.n,
+            verdict=Judgement.MISSED,
+            note=f"{count.exceed} of {count.n} failed or were too slow",
+        )
+    return None
 
 
 def _throughput(objective: Objective, trial: Trial, knee: Knee | NoKnee) -> Judged:
     if isinstance(knee, Knee):
-        value, n = knee.rate, trial.n
-        if objective.holds(knee.low) or not objective.holds(knee.high):
-            return with_note(
-                judge(objective, value, n),
-                f"the knee is {format_rate(knee.low)} to {format_rate(knee.high)}",
-            )
-        kept = not trial.overload and not any(c.share > KEPT for c in trial.counts.values())
-        verdict = (
-            Judgement.MET
-            if kept and objective.holds(trial.completed / ANSWERED)
-            else Judgement.MISSED
-        )
-        return Judged(
-            objective,
-            value,
-            n,
-            verdict,
-            f"the knee's interval holds the limit; judged by a trial at {trial.step.rate:g}/s",
-        )
+        return _throughput_by_knee(objective, trial, knee)
     if knee.low is not None and objective.holds(knee.low):
-        return Judged(
-            objective, knee.low, trial.n, Judgement.MET, f"no knee up to {format_rate(knee.low)}"
-        )
+        judged = judge(objective, knee.low, trial.n)
+        note = f"no knee up to {format_rate(knee.low)}"
+        return replace(judged, verdict=Judgement.MET, note=note)
+    judged = judge(objective, trial.completed, trial.n)
     if trial.overload:
-        return Judged(
-            objective,
-            trial.completed,
-            trial.n,
-            Judgement.MISSED,
-            f"overloaded at {format_rate(trial.step.rate)}",
-        )
-    return judge(objective, trial.completed, trial.n)
+        note = f"overloaded at {format_rate(trial.step.rate)}"
+        return replace(judged, verdict=Judgement.MISSED, note=note)
+    return judged
+
+
+def _throughput_by_knee(objective: Objective, trial: Trial, knee: Knee) -> Judged:
+    judged = judge(objective, knee.rate, trial.n)
+    if objective.holds(knee.low) or not objective.holds(knee.high):
+        return with_note(judged, f"the knee is {format_rate(knee.low)} to {format_rate(knee.high)}")
+    kept = not trial.overload and not any(c.share > KEPT for c in trial.counts.values())
+    met = kept and objective.holds(trial.completed / ANSWERED)
+    return replace(
+        judged,
+        verdict=Judgement.MET if met else Judgement.MISSED,
+        note=f"the knee's interval holds the limit; judged by a trial at {trial.step.rate:g}/s",
+    )
 
 
 def _errors(objective: Objective, trial: Trial, need: int) -> Judged:
