@@ -7,16 +7,16 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
 
-from perfhunt.change.git.git import Content, Repository
-from perfhunt.change.located import located
+from perfhunt.change.git.repository import Content, Repository
 from perfhunt.change.paths import IGNORED, Role, role_of
-from perfhunt.change.readers.dependencies import dependency_atoms
+from perfhunt.change.readers.lines import located
+from perfhunt.change.readers.packages.atoms import dependency_atoms
 from perfhunt.change.readers.python.atoms import python_atoms
-from perfhunt.change.readers.schema import schema_atoms
-from perfhunt.change.readers.settings_atoms import settings_atoms
-from perfhunt.change.readers.sql import table_symbols
-from perfhunt.change.readers.treesitter import treesitter_atoms
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.schema.atoms import schema_atoms
+from perfhunt.change.readers.schema.sql import table_symbols
+from perfhunt.change.readers.settings.atoms import settings_atoms
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
+from perfhunt.change.readers.treesitter.atoms import treesitter_atoms
 from perfhunt.model.verdict.change import Atom, Change, Edit, Kind, Links
 
 

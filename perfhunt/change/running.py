@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from perfhunt.change.readers.manifests import normal_name
+from perfhunt.change.readers.packages.manifests import normal_name
 from perfhunt.model import redact
 from perfhunt.model.run import Environment, Process, TargetProcess
 from perfhunt.model.verdict.change import Change, Edit, Kind

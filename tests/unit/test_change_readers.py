@@ -4,11 +4,11 @@
 import pytest
 
 from perfhunt.change.paths import Role, role_of
-from perfhunt.change.readers import treesitter as treesitter_atoms
-from perfhunt.change.readers.manifests import ManifestError, read_manifest
-from perfhunt.change.readers.settings import plain_name, read_settings
-from perfhunt.change.readers.sql import statements
-from perfhunt.change.source import FileTexts
+from perfhunt.change.readers.packages.manifests import ManifestError, read_manifest
+from perfhunt.change.readers.schema.sql import statements
+from perfhunt.change.readers.settings.forms import plain_name, read_settings
+from perfhunt.change.readers.texts import FileTexts
+from perfhunt.change.readers.treesitter import atoms as treesitter_atoms
 
 
 def versions(path: str, text: str) -> dict[str, str]:

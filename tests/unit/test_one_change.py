@@ -2,8 +2,7 @@
 
 import pytest
 
-from perfhunt.analysis.change.one_change import decide, pieces_of
-from perfhunt.change.rule import require_one
+from perfhunt.analysis.change.one_change import decide, pieces_of, require_one
 from perfhunt.errors import ChangeRefused, ExitCode
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.verdict.change import (

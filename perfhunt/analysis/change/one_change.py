@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from perfhunt.analysis.change.changed_frames import share_of, shares_together
+from perfhunt.errors import ChangeRefused
 from perfhunt.model.profile import Profile
 from perfhunt.model.units import Share, format_share
 from perfhunt.model.verdict.change import Atom, Change, ChangeRefusal, Edit, Kind, OneChange, Piece
@@ -55,6 +56,14 @@ def decide(
     if compound:
         return OneChange(change, live, "compound", reason, notes, compound)
     return ChangeRefusal(change, live, code, reason, _SPLIT, notes)
+
+
+def require_one(change: Change, profile: Profile | None = None, compound: str = "") -> OneChange:
+    """The change, ruled to be one (or compound, with a person's reason); else raises ChangeRefused."""
+    ruling = decide(change, profile, compound)
+    if isinstance(ruling, ChangeRefusal):
+        raise ChangeRefused("\n".join(ruling.lines()), ruling.next)
+    return ruling
 
 
 def pieces_of(atoms: Sequence[Atom], profile: Profile | None = None) -> tuple[Piece, ...]:

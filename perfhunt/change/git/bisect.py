@@ -9,7 +9,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.errors import UsageError
 
 CommitLabel: TypeAlias = Literal["good", "bad", "skip"]

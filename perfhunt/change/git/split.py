@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.git.git import Content, Repository, temporary_index
 from perfhunt.change.git.patches import Hunk, file_patch, hunks_of, lines_of, needs_no_context
+from perfhunt.change.git.repository import Content, Repository, temporary_index
 from perfhunt.model.verdict.change import Atom, Change, Edit, LineRange, Piece
 
 _NO_CONTEXT = "--unidiff-zero"

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.change.git.git import Repository, clean_environment
+from perfhunt.change.git.repository import Repository, clean_environment
 from perfhunt.errors import ChangeRefused, UsageError
 
 PREPARE_TIMEOUT = 900.0

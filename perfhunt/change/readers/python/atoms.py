@@ -11,8 +11,8 @@ import tokenize
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from perfhunt.change.readers.python.renames import UnitPair, renames_of, same_but_parameters, simple
-from perfhunt.change.readers.python.units import (
+from perfhunt.change.readers.edit_shape import edit_shape
+from perfhunt.change.readers.python.definitions import (
     STATEMENTS,
     Module,
     Renames,
@@ -20,9 +20,9 @@ from perfhunt.change.readers.python.units import (
     masked_text,
     parse_module,
 )
-from perfhunt.change.readers.settings import belongs_to, plain_name
-from perfhunt.change.shape import edit_shape
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.python.renames import UnitPair, renames_of, same_but_parameters, simple
+from perfhunt.change.readers.settings.forms import belongs_to, plain_name
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 # Methods of built-in types and of every other library: a call of one of these says nothing about

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.readers.python.units import Renames, Unit
-from perfhunt.change.source import FileTexts
+from perfhunt.change.readers.python.definitions import Renames, Unit
+from perfhunt.change.readers.texts import FileTexts
 from perfhunt.model.verdict.change import Edit
 
 

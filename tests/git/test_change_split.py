@@ -18,7 +18,7 @@ from diffs.replay import (
 )
 
 from perfhunt.analysis.change.one_change import pieces_of
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.split import Patch, split
 from perfhunt.change.read import read_change
 

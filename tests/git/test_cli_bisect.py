@@ -7,7 +7,7 @@ import pytest
 from diffs.replay import commit_all, project_repository, write_files
 
 from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
-from perfhunt.change.git.git import find_repository
+from perfhunt.change.git.repository import find_repository
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs import bisect as bisecting_rounds
 from perfhunt.jobs.bisect import JUDGED, BisectSearch, Judgements, hunt

@@ -6,7 +6,7 @@ import difflib
 import re
 from dataclasses import replace
 
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Kind, LineRange
 
 

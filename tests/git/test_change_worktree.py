@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from diffs.replay import git, project_repository, write_files
 
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import checkout, snapshot, sweep
 from perfhunt.errors import UsageError
 
@@ -114,7 +114,7 @@ def test_checkouts_of_a_crashed_perfhunt_are_swept_and_those_of_a_live_one_are_k
     crash = textwrap.dedent(f"""
         import os
         from pathlib import Path
-        from perfhunt.change.git.git import Repository
+        from perfhunt.change.git.repository import Repository
         from perfhunt.change.git.worktree import checkout
         with checkout(Repository(Path({str(repository.root)!r})), "HEAD") as place:
             print(place.path, flush=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from perfhunt.change.readers.settings import Settings, belongs_to, plain_name, read_settings
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.settings.forms import Settings, belongs_to, plain_name, read_settings
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 

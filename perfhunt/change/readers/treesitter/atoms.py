@@ -11,9 +11,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from perfhunt.change.readers.grammars import LANGS_HINT, Grammar, grammar_of, leaves, parser_of
-from perfhunt.change.shape import altered_state, edit_shape
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.edit_shape import altered_state, edit_shape
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
+from perfhunt.change.readers.treesitter.grammars import (
+    LANGS_HINT,
+    Grammar,
+    grammar_of,
+    leaves,
+    parser_of,
+)
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 _TESTS = ("#[test]", "#[cfg(test)]", "#[tokio::test]", "#[bench]")

@@ -8,14 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from perfhunt.change.readers.manifests import (
+from perfhunt.change.readers.packages.manifests import (
     Manifest,
     ManifestError,
     Package,
     ecosystem,
     read_manifest,
 )
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 # Distributions whose import name is not their own name; the rest are tried as written, with dashes

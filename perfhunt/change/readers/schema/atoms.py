@@ -8,8 +8,8 @@ import ast
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from perfhunt.change.readers.sql import Statement, statements, table_symbols
-from perfhunt.change.source import FileAtoms, FileTexts
+from perfhunt.change.readers.schema.sql import Statement, statements, table_symbols
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 _INDEXES = (

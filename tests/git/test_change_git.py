@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from diffs.replay import commit_all, git, project_repository, write_files
 
-from perfhunt.change.git.git import Repository, find_repository
+from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.verdict.change import Edit, Kind

@@ -15,7 +15,7 @@ from diffs.cases_later_other import CASES as LATER_OTHER
 from diffs.cases_modules import CASES as MODULES
 from diffs.cases_operations import CASES as OPERATIONS
 from perfhunt.analysis.change.one_change import decide
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.change.read import read_change
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.verdict.change import ChangeRefusal, OneChange

@@ -14,7 +14,7 @@ from perfhunt.change.git.bisect import (
     confirm_ends,
     expected_judgements,
 )
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.errors import UsageError
 
 

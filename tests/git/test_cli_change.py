@@ -9,7 +9,7 @@ import pytest
 from diffs.replay import git, project_repository, write_files
 from typer.testing import CliRunner
 
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import kept_work
 from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
