@@ -1,14 +1,21 @@
 """Readers of manifests, settings, SQL and paths; what each file says was written down by hand."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
+import json
+
 import pytest
 
+from perfhunt.analysis.change.one_change import pieces_of
 from perfhunt.change.paths import Role, role_of
+from perfhunt.change.readers.packages.atoms import package_atoms
 from perfhunt.change.readers.packages.manifests import ManifestError, read_manifest
-from perfhunt.change.readers.schema.sql import statements
+from perfhunt.change.readers.schema.atoms import schema_atoms
+from perfhunt.change.readers.schema.sql import read_statements
+from perfhunt.change.readers.settings.atoms import settings_atoms
 from perfhunt.change.readers.settings.forms import plain_name, read_settings
-from perfhunt.change.readers.texts import FileTexts
+from perfhunt.change.readers.texts import FileAtoms, FileTexts
 from perfhunt.change.readers.treesitter import atoms as treesitter_atoms
+from perfhunt.model.verdict.change import Edit
 
 
 def versions(path: str, text: str) -> dict[str, str]:
@@ -21,7 +28,7 @@ def versions(path: str, text: str) -> dict[str, str]:
         (
             "requirements.txt",
             "# c\n-r base.txt\nFlask_Login[x]==1.0 ; python_version > '3'\nredis>=4,<5\n",
-            {"flask-login": "1.0;python_version>'3'", "redis": ">=4,<5"},
+            {"flask-login": '[x]==1.0; python_version > "3"', "redis": "<5,>=4"},
         ),
         (
             "requirements.txt",
@@ -45,11 +52,6 @@ def versions(path: str, text: str) -> dict[str, str]:
             {"@x/a": "1, 2"},
         ),
         (
-            "yarn.lock",
-            '# v1\n"a@^1.0", a@~1.0:\n  version "1.2"\n  dependencies:\n    b "^2"\n\nb@^2:\n  version "2.0"\n',
-            {"a": "1.2", "b": "2.0"},
-        ),
-        (
             "go.mod",
             "module x\n\ngo 1.22\n\nrequire github.com/a/b v1.0.0\nrequire (\n\tgithub.com/c/d v2.0.0 // indirect\n)\n",
             {"github.com/a/b": "v1.0.0", "github.com/c/d": "v2.0.0"},
@@ -61,12 +63,15 @@ def versions(path: str, text: str) -> dict[str, str]:
         ),
         ("setup.py", "setup(name='x', install_requires=['a>=1', 'b'])\n", {"a": ">=1", "b": ""}),
         (
-            "Gemfile.lock",
-            "GEM\n  specs:\n    rails (7.0)\n      rack (>= 2)\n    rack (2.2)\n",
-            {"rails": "7.0", "rack": "2.2"},
+            "setup.cfg",
+            "[metadata]\nname = x\n[options]\ninstall_requires =\n    a>=1\n    b\n",
+            {"a": ">=1", "b": ""},
         ),
-        ("build.gradle", "dependencies {\n  implementation 'a:b:1.0'\n}\n", {"a:b": "1.0"}),
-        ("environment.yml", "dependencies:\n  - numpy=1.26\n", {"numpy": "=1.26"}),
+        (
+            "requirements.txt",
+            "git+https://host/a@v1#egg=a\n",
+            {"git+https://host/a": "v1#egg=a"},
+        ),
     ],
 )
 def test_a_manifest_says_its_versions(path: str, text: str, expected: dict[str, str]) -> None:
@@ -95,13 +100,23 @@ def test_a_broken_manifest_is_an_error_that_names_the_file(path: str) -> None:
         (
             "a.yaml",
             "a:\n  b: 1  # c\n  list:\n    - name: x\n      size: 2\n",
-            {"a.b": ("1",), "a.list.name": ("x",), "a.list.size": ("2",)},
+            {"a.b": ("1",), "a.list[x].name": ("x",), "a.list[x].size": ("2",)},
         ),
         ("a.yml", "env:\n  - WORKERS=4\n", {"env.WORKERS": ("4",)}),
+        (
+            "a.yml",
+            "a: &x {b: 1}\nc: *x\nd: |\n  one\n  two\n",
+            {"a.b": ("1",), "c.b": ("1",), "d": ("one two",)},
+        ),
+        (
+            "a.yml",
+            "command: [gunicorn, -w, '4', app]\n",
+            {"command -w": ("4",), "command": ("gunicorn app",)},
+        ),
         ("a.toml", "[a]\nb = 1\n", {"a.b": ("1",)}),
         (
             "nginx.conf",
-            "http { # c\n gzip on;\n server { listen 80; } }\n",
+            "http { # c\n  gzip on;\n  server {\n    listen 80;\n  }\n}\n",
             {"http/gzip": ("on",), "http/server/listen": ("80",)},
         ),
         (
@@ -157,10 +172,116 @@ def test_one_setting_has_one_plain_name_however_it_is_written() -> None:
         ),
         ("CREATE TABLE a (x int);\n-- +goose Down\nDROP TABLE a;", ["create table a"]),
         ("UPDATE t SET a = 1; INSERT INTO u VALUES (1)", ["update t", "insert into u"]),
+        ("CREATE TABLE `t` (`a` int AUTO_INCREMENT) ENGINE=InnoDB;", ["create table t"]),
+        ("ALTER TABLE [dbo].[t] ADD a INT NULL;", ["alter table dbo.t"]),
+        ("CREATE TRIGGER x AFTER INSERT ON t EXECUTE FUNCTION f()", ["create trigger x"]),
     ],
 )
 def test_sql_is_cut_into_statements(text: str, titles: list[str]) -> None:
-    assert [s.title for s in statements(text)] == titles
+    assert [s.title for s in read_statements(text)[0]] == titles
+
+
+def test_an_index_uses_the_column_that_the_same_script_adds() -> None:
+    script = "ALTER TABLE t ADD COLUMN a int, DROP COLUMN b; CREATE INDEX i ON t (a);"
+    table, index = read_statements(script)[0]
+    assert set(table.links.defines) == {"column:t.a", "column:t.b"}
+    assert "column:t.a" in index.links.uses
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("SELECT a FROM t;", "-- all of them\nselect  a\n  from t;\n"),
+        ("CREATE INDEX i ON t (a, b);", "CREATE INDEX i\n  ON t (a, /* and */ b);"),
+        ("CREATE TABLE a (x int);", "CREATE TABLE a (x int);\n-- +goose Down\nDROP TABLE a;"),
+        ("this is ( no sql", "this  is -- really\n( no sql"),
+    ],
+)
+def test_layout_and_comments_of_sql_are_no_change(before: str, after: str) -> None:
+    found = schema_atoms(FileTexts("q.sql", before, after))
+    assert (found.atoms, len(found.ignored)) == ((), 1)
+
+
+def test_sql_of_no_known_dialect_is_one_atom_and_the_note_says_so() -> None:
+    found = schema_atoms(FileTexts("q.sql", "SELECT {{ a }} FROM ( t", "SELECT {{ b }} FROM ( u"))
+    assert [str(atom) for atom in found.atoms] == ["schema  q.sql  changed"]
+    assert "q.sql does not parse" in found.notes[0]
+    assert "the whole file counts as one edit" in found.notes[0]
+
+
+def packages_edited(present: tuple[str, ...] = (), **texts: tuple[str, str]) -> FileAtoms:
+    files = [FileTexts(path, *sides) for path, sides in texts.items()]
+    return package_atoms(files, {*texts, *present})
+
+
+def rulings(found: FileAtoms) -> int:
+    return len(pieces_of(found.atoms))
+
+
+GEMS = ("gem 'rails', '7.0'\ngem 'pg', '1.4'\n", "gem 'rails', '7.1'\ngem 'pg', '1.5'\n")
+
+
+def test_two_gems_bumped_are_one_edit_and_the_note_says_that_nothing_in_it_was_read() -> None:
+    found = packages_edited(Gemfile=GEMS)
+    assert [atom.name for atom in found.atoms] == ["Gemfile"]
+    assert found.notes == ("Gemfile is not read into packages; the whole file counts as one edit",)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "lock"),
+    [
+        ("Gemfile", "Gemfile.lock"),
+        ("build.gradle", "gradle.lockfile"),
+        ("build.gradle.kts", "gradle.lockfile"),
+    ],
+)
+def test_a_manifest_that_is_not_read_is_one_change_with_its_lock(manifest: str, lock: str) -> None:
+    found = packages_edited(**{lock: ("a 1\n", "a 2\n"), manifest: ("a 1\n", "a 2\n")})
+    assert (len(found.atoms), rulings(found)) == (2, 1)
+
+
+def npm(**versions: str) -> str:
+    return json.dumps({"dependencies": versions})
+
+
+@pytest.mark.parametrize("lock", ["yarn.lock", "pnpm-lock.yaml"])
+@pytest.mark.parametrize(
+    ("after", "pieces"), [(npm(pg="9", express="4"), 1), (npm(pg="9", express="5"), 2)]
+)
+def test_a_lock_that_is_not_read_goes_with_the_package_that_moved_it(
+    lock: str, after: str, pieces: int
+) -> None:
+    manifest = (npm(pg="8", express="4"), after)
+    found = packages_edited(**{lock: ("x", "y"), "package.json": manifest})
+    assert rulings(found) == pieces
+    assert lock in found.notes[0]
+
+
+@pytest.mark.parametrize("path", ["Gemfile", "yarn.lock", "environment.yml", "build.gradle"])
+def test_a_comment_in_a_package_file_that_is_not_read_is_no_change(path: str) -> None:
+    remark = "//" if path.endswith("gradle") else "#"
+    found = packages_edited(**{path: ("a 1\n", f"{remark} pinned\n\na 1\n")})
+    assert (found.atoms, found.notes) == ((), ())
+
+
+def test_another_extra_of_a_requirement_is_a_change() -> None:
+    found = packages_edited(**{"requirements.txt": ("uvicorn==1\n", "uvicorn[standard]==1\n")})
+    assert [atom.name for atom in found.atoms] == ["uvicorn"]
+
+
+def test_a_sidecar_added_before_another_container_is_one_block() -> None:
+    web = "  - name: web\n    image: web:1\n    cpu: 1\n"
+    log = "  - name: log\n    image: log:1\n    cpu: 1\n"
+    found = settings_atoms(FileTexts("k.yaml", f"pods:\n{web}", f"pods:\n{log}{web}"))
+    assert [(atom.name, atom.edit) for atom in found.atoms] == [("pods[log]", Edit.ADDED)]
+
+
+def test_yaml_that_copies_itself_without_end_is_one_atom() -> None:
+    bomb = "a0: &a0 [x, x]\n" + "".join(
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)
+    )
+    found = settings_atoms(FileTexts("k.yaml", "a: 1\n", bomb))
+    assert (len(found.atoms), "whole file counts as one edit" in found.notes[0]) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,4 @@
-"""What an edit does, told from its tokens: its shape, and the fields of its object that it reads or
-writes otherwise.
-"""
+"""What an edit does to code, told from its tokens."""
 
 from __future__ import annotations
 
@@ -8,41 +6,36 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 
-MASKED = ("N", "S", "'S'", "'N'")
+MASKED = ("N", "S", "'S'", "'N'")  # what stands for names of locals, and for texts
 
 
 def edit_shape(before: Sequence[str], after: Sequence[str]) -> str:
-    """The set of token replacements between two versions of a function whose locals and texts are
-    masked.
+    """The token replacements between two versions of a function, locals and texts masked.
 
-    Empty when only numbers, operators and masked names differ: two knobs set to one value are still
-    two knobs.
+    Two sites of one mechanical edit have one shape. It is empty when only numbers, operators and
+    masked names differ: two knobs set to one value are still two knobs.
     """
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    edits = [
-        (before[i:j], after[k:m]) for tag, i, j, k, m in matcher.get_opcodes() if tag != "equal"
-    ]
-    telling = any(t.isidentifier() and t not in MASKED for old, new in edits for t in (*old, *new))
-    parts = {f"-{' '.join(old)} +{' '.join(new)}" for old, new in edits}
-    return "; ".join(sorted(parts)) if telling else ""
+    codes = (code for tag, *code in matcher.get_opcodes() if tag != "equal")
+    edits = {(tuple(before[i:j]), tuple(after[k:m])) for i, j, k, m in codes}
+    tokens = (token for edit in edits for side in edit for token in side)
+    telling = any(token.isidentifier() and token not in MASKED for token in tokens)
+    parts = sorted(f"-{' '.join(old)} +{' '.join(new)}" for old, new in edits)
+    return "; ".join(parts) if telling else ""
 
 
 def altered_state(before: Sequence[str], after: Sequence[str]) -> tuple[set[str], set[str]]:
-    """Fields of `this` or `self` that an edit mentions otherwise than before, and those it assigns
-    otherwise.
-    """
+    """Fields of `this` or `self` that an edit mentions otherwise, and those it assigns so."""
     old, new = _mentions(before), _mentions(after)
-    changed = {key for key in {*old, *new} if old[key] != new[key]}
-    return {field for field, _ in changed}, {field for field, how in changed if how.startswith("=")}
+    altered = {key for key in old | new if old[key] != new[key]}
+    return {field for field, _ in altered}, {field for field, how in altered if how[:1] == "="}
 
 
 def _mentions(tokens: Sequence[str]) -> Counter[tuple[str, str]]:
-    """Each field with what follows it: an assignment with its value's first tokens, else the next
-    token or two.
-    """
-    found: Counter[tuple[str, str]] = Counter()
-    for i in range(len(tokens) - 2):
-        if tokens[i] in ("this", "self") and tokens[i + 1] == "." and tokens[i + 2].isidentifier():
+    """Each field with what follows it: an assignment with its value's start, else two tokens."""
+    mentions: Counter[tuple[str, str]] = Counter()
+    for i, (this, dot, field) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        if this in ("this", "self") and dot == "." and field.isidentifier():
             rest = tokens[i + 3 : i + 8]
-            found[(tokens[i + 2], " ".join(rest if rest[:1] == ["="] else rest[:2]))] += 1
-    return found
+            mentions[field, " ".join(rest if rest[:1] == ["="] else rest[:2])] += 1
+    return mentions

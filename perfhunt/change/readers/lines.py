@@ -4,56 +4,48 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from perfhunt.change.readers.texts import FileAtoms, FileTexts
+from perfhunt.change.readers.texts import FileTexts
 from perfhunt.model.verdict.change import Atom, Kind, LineRange
 
 
-def located(found: FileAtoms, source: FileTexts) -> FileAtoms:
-    """The same atoms, with the lines of those settings and packages of `source` that can be told
-    from the text.
-    """
-    if source.before is None or source.after is None:
-        return found
-    old, new = source.before.splitlines(), source.after.splitlines()
-    blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    edited = [op for op in blocks if op[0] != "equal"]
-    gone = {i for _, start, end, _, _ in edited for i in range(start, end)}
-    fresh = {i for _, _, _, start, end in edited for i in range(start, end)}
-    atoms = []
-    for atom in found.atoms:
-        if (
-            atom.file == source.path
-            and atom.kind in (Kind.CONFIG, Kind.DEPENDENCY)
-            and not (atom.before or atom.after)
-        ):
-            before, after = _span(atom, old, gone), _span(atom, new, fresh)
-            atom = replace(
-                atom, before=before, after=after, line=atom.line or (after or before or (None,))[0]
-            )
-        atoms.append(atom)
-    return FileAtoms(tuple(atoms), found.ignored, found.notes)
+def last_word(setting: str) -> str:
+    """A setting's own name: `workers` of `CMD --workers`, `web` of `containers[web]`."""
+    return re.split(r"[.\s/\[\]]", setting.strip().rstrip("]"))[-1].lstrip("-")
 
 
-def _span(atom: Atom, lines: list[str], edited: set[int]) -> LineRange | None:
-    """The lines of an atom on one side: its block in a lock file, else the one edited line that
-    names it.
-    """
-    block = [
-        i
-        for i, line in enumerate(lines)
-        if line.strip().replace("_", "-") == f'name = "{atom.name}"'.replace("_", "-")
-    ]
-    if len(block) == 1:
-        start = block[0] - 1 if block[0] and lines[block[0] - 1].startswith("[[") else block[0]
-        ends = (i for i in range(block[0], len(lines)) if not lines[i].strip())
-        return (start + 1, next(ends, len(lines)))
-    key = re.split(r"[.\s]", atom.name)[-1] if atom.kind == Kind.CONFIG else atom.name
-    key = (
-        re.escape(key.rpartition("/")[2] if atom.kind == Kind.CONFIG else key)
-        .replace("\\-", "[-_.]")
-        .lstrip("\\-")
-    )
-    named = [i for i in sorted(edited) if re.search(rf"(?<![\w.-]){key}(?![\w.-])", lines[i], re.I)]
-    return (named[0] + 1, named[0] + 1) if len(named) == 1 else None
+def located(atoms: Iterable[Atom], texts: FileTexts) -> Iterator[Atom]:
+    """The same atoms, with the lines of those of this file whose place its text tells."""
+    old, new = ((text or "").splitlines() for text in (texts.before, texts.after))
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    edited = [codes for tag, *codes in matcher.get_opcodes() if tag != "equal"]
+    gone = [i for start, end, _, _ in edited for i in range(start, end)]
+    fresh = [i for _, _, start, end in edited for i in range(start, end)]
+    for atom in atoms:
+        if atom.file != texts.path or not atom.name:
+            yield atom
+            continue
+        before, after = _places(atom, old, gone), _places(atom, new, fresh)
+        first = next(iter((*after, *before)), (None,))
+        yield replace(atom, before=_only(before), after=_only(after), line=first[0])
+
+
+def _only(places: Sequence[LineRange]) -> LineRange | None:
+    return places[0] if len(places) == 1 else None
+
+
+def _places(atom: Atom, lines: Sequence[str], edited: Sequence[int]) -> list[LineRange]:
+    """Where an atom may stand on one side: its table in a TOML lock, else edited lines with it."""
+    if atom.kind == Kind.DEPENDENCY:
+        title = f'name = "{atom.name}"'
+        tables = [i for i, line in enumerate(lines) if line.strip().replace("_", "-") == title]
+        if len(tables) == 1:
+            start = tables[0]
+            end = next((i for i in range(start, len(lines)) if not lines[i].strip()), len(lines))
+            headed = start > 0 and lines[start - 1].startswith("[[")
+            return [(start if headed else start + 1, end)]
+    word = atom.name if atom.kind == Kind.DEPENDENCY else last_word(atom.name)
+    pattern = rf"(?<!\w)(?<!\w[.-]){re.escape(word)}(?![\w.-])".replace(r"\-", "[-_.]")
+    return [(i + 1, i + 1) for i in edited if re.search(pattern, lines[i], re.I)]

@@ -1,1 +1,1 @@
-"""Manifests and lock files: `manifests` says which packages a file names, `atoms` which of them changed."""
+"""Package files: `manifests` says which packages a file names, `atoms` which of them changed."""

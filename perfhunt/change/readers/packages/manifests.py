@@ -1,23 +1,32 @@
-"""Resolved packages of manifest and lock files: what each version is, and which other packages it
-needs.
+"""Manifests and lock files as packages: the version of each, and which other ones it needs.
+
+Read are requirements, pyproject.toml and setup files, Pipfile, npm's, Go's, Cargo's and Maven's
+files, and the locks of these. Other package files (yarn, pnpm, Gradle, Gemfile, conda) are not
+read into packages.
 """
 
 from __future__ import annotations
 
+import ast
+import configparser
 import json
 import re
 import tomllib
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """One package: its version (or the constraint on it), what it needs, whether only developers
-    use it.
+    """A package: its version (or the constraint on it) and what it needs.
+
+    `dev` is True when it is for developers only.
     """
 
     name: str
@@ -28,351 +37,241 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What one file says: packages by name, and other settings in it that act at run time (name ->
-    value).
+    """What one file says: packages by name, and settings in it that act at run time, by name.
 
     `lock` is True when the versions are resolved ones; `question` is perfhunt's own table, as text.
     """
 
-    packages: Mapping[str, Package]
+    packages: Mapping[str, Package] = field(default_factory=dict)
     lock: bool = False
-    settings: Mapping[str, str] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
     question: str = ""
 
 
 class ManifestError(ValueError):
-    """The file is not what its name says."""
+    """The file is not what its name says, or is not read into packages."""
 
 
-_DEV = re.compile(r"dev|test|lint|doc|ci\b|typing|build")
+_FOR_DEVELOPERS = re.compile(r"dev|test|lint|doc|ci\b|typing|build")
+_BROKEN = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    configparser.Error,
+    ElementTree.ParseError,
+)
 
 
 def read_manifest(path: str, text: str) -> Manifest:
-    """The packages in a manifest or lock file. Raises ManifestError when it does not parse."""
+    """The packages in a manifest or lock file. Raises ManifestError when they cannot be read."""
     name = PurePosixPath(path).name
-    for pattern, reader in _READERS:
-        if re.fullmatch(pattern, name):
-            try:
-                return reader(text, bool(_DEV.search(name.lower().removesuffix(".toml"))))
-            except (
-                ValueError,
-                KeyError,
-                TypeError,
-                AttributeError,
-                ElementTree.ParseError,
-            ) as error:
-                raise ManifestError(f"{path}: {error}") from error
-    raise ManifestError(f"{path}: no reader for this kind of file")
+    form = next((form for pattern, form in _FORMS if re.fullmatch(pattern, name)), None)
+    if form is None:
+        raise ManifestError(f"{path} is not read into packages")
+    try:
+        manifest = form(text)
+    except _BROKEN as error:
+        raise ManifestError(f"{path} does not parse ({error})") from error
+    if form is _requirements and _FOR_DEVELOPERS.search(name):
+        packages = {n: replace(p, dev=True) for n, p in manifest.packages.items()}
+        return replace(manifest, packages=packages)
+    return manifest
 
 
 def ecosystem(path: str) -> str:
-    """Which family of packages a file names: python, js, go, rust, java, ruby."""
+    """Which family of packages a file names: python, js, go, rust, java, ruby, conda."""
     name = PurePosixPath(path).name
-    for pattern, family in _FAMILIES:
-        if re.fullmatch(pattern, name):
-            return family
-    return "python"
+    return next((f for pattern, f in _FAMILIES if re.fullmatch(pattern, name)), "python")
 
 
 def normal_name(name: str) -> str:
     """A package name as PEP 503 compares them; scopes and paths are left alone."""
-    return re.sub(r"[-_.]+", "-", name).lower() if not re.search("[/:@]", name) else name
+    return name if re.search("[/:@]", name) else str(canonicalize_name(name))
 
 
-def _index(packages: Iterator[Package]) -> dict[str, Package]:
-    found: dict[str, Package] = {}
+def _by_name(packages: Iterable[Package]) -> dict[str, Package]:
+    """Packages by name; npm and cargo may have several versions of one side by side."""
+    named: dict[str, Package] = {}
     for package in packages:
-        known = found.get(package.name)
-        if (
-            known and known.version != package.version
-        ):  # several versions side by side, as npm and cargo allow
-            versions = ", ".join(sorted({*known.version.split(", "), package.version}))
-            package = Package(
-                package.name, versions, known.needs + package.needs, known.dev and package.dev
-            )
-        found[package.name] = package
-    return found
+        other = named.get(package.name)
+        if other and other.version != package.version:
+            versions = sorted({*other.version.split(", "), package.version})
+            needs, dev = other.needs + package.needs, other.dev and package.dev
+            package = Package(package.name, ", ".join(versions), needs, dev)
+        named[package.name] = package
+    return named
 
 
-_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(.*)")
+def _requirement(line: str, dev: bool = False) -> Iterator[Package]:
+    """The package of one PEP 508 line; none for options, blanks and comments."""
+    bare = re.split(r"(?:^|\s)(?:#|-|\\)|\\$", line)[0].strip()
+    if not bare:
+        return
+    try:
+        requirement = Requirement(bare)
+    except InvalidRequirement:  # a path, or a repository at a revision: pip takes these too
+        name, _, version = bare.rpartition("@")
+        yield Package(name or version, version if name else "", (), dev)
+        return
+    version = str(requirement).removeprefix(requirement.name).removeprefix("==").strip()
+    yield Package(normal_name(requirement.name), version, (), dev)
 
 
-def _requirement(line: str, dev: bool, needs: tuple[str, ...] = ()) -> Package | None:
-    """One PEP 508 line; None for options, blanks and comments."""
-    bare = re.split(r"\s#|\s--hash", line.partition(" \\")[0])[0].strip().rstrip("\\").strip()
-    match = _REQUIREMENT.fullmatch(bare)
-    if not match or bare.startswith(("-", "#")):
-        return None
-    return Package(normal_name(match[1]), match[2].replace(" ", "").removeprefix("=="), needs, dev)
-
-
-def _requirements(text: str, dev: bool) -> Manifest:
+def _requirements(text: str) -> Manifest:
     """requirements.txt; `# via` comments (pip-compile) say who needs a package."""
     packages: list[Package] = []
     needs: dict[str, set[str]] = {}
     for line in text.splitlines():
-        package = _requirement(line, dev)
-        if package:
-            packages.append(package)
+        packages += _requirement(line)
         via = re.search(r"#\s*(?:via\s+)?([\w.,\s-]+)$", line)
         if packages and via and ("via " in line or line.lstrip().startswith("#   ")):
             for parent in re.split(r"[,\s]+", via[1].strip()):
                 needs.setdefault(normal_name(parent), set()).add(packages[-1].name)
-    return Manifest(
-        _index(
-            Package(p.name, p.version, tuple(sorted(needs.get(p.name, ()))), p.dev)
-            for p in packages
-        ),
-        lock="# via" in text,
-    )
+    needing = (replace(p, needs=tuple(sorted(needs.get(p.name, ())))) for p in packages)
+    return Manifest(_by_name(needing), lock="# via" in text)
 
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
-def _table(table: Mapping[str, Any], dev: bool) -> Iterator[Package]:
+def _table(table: Mapping[str, Any], dev: bool = False) -> Iterator[Package]:
     for name, value in table.items():
         if name != "python":
             yield Package(normal_name(name), _plain(value), (), dev)
 
 
-def _pyproject(text: str, dev: bool) -> Manifest:
+def _tables(read: Mapping[str, Any], runtime: str, developers: str) -> dict[str, Package]:
+    dev = _table(read.get(developers, {}), dev=True)
+    return _by_name([*dev, *_table(read.get(runtime, {}))])
+
+
+def _pyproject(text: str) -> Manifest:
     read = tomllib.loads(text)
     project, tool = read.get("project", {}), read.get("tool", {})
     poetry = tool.get("poetry", {})
-    packages = [p for line in project.get("dependencies", []) if (p := _requirement(line, False))]
+    packages = [p for line in project.get("dependencies", []) for p in _requirement(line)]
     for extra, lines in project.get("optional-dependencies", {}).items():
-        packages += [p for line in lines if (p := _requirement(line, bool(_DEV.search(extra))))]
-    packages += _table(poetry.get("dependencies", {}), False)
+        dev = bool(_FOR_DEVELOPERS.search(extra))
+        packages += [p for line in lines for p in _requirement(line, dev)]
+    packages += _table(poetry.get("dependencies", {}))
     for group, table in poetry.get("group", {}).items():
-        packages += _table(table.get("dependencies", {}), bool(_DEV.search(group)))
-    return Manifest(
-        _index(iter(packages)), question=_plain(tool["perfhunt"]) if "perfhunt" in tool else ""
-    )
+        packages += _table(table.get("dependencies", {}), bool(_FOR_DEVELOPERS.search(group)))
+    question = _plain(tool["perfhunt"]) if "perfhunt" in tool else ""
+    return Manifest(_by_name(packages), question=question)
 
 
-def _toml_lock(text: str, dev: bool) -> Manifest:
+def _toml_lock(text: str) -> Manifest:
     """poetry.lock, uv.lock, pdm.lock, Cargo.lock: an array of packages."""
-    return Manifest(
-        _index(_locked(p) for p in tomllib.loads(text).get("package", []) if "version" in p),
-        lock=True,
-    )
+    entries = (e for e in tomllib.loads(text).get("package", []) if "version" in e)
+    return Manifest(_by_name(map(_locked, entries)), lock=True)
 
 
 def _locked(entry: Mapping[str, Any]) -> Package:
-    needs = entry.get("dependencies", {})
-    names = (
-        list(needs)
-        if isinstance(needs, dict)
-        else [n["name"] if isinstance(n, dict) else n.split()[0] for n in needs]
-    )
+    names = (n["name"] if isinstance(n, dict) else n for n in entry.get("dependencies", ()))
+    needs = tuple(normal_name(re.split(r"[\s\[<>=~!;]", name)[0]) for name in names)
     groups = entry.get("groups") or ([entry["category"]] if "category" in entry else [])
-    dev = bool(groups) and all(_DEV.search(g) for g in groups)
-    return Package(
-        normal_name(entry["name"]),
-        entry["version"],
-        tuple(normal_name(re.split(r"[\s\[<>=~!;]", n)[0]) for n in names),
-        dev,
-    )
+    dev = bool(groups) and all(_FOR_DEVELOPERS.search(group) for group in groups)
+    return Package(normal_name(entry["name"]), entry["version"], needs, dev)
 
 
-def _pipfile(text: str, dev: bool) -> Manifest:
-    read = tomllib.loads(text)
-    return Manifest(
-        _index(
-            iter(
-                [
-                    *_table(read.get("dev-packages", {}), True),
-                    *_table(read.get("packages", {}), False),
-                ]
-            )
-        )
-    )
+def _pipfile(text: str) -> Manifest:
+    return Manifest(_tables(tomllib.loads(text), "packages", "dev-packages"))
 
 
-def _pipfile_lock(text: str, dev: bool) -> Manifest:
+def _pipfile_lock(text: str) -> Manifest:
     read = json.loads(text)
-    pairs = [
-        (n, e, group == "develop")
-        for group in ("develop", "default")
-        for n, e in read.get(group, {}).items()
-    ]
-    return Manifest(
-        _index(
-            Package(normal_name(n), e.get("version", "").removeprefix("=="), (), d)
-            for n, e, d in pairs
-        ),
-        lock=True,
-    )
-
-
-def _package_json(text: str, dev: bool) -> Manifest:
-    read = json.loads(text)
-    packages = [
-        *_table(read.get("devDependencies", {}), True),
-        *_table(read.get("dependencies", {}), False),
-    ]
-    scripts = {
-        f"scripts.{k}": v
-        for k, v in read.get("scripts", {}).items()
-        if k in ("start", "serve", "prestart", "start:prod")
+    versions = {
+        group: {n: e.get("version", "").removeprefix("==") for n, e in read.get(group, {}).items()}
+        for group in ("default", "develop")
     }
+    return Manifest(_tables(versions, "default", "develop"), lock=True)
+
+
+def _package_json(text: str) -> Manifest:
+    read = json.loads(text)
+    starts = ("start", "serve", "prestart", "start:prod")
+    scripts = {f"scripts.{k}": v for k, v in read.get("scripts", {}).items() if k in starts}
     engines = {f"engines.{k}": v for k, v in read.get("engines", {}).items()}
     modules = {"type": read["type"]} if "type" in read else {}
-    return Manifest(_index(iter(packages)), settings={**scripts, **engines, **modules})
+    packages = _tables(read, "dependencies", "devDependencies")
+    return Manifest(packages, settings={**scripts, **engines, **modules})
 
 
-def _package_lock(text: str, dev: bool) -> Manifest:
+def _package_lock(text: str) -> Manifest:
     read = json.loads(text)
-    entries = read.get("packages") or {
-        f"node_modules/{n}": e for n, e in read.get("dependencies", {}).items()
-    }
-    found = (
+    older = {f"node_modules/{n}": e for n, e in read.get("dependencies", {}).items()}
+    packages = (
         Package(
-            path.rpartition("node_modules/")[2],
-            e.get("version", ""),
-            tuple(e.get("dependencies") or e.get("requires") or ()),
-            bool(e.get("dev")),
+            name=path.rpartition("node_modules/")[2],
+            version=entry.get("version", ""),
+            needs=tuple(entry.get("dependencies") or entry.get("requires") or ()),
+            dev=bool(entry.get("dev")),
         )
-        for path, e in entries.items()
-        if path and not e.get("link")
+        for path, entry in (read.get("packages") or older).items()
+        if path and not entry.get("link")
     )
-    return Manifest(_index(found), lock=True)
+    return Manifest(_by_name(packages), lock=True)
 
 
-def _yarn_lock(text: str, dev: bool) -> Manifest:
-    blocks = re.findall(r'^"?(@?[^@\s"]+)@[^\n]*:\n((?:[ ]+[^\n]*\n?)+)', text, re.M)
-    found = (
-        Package(
-            name,
-            _first(r'version:? "?([^"\n]+)', body),
-            tuple(re.findall(r'^    "?(@?[\w./-]+)"?:? ', body, re.M)),
-        )
-        for name, body in blocks
-    )
-    return Manifest(_index(found), lock=True)
-
-
-def _pnpm_lock(text: str, dev: bool) -> Manifest:
-    found = (
-        Package(name, version)
-        for name, version in re.findall(r"^  '?/?(@?[\w./-]+)@([\w.+-]+)[^\n]*:$", text, re.M)
-    )
-    return Manifest(_index(found), lock=True)
-
-
-def _first(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    return match[1] if match else ""
-
-
-def _go_mod(text: str, dev: bool) -> Manifest:
-    """go.mod; which direct requirement forces an indirect one is not written there, so every direct
-    one may.
-    """
+def _go_mod(text: str) -> Manifest:
+    """go.mod; it does not say which direct requirement forces an indirect one, so each may."""
     rows = re.findall(r"^\s*(?:require\s+)?([\w.-]+\.[\w./-]+)\s+(v\S+)([^\n]*)$", text, re.M)
     indirect = tuple(name for name, _, rest in rows if "// indirect" in rest)
-    packages = (
-        Package(name, version, () if name in indirect else indirect) for name, version, rest in rows
-    )
-    replaced = {
-        f"replace {a}": b
-        for a, b in re.findall(r"^\s*(?:replace\s+)?(\S+(?: v\S+)?)\s+=>\s+(.+)$", text, re.M)
-    }
+    packages = (Package(n, version, () if n in indirect else indirect) for n, version, _ in rows)
+    replaced = re.findall(r"^\s*(?:replace\s+)?(\S+(?: v\S+)?)\s+=>\s+(.+)$", text, re.M)
     toolchain = dict(re.findall(r"^(go|toolchain)\s+(\S+)", text, re.M))
-    return Manifest(_index(packages), lock=True, settings={**toolchain, **replaced})
+    settings = toolchain | {f"replace {module}": by for module, by in replaced}
+    return Manifest(_by_name(packages), lock=True, settings=settings)
 
 
-def _cargo_toml(text: str, dev: bool) -> Manifest:
+def _go_sum(text: str) -> Manifest:
+    return Manifest(lock=True)  # hashes only
+
+
+def _cargo_toml(text: str) -> Manifest:
     read = tomllib.loads(text)
-    packages = [
-        *_table(read.get("dev-dependencies", {}), True),
-        *_table(read.get("dependencies", {}), False),
-    ]
-    profile = {
-        f"profile.{p}.{k}": _plain(v)
-        for p, table in read.get("profile", {}).items()
-        if p != "test"
-        for k, v in table.items()
-    }
-    return Manifest(_index(iter(packages)), settings=profile)
+    profiles = {p: table for p, table in read.get("profile", {}).items() if p != "test"}
+    settings = {f"profile.{p}.{k}": _plain(v) for p, t in profiles.items() for k, v in t.items()}
+    return Manifest(_tables(read, "dependencies", "dev-dependencies"), settings=settings)
 
 
-def _pom(text: str, dev: bool) -> Manifest:
+def _pom(text: str) -> Manifest:
     root = ElementTree.fromstring(re.sub(r'\sxmlns="[^"]+"', "", text, count=1))
     properties = {p.tag: (p.text or "").strip() for p in root.iterfind("properties/*")}
-    packages = []
-    for node in [*root.iter("dependency"), *root.iter("parent")]:
-        version = re.sub(
-            r"\$\{([^}]+)\}", lambda m: properties.get(m[1], m[0]), node.findtext("version", "")
+    reference = re.compile(r"\$\{([^}]+)\}")
+    packages = (
+        Package(
+            name=f"{node.findtext('groupId')}:{node.findtext('artifactId')}",
+            version=reference.sub(
+                lambda m: properties.get(m[1], m[0]), node.findtext("version", "")
+            ),
+            dev=node.findtext("scope") == "test",
         )
-        packages.append(
-            Package(
-                f"{node.findtext('groupId')}:{node.findtext('artifactId')}",
-                version,
-                (),
-                node.findtext("scope") == "test",
-            )
-        )
-    used = set(re.findall(r"\$\{([^}]+)\}", text))
+        for node in (*root.iter("dependency"), *root.iter("parent"))
+    )
+    used = set(reference.findall(text))
     other = {k: v for k, v in properties.items() if k not in used and not k.startswith("project.")}
-    return Manifest(_index(iter(packages)), settings=other)
+    return Manifest(_by_name(packages), settings=other)
 
 
-def _gradle(text: str, dev: bool) -> Manifest:
-    rows = re.findall(r"(\w*)[ (]+['\"]([\w.-]+:[\w.-]+):([\w.+-]+)['\"]", text)
-    return Manifest(
-        _index(Package(name, version, (), how.startswith("test")) for how, name, version in rows)
-    )
+def _setup_py(text: str) -> Manifest:
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    named = (k.value for call in calls for k in call.keywords if k.arg == "install_requires")
+    lines = [line for value in named for line in ast.literal_eval(value)]
+    return Manifest(_by_name(p for line in lines for p in _requirement(line)))
 
 
-def _setup(text: str, dev: bool) -> Manifest:
-    """setup.py and setup.cfg: requirement-like lines after install_requires."""
-    block = _first(r"install_requires\s*=\s*\[?([^\]]*?)(?:\]|\n\n|\n\[|\Z)", text)
-    return Manifest(
-        _index(
-            p
-            for part in re.split(r"[\n,](?![<>=!~\d])", block)
-            if (p := _requirement(part.strip(" '\""), False))
-        )
-    )
+def _setup_cfg(text: str) -> Manifest:
+    read = configparser.ConfigParser(interpolation=None)
+    read.read_string(text)
+    lines = read.get("options", "install_requires", fallback="").splitlines()
+    return Manifest(_by_name(p for line in lines for p in _requirement(line)))
 
 
-def _conda(text: str, dev: bool) -> Manifest:
-    return Manifest(
-        _index(
-            Package(normal_name(n), v)
-            for n, v in re.findall(r"^\s*-\s+([\w.-]+)\s*([<>=~!][^\s#]*)", text, re.M)
-        )
-    )
-
-
-def _gemfile_lock(text: str, dev: bool) -> Manifest:
-    blocks = re.findall(r"^    ([\w.-]+) \(([^)]+)\)\n((?:      [^\n]+\n)*)", text, re.M)
-    return Manifest(
-        _index(
-            Package(n, v, tuple(re.findall(r"^      ([\w.-]+)", body, re.M)))
-            for n, v, body in blocks
-        ),
-        lock=True,
-    )
-
-
-def _gemfile(text: str, dev: bool) -> Manifest:
-    return Manifest(
-        _index(
-            Package(n, v) for n, v in re.findall(r"^\s*gem ['\"]([\w.-]+)['\"](.*)$", text, re.M)
-        )
-    )
-
-
-def _hashes(text: str, dev: bool) -> Manifest:
-    """go.sum: hashes only."""
-    return Manifest({}, lock=True)
-
-
-_READERS: tuple[tuple[str, Callable[[str, bool], Manifest]], ...] = (
+_FORMS: tuple[tuple[str, Callable[[str], Manifest]], ...] = (
     (r"requirements.*|constraints.*", _requirements),
     (r"pyproject\.toml", _pyproject),
     (r"(poetry|uv|pdm|Cargo)\.lock", _toml_lock),
@@ -380,17 +279,12 @@ _READERS: tuple[tuple[str, Callable[[str, bool], Manifest]], ...] = (
     (r"Pipfile\.lock", _pipfile_lock),
     (r"package\.json", _package_json),
     (r"package-lock\.json|npm-shrinkwrap\.json", _package_lock),
-    (r"yarn\.lock", _yarn_lock),
-    (r"pnpm-lock\.yaml", _pnpm_lock),
     (r"go\.mod", _go_mod),
-    (r"go\.sum", _hashes),
+    (r"go\.sum", _go_sum),
     (r"Cargo\.toml", _cargo_toml),
     (r"pom\.xml", _pom),
-    (r"build\.gradle(\.kts)?|gradle\.lockfile", _gradle),
-    (r"setup\.(py|cfg)", _setup),
-    (r"environment\.ya?ml", _conda),
-    (r"Gemfile\.lock", _gemfile_lock),
-    (r"Gemfile", _gemfile),
+    (r"setup\.py", _setup_py),
+    (r"setup\.cfg", _setup_cfg),
 )
 _FAMILIES = (
     (r"package.*\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml", "js"),
@@ -398,4 +292,5 @@ _FAMILIES = (
     (r"Cargo\..*", "rust"),
     (r"pom\.xml|build\.gradle.*|gradle\.lockfile", "java"),
     (r"Gemfile.*", "ruby"),
+    (r"environment\.ya?ml", "conda"),
 )

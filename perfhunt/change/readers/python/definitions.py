@@ -1,8 +1,7 @@
-"""A Python module as units that an edit can be pinned to: functions, methods, class bodies,
-constants, statements, imports.
+"""A Python module cut into what an edit can be pinned to.
 
-Two units are equal when their code does the same: comments, layout, docstrings, the names of locals
-and annotations that nothing reads are taken out first.
+That is each function, method and class body, each constant, import and other statement of the
+module. Two definitions are equal when their code does the same.
 """
 
 from __future__ import annotations
@@ -11,161 +10,145 @@ import ast
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from enum import StrEnum
+from typing import TypeGuard
 
 from perfhunt.change.readers.python.names import Names
+from perfhunt.change.readers.python.normal import (
+    Block,
+    Function,
+    Renames,
+    WrittenAnew,
+    arguments_of,
+    hands_over,
+    local_names,
+    normal_form,
+    without_docstring,
+)
 
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
-STATEMENTS = "module-level statements"
+STATEMENTS = "module-level statements"  # the name of those that have none
+
+# Libraries that read annotations when the program runs; whole words, for `hasattr` is none.
 _READS_ANNOTATIONS = re.compile(
-    # words: `hasattr` is none
     r"\b(fastapi|pydantic|typer|inject\w*|litestar|attrs?|msgspec|dataclass\w*|get_type_hints)\b"
 )
-_REGISTERS_NOTHING = frozenset(
-    {
-        "wraps",
-        "contextmanager",
-        "asynccontextmanager",
-        "lru_cache",
-        "cache",
-        "staticmethod",
-        "classmethod",
-    }
-)
+_IDLE_CONSTANTS = ("__all__", "__version__", "__author__")
+_OPTIONS_OF_CLASSES = ("Meta", "Config")  # inner classes that are a class's own options
+
+
+class Sort(StrEnum):
+    """What a definition is. STATEMENT is one of the module that has no name."""
+
+    FUNCTION = "function"
+    CLASS = "class"
+    CONSTANT = "constant"
+    STATEMENT = "statement"
+    IMPORT = "import"
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """One piece of a module. `sort` is function, class, constant, statement or import.
+class Definition:
+    """One piece of a module.
 
-    `code` is its normal form (equal code, equal text), of the tree `plain`. `names` counts every
-    name it reads, resolved as far as the module tells; `binds` are the names it makes; `state`
+    `code` is its normal form (equal code, equal text), of the tree `normal`. `names` counts every
+    name it reads, resolved as far as the module tells; `binds` are the names it makes. `state`
     counts the mentions (symbol, tab, how) and `writes` the assignments (symbol, tab, value) of
-    names that may outlive a call.
+    names that may outlive a call. `handed_over` is True when a decorator may give it to somebody.
     """
 
     name: str
-    sort: str
+    sort: Sort
     code: str
-    plain: ast.stmt
+    normal: ast.stmt
     names: Counter[str]
     binds: tuple[str, ...]
     state: Counter[str]
     writes: Counter[str]
     first: int
     last: int
-    decorated: bool = False
+    handed_over: bool = False
     bases: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Renames:
-    """Names that are other names now, and keywords that are: (function, old keyword) -> new
-    keyword.
-    """
-
-    names: Mapping[str, str]
-    keywords: Mapping[tuple[str, str], str]
-
-    def __bool__(self) -> bool:
-        return bool(self.names or self.keywords)
+    @property
+    def own_name(self) -> str:
+        """Its name without what it is in, and without its number among others of that name."""
+        return self.name.partition("#")[0].rpartition(".")[2]
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A parsed file: its units in order, what its imports bind (name -> dotted origin), and names
-    that stand for instances.
+    """A parsed file: its definitions in order, what each imported name stands for (dotted), and
+    the names of instances with the name that made them, which may be a class.
     """
 
     path: str
-    units: tuple[Unit, ...]
+    definitions: tuple[Definition, ...]
     imports: Mapping[str, str]
     instances: Mapping[str, str]
 
 
 def parse_module(path: str, text: str, renames: Renames | None = None, beside: str = "") -> Module:
-    """The units of a module, with what was renamed written the new way. Raises SyntaxError.
+    """The definitions of a module, what was renamed written the new way. Raises SyntaxError.
 
     `beside` is the other side of the edit: annotations matter on both sides or on neither, else
     they would seem edited.
     """
     tree = ast.parse(text)
     if renames:
-        tree = _Renamed(renames).visit(tree)
-    imports = _imports(tree, path)
-    instances = _instances(tree)
-    reader = _Reader(
-        path, imports, instances, _READS_ANNOTATIONS.search(text + "\n" + beside) is not None
-    )
-    return Module(path, tuple(reader.units(tree)), imports, instances)
-
-
-class _Renamed(ast.NodeTransformer):
-    """The same tree with what was renamed written the new way, so that a rename alone compares
-    equal.
-    """
-
-    def __init__(self, renames: Renames) -> None:
-        self._to = renames.names
-        self._keywords = renames.keywords
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        called = ast.unparse(node.func).rpartition(".")[2]
-        for keyword in node.keywords:
-            keyword.arg = self._keywords.get((called, keyword.arg or ""), keyword.arg)
-        return self.generic_visit(node)
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        for field in ("id", "attr", "name", "asname"):
-            value = getattr(node, field, None)
-            if isinstance(value, str) and value in self._to:
-                setattr(node, field, self._to[value])
-        return node
+        tree = WrittenAnew(renames).visit(tree)
+    imports, instances = _imports(tree, path), _instances(tree)
+    annotations_matter = bool(_READS_ANNOTATIONS.search(f"{text}\n{beside}"))
+    reader = _Reader(path, imports, instances, annotations_matter)
+    return Module(path, tuple(reader.definitions(tree)), imports, instances)
 
 
 def _imports(tree: ast.Module, path: str) -> dict[str, str]:
-    """What each name bound by an import (anywhere in the module) stands for, relative ones made
-    whole.
-    """
+    """What each name bound by an import stands for, relative imports made whole."""
     package = path.removesuffix(".py").split("/")[:-1]
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found[alias.asname or alias.name.partition(".")[0]] = (
-                    alias.name if alias.asname else alias.name.partition(".")[0]
-                )
+                name = _bound(alias)
+                origins[name] = alias.name if alias.asname else name
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*above, *([node.module] if node.module else [])])
-            for alias in node.names:
-                found[alias.asname or alias.name] = f"{source}.{alias.name}"
-    return found
+            origins.update({_bound(alias): f"{source}.{alias.name}" for alias in node.names})
+    return origins
 
 
-def _instances(tree: ast.Module) -> dict[str, str]:
-    """Names assigned from a call of a plain name (`cache = Cache()`): name -> that name, which may
-    be a class.
-    """
-    found: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Name)
-        ):
-            found.update(
-                {t.id: node.value.func.id for t in node.targets if isinstance(t, ast.Name)}
-            )
-    return found
+def _bound(alias: ast.alias) -> str:
+    """The name that an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
+
+
+def _instances(node: ast.AST) -> dict[str, str]:
+    """Names assigned from a call of a plain name (`cache = Cache()`), with that name."""
+    made: dict[str, str] = {}
+    for child in ast.walk(node):
+        match child:
+            case ast.Assign(value=ast.Call(func=ast.Name(id=maker))):
+                made.update({t.id: maker for t in child.targets if isinstance(t, ast.Name)})
+    return made
+
+
+def _annotated(node: ast.stmt) -> dict[str, str]:
+    """Parameters by the class their annotation names: the last one, as in `Optional[Store]`."""
+    classes: dict[str, str] = {}
+    for argument in arguments_of(node):
+        inside = ast.walk(argument.annotation) if argument.annotation else ()
+        named = [n.id for n in inside if isinstance(n, ast.Name) and n.id != "Optional"]
+        if named:
+            classes[argument.arg] = named[-1]
+    return classes
 
 
 class _Reader:
-    """Cuts one module into units."""
+    """Cuts one module into definitions."""
 
     def __init__(
         self,
@@ -174,156 +157,108 @@ class _Reader:
         instances: Mapping[str, str],
         annotations_matter: bool,
     ) -> None:
-        self._path = path
-        self._imports = imports
-        self._instances = instances
+        self._path, self._imports, self._instances = path, imports, instances
         self._annotations_matter = annotations_matter
-        self._seen: Counter[str] = Counter()
+        self._count: Counter[str] = Counter()
         self._bases: dict[str, list[str]] = {}
 
-    def units(self, tree: ast.Module) -> Iterator[Unit]:
-        classes = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
-        self._bases = {c.name: [ast.unparse(b) for b in c.bases] for c in classes}
-        for node in _without_docstring(tree.body):
+    def definitions(self, tree: ast.Module) -> Iterator[Definition]:
+        classes = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+        self._bases = {c.name: [ast.unparse(base) for base in c.bases] for c in classes}
+        for node in without_docstring(tree.body):
             if isinstance(node, ast.ClassDef):
                 yield from self._class(node, "")
             elif isinstance(node, Function):
                 yield from self._function(node, "")
             elif isinstance(node, ast.Import | ast.ImportFrom):
-                yield self._unit(node, "import " + ast.unparse(node), "import", "")
-            elif not _is_inert(node):
-                yield self._unit(node, *_named_statement(node), owner="")
+                yield self._definition(node, f"import {ast.unparse(node)}", Sort.IMPORT)
+            elif not _is_idle(node):
+                targets = ", ".join(ast.unparse(target) for target in _targets(node))
+                sort = Sort.CONSTANT if targets else Sort.STATEMENT
+                yield self._definition(node, targets or STATEMENTS, sort)
 
-    def _class(self, node: ast.ClassDef, prefix: str) -> Iterator[Unit]:
-        name = f"{prefix}{node.name}"
-        body: list[ast.stmt] = []
-        for child in _without_docstring(node.body):
-            if isinstance(child, Function):
-                yield from self._function(child, f"{name}.", owner=name)
-            elif isinstance(child, ast.ClassDef) and child.name not in ("Meta", "Config"):
-                yield from self._class(child, f"{name}.")
-            elif not isinstance(child, ast.Pass):
-                body.append(child)
-        shell = copy.copy(node)
-        shell.body = body or [ast.Pass()]
-        unit = self._unit(shell, name, "class", name)
-        yield unit
-
-    def _function(self, node: Function, prefix: str, owner: str = "") -> Iterator[Unit]:
+    def _class(self, node: ast.ClassDef, prefix: str) -> Iterator[Definition]:
+        """The methods and inner classes one by one, then what is left of the class."""
         name = f"{prefix}{node.name}"
         kept: list[ast.stmt] = []
-        for child in _without_docstring(node.body):
-            # Handlers made inside a factory (create_app) are functions in their own right.
-            if isinstance(child, Function) and _registers(child.decorator_list):
+        for child in without_docstring(node.body):
+            if isinstance(child, Function):
+                yield from self._function(child, f"{name}.", owner=name)
+            elif isinstance(child, ast.ClassDef) and child.name not in _OPTIONS_OF_CLASSES:
+                yield from self._class(child, f"{name}.")
+            elif not isinstance(child, ast.Pass):
+                kept.append(child)
+        yield self._definition(_with_body(node, kept), name, Sort.CLASS, name)
+
+    def _function(self, node: Function, prefix: str, owner: str = "") -> Iterator[Definition]:
+        """Handlers made inside a factory (create_app) one by one, then the rest of it."""
+        name = f"{prefix}{node.name}"
+        kept: list[ast.stmt] = []
+        for child in without_docstring(node.body):
+            if _is_handler(child):
                 yield from self._function(child, f"{name}.", owner)
             else:
                 kept.append(child)
-        shell = copy.copy(node)
-        shell.body = kept or [ast.Pass()]
-        yield self._unit(shell, name, "function", owner)
+        yield self._definition(_with_body(node, kept), name, Sort.FUNCTION, owner)
 
-    def _unit(self, node: ast.stmt, name: str, sort: str, owner: str) -> Unit:
-        self._seen[name] += 1
-        if self._seen[name] > 1 and sort != "import":
-            name = f"{name}#{self._seen[name]}"
-        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
-        plain = _plain(node, self._annotations_matter)
-        instances = {**self._instances, **_instances(ast.Module([node], [])), **_annotated(node)}
-        resolver = Names(self._path, self._imports, instances, owner, self._bases.get(owner, []))
-        resolver.visit(node)
-        decorators = getattr(node, "decorator_list", [])
-        if isinstance(node, Function) and not any(
-            isinstance(c, Function) and _registers(c.decorator_list) for c in node.body
-        ):
-            resolver.forget(
-                self._path,
-                {*_locals(node), *(a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg))},
-            )
-        bases = tuple(ast.unparse(b) for b in node.bases) if isinstance(node, ast.ClassDef) else ()
-        return Unit(
-            name,
-            sort,
-            ast.dump(plain),
-            plain,
-            resolver.names,
-            _binds(node),
-            resolver.state,
-            resolver.writes,
-            first,
-            node.end_lineno or node.lineno,
-            _registers(decorators),
-            bases,
-            _parameters(node),
+    def _definition(self, node: ast.stmt, name: str, sort: Sort, owner: str = "") -> Definition:
+        self._count[name] += 1
+        if self._count[name] > 1 and sort != Sort.IMPORT:
+            name = f"{name}#{self._count[name]}"
+        decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+        normal = normal_form(node, self._annotations_matter)
+        names = self._names(node, owner)
+        return Definition(
+            name=name,
+            sort=sort,
+            code=ast.dump(normal),
+            normal=normal,
+            names=names.names,
+            binds=_binds(node),
+            state=names.state,
+            writes=names.writes,
+            first=min([node.lineno, *(decorator.lineno for decorator in decorators)]),
+            last=node.end_lineno or node.lineno,
+            handed_over=hands_over(decorators),
+            bases=tuple(map(ast.unparse, node.bases)) if isinstance(node, ast.ClassDef) else (),
+            parameters=_parameters(node),
         )
 
-
-def _annotated(node: ast.stmt) -> dict[str, str]:
-    """Parameters with an annotation, by the class it names (the last one, for `Store | None` and
-    `Optional[Store]`).
-    """
-    found: dict[str, str] = {}
-    for argument in ast.walk(node.args) if isinstance(node, Function) else ():
-        if isinstance(argument, ast.arg) and argument.annotation is not None:
-            named = [
-                n.id
-                for n in ast.walk(argument.annotation)
-                if isinstance(n, ast.Name) and n.id not in ("Optional", "None")
-            ]
-            if named:
-                found[argument.arg] = named[-1]
-    return found
+    def _names(self, node: ast.stmt, owner: str) -> Names:
+        instances = {**self._instances, **_instances(node), **_annotated(node)}
+        names = Names(self._path, self._imports, instances, owner, self._bases.get(owner, []))
+        names.visit(node)
+        if isinstance(node, Function) and not any(_is_handler(child) for child in node.body):
+            names.forget({*local_names(node), *(argument.arg for argument in arguments_of(node))})
+        return names
 
 
-def _named_statement(node: ast.stmt) -> tuple[str, str]:
-    """The name and sort of a module-level statement: a constant by its target, else one of the
-    unnamed statements.
-    """
-    targets = (
-        node.targets
-        if isinstance(node, ast.Assign)
-        else [node.target]
-        if isinstance(node, ast.AnnAssign | ast.AugAssign)
-        else []
-    )
-    if targets:
-        return ", ".join(ast.unparse(t) for t in targets), "constant"
-    return STATEMENTS, "statement"
+def _is_handler(node: ast.stmt) -> TypeGuard[Function]:
+    return isinstance(node, Function) and hands_over(node.decorator_list)
 
 
-def _is_inert(node: ast.stmt) -> bool:
-    """Module-level statements that change nothing at run time: `__all__`, `__version__`, a bare
-    string, TYPE_CHECKING blocks.
-    """
+def _with_body(node: Block, body: list[ast.stmt]) -> Block:
+    shell = copy.copy(node)
+    shell.body = body or [ast.Pass()]
+    return shell
+
+
+def _targets(node: ast.stmt) -> Iterable[ast.expr]:
     if isinstance(node, ast.Assign):
-        return all(
-            isinstance(t, ast.Name) and t.id in ("__all__", "__version__", "__author__")
-            for t in node.targets
-        )
-    if isinstance(node, ast.If):
-        return "TYPE_CHECKING" in ast.unparse(node.test)
-    return isinstance(node, ast.Pass) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    )
+        return node.targets
+    return (node.target,) if isinstance(node, ast.AnnAssign | ast.AugAssign) else ()
 
 
-def _without_docstring(body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    head = body[0] if body else None
-    is_text = (
-        isinstance(head, ast.Expr)
-        and isinstance(head.value, ast.Constant)
-        and isinstance(head.value.value, str)
-    )
-    return list(body[1:] if is_text else body)
-
-
-def _registers(decorators: Sequence[ast.expr]) -> bool:
-    """Whether decorators may hand the function to somebody else, so that it is reached without
-    being named.
-    """
-    plain = [
-        ast.unparse(d.func if isinstance(d, ast.Call) else d).rpartition(".")[2] for d in decorators
-    ]
-    return any(name not in _REGISTERS_NOTHING for name in plain)
+def _is_idle(node: ast.stmt) -> bool:
+    """Statements of a module that change nothing when it runs."""
+    match node:
+        case ast.Assign():
+            return all(isinstance(t, ast.Name) and t.id in _IDLE_CONSTANTS for t in node.targets)
+        case ast.If():
+            return "TYPE_CHECKING" in ast.unparse(node.test)
+        case ast.Pass() | ast.Expr(value=ast.Constant()):
+            return True
+    return False
 
 
 def _parameters(node: ast.stmt) -> tuple[str, ...]:
@@ -333,106 +268,17 @@ def _parameters(node: ast.stmt) -> tuple[str, ...]:
 
 
 def _binds(node: ast.stmt) -> tuple[str, ...]:
+    """The names that a statement makes; of a class, its own and those of its body."""
     if isinstance(node, Function):
         return (node.name,)
+    names: dict[str, None] = {}
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            names[child.id] = None
+        elif isinstance(child, Function | ast.ClassDef) and not isinstance(node, ast.ClassDef):
+            names[child.name] = None
+        elif isinstance(child, ast.Import | ast.ImportFrom):
+            names.update(dict.fromkeys(_bound(alias) for alias in child.names))
     if isinstance(node, ast.ClassDef):
-        fields = [
-            n.id
-            for s in node.body
-            for n in ast.walk(s)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        ]
-        return (node.name, *(f"{node.name}.{field}" for field in dict.fromkeys(fields)))
-    bound = [
-        n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-    ]
-    bound += [n.name for n in ast.walk(node) if isinstance(n, Function | ast.ClassDef)]
-    bound += [
-        a.asname or a.name.partition(".")[0]
-        for n in ast.walk(node)
-        if isinstance(n, ast.Import | ast.ImportFrom)
-        for a in n.names
-    ]
-    return tuple(dict.fromkeys(bound))
-
-
-def _plain(node: ast.stmt, annotations_matter: bool) -> ast.stmt:
-    """A copy of the code without docstrings, with its locals numbered, and without annotations that
-    nothing reads.
-    """
-    plain = copy.deepcopy(node)
-    for child in ast.walk(plain):
-        if isinstance(child, Function | ast.ClassDef):
-            child.body = _without_docstring(child.body) or [ast.Pass()]
-        if (
-            isinstance(child, Function)
-            and not annotations_matter
-            and not _registers(child.decorator_list)
-        ):
-            child.returns = None
-            for argument in ast.walk(child.args):
-                if isinstance(argument, ast.arg):
-                    argument.annotation = None
-    if isinstance(plain, Function):
-        _strip_local_annotations(plain)
-        names = {name: f"local{i}" for i, name in enumerate(_locals(plain))}
-        for child in ast.walk(plain):
-            if isinstance(child, ast.Name) and child.id in names:
-                child.id = names[child.id]
-    return plain
-
-
-def _strip_local_annotations(function: Function) -> None:
-    """`x: int = 1` inside a function runs as `x = 1` (PEP 526: annotations of locals are not
-    evaluated).
-    """
-    for parent in ast.walk(function):
-        for field in ("body", "orelse", "finalbody"):
-            block = getattr(parent, field, None)
-            if isinstance(block, list) and not isinstance(parent, ast.ClassDef):
-                setattr(parent, field, [_bare_assignment(s) for s in block])
-
-
-def _bare_assignment(statement: ast.stmt) -> ast.stmt:
-    if (
-        isinstance(statement, ast.AnnAssign)
-        and statement.value is not None
-        and isinstance(statement.target, ast.Name)
-    ):
-        return ast.copy_location(ast.Assign([statement.target], statement.value), statement)
-    return statement
-
-
-def _locals(function: Function) -> list[str]:
-    """Names the function itself assigns, in order of first use; none when it looks its own names up
-    by text.
-    """
-    stored: dict[str, None] = {}
-    declared: set[str] = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
-    pending: list[ast.AST] = list(reversed(function.body))
-    while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Name):
-            if node.id in ("locals", "eval", "exec", "vars"):
-                return []
-            if isinstance(node.ctx, ast.Store):
-                stored[node.id] = None
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            declared.update(node.names)
-        if not isinstance(node, Function | ast.Lambda | ast.ClassDef):
-            pending.extend(reversed(list(ast.iter_child_nodes(node))))
-    return [name for name in stored if name not in declared]
-
-
-def masked_text(unit: Unit) -> str:
-    """The unit's code with locals, parameters and texts masked: two sites of one mechanical edit
-    look alike.
-    """
-    masked = copy.deepcopy(unit.plain)
-    parameters = {a.arg for a in ast.walk(masked) if isinstance(a, ast.arg)}
-    for child in ast.walk(masked):
-        if isinstance(child, ast.Name) and (child.id in parameters or child.id.startswith("local")):
-            child.id = "N"
-        if isinstance(child, ast.Constant) and isinstance(child.value, str):
-            child.value = "S"
-    return ast.unparse(masked)
+        return (node.name, *(f"{node.name}.{name}" for name in names))
+    return tuple(names)

@@ -1,1 +1,1 @@
-"""SQL and migrations: `sql` and `migrations` read them as statements, `atoms` says which changed."""
+"""Schemas: `sql` and `migrations` read statements, `atoms` says which of them changed."""

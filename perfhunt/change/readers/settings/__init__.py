@@ -1,1 +1,1 @@
-"""Configuration files: `forms` reads each form as flat settings, `atoms` says which of them changed."""
+"""Configuration: `forms` reads each form as flat settings, `atoms` says which of them changed."""

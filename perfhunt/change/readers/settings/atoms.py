@@ -5,94 +5,51 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from perfhunt.change.readers.lines import located
 from perfhunt.change.readers.settings.forms import Settings, belongs_to, plain_name, read_settings
-from perfhunt.change.readers.texts import FileAtoms, FileTexts
+from perfhunt.change.readers.texts import FileAtoms, FileTexts, edit_between, no_change, one_atom
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
+_NUMBER = re.compile(r"[\d.]+")
 
-def settings_atoms(source: FileTexts) -> FileAtoms:
+
+def settings_atoms(texts: FileTexts) -> FileAtoms:
     """One atom per setting; a block that is wholly new or gone is one atom."""
     try:
-        before, after = (
-            read_settings(source.path, text or "") for text in (source.before, source.after)
-        )
-    except ValueError as error:
-        whole = Atom(Kind.CONFIG, source.path, "", source.edit)
-        return FileAtoms(
-            (whole,),
-            notes=(f"{source.path} does not parse ({error}); the whole file counts as one edit",),
-        )
-    text = source.after or source.before or ""
-    atoms = tuple(
-        _atom(source, name, edit, before, after, text) for name, edit in _changed(before, after)
-    )
-    return (
-        FileAtoms(atoms)
-        if atoms
-        else FileAtoms(ignored=(Atom(Kind.IGNORED, source.path, "", source.edit, "same settings"),))
-    )
+        before, after = (read_settings(texts.path, t or "") for t in (texts.before, texts.after))
+    except (ValueError, RecursionError) as error:
+        return one_atom(texts, Kind.CONFIG, "", f"{texts.path} does not parse ({error})")
+    changed = dict.fromkeys(_changed(before, after))
+    atoms = (_atom(texts, name, edit, before, after) for name, edit in changed)
+    return FileAtoms(tuple(located(atoms, texts))) if changed else no_change(texts, "same settings")
 
 
 def _changed(before: Settings, after: Settings) -> Iterator[tuple[str, Edit]]:
-    seen: set[tuple[str, Edit]] = set()
     for name in dict.fromkeys([*before, *after]):
-        if before.get(name) == after.get(name):
-            continue
-        edit = (
-            Edit.CHANGED
-            if name in before and name in after
-            else Edit.ADDED
-            if name in after
-            else Edit.REMOVED
-        )
-        if edit != Edit.CHANGED:
-            name = _whole_block(name, before if edit == Edit.ADDED else after)
-        if (name, edit) not in seen:
-            seen.add((name, edit))
-            yield name, edit
+        if before.get(name) != after.get(name):
+            edit = edit_between(before.get(name), after.get(name))
+            other = {Edit.ADDED: before, Edit.REMOVED: after}.get(edit)
+            yield (name if other is None else _whole_block(name, other)), edit
 
 
 def _whole_block(name: str, other: Settings) -> str:
-    """The outermost block around a setting that the other side has nothing of; the setting itself
-    when there is none.
-    """
-    parts = re.split(r"([./])", name)
-    for end in range(1, len(parts) - 1, 2):
-        block = "".join(parts[:end])
-        if not any(n == block or n.startswith((f"{block}.", f"{block}/")) for n in other):
+    """The outermost block around a setting that the other side has nothing of, else itself."""
+    for end in re.finditer(r"[./]|(?=\[)", name):
+        block = name[: end.start()]
+        if block and not any(re.match(rf"{re.escape(block)}([./[]|$)", n) for n in other):
             return block
     return name
 
 
-def _atom(
-    source: FileTexts, name: str, edit: Edit, before: Settings, after: Settings, text: str
-) -> Atom:
+def _atom(texts: FileTexts, name: str, edit: Edit, before: Settings, after: Settings) -> Atom:
     plain = plain_name(name)
     old, new = " ".join(before.get(name, ())), " ".join(after.get(name, ()))
-    numbers = re.fullmatch(r"[\d.]*", old) and re.fullmatch(
-        r"[\d.]*", new
-    )  # anything else may be a secret
-    return Atom(
-        Kind.CONFIG,
-        source.path,
-        name,
-        edit,
-        f"{old} -> {new}" if numbers and old and new else "",
-        _line(name, text),
-        links=Links(
-            (f"setting:{plain}", f"text:{plain.upper()}"),
-            belongs_to(plain),
-            (f"setting={plain}={new}",),
-        ),
+    # A value that is no number may be a secret, so it is not shown.
+    shown = _NUMBER.fullmatch(old) and _NUMBER.fullmatch(new)
+    links = Links(
+        defines=(f"setting:{plain}", f"text:{plain.upper()}"),
+        uses=belongs_to(plain),
+        touches=(f"setting={plain}={new}",),
     )
-
-
-def _line(name: str, text: str) -> int | None:
-    """Where the setting is named, when that can be told."""
-    last = re.split(r"[.\s/]", name)[-1]
-    found = [
-        i
-        for i, line in enumerate(text.splitlines(), 1)
-        if re.search(rf"(^|[^\w-]){re.escape(last)}([^\w-]|$)", line)
-    ]
-    return found[0] if found else None
+    detail = f"{old} -> {new}" if shown else ""
+    return Atom(Kind.CONFIG, texts.path, name, edit, detail, links=links)

@@ -1,6 +1,4 @@
-"""Configuration files as flat settings: dotted name to values. Comments, order and layout are
-gone.
-"""
+"""Configuration files as flat settings: dotted name to values, without comments and layout."""
 
 from __future__ import annotations
 
@@ -12,233 +10,200 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
+import yaml  # type: ignore[import-untyped]
+
+from perfhunt.change.readers.lines import last_word
+
 Settings: TypeAlias = dict[str, tuple[str, ...]]
 
-_COMMANDS = re.compile(
+MOST_SETTINGS = 100_000  # in one file: YAML aliases can stand for any number of copies
+
+_COMMAND_LINES = re.compile(
     r"(CMD|ENTRYPOINT|.*\bcommand|.*\bargs|.*\bentrypoint|ExecStart|web|worker|.*\bstart|exec)",
     re.I,
 )
+_VARIABLE = re.compile(r"\w+=")  # in a list, as compose writes environments
 _ALIASES = {"w": "workers", "k": "worker_class", "b": "bind", "t": "timeout", "p": "processes"}
-
-
-# Settings that only mean something with another: the switch they belong to, when that is edited
-# too.
+# Some settings mean something only with another one: they belong to it when both are edited.
 _SWITCHES = {
     "threads": "worker_class",
     "worker_connections": "worker_class",
     "proxy_http_version": "keepalive",
-    "proxy_set_header connection": "keepalive",
     "connection": "keepalive",
 }
+_SHORT = 3  # letters: a first word as short as `max` in max_clients is no feature
 
 
 def read_settings(path: str, text: str) -> Settings:
-    """The settings in a configuration file, by the form its name suggests. Raises ValueError when
-    it does not parse.
+    """The settings of a configuration file, read in the form that its name suggests.
+
+    A command line gives its options as settings of their own: `CMD --workers`. Raises ValueError
+    when the file does not parse.
     """
     name = PurePosixPath(path).name
-    reader = next((r for pattern, r in _READERS if re.fullmatch(pattern, name)), _lines)
-    return _with_arguments(reader(text))
+    form = next((form for pattern, form in _FORMS if re.fullmatch(pattern, name)), _lines)
+    settings: Settings = {}
+    for setting, values in form(text).items():
+        for value in values:
+            words = _words(value) if _COMMAND_LINES.fullmatch(setting) else []
+            if any(word.startswith("-") for word in words):
+                for option, argument in _options(words):
+                    _add(settings, f"{setting} {option}".strip(), argument)
+            else:
+                _add(settings, setting, value)
+    return settings
 
 
 def plain_name(setting: str) -> str:
-    """A setting's own name, however it is reached: `CMD --workers`, `-w`, `services.web.workers`,
-    `WORKERS` are all workers.
-    """
-    last = re.split(r"[.\s/\]]", setting.strip())[-1].lstrip("-").replace("-", "_").lower()
-    return _ALIASES.get(last, last)
+    """One name however it is reached: `CMD --workers`, `-w`, `web.WORKERS` are all workers."""
+    word = last_word(setting).replace("-", "_").lower()
+    return _ALIASES.get(word, word)
 
 
 def belongs_to(plain: str) -> tuple[str, ...]:
     """The features a setting is part of: gzip_types of gzip, proxy_cache_valid of proxy_cache."""
     words = plain.split("_")
     features = ["_".join(words[:i]) for i in range(1, len(words))]
-    switch = _SWITCHES.get(plain)
-    return tuple(f"setting:{f}" for f in [*features, *([switch] if switch else [])] if len(f) > 3)
+    if plain in _SWITCHES:
+        features.append(_SWITCHES[plain])
+    return tuple(f"setting:{feature}" for feature in features if len(feature) > _SHORT)
 
 
-def _add(found: Settings, name: str, value: str) -> None:
-    found[name] = (*found.get(name, ()), " ".join(value.split()))
-
-
-def _with_arguments(settings: Settings) -> Settings:
-    """Command lines with their options as settings of their own: `CMD --workers`."""
-    found: Settings = {}
-    for name, values in settings.items():
-        for value in values:
-            words = _words(value) if _COMMANDS.fullmatch(name) else []
-            if not any(w.startswith("-") for w in words):
-                _add(found, name, value)
-                continue
-            for option, argument in _options(words):
-                _add(found, f"{name} {option}".strip(), argument)
-    return found
+def _add(settings: Settings, name: str, *values: str) -> None:
+    settings[name] = (*settings.get(name, ()), *(" ".join(value.split()) for value in values))
+    if len(settings) > MOST_SETTINGS:
+        raise ValueError(f"it has more than {MOST_SETTINGS:,} settings")
 
 
 def _words(command: str) -> list[str]:
     """A command line as words, from its shell form or its JSON form."""
     try:
-        return (
-            [str(w) for w in json.loads(command)]
-            if command.startswith("[")
-            else shlex.split(command)
-        )
+        if command.startswith("["):
+            return [str(word) for word in json.loads(command)]
+        return shlex.split(command)
     except ValueError:
         return command.split()
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of option and argument; words that are neither come last, together, without an
-    option.
-    """
+    """Pairs of option and argument; words that are neither come last, under no option."""
     plain: list[str] = []
-    index = 0
-    while index < len(words):
-        word, following = words[index], words[index + 1] if index + 1 < len(words) else "-"
-        index += 1
+    rest = iter([*words, "-"])
+    word = next(rest)
+    for following in rest:
         if not word.startswith("-"):
             plain.append(word)
         elif "=" in word:
             yield word.partition("=")[0], word.partition("=")[2]
         elif following.startswith("-"):
             yield word, ""
-        elif re.match(r"\w+=", following):  # postgres -c shared_buffers=1GB
-            yield f"{word} {following.partition('=')[0]}", following.partition("=")[2]
-            index += 1
         else:
-            yield word, following
-            index += 1
+            # postgres takes -c shared_buffers=1GB: there the setting has a name of its own.
+            name, equals, value = following.rpartition("=")
+            yield (f"{word} {name}", value) if equals else (word, following)
+            following = next(rest)
+        word = following
     yield "", " ".join(plain)
 
 
-def _flat(value: Any, prefix: str, found: Settings) -> Settings:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _flat(inner, f"{prefix}.{key}" if prefix else str(key), found)
-    elif isinstance(value, list) and any(isinstance(v, Mapping) for v in value):
-        for index, inner in enumerate(value):
-            _flat(inner, f"{prefix}[{index}]", found)
-    else:
-        _add(found, prefix, json.dumps(value, default=str))
-    return found
+def _tree(tree: Any, written: Callable[[Any], str] = json.dumps) -> Settings:
+    """Nested tables and lists as dotted names; `written` gives the text of a value."""
+    settings: Settings = {}
 
+    def visit(value: Any, name: str) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                visit(inner, f"{name}.{key}" if name else str(key))
+        elif isinstance(value, list) and value:
+            visit_list(value, name)
+        else:
+            _add(settings, name, written(value))
 
-def _toml(text: str) -> Settings:
-    return _flat(tomllib.loads(text), "", {})
+    def visit_list(values: list[Any], name: str) -> None:
+        plain = [str(value) for value in values if not isinstance(value, Mapping | list)]
+        if _COMMAND_LINES.fullmatch(name) and len(plain) == len(values):
+            _add(settings, name, shlex.join(plain))
+            return
+        for index, value in enumerate(values):
+            if isinstance(value, Mapping | list):
+                # An entry is known by its name where it has one, as Kubernetes knows it.
+                label = value.get("name") if isinstance(value, Mapping) else None
+                visit(value, f"{name}[{label if isinstance(label, str) else index}]")
+        for variable in filter(_VARIABLE.match, plain):
+            _add(settings, f"{name}.{variable.partition('=')[0]}", variable.partition("=")[2])
+        values = [text for text in plain if not _VARIABLE.match(text)]
+        if values:
+            _add(settings, name, *values)
 
-
-def _json(text: str) -> Settings:
-    return _flat(json.loads(text), "", {})
+    visit(tree, "")
+    return settings
 
 
 def _yaml(text: str) -> Settings:
-    """YAML by its indentation: enough to name what changed, with nothing in the file ever being
-    built or run.
-    """
-    found: Settings = {}
-    path: list[tuple[int, str]] = []
-    for line in text.splitlines():
-        bare = re.sub(r"(^|\s)#.*$", "", line).rstrip()
-        if not bare.strip() or bare.strip() in ("---", "..."):
-            continue
-        indent = len(bare) - len(bare.lstrip())
-        item = re.match(r"(-\s+)*", bare.lstrip())
-        body = bare.lstrip()[item.end() if item else 0 :]
-        if item and item[0] and ":" in body:
-            indent += 1  # `- key: value` opens an entry; its other keys are deeper than the dash
-        path = [(i, k) for i, k in path if i < indent]
-        key, colon, value = (
-            body.partition(": ")
-            if ": " in body
-            else (body.removesuffix(":"), body[-1:] if body.endswith(":") else "", "")
-        )
-        key, value = key.strip().strip("'\""), value.strip().strip("'\"")
-        dotted = ".".join([k for _, k in path] + ([key] if colon else []))
-        if not colon and "=" in body:  # a list of NAME=value, as compose writes environments
-            dotted, value = f"{dotted}.{body.partition('=')[0]}", body.partition("=")[2]
-            _add(found, dotted, value)
-        elif colon and not value:
-            path.append((indent, key))
-        else:
-            _add(found, dotted, value if colon else body.strip())
-    return found
+    """Scalars as they are written and no tag obeyed: nothing in the file is built or run."""
+    try:
+        documents = list(yaml.load_all(text, Loader=yaml.BaseLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    return _tree(documents[0] if len(documents) == 1 else documents, str)
 
 
 def _lines(text: str) -> Settings:
-    """`name = value`, `name: value` or `name value` lines under [sections]; # and ; begin
-    comments.
+    """`name = value`, `name: value` or `name value` lines, as in ini, env and nginx files.
+
+    Lines are in [sections] or in blocks of braces; # and ; begin comments.
     """
-    found: Settings = {}
-    section = ""
+    settings: Settings = {}
+    section, blocks = "", []
     for line in text.splitlines():
-        bare = re.sub(r"(^|\s)[#;].*$", "", line).strip()
+        bare = re.sub(r"(^|\s)[#;].*$", "", line).strip().removesuffix(";")
+        match = re.match(r"(?:export\s+)?([^\s=:]+)\s*(?:[=:]|\s)\s*(.*)", bare)
         if re.fullmatch(r"\[.*\]", bare):
-            section = bare[1:-1] + "."
+            section = f"{bare[1:-1]}."
+        elif bare.endswith("{"):
+            blocks.append(f"{bare[:-1].strip()}/")
+        elif bare == "}":
+            del blocks[-1:]
         elif bare:
-            match = re.match(r"(?:export\s+)?([^\s=:]+)\s*(?:[=:]|\s)\s*(.*)", bare)
             name, value = (match[1], match[2]) if match else (bare, "")
-            _add(found, section + name, value)
-    return found
-
-
-def _braces(text: str) -> Settings:
-    """nginx, HCL and Caddy: directives that end in ; or a line's end, in blocks named by what
-    stands before the brace.
-    """
-    found: Settings = {}
-    path: list[str] = []
-    bare = re.sub(r"(^|\s)#[^\n]*", "", text)
-    for words, mark in re.findall(r"([^;{}]*)([;{}])", bare):
-        directive = " ".join(words.split())
-        if mark == "{":
-            path.append(directive or "block")
-        elif directive:
-            name, _, value = directive.partition(" ")
-            if name in ("proxy_set_header", "add_header", "set", "map"):
-                inner, _, value = value.partition(" ")
-                name = f"{name} {inner}"
-            _add(found, "/".join([*path, name]), value)
-        if mark == "}" and path:
-            path.pop()
-    return found
+            if name in ("proxy_set_header", "add_header", "set"):  # nginx: these name what they set
+                variable, _, value = value.partition(" ")
+                name = f"{name} {variable}"
+            _add(settings, "".join((section, *blocks, name)), value)
+    return settings
 
 
 def _dockerfile(text: str) -> Settings:
     """Instructions by name, ENV and ARG by variable."""
-    found: Settings = {}
-    joined = re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.M))
-    for line in joined.splitlines():
+    settings: Settings = {}
+    for line in re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.M)).splitlines():
         instruction, _, rest = line.strip().partition(" ")
         instruction = instruction.upper()
         if instruction in ("ENV", "ARG"):
             for name, value in re.findall(r"(\w+)[= ]((?:\"[^\"]*\"|\S)*)", rest):
-                _add(found, f"{instruction} {name}", value)
+                _add(settings, f"{instruction} {name}", value)
         elif instruction and instruction not in ("LABEL", "MAINTAINER"):
-            _add(found, instruction, rest)
-    return found
+            _add(settings, instruction, rest)
+    return settings
 
 
 def _shell(text: str) -> Settings:
-    """A start script: exported variables, and its commands."""
-    found: Settings = {}
-    joined = re.sub(r"\\\n", " ", text)
-    for line in joined.splitlines():
+    """A start script: its variables, and its commands."""
+    settings: Settings = {}
+    for line in re.sub(r"\\\n", " ", text).splitlines():
         bare = line.strip()
         variable = re.fullmatch(r"(?:export\s+)?(\w+)=(\S*)", bare)
         if variable:
-            _add(found, variable[1], variable[2])
-        elif bare.startswith("exec "):
-            _add(found, "exec", bare.removeprefix("exec "))
+            _add(settings, variable[1], variable[2])
         elif bare and not bare.startswith("#"):
-            _add(found, "command", bare)
-    return found
+            _add(settings, "command", bare.removeprefix("exec "))
+    return settings
 
 
-_READERS: tuple[tuple[str, Callable[[str], Settings]], ...] = (
+_FORMS: tuple[tuple[str, Callable[[str], Settings]], ...] = (
     (r"Dockerfile.*|.*\.dockerfile|Containerfile", _dockerfile),
-    (r".*\.toml", _toml),
-    (r".*\.json", _json),
+    (r".*\.toml", lambda text: _tree(tomllib.loads(text), lambda v: json.dumps(v, default=str))),
+    (r".*\.json", lambda text: _tree(json.loads(text))),
     (r".*\.ya?ml", _yaml),
-    (r"nginx.*|.*\.nginx|.*\.tf|.*\.hcl|Caddyfile", _braces),
     (r".*\.sh|(docker-)?entrypoint[\w-]*", _shell),
 )

@@ -1,1 +1,1 @@
-"""Languages tree-sitter parses: a table of `grammars`, `declarations` read by them, `atoms` of those."""
+"""Other languages: `declarations` reads by the table in `grammars`, `atoms` says what changed."""

@@ -1,6 +1,4 @@
-"""The languages tree-sitter reads for us: which grammar, which nodes are comments, imports,
-containers, declarations.
-"""
+"""The languages tree-sitter parses for us, and what the nodes of each are called."""
 
 from __future__ import annotations
 
@@ -15,24 +13,41 @@ LANGS_HINT = "pip install 'perfhunt[langs]'"
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
-    """One language. `containers` are declarations whose members count one by one; `wrappers` are
-    looked through.
+    """One language, with the types of its nodes.
+
+    Members of `containers` count one by one; `wrappers` are looked through; `packages` name a
+    package, which is no code; `types` are gone before anything runs.
     """
 
     name: str
     module: str
     suffixes: tuple[str, ...]
     function: str = "language"
-    comments: tuple[str, ...] = ("comment",)
-    imports: tuple[str, ...] = ("import_statement",)
-    containers: tuple[str, ...] = ("class_declaration",)
-    wrappers: tuple[str, ...] = ("export_statement",)
-    packages: tuple[str, ...] = ()  # nodes that name a package: no code
-    types: tuple[str, ...] = ()  # nodes that are gone before anything runs
+    comments: tuple[str, ...] = ("line_comment", "block_comment")
+    imports: tuple[str, ...] = ("import_declaration",)
+    containers: tuple[str, ...] = ()
+    wrappers: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
 
 
-_TYPESCRIPT = "tree_sitter_typescript"
-_CLASSES = ("class_declaration", "abstract_class_declaration")
+def _ecmascript(
+    name: str, module: str, suffixes: tuple[str, ...], function: str, types: tuple[str, ...] = ()
+) -> Grammar:
+    return Grammar(
+        name=name,
+        module=module,
+        suffixes=suffixes,
+        function=function,
+        comments=("comment", "hash_bang_line"),
+        imports=("import_statement",),
+        containers=("class_declaration", "abstract_class_declaration"),
+        wrappers=("export_statement",),
+        types=types,
+    )
+
+
+_JAVASCRIPT, _TYPESCRIPT = "tree_sitter_javascript", "tree_sitter_typescript"
 _TYPES = (
     "type_annotation",
     "interface_declaration",
@@ -40,68 +55,45 @@ _TYPES = (
     "type_arguments",
     "type_parameters",
 )
-_REMARKS = ("comment", "hash_bang_line")
 GRAMMARS = (
+    _ecmascript("JavaScript", _JAVASCRIPT, (".js", ".mjs", ".cjs", ".jsx"), "language"),
+    _ecmascript("TypeScript", _TYPESCRIPT, (".ts", ".mts", ".cts"), "language_typescript", _TYPES),
+    _ecmascript("TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _TYPES),
     Grammar(
-        "JavaScript",
-        "tree_sitter_javascript",
-        (".js", ".mjs", ".cjs", ".jsx"),
-        "language",
-        _REMARKS,
-        containers=_CLASSES,
-    ),
-    Grammar(
-        "TypeScript",
-        _TYPESCRIPT,
-        (".ts", ".mts", ".cts"),
-        "language_typescript",
-        _REMARKS,
-        containers=_CLASSES,
-        types=_TYPES,
-    ),
-    Grammar(
-        "TSX", _TYPESCRIPT, (".tsx",), "language_tsx", _REMARKS, containers=_CLASSES, types=_TYPES
-    ),
-    Grammar(
-        "Go",
-        "tree_sitter_go",
-        (".go",),
-        imports=("import_declaration",),
-        containers=(),
+        name="Go",
+        module="tree_sitter_go",
+        suffixes=(".go",),
+        comments=("comment",),
         wrappers=("const_declaration", "var_declaration", "type_declaration", "var_spec_list"),
         packages=("package_clause",),
     ),
     Grammar(
-        "Java",
-        "tree_sitter_java",
-        (".java",),
-        comments=("line_comment", "block_comment"),
-        imports=("import_declaration",),
+        name="Java",
+        module="tree_sitter_java",
+        suffixes=(".java",),
         containers=(
             "class_declaration",
             "interface_declaration",
             "enum_declaration",
             "record_declaration",
         ),
-        wrappers=(),
         packages=("package_declaration",),
     ),
     Grammar(
-        "Rust",
-        "tree_sitter_rust",
-        (".rs",),
-        comments=("line_comment", "block_comment"),
+        name="Rust",
+        module="tree_sitter_rust",
+        suffixes=(".rs",),
         imports=("use_declaration",),
         containers=("impl_item", "trait_item", "mod_item"),
-        wrappers=(),
     ),
 )
+_STRINGS = ("string", "string_literal", "interpreted_string_literal", "raw_string_literal")
 
 
 def grammar_of(path: str) -> Grammar | None:
     """The grammar for a file by its suffix; None when there is none in the table."""
     suffix = PurePosixPath(path).suffix
-    return next((g for g in GRAMMARS if suffix in g.suffixes), None)
+    return next((grammar for grammar in GRAMMARS if suffix in grammar.suffixes), None)
 
 
 def parser_of(grammar: Grammar) -> Any | None:
@@ -121,12 +113,7 @@ def leaves(node: Any, grammar: Grammar) -> Iterator[Any]:
         current = pending.pop()
         if current.type in grammar.comments or current.type in grammar.types:
             continue
-        if not current.children or current.type in (
-            "string",
-            "string_literal",
-            "interpreted_string_literal",
-            "raw_string_literal",
-        ):
+        if not current.children or current.type in _STRINGS:
             yield current
         else:
             pending.extend(reversed(current.children))
