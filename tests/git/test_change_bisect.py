@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from diffs.replay import commit_all, git, project_repository, write_files
+from repositories import commit_all, git, project_repository, write_files
 
 from perfhunt.change.git.bisect import (
     Commit,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from diffs.replay import commit_all, git, project_repository, write_files
+from repositories import commit_all, git, project_repository, write_files
 
 from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change

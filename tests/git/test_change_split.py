@@ -7,15 +7,8 @@ from pathlib import Path
 
 import pytest
 from diffs.case import Case
-from diffs.replay import (
-    CASES,
-    IDENTITY,
-    edit_worktree,
-    git,
-    profile_of,
-    project_repository,
-    write_files,
-)
+from diffs.replay import CASES, edit_worktree, profile_of
+from repositories import IDENTITY, git, project_repository, write_files
 
 from perfhunt.analysis.change.one_change import pieces_of
 from perfhunt.change.git.repository import Repository

@@ -7,21 +7,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from diffs.replay import git, project_repository, write_files
+from repositories import git, write_files
 
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import checkout, snapshot, sweep
 from perfhunt.errors import UsageError
 
 FILES = {"app.py": "X = 1\n", "other.py": "Y = 1\n", ".gitignore": "cache/\n"}
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    root = tmp_path / "shop"
-    root.mkdir()
-    project_repository(root, FILES)
-    return Repository(root)
 
 
 def test_a_revision_is_checked_out_and_taken_away(repository: Repository) -> None:

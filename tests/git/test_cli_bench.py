@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from diffs.replay import commit_all, project_repository, write_files
+from repositories import commit_all, write_files
 from typer.testing import CliRunner
 
 from perfhunt.analysis.verdict.bench import CommandRun
@@ -16,7 +16,7 @@ from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command
 
-CODE = {"work.py": "def work():\n    return sum(range(10))\n"}
+FILES = {"work.py": "def work():\n    return sum(range(10))\n"}
 WOBBLE = (0.000, 0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, -0.001, 0.000)
 
 
@@ -42,15 +42,6 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     return made
 
 
-@pytest.fixture
-def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "code"
-    root.mkdir()
-    project_repository(root, CODE)
-    monkeypatch.chdir(root)
-    return root
-
-
 def edit(root: Path, word: str) -> None:
     write_files(
         root, {"work.py": f'def work():\n    faster = "{word}"\n    return sum(range(5)), faster\n'}
@@ -58,9 +49,9 @@ def edit(root: Path, word: str) -> None:
 
 
 def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(
-    stopwatch: Stopwatch, repository: Path
+    stopwatch: Stopwatch, shop: Path
 ) -> None:
-    edit(repository, "faster")
+    edit(shop, "faster")
     found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
     assert found.verdict.word is Word.KEEP
@@ -69,27 +60,23 @@ def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(
     assert stopwatch.asked[:6] == [base, head, base, head, head, base]  # the warm-up, then ABBA
 
 
-def test_a_slower_version_is_reverted_with_exit_code_90(
-    stopwatch: Stopwatch, repository: Path
-) -> None:
-    edit(repository, "faster")
-    commit_all(repository, "quick")
-    write_files(repository, CODE)
+def test_a_slower_version_is_reverted_with_exit_code_90(stopwatch: Stopwatch, shop: Path) -> None:
+    edit(shop, "faster")
+    commit_all(shop, "quick")
+    write_files(shop, FILES)
     found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
     assert (found.verdict.word, found.exit_code) == (Word.REVERT, 90)
 
 
-def test_two_versions_that_do_not_differ_are_refused(
-    stopwatch: Stopwatch, repository: Path
-) -> None:
+def test_two_versions_that_do_not_differ_are_refused(stopwatch: Stopwatch, shop: Path) -> None:
     with pytest.raises(ChangeRefused, match="no edit"):
         run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert stopwatch.asked == []
 
 
-def test_a_version_that_fails_is_no_measurement(stopwatch: Stopwatch, repository: Path) -> None:
-    edit(repository, "broken")
+def test_a_version_that_fails_is_no_measurement(stopwatch: Stopwatch, shop: Path) -> None:
+    edit(shop, "broken")
     found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
     assert found.verdict is not None
     assert (found.verdict.word, found.exit_code) == (Word.INVALID, 91)
@@ -130,8 +117,8 @@ def test_an_export_of_several_commands_is_refused_by_name(tmp_path: Path) -> Non
         run_bench(BenchRequest(("true",), compare=path))
 
 
-def test_json_ends_with_the_verdict(stopwatch: Stopwatch, repository: Path) -> None:
-    edit(repository, "faster")
+def test_json_ends_with_the_verdict(stopwatch: Stopwatch, shop: Path) -> None:
+    edit(shop, "faster")
     (line,) = tell(
         run_bench(BenchRequest(("python", "work.py"), base="HEAD")), as_json=True, quiet=False
     )

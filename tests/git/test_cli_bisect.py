@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from diffs.replay import commit_all, project_repository, write_files
+from repositories import commit_all, project_repository, write_files
 
 from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
 from perfhunt.change.git.repository import find_repository
@@ -21,7 +21,6 @@ TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99
 @pytest.fixture
 def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     root = tmp_path / "shop"
-    root.mkdir()
     made = [project_repository(root, {"app.py": "X = 0\n", "perfhunt.toml": TOML})]
     for number in range(1, 9):
         write_files(root, {"app.py": f"X = {number}\n"})
@@ -117,7 +116,6 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "shop"
-    root.mkdir()
     good = project_repository(root, {"app.py": "X = 0\n", "perfhunt.toml": TOML})
     write_files(root, {"app.py": "# the one setting\nX = 0\n", "NOTES.md": "read me\n"})
     cosmetic = commit_all(root, "comments")

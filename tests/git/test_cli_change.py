@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from diffs.replay import git, project_repository, write_files
+from repositories import git, write_files
 from typer.testing import CliRunner
 
 from perfhunt.change.git.repository import Repository
@@ -28,15 +28,6 @@ FILES = {
 }
 FASTER = FILES["shop/stock.py"].replace("return 3", "return 4")
 OTHER = FILES["shop/pages.py"].replace("name.title()", "name.upper()")
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "shop"
-    root.mkdir()
-    project_repository(root, FILES)
-    monkeypatch.chdir(root)
-    return root
 
 
 def run(*words: str) -> tuple[int, str, object]:

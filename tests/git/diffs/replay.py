@@ -1,62 +1,20 @@
-"""Cases replayed: without git for speed, or as real commits and working trees."""
+"""Cases replayed as uncommitted work in real repositories."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
+from repositories import project_repository, write_files
+
 from diffs.case import Case
-from diffs.cases_functions import CASES as FUNCTIONS
-from diffs.cases_languages import CASES as LANGUAGES
-from diffs.cases_last import CASES as LAST
-from diffs.cases_later import CASES as LATER
-from diffs.cases_later_other import CASES as LATER_OTHER
-from diffs.cases_modules import CASES as MODULES
-from diffs.cases_operations import CASES as OPERATIONS
+from diffs.cases import CASES
 from perfhunt.analysis.change.one_change import decide
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.read import read_change
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.verdict.change import ChangeRefusal, OneChange
 
-CASES = (*FUNCTIONS, *MODULES, *OPERATIONS, *LANGUAGES, *LATER, *LATER_OTHER, *LAST)
-IDENTITY = {
-    **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
-    "GIT_AUTHOR_NAME": "A",
-    "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "A",
-    "GIT_COMMITTER_EMAIL": "a@example.com",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_CONFIG_NOSYSTEM": "1",
-}
-
-
-def git(root: Path, *arguments: str) -> str:
-    """What a git command printed, run as somebody with no configuration of their own."""
-    done = subprocess.run(
-        ["git", *arguments], cwd=root, env=IDENTITY, capture_output=True, text=True, check=True
-    )
-    return done.stdout.strip()
-
-
-def write_files(root: Path, files: dict[str, str]) -> None:
-    for path, text in files.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-
-
-def commit_all(root: Path, message: str) -> str:
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--allow-empty", "-m", message)
-    return git(root, "rev-parse", "HEAD")
-
-
-def project_repository(root: Path, files: dict[str, str]) -> str:
-    """A repository with one commit; its id."""
-    git(root, "init", "--quiet")
-    write_files(root, files)
-    return commit_all(root, "the service as it was")
+__all__ = ["CASES", "edit_worktree", "profile_of", "ruling", "said"]
 
 
 def edit_worktree(case: Case, root: Path) -> None:
@@ -68,6 +26,7 @@ def edit_worktree(case: Case, root: Path) -> None:
 
 
 def profile_of(case: Case) -> Profile | None:
+    """The baseline's profile, when the case has one."""
     if not case.stacks:
         return None
     stacks = {
@@ -78,13 +37,12 @@ def profile_of(case: Case) -> Profile | None:
 
 
 def ruling(case: Case, root: Path) -> OneChange | ChangeRefusal:
-    """What perfhunt says about a case, as uncommitted work in a real repository at `root`
-    (empty).
-    """
-    base = project_repository(root, dict(case.project))
+    """What perfhunt says about a case in a repository of its own at `root` (empty)."""
+    base = project_repository(root, case.project)
     edit_worktree(case, root)
     return decide(read_change(Repository(root), base), profile_of(case))
 
 
 def said(ruled: OneChange | ChangeRefusal) -> str:
+    """The ruling in the reviewer's words."""
     return "pass" if isinstance(ruled, OneChange) else ruled.code

@@ -1,4 +1,5 @@
 """Projects on other frameworks: a Django library and a FastAPI feed."""
+# ruff: noqa: E501  (other projects' lines, as they are)
 
 LIBRARY = {
     "manage.py": "import django\n",

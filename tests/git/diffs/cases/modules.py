@@ -2,11 +2,11 @@
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.edits import CACHE_BY_KEY, N_PLUS_ONE
-from diffs.projects import SHOP
-from diffs.projects_async import FEED, LIBRARY
+from diffs.cases.edits import CACHE_BY_KEY, N_PLUS_ONE
+from diffs.projects.asynchronous import FEED, LIBRARY
+from diffs.projects.shop import SHOP
 
-CASES = (
+FIRST = (
     Case(
         "an index and a cache",
         "two-kinds",
@@ -139,8 +139,21 @@ CASES = (
             ]
         },
         {
-            "shop/batch.py": "from shop import catalog\nfrom shop.db import connect\n\n\nclass TagBatch:\n    def __init__(self, rows):\n        self.rows = rows\n        self.tags = self.fetch_all()\n\n"
-            "    def fetch_all(self):\n        with connect() as db:\n            return db.execute('SELECT * FROM tags').fetchall()\n\n    def describe(self, row):\n        return {**catalog.describe(row)}\n"
+            "shop/batch.py": "from shop import catalog\n"
+            "from shop.db import connect\n"
+            "\n"
+            "\n"
+            "class TagBatch:\n"
+            "    def __init__(self, rows):\n"
+            "        self.rows = rows\n"
+            "        self.tags = self.fetch_all()\n"
+            "\n"
+            "    def fetch_all(self):\n"
+            "        with connect() as db:\n"
+            "            return db.execute('SELECT * FROM tags').fetchall()\n"
+            "\n"
+            "    def describe(self, row):\n"
+            "        return {**catalog.describe(row)}\n"
         },
     ),
     Case(
@@ -166,8 +179,14 @@ CASES = (
         {
             "shop/catalog.py": [
                 (
-                    '\n\ndef related(row, rows):\n    found = []\n    for other in rows:\n        if other["id"] != row["id"] and other["name"] not in [r["name"] for r in found]:\n'
-                    "            found.append(other)\n    return found\n",
+                    "\n"
+                    "\n"
+                    "def related(row, rows):\n"
+                    "    found = []\n"
+                    "    for other in rows:\n"
+                    '        if other["id"] != row["id"] and other["name"] not in [r["name"] for r in found]:\n'
+                    "            found.append(other)\n"
+                    "    return found\n",
                     "\n",
                 ),
                 ('name.lower()).strip("-")', "name.lower())"),
@@ -333,3 +352,4 @@ CASES = (
         },
     ),
 )
+CASES = FIRST

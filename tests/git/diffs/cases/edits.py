@@ -27,3 +27,8 @@ CACHE_BY_KEY = [
 """,
     )
 ]
+FASTAPI_BUMP = [
+    ('name = "fastapi"\nversion = "0.110.0"', 'name = "fastapi"\nversion = "0.115.0"'),
+    ('name = "starlette"\nversion = "0.36.3"', 'name = "starlette"\nversion = "0.41.0"'),
+    ('name = "pydantic"\nversion = "2.6.0"', 'name = "pydantic"\nversion = "2.9.0"'),
+]

@@ -2,11 +2,11 @@
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.edits import N_PLUS_ONE
-from diffs.projects import SHOP
-from diffs.projects_async import FEED
+from diffs.cases.edits import N_PLUS_ONE
+from diffs.projects.asynchronous import FEED
+from diffs.projects.shop import SHOP
 
-CASES = (
+FIRST = (
     Case(
         "one function rewritten",
         "pass",
@@ -324,8 +324,23 @@ CASES = (
         "pass",
         "one mechanical edit at several sites",
         {
-            "svc/a.py": "import logging\nlog = logging.getLogger()\n\n\ndef read(key):\n    log.debug('read %s', key)\n    return key + 1\n\n\n"
-            "def write(key, value):\n    log.debug('write %s', key)\n    return key * value\n\n\ndef drop(key):\n    log.debug('drop %s', key)\n    return -key\n"
+            "svc/a.py": "import logging\n"
+            "log = logging.getLogger()\n"
+            "\n"
+            "\n"
+            "def read(key):\n"
+            "    log.debug('read %s', key)\n"
+            "    return key + 1\n"
+            "\n"
+            "\n"
+            "def write(key, value):\n"
+            "    log.debug('write %s', key)\n"
+            "    return key * value\n"
+            "\n"
+            "\n"
+            "def drop(key):\n"
+            "    log.debug('drop %s', key)\n"
+            "    return -key\n"
         },
         {
             "svc/a.py": [
@@ -353,42 +368,5 @@ CASES = (
             ]
         },
     ),
-    Case(
-        "json swapped for orjson by import",
-        "pass",
-        "one import binds another library: one edit",
-        SHOP,
-        {
-            "shop/app.py": [
-                ("import json\nimport logging\n", "import logging\n"),
-                ("from flask import Flask", "import ujson as json\nfrom flask import Flask"),
-            ]
-        },
-    ),
-    Case(
-        "new library used by the one edited function",
-        "pass",
-        "a new package acts only through the code that imports it",
-        SHOP,
-        {
-            "requirements.txt": [("flask==3.0.0\n", "flask==3.0.0\norjson==3.9.10\n")],
-            "shop/app.py": [
-                ("from flask import Flask", "import orjson\nfrom flask import Flask"),
-                (
-                    "json.dumps(payload, sort_keys=True)",
-                    "orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)",
-                ),
-            ],
-        },
-    ),
-    Case(
-        "a package bump with a code edit",
-        "two-kinds",
-        "the bump changes everything else that runs too",
-        SHOP,
-        {
-            "requirements.txt": [("redis==5.0.1", "redis==5.0.7")],
-            "shop/catalog.py": [("        if other", "        if len(found) < 9 and other")],
-        },
-    ),
 )
+CASES = FIRST

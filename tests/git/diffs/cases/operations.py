@@ -2,11 +2,11 @@
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.projects import SHOP
-from diffs.projects_async import FEED, LIBRARY
-from diffs.projects_compiled import BANK, SCAN
+from diffs.projects.asynchronous import FEED, LIBRARY
+from diffs.projects.compiled import BANK, SCAN
+from diffs.projects.shop import SHOP
 
-CONFIG = (
+FIRST = (
     Case(
         "worker count",
         "pass",
@@ -246,9 +246,6 @@ CONFIG = (
         SCAN,
         {"Cargo.toml": [("opt-level = 3\n", 'opt-level = 3\nlto = "fat"\n')]},
     ),
-)
-
-SCHEMA = (
     Case(
         "one index in SQL",
         "pass",
@@ -307,8 +304,14 @@ SCHEMA = (
             ]
         },
         {
-            "library/books/migrations/0002_isbn.py": "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    dependencies = [('books', '0001_initial')]\n"
-            "    operations = [\n        migrations.AddIndex(model_name='book', index=models.Index(fields=['isbn'], name='book_isbn')),\n    ]\n"
+            "library/books/migrations/0002_isbn.py": "from django.db import migrations, models\n"
+            "\n"
+            "\n"
+            "class Migration(migrations.Migration):\n"
+            "    dependencies = [('books', '0001_initial')]\n"
+            "    operations = [\n"
+            "        migrations.AddIndex(model_name='book', index=models.Index(fields=['isbn'], name='book_isbn')),\n"
+            "    ]\n"
         },
     ),
     Case(
@@ -317,9 +320,14 @@ SCHEMA = (
         "isbn and published serve different queries",
         LIBRARY,
         writes={
-            "library/books/migrations/0002_more.py": "from django.db import migrations, models\n\n\nclass Migration(migrations.Migration):\n    operations = [\n"
+            "library/books/migrations/0002_more.py": "from django.db import migrations, models\n"
+            "\n"
+            "\n"
+            "class Migration(migrations.Migration):\n"
+            "    operations = [\n"
             "        migrations.AddIndex(model_name='book', index=models.Index(fields=['isbn'], name='book_isbn')),\n"
-            "        migrations.AddIndex(model_name='book', index=models.Index(fields=['published'], name='book_published')),\n    ]\n"
+            "        migrations.AddIndex(model_name='book', index=models.Index(fields=['published'], name='book_published')),\n"
+            "    ]\n"
         },
     ),
     Case(
@@ -328,8 +336,17 @@ SCHEMA = (
         "one operation; downgrade mirrors it",
         FEED,
         writes={
-            "alembic/versions/002_created.py": 'from alembic import op\n\nrevision = "002"\n\n\ndef upgrade():\n    op.create_index(op.f("ix_posts_created"), "posts", ["created"])\n\n\n'
-            'def downgrade():\n    op.drop_index("ix_posts_created")\n'
+            "alembic/versions/002_created.py": "from alembic import op\n"
+            "\n"
+            'revision = "002"\n'
+            "\n"
+            "\n"
+            "def upgrade():\n"
+            '    op.create_index(op.f("ix_posts_created"), "posts", ["created"])\n'
+            "\n"
+            "\n"
+            "def downgrade():\n"
+            '    op.drop_index("ix_posts_created")\n'
         },
     ),
     Case(
@@ -367,5 +384,4 @@ SCHEMA = (
         {"shop/templates/items.html": [("{{ item.name }}", "{{ item.name|e }}")]},
     ),
 )
-
-CASES = (*CONFIG, *SCHEMA)
+CASES = FIRST

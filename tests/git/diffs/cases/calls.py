@@ -1,14 +1,12 @@
-"""A second batch, written when the rule already stood, to see how it does on edits it was not built
-with.
-"""
+"""Edits of Python services: callers and callees, methods and what they override, renames."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
 from diffs.case import Case
-from diffs.projects import SHOP
-from diffs.projects_async import LIBRARY
-from diffs.projects_stock import STOCK
+from diffs.projects.asynchronous import FEED, LIBRARY
+from diffs.projects.shop import SHOP
+from diffs.projects.stock import STOCK
 
-CASES = (
+SECOND = (
     Case(
         "the same cache decorator on two handlers",
         "pass",
@@ -79,18 +77,6 @@ CASES = (
         },
     ),
     Case(
-        "a session kept for all requests",
-        "pass",
-        "the new module-level session is used by notify alone",
-        STOCK,
-        {
-            "stock/service.py": [
-                ("RETRIES = 3\n", "RETRIES = 3\nsession = requests.Session()\n"),
-                ("answer = requests.post(", "answer = session.post("),
-            ]
-        },
-    ),
-    Case(
         "a typo in another function's message",
         "two-components",
         "harmless, but it is another edit of code; take it out or commit it first",
@@ -154,18 +140,6 @@ CASES = (
         },
     ),
     Case(
-        "magic number made a constant",
-        "pass",
-        "the new constant serves the one edited function",
-        STOCK,
-        {
-            "stock/service.py": [
-                ("RETRIES = 3\n", "RETRIES = 3\nPAUSE = 0.05\n"),
-                ("time.sleep(0.1 * attempt)", "time.sleep(PAUSE * attempt)"),
-            ]
-        },
-    ),
-    Case(
         "a function cut into two helpers",
         "pass",
         "both new helpers are called by the edited function alone",
@@ -200,65 +174,6 @@ CASES = (
         },
     ),
     Case(
-        "import with a fallback, used by the edited function",
-        "pass",
-        "the try block binds what the function uses",
-        SHOP,
-        {
-            "shop/app.py": [
-                (
-                    "import json\nimport logging\n",
-                    "import logging\n\ntry:\n    import orjson as fast\nexcept ImportError:\n    import json as fast\n",
-                ),
-                ("json.dumps(payload, sort_keys=True)", "fast.dumps(payload)"),
-            ]
-        },
-    ),
-    Case(
-        "factory configuration and a handler",
-        "two-components",
-        "app.config acts on every response, list_items on one",
-        SHOP,
-        {
-            "shop/app.py": [
-                ('app.config["JSON_SORT_KEYS"] = True', 'app.config["JSON_SORT_KEYS"] = False'),
-                ('        log.debug("listing %d items", len(rows))\n', ""),
-            ]
-        },
-    ),
-    Case(
-        "setting and the code that reads it",
-        "two-kinds",
-        "CURRENCY was there before: its value is an edit of its own",
-        SHOP,
-        {
-            "shop/settings.py": [('CURRENCY = "EUR"', 'CURRENCY = "USD"')],
-            "shop/pricing.py": [
-                (
-                    "def rate_for(currency):\n",
-                    "def rate_for(currency):\n    currency = currency.upper()\n",
-                )
-            ],
-        },
-    ),
-    Case(
-        "new setting for the edited function",
-        "pass",
-        "nothing else reads it",
-        SHOP,
-        {
-            "shop/settings.py": [
-                ("QUERY_TIMEOUT = 30\n", "QUERY_TIMEOUT = 30\nBUSY_TIMEOUT = 5\n")
-            ],
-            "shop/db.py": [
-                (
-                    "sqlite3.connect(settings.DATABASE)",
-                    "sqlite3.connect(settings.DATABASE, timeout=settings.BUSY_TIMEOUT)",
-                )
-            ],
-        },
-    ),
-    Case(
         "package renamed, one function edited",
         "pass",
         "the move is free",
@@ -289,19 +204,69 @@ CASES = (
             ],
         },
     ),
+)
+THIRD = (
     Case(
-        "rewritten store that two functions share by name only",
-        "two-components",
-        "both have a local called rows; they never meet",
+        "a list comprehension in place of a loop, and its caller's argument",
+        "pass",
+        "report and monthly are caller and callee",
         STOCK,
         {
             "stock/service.py": [
-                ("    lines = []\n", "    lines = list()\n"),
                 (
-                    "    row = repository.get(key)\n",
-                    "    lines = repository.get(key)\n    row = lines\n",
+                    '    lines = []\n    for key in repository.low(limit=limit):\n        lines.append(f"{key} is low")\n    return "\\n".join(lines)\n',
+                    '    return "\\n".join(f"{key} is low" for key in repository.low(limit=limit))\n',
                 ),
-            ],
+                ("limit=100", "limit=50"),
+            ]
         },
     ),
+    Case(
+        "batching in one place, retry count in another",
+        "two-components",
+        "RETRIES acts in notify, the edit is in report",
+        STOCK,
+        {
+            "stock/service.py": [
+                ("RETRIES = 3", "RETRIES = 1"),
+                ('        lines.append(f"{key} is low")\n', '        lines += [f"{key} is low"]\n'),
+            ]
+        },
+    ),
+    Case(
+        "method made a function and called as one",
+        "pass",
+        "weigh moves out of the class with the one method that calls it",
+        SHOP,
+        {
+            "shop/cart.py": [
+                ("self.weigh(sku) * count", "weigh(sku) * count"),
+                ("    def weigh(self, sku):\n        return 100 + len(sku)\n\n", ""),
+                ("class Cart:\n", "def weigh(sku):\n    return 100 + len(sku)\n\n\nclass Cart:\n"),
+            ]
+        },
+    ),
+    Case(
+        "early return added to one function, blank lines to others",
+        "pass",
+        "layout does not count",
+        SHOP,
+        {
+            "shop/pricing.py": [
+                (
+                    "def total_price(lines, currency):\n",
+                    'def total_price(lines, currency):\n    if not lines:\n        return "0"\n',
+                ),
+                ("def load_price(sku):\n", "\n\ndef load_price(sku):\n"),
+            ]
+        },
+    ),
+    Case(
+        "async handler: gather",
+        "pass",
+        "one method",
+        FEED,
+        {"feed/store.py": [("            found = []\n", "            found = list()\n")]},
+    ),
 )
+CASES = (*SECOND, *THIRD)
