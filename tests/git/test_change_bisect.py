@@ -11,7 +11,6 @@ from perfhunt.change.git.bisect import (
     Commit,
     bisect,
     commits_between,
-    confirm_ends,
     expected_judgements,
 )
 from perfhunt.change.git.repository import Repository
@@ -110,8 +109,3 @@ def test_ends_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not come before"):
         commits_between(Repository(tmp_path), bad, good)
     assert [c.id for c in commits_between(Repository(tmp_path), good, bad)] == [bad]
-
-
-def test_ends_that_measure_otherwise_are_refused() -> None:
-    with pytest.raises(UsageError, match="measures good"):
-        confirm_ends("a", "b", lambda c: "good")

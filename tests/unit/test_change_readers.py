@@ -276,6 +276,13 @@ def test_a_sidecar_added_before_another_container_is_one_block() -> None:
     assert [(atom.name, atom.edit) for atom in found.atoms] == [("pods[log]", Edit.ADDED)]
 
 
+def test_two_settings_of_a_template_of_yaml_are_two() -> None:
+    chart = "spec:\n{{- if .Values.web }}\n  replicas: 2\n{{- end }}\n  - cpu: 500m\n"
+    edited = chart.replace("2", "4").replace("500m", "900m")
+    found = settings_atoms(FileTexts("templates/web.yaml", chart, edited))
+    assert ([atom.name for atom in found.atoms], found.notes) == (["replicas", "cpu"], ())
+
+
 def test_yaml_that_copies_itself_without_end_is_one_atom() -> None:
     bomb = "a0: &a0 [x, x]\n" + "".join(
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)

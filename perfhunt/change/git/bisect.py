@@ -54,20 +54,6 @@ def commits_between(repository: Repository, good: str, bad: str) -> tuple[Commit
     return tuple(Commit(row[0], tuple(row[1:])) for row in rows)
 
 
-def confirm_ends(good: str, bad: str, judge: Judge) -> None:
-    """Check that the two ends are what they were said to be: else halving would find nothing.
-
-    Raises UsageError when they are not.
-    """
-    for commit, expected in ((good, "good"), (bad, "bad")):
-        verdict = judge(commit)
-        if verdict != expected:
-            raise UsageError(
-                f"{commit[:12]} was named {expected}, and measures {verdict}",
-                "Choose ends that differ, or measure longer.",
-            )
-
-
 def bisect(
     commits: Sequence[Commit], judge: Judge, cache: MutableMapping[str, CommitLabel] | None = None
 ) -> Bisected:

@@ -62,15 +62,11 @@ Finished = subprocess.CompletedProcess[bytes]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One file of a diff with both of its contents; None where it does not exist.
-
-    `mode` is git's, of the newer side.
-    """
+    """One file of a diff with both of its contents; None where it does not exist."""
 
     edit: FileEdit
     before: bytes | None
     after: bytes | None
-    mode: str = "100644"
 
     @property
     def path(self) -> str:
@@ -182,20 +178,12 @@ class Repository:
     def contents(self, base: str, head: str) -> tuple[Content, ...]:
         """Every file that differs between two trees (or commits), renames found, in path order."""
         rows = list(_rows(self.git(*_DIFF, "-z", "-M", base, head, "--")))
-        counts = self._counts(base, head)
         blobs = self._blobs(name for row in rows for name in (row.before, row.after))
         return tuple(
             Content(
-                edit=FileEdit(
-                    path=row.path,
-                    old_path=row.old_path,
-                    edit=_EDITS.get(row.status, Edit.CHANGED),
-                    added=counts.get(row.path, (0, 0))[0],
-                    removed=counts.get(row.path, (0, 0))[1],
-                ),
+                edit=FileEdit(row.path, row.old_path, _EDITS.get(row.status, Edit.CHANGED)),
                 before=blobs.get(row.before),
                 after=blobs.get(row.after),
-                mode=row.mode,
             )
             for row in rows
         )
@@ -207,16 +195,6 @@ class Repository:
     def fingerprint(self, base: str, head: str) -> str:
         """SHA-256 of the difference between two trees."""
         return hashlib.sha256(self.patch(base, head)).hexdigest()
-
-    def _counts(self, base: str, head: str) -> dict[str, tuple[int, int]]:
-        """Lines added to and removed from each file; a binary file has none."""
-        counts: dict[str, tuple[int, int]] = {}
-        for record in self.git(*_DIFF, "-z", "--numstat", base, head, "--").split(b"\0"):
-            if record:
-                added, removed, path = record.split(b"\t", 2)
-                lines = (int(n) if n.isdigit() else 0 for n in (added, removed))
-                counts[os.fsdecode(path)] = (next(lines), next(lines))
-        return counts
 
     def _blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Blob contents by id; a large one is stood in for by its id."""
@@ -244,7 +222,6 @@ class Repository:
 class _Row:
     """One record of `git diff-tree --raw`: `before` and `after` are ids of blobs."""
 
-    mode: str
     before: str
     after: str
     status: str
@@ -261,16 +238,10 @@ def _rows(raw: bytes) -> Iterator[_Row]:
     """Records of `git diff-tree --raw -z`: ':mode mode id id status', then a path, or two."""
     fields = _paths(raw)
     for head in fields:
-        old_mode, mode, before, after, status = head.lstrip(":").split(" ")
+        _, _, before, after, status = head.split(" ")
         old_path = next(fields)
-        yield _Row(
-            mode=mode if status != "D" else old_mode,
-            before=before,
-            after=after,
-            status=status[0],
-            old_path=old_path,
-            path=next(fields) if status[0] in "RC" else old_path,
-        )
+        path = next(fields) if status[0] in "RC" else old_path
+        yield _Row(before=before, after=after, status=status[0], old_path=old_path, path=path)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import difflib
 from collections import Counter
 from collections.abc import Sequence
 
-MASKED = ("N", "S", "'S'", "'N'")  # what stands for names of locals, and for texts
+MASKED = ("N", "S")  # what stands for names of locals, and for texts
 
 
 def edit_shape(before: Sequence[str], after: Sequence[str]) -> str:

@@ -84,7 +84,6 @@ class Module:
     the names of instances with the name that made them, which may be a class.
     """
 
-    path: str
     definitions: tuple[Definition, ...]
     imports: Mapping[str, str]
     instances: Mapping[str, str]
@@ -102,7 +101,7 @@ def parse_module(path: str, text: str, renames: Renames | None = None, beside: s
     imports, instances = _imports(tree, path), _instances(tree)
     annotations_matter = bool(_READS_ANNOTATIONS.search(f"{text}\n{beside}"))
     reader = _Reader(path, imports, instances, annotations_matter)
-    return Module(path, tuple(reader.definitions(tree)), imports, instances)
+    return Module(tuple(reader.definitions(tree)), imports, instances)
 
 
 def _imports(tree: ast.Module, path: str) -> dict[str, str]:

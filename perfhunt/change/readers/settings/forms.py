@@ -144,6 +144,8 @@ def _yaml(text: str) -> Settings:
     try:
         documents = list(yaml.load_all(text, Loader=yaml.BaseLoader))
     except yaml.YAMLError as error:
+        if "{{" in text:  # a template of YAML, as Helm has them, is read line by line
+            return _lines(re.sub(r"^\s*-\s+", "", text, flags=re.M))
         raise ValueError(" ".join(str(error).split())) from error
     return _tree(documents[0] if len(documents) == 1 else documents, str)
 
