@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from repositories import project_repository
 
 from perfhunt.change.git.repository import Repository
+from tests.git.repositories import project_repository
 
 
 @pytest.fixture

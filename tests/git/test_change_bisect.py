@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from repositories import commit_all, git, project_repository, write_files
 
 from perfhunt.change.git.bisect import (
     Commit,
@@ -15,6 +14,7 @@ from perfhunt.change.git.bisect import (
 )
 from perfhunt.change.git.repository import Repository
 from perfhunt.errors import UsageError
+from tests.git.repositories import commit_all, git, project_repository, write_files
 
 
 def line(count: int) -> list[Commit]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from repositories import commit_all, git, project_repository, write_files
 
 from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.verdict.change import Edit, Kind
+from tests.git.repositories import commit_all, git, project_repository, write_files
 
 FILES = {
     "app.py": "def one():\n    return 1\n\n\ndef two():\n    return 2\n",

@@ -6,14 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from diffs.case import Case
-from diffs.replay import CASES, edit_worktree, profile_of
-from repositories import IDENTITY, git, project_repository, write_files
 
 from perfhunt.analysis.change.one_change import pieces_of
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.split import Patch, split
 from perfhunt.change.read import read_change
+from tests.git.diffs.case import Case
+from tests.git.diffs.replay import CASES, edit_worktree, profile_of
+from tests.git.repositories import IDENTITY, git, project_repository, write_files
 
 TANGLED = [c for c in CASES if not c.passes and c.expect != "nothing"]
 

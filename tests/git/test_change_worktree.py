@@ -7,11 +7,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from repositories import git, write_files
 
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import checkout, snapshot, sweep
 from perfhunt.errors import UsageError
+from tests.git.repositories import git, write_files
 
 FILES = {"app.py": "X = 1\n", "other.py": "Y = 1\n", ".gitignore": "cache/\n"}
 

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from repositories import commit_all, write_files
 from typer.testing import CliRunner
 
 from perfhunt.analysis.verdict.bench import CommandRun
@@ -15,6 +14,7 @@ from perfhunt.jobs.bench import BenchRequest, run_bench, tell
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command
+from tests.git.repositories import commit_all, write_files
 
 FILES = {"work.py": "def work():\n    return sum(range(10))\n"}
 WOBBLE = (0.000, 0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, -0.001, 0.000)

@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from repositories import commit_all, project_repository, write_files
 
 from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
 from perfhunt.change.git.repository import find_repository
@@ -14,6 +13,7 @@ from perfhunt.jobs.bisect import JUDGED, BisectSearch, Judgements, hunt
 from perfhunt.model.run import Event, Noted
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.testfile import read_question
+from tests.git.repositories import commit_all, project_repository, write_files
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from repositories import git, write_files
 from typer.testing import CliRunner
 
 from perfhunt.change.git.repository import Repository
@@ -17,6 +16,7 @@ from perfhunt.errors import ChangeRefused
 from perfhunt.jobs.verify.revert import undo, undo_of
 from perfhunt.jobs.verify.verify import VerifyRequest, base_revision
 from perfhunt.model.run import Run
+from tests.git.repositories import git, write_files
 from tests.sample_run import sample_run
 
 FILES = {

@@ -8,8 +8,8 @@ pytest.importorskip(
     "tree_sitter_go", reason="the langs extra is not installed: pip install 'perfhunt[langs]'"
 )
 
-from diffs.case import Case
-from diffs.replay import CASES, ruling, said
+from tests.git.diffs.case import Case
+from tests.git.diffs.replay import CASES, ruling, said
 
 # What the rule gets wrong, by name, with the reason; a case that comes right must leave the list.
 KNOWN_MISSES: dict[str, str] = {}

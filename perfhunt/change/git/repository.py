@@ -57,8 +57,6 @@ _QUIET_ENVIRONMENT = {
 }
 _DIFF = ("diff-tree", "-r", "--no-commit-id", "--no-ext-diff", "--no-textconv")
 
-Finished = subprocess.CompletedProcess[bytes]
-
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -119,7 +117,7 @@ class Repository:
 
     def attempt(
         self, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
-    ) -> Finished:
+    ) -> subprocess.CompletedProcess[bytes]:
         """The finished git command, whether it failed or not."""
         if self._options is None:
             self._options = tuple(self._quiet_options())
@@ -255,7 +253,7 @@ def _run(
     arguments: Sequence[str],
     stdin: bytes = b"",
     extra: Mapping[str, str] | None = None,
-) -> Finished:
+) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(
             ["git", "--no-pager", "--no-replace-objects", "--literal-pathspecs", *arguments],

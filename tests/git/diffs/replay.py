@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repositories import project_repository, write_files
-
-from diffs.case import Case
-from diffs.cases import CASES
 from perfhunt.analysis.change.one_change import decide
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.read import read_change
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.verdict.change import ChangeRefusal, OneChange
+from tests.git.diffs.case import Case
+from tests.git.diffs.cases import CASES
+from tests.git.repositories import project_repository, write_files
 
 __all__ = ["CASES", "edit_worktree", "profile_of", "ruling", "said"]
 

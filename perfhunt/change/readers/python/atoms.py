@@ -7,7 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.readers.python.definitions import Definition, Module, Sort, parse_module
+from perfhunt.change.readers.python.definitions import (
+    Definition,
+    DefinitionSort,
+    Module,
+    parse_module,
+)
 from perfhunt.change.readers.python.links import links_of
 from perfhunt.change.readers.python.normal import Renames
 from perfhunt.change.readers.python.renames import DefinitionPair, renames_of, same_but_parameters
@@ -73,7 +78,7 @@ def _file_atoms(files: Sequence[_File], renames: Renames) -> FileAtoms:
     new_classes = {
         (pair.texts.path, pair.definition.name)
         for _, pair in pairs
-        if pair.definition.sort == Sort.CLASS and pair.edit != Edit.CHANGED
+        if pair.definition.sort == DefinitionSort.CLASS and pair.edit != Edit.CHANGED
     }
     atoms = [_atom(pair, file, new_classes) for file, pair in pairs if pair not in moved]
     moved_names = {pair.definition.name for pair in moved}
@@ -93,7 +98,7 @@ def _file_atoms(files: Sequence[_File], renames: Renames) -> FileAtoms:
 
 def _pairs(file: _File, renames: Renames | None = None) -> Iterator[DefinitionPair]:
     """The definitions that differ, imports aside: those are judged by what they bind."""
-    nameless = (Sort.IMPORT, Sort.STATEMENT)
+    nameless = (DefinitionSort.IMPORT, DefinitionSort.STATEMENT)
     old, new = (
         {d.name: d for d in module.definitions if d.sort not in nameless}
         for module in (file.before, file.after)
@@ -105,7 +110,7 @@ def _pairs(file: _File, renames: Renames | None = None) -> Iterator[DefinitionPa
         yield DefinitionPair(file.texts, a, b)
     # Statements without a name are paired in order, once those that stayed are taken out.
     before, after = (
-        [d for d in module.definitions if d.sort == Sort.STATEMENT]
+        [d for d in module.definitions if d.sort == DefinitionSort.STATEMENT]
         for module in (file.before, file.after)
     )
     gone, fresh = _left_over(before, after), _left_over(after, before)
@@ -157,11 +162,15 @@ def _atom(pair: DefinitionPair, file: _File, new_classes: set[tuple[str, str]]) 
 def _is_entry(pair: DefinitionPair, new_class: str) -> bool:
     """False for what is new (or gone) and can only act through code that names it."""
     definition = pair.definition
-    if pair.edit == Edit.CHANGED or definition.handed_over or definition.sort == Sort.STATEMENT:
+    if (
+        pair.edit == Edit.CHANGED
+        or definition.handed_over
+        or definition.sort == DefinitionSort.STATEMENT
+    ):
         return True
-    if definition.sort == Sort.FUNCTION:
+    if definition.sort == DefinitionSort.FUNCTION:
         return "." in definition.name and not new_class
-    if definition.sort == Sort.CONSTANT:
+    if definition.sort == DefinitionSort.CONSTANT:
         return pair.texts.settings or not definition.name.isidentifier()
     return _is_table(definition)
 
@@ -169,14 +178,14 @@ def _is_entry(pair: DefinitionPair, new_class: str) -> bool:
 def _kind(pair: DefinitionPair) -> Kind:
     if _is_table(pair.definition):
         return Kind.SCHEMA
-    if pair.texts.settings and pair.definition.sort != Sort.FUNCTION:
+    if pair.texts.settings and pair.definition.sort != DefinitionSort.FUNCTION:
         return Kind.CONFIG
     return Kind.CODE
 
 
 def _is_table(definition: Definition) -> bool:
     """Whether a class declares a database table (Django, SQLAlchemy, SQLModel, peewee)."""
-    if definition.sort != Sort.CLASS:
+    if definition.sort != DefinitionSort.CLASS:
         return False
     named = any(base.endswith(_MODELS) or base in _PLAIN_MODELS for base in definition.bases)
     return named or "'__tablename__'" in definition.code
@@ -195,7 +204,9 @@ def _rebound(file: _File, moved: Collection[str], files: Sequence[_File]) -> Ite
         if same_thing and (name in moved or from_edited):
             continue
         lines = (
-            d.first for d in file.after.definitions if d.sort == Sort.IMPORT and name in d.binds
+            d.first
+            for d in file.after.definitions
+            if d.sort == DefinitionSort.IMPORT and name in d.binds
         )
         line = next(lines, None)
         rebound = f"import {old} -> {new}"

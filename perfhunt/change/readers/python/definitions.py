@@ -38,7 +38,7 @@ _IDLE_CONSTANTS = ("__all__", "__version__", "__author__")
 _OPTIONS_OF_CLASSES = ("Meta", "Config")  # inner classes that are a class's own options
 
 
-class Sort(StrEnum):
+class DefinitionSort(StrEnum):
     """What a definition is. STATEMENT is one of the module that has no name."""
 
     FUNCTION = "function"
@@ -59,7 +59,7 @@ class Definition:
     """
 
     name: str
-    sort: Sort
+    sort: DefinitionSort
     code: str
     normal: ast.stmt
     names: Counter[str]
@@ -170,10 +170,10 @@ class _Reader:
             elif isinstance(node, Function):
                 yield from self._function(node, "")
             elif isinstance(node, ast.Import | ast.ImportFrom):
-                yield self._definition(node, f"import {ast.unparse(node)}", Sort.IMPORT)
+                yield self._definition(node, f"import {ast.unparse(node)}", DefinitionSort.IMPORT)
             elif not _is_idle(node):
                 targets = ", ".join(ast.unparse(target) for target in _targets(node))
-                sort = Sort.CONSTANT if targets else Sort.STATEMENT
+                sort = DefinitionSort.CONSTANT if targets else DefinitionSort.STATEMENT
                 yield self._definition(node, targets or STATEMENTS, sort)
 
     def _class(self, node: ast.ClassDef, prefix: str) -> Iterator[Definition]:
@@ -187,7 +187,7 @@ class _Reader:
                 yield from self._class(child, f"{name}.")
             elif not isinstance(child, ast.Pass):
                 kept.append(child)
-        yield self._definition(_with_body(node, kept), name, Sort.CLASS, name)
+        yield self._definition(_with_body(node, kept), name, DefinitionSort.CLASS, name)
 
     def _function(self, node: Function, prefix: str, owner: str = "") -> Iterator[Definition]:
         """Handlers made inside a factory (create_app) one by one, then the rest of it."""
@@ -198,11 +198,13 @@ class _Reader:
                 yield from self._function(child, f"{name}.", owner)
             else:
                 kept.append(child)
-        yield self._definition(_with_body(node, kept), name, Sort.FUNCTION, owner)
+        yield self._definition(_with_body(node, kept), name, DefinitionSort.FUNCTION, owner)
 
-    def _definition(self, node: ast.stmt, name: str, sort: Sort, owner: str = "") -> Definition:
+    def _definition(
+        self, node: ast.stmt, name: str, sort: DefinitionSort, owner: str = ""
+    ) -> Definition:
         self._count[name] += 1
-        if self._count[name] > 1 and sort != Sort.IMPORT:
+        if self._count[name] > 1 and sort != DefinitionSort.IMPORT:
             name = f"{name}#{self._count[name]}"
         decorators: list[ast.expr] = getattr(node, "decorator_list", [])
         normal = normal_form(node, self._annotations_matter)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from perfhunt.change.readers.edit_shape import edit_shape
-from perfhunt.change.readers.python.definitions import STATEMENTS, Module, Sort
+from perfhunt.change.readers.python.definitions import STATEMENTS, DefinitionSort, Module
 from perfhunt.change.readers.python.normal import masked_tokens
 from perfhunt.change.readers.python.renames import DefinitionPair
 from perfhunt.change.readers.settings.forms import belongs_to, plain_name
@@ -78,7 +78,7 @@ def _defines(pair: DefinitionPair, modules: Sequence[Module]) -> set[str]:
     names = {name} - {STATEMENTS}
     if name.endswith(_MAKERS):
         names.add(owner)
-    if definition.sort in (Sort.CLASS, Sort.CONSTANT, Sort.STATEMENT):
+    if definition.sort in (DefinitionSort.CLASS, DefinitionSort.CONSTANT, DefinitionSort.STATEMENT):
         names.update(definition.binds)
     # `cache = Cache()` makes cache.get mean Cache.get, here and where cache is imported.
     instances = (pair for module in modules for pair in module.instances.items())
@@ -88,7 +88,7 @@ def _defines(pair: DefinitionPair, modules: Sequence[Module]) -> set[str]:
     # The packages around a module may hand its names on, from their __init__.
     packages = [".".join(parts[i:j]) for j in range(1, len(parts)) for i in range(j)]
     defines |= {f"{package}.{n}" for package in packages for n in names}
-    if owner and own not in _COMMON and definition.sort == Sort.FUNCTION:
+    if owner and own not in _COMMON and definition.sort == DefinitionSort.FUNCTION:
         defines.add(f".{own}")
     if pair.texts.settings:
         defines |= {f"{how}:{n}" for n in names for how in ("setting", "text")}

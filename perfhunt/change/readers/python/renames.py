@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.readers.python.definitions import Definition, Sort
+from perfhunt.change.readers.python.definitions import Definition, DefinitionSort
 from perfhunt.change.readers.python.normal import Renames
 from perfhunt.change.readers.texts import FileTexts, edit_between
 from perfhunt.model.verdict.change import Edit
@@ -45,7 +45,7 @@ def renames_of(pairs: Sequence[DefinitionPair]) -> Renames:
     gone = {
         _nameless(pair.before): pair.before
         for pair in pairs
-        if pair.before and not pair.after and pair.before.sort != Sort.STATEMENT
+        if pair.before and not pair.after and pair.before.sort != DefinitionSort.STATEMENT
     }
     names: dict[str, str] = {}
     keywords: dict[tuple[str, str], str] = {}
@@ -77,6 +77,6 @@ def same_but_parameters(before: Definition, after: Definition) -> bool:
     return code == after.code and before.code != after.code
 
 
-def _nameless(definition: Definition) -> tuple[str, Sort]:
+def _nameless(definition: Definition) -> tuple[str, DefinitionSort]:
     """The code with its own name taken out, so that a renamed one compares equal."""
     return definition.code.replace(f"'{definition.own_name}'", "'_'"), definition.sort

@@ -7,16 +7,19 @@ from collections.abc import Iterator, Sequence
 
 from perfhunt.change.readers.schema.migrations import operations
 from perfhunt.change.readers.schema.sql import (
-    Sort,
     SqlError,
     Statement,
+    StatementSort,
     read_statements,
     same_tokens,
 )
 from perfhunt.change.readers.texts import FileAtoms, FileTexts, no_change, one_atom
 from perfhunt.model.verdict.change import Atom, Edit, Kind
 
-_KINDS = {Sort.QUERY: Kind.CODE, Sort.ROWS: Kind.DATA}  # every other sort is schema
+_KINDS = {
+    StatementSort.QUERY: Kind.CODE,
+    StatementSort.ROWS: Kind.DATA,
+}  # every other sort is schema
 
 
 def schema_atoms(texts: FileTexts) -> FileAtoms:
@@ -39,9 +42,9 @@ def schema_atoms(texts: FileTexts) -> FileAtoms:
 
 def _effective(statements: Sequence[Statement]) -> list[Statement]:
     """Statements that alter something; upkeep counts only where there is nothing else."""
-    idle = (Sort.NOTHING, Sort.UPKEEP)
+    idle = (StatementSort.NOTHING, StatementSort.UPKEEP)
     effective = [s for s in statements if s.sort not in idle]
-    return effective or [s for s in statements if s.sort == Sort.UPKEEP]
+    return effective or [s for s in statements if s.sort == StatementSort.UPKEEP]
 
 
 def _atoms(
@@ -49,13 +52,15 @@ def _atoms(
 ) -> Iterator[Atom]:
     old, new = Counter(s.text for s in before), Counter(s.text for s in after)
     gone = {s.title: s for s in before if old[s.text] > new[s.text]}
-    migrating = any(s.sort == Sort.SCHEMA for s in (*before, *after))
+    migrating = any(s.sort == StatementSort.SCHEMA for s in (*before, *after))
     for statement in after:
         if new[statement.text] > old[statement.text]:
             was = statement.title
-            if was not in gone and statement.sort == Sort.QUERY:
+            if was not in gone and statement.sort == StatementSort.QUERY:
                 # Queries have no name: one that is gone was rewritten into the next new one.
-                was = next((title for title, s in gone.items() if s.sort == Sort.QUERY), "")
+                was = next(
+                    (title for title, s in gone.items() if s.sort == StatementSort.QUERY), ""
+                )
             edit = Edit.CHANGED if gone.pop(was, None) else Edit.ADDED
             yield _atom(texts, statement, edit, migrating)
     for statement in gone.values():
@@ -64,6 +69,6 @@ def _atoms(
 
 def _atom(texts: FileTexts, statement: Statement, edit: Edit, migrating: bool) -> Atom:
     kind = _KINDS.get(statement.sort, Kind.SCHEMA)
-    if statement.sort == Sort.ROWS and (migrating or texts.path.endswith(".py")):
+    if statement.sort == StatementSort.ROWS and (migrating or texts.path.endswith(".py")):
         kind = Kind.SCHEMA  # a backfill belongs to its migration
     return Atom(kind, texts.path, statement.title, edit, links=statement.links)

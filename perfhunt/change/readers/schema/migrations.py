@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 
 from perfhunt.change.readers.schema.sql import (
-    Sort,
     SqlError,
     Statement,
+    StatementSort,
     beginning,
     read_statements,
     table_symbols,
@@ -62,14 +62,14 @@ def _operation(call: ast.Call, batch: str = "") -> Iterator[Statement]:
     elif name not in _NO_OPERATIONS:
         table = _table(call, name, texts, batch)
         title = f"{name} {' '.join(texts[:2])}".strip()
-        yield Statement(ast.dump(call), title, Sort.SCHEMA, _links(name, table, texts))
+        yield Statement(ast.dump(call), title, StatementSort.SCHEMA, _links(name, table, texts))
 
 
 def _sql(text: str) -> list[Statement]:
     try:
         return read_statements(text)[0]
     except SqlError:
-        return [Statement(" ".join(text.split()), beginning(text), Sort.SCHEMA)]
+        return [Statement(" ".join(text.split()), beginning(text), StatementSort.SCHEMA)]
 
 
 def _table(call: ast.Call, name: str, texts: Sequence[str], batch: str) -> str:

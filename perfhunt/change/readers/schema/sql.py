@@ -36,7 +36,7 @@ _ROWS: dict[type[exp.Expr], str] = {
 }
 
 
-class Sort(StrEnum):
+class StatementSort(StrEnum):
     """What a statement alters. UPKEEP is ANALYZE and the like; NOTHING is BEGIN and the like."""
 
     SCHEMA = "schema"
@@ -56,7 +56,7 @@ class Statement:
 
     text: str
     title: str
-    sort: Sort
+    sort: StatementSort
     links: Links = UNLINKED
 
 
@@ -112,14 +112,14 @@ def _statement(tree: exp.Expr, dialect: str) -> Statement:
     if type(tree) in _ROWS:
         table = _name(tree.find(exp.Table))
         links = Links((), (f"newtable:{table}",), (f"table:{table}",))
-        return Statement(text, f"{_ROWS[type(tree)]} {table}", Sort.ROWS, links)
-    sort = Sort.SCHEMA
+        return Statement(text, f"{_ROWS[type(tree)]} {table}", StatementSort.ROWS, links)
+    sort = StatementSort.SCHEMA
     if isinstance(tree, exp.Query):
-        sort = Sort.QUERY
+        sort = StatementSort.QUERY
     elif _NO_EFFECT.match(lower):
-        sort = Sort.NOTHING
+        sort = StatementSort.NOTHING
     elif _UPKEEP.match(lower):
-        sort = Sort.UPKEEP
+        sort = StatementSort.UPKEEP
     return Statement(text, beginning(text), sort)
 
 
@@ -140,7 +140,9 @@ def _index(text: str, index: exp.Index) -> Statement:
     columns = [column.name.lower() for column in index.find_all(exp.Column)]
     uses = {f"newtable:{table}", *(f"column:{table}.{c}" for c in columns)} | table_symbols(table)
     links = Links((f"index:{name}",), tuple(sorted(uses)))
-    return Statement(text, f"index {name or ', '.join(columns)} on {table}", Sort.SCHEMA, links)
+    return Statement(
+        text, f"index {name or ', '.join(columns)} on {table}", StatementSort.SCHEMA, links
+    )
 
 
 def _object(text: str, tree: exp.Expr) -> Statement:
@@ -165,4 +167,4 @@ def _object(text: str, tree: exp.Expr) -> Statement:
         uses = {f"newtable:{word}" for word in re.findall(r"[a-z_]\w*", text.lower())}
         touches = (f"object:{name}",)
     links = Links(tuple(sorted(defines)), tuple(sorted(uses - defines)), touches)
-    return Statement(text, f"{verb} {kind} {name}", Sort.SCHEMA, links)
+    return Statement(text, f"{verb} {kind} {name}", StatementSort.SCHEMA, links)

@@ -4,7 +4,7 @@ FIRST is what the rule was built with. SECOND was written when the rule already 
 what SECOND had shown was mended, each to see how it does on edits it was not built with.
 """
 
-from diffs.cases import (
+from tests.git.diffs.cases import (
     calls,
     deployment,
     functions,

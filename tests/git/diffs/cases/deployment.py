@@ -1,11 +1,11 @@
 """Edits of manifests of a cluster, environment files, migrations, templates and data sets."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.projects.asynchronous import FEED, LIBRARY
-from diffs.projects.compiled import NODE
-from diffs.projects.shop import SHOP
-from diffs.projects.stock import STOCK
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.asynchronous import FEED, LIBRARY
+from tests.git.diffs.projects.compiled import NODE
+from tests.git.diffs.projects.shop import SHOP
+from tests.git.diffs.projects.stock import STOCK
 
 SECOND = (
     Case(

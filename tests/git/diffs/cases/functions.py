@@ -1,10 +1,10 @@
 """Edits of Python services: one function, several, renames, moves, cosmetics."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.cases.edits import N_PLUS_ONE
-from diffs.projects.asynchronous import FEED
-from diffs.projects.shop import SHOP
+from tests.git.diffs.case import Case
+from tests.git.diffs.cases.edits import N_PLUS_ONE
+from tests.git.diffs.projects.asynchronous import FEED
+from tests.git.diffs.projects.shop import SHOP
 
 FIRST = (
     Case(

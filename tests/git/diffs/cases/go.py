@@ -1,8 +1,8 @@
 """Edits of a service in Go."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.projects.compiled import GATE
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.compiled import GATE
 
 FIRST = (
     Case(

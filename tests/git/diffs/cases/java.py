@@ -1,8 +1,8 @@
 """Edits of a service in Java."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.projects.compiled import BANK
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.compiled import BANK
 
 FIRST = (
     Case(

@@ -1,9 +1,9 @@
 """Edits of services in JavaScript and TypeScript."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.projects.compiled import NODE
-from diffs.projects.stock import TYPED
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.compiled import NODE
+from tests.git.diffs.projects.stock import TYPED
 
 FIRST = (
     Case(

@@ -1,10 +1,10 @@
 """Edits of configuration, schema and data."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.projects.asynchronous import FEED, LIBRARY
-from diffs.projects.compiled import BANK, SCAN
-from diffs.projects.shop import SHOP
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.asynchronous import FEED, LIBRARY
+from tests.git.diffs.projects.compiled import BANK, SCAN
+from tests.git.diffs.projects.shop import SHOP
 
 FIRST = (
     Case(

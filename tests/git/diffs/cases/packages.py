@@ -1,12 +1,12 @@
 """Edits of dependencies, in manifests and in locks."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.cases.edits import FASTAPI_BUMP
-from diffs.projects.asynchronous import FEED
-from diffs.projects.compiled import BANK, GATE, NODE, SCAN
-from diffs.projects.shop import SHOP
-from diffs.projects.stock import STOCK
+from tests.git.diffs.case import Case
+from tests.git.diffs.cases.edits import FASTAPI_BUMP
+from tests.git.diffs.projects.asynchronous import FEED
+from tests.git.diffs.projects.compiled import BANK, GATE, NODE, SCAN
+from tests.git.diffs.projects.shop import SHOP
+from tests.git.diffs.projects.stock import STOCK
 
 FIRST = (
     Case(

@@ -1,7 +1,7 @@
 """Edits of a service in Rust."""
 
-from diffs.case import Case
-from diffs.projects.compiled import SCAN
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.compiled import SCAN
 
 FIRST = (
     Case(

@@ -1,10 +1,10 @@
 """Edits of Python services: what functions share: constants, settings, sessions, caches."""
 # ruff: noqa: E501  (other projects' lines, as they are)
 
-from diffs.case import Case
-from diffs.projects.asynchronous import FEED
-from diffs.projects.shop import SHOP
-from diffs.projects.stock import STOCK
+from tests.git.diffs.case import Case
+from tests.git.diffs.projects.asynchronous import FEED
+from tests.git.diffs.projects.shop import SHOP
+from tests.git.diffs.projects.stock import STOCK
 
 SECOND = (
     Case(

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from diffs.replay import git, project_repository, write_files
 from typer.testing import CliRunner
 
 from perfhunt import verify as paired
@@ -27,6 +26,7 @@ from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.rundir import RunDirectory
 from perfhunt.target.launch import ServiceCommand
+from tests.git.repositories import git, project_repository, write_files
 from tests.sample_run import keep, sample_run
 
 TOML = 'schema = 1\n[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 100ms" }\n'
