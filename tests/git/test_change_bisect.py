@@ -8,6 +8,7 @@ import pytest
 
 from perfhunt.change.git.bisect import (
     Commit,
+    CommitLabel,
     bisect,
     commits_between,
     expected_judgements,
@@ -43,9 +44,9 @@ def test_a_skip_away_from_the_culprit_does_not_hide_it() -> None:
 
 def test_judgements_are_kept_and_not_asked_for_again() -> None:
     asked: list[str] = []
-    cache: dict[str, str] = {}
+    cache: dict[str, CommitLabel] = {}
 
-    def judge(commit: str) -> str:
+    def judge(commit: str) -> CommitLabel:
         asked.append(commit)
         return "bad" if int(commit) >= 5 else "good"
 
@@ -54,10 +55,10 @@ def test_judgements_are_kept_and_not_asked_for_again() -> None:
 
 
 def test_a_run_cut_short_goes_on_from_what_it_knew() -> None:
-    cache: dict[str, str] = {}
+    cache: dict[str, CommitLabel] = {}
     left = iter(range(2))
 
-    def judge(commit: str) -> str:
+    def judge(commit: str) -> CommitLabel:
         if next(left, None) is None:
             raise KeyboardInterrupt
         return "bad" if int(commit) >= 5 else "good"
@@ -89,7 +90,7 @@ def test_a_merged_branch_is_searched_as_git_bisect_does(tmp_path: Path) -> None:
     bad = commit_all(tmp_path, "last")
     repository = Repository(tmp_path)
 
-    def judge(commit: str) -> str:
+    def judge(commit: str) -> CommitLabel:
         return "bad" if "side2.txt" in git(tmp_path, "ls-tree", "--name-only", commit) else "good"
 
     ours = bisect(commits_between(repository, good, bad), judge)

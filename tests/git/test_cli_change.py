@@ -4,6 +4,7 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -132,7 +133,7 @@ def test_an_edit_that_was_edited_again_meanwhile_is_not_taken_out(shop: Path) ->
     assert "return 5" in (shop / "shop/stock.py").read_text()
 
 
-def measured(**environment: object) -> Run:
+def measured(**environment: Any) -> Run:
     whole = sample_run()
     return replace(
         whole,

@@ -19,9 +19,9 @@ from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
 from perfhunt.jobs.verify import command as verifying_command
 from perfhunt.jobs.verify import process as verifying_process
 from perfhunt.jobs.verify.attribution import Sides
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode
 from perfhunt.model.question import Question
-from perfhunt.model.run import Run
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.rundir import RunDirectory
@@ -56,8 +56,10 @@ def verify(
 
 def sides(waiting: float) -> Sides:
     level, page = Frame("level", "web/stock.py"), Frame("title", "web/pages.py")
-    stacks = {(level, Frame("[lock]", kind="wait")): waiting, (page,): 50.0}
-    return Sides(Measured(Profile("py-spy dump", "", "wall", 8.0, 10.0, stacks, ticks=80), 100.0))
+    stacks = {(level, Frame("[lock]", kind=FrameKind.WAIT)): waiting, (page,): 50.0}
+    return Sides(
+        Measured(Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 10.0, stacks, ticks=80), 100.0)
+    )
 
 
 class Bench:
@@ -232,7 +234,7 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         yield SimpleNamespace(store=store)
 
     def again(question: Question, lab: object, options: object) -> Run:
-        new = replace(run, id="20261123T060000Z-ffffff", kind="verify", question=question)
+        new = replace(run, id="20261123T060000Z-ffffff", kind=RunKind.VERIFY, question=question)
         RunDirectory.create(store, new).finish(new)
         return new
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 pytest.importorskip(
     "tree_sitter_go", reason="the langs extra is not installed: pip install 'perfhunt[langs]'"
@@ -15,7 +16,7 @@ from tests.git.diffs.replay import CASES, ruling, said
 KNOWN_MISSES: dict[str, str] = {}
 
 
-def _param(case: Case):
+def _param(case: Case) -> ParameterSet:
     miss = KNOWN_MISSES.get(case.name)
     marks = [pytest.mark.xfail(reason=miss, strict=True)] if miss else []
     return pytest.param(case, id=case.name.replace(" ", "-"), marks=marks)

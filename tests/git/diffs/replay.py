@@ -7,7 +7,7 @@ from pathlib import Path
 from perfhunt.analysis.change.one_change import decide
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.read import read_change
-from perfhunt.model.profile import Frame, Profile
+from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.change import ChangeRefusal, OneChange
 from tests.git.diffs.case import Case
 from tests.git.diffs.cases import CASES
@@ -29,10 +29,14 @@ def profile_of(case: Case) -> Profile | None:
     if not case.stacks:
         return None
     stacks = {
-        tuple(Frame(*part.split("@")) for part in text.split(" > ")): weight
-        for text, weight in case.stacks
+        tuple(_frame(part) for part in text.split(" > ")): weight for text, weight in case.stacks
     }
-    return Profile("py-spy", "0.4", "wall", 100.0, 10.0, stacks)
+    return Profile("py-spy", "0.4", ProfileMode.WALL, 100.0, 10.0, stacks)
+
+
+def _frame(text: str) -> Frame:
+    function, _, file = text.partition("@")
+    return Frame(function, file)
 
 
 def ruling(case: Case, root: Path) -> OneChange | ChangeRefusal:

@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def process(
     return Process(pid, 1, started, "/usr/bin/python3", cmdline, str(root), 0, 1)
 
 
-def target(root: Path, started: float, port: int = 8000, **more: object) -> TargetProcess:
+def target(root: Path, started: float, port: int = 8000, **more: Any) -> TargetProcess:
     found = TargetProcess(
         10,
         (process(root, started),),
@@ -138,7 +139,7 @@ def test_equal_surroundings_differ_in_nothing(root: Path) -> None:
     ],
 )
 def test_anything_else_that_changed_is_a_sentence(
-    root: Path, altered: dict[str, object], word: str
+    root: Path, altered: dict[str, Any], word: str
 ) -> None:
     (said,) = differences(change(root), ENVIRONMENT, replace(ENVIRONMENT, **altered))
     assert word in said
