@@ -1,6 +1,4 @@
-"""What a file is for, told from its path: which edits count, through what they act, and which never
-could.
-"""
+"""What a file is for, told from its path: which edits count, and through what they act."""
 
 from __future__ import annotations
 
@@ -30,112 +28,98 @@ class Role(StrEnum):
 IGNORED = frozenset({Role.TESTS, Role.DOCS, Role.CI, Role.TOOLING, Role.PERFHUNT})
 
 _MANIFESTS = re.compile(
-    r"(requirements[\w.-]*\.(txt|in)|constraints[\w.-]*\.txt|pyproject\.toml|poetry\.lock|uv\.lock|pdm\.lock|Pipfile(\.lock)?"
-    r"|package\.json|package-lock\.json|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|go\.mod|go\.sum|Cargo\.(toml|lock)"
-    r"|pom\.xml|build\.gradle(\.kts)?|gradle\.lockfile|setup\.py|setup\.cfg|environment\.ya?ml|Gemfile(\.lock)?)"
+    r"requirements[\w.-]*\.(txt|in)|constraints[\w.-]*\.txt|pyproject\.toml|setup\.(py|cfg)"
+    r"|(poetry|uv|pdm)\.lock|Pipfile(\.lock)?|environment\.ya?ml|package(-lock)?\.json"
+    r"|npm-shrinkwrap\.json|yarn\.lock|pnpm-lock\.yaml|go\.(mod|sum)|Cargo\.(toml|lock)|pom\.xml"
+    r"|build\.gradle(\.kts)?|gradle\.lockfile|Gemfile(\.lock)?"
 )
-_TEST_DIRS = frozenset(
+_TEST_FOLDERS = frozenset(
     {
-        "tests",
-        "test",
-        "testing",
-        "__tests__",
-        "spec",
-        "e2e",
-        "testdata",
-        "benchmarks",
-        "bench",
-        "benches",
+        *("tests", "test", "testing", "__tests__", "spec", "e2e", "testdata"),
+        *("benchmarks", "bench", "benches"),
     }
 )
-_TEST_FILES = re.compile(
-    r"(test_.*\.py|.*_test\.(py|go)|conftest\.py|.*\.(test|spec)\.[cm]?[jt]sx?|.*(Test|Tests|IT)\.java|tests\.py)"
+_TESTS = re.compile(
+    r"test_.*\.py|.*_test\.(py|go)|conftest\.py|tests\.py|.*\.(test|spec)\.[cm]?[jt]sx?"
+    r"|.*(Test|Tests|IT)\.java"
 )
 _CI = re.compile(
-    r"\.github/|\.gitlab-ci\.ya?ml$|\.gitlab/|\.circleci/|\.buildkite/|Jenkinsfile$|azure-pipelines\.ya?ml$|\.travis\.ya?ml$"
-    r"|bitbucket-pipelines\.yml$|appveyor\.yml$|codecov\.ya?ml$|\.codecov\.ya?ml$"
+    r"\.(github|gitlab|circleci|buildkite)/|(\.gitlab-ci|\.travis|azure-pipelines)\.ya?ml$"
+    r"|(bitbucket-pipelines|appveyor)\.yml$|\.?codecov\.ya?ml$|Jenkinsfile$"
 )
+_TOOLING_FOLDERS = frozenset({".vscode", ".idea", ".husky", ".devcontainer"})
 _TOOLING = re.compile(
-    r"(\.gitignore|\.gitattributes|\.gitkeep|\.editorconfig|\.pre-commit-config\.yaml|\.dockerignore|\.flake8|\.pylintrc|\.prettierrc.*"
-    r"|\.eslintrc.*|eslint\.config\.[cm]?[jt]s|tox\.ini|noxfile\.py|pytest\.ini|mypy\.ini|ruff\.toml|\.ruff\.toml|\.coveragerc|Makefile"
-    r"|justfile|Justfile|\.mailmap|CODEOWNERS|renovate\.json5?|dependabot\.yml|\.isort\.cfg|\.yamllint.*|\.golangci\.ya?ml|rustfmt\.toml"
-    r"|clippy\.toml|jest\.config\..*|vitest\.config\..*|\.nvmrc|py\.typed|.*\.pyi|Taskfile\.ya?ml|MANIFEST\.in|\.git-blame-ignore-revs)"
+    r"\.git(ignore|attributes|keep|-blame-ignore-revs)|\.editorconfig|\.pre-commit-config\.yaml"
+    r"|\.dockerignore|\.(flake8|pylintrc|coveragerc|isort\.cfg)|(mypy|pytest|tox)\.ini|noxfile\.py"
+    r"|\.?ruff\.toml|\.prettierrc.*|\.eslintrc.*|eslint\.config\.[cm]?[jt]s"
+    r"|(jest|vitest)\.config\..*|\.nvmrc|(rustfmt|clippy)\.toml|\.golangci\.ya?ml|\.yamllint.*"
+    r"|Makefile|[jJ]ustfile|Taskfile\.ya?ml|\.mailmap|CODEOWNERS|renovate\.json5?|dependabot\.yml"
+    r"|MANIFEST\.in|py\.typed|.*\.pyi"
 )
+_DOCS_FOLDERS = frozenset({"docs", "doc", "documentation", "examples"})
 _DOCS = re.compile(
-    r".*\.(md|rst|adoc|txt)|LICEN[CS]E.*|COPYING.*|NOTICE.*|AUTHORS.*|CHANGELOG.*|CHANGES.*|CITATION.*|mkdocs\.ya?ml",
+    r".*\.(md|rst|adoc|txt)|(LICEN[CS]E|COPYING|NOTICE|AUTHORS|CHANGELOG|CHANGES|CITATION).*"
+    r"|mkdocs\.ya?ml",
     re.I,
 )
+_NO_DOCS = ("runtime.txt", "robots.txt")
 _CONFIG = re.compile(
-    r"(Dockerfile.*|.*\.dockerfile|Containerfile|(docker-)?compose.*\.ya?ml|Procfile|\.env.*|.*\.env|gunicorn.*\.py|uwsgi.*|celeryconfig\.py"
-    r"|settings\.py|config\.py|.*\.(ini|cfg|conf|cnf|properties|service|tf|toml|ya?ml|nginx|hcl)|sysctl.*|logging\.json|appsettings.*\.json"
-    r"|config.*\.json|settings.*\.json|pm2\..*|ecosystem\.config\.[cm]?js|nginx.*|haproxy.*|Caddyfile|runtime\.txt|\.python-version"
-    r"|(entrypoint|start|run|serve|launch)[\w-]*\.sh|(docker-)?entrypoint[\w-]*)"
+    r"Dockerfile.*|.*\.dockerfile|Containerfile|(docker-)?compose.*\.ya?ml|Procfile|Caddyfile"
+    r"|(gunicorn|uwsgi).*\.py|uwsgi.*|celeryconfig\.py|(settings|config)\.py|pm2\..*"
+    r"|ecosystem\.config\.[cm]?js|(nginx|haproxy|sysctl|\.env).*|runtime\.txt|\.python-version"
+    r"|.*\.(env|ini|cfg|conf|cnf|properties|service|tf|toml|ya?ml|nginx|hcl)"
+    r"|(logging|appsettings.*|config.*|settings.*)\.json"
+    r"|(entrypoint|start|run|serve|launch)[\w-]*\.sh|(docker-)?entrypoint[\w-]*"
 )
-_SETTINGS_DIRS = frozenset({"settings"})
-_DATA_DIRS = frozenset({"fixtures", "seeds", "seed", "data", "static", "public", "assets", "media"})
-_SERVED_DIRS = frozenset({"static", "public", "assets", "media"})  # sent to browsers, not run here
+_SERVED_FOLDERS = frozenset({"static", "public", "assets", "media"})  # to browsers: not run here
+_DATA_FOLDERS = _SERVED_FOLDERS | {"fixtures", "seeds", "seed", "data"}
 _DATA = re.compile(
-    r".*\.(csv|tsv|parquet|sqlite3?|db|jsonl|ndjson|npy|npz|pkl|gz|zip|png|jpe?g|gif|svg|webp|ico|woff2?|ttf|css|map|avro|arrow|bin|dat|onnx)"
+    r".*\.(csv|tsv|parquet|sqlite3?|db|jsonl|ndjson|npy|npz|pkl|gz|zip|png|jpe?g|gif|svg|webp|ico"
+    r"|woff2?|ttf|css|map|avro|arrow|bin|dat|onnx)"
 )
+_MIGRATION_FOLDERS = frozenset({"migrations", "alembic", "migrate"})
 _PARSED = re.compile(r".*\.([cm]?jsx?|[cm]?tsx?|go|java|rs)")
-_CODE = re.compile(
-    r".*\.(c|cc|cpp|cxx|h|hpp|cs|rb|php|kt|kts|scala|swift|ex|exs|erl|clj|lua|pl|hs|ml|dart|sh|bash|proto|graphql|gql|pyx|pxd"
-    r"|html?|jinja2?|j2|tmpl|tpl|mustache|hbs|ejs|erb|vue|svelte|wat|zig|nim|cr|vb|fs|groovy)"
-)
-_EMPTY_DOCS = frozenset({"docs", "doc", "documentation", "examples"})
 
 
 def role_of(path: str) -> Role:
     """What a file is for. A path that says nothing is TEXT: it counts."""
     pure = PurePosixPath(path)
     name, folders = pure.name, set(pure.parts[:-1])
-    for role in (_apart(path, name, folders), _acting(name, folders, pure)):
-        if role is not None:
-            return role
-    return Role.TEXT
+    return _apart(path, name, folders) or _acting(name, folders, pure.suffix)
 
 
 def _apart(path: str, name: str, folders: set[str]) -> Role | None:
-    """Files that are no part of what runs in the service."""
-    if folders & {".perfhunt", "perfhunt-patches"} or name.endswith(
-        (".patch", ".diff", ".orig", ".rej")
-    ):
+    """Files that are no part of what runs in the service, and manifests."""
+    ours = name.endswith((".patch", ".diff", ".orig", ".rej"))
+    if ours or folders & {".perfhunt", "perfhunt-patches"}:
         return Role.PERFHUNT
     if name == "perfhunt.toml" or re.fullmatch(r"locustfile.*\.py", name):
         return Role.QUESTION
     if _CI.match(path) or _CI.match(name):
         return Role.CI
-    if folders & _TEST_DIRS or _TEST_FILES.fullmatch(name):
+    if folders & _TEST_FOLDERS or _TESTS.fullmatch(name):
         return Role.TESTS
     if _MANIFESTS.fullmatch(name):
         return Role.MANIFEST
-    if _TOOLING.fullmatch(name) or folders & {".vscode", ".idea", ".husky", ".devcontainer"}:
+    if folders & _TOOLING_FOLDERS or _TOOLING.fullmatch(name):
         return Role.TOOLING
-    if folders & _EMPTY_DOCS or (
-        _DOCS.fullmatch(name)
-        and not folders & _DATA_DIRS
-        and name not in ("runtime.txt", "robots.txt")
-    ):
-        return Role.DOCS
-    return None
+    written = _DOCS.fullmatch(name) and not folders & _DATA_FOLDERS and name not in _NO_DOCS
+    return Role.DOCS if written or folders & _DOCS_FOLDERS else None
 
 
-def _acting(name: str, folders: set[str], pure: PurePosixPath) -> Role | None:
+def _acting(name: str, folders: set[str], suffix: str) -> Role:
     """Files that act in the service, by how they do."""
-    if pure.suffix == ".sql" or (
-        folders & {"migrations", "alembic", "migrate"} and name not in ("__init__.py", "env.py")
-    ):
+    migration = folders & _MIGRATION_FOLDERS and name not in ("__init__.py", "env.py")
+    if suffix == ".sql" or migration:
         return Role.SCHEMA
-    if _CONFIG.fullmatch(name) and not (
-        folders & _DATA_DIRS and pure.suffix in (".yaml", ".yml", ".json")
-    ):
+    data = folders & _DATA_FOLDERS and suffix in (".yaml", ".yml", ".json")
+    if _CONFIG.fullmatch(name) and not data:
         return Role.CONFIG
-    if folders & _SETTINGS_DIRS and pure.suffix == ".py" and name != "__init__.py":
-        return Role.CONFIG
-    if pure.suffix == ".py":
-        return Role.PYTHON
-    if _PARSED.fullmatch(name) and not folders & _SERVED_DIRS:
+    if suffix == ".py":
+        in_settings = "settings" in folders and name != "__init__.py"
+        return Role.CONFIG if in_settings else Role.PYTHON
+    if _PARSED.fullmatch(name) and not folders & _SERVED_FOLDERS:
         return Role.PARSED
-    if _DATA.fullmatch(name) or folders & _DATA_DIRS:
+    if _DATA.fullmatch(name) or folders & _DATA_FOLDERS:
         return Role.DATA
-    return Role.TEXT if _CODE.fullmatch(name) or pure.suffix != ".json" else Role.CONFIG
+    return Role.CONFIG if suffix == ".json" else Role.TEXT

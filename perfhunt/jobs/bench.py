@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from perfhunt.analysis.change.one_change import require_one
 from perfhunt.analysis.verdict.bench import CommandRun, Timed, judge_commands
-from perfhunt.change.git.git import find_repository
+from perfhunt.change.git.repository import find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
-from perfhunt.change.rule import require_one
 from perfhunt.cli import console
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.jobs.bench_hyperfine import hyperfine_once

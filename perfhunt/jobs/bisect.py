@@ -15,7 +15,7 @@ from perfhunt import verify
 from perfhunt.analysis.verdict.rounds import Looking
 from perfhunt.change.git import bisect as halving
 from perfhunt.change.git.bisect import Bisected, commits_between, expected_judgements
-from perfhunt.change.git.git import Repository, find_repository
+from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.cli.view.watchers import watching
 from perfhunt.errors import StoreError, UsageError

@@ -14,7 +14,7 @@ from pathlib import Path
 from perfhunt import verify
 from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
-from perfhunt.change.git.git import find_repository
+from perfhunt.change.git.repository import find_repository
 from perfhunt.cli.verbs.calibrate import save_calibration
 from perfhunt.cli.verbs.change import last_investigation
 from perfhunt.cli.view.watchers import watching

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from perfhunt.change.git.bisect import Commit, bisect
 from perfhunt.change.git.patches import file_patch, hunks_of, lines_of, needs_no_context
 from perfhunt.change.readers.python.atoms import python_atoms
-from perfhunt.change.source import FileTexts
+from perfhunt.change.readers.texts import FileTexts
 
 LINES = st.lists(st.sampled_from([b"a\n", b"b\n", b"\n", b"c\n", b"def f():\n"]), max_size=14)
 

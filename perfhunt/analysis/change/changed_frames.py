@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
@@ -16,8 +17,7 @@ def simple_name(atom: Atom) -> str:
 
 
 def is_frame_of(frame: Frame, atom: Atom) -> bool:
-    """Whether a frame runs the function an atom names: same function name, and one path ends with
-    the other.
+    """Whether a frame runs the function an atom names: one name, and one path ends the other.
 
     Profilers give the bare name (`find`), the qualified one (`Store.find`, `main.(*Store).Find`), a
     full path or a short one.
@@ -26,10 +26,8 @@ def is_frame_of(frame: Frame, atom: Atom) -> bool:
         return False
     if not frame.file:
         return True
-    ours, theirs = (
-        [part for part in path.split("/") if part not in ("", ".")]
-        for path in (atom.file, frame.file)
-    )
+    paths = (atom.file, frame.file)
+    ours, theirs = ([p for p in path.split("/") if p not in ("", ".")] for path in paths)
     shorter = min(len(ours), len(theirs))
     return ours[-shorter:] == theirs[-shorter:]
 
@@ -44,38 +42,29 @@ def holds(stack: Stack, atom: Atom) -> bool:
     return any(is_frame_of(frame, atom) for frame in stack)
 
 
-def held(profile: Profile, atoms: Sequence[Atom]) -> Iterator[tuple[float, frozenset[int]]]:
-    """Each stack's weight with the indices of the atoms that are on it; stacks that hold none are
-    left out.
-    """
-    known: dict[Frame, frozenset[int]] = {}
-    for stack, weight in profile.stacks.items():
-        found: frozenset[int] = frozenset()
-        for frame in stack:
-            if frame not in known:
-                known[frame] = frozenset(
-                    i for i, atom in enumerate(atoms) if is_frame_of(frame, atom)
-                )
-            found |= known[frame]
-        if found:
-            yield weight, found
-
-
 def share_of(profile: Profile, atoms: Sequence[Atom]) -> Share:
-    """The share of weight in stacks that hold at least one of the functions; 0 for an empty
-    profile.
-    """
-    return (
-        sum(weight for weight, _ in held(profile, atoms)) / profile.total if profile.total else 0.0
-    )
+    """The share of weight in stacks that hold at least one of the functions; 0 for no profile."""
+    held = sum(weight for weight, _ in _held(profile, atoms))
+    return held / profile.total if profile.total else 0.0
 
 
 def shares_together(profile: Profile, atoms: Sequence[Atom]) -> dict[tuple[int, int], Share]:
-    """For each two functions seen together, by index, the share of weight in stacks that hold
-    both.
-    """
-    weights: dict[tuple[int, int], float] = {}
-    for weight, found in held(profile, atoms):
-        for pair in combinations(sorted(found), 2):
-            weights[pair] = weights.get(pair, 0.0) + weight
+    """The share of weight in stacks that hold both, for each two functions on one, by index."""
+    weights: defaultdict[tuple[int, int], float] = defaultdict(float)
+    for weight, indices in _held(profile, atoms):
+        for pair in combinations(sorted(indices), 2):
+            weights[pair] += weight
     return {pair: weight / profile.total for pair, weight in weights.items()}
+
+
+def _held(profile: Profile, atoms: Sequence[Atom]) -> Iterator[tuple[float, set[int]]]:
+    """Each stack's weight with the indices of the atoms on it; stacks without any are left out."""
+    owners: dict[Frame, set[int]] = {}
+    for stack, weight in profile.stacks.items():
+        indices: set[int] = set()
+        for frame in stack:
+            if frame not in owners:
+                owners[frame] = {i for i, atom in enumerate(atoms) if is_frame_of(frame, atom)}
+            indices |= owners[frame]
+        if indices:
+            yield weight, indices

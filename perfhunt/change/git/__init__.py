@@ -1,1 +1,5 @@
-"""The one place that talks to git."""
+"""Git: `repository` is the one place of the package that runs it on a repository of the user's.
+
+`worktree` checks revisions out and takes them away, `split` cuts an edit into patches (`patches`
+writes them), `bisect` halves a history. All of these import `repository` only.
+"""

@@ -1,6 +1,4 @@
-"""The first commit that made a service slower, by halving: git's own choice of the next commit, and
-judgements kept.
-"""
+"""The first commit that made a service slower, by halving: git's own choice of the next commit."""
 
 from __future__ import annotations
 
@@ -9,13 +7,11 @@ from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.errors import UsageError
 
 CommitLabel: TypeAlias = Literal["good", "bad", "skip"]
-Judge: TypeAlias = Callable[
-    [str], CommitLabel
-]  # commit id -> good, bad, or skip when it cannot be told
+Judge: TypeAlias = Callable[[str], CommitLabel]  # of a commit id; skip when it cannot be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +24,9 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Bisected:
-    """The commits one of which is the first bad one: exactly one when it was found, more when skips
-    hide it.
+    """The commits one of which is the first bad one: one when it was found, more with skips.
 
-    `judged` are the verdicts in the order they were asked for, cached ones included.
+    `judged` are the verdicts in the order they were needed, cached ones included.
     """
 
     first_bad: tuple[str, ...]
@@ -43,14 +38,13 @@ class Bisected:
 
 
 def commits_between(repository: Repository, good: str, bad: str) -> tuple[Commit, ...]:
-    """The commits that `bad` has and `good` has not, newest first. Raises UsageError unless good is
-    an ancestor of bad.
+    """The commits that `bad` has and `good` has not, newest first.
+
+    Raises UsageError unless good is an ancestor of bad.
     """
     good_id, bad_id = repository.resolve(good), repository.resolve(bad)
-    if (
-        good_id == bad_id
-        or repository.attempt("merge-base", "--is-ancestor", good_id, bad_id).returncode
-    ):
+    later = repository.attempt("merge-base", "--is-ancestor", good_id, bad_id).returncode
+    if good_id == bad_id or later:
         raise UsageError(
             f"{good} does not come before {bad}",
             "Name the older, good revision first: perfhunt bisect GOOD BAD",
@@ -60,80 +54,55 @@ def commits_between(repository: Repository, good: str, bad: str) -> tuple[Commit
     return tuple(Commit(row[0], tuple(row[1:])) for row in rows)
 
 
-def confirm_ends(good: str, bad: str, judge: Judge) -> None:
-    """Check that the two ends are what they were said to be. Raises UsageError when they are not:
-    halving would find nothing.
-    """
-    for commit, expected in ((good, "good"), (bad, "bad")):
-        verdict = judge(commit)
-        if verdict != expected:
-            raise UsageError(
-                f"{commit[:12]} was named {expected}, and measures {verdict}",
-                "Choose ends that differ, or measure longer.",
-            )
-
-
 def bisect(
     commits: Sequence[Commit], judge: Judge, cache: MutableMapping[str, CommitLabel] | None = None
 ) -> Bisected:
-    """The first bad commit among `commits` (newest, known bad, first), judging as few as possible.
+    """The first bad commit among `commits` (newest, known bad, first), judging few of them.
 
-    A skipped commit is not asked again; `cache` is read first and written after every judgement, so
-    that a run cut short goes on.
+    `cache` is read first and written after every judgement, so that a run cut short goes on.
     """
-    kept: MutableMapping[str, CommitLabel] = {} if cache is None else cache
+    labels: MutableMapping[str, CommitLabel] = {} if cache is None else cache
     reach = _reach(commits)
-    index = {c.id: i for i, c in enumerate(commits)}
+    bit = {commit.id: 1 << i for i, commit in enumerate(commits)}
     bad = commits[0].id
-    suspects = reach[bad]
-    skipped = 0
-    asked: list[tuple[str, CommitLabel]] = []
-    while True:
-        commit = _next(commits, reach, suspects, skipped | 1 << index[bad])
-        if commit is None:
-            return Bisected(
-                tuple(c.id for i, c in enumerate(commits) if suspects >> i & 1), tuple(asked)
-            )
-        if commit not in kept:
-            kept[commit] = judge(commit)
-        asked.append((commit, kept[commit]))
-        if kept[commit] == "good":
+    suspects, skipped = reach[bad], 0
+    judged: list[tuple[str, CommitLabel]] = []
+    while (commit := _next(commits, reach, suspects, skipped | bit[bad])) is not None:
+        if commit not in labels:
+            labels[commit] = judge(commit)
+        judged.append((commit, labels[commit]))
+        if labels[commit] == "good":
             suspects &= ~reach[commit]
-        elif kept[commit] == "bad":
+        elif labels[commit] == "bad":
             suspects, bad = suspects & reach[commit], commit
         else:
-            skipped |= 1 << index[commit]
+            skipped |= bit[commit]
+    return Bisected(tuple(c.id for c in commits if suspects & bit[c.id]), tuple(judged))
 
 
 def expected_judgements(count: int) -> int:
-    """How many commits are judged at most when none is skipped and history is a line: log2 of the
-    commits in question.
-    """
+    """How many of `count` commits in a line are judged at most when none is skipped: log2."""
     return math.ceil(math.log2(count)) if count > 1 else 0
 
 
 def _reach(commits: Sequence[Commit]) -> dict[str, int]:
     """For each commit, itself and its ancestors among `commits`, as a set of bits by position."""
-    index = {c.id: i for i, c in enumerate(commits)}
     reach: dict[str, int] = {}
-    for commit in reversed(commits):  # parents come after their children
-        bits = 1 << index[commit.id]
+    for index, commit in reversed(list(enumerate(commits))):  # parents come after their children
+        reach[commit.id] = 1 << index
         for parent in commit.parents:
-            bits |= reach.get(parent, 0)
-        reach[commit.id] = bits
+            reach[commit.id] |= reach.get(parent, 0)
     return reach
 
 
 def _next(
-    commits: Sequence[Commit], reach: dict[str, int], suspects: int, not_these: int
+    commits: Sequence[Commit], reach: dict[str, int], suspects: int, excluded: int
 ) -> str | None:
-    """The suspect that halves the rest best (as git bisect chooses); None when there is none left
-    to ask.
-    """
+    """The suspect that halves the rest best, as git bisect chooses; None when there is none."""
     total = suspects.bit_count()
     best, best_worth = None, 0
-    for i, commit in enumerate(commits):
-        if suspects >> i & 1 and not not_these >> i & 1:
+    for index, commit in enumerate(commits):
+        if (suspects & ~excluded) >> index & 1:
             inside = (reach[commit.id] & suspects).bit_count()
             worth = min(inside, total - inside)
             if worth > best_worth:

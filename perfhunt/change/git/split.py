@@ -1,27 +1,29 @@
-"""A tangled edit as one patch per piece: each applies to the base alone, and all together make the
-whole edit.
+"""A tangled edit as one patch per piece.
+
+Each patch applies to the base alone, and all of them together make the whole edit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.git.git import Content, Repository, temporary_index
 from perfhunt.change.git.patches import Hunk, file_patch, hunks_of, lines_of, needs_no_context
+from perfhunt.change.git.repository import Content, Repository
 from perfhunt.model.verdict.change import Atom, Change, Edit, LineRange, Piece
 
-_NO_CONTEXT = "--unidiff-zero"
 REST = -1  # the piece of what belongs to none: layout, comments, tests, shared imports
+_NO_CONTEXT = "--unidiff-zero"
+_LONGEST_SLUG = 60  # characters of a patch's name, which must be a file name
+_IMPORT_WORDS = {b"import", b"from", b"as"}
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One piece as `git apply` takes it. `options` must be given to git apply; `pieces` is empty
-    for what measures nothing.
+    """One piece as `git apply` takes it, with `options` that must be given to it.
 
-    `note` says why pieces share a patch, when they do.
+    `pieces` is empty for what measures nothing. `note` says why pieces share a patch.
     """
 
     name: str
@@ -32,20 +34,16 @@ class Patch:
 
     @property
     def title(self) -> str:
-        """What is in it, for a list: its pieces, what git apply must be told, why pieces share
-        it.
-        """
-        what = (
-            "; ".join(p.title() for p in self.pieces)
-            or "layout, tests, documents: nothing to measure; apply it first"
-        )
+        """For a list: its pieces, what git apply must be told, why pieces share it."""
+        nothing = "layout, tests, documents: nothing to measure; apply it first"
+        what = "; ".join(piece.title() for piece in self.pieces) or nothing
         how = f" [git apply {' '.join(self.options)}]" if self.options else ""
         return f"{what}{how}" + (f" ({self.note})" if self.note else "")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """One file's share of a piece."""
+    """One file's share of a piece; `touching` when its hunks touch those of another piece."""
 
     piece: int
     text: bytes
@@ -53,33 +51,26 @@ class _Part:
 
 
 def split(repository: Repository, change: Change, pieces: Sequence[Piece]) -> tuple[Patch, ...]:
-    """One patch per piece, in their order, after one with what belongs to no piece (when there is
-    any of that).
+    """One patch per piece, in their order, after one with what belongs to no piece.
 
     Pieces whose edits cannot be told apart line by line share a patch, with a note. Raises
     ChangeRefused when git fails.
     """
     head = repository.tree(change.head) if change.head else repository.worktree_tree()
-    contents = repository.contents(change.base, head)
     groups = _PatchGroups(len(pieces))
-    plans = [_plan(content, pieces, groups) for content in contents]
-    parts = [
-        part
-        for content, plan in zip(contents, plans, strict=True)
-        for part in _parts(repository, change, head, content, plan)
-    ]
+    parts: list[_Part] = []
+    for content in repository.contents(change.base, head):
+        hunks = _hunks(content, pieces, groups)
+        if isinstance(hunks, int):
+            paths = sorted({content.edit.old_path, content.path})
+            parts.append(_Part(hunks, repository.patch(change.base, head, *paths)))
+        else:
+            parts += _file_parts(content, hunks)
     patches = _patches(parts, pieces, groups)
     if len(patches) > 1 and not _composes(repository, change.base, head, patches):
+        note = "the edits share lines and could not be taken apart"
         whole = repository.patch(change.base, head)
-        return (
-            Patch(
-                "01-whole.patch",
-                whole,
-                tuple(pieces),
-                (),
-                "the edits share lines and could not be taken apart",
-            ),
-        )
+        return (Patch("01-whole.patch", whole, tuple(pieces), note=note),)
     return patches
 
 
@@ -96,7 +87,7 @@ class _PatchGroups:
         return piece
 
     def join(self, pieces: set[int], why: str) -> int:
-        first = min(self.of(p) for p in pieces)
+        first = min(self.of(piece) for piece in pieces)
         for piece in pieces:
             self._into[self.of(piece)] = first
         if len(pieces) > 1:
@@ -104,195 +95,147 @@ class _PatchGroups:
         return first
 
 
-@dataclass(slots=True)
-class _Plan:
-    """What to do with a file: all of it to one piece, or hunk by hunk."""
-
-    whole: int | None
-    hunks: tuple[tuple[int, Hunk], ...] = ()
-
-
-def _plan(content: Content, pieces: Sequence[Piece], groups: _PatchGroups) -> _Plan:
-    owners = {i: [a for a in p.atoms if a.file == content.path] for i, p in enumerate(pieces)}
-    owners = {i: atoms for i, atoms in owners.items() if atoms}
-    spanned = all(a.before or a.after for atoms in owners.values() for a in atoms)
-    textual = (
-        content.edit.edit == Edit.CHANGED
-        and not content.binary
-        and content.before is not None
-        and content.after is not None
-    )
+def _hunks(
+    content: Content, pieces: Sequence[Piece], groups: _PatchGroups
+) -> int | list[tuple[int, Hunk]]:
+    """A file's hunks, each with its piece; a piece alone when all of the file goes to it."""
+    atoms = {i: [a for a in p.atoms if a.file == content.path] for i, p in enumerate(pieces)}
+    owners = {piece: mine for piece, mine in atoms.items() if mine}
     if not owners:
-        return _Plan(REST)
-    if textual and spanned and content.before is not None and content.after is not None:
-        hunks = tuple(_assigned(content.before, content.after, owners, groups, content.path))
-        if len({groups.of(p) for p, _ in hunks}) > 1:
-            return _Plan(None, hunks)
-    return _Plan(groups.join(set(owners), f"{content.path} holds both and cannot be cut"))
+        return REST
+    placed = all(atom.before or atom.after for mine in owners.values() for atom in mine)
+    if placed and content.edit.edit == Edit.CHANGED and not content.binary:
+        hunks = list(_assigned(content, owners, groups))
+        if len({groups.of(piece) for piece, _ in hunks}) > 1:
+            return hunks
+    return groups.join(set(owners), f"{content.path} holds both and cannot be cut")
 
 
 def _assigned(
-    before: bytes, after: bytes, owners: dict[int, list[Atom]], groups: _PatchGroups, path: str
-) -> list[tuple[int, Hunk]]:
+    content: Content, owners: Mapping[int, list[Atom]], groups: _PatchGroups
+) -> Iterator[tuple[int, Hunk]]:
     """Every hunk of a file with its piece, cut where one hunk holds several."""
-    old, new = lines_of(before), lines_of(after)
-    old_of = _labels(len(old), [(p, a.before) for p, atoms in owners.items() for a in atoms])
-    new_of = _labels(len(new), [(p, a.after) for p, atoms in owners.items() for a in atoms])
-    words = {
-        p: _words(
-            [
-                line
-                for side, of in ((old, old_of), (new, new_of))
-                for line, q in zip(side, of, strict=True)
-                if q == p
-            ]
-        )
-        for p in owners
-    }
-    found: list[tuple[int, Hunk]] = []
+    old, new = lines_of(content.before or b""), lines_of(content.after or b"")
+    placed = [(piece, atom) for piece, atoms in owners.items() for atom in atoms]
+    old_of = _labels(len(old), [(piece, atom.before) for piece, atom in placed])
+    new_of = _labels(len(new), [(piece, atom.after) for piece, atom in placed])
+    lines = [*zip(old, old_of, strict=True), *zip(new, new_of, strict=True)]
+    words = {piece: _words(line for line, of in lines if of == piece) for piece in owners}
     for hunk in hunks_of(old, new):
-        cut = _cut(hunk, old_of, new_of)
-        if cut is None:
-            both = {
-                p
-                for p in (
-                    *old_of[hunk.old_start : hunk.old_end],
-                    *new_of[hunk.new_start : hunk.new_end],
-                )
-                if p != REST
-            }
-            cut = [(groups.join(both, f"their edits share lines of {path}"), hunk)]
-        if [p for p, _ in cut] == [REST]:
-            cut = [(_wanted_by(hunk, old, new, words), hunk)]
-        found += cut
-    return found
-
-
-def _labels(length: int, spans: Sequence[tuple[int, LineRange | None]]) -> list[int]:
-    """The piece of each line; an inner span (a handler in a factory) wins over the one around
-    it.
-    """
-    found = [REST] * length
-    for piece, span in sorted(((p, s) for p, s in spans if s), key=lambda x: x[1][0] - x[1][1]):
-        found[span[0] - 1 : span[1]] = [piece] * len(found[span[0] - 1 : span[1]])
-    return found
-
-
-def _runs(labels: Sequence[int], start: int) -> list[tuple[int, int, int]]:
-    """Stretches of one piece as (piece, start, end); lines of none go with the stretch before them,
-    or the first one.
-    """
-    runs: list[tuple[int, int, int]] = []
-    for index, piece in enumerate(labels, start):
-        if runs and piece in (REST, runs[-1][0]):
-            runs[-1] = (runs[-1][0], runs[-1][1], index + 1)
-        elif runs and runs[-1][0] == REST:
-            runs[-1] = (piece, runs[-1][1], index + 1)
+        labels = {*old_of[hunk.old_start : hunk.old_end], *new_of[hunk.new_start : hunk.new_end]}
+        here = labels - {REST}
+        cut = _cut(hunk, old_of, new_of) if len(here) > 1 else None
+        if cut:
+            yield from cut
+        elif here:
+            yield groups.join(here, f"their edits share lines of {content.path}"), hunk
         else:
-            runs.append((piece, index, index + 1))
-    return runs
+            gone, fresh = old[hunk.old_start : hunk.old_end], new[hunk.new_start : hunk.new_end]
+            yield _wanted_by(_words(gone) ^ _words(fresh), words), hunk
+
+
+def _labels(length: int, places: Iterable[tuple[int, LineRange | None]]) -> list[int]:
+    """The piece of each line; an inner place (a handler in a factory) wins over its outer one."""
+    labels = [REST] * length
+    ranges = [(piece, lines) for piece, lines in places if lines]
+    for piece, (first, last) in sorted(ranges, key=lambda r: r[1][0] - r[1][1]):
+        labels[first - 1 : last] = [piece] * len(labels[first - 1 : last])
+    return labels
+
+
+def _stretches(labels: Sequence[int], start: int, end: int) -> list[tuple[int, int]]:
+    """Stretches of one piece, as (piece, end); lines of none go with a neighbour."""
+    stretches: list[tuple[int, int]] = []
+    for index in range(start, end):
+        piece, last = labels[index], stretches[-1][0] if stretches else None
+        if last is not None and piece in (REST, last):
+            stretches[-1] = (last, index + 1)
+        elif last == REST:
+            stretches[-1] = (piece, index + 1)
+        else:
+            stretches.append((piece, index + 1))
+    return stretches
 
 
 def _cut(hunk: Hunk, old_of: Sequence[int], new_of: Sequence[int]) -> list[tuple[int, Hunk]] | None:
     """The hunk cut by piece; None when the pieces are woven into each other."""
-    old = _runs(old_of[hunk.old_start : hunk.old_end], hunk.old_start)
-    new = _runs(new_of[hunk.new_start : hunk.new_end], hunk.new_start)
-    pieces = {p for p, _, _ in (*old, *new) if p != REST}
-    if len(pieces) <= 1:
-        return [(next(iter(pieces), REST), hunk)]
-    order = [p for p, _, _ in (new if len(new) >= len(old) else old)]
-    if len(set(order)) != len(order) or set(order) != pieces:
+    old = _stretches(old_of, hunk.old_start, hunk.old_end)
+    new = _stretches(new_of, hunk.new_start, hunk.new_end)
+    old_ends, new_ends = dict(old), dict(new)
+    order = [piece for piece, _ in (new if len(new) >= len(old) else old)]
+    if len(set(order)) < len(order) or set(order) != (old_ends.keys() | new_ends.keys()) - {REST}:
         return None
-    for side in (old, new):
-        if [p for p, _, _ in side] != [p for p in order if p in {q for q, _, _ in side}]:
+    for side, ends in ((old, old_ends), (new, new_ends)):
+        if [piece for piece, _ in side] != [piece for piece in order if piece in ends]:
             return None
-    old_at, new_at, found = hunk.old_start, hunk.new_start, []
+    old_at, new_at, cut = hunk.old_start, hunk.new_start, []
     for piece in order:
-        old_end = next((end for p, _, end in old if p == piece), old_at)
-        new_end = next((end for p, _, end in new if p == piece), new_at)
-        found.append((piece, Hunk(old_at, old_end, new_at, new_end)))
+        old_end, new_end = old_ends.get(piece, old_at), new_ends.get(piece, new_at)
+        cut.append((piece, Hunk(old_at, old_end, new_at, new_end)))
         old_at, new_at = old_end, new_end
-    return found
+    return cut
 
 
-def _words(lines: Sequence[bytes]) -> set[bytes]:
+def _words(lines: Iterable[bytes]) -> set[bytes]:
     return set(re.findall(rb"[A-Za-z_]\w*", b"".join(lines)))
 
 
-def _wanted_by(
-    hunk: Hunk, old: Sequence[bytes], new: Sequence[bytes], words: dict[int, set[bytes]]
-) -> int:
-    """The one piece that uses the names a stray hunk (an import, mostly) brings or takes; REST when
-    none or several do.
+def _wanted_by(changed: set[bytes], words: Mapping[int, set[bytes]]) -> int:
+    """The one piece that uses the words a stray hunk (an import, mostly) brings or takes.
+
+    REST when none or several do.
     """
-    changed = _words(old[hunk.old_start : hunk.old_end]) ^ _words(
-        new[hunk.new_start : hunk.new_end]
-    )
-    users = [p for p, used in words.items() if (changed - {b"import", b"from", b"as"}) & used]
+    users = [piece for piece, used in words.items() if (changed - _IMPORT_WORDS) & used]
     return users[0] if len(users) == 1 else REST
 
 
-def _parts(
-    repository: Repository, change: Change, head: str, content: Content, plan: _Plan
-) -> list[_Part]:
-    if plan.whole is not None:
-        paths = sorted({content.edit.old_path, content.path})
-        wanted = ("--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
-        text = repository.git("diff-tree", "-r", "-p", *wanted, change.base, head, "--", *paths)
-        return [_Part(plan.whole, text.partition(b"\n")[2] if text[:1] != b"d" else text)]
+def _file_parts(content: Content, assigned: Sequence[tuple[int, Hunk]]) -> Iterator[_Part]:
+    """One part for each piece that has hunks in a file."""
     old, new = lines_of(content.before or b""), lines_of(content.after or b"")
-    hunks = [h for _, h in plan.hunks]
-    parts = []
-    for piece in dict.fromkeys(p for p, _ in plan.hunks):
-        chosen = {i for i, (p, _) in enumerate(plan.hunks) if p == piece}
+    hunks = [hunk for _, hunk in assigned]
+    for piece in dict.fromkeys(piece for piece, _ in assigned):
+        chosen = {index for index, (owner, _) in enumerate(assigned) if owner == piece}
         touching = needs_no_context(hunks, chosen, len(old))
-        parts.append(_Part(piece, file_patch(content.path, old, new, hunks, chosen), touching))
-    return parts
+        yield _Part(piece, file_patch(content.path, old, new, hunks, chosen), touching)
 
 
 def _patches(
     parts: Sequence[_Part], pieces: Sequence[Piece], groups: _PatchGroups
 ) -> tuple[Patch, ...]:
-    found: list[Patch] = []
-    order = sorted({groups.of(p.piece) for p in parts})
+    patches: list[Patch] = []
+    order = sorted({groups.of(part.piece) for part in parts})
     for number, group in enumerate(order, 0 if REST in order else 1):
-        mine = [p for p in parts if groups.of(p.piece) == group]
+        mine = [part for part in parts if groups.of(part.piece) == group]
         members = tuple(piece for i, piece in enumerate(pieces) if groups.of(i) == group)
-        options = (_NO_CONTEXT,) if any(p.touching for p in mine) else ()
-        text = b"".join(p.text for p in mine)
-        found.append(
-            Patch(
-                f"{number:02d}-{_slug(members)}.patch",
-                text,
-                members,
-                options,
-                groups.why.get(group, ""),
-            )
+        patch = Patch(
+            name=f"{number:02d}-{_slug(members)}.patch",
+            text=b"".join(part.text for part in mine),
+            pieces=members,
+            options=(_NO_CONTEXT,) if any(part.touching for part in mine) else (),
+            note=groups.why.get(group, ""),
         )
-    return tuple(found)
+        patches.append(patch)
+    return tuple(patches)
 
 
 def _slug(pieces: Sequence[Piece]) -> str:
     if not pieces:
         return "not-measured"
     words = f"{pieces[0].kinds[0]}-{pieces[0].atoms[0].name or pieces[0].atoms[0].file}"
-    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:60]
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.")[:_LONGEST_SLUG]
 
 
 def _composes(repository: Repository, base: str, head: str, patches: Sequence[Patch]) -> bool:
-    """Whether each patch applies to the base alone, and all of them in order give the edited
-    tree.
-    """
-    with temporary_index(base, repository) as extra:
-        for patch in patches:
-            alone = repository.attempt(
-                "apply", "--cached", "--check", *patch.options, "-", stdin=patch.text, extra=extra
-            )
-            if alone.returncode:
-                return False
-        for patch in patches:
-            if repository.attempt(
-                "apply", "--cached", *patch.options, "-", stdin=patch.text, extra=extra
-            ).returncode:
-                return False
-        return repository.git("write-tree", extra=extra).decode().strip() == head
+    """Whether each patch applies to the base alone, and all in order give the edited tree."""
+    with repository.temporary_index(base) as extra:
+
+        def applies(patch: Patch, *how: str) -> bool:
+            options = ("--cached", *how, *patch.options, "-")
+            return not repository.attempt(
+                "apply", *options, stdin=patch.text, extra=extra
+            ).returncode
+
+        alone = all(applies(patch, "--check") for patch in patches)
+        if not alone or not all(applies(patch) for patch in patches):
+            return False
+        return repository.line("write-tree", extra=extra) == head

@@ -1,6 +1,4 @@
-"""Checkouts of a revision, or of the working tree as it stands, beside the user's own; always taken
-away again.
-"""
+"""Checkouts of a revision, or of the working tree as it stands, always taken away again."""
 
 from __future__ import annotations
 
@@ -15,11 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.change.git.git import Repository, clean_environment
+from perfhunt.change.git.repository import Repository, clean_environment
 from perfhunt.errors import ChangeRefused, UsageError
+from perfhunt.model.units import Seconds
 
-PREPARE_TIMEOUT = 900.0
-KEEP_UNTRACKED = 20_000_000  # bytes
+PREPARE_TIMEOUT: Seconds = 900.0  # for installing a project's packages anew
+KEEP_UNTRACKED = 20_000_000  # bytes of untracked files: more is not put into git's store unasked
+_LAST_WORDS = 5  # lines of a failed prepare command that are shown
 _PLACE = re.compile(r"perfhunt-checkout-(\d+)-(\d+)-")
 _AUTHOR = {
     f"GIT_{who}_{what}": value
@@ -34,9 +34,7 @@ _AUTHOR = {
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A revision on disk: where it is, and its commit (made from the working tree when that was
-    asked for).
-    """
+    """A revision on disk: where it is, and its commit (one made for the working tree)."""
 
     path: Path
     commit: str
@@ -48,55 +46,47 @@ def checkout(
     revision: str = "",
     prepare: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    timeout: float = PREPARE_TIMEOUT,
+    timeout: Seconds = PREPARE_TIMEOUT,
 ) -> Iterator[Checkout]:
-    """A checkout of a revision (empty: the working tree, untracked files included) with its prepare
-    command run in it.
+    """A checkout of a revision with its prepare command run in it; empty is the working tree.
 
-    The user's files, index and branches are not touched. Ignored files (virtual environments,
-    node_modules) are not in it: that is what `prepare` is for; it finds the user's own tree in
-    PERFHUNT_REPOSITORY. Raises UsageError when it fails.
+    The working tree comes with untracked files. The user's files, index and branches are not
+    touched. Ignored files (virtual environments, node_modules) are not in it: that is what
+    `prepare` is for; it finds the user's own tree in PERFHUNT_REPOSITORY. Raises UsageError when
+    it fails.
     """
     sweep(repository)
     commit = repository.resolve(revision) if revision else snapshot(repository)
-    place = Path(
-        tempfile.mkdtemp(prefix=f"perfhunt-checkout-{os.getpid()}-{_started(os.getpid())}-")
-    )
-    path = place / repository.root.name
+    owner = f"perfhunt-checkout-{os.getpid()}-{_started(os.getpid())}-"
+    path = Path(tempfile.mkdtemp(prefix=owner)) / repository.root.name
     try:
-        repository.git("worktree", "add", "--detach", "--force", "--quiet", "--", str(path), commit)
+        how = ("--detach", "--force", "--quiet")
+        repository.git("worktree", "add", *how, "--", str(path), commit)
         if prepare:
-            _prepare(
-                prepare,
-                path,
-                {**(environment or {}), "PERFHUNT_REPOSITORY": str(repository.root)},
-                timeout,
-            )
+            variables = {**(environment or {}), "PERFHUNT_REPOSITORY": str(repository.root)}
+            _prepare(prepare, path, variables, timeout)
         yield Checkout(path, commit)
     finally:
         _remove(repository, path)
 
 
 def snapshot(repository: Repository) -> str:
-    """The id of a commit that holds the working tree as it stands, on top of HEAD; no branch or
-    reference points to it.
+    """The id of a commit that holds the working tree as it stands, on top of HEAD.
+
+    No branch or reference points to it.
     """
     tree = repository.worktree_tree()
     head = repository.attempt("rev-parse", "--verify", "--quiet", "HEAD")
-    parent = ("-p", head.stdout.decode().strip()) if head.returncode == 0 else ()
-    made = repository.git(
-        "commit-tree", tree, *parent, "-m", "The working tree, as perfhunt found it", extra=_AUTHOR
-    )
-    return made.decode().strip()
+    parent = () if head.returncode else ("-p", head.stdout.decode().strip())
+    message = "The working tree, as perfhunt found it"
+    return repository.line("commit-tree", tree, *parent, "-m", message, extra=_AUTHOR)
 
 
 def kept_work(root: str) -> str:
-    """A commit of the working tree as it stands when it is not HEAD's own tree, so that a later
-    edit can be told from it.
+    """A commit of the working tree when it is not HEAD's own tree, to tell a later edit from it.
 
-    "" when there is nothing to keep, when git will not, or when untracked files are larger than is
-    kind to put into git's store unasked. No branch or reference points to it: git tidies it up
-    after two weeks (gc.pruneExpire).
+    "" when there is nothing to keep, when git will not, or when untracked files are many. No
+    branch or reference points to it: git tidies it up after two weeks (gc.pruneExpire).
     """
     repository = Repository(Path(root))
     try:
@@ -111,17 +101,14 @@ def kept_work(root: str) -> str:
 def sweep(repository: Repository) -> tuple[Path, ...]:
     """Take away checkouts that a crashed perfhunt left behind; returns where they were."""
     listed = repository.git("worktree", "list", "--porcelain").decode(errors="surrogateescape")
-    left = []
-    for path in (
-        Path(line.removeprefix("worktree "))
-        for line in listed.splitlines()
-        if line.startswith("worktree ")
-    ):
-        owner = _PLACE.match(path.parent.name)
+    swept = []
+    for line in listed.splitlines():
+        path = Path(line.removeprefix("worktree "))
+        owner = _PLACE.match(path.parent.name) if line.startswith("worktree ") else None
         if owner and _started(int(owner[1])) != int(owner[2]):
             _remove(repository, path)
-            left.append(path)
-    return tuple(left)
+            swept.append(path)
+    return tuple(swept)
 
 
 def _remove(repository: Repository, path: Path) -> None:
@@ -135,24 +122,23 @@ def _remove(repository: Repository, path: Path) -> None:
 
 
 def _started(pid: int) -> int:
-    """When a process started, in clock ticks since boot: with its pid, an identity that is not used
-    again. 0 when it is gone.
+    """When a process started, in clock ticks since boot; 0 when it is gone.
+
+    Together with its pid that is an identity which is not used again.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return 0
-    return int(
-        stat.rpartition(")")[2].split()[19]
-    )  # field 22 of proc(5); the name before it may hold anything
+    # This is field 22 of proc(5), counted from behind the name, which may hold anything.
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def _prepare(
-    command: Sequence[str], path: Path, environment: Mapping[str, str], timeout: float
+    command: Sequence[str], path: Path, environment: Mapping[str, str], timeout: Seconds
 ) -> None:
-    """Run the prepare command in a checkout, in a process group of its own so that all of it can be
-    ended.
-    """
+    """Run the prepare command in a checkout, in a process group so that all of it can be ended."""
+    line = " ".join(command)
     try:
         with subprocess.Popen(
             list(command),
@@ -164,25 +150,20 @@ def _prepare(
             start_new_session=True,
         ) as process:
             try:
-                said, _ = process.communicate(timeout=timeout)
+                printed, _ = process.communicate(timeout=timeout)
             finally:
                 if process.poll() is None:  # too slow, or somebody pressed Ctrl-C
                     os.killpg(process.pid, signal.SIGKILL)
     except FileNotFoundError as error:
-        raise UsageError(
-            f"the prepare command {command[0]!r} is not there", "Name it by its full path."
-        ) from error
+        missing = f"the prepare command {command[0]!r} is not there"
+        raise UsageError(missing, "Name it by its full path.") from error
     except subprocess.TimeoutExpired as error:
-        raise UsageError(
-            f"the prepare command took longer than {timeout:.0f} s: {' '.join(command)}"
-        ) from error
+        raise UsageError(f"the prepare command took longer than {timeout:.0f} s: {line}") from error
     if process.returncode:
-        last = "\n".join(said.decode(errors="replace").strip().splitlines()[-5:])
-        hint = (
-            "It runs in a fresh checkout, where ignored files (a virtual environment, node_modules)"
-            " are missing."
-        )
+        last = printed.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:]
+        ended = f"the prepare command ended with {process.returncode}: {line}"
         raise UsageError(
-            f"the prepare command ended with {process.returncode}: {' '.join(command)}\n{last}",
-            hint,
+            "\n".join((ended, *last)),
+            "It runs in a fresh checkout, where ignored files"
+            " (a virtual environment, node_modules) are missing.",
         )

@@ -43,7 +43,7 @@ def change(
     not.
     """
     from perfhunt.analysis.change.one_change import decide
-    from perfhunt.change.git.git import find_repository
+    from perfhunt.change.git.repository import find_repository
     from perfhunt.change.read import read_change
     from perfhunt.model.document.plain import to_plain
     from perfhunt.model.verdict.change import ChangeRefusal
@@ -82,7 +82,7 @@ def split(
     touched.
     """
     from perfhunt.analysis.change.one_change import pieces_of
-    from perfhunt.change.git.git import find_repository
+    from perfhunt.change.git.repository import find_repository
     from perfhunt.change.git.split import split as patches_of
     from perfhunt.change.read import read_change
     from perfhunt.store.files import write_atomic

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt import verify
+from perfhunt.analysis.change.one_change import require_one
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.analysis.verdict.rounds import Looking
-from perfhunt.change.git.git import Repository, find_repository
+from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
-from perfhunt.change.rule import require_one
 from perfhunt.cli import console
 from perfhunt.cli.verbs.calibrate import load_calibration
 from perfhunt.cli.verbs.change import base_of, hot_stacks

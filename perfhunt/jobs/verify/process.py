@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfhunt import verify
-from perfhunt.change.git.git import Repository, find_repository
+from perfhunt.analysis.change.one_change import require_one
+from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
-from perfhunt.change.rule import require_one
 from perfhunt.change.running import differences, stale
 from perfhunt.cli import console
 from perfhunt.cli.verbs.calibrate import load_calibration

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.errors import UsageError
 from perfhunt.model.verdict.change import Change
 

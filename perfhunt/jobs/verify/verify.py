@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.cli import console
 from perfhunt.cli.verbs.change import base_of
 from perfhunt.errors import ChangeRefused, QuestionError, UsageError

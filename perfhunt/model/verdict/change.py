@@ -83,15 +83,11 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class FileEdit:
-    """One file of a diff: its path, where it was, and the lines added and removed (information,
-    never a criterion).
-    """
+    """One file of a diff: its path, where it was, and what happened to it."""
 
     path: str
     old_path: str
     edit: Edit
-    added: int = 0
-    removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfhunt.analysis.change.changed_frames import is_frame_of
-from perfhunt.change.git.git import Repository
+from perfhunt.change.git.repository import Repository
 from perfhunt.cli.app import app
 from perfhunt.errors import QuestionError, UsageError
 from perfhunt.jobs.verify.attribution import (

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 
 class Names(ast.NodeVisitor):
-    """Counts the names a piece of code reads, as symbols.
+    """Counts the names a piece of code reads, as symbols, and what it does with lasting state.
 
-    `path::name` for a name of the same module, a dotted origin for an imported one,
-    `path::Class.name` through self, `.name` for an attribute of who knows what, `import:package`
-    for a package, `text:NAME` for strings that may name a setting.
+    A name of the same module is `path::name`, an imported one its dotted origin, one through self
+    `path::Class.name`, an attribute of who knows what `.name`, a package `import:package`, a text
+    that may name a setting `text:NAME`.
     """
 
     def __init__(
@@ -26,13 +26,15 @@ class Names(ast.NodeVisitor):
         self.names: Counter[str] = Counter()
         self.state: Counter[str] = Counter()
         self.writes: Counter[str] = Counter()
-        self._path, self._imports, self._instances, self._owner, self._bases = (
-            path,
-            imports,
-            instances,
-            owner,
-            bases,
-        )
+        self._path, self._owner, self._bases = path, owner, bases
+        self._imports, self._instances = imports, instances
+
+    def forget(self, local: Collection[str]) -> None:
+        """Drop what a function's locals and parameters were counted as: no call leaves them."""
+        symbols = {self._here(name) for name in local}
+        for counter in (self.names, self.state, self.writes):
+            for key in [key for key in counter if key.partition("\t")[0] in symbols]:
+                del counter[key]
 
     def visit_Assign(self, node: ast.Assign) -> None:
         self.generic_visit(node)
@@ -44,34 +46,12 @@ class Names(ast.NodeVisitor):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         self.generic_visit(node)
-        if node.value is not None:
-            self._write([node.target], node.value)
-
-    def _write(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
-        for target in targets:
-            while isinstance(target, ast.Subscript):
-                target = target.value
-            chain = _chain(target)
-            if chain[:1] == ["self"] and self._owner and len(chain) > 1:
-                self.writes[f"{self._path}::{self._owner}.{chain[1]}\t{ast.dump(value)}"] += 1
-            elif len(chain) == 1:
-                self.writes[f"{self._path}::{chain[0]}\t{ast.dump(value)}"] += 1
-
-    def forget(self, path: str, local: set[str]) -> None:
-        """Drop what a function's own locals and parameters were counted as: they do not outlive a
-        call.
-        """
-        for name in (f"{path}::{n}" for n in local):
-            self.names.pop(name, None)
-            for counter in (self.state, self.writes):
-                for key in [k for k in counter if k.partition("\t")[0] == name]:
-                    del counter[key]
+        self._write([node.target] if node.value else [], node.value)
 
     def visit_Name(self, node: ast.Name) -> None:
-        self.names[f"{self._path}::{node.id}"] += 1
-        self.state[f"{self._path}::{node.id}\t"] += 1
-        if node.id.isupper():
-            self.names[f"text:{node.id}"] += 1
+        self.names[self._here(node.id)] += 1
+        self.state[f"{self._here(node.id)}\t"] += 1
+        self._text(node.id)
         if node.id in self._imports:
             origin = self._imports[node.id]
             self.names[origin] += 1
@@ -80,39 +60,57 @@ class Names(ast.NodeVisitor):
     def visit_Attribute(self, node: ast.Attribute) -> None:
         self.generic_visit(node)
         self.names[f".{node.attr}"] += 1
-        if node.attr.isupper():
-            self.names[f"text:{node.attr}"] += 1
+        self._text(node.attr)
         if isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "super":
             self._inherited(node.attr)
-        chain = _chain(node)
-        if not chain:
+        root, *rest = _chain(node) or [""]
+        if not root:
             return
-        root, *rest = chain
         if root in ("self", "cls") and self._owner:
-            self.names[f"{self._path}::{self._owner}.{rest[0]}"] += 1
-            self.state[f"{self._path}::{self._owner}.{rest[0]}\t{'.'.join(rest)}"] += 1
+            own = self._here(self._owner, rest[0])
+            self.names[own] += 1
+            self.state[f"{own}\t{'.'.join(rest)}"] += 1
             self._inherited(rest[0])
         if root in self._instances:
-            made_by = self._instances[root]
-            self.names[f"{self._path}::{made_by}.{rest[0]}"] += 1
-            self.names[f"{self._imports.get(made_by, '')}.{rest[0]}"] += 1
+            maker = self._instances[root]
+            self.names[self._here(maker, rest[0])] += 1
+            self.names[f"{self._imports.get(maker, '')}.{rest[0]}"] += 1
         if root in self._imports:
             self.names[".".join([self._imports[root], *rest])] += 1
-        self.names[f"{self._path}::{root}.{rest[0]}"] += 1
+        self.names[self._here(root, rest[0])] += 1
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str) and node.value.isidentifier():
+            self._text(node.value)
+
+    def _here(self, *names: str) -> str:
+        """The symbol of a name of this module."""
+        return f"{self._path}::{'.'.join(names)}"
+
+    def _text(self, name: str) -> None:
+        if name.isupper():
+            self.names[f"text:{name}"] += 1
+
+    def _write(self, targets: Sequence[ast.expr], value: ast.expr | None) -> None:
+        for target in targets:
+            while isinstance(target, ast.Subscript):
+                target = target.value
+            match _chain(target):
+                case ["self", field, *_] if self._owner:
+                    written = self._here(self._owner, field)
+                case [name]:
+                    written = self._here(name)
+                case _:
+                    continue
+            self.writes[f"{written}\t{ast.dump(value) if value else ''}"] += 1
 
     def _inherited(self, attribute: str) -> None:
-        """A method that may be a base class's: of this module, or of the one it is imported
-        from.
-        """
+        """A method may be a base class's: of this module, or of the one it is imported from."""
         for base in self._bases:
             head, _, tail = base.partition(".")
             origin = ".".join(filter(None, (self._imports.get(head, ""), tail)))
-            self.names[f"{self._path}::{base}.{attribute}"] += 1
+            self.names[self._here(base, attribute)] += 1
             self.names[f"{origin}.{attribute}"] += 1
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, str) and node.value.isidentifier() and node.value.isupper():
-            self.names[f"text:{node.value}"] += 1
 
 
 def _chain(node: ast.expr) -> list[str]:

@@ -1,72 +1,73 @@
-"""Renames in Python code: functions, classes and keywords that are the same under another name."""
+"""Definitions before and after an edit, and which of them are the same under another name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.readers.python.units import Renames, Unit
-from perfhunt.change.source import FileTexts
+from perfhunt.change.readers.python.definitions import Definition, DefinitionSort
+from perfhunt.change.readers.python.normal import Renames
+from perfhunt.change.readers.texts import FileTexts, edit_between
 from perfhunt.model.verdict.change import Edit
 
 
 @dataclass(frozen=True, slots=True)
-class UnitPair:
-    """One unit before and after; None where it does not exist."""
+class DefinitionPair:
+    """One definition before and after; None where it does not exist."""
 
-    source: FileTexts
-    before: Unit | None
-    after: Unit | None
+    texts: FileTexts
+    before: Definition | None
+    after: Definition | None
 
     @property
-    def unit(self) -> Unit:
-        found = self.after or self.before
-        assert found is not None
-        return found
+    def definition(self) -> Definition:
+        """The newer one, or the one that is gone."""
+        definition = self.after or self.before
+        assert definition is not None
+        return definition
+
+    @property
+    def sides(self) -> tuple[Definition, ...]:
+        """Those that exist, the older one first."""
+        return tuple(side for side in (self.before, self.after) if side)
 
     @property
     def edit(self) -> Edit:
-        return (
-            Edit.CHANGED
-            if self.before and self.after
-            else Edit.ADDED
-            if self.after
-            else Edit.REMOVED
-        )
+        """Whether it is new, gone or changed."""
+        return edit_between(self.before, self.after)
 
 
-def simple(unit: Unit) -> str:
-    """The unit's own name, without what it is in."""
-    return unit.name.partition("#")[0].rpartition(".")[2]
+def renames_of(pairs: Sequence[DefinitionPair]) -> Renames:
+    """What is gone under one name and there, the same, under another.
 
-
-def renames_of(pairs: Sequence[UnitPair]) -> Renames:
-    """What is gone under one name and there, the same, under another; and keywords of functions
-    that are otherwise the same.
+    Keywords are renamed too, of functions that are otherwise the same.
     """
     gone = {
-        (_nameless(p.before), p.before.sort): p.before
-        for p in pairs
-        if p.before and not p.after and p.before.sort != "statement"
+        _nameless(pair.before): pair.before
+        for pair in pairs
+        if pair.before and not pair.after and pair.before.sort != DefinitionSort.STATEMENT
     }
     names: dict[str, str] = {}
     keywords: dict[tuple[str, str], str] = {}
     for pair in pairs:
-        if pair.after and not pair.before:
-            old = gone.get((_nameless(pair.after), pair.after.sort))
-            if old is not None and simple(old) != simple(pair.after):
-                names[simple(old)] = simple(pair.after)
-        if pair.before and pair.after and same_but_parameters(pair.before, pair.after):
-            both = zip(pair.before.parameters, pair.after.parameters, strict=True)
-            keywords.update({(simple(pair.before), a): b for a, b in both if a != b})
+        old, new = pair.before, pair.after
+        if new and not old:
+            old = gone.get(_nameless(new))
+            if old and old.own_name != new.own_name:
+                names[old.own_name] = new.own_name
+        elif old and new and same_but_parameters(old, new):
+            both = zip(old.parameters, new.parameters, strict=True)
+            keywords.update({(old.own_name, a): b for a, b in both if a != b})
     return Renames(names, keywords)
 
 
-def same_but_parameters(before: Unit, after: Unit) -> bool:
-    """Whether a function only names its parameters otherwise. Never one that is registered: a
-    framework may read the names.
+def same_but_parameters(before: Definition, after: Definition) -> bool:
+    """Whether a function only calls its parameters otherwise.
+
+    Never one that is handed over: a framework may read the names.
     """
-    if before.decorated or after.decorated or len(before.parameters) != len(after.parameters):
+    handed_over = before.handed_over or after.handed_over
+    if handed_over or len(before.parameters) != len(after.parameters):
         return False
     code = before.code
     for old, new in zip(before.parameters, after.parameters, strict=True):
@@ -76,6 +77,6 @@ def same_but_parameters(before: Unit, after: Unit) -> bool:
     return code == after.code and before.code != after.code
 
 
-def _nameless(unit: Unit) -> str:
-    """The unit's code with its own name taken out, so that a renamed one compares equal."""
-    return unit.code.replace(f"'{simple(unit)}'", "'_'")
+def _nameless(definition: Definition) -> tuple[str, DefinitionSort]:
+    """The code with its own name taken out, so that a renamed one compares equal."""
+    return definition.code.replace(f"'{definition.own_name}'", "'_'"), definition.sort

@@ -1,0 +1,1 @@
+"""Package files: `manifests` says which packages a file names, `atoms` which of them changed."""

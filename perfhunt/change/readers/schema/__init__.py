@@ -1,0 +1,1 @@
+"""Schemas: `sql` and `migrations` read statements, `atoms` says which of them changed."""

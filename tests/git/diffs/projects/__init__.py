@@ -1,0 +1,1 @@
+"""Services as they were before the edit: path to text."""

@@ -1,0 +1,140 @@
+"""`perfhunt bench` with a timer whose every reading is known."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from perfhunt.analysis.verdict.bench import CommandRun
+from perfhunt.cli.app import app
+from perfhunt.errors import ChangeRefused, StoreError, UsageError
+from perfhunt.jobs import bench as benching
+from perfhunt.jobs.bench import BenchRequest, run_bench, tell
+from perfhunt.model.verdict.verdict import Word
+from perfhunt.reports import hyperfine
+from perfhunt.target.command_timer import Command
+from tests.git.repositories import commit_all, write_files
+
+FILES = {"work.py": "def work():\n    return sum(range(10))\n"}
+WOBBLE = (0.000, 0.004, -0.003, 0.002, -0.004, 0.001, 0.003, -0.002, -0.001, 0.000)
+
+
+class Stopwatch:
+    """Reads one second for a command, or what its checkout's work.py says; wobbles by at most 0.4
+    %.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, command: Command, timeout: float | None = None) -> CommandRun:
+        self.asked.append(command.name)
+        text = (command.directory / "work.py").read_text() if command.directory else ""
+        wall = (0.5 if "faster" in text else 1.0) + WOBBLE[len(self.asked) % len(WOBBLE)]
+        return CommandRun(wall, wall * 0.9, wall * 0.1, 10_000_000, 1 if "broken" in text else 0)
+
+
+@pytest.fixture
+def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
+    made = Stopwatch()
+    monkeypatch.setattr(benching, "ENGINES", {"perfhunt": made, "hyperfine": made})
+    return made
+
+
+def edit(root: Path, word: str) -> None:
+    write_files(
+        root, {"work.py": f'def work():\n    faster = "{word}"\n    return sum(range(5)), faster\n'}
+    )
+
+
+def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(
+    stopwatch: Stopwatch, shop: Path
+) -> None:
+    edit(shop, "faster")
+    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert found.verdict is not None
+    assert found.verdict.word is Word.KEEP
+    assert found.exit_code == 0
+    base, head = "python work.py @ HEAD", "python work.py @ working tree"
+    assert stopwatch.asked[:6] == [base, head, base, head, head, base]  # the warm-up, then ABBA
+
+
+def test_a_slower_version_is_reverted_with_exit_code_90(stopwatch: Stopwatch, shop: Path) -> None:
+    edit(shop, "faster")
+    commit_all(shop, "quick")
+    write_files(shop, FILES)
+    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert found.verdict is not None
+    assert (found.verdict.word, found.exit_code) == (Word.REVERT, 90)
+
+
+def test_two_versions_that_do_not_differ_are_refused(stopwatch: Stopwatch, shop: Path) -> None:
+    with pytest.raises(ChangeRefused, match="no edit"):
+        run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert stopwatch.asked == []
+
+
+def test_a_version_that_fails_is_no_measurement(stopwatch: Stopwatch, shop: Path) -> None:
+    edit(shop, "broken")
+    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert found.verdict is not None
+    assert (found.verdict.word, found.exit_code) == (Word.INVALID, 91)
+
+
+def test_one_command_is_timed_and_exported_as_hyperfine_does(
+    stopwatch: Stopwatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "times.json"
+    found = run_bench(BenchRequest(("true",), runs=5, export=path))
+    (read,) = hyperfine.read(path.read_text())
+    assert [r.wall for r in read.runs] == [r.wall for r in found.timed[0].runs]
+    assert len(read.runs) == 5
+    assert any(
+        line.strip().startswith("wall  1") for line in tell(found, as_json=False, quiet=False)
+    )
+
+
+def test_an_export_of_another_day_is_compared_with_the_drift_between_days_in_the_interval(
+    stopwatch: Stopwatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(
+        json.dumps({"results": [{"command": "true", "times": [2.0, 2.01, 1.99, 2.0, 2.02, 1.98]}]})
+    )
+    found = run_bench(BenchRequest(("true",), compare=path))
+    assert found.verdict is not None
+    assert found.verdict.word is Word.KEEP
+    assert "not interleaved" in found.verdict.noise
+
+
+def test_an_export_of_several_commands_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "old.json"
+    path.write_text(
+        json.dumps({"results": [{"command": c, "times": [1.0] * 5} for c in ("a", "b")]})
+    )
+    with pytest.raises(StoreError, match="2 commands"):
+        run_bench(BenchRequest(("true",), compare=path))
+
+
+def test_json_ends_with_the_verdict(stopwatch: Stopwatch, shop: Path) -> None:
+    edit(shop, "faster")
+    (line,) = tell(
+        run_bench(BenchRequest(("python", "work.py"), base="HEAD")), as_json=True, quiet=False
+    )
+    event = json.loads(line)
+    assert (event["event"], event["word"], event["exit_code"]) == ("verdict", "KEEP", 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "times a command"),
+        (["--base", "a", "--compare", "b"], "both name"),
+        (["--head", "a"], "needs a --base"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_refused(words: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["bench", *words], obj=("true",) if words else ())
+    assert isinstance(done.exception, UsageError)
+    assert said in done.exception.message
