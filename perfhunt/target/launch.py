@@ -168,7 +168,7 @@ def answers(service: Launched, patience: Seconds) -> bool:
 
 
 def healthy(path: str) -> Ready:
-    """Ready when `GET path` is answered with 200, for services that say themselves when they are."""
+    """Ready when `GET path` is answered with 200: for services that know it themselves."""
 
     def ready(service: Launched, patience: Seconds) -> bool:
         link = http.client.HTTPConnection("127.0.0.1", service.port, min(patience, _SILENT))

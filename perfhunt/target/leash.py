@@ -54,6 +54,6 @@ def spawn(
 
 
 def signal_session(pid: int, number: signal.Signals) -> None:
-    """Send a signal to all of the session that a `spawn`ed child leads, if anybody is left in it."""
+    """Send a signal to the session that a `spawn`ed child leads, if anybody is left in it."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)

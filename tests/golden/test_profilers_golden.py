@@ -7,11 +7,11 @@ from pathlib import Path
 
 from perfhunt.model.profile import Stack
 from perfhunt.profilers.go.pprof import parse_pprof
-from perfhunt.profilers.jvm.profiler import parse_jfr_print
+from perfhunt.profilers.jvm.jfr import parse_jfr_print
 from perfhunt.profilers.perf.script import parse_perf_script
 from perfhunt.profilers.py_spy.dump import read_dump
 from perfhunt.profilers.py_spy.folded import parse_folded
-from perfhunt.profilers.py_spy.profiler import intact
+from perfhunt.profilers.py_spy.torn import intact
 
 HERE = Path(__file__).parent / "profilers"
 

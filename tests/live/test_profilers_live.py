@@ -16,10 +16,10 @@ import pytest
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile
 from perfhunt.model.states import ThreadState
+from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.node.inspector import is_open
-from perfhunt.profilers.profiler import PROFILERS
-from perfhunt.profilers.profiler_process import ProfilerProcess
 from perfhunt.profilers.py_spy.instants import InstantsCapture
+from perfhunt.profilers.table import PROFILERS
 from tests.live.profiler_targets.launch import eventually, running, runs_freely
 
 pytestmark = pytest.mark.live
@@ -133,9 +133,10 @@ def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(
     tmp_path: Path,
 ) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from perfhunt.profilers.profiler import"
-        " PROFILERS\nPROFILERS['py-spy'].attach([int(sys.argv[1])], 60, 100, 'gil',"
-        " Path(sys.argv[2]))\nprint('ready', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path\n"
+        "from perfhunt.profilers.table import PROFILERS\n"
+        "PROFILERS['py-spy'].attach([int(sys.argv[1])], 60, 100, 'gil', Path(sys.argv[2]))\n"
+        "print('ready', flush=True); time.sleep(60)"
     )
     with running("threads.py", "spin") as target:
         controller = subprocess.Popen(

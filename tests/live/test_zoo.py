@@ -14,7 +14,7 @@ import pytest
 
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
-from perfhunt.profilers.profiler import PROFILERS
+from perfhunt.profilers.table import PROFILERS
 from tests.live.zoo.keeper import ZOO, Animal, capture
 
 pytestmark = pytest.mark.live

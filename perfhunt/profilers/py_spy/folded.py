@@ -5,7 +5,7 @@ frames.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -95,9 +95,8 @@ def frame_text(frame: Frame) -> str:
     """A frame in py-spy's form, which `parse_frame` reads back. What would split a line (`;`, line
     ends) is replaced.
     """
-    where = (
-        "" if not frame.file else f" ({frame.file}{'' if frame.line is None else f':{frame.line}'})"
-    )
+    line = "" if frame.line is None else f":{frame.line}"
+    where = f" ({frame.file}{line})" if frame.file else ""
     return f"{frame.function}{where}".replace(";", ",").replace("\n", " ").replace("\r", " ")
 
 
@@ -105,9 +104,6 @@ def write_folded(stacks: Mapping[Stack, float]) -> str:
     """Folded text, heaviest first. Counts are rounded, since readers of the format take integers
     only.
     """
-    lines: Iterable[tuple[str, int]] = (
-        (";".join(map(frame_text, stack)), round(n)) for stack, n in stacks.items()
-    )
-    return "".join(
-        f"{stack} {n}\n" for stack, n in sorted(lines, key=lambda line: (-line[1], line[0])) if n
-    )
+    lines = ((";".join(map(frame_text, stack)), round(n)) for stack, n in stacks.items())
+    heaviest_first = sorted(lines, key=lambda line: (-line[1], line[0]))
+    return "".join(f"{stack} {n}\n" for stack, n in heaviest_first if n)

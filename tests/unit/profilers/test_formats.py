@@ -6,11 +6,11 @@ import pytest
 
 from perfhunt.model.profile import Frame
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.jvm.profiler import JfrError, parse_jfr_print
-from perfhunt.profilers.node.profiler import parse_cpuprofile
+from perfhunt.profilers.jvm.jfr import JfrError, parse_jfr_print
+from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
 from perfhunt.profilers.perf.script import PerfScriptError, parse_perf_script
 from perfhunt.profilers.py_spy.folded import FoldedError, parse_folded, read_folded, write_folded
-from perfhunt.profilers.py_spy.profiler import intact
+from perfhunt.profilers.py_spy.torn import intact
 
 
 def test_a_folded_line_is_frames_root_first_and_a_count() -> None:

@@ -11,7 +11,7 @@ import pytest
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
 from perfhunt.model.question import Killswitch, Question, RequestTemplate, Safety, Target
 from perfhunt.model.slo import Slo
-from perfhunt.safety.guard import TOKEN, Cleared, Consent, clear, looks_like_production, resolve
+from perfhunt.safety.guard import TOKEN, Clearance, Consent, clear, looks_like_production, resolve
 
 TODAY = date(2026, 3, 1)
 READY = Safety(
@@ -38,7 +38,7 @@ def judge(
     env: Mapping[str, str] | None = None,
     confirm: Callable[[str], str] | None = None,
     switch: str = "",
-) -> Cleared:
+) -> Clearance:
     consent = Consent(env or {}, TODAY, confirm, lambda: switch)
     return clear(question, consent, lambda host, port: addresses or ("127.0.0.1",))
 
