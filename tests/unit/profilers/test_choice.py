@@ -20,6 +20,7 @@ class StandIn(Profiler):
     def __init__(self, real: Profiler, why: str) -> None:
         self.real, self.why = real, why
         self.name, self.opens, self.runtimes = real.name, real.opens, real.runtimes
+        self.needs, self.suffix, self.help, self.modes = (), real.suffix, "stands in", real.modes
 
     def available(self, pids: Sequence[int] = ()) -> str:
         return self.why
