@@ -122,7 +122,7 @@ def parse_pprof(raw: bytes) -> Pprof:
         elif number == 12:
             period = _number(value)
     try:
-        names = [tables.strings[one] for one in types]
+        names = [tables.strings[number] for number in types]
         column = names.index("samples")
         stacks: dict[Stack, float] = {}
         for locations, values in samples:
