@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.release import before_capture, release
+from perfhunt.profilers.release import capture_targets, release
 from perfhunt.target.leash import signal_session, spawn
 from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import switches
@@ -48,7 +48,7 @@ class ProfilerProcess:
         self.seconds: Seconds = 0.0  # how long it sampled: until it ended or was asked to
         self.killed = ""  # why it had to be killed
         self.notes: list[str] = []
-        self._targets = before_capture(pids)
+        self._targets = capture_targets(pids)
         self._seconds, self._limit, self._stall = seconds, limit, stall
         self._ask_stop = threading.Event()
         self._started = time.monotonic()

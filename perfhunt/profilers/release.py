@@ -21,20 +21,20 @@ _POLL: Seconds = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class CaptureTarget:
     """A process as it was before a capture: whether somebody else had stopped it already."""
 
     process: ProcessIdentity
     held: bool
 
 
-def before_capture(pids: Iterable[int]) -> tuple[Before, ...]:
+def capture_targets(pids: Iterable[int]) -> tuple[CaptureTarget, ...]:
     """What `release` needs to know of the targets of a capture, without those that are gone."""
     processes = (process for pid in pids if (process := identity(pid)) is not None)
-    return tuple(Before(process, is_held(process.pid)) for process in processes)
+    return tuple(CaptureTarget(process, is_held(process.pid)) for process in processes)
 
 
-def release(targets: Sequence[Before]) -> list[str]:
+def release(targets: Sequence[CaptureTarget]) -> list[str]:
     """Make sure that processes which ran before a capture run after it; sentences about what had to
     be done.
 
@@ -43,7 +43,7 @@ def release(targets: Sequence[Before]) -> list[str]:
     return [note for target in targets if (note := _release(target))]
 
 
-def _release(target: Before) -> str:
+def _release(target: CaptureTarget) -> str:
     pid = target.process.pid
     _wait_until(lambda: not tracer(pid))
     if not lives(target.process):

@@ -21,7 +21,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
 from perfhunt.profilers.py_spy.program import unusable
-from perfhunt.profilers.release import before_capture, release
+from perfhunt.profilers.release import capture_targets, release
 from perfhunt.target.proc.files import read
 from perfhunt.target.proc.threads import thread_name, tids
 from perfhunt.target.proc.tree import working_pids
@@ -106,7 +106,7 @@ class InstantsCapture:
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
         self._rate_hz = rate_hz
         self._waits: dict[int, ProcessWaits] = {}
-        self._targets = before_capture(pids)
+        self._targets = capture_targets(pids)
         self._instants: list[Instant] = []
         self._errors = 0
         self._failure: AttachFailed | None = None
