@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.profilers.profiler import Profiler
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
@@ -20,7 +21,7 @@ class PlannedCapture:
     """
 
     profiler: Profiler
-    mode: str
+    mode: ProfileMode
     rate_hz: int
     pids: tuple[int, ...]
 

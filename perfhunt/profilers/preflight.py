@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Question, Ramp, Safety
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.profiler import Mode, Profiler
+from perfhunt.profilers.profiler import Profiler
 from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
@@ -80,7 +81,7 @@ def _attach(profiler: Profiler, target: TargetProcess) -> Check:
     """Whether the profiler gives samples of the first worker: tried for one second."""
     pid = target.workers[0]
     # An idle target has no stack on the CPU to show.
-    mode = Mode.WALL if Mode.WALL in profiler.modes else profiler.modes[0]
+    mode = ProfileMode.WALL if ProfileMode.WALL in profiler.modes else profiler.modes[0]
     with tempfile.TemporaryDirectory(prefix="perfhunt-doctor-") as scratch:
         try:
             capture = profiler.attach([pid], _TRIED_FOR, _TRIED_HZ, mode, Path(scratch))

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from perfhunt.model.profile import Profile
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
-
-
-class Mode(StrEnum):
-    """Which threads a sample is taken of."""
-
-    CPU = "cpu"  # those that run
-    GIL = "gil"  # the holder of the GIL
-    WALL = "wall"  # all of them, idle ones as well
 
 
 class Capture(Protocol):
@@ -35,9 +26,9 @@ class Profiler(Protocol):
     """A tool that samples the stacks of live processes.
 
     `needs` are the programs it runs, `suffix` ends the name of its own file in a run, `runtimes`
-    are the values of `Process.runtime` it serves, `modes` those of `Mode` it has. Some open a door
-    into the target; `opens` says so in a sentence, and such a profiler is used only when that is
-    allowed. A class that is derived from this one has the usual answers already.
+    are the values of `Process.runtime` it serves. Some open a door into the target; `opens` says so
+    in a sentence, and such a profiler is used only when that is allowed. A class that is derived
+    from this one has the usual answers already.
     """
 
     name: str
@@ -45,7 +36,7 @@ class Profiler(Protocol):
     suffix: str
     help: str
     runtimes: tuple[str, ...]
-    modes: tuple[str, ...]
+    modes: tuple[ProfileMode, ...]
     opens: str = ""
 
     def version(self) -> str:
@@ -58,18 +49,18 @@ class Profiler(Protocol):
         """
         ...
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """(mode, reason): how it would sample a target, and why so or why it at all."""
         ...
 
-    def mode_under_load(self, mode: str, threads: int) -> str:
+    def mode_under_load(self, mode: ProfileMode, threads: int) -> ProfileMode:
         """The mode to attach with, once the busiest worker is seen to have `threads` threads: pools
         are often filled only under load.
         """
         return mode
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> Capture:
         """Start sampling; returns at once. Its own file goes into the directory `out`. Raises
         AttachFailed, ValueError for a mode it does not have.
@@ -77,13 +68,13 @@ class Profiler(Protocol):
         ...
 
 
-def own_file(profiler: Profiler, mode: str, out: Path, pid: int | None = None) -> Path:
+def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int | None = None) -> Path:
     """Where a capture's own file goes (`py-spy-cpu-42.folded`), in a directory that is there; one
     of an earlier capture is removed. Raises ValueError for a mode the profiler does not have.
     """
     if mode not in profiler.modes:
         modes = ", ".join(profiler.modes)
-        raise ValueError(f"{profiler.name} has no mode {mode!r}; it has {modes}")
+        raise ValueError(f"{profiler.name} has no mode {str(mode)!r}; it has {modes}")
     out.mkdir(parents=True, exist_ok=True)
     whose = "" if pid is None else f"-{pid}"
     file = out / f"{profiler.name}-{mode}{whose}{profiler.suffix}"

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
-from perfhunt.model.question import Question, Safety
+from perfhunt.model.question import Question, Safety, TargetEnvironment
 from perfhunt.model.units import PerSecond, format_rate
 
 # In CI this variable holds "host:YYYY-MM-DD": consent for that host on that day (UTC).
@@ -79,7 +79,7 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
         _check_allowed(host, addresses, question.safety)
         _check_declared(host, question.target.environment)
     check_rate(question, question.slo.at_load or 0.0)
-    if question.target.environment == "production":
+    if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
     return Clearance(
         url=question.target.url,
@@ -183,14 +183,14 @@ def looks_like_production(host: str) -> str:
     return next((piece for piece in pieces if _PRODUCTION_LABEL.fullmatch(words[piece])), "")
 
 
-def _check_declared(host: str, environment: str) -> None:
-    if environment == "local":
+def _check_declared(host: str, environment: TargetEnvironment) -> None:
+    if environment == TargetEnvironment.LOCAL:
         raise UnsafeTarget(
             f'{host} is not this machine, but target.environment says "local"',
             'Say what it is: environment = "ci", "staging" or "production" in [target]',
         )
     part = looks_like_production(host)
-    if part and environment != "production":
+    if part and environment != TargetEnvironment.PRODUCTION:
         raise UnsafeTarget(
             f'{host} looks like production ("{part}" is in its name), but target.environment says'
             f' "{environment}"',

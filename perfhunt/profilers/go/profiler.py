@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.profiler import Mode, Profiler, own_file
+from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.sockets import held_inodes, listening
 
@@ -113,7 +113,7 @@ class _Download:
         return Profile(
             tool="go",
             version="",
-            mode=str(Mode.CPU),
+            mode=ProfileMode.CPU,
             rate_hz=rate,
             seconds=parsed.seconds,
             stacks=parsed.stacks,
@@ -133,7 +133,7 @@ class GoProfiler(Profiler):
     suffix = ".pb.gz"
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
-    modes: tuple[str, ...] = (Mode.CPU,)
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used (for `pids`, when given); "" when it can. Asks the ports of the
@@ -143,12 +143,12 @@ class GoProfiler(Profiler):
             return f"no port of process {pids[0]} serves {_INDEX}"
         return ""
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """There is one mode, for every target."""
-        return Mode.CPU, "the service's own /debug/pprof"
+        return ProfileMode.CPU, "the service's own /debug/pprof"
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
         """Ask the first pid for its profile; returns at once. The rate is the runtime's own. Raises
         AttachFailed, ValueError.

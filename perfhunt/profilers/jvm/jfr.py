@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 EVENT = "jdk.ExecutionSample"
 _FRAME = re.compile(
@@ -42,4 +42,4 @@ def _frame(text: str, number: int) -> Frame:
     if match is None:
         raise JfrError(f"Line {number} is not a Java frame: {text[:80]!r}")
     line = int(match["line"]) if match["line"] else None
-    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind="jvm")
+    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind=FrameKind.JVM)

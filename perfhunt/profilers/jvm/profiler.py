@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile, Stack
+from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.jvm.jfr import EVENT, JfrError, parse_jfr_print
-from perfhunt.profilers.profiler import Mode, Profiler, own_file
+from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
@@ -111,7 +111,7 @@ class _Recording:
         return Profile(
             tool="jvm",
             version=_version(pids[0]),
-            mode=str(Mode.CPU),
+            mode=ProfileMode.CPU,
             rate_hz=_RATE_HZ,
             seconds=seconds,
             stacks={stack: float(n) for stack, n in stacks.items()},
@@ -141,7 +141,7 @@ class JvmProfiler(Profiler):
     suffix = ".jfr"
     help = "Java stacks of a live JVM, by its flight recorder"
     runtimes: tuple[str, ...] = ("jvm",)
-    modes: tuple[str, ...] = (Mode.CPU,)
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used; "" when it can."""
@@ -150,12 +150,12 @@ class JvmProfiler(Profiler):
             return ""
         return f"{' and '.join(missing)} not found: put a JDK's bin directory on PATH"
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """There is one mode, for every target."""
-        return Mode.CPU, "the JVM's own flight recorder"
+        return ProfileMode.CPU, "the JVM's own flight recorder"
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
         """Start recording; returns at once. The rate is the recorder's own. Raises AttachFailed,
         ValueError.

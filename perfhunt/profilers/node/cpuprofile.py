@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 _IDLE = "(idle)"  # V8's name for a thread that waits in its event loop
 
@@ -36,5 +36,8 @@ def _frame(call: Mapping[str, Any]) -> Frame:
     file = str(call["url"]).removeprefix("file://")
     line = int(call["lineNumber"]) + 1  # The protocol counts lines from 0.
     return Frame(
-        str(call["functionName"]) or "(anonymous)", file, line if line > 0 else None, kind="js"
+        str(call["functionName"]) or "(anonymous)",
+        file,
+        line if line > 0 else None,
+        kind=FrameKind.JS,
     )

@@ -17,12 +17,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import ProcessIdentity, TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
-from perfhunt.profilers.profiler import Mode, Profiler, own_file
+from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import identity, lives
@@ -111,7 +111,7 @@ class _Session:
         return Profile(
             tool="node",
             version=self._version,
-            mode=str(Mode.CPU),
+            mode=ProfileMode.CPU,
             rate_hz=self._rate_hz,
             seconds=seconds,
             stacks=stacks,
@@ -151,7 +151,7 @@ class NodeProfiler(Profiler):
     suffix = ".cpuprofile"
     help = "JavaScript stacks of a live Node process, through its inspector"
     runtimes: tuple[str, ...] = ("node",)
-    modes: tuple[str, ...] = (Mode.CPU,)
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
     opens = (
         f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that"
         " port can run code"
@@ -166,12 +166,12 @@ class NodeProfiler(Profiler):
             )
         return _not_node(pids[0]) if pids else ""
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """There is one mode, for every target."""
-        return Mode.CPU, "V8's own sampler, through the inspector"
+        return ProfileMode.CPU, "V8's own sampler, through the inspector"
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
         """Start sampling the first pid, into the directory `out`. Raises AttachFailed, ValueError
         for an unknown mode.

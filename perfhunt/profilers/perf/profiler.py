@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile, Stack
+from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import ProfilerProcess
@@ -23,7 +23,7 @@ from perfhunt.profilers.perf.script import (
     PerfScriptError,
     parse_perf_script,
 )
-from perfhunt.profilers.profiler import Mode, Profiler, own_file
+from perfhunt.profilers.profiler import Profiler, own_file
 
 _EVENT = "cpu-clock"  # there in virtual machines too, where hardware counters are not
 _LOST = re.compile(r"lost (\d+)", re.IGNORECASE)
@@ -108,7 +108,7 @@ class PerfCapture:
         return Profile(
             tool="perf",
             version=_version(),
-            mode=str(Mode.CPU),
+            mode=ProfileMode.CPU,
             rate_hz=self._rate_hz,
             seconds=seconds,
             stacks=dict(weights),
@@ -169,7 +169,7 @@ class PerfProfiler(Profiler):
     suffix = ".data"
     help = "on-CPU stacks of any process, native and kernel frames"
     runtimes: tuple[str, ...] = ("native", "go", "node", "jvm", "cpython")
-    modes: tuple[str, ...] = (Mode.CPU,)
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def version(self) -> str:
         """Its version, `6.1.192`, or ""."""
@@ -191,13 +191,13 @@ class PerfProfiler(Profiler):
             return f"perf may not sample here ({refusal}): {_HINT}"
         return ""
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """There is one mode, for every target."""
         otherwise = "not a runtime with a profiler of its own"
-        return Mode.CPU, _REASONS.get(target.runtime, otherwise)
+        return ProfileMode.CPU, _REASONS.get(target.runtime, otherwise)
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> PerfCapture:
         """Start one recording of all pids, into the directory `out`; returns at once. Raises
         AttachFailed, ValueError.

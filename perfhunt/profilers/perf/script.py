@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
@@ -70,7 +70,7 @@ def _frame(symbol: str, image: str) -> Frame:
     if (python := _PYTHON.fullmatch(symbol)) is not None:  # It is CPython's perf trampoline.
         return Frame(python["function"], python["file"])
     of_user = image in _USER_IMAGES or image.startswith("[JIT") or not image.startswith("[")
-    return Frame(symbol, image, kind="native" if of_user else "kernel")
+    return Frame(symbol, image, kind=FrameKind.NATIVE if of_user else FrameKind.KERNEL)
 
 
 def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
@@ -88,6 +88,6 @@ def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
         pid=int(header["pid"]),
         tid=int(header["tid"]),
         at=float(header["time"]),
-        stack=tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind="native"),),
+        stack=tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind=FrameKind.NATIVE),),
         broken=len(mapped) < len(frames),
     )

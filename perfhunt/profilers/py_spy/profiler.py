@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.child_process import ProfilerProcess
-from perfhunt.profilers.profiler import Mode, Profiler, own_file
+from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.py_spy import program
 from perfhunt.profilers.py_spy.folded import Folded, read_folded
 from perfhunt.profilers.py_spy.torn import intact
@@ -33,10 +33,10 @@ _TELLS_IDLE = (3, 11)
 _MOST_PROCESSES = 8  # recorded at once; the rest of many like workers tells nothing new
 _TOTAL_RATE = 200  # samples per second over all workers together
 _SLOWEST = 20  # samples per second; fewer say too little of a hold of half a minute
-_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    Mode.CPU: (),
-    Mode.GIL: ("--gil",),
-    Mode.WALL: ("--idle",),
+_OPTIONS: Mapping[ProfileMode, tuple[str, ...]] = {
+    ProfileMode.CPU: (),
+    ProfileMode.GIL: ("--gil",),
+    ProfileMode.WALL: ("--idle",),
 }
 _SUMMARY = re.compile(r"Samples: (\d+) Errors: (\d+)")
 _BEHIND = re.compile(r"([0-9.]+)s behind in sampling")
@@ -54,7 +54,7 @@ class PySpyCapture:
     def __init__(
         self,
         recordings: Mapping[int, tuple[ProfilerProcess, Path]],
-        mode: str,
+        mode: ProfileMode,
         rate_hz: int,
         notes: Sequence[str],
     ) -> None:
@@ -111,7 +111,7 @@ class PySpyCapture:
         return Profile(
             tool=program.NAME,
             version=program.version(),
-            mode=str(self._mode),
+            mode=self._mode,
             rate_hz=self._rate_hz,
             seconds=seconds,
             stacks=stacks,
@@ -147,7 +147,7 @@ class PySpyProfiler(Profiler):
     suffix = ".folded"
     help = "Python stacks of a live process, without stopping it"
     runtimes: tuple[str, ...] = ("cpython",)
-    modes: tuple[str, ...] = tuple(_OPTIONS)
+    modes: tuple[ProfileMode, ...] = tuple(_OPTIONS)
 
     def version(self) -> str:
         """Its version, `0.4.3`, or ""."""
@@ -157,34 +157,37 @@ class PySpyProfiler(Profiler):
         """Why it cannot be run here, with the command that mends it; "" when it can."""
         return program.unusable()
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         """`cpu` for a process of few threads, else `gil`, which walks only the GIL's holder."""
         if _minor(target.runtime_version) < _TELLS_IDLE:
             return (
-                Mode.GIL,
+                ProfileMode.GIL,
                 f"Python {target.runtime_version} does not tell py-spy which threads are idle, so"
                 " only the GIL's holder is sampled",
             )
         threads = _most_threads(target)
         if threads > _FEW_THREADS:
             return (
-                Mode.GIL,
+                ProfileMode.GIL,
                 f"{threads} threads: only the GIL's holder is sampled, since walking all of them"
                 " would slow the target",
             )
-        return Mode.CPU, f"{threads} threads: all of them are sampled, those off the CPU left out"
+        return (
+            ProfileMode.CPU,
+            f"{threads} threads: all of them are sampled, those off the CPU left out",
+        )
 
-    def mode_under_load(self, mode: str, threads: int) -> str:
+    def mode_under_load(self, mode: ProfileMode, threads: int) -> ProfileMode:
         """`gil` in place of `cpu` once more than two threads are there.
 
         Threads that contend for the GIL wake again and again to ask for it, and the `cpu` mode
         counts them as running: seen with 24 threads, a function that used 60 % of the CPU had 18 %
         of such samples, and its due share of the GIL's holders.
         """
-        return Mode.GIL if mode == Mode.CPU and threads > _ALONE else mode
+        return ProfileMode.GIL if mode == ProfileMode.CPU and threads > _ALONE else mode
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> PySpyCapture:
         """Start recording each pid into the directory `out`; returns at once.
 
@@ -197,9 +200,9 @@ class PySpyProfiler(Profiler):
             raise AttachFailed(why)
         notes = []
         threads = max((len(tids(pid)) for pid in recorded), default=0)
-        if mode == Mode.CPU and threads > _FEW_THREADS:
+        if mode == ProfileMode.CPU and threads > _FEW_THREADS:
             # A thread pool fills up only under load, after the mode was chosen.
-            mode = Mode.GIL
+            mode = ProfileMode.GIL
             files = {pid: own_file(self, mode, out, pid) for pid in recorded}
             notes.append(
                 f"a worker has {threads} threads by now, so only the holder of the GIL was sampled"
@@ -213,7 +216,7 @@ class PySpyProfiler(Profiler):
         return PySpyCapture(recordings, mode, rate, notes)
 
 
-def _record(pid: int, seconds: Seconds, rate: int, mode: str, raw: Path) -> ProfilerProcess:
+def _record(pid: int, seconds: Seconds, rate: int, mode: ProfileMode, raw: Path) -> ProfilerProcess:
     # The duration counts intervals, not seconds: it is set beyond the end, and the recording is
     # interrupted on time.
     beyond = str(int(seconds + _SLACK))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 
 # Where a stack of CPython begins: modules run from the top, threads and forked children in their
 # bootstrap.
@@ -35,4 +35,4 @@ def intact(stacks: Mapping[Stack, float]) -> tuple[dict[Stack, float], float]:
 
 
 def _root(stack: Stack) -> Frame:
-    return next((frame for frame in stack if frame.kind != "thread"), stack[0])
+    return next((frame for frame in stack if frame.kind != FrameKind.THREAD), stack[0])

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.profilers import choose as choosing
 from perfhunt.profilers.choose import AttachPlan, choose
@@ -25,11 +26,11 @@ class StandIn(Profiler):
     def available(self, pids: Sequence[int] = ()) -> str:
         return self.why
 
-    def mode_for(self, target: TargetProcess) -> tuple[str, str]:
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
         return self.real.mode_for(target)
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> Capture:
         raise AssertionError("a plan attaches nothing")
 
@@ -55,15 +56,15 @@ def target(runtime: str, version: str = "", threads: int = 1, workers: int = 1) 
 @pytest.mark.parametrize(
     ("threads", "version", "mode"),
     [
-        (1, "3.12.1", "cpu"),
-        (8, "3.12.1", "cpu"),
-        (9, "3.12.1", "gil"),
-        (2, "3.10.13", "gil"),
-        (2, "3.14.0", "cpu"),
+        (1, "3.12.1", ProfileMode.CPU),
+        (8, "3.12.1", ProfileMode.CPU),
+        (9, "3.12.1", ProfileMode.GIL),
+        (2, "3.10.13", ProfileMode.GIL),
+        (2, "3.14.0", ProfileMode.CPU),
     ],
 )
 def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_tell(
-    monkeypatch: pytest.MonkeyPatch, threads: int, version: str, mode: str
+    monkeypatch: pytest.MonkeyPatch, threads: int, version: str, mode: ProfileMode
 ) -> None:
     tools(monkeypatch)
     plan = choose(target("cpython", version, threads, workers=2))
@@ -111,14 +112,21 @@ def test_every_profiler_says_what_it_is_and_keys_its_own_row() -> None:
         assert profiler.name == name and profiler.help and profiler.runtimes and profiler.modes
         assert profiler.suffix.startswith(".")
     with pytest.raises(ValueError, match="no mode"):
-        PySpyProfiler().attach([1], 1, 100, "sideways", Path("unused"))
+        PySpyProfiler().attach([1], 1, 100, ProfileMode.NONE, Path("unused"))
     assert set(versions()) <= set(PROFILERS) and all(versions().values())
 
 
 @pytest.mark.parametrize(
     ("mode", "threads", "then"),
-    [("cpu", 2, "cpu"), ("cpu", 3, "gil"), ("gil", 1, "gil"), ("wall", 9, "wall")],
+    [
+        (ProfileMode.CPU, 2, ProfileMode.CPU),
+        (ProfileMode.CPU, 3, ProfileMode.GIL),
+        (ProfileMode.GIL, 1, ProfileMode.GIL),
+        (ProfileMode.WALL, 9, ProfileMode.WALL),
+    ],
 )
-def test_threads_that_contend_are_sampled_by_the_gil(mode: str, threads: int, then: str) -> None:
+def test_threads_that_contend_are_sampled_by_the_gil(
+    mode: ProfileMode, threads: int, then: ProfileMode
+) -> None:
     assert PySpyProfiler().mode_under_load(mode, threads) == then
-    assert PROFILERS["perf"].mode_under_load("cpu", threads) == "cpu"
+    assert PROFILERS["perf"].mode_under_load(ProfileMode.CPU, threads) == ProfileMode.CPU

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
 from perfhunt.profilers.jvm.jfr import JfrError, parse_jfr_print
 from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
@@ -86,7 +86,8 @@ def test_perf_samples_keep_thread_and_time_and_have_the_root_first() -> None:
     first, second, third = parse_perf_script(PERF)
     assert (first.pid, first.tid, first.at, first.comm) == (100, 101, 1972.570541, "python3")
     assert (
-        first.stack == (Frame("long_dealloc", "/usr/lib/libpython3.13.so.1.0", None, "native"),)
+        first.stack
+        == (Frame("long_dealloc", "/usr/lib/libpython3.13.so.1.0", None, FrameKind.NATIVE),)
         and first.broken
     )
     assert second.comm == "my worker" and not second.broken
@@ -131,7 +132,10 @@ def test_a_java_frame_keeps_its_class_and_a_line_that_is_none_is_an_error() -> N
     )
     assert cut == 1
     assert list(stacks) == [
-        (Frame("a.M.f", "a.M", None, "jvm"), Frame("a.b.C$D.<init>", "a.b.C$D", 12, "jvm"))
+        (
+            Frame("a.M.f", "a.M", None, FrameKind.JVM),
+            Frame("a.b.C$D.<init>", "a.b.C$D", 12, FrameKind.JVM),
+        )
     ]
     with pytest.raises(JfrError, match="Line 3 "):
         parse_jfr_print(f"{head}    what is this\n")
@@ -162,10 +166,10 @@ def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> N
         "endTime": 6,
     }
     stacks, idle = parse_cpuprofile(json.loads(json.dumps(profile)))
-    anonymous = Frame("(anonymous)", "/srv/app.js", 5, "js")
+    anonymous = Frame("(anonymous)", "/srv/app.js", 5, FrameKind.JS)
     assert idle == 1
     assert stacks == {
-        (anonymous, Frame("hot", "/srv/app.js", 11, "js")): 3,
+        (anonymous, Frame("hot", "/srv/app.js", 11, FrameKind.JS)): 3,
         (anonymous,): 1,
-        (Frame("(garbage collector)", "", None, "js"),): 1,
+        (Frame("(garbage collector)", "", None, FrameKind.JS),): 1,
     }

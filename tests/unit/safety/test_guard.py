@@ -9,7 +9,14 @@ from datetime import date
 import pytest
 
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
-from perfhunt.model.question import Killswitch, Question, RequestTemplate, Safety, Target
+from perfhunt.model.question import (
+    Killswitch,
+    Question,
+    RequestTemplate,
+    Safety,
+    Target,
+    TargetEnvironment,
+)
 from perfhunt.model.slo import Slo
 from perfhunt.safety.guard import TOKEN, Clearance, Consent, clear, looks_like_production, resolve
 
@@ -25,7 +32,7 @@ READY = Safety(
 
 def ask(url: str, environment: str = "local", safety: Safety | None = None) -> Question:
     return Question(
-        Target(url, environment),
+        Target(url, TargetEnvironment(environment)),
         (RequestTemplate("GET /", "GET", "/"),),
         Slo(()),
         safety=safety or Safety(),
