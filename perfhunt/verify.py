@@ -43,7 +43,7 @@ from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.target import launch as launching
 from perfhunt.target.find import find_target
 from perfhunt.target.launch import ServiceCommand
-from perfhunt.target.resources import ResourceMonitor
+from perfhunt.target.resources.monitor import ResourceMonitor
 
 SATURATE = 1.35  # times the capacity: enough to saturate a build that is 30 % faster
 ABOVE_KNEE = 1.5  # times the knee, when no capacity was measured
@@ -141,10 +141,7 @@ class PairBench:
 
 
 class CommandStarter:
-    """Starts versions by their commands, each slot on a port of its own; logs go to `directory`.
-
-    Start from the main thread: a service's leash is tied to the thread that started it.
-    """
+    """Starts versions by their commands, each slot on a port of its own; logs go to `directory`."""
 
     def __init__(self, commands: Mapping[str, ServiceCommand], directory: Path) -> None:
         """`commands` has an entry for "base" and one for "head"; the same one twice calibrates."""

@@ -24,10 +24,11 @@ from perfhunt.model.question import ProcessSelector, Question, Target
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
+from perfhunt.profilers.table import versions
 from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory, fresh_id
-from perfhunt.target.environment import environment
 from perfhunt.target.find import find_target
+from perfhunt.target.host.environment import environment
 
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
@@ -45,7 +46,8 @@ def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, s
     url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
     question = Question(Target(url), (), Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, environment(target), target)
+    found = environment(target, versions())
+    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, found, target)
     directory = RunDirectory.create(store, start)
     began = time.monotonic()
     span = look(target, directory.path / "profiles", seconds, opened)
@@ -78,7 +80,11 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
         probes.resources()
         with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:
             time.sleep(seconds)
-        used, got = probes.resources(), attached.captured
+        used = probes.resources()
         return Span(
-            1.0, profile=got.profile, instants=got.instants, states=got.states, resources=used
+            1.0,
+            profile=attached.profile,
+            instants=attached.instants,
+            states=attached.states,
+            resources=used,
         )

@@ -34,7 +34,8 @@ from perfhunt.model.run import (
 from perfhunt.model.slo import Judgement
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes
-from perfhunt.safety.guard import Cleared, Consent, clear
+from perfhunt.profilers.table import versions
+from perfhunt.safety.guard import Clearance, Consent, clear
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
@@ -43,9 +44,9 @@ from perfhunt.store.listing import find
 from perfhunt.store.rundir import RunDirectory, fresh_id, read_directory
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
-from perfhunt.target.environment import environment
 from perfhunt.target.find import find_target
-from perfhunt.target.quiet import stillness
+from perfhunt.target.host.environment import environment
+from perfhunt.target.resources.prior_activity import prior_activity
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def target_of(asked: InvestigateRequest, question: Question) -> tuple[Question, 
     return aim(question, url), target
 
 
-def clear_question(question: Question, switch: KillswitchWatch) -> Cleared:
+def clear_question(question: Question, switch: KillswitchWatch) -> Clearance:
     """The addresses load may go to. Raises UnsafeTarget (exit 93)."""
     return clear(
         question,
@@ -163,7 +164,7 @@ def workbench(
             target_lock(
                 cleared.addresses,
                 cleared.port,
-                LockHolder(os.getpid(), run_id, question.redacted().target.url, stamp),
+                LockHolder.ourselves(run_id, question.redacted().target.url, stamp),
             )
         )
         watchdog = held.enter_context(
@@ -172,8 +173,7 @@ def workbench(
             )
         )
         if not asked.allow_busy:
-            still = stillness(target)
-            refuse_foreign(still)
+            refuse_foreign(prior_activity(target))
         engine = ENGINES[DEFAULT_ENGINE](run_id, asked.workers, asked.bind, cleared.addresses)
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         directory = RunDirectory.create(asked.store, start)
@@ -193,7 +193,7 @@ def surroundings(target: TargetProcess) -> Environment:
     """The environment of a run; uncommitted work is kept as a commit of its own, so that `verify`
     can tell the next edit.
     """
-    found = environment(target)
+    found = environment(target, versions())
     return (
         replace(found, git_snapshot=kept_work(target.git_root))
         if target.git_root and found.git_revision

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import TargetProcess
-from perfhunt.profilers.profiler import PROFILERS
-from perfhunt.profilers.py_spy.profiler import mode_for
+from perfhunt.profilers.profiler import Profiler
+from perfhunt.profilers.py_spy.profiler import PySpyProfiler
+from perfhunt.profilers.table import PROFILERS
 
-_ALONE = 2  # threads of a process that hardly contend
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz
+_ANY_PROCESS = "native"  # the runtime of a profiler that can sample whatever runs
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
-    """One profiler with its settings, ready for `PROFILERS[profiler].attach(pids, seconds, rate_hz,
-    mode, out)`.
+class PlannedCapture:
+    """One profiler with its settings, ready for `profiler.attach(pids, seconds, rate_hz, mode,
+    out)`.
     """
 
-    profiler: str
-    mode: str
+    profiler: Profiler
+    mode: ProfileMode
     rate_hz: int
     pids: tuple[int, ...]
 
@@ -31,72 +32,9 @@ class AttachPlan:
     thing is, or is not, there.
     """
 
-    profilers: tuple[Use, ...] = ()
+    capture: PlannedCapture | None = None
     instants: bool = False
     reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """One row of the table: the profilers for a runtime, best first, with the mode and reason for a
-    given target.
-    """
-
-    profiler: str
-    mode: Callable[[TargetProcess], tuple[str, str]]
-
-
-def _python_mode(target: TargetProcess) -> tuple[str, str]:
-    threads = most_threads(target)
-    if _minor(target.runtime_version) < (3, 11):
-        return (
-            "gil",
-            (
-                f"Python {target.runtime_version} does not tell py-spy which threads are idle, so"
-                " only the GIL's holder is sampled"
-            ),
-        )
-    if mode_for(threads) == "gil":
-        return (
-            "gil",
-            (
-                f"{threads} threads: only the GIL's holder is sampled, since walking all of them"
-                " would slow the target"
-            ),
-        )
-    return "cpu", f"{threads} threads: all of them are sampled, those off the CPU left out"
-
-
-def _any_cpu(why: str) -> Callable[[TargetProcess], tuple[str, str]]:
-    return lambda _: ("cpu", why)
-
-
-_TABLE: dict[str, tuple[_Choice, ...]] = {
-    "cpython": (
-        _Choice("py-spy", _python_mode),
-        _Choice("perf", _any_cpu("native frames only: py-spy cannot be used")),
-    ),
-    "node": (
-        _Choice("node", _any_cpu("V8's own sampler, through the inspector")),
-        _Choice("perf", _any_cpu("native frames only: the inspector was not opened")),
-    ),
-    "go": (
-        _Choice("go", _any_cpu("the service's own /debug/pprof")),
-        _Choice(
-            "perf", _any_cpu("Go keeps frame pointers and symbols, so perf sees its functions")
-        ),
-    ),
-    "jvm": (
-        _Choice("jvm", _any_cpu("the JVM's own flight recorder")),
-        _Choice("perf", _any_cpu("native frames only: compiled Java has no symbols for perf")),
-    ),
-}
-_OTHERWISE = (_Choice("perf", _any_cpu("not a runtime with a profiler of its own")),)
-
-
-def most_threads(target: TargetProcess) -> int:
-    """Threads of the worker that has the most."""
-    return max((one.threads for one in target.processes if one.pid in target.workers), default=1)
 
 
 def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
@@ -107,41 +45,25 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
     may be empty: thread states from /proc are taken in any case.
     """
     reasons: list[str] = []
-    use: Use | None = None
-    for choice in _TABLE.get(target.runtime, _OTHERWISE):
-        profiler = PROFILERS.get(choice.profiler)
-        if profiler is None:
-            continue
+    capture: PlannedCapture | None = None
+    for profiler in _candidates(target.runtime):
         if profiler.opens and not opened:
             reasons.append(f"{profiler.name} is not used unless allowed, since it {profiler.opens}")
             continue
         if why := profiler.available(target.workers):
             reasons.append(why)
             continue
-        mode, because = choice.mode(target)
-        use = Use(profiler.name, mode, RATE_HZ, target.workers)
+        mode, because = profiler.mode_for(target)
+        capture = PlannedCapture(profiler, mode, RATE_HZ, target.workers)
         reasons.append(f"{profiler.name}, {mode}: {because}")
         break
-    instants = target.runtime == "cpython" and not PROFILERS["py-spy"].available()
-    return AttachPlan((use,) if use else (), instants, tuple(reasons))
+    dumped = target.runtime in PySpyProfiler.runtimes
+    instants = dumped and not PROFILERS[PySpyProfiler.name].available()
+    return AttachPlan(capture, instants, tuple(reasons))
 
 
-def mode_now(use: Use, threads: int) -> str:
-    """The mode to attach with when the busiest worker has `threads` threads now: pools are often
-    filled only under load.
-
-    Threads that contend for the GIL wake again and again to ask for it, and py-spy's `cpu` mode
-    counts them as running: seen with 24 threads, a function that used 60 % of the CPU had 18 % of
-    such samples, and its due share of the GIL's holders.
-    """
-    return (
-        "gil" if use.profiler == "py-spy" and use.mode == "cpu" and threads > _ALONE else use.mode
-    )
-
-
-def _minor(version: str) -> tuple[int, int]:
-    parts = version.split(".")
-    try:
-        return int(parts[0]), int(parts[1])
-    except (ValueError, IndexError):
-        return (3, 11)
+def _candidates(runtime: str) -> list[Profiler]:
+    """Those that can sample a runtime, best first: one that knows it alone before one for all."""
+    knowing = [profiler for profiler in PROFILERS.values() if runtime in profiler.runtimes]
+    seeing = [profiler for profiler in PROFILERS.values() if _ANY_PROCESS in profiler.runtimes]
+    return sorted(knowing or seeing, key=lambda profiler: len(profiler.runtimes))

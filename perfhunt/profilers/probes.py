@@ -5,8 +5,9 @@ when asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
@@ -15,31 +16,31 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.choose import AttachPlan, choose, mode_now
-from perfhunt.profilers.profiler import PROFILERS, Capture
+from perfhunt.profilers.choose import AttachPlan, choose
+from perfhunt.profilers.profiler import Capture
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
-from perfhunt.target.proc.proc import tids
-from perfhunt.target.resources import ResourceMonitor
+from perfhunt.target.proc.threads import tids
+from perfhunt.target.resources.monitor import ResourceMonitor
 
-IDLE: Seconds = 1.5
-EARLY: Seconds = (
-    0.5  # captures end this long before the load does, so that no sample is of the silence after it
-)
+IDLE: Seconds = 1.5  # of the target without load: a dozen instants
+# Captures end this long before the load does, so that no sample is of the silence after it.
+EARLY: Seconds = 0.5
+_SHORTEST: Seconds = 1.0  # profilers count whole seconds
+_Given = TypeVar("_Given")
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """What one attachment gave; every piece may be missing."""
+class ProfileDemand(StrEnum):
+    """How much a run depends on its profiles."""
 
-    profile: Profile | None = None
-    instants: Instants | None = None
-    states: States | None = None
+    AUTO = "auto"  # what works is used
+    REQUIRED = "required"  # AttachFailed is raised when one cannot be had
+    OFF = "off"
 
 
 class Attachment:
     """Profilers attached to the target for one span; leaving the context detaches them, whatever
-    happened.
+    happened. `profile`, `instants` and `states` are there then; each of them may be missing.
     """
 
     def __init__(
@@ -47,69 +48,53 @@ class Attachment:
     ) -> None:
         self._probes, self._name, self._seconds = probes, name, seconds
         self._on_cpu, self._waits = on_cpu, waits
-        self._captures: list[Capture] = []
-        self._instants: InstantsCapture | None = None
-        self.captured = Captured()
+        self._profile_capture: Capture | None = None
+        self._instants_capture: InstantsCapture | None = None
+        self.profile: Profile | None = None
+        self.instants: Instants | None = None
+        self.states: States | None = None
 
     def __enter__(self) -> Attachment:
-        seconds = max(1.0, self._seconds - EARLY)
+        seconds = max(_SHORTEST, self._seconds - EARLY)
         if self._probes.sampler is not None:
             self._probes.sampler.mark()
         if self._on_cpu:
-            self._captures = self._probes.attach(self._name, seconds)
+            self._profile_capture = self._probes.attach(self._name, seconds)
         if self._waits:
-            self._instants = self._probes.take_instants(seconds)
+            self._instants_capture = self._probes.take_instants(seconds)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for capture in self._captures:
-            capture.stop()
-        if self._instants is not None:
-            self._instants.stop()
-        states = self._probes.sampler.take(self._name) if self._probes.sampler is not None else None
-        self.captured = Captured(self._profile(), self._instants_taken(), states)
+        for capture in (self._profile_capture, self._instants_capture):
+            if capture is not None:
+                capture.stop()
+        if self._probes.sampler is not None:
+            self.states = self._probes.sampler.take(self._name)
+        if self._profile_capture is not None:
+            self.profile = self._probes.result(self._profile_capture.wait)
+        if self._instants_capture is not None:
+            self.instants = self._probes.result(self._instants_capture.wait)
 
     def seen(self, trial: Trial) -> Span:
         """What was captured, as the span of the trial that ran meanwhile."""
-        got = self.captured
-        return Span.of(trial, got.profile, got.instants, got.states, trial.resources)
-
-    def _profile(self) -> Profile | None:
-        profiles = []
-        for capture in self._captures:
-            try:
-                profiles.append(capture.wait())
-            except AttachFailed as failed:
-                self._probes.missed(failed)
-        return max(profiles, key=lambda p: p.total, default=None)
-
-    def _instants_taken(self) -> Instants | None:
-        if self._instants is None:
-            return None
-        try:
-            return self._instants.wait()
-        except AttachFailed as failed:
-            self._probes.missed(failed)
-            return None
+        return Span.of(trial, self.profile, self.instants, self.states, trial.resources)
 
 
 class LiveProbes:
-    """The probes of a live target. `profile` is "auto" (use what works), "required" (raise
-    AttachFailed), or "off".
-    """
+    """The probes of a live target; `profile` is a value of `ProfileDemand`."""
 
     def __init__(
         self,
         target: TargetProcess,
         directory: Path,
         clock: Callable[[], Seconds],
-        profile: str = "auto",
+        profile: str = ProfileDemand.AUTO,
         opened: bool = False,
     ) -> None:
         self._target, self._directory, self._clock = target, directory, clock
-        self._profile, self._opened = profile, opened
+        self._demand, self._opened = ProfileDemand(profile), opened
         self._monitor = ResourceMonitor(target)
-        self._plan: AttachPlan | None = None
+        self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
         self.failures: list[AttachFailed] = []
 
@@ -118,13 +103,13 @@ class LiveProbes:
         profiler cannot be used.
         """
         self._monitor.start()
-        if self._profile == "off":
+        if self._demand is ProfileDemand.OFF:
             return
         self.sampler = StateSampler(
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
         self._plan = choose(self._target, opened=self._opened)
-        if self._profile == "required" and not self._plan.profilers:
+        if self._demand is ProfileDemand.REQUIRED and self._plan.capture is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",
                 "perfhunt doctor --pid PID",
@@ -132,15 +117,9 @@ class LiveProbes:
 
     def idle(self) -> Instants | None:
         """The threads of the target with no load from here; None when py-spy cannot see them."""
-        if self._plan is None or not self._plan.instants:
+        if not self._plan.instants:
             return None
-        try:
-            return InstantsCapture(
-                self._target.workers, IDLE, self._clock, root=self._target.root
-            ).wait()
-        except AttachFailed as failed:
-            self.missed(failed)
-            return None
+        return self.result(lambda: self._instants(IDLE).wait())
 
     def resources(self) -> Resources:
         """What the target used since the last call."""
@@ -160,31 +139,37 @@ class LiveProbes:
         if self.sampler is not None:
             self.sampler.close()
 
-    def attach(self, name: str, seconds: Seconds) -> list[Capture]:
-        """The on-CPU captures of the plan, started; those that fail are noted, or raised when
-        required.
+    def attach(self, name: str, seconds: Seconds) -> Capture | None:
+        """The plan's capture of the code that runs, started; None when there is none or it failed,
+        which is noted, or raised when it is required.
         """
-        captures: list[Capture] = []
-        for use in self._plan.profilers if self._plan else ():
-            mode = mode_now(use, max((len(tids(pid)) for pid in use.pids), default=0))
-            try:
-                captures.append(
-                    PROFILERS[use.profiler].attach(
-                        use.pids, int(seconds), use.rate_hz, mode, self._directory / name
-                    )
-                )
-            except AttachFailed as failed:
-                self.missed(failed)
-        return captures
+        plan = self._plan.capture
+        if plan is None:
+            return None
+        mode = plan.profiler.mode_under_load(
+            plan.mode, max((len(tids(pid)) for pid in plan.pids), default=0)
+        )
+        return self.result(
+            lambda: plan.profiler.attach(
+                plan.pids, int(seconds), plan.rate_hz, mode, self._directory / name
+            )
+        )
 
     def take_instants(self, seconds: Seconds) -> InstantsCapture | None:
         """A series of instants, started; None when the plan has none."""
-        if self._plan is None or not self._plan.instants:
-            return None
-        return InstantsCapture(self._target.workers, seconds, self._clock, root=self._target.root)
+        return self._instants(seconds) if self._plan.instants else None
 
-    def missed(self, failed: AttachFailed) -> None:
-        """Note a capture that gave nothing; raise it when profiles are required."""
-        self.failures.append(failed)
-        if self._profile == "required":
-            raise failed
+    def result(self, step: Callable[[], _Given]) -> _Given | None:
+        """What a step of a capture gives; None when it failed, which is noted, or raised when
+        profiles are required.
+        """
+        try:
+            return step()
+        except AttachFailed as failed:
+            self.failures.append(failed)
+            if self._demand is ProfileDemand.REQUIRED:
+                raise
+            return None
+
+    def _instants(self, seconds: Seconds) -> InstantsCapture:
+        return InstantsCapture(self._target.workers, seconds, self._clock, root=self._target.root)

@@ -1,18 +1,13 @@
-"""The seam for profilers: what one must offer, and the table of those there are."""
+"""The seam for profilers: what one must offer. Those that there are stand in `table`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Protocol
 
-from perfhunt.model.profile import Profile
-from perfhunt.profilers.go.profiler import GoProfiler
-from perfhunt.profilers.jvm.profiler import JvmProfiler
-from perfhunt.profilers.node.profiler import NodeProfiler
-from perfhunt.profilers.perf.profiler import PerfProfiler
-from perfhunt.profilers.py_spy.profiler import PySpyProfiler
+from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.run import TargetProcess
 
 
 class Capture(Protocol):
@@ -30,36 +25,58 @@ class Capture(Protocol):
 class Profiler(Protocol):
     """A tool that samples the stacks of live processes.
 
-    `needs` are the programs it runs, `runtimes` the values of `Process.runtime` it serves, `modes`
-    what it can sample: cpu, gil or wall. Some open a door into the target; `opens` says so in a
-    sentence, and such a profiler is used only when asked.
+    `needs` are the programs it runs, `suffix` ends the name of its own file in a run, `runtimes`
+    are the values of `Process.runtime` it serves. Some open a door into the target; `opens` says so
+    in a sentence, and such a profiler is used only when that is allowed. A class that is derived
+    from this one has the usual answers already.
     """
 
     name: str
     needs: tuple[str, ...]
+    suffix: str
     help: str
     runtimes: tuple[str, ...]
-    modes: tuple[str, ...]
-    opens: str
+    modes: tuple[ProfileMode, ...]
+    opens: str = ""
+
+    def version(self) -> str:
+        """Its installed version; "" when it is absent, or is a part of the target."""
+        return ""
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used here (and on `pids`, as far as it can tell), with the command that
         mends it; "" when it can.
         """
+        ...
+
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
+        """(mode, reason): how it would sample a target, and why so or why it at all."""
+        ...
+
+    def mode_under_load(self, mode: ProfileMode, threads: int) -> ProfileMode:
+        """The mode to attach with, once the busiest worker is seen to have `threads` threads: pools
+        are often filled only under load.
+        """
+        return mode
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> Capture:
-        """Start sampling; returns at once. The tool's own files go into the directory `out`. Raises
-        AttachFailed.
+        """Start sampling; returns at once. Its own file goes into the directory `out`. Raises
+        AttachFailed, ValueError for a mode it does not have.
         """
+        ...
 
 
-_ALL: tuple[Profiler, ...] = (
-    PySpyProfiler(),
-    PerfProfiler(),
-    NodeProfiler(),
-    GoProfiler(),
-    JvmProfiler(),
-)
-PROFILERS: Mapping[str, Profiler] = MappingProxyType({profiler.name: profiler for profiler in _ALL})
+def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int | None = None) -> Path:
+    """Where a capture's own file goes (`py-spy-cpu-42.folded`), in a directory that is there; one
+    of an earlier capture is removed. Raises ValueError for a mode the profiler does not have.
+    """
+    if mode not in profiler.modes:
+        modes = ", ".join(profiler.modes)
+        raise ValueError(f"{profiler.name} has no mode {str(mode)!r}; it has {modes}")
+    out.mkdir(parents=True, exist_ok=True)
+    whose = "" if pid is None else f"-{pid}"
+    file = out / f"{profiler.name}-{mode}{whose}{profiler.suffix}"
+    file.unlink(missing_ok=True)
+    return file

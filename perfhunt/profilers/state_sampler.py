@@ -12,22 +12,27 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.states import States, ThreadState, ThreadTime
 from perfhunt.model.units import Seconds
-from perfhunt.target.proc.proc import stat, thread_name, tids, working_pids
+from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.threads import thread_name, tids
+from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
 
-RATE_HZ = 50.0  # from Python, faster costs more than it shows
-_SLOWEST_HZ = 5.0
+_RATE_HZ = 50.0  # from Python, faster costs more than it shows
+_SLOWEST_HZ = 5.0  # a hold of half a minute still has 150 looks
 _COST_LIMIT = 0.04  # of one core; beyond it the sampler looks less often
-_TREE_EVERY = 1.0  # seconds between looks for replaced workers
-_TIMES_EVERY = 0.1  # seconds between readings of schedstat, so that a thread that ends loses little
+_SMOOTHING = 0.1  # the weight of the last look in the period, so that one slow look changes little
+_TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
+_TIMES_EVERY: Seconds = 0.1  # between readings of schedstat: a thread that ends loses no more
+_LIVED = 0.5  # of a span; a thread that was there for less is one of the short-lived
+_NANOSECONDS = 1e9  # per second
+_SYSCALL_LINE, _SCHEDSTAT_LINE = 256, 128  # bytes; a number and eight words, and three numbers
 
 
 @dataclass
@@ -45,34 +50,24 @@ class _Thread:
     last: Seconds
     times: tuple[int, int] = (0, 0)  # ns on a CPU, ns in the run queue, at the last reading
     start: tuple[int, int] = (0, 0)  # the same at the start of the span
-    seen: Counter[Wait] = field(default_factory=Counter)
-    gone: bool = False
+    waits: Counter[Wait] = field(default_factory=Counter)
 
     def close(self) -> None:
         for fd in (self.syscall, self.schedstat):
             if fd >= 0:
                 os.close(fd)
         self.syscall = self.schedstat = -1
-        self.gone = True
-
-
-@dataclass
-class SampledSpan:
-    """A named stretch of time; `states` is there once the `with` block has ended."""
-
-    phase: str
-    states: States | None = None
 
 
 class StateSampler:
     """Watches every thread of the target in a thread of the controller.
 
         with StateSampler(target.workers, clock, root=target.root) as sampler:
-            with sampler.span("knee") as span: ...
-            span.states
+            sampler.mark()
+            ...
+            states = sampler.take("knee")
 
-    `mark()` starts a span and `take(phase)` ends it (and starts the next) where a block does not
-    fit. `clock` gives seconds.
+    `mark()` starts a span, `take(phase)` ends it and starts the next. `clock` gives seconds.
     """
 
     def __init__(
@@ -81,7 +76,7 @@ class StateSampler:
         clock: Callable[[], Seconds] = time.monotonic,
         *,
         root: int = 0,
-        rate_hz: float = RATE_HZ,
+        rate_hz: float = _RATE_HZ,
     ) -> None:
         self._pids = tuple(pids)
         self._root = root
@@ -129,16 +124,6 @@ class StateSampler:
         self._threads.clear()
         self._ended.clear()
 
-    @contextmanager
-    def span(self, phase: str) -> Iterator[SampledSpan]:
-        """The states of what happens inside the block."""
-        span = SampledSpan(phase)
-        self.mark()
-        try:
-            yield span
-        finally:
-            span.states = self.take(phase)
-
     def mark(self) -> None:
         """Start a new span here; what was seen since the last one is dropped."""
         with self._lock:
@@ -167,7 +152,7 @@ class StateSampler:
         self._read_times(now)
         for thread in self._threads.values():
             thread.since, thread.start = now, thread.times
-            thread.seen.clear()
+            thread.waits.clear()
         self._span_start, self._ticks, self._cost = now, 0, 0.0
 
     def _run(self) -> None:
@@ -185,7 +170,8 @@ class StateSampler:
                 spent = time.thread_time() - began
                 self._cost += spent
             wanted = max(1.0 / self._rate_hz, spent / _COST_LIMIT)
-            period = min(1.0 / _SLOWEST_HZ, 0.9 * period + 0.1 * wanted)
+            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * wanted
+            period = min(1.0 / _SLOWEST_HZ, smooth)
 
     def _look(self, first: bool = False) -> None:
         now = self._clock()
@@ -205,7 +191,7 @@ class StateSampler:
 
     def _look_at(self, thread: _Thread, waits: ProcessWaits, now: Seconds) -> None:
         try:
-            line = os.pread(thread.syscall, 256, 0)
+            line = os.pread(thread.syscall, _SYSCALL_LINE, 0)
         except PermissionError:
             self._degrade(
                 f"what threads of pid {thread.pid} wait for may not be read; on-CPU and run-queue"
@@ -219,11 +205,19 @@ class StateSampler:
                 self._meet(thread.pid, thread.tid, now, first=False)
             return
         thread.last = now
-        thread.seen[waits.wait(thread.tid, line)] += 1
+        thread.waits[waits.wait(thread.tid, line)] += 1
 
     def _meet(self, pid: int, tid: int, now: Seconds, first: bool) -> _Thread:
         base = f"/proc/{pid}/task/{tid}"
-        thread = _Thread(pid, tid, thread_name(pid, tid), -1, -1, now, now)
+        thread = _Thread(
+            pid=pid,
+            tid=tid,
+            name=thread_name(pid, tid),
+            syscall=-1,
+            schedstat=-1,
+            since=now,
+            last=now,
+        )
         try:
             thread.schedstat = os.open(f"{base}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
             if self._source == "syscall":
@@ -262,13 +256,13 @@ class StateSampler:
     def _read_time(self, thread: _Thread, now: Seconds) -> None:
         try:
             if thread.schedstat < 0:
-                one = stat(thread.pid, thread.tid)
-                if one is None:
+                now_stat = stat(thread.pid, thread.tid)
+                if now_stat is None:
                     self._lose(thread)
                     return
-                thread.times = (round(one.cpu * 1e9), 0)
+                thread.times = (round(now_stat.cpu * _NANOSECONDS), 0)
             else:
-                on_cpu, queued, _ = os.pread(thread.schedstat, 128, 0).split()
+                on_cpu, queued, _ = os.pread(thread.schedstat, _SCHEDSTAT_LINE, 0).split()
                 thread.times = (int(on_cpu), int(queued))
             thread.last = now
         except OSError:
@@ -285,36 +279,43 @@ class StateSampler:
         lived: list[ThreadTime] = []
         brief: dict[int, list[_Thread]] = {}
         for thread in [*self._threads.values(), *self._ended]:
-            if thread.last - thread.since >= seconds / 2:
+            if thread.last - thread.since >= _LIVED * seconds:
                 lived.append(_thread_time(thread, seconds))
             else:
                 brief.setdefault(thread.pid, []).append(thread)
         lived += [_together(pid, threads, seconds) for pid, threads in brief.items()]
-        cost = self._cost / seconds
         return States(
-            phase, seconds, tuple(lived), self._ticks, self._source, cost, tuple(self._notes)
+            phase=phase,
+            seconds=seconds,
+            threads=tuple(lived),
+            ticks=self._ticks,
+            source=self._source,
+            cost=self._cost / seconds,
+            notes=tuple(self._notes),
         )
 
 
 def _thread_time(thread: _Thread, seconds: Seconds) -> ThreadTime:
     """How a thread spent its part of a span, as shares of the whole span."""
     life = min(1.0, max(0.0, thread.last - thread.since) / seconds)
-    on_cpu = (thread.times[0] - thread.start[0]) / 1e9 / seconds
-    queued = (thread.times[1] - thread.start[1]) / 1e9 / seconds
+    on_cpu = (thread.times[0] - thread.start[0]) / _NANOSECONDS / seconds
+    queued = (thread.times[1] - thread.start[1]) / _NANOSECONDS / seconds
     rest = max(0.0, life - on_cpu - queued)
     states = {str(ThreadState.ON_CPU): on_cpu, str(ThreadState.RUN_QUEUE): queued}
     endpoints: dict[str, float] = {}
-    waits = Counter({wait: n for wait, n in thread.seen.items() if wait != RUNNING})
+    waits = Counter({wait: n for wait, n in thread.waits.items() if wait != RUNNING})
     total = waits.total()
     if rest and not total:
-        # Never seen waiting: it ran each time somebody looked, or nobody could look.
+        # It was never seen waiting: it ran each time somebody looked, or nobody could look.
         states[str(ThreadState.UNKNOWN)] = rest
     for wait, n in waits.items():
         share = rest * n / total
         states[str(wait.state)] = states.get(str(wait.state), 0.0) + share
         if wait.state is ThreadState.SOCKET:
             endpoints[wait.on] = endpoints.get(wait.on, 0.0) + share
-    return ThreadTime(thread.pid, thread.tid, thread.name, states, endpoints)
+    return ThreadTime(
+        pid=thread.pid, tid=thread.tid, name=thread.name, states=states, endpoints=endpoints
+    )
 
 
 def _together(pid: int, threads: list[_Thread], seconds: Seconds) -> ThreadTime:
@@ -324,7 +325,13 @@ def _together(pid: int, threads: list[_Thread], seconds: Seconds) -> ThreadTime:
     states: Counter[str] = Counter()
     endpoints: Counter[str] = Counter()
     for thread in threads:
-        one = _thread_time(thread, seconds)
-        states.update(one.states)
-        endpoints.update(one.endpoints)
-    return ThreadTime(pid, 0, f"{len(threads)} short-lived threads", dict(states), dict(endpoints))
+        time_of = _thread_time(thread, seconds)
+        states.update(time_of.states)
+        endpoints.update(time_of.endpoints)
+    return ThreadTime(
+        pid=pid,
+        tid=0,
+        name=f"{len(threads)} short-lived threads",
+        states=dict(states),
+        endpoints=dict(endpoints),
+    )

@@ -13,11 +13,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
-from perfhunt.model.question import Question, Safety
+from perfhunt.model.question import Question, Safety, TargetEnvironment
 from perfhunt.model.units import PerSecond, format_rate
 
-TOKEN = "PERFHUNT_PRODUCTION_OK"  # in CI: "host:YYYY-MM-DD", good for that host on that day (UTC)
-
+# In CI this variable holds "host:YYYY-MM-DD": consent for that host on that day (UTC).
+TOKEN = "PERFHUNT_PRODUCTION_OK"
+_SHOWN = 3  # addresses of a host that a message repeats
 _PRODUCTION_LABEL = re.compile(r"prod|prd|production|live|www")
 _NAMED_OTHERWISE = re.compile(
     r"staging|stage|stg|dev|test|testing|qa|uat|preview|sandbox|local|ci|demo|nonprod|preprod"
@@ -28,7 +29,7 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cleared:
+class Clearance:
     """Load may go to these addresses and nowhere else, whatever the name resolves to later."""
 
     url: str
@@ -54,15 +55,15 @@ class Consent:
 def resolve(host: str, port: int) -> tuple[str, ...]:
     """Every address of a host, each once. Raises TargetNotFound when it has none."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise TargetNotFound(
             f"the host {host} does not resolve ({error})", "Check target.url, or give --url"
         ) from error
-    return tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
+    return tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries))
 
 
-def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> Cleared:
+def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> Clearance:
     """The addresses that load may be sent to. Sends nothing to the target itself.
 
     Raises UnsafeTarget (exit 93) with what to write in [safety] when it may not be sent;
@@ -72,16 +73,21 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     host, port = _host(question.target.url)
     addresses = resolve(host, port)
     parsed = [ip_address(text) for text in addresses]
-    loopback = all(_is_loopback(one) for one in parsed)
-    for one in parsed:
-        _refuse_special(host, one)
-    if not loopback:
+    for address in parsed:
+        _refuse_special(host, address)
+    if not all(_is_loopback(address) for address in parsed):
         _check_allowed(host, addresses, question.safety)
         _check_declared(host, question.target.environment)
     check_rate(question, question.slo.at_load or 0.0)
-    if question.target.environment == "production":
+    if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
-    return Cleared(question.target.url, host, port, addresses, loopback)
+    return Clearance(
+        url=question.target.url,
+        host=host,
+        port=port,
+        addresses=addresses,
+        loopback=all(_is_loopback(address) for address in parsed),
+    )
 
 
 def check_rate(question: Question, rate: PerSecond) -> None:
@@ -101,32 +107,33 @@ def _host(url: str) -> tuple[str, int]:
             "there is no url to send load to",
             "Give --url http://127.0.0.1:8000, or url in [target]",
         )
-    return parts.hostname.lower().rstrip("."), parts.port or (
-        443 if parts.scheme == "https" else 80
-    )
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.hostname.lower().rstrip("."), port
 
 
-def _is_loopback(one: IpAddress) -> bool:
-    mapped = one.ipv4_mapped if isinstance(one, IPv6Address) else None
-    return (mapped or one).is_loopback
+def _plain(address: IpAddress) -> IpAddress:
+    """The IPv4 address that an IPv6 one stands for, where it does; else the address itself."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
-def _refuse_special(host: str, one: IpAddress) -> None:
+def _is_loopback(address: IpAddress) -> bool:
+    return _plain(address).is_loopback
+
+
+def _refuse_special(host: str, address: IpAddress) -> None:
     """Addresses no service under test has: everyone's, nobody's, and the cloud's metadata
     service.
     """
-    plain = (one.ipv4_mapped if isinstance(one, IPv6Address) else None) or one
+    plain = _plain(address)
     if plain.is_unspecified:
         raise UnsafeTarget(
             f"{host} is {plain}, which names every interface and no host",
             "Write 127.0.0.1 in target.url",
         )
     if plain.is_multicast or plain.is_link_local or str(plain) == "255.255.255.255":
-        kind = (
-            "multicast or broadcast"
-            if not plain.is_link_local
-            else "link-local (cloud metadata lives there)"
-        )
+        cloud = "link-local (cloud metadata lives there)"
+        kind = cloud if plain.is_link_local else "multicast or broadcast"
         raise UnsafeTarget(
             f"{host} is {plain}, which is {kind}; load is never sent there",
             "Name the service's own address",
@@ -136,14 +143,15 @@ def _refuse_special(host: str, one: IpAddress) -> None:
 def _check_allowed(host: str, addresses: tuple[str, ...], safety: Safety) -> None:
     if any(_matches(host, allowed) for allowed in safety.allow_hosts):
         return
-    if all(
-        any(_same_address(address, allowed) for allowed in safety.allow_hosts)
-        for address in addresses
-    ):
+
+    def listed(address: str) -> bool:
+        return any(_same_address(address, allowed) for allowed in safety.allow_hosts)
+
+    if all(map(listed, addresses)):
         return
-    listed = ", ".join(addresses[:3])
+    shown = ", ".join(addresses[:_SHOWN])
     raise UnsafeTarget(
-        f"{host} ({listed}) is not this machine and is not in safety.allow_hosts; nothing was sent",
+        f"{host} ({shown}) is not this machine and is not in safety.allow_hosts; nothing was sent",
         f'If that service is yours to load, write allow_hosts = ["{host}"] in [safety]',
     )
 
@@ -168,22 +176,21 @@ def looks_like_production(host: str) -> str:
     """The part of a host's name that says production, or ""; `preprod` and
     `www.staging.example.com` do not say so.
     """
-    labels = [piece for label in host.split(".") for piece in re.split(r"[-_]", label)]
-    if any(_NAMED_OTHERWISE.fullmatch(re.sub(r"\d+$", "", piece)) for piece in labels):
+    pieces = [piece for label in host.split(".") for piece in re.split(r"[-_]", label)]
+    words = {piece: re.sub(r"\d+$", "", piece) for piece in pieces}  # `prod2` says `prod`
+    if any(map(_NAMED_OTHERWISE.fullmatch, words.values())):
         return ""
-    return next(
-        (piece for piece in labels if _PRODUCTION_LABEL.fullmatch(re.sub(r"\d+$", "", piece))), ""
-    )
+    return next((piece for piece in pieces if _PRODUCTION_LABEL.fullmatch(words[piece])), "")
 
 
-def _check_declared(host: str, environment: str) -> None:
-    if environment == "local":
+def _check_declared(host: str, environment: TargetEnvironment) -> None:
+    if environment == TargetEnvironment.LOCAL:
         raise UnsafeTarget(
             f'{host} is not this machine, but target.environment says "local"',
             'Say what it is: environment = "ci", "staging" or "production" in [target]',
         )
     part = looks_like_production(host)
-    if part and environment != "production":
+    if part and environment != TargetEnvironment.PRODUCTION:
         raise UnsafeTarget(
             f'{host} looks like production ("{part}" is in its name), but target.environment says'
             f' "{environment}"',

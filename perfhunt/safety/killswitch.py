@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 from perfhunt.model.question import Killswitch
 from perfhunt.model.units import Seconds
 
+# An answer other than 200 is to stop load within a second, silence within three.
 _INTERVAL: Seconds = 0.4
+_AGAIN: Seconds = 0.05  # after a first miss
 _TIMEOUT: Seconds = 1.0
 _MISSES = 2  # one lost packet is no order to stop; two in a row count as one
 
@@ -69,17 +71,16 @@ class KillswitchWatch:
         """Why the killswitch would not work, or "". Pulls the file for real and puts it back; asks
         the url once.
         """
-        return (_test_file(self._file) if self._file else "") or (
-            _miss(self._url) if self._url else ""
-        )
+        broken = _test_file(self._file) if self._file else ""
+        return broken or (_miss(self._url) if self._url else "")
 
     def _poll(self) -> None:
         misses = 0
-        while not self._closing.wait(_INTERVAL if misses == 0 else 0.05):
-            wrong = _miss(self._url)
-            misses = misses + 1 if wrong else 0
+        while not self._closing.wait(_INTERVAL if misses == 0 else _AGAIN):
+            miss = _miss(self._url)
+            misses = misses + 1 if miss else 0
             if misses >= _MISSES:
-                self._reason = wrong
+                self._reason = miss
                 return
 
 
@@ -89,11 +90,11 @@ def _test_file(file: Path) -> str:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        seen = os.path.lexists(file)
+        made = os.path.lexists(file)
         file.unlink()
     except OSError as error:
         return f"the killswitch file {file} cannot be made ({error.strerror})"
-    return "" if seen else f"the killswitch file {file} was made and not seen"
+    return "" if made else f"the killswitch file {file} was made and not seen"
 
 
 def _miss(url: str) -> str:
@@ -101,7 +102,7 @@ def _miss(url: str) -> str:
     "" when it does.
     """
     parts = urlsplit(url)
-    shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # the query may hold a token
+    shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # The query may hold a token.
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:

@@ -11,25 +11,40 @@ import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from perfhunt.errors import TargetBusy
+from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.units import Cores
-from perfhunt.target.quiet import PriorActivity
+from perfhunt.target.proc.process import identity, lives
+from perfhunt.target.resources.prior_activity import PriorActivity
+
+_WORDS = 4096  # bytes read of what a holder wrote; its url is the only long thing in it
+# CPU that the target used before any load of ours: what housekeeping (timers, reloaders) does not
+# use, and what it does not use while clients are connected.
+_BUSY: Cores = 0.25
+_BUSY_WITH_CLIENTS: Cores = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class LockHolder:
     """Who holds a target: told to whoever comes second."""
 
-    pid: int
+    process: ProcessIdentity
     run: str
     url: str
     started: str  # ISO 8601, UTC
+
+    @classmethod
+    def ourselves(cls, run: str, url: str, started: str) -> LockHolder:
+        """This process, with the run it makes, the url it loads and the time it began."""
+        ours = identity(os.getpid())
+        assert ours is not None  # Whoever asks is alive.
+        return cls(ours, run, url, started)
 
 
 def lock_directory() -> Path:
@@ -44,25 +59,18 @@ def lock_keys(addresses: Sequence[str], port: int) -> tuple[str, ...]:
     """One key per distinct service address, in one order for everybody. All addresses of this
     machine are one.
     """
-    return tuple(
-        sorted(
-            {
-                f"{'local' if _is_local(address) else address.replace(':', '-')}_{port}"
-                for address in addresses
-            }
-        )
-    )
+    hosts = {"local" if _is_local(at) else at.replace(":", "-") for at in addresses}
+    return tuple(sorted(f"{host}_{port}" for host in hosts))
 
 
 def _is_local(address: str) -> bool:
     """Whether an address is one of this machine's: only then can a socket be bound to it."""
-    one = ip_address(address)
-    if one.is_loopback:
+    ip = ip_address(address)
+    if ip.is_loopback:
         return True
+    family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
     try:
-        with socket.socket(
-            socket.AF_INET6 if one.version == 6 else socket.AF_INET, socket.SOCK_DGRAM
-        ) as probe:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((address, 0))
     except OSError:
         return False
@@ -87,11 +95,10 @@ def target_lock(
 def _make(home: Path) -> None:
     try:
         home.mkdir(mode=0o1777, parents=True)
-        home.chmod(0o1777)  # mkdir is subject to the umask; other users need to lock here too
+        home.chmod(0o1777)  # The umask applies to mkdir, and other users need to lock here too.
     except FileExistsError:
-        found = home.lstat()
         # A link or a file put here by somebody else could send the lock astray.
-        if not stat.S_ISDIR(found.st_mode):
+        if not stat.S_ISDIR(home.lstat().st_mode):
             raise TargetBusy(
                 f"{home} is not a directory, so targets cannot be locked",
                 f"Look at it, then: rm {home}",
@@ -125,14 +132,18 @@ def _write_owner(info: Path, owner: LockHolder) -> None:
     """Leaves word of who holds the lock. Only for people: the lock itself does not depend on it, so
     failing is no error.
     """
+    plain = {
+        "pid": owner.process.pid,
+        "pid_started": owner.process.started,
+        "run": owner.run,
+        "url": owner.url,
+        "started": owner.started,
+    }
+    _forget_owner(info)
     with suppress(OSError):
-        info.unlink(missing_ok=True)
-    with suppress(OSError):
-        fd = os.open(
-            info, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
-        )
-        with open(fd, "w", encoding="utf-8") as file:
-            json.dump(asdict(owner), file)
+        new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with open(os.open(info, new, 0o644), "w", encoding="utf-8") as file:
+            json.dump(plain, file)
 
 
 def _forget_owner(info: Path) -> None:
@@ -145,13 +156,16 @@ def read_owner(info: Path) -> LockHolder | None:
     ours to read.
     """
     try:
-        written = json.loads(info.read_bytes()[:4096])
+        plain = json.loads(info.read_bytes()[:_WORDS])
         owner = LockHolder(
-            int(written["pid"]), str(written["run"]), str(written["url"]), str(written["started"])
+            process=ProcessIdentity(int(plain["pid"]), float(plain["pid_started"])),
+            run=str(plain["run"]),
+            url=str(plain["url"]),
+            started=str(plain["started"]),
         )
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return owner if owner.pid > 0 and os.path.isdir(f"/proc/{owner.pid}") else None
+    return owner if lives(owner.process) else None
 
 
 def _busy(info: Path, key: str) -> TargetBusy:
@@ -162,38 +176,30 @@ def _busy(info: Path, key: str) -> TargetBusy:
             f"another perfhunt is loading {where}",
             "Wait for it to end, then run again. Who: pgrep -af perfhunt",
         )
-    clean = "".join(
-        c
-        for c in f"run {owner.run}, pid {owner.pid}, since {owner.started}, on {owner.url}"
-        if c.isprintable()
-    )
+    pid = owner.process.pid
+    who = f"run {owner.run}, pid {pid}, since {owner.started}, on {owner.url}"
     return TargetBusy(
-        f"another load test holds this target: {clean}",
-        f"Wait for it, or stop it: kill -INT {owner.pid}",
+        f"another load test holds this target: {''.join(filter(str.isprintable, who))}",
+        f"Wait for it, or stop it: kill -INT {pid}",
     )
 
 
-_BUSY_CPU: Cores = 0.25
-_BUSY_WITH_CLIENTS: Cores = 0.03
-
-
-def foreign_load(quiet: PriorActivity) -> str:
+def foreign_load(before: PriorActivity) -> str:
     """A sentence when somebody else is loading the target already, "" when it is idle.
 
     Connections alone are no load (pools stay open), nor is a little CPU (timers, reloaders): it
     takes clients that make it work, or more work than housekeeping.
     """
-    if quiet.connections and quiet.cpu >= _BUSY_WITH_CLIENTS:
-        clients = f"{quiet.connections} client connection{'s' if quiet.connections > 1 else ''}"
-        return f"before any load of ours the target used {quiet.cpu:.2f} cores, with {clients} open"
-    if quiet.cpu >= _BUSY_CPU:
-        return f"before any load of ours the target used {quiet.cpu:.2f} cores"
-    return ""
+    used = f"before any load of ours the target used {before.cpu:.2f} cores"
+    if before.connections and before.cpu >= _BUSY_WITH_CLIENTS:
+        clients = f"{before.connections} client connection{'s' if before.connections > 1 else ''}"
+        return f"{used}, with {clients} open"
+    return used if before.cpu >= _BUSY else ""
 
 
-def refuse_foreign(quiet: PriorActivity) -> None:
+def refuse_foreign(before: PriorActivity) -> None:
     """Raises TargetBusy (exit 94) when somebody else is loading the target."""
-    if sentence := foreign_load(quiet):
+    if sentence := foreign_load(before):
         raise TargetBusy(
             f"{sentence}: numbers would be of both loads together",
             "Find who it is: ss -tnp, and wait until it is idle.",

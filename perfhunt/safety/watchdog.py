@@ -59,7 +59,8 @@ class Watchdog:
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._former.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned it takes back
+            # What `signal.signal` returned it takes back.
+            signal.signal(number, handler)  # type: ignore[arg-type]
         self._former.clear()
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -67,25 +68,25 @@ class Watchdog:
         if self._signals > 1 and number == signal.SIGINT:
             raise KeyboardInterrupt
         if not self._reason:
-            self._reason = (
-                f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
-            )
+            name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            self._reason = f"stopped by {name}"
 
     def stop(self) -> str:
         """Why load must stop now, as a sentence; "" to go on. Never raises, and never unsays a
         reason.
         """
-        if not self._reason and (found := self._killswitch()):
-            self._reason = found
-        if not self._reason and (found := self._death()):
-            self._reason, self._died = found, True
-        if (
-            not self._reason
-            and self._clock is not None
-            and self._clock() - self._started >= self._max_duration
-        ):
-            self._reason = f"safety.max_duration ({format_duration(self._max_duration)}) is over"
+        # A signal may bring its reason at any moment, so an empty one is never written.
+        if not self._reason and (pulled := self._killswitch()):
+            self._reason = pulled
+        if not self._reason and (death := self._death()):
+            self._reason, self._died = death, True
+        if not self._reason and self._time_is_over():
+            allowed = format_duration(self._max_duration)
+            self._reason = f"safety.max_duration ({allowed}) is over"
         return self._reason
+
+    def _time_is_over(self) -> bool:
+        return self._clock is not None and self._clock() - self._started >= self._max_duration
 
     def check(self) -> None:
         """Raises TargetDied (exit 96) or Stopped (exit 105) when there is a reason to stop."""

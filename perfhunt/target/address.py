@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, TargetProcess
+from perfhunt.model.units import Seconds
 from perfhunt.target.find import find_target, in_other_network
 
-_ANY = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
+# A socket bound to every address of the host is reached over the loopback one.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
+_ANSWER: Seconds = 1.0  # a service of this host that speaks HTTP says so in less
 
 
 def locate(selector: ProcessSelector, url: str = "") -> tuple[TargetProcess, str]:
@@ -18,9 +21,9 @@ def locate(selector: ProcessSelector, url: str = "") -> tuple[TargetProcess, str
     target = find_target(selector, url or None)
     if url:
         return target, url
-    found = target_url(target)
+    url = target_url(target)
     # Of several ports the serving one is known only now, and with it which processes do the work.
-    return (target if len(target.listeners) == 1 else find_target(selector, found)), found
+    return (target if len(target.listeners) == 1 else find_target(selector, url)), url
 
 
 def target_url(target: TargetProcess) -> str:
@@ -41,29 +44,25 @@ def target_url(target: TargetProcess) -> str:
             " reachable as 127.0.0.1",
             "Say where it is published: --url http://HOST:PORT",
         )
-    ports = list(dict.fromkeys(one.port for one in target.listeners))
-    if len(ports) == 1:
-        return url_of(target.listeners)
-    answering = [
-        port
-        for port in ports
-        if speaks_http(*_reach([one for one in target.listeners if one.port == port]))
-    ]
+    by_port: dict[int, list[Listener]] = {}
+    for listener in target.listeners:
+        by_port.setdefault(listener.port, []).append(listener)
+    if len(by_port) == 1:
+        return _url_of(target.listeners)
+    answering = [port for port, shared in by_port.items() if _speaks_http(*_reach(shared))]
     if len(answering) == 1:
-        return url_of([one for one in target.listeners if one.port == answering[0]])
-    listed = ", ".join(str(port) for port in ports)
+        return _url_of(by_port[answering[0]])
+    listed = ", ".join(map(str, by_port))
     what = f"and {'none' if not answering else 'more than one'} of them answers plain HTTP"
-    pick = answering[0] if answering else ports[0]
+    pick = answering[0] if answering else target.listeners[0].port
     raise TargetNotFound(
         f"pid {target.root} listens on ports {listed}, {what}",
         f"Say which: --url http://127.0.0.1:{pick}",
     )
 
 
-def url_of(listeners: Sequence[Listener]) -> str:
-    """`http://host:port` of listeners that share a port; an any-address becomes the loopback
-    one.
-    """
+def _url_of(listeners: Sequence[Listener]) -> str:
+    """`http://host:port` of listeners that share a port."""
     host, port = _reach(listeners)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -71,17 +70,16 @@ def url_of(listeners: Sequence[Listener]) -> str:
 def _reach(listeners: Sequence[Listener]) -> tuple[str, int]:
     # Loopback first: it is what is allowed without being asked about.
     hosts = sorted(
-        (_ANY.get(one.host, one.host) for one in listeners),
+        (_LOOPBACK.get(listener.host, listener.host) for listener in listeners),
         key=lambda host: (host != "127.0.0.1", host != "::1", host),
     )
     return hosts[0], listeners[0].port
 
 
-def speaks_http(host: str, port: int, timeout: float = 1.0) -> bool:
+def _speaks_http(host: str, port: int) -> bool:
     """Whether a port answers `HEAD /` with something that starts with HTTP/."""
     try:
-        with socket.create_connection((host, port), timeout) as link:
-            link.settimeout(timeout)
+        with socket.create_connection((host, port), _ANSWER) as link:
             link.sendall(
                 f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
             )

@@ -1,34 +1,41 @@
-"""Starts a service on a port of its own, waits until it listens, and ends everything it started."""
+"""Starts a service on a port of its own, waits until it answers, and ends everything it started.
+
+command = ServiceCommand("head", ("gunicorn", "-b", "127.0.0.1:$PORT", "app:app"), directory)
+with running(command, directory / "head.log") as service:  # or: launch, await_ready, end
+    service.url, service.pid
+"""
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfhunt.errors import Stopped, TargetDied, UsageError
+from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
+from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.units import Seconds
+from perfhunt.target.leash import signal_session, spawn
+from perfhunt.target.proc.process import identity, lives
+from perfhunt.target.proc.tree import descendants
 
+# Generous: only a command that will never listen waits so long.
 READY_WITHIN: Seconds = 30.0
-_GRACE: Seconds = 3.0
+_PREPARED_WITHIN: Seconds = 600.0  # a build or an installation, not a service
+_GRACE: Seconds = 3.0  # after SIGTERM; a service without clients has nothing to finish
+_GONE_WITHIN: Seconds = 1.0  # until the kernel has closed the port of a process that was killed
+_CONNECTS: Seconds = 0.5
+# A server that takes a request and is silent for so long is up: it may wait for its first client to
+# load what it needs.
 _SILENT: Seconds = 10.0
 _POLL: Seconds = 0.02
 _TAIL = 600  # bytes of the log shown when it would not start
-
-# Runs in the child before the command: asks the kernel to end it when perfhunt dies, however it
-# dies. The setting survives exec; it belongs to the thread that starts the child, so launch from
-# the main thread.
-_LEASH = (
-    "import ctypes, os, signal, sys; ctypes.CDLL(None).prctl(1, signal.SIGTERM);"
-    " os.execvp(sys.argv[1], sys.argv[1:])"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,13 @@ class ServiceCommand:
     name: str
     words: tuple[str, ...]
     directory: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)  # beside our own
     prepare: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """A started service; it may not listen yet."""
+    """A started service; it may not listen yet. All that it prints is in `log`."""
 
     command: ServiceCommand
     port: int
@@ -63,81 +70,129 @@ class Launched:
         return self.process.pid
 
 
-def free_port() -> int:
-    """A TCP port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+Ready = Callable[[Launched, Seconds], bool]  # whether it is up; may take so many seconds to tell
 
 
-def prepare(command: ServiceCommand, timeout: Seconds = 600.0) -> None:
-    """Run the version's prepare command, if it has one."""
-    if not command.prepare:
+def free_port(preferred: int = 0) -> int:
+    """A TCP port of 127.0.0.1 that nothing listens on now: `preferred` if it is free, else any.
+
+    Raises PerfhuntError when the system has none left.
+    """
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            # A port whose last connections still rest in TIME_WAIT is free to listen on.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return int(probe.getsockname()[1])
+    raise PerfhuntError("no port of 127.0.0.1 is free", "Look at what takes them: ss -tan")
+
+
+def prepare(command: ServiceCommand) -> None:
+    """Run the version's prepare command, if it has one. Raises UsageError."""
+    run_prepare(command.name, command.prepare, command.directory, _PREPARED_WITHIN)
+
+
+def run_prepare(
+    name: str, words: Sequence[str], directory: Path | None, within: Seconds | None = None
+) -> None:
+    """Run what is to be done before `name` starts, if there is anything. Raises UsageError, with
+    the end of what it printed.
+    """
+    if not words:
         return
     try:
         done = subprocess.run(
-            command.prepare,
-            cwd=command.directory,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
+            words, cwd=directory, capture_output=True, timeout=within, check=False
         )
     except OSError as error:
         raise UsageError(
-            f"the prepare command of {command.name} cannot be started: {error.strerror}"
+            f"the prepare command of {name} cannot be started: {error.strerror}"
         ) from error
     except subprocess.TimeoutExpired as error:
         raise UsageError(
-            f"the prepare command of {command.name} was not done after {timeout:.0f} s"
+            f"the prepare command of {name} was not done after {within:.0f} s"
         ) from error
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).decode(errors="replace").strip()[-_TAIL:]
+        printed = (done.stderr or done.stdout).decode(errors="replace").strip()[-_TAIL:]
         raise UsageError(
-            f"the prepare command of {command.name} failed with exit code {done.returncode}", said
+            f"the prepare command of {name} failed with exit code {done.returncode}", printed
         )
 
 
 def launch(command: ServiceCommand, port: int, log: Path) -> Launched:
-    """Start it, in a session of its own, its output in `log`. Returns at once; `await_ready` waits
-    for it to listen.
+    """Start it, in a session of its own. Returns at once; `await_ready` waits for it to listen.
+
+    The kernel ends it when this process dies, however it dies. Raises UsageError when there is no
+    such program or directory.
     """
-    words = fill_port(command.words, port)
-    environment = {**os.environ, **command.environment, "PORT": str(port)}
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-S", "-c", _LEASH, *words],
-                cwd=command.directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise UsageError(
-                f"{command.name} cannot be started in {command.directory}: {error.strerror}"
-            ) from error
+    try:
+        process = spawn(
+            _with_port(command.words, port),
+            log,
+            signal.SIGTERM,
+            directory=command.directory,
+            environment={**command.environment, "PORT": str(port)},
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{command.name} cannot be started in {command.directory}: {error.strerror}"
+        ) from error
     return Launched(command, port, process, log)
 
 
-def fill_port(words: Sequence[str], port: int) -> list[str]:
-    """The words of a command with the port in place of `$PORT`, `${PORT}` or `{port}`."""
+def _with_port(words: Sequence[str], port: int) -> list[str]:
     filled = list(words)
     for mark in ("${PORT}", "$PORT", "{port}"):
         filled = [word.replace(mark, str(port)) for word in filled]
     return filled
 
 
-def await_ready(
-    service: Launched, within: Seconds = READY_WITHIN, stop: Callable[[], str] = lambda: ""
-) -> Seconds:
-    """Seconds until it answered a request, whatever the answer. Raises UsageError with its log when
-    it exits or never listens.
+def answers(service: Launched, patience: Seconds) -> bool:
+    """Whether a request brings back a byte or an end; a server that takes it and stays silent for
+    long counts as up.
 
     Accepting a connection is not enough: a prefork server listens before any worker has loaded the
     application.
+    """
+    with socket.socket() as probe:
+        probe.settimeout(_CONNECTS)
+        if probe.connect_ex(("127.0.0.1", service.port)) != 0:
+            return False
+        probe.settimeout(min(patience, _SILENT))
+        with suppress(OSError):
+            probe.sendall(b"HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            probe.recv(1)
+        return True
+
+
+def healthy(path: str) -> Ready:
+    """Ready when `GET path` is answered with 200: for services that know it themselves."""
+
+    def ready(service: Launched, patience: Seconds) -> bool:
+        link = http.client.HTTPConnection("127.0.0.1", service.port, min(patience, _SILENT))
+        try:
+            link.request("GET", path)
+            return link.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            link.close()
+
+    return ready
+
+
+def await_ready(
+    service: Launched,
+    within: Seconds = READY_WITHIN,
+    stop: Callable[[], str] = lambda: "",
+    ready: Ready = answers,
+) -> Seconds:
+    """Seconds until it was `ready`: until it answered a request, whatever the answer.
+
+    Raises UsageError with its log when it ends or is not ready in time, Stopped when `stop` gives a
+    reason.
     """
     began = time.monotonic()
     while (passed := time.monotonic() - began) < within:
@@ -149,7 +204,7 @@ def await_ready(
                 f"{service.command.name} ended with exit code {code} before it listened",
                 tail(service.log),
             )
-        if _answers(service.port, min(within - passed, _SILENT)):
+        if ready(service, within - passed):
             return time.monotonic() - began
         time.sleep(_POLL)
     hint = (
@@ -172,15 +227,39 @@ def check_alive(service: Launched) -> None:
 
 
 def end(service: Launched) -> None:
-    """End the service and everything in its session: asked first, then killed. Idempotent."""
-    _signal(service.pid, signal.SIGTERM)
+    """End the service, everything in its session and everything below it: asked first, then killed.
+    Its port is closed when this returns. Idempotent.
+    """
+    started = [identity(pid) for pid in descendants([service.pid])]
+    _signal(service, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         service.process.wait(_GRACE)
-    _signal(service.pid, signal.SIGKILL)
+    _signal(service, signal.SIGKILL)
     service.process.wait()
-    until = time.monotonic() + 1.0
+    _kill_those_left(started)
+    until = time.monotonic() + _GONE_WITHIN
     while _accepts(service.port) and time.monotonic() < until:
         time.sleep(_POLL)
+
+
+@contextmanager
+def running(
+    command: ServiceCommand,
+    log: Path,
+    port: int = 0,
+    within: Seconds = READY_WITHIN,
+    stop: Callable[[], str] = lambda: "",
+    ready: Ready = answers,
+) -> Iterator[Launched]:
+    """The service, ready, on `port` (0: a free one); ended with the block. Raises as `launch` and
+    `await_ready` do.
+    """
+    service = launch(command, port or free_port(), log)
+    try:
+        await_ready(service, within, stop, ready)
+        yield service
+    finally:
+        end(service)
 
 
 def tail(log: Path) -> str:
@@ -192,27 +271,22 @@ def tail(log: Path) -> str:
     return f"Its log ends: {text}" if text else "It wrote nothing to its log."
 
 
-def _answers(port: int, patience: Seconds) -> bool:
-    """Whether a request brings back a byte or an end; a server that takes it and stays silent for
-    long counts as up.
-    """
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        if probe.connect_ex(("127.0.0.1", port)) != 0:
-            return False
-        probe.settimeout(patience)
-        with suppress(OSError):
-            probe.sendall(b"HEAD / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-            probe.recv(1)
-        return True
-
-
 def _accepts(port: int) -> bool:
     with socket.socket() as probe:
-        probe.settimeout(0.5)
+        probe.settimeout(_CONNECTS)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _signal(group: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(group, number)
+def _signal(service: Launched, number: signal.Signals) -> None:
+    # Once it has been waited for, its pid may be somebody else's; that of its session may not, as
+    # long as anybody is left in it.
+    if service.process.returncode is None or identity(service.pid) is None:
+        signal_session(service.pid, number)
+
+
+def _kill_those_left(started: Sequence[ProcessIdentity | None]) -> None:
+    """Kill those of the service's tree that had left its session."""
+    for process in started:
+        if process is not None and lives(process):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process.pid, signal.SIGKILL)

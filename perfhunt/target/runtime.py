@@ -8,13 +8,17 @@ files are seen.
 from __future__ import annotations
 
 import mmap
-import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+from perfhunt.target.proc.files import link, text
 
 _PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?[a-z]*(?:\.so[\d.]*)?")
 _GO_MAGIC = b"\xff Go buildinf:"
+# A server is named at the front of a command line; behind that come options, paths and data.
+_FIRST_WORDS = 12
 _SERVERS = (
     "gunicorn",
     "uvicorn",
@@ -51,7 +55,7 @@ _SERVERS = (
     "flask",
     "django",
 )
-PREFORK = (
+_PREFORK = (
     "gunicorn",
     "uvicorn",
     "hypercorn",
@@ -72,7 +76,7 @@ def runtime_of(pid: int) -> tuple[str, str]:
     """Runtime (cpython, pypy, node, jvm, go, native) and its version ("" when it cannot be told) of
     a live process.
     """
-    exe = _link(f"/proc/{pid}/exe").removesuffix(" (deleted)")
+    exe = _program(pid)
     name = Path(exe).name
     mapped = _mapped_files(pid)
     if name.startswith("pypy"):
@@ -92,45 +96,38 @@ def runtime_of(pid: int) -> tuple[str, str]:
     return ("go", go) if go else ("native", "")
 
 
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
+def _program(pid: int) -> str:
+    return link(pid, "exe").removesuffix(" (deleted)")
 
 
 def _mapped_files(pid: int) -> tuple[str, ...]:
     """The files mapped by a process, in the order of their addresses, each once."""
-    try:
-        lines = Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines()
-    except OSError:
-        return ()
+    fields = (line.split(maxsplit=5) for line in text(f"/proc/{pid}/maps").splitlines())
     return tuple(
-        dict.fromkeys(
-            part[5]
-            for line in lines
-            if len(part := line.split(maxsplit=5)) == 6 and part[5][0] == "/"
-        )
+        dict.fromkeys(field[5] for field in fields if len(field) == 6 and field[5][0] == "/")
     )
+
+
+@contextmanager
+def _content(path: str) -> Iterator[mmap.mmap]:
+    """The bytes of a file, mapped. Raises OSError, or ValueError for an empty file."""
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        yield content
 
 
 def _search(pid: int, path: str, pattern: bytes) -> str:
     """The first group of a pattern in a file of the process's own root, as text; "" when absent or
     unreadable.
     """
-    whole = (
-        f"/proc/{pid}/exe"
-        if path == _link(f"/proc/{pid}/exe").removesuffix(" (deleted)")
-        else f"/proc/{pid}/root{path}"
-    )
+    whole = f"/proc/{pid}/exe" if path == _program(pid) else f"/proc/{pid}/root{path}"
     try:
-        with (
-            open(whole, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
+        with _content(whole) as content:
             match = re.search(pattern, content)
             return match[1].decode("ascii", "replace") if match else ""
-    except (OSError, ValueError):  # ValueError: an empty file cannot be mapped
+    except (OSError, ValueError):
         return ""
 
 
@@ -156,22 +153,18 @@ def _node_version(pid: int, paths: Sequence[str]) -> str:
     ]
     for path in likely:
         # The address of the headers, which process.release carries.
-        found = _search(pid, path, rb"/v(\d+\.\d+\.\d+)/node-v\d") or _search(
+        version = _search(pid, path, rb"/v(\d+\.\d+\.\d+)/node-v\d") or _search(
             pid, path, rb"\x00v(\d{1,2}\.\d{1,2}\.\d{1,2})\x00"
         )
-        if found:
-            return found
+        if version:
+            return version
     return ""
 
 
 def _java_version(pid: int, path: str) -> str:
     for directory in Path(path).parents:
-        try:
-            text = Path(f"/proc/{pid}/root{directory}/release").read_text(errors="replace")
-        except OSError:
-            continue
-        match = re.search(r'JAVA_VERSION="([^"]+)"', text)
-        if match:
+        release = text(f"/proc/{pid}/root{directory}/release")
+        if match := re.search(r'JAVA_VERSION="([^"]+)"', release):
             return match[1]
     return ""
 
@@ -181,27 +174,24 @@ def _go_version(exe: str) -> str:
     inline since Go 1.18.
     """
     try:
-        with (
-            open(exe, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
+        with _content(exe) as content:
             at = content.find(_GO_MAGIC)
             if at < 0:
                 return ""
             head = content[at : at + 64]
     except (OSError, ValueError):
         return ""
+    # Byte 15 holds flags, of which 2 means inline strings; byte 32 the length of the first of them.
     if len(head) < 34 or not head[15] & 2:
         return "before 1.18"
-    text = head[33 : 33 + head[32]].decode("ascii", "replace")
-    return text.removeprefix("go").split(" ")[0]
+    return head[33 : 33 + head[32]].decode("ascii", "replace").removeprefix("go").split(" ")[0]
 
 
 def framework_of(cmdline: Sequence[str], runtime: str) -> str:
     """The server or framework a command line names, with the worker class where one is given; ""
     when it names none.
     """
-    words = " ".join(cmdline[:12]).lower()
+    words = " ".join(cmdline[:_FIRST_WORDS]).lower()
     if runtime == "cpython" and "manage.py" in words and "runserver" in words:
         return "django"
     for server in _SERVERS:
@@ -215,4 +205,4 @@ def is_prefork(framework: str) -> bool:
     """Whether a server of that name forks workers that share its listening socket and does no work
     itself.
     """
-    return framework.split(" ")[0] in PREFORK
+    return framework.split(" ")[0] in _PREFORK

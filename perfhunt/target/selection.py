@@ -11,9 +11,13 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
-from perfhunt.target import sockets
-from perfhunt.target.proc import proc
-from perfhunt.target.process import all_pids, ancestors, cmdline, link
+from perfhunt.target.listeners import holders_of_port
+from perfhunt.target.proc.files import link
+from perfhunt.target.proc.process import cmdline, stat, status_field
+from perfhunt.target.proc.sockets import listening
+from perfhunt.target.proc.tree import all_pids, ancestors
+
+_SHOWN = 40  # characters of a pidfile's content that a message repeats
 
 
 def selected(selector: ProcessSelector, url: str | None) -> int:
@@ -43,26 +47,26 @@ def selected(selector: ProcessSelector, url: str | None) -> int:
 
 
 def _alive(pid: int) -> int:
-    stat = proc.stat(pid)
-    if stat is None:
+    now = stat(pid)
+    if now is None:
         raise gone(pid)
-    if stat.state in "ZX":
+    if now.ended:
         raise TargetNotFound(
-            f"pid {pid} has ended (its parent {stat.parent} has not collected it)",
+            f"pid {pid} has ended (its parent {now.parent} has not collected it)",
             "Start the service again.",
         )
-    if proc.stat(pid) is not None and link(pid, "exe") == "" and cmdline(pid) == ():
+    if link(pid, "exe") == "" and cmdline(pid) == () and stat(pid) is not None:
         raise TargetNotFound(
             f"pid {pid} is a thread of the kernel, not a service", "Find yours: ss -ltnp"
         )
     # /proc answers for the id of any thread; the tree hangs on its process.
-    return int(proc.status_field(pid, "Tgid") or pid)
+    return int(status_field(pid, "Tgid") or pid)
 
 
 def gone(pid: int) -> TargetNotFound:
     """What to say of a pid that is not there, which may be one of a container's own."""
     for other in all_pids():
-        names = proc.status_field(other, "NSpid").split()
+        names = status_field(other, "NSpid").split()
         if len(names) > 1 and names[-1] == str(pid):
             return TargetNotFound(
                 f"there is no pid {pid} here, but pid {other} is {pid} inside its container",
@@ -83,17 +87,17 @@ def _pid_in(pidfile: str) -> int:
     first = text.split()[0] if text else ""
     if not first.isascii() or not first.isdigit():
         raise TargetNotFound(
-            f"the pidfile {pidfile} holds {text[:40]!r}, not a pid",
+            f"the pidfile {pidfile} holds {text[:_SHOWN]!r}, not a pid",
             "Name the process itself: --pid PID",
         )
     return int(first)
 
 
 def _by_port(port: int) -> int:
-    holders = sockets.holders_of_port(port, all_pids())
+    holders = holders_of_port(port, all_pids())
     if holders:
         return _topmost(holders)[0]
-    if any(one.local_port == port for one in sockets.listen_sockets()):
+    if any(socket.local_port == port for socket in listening(os.getpid())):
         raise TargetNotFound(
             f"something listens on port {port}, but it belongs to another user",
             "Run as that user, or with sudo",
@@ -103,8 +107,7 @@ def _by_port(port: int) -> int:
 
 def _by_command(text: str) -> int:
     own = ancestors(os.getpid())
-    found = [pid for pid in all_pids() if pid not in own and text in " ".join(cmdline(pid))]
-    top = _topmost(found)
+    top = _topmost([pid for pid in all_pids() if pid not in own and text in " ".join(cmdline(pid))])
     if len(top) == 1:
         return top[0]
     if not top:

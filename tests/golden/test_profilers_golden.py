@@ -7,13 +7,20 @@ from pathlib import Path
 
 from perfhunt.model.profile import Stack
 from perfhunt.profilers.go.pprof import parse_pprof
-from perfhunt.profilers.jvm.profiler import parse_jfr_print
+from perfhunt.profilers.jvm.jfr import parse_jfr_print
 from perfhunt.profilers.perf.script import parse_perf_script
 from perfhunt.profilers.py_spy.dump import read_dump
-from perfhunt.profilers.py_spy.folded import parse_folded
-from perfhunt.profilers.py_spy.profiler import intact
+from perfhunt.profilers.py_spy.folded import read_folded
+from perfhunt.profilers.py_spy.torn import intact
 
 HERE = Path(__file__).parent / "profilers"
+
+
+def stacks_of(text: str) -> dict[Stack, float]:
+    """The stacks in a text that holds nothing else."""
+    folded = read_folded(text)
+    assert folded.bad == ()
+    return dict(folded.stacks)
 
 
 def leaves(stacks: dict[Stack, float]) -> Counter[str]:
@@ -24,7 +31,7 @@ def leaves(stacks: dict[Stack, float]) -> Counter[str]:
 
 
 def test_py_spy_with_threads() -> None:
-    stacks = parse_folded((HERE / "py-spy-threads.folded").read_text())
+    stacks = stacks_of((HERE / "py-spy-threads.folded").read_text())
     assert sum(stacks.values()) == 192  # py-spy: "Samples: 192 Errors: 0"
     assert leaves(stacks)["digest"] == 103  # awk, over lines that end in digest
     assert {stack[0].kind for stack in stacks} == {"thread"}
@@ -33,7 +40,7 @@ def test_py_spy_with_threads() -> None:
 
 
 def test_py_spy_with_subprocesses_and_short_file_names() -> None:
-    stacks = parse_folded((HERE / "py-spy-subprocesses.folded").read_text())
+    stacks = stacks_of((HERE / "py-spy-subprocesses.folded").read_text())
     assert sum(stacks.values()) == 49  # py-spy: "Samples: 49 Errors: 0"
     assert {stack[0].function for stack in stacks} == {'process 31488:"/usr/bin/python3 app.py"'}
 

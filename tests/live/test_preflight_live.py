@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import signal
 import socket
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pytest
 from perfhunt.model.question import ProcessSelector, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.profilers import preflight
-from perfhunt.profilers.preflight import Check, Status, checks, failures
-from perfhunt.target import host_limits
+from perfhunt.profilers.preflight import checks, failures
 from perfhunt.target.find import find_target
+from perfhunt.target.host import limits
+from perfhunt.target.host.check import Check, CheckStatus
+from perfhunt.target.proc.threads import is_held
 
 pytestmark = pytest.mark.live
 
@@ -53,25 +56,25 @@ def test_a_python_target_is_attached_to_for_a_second(served: tuple[int, int]) ->
     assert failures(found) == ()
     assert named(found, "locust").sentence == f"locust {importlib.metadata.version('locust')}"
     attached = named(found, "py-spy")
-    if attached.status is not Status.OK:
+    if attached.status is not CheckStatus.OK:
         pytest.skip(f"py-spy may not attach here: {attached.sentence}")
     assert f"attached to pid {pid}" in attached.sentence
-    assert named(found, "target answers").status is Status.OK
-    assert named(found, "target runs").status is Status.OK
+    assert named(found, "target answers").status is CheckStatus.OK
+    assert named(found, "target runs").status is CheckStatus.OK
 
 
 def test_every_check_that_is_not_ok_says_what_mends_it() -> None:
     made = checks()
     assert made
     assert len({check.name for check in made}) == len(made)
-    assert all(check.mend for check in made if check.status is not Status.OK)
+    assert all(check.mend for check in made if check.status is not CheckStatus.OK)
     assert all(check.sentence for check in made)
 
 
 def test_the_checklist_does_not_import_the_load_engine() -> None:
     code = (
-        "import sys; from perfhunt.profilers.preflight import checks; checks(); sys.exit('locust'"
-        " in sys.modules)"
+        "import sys; from perfhunt.profilers.preflight import checks\n"
+        "checks(); sys.exit('locust' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -80,27 +83,23 @@ def test_a_port_that_takes_no_connections_fails() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound, not listening
         check = preflight.reachable(f"http://127.0.0.1:{bound.getsockname()[1]}")
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert "refused" in check.sentence
     assert check.mend
 
 
 def test_a_stopped_target_fails_with_the_signal_that_wakes_it(served: tuple[int, int]) -> None:
-    import signal
-
-    from perfhunt.target.proc import proc
-
     pid, _ = served
     target = find_target(ProcessSelector(pid=pid))
     subprocess.run(["kill", f"-{int(signal.SIGSTOP)}", str(pid)], check=True)
     try:
         deadline = time.monotonic() + 5
-        while not proc.is_held(pid) and time.monotonic() < deadline:
+        while not is_held(pid) and time.monotonic() < deadline:
             time.sleep(0.02)
-        check = preflight._held(target)
+        check = preflight._runs(target)
     finally:
         subprocess.run(["kill", f"-{int(signal.SIGCONT)}", str(pid)], check=True)
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert check.mend == f"kill -CONT {pid}"
 
 
@@ -117,9 +116,9 @@ def test_a_stopped_target_fails_with_the_signal_that_wakes_it(served: tuple[int,
 def test_ptrace_scopes_are_judged_as_yama_documents_them(
     scope: str, root: bool, good: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_limits, "_number", lambda path: int(scope))
-    monkeypatch.setattr(host_limits, "has_capability", lambda bit: root)
-    assert host_limits.ptrace_scope().good is good
+    monkeypatch.setattr(limits, "number", lambda path: int(scope))
+    monkeypatch.setattr(limits, "has_capability", lambda bit: root)
+    assert (limits.ptrace_scope().status is CheckStatus.OK) is good
 
 
 @pytest.mark.parametrize(
@@ -129,8 +128,8 @@ def test_ptrace_scopes_are_judged_as_yama_documents_them(
 def test_perf_levels_are_judged_as_the_kernel_documents_them(
     level: int, capable: bool, good: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_limits, "_number", lambda path: level)
-    monkeypatch.setattr(host_limits, "has_capability", lambda bit: capable)
-    reading = host_limits.perf_paranoid()
-    assert reading.good is good
-    assert good or "sysctl kernel.perf_event_paranoid=1" in reading.mend
+    monkeypatch.setattr(limits, "number", lambda path: level)
+    monkeypatch.setattr(limits, "has_capability", lambda bit: capable)
+    check = limits.perf_paranoid()
+    assert (check.status is CheckStatus.OK) is good
+    assert good or "sysctl kernel.perf_event_paranoid=1" in check.mend

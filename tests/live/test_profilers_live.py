@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile
+from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.states import ThreadState
+from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.node.inspector import is_open
-from perfhunt.profilers.profiler import PROFILERS
-from perfhunt.profilers.profiler_process import ProfilerProcess
 from perfhunt.profilers.py_spy.instants import InstantsCapture
+from perfhunt.profilers.table import PROFILERS
 from tests.live.profiler_targets.launch import eventually, running, runs_freely
 
 pytestmark = pytest.mark.live
@@ -50,8 +50,10 @@ def profilers_of(pid: int) -> list[int]:
 
 
 @needs_py_spy
-@pytest.mark.parametrize("mode", ["cpu", "gil"])
-def test_py_spy_sees_the_function_that_runs_and_none_that_sleeps(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [ProfileMode.CPU, ProfileMode.GIL])
+def test_py_spy_sees_the_function_that_runs_and_none_that_sleeps(
+    mode: ProfileMode, tmp_path: Path
+) -> None:
     with running("threads.py", "spin", "sleep", "lock") as target:
         profile = PY_SPY.attach([target.pid], 2, 100, mode, tmp_path).wait()
         assert runs_freely(target.pid)
@@ -68,14 +70,14 @@ def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_t
     tmp_path: Path,
 ) -> None:
     with running("threads.py", "spin", *["idle"] * 10) as target:
-        profile = PY_SPY.attach([target.pid], 1, 100, "cpu", tmp_path).wait()
+        profile = PY_SPY.attach([target.pid], 1, 100, ProfileMode.CPU, tmp_path).wait()
     assert profile.mode == "gil" and any("12 threads" in note for note in profile.notes)
 
 
 @needs_py_spy
 def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
     with running("prefork.py") as target:
-        profile = PY_SPY.attach(target.told["workers"], 2, 200, "gil", tmp_path).wait()
+        profile = PY_SPY.attach(target.told["workers"], 2, 200, ProfileMode.GIL, tmp_path).wait()
         assert sorted(profile.pids) == sorted(target.told["workers"])
         assert profile.rate_hz <= 100  # two at once cost no more than one did
         assert leaves(profile).most_common(1)[0][0] == "serve_worker"
@@ -85,7 +87,7 @@ def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
 @needs_py_spy
 def test_a_capture_that_is_stopped_early_still_gives_its_profile(tmp_path: Path) -> None:
     with running("threads.py", "spin") as target:
-        capture = PY_SPY.attach([target.pid], 60, 100, "gil", tmp_path)
+        capture = PY_SPY.attach([target.pid], 60, 100, ProfileMode.GIL, tmp_path)
         time.sleep(1.0)
         began = time.monotonic()
         capture.stop()
@@ -101,7 +103,7 @@ def test_killing_the_profiler_at_any_moment_leaves_the_target_running(
     after: float, tmp_path: Path
 ) -> None:
     with running("threads.py", "spin", "sleep") as target:
-        capture = PY_SPY.attach([target.pid], 60, 200, "cpu", tmp_path)
+        capture = PY_SPY.attach([target.pid], 60, 200, ProfileMode.CPU, tmp_path)
         assert eventually(lambda: profilers_of(target.pid))
         time.sleep(after)
         for pid in profilers_of(target.pid):
@@ -116,7 +118,7 @@ def test_killing_the_profiler_at_any_moment_leaves_the_target_running(
 @needs_py_spy
 def test_a_frozen_profiler_is_ended_by_the_heartbeat(tmp_path: Path) -> None:
     with running("threads.py", "spin") as target:
-        capture = PY_SPY.attach([target.pid], 60, 100, "gil", tmp_path)
+        capture = PY_SPY.attach([target.pid], 60, 100, ProfileMode.GIL, tmp_path)
         assert eventually(lambda: profilers_of(target.pid))
         time.sleep(0.5)
         (frozen,) = profilers_of(target.pid)
@@ -133,9 +135,12 @@ def test_when_the_controller_is_killed_its_profilers_end_and_the_target_runs(
     tmp_path: Path,
 ) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from perfhunt.profilers.profiler import"
-        " PROFILERS\nPROFILERS['py-spy'].attach([int(sys.argv[1])], 60, 100, 'gil',"
-        " Path(sys.argv[2]))\nprint('ready', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path\n"
+        "from perfhunt.model.profile import ProfileMode\n"
+        "from perfhunt.profilers.table import PROFILERS\n"
+        "pid, out = int(sys.argv[1]), Path(sys.argv[2])\n"
+        "PROFILERS['py-spy'].attach([pid], 60, 100, ProfileMode.GIL, out)\n"
+        "print('ready', flush=True); time.sleep(60)"
     )
     with running("threads.py", "spin") as target:
         controller = subprocess.Popen(
@@ -180,10 +185,10 @@ def test_a_target_that_somebody_else_had_stopped_stays_stopped(tmp_path: Path) -
 @needs_py_spy
 def test_a_process_that_is_gone_or_not_python_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(AttachFailed, match="no process"):
-        PY_SPY.attach([2**22 - 1], 1, 100, "gil", tmp_path).wait()
+        PY_SPY.attach([2**22 - 1], 1, 100, ProfileMode.GIL, tmp_path).wait()
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         with pytest.raises(AttachFailed, match=str(sleeper.pid)) as refused:
-            PY_SPY.attach([sleeper.pid], 1, 100, "gil", tmp_path).wait()
+            PY_SPY.attach([sleeper.pid], 1, 100, ProfileMode.GIL, tmp_path).wait()
         sleeper.kill()
     assert "Stack backtrace" not in refused.value.message
 
@@ -237,7 +242,7 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
 @pytest.mark.skipif(bool(PROFILERS["perf"].available()), reason=PROFILERS["perf"].available())
 def test_perf_sees_native_functions_of_a_process_that_is_not_python(tmp_path: Path) -> None:
     with subprocess.Popen(["sha256sum", "/dev/zero"], stdout=subprocess.DEVNULL) as hasher:
-        profile = PROFILERS["perf"].attach([hasher.pid], 2, 99, "cpu", tmp_path).wait()
+        profile = PROFILERS["perf"].attach([hasher.pid], 2, 99, ProfileMode.CPU, tmp_path).wait()
         assert runs_freely(hasher.pid)
         hasher.kill()
     assert profile.tool == "perf" and profile.version and profile.total > 50
@@ -257,7 +262,7 @@ def test_node_tells_a_hot_function_from_one_that_does_a_tenth_and_the_door_is_cl
     if why := PROFILERS["node"].available():
         pytest.skip(why)
     with running("spin.js", program="node") as target:
-        profile = PROFILERS["node"].attach([target.pid], 2, 500, "cpu", tmp_path).wait()
+        profile = PROFILERS["node"].attach([target.pid], 2, 500, ProfileMode.CPU, tmp_path).wait()
         assert not is_open() and target.process.poll() is None
     hot, cold = (leaves(profile)[name] for name in ("hot", "cold"))
     assert 5 < hot / cold < 20
@@ -274,7 +279,7 @@ def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_pat
     subprocess.run(["go", "build", "-o", program, source], check=True, timeout=120)
     with running("", program=str(program)) as target:
         assert PROFILERS["go"].available([target.pid]) == ""
-        profile = PROFILERS["go"].attach([target.pid], 2, 100, "cpu", tmp_path).wait()
+        profile = PROFILERS["go"].attach([target.pid], 2, 100, ProfileMode.CPU, tmp_path).wait()
     hot, cold = (leaves(profile)[name] for name in ("main.hot", "main.cold"))
     assert 5 < hot / cold < 25
     assert profile.seconds == pytest.approx(2.0, abs=0.3) and profile.ticks == pytest.approx(
@@ -285,13 +290,13 @@ def test_go_gives_its_own_profile_over_http_and_says_when_it_serves_none(tmp_pat
     with running("threads.py", "sleep") as other:
         assert "serves" in PROFILERS["go"].available([other.pid])
         with pytest.raises(AttachFailed, match="serves"):
-            PROFILERS["go"].attach([other.pid], 1, 100, "cpu", tmp_path)
+            PROFILERS["go"].attach([other.pid], 1, 100, ProfileMode.CPU, tmp_path)
 
 
 @pytest.mark.skipif(bool(PROFILERS["jvm"].available()), reason=PROFILERS["jvm"].available())
 def test_a_live_jvm_is_sampled_by_its_own_recorder_which_is_stopped_again(tmp_path: Path) -> None:
     with running("Spin.java", program="java") as target:
-        profile = PROFILERS["jvm"].attach([target.pid], 2, 100, "cpu", tmp_path).wait()
+        profile = PROFILERS["jvm"].attach([target.pid], 2, 100, ProfileMode.CPU, tmp_path).wait()
         check = subprocess.run(
             ["jcmd", str(target.pid), "JFR.check"], capture_output=True, text=True, timeout=30
         )
@@ -309,6 +314,6 @@ def test_a_process_that_is_not_node_is_never_sent_the_signal_that_would_kill_it(
         pytest.skip(why)
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         with pytest.raises(AttachFailed, match="not node"):
-            PROFILERS["node"].attach([sleeper.pid], 1, 100, "cpu", tmp_path)
+            PROFILERS["node"].attach([sleeper.pid], 1, 100, ProfileMode.CPU, tmp_path)
         assert sleeper.poll() is None
         sleeper.kill()

@@ -132,9 +132,8 @@ def test_production_without_killswitch_and_comms_is_93(tmp_path: Path, service: 
 
 def test_a_second_load_test_on_the_same_target_is_94(tmp_path: Path, service: int) -> None:
     question(tmp_path, f'[target]\nurl = "http://127.0.0.1:{service}"\n' + SLO)
-    with target_lock(
-        ["127.0.0.1"], service, LockHolder(os.getpid(), "first", "http://127.0.0.1", "now")
-    ):
+    holder = LockHolder.ourselves("first", "http://127.0.0.1", "now")
+    with target_lock(["127.0.0.1"], service, holder):
         refused(perfhunt(tmp_path, "investigate", "--port", str(service)), 94, "first")
 
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +14,8 @@ from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.target.find import find_target
-from perfhunt.target.proc import proc
-from perfhunt.target.resources import ResourceMonitor
+from perfhunt.target.proc.process import stat
+from perfhunt.target.resources.monitor import ResourceMonitor
 from tests.live.profiler_targets.launch import Target, eventually, running
 
 pytestmark = pytest.mark.live
@@ -148,20 +148,19 @@ def found_without_listener(*pids: int) -> TargetProcess:
     """
     made = []
     for pid in pids:
-        one = proc.stat(pid)
-        assert one is not None
-        started = one.started / proc.CLOCK_TICKS
+        now = stat(pid)
+        assert now is not None
         made.append(
             Process(
-                pid,
-                one.parent,
-                started,
-                str(Path(f"/proc/{pid}/exe")),
-                (),
-                "/",
-                0,
-                one.threads,
-                "cpython",
+                pid=pid,
+                parent=now.parent,
+                started=now.started,
+                exe=f"/proc/{pid}/exe",
+                cmdline=(),
+                cwd="/",
+                uid=0,
+                threads=now.threads,
+                runtime="cpython",
             )
         )
     return TargetProcess(
@@ -177,6 +176,4 @@ def found_without_listener(*pids: int) -> TargetProcess:
 
 
 def as_if_started_earlier(process: Process) -> Process:
-    return Process(
-        process.pid, process.parent, process.started - 1.0, process.exe, (), "/", 0, 1, "cpython"
-    )
+    return replace(process, started=process.started - 1.0)

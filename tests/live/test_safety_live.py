@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import os
 import subprocess
 import sys
 import threading
@@ -20,12 +19,12 @@ from perfhunt.safety.lock import LockHolder, target_lock
 
 pytestmark = pytest.mark.live
 
-ME = LockHolder(os.getpid(), "r", "u", "s")
+ME = LockHolder.ourselves("r", "u", "s")
 HOLDER = """
 import sys
 from pathlib import Path
-from perfhunt.safety.lock import Owner, target_lock
-with target_lock(["127.0.0.1"], 8000, Owner(1, "other", "u", "s"), Path(sys.argv[1])):
+from perfhunt.safety.lock import LockHolder, target_lock
+with target_lock(["127.0.0.1"], 8000, LockHolder.ourselves("other", "u", "s"), Path(sys.argv[1])):
     print("ready", flush=True)
     sys.stdin.read()
 """

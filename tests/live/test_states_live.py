@@ -18,10 +18,9 @@ S = ThreadState
 
 def sampled(target: Target, seconds: float = 1.0) -> States:
     with StateSampler([target.pid]) as sampler:
-        with sampler.span("test") as span:
-            time.sleep(seconds)
-        assert span.states is not None
-        return span.states
+        sampler.mark()
+        time.sleep(seconds)
+        return sampler.take("test")
 
 
 def of(states: States, target: Target, role: str) -> list[ThreadTime]:
@@ -129,10 +128,10 @@ def test_a_worker_that_was_replaced_is_followed_by_its_successor() -> None:
                 )
             )
             time.sleep(1.2)  # the tree is looked at once a second
-            with sampler.span("after") as span:
-                time.sleep(1.0)
-        assert span.states is not None
-        pids = {thread.pid for thread in span.states.threads}
+            sampler.mark()
+            time.sleep(1.0)
+            states = sampler.take("after")
+        pids = {thread.pid for thread in states.threads}
         assert kept in pids and old not in pids and target.pid not in pids and len(pids) == 2
 
 
@@ -140,11 +139,13 @@ def test_without_permission_the_time_on_cpu_is_still_exact() -> None:
     if os.getuid() != 0:
         pytest.skip("only root can start a target that another user may not trace")
     script = (
-        "import os, sys, time; sys.path[:0] = sys.argv[2:]; from perfhunt.profilers.state_sampler"
-        " import StateSampler\nos.setgroups([]); os.setgid(65534); os.setuid(65534)\nwith"
-        " StateSampler([int(sys.argv[1])]) as s:\n    time.sleep(1); r ="
-        " s.take('x')\nprint(r.source, r.in_state('on_cpu') + r.in_state('run_queue'),"
-        " r.in_state('unknown'), len(r.notes))"
+        "import os, sys, time; sys.path[:0] = sys.argv[2:]\n"
+        "from perfhunt.profilers.state_sampler import StateSampler\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "with StateSampler([int(sys.argv[1])]) as s:\n"
+        "    time.sleep(1); r = s.take('x')\n"
+        "busy = r.in_state('on_cpu') + r.in_state('run_queue')\n"
+        "print(r.source, busy, r.in_state('unknown'), len(r.notes))"
     )
     with running("threads.py", "spin", "sleep") as target:
         said = subprocess.run(

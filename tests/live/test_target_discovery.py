@@ -20,9 +20,11 @@ from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import TargetProcess
 from perfhunt.target.address import locate
-from perfhunt.target.environment import environment
-from perfhunt.target.find import death, find_target
-from perfhunt.target.proc import proc
+from perfhunt.target.find import find_target
+from perfhunt.target.host.environment import environment
+from perfhunt.target.launch import free_port
+from perfhunt.target.proc.tree import descendants
+from perfhunt.target.resources.monitor import ResourceMonitor
 
 pytestmark = pytest.mark.live
 
@@ -71,12 +73,6 @@ if __name__ == "__main__":
 Start = Callable[..., subprocess.Popen[bytes]]
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def until(holds: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
@@ -104,7 +100,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         )
         started.append(one)
         until(
-            lambda: answers(port) and len(proc.descendants([one.pid])) >= processes,
+            lambda: answers(port) and len(descendants([one.pid])) >= processes,
             f"{command} listens on {port}",
         )
         return one
@@ -309,13 +305,14 @@ def test_the_death_of_the_target_is_noticed_even_when_its_pid_is_used_again(star
     port = free_port()
     one = start([sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"], port)
     target, _ = found(one.pid)
-    assert death(target) == ""
+    monitor = ResourceMonitor(target)
+    assert monitor.dead() == ""
     (root,) = target.processes
     successor = replace(target, processes=(replace(root, started=root.started - 1.0),))
-    assert "is gone" in death(successor)
+    assert "is gone" in ResourceMonitor(successor).dead()
     one.kill()
     one.wait()
-    assert f"pid {one.pid}" in death(target)
+    assert f"pid {one.pid}" in monitor.dead()
 
 
 def test_the_environment_is_described_without_its_secrets(
@@ -332,13 +329,14 @@ def test_the_environment_is_described_without_its_secrets(
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     (tmp_path / "app.py").write_text(WSGI + "\n")
     one = start([str(BIN / "gunicorn"), "-b", f"127.0.0.1:{port}", "app:app"], port, processes=2)
-    described = environment(found(one.pid)[0])
+    described = environment(found(one.pid)[0], {"py-spy": "0.4.3"})
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True
     ).stdout.strip()
     assert (described.git_revision, described.git_dirty) == (head, True)
     assert len(described.git_diff_sha256) == len(described.env_sha256) == 64
     assert "gunicorn" in described.distributions
-    assert "locust" in described.tools
+    assert "locust" in described.tools and described.tools["py-spy"] == "0.4.3"
+    assert described.tools["git"][0].isdigit()
     assert "canary" not in repr(described)
     assert len(described.variables["CANARY_TOKEN"]) == 4

@@ -5,6 +5,7 @@ the kernel's own account.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -15,12 +16,22 @@ import pytest
 from perfhunt.analysis.verdict.endpoints import Slopes
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
+from perfhunt.jobs.bench import BenchRequest, measure
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict.verdict import Word
-from perfhunt.target.command_timer import Command, interleave, time_command
-from perfhunt.target.launch import ServiceCommand, await_ready, check_alive, end, free_port, launch
+from perfhunt.target.command_timer import Command, time_command
+from perfhunt.target.launch import (
+    ServiceCommand,
+    await_ready,
+    check_alive,
+    end,
+    free_port,
+    healthy,
+    launch,
+    running,
+)
 from perfhunt.verify import CommandStarter, PairBench, PairedQuestion, verify_paired
 from tests.live.running import until
 
@@ -99,6 +110,43 @@ def test_a_service_listens_on_its_port_and_ends_with_all_its_children(tmp_path: 
     assert listening(tmp_path) == []
 
 
+def test_a_service_that_cannot_be_started_is_refused_at_once(tmp_path: Path) -> None:
+    missing = ServiceCommand("head", (f"{tmp_path}/nothing",), tmp_path)
+    with pytest.raises(UsageError, match="cannot be started"):
+        launch(missing, free_port(), tmp_path / "log")
+
+
+def test_a_process_that_left_the_session_of_its_service_ends_with_it(tmp_path: Path) -> None:
+    script = (
+        f"setsid {sys.executable} -c 'import time; time.sleep(600)' & "
+        f"exec {sys.executable} -m http.server $PORT --bind 127.0.0.1"
+    )
+    command = ServiceCommand("head", ("/bin/sh", "-c", script), tmp_path)
+    with running(command, tmp_path / "log") as service:
+        assert until(lambda: len(listening(tmp_path)) >= 2, within=5.0)
+        assert service.url == f"http://127.0.0.1:{service.port}"
+    assert until(lambda: listening(tmp_path) == [], within=2.0)
+
+
+def test_a_service_may_say_itself_when_it_is_ready(tmp_path: Path) -> None:
+    (tmp_path / "up").touch()
+    words = (sys.executable, "-m", "http.server", "$PORT", "--bind", "127.0.0.1")
+    service = launch(ServiceCommand("head", words, tmp_path), free_port(), tmp_path / "log")
+    try:
+        await_ready(service, ready=healthy("/up"))
+        with pytest.raises(UsageError, match="did not listen"):
+            await_ready(service, within=0.3, ready=healthy("/down"))
+    finally:
+        end(service)
+
+
+def test_a_port_that_is_taken_is_not_the_free_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+        assert free_port(port) != port
+    assert free_port(port) == port
+
+
 def test_a_service_that_ends_at_once_is_refused_with_its_own_last_words(tmp_path: Path) -> None:
     words = ("/bin/sh", "-c", "echo no such table: shop >&2; exit 3")
     service = launch(ServiceCommand("head", words, tmp_path), free_port(), tmp_path / "log")
@@ -172,8 +220,8 @@ def test_commands_take_turns_in_abba_order_after_a_warm_up_that_does_not_count(
     tmp_path: Path,
 ) -> None:
     log = tmp_path / "log"
-    base, head = (Command(n, ("/bin/sh", "-c", f"echo {n} >> {log}")) for n in ("a", "b"))
-    found = interleave(base, head, runs=4, warmup=1)
+    commands = tuple(Command(n, ("/bin/sh", "-c", f"echo {n} >> {log}")) for n in ("a", "b"))
+    found = measure(commands, BenchRequest(("echo",), runs=4, warmup=1), note=lambda _: None)
     assert log.read_text().split() == ["a", "b", "a", "b", "b", "a", "a", "b", "b", "a"]
     assert [len(t.runs) for t in found] == [4, 4]
 

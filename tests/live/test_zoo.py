@@ -16,7 +16,7 @@ from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
-from perfhunt.profilers.profiler import PROFILERS
+from perfhunt.profilers.table import PROFILERS
 from tests.live.zoo.keeper import ZOO, Animal, capture
 
 pytestmark = pytest.mark.live

@@ -204,7 +204,7 @@ def paired_bench(
             target_lock(
                 cleared.addresses,
                 0,
-                LockHolder(os.getpid(), directory.name, "paired versions", stamp),
+                LockHolder.ourselves(directory.name, "paired versions", stamp),
             )
         )
         watchdog = held.enter_context(

@@ -68,11 +68,11 @@ def _numbers(value: int | bytes) -> list[int]:
     """A repeated number, packed or not."""
     if isinstance(value, int):
         return [value]
-    found, at = [], 0
+    numbers, at = [], 0
     while at < len(value):
-        one, at = _varint(value, at)
-        found.append(one)
-    return found
+        number, at = _varint(value, at)
+        numbers.append(number)
+    return numbers
 
 
 def _message(value: int | bytes) -> bytes:
@@ -113,8 +113,8 @@ def parse_pprof(raw: bytes) -> Pprof:
         elif number == 4:
             _location(_message(value), tables)
         elif number == 5:
-            one = {n: _number(v) for n, v in fields(_message(value))}
-            tables.functions[one.get(1, 0)] = (one.get(2, 0), one.get(4, 0))
+            function = {n: _number(v) for n, v in fields(_message(value))}
+            tables.functions[function.get(1, 0)] = (function.get(2, 0), function.get(4, 0))
         elif number == 6:
             tables.strings.append(_message(value).decode(errors="replace"))
         elif number == 10:
@@ -122,7 +122,7 @@ def parse_pprof(raw: bytes) -> Pprof:
         elif number == 12:
             period = _number(value)
     try:
-        names = [tables.strings[one] for one in types]
+        names = [tables.strings[number] for number in types]
         column = names.index("samples")
         stacks: dict[Stack, float] = {}
         for locations, values in samples:
@@ -152,8 +152,8 @@ def _location(raw: bytes, tables: _Tables) -> None:
         if number == 1:
             identity = _number(value)
         elif number == 4:
-            one = {n: _number(v) for n, v in fields(_message(value))}
-            lines.append((one.get(1, 0), one.get(2, 0)))
+            line = {n: _number(v) for n, v in fields(_message(value))}
+            lines.append((line.get(1, 0), line.get(2, 0)))
     tables.locations[identity] = lines
 
 

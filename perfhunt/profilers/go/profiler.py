@@ -10,18 +10,23 @@ from pathlib import Path
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.profiler_thread import ThreadCapture
-from perfhunt.target.proc.sockets import LISTEN, tcp_sockets
-from perfhunt.target.sockets import held_inodes
+from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.target.proc.sockets import held_inodes, listening
 
 _INDEX = "/debug/pprof/"
-_ANSWER: Seconds = 3.0
+_ANSWER: Seconds = 3.0  # of a port that serves it; one that does not speak HTTP may keep silent
 _PATIENCE: Seconds = 15.0  # beyond the profile's own time
+_NEARLY: Seconds = 1.0  # a profile that ends so soon is waited for, since Go keeps no part of it
+_POLL: Seconds = 0.05
+_USUAL_HZ = 100.0  # of runtime/pprof, where a profile does not say its period
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-def pprof_address(pid: int) -> tuple[str, int] | None:
+def _pprof_address(pid: int) -> tuple[str, int] | None:
     """Where a process serves net/http/pprof, by asking each port it listens on; None when none of
     them answers.
     """
@@ -29,16 +34,16 @@ def pprof_address(pid: int) -> tuple[str, int] | None:
         held = held_inodes(pid)
     except PermissionError:
         return None
-    for one in tcp_sockets(pid):
-        if one.state != LISTEN or one.inode not in held:
+    for socket in listening(pid):
+        if socket.inode not in held:
             continue
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(one.local, one.local)
+        host = _LOOPBACK.get(socket.local, socket.local)
         try:
-            status, body = _get(host, one.local_port, _INDEX, _ANSWER)
+            status, body = _get(host, socket.local_port, _INDEX, _ANSWER)
         except (OSError, http.client.HTTPException):
             continue
         if status == 200 and b"goroutine" in body and b"profile" in body:
-            return host, one.local_port
+            return host, socket.local_port
     return None
 
 
@@ -56,7 +61,7 @@ class _Download:
     """The profile of one process, on its way."""
 
     def __init__(self, pid: int, seconds: int, raw: Path, left_out: int) -> None:
-        address = pprof_address(pid)
+        address = _pprof_address(pid)
         if address is None:
             raise AttachFailed(
                 f"no port of process {pid} serves {_INDEX}",
@@ -81,8 +86,8 @@ class _Download:
         helper = threading.Thread(target=download, name=f"perfhunt-go-{self._pid}", daemon=True)
         helper.start()
         end = time.monotonic() + self._seconds
-        while helper.is_alive() and not (ask_stop.is_set() and time.monotonic() < end - 1.0):
-            helper.join(0.05)
+        while helper.is_alive() and not (ask_stop.is_set() and time.monotonic() < end - _NEARLY):
+            helper.join(_POLL)
         if not answers:
             raise AttachFailed(
                 f"the profile of Go process {self._pid} was stopped before its end, and Go keeps no"
@@ -104,7 +109,7 @@ class _Download:
             parsed = parse_pprof(body)
         except PprofError as error:
             raise AttachFailed(f"{where}: {error}") from error
-        rate = 1.0 / parsed.period if parsed.period else 100.0
+        rate = 1.0 / parsed.period if parsed.period else _USUAL_HZ
         return Profile(
             tool="go",
             version="",
@@ -120,32 +125,34 @@ class _Download:
         )
 
 
-class GoProfiler:
+class GoProfiler(Profiler):
     """On-CPU stacks of a Go service by its own runtime, inlined functions and lines included."""
 
     name = "go"
     needs: tuple[str, ...] = ()
+    suffix = ".pb.gz"
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
-    modes: tuple[str, ...] = ("cpu",)
-    opens = ""
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used (for `pids`, when given); "" when it can. Asks the ports of the
         process, nothing else.
         """
-        if pids and pprof_address(pids[0]) is None:
+        if pids and _pprof_address(pids[0]) is None:
             return f"no port of process {pids[0]} serves {_INDEX}"
         return ""
 
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
+        """There is one mode, for every target."""
+        return ProfileMode.CPU, "the service's own /debug/pprof"
+
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
         """Ask the first pid for its profile; returns at once. The rate is the runtime's own. Raises
         AttachFailed, ValueError.
         """
-        if mode not in self.modes:
-            raise ValueError(f"go has no mode {mode!r}; it has {', '.join(self.modes)}")
-        out.mkdir(parents=True, exist_ok=True)
-        download = _Download(pids[0], seconds, out / f"go-{mode}-{pids[0]}.pb.gz", len(pids) - 1)
+        raw = own_file(self, mode, out, pids[0])
+        download = _Download(pids[0], seconds, raw, len(pids) - 1)
         return ThreadCapture(download.fetch, f"perfhunt-go-{pids[0]}")

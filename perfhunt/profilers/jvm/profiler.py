@@ -3,162 +3,123 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
+from perfhunt.model.profile import Profile, ProfileMode, Stack
+from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.profiler_thread import ThreadCapture
+from perfhunt.profilers.jvm.jfr import EVENT, JfrError, parse_jfr_print
+from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.profilers.thread_capture import ThreadCapture
 
-_EVENT = "jdk.ExecutionSample"
 _RATE_HZ = 100  # of the recorder's own `profile` settings (10 ms)
-_ANSWER: Seconds = 30.0
+_DEPTH = 256  # frames of a stack that are printed; the recorder keeps 64 unless told otherwise
+_ANSWER: Seconds = 30.0  # of a tool that starts a JVM of its own
 _DEAD_MAN: Seconds = 60.0  # after its time, the recorder stops by itself
-# the recorder looks at no more running threads per tick than this (HotSpot, jfrThreadSampler.cpp)
-_FEW = 5
-_FRAME = re.compile(
-    r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>\d+))?"
-)
-
-
-class JfrError(ValueError):
-    """A line was not what `jfr print` prints; the message holds its number."""
-
-
-def parse_jfr_print(text: str) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, stacks that were cut) of `jfr print --events jdk.ExecutionSample`. Raises
-    JfrError.
-    """
-    stacks: Counter[Stack] = Counter()
-    frames: list[Frame] | None = None
-    cut = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        text_of = line.strip()
-        if frames is None:
-            if text_of == "stackTrace = [":
-                frames = []
-        elif text_of == "]":
-            stacks[tuple(reversed(frames))] += 1
-            frames = None
-        elif text_of == "...":
-            cut += 1
-        else:
-            frames.append(_frame(text_of, number))
-    return dict(stacks), cut
-
-
-def _frame(text: str, number: int) -> Frame:
-    match = _FRAME.fullmatch(text)
-    if match is None:
-        raise JfrError(f"Line {number} is not a Java frame: {text[:80]!r}")
-    line = int(match["line"]) if match["line"] else None
-    return Frame(f"{match['class']}.{match['method']}", match["class"], line, kind=FrameKind.JVM)
+# The recorder looks at no more running threads per tick than this (HotSpot, jfrThreadSampler.cpp).
+_FEW_THREADS = 5
 
 
 def _run(*command: str) -> str:
     """What a tool of the JDK prints. Raises AttachFailed when it fails."""
     try:
-        said = subprocess.run(
+        done = subprocess.run(
             command, capture_output=True, text=True, timeout=_ANSWER, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired as error:
         raise AttachFailed(
             f"{' '.join(command[:3])} did not answer within {_ANSWER:.0f} s"
         ) from error
-    if said.returncode != 0:
+    if done.returncode != 0:
         raise AttachFailed(
-            f"{' '.join(command[:3])} failed: {(said.stderr or said.stdout).strip()[:200]}",
+            f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[:200]}",
             "Run as the owner of the JVM.",
         )
-    return said.stdout
+    return done.stdout
 
 
 class _Recording:
     """Flight recordings of some JVMs under way."""
 
-    def __init__(self, pids: Sequence[int], seconds: int, out: Path) -> None:
-        self._pids, self._seconds, self._out = tuple(pids), seconds, out
+    def __init__(self, files: Mapping[int, Path], seconds: int) -> None:
+        self._files, self._seconds = files, seconds
         self._name = f"perfhunt-{os.getpid()}"
 
     def record(self, ask_stop: threading.Event) -> Profile:
         """The profile of all of them. Raises AttachFailed."""
         started: list[int] = []
         try:
-            for pid in self._pids:
-                limit = round(self._seconds + _DEAD_MAN)
-                said = _run(
-                    "jcmd",
-                    str(pid),
-                    "JFR.start",
-                    f"name={self._name}",
-                    "settings=profile",
-                    f"duration={limit}s",
-                )
-                if "Started recording" not in said:
-                    raise AttachFailed(
-                        f"the JVM of pid {pid} records nothing: {said.strip()[:200]}"
-                    )
+            for pid in self._files:
+                self._start(pid)
                 started.append(pid)
             began = time.monotonic()
             ask_stop.wait(self._seconds)
             seconds = time.monotonic() - began
-            files = [self._stopped(pid) for pid in self._pids]
+            for pid in self._files:
+                self._stop(pid)
         except AttachFailed:
             for pid in started:
                 with suppress(AttachFailed):
                     _run("jcmd", str(pid), "JFR.stop", f"name={self._name}")
             raise
-        return self._profile(files, seconds)
+        return self._profile(seconds)
 
-    def _stopped(self, pid: int) -> Path:
-        # The JVM writes the file itself, as its own user.
-        file = (self._out / f"jvm-cpu-{pid}.jfr").resolve()
+    def _start(self, pid: int) -> None:
+        how = ("settings=profile", f"duration={round(self._seconds + _DEAD_MAN)}s")
+        printed = _run("jcmd", str(pid), "JFR.start", f"name={self._name}", *how)
+        if "Started recording" not in printed:
+            raise AttachFailed(f"the JVM of pid {pid} records nothing: {printed.strip()[:200]}")
+
+    def _stop(self, pid: int) -> None:
+        # The JVM writes the file itself, as its own user and from its own directory.
+        file = self._files[pid].resolve()
         _run("jcmd", str(pid), "JFR.stop", f"name={self._name}", f"filename={file}")
         if not file.exists():
             raise AttachFailed(
                 f"the JVM of pid {pid} could not write {file}",
                 "Choose a run directory that its user may write.",
             )
-        return file
 
-    def _profile(self, files: Sequence[Path], seconds: Seconds) -> Profile:
+    def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()
         cut = 0
-        for file in files:
+        depth = ("--stack-depth", str(_DEPTH))
+        for file in self._files.values():
             try:
-                some, lost = parse_jfr_print(
-                    _run("jfr", "print", "--events", _EVENT, "--stack-depth", "256", str(file))
+                sampled, shortened = parse_jfr_print(
+                    _run("jfr", "print", "--events", EVENT, *depth, str(file))
                 )
             except JfrError as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
-            stacks.update(some)
-            cut += lost
+            stacks.update(sampled)
+            cut += shortened
+        pids = tuple(self._files)
         notes = [
-            f"the recorder looks at {_FEW} running threads at a time: with more, samples are fewer"
-            " than the time on CPU"
+            f"the recorder looks at {_FEW_THREADS} running threads at a time: with more, samples"
+            " are fewer than the time on CPU"
         ]
         if cut:
             notes.append(f"{cut} stacks were deeper than the recorder keeps and lack their roots")
         return Profile(
             tool="jvm",
-            version=_version(self._pids[0]),
+            version=_version(pids[0]),
             mode=ProfileMode.CPU,
             rate_hz=_RATE_HZ,
             seconds=seconds,
             stacks={stack: float(n) for stack, n in stacks.items()},
-            pids=self._pids,
+            pids=pids,
             ticks=round(seconds * _RATE_HZ),
-            command=("jcmd", ",".join(map(str, self._pids)), "JFR.start", "settings=profile"),
+            command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
-            raw=files[0].name,
+            raw=self._files[pids[0]].name,
         )
 
 
@@ -172,34 +133,34 @@ def _version(pid: int) -> str:
     )
 
 
-class JvmProfiler:
+class JvmProfiler(Profiler):
     """On-CPU Java stacks by the flight recorder, with its `profile` settings."""
 
     name = "jvm"
     needs: tuple[str, ...] = ("jcmd", "jfr")
+    suffix = ".jfr"
     help = "Java stacks of a live JVM, by its flight recorder"
     runtimes: tuple[str, ...] = ("jvm",)
-    modes: tuple[str, ...] = ("cpu",)
-    opens = ""
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used; "" when it can."""
         missing = [tool for tool in self.needs if shutil.which(tool) is None]
-        return (
-            f"{' and '.join(missing)} not found: put a JDK's bin directory on PATH"
-            if missing
-            else ""
-        )
+        if not missing:
+            return ""
+        return f"{' and '.join(missing)} not found: put a JDK's bin directory on PATH"
+
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
+        """There is one mode, for every target."""
+        return ProfileMode.CPU, "the JVM's own flight recorder"
 
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
         """Start recording; returns at once. The rate is the recorder's own. Raises AttachFailed,
         ValueError.
         """
-        if mode not in self.modes:
-            raise ValueError(f"jvm has no mode {mode!r}; it has {', '.join(self.modes)}")
+        files = {pid: own_file(self, mode, out, pid) for pid in pids}
         if why := self.available():
             raise AttachFailed(why)
-        out.mkdir(parents=True, exist_ok=True)
-        return ThreadCapture(_Recording(pids, seconds, out).record, "perfhunt-jvm")
+        return ThreadCapture(_Recording(files, seconds).record, "perfhunt-jvm")

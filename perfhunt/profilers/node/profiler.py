@@ -12,64 +12,38 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
+from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.run import ProcessIdentity, TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
-from perfhunt.profilers.profiler_thread import ThreadCapture
+from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.profilers.thread_capture import ThreadCapture
+from perfhunt.target.proc.files import link
+from perfhunt.target.proc.process import identity, lives
 
 _OPENS_WITHIN: Seconds = 5.0
+_OPENS_POLL: Seconds = 0.02
+_CLOSES_WITHIN: Seconds = 3.0
+_CLOSES_POLL: Seconds = 0.05
 _DEAD_MAN: Seconds = 30.0  # after its time, the target closes the door by itself
 _ANSWER: Seconds = 60.0  # a long profile is a large message
-_IDLE = "(idle)"
-_ARM = (
-    "globalThis.__perfhunt = setTimeout(() => process._debugEnd(), {ms});"
-    " globalThis.__perfhunt.unref(); process.pid"
-)
-_CLOSE = (
-    "clearTimeout(globalThis.__perfhunt); delete globalThis.__perfhunt; setTimeout(() =>"
-    " process._debugEnd(), 20); 0"
-)
-
-
-def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises KeyError or TypeError
-    when it is none.
-
-    Format: DevTools Protocol, Profiler.Profile. Line numbers there count from 0.
-    """
-    nodes = {node["id"]: node for node in profile["nodes"]}
-    parents = {child: node["id"] for node in nodes.values() for child in node.get("children", ())}
-    stacks: Counter[Stack] = Counter()
-    idle = 0
-    for leaf, n in Counter(profile["samples"]).items():
-        if nodes[leaf]["callFrame"]["functionName"] == _IDLE:
-            idle += n
-            continue
-        frames, at = [], leaf
-        while at in parents:  # the node without a parent is "(root)", which is no function
-            frames.append(_frame(nodes[at]["callFrame"]))
-            at = parents[at]
-        if frames:
-            stacks[tuple(reversed(frames))] += n
-    return dict(stacks), idle
-
-
-def _frame(call: Mapping[str, Any]) -> Frame:
-    file = str(call["url"]).removeprefix("file://")
-    line = int(call["lineNumber"]) + 1
-    return Frame(
-        str(call["functionName"]) or "(anonymous)",
-        file,
-        line if line > 0 else None,
-        kind=FrameKind.JS,
-    )
+# JavaScript for the target: a timer that closes the inspector when nobody else does, and that does
+# not keep the process alive; and its end, 20 ms late so that the answer still gets out.
+_ARM = """\
+globalThis.__perfhunt = setTimeout(() => process._debugEnd(), {milliseconds});
+globalThis.__perfhunt.unref();
+process.pid"""
+_CLOSE = """\
+clearTimeout(globalThis.__perfhunt);
+delete globalThis.__perfhunt;
+setTimeout(() => process._debugEnd(), 20);
+0"""
 
 
 class _Session:
@@ -77,8 +51,11 @@ class _Session:
     closed again.
     """
 
-    def __init__(self, pid: int, seconds: Seconds, rate_hz: int, raw: Path, left_out: int) -> None:
-        self._pid, self._seconds, self._rate_hz, self._raw = pid, seconds, rate_hz, raw
+    def __init__(
+        self, process: ProcessIdentity, seconds: Seconds, rate_hz: int, raw: Path, left_out: int
+    ) -> None:
+        self._process, self._pid = process, process.pid
+        self._seconds, self._rate_hz, self._raw = seconds, rate_hz, raw
         self._notes = (
             [f"{left_out} more Node processes were not sampled: they share one inspector port"]
             if left_out
@@ -88,11 +65,13 @@ class _Session:
             self._version, self._inspector = self._open()
         except (InspectorError, OSError) as error:
             raise AttachFailed(
-                f"the inspector of Node process {pid} could not be used: {error}"
+                f"the inspector of Node process {self._pid} could not be used: {error}"
             ) from error
         self._began = time.monotonic()
 
     def _open(self) -> tuple[str, Inspector]:
+        if not lives(self._process):  # Another program may have its pid, and die of the signal.
+            raise InspectorError("it has ended")
         os.kill(self._pid, signal.SIGUSR1)
         deadline = time.monotonic() + _OPENS_WITHIN
         while not is_open():
@@ -100,13 +79,11 @@ class _Session:
                 raise InspectorError(
                     f"it did not listen on port {PORT} within {_OPENS_WITHIN:.0f} s of SIGUSR1"
                 )
-            time.sleep(0.02)
+            time.sleep(_OPENS_POLL)
         inspector = Inspector(session_url())
         try:
-            if (
-                inspector.evaluate(_ARM.format(ms=round((self._seconds + _DEAD_MAN) * 1000)))
-                != self._pid
-            ):
+            milliseconds = round((self._seconds + _DEAD_MAN) * 1000)
+            if inspector.evaluate(_ARM.format(milliseconds=milliseconds)) != self._pid:
                 raise InspectorError(f"port {PORT} is the inspector of another process")
             version = str(inspector.evaluate("process.version"))
             inspector.call("Profiler.enable")
@@ -149,9 +126,9 @@ class _Session:
         with suppress(InspectorError):
             self._inspector.evaluate(_CLOSE)
         self._inspector.close()
-        deadline = time.monotonic() + 3.0
+        deadline = time.monotonic() + _CLOSES_WITHIN
         while is_open() and time.monotonic() < deadline:
-            time.sleep(0.05)
+            time.sleep(_CLOSES_POLL)
         if is_open():
             self._notes.append(
                 f"the inspector on port {PORT} is still open; process {self._pid} was asked to"
@@ -160,21 +137,21 @@ class _Session:
 
 
 def _not_node(pid: int) -> str:
-    try:
-        program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
-    except OSError as error:
-        return f"process {pid} is gone or not ours to look at: {error}"
+    program = os.path.basename(link(pid, "exe"))
+    if not program:
+        return f"process {pid} is gone or not ours to look at"
     return "" if program.startswith("node") else f"process {pid} runs {program}, not node"
 
 
-class NodeProfiler:
+class NodeProfiler(Profiler):
     """On-CPU JavaScript stacks of one live Node process, by V8's sampler."""
 
     name = "node"
     needs: tuple[str, ...] = ()
+    suffix = ".cpuprofile"
     help = "JavaScript stacks of a live Node process, through its inspector"
     runtimes: tuple[str, ...] = ("node",)
-    modes: tuple[str, ...] = ("cpu",)
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
     opens = (
         f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that"
         " port can run code"
@@ -189,21 +166,23 @@ class NodeProfiler:
             )
         return _not_node(pids[0]) if pids else ""
 
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
+        """There is one mode, for every target."""
+        return ProfileMode.CPU, "V8's own sampler, through the inspector"
+
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> ThreadCapture:
         """Start sampling the first pid, into the directory `out`. Raises AttachFailed, ValueError
         for an unknown mode.
 
         To any process but Node the signal sent is deadly, so the program is looked at first.
         """
-        if mode not in self.modes:
-            raise ValueError(f"node has no mode {mode!r}; it has {', '.join(self.modes)}")
+        pid = pids[0]
+        raw, process = own_file(self, mode, out, pid), identity(pid)
         if why := self.available(pids):
             raise AttachFailed(why)
-        pid = pids[0]
-        out.mkdir(parents=True, exist_ok=True)
-        session = _Session(
-            pid, seconds, rate_hz, out / f"node-{mode}-{pid}.cpuprofile", len(pids) - 1
-        )
+        if process is None:
+            raise AttachFailed(f"process {pid} has ended")
+        session = _Session(process, seconds, rate_hz, raw, len(pids) - 1)
         return ThreadCapture(session.sample, f"perfhunt-node-{pid}")

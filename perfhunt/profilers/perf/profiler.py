@@ -7,13 +7,15 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile, ProfileMode, Stack
+from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.perf.script import (
     FIELDS,
     UNKNOWN,
@@ -21,12 +23,21 @@ from perfhunt.profilers.perf.script import (
     PerfScriptError,
     parse_perf_script,
 )
-from perfhunt.profilers.profiler_process import ProfilerProcess
+from perfhunt.profilers.profiler import Profiler, own_file
 
 _EVENT = "cpu-clock"  # there in virtual machines too, where hardware counters are not
 _LOST = re.compile(r"lost (\d+)", re.IGNORECASE)
-_SCRIPT_LIMIT: Seconds = 120.0
-_MANY_BROKEN = 0.2
+_ANSWER: Seconds = 10.0  # of `perf --version`, on a host whose cores are all busy
+_TRIAL_LIMIT: Seconds = 20.0  # of a recording of nothing, which loads the kernel's symbols
+_SCRIPT_LIMIT: Seconds = 120.0  # with every binary's symbols to be read
+_SLACK: Seconds = 15.0  # beyond its time, to write its file
+_MANY_BROKEN = 0.2  # of the samples; below it, rankings by function hardly move
+_REASONS: Mapping[str, str] = {
+    "cpython": "native frames only: py-spy cannot be used",
+    "node": "native frames only: the inspector was not opened",
+    "go": "Go keeps frame pointers and symbols, so perf sees its functions",
+    "jvm": "native frames only: compiled Java has no symbols for perf",
+}
 _HINT = (
     "sudo sysctl kernel.perf_event_paranoid=1, or run as root, or give perf the capability"
     " CAP_PERFMON"
@@ -34,41 +45,35 @@ _HINT = (
 
 
 @cache
-def version() -> str:
+def _version() -> str:
     """`6.1.192`, or "" when perf cannot be run."""
     try:
-        said = subprocess.run(["perf", "--version"], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["perf", "--version"], capture_output=True, text=True, timeout=_ANSWER
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return said.stdout.rpartition(" ")[2].strip() if said.returncode == 0 else ""
+    return done.stdout.rpartition(" ")[2].strip() if done.returncode == 0 else ""
 
 
 @cache
 def _refusal() -> str:
     """What perf says when asked to sample a command that does nothing; "" when it works."""
     with tempfile.TemporaryDirectory() as directory:
-        command = [
-            "perf",
-            "record",
-            "-q",
-            "-e",
-            _EVENT,
-            "-o",
-            f"{directory}/perf.data",
-            "--",
-            "true",
-        ]
+        where = ["-o", f"{directory}/perf.data"]
         try:
-            said = subprocess.run(
-                command, capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+            done = subprocess.run(
+                ["perf", "record", "-q", "-e", _EVENT, *where, "--", "true"],
+                capture_output=True,
+                text=True,
+                timeout=_TRIAL_LIMIT,
+                stdin=subprocess.DEVNULL,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
-    return (
-        ""
-        if said.returncode == 0
-        else said.stderr.strip().partition("\n")[0] or f"exit code {said.returncode}"
-    )
+    if done.returncode == 0:
+        return ""
+    return done.stderr.strip().partition("\n")[0] or f"exit code {done.returncode}"
 
 
 class PerfCapture:
@@ -92,17 +97,17 @@ class PerfCapture:
                 f"perf recorded nothing: {recording.killed or recording.output.strip()[:200]}",
                 _HINT,
             )
-        text, said = self._script()
+        text, complaints = self._script()
         try:
             samples = list(parse_perf_script(text))
         except PerfScriptError as error:
             raise AttachFailed(f"{self._raw.name}: {error}") from error
         seconds = max(recording.seconds, 1e-9)
-        lost = sum(int(n) for n in _LOST.findall(recording.output + said))
+        lost = sum(int(n) for n in _LOST.findall(recording.output + complaints))
         weights: Counter[Stack] = Counter(sample.stack for sample in samples)
         return Profile(
             tool="perf",
-            version=version(),
+            version=_version(),
             mode=ProfileMode.CPU,
             rate_hz=self._rate_hz,
             seconds=seconds,
@@ -120,8 +125,8 @@ class PerfCapture:
         )
 
     def _script(self) -> tuple[str, str]:
-        """perf's text, kept beside its data: only this machine, with these binaries, can make it
-        again.
+        """(text, complaints) of `perf script`. The text is kept in place of perf's data, which only
+        this machine, with these binaries, can read.
         """
         command = ["perf", "script", "-i", str(self._raw), "-F", FIELDS]
         try:
@@ -130,12 +135,12 @@ class PerfCapture:
             )
         except subprocess.TimeoutExpired as error:
             raise AttachFailed(f"perf script did not end within {_SCRIPT_LIMIT:.0f} s") from error
-        text, said = made.stdout.decode(errors="replace"), made.stderr.decode(errors="replace")
+        text, complaints = (out.decode(errors="replace") for out in (made.stdout, made.stderr))
         if made.returncode != 0:
-            raise AttachFailed(f"perf script failed: {said.strip()[:200]}")
+            raise AttachFailed(f"perf script failed: {complaints.strip()[:200]}")
         self._raw.with_suffix(".txt").write_text(text)
         self._raw.unlink()
-        return text, said
+        return text, complaints
 
 
 def _doubts(samples: Sequence[PerfSample]) -> list[str]:
@@ -154,17 +159,21 @@ def _doubts(samples: Sequence[PerfSample]) -> list[str]:
     return doubts
 
 
-class PerfProfiler:
+class PerfProfiler(Profiler):
     """On-CPU stacks by perf's cpu-clock event: every thread of every runtime, native and kernel
     frames.
     """
 
     name = "perf"
     needs: tuple[str, ...] = ("perf",)
+    suffix = ".data"
     help = "on-CPU stacks of any process, native and kernel frames"
     runtimes: tuple[str, ...] = ("native", "go", "node", "jvm", "cpython")
-    modes: tuple[str, ...] = ("cpu",)
-    opens = ""
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+
+    def version(self) -> str:
+        """Its version, `6.1.192`, or ""."""
+        return _version()
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why perf cannot be used here, with the command that mends it; "" when it can."""
@@ -173,7 +182,7 @@ class PerfProfiler:
                 "perf is not installed: apt install linux-perf (Debian) or linux-tools-generic"
                 " (Ubuntu)"
             )
-        if not version():
+        if not _version():
             return (
                 "perf does not run: install the package that fits this kernel (linux-tools-$(uname"
                 " -r))"
@@ -182,33 +191,27 @@ class PerfProfiler:
             return f"perf may not sample here ({refusal}): {_HINT}"
         return ""
 
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
+        """There is one mode, for every target."""
+        otherwise = "not a runtime with a profiler of its own"
+        return ProfileMode.CPU, _REASONS.get(target.runtime, otherwise)
+
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> PerfCapture:
         """Start one recording of all pids, into the directory `out`; returns at once. Raises
         AttachFailed, ValueError.
         """
-        if mode not in self.modes:
-            raise ValueError(f"perf has no mode {mode!r}; it has {', '.join(self.modes)}")
+        raw = own_file(self, mode, out)
         if why := self.available():
             raise AttachFailed(why)
-        out.mkdir(parents=True, exist_ok=True)
-        raw = out / f"perf-{mode}.data"
-        raw.unlink(missing_ok=True)
-        command = [
-            "perf",
-            "record",
-            "-e",
-            _EVENT,
-            "-F",
-            str(rate_hz),
-            "-g",
-            "-p",
-            ",".join(map(str, pids)),
-            "-o",
-            str(raw),
-        ]
+        what = ["-e", _EVENT, "-F", str(rate_hz), "-g"]
+        where = ["-p", ",".join(map(str, pids)), "-o", str(raw)]
         recording = ProfilerProcess(
-            command, pids, out / f"perf-{mode}.log", seconds=seconds, limit=seconds + 15
+            ["perf", "record", *what, *where],
+            pids,
+            raw.with_suffix(".log"),
+            seconds=seconds,
+            limit=seconds + _SLACK,
         )
         return PerfCapture(recording, raw, tuple(pids), rate_hz)

@@ -16,6 +16,8 @@ UNKNOWN = "[unknown]"
 _HEADER = re.compile(r"\s*(?P<comm>\S.*?)\s+(?P<pid>\d+)/(?P<tid>\d+)\s+(?P<time>\d+\.\d+):\s*")
 _FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.+) \((?P<image>.*)\)")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
+# Images in brackets are the kernel's and its modules', but for these.
+_USER_IMAGES = (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
 _PYTHON = re.compile(r"py::(?P<function>.*):(?P<file>[^:]*)")
 
 
@@ -65,15 +67,10 @@ def parse_perf_script(text: str) -> Iterator[PerfSample]:
 
 def _frame(symbol: str, image: str) -> Frame:
     symbol = _OFFSET.sub("", symbol)
-    if (python := _PYTHON.fullmatch(symbol)) is not None:  # CPython's perf trampoline
+    if (python := _PYTHON.fullmatch(symbol)) is not None:  # It is CPython's perf trampoline.
         return Frame(python["function"], python["file"])
-    if (
-        image.startswith("[")
-        and image not in (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
-        and not image.startswith("[JIT")
-    ):
-        return Frame(symbol, image, kind=FrameKind.KERNEL)
-    return Frame(symbol, image, kind=FrameKind.NATIVE)
+    of_user = image in _USER_IMAGES or image.startswith("[JIT") or not image.startswith("[")
+    return Frame(symbol, image, kind=FrameKind.NATIVE if of_user else FrameKind.KERNEL)
 
 
 def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
@@ -87,10 +84,10 @@ def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
         if not (frame.function == UNKNOWN and stack and stack[-1] == frame):
             stack.append(frame)
     return PerfSample(
-        header["comm"],
-        int(header["pid"]),
-        int(header["tid"]),
-        float(header["time"]),
-        tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind=FrameKind.NATIVE),),
-        len(mapped) < len(frames),
+        comm=header["comm"],
+        pid=int(header["pid"]),
+        tid=int(header["tid"]),
+        at=float(header["time"]),
+        stack=tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind=FrameKind.NATIVE),),
+        broken=len(mapped) < len(frames),
     )

@@ -18,12 +18,19 @@ from typing import Any
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame, Stack
-from perfhunt.model.units import Seconds
-from perfhunt.profilers.py_spy.profiler import binary, failure
-from perfhunt.target.proc import proc
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.profilers.py_spy.program import binary, failure
+from perfhunt.target.proc.process import memory
+from perfhunt.target.proc.threads import tids
 
 _LIMIT: Seconds = 5.0
-_PTHREAD = 2304  # bytes: glibc's struct pthread is no larger on 64-bit machines
+_LOOK_EVERY: Seconds = 0.001  # py-spy reads the stacks so long, or twice that, before it answers
+_PTHREAD: Bytes = 2304  # glibc's struct pthread is no larger on 64-bit machines
+_PTHREAD_START: Bytes = 1024  # holds the tid too, where the pages behind it are not mapped
+_TID = struct.Struct("=i")
+# The offset of the tid is one of those with the most votes, and is believed when so many of the
+# threads agree: one may have ended since its stack was read.
+_CANDIDATES, _AGREEMENT = 8, 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +85,11 @@ def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Sec
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
-        said = errors.read().decode(errors="replace")
+        printed = errors.read().decode(errors="replace")
     if not answered:
         raise AttachFailed(f"py-spy gave no dump of pid {pid} within {_LIMIT:.0f} s")
     if child.returncode != 0:
-        raise failure(pid, said, child.returncode)
+        raise failure(pid, printed, child.returncode)
     try:
         threads = read_dump(text, pid)
     except (ValueError, KeyError, TypeError) as error:
@@ -104,7 +111,7 @@ def _wait_for(answer: int, began: Seconds, meanwhile: Callable[[], None], after:
         if looked - began > _LIMIT:
             return False
         meanwhile()
-        pause = max(0.001, time.monotonic() - looked)
+        pause = max(_LOOK_EVERY, time.monotonic() - looked)
     return True
 
 
@@ -116,19 +123,19 @@ def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:
     the memory of `pid`.
     """
     raw: list[dict[str, Any]] = json.loads(text)
-    tids = {one["thread_id"]: one["os_thread_id"] for one in raw}
-    guessed = any(tid is None for tid in tids.values())
-    if guessed:
-        tids = {**tids, **kernel_tids(pid, [thread for thread, tid in tids.items() if tid is None])}
+    numbers = {thread["thread_id"]: thread["os_thread_id"] for thread in raw}
+    nameless = [thread for thread, tid in numbers.items() if tid is None]
+    if nameless:
+        numbers = {**numbers, **kernel_tids(pid, nameless)}
     return tuple(
         DumpedThread(
-            tid=tids[one["thread_id"]] or 0,
-            stack=tuple(_frame(frame) for frame in reversed(one["frames"])),
-            name=one["thread_name"] or "",
-            active=None if guessed else bool(one["active"]),
-            holds_gil=bool(one["owns_gil"]),
+            tid=numbers[thread["thread_id"]] or 0,
+            stack=tuple(_frame(frame) for frame in reversed(thread["frames"])),
+            name=thread["thread_name"] or "",
+            active=None if nameless else bool(thread["active"]),
+            holds_gil=bool(thread["owns_gil"]),
         )
-        for one in raw
+        for thread in raw
     )
 
 
@@ -144,23 +151,22 @@ def kernel_tids(pid: int, threads: Sequence[int]) -> dict[int, int]:
     between glibc builds. The right offset is the one at which every thread holds the number of a
     living thread of the process, all different.
     """
-    living = set(proc.tids(pid))
+    living = set(tids(pid))
     structs = {}
     for thread in threads:
-        raw = proc.memory(pid, thread, _PTHREAD) or proc.memory(pid, thread, 1024)
+        raw = memory(pid, thread, _PTHREAD) or memory(pid, thread, _PTHREAD_START)
         if raw:
-            structs[thread] = struct.unpack(f"={len(raw) // 4}i", raw)
+            structs[thread] = [word for (word,) in _TID.iter_unpack(raw)]
     votes: Counter[int] = Counter()
     for words in structs.values():
         votes.update(i for i, word in enumerate(words) if word in living)
-    for offset, _ in votes.most_common(8):
-        found = {
+    for offset, count in votes.most_common(_CANDIDATES):
+        numbers = {
             thread: words[offset]
             for thread, words in structs.items()
             if offset < len(words) and words[offset] in living
         }
-        if len(set(found.values())) == len(found) == votes[offset] and len(found) >= 0.8 * len(
-            structs
-        ):
-            return found
+        all_differ = len(set(numbers.values())) == len(numbers) == count
+        if all_differ and len(numbers) >= _AGREEMENT * len(structs):
+            return numbers
     return {}

@@ -1,11 +1,9 @@
-"""Folded stacks, read strictly and written: `root;...;leaf COUNT`, with py-spy's `name (file:line)`
-frames.
-"""
+"""Reader of py-spy's folded stacks: `root;...;leaf COUNT`, with `name (file:line)` frames."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
@@ -15,10 +13,6 @@ _FRAME = re.compile(r"(?P<function>.+) \((?P<file>.*?)(?::(?P<line>[0-9]+))?\)")
 _LABEL = re.compile(r"(?:process [0-9]+(?::.*)?|thread \([0-9A-Fa-fx]+\)(?:: .*)?)", re.DOTALL)
 _PROCESS = re.compile(r'process [0-9]+:"(?:[^"\\]|\\.)*"(?=;|$)')
 _NATIVE = re.compile(r"\.so(?:\.[0-9.]+)?$|^(?:lib|ld-)|\.(?:c|cc|cpp|cxx|h|hpp|rs|S)$")
-
-
-class FoldedError(ValueError):
-    """A line was not a folded stack; the message holds its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,37 +71,3 @@ def read_folded(text: str) -> Folded:
         else:
             stacks[parsed[0]] = stacks.get(parsed[0], 0.0) + parsed[1]
     return Folded(stacks, tuple(bad))
-
-
-def parse_folded(text: str) -> dict[Stack, float]:
-    """Folded stacks to counts. Raises FoldedError at the first line that is not one."""
-    folded = read_folded(text)
-    if folded.bad:
-        number, line = folded.bad[0]
-        raise FoldedError(
-            f"Line {number} is not a folded stack (frames;separated;by;semicolons COUNT):"
-            f" {line[:80]!r}"
-        )
-    return dict(folded.stacks)
-
-
-def frame_text(frame: Frame) -> str:
-    """A frame in py-spy's form, which `parse_frame` reads back. What would split a line (`;`, line
-    ends) is replaced.
-    """
-    where = (
-        "" if not frame.file else f" ({frame.file}{'' if frame.line is None else f':{frame.line}'})"
-    )
-    return f"{frame.function}{where}".replace(";", ",").replace("\n", " ").replace("\r", " ")
-
-
-def write_folded(stacks: Mapping[Stack, float]) -> str:
-    """Folded text, heaviest first. Counts are rounded, since readers of the format take integers
-    only.
-    """
-    lines: Iterable[tuple[str, int]] = (
-        (";".join(map(frame_text, stack)), round(n)) for stack, n in stacks.items()
-    )
-    return "".join(
-        f"{stack} {n}\n" for stack, n in sorted(lines, key=lambda line: (-line[1], line[0])) if n
-    )

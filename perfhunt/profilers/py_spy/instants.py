@@ -19,13 +19,15 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Instant, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.profiler_process import release
 from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
-from perfhunt.profilers.py_spy.profiler import PySpyProfiler
-from perfhunt.target.proc import proc
+from perfhunt.profilers.py_spy.program import unusable
+from perfhunt.profilers.release import capture_targets, release
+from perfhunt.target.proc.files import read
+from perfhunt.target.proc.threads import thread_name, tids
+from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
-RATE_HZ = 8.0
+_RATE_HZ = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
 _COST_LIMIT = 0.10  # of one core, dumps and readings together; beyond it the series is thinned
 _GIVE_UP = 10  # failed dumps in a row, with none that worked
 
@@ -57,22 +59,21 @@ def settle(
     so a longer stretch tells more.
     """
     since = since or before
-    known = [one for one in (before, after) if one is not None]
-    if not known:
+    waits = [reading.wait for reading in (before, after) if reading is not None]
+    if not waits:
         return Wait(ThreadState.UNKNOWN)
-    waits = {one.wait for one in known}
-    if len(waits) == 1:
-        chosen = known[0].wait
+    if len(set(waits)) == 1:
+        chosen = waits[0]
     else:
-        asleep = [one.wait for one in known if one.wait.state is not ThreadState.ON_CPU]
-        chosen = Wait(ThreadState.ON_CPU) if active and len(asleep) < len(known) else asleep[-1]
+        asleep = [wait for wait in waits if wait.state is not ThreadState.ON_CPU]
+        chosen = Wait(ThreadState.ON_CPU) if active and len(asleep) < len(waits) else asleep[-1]
     if chosen.state is ThreadState.ON_CPU and since is not None and after is not None:
         queued, ran = after.queued - since.queued, after.on_cpu - since.on_cpu
         return Wait(ThreadState.RUN_QUEUE) if queued > ran else chosen
     return chosen
 
 
-def still(before: ThreadReading | None, after: ThreadReading | None) -> bool:
+def _still(before: ThreadReading | None, after: ThreadReading | None) -> bool:
     """Whether a thread slept through both readings without running in between: what it was doing
     then is beyond doubt.
 
@@ -97,20 +98,20 @@ class InstantsCapture:
         seconds: Seconds,
         clock: Callable[[], Seconds] = time.monotonic,
         *,
-        rate_hz: float = RATE_HZ,
+        rate_hz: float = _RATE_HZ,
         root: int = 0,
     ) -> None:
-        if why := PySpyProfiler().available():
+        if why := unusable():
             raise AttachFailed(why)
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
         self._rate_hz = rate_hz
         self._waits: dict[int, ProcessWaits] = {}
-        self._held = {pid: proc.is_held(pid) for pid in pids}
+        self._targets = capture_targets(pids)
         self._instants: list[Instant] = []
         self._errors = 0
         self._failure: AttachFailed | None = None
         self._cpu: Seconds = 0.0
-        self._quickest: Seconds = 0.0  # of all dumps
+        self._quickest: Seconds = 0.0  # the shortest that a dump took
         self._began = time.monotonic()
         self._took: Seconds = 0.0
         self._stop = threading.Event()
@@ -157,13 +158,11 @@ class InstantsCapture:
                 self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
         finally:
             self._took = time.monotonic() - self._began
-            self._notes += [
-                note for pid, held in self._held.items() if (note := release(pid, held))
-            ]
+            self._notes += release(self._targets)
 
     def _take(self) -> None:
         at, threads = self._clock(), []
-        for pid in proc.working_pids(self._pids, self._root):
+        for pid in working_pids(self._pids, self._root):
             waits = self._waits.setdefault(pid, ProcessWaits(pid))
             looks: list[Mapping[int, ThreadReading]] = []
             try:
@@ -187,20 +186,20 @@ def readings(waits: ProcessWaits) -> dict[int, ThreadReading]:
     """What every thread of a process is doing now. A thread whose call may not be read is
     UNKNOWN.
     """
-    found = {}
-    for tid in proc.tids(waits.pid):
+    threads = {}
+    for tid in tids(waits.pid):
         base = f"/proc/{waits.pid}/task/{tid}"
         try:
-            on_cpu, queued, _ = proc.read(f"{base}/schedstat").split()
-            found[tid] = ThreadReading(waits.wait(tid, _syscall(base)), int(on_cpu), int(queued))
+            on_cpu, queued, _ = read(f"{base}/schedstat").split()
+            threads[tid] = ThreadReading(waits.wait(tid, _syscall(base)), int(on_cpu), int(queued))
         except (FileNotFoundError, ProcessLookupError):
-            continue  # the thread ended
-    return found
+            continue  # The thread ended.
+    return threads
 
 
 def _syscall(base: str) -> bytes:
     try:
-        return proc.read(f"{base}/syscall")
+        return read(f"{base}/syscall")
     except PermissionError:
         return b""
 
@@ -224,17 +223,17 @@ def joined(
         )
         holds = python is not None and python.holds_gil
         if holds and wait.state is ThreadState.GIL:
-            wait = Wait(ThreadState.ON_CPU)  # it was given the GIL in between
+            wait = Wait(ThreadState.ON_CPU)  # It was given the GIL in between.
         samples.append(
             ThreadSample(
-                pid,
-                tid,
-                python.stack if python else (),
-                str(wait.state),
-                wait.on,
-                holds,
-                (python.name if python else "") or proc.thread_name(pid, tid),
-                still(first.get(tid), after.get(tid)),
+                pid=pid,
+                tid=tid,
+                stack=python.stack if python else (),
+                state=str(wait.state),
+                wait_on=wait.on,
+                holds_gil=holds,
+                thread_name=(python.name if python else "") or thread_name(pid, tid),
+                still=_still(first.get(tid), after.get(tid)),
             )
         )
     return samples

@@ -1,1 +1,5 @@
-"""What the kernel says of a process, under /proc and /sys/fs/cgroup."""
+"""What the kernel says of a process, under /proc and /sys/fs/cgroup.
+
+One way only, each may import those named before it: files, sock_diag, process, threads, tree,
+sockets, syscalls, waits, cgroup.
+"""

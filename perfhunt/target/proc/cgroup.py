@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.model.units import Bytes, Cores
+from perfhunt.target.proc.files import text
+from perfhunt.target.proc.process import PAGE
 
-_NO_LIMIT = 1 << 60  # v1 writes "none" as the largest page-aligned number
+# cgroup v1 writes "no limit" as the largest page-aligned number, which no host has.
+_NO_LIMIT: Bytes = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +50,20 @@ def find(pid: int, controller: str, proc: Path = Path("/proc")) -> Cgroup | None
         return None
     unified: Cgroup | None = None
     for _, controllers, path in groups:
-        wanted = controllers.split(",")
         version = 2 if controllers == "" else 1
-        if version == 1 and controller not in wanted:
+        if version == 1 and controller not in controllers.split(","):
             continue
-        found = _mounted(mounts, version, controller, path)
-        if found and version == 1:
-            return found
-        unified = unified or found
+        group = _mounted(mounts, version, controller, path)
+        if group and version == 1:
+            return group
+        unified = unified or group
     return unified
 
 
 def _mounted(mounts: list[str], version: int, controller: str, path: str) -> Cgroup | None:
     for line in mounts:
         left, _, right = line.partition(" - ")
-        root, point = (_unescape(text) for text in left.split()[3:5])
+        root, point = (_unescape(field) for field in left.split()[3:5])
         kind, _, options = [*right.split(), "", "", ""][:3]
         if kind != ("cgroup2" if version == 2 else "cgroup"):
             continue
@@ -74,15 +76,8 @@ def _mounted(mounts: list[str], version: int, controller: str, path: str) -> Cgr
     return None
 
 
-def _unescape(text: str) -> str:
-    return text.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+def _unescape(field: str) -> str:
+    return field.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
 
 
 def cpu_quota(group: Cgroup) -> Cores | None:
@@ -92,12 +87,10 @@ def cpu_quota(group: Cgroup) -> Cores | None:
     quotas: list[float] = []
     for directory in group.upwards():
         if group.version == 2:
-            quota, _, period = _read(directory / "cpu.max").partition(" ")
+            quota, _, period = text(directory / "cpu.max").partition(" ")
         else:
-            quota, period = (
-                _read(directory / "cpu.cfs_quota_us"),
-                _read(directory / "cpu.cfs_period_us"),
-            )
+            quota = text(directory / "cpu.cfs_quota_us")
+            period = text(directory / "cpu.cfs_period_us")
         if quota.isdigit() and period.isdigit() and int(period) > 0:
             quotas.append(int(quota) / int(period))
     return min(quotas, default=None)
@@ -107,9 +100,9 @@ def memory_bound(group: Cgroup) -> Bytes | None:
     """The smallest memory limit from the group up to the mount point; None when there is none."""
     name = "memory.max" if group.version == 2 else "memory.limit_in_bytes"
     limits = [
-        int(text)
-        for d in group.upwards()
-        if (text := _read(d / name)).isdigit() and int(text) < _NO_LIMIT
+        int(limit)
+        for directory in group.upwards()
+        if (limit := text(directory / name)).isdigit() and int(limit) < _NO_LIMIT
     ]
     return min(limits, default=None)
 
@@ -136,7 +129,7 @@ def memory_limit(pid: int) -> tuple[Bytes, str]:
     """How much memory a process may use at most, and what says so: a cgroup limit, or the host's
     RAM.
     """
-    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    host = PAGE * os.sysconf("SC_PHYS_PAGES")
     group = find(pid, "memory")
     bound = memory_bound(group) if group else None
     if group and bound is not None and bound < host:

@@ -1,23 +1,28 @@
-"""Which remote endpoint a socket inode is connected to, from the kernel's own tables."""
+"""Sockets by their inodes, from the kernel's own tables: who holds one, and where it leads."""
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
-from perfhunt.target.proc.proc import read
-from perfhunt.target.proc.unix import unix_peers
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.files import read
+from perfhunt.target.proc.sock_diag import unix_peers
 
-ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10
+ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10  # states, as in include/net/tcp_states.h
+_SOCKET = re.compile(r"socket:\[(\d+)\]")
+_REFRESH: Seconds = 0.2  # the shortest time between two readings of the tables
 
 
 @dataclass(frozen=True, slots=True)
 class TcpSocket:
     """One row of /proc/net/tcp or tcp6. For a listening socket `receive_queue` is the accept queue
-    now.
+    now, in connections.
     """
 
     local: str
@@ -25,8 +30,8 @@ class TcpSocket:
     remote: str
     remote_port: int
     state: int
-    send_queue: int
-    receive_queue: int
+    send_queue: Bytes
+    receive_queue: Bytes
     inode: int
 
     @property
@@ -36,14 +41,30 @@ class TcpSocket:
         return f"{host}:{self.remote_port}"
 
 
-def _address(text: str) -> tuple[str, int]:
-    # The kernel prints each 32-bit word of the address in the byte order of the machine.
-    words, _, port = text.partition(":")
-    raw = b"".join(bytes.fromhex(words[i : i + 8])[::-1] for i in range(0, len(words), 8))
-    if len(raw) == 4:
-        return str(IPv4Address(raw)), int(port, 16)
-    address = IPv6Address(raw)
-    return str(address.ipv4_mapped or address), int(port, 16)
+def socket_inode(link: str) -> int | None:
+    """The inode of the socket that a link of /proc/PID/fd names; None for any other thing."""
+    match = _SOCKET.fullmatch(link)
+    return int(match[1]) if match else None
+
+
+def held_inodes(pid: int) -> frozenset[int]:
+    """The inodes of every socket a process holds. Raises PermissionError when its descriptors may
+    not be read.
+    """
+    inodes: set[int] = set()
+    directory = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, ProcessLookupError):
+        return frozenset()
+    for name in names:
+        try:
+            inode = socket_inode(os.readlink(f"{directory}/{name}"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # It was closed since it was listed.
+        if inode is not None:
+            inodes.add(inode)
+    return frozenset(inodes)
 
 
 def tcp_sockets(pid: int) -> list[TcpSocket]:
@@ -51,43 +72,57 @@ def tcp_sockets(pid: int) -> list[TcpSocket]:
     return _table(pid, "tcp", "tcp6")
 
 
+def listening(pid: int) -> list[TcpSocket]:
+    """Every listening TCP socket of the network namespace that `pid` lives in."""
+    return [row for row in tcp_sockets(pid) if row.state == LISTEN]
+
+
 def _table(pid: int, *names: str) -> list[TcpSocket]:
-    found = []
+    rows = []
     for name in names:
         try:
             lines = read(f"/proc/{pid}/net/{name}").decode().splitlines()[1:]
         except OSError:
             continue
-        for line in lines:
-            field = line.split()
-            (local, local_port), (remote, remote_port) = _address(field[1]), _address(field[2])
-            send, _, receive = field[4].partition(":")
-            found.append(
-                TcpSocket(
-                    local,
-                    local_port,
-                    remote,
-                    remote_port,
-                    int(field[3], 16),
-                    int(send, 16),
-                    int(receive, 16),
-                    int(field[9]),
-                )
-            )
-    return found
+        rows += [_row(line.split()) for line in lines]
+    return rows
+
+
+def _row(field: list[str]) -> TcpSocket:
+    (local, local_port), (remote, remote_port) = address(field[1]), address(field[2])
+    send, _, receive = field[4].partition(":")
+    return TcpSocket(
+        local=local,
+        local_port=local_port,
+        remote=remote,
+        remote_port=remote_port,
+        state=int(field[3], 16),
+        send_queue=int(send, 16),
+        receive_queue=int(receive, 16),
+        inode=int(field[9]),
+    )
+
+
+def address(text: str) -> tuple[str, int]:
+    """(host, port) of `0100007F:1538`: the kernel prints each 32-bit word of the address in the
+    byte order of the machine.
+    """
+    words, _, port = text.partition(":")
+    raw = b"".join(bytes.fromhex(words[i : i + 8])[::-1] for i in range(0, len(words), 8))
+    if len(raw) == 4:
+        return str(IPv4Address(raw)), int(port, 16)
+    ip = IPv6Address(raw)
+    return str(ip.ipv4_mapped or ip), int(port, 16)
 
 
 def unix_paths(pid: int) -> dict[int, str]:
-    """Unix socket inodes that have a path, in the network namespace of `pid`."""
+    """Unix sockets in the network namespace of `pid`: inode -> the path it is bound to, or ""."""
     try:
         lines = read(f"/proc/{pid}/net/unix").decode(errors="replace").splitlines()[1:]
     except OSError:
         return {}
-    found = {}
-    for line in lines:
-        field = line.split(maxsplit=7)
-        found[int(field[6])] = field[7] if len(field) > 7 else ""
-    return found
+    fields = (line.split(maxsplit=7) for line in lines)
+    return {int(field[6]): field[7] if len(field) > 7 else "" for field in fields}
 
 
 class SocketTable:
@@ -121,14 +156,14 @@ class SocketTable:
 
     def _refresh(self) -> None:
         now = time.monotonic()
-        if now - self._read_at < 0.2:
+        if now - self._read_at < _REFRESH:
             return
         self._read_at = now
-        sockets = tcp_sockets(self._pid)
+        tcp = tcp_sockets(self._pid)
         # A client asks its name server over UDP: that is a dependency too. The table has the same
         # columns.
-        self._sockets = {one.inode: one for one in (*_table(self._pid, "udp", "udp6"), *sockets)}
-        self._listening = frozenset(one.local_port for one in sockets if one.state == LISTEN)
+        self._sockets = {row.inode: row for row in (*_table(self._pid, "udp", "udp6"), *tcp)}
+        self._listening = frozenset(row.local_port for row in tcp if row.state == LISTEN)
         self._unix = unix_paths(self._pid)
         if not all(self._unix.values()):
             # A client's end has no name of its own: it takes the name of the end it is connected

@@ -11,14 +11,13 @@ from enum import Enum
 from types import MappingProxyType
 
 
-class Call(Enum):
+class SyscallKind(Enum):
     """How the arguments of a call are to be read."""
 
     FUTEX = "futex"  # argument 0: address
     RECEIVE = "receive"  # argument 0: descriptor, waiting for bytes
-    SEND = (
-        "send"  # argument 0: descriptor, waiting for room, or for the other end to answer a connect
-    )
+    # Argument 0: descriptor, waiting for room, or for the other end to answer a connect.
+    SEND = "send"
     ACCEPT = "accept"  # waiting for work
     EPOLL = "epoll"
     POLL = "poll"  # argument 0: pollfd array, 1: its length
@@ -32,43 +31,44 @@ class Call(Enum):
 
 
 _X86_64 = {
-    Call.FUTEX: (202, 449, 454, 455),
-    Call.RECEIVE: (0, 17, 19, 45, 47, 295, 299, 327),
-    Call.SEND: (1, 18, 20, 40, 42, 44, 46, 275, 296, 307, 328),
-    Call.ACCEPT: (43, 288),
-    Call.EPOLL: (232, 281, 441, 426),  # 426: io_uring_enter
-    Call.POLL: (7, 271),
-    Call.SELECT: (23, 270),
-    Call.SLEEP: (35, 230, 34),
-    Call.FILE_LOCK: (73,),
-    Call.FCNTL: (72,),
-    Call.SEMAPHORE: (65, 220),
-    Call.STORAGE: (26, 74, 75, 77, 162, 187, 277, 285, 306),
-    Call.STORAGE_PATH: (2, 76, 82, 83, 84, 85, 87, 257, 258, 263, 264, 316, 437),
+    SyscallKind.FUTEX: (202, 449, 454, 455),
+    SyscallKind.RECEIVE: (0, 17, 19, 45, 47, 295, 299, 327),
+    SyscallKind.SEND: (1, 18, 20, 40, 42, 44, 46, 275, 296, 307, 328),
+    SyscallKind.ACCEPT: (43, 288),
+    SyscallKind.EPOLL: (232, 281, 441, 426),  # 426: io_uring_enter
+    SyscallKind.POLL: (7, 271),
+    SyscallKind.SELECT: (23, 270),
+    SyscallKind.SLEEP: (35, 230, 34),
+    SyscallKind.FILE_LOCK: (73,),
+    SyscallKind.FCNTL: (72,),
+    SyscallKind.SEMAPHORE: (65, 220),
+    SyscallKind.STORAGE: (26, 74, 75, 77, 162, 187, 277, 285, 306),
+    SyscallKind.STORAGE_PATH: (2, 76, 82, 83, 84, 85, 87, 257, 258, 263, 264, 316, 437),
 }
 _AARCH64 = {
-    Call.FUTEX: (98, 449, 454, 455),
-    Call.RECEIVE: (63, 65, 67, 69, 207, 212, 243, 286),
-    Call.SEND: (64, 66, 68, 70, 71, 75, 76, 203, 206, 211, 269, 287),
-    Call.ACCEPT: (202, 242),
-    Call.EPOLL: (22, 441, 426),
-    Call.POLL: (73,),
-    Call.SELECT: (72,),
-    Call.SLEEP: (101, 115),
-    Call.FILE_LOCK: (32,),
-    Call.FCNTL: (25,),
-    Call.SEMAPHORE: (192, 193),
-    Call.STORAGE: (46, 47, 81, 82, 83, 84, 213, 227, 267),
-    Call.STORAGE_PATH: (34, 35, 38, 45, 56, 276, 437),
+    SyscallKind.FUTEX: (98, 449, 454, 455),
+    SyscallKind.RECEIVE: (63, 65, 67, 69, 207, 212, 243, 286),
+    SyscallKind.SEND: (64, 66, 68, 70, 71, 75, 76, 203, 206, 211, 269, 287),
+    SyscallKind.ACCEPT: (202, 242),
+    SyscallKind.EPOLL: (22, 441, 426),
+    SyscallKind.POLL: (73,),
+    SyscallKind.SELECT: (72,),
+    SyscallKind.SLEEP: (101, 115),
+    SyscallKind.FILE_LOCK: (32,),
+    SyscallKind.FCNTL: (25,),
+    SyscallKind.SEMAPHORE: (192, 193),
+    SyscallKind.STORAGE: (46, 47, 81, 82, 83, 84, 213, 227, 267),
+    SyscallKind.STORAGE_PATH: (34, 35, 38, 45, 56, 276, 437),
 }
 _TABLES = {"x86_64": _X86_64, "aarch64": _AARCH64}
 
-F_SETLKW = (7, 38)  # fcntl commands that wait for a record lock: F_SETLKW, F_OFD_SETLKW
+# The fcntl commands that wait for a record lock: F_SETLKW, F_OFD_SETLKW (linux/fcntl.h).
+WAITING_FCNTL = (7, 38)
 
 
-def calls(machine: str = "") -> MappingProxyType[int, Call]:
+def syscalls(machine: str = "") -> MappingProxyType[int, SyscallKind]:
     """Call numbers of an architecture (this one's when not said) to how they wait; empty when it is
     not known.
     """
     table = _TABLES.get(machine or platform.machine(), {})
-    return MappingProxyType({number: call for call, numbers in table.items() for number in numbers})
+    return MappingProxyType({number: kind for kind, numbers in table.items() for number in numbers})

@@ -14,14 +14,20 @@ import struct
 from dataclasses import dataclass
 
 from perfhunt.model.states import ThreadState
-from perfhunt.target.proc.proc import memory, read, stat
-from perfhunt.target.proc.sockets import SocketTable
-from perfhunt.target.proc.syscalls import F_SETLKW, Call, calls
+from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.process import memory, stat
+from perfhunt.target.proc.sockets import SocketTable, socket_inode
+from perfhunt.target.proc.syscalls import WAITING_FCNTL, SyscallKind, syscalls
 
 _IMAGE = re.compile(r"(lib)?python[0-9.]*[a-z]*(\.so.*)?$")
-_SOCKET = re.compile(r"socket:\[(\d+)\]$")
-_POLLFD = struct.Struct("ihh")
-_FEW = 4  # a poll of more descriptors than this is an event loop, not a wait for an answer
+_POLLFD = struct.Struct("ihh")  # struct pollfd, poll(2)
+# A poll of more descriptors than this is an event loop, not a wait for an answer: client libraries
+# poll one connection, with a wake-up pipe or two.
+_FEW_DESCRIPTORS = 4
+_FD_SETSIZE = 1024  # select(2): larger sets are nobody's client library
+# A process may exec, or load its interpreter late, so its map is read again after so many addresses
+# that lay outside the image; and the set of those is emptied when it has grown to so many.
+_MAP_EVERY, _MOST_MISSES = 64, 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Wait:
     on: str = ""
 
 
-RUNNING = Wait(ThreadState.ON_CPU)  # or runnable: only schedstat tells the two apart
+RUNNING = Wait(ThreadState.ON_CPU)  # It runs or is runnable: only schedstat tells the two apart.
 _UNKNOWN = Wait(ThreadState.UNKNOWN)
 
 
@@ -45,16 +51,16 @@ def interpreter_ranges(maps: str, exe: str = "") -> list[tuple[int, int]]:
     lines = [line.split(maxsplit=5) for line in maps.splitlines()]
     paths = {field[5] for field in lines if len(field) > 5}
     images = {path for path in paths if _IMAGE.match(os.path.basename(path))} or ({exe} & paths)
-    found, end_of_image = [], 0
+    ranges, end_of_image = [], 0
     for field in lines:
         low, high = (int(part, 16) for part in field[0].split("-"))
         path = field[5] if len(field) > 5 else ""
         if "w" in field[1] and (path in images or (not path and low == end_of_image)):
-            found.append((low, high))
+            ranges.append((low, high))
             end_of_image = high
         elif path in images:
             end_of_image = high
-    return found
+    return ranges
 
 
 class ProcessWaits:
@@ -64,7 +70,7 @@ class ProcessWaits:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._calls = calls()
+        self._syscalls = syscalls()
         self._sockets = SocketTable(pid)
         self._ranges: list[tuple[int, int]] = []
         self._known_misses: set[int] = set()
@@ -81,39 +87,39 @@ class ProcessWaits:
             # short waits for a disk.
             return Wait(ThreadState.DISK) if self._asleep(tid) is ThreadState.DISK else RUNNING
         number = int(field[0])
-        if number == -1:  # asleep outside any call: a page fault, or stopped
+        if number == -1:  # The thread is asleep outside any call: a page fault, or stopped.
             return Wait(self._asleep(tid))
-        call = self._calls.get(number)
-        if call is None:
+        kind = self._syscalls.get(number)
+        if kind is None:
             return Wait(self._asleep(tid), f"syscall {number}")
-        return self._named(call, [int(part, 16) for part in field[1:7]], tid)
+        return self._named(kind, [int(part, 16) for part in field[1:7]], tid)
 
-    def _named(self, call: Call, args: list[int], tid: int) -> Wait:
-        match call:
-            case Call.FUTEX:
+    def _named(self, kind: SyscallKind, args: list[int], tid: int) -> Wait:
+        match kind:
+            case SyscallKind.FUTEX:
                 if self._in_interpreter(args[0]):
                     return Wait(ThreadState.GIL, f"futex:{args[0]:#x}")
                 return Wait(ThreadState.LOCK, f"futex:{args[0]:#x}")
-            case Call.RECEIVE | Call.SEND:
-                return self._descriptor(args[0], tid, sending=call is Call.SEND)
-            case Call.EPOLL | Call.ACCEPT:
+            case SyscallKind.RECEIVE | SyscallKind.SEND:
+                return self._descriptor(args[0], tid, sending=kind is SyscallKind.SEND)
+            case SyscallKind.EPOLL | SyscallKind.ACCEPT:
                 return Wait(ThreadState.POLL)
-            case Call.POLL:
+            case SyscallKind.POLL:
                 return self._poll(args)
-            case Call.SELECT:
+            case SyscallKind.SELECT:
                 return self._select(args)
-            case Call.SLEEP:
+            case SyscallKind.SLEEP:
                 return Wait(ThreadState.SLEEP)
-            case Call.FILE_LOCK:
+            case SyscallKind.FILE_LOCK:
                 return Wait(ThreadState.LOCK, self._link(args[0]))
-            case Call.FCNTL:
-                waits = args[1] in F_SETLKW
+            case SyscallKind.FCNTL:
+                waits = args[1] in WAITING_FCNTL
                 return Wait(ThreadState.LOCK if waits else self._asleep(tid), self._link(args[0]))
-            case Call.SEMAPHORE:
+            case SyscallKind.SEMAPHORE:
                 return Wait(ThreadState.LOCK, f"semaphore:{args[0]}")
-            case Call.STORAGE:
+            case SyscallKind.STORAGE:
                 return Wait(ThreadState.DISK, self._link(args[0]))
-            case Call.STORAGE_PATH:
+            case SyscallKind.STORAGE_PATH:
                 return Wait(ThreadState.DISK)
 
     def _in_interpreter(self, address: int) -> bool:
@@ -121,47 +127,42 @@ class ProcessWaits:
             return True
         if address in self._known_misses:
             return False
-        # The map is read at the first address, and again now and then: a process may exec, or load
-        # its interpreter late.
-        if len(self._known_misses) > 4096:
+        if len(self._known_misses) > _MOST_MISSES:
             self._known_misses.clear()
         self._known_misses.add(address)
-        if len(self._known_misses) % 64 == 1:
+        if len(self._known_misses) % _MAP_EVERY == 1:  # The first address is one of them.
             self._read_maps()
         return any(low <= address < high for low, high in self._ranges)
 
     def _read_maps(self) -> None:
         try:
             maps = read(f"/proc/{self.pid}/maps").decode(errors="replace")
-            exe = os.readlink(f"/proc/{self.pid}/exe")
         except OSError:
             return
-        self._ranges = interpreter_ranges(maps, exe)
+        if exe := link(self.pid, "exe"):
+            self._ranges = interpreter_ranges(maps, exe)
 
     def _link(self, descriptor: int) -> str:
-        try:
-            return os.readlink(f"/proc/{self.pid}/fd/{descriptor & 0xFFFFFFFF}")
-        except OSError:
-            return ""
+        return link(self.pid, f"fd/{descriptor & 0xFFFFFFFF}")  # The kernel passes it as an int.
 
     def _descriptor(self, descriptor: int, tid: int, *, sending: bool) -> Wait:
-        link = self._link(descriptor)
-        if (inode := _SOCKET.match(link)) is not None:
-            endpoint, inbound = self._sockets.describe(int(inode[1]))
+        file = self._link(descriptor)
+        if (inode := socket_inode(file)) is not None:
+            endpoint, inbound = self._sockets.describe(inode)
             # To wait for a client's next request is to wait for work; to wait for a client to take
             # an answer is not.
             return Wait(
                 ThreadState.POLL if inbound and not sending else ThreadState.SOCKET, endpoint
             )
-        if link.startswith("/") and not link.startswith(("/dev/", "/proc/")):
-            return Wait(ThreadState.DISK, link)
-        return Wait(self._asleep(tid), link)
+        if file.startswith("/") and not file.startswith(("/dev/", "/proc/")):
+            return Wait(ThreadState.DISK, file)
+        return Wait(self._asleep(tid), file)
 
     def _poll(self, args: list[int]) -> Wait:
         count = args[1] & 0xFFFFFFFF
         if count == 0:
             return Wait(ThreadState.SLEEP)
-        if count > _FEW:
+        if count > _FEW_DESCRIPTORS:
             return Wait(ThreadState.POLL)
         raw = memory(self.pid, args[0], _POLLFD.size * count)
         return self._any_of([fd for fd, _, _ in _POLLFD.iter_unpack(raw) if fd >= 0])
@@ -170,31 +171,30 @@ class ProcessWaits:
         count = args[0] & 0xFFFFFFFF
         if count == 0 or not any(args[1:4]):
             return Wait(ThreadState.SLEEP)
-        if count > 1024:
+        if count > _FD_SETSIZE:
             return Wait(ThreadState.POLL)
+        size = (count + 63) // 64 * 8  # bytes: an fd_set is an array of 64-bit words
         bits = 0
-        for address in args[1:4]:
-            bits |= (
-                int.from_bytes(memory(self.pid, address, (count + 63) // 64 * 8), "little")
-                if address
-                else 0
-            )
+        for address in filter(None, args[1:4]):
+            bits |= int.from_bytes(memory(self.pid, address, size), "little")
         return self._any_of([fd for fd in range(count) if bits >> fd & 1])
 
     def _any_of(self, descriptors: list[int]) -> Wait:
         """A client library that polls its one connection waits for that endpoint; anything wider
         waits for work.
         """
-        if not descriptors or len(descriptors) > _FEW:
+        if not descriptors or len(descriptors) > _FEW_DESCRIPTORS:
             return Wait(ThreadState.POLL)
-        found = set()
+        endpoints = set()
         for descriptor in descriptors:
-            inode = _SOCKET.match(self._link(descriptor))
-            endpoint, inbound = self._sockets.describe(int(inode[1])) if inode else ("", True)
+            inode = socket_inode(self._link(descriptor))
+            endpoint, inbound = ("", True) if inode is None else self._sockets.describe(inode)
             if inbound or endpoint in ("", "socket"):
                 return Wait(ThreadState.POLL)
-            found.add(endpoint)
-        return Wait(ThreadState.SOCKET, found.pop()) if len(found) == 1 else Wait(ThreadState.POLL)
+            endpoints.add(endpoint)
+        if len(endpoints) > 1:
+            return Wait(ThreadState.POLL)
+        return Wait(ThreadState.SOCKET, endpoints.pop())
 
     def _asleep(self, tid: int) -> ThreadState:
         now = stat(self.pid, tid)

@@ -191,9 +191,13 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
         time.sleep(seconds)
     resources = probes.resources()
     said = json.loads(child.communicate()[0])
-    got = attached.captured
     return Span(
-        said["completed"], said["mean"], None, got.profile, got.instants, got.states, resources
+        said["completed"],
+        said["mean"],
+        profile=attached.profile,
+        instants=attached.instants,
+        states=attached.states,
+        resources=resources,
     )
 
 

@@ -1,45 +1,49 @@
 """Which profilers fit which target: a table, asked with stand-ins for the tools."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import pytest
 
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.profilers import choose as choosing
-from perfhunt.profilers.choose import choose
-from perfhunt.profilers.profiler import PROFILERS, Capture, Profiler
+from perfhunt.profilers.choose import AttachPlan, choose
+from perfhunt.profilers.profiler import Capture, Profiler
 from perfhunt.profilers.py_spy.profiler import PySpyProfiler
+from perfhunt.profilers.table import PROFILERS, versions
 
 
-class Tool:
-    """A profiler that can be used, or says why not."""
+class StandIn(Profiler):
+    """A profiler of the table that can be used, or says why not."""
 
-    needs: tuple[str, ...] = ()
-    help = "stands in"
-    runtimes: tuple[str, ...] = ()
-    modes: tuple[str, ...] = ("cpu",)
-
-    def __init__(self, name: str, why: str = "", opens: str = "") -> None:
-        self.name, self.why, self.opens = name, why, opens
+    def __init__(self, real: Profiler, why: str) -> None:
+        self.real, self.why = real, why
+        self.name, self.opens, self.runtimes = real.name, real.opens, real.runtimes
+        self.needs, self.suffix, self.help, self.modes = (), real.suffix, "stands in", real.modes
 
     def available(self, pids: Sequence[int] = ()) -> str:
         return self.why
 
+    def mode_for(self, target: TargetProcess) -> tuple[ProfileMode, str]:
+        return self.real.mode_for(target)
+
     def attach(
-        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: str, out: Path
+        self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> Capture:
         raise AssertionError("a plan attaches nothing")
 
 
 def tools(monkeypatch: pytest.MonkeyPatch, **why: str) -> None:
-    names = {
-        name: Tool(name, why.get(name.replace("-", "_"), ""), PROFILERS[name].opens)
-        for name in PROFILERS
+    stand_ins = {
+        name: StandIn(real, why.get(name.replace("-", "_"), "")) for name, real in PROFILERS.items()
     }
-    table: Mapping[str, Profiler] = MappingProxyType(names)
-    monkeypatch.setattr(choosing, "PROFILERS", table)
+    monkeypatch.setattr(choosing, "PROFILERS", MappingProxyType(stand_ins))
+
+
+def chosen_by(plan: AttachPlan) -> list[str]:
+    return [plan.capture.profiler.name] if plan.capture else []
 
 
 def target(runtime: str, version: str = "", threads: int = 1, workers: int = 1) -> TargetProcess:
@@ -52,21 +56,21 @@ def target(runtime: str, version: str = "", threads: int = 1, workers: int = 1) 
 @pytest.mark.parametrize(
     ("threads", "version", "mode"),
     [
-        (1, "3.12.1", "cpu"),
-        (8, "3.12.1", "cpu"),
-        (9, "3.12.1", "gil"),
-        (2, "3.10.13", "gil"),
-        (2, "3.14.0", "cpu"),
+        (1, "3.12.1", ProfileMode.CPU),
+        (8, "3.12.1", ProfileMode.CPU),
+        (9, "3.12.1", ProfileMode.GIL),
+        (2, "3.10.13", ProfileMode.GIL),
+        (2, "3.14.0", ProfileMode.CPU),
     ],
 )
 def test_the_mode_of_py_spy_follows_the_thread_count_and_what_the_version_can_tell(
-    monkeypatch: pytest.MonkeyPatch, threads: int, version: str, mode: str
+    monkeypatch: pytest.MonkeyPatch, threads: int, version: str, mode: ProfileMode
 ) -> None:
     tools(monkeypatch)
     plan = choose(target("cpython", version, threads, workers=2))
-    assert [(use.profiler, use.mode, use.pids) for use in plan.profilers] == [
-        ("py-spy", mode, (10, 11))
-    ]
+    assert chosen_by(plan) == ["py-spy"]
+    assert plan.capture is not None
+    assert (plan.capture.mode, plan.capture.pids) == (mode, (10, 11))
     assert plan.instants and plan.reasons
 
 
@@ -88,7 +92,7 @@ def test_the_best_profiler_that_can_be_used_is_chosen(
 ) -> None:
     tools(monkeypatch, **missing)
     plan = choose(target(runtime))
-    assert [use.profiler for use in plan.profilers] == chosen
+    assert chosen_by(plan) == chosen
     for why in missing.values():
         assert why in plan.reasons
 
@@ -99,12 +103,30 @@ def test_a_door_into_the_target_is_opened_only_when_that_is_allowed(
     tools(monkeypatch)
     refused, allowed = choose(target("node")), choose(target("node"), opened=True)
     assert any("opens Node's inspector" in reason for reason in refused.reasons)
-    assert [use.profiler for use in allowed.profilers] == ["node"]
+    assert chosen_by(allowed) == ["node"]
 
 
 def test_every_profiler_says_what_it_is_and_keys_its_own_row() -> None:
     assert "py-spy" in PROFILERS
     for name, profiler in PROFILERS.items():
         assert profiler.name == name and profiler.help and profiler.runtimes and profiler.modes
+        assert profiler.suffix.startswith(".")
     with pytest.raises(ValueError, match="no mode"):
-        PySpyProfiler().attach([1], 1, 100, "sideways", Path("unused"))
+        PySpyProfiler().attach([1], 1, 100, ProfileMode.NONE, Path("unused"))
+    assert set(versions()) <= set(PROFILERS) and all(versions().values())
+
+
+@pytest.mark.parametrize(
+    ("mode", "threads", "then"),
+    [
+        (ProfileMode.CPU, 2, ProfileMode.CPU),
+        (ProfileMode.CPU, 3, ProfileMode.GIL),
+        (ProfileMode.GIL, 1, ProfileMode.GIL),
+        (ProfileMode.WALL, 9, ProfileMode.WALL),
+    ],
+)
+def test_threads_that_contend_are_sampled_by_the_gil(
+    mode: ProfileMode, threads: int, then: ProfileMode
+) -> None:
+    assert PySpyProfiler().mode_under_load(mode, threads) == then
+    assert PROFILERS["perf"].mode_under_load(ProfileMode.CPU, threads) == ProfileMode.CPU

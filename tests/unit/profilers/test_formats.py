@@ -4,17 +4,24 @@ import json
 
 import pytest
 
-from perfhunt.model.profile import Frame, FrameKind
+from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.jvm.profiler import JfrError, parse_jfr_print
-from perfhunt.profilers.node.profiler import parse_cpuprofile
+from perfhunt.profilers.jvm.jfr import JfrError, parse_jfr_print
+from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
 from perfhunt.profilers.perf.script import PerfScriptError, parse_perf_script
-from perfhunt.profilers.py_spy.folded import FoldedError, parse_folded, read_folded, write_folded
-from perfhunt.profilers.py_spy.profiler import intact
+from perfhunt.profilers.py_spy.folded import read_folded
+from perfhunt.profilers.py_spy.torn import intact
+
+
+def stacks_of(text: str) -> dict[Stack, float]:
+    """The stacks in a text that holds nothing else."""
+    folded = read_folded(text)
+    assert folded.bad == ()
+    return dict(folded.stacks)
 
 
 def test_a_folded_line_is_frames_root_first_and_a_count() -> None:
-    (stack, count), *more = parse_folded(
+    (stack, count), *more = stacks_of(
         "<module> (app.py:1);handle (/srv/app.py:12);loads (json/__init__.py) 7\n"
     ).items()
     assert more == [] and count == 7
@@ -27,31 +34,26 @@ def test_a_folded_line_is_frames_root_first_and_a_count() -> None:
 
 def test_a_command_line_with_semicolons_and_quotes_stays_one_process_label() -> None:
     line = 'process 12:"sh -c \\"a; b\\"; c";process 13:"python x.py";f (x.py:3) 2'
-    (stack,) = parse_folded(line)
+    (stack,) = stacks_of(line)
     assert [frame.kind for frame in stack] == ["thread", "thread", "python"]
     assert stack[0].function == 'process 12:"sh -c \\"a; b\\"; c"'
 
 
 def test_a_thread_label_is_not_a_function() -> None:
-    (stack,) = parse_folded("thread (0x7F00): worker-1;run (x.py:1) 1")
+    (stack,) = stacks_of("thread (0x7F00): worker-1;run (x.py:1) 1")
     assert [frame.kind for frame in stack] == ["thread", "python"]
 
 
 def test_frames_of_shared_objects_are_native() -> None:
-    (stack,) = parse_folded("f (a.py:1);deflate (libz.so.1.2.13) 1")
+    (stack,) = stacks_of("f (a.py:1);deflate (libz.so.1.2.13) 1")
     assert stack[-1].kind == "native"
 
 
 @pytest.mark.parametrize("line", ["no count", "f (x.py:1) 1.5", "a;;b 3", " 4", "f (x.py:1) -2"])
-def test_a_line_that_is_not_a_folded_stack_is_an_error_with_its_number(line: str) -> None:
-    with pytest.raises(FoldedError, match="Line 2 "):
-        parse_folded(f"f (x.py:1) 1\n{line}\n")
-    assert read_folded(f"f (x.py:1) 1\n{line}\n").bad == ((2, line),)
-
-
-def test_a_frame_that_holds_a_separator_cannot_split_its_line() -> None:
-    (stack,) = parse_folded(write_folded({(Frame("a;b\nc", "x;y.py", 1),): 3.0}))
-    assert len(stack) == 1
+def test_a_line_that_is_not_a_folded_stack_is_set_aside_with_its_number(line: str) -> None:
+    folded = read_folded(f"f (x.py:1) 1\n{line}\n")
+    assert folded.bad == ((2, line),)
+    assert sum(folded.stacks.values()) == 1
 
 
 def test_torn_stacks_are_dropped_and_counted_and_real_roots_are_kept() -> None:

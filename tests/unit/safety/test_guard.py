@@ -18,7 +18,7 @@ from perfhunt.model.question import (
     TargetEnvironment,
 )
 from perfhunt.model.slo import Slo
-from perfhunt.safety.guard import TOKEN, Cleared, Consent, clear, looks_like_production, resolve
+from perfhunt.safety.guard import TOKEN, Clearance, Consent, clear, looks_like_production, resolve
 
 TODAY = date(2026, 3, 1)
 READY = Safety(
@@ -45,7 +45,7 @@ def judge(
     env: Mapping[str, str] | None = None,
     confirm: Callable[[str], str] | None = None,
     switch: str = "",
-) -> Cleared:
+) -> Clearance:
     consent = Consent(env or {}, TODAY, confirm, lambda: switch)
     return clear(question, consent, lambda host, port: addresses or ("127.0.0.1",))
 

@@ -22,9 +22,9 @@ from perfhunt.safety.lock import (
     target_lock,
 )
 from perfhunt.safety.watchdog import Watchdog
-from perfhunt.target.quiet import PriorActivity
+from perfhunt.target.resources.prior_activity import PriorActivity
 
-ME = LockHolder(os.getpid(), "20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
+ME = LockHolder.ourselves("20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
 
 
 def test_the_killswitch_file_stops_load_and_a_removed_one_does_not_resume_it(
@@ -152,8 +152,16 @@ def test_one_shared_address_is_enough_to_be_busy_and_leaves_nothing_held(tmp_pat
         pass
 
 
+def words_of(pid: int, started: float) -> bytes:
+    """What the holder of a lock leaves word of."""
+    plain = {"pid": pid, "pid_started": started, "run": "r", "url": "u", "started": "s"}
+    return json.dumps(plain).encode()
+
+
 def test_stale_and_broken_words_of_a_holder_do_not_matter(tmp_path: Path) -> None:
     info = tmp_path / "local_8000.owner"
+    info.write_bytes(words_of(os.getpid(), ME.process.started))
+    assert read_owner(info) == LockHolder(ME.process, "r", "u", "s")
     for words in (
         b"",
         b"{",
@@ -161,7 +169,8 @@ def test_stale_and_broken_words_of_a_holder_do_not_matter(tmp_path: Path) -> Non
         b"null",
         b'{"pid": "x"}',
         b"[" * 5000,
-        json.dumps({"pid": 2**22 + 1, "run": "r", "url": "u", "started": "s"}).encode(),
+        words_of(2**22 + 1, 1.0),
+        words_of(os.getpid(), ME.process.started - 60.0),  # the pid was given out again
     ):
         info.write_bytes(words)
         assert read_owner(info) is None
@@ -202,8 +211,8 @@ def test_a_link_in_place_of_the_holders_words_is_not_written_through(tmp_path: P
 def test_foreign_load_is_clients_that_make_it_work_or_much_work(
     cpu: float, connections: int, busy: bool
 ) -> None:
-    quiet = PriorActivity(2.0, cpu, connections)
-    assert bool(foreign_load(quiet)) is busy
+    before = PriorActivity(2.0, cpu, connections)
+    assert bool(foreign_load(before)) is busy
     if busy:
         with pytest.raises(TargetBusy):
-            refuse_foreign(quiet)
+            refuse_foreign(before)

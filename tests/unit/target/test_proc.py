@@ -3,15 +3,19 @@
 import os
 import platform
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.py_spy.instants import ThreadReading, settle
-from perfhunt.target.proc import proc
-from perfhunt.target.proc.sockets import _address
-from perfhunt.target.proc.syscalls import Call, calls
+from perfhunt.target.proc import process
+from perfhunt.target.proc.process import CLOCK_TICKS, PAGE, identity, lives, stat
+from perfhunt.target.proc.sockets import address
+from perfhunt.target.proc.syscalls import SyscallKind, syscalls
+from perfhunt.target.proc.threads import is_held, tids, tracer
+from perfhunt.target.proc.tree import descendants
 from perfhunt.target.proc.waits import RUNNING, Wait, interpreter_ranges
 
 MAPS = """\
@@ -58,16 +62,16 @@ HEADERS = {
     "aarch64": ("/usr/include/asm-generic/unistd.h",),
 }
 NAMES = {
-    Call.FUTEX: {"futex", "futex_waitv", "futex_wait"},
-    Call.EPOLL: {"epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"},
-    Call.POLL: {"poll", "ppoll"},
-    Call.SELECT: {"select", "pselect6"},
-    Call.SLEEP: {"nanosleep", "clock_nanosleep", "pause"},
-    Call.ACCEPT: {"accept", "accept4"},
-    Call.FILE_LOCK: {"flock"},
-    Call.FCNTL: {"fcntl"},
-    Call.SEMAPHORE: {"semop", "semtimedop"},
-    Call.RECEIVE: {
+    SyscallKind.FUTEX: {"futex", "futex_waitv", "futex_wait"},
+    SyscallKind.EPOLL: {"epoll_wait", "epoll_pwait", "epoll_pwait2", "io_uring_enter"},
+    SyscallKind.POLL: {"poll", "ppoll"},
+    SyscallKind.SELECT: {"select", "pselect6"},
+    SyscallKind.SLEEP: {"nanosleep", "clock_nanosleep", "pause"},
+    SyscallKind.ACCEPT: {"accept", "accept4"},
+    SyscallKind.FILE_LOCK: {"flock"},
+    SyscallKind.FCNTL: {"fcntl"},
+    SyscallKind.SEMAPHORE: {"semop", "semtimedop"},
+    SyscallKind.RECEIVE: {
         "read",
         "pread64",
         "readv",
@@ -90,7 +94,7 @@ def test_call_numbers_are_those_of_the_kernels_header(machine: str) -> None:
         r"^#define __NR(?:3264)?_(\w+)\s+(\d+)$", header.read_text(), re.MULTILINE
     ):
         numbers[int(number)] = name
-    table = calls(machine)
+    table = syscalls(machine)
     named = {number: numbers[number] for number in table if number in numbers}
     assert len(named) > 0.8 * len(table)
     for number, name in named.items():
@@ -102,8 +106,8 @@ def test_call_numbers_are_those_of_the_kernels_header(machine: str) -> None:
 
 
 def test_an_unknown_architecture_has_no_calls_rather_than_wrong_ones() -> None:
-    assert calls("riscv-of-tomorrow") == {}
-    assert calls() == calls(platform.machine())
+    assert syscalls("riscv-of-tomorrow") == {}
+    assert syscalls() == syscalls(platform.machine())
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_an_unknown_architecture_has_no_calls_rather_than_wrong_ones() -> None:
     ],
 )
 def test_an_address_of_the_kernels_table_is_read(text: str, expected: tuple[str, int]) -> None:
-    assert _address(text) == expected
+    assert address(text) == expected
 
 
 LOCK, SOCKET = Wait(ThreadState.LOCK, "futex:0x1"), Wait(ThreadState.SOCKET, "10.0.0.5:5432")
@@ -166,23 +170,24 @@ def test_a_process_name_with_brackets_and_spaces_is_read_whole(
         b"42 (a) (b c) S 7 42 42 0 -1 4194304 1 0 0 0 150 50 30 20 20 0 3 0 9000 1000 25"
         b" 18446744073709551615"
     )
-    monkeypatch.setattr(proc, "read", lambda _: line)
-    one = proc.stat(42)
-    assert one is not None
-    assert (one.name, one.state, one.parent, one.threads, one.started) == (
-        "a) (b c",
-        "S",
-        7,
-        3,
-        9000,
-    )
-    assert one.cpu == pytest.approx(200 / proc.CLOCK_TICKS) and one.children_cpu == pytest.approx(
-        50 / proc.CLOCK_TICKS
-    )
-    assert one.rss == 25 * proc.PAGE
+    monkeypatch.setattr(process, "read", lambda _: line)
+    now = stat(42)
+    assert now is not None
+    assert (now.name, now.state, now.parent, now.threads) == ("a) (b c", "S", 7, 3)
+    assert now.started == pytest.approx(9000 / CLOCK_TICKS)
+    assert now.cpu == pytest.approx(200 / CLOCK_TICKS)
+    assert now.children_cpu == pytest.approx(50 / CLOCK_TICKS)
+    assert now.rss == 25 * PAGE
 
 
 def test_this_process_is_in_its_own_tree_and_is_neither_held_nor_traced() -> None:
-    assert proc.descendants([os.getpid()])[0] == os.getpid()
-    assert not proc.is_held(os.getpid()) and proc.tracer(os.getpid()) == 0
-    assert proc.stat(2**22 - 1) is None and proc.tids(2**22 - 1) == []
+    assert descendants([os.getpid()])[0] == os.getpid()
+    assert not is_held(os.getpid()) and tracer(os.getpid()) == 0
+    assert stat(2**22 - 1) is None and tids(2**22 - 1) == []
+
+
+def test_a_pid_that_was_given_out_again_is_not_the_same_process() -> None:
+    ours = identity(os.getpid())
+    assert ours is not None and lives(ours)
+    assert not lives(replace(ours, started=ours.started - 1.0))
+    assert identity(2**22 - 1) is None

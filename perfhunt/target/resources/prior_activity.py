@@ -1,4 +1,4 @@
-"""What a target does while nobody of ours asks it anything."""
+"""What a target does before any load of ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Cores, Seconds
 from perfhunt.target.proc.sockets import ESTABLISHED, tcp_sockets
-from perfhunt.target.resources import ResourceMonitor
+from perfhunt.target.resources.monitor import ResourceMonitor
+
+_WATCHED: Seconds = 1.0  # long enough to tell a loaded target from one that only keeps house
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class PriorActivity:
     connections: int  # established to its listening ports, not ours
 
 
-def stillness(target: TargetProcess, seconds: Seconds = 1.0) -> PriorActivity:
+def prior_activity(target: TargetProcess, seconds: Seconds = _WATCHED) -> PriorActivity:
     """Watch the target for a short while; sends nothing."""
     monitor = ResourceMonitor(target)
     try:
@@ -29,8 +31,9 @@ def stillness(target: TargetProcess, seconds: Seconds = 1.0) -> PriorActivity:
         used = monitor.take()
     finally:
         monitor.close()
-    ports = {one.port for one in target.listeners}
+    ports = {listener.port for listener in target.listeners}
     clients = sum(
-        s.state == ESTABLISHED and s.local_port in ports for s in tcp_sockets(target.root)
+        socket.state == ESTABLISHED and socket.local_port in ports
+        for socket in tcp_sockets(target.root)
     )
     return PriorActivity(used.seconds, used.cpu or 0.0, clients)

@@ -9,30 +9,35 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from statistics import linear_regression
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
-from perfhunt.model.units import Seconds
-from perfhunt.target.proc import proc
-from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, tcp_sockets
-from perfhunt.target.resources_counters import Counters, memory_used, read_counters
-from perfhunt.target.sockets import held_inodes
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
+from perfhunt.target.proc.threads import switches_by_thread
+from perfhunt.target.proc.tree import children, descendants
+from perfhunt.target.resources.counters import Counters, memory_used, read_counters
 
-_PERIOD: Seconds = 0.2
-_SOCKETS_EVERY: Seconds = 0.5
-_COST_LIMIT = 0.03  # of one core
+_PERIOD: Seconds = 0.2  # memory that is taken and given back within less is not seen
+_SLOWEST: Seconds = 2.0  # a trial of a few seconds still has some readings
+_SOCKETS_EVERY: Seconds = 0.5  # the table of all sockets is the dearest thing to read
+_COST_LIMIT = 0.03  # of one core; beyond it the monitor looks less often
+_SLOPE_POINTS, _SLOPE_SPAN = 5, 1.0  # fewer readings, or seconds, are noise and no slope
+_MICROSECONDS = 1e6  # per second
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TreeUsage:
     """The whole tree at one moment. `cpu` is seconds since its processes began, ended threads and
     children included.
     """
 
     at: Seconds
     cpu: Seconds
-    rss: int
+    rss: Bytes
     fds: int | None
     threads: int
     processes: int
@@ -40,10 +45,10 @@ class Usage:
 
 
 @dataclass
-class _Seen:
+class _Watched:
     """What the watcher gathered since the last `take`."""
 
-    rss: list[tuple[Seconds, int]] = field(default_factory=list)
+    rss: list[tuple[Seconds, Bytes]] = field(default_factory=list)
     accept_queue: int | None = None
     connections: Counter[str] = field(default_factory=Counter)
 
@@ -58,20 +63,22 @@ class ResourceMonitor:
     def __init__(self, target: TargetProcess) -> None:
         self._target = target
         self._ports = frozenset(listener.port for listener in target.listeners)
-        self._born = _identities(target)
-        self._seen = _Seen()
+        self._processes = {
+            process.pid: process.identity for process in target.processes if process.started
+        }
+        self._watched = _Watched()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._watcher: threading.Thread | None = None
         self._failure: Exception | None = None
-        self._usage: Usage | None = None
+        self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
 
     def start(self) -> None:
         """Begin. Idempotent."""
         if self._watcher is None:
-            self._usage, self._counters = self._use(), read_counters(self._lead())
+            self._usage, self._counters = self._read_tree(), read_counters(self._lead())
             self._watcher = threading.Thread(
                 target=self._run, name="perfhunt-resources", daemon=True
             )
@@ -93,38 +100,36 @@ class ResourceMonitor:
         if self._usage is None:
             self.start()
         with self._lock:
-            seen, self._seen = self._seen, _Seen()
+            watched, self._watched = self._watched, _Watched()
         before, counters = self._usage, self._counters
         assert before is not None
-        self._usage, self._counters = self._use(), read_counters(self._lead())
-        return self._resources(before, self._usage, self._counters.since(counters), seen)
+        self._usage, self._counters = self._read_tree(), read_counters(self._lead())
+        return self._resources(before, self._usage, self._counters.since(counters), watched)
 
     def dead(self) -> str:
         """Why the target cannot be measured any more, as a sentence; "" while it lives."""
         root = self._target.root
-        now = proc.stat(root)
+        now = stat(root)
         if now is None:
             return f"The target (pid {root}) is gone"
-        if now.state in "ZX":
+        if now.ended:
             return f"The target (pid {root}) has ended and is a zombie"
-        if self._born.get(root, now.started) != now.started:
+        if self._processes.get(root, now.identity) != now.identity:
             return f"The target (pid {root}) is gone; another process has its number now"
         workers = self._target.workers
         if (
             root not in workers
             and not any(self._same(pid) for pid in workers)
-            and not proc.children(root)
+            and not children(root)
         ):
             return f"All workers of the target (pid {root}) are gone"
         return ""
 
     def _same(self, pid: int) -> bool:
-        now = proc.stat(pid)
-        return (
-            now is not None
-            and now.state not in "ZX"
-            and self._born.get(pid, now.started) == now.started
-        )
+        now = stat(pid)
+        if now is None or now.ended:
+            return False
+        return self._processes.get(pid, now.identity) == now.identity
 
     def _lead(self) -> int:
         return next((pid for pid in self._target.workers if self._same(pid)), self._target.root)
@@ -135,72 +140,79 @@ class ResourceMonitor:
             while not self._stop.wait(period):
                 began = time.thread_time()
                 self._look()
-                period = min(2.0, max(_PERIOD, (time.thread_time() - began) / _COST_LIMIT))
+                period = min(_SLOWEST, max(_PERIOD, (time.thread_time() - began) / _COST_LIMIT))
         except (OSError, ValueError) as error:
             self._failure = error
 
     def _look(self) -> None:
         now = time.monotonic()
-        pids = proc.descendants([self._target.root])
-        rss = sum(one.rss for pid in pids if (one := proc.stat(pid)) is not None)
+        pids = descendants([self._target.root])
+        rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
         queue, connections = None, Counter[str]()
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
         with self._lock:
             if rss:
-                self._seen.rss.append((now, rss))
+                self._watched.rss.append((now, rss))
             if queue is not None:
-                self._seen.accept_queue = max(queue, self._seen.accept_queue or 0)
-            self._seen.connections |= connections  # the larger of the two, per endpoint
+                self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
+            self._watched.connections |= connections  # The larger of the two, per endpoint.
 
     def _sockets(self, pids: list[int]) -> tuple[int | None, Counter[str]]:
         """The longest accept queue, and connections to each remote endpoint, the target's clients
         left out.
         """
         sockets = tcp_sockets(self._lead())
-        listening = {one.local_port for one in sockets if one.state == LISTEN}
-        queues = [
-            one.receive_queue
-            for one in sockets
-            if one.state == LISTEN and one.local_port in self._ports
-        ]
+        listening = [socket for socket in sockets if socket.state == LISTEN]
+        queues = [socket.receive_queue for socket in listening if socket.local_port in self._ports]
+        inward = {socket.local_port for socket in listening}
         outward = [
-            one
-            for one in sockets
-            if one.state in (ESTABLISHED, SYN_SENT) and one.local_port not in listening
+            socket
+            for socket in sockets
+            if socket.state in (ESTABLISHED, SYN_SENT) and socket.local_port not in inward
         ]
         held: set[int] = set()
         if outward:
             for pid in pids:
                 with suppress(PermissionError):
                     held |= held_inodes(pid)
-        return max(queues, default=None), Counter(
-            one.endpoint for one in outward if one.inode in held
-        )
+        connections = Counter(socket.endpoint for socket in outward if socket.inode in held)
+        return max(queues, default=None), connections
 
-    def _use(self) -> Usage:
+    def _read_tree(self) -> TreeUsage:
         cpu, rss, threads, processes = 0.0, 0, 0, 0
         fds: int | None = 0
         switches: dict[int, tuple[int, int]] = {}
-        for pid in proc.descendants([self._target.root]):
-            one = proc.stat(pid)
-            if one is None:
+        for pid in descendants([self._target.root]):
+            process = stat(pid)
+            if process is None:
                 continue
             # A child that was waited for moves its time to its parent, so the sum over the tree is
             # kept.
-            cpu += one.cpu + one.children_cpu
-            rss, threads, processes = rss + one.rss, threads + one.threads, processes + 1
-            switches.update(proc.switches_by_thread(pid))
+            cpu += process.cpu + process.children_cpu
+            rss, threads = rss + process.rss, threads + process.threads
+            processes += 1
+            switches.update(switches_by_thread(pid))
             try:
                 fds = None if fds is None else fds + len(os.listdir(f"/proc/{pid}/fd"))
             except PermissionError:
                 fds = None
             except OSError:
                 continue
-        return Usage(time.monotonic(), cpu, rss, fds, threads, processes, switches)
+        return TreeUsage(
+            at=time.monotonic(),
+            cpu=cpu,
+            rss=rss,
+            fds=fds,
+            threads=threads,
+            processes=processes,
+            switches=switches,
+        )
 
-    def _resources(self, before: Usage, after: Usage, grown: Counters, seen: _Seen) -> Resources:
+    def _resources(
+        self, before: TreeUsage, after: TreeUsage, grown: Counters, watched: _Watched
+    ) -> Resources:
         target, seconds = self._target, max(after.at - before.at, 1e-9)
         if not after.processes:
             return Resources(
@@ -223,8 +235,8 @@ class ResourceMonitor:
             cpu_limit_source=target.cpu_limit_source,
             throttled=_share(grown.throttled, grown.periods),
             rss=after.rss,
-            rss_peak=max([rss for _, rss in seen.rss] + [before.rss, after.rss]),
-            rss_slope=slope([(before.at, before.rss), *seen.rss, (after.at, after.rss)]),
+            rss_peak=max(before.rss, after.rss, *(rss for _, rss in watched.rss)),
+            rss_slope=_slope([(before.at, before.rss), *watched.rss, (after.at, after.rss)]),
             memory_share=used / memory if memory else None,
             memory_limit=memory,
             memory_limit_source=target.memory_limit_source,
@@ -235,23 +247,16 @@ class ResourceMonitor:
             switches_involuntary=involuntary / seconds,
             oom_kills=grown.oom_kills,
             host_cpu_share=_share(grown.host_busy, grown.host_all),
-            psi_cpu=_share(grown.psi_cpu, seconds * 1e6),
-            psi_io=_share(grown.psi_io, seconds * 1e6),
-            psi_memory=_share(grown.psi_memory, seconds * 1e6),
-            accept_queue=seen.accept_queue,
+            psi_cpu=_share(grown.psi_cpu, seconds * _MICROSECONDS),
+            psi_io=_share(grown.psi_io, seconds * _MICROSECONDS),
+            psi_memory=_share(grown.psi_memory, seconds * _MICROSECONDS),
+            accept_queue=watched.accept_queue,
             accept_backlog=max(
-                (one.backlog for one in target.listeners if one.backlog is not None), default=None
+                (at.backlog for at in target.listeners if at.backlog is not None), default=None
             ),
             listen_overflows=grown.listen_overflows,
-            connections=dict(seen.connections),
+            connections=dict(watched.connections),
         )
-
-
-def _identities(target: TargetProcess) -> dict[int, int]:
-    """Start times of the processes as the target was found, in ticks since boot."""
-    return {
-        one.pid: round(one.started * proc.CLOCK_TICKS) for one in target.processes if one.started
-    }
 
 
 def _share(part: int | None, whole: float | None) -> float | None:
@@ -272,11 +277,9 @@ def _switched(
     return voluntary, involuntary
 
 
-def slope(points: list[tuple[Seconds, int]]) -> float | None:
+def _slope(points: list[tuple[Seconds, Bytes]]) -> float | None:
     """Bytes per second by least squares; None for fewer than five points or less than a second."""
-    if len(points) < 5 or points[-1][0] - points[0][0] < 1.0:
+    times, sizes = [at for at, _ in points], [float(size) for _, size in points]
+    if len(points) < _SLOPE_POINTS or times[-1] - times[0] < _SLOPE_SPAN:
         return None
-    mean_at = sum(at for at, _ in points) / len(points)
-    mean = sum(value for _, value in points) / len(points)
-    spread = sum((at - mean_at) ** 2 for at, _ in points)
-    return sum((at - mean_at) * (value - mean) for at, value in points) / spread
+    return linear_regression(times, sizes).slope

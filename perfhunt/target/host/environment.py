@@ -16,82 +16,78 @@ from pathlib import Path
 
 import perfhunt
 from perfhunt.model.run import Environment, Process, TargetProcess
-from perfhunt.profilers.py_spy import profiler as py_spy
-from perfhunt.target.proc import proc
+from perfhunt.model.units import Seconds
+from perfhunt.target.proc.files import read, text
+from perfhunt.target.proc.process import PAGE
 
-# Change from shell to shell, or from worker to worker, without changing what the service does.
+# These change from shell to shell, or from worker to worker, without changing what the service
+# does.
 _VOLATILE = re.compile(
-    rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+|NODE_UNIQUE_ID|SERVER_SOFTWARE|PORT)="
+    rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+"
+    rb"|NODE_UNIQUE_ID|SERVER_SOFTWARE|PORT)="
 )
 _DIST_INFO = re.compile(r"(.+)-([^-]+)\.dist-info")
+# What the load and the statistics are made with.
 _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
+_DIGITS = 4  # hexadecimal ones, of the hash of a variable: 16 bits give no secret away
+_ANSWER: Seconds = 10.0  # for git in a large repository on a slow disk
 
 
-def environment(target: TargetProcess | None = None) -> Environment:
-    """The environment of a run as it is now; without a target, only what is known of the host and
-    of perfhunt.
-    """
-    lead = _lead(target)
-    revision, dirty, digest = git_state(target.git_root) if target else ("", False, "")
+def environment(target: TargetProcess, profilers: Mapping[str, str]) -> Environment:
+    """The environment of a run as it is now; `profilers` are the versions of those there are."""
+    lead = next((process for process in target.processes if process.pid in target.workers), None)
+    revision, dirty, digest = _git_state(target.git_root)
     return Environment(
         host=platform.node(),
         kernel=platform.release(),
-        cpu_model=cpu_model(),
+        cpu_model=_cpu_model(),
         cores=os.cpu_count() or 0,
-        memory=proc.PAGE * os.sysconf("SC_PHYS_PAGES"),
-        virtualised=virtualised(),
+        memory=PAGE * os.sysconf("SC_PHYS_PAGES"),
+        virtualised=_virtualised(),
         load_average=round(os.getloadavg()[0], 2),
         perfhunt=perfhunt.__version__,
         python=platform.python_version(),
-        tools=tool_versions(),
+        tools=_tool_versions(profilers),
         git_revision=revision,
         git_dirty=dirty,
         git_diff_sha256=digest,
-        distributions=distributions(lead) if lead else {},
-        env_sha256=env_hash(lead.pid) if lead else "",
-        variables=env_digests(lead.pid) if lead else {},
+        distributions=_distributions(lead) if lead else {},
+        env_sha256=_env_hash(lead.pid) if lead else "",
+        variables=_env_digests(lead.pid) if lead else {},
     )
 
 
-def _lead(target: TargetProcess | None) -> Process | None:
-    if target is None:
-        return None
-    return next((one for one in target.processes if one.pid in target.workers), None)
-
-
-def cpu_model() -> str:
+def _cpu_model() -> str:
     """The processor's name as the kernel prints it, else the architecture."""
-    match = re.search(r"^model name\s*:\s*(.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    match = re.search(r"^model name\s*:\s*(.+)$", text("/proc/cpuinfo"), re.MULTILINE)
     return match[1].strip() if match else platform.machine()
 
 
-def virtualised() -> str:
+def _virtualised() -> str:
     """What lies between us and the metal: `container`, `virtual machine (product name)`, both, or
     "".
     """
     layers = []
-    groups = _text("/proc/1/cgroup")
+    groups = text("/proc/1/cgroup")
     if (
         Path("/.dockerenv").exists()
         or Path("/run/.containerenv").exists()
         or re.search("docker|kubepods|libpod|lxc", groups)
     ):
         layers.append("container")
-    if re.search(r"^flags\s*:.*\bhypervisor\b", _text("/proc/cpuinfo"), re.MULTILINE):
-        product = _text("/sys/class/dmi/id/product_name").strip()
+    if re.search(r"^flags\s*:.*\bhypervisor\b", text("/proc/cpuinfo"), re.MULTILINE):
+        product = text("/sys/class/dmi/id/product_name")
         layers.append(f"virtual machine ({product})" if product else "virtual machine")
     return " in a ".join(layers)
 
 
-def tool_versions() -> dict[str, str]:
+def _tool_versions(profilers: Mapping[str, str]) -> dict[str, str]:
     """Name to version of the tools a run may lean on; those that are absent are left out."""
-    found = {name: version for name in _PACKAGES if (version := package_version(name))}
-    if py_spy.version():
-        found["py-spy"] = py_spy.version()
-    for name in ("perf", "git"):
-        if said := _said([name, "--version"]):
-            found[name] = said.split()[-1] if name == "perf" else said.split()[2]
-    return found
+    versions = {name: version for name in _PACKAGES if (version := package_version(name))}
+    versions.update(profilers)
+    if printed := _printed(["git", "--version"]):  # `git version 2.39.5`
+        versions["git"] = printed.split()[2]
+    return versions
 
 
 def package_version(name: str) -> str:
@@ -102,11 +98,11 @@ def package_version(name: str) -> str:
         return ""
 
 
-def distributions(process: Process) -> dict[str, str]:
+def _distributions(process: Process) -> dict[str, str]:
     """Name to version of what is installed for a Python process's interpreter, from its dist-info
     directories.
     """
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for directory in _site_packages(process):
         try:
             names = os.listdir(directory)
@@ -114,10 +110,9 @@ def distributions(process: Process) -> dict[str, str]:
             continue
         for name in names:
             if match := _DIST_INFO.fullmatch(name):
-                found.setdefault(
-                    match[1].lower().replace("_", "-"), match[2]
-                )  # first on the path wins, as in an import
-    return dict(sorted(found.items()))
+                # The first on the path wins, as in an import.
+                versions.setdefault(match[1].lower().replace("_", "-"), match[2])
+    return dict(sorted(versions.items()))
 
 
 def _site_packages(process: Process) -> list[Path]:
@@ -134,28 +129,22 @@ def _site_packages(process: Process) -> list[Path]:
         (prefix for prefix in prefixes if (root / f"{prefix}/pyvenv.cfg".lstrip("/")).exists()),
         None,
     )
-    alone = (
-        venv
-        and "include-system-site-packages = true" not in _text(f"{root}{venv}/pyvenv.cfg").lower()
-    )
-    found = [
-        prefix / "lib" / f"python{minor}" / "site-packages"
-        for prefix in ([venv] if venv else prefixes)
-    ]
-    if not alone:
-        found.append(Path(process.exe).parent.parent / "lib" / f"python{minor}" / "site-packages")
+    settings = text(f"{root}{venv}/pyvenv.cfg").lower() if venv else ""
+    packages = Path("lib", f"python{minor}", "site-packages")
+    places = [prefix / packages for prefix in ([venv] if venv else prefixes)]
+    if not venv or "include-system-site-packages = true" in settings:
+        places.append(Path(process.exe).parent.parent / packages)
         if process.exe.startswith("/usr/bin"):
-            found.append(Path("/usr/lib/python3/dist-packages"))
-    mapped = _text(f"/proc/{process.pid}/maps").splitlines()
-    found += [
+            places.append(Path("/usr/lib/python3/dist-packages"))
+    places += [
         Path(match[1])
-        for line in mapped
+        for line in text(f"/proc/{process.pid}/maps").splitlines()
         if (match := re.search(r"(/\S*?/(?:site|dist)-packages)/", line))
     ]
-    return [root / str(path).lstrip("/") for path in dict.fromkeys(found)]
+    return [root / str(path).lstrip("/") for path in dict.fromkeys(places)]
 
 
-def env_hash(pid: int) -> str:
+def _env_hash(pid: int) -> str:
     """SHA-256 over the sorted environment of a process, without what changes from shell to shell;
     "" when unreadable.
     """
@@ -163,26 +152,24 @@ def env_hash(pid: int) -> str:
     return "" if kept is None else hashlib.sha256(b"\x00".join(kept)).hexdigest()
 
 
-def env_digests(pid: int) -> dict[str, str]:
-    """Name -> 4 hex digits of the SHA-256 of `name=value`, of the same variables: 16 bits give no
-    secret away.
-    """
+def _env_digests(pid: int) -> dict[str, str]:
+    """Name -> the first hex digits of the SHA-256 of `name=value`, of the same variables."""
     pairs = _variables(pid) or []
     return {
-        pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:4]
+        pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:_DIGITS]
         for pair in pairs
     }
 
 
 def _variables(pid: int) -> list[bytes] | None:
     try:
-        pairs = proc.read(f"/proc/{pid}/environ").split(b"\x00")
+        pairs = read(f"/proc/{pid}/environ").split(b"\x00")
     except OSError:
         return None
     return sorted(pair for pair in pairs if pair and not _VOLATILE.match(pair))
 
 
-def git_state(root: str) -> tuple[str, bool, str]:
+def _git_state(root: str) -> tuple[str, bool, str]:
     """(revision, dirty, SHA-256 of the uncommitted diff) of a repository; ("", False, "") where
     there is none.
     """
@@ -199,36 +186,23 @@ def git_state(root: str) -> tuple[str, bool, str]:
 def _git(root: str, *arguments: str) -> str:
     # The repository is the target's, not ours: none of its hooks or helpers may run, and its owner
     # need not be us.
-    safe = [
-        "-c",
-        f"safe.directory={root}",
-        "-c",
-        "core.fsmonitor=false",
-        "-c",
-        "core.hooksPath=/dev/null",
-    ]
-    return _said(
+    settings = (f"safe.directory={root}", "core.fsmonitor=false", "core.hooksPath=/dev/null")
+    safe = [word for setting in settings for word in ("-c", setting)]
+    return _printed(
         ["git", "-C", root, *safe, *arguments],
         {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
     )
 
 
-def _said(command: list[str], extra: Mapping[str, str] | None = None) -> str:
+def _printed(command: list[str], extra: Mapping[str, str] | None = None) -> str:
     """What a command printed, or "" when it is absent, failed or hung."""
     if shutil.which(command[0]) is None:
         return ""
     env = {**os.environ, "LC_ALL": "C", **(extra or {})}
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=10, env=env, stdin=subprocess.DEVNULL
+            command, capture_output=True, timeout=_ANSWER, env=env, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
-
-
-def _text(path: str) -> str:
-    try:
-        return proc.read(path).decode(errors="replace")
-    except OSError:
-        return ""

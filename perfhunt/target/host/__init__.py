@@ -1,0 +1,1 @@
+"""What this host allows, and what numbers taken on it depend on."""

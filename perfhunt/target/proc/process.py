@@ -1,0 +1,111 @@
+"""One process as the kernel accounts for it: its stat, its status, its command line, its memory."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from perfhunt.model.run import ProcessIdentity
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.files import read, text
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")  # per second
+PAGE: Bytes = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What /proc/PID/stat says (proc(5)) of a process or of one of its threads."""
+
+    pid: int
+    name: str
+    state: str  # one letter
+    parent: int
+    cpu: Seconds  # user and system, exited threads included
+    children_cpu: Seconds  # of children that were waited for
+    threads: int
+    started: Seconds  # since boot
+    rss: Bytes
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more: a zombie that its parent has not collected yet."""
+        return self.state in "ZX"
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """Which process it is, whoever has its pid later."""
+        return ProcessIdentity(self.pid, self.started)
+
+
+def stat(pid: int, tid: int | None = None) -> Stat | None:
+    """The stat of a process, or of one of its threads; None when it is gone."""
+    path = f"/proc/{pid}/stat" if tid is None else f"/proc/{pid}/task/{tid}/stat"
+    try:
+        line = read(path).decode(errors="replace")
+    except OSError:
+        return None
+    # The name may hold spaces and brackets itself, so the fields are counted from its last bracket.
+    opening, closing = line.index("("), line.rindex(")")
+    field = line[closing + 2 :].split()
+    return Stat(
+        pid=int(line[: opening - 1]),
+        name=line[opening + 1 : closing],
+        state=field[0],
+        parent=int(field[1]),
+        cpu=(int(field[11]) + int(field[12])) / CLOCK_TICKS,
+        children_cpu=(int(field[13]) + int(field[14])) / CLOCK_TICKS,
+        threads=int(field[17]),
+        started=int(field[19]) / CLOCK_TICKS,
+        rss=int(field[21]) * PAGE,
+    )
+
+
+def identity(pid: int) -> ProcessIdentity | None:
+    """Which process has a pid now; None when there is none, or only a zombie."""
+    now = stat(pid)
+    return None if now is None or now.ended else now.identity
+
+
+def lives(process: ProcessIdentity) -> bool:
+    """Whether that very process still runs."""
+    return identity(process.pid) == process
+
+
+def status_field(pid: int, field: str) -> str:
+    """One field of /proc/PID/status, or "" when the process or the field is not there."""
+    for line in text(f"/proc/{pid}/status").splitlines():
+        name, _, value = line.partition(":")
+        if name == field:
+            return value.strip()
+    return ""
+
+
+def cmdline(pid: int) -> tuple[str, ...]:
+    """The words a process was started with; empty when it is gone or is a thread of the kernel."""
+    try:
+        words = read(f"/proc/{pid}/cmdline").decode(errors="replace")
+    except OSError:
+        return ()
+    return tuple(words.rstrip("\x00").split("\x00")) if words.strip("\x00") else ()
+
+
+def uid(pid: int) -> int:
+    """The effective uid of a process; -1 when it is gone."""
+    ids = status_field(pid, "Uid").split()
+    return int(ids[1]) if len(ids) > 1 else -1
+
+
+def memory(pid: int, address: int, size: Bytes) -> bytes:
+    """`size` bytes of another process's memory, or b"" when all of them cannot be read."""
+    try:
+        fd = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        raw = os.pread(fd, size, address)
+    except (OSError, OverflowError):
+        return b""
+    finally:
+        os.close(fd)
+    return raw if len(raw) == size else b""

@@ -1,0 +1,103 @@
+"""What /proc leaves out about sockets, asked of the kernel itself by sock_diag(7): who is at the
+other end of a unix socket, and how long an accept queue may grow.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+from perfhunt.model.units import Seconds
+
+# linux/netlink.h
+_NETLINK_SOCK_DIAG = 4
+_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
+_HEADER = struct.Struct("=IHHII")  # struct nlmsghdr: length, type, flags, sequence, port
+_DATAGRAM = 1 << 16  # bytes; netlink(7) sends no larger one
+_ANSWER: Seconds = 1.0  # the kernel answers at once or not at all
+
+# linux/sock_diag.h, linux/inet_diag.h, linux/unix_diag.h
+_BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
+_LISTENING = 1 << 10  # the bit of TCP_LISTEN in a mask of states
+_ANY_STATE = _NO_COOKIE = 0xFFFFFFFF
+_SHOW_PEER, _PEER = 4, 2  # UDIAG_SHOW_PEER, UNIX_DIAG_PEER
+# struct inet_diag_req_v2: family, protocol, extensions, pad, states; then 48 bytes of address.
+_INET_REQUEST, _INET_ADDRESS = struct.Struct("=BBBBI"), 48
+# struct inet_diag_msg after 4 bytes and the address: expires, rqueue, wqueue, uid, inode.
+_INET_ANSWER, _INET_SKIPPED = struct.Struct("=IIIII"), 4 + _INET_ADDRESS
+# struct unix_diag_req: family, protocol, pad, states, inode, show, cookie of two words.
+_UNIX_REQUEST = struct.Struct("=BBHIIIII")
+# struct unix_diag_msg: family, type, state, pad, inode, cookie of two words; then attributes.
+_UNIX_ANSWER = struct.Struct("=BBBBIII")
+_ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
+
+
+def backlogs() -> dict[int, int]:
+    """inode -> longest accept queue allowed, for the listening sockets of our network namespace.
+
+    The kernel gives it as `idiag_wqueue` of a listening socket. Empty where netlink is refused.
+    """
+    limits: dict[int, int] = {}
+    for family in (socket.AF_INET, socket.AF_INET6):
+        request = _INET_REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, _LISTENING)
+        try:
+            for message in _dump(request + bytes(_INET_ADDRESS)):
+                _, _, backlog, _, inode = _INET_ANSWER.unpack_from(message, _INET_SKIPPED)
+                limits[inode] = backlog
+        except OSError:
+            continue
+    return limits
+
+
+def unix_peers() -> dict[int, int]:
+    """inode -> inode of the other end, for the connected unix sockets of our own network namespace;
+    empty when refused.
+    """
+    request = _UNIX_REQUEST.pack(
+        socket.AF_UNIX, 0, 0, _ANY_STATE, 0, _SHOW_PEER, _NO_COOKIE, _NO_COOKIE
+    )
+    peers: dict[int, int] = {}
+    try:
+        for message in _dump(request):
+            inode = _UNIX_ANSWER.unpack_from(message)[4]
+            for name, value in _attributes(message[_UNIX_ANSWER.size :]):
+                if name == _PEER:
+                    peers[inode] = int.from_bytes(value[:4], sys.byteorder)
+    except OSError:
+        return {}
+    return peers
+
+
+def _dump(request: bytes) -> Iterator[bytes]:
+    """The messages that answer a request, without their headers. Raises OSError."""
+    header = _HEADER.pack(_HEADER.size + len(request), _BY_FAMILY, _REQUEST_DUMP, 1, 0)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as link:
+        link.settimeout(_ANSWER)
+        link.send(header + request)
+        while datagram := link.recv(_DATAGRAM):
+            at = 0
+            while at + _HEADER.size <= len(datagram):
+                length, kind, *_ = _HEADER.unpack_from(datagram, at)
+                if kind in (_DONE, _ERROR) or length < _HEADER.size:
+                    return
+                yield datagram[at + _HEADER.size : at + length]
+                at += _aligned(length)
+
+
+def _attributes(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, value) of each attribute of a message."""
+    at = 0
+    while at + _ATTRIBUTE.size <= len(raw):
+        size, name = _ATTRIBUTE.unpack_from(raw, at)
+        if size < _ATTRIBUTE.size:
+            return
+        yield name, raw[at + _ATTRIBUTE.size : at + size]
+        at += _aligned(size)
+
+
+def _aligned(size: int) -> int:
+    """Where the next message or attribute begins: both start at multiples of four bytes."""
+    return (size + 3) & ~3

@@ -1,0 +1,1 @@
+"""What a target's process tree uses: CPU, memory, connections, queues."""
