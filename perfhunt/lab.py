@@ -19,7 +19,7 @@ from perfhunt.errors import PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee, NoKneeCode
-from perfhunt.model.profile import Instants
+from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
 from perfhunt.model.run import (
     Began,
@@ -93,7 +93,7 @@ class Lab:
     drains: list[Drained] = field(default_factory=list)
     criteria: tuple[Criterion, ...] = ()
     began: Seconds = 0.0
-    kept: dict[str, Span] = field(default_factory=dict)
+    kept: dict[SpanName, Span] = field(default_factory=dict)
     run: Run | None = None
     publish: Callable[[Run, RunDirectory], Run] = lambda run, _: run
 
@@ -176,7 +176,9 @@ class Lab:
         self._check()
         return self.probes.idle()
 
-    def profiled(self, step: Step, name: str, *, on_cpu: bool = False, waits: bool = False) -> Span:
+    def profiled(
+        self, step: Step, name: SpanName, *, on_cpu: bool = False, waits: bool = False
+    ) -> Span:
         """A trial with profilers attached, and what they saw."""
         with self.probes.during(
             name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
@@ -206,7 +208,7 @@ class Lab:
             },
             states={
                 span: (
-                    replace(states, idle=diagnosis.walls[span].idle)
+                    replace(states, idle=diagnosis.walls[SpanName(span)].idle)
                     if span in diagnosis.walls
                     else states
                 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from perfhunt.analysis.diagnosis.costs import unseen
 from perfhunt.analysis.diagnosis.features import Features, LatencyKind
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
-from perfhunt.analysis.diagnosis.rules.score import ClassScore, Ramp, part, ramp
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, part, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import format_share
@@ -17,8 +17,8 @@ from perfhunt.model.units import format_share
 class QuotaThresholds:
     """When the cgroup's CPU quota is the reason."""
 
-    throttled: Ramp = (0.02, 0.2)  # share of quota periods in which the kernel stopped it
-    of_cores: Ramp = (0.5, 0.85)  # share of the cores it may use: bursts are throttled too
+    throttled: RampBounds = (0.02, 0.2)  # share of quota periods in which the kernel stopped it
+    of_cores: RampBounds = (0.5, 0.85)  # share of the cores it may use: bursts are throttled too
 
 
 QUOTA = QuotaThresholds()
@@ -35,7 +35,7 @@ def quota(features: Features) -> ClassScore:
 class GilWeightThresholds:
     """When the wish to run is a wish for the GIL."""
 
-    waiting: Ramp = (0.1, 0.6)  # mean threads that wait for the GIL
+    waiting: RampBounds = (0.1, 0.6)  # mean threads that wait for the GIL
 
 
 GIL_WEIGHT = GilWeightThresholds()
@@ -52,21 +52,21 @@ def gil_weight(features: Features) -> float:
 class CpuThresholds:
     """When the target's cores are the reason."""
 
-    of_cores: Ramp = (0.6, 0.9)  # share of the cores it may use
+    of_cores: RampBounds = (0.6, 0.9)  # share of the cores it may use
     # Share of added latency that is waiting for a CPU: threads are starved by each other, or by
     # something else on the host, however little the target itself uses.
-    starved: Ramp = (0.3, 0.7)
+    starved: RampBounds = (0.3, 0.7)
     # Threads waiting for a CPU over threads on one: beyond it requests queue for the same reason.
     behind: float = 0.5
     # Cores of the busiest process: Python code of one process cannot use more than one.
-    one_core: Ramp = (0.6, 0.9)
+    one_core: RampBounds = (0.6, 0.9)
     # What one core in full use is worth as evidence: with an event loop, its own class is likelier.
     one_core_value: float = 0.75
     one_core_value_beside_loop: float = 0.4
     gil_takes: float = 0.6  # of the score, where the wish to run is one for the GIL
     # Share of its time that an event loop's thread is blocked, and how much of the score that
     # takes: what holds the loop up is the reason then.
-    loop_blocked: Ramp = (0.1, 0.4)
+    loop_blocked: RampBounds = (0.1, 0.4)
     loop_takes: float = 0.8
     quota_takes: float = 0.5  # of the score, where the quota explains a full CPU
     worth_saying: float = 0.05  # mean threads that wait for a CPU
@@ -128,17 +128,17 @@ def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tu
 class GilThresholds:
     """When the GIL is the reason."""
 
-    one_core: Ramp = (0.55, 0.85)  # cores of the busiest process: one GIL allows about one
-    waiting: Ramp = (0.1, 0.5)  # mean threads per process that wait for the GIL
+    one_core: RampBounds = (0.55, 0.85)  # cores of the busiest process: one GIL allows about one
+    waiting: RampBounds = (0.1, 0.5)  # mean threads per process that wait for the GIL
     # Of the threads that could run, the share that waits for the GIL: those that may run but find
     # no core want cores.
-    not_for_cores: Ramp = (0.2, 0.5)
+    not_for_cores: RampBounds = (0.2, 0.5)
     # Share of added latency: waiting for the GIL that load did not add to is not what breaks the
     # service.
-    added: Ramp = (0.15, 0.4)
+    added: RampBounds = (0.15, 0.4)
     # Share of the cores, and how much of the score that takes: with several processes the cores run
     # out first.
-    of_cores: Ramp = (0.7, 0.9)
+    of_cores: RampBounds = (0.7, 0.9)
     cores_take: float = 0.5
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfhunt.analysis.diagnosis.features import Features
-from perfhunt.analysis.diagnosis.rules.score import ClassScore, Ramp, nothing, ramp
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import format_share
@@ -15,8 +15,8 @@ from perfhunt.model.units import format_share
 class EventLoopThresholds:
     """When the loop's own work is the reason. Shares of the time of the loop's thread."""
 
-    running: Ramp = (0.45, 0.85)  # on a CPU, or waiting to be
-    blocked: Ramp = (0.1, 0.35)  # asleep outside its poll: then that is the reason
+    running: RampBounds = (0.45, 0.85)  # on a CPU, or waiting to be
+    blocked: RampBounds = (0.1, 0.35)  # asleep outside its poll: then that is the reason
 
 
 EVENT_LOOP = EventLoopThresholds()
@@ -40,11 +40,11 @@ def event_loop(features: Features) -> ClassScore:
 class LoopBlockedThresholds:
     """When something that sleeps on the loop's thread is the reason."""
 
-    blocked: Ramp = (0.08, 0.35)  # share of the thread's time
+    blocked: RampBounds = (0.08, 0.35)  # share of the thread's time
     # Less of its time is enough where the latency that load added is of the same kinds: a rare
     # call that takes long holds up every connection at once.
-    rarely_blocked: Ramp = (0.05, 0.15)
-    added: Ramp = (0.3, 0.6)  # share of added latency
+    rarely_blocked: RampBounds = (0.05, 0.15)
+    added: RampBounds = (0.3, 0.6)  # share of added latency
 
 
 LOOP_BLOCKED = LoopBlockedThresholds()

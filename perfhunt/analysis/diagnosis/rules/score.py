@@ -10,7 +10,7 @@ from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.units import Share
 
 # From where to where a feature is evidence, in the feature's own unit.
-Ramp: TypeAlias = tuple[float, float]
+RampBounds: TypeAlias = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class WaitThresholds:
     """How much a wait explains beside a full CPU, or an event loop that is held up."""
 
     # Share of the cores: near their limit, waiting is what a full CPU looks like.
-    of_cores: Ramp = (0.8, 0.95)
+    of_cores: RampBounds = (0.8, 0.95)
     # Share of its time that an event loop's thread is blocked: whatever for, the loop is blocked.
-    loop_blocked: Ramp = (0.05, 0.15)
+    loop_blocked: RampBounds = (0.05, 0.15)
     # How much of the score either takes away: not all of it, for both may have the same cause.
     taken: float = 0.7
 
@@ -37,7 +37,7 @@ class WaitThresholds:
 WAITS = WaitThresholds()
 
 
-def ramp(value: float, bounds: Ramp) -> float:
+def ramp(value: float, bounds: RampBounds) -> float:
     """0 at the lower bound and below, 1 at the upper one and above, straight in between."""
     low, high = bounds
     return min(1.0, max(0.0, (value - low) / (high - low)))

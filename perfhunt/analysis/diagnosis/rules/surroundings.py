@@ -7,7 +7,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from perfhunt.analysis.diagnosis.features import Features, LatencyKind
-from perfhunt.analysis.diagnosis.rules.score import ClassScore, Ramp, nothing, outside_cpu, ramp
+from perfhunt.analysis.diagnosis.rules.score import (
+    ClassScore,
+    RampBounds,
+    nothing,
+    outside_cpu,
+    ramp,
+)
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
@@ -17,11 +23,11 @@ from perfhunt.model.units import Share, format_share
 class GeneratorThresholds:
     """When the generator ran out before the target did."""
 
-    used: Ramp = (0.85, 0.97)  # share of a core of the busiest load process
+    used: RampBounds = (0.85, 0.97)  # share of a core of the busiest load process
     # Cores of the target's busiest process, and share of its cores: where it has no room left, it
     # ran out as well.
-    target_process: Ramp = (0.5, 0.85)
-    target_of_cores: Ramp = (0.5, 0.85)
+    target_process: RampBounds = (0.5, 0.85)
+    target_of_cores: RampBounds = (0.5, 0.85)
 
 
 GENERATOR = GeneratorThresholds()
@@ -45,8 +51,8 @@ class LimiterThresholds:
     """When requests are turned away on purpose."""
 
     least_shed: Share = 0.02  # of answers: fewer refusals are no policy
-    shed: Ramp = (0.01, 0.1)  # share of answers
-    slower: Ramp = (1.5, 4.0)  # median service time, knee over baseline
+    shed: RampBounds = (0.01, 0.1)  # share of answers
+    slower: RampBounds = (1.5, 4.0)  # median service time, knee over baseline
     # What refusals alone are worth when the others became slow: an overloaded service refuses too.
     slow_anyway: float = 0.4
 
@@ -75,7 +81,7 @@ def limiter(features: Features) -> ClassScore:
 class DiskThresholds:
     """When storage is the reason."""
 
-    added: Ramp = (0.2, 0.6)  # share of added latency
+    added: RampBounds = (0.2, 0.6)  # share of added latency
 
 
 DISK = DiskThresholds()
@@ -96,7 +102,7 @@ def disk(features: Features) -> ClassScore:
 class MemoryThresholds:
     """When memory is the reason."""
 
-    stalled: Ramp = (0.05, 0.3)  # share of time that some task waited for it (PSI)
+    stalled: RampBounds = (0.05, 0.3)  # share of time that some task waited for it (PSI)
 
 
 MEMORY = MemoryThresholds()
@@ -117,7 +123,7 @@ def memory(features: Features) -> ClassScore:
 class NetworkThresholds:
     """When the way to the clients is the reason."""
 
-    added: Ramp = (0.3, 0.7)  # share of added latency
+    added: RampBounds = (0.3, 0.7)  # share of added latency
 
 
 NETWORK = NetworkThresholds()

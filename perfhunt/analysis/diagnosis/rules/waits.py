@@ -11,7 +11,7 @@ from perfhunt.analysis.diagnosis.features import CLIENT_SOCKET, Features
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
-    Ramp,
+    RampBounds,
     nothing,
     outside_cpu,
     part,
@@ -31,8 +31,8 @@ _LEAST_AWAITING = 1.0
 class PolledThresholds:
     """When sleep is a wait for others, asked for again and again."""
 
-    growth: Ramp = (1.4, 2.5)  # sleep per request, knee over baseline
-    added: Ramp = (0.15, 0.5)  # share of added latency
+    growth: RampBounds = (1.4, 2.5)  # sleep per request, knee over baseline
+    added: RampBounds = (0.15, 0.5)  # share of added latency
     certain: float = 0.9  # the most it may score: nobody was seen to hold anything
 
 
@@ -54,7 +54,7 @@ def polled(features: Features) -> float:
 class LockThresholds:
     """When a lock is the reason."""
 
-    added: Ramp = (0.15, 0.5)  # share of added latency
+    added: RampBounds = (0.15, 0.5)  # share of added latency
 
 
 LOCK = LockThresholds()
@@ -94,9 +94,9 @@ def _holders(contention: Contention) -> str:
 class PoolThresholds:
     """When a pool of connections or permits is the reason."""
 
-    added: Ramp = (0.15, 0.5)  # share of added latency
+    added: RampBounds = (0.15, 0.5)  # share of added latency
     # Requests that wait per connection that is open: about one each is no queue for them.
-    per_connection: Ramp = (1.0, 3.0)
+    per_connection: RampBounds = (1.0, 3.0)
 
 
 POOL = PoolThresholds()
@@ -131,7 +131,7 @@ def pool(features: Features) -> ClassScore:
 class DownstreamThresholds:
     """When another service is the reason."""
 
-    added: Ramp = (0.2, 0.6)  # share of added latency
+    added: RampBounds = (0.2, 0.6)  # share of added latency
     # Share of its time that an event loop's thread is blocked, beyond which its waits may be a
     # blocking call to that service, and what of the score is left then.
     loop_blocked: Share = 0.2
@@ -189,13 +189,13 @@ def _awaited_endpoints(features: Features) -> list[tuple[str, int]]:
 class WorkersThresholds:
     """When there are too few worker threads."""
 
-    handed_over: Ramp = (0.15, 0.5)  # share of added latency that waits for a helper thread
-    taken: Ramp = (0.6, 0.9)  # share of the pool's threads that are busy
-    queue: Ramp = (0.1, 0.4)  # share of added latency that is requests no thread had
+    handed_over: RampBounds = (0.15, 0.5)  # share of added latency that waits for a helper thread
+    taken: RampBounds = (0.6, 0.9)  # share of the pool's threads that are busy
+    queue: RampBounds = (0.1, 0.4)  # share of added latency that is requests no thread had
     # What a full pool is worth whose threads do not idle meanwhile: they may just be slow.
     not_idling: float = 0.3
     # How sure it is that sleep is polling, which has a reason of its own.
-    polled: Ramp = (0.3, 0.8)
+    polled: RampBounds = (0.3, 0.8)
 
 
 WORKERS = WorkersThresholds()
@@ -252,9 +252,9 @@ def _handed_over(features: Features, contention: Contention) -> ClassScore:
 class SleepThresholds:
     """When sleep by the code's own wish is the reason."""
 
-    added: Ramp = (0.3, 0.7)  # share of added latency
+    added: RampBounds = (0.3, 0.7)  # share of added latency
     certain: float = 0.8  # the most it may score: what it sleeps for is not known
-    polled: Ramp = (0.2, 0.6)  # how sure it is that sleep is polling, which is a lock's class
+    polled: RampBounds = (0.2, 0.6)  # how sure it is that sleep is polling, which is a lock's class
 
 
 SLEEP = SleepThresholds()
