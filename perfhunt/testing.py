@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.overload import overload
+from perfhunt.load.seam import WorkerClock
 from perfhunt.model.latency import Latency, summarise
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
@@ -133,7 +134,7 @@ class QueueEngine:
         self.clock: Seconds = 0.0
         self.asked = 0
         self.pinning = ""
-        self.clocks: tuple[object, ...] = ()
+        self.clocks: tuple[WorkerClock, ...] = ()
         self._phase = float(np.random.default_rng([seed, 7]).random())
         self._free = [0.0] * service.workers
         self._tokens = (service.bucket, 0.0)
