@@ -14,6 +14,7 @@ from perfhunt.analysis.verdict.endpoints import Slopes, answered
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.analysis.verdict.sequential import LOOKS
 from perfhunt.errors import QuestionError, Stopped, TargetDied
+from perfhunt.load.seam import WorkerClock
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run
@@ -101,7 +102,7 @@ class SlotEngine:
 
     name, help, pinning = "slot", "", ""
     needs: tuple[str, ...] = ()
-    clocks: tuple[object, ...] = ()
+    clocks: tuple[WorkerClock, ...] = ()
 
     def __init__(self, host: Host) -> None:
         self.host, self.url = host, ""
