@@ -28,7 +28,7 @@ from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.store.testfile import read_question
 from perfhunt.stories.pair_bench import PairBench
 from perfhunt.stories.paired_question import PairedQuestion, survey
-from perfhunt.stories.verify import verify_paired
+from perfhunt.stories.verification import verify_paired
 from perfhunt.target.launch import ServiceCommand
 
 TARGETS = Path(__file__).parent / "verdict_targets"

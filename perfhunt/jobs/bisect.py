@@ -36,7 +36,7 @@ from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.files import read_text, write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion, survey
-from perfhunt.stories.verify import verify_paired
+from perfhunt.stories.verification import verify_paired
 
 LABELS: dict[Word, CommitLabel] = {
     Word.KEEP: "good",

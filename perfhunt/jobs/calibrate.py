@@ -19,7 +19,7 @@ from perfhunt.jobs.verify.versions import local_question, paired_bench, paired_q
 from perfhunt.model.run import EventWatcher, unwatched
 from perfhunt.store.calibration import save_calibration
 from perfhunt.store.rundir import fresh_id
-from perfhunt.stories.verify import CALIBRATION_ROUNDS, calibrate
+from perfhunt.stories.verification import CALIBRATION_ROUNDS, calibrate
 from perfhunt.target.launch import ServiceCommand
 
 

@@ -8,7 +8,7 @@ from perfhunt.jobs.setup import question_of, target_of, workbench
 from perfhunt.jobs.stored.run import load_run
 from perfhunt.model.question import Question
 from perfhunt.model.run import EventWatcher, Run, RunKind, unwatched
-from perfhunt.stories.investigate import Options, investigate
+from perfhunt.stories.investigation import Options, investigate
 
 
 def run_investigation(

@@ -24,7 +24,7 @@ from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.stories.pair_bench import PairBench
 from perfhunt.stories.paired_question import PairedQuestion
-from perfhunt.stories.verify import verify_paired
+from perfhunt.stories.verification import verify_paired
 from perfhunt.target.command_timer import Command, time_command
 from perfhunt.target.launch import (
     ServiceCommand,

@@ -22,7 +22,7 @@ from perfhunt.model.run import Environment, Event, Run, RunKind, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
 from perfhunt.store.rundir import RunDirectory, read_directory
-from perfhunt.stories.investigate import Options, investigate
+from perfhunt.stories.investigation import Options, investigate
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
 from perfhunt.version import __version__
 

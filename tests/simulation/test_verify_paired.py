@@ -14,6 +14,7 @@ from perfhunt.analysis.verdict.endpoints import Slopes, answered
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.analysis.verdict.sequential import LOOKS
 from perfhunt.errors import QuestionError, Stopped, TargetDied
+from perfhunt.load.seam import WorkerClock
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run
@@ -22,7 +23,7 @@ from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.stories.pair_bench import PairBench, StartedVersion
 from perfhunt.stories.paired_question import PairedQuestion, paired_question_of
-from perfhunt.stories.verify import calibrate, verify_paired
+from perfhunt.stories.verification import calibrate, verify_paired
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
 from tests.sample_run import sample_run
 
@@ -102,7 +103,7 @@ class SlotEngine:
 
     name, help, pinning = "slot", "", ""
     needs: tuple[str, ...] = ()
-    clocks: tuple[object, ...] = ()
+    clocks: tuple[WorkerClock, ...] = ()
 
     def __init__(self, host: Host) -> None:
         self.host, self.url = host, ""

@@ -28,7 +28,7 @@ def in_a_new_process(code: str) -> str:
 
 def test_the_three_names_are_functions_whatever_was_imported_before() -> None:
     said = in_a_new_process(
-        "import perfhunt.stories.verify, perfhunt.stories.investigate\n"
+        "import perfhunt.stories.verification, perfhunt.stories.investigation\n"
         "import perfhunt.jobs.investigate, perfhunt.jobs.verify\n"
         "from perfhunt import investigate, verify, load_run\n"
         "print(all(map(callable, (investigate, verify, load_run))))"

@@ -33,7 +33,7 @@ from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.files import write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion
-from perfhunt.stories.verify import verify_paired
+from perfhunt.stories.verification import verify_paired
 
 
 def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:

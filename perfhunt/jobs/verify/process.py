@@ -23,8 +23,8 @@ from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.calibration import load_calibration
 from perfhunt.store.files import write_atomic
-from perfhunt.stories.investigate import Options, investigate
-from perfhunt.stories.verify import verify_rerun
+from perfhunt.stories.investigation import Options, investigate
+from perfhunt.stories.verification import verify_rerun
 
 AGAIN = (
     "Start it as it was when it was investigated, with the edit as the only difference; then verify"
