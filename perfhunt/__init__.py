@@ -1,5 +1,24 @@
 """perfhunt: how much traffic a service holds before it breaks its SLO, what stops it there, and
 whether a change helped.
+
+    from perfhunt import investigate, verify, load_run
 """
 
-__version__ = "0.1.0"
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from perfhunt.version import __version__
+
+if TYPE_CHECKING:
+    from perfhunt.api import investigate, load_run, verify
+
+__all__ = ["__version__", "investigate", "load_run", "verify"]
+
+
+def __getattr__(name: str) -> Any:
+    """The public functions, imported when first asked for: `import perfhunt` stays quick."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("perfhunt.api"), name)

@@ -6,16 +6,16 @@ State lives here and nowhere else in the story: what was tried so far, and where
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.bracket import bracket
 from perfhunt.analysis.knee.goal import Ask, Climb, Observation
-from perfhunt.errors import PerfhuntError, Stopped, TargetDied
+from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import NoKnee, NoKneeCode
@@ -36,6 +36,7 @@ from perfhunt.model.run import (
     unwatched,
 )
 from perfhunt.model.slo import Criterion, Judged, Judgement, overall
+from perfhunt.model.states import States
 from perfhunt.model.trial import Drain, Drained, Resources, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory
@@ -93,7 +94,7 @@ class Lab:
     drains: list[Drained] = field(default_factory=list)
     criteria: tuple[Criterion, ...] = ()
     began: Seconds = 0.0
-    kept: dict[SpanName, Span] = field(default_factory=dict)
+    spans: dict[SpanName, Span] = field(default_factory=dict)
     run: Run | None = None
     publish: Callable[[Run, RunDirectory], Run] = lambda run, _: run
 
@@ -105,8 +106,8 @@ class Lab:
     def environment(self) -> Environment:
         return self.start.environment
 
-    def tell(self, event: Event) -> None:
-        """Tell the watcher, and the run's own log."""
+    def notify(self, event: Event) -> None:
+        """Let the watcher know, and the run's own log."""
         self.watch(event)
         if isinstance(event, Began):
             self.directory.phase(event.stage)
@@ -125,7 +126,7 @@ class Lab:
             self.start, environment=replace(self.start.environment, pinning=self.engine.pinning)
         )
         for clock in self.engine.clocks:
-            self.tell(Noted(str(clock)))
+            self.notify(Noted(str(clock)))
         self.probes.resources()
 
     def try_step(self, step: Step) -> Trial:
@@ -161,7 +162,7 @@ class Lab:
         self.directory.append_drain(drained)
         self._check()
         if not drained.recovered:
-            self.tell(
+            self.notify(
                 Noted(f"the target was still slow {drained.seconds:.0f} s after the load came off")
             )
         return drained
@@ -185,7 +186,7 @@ class Lab:
         ) as attached:
             trial = self.try_step(step)
         span = attached.seen(trial)
-        self.kept[name] = joined(self.kept.get(name), span)
+        self.spans[name] = joined(self.spans.get(name), span)
         return span
 
     def finish(
@@ -206,14 +207,7 @@ class Lab:
                 **so_far.profiles,
                 **{span.waits: wall.profile for span, wall in diagnosis.walls.items()},
             },
-            states={
-                span: (
-                    replace(states, idle=diagnosis.walls[SpanName(span)].idle)
-                    if span in diagnosis.walls
-                    else states
-                )
-                for span, states in so_far.states.items()
-            },
+            states=self._states(diagnosis.walls),
             verdict=verdict,
             judged=judged,
             judged_at=judged_at,
@@ -227,7 +221,7 @@ class Lab:
             probe_effect=effect,
             cautions=diagnosis.cautions,
             next_step=diagnosis.next_step,
-            exit_code=_EXIT[verdict],
+            exit_code=int(_EXIT_CODES[verdict]),
         )
         return self._store(run)
 
@@ -257,34 +251,36 @@ class Lab:
         finally:
             self.probes.close()
 
-    def tell_end(self, path: Path) -> None:
-        """Tell the watcher where the run is."""
-        assert self.run is not None
-        self.watch(Finished(self.run.id, str(path), str(self.run.verdict), self.run.exit_code))
-
     def _so_far(self) -> Run:
         return replace(
             self.start,
             trials=tuple(self.trials),
             drains=tuple(self.drains),
             baseline=self.trials[0] if self.trials else None,
-            states={
-                name: span.states for name, span in self.kept.items() if span.states is not None
-            },
+            states=self._states({}),
             profiles={
-                name: span.profile for name, span in self.kept.items() if span.profile is not None
+                name: span.profile for name, span in self.spans.items() if span.profile is not None
             },
             seconds=self.clock() - self.began,
         )
 
+    def _states(self, walls: Mapping[SpanName, WallProfile]) -> dict[str, States]:
+        """The states of each span, its idle threads as its wall profile tells them, where it has
+        one.
+        """
+        states = {name: s.states for name, s in self.spans.items() if s.states is not None}
+        return {
+            name: replace(each, idle=walls[name].idle) if name in walls else each
+            for name, each in states.items()
+        }
+
     def _store(self, run: Run) -> Run:
-        self.directory.save(
-            run
-        )  # before anything is rendered: a report that fails must not cost the measurements
-        self.run = self.publish(run, self.directory)
-        path = self.directory.finish(self.run)
-        self.tell_end(path)
-        return self.run
+        # Saved before anything is rendered: a report that fails must not cost the measurements.
+        self.directory.save(run)
+        self.run = run = self.publish(run, self.directory)
+        path = self.directory.finish(run)
+        self.watch(Finished(run.id, str(path), str(run.verdict), run.exit_code))
+        return run
 
     def _stopping(self) -> str:
         return self.stop() or self.probes.dead()
@@ -300,4 +296,8 @@ class Lab:
             raise Stopped(reason, "What was measured until then is kept: perfhunt report last")
 
 
-_EXIT = {Judgement.MET: 0, Judgement.MISSED: 99, Judgement.UNKNOWN: 91}
+_EXIT_CODES = {
+    Judgement.MET: ExitCode.OK,
+    Judgement.MISSED: ExitCode.SLO_MISSED,
+    Judgement.UNKNOWN: ExitCode.INCONCLUSIVE,
+}

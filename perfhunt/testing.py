@@ -117,7 +117,7 @@ class QueueEngine:
     takes milliseconds.
 
     Backlog stays from one step to the next until it is drained, as it does in life. `clock` is the
-    virtual time in seconds; `asked` is the number of steps so far. Each step's service times are a
+    virtual time in seconds; `steps_run` is the number of steps so far. Each step's service times are a
     pure function of `seed` and the step's number.
     """
 
@@ -132,7 +132,7 @@ class QueueEngine:
         self.criteria = criteria
         self.seed = seed
         self.clock: Seconds = 0.0
-        self.asked = 0
+        self.steps_run = 0
         self.pinning = ""
         self.clocks: tuple[WorkerClock, ...] = ()
         self._phase = float(np.random.default_rng([seed, 7]).random())
@@ -164,7 +164,7 @@ class QueueEngine:
             self._free, self._tokens = free, tokens
             served = self._serve(step, served.due[served.due < ended])
             rows = rows[: int(ended)]
-        self.asked += 1
+        self.steps_run += 1
         if watch:
             for row in rows:
                 watch(row)
@@ -197,7 +197,7 @@ class QueueEngine:
         """
         service, random = (
             self.service,
-            np.random.Generator(np.random.PCG64([self.seed, self.asked])),
+            np.random.Generator(np.random.PCG64([self.seed, self.steps_run])),
         )
         n = len(due)
         # As many draws as the whole step may need, so that cutting it short leaves the rest of the
@@ -335,7 +335,7 @@ class QueueEngine:
             response=latency,
             service=latency,
             outcomes=outcomes,
-            generator=Generator(0.0, 0.0, 0.0),
+            generator=Generator(lag_p50=0.0, lag_p99=0.0, cpu=0.0),
             overload=why,
             invalid=invalid,
             routes={

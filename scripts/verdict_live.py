@@ -20,13 +20,16 @@ from typing import Any
 
 from perfhunt.demo.workspace import PATCH, SERVICE
 from perfhunt.errors import PerfhuntError
+from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Feed, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.store.testfile import read_question
+from perfhunt.stories.pair_bench import PairBench
+from perfhunt.stories.paired_question import PairedQuestion, survey
+from perfhunt.stories.verification import verify_paired
 from perfhunt.target.launch import ServiceCommand
-from perfhunt.verify import CommandStarter, PairBench, PairedQuestion, survey, verify_paired
 
 TARGETS = Path(__file__).parent / "verdict_targets"
 BUDGET = 600.0
@@ -140,7 +143,7 @@ def _row(
 ) -> dict[str, Any]:
     """Identical and changed in turn, so that a run cut short has both."""
     done = _diary(diary)
-    asked: PairedQuestion | None = None
+    paired: PairedQuestion | None = None
     lines: dict[bool, list[dict[str, Any]]] = {False: [], True: []}
     for i in range(experiments):
         for changed in (False, True):
@@ -153,10 +156,9 @@ def _row(
                 None,
             )
             if known is None:
-                asked = asked or _survey(scenario, seed, scratch)
-                known = _line(
-                    scenario, changed, seed + i, _judge(scenario, changed, asked, seed + i, scratch)
-                )
+                paired = paired or _survey(scenario, seed, scratch)
+                verdict = _judge(scenario, changed, paired, seed + i, scratch)
+                known = _line(scenario, changed, seed + i, verdict)
                 if diary:
                     with diary.open("a") as out:
                         out.write(json.dumps(known) + "\n")
@@ -226,11 +228,11 @@ def _survey(scenario: Scenario, seed: int, scratch: Path) -> PairedQuestion:
 
 
 def _judge(
-    scenario: Scenario, changed: bool, asked: PairedQuestion, seed: int, scratch: Path
+    scenario: Scenario, changed: bool, paired: PairedQuestion, seed: int, scratch: Path
 ) -> Verdict:
     """One experiment: rounds until a look decides."""
     seeded = replace(
-        asked, question=replace(asked.question, seed=seed), plan=replace(asked.plan, seed=seed)
+        paired, question=replace(paired.question, seed=seed), plan=replace(paired.plan, seed=seed)
     )
     with _bench(scenario, changed, scratch / f"{scenario.name}-{changed}-{seed}") as bench:
         verdict = verify_paired(seeded, bench, BUDGET)
@@ -248,7 +250,13 @@ def _bench(scenario: Scenario, changed: bool, where: Path) -> Iterator[PairBench
     starter = CommandStarter(
         {"base": scenario.base, "head": scenario.head if changed else scenario.base}, where
     )
-    bench = PairBench(starter, LocustEngine, time.monotonic, where, watch=_watch)
+    bench = PairBench(
+        starter=starter,
+        engine=LocustEngine,
+        clock=time.monotonic,
+        directory=where,
+        watch=_watch,
+    )
     try:
         yield bench
     except PerfhuntError as error:

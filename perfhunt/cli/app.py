@@ -8,10 +8,10 @@ from functools import wraps
 
 import typer
 
-from perfhunt import __version__
 from perfhunt.cli import console
 from perfhunt.cli.verbs.table import VERBS
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped
+from perfhunt.version import __version__
 
 app = typer.Typer(
     name="perfhunt",
@@ -33,8 +33,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         console.out(f"perfhunt {__version__}")
         raise typer.Exit
 

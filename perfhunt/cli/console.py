@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 
 from perfhunt.errors import PerfhuntError
 
@@ -46,3 +47,8 @@ def is_terminal() -> bool:
 def colour() -> bool:
     """Whether to use colour: on a terminal, unless NO_COLOR is set (no-color.org) and not empty."""
     return is_terminal() and not os.environ.get("NO_COLOR")
+
+
+def confirm() -> Callable[[str], str] | None:
+    """What asks a person to type something; None when nobody is there to be asked."""
+    return input if sys.stdin.isatty() else None

@@ -1,4 +1,4 @@
-"""Options that several verbs share, spelled once."""
+"""Every option that is long to spell or that several verbs share."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 
 STORE = Path(".perfhunt")
 
+# What to look at.
 PidOption = Annotated[
     int | None,
     typer.Option("--pid", help="The service's process; its port and workers are found from it."),
@@ -31,11 +32,124 @@ TestFileOption = Annotated[
 StoreOption = Annotated[
     Path, typer.Option("--store", envvar="PERFHUNT_STORE", help="Where runs are kept.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Events as NDJSON on stdout; no view.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict, in one line.")]
 RunArgument = Annotated[
     str,
     typer.Argument(
         metavar="[RUN]", help="A run's id, the beginning of one, a directory, or `last`."
     ),
+]
+
+# How it is told.
+JsonOption = Annotated[bool, typer.Option("--json", help="Events as NDJSON on stdout; no view.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict, in one line.")]
+OneObjectOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+OneArrayOption = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+
+# What was edited.
+BaseOption = Annotated[
+    str,
+    typer.Option(
+        "--base",
+        help="The revision to compare with [default: what the last run measured, else HEAD].",
+    ),
+]
+HeadOption = Annotated[str, typer.Option("--head", help="A revision, instead of the working tree.")]
+CompoundOption = Annotated[
+    str, typer.Option("--compound", help="Measure several changes at once, for this reason.")
+]
+PrepareOption = Annotated[
+    str, typer.Option("--prepare", help="A command that makes a fresh checkout ready to start.")
+]
+RevertOption = Annotated[
+    bool, typer.Option("--revert", help="On REVERT, take the edit out of the working tree.")
+]
+
+# How load is sent and the target watched.
+SearchBudgetOption = Annotated[
+    str | None, typer.Option("--budget", help="Load to spend on the search, e.g. 5m.")
+]
+RoundsBudgetOption = Annotated[
+    str, typer.Option("--budget", help="Time for the rounds of a paired comparison.")
+]
+QuickOption = Annotated[
+    bool,
+    typer.Option("--quick", help="About a minute of load: a bracket instead of an interval."),
+]
+QuickAgainOption = Annotated[
+    bool,
+    typer.Option("--quick", help="With --pid: a bracket of the knee, in about a minute of load."),
+]
+WorkersOption = Annotated[
+    int, typer.Option("--workers", min=1, help="Load processes on this machine.")
+]
+BindOption = Annotated[
+    str, typer.Option("--bind", help="HOST:PORT to wait at for that many `perfhunt worker`s.")
+]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")
+]
+ProfileOption = Annotated[
+    str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")
+]
+AttributionOption = Annotated[
+    str, typer.Option("--profile", help="auto; off: no attribution to functions.")
+]
+OpenTargetOption = Annotated[
+    bool, typer.Option("--open-target", help="Allow profilers that open a door into it.")
+]
+WarmUpOption = Annotated[
+    bool, typer.Option("--warm-up", help="First wait until the service's median stands still.")
+]
+ResumeOption = Annotated[
+    str | None,
+    typer.Option("--resume", help="Go on with an interrupted run of the same question."),
+]
+AllowBusyOption = Annotated[
+    bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")
+]
+ArtifactsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--artifacts",
+        help="Also put report and pictures here, for CI to keep: --artifacts flamegraphs",
+        envvar="PERFHUNT_ARTIFACTS",
+    ),
+]
+
+# How a command is timed.
+TimedBaseOption = Annotated[
+    str,
+    typer.Option(
+        "--base", help="The revision to compare with; without it the command is only timed."
+    ),
+]
+CompareOption = Annotated[
+    Path | None,
+    typer.Option("--compare", help="Compare with a JSON export (hyperfine's or ours)."),
+]
+RunsOption = Annotated[int, typer.Option("--runs", "-r", min=1, help="Runs of each version.")]
+WarmupRunsOption = Annotated[
+    int, typer.Option("--warmup", "-w", min=0, help="Runs of each version that do not count.")
+]
+ExportOption = Annotated[
+    Path | None, typer.Option("--export-json", help="Write every time here, as hyperfine does.")
+]
+TimerOption = Annotated[
+    str, typer.Option("--engine", help="What keeps time: perfhunt, or hyperfine.")
+]
+TimeoutOption = Annotated[
+    str, typer.Option("--timeout", help="End a run that takes longer, e.g. 30s.")
+]
+
+# Two runs.
+BeforeArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="A", help="The run before: its id, the beginning of one, or a directory."
+    ),
+]
+AfterArgument = Annotated[str, typer.Argument(metavar="B", help="The run after.")]
+DifferenceOption = Annotated[
+    Path | None,
+    typer.Option("--flamegraph", help="Write a differential flame graph (SVG) here."),
 ]

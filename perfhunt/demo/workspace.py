@@ -14,6 +14,13 @@ SERVICE = Path(__file__).parent / "service"
 PATCH = "fix.patch"
 _IGNORED = ".perfhunt/\n__pycache__/\nshop.sqlite*\nwarehouse.sock\nshop.log\n"
 
+# The copy is committed whatever the user's git is called or signs with.
+_IDENTITY = (
+    *("-c", "user.name=perfhunt demo"),
+    *("-c", "user.email=demo@localhost"),
+    *("-c", "commit.gpgsign=false"),
+)
+
 
 def prepare(directory: Path) -> Path:
     """The shop in `directory`, committed to a git repository there; an earlier copy is used as it
@@ -36,13 +43,5 @@ def prepare(directory: Path) -> Path:
     )
     (directory / ".gitignore").write_text(_IGNORED)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "The shop as it is"]):
-        identity = [
-            "-c",
-            "user.name=perfhunt demo",
-            "-c",
-            "user.email=demo@localhost",
-            "-c",
-            "commit.gpgsign=false",
-        ]
-        subprocess.run(["git", *identity, *words], cwd=directory, check=True, capture_output=True)
+        subprocess.run(["git", *_IDENTITY, *words], cwd=directory, check=True, capture_output=True)
     return directory

@@ -1,1 +1,6 @@
-"""The use cases: each takes a typed request, returns a result, and can be called from Python. They print nothing."""
+"""The use cases: each takes a typed request, returns a typed result, prints nothing, and can be
+called from Python. Progress goes to the `watch` callback.
+
+Arrows inside: demo > investigate; bisect, calibrate, compare > `verify`; change, profile, `verify`
+> setup, `stored` > publish. `bench`, doctor and init stand alone.
+"""

@@ -6,30 +6,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt import verify
 from perfhunt.analysis.verdict.rounds import Looking
-from perfhunt.change.git import bisect as halving
-from perfhunt.change.git.bisect import Bisected, commits_between, expected_judgements
+from perfhunt.change.git.bisect import (
+    Bisected,
+    CommitLabel,
+    bisect,
+    commits_between,
+    expected_judgements,
+)
 from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
-from perfhunt.cli.view.watchers import watching
-from perfhunt.errors import StoreError, UsageError
-from perfhunt.jobs.verify.command import VersionPair, locally, looking_of, paired_bench, versions
-from perfhunt.jobs.verify.verify import VerifyRequest, budget_of
+from perfhunt.errors import ExitCode, StoreError, UsageError
+from perfhunt.jobs.request import duration_of
+from perfhunt.jobs.verify.versions import (
+    VersionPair,
+    analysis_plan,
+    local_question,
+    paired_bench,
+    versions,
+)
 from perfhunt.model.question import Question
-from perfhunt.model.run import Began, EventWatcher, Noted
+from perfhunt.model.run import Began, EventWatcher, Noted, unwatched
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.files import read_text, write_atomic
 from perfhunt.store.rundir import fresh_id
-from perfhunt.store.testfile import read_question
+from perfhunt.stories.paired_question import PairedQuestion, survey
+from perfhunt.stories.verification import verify_paired
 
-JUDGED: dict[Word, halving.CommitLabel] = {
+LABELS: dict[Word, CommitLabel] = {
     Word.KEEP: "good",
     Word.NO_CHANGE: "good",
     Word.NOT_WORTH_IT: "good",
@@ -38,15 +47,19 @@ JUDGED: dict[Word, halving.CommitLabel] = {
     Word.INCONCLUSIVE: "skip",
     Word.INVALID: "skip",
 }
+# Characters of a commit's id that a person reads.
+SHORT = 12
 
 
 @dataclass(frozen=True, slots=True)
-class BisectSearch:
-    """What the command line said about a bisection."""
+class BisectRequest:
+    """Between which revisions to look, and how the service is started. `budget` is a duration such
+    as "5m", for each comparison with `good`.
+    """
 
     good: str
     bad: str
-    words: tuple[str, ...]
+    command: tuple[str, ...]
     file: Path | None = None
     prepare: tuple[str, ...] = ()
     budget: str = "5m"
@@ -61,33 +74,13 @@ class BisectResult:
     bisected: Bisected
     subjects: dict[str, str]
 
-    def lines(self) -> list[str]:
-        """The answer first, then what was judged on the way."""
-        first = [
-            f"{commit[:12]}  {self.subjects.get(commit, '')}" for commit in self.bisected.first_bad
-        ]
-        if self.bisected.found:
-            head = [f"FIRST SLOWER COMMIT {first[0]}"]
-        else:
-            head = [
-                f"NOT DECIDED: one of these {len(first)} commits is the first slower one",
-                *(f"  {line}" for line in first),
-            ]
-        judged = [
-            f"  {word:<5} {commit[:12]}  {self.subjects.get(commit, '')}"
-            for commit, word in self.bisected.judged
-        ]
-        last = (
-            "measure longer to tell skipped commits: --budget 15m --again"
-            if not self.bisected.found
-            else ""
-        )
-        name = self.bisected.first_bad[0][:12]
-        see = f"see what it did: perfhunt verify --base {name}~1 --head {name} -- COMMAND"
-        return [*head, "", "judged:", *judged, "", last or see]
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when the commit was found; 91 when skipped ones hide which of several it is."""
+        return ExitCode.OK if self.bisected.found else ExitCode.INCONCLUSIVE
 
 
-class Judgements(MutableMapping[str, halving.CommitLabel]):
+class Judgements(MutableMapping[str, CommitLabel]):
     """Judgements by commit, on disk as soon as they are made."""
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
@@ -95,10 +88,10 @@ class Judgements(MutableMapping[str, halving.CommitLabel]):
         file.
         """
         self._path = path
-        self._kept: dict[str, halving.CommitLabel] = {}
+        self._labels: dict[str, CommitLabel] = {}
         if path.exists() and not fresh:
             try:
-                self._kept = {
+                self._labels = {
                     str(k): v
                     for k, v in json.loads(read_text(path)).items()
                     if v in ("good", "bad", "skip")
@@ -108,113 +101,127 @@ class Judgements(MutableMapping[str, halving.CommitLabel]):
                     f"{path} cannot be read: {error}", "Start over: perfhunt bisect --again ..."
                 ) from error
 
-    def __getitem__(self, commit: str) -> halving.CommitLabel:
-        return self._kept[commit]
+    def __getitem__(self, commit: str) -> CommitLabel:
+        return self._labels[commit]
 
-    def __setitem__(self, commit: str, word: halving.CommitLabel) -> None:
-        self._kept[commit] = word
+    def __setitem__(self, commit: str, label: CommitLabel) -> None:
+        self._labels[commit] = label
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._path, json.dumps(self._kept, indent=1) + "\n")
+        write_atomic(self._path, json.dumps(self._labels, indent=1) + "\n")
 
     def __delitem__(self, commit: str) -> None:
-        del self._kept[commit]
+        del self._labels[commit]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._kept)
+        return iter(self._labels)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._labels)
 
 
-def hunt(wanted: BisectSearch, *, as_json: bool, quiet: bool) -> BisectResult:
+def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> BisectResult:
     """The first slower commit. Raises UsageError when the two ends are in the wrong order or BAD is
     not slower.
     """
-    budget, repository = budget_of(wanted.budget), find_repository(Path.cwd())
-    commits = commits_between(repository, wanted.good, wanted.bad)
-    good, bad = repository.resolve(wanted.good), commits[0].id
-    question = locally(read_question(wanted.file, Path.cwd(), os.environ))
-    looking = looking_of(VerifyRequest(store=wanted.store, quiet=quiet))
-    kept = Judgements(
-        wanted.store / "bisect" / f"{_name(good, question, wanted.words)}.json", wanted.again
-    )
-    with watching(as_json=as_json, quiet=quiet) as watch:
-        watch(
-            Noted(
-                f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1}"
-                " comparisons, if none is skipped"
-            )
+    if not request.command:
+        raise UsageError(
+            "bisect starts the service itself",
+            "perfhunt bisect GOOD BAD -- COMMAND, which must listen on $PORT",
         )
-        jury = Jury(wanted, repository, question, good, budget, looking, watch)
-        if bad not in kept:
-            kept[bad] = jury.judge(bad)
-        if kept[bad] != "bad":
-            said = "no slower" if kept[bad] == "good" else "not told from it"
-            raise UsageError(
-                f"{wanted.bad} was named bad, and measures {said} against {wanted.good}: there is"
-                " nothing to look for",
-                "Name ends that differ, or measure longer: --budget 15m --again",
-            )
-        found = halving.bisect(commits, jury.judge, kept)
-    return BisectResult(
-        found,
-        {
-            commit: _subject(repository, commit)
-            for commit in {*found.first_bad, *dict(found.judged), bad}
-        },
+    budget = duration_of("--budget", request.budget)
+    repository = find_repository(Path.cwd())
+    commits = commits_between(repository, request.good, request.bad)
+    good, bad = repository.resolve(request.good), commits[0].id
+    question = local_question(request.file)
+    test = CommitTest(
+        request=request,
+        repository=repository,
+        question=question,
+        good=good,
+        budget=budget,
+        analysis=analysis_plan(request.store, watch),
+        watch=watch,
+    )
+    watch(
+        Noted(
+            f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1}"
+            " comparisons, if none is skipped"
+        )
+    )
+    file = request.store / "bisect" / f"{_name(good, question, request.command)}.json"
+    judgements = Judgements(file, request.again)
+    if bad not in judgements:
+        judgements[bad] = test.label(bad)
+    _refuse_unless_slower(judgements[bad], request)
+    bisected = bisect(commits, test.label, judgements)
+    named = {*bisected.first_bad, *dict(bisected.judged), bad}
+    return BisectResult(bisected, {commit: _subject(repository, commit) for commit in named})
+
+
+def _refuse_unless_slower(bad: CommitLabel, request: BisectRequest) -> None:
+    if bad == "bad":
+        return
+    measures = "no slower" if bad == "good" else "not told from it"
+    raise UsageError(
+        f"{request.bad} was named bad, and measures {measures} against {request.good}: there is"
+        " nothing to look for",
+        "Name ends that differ, or measure longer: --budget 15m --again",
     )
 
 
 @dataclass(slots=True)
-class Jury:
-    """Judges commits against the good one; the good one's knee is looked for once."""
+class CommitTest:
+    """The sequential test of one commit after another against the good one, whose knee is looked
+    for once.
+    """
 
-    wanted: BisectSearch
+    request: BisectRequest
     repository: Repository
     question: Question
     good: str
     budget: Seconds
-    looking: Looking
+    analysis: Looking
     watch: EventWatcher
-    asking: verify.PairedQuestion | None = None
+    paired: PairedQuestion | None = None
 
-    def judge(self, commit: str) -> halving.CommitLabel:
+    def label(self, commit: str) -> CommitLabel:
         """Good, bad or skip, by a paired comparison. One that does not start is skipped; only its
         comments differ: it is good.
         """
-        self.watch(
-            Began("bisect", f"{commit[:12]} {_subject(self.repository, commit)}", self.budget)
-        )
+        subject = _subject(self.repository, commit)
+        self.watch(Began("bisect", f"{commit[:SHORT]} {subject}", self.budget))
         change = read_change(self.repository, self.good, commit)
         if not change.atoms and not change.notes:
             self.watch(
                 Noted(
-                    f"{commit[:12]} is good: nothing that runs differs from {self.good[:12]}, so"
-                    " nothing was measured"
+                    f"{commit[:SHORT]} is good: nothing that runs differs from"
+                    f" {self.good[:SHORT]}, so nothing was measured"
                 )
             )
             return "good"
-        directory = self.wanted.store / "bisect" / fresh_id()
         try:
-            with (
-                versions(
-                    self.repository, self.good, commit, self.wanted.words, self.wanted.prepare
-                ) as commands,
-                paired_bench(self.question, commands, directory, self.watch) as pair,
-            ):
-                word = self._compared(pair)
+            word = self._measured(commit)
         except UsageError as error:
-            if self.asking is None:
+            if self.paired is None:
                 raise  # the good one does not start either: nothing to do with this commit
             self.watch(Noted(f"skipped: {error.message}"))
             return "skip"
-        self.watch(Noted(f"{commit[:12]} is {JUDGED[word]}: {word}"))
-        return JUDGED[word]
+        self.watch(Noted(f"{commit[:SHORT]} is {LABELS[word]}: {word}"))
+        return LABELS[word]
+
+    def _measured(self, commit: str) -> Word:
+        command, prepare = self.request.command, self.request.prepare
+        directory = self.request.store / "bisect" / fresh_id()
+        with (
+            versions(self.repository, self.good, commit, command, prepare) as commands,
+            paired_bench(self.question, commands, directory, self.watch) as pair,
+        ):
+            return self._compared(pair)
 
     def _compared(self, pair: VersionPair) -> Word:
-        if self.asking is None:
-            self.asking = verify.survey(self.question, pair.bench)
-        return verify.verify_paired(self.asking, pair.bench, self.budget, self.looking).word
+        if self.paired is None:
+            self.paired = survey(self.question, pair.bench)
+        return verify_paired(self.paired, pair.bench, self.budget, self.analysis).word
 
 
 def _name(good: str, question: Question, words: tuple[str, ...]) -> str:

@@ -4,58 +4,55 @@ versions.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from perfhunt import verify
 from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.change.git.repository import find_repository
-from perfhunt.cli.verbs.calibrate import save_calibration
-from perfhunt.cli.verbs.change import last_investigation
-from perfhunt.cli.view.watchers import watching
-from perfhunt.errors import ChangeRefused
-from perfhunt.jobs.verify.command import locally, paired_bench, versions
-from perfhunt.model.knee import Knee
+from perfhunt.errors import ChangeRefused, UsageError
+from perfhunt.jobs.stored.run import last_investigation
+from perfhunt.jobs.verify.versions import local_question, paired_bench, paired_question, versions
+from perfhunt.model.run import EventWatcher, unwatched
+from perfhunt.store.calibration import save_calibration
 from perfhunt.store.rundir import fresh_id
-from perfhunt.store.testfile import read_question
+from perfhunt.stories.verification import CALIBRATION_ROUNDS, calibrate
 from perfhunt.target.launch import ServiceCommand
 
 
-def measure(
-    words: tuple[str, ...],
-    file: Path | None,
-    prepare: tuple[str, ...],
-    rounds: int,
-    store: Path,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> Calibration:
+@dataclass(frozen=True, slots=True)
+class CalibrateRequest:
+    """The command that starts the service, and how many pairs of identical builds to measure."""
+
+    command: tuple[str, ...]
+    file: Path | None = None
+    prepare: tuple[str, ...] = ()
+    rounds: int = CALIBRATION_ROUNDS
+    store: Path = Path(".perfhunt")
+
+
+def run_calibration(request: CalibrateRequest, watch: EventWatcher = unwatched) -> Calibration:
     """The noise of this host, kept in the store. Raises UsageError, QuestionError, Stopped,
     TargetDied.
     """
-    question = locally(read_question(file, Path.cwd(), os.environ))
-    directory = store / "calibrate" / fresh_id()
-    with watching(as_json=as_json, quiet=quiet) as watch, ExitStack() as held:
-        commands = held.enter_context(same_build(words, prepare))
-        pair = held.enter_context(paired_bench(question, commands, directory, watch))
-        run = last_investigation(store)
-        if (
-            run is not None
-            and isinstance(run.knee, Knee)
-            and run.question.fingerprint() == question.fingerprint()
-        ):
-            asking = replace(verify.asked_of(run), question=question)
-        else:
-            asking = verify.survey(question, pair.bench)
-        found = verify.calibrate(asking, pair.bench, rounds)
-    save_calibration(store, found, words, datetime.now(UTC))
-    return found
+    if not request.command:
+        raise UsageError(
+            "calibrate starts the service itself",
+            "perfhunt calibrate -- COMMAND, which must listen on $PORT",
+        )
+    question = local_question(request.file)
+    directory = request.store / "calibrate" / fresh_id()
+    with (
+        same_build(request.command, request.prepare) as commands,
+        paired_bench(question, commands, directory, watch) as pair,
+    ):
+        paired = paired_question(last_investigation(request.store), question, pair.bench)
+        calibration = calibrate(paired, pair.bench, request.rounds)
+    save_calibration(request.store, calibration, request.command, datetime.now(UTC))
+    return calibration
 
 
 @contextmanager
@@ -69,7 +66,8 @@ def same_build(
         repository = find_repository(Path.cwd())
     except ChangeRefused:
         yield {
-            name: ServiceCommand(name, words, Path.cwd(), prepare=prepare) for name in (BASE, HEAD)
+            name: ServiceCommand(name=name, words=words, directory=Path.cwd(), prepare=prepare)
+            for name in (BASE, HEAD)
         }
         return
     with versions(repository, "", "", words, prepare) as commands:

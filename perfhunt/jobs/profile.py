@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.errors import UsageError
 from perfhunt.jobs.publish import publish
+from perfhunt.jobs.request import ProfilePolicy
 from perfhunt.jobs.setup import blank_run
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import NoKnee, NoKneeCode
@@ -40,34 +42,36 @@ _PER_SECOND = Caution(
 )
 
 
-def profile_now(pid: int | None, port: int | None, seconds: int, opened: bool, store: Path) -> Run:
-    """The stored run of a profile taken now. Raises TargetNotFound, AttachFailed."""
-    target = find_target(ProcessSelector(pid=pid, port=port))
+@dataclass(frozen=True, slots=True)
+class ProfileRequest:
+    """Which service, by pid or by port, and for how many seconds."""
+
+    pid: int | None = None
+    port: int | None = None
+    seconds: int = 20
+    open_target: bool = False
+    store: Path = Path(".perfhunt")
+
+
+def run_profile(request: ProfileRequest) -> Run:
+    """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
+    if (request.pid is None) == (request.port is None):
+        raise UsageError(
+            "profile needs one live service",
+            "perfhunt profile --pid PID, or --port N; what listens here: ss -ltnp",
+        )
+    target = find_target(ProcessSelector(pid=request.pid, port=request.port))
     url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
-    question = Question(Target(url), (), Slo(()))
+    question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    found = environment(target, versions())
-    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, found, target)
-    directory = RunDirectory.create(store, start)
+    surroundings = environment(target, versions())
+    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, surroundings, target)
+    directory = RunDirectory.create(request.store, start)
     began = time.monotonic()
-    span = look(target, directory.path / "profiles", seconds, opened)
-    reading = read_evidence(Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit))
-    suspects = suspects_of(reading)
-    run = replace(
-        start,
-        knee=_NO_LOAD,
-        findings=rank(reading, suspects),
-        bottleneck=classify(reading, suspects),
-        states={SpanName.KNEE: span.states} if span.states else {},
-        profiles={SpanName.KNEE: span.profile} if span.profile else {},
-        cautions=(_PER_SECOND,),
-        seconds=time.monotonic() - began,
-        next_step=(
-            f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
-        ),
-    )
+    span = look(target, directory.path / "profiles", request.seconds, request.open_target)
+    run = replace(diagnosed(start, span, target), seconds=time.monotonic() - began)
     run = publish(run, directory, None)
-    ledger.record(store, run, directory.finish(run))
+    ledger.record(request.store, run, directory.finish(run))
     return run
 
 
@@ -75,7 +79,8 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
     """One span over the live target: on-CPU stacks, instants and states together, normalised by
     seconds.
     """
-    with closing(LiveProbes(target, directory, time.monotonic, "required", opened)) as probes:
+    mode = ProfilePolicy.REQUIRED
+    with closing(LiveProbes(target, directory, time.monotonic, mode, opened)) as probes:
         probes.open()
         probes.resources()
         with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:
@@ -88,3 +93,22 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
             states=attached.states,
             resources=used,
         )
+
+
+def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
+    """The run with what the span shows: ranked functions, the class of bottleneck, no knee."""
+    evidence = Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit)
+    reading = read_evidence(evidence)
+    suspects = suspects_of(reading)
+    return replace(
+        start,
+        knee=_NO_LOAD,
+        findings=rank(reading, suspects),
+        bottleneck=classify(reading, suspects),
+        states={SpanName.KNEE: span.states} if span.states else {},
+        profiles={SpanName.KNEE: span.profile} if span.profile else {},
+        cautions=(_PER_SECOND,),
+        next_step=(
+            f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+        ),
+    )

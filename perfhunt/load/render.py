@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfhunt import __version__
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import Expect, RequestTemplate
 from perfhunt.model.testfile.feed import FeedError, FeedRow, parse_feed
 from perfhunt.model.testfile.template import as_is, body_escape, fill, in_path
+from perfhunt.version import __version__
 
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})

@@ -8,9 +8,10 @@ from typer.testing import CliRunner
 
 from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.cli.app import app
+from perfhunt.cli.verbs.bench import summary
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
-from perfhunt.jobs import bench as benching
-from perfhunt.jobs.bench import BenchRequest, run_bench, tell
+from perfhunt.jobs.bench import bench as jobs_bench
+from perfhunt.jobs.bench.bench import BenchRequest, run_bench
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command
@@ -26,19 +27,19 @@ class Stopwatch:
     """
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.timed: list[str] = []
 
     def __call__(self, command: Command, timeout: float | None = None) -> CommandRun:
-        self.asked.append(command.name)
+        self.timed.append(command.name)
         text = (command.directory / "work.py").read_text() if command.directory else ""
-        wall = (0.5 if "faster" in text else 1.0) + WOBBLE[len(self.asked) % len(WOBBLE)]
+        wall = (0.5 if "faster" in text else 1.0) + WOBBLE[len(self.timed) % len(WOBBLE)]
         return CommandRun(wall, wall * 0.9, wall * 0.1, 10_000_000, 1 if "broken" in text else 0)
 
 
 @pytest.fixture
 def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     made = Stopwatch()
-    monkeypatch.setattr(benching, "ENGINES", {"perfhunt": made, "hyperfine": made})
+    monkeypatch.setattr(jobs_bench, "TIMERS", {"perfhunt": made, "hyperfine": made})
     return made
 
 
@@ -52,47 +53,45 @@ def test_two_versions_from_git_are_interleaved_and_the_faster_one_is_kept(
     stopwatch: Stopwatch, shop: Path
 ) -> None:
     edit(shop, "faster")
-    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
-    assert found.verdict is not None
-    assert found.verdict.word is Word.KEEP
-    assert found.exit_code == 0
+    result = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert result.verdict is not None
+    assert result.verdict.word is Word.KEEP
+    assert result.exit_code == 0
     base, head = "python work.py @ HEAD", "python work.py @ working tree"
-    assert stopwatch.asked[:6] == [base, head, base, head, head, base]  # the warm-up, then ABBA
+    assert stopwatch.timed[:6] == [base, head, base, head, head, base]  # the warm-up, then ABBA
 
 
 def test_a_slower_version_is_reverted_with_exit_code_90(stopwatch: Stopwatch, shop: Path) -> None:
     edit(shop, "faster")
     commit_all(shop, "quick")
     write_files(shop, FILES)
-    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
-    assert found.verdict is not None
-    assert (found.verdict.word, found.exit_code) == (Word.REVERT, 90)
+    result = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert result.verdict is not None
+    assert (result.verdict.word, result.exit_code) == (Word.REVERT, 90)
 
 
 def test_two_versions_that_do_not_differ_are_refused(stopwatch: Stopwatch, shop: Path) -> None:
     with pytest.raises(ChangeRefused, match="no edit"):
         run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
-    assert stopwatch.asked == []
+    assert stopwatch.timed == []
 
 
 def test_a_version_that_fails_is_no_measurement(stopwatch: Stopwatch, shop: Path) -> None:
     edit(shop, "broken")
-    found = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
-    assert found.verdict is not None
-    assert (found.verdict.word, found.exit_code) == (Word.INVALID, 91)
+    result = run_bench(BenchRequest(("python", "work.py"), base="HEAD"))
+    assert result.verdict is not None
+    assert (result.verdict.word, result.exit_code) == (Word.INVALID, 91)
 
 
 def test_one_command_is_timed_and_exported_as_hyperfine_does(
     stopwatch: Stopwatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "times.json"
-    found = run_bench(BenchRequest(("true",), runs=5, export=path))
+    result = run_bench(BenchRequest(("true",), runs=5, export=path))
     (read,) = hyperfine.read(path.read_text())
-    assert [r.wall for r in read.runs] == [r.wall for r in found.timed[0].runs]
+    assert [r.wall for r in read.runs] == [r.wall for r in result.timed[0].runs]
     assert len(read.runs) == 5
-    assert any(
-        line.strip().startswith("wall  1") for line in tell(found, as_json=False, quiet=False)
-    )
+    assert any(line.strip().startswith("wall  1") for line in summary(result.timed[0]))
 
 
 def test_an_export_of_another_day_is_compared_with_the_drift_between_days_in_the_interval(
@@ -102,10 +101,10 @@ def test_an_export_of_another_day_is_compared_with_the_drift_between_days_in_the
     path.write_text(
         json.dumps({"results": [{"command": "true", "times": [2.0, 2.01, 1.99, 2.0, 2.02, 1.98]}]})
     )
-    found = run_bench(BenchRequest(("true",), compare=path))
-    assert found.verdict is not None
-    assert found.verdict.word is Word.KEEP
-    assert "not interleaved" in found.verdict.noise
+    result = run_bench(BenchRequest(("true",), compare=path))
+    assert result.verdict is not None
+    assert result.verdict.word is Word.KEEP
+    assert "not interleaved" in result.verdict.noise
 
 
 def test_an_export_of_several_commands_is_refused_by_name(tmp_path: Path) -> None:
@@ -119,10 +118,9 @@ def test_an_export_of_several_commands_is_refused_by_name(tmp_path: Path) -> Non
 
 def test_json_ends_with_the_verdict(stopwatch: Stopwatch, shop: Path) -> None:
     edit(shop, "faster")
-    (line,) = tell(
-        run_bench(BenchRequest(("python", "work.py"), base="HEAD")), as_json=True, quiet=False
-    )
-    event = json.loads(line)
+    words = ["bench", "--base", "HEAD", "--json"]
+    done = CliRunner().invoke(app, words, obj=("python", "work.py"))
+    event = json.loads(done.stdout)
     assert (event["event"], event["word"], event["exit_code"]) == ("verdict", "KEEP", 0)
 
 

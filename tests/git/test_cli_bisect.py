@@ -1,4 +1,4 @@
-"""`perfhunt bisect` in a real repository, with a jury that knows which commit was the slow one."""
+"""`perfhunt bisect` in a real repository, with a test that knows which commit was the slow one."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,10 @@ import pytest
 
 from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
 from perfhunt.change.git.repository import find_repository
+from perfhunt.cli.verbs.bisect import bisection_lines
 from perfhunt.errors import StoreError, UsageError
-from perfhunt.jobs import bisect as bisecting_rounds
-from perfhunt.jobs.bisect import JUDGED, BisectSearch, Judgements, hunt
+from perfhunt.jobs import bisect as jobs_bisect
+from perfhunt.jobs.bisect import LABELS, BisectRequest, CommitTest, Judgements, run_bisection
 from perfhunt.model.run import Event, Noted
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.testfile import read_question
@@ -29,71 +30,71 @@ def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return made
 
 
-def jury(
-    monkeypatch: pytest.MonkeyPatch, judge: dict[str, str], default: str = "good"
+def labelled(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str], default: str = "good"
 ) -> list[str]:
-    """Judges by the book; returns whom it was asked about."""
-    asked: list[str] = []
+    """Labels commits by the book instead of by measuring; returns which were tested, in order."""
+    tested: list[str] = []
 
-    def said(_: object, commit: str) -> str:
-        asked.append(commit)
-        return judge.get(commit, default)
+    def label(_: object, commit: str) -> str:
+        tested.append(commit)
+        return labels.get(commit, default)
 
-    monkeypatch.setattr(bisecting_rounds.Jury, "judge", said)
-    return asked
+    monkeypatch.setattr(CommitTest, "label", label)
+    return tested
 
 
 def test_the_first_slower_commit_is_found_in_log2_comparisons(
     commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = jury(monkeypatch, dict.fromkeys(commits[6:], "bad"))
-    found = hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
-    assert found.bisected.first_bad == (commits[6],)
-    assert len(asked) == 1 + 3  # the bad end once, then 8 commits halved
-    assert found.lines()[0].startswith(f"FIRST SLOWER COMMIT {commits[6][:12]}  change 6")
+    tested = labelled(monkeypatch, dict.fromkeys(commits[6:], "bad"))
+    result = run_bisection(BisectRequest(commits[0], "HEAD", ("serve",)))
+    assert result.bisected.first_bad == (commits[6],)
+    assert len(tested) == 1 + 3  # the bad end once, then 8 commits halved
+    assert bisection_lines(result)[0].startswith(f"FIRST SLOWER COMMIT {commits[6][:12]}  change 6")
 
 
-def test_a_second_bisection_asks_nobody_again(
+def test_a_second_bisection_tests_nothing_again(
     commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jury(monkeypatch, dict.fromkeys(commits[3:], "bad"))
-    hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
-    asked = jury(monkeypatch, {}, "bad")
-    assert hunt(
-        BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True
-    ).bisected.first_bad == (commits[3],)
-    assert asked == []
-    hunt(BisectSearch(commits[0], "HEAD", ("serve",), again=True), as_json=True, quiet=True)
-    assert asked
+    labelled(monkeypatch, dict.fromkeys(commits[3:], "bad"))
+    run_bisection(BisectRequest(commits[0], "HEAD", ("serve",)))
+    tested = labelled(monkeypatch, {}, "bad")
+    assert run_bisection(BisectRequest(commits[0], "HEAD", ("serve",))).bisected.first_bad == (
+        commits[3],
+    )
+    assert tested == []
+    run_bisection(BisectRequest(commits[0], "HEAD", ("serve",), again=True))
+    assert tested
 
 
 def test_a_commit_that_cannot_be_told_is_skipped_and_named_among_the_suspects(
     commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = dict.fromkeys(commits[6:], "bad") | {commits[5]: "skip"}
-    jury(monkeypatch, judge)
-    found = hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
-    assert set(found.bisected.first_bad) == {commits[5], commits[6]}
-    assert found.lines()[0].startswith("NOT DECIDED")
-    assert any("--budget" in line for line in found.lines())
+    labels = dict.fromkeys(commits[6:], "bad") | {commits[5]: "skip"}
+    labelled(monkeypatch, labels)
+    result = run_bisection(BisectRequest(commits[0], "HEAD", ("serve",)))
+    assert set(result.bisected.first_bad) == {commits[5], commits[6]}
+    assert bisection_lines(result)[0].startswith("NOT DECIDED")
+    assert any("--budget" in line for line in bisection_lines(result))
 
 
 def test_an_end_that_is_not_slower_is_refused(
     commits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jury(monkeypatch, {})
+    labelled(monkeypatch, {})
     with pytest.raises(UsageError, match="no slower"):
-        hunt(BisectSearch(commits[0], "HEAD", ("serve",)), as_json=True, quiet=True)
+        run_bisection(BisectRequest(commits[0], "HEAD", ("serve",)))
 
 
 def test_ends_in_the_wrong_order_are_refused(commits: list[str]) -> None:
     with pytest.raises(UsageError, match="does not come before"):
-        hunt(BisectSearch("HEAD", commits[0], ("serve",)), as_json=True, quiet=True)
+        run_bisection(BisectRequest("HEAD", commits[0], ("serve",)))
 
 
 def test_every_word_of_a_verdict_has_a_judgement_and_only_a_regression_is_bad() -> None:
-    assert set(JUDGED) == set(Word)
-    assert [word for word, judged in JUDGED.items() if judged == "bad"] == [Word.REVERT]
+    assert set(LABELS) == set(Word)
+    assert [word for word, label in LABELS.items() if label == "bad"] == [Word.REVERT]
 
 
 def test_judgements_are_on_disk_as_soon_as_they_are_made(tmp_path: Path) -> None:
@@ -120,20 +121,20 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(
     write_files(root, {"app.py": "# the one setting\nX = 0\n", "NOTES.md": "read me\n"})
     cosmetic = commit_all(root, "comments")
     monkeypatch.chdir(root)
-    monkeypatch.setattr(bisecting_rounds, "versions", lambda *_: pytest.fail("it was started"))
-    said: list[Event] = []
+    monkeypatch.setattr(jobs_bisect, "versions", lambda *_: pytest.fail("it was started"))
+    events: list[Event] = []
     repository = find_repository(root)
     question = read_question(None, root, {})
-    judge = bisecting_rounds.Jury(
-        BisectSearch(good, cosmetic, ("serve",)),
-        repository,
-        question,
-        good,
-        60.0,
-        USUAL_LOOKING,
-        said.append,
+    test = CommitTest(
+        request=BisectRequest(good, cosmetic, ("serve",)),
+        repository=repository,
+        question=question,
+        good=good,
+        budget=60.0,
+        analysis=USUAL_LOOKING,
+        watch=events.append,
     )
-    assert judge.judge(cosmetic) == "good"
+    assert test.label(cosmetic) == "good"
     assert any(
-        "nothing was measured" in event.sentence for event in said if isinstance(event, Noted)
+        "nothing was measured" in event.sentence for event in events if isinstance(event, Noted)
     )

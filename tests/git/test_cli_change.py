@@ -4,7 +4,6 @@ import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,8 +13,9 @@ from perfhunt.change.git.worktree import kept_work
 from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
 from perfhunt.errors import ChangeRefused
-from perfhunt.jobs.verify.revert import undo, undo_of
-from perfhunt.jobs.verify.verify import VerifyRequest, base_revision
+from perfhunt.jobs.verify.edit_patch import edit_patch
+from perfhunt.jobs.verify.request import VerifyRequest
+from perfhunt.jobs.verify.stored import base_revision
 from perfhunt.model.run import Run
 from tests.git.repositories import git, write_files
 from tests.sample_run import sample_run
@@ -115,29 +115,31 @@ def test_the_way_back_takes_out_the_edit_and_leaves_documents_and_untracked_file
     write_files(shop, {"shop/stock.py": FASTER, "README.md": "A quick shop.\n", "notes.txt": "x\n"})
     repository = Repository(shop)
     change = read_change(repository, "HEAD")
-    edit = undo_of(repository, change, repository.worktree_tree())
-    said = undo(edit)
+    patch = edit_patch(repository, change)
+    said = patch.take_out()
     assert (shop / "shop/stock.py").read_text() == FILES["shop/stock.py"]
     assert (shop / "README.md").read_text() == "A quick shop.\n"
     assert "README.md" in said
-    assert "git apply -R" in edit.command(shop / "change.patch")
+    assert "git apply -R" in patch.command(shop / "change.patch")
 
 
 def test_an_edit_that_was_edited_again_meanwhile_is_not_taken_out(shop: Path) -> None:
     write_files(shop, {"shop/stock.py": FASTER})
     repository = Repository(shop)
-    edit = undo_of(repository, read_change(repository, "HEAD"), repository.worktree_tree())
+    patch = edit_patch(repository, read_change(repository, "HEAD"))
     write_files(shop, {"shop/stock.py": FASTER.replace("return 4", "return 5")})
     with pytest.raises(ChangeRefused, match="git apply"):
-        undo(edit)
+        patch.take_out()
     assert "return 5" in (shop / "shop/stock.py").read_text()
 
 
-def measured(**environment: Any) -> Run:
+def measured(snapshot: str = "") -> Run:
     whole = sample_run()
     return replace(
         whole,
-        environment=replace(whole.environment, git_dirty=False, git_revision="HEAD", **environment),
+        environment=replace(
+            whole.environment, git_dirty=False, git_revision="HEAD", git_snapshot=snapshot
+        ),
     )
 
 
@@ -148,7 +150,7 @@ def test_uncommitted_work_that_was_measured_is_what_the_next_edit_is_counted_fro
     kept = kept_work(str(shop))
     write_files(shop, {"shop/stock.py": FASTER})
     repository = Repository(shop)
-    base = base_revision(repository, measured(git_snapshot=kept), VerifyRequest())
+    base = base_revision(repository, measured(snapshot=kept), VerifyRequest())
     assert [a.name for a in read_change(repository, base).atoms] == ["ask"]
     assert git(shop, "for-each-ref", "refs/perfhunt") == ""
 
@@ -167,4 +169,4 @@ def test_a_run_of_uncommitted_work_that_was_not_kept_is_refused_with_what_to_do(
 
 def test_a_snapshot_that_git_tidied_away_is_refused_with_what_to_do(shop: Path) -> None:
     with pytest.raises(ChangeRefused, match="tidied away"):
-        base_revision(Repository(shop), measured(git_snapshot="1" * 40), VerifyRequest())
+        base_revision(Repository(shop), measured(snapshot="1" * 40), VerifyRequest())

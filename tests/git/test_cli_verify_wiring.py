@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from perfhunt import verify as paired
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.cli.app import app
 from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
-from perfhunt.jobs.verify import command as verifying_command
-from perfhunt.jobs.verify import process as verifying_process
-from perfhunt.jobs.verify.attribution import Sides
+from perfhunt.jobs.verify import command as verify_command
+from perfhunt.jobs.verify import process as verify_process
+from perfhunt.jobs.verify import versions as verify_versions
+from perfhunt.jobs.verify.attribution import VersionProfiles
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run, RunKind
@@ -54,10 +54,10 @@ def verify(
     return done.exit_code, done.stdout.splitlines(), done.exception
 
 
-def sides(waiting: float) -> Sides:
+def profiles(waiting: float) -> VersionProfiles:
     level, page = Frame("level", "web/stock.py"), Frame("title", "web/pages.py")
     stacks = {(level, Frame("[lock]", kind=FrameKind.WAIT)): waiting, (page,): 50.0}
-    return Sides(
+    return VersionProfiles(
         Measured(Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 10.0, stacks, ticks=80), 100.0)
     )
 
@@ -71,13 +71,15 @@ class Bench:
         self.question: Question | None = None
         self.budget = 0.0
         self.word = word
-        monkeypatch.setattr(verifying_command, "paired_bench", self.paired_bench)
+        monkeypatch.setattr(verify_command, "paired_bench", self.paired_bench)
         monkeypatch.setattr(
-            paired, "survey", lambda question, _: SimpleNamespace(question=question)
+            verify_versions, "survey", lambda question, _: SimpleNamespace(question=question)
         )
-        monkeypatch.setattr(paired, "verify_paired", self.verify_paired)
+        monkeypatch.setattr(verify_command, "verify_paired", self.verify_paired)
         monkeypatch.setattr(
-            verifying_command, "profile_versions", lambda *_: {BASE: sides(400.0), HEAD: sides(1.0)}
+            verify_command,
+            "profile_versions",
+            lambda *_: {BASE: profiles(400.0), HEAD: profiles(1.0)},
         )
 
     @contextmanager
@@ -97,7 +99,7 @@ class Bench:
         yield SimpleNamespace(bench=SimpleNamespace(watch=watch), starter=None)
 
     def verify_paired(
-        self, asking: object, bench: object, budget: float, looking: object
+        self, paired: object, bench: object, budget: float, analysis: object
     ) -> Verdict:
         self.budget = budget
         return Verdict(self.word, "as was asked for", "paired", pairs=6, looks=1, seconds=200.0)
@@ -205,7 +207,7 @@ def test_a_verdict_stands_when_the_profiling_after_it_fails_or_is_stopped(
     def fails(*_: object) -> object:
         raise trouble
 
-    monkeypatch.setattr(verifying_command, "profile_versions", fails)
+    monkeypatch.setattr(verify_command, "profile_versions", fails)
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     code, lines, _ = verify("--base", "HEAD", command=("serve",))
     event = json.loads(lines[-1])
@@ -224,10 +226,10 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     run = replace(whole, environment=found, target=target)
     store = shop / "web" / ".perfhunt"
     keep(store, run)
-    monkeypatch.setattr(verifying_process, "question_again", lambda stored, _: stored.question)
-    monkeypatch.setattr(verifying_process, "target_of", lambda _, question: (question, target))
-    monkeypatch.setattr(verifying_process, "stale", lambda *_: ())
-    monkeypatch.setattr(verifying_process, "surroundings", lambda _: found)
+    monkeypatch.setattr(verify_process, "question_again", lambda stored, _: stored.question)
+    monkeypatch.setattr(verify_process, "target_of", lambda _, question: (question, target))
+    monkeypatch.setattr(verify_process, "stale", lambda *_: ())
+    monkeypatch.setattr(verify_process, "surroundings", lambda _: found)
 
     @contextmanager
     def bench(*_: object) -> Iterator[object]:
@@ -238,8 +240,8 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         RunDirectory.create(store, new).finish(new)
         return new
 
-    monkeypatch.setattr(verifying_process, "workbench", bench)
-    monkeypatch.setattr(verifying_process, "investigate", again)
+    monkeypatch.setattr(verify_process, "workbench", bench)
+    monkeypatch.setattr(verify_process, "investigate", again)
     return run
 
 
@@ -266,7 +268,7 @@ def test_a_service_whose_surroundings_changed_is_invalid_and_gets_no_load(
 ) -> None:
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     newer = replace(investigated.environment, kernel="6.9.0")
-    monkeypatch.setattr(verifying_process, "surroundings", lambda _: newer)
+    monkeypatch.setattr(verify_process, "surroundings", lambda _: newer)
     code, lines, _ = verify("--pid", "4242")
     event = json.loads(lines[-1])
     assert (code, event["word"], event["directory"]) == (91, "INVALID", None)
@@ -278,7 +280,7 @@ def test_a_process_that_does_not_run_the_edit_is_refused(
 ) -> None:
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     monkeypatch.setattr(
-        verifying_process, "stale", lambda *_: ("process 4242 started 9 s before the edit",)
+        verify_process, "stale", lambda *_: ("process 4242 started 9 s before the edit",)
     )
     _, _, error = verify("--pid", "4242")
     assert isinstance(error, ChangeRefused)

@@ -16,11 +16,15 @@ import pytest
 from perfhunt.analysis.verdict.endpoints import Slopes
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.jobs.bench import BenchRequest, measure
+from perfhunt.jobs.bench.bench import BenchRequest, measure
+from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.verdict.verdict import Word
+from perfhunt.stories.pair_bench import PairBench
+from perfhunt.stories.paired_question import PairedQuestion
+from perfhunt.stories.verification import verify_paired
 from perfhunt.target.command_timer import Command, time_command
 from perfhunt.target.launch import (
     ServiceCommand,
@@ -32,7 +36,6 @@ from perfhunt.target.launch import (
     launch,
     running,
 )
-from perfhunt.verify import CommandStarter, PairBench, PairedQuestion, verify_paired
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
@@ -82,7 +85,10 @@ def test_a_fourfold_faster_version_is_kept_and_both_versions_are_gone_afterwards
         "head": command("head", tmp_path, 15_000),
     }
     bench = PairBench(
-        CommandStarter(commands, tmp_path / "logs"), LocustEngine, time.monotonic, tmp_path / "raw"
+        starter=CommandStarter(commands, tmp_path / "logs"),
+        engine=LocustEngine,
+        clock=time.monotonic,
+        directory=tmp_path / "raw",
     )
     verdict = verify_paired(
         PairedQuestion(QUESTION, PLAN, Slopes(), "latency.p99"), bench, budget=45.0
@@ -221,7 +227,7 @@ def test_commands_take_turns_in_abba_order_after_a_warm_up_that_does_not_count(
 ) -> None:
     log = tmp_path / "log"
     commands = tuple(Command(n, ("/bin/sh", "-c", f"echo {n} >> {log}")) for n in ("a", "b"))
-    found = measure(commands, BenchRequest(("echo",), runs=4, warmup=1), note=lambda _: None)
+    found = measure(commands, BenchRequest(("echo",), runs=4, warmup=1))
     assert log.read_text().split() == ["a", "b", "a", "b", "b", "a", "a", "b", "b", "a"]
     assert [len(t.runs) for t in found] == [4, 4]
 

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt import __version__
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.knee.goal import goal_of
 from perfhunt.analysis.knee.search import replay, search
 from perfhunt.errors import Stopped, TargetDied
-from perfhunt.investigate import Options, investigate
 from perfhunt.lab import Lab
 from perfhunt.model.knee import Knee
 from perfhunt.model.profile import Instants
@@ -24,7 +22,9 @@ from perfhunt.model.run import Environment, Event, Run, RunKind, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
 from perfhunt.store.rundir import RunDirectory, read_directory
+from perfhunt.stories.investigation import Options, investigate
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
+from perfhunt.version import __version__
 
 SEARCHED = (Phase.WARMUP, Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.CAPACITY)
 P99 = Objective(Measure.LATENCY, "p99", "<=", 0.100)
@@ -70,7 +70,7 @@ class Blind:
         self.closed = True
 
 
-def question(*objectives: Objective, ramp: Ramp = RAMP) -> Question:
+def question_of(*objectives: Objective, ramp: Ramp = RAMP) -> Question:
     return Question(
         Target("http://127.0.0.1:1"),
         (RequestTemplate("home", "GET", "/"),),
@@ -81,25 +81,27 @@ def question(*objectives: Objective, ramp: Ramp = RAMP) -> Question:
 
 def lab(
     tmp_path: Path,
-    asked: Question,
+    question: Question,
     probes: Blind,
     stop: Callable[[], str] = lambda: "",
     events: list[Event] | None = None,
 ) -> Lab:
     """M/M/1 with 6 ms: analytically P(response > 100 ms) = 1 % at 120.6/s."""
-    engine = QueueEngine(Service(exponential(0.006)), asked.slo.criteria(), seed=3)
+    engine = QueueEngine(Service(exponential(0.006)), question.slo.criteria(), seed=3)
     run = Run(
         id="20261123T000000Z-test",
         kind=RunKind.INVESTIGATE,
         started="2026-11-23T00:00:00Z",
         perfhunt=__version__,
-        question=asked,
+        question=question,
         environment=Environment(),
         target=None,
         verdict=Judgement.UNKNOWN,
     )
     directory = RunDirectory.create(tmp_path / ".perfhunt", run)
-    made = Lab(engine, probes, directory, run, Clock(), stop)
+    made = Lab(
+        engine=engine, probes=probes, directory=directory, start=run, clock=Clock(), stop=stop
+    )
     if events is not None:
         made.watch = events.append
     return made
@@ -111,8 +113,8 @@ def stored(tmp_path: Path) -> Run:
 
 
 def test_the_knee_of_a_known_queue_is_found_and_lies_in_its_interval(tmp_path: Path) -> None:
-    asked = question()
-    run = investigate(asked, lab(tmp_path, asked, Blind()))
+    question = question_of()
+    run = investigate(question, lab(tmp_path, question, Blind()))
     assert isinstance(run.knee, Knee)
     assert run.knee.low <= 120.6 <= run.knee.high
     assert run.capacity is not None
@@ -120,8 +122,8 @@ def test_the_knee_of_a_known_queue_is_found_and_lies_in_its_interval(tmp_path: P
 
 
 def test_replaying_a_stored_run_finds_the_same_knee(tmp_path: Path) -> None:
-    asked = question()
-    live = investigate(asked, lab(tmp_path, asked, Blind()))
+    question = question_of()
+    live = investigate(question, lab(tmp_path, question, Blind()))
     kept = stored(tmp_path)
     assert kept.baseline is not None
     again = replay(
@@ -134,9 +136,9 @@ def test_replaying_a_stored_run_finds_the_same_knee(tmp_path: Path) -> None:
 
 
 def test_the_slo_is_judged_at_the_throughput_it_asks_for(tmp_path: Path) -> None:
-    wanted = Objective(Measure.THROUGHPUT, "sustained", ">=", 150.0)
-    asked = question(P99, wanted)
-    run = investigate(asked, lab(tmp_path, asked, Blind()))
+    objective = Objective(Measure.THROUGHPUT, "sustained", ">=", 150.0)
+    question = question_of(P99, objective)
+    run = investigate(question, lab(tmp_path, question, Blind()))
     assert run.judged_at == 150.0
     assert {j.objective.key: j.verdict for j in run.judged} == {
         "p99": Judgement.MISSED,
@@ -146,15 +148,15 @@ def test_the_slo_is_judged_at_the_throughput_it_asks_for(tmp_path: Path) -> None
 
 
 def test_an_objective_without_data_is_never_met(tmp_path: Path) -> None:
-    asked = question(P99, Objective(Measure.LATENCY, "p99", "<=", 1.0, route="absent"))
-    run = investigate(asked, lab(tmp_path, asked, Blind()))
+    question = question_of(P99, Objective(Measure.LATENCY, "p99", "<=", 1.0, route="absent"))
+    run = investigate(question, lab(tmp_path, question, Blind()))
     assert run.judged[1].verdict is Judgement.UNKNOWN
     assert (run.verdict, run.exit_code) == (Judgement.UNKNOWN, 91)
 
 
 def test_profiled_trials_are_no_part_of_the_search(tmp_path: Path) -> None:
-    asked, events = question(), list[Event]()
-    run = investigate(asked, lab(tmp_path, asked, Blind(), events=events))
+    question, events = question_of(), list[Event]()
+    run = investigate(question, lab(tmp_path, question, Blind(), events=events))
     phases = [t.step.phase for t in run.trials]
     assert phases.count(Phase.HOLD) == 3  # one at the floor, two passes at the knee
     assert phases.count(Phase.QUIET) == 2
@@ -162,18 +164,18 @@ def test_profiled_trials_are_no_part_of_the_search(tmp_path: Path) -> None:
 
 
 def test_without_profiles_there_is_no_hold(tmp_path: Path) -> None:
-    asked = question()
-    run = investigate(asked, lab(tmp_path, asked, Blind()), Options(profile=False))
+    question = question_of()
+    run = investigate(question, lab(tmp_path, question, Blind()), Options(profile=False))
     assert not {Phase.HOLD, Phase.QUIET} & {t.step.phase for t in run.trials}
 
 
 def test_a_stop_keeps_what_was_measured_and_marks_the_run(tmp_path: Path) -> None:
-    asked, probes = question(), Blind()
+    question, probes = question_of(), Blind()
     bench = lab(
-        tmp_path, asked, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 8 else ""
+        tmp_path, question, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 8 else ""
     )
     with pytest.raises(Stopped):
-        investigate(asked, bench)
+        investigate(question, bench)
     run = stored(tmp_path)
     assert run.ended.startswith("stopped")
     assert run.trials
@@ -182,29 +184,29 @@ def test_a_stop_keeps_what_was_measured_and_marks_the_run(tmp_path: Path) -> Non
 
 
 def test_a_dead_target_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
-    asked = question()
+    question = question_of()
     with pytest.raises(TargetDied, match="gone"):
-        investigate(asked, lab(tmp_path, asked, Blind(dies_after=6)))
+        investigate(question, lab(tmp_path, question, Blind(dies_after=6)))
     assert stored(tmp_path).exit_code == 96
 
 
 def test_a_report_that_fails_costs_no_measurement(tmp_path: Path) -> None:
-    asked = question()
-    bench = lab(tmp_path, asked, Blind())
+    question = question_of()
+    bench = lab(tmp_path, question, Blind())
 
     def failing(run: Run, _: RunDirectory) -> Run:
         raise RuntimeError("a template is broken")
 
     bench.publish = failing
     with pytest.raises(RuntimeError):
-        investigate(asked, bench)
+        investigate(question, bench)
     kept = stored(tmp_path)
     assert isinstance(kept.knee, Knee)
     assert kept.trials
 
 
 def test_a_stricter_slo_has_a_lower_knee(tmp_path: Path) -> None:
-    loose, strict = question(), question(replace(P99, limit=0.050))
+    loose, strict = question_of(), question_of(replace(P99, limit=0.050))
     a = investigate(loose, lab(tmp_path / "a", loose, Blind()))
     b = investigate(strict, lab(tmp_path / "b", strict, Blind()))
     assert isinstance(a.knee, Knee)
@@ -213,13 +215,13 @@ def test_a_stricter_slo_has_a_lower_knee(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    asked, probes = question(), Blind()
+    question, probes = question_of(), Blind()
     with pytest.raises(Stopped):
         investigate(
-            asked,
+            question,
             lab(
                 tmp_path / "cut",
-                asked,
+                question,
                 probes,
                 stop=lambda: "stopped by Ctrl-C" if probes.trials > 24 else "",
             ),
@@ -229,7 +231,7 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(searched) > 5
     events: list[Event] = []
     run = investigate(
-        asked, lab(tmp_path / "on", asked, Blind(), events=events), Options(resume=cut)
+        question, lab(tmp_path / "on", question, Blind(), events=events), Options(resume=cut)
     )
     assert isinstance(run.knee, Knee)
     assert run.knee.rate == pytest.approx(120.6, rel=0.15)  # one interval in twenty may miss it
@@ -241,8 +243,10 @@ def test_an_interrupted_search_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_a_service_that_stands_still_is_warm_at_once(tmp_path: Path) -> None:
-    asked = question(ramp=replace(RAMP, start=40.0))
-    run = investigate(asked, lab(tmp_path, asked, Blind()), Options(warm_up=True, profile=False))
+    question = question_of(ramp=replace(RAMP, start=40.0))
+    run = investigate(
+        question, lab(tmp_path, question, Blind()), Options(warm_up=True, profile=False)
+    )
     assert isinstance(run.knee, Knee)
     assert [t.step.phase for t in run.trials].count(Phase.WARMUP) >= 3
 
@@ -261,9 +265,9 @@ class Busy(Blind):
 def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_held_there(
     tmp_path: Path,
 ) -> None:
-    asked = question(P99, Objective(Measure.RESOURCES, "cpu", "<", 0.35))
+    question = question_of(P99, Objective(Measure.RESOURCES, "cpu", "<", 0.35))
     probes = Busy()
-    made = lab(tmp_path, asked, probes)
+    made = lab(tmp_path, question, probes)
     run_step = made.engine.run
 
     def run(step, watch=None, stop=None):  # type: ignore[no-untyped-def]
@@ -272,7 +276,7 @@ def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_h
         return trial
 
     made.engine.run = run  # type: ignore[method-assign]
-    found = investigate(asked, made)
+    found = investigate(question, made)
     assert isinstance(found.knee, Knee)
     assert (found.knee.criterion, found.knee.label) == ("resources.cpu", "resource")
     assert found.knee.rate == pytest.approx(55.0, rel=0.02)

@@ -21,22 +21,17 @@ from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.stories.pair_bench import PairBench, StartedVersion
+from perfhunt.stories.paired_question import PairedQuestion, paired_question_of
+from perfhunt.stories.verification import calibrate, verify_paired
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
-from perfhunt.verify import (
-    PairBench,
-    PairedQuestion,
-    StartedVersion,
-    asked_of,
-    calibrate,
-    verify_paired,
-)
 from tests.sample_run import sample_run
 
 MEAN = 0.006  # an M/M/1 of 6 ms breaks p99 <= 100 ms at 120.6/s
 QUESTION = Question(
     Target("http://127.0.0.1:8000"), (), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.1),))
 )
-ASKED = PairedQuestion(QUESTION, SlicePlan(120.0, 220.0, seed=3), Slopes(12.3, 2.7), "latency.p99")
+PAIRED = PairedQuestion(QUESTION, SlicePlan(120.0, 220.0, seed=3), Slopes(12.3, 2.7), "latency.p99")
 START = 5.0
 
 
@@ -49,16 +44,16 @@ class Host:
     speed: dict[str, float]
     restart: float = 0.01
     clock: Clock = field(default_factory=Clock)
-    lives: dict[str, VirtualLive] = field(default_factory=dict)
+    lives: dict[str, VirtualVersion] = field(default_factory=dict)
     started: list[tuple[str, int]] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
     spoil: Callable[[Trial], Trial] = lambda trial: trial
     dies: str = ""
 
-    def start(self, version: str, slot: int) -> VirtualLive:
+    def start(self, version: str, slot: int) -> VirtualVersion:
         luck = np.random.default_rng([len(self.started), 99]).normal(0.0, self.restart)
         self.started.append((version, slot))
-        life = VirtualLive(
+        life = VirtualVersion(
             self,
             version,
             f"http://127.0.0.1:{9000 + slot}",
@@ -68,15 +63,21 @@ class Host:
         self.running.add(version)
         return life
 
-    def end(self, live: StartedVersion) -> None:
-        self.running.discard(self.lives[live.url].version)
+    def end(self, version: StartedVersion) -> None:
+        self.running.discard(self.lives[version.url].version)
 
     def bench(self, stop: Callable[[], str] = lambda: "") -> PairBench:
-        return PairBench(self, lambda: SlotEngine(self), self.clock, Path("unused"), stop)
+        return PairBench(
+            starter=self,
+            engine=lambda: SlotEngine(self),
+            clock=self.clock,
+            directory=Path("unused"),
+            stop=stop,
+        )
 
 
 @dataclass
-class VirtualLive:
+class VirtualVersion:
     host: Host
     version: str
     url: str
@@ -129,7 +130,7 @@ class SlotEngine:
 
 def verdict_of(speed: float, budget: float = 840.0) -> tuple[Verdict, Host]:
     host = Host({"base": 1.0, "head": speed})
-    return verify_paired(ASKED, host.bench(), budget), host
+    return verify_paired(PAIRED, host.bench(), budget), host
 
 
 def test_a_build_ten_percent_faster_is_kept_within_five_minutes() -> None:
@@ -167,7 +168,7 @@ def test_versions_that_cannot_live_side_by_side_take_turns_in_abba_order() -> No
     host.spoil = count_the_living
     bench = host.bench()
     bench.together = False
-    assert verify_paired(ASKED, bench).word is Word.KEEP
+    assert verify_paired(PAIRED, bench).word is Word.KEEP
     assert set(alone) == {1}
     order = [version for version, _ in host.started[:4]]
     assert order in (["base", "head", "head", "base"], ["head", "base", "base", "head"])
@@ -182,10 +183,10 @@ def test_no_stretch_begins_that_the_budget_cannot_pay_for() -> None:
 def test_measuring_again_goes_on_from_the_rounds_there_are_and_takes_no_look_twice() -> None:
     host = Host({"base": 1.0, "head": 1.015})
     first = host.bench()
-    assert verify_paired(ASKED, first, budget=200.0).word is Word.INCONCLUSIVE
+    assert verify_paired(PAIRED, first, budget=200.0).word is Word.INCONCLUSIVE
     again = host.bench()
     again.rounds = list(first.rounds)
-    verdict = verify_paired(ASKED, again, budget=200.0)
+    verdict = verify_paired(PAIRED, again, budget=200.0)
     assert verdict.pairs > len(first.rounds)
     assert [r.number for r in again.rounds] == list(range(len(again.rounds)))
 
@@ -193,14 +194,14 @@ def test_measuring_again_goes_on_from_the_rounds_there_are_and_takes_no_look_twi
 def test_a_stop_ends_both_versions_at_once() -> None:
     host = Host({"base": 1.0, "head": 1.0})
     with pytest.raises(Stopped, match="killswitch"):
-        verify_paired(ASKED, host.bench(lambda: "killswitch" if host.clock() > 40 else ""))
+        verify_paired(PAIRED, host.bench(lambda: "killswitch" if host.clock() > 40 else ""))
     assert host.running == set()
 
 
 def test_a_version_that_dies_under_load_is_named_and_the_other_is_ended() -> None:
     host = Host({"base": 1.0, "head": 1.0}, dies="head")
     with pytest.raises(TargetDied, match="head ended under load"):
-        verify_paired(ASKED, host.bench())
+        verify_paired(PAIRED, host.bench())
     assert host.running == set()
 
 
@@ -209,7 +210,7 @@ def test_rounds_whose_generator_was_late_never_become_a_verdict() -> None:
         {"base": 1.0, "head": 1.5},
         spoil=lambda t: replace(t, invalid="late" if t.step.phase is Phase.FIXED else ""),
     )
-    verdict = verify_paired(ASKED, host.bench())
+    verdict = verify_paired(PAIRED, host.bench())
     assert verdict.word is Word.INVALID
     assert "late" in verdict.reason
 
@@ -219,12 +220,12 @@ def test_a_late_burst_spoils_nothing_because_it_is_late_on_purpose() -> None:
         {"base": 1.0, "head": 1.3},
         spoil=lambda t: replace(t, invalid="late" if t.step.phase is Phase.CAPACITY else ""),
     )
-    assert verify_paired(ASKED, host.bench()).word is Word.KEEP
+    assert verify_paired(PAIRED, host.bench()).word is Word.KEEP
 
 
 def test_calibrating_reads_the_noise_that_restarts_were_given() -> None:
     host = Host({"base": 1.0, "head": 1.0}, restart=0.03)
-    found = calibrate(ASKED, host.bench())
+    found = calibrate(PAIRED, host.bench())
     cpu = next(n for n in found.noises if n.endpoint == "cpu")
     # CPU time here is exact, so its noise is the two restarts' alone: 3 % x sqrt(2)
     assert cpu.sd.low < 0.03 * math.sqrt(2) < cpu.sd.high
@@ -236,13 +237,13 @@ def stored(knee: Knee | NoKnee, capacity: Capacity | None = None) -> Run:
 
 def test_the_stored_run_gives_rates_slopes_and_the_frozen_limit() -> None:
     knee = Knee(120.0, 115.0, 125.0, 0.95, "latency.p99", 0.1, 12.0, KneeLabel.SHARP)
-    asked = asked_of(stored(knee, Capacity(160.0, 158.0, 162.0, 220.0)))
-    assert asked.criterion == "latency.p99"
-    assert asked.plan.knee == 120.0
-    assert asked.plan.saturating == pytest.approx(216.0)
-    assert asked.slopes.sharpness == 12.0
+    paired = paired_question_of(stored(knee, Capacity(160.0, 158.0, 162.0, 220.0)))
+    assert paired.criterion == "latency.p99"
+    assert paired.plan.knee == 120.0
+    assert paired.plan.saturating == pytest.approx(216.0)
+    assert paired.slopes.sharpness == 12.0
 
 
 def test_a_stored_run_without_any_rate_is_refused() -> None:
     with pytest.raises(QuestionError, match="no knee to compare at"):
-        asked_of(stored(NoKnee(NoKneeCode.MISSED_AT_BASELINE, "it missed at once")))
+        paired_question_of(stored(NoKnee(NoKneeCode.MISSED_AT_BASELINE, "it missed at once")))

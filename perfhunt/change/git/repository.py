@@ -94,6 +94,10 @@ class Repository:
         self.root = root
         self._options: tuple[str, ...] | None = None
 
+    def inside(self, path: Path) -> Path:
+        """Where a path lies, counted from the top directory."""
+        return path.resolve().relative_to(self.root.resolve())
+
     def git(
         self, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
     ) -> bytes:

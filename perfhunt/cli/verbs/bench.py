@@ -2,47 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import math
+from typing import TYPE_CHECKING
 
 import typer
 
-from perfhunt.cli import console
-from perfhunt.cli.options import JsonOption, QuietOption
-from perfhunt.cli.verbs.change import CompoundOption
-from perfhunt.cli.verbs.verify import Prepare
-from perfhunt.errors import UsageError
+from perfhunt.cli.options import (
+    CompareOption,
+    CompoundOption,
+    ExportOption,
+    HeadOption,
+    JsonOption,
+    PrepareOption,
+    QuietOption,
+    RunsOption,
+    TimedBaseOption,
+    TimeoutOption,
+    TimerOption,
+    WarmupRunsOption,
+)
+
+if TYPE_CHECKING:
+    from perfhunt.analysis.verdict.bench import Timed
+    from perfhunt.jobs.bench.bench import BenchResult
 
 
 def bench(
     context: typer.Context,
-    base: Annotated[
-        str,
-        typer.Option(
-            "--base", help="The revision to compare with; without it the command is only timed."
-        ),
-    ] = "",
-    head: Annotated[
-        str, typer.Option("--head", help="A revision, instead of the working tree.")
-    ] = "",
-    compare: Annotated[
-        Path | None,
-        typer.Option("--compare", help="Compare with a JSON export (hyperfine's or ours)."),
-    ] = None,
-    runs: Annotated[int, typer.Option("--runs", "-r", min=1, help="Runs of each version.")] = 10,
-    warmup: Annotated[
-        int, typer.Option("--warmup", "-w", min=0, help="Runs of each version that do not count.")
-    ] = 1,
-    prepare: Prepare = "",
-    export: Annotated[
-        Path | None, typer.Option("--export-json", help="Write every time here, as hyperfine does.")
-    ] = None,
-    engine: Annotated[
-        str, typer.Option("--engine", help="What keeps time: perfhunt, or hyperfine.")
-    ] = "perfhunt",
-    timeout: Annotated[
-        str, typer.Option("--timeout", help="End a run that takes longer, e.g. 30s.")
-    ] = "",
+    base: TimedBaseOption = "",
+    head: HeadOption = "",
+    compare: CompareOption = None,
+    runs: RunsOption = 10,
+    warmup: WarmupRunsOption = 1,
+    prepare: PrepareOption = "",
+    export: ExportOption = None,
+    engine: TimerOption = "perfhunt",
+    timeout: TimeoutOption = "",
     compound: CompoundOption = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -55,36 +50,84 @@ def bench(
     """
     import shlex
 
-    from perfhunt.jobs.bench import ENGINES, BenchRequest, run_bench, tell
+    from perfhunt.cli.view.watchers import notes
+    from perfhunt.jobs.bench.bench import BenchRequest, run_bench
+    from perfhunt.model.run import unwatched
 
-    if not context.obj:
-        raise UsageError(
-            "bench times a command",
-            "perfhunt bench -- COMMAND, or: perfhunt bench --base REV -- COMMAND",
-        )
-    if engine not in ENGINES:
-        raise UsageError(f"--engine {engine} is not one of {', '.join(ENGINES)}")
-    if base and compare is not None:
-        raise UsageError("--base and --compare both name what to compare with", "Give one of them.")
-    if head and not base:
-        raise UsageError(
-            "--head needs a --base to compare with",
-            f"perfhunt bench --base HEAD~1 --head {head} -- COMMAND",
-        )
-    wanted = BenchRequest(
-        tuple(context.obj),
-        base,
-        head,
-        compare,
-        runs,
-        warmup,
-        tuple(shlex.split(prepare)),
-        export,
-        engine,
-        timeout,
-        compound,
+    request = BenchRequest(
+        words=tuple(context.obj or ()),
+        base=base,
+        head=head,
+        compare=compare,
+        runs=runs,
+        warmup=warmup,
+        prepare=tuple(shlex.split(prepare)),
+        export=export,
+        timer=engine,
+        timeout=timeout,
+        compound=compound,
     )
-    outcome = run_bench(wanted, console.note if not (quiet or as_json) else lambda _: None)
-    for line in tell(outcome, as_json=as_json, quiet=quiet):
-        console.out(line)
-    raise typer.Exit(outcome.exit_code)
+    result = run_bench(request, unwatched if quiet or as_json else notes)
+    show(result, as_json=as_json, quiet=quiet)
+    raise typer.Exit(int(result.exit_code))
+
+
+def show(result: BenchResult, *, as_json: bool, quiet: bool) -> None:
+    """Print the verdict, where there is one, and the times."""
+    from perfhunt.cli.view.results import show_json, show_lines, verdict_line
+    from perfhunt.reports.verdict_text import verdict_lines
+
+    verdict, times = result.verdict, [line for timed in result.timed for line in summary(timed)]
+    if as_json:
+        show_json("verdict" if verdict else "timed", _plain(result))
+    elif verdict is None:
+        # The second line is the wall clock's.
+        show_lines(times[1:2] if quiet else times)
+    elif quiet:
+        show_lines([verdict_line(verdict)])
+    else:
+        show_lines([*verdict_lines(verdict, result.one), "", *times])
+
+
+def _plain(result: BenchResult) -> dict[str, object]:
+    from perfhunt.model.document.plain import to_plain
+    from perfhunt.model.document.writing import verdict_document
+
+    verdict = result.verdict
+    return {
+        "exit_code": int(result.exit_code),
+        "word": str(verdict.word) if verdict else None,
+        "verdict": verdict_document(verdict, result.one) if verdict else None,
+        "change": to_plain(result.one),
+        "timed": to_plain(result.timed),
+    }
+
+
+def summary(timed: Timed) -> list[str]:
+    """One command's times: middle and spread, the range, CPU and memory."""
+    from perfhunt.model.units import format_duration
+
+    walls = sorted(run.wall for run in timed.runs)
+    n, mean = len(walls), math.fsum(walls) / len(walls)
+    spread = math.sqrt(math.fsum((w - mean) ** 2 for w in walls) / (n - 1)) if n > 1 else 0.0
+    lines = [
+        timed.name,
+        (
+            f"  wall  {format_duration(mean)} ± {format_duration(spread)} (n={n}, "
+            f"{format_duration(walls[0])} to {format_duration(walls[-1])})"
+        ),
+    ]
+    user = _mean([run.user for run in timed.runs])
+    system = _mean([run.system for run in timed.runs])
+    if user is not None and system is not None:
+        lines.append(f"  CPU   {format_duration(user)} user, {format_duration(system)} system")
+    if peaks := [run.peak_rss for run in timed.runs if run.peak_rss]:
+        lines.append(f"  peak  {max(peaks) / 2**20:.1f} MiB")
+    if failed := [run.exit_code for run in timed.runs if run.exit_code]:
+        lines.append(f"  {len(failed)} of {n} runs failed, the first with exit code {failed[0]}")
+    return lines
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None

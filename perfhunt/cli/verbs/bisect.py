@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perfhunt.cli import console
-from perfhunt.cli.options import STORE, JsonOption, QuietOption, StoreOption, TestFileOption
-from perfhunt.cli.verbs.verify import Prepare
-from perfhunt.errors import ExitCode, UsageError
+from perfhunt.cli.options import (
+    STORE,
+    JsonOption,
+    PrepareOption,
+    QuietOption,
+    StoreOption,
+    TestFileOption,
+)
+
+if TYPE_CHECKING:
+    from perfhunt.jobs.bisect import BisectResult
 
 
 def bisect(
@@ -18,7 +24,7 @@ def bisect(
     good: Annotated[str, typer.Argument(metavar="GOOD", help="A revision that was fast enough.")],
     bad: Annotated[str, typer.Argument(metavar="BAD", help="A later one that is slower.")] = "HEAD",
     file: TestFileOption = None,
-    prepare: Prepare = "",
+    prepare: PrepareOption = "",
     budget: Annotated[
         str, typer.Option("--budget", help="Time for each comparison with GOOD.")
     ] = "5m",
@@ -38,32 +44,65 @@ def bisect(
     """
     import shlex
 
-    from perfhunt.jobs.bisect import BisectSearch, hunt
+    from perfhunt.cli.view.watchers import watching
+    from perfhunt.jobs.bisect import BisectRequest, run_bisection
 
-    if not context.obj:
-        raise UsageError(
-            "bisect starts the service itself",
-            "perfhunt bisect GOOD BAD -- COMMAND, which must listen on $PORT",
-        )
-    wanted = BisectSearch(
-        good, bad, tuple(context.obj), file, tuple(shlex.split(prepare)), budget, again, store
+    request = BisectRequest(
+        good=good,
+        bad=bad,
+        command=tuple(context.obj or ()),
+        file=file,
+        prepare=tuple(shlex.split(prepare)),
+        budget=budget,
+        again=again,
+        store=store,
     )
-    found = hunt(wanted, as_json=as_json, quiet=quiet)
-    code = ExitCode.OK if found.bisected.found else ExitCode.INCONCLUSIVE
+    with watching(as_json=as_json, quiet=quiet) as watch:
+        result = run_bisection(request, watch)
+    show(result, as_json=as_json, quiet=quiet)
+    raise typer.Exit(int(result.exit_code))
+
+
+def show(result: BisectResult, *, as_json: bool, quiet: bool) -> None:
+    """Print which commit it was, and what was judged on the way."""
+    from perfhunt.cli.view.results import show_json, show_lines
+
     if as_json:
-        first, judged = found.bisected.first_bad, dict(found.bisected.judged)
-        console.out(
-            json.dumps(
-                {
-                    "schema": 1,
-                    "event": "bisected",
-                    "first_bad": list(first),
-                    "judged": judged,
-                    "exit_code": int(code),
-                }
-            )
-        )
+        fields = {
+            "first_bad": list(result.bisected.first_bad),
+            "judged": dict(result.bisected.judged),
+            "exit_code": int(result.exit_code),
+        }
+        show_json("bisected", fields)
     else:
-        for line in found.lines()[: 1 if quiet else None]:
-            console.out(console.clean(line))
-    raise typer.Exit(int(code))
+        show_lines(bisection_lines(result)[: 1 if quiet else None])
+
+
+def bisection_lines(result: BisectResult) -> list[str]:
+    """The answer first, then what was judged on the way, then what to do next."""
+    bisected = result.bisected
+    judged = [f"  {label:<5} {_named(result, commit)}" for commit, label in bisected.judged]
+    return [*_answer(result), "", "judged:", *judged, "", _next_step(result)]
+
+
+def _answer(result: BisectResult) -> list[str]:
+    suspects = [_named(result, commit) for commit in result.bisected.first_bad]
+    if result.bisected.found:
+        return [f"FIRST SLOWER COMMIT {suspects[0]}"]
+    head = f"NOT DECIDED: one of these {len(suspects)} commits is the first slower one"
+    return [head, *(f"  {suspect}" for suspect in suspects)]
+
+
+def _named(result: BisectResult, commit: str) -> str:
+    from perfhunt.jobs.bisect import SHORT
+
+    return f"{commit[:SHORT]}  {result.subjects.get(commit, '')}"
+
+
+def _next_step(result: BisectResult) -> str:
+    from perfhunt.jobs.bisect import SHORT
+
+    if not result.bisected.found:
+        return "measure longer to tell skipped commits: --budget 15m --again"
+    name = result.bisected.first_bad[0][:SHORT]
+    return f"see what it did: perfhunt verify --base {name}~1 --head {name} -- COMMAND"

@@ -3,58 +3,50 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import PidOption, PortOption, TestFileOption
-from perfhunt.errors import ExitCode, QuestionError
+from perfhunt.cli.options import OneArrayOption, PidOption, PortOption, TestFileOption
+from perfhunt.errors import ExitCode
+
+if TYPE_CHECKING:
+    from perfhunt.target.host.check import Check
 
 
 def doctor(
     pid: PidOption = None,
     port: PortOption = None,
     file: TestFileOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: OneArrayOption = False,
 ) -> None:
     """Check every tool, permission and limit; each failure comes with the command that mends it.
     Sends no load.
     """
-    from perfhunt.model.question import ProcessSelector
-    from perfhunt.profilers.preflight import checks
-    from perfhunt.store.testfile import read_question
-    from perfhunt.target.find import find_target
+    from perfhunt.cli.view.results import show_lines
+    from perfhunt.jobs.doctor import DoctorRequest, run_doctor
 
-    target = (
-        None if pid is None and port is None else find_target(ProcessSelector(pid=pid, port=port))
-    )
-    try:
-        question, trouble = read_question(file, Path.cwd(), os.environ, pid), None
-    except QuestionError as error:
-        question, trouble = None, error
-    found = checks(target, question)
+    result = run_doctor(DoctorRequest(pid, port, file))
     if as_json:
-        console.out(json.dumps([asdict(check) for check in found], indent=2, default=str))
+        plain = [asdict(check) for check in result.checks]
+        console.out(json.dumps(plain, indent=2, default=str))
     else:
-        for check in found:
-            console.out(
-                console.clean(
-                    f"{_MARK.get(str(check.status), '?'):<5} {check.name:<16} {check.sentence}"
-                )
-            )
-            if check.mend and str(check.status) != "ok":
-                console.out(console.clean(f"      {'':<16} -> {check.mend}"))
-        if trouble is not None:
-            console.out(console.clean(f"{'warn':<5} {'test file':<16} {trouble.message}"))
-            console.out(console.clean(f"      {'':<16} -> {trouble.hint}"))
-        else:
-            console.out(f"{'ok':<5} {'test file':<16} {question.source if question else ''}")
-    if any(str(check.status) == "fail" for check in found):
-        raise typer.Exit(int(ExitCode.ATTACH_FAILED) if target else int(ExitCode.INTERNAL))
+        for check in (*result.checks, result.test_file):
+            show_lines(check_lines(check))
+    if result.exit_code is not ExitCode.OK:
+        raise typer.Exit(int(result.exit_code))
 
 
-_MARK = {"ok": "ok", "warn": "warn", "fail": "FAIL"}
+def check_lines(check: Check) -> list[str]:
+    """One check, and under it what to do about it."""
+    from perfhunt.target.host.check import CheckStatus
+
+    mark = "FAIL" if check.status is CheckStatus.FAIL else str(check.status)
+    mend = (
+        [f"      {'':<16} -> {check.mend}"]
+        if check.mend and check.status is not CheckStatus.OK
+        else []
+    )
+    return [f"{mark:<5} {check.name:<16} {check.sentence}", *mend]

@@ -8,7 +8,9 @@ from typing import Any
 
 from perfhunt.cli.verbs import (
     bench,
-    compare,
+    bisect,
+    calibrate,
+    change,
     demo,
     doctor,
     init,
@@ -17,10 +19,7 @@ from perfhunt.cli.verbs import (
     verify,
     worker,
 )
-from perfhunt.cli.verbs import bisect as bisecting
-from perfhunt.cli.verbs import calibrate as noise
-from perfhunt.cli.verbs import change as changes
-from perfhunt.cli.verbs.stored import history, report, schema
+from perfhunt.cli.verbs.stored import compare, history, report, schema
 from perfhunt.cli.verbs.stored import open as open_report
 
 
@@ -58,16 +57,16 @@ VERBS: dict[str, Verb] = {
     "verify": Verb(
         verify.verify, "One change, the same question, a verdict.", f"verify --base HEAD {_SERVE}"
     ),
-    "change": Verb(changes.change, "Show the edit as atoms: is it one change?"),
-    "split": Verb(changes.split, "Write one patch for each change of a tangled edit."),
+    "change": Verb(change.change, "Show the edit as atoms: is it one change?"),
+    "split": Verb(change.split, "Write one patch for each change of a tangled edit."),
     "compare": Verb(compare.compare, "The verdict on two stored runs."),
     "bench": Verb(
         bench.bench,
         "Time a command, or two versions of it.",
         "bench --base HEAD~1 -- python -m compileall -fq src",
     ),
-    "bisect": Verb(bisecting.bisect, "Find the first slower commit.", f"bisect v1.4 HEAD {_SERVE}"),
-    "calibrate": Verb(noise.calibrate, "Measure this host's own noise.", f"calibrate {_SERVE}"),
+    "bisect": Verb(bisect.bisect, "Find the first slower commit.", f"bisect v1.4 HEAD {_SERVE}"),
+    "calibrate": Verb(calibrate.calibrate, "Measure this host's own noise.", f"calibrate {_SERVE}"),
     "report": Verb(report.report, "Render a stored run again, in any format."),
     "open": Verb(open_report.open_report, "Open a run's report in the browser."),
     "history": Verb(history.history, "List or draw the runs kept here."),

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from perfhunt.cli import console
 from perfhunt.cli.options import (
     STORE,
+    AllowBusyOption,
+    AttributionOption,
+    BaseOption,
+    CompoundOption,
+    HeadOption,
     JsonOption,
     PidOption,
     PortOption,
+    PrepareOption,
+    QuickAgainOption,
     QuietOption,
+    RevertOption,
+    RoundsBudgetOption,
     RunArgument,
     StoreOption,
     TestFileOption,
     UrlOption,
 )
-from perfhunt.cli.verbs.change import BaseOption, CompoundOption, HeadOption
 
-Prepare = Annotated[
-    str, typer.Option("--prepare", help="A command that makes a fresh checkout ready to start.")
-]
+if TYPE_CHECKING:
+    from perfhunt.jobs.verify.request import VerifyResult
 
 
 def verify(
@@ -34,26 +40,13 @@ def verify(
     file: TestFileOption = None,
     base: BaseOption = "",
     head: HeadOption = "",
-    prepare: Prepare = "",
-    budget: Annotated[
-        str, typer.Option("--budget", help="Time for the rounds of a paired comparison.")
-    ] = "14m",
-    quick: Annotated[
-        bool,
-        typer.Option(
-            "--quick", help="With --pid: a bracket of the knee, in about a minute of load."
-        ),
-    ] = False,
-    profile: Annotated[
-        str, typer.Option("--profile", help="auto; off: no attribution to functions.")
-    ] = "auto",
+    prepare: PrepareOption = "",
+    budget: RoundsBudgetOption = "14m",
+    quick: QuickAgainOption = False,
+    profile: AttributionOption = "auto",
     compound: CompoundOption = "",
-    revert: Annotated[
-        bool, typer.Option("--revert", help="On REVERT, take the edit out of the working tree.")
-    ] = False,
-    allow_busy: Annotated[
-        bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")
-    ] = False,
+    revert: RevertOption = False,
+    allow_busy: AllowBusyOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
@@ -69,43 +62,48 @@ def verify(
     """
     import shlex
 
-    from perfhunt.errors import UsageError
-    from perfhunt.jobs.verify.verify import VerifyRequest, tell
+    from perfhunt.cli import console
+    from perfhunt.cli.view.watchers import watching
+    from perfhunt.jobs.request import profile_policy
+    from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest
+    from perfhunt.jobs.verify.verify import run_verification
 
-    if profile not in ("auto", "off"):
-        raise UsageError(f"--profile {profile} is not auto or off")
-    if context.obj and (pid is not None or port is not None):
-        raise UsageError(
-            "--pid is of a service that runs already; after -- comes a command that starts one",
-            "Give one of them.",
-        )
-    wanted = VerifyRequest(
-        run,
-        pid,
-        port,
-        url,
-        file,
-        base,
-        head,
-        tuple(shlex.split(prepare)),
-        budget,
-        quick,
-        profile,
-        compound,
-        revert,
-        allow_busy,
-        as_json,
-        quiet,
-        store,
+    request = VerifyRequest(
+        run=run,
+        command=tuple(context.obj or ()),
+        pid=pid,
+        port=port,
+        url=url,
+        file=file,
+        base=base,
+        head=head,
+        prepare=tuple(shlex.split(prepare)),
+        budget=budget,
+        quick=quick,
+        profile=profile_policy(profile, PROFILE_POLICIES),
+        compound=compound,
+        revert=revert,
+        allow_busy=allow_busy,
+        store=store,
     )
-    if context.obj:
-        from perfhunt.jobs.verify.command import verify_command
+    with watching(as_json=as_json, quiet=quiet) as watch:
+        result = run_verification(request, watch, console.confirm())
+    show(result, as_json=as_json, quiet=quiet)
+    raise typer.Exit(int(result.verdict.exit_code))
 
-        outcome = verify_command(wanted, context.obj)
+
+def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
+    """Print the verdict, and where it is kept."""
+    from perfhunt.cli.view.results import show_json, show_lines, verdict_line
+    from perfhunt.jobs.verify.verify import VERDICT_FILE, plain
+    from perfhunt.reports.verdict_text import verdict_lines
+
+    directory = result.directory
+    if as_json:
+        show_json("verdict", {**plain(result), "directory": str(directory) if directory else None})
+    elif quiet:
+        show_lines([verdict_line(result.verdict, result.one.label)])
     else:
-        from perfhunt.jobs.verify.process import verify_process
-
-        outcome = verify_process(wanted)
-    for line in tell(outcome, wanted):
-        console.out(line)
-    raise typer.Exit(int(outcome.verdict.exit_code))
+        show_lines(verdict_lines(result.verdict, result.one, result.attribution))
+        if directory is not None:
+            show_lines(["", f"stored: {directory / VERDICT_FILE}"])

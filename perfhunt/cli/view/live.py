@@ -9,24 +9,28 @@ from collections import deque
 from types import TracebackType
 
 from rich.console import Console, Group
-from rich.live import Live as RichLive
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from perfhunt.cli.console import clean
-from perfhunt.cli.view.watchers import trial_line
+from perfhunt.cli.view.lines import duration_text, rate_text, trial_line
 from perfhunt.model.run import Began, Event, Finished, Noted, Ticked, Tried
 from perfhunt.model.trial import SecondRow, Step
-from perfhunt.model.units import format_duration, format_rate
+from perfhunt.model.units import format_rate
 
 BARS = "▁▂▃▄▅▆▇█"
+# Seconds of load drawn as bars: what fits beside the figures on 80 columns.
 HISTORY = 48
+# Lines of the past kept below the figures.
+PAST = 6
+# Redraws per second: more is not read, and costs CPU beside the load.
+REFRESH = 4
+_BRACKET = "bracket by trials so far"
 
 
 class LiveView:
-    """A view that redraws itself from events; leaves its last lines on the screen when it
-    closes.
-    """
+    """A view that redraws itself from events, and is gone when it closes: the result follows."""
 
     def __init__(self, colour: bool) -> None:
         self._began = time.monotonic()
@@ -34,13 +38,13 @@ class LiveView:
         self._stage_began = self._began
         self._step: Step | None = None
         self._row: SecondRow | None = None
-        self._seen: deque[SecondRow] = deque(maxlen=HISTORY)
+        self._rows: deque[SecondRow] = deque(maxlen=HISTORY)
         self._bracket: tuple[float | None, float | None] = (None, None)
-        self._done: deque[str] = deque(maxlen=6)
+        self._past: deque[str] = deque(maxlen=PAST)
         self._load = 0.0
-        self._live = RichLive(
+        self._live = Live(
             console=Console(no_color=not colour, highlight=False),
-            refresh_per_second=4,
+            refresh_per_second=REFRESH,
             transient=True,
             get_renderable=self._draw,
         )
@@ -63,15 +67,15 @@ class LiveView:
             self._stage, self._stage_began, self._row = event, time.monotonic(), None
         elif isinstance(event, Ticked):
             self._step, self._row = event.step, event.row
-            self._seen.append(event.row)
+            self._rows.append(event.row)
         elif isinstance(event, Tried):
             self._bracket = (event.low, event.high)
             self._load += event.trial.seconds
-            self._done.append(trial_line(event.trial))
+            self._past.append(trial_line(event.trial))
         elif isinstance(event, Noted):
-            self._done.append(f"note: {event.sentence}")
+            self._past.append(f"note: {event.sentence}")
         elif isinstance(event, Finished):
-            self._done.append(f"stored: {event.directory}")
+            self._past.append(f"stored: {event.directory}")
 
     def _draw(self) -> Group:
         elapsed, stage = time.monotonic() - self._began, time.monotonic() - self._stage_began
@@ -80,7 +84,7 @@ class LiveView:
             (f"{self._stage.stage}: ", "bold cyan"),
             clean(self._stage.sentence),
             "  ",
-            (self._time(stage), "dim"),
+            (self._left(stage), "dim"),
         )
         foot = Text(
             f"{elapsed:.0f} s in, {self._load:.0f} s of load   Ctrl-C stops the load and keeps what"
@@ -90,11 +94,11 @@ class LiveView:
         return Group(
             head,
             self._now(),
-            *(Text(clean(line), "dim", no_wrap=True, overflow="ellipsis") for line in self._done),
+            *(Text(clean(line), "dim", no_wrap=True, overflow="ellipsis") for line in self._past),
             foot,
         )
 
-    def _time(self, stage: float) -> str:
+    def _left(self, stage: float) -> str:
         if self._stage.expected is None:
             return f"{stage:.0f} s"
         return f"{stage:.0f} s, about {max(0.0, self._stage.expected - stage):.0f} s left"
@@ -102,47 +106,27 @@ class LiveView:
     def _now(self) -> Table:
         table = Table.grid(padding=(0, 2))
         if self._row is not None and self._step is not None:
-            row = self._row
-            over = sum(row.exceed)
-            table.add_row(
-                "load",
-                f"{format_rate(self._step.rate)} offered",
-                f"{row.sent} sent, {row.done} answered",
-                self._bars("done"),
-            )
-            table.add_row(
-                "latency", f"p50 {_time(row.p50)}", f"p99 {_time(row.p99)}", self._bars("p99")
-            )
-            table.add_row(
-                "in flight",
-                f"{row.in_flight:.1f}",
-                f"{over} over the limit, {row.failed} failed",
-                self._bars("in_flight"),
-            )
-            table.add_row(
-                "generator",
-                f"{row.generator_cpu:.0%} of a core",
-                f"lag p99 {_time(row.lag_p99)}",
-                "",
-            )
+            for cells in self._figures(self._step, self._row):
+                table.add_row(*cells)
         low, high = self._bracket
-        table.add_row(
-            "knee",
-            f"{format_rate(low) if low else '?'} to {format_rate(high) if high else '?'}",
-            "bracket by trials so far",
-            "",
-        )
+        table.add_row("knee", f"{rate_text(low)} to {rate_text(high)}", _BRACKET, "")
         return table
 
-    def _bars(self, name: str) -> str:
-        values = [float(getattr(row, name) or 0.0) for row in self._seen]
-        top = max(values, default=0.0)
+    def _figures(self, step: Step, row: SecondRow) -> tuple[tuple[str, str, str, str], ...]:
+        """What this second was like."""
+        p50, p99, lag = (duration_text(v) for v in (row.p50, row.p99, row.lag_p99))
+        over = f"{sum(row.exceed)} over the limit, {row.failed} failed"
+        answered = f"{row.sent} sent, {row.done} answered"
         return (
-            "".join(BARS[min(len(BARS) - 1, int(v / top * (len(BARS) - 1)))] for v in values)
-            if top
-            else ""
+            ("load", f"{format_rate(step.rate)} offered", answered, self._bars("done")),
+            ("latency", f"p50 {p50}", f"p99 {p99}", self._bars("p99")),
+            ("in flight", f"{row.in_flight:.1f}", over, self._bars("in_flight")),
+            ("generator", f"{row.generator_cpu:.0%} of a core", f"lag p99 {lag}", ""),
         )
 
-
-def _time(seconds: float | None) -> str:
-    return "—" if seconds is None else format_duration(seconds)
+    def _bars(self, name: str) -> str:
+        values = [float(getattr(row, name) or 0.0) for row in self._rows]
+        top = max(values, default=0.0)
+        if not top:
+            return ""
+        return "".join(BARS[min(len(BARS) - 1, int(v / top * (len(BARS) - 1)))] for v in values)

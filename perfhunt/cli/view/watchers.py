@@ -11,9 +11,18 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from perfhunt.cli import console
-from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
-from perfhunt.model.trial import SecondRow, Step, Trial
-from perfhunt.model.units import format_duration, format_rate
+from perfhunt.cli.view.lines import bracket_text, trial_line
+from perfhunt.model.run import (
+    Began,
+    Event,
+    EventWatcher,
+    Finished,
+    Noted,
+    Ticked,
+    Tried,
+    unwatched,
+)
+from perfhunt.model.trial import Step, Trial
 
 
 @contextmanager
@@ -30,6 +39,12 @@ def watching(*, as_json: bool, quiet: bool) -> Iterator[EventWatcher]:
             yield live.watch
     else:
         yield to_lines(time.monotonic())
+
+
+def notes(event: Event) -> None:
+    """Only what a person would want to know, on stderr as it stands: for jobs that send no load."""
+    if isinstance(event, Noted):
+        console.note(event.sentence)
 
 
 def to_ndjson(event: Event) -> None:
@@ -74,48 +89,23 @@ def to_lines(began: float) -> EventWatcher:
     """Plain lines on stderr: one for a stage, one for a trial, none for a second."""
 
     def watch(event: Event) -> None:
-        clock = (
-            f"{int(time.monotonic() - began) // 60:02d}:{int(time.monotonic() - began) % 60:02d}"
-        )
-        if isinstance(event, Began):
-            console.note(f"{clock} {event.stage}: {event.sentence}")
-        elif isinstance(event, Tried):
-            console.note(
-                f"{clock}   {trial_line(event.trial)}{bracket_text(event.low, event.high)}"
-            )
-        elif isinstance(event, Noted):
-            console.note(f"{clock} note: {event.sentence}")
-        elif isinstance(event, Finished):
-            console.note(f"{clock} stored: {event.directory}")
+        minutes, seconds = divmod(int(time.monotonic() - began), 60)
+        line = _line(event)
+        if line:
+            console.note(f"{minutes:02d}:{seconds:02d} {line}")
 
     return watch
 
 
-def trial_line(trial: Trial) -> str:
-    """One trial in a line: rate, answers, percentiles, and what was wrong with it."""
-    p50, p99 = (
-        format_duration(v) if v is not None else "—"
-        for v in (trial.response.p50, trial.response.p99)
-    )
-    over = sum(c.exceed for c in trial.counts.values())
-    trouble = trial.invalid or trial.overload
-    return (
-        f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6} p50 {p50:>8}  p99"
-        f" {p99:>8}  over {over}" + (f"  ({trouble})" if trouble else "")
-    )
-
-
-def row_line(row: SecondRow, rate: float) -> str:
-    """One second in a line."""
-    p99 = format_duration(row.p99) if row.p99 is not None else "—"
-    return (
-        f"{format_rate(rate)} offered, {row.done} answered, {row.in_flight:.1f} in flight, p99"
-        f" {p99}"
-    )
-
-
-def bracket_text(low: float | None, high: float | None) -> str:
-    """The bracket of the knee, once there is one."""
-    if low is None and high is None:
-        return ""
-    return f"  knee in [{format_rate(low) if low else '?'}, {format_rate(high) if high else '?'}]"
+def _line(event: Event) -> str:
+    match event:
+        case Began():
+            return f"{event.stage}: {event.sentence}"
+        case Tried():
+            return f"  {trial_line(event.trial)}{bracket_text(event.low, event.high)}"
+        case Noted():
+            return f"note: {event.sentence}"
+        case Finished():
+            return f"stored: {event.directory}"
+        case Ticked():
+            return ""

@@ -1,1 +1,6 @@
-"""One change, the same question again, a verdict: of a restarted process, or of both versions side by side."""
+"""One change, the same question again, a verdict: of a restarted process, or of both versions side
+by side.
+
+Arrows inside: verify > command, process > stored, versions, profiles > attribution, starter >
+request > edit_patch.
+"""

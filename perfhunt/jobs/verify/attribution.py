@@ -21,14 +21,17 @@ from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.reports.pictures.flamegraph import differential
 
 _UNIX = re.compile(r"unix:[^\]\s]+")
-HARDLY: Share = 0.1  # of the edited code's samples: below it the code computes
-FEW = 50  # samples in all, of threads: too few to tell a function that doubled
-# of the edited code's samples: beyond it the code waits, and a share of samples bounds nothing
+# Of the edited code's samples, below this share waits: the code computes.
+HARDLY: Share = 0.1
+# Samples in all, of threads, below which a function that doubled cannot be told: a count of 25 has
+# a 95 % interval of 16 to 37, one of 50 of 37 to 66 (Poisson).
+FEW = 50
+# Of the edited code's samples, beyond this share waits: a share of samples bounds nothing.
 WAITS: Share = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class VersionProfiles:
     """One version's profiles with their load: of threads (waits included) and of what ran on a CPU.
     Either may be missing.
     """
@@ -37,21 +40,19 @@ class Sides:
     cpu: Measured | None = None
 
 
-def sides_of(run: Run) -> Sides:
+def profiles_of(run: Run) -> VersionProfiles:
     """The profiles a run made at its knee."""
-    held = [t for t in run.trials if t.step.phase is Phase.HOLD]
-    if not held:
-        return Sides()
-    cores = held[-1].resources.cpu if held[-1].resources else None
+    holds = [t for t in run.trials if t.step.phase is Phase.HOLD]
+    if not holds:
+        return VersionProfiles()
+    completed, resources = holds[-1].completed, holds[-1].resources
 
     def measured(profile: Profile | None) -> Measured | None:
-        return (
-            None
-            if profile is None or not profile.total
-            else Measured(profile, held[-1].completed, cores)
-        )
+        if profile is None or not profile.total:
+            return None
+        return Measured(profile, completed, resources.cpu if resources else None)
 
-    return Sides(
+    return VersionProfiles(
         measured(run.profiles.get(SpanName.KNEE_WAITS)), measured(run.profiles.get(SpanName.KNEE))
     )
 
@@ -64,8 +65,8 @@ def gain_of(verdict: Verdict) -> Interval | None:
 
 def attributed(
     one: OneChange,
-    before: Sides,
-    after: Sides,
+    before: VersionProfiles,
+    after: VersionProfiles,
     gain: Interval | None,
     stored: Run | None = None,
     knee: Knee | NoKnee | None = None,
@@ -77,42 +78,55 @@ def attributed(
     waits; else from time on CPU, which is sampled far more often. None when no profile is of both
     versions.
     """
-    demands = _compared(one, before.wall, after.wall, None)
+    waiting = _compared(one, before.wall, after.wall, None)
     running = _compared(one, before.cpu, after.cpu, gain)
-    found = demands or running
-    if found is None:
+    if waiting is None or running is None:
+        chosen = waiting or running
+    else:
+        chosen = _better(one, waiting, running, before, after)
+    if chosen is None:
         return None
-    waits = (
-        waiting_share(before.wall.profile, one.change.functions) if demands and before.wall else 0.0
-    )
-    grown = (
-        waiting_share(after.wall.profile, one.change.functions) if demands and after.wall else 0.0
-    )
-    if (
-        demands
-        and running
-        and (max(waits, grown) < HARDLY or (max(waits, grown) < WAITS and _few(demands)))
-    ):
-        found = running
-    elif demands and running and waits < WAITS:
-        found = replace(
-            demands,
-            share=running.share,
-            bound=running.bound,
-            gain=running.gain,
-            explained=running.explained,
-            sentences=(*demands.sentences, *bound_sentences(running)),
+    if waiting is not None and chosen is not running and (w := _waits(one, before)) >= WAITS:
+        chosen = replace(
+            chosen, share=None, bound=None, sentences=(*chosen.sentences, _waits_sentence(w))
         )
-    elif demands and waits >= WAITS:
-        found = replace(
-            demands, share=None, bound=None, sentences=(*demands.sentences, _waits(waits))
-        )
-    said = prediction_sentence(one, stored, knee)
-    return replace(found, sentences=(*found.sentences, said)) if said else found
+    sentence = prediction_sentence(one, stored, knee)
+    return replace(chosen, sentences=(*chosen.sentences, sentence)) if sentence else chosen
 
 
-def _few(found: Attribution) -> bool:
-    return any(min(d.before.n, d.after.n) < FEW for d in found.demands)
+def _better(
+    one: OneChange,
+    waiting: Attribution,
+    running: Attribution,
+    before: VersionProfiles,
+    after: VersionProfiles,
+) -> Attribution:
+    """Of thread time and time on CPU, the one that says more of this change."""
+    waits = _waits(one, before)
+    most = max(waits, _waits(one, after))
+    if most < HARDLY or (most < WAITS and _few(waiting)):
+        return running
+    if waits >= WAITS:
+        return waiting
+    return replace(
+        waiting,
+        share=running.share,
+        bound=running.bound,
+        gain=running.gain,
+        explained=running.explained,
+        sentences=(*waiting.sentences, *bound_sentences(running)),
+    )
+
+
+def _waits(one: OneChange, profiles: VersionProfiles) -> Share:
+    """How much of the edited code's thread time is waiting in a version; 0 when it has no such
+    profile.
+    """
+    return waiting_share(profiles.wall.profile, one.change.functions) if profiles.wall else 0.0
+
+
+def _few(attribution: Attribution) -> bool:
+    return any(min(d.before.n, d.after.n) < FEW for d in attribution.demands)
 
 
 def _compared(
@@ -139,7 +153,7 @@ def without_waits(profile: Profile) -> Profile:
     return replace(profile, stacks=stacks)
 
 
-def _waits(share: Share) -> str:
+def _waits_sentence(share: Share) -> str:
     return (
         f"{format_share(share)} of the edited code's thread time was waiting, so no share of"
         " samples bounds the gain: Amdahl's law counts work, and a queue grows out of proportion"
@@ -155,16 +169,11 @@ def waiting_share(profile: Profile, atoms: Sequence[Atom]) -> Share:
         (stack, w) for stack, w in profile.stacks.items() if any(holds(stack, a) for a in atoms)
     ]
     total = sum(w for _, w in inside)
-    return (
-        sum(
-            w
-            for stack, w in inside
-            if stack[-1].kind == FrameKind.WAIT or stack[-1].function.startswith("[")
-        )
-        / total
-        if total
-        else 0.0
-    )
+    return sum(w for stack, w in inside if _is_wait(stack[-1])) / total if total else 0.0
+
+
+def _is_wait(frame: Frame) -> bool:
+    return frame.kind == FrameKind.WAIT or frame.function.startswith("[")
 
 
 def prediction_sentence(one: OneChange, stored: Run | None, knee: Knee | NoKnee | None) -> str:
@@ -175,9 +184,14 @@ def prediction_sentence(one: OneChange, stored: Run | None, knee: Knee | NoKnee 
     if predicted is None or knee is None:
         return ""
     if isinstance(knee, Knee):
-        return against_prediction(
-            predicted, Interval(knee.rate, knee.low, knee.high, knee.passes, knee.confidence)
+        measured = Interval(
+            value=knee.rate,
+            low=knee.low,
+            high=knee.high,
+            n=knee.passes,
+            confidence=knee.confidence,
         )
+        return against_prediction(predicted, measured)
     if knee.low is not None and knee.low > 0:
         return f"The prediction cannot be checked: {knee.reason}."
     return ""
@@ -194,7 +208,7 @@ def predicted_for(one: OneChange, stored: Run) -> WhatIf | None:
     return None
 
 
-def difference_picture(before: Sides, after: Sides, title: str) -> str:
+def difference_picture(before: VersionProfiles, after: VersionProfiles, title: str) -> str:
     """A differential flame graph of the best pair of profiles there is, in time per request; ""
     when there is none.
     """

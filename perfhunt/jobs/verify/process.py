@@ -5,31 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from perfhunt import verify
 from perfhunt.analysis.change.one_change import require_one
 from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.change.running import differences, stale
-from perfhunt.cli import console
-from perfhunt.cli.verbs.calibrate import load_calibration
-from perfhunt.cli.verbs.change import hot_stacks
-from perfhunt.cli.view.watchers import watching
 from perfhunt.errors import ChangeRefused, UsageError
-from perfhunt.investigate import Options, investigate
-from perfhunt.jobs.setup import InvestigateRequest, surroundings, target_of, workbench
-from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, sides_of
-from perfhunt.jobs.verify.revert import refuse_to_rewrite, undo_of
-from perfhunt.jobs.verify.verify import (
-    VerifyRequest,
-    VerifyResult,
-    base_revision,
-    question_again,
-    stored_run,
-)
-from perfhunt.model.run import Run, RunKind, TargetProcess
+from perfhunt.jobs.request import Confirm, InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.setup import surroundings, target_of, workbench
+from perfhunt.jobs.stored.run import hot_stacks
+from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, profiles_of
+from perfhunt.jobs.verify.edit_patch import edit_patch
+from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
+from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
+from perfhunt.model.question import Question
+from perfhunt.model.run import EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.store.calibration import load_calibration
 from perfhunt.store.files import write_atomic
+from perfhunt.stories.investigation import Options, investigate
+from perfhunt.stories.verification import verify_rerun
 
 AGAIN = (
     "Start it as it was when it was investigated, with the edit as the only difference; then verify"
@@ -37,62 +32,84 @@ AGAIN = (
 )
 
 
-def verify_process(wanted: VerifyRequest) -> VerifyResult:
+def verify_process(
+    request: VerifyRequest, watch: EventWatcher, confirm: Confirm | None
+) -> VerifyResult:
     """The verdict on a restarted service, from one new run of the stored question. Raises
     ChangeRefused (exit 92).
     """
-    if wanted.head:
+    if request.head:
         raise UsageError(
             "--head needs both versions to be started",
             "perfhunt verify --base REV --head REV -- COMMAND",
         )
-    refuse_to_rewrite(wanted.revert, wanted.head)
-    stored = stored_run(wanted)
-    asked = InvestigateRequest(
-        wanted.pid,
-        wanted.port,
-        wanted.url,
-        wanted.file,
-        wanted.store,
-        profile=wanted.profile,
-        allow_busy=wanted.allow_busy,
-    )
-    question, target = target_of(asked, question_again(stored, wanted.file))
+    stored = stored_run(request)
+    question, target = target_of(_again(request), question_again(stored, request.file))
     repository = (
         Repository(Path(target.git_root)) if target.git_root else find_repository(Path.cwd())
     )
-    change = read_change(repository, base_revision(repository, stored, wanted))
-    back = undo_of(repository, change, repository.worktree_tree())
-    one = require_one(change, hot_stacks(stored), wanted.compound)
+    change = read_change(repository, base_revision(repository, stored, request))
+    patch = edit_patch(repository, change)
+    one = require_one(change, hot_stacks(stored), request.compound)
     if doubts := stale(change, target):
         raise ChangeRefused(
             "the running process is not the changed code: " + "; ".join(doubts),
             "Restart the service, then verify its new pid.",
         )
     if moved := unlike(one, stored, target):
-        reason = "the change is not the only difference: " + "; ".join(moved)
-        return VerifyResult(
-            Verdict(Word.INVALID, reason, "rerun", next_step=AGAIN),
-            one,
-            back,
-        )
-    calibration, note = load_calibration(wanted.store)
-    if note and not wanted.quiet:
-        console.note(note)
-    with (
-        watching(as_json=wanted.as_json, quiet=wanted.quiet) as watch,
-        workbench(asked, question, target, RunKind.VERIFY, watch) as lab,
-    ):
-        options = Options(quick=wanted.quick, profile=wanted.profile != "off")
-        verdict, new = verify.verify_rerun(
-            replace(stored, question=question),
-            lambda again: investigate(again, lab, options),
-            calibration,
-            explained(one),
-        )
-    directory = wanted.store / "runs" / new.id
-    outcome = VerifyResult(verdict, one, back, directory)
-    return outcome if verdict.word is Word.INVALID else with_attribution(outcome, stored, new)
+        return VerifyResult(verdict=_invalid(moved), one=one, patch=patch)
+    stored = replace(stored, question=question)
+    verdict, new = _asked_again(request, stored, target, one, watch, confirm)
+    result = VerifyResult(
+        verdict=verdict,
+        one=one,
+        patch=patch,
+        directory=request.store / "runs" / new.id,
+    )
+    return result if verdict.word is Word.INVALID else with_attribution(result, stored, new)
+
+
+def _again(request: VerifyRequest) -> InvestigateRequest:
+    """The investigation that asks once more."""
+    return InvestigateRequest(
+        pid=request.pid,
+        port=request.port,
+        url=request.url,
+        file=request.file,
+        store=request.store,
+        profile=request.profile,
+        allow_busy=request.allow_busy,
+    )
+
+
+def _asked_again(
+    request: VerifyRequest,
+    stored: Run,
+    target: TargetProcess,
+    one: OneChange,
+    watch: EventWatcher,
+    confirm: Confirm | None,
+) -> tuple[Verdict, Run]:
+    calibration, doubt = load_calibration(request.store)
+    if doubt:
+        watch(Noted(doubt))
+    options = Options(quick=request.quick, profile=request.profile is not ProfilePolicy.OFF)
+    with workbench(_again(request), stored.question, target, RunKind.VERIFY, watch, confirm) as lab:
+
+        def ask(question: Question) -> Run:
+            return investigate(question, lab, options)
+
+        return verify_rerun(stored, ask, calibration, explained(one))
+
+
+def _invalid(differences: tuple[str, ...]) -> Verdict:
+    reason = "the change is not the only difference: " + "; ".join(differences)
+    return Verdict(
+        word=Word.INVALID,
+        reason=reason,
+        method="rerun",
+        next_step=AGAIN,
+    )
 
 
 def unlike(one: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...]:
@@ -102,16 +119,16 @@ def unlike(one: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...
     return differences(one.change, then, surroundings(target), stored.target, target)
 
 
-def with_attribution(outcome: VerifyResult, stored: Run, new: Run) -> VerifyResult:
-    """The outcome with the edited functions' share in it, and a differential flame graph beside the
+def with_attribution(result: VerifyResult, stored: Run, new: Run) -> VerifyResult:
+    """The result with the edited functions' share in it, and a differential flame graph beside the
     run.
     """
-    before, after = sides_of(stored), sides_of(new)
-    found = attributed(outcome.one, before, after, gain_of(outcome.verdict), stored, new.knee)
+    before, after = profiles_of(stored), profiles_of(new)
+    attribution = attributed(result.one, before, after, gain_of(result.verdict), stored, new.knee)
     picture = difference_picture(before, after, f"{stored.id} to {new.id}")
-    if picture and outcome.directory is not None:
-        write_atomic(outcome.directory / "difference.svg", picture)
-    return replace(outcome, attribution=found)
+    if picture and result.directory is not None:
+        write_atomic(result.directory / "difference.svg", picture)
+    return replace(result, attribution=attribution)
 
 
 def explained(one: OneChange) -> frozenset[str]:

@@ -7,63 +7,63 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 
-from perfhunt import verify
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import modules_of
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wall import wall_profiles
-from perfhunt.analysis.verdict.pairs import BASE, HEAD
-from perfhunt.jobs.verify.attribution import Sides
+from perfhunt.analysis.verdict.pairs import BASE, HEAD, SlicePlan
+from perfhunt.jobs.verify.attribution import VersionProfiles
+from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.model.profile import Instants, Profile, SpanName, Stack
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Began, TargetProcess, Ticked, Tried
-from perfhunt.model.trial import Phase, Step, Trial
+from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds, format_rate
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.profilers.probes import LiveProbes
+from perfhunt.stories.pair_bench import PairBench
+from perfhunt.stories.paired_question import PairedQuestion
 from perfhunt.target.find import find_target
 
+# Long enough for some hundred samples of threads at 8 a second; the verdict is settled before.
 HOLD: Seconds = 12.0
 SETTLE: Seconds = 1.0
+# At half the rate: caches and pools fill before the hold.
 WARM: Seconds = 3.0
 
 
 def profile_versions(
-    asking: verify.PairedQuestion, bench: verify.PairBench, starter: verify.CommandStarter
-) -> dict[str, Sides]:
+    paired: PairedQuestion, bench: PairBench, starter: CommandStarter
+) -> dict[str, VersionProfiles]:
     """The profiles of "base" and "head", each started once more and held at the rate that was
     compared at.
 
     Raises AttachFailed, TargetDied, UsageError (a version that does not start), Stopped.
     """
     try:
-        return {version: _profiled(version, asking, bench, starter) for version in (BASE, HEAD)}
+        return {version: _profiled(version, paired, bench, starter) for version in (BASE, HEAD)}
     finally:
         bench.close()
 
 
 def _profiled(
-    version: str,
-    asking: verify.PairedQuestion,
-    bench: verify.PairBench,
-    starter: verify.CommandStarter,
-) -> Sides:
-    rate = asking.plan.rates[0]
+    version: str, paired: PairedQuestion, bench: PairBench, starter: CommandStarter
+) -> VersionProfiles:
+    rate = paired.plan.rates[0]
     bench.check()
     bench.watch(Began("profile", f"what {version} does at {format_rate(rate)}", WARM + HOLD))
-    live = starter.start(version, 0)
+    started = starter.start(version, 0)
     try:
-        live.ready(bench.stop)
-        target = find_target(ProcessSelector(pid=live.pid), live.url)
-        with closing(
-            LiveProbes(target, bench.directory / "profiles" / version, bench.clock)
-        ) as probes:
+        started.ready(bench.stop)
+        target = find_target(ProcessSelector(pid=started.pid), started.url)
+        directory = bench.directory / "profiles" / version
+        with closing(LiveProbes(target, directory, bench.clock)) as probes:
             probes.open()
             idle = probes.idle()
-            span = _held(version, live.url, asking, bench, probes)
+            span = _held(version, started.url, paired, bench, probes)
     finally:
-        starter.end(live)
-    return _sides(span, idle, target)
+        starter.end(started)
+    return _version_profiles(span, idle, target)
 
 
 def in_place(profile: Profile, root: str) -> Profile:
@@ -82,47 +82,51 @@ def in_place(profile: Profile, root: str) -> Profile:
 
 
 def _held(
-    version: str,
-    url: str,
-    asking: verify.PairedQuestion,
-    bench: verify.PairBench,
-    probes: LiveProbes,
+    version: str, url: str, paired: PairedQuestion, bench: PairBench, probes: LiveProbes
 ) -> Span:
-    plan, engine = asking.plan, bench.at(asking, url)
-    warm = Step(Phase.WARMUP, plan.rates[0] / 2, WARM, plan.seed, arrivals=plan.arrivals)
+    engine = bench.engine_at(paired.question, url)
+    warm, hold = _steps(paired.plan)
     engine.run(warm, None, bench.stop)
     bench.check()
-    step = Step(
-        Phase.HOLD,
-        plan.rates[0],
-        HOLD,
-        plan.seed + 1,
-        SETTLE,
-        stop_on_overload=False,
-        arrivals=plan.arrivals,
-    )
     probes.resources()
-    with probes.during(version, step.duration - step.settle, on_cpu=True, waits=True) as attached:
-        trial: Trial = engine.run(step, lambda row: bench.watch(Ticked(step, row)), bench.stop)
+    with probes.during(version, hold.duration - hold.settle, on_cpu=True, waits=True) as attached:
+        trial = engine.run(hold, lambda row: bench.watch(Ticked(hold, row)), bench.stop)
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))
     bench.check()
     return attached.seen(trial)
 
 
-def _sides(span: Span, idle: Instants | None, target: TargetProcess) -> Sides:
-    modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
-    reading = read_evidence(
-        Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)
+def _steps(plan: SlicePlan) -> tuple[Step, Step]:
+    """The warm-up and the hold."""
+    warm = Step(
+        phase=Phase.WARMUP,
+        rate=plan.rates[0] / 2,
+        duration=WARM,
+        seed=plan.seed,
+        arrivals=plan.arrivals,
     )
-    wall = wall_profiles(reading).get(SpanName.KNEE)
+    hold = Step(
+        phase=Phase.HOLD,
+        rate=plan.rates[0],
+        duration=HOLD,
+        seed=plan.seed + 1,
+        settle=SETTLE,
+        stop_on_overload=False,
+        arrivals=plan.arrivals,
+    )
+    return warm, hold
+
+
+def _version_profiles(span: Span, idle: Instants | None, target: TargetProcess) -> VersionProfiles:
+    modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
+    evidence = Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)
     cores = span.resources.cpu if span.resources else None
 
     def measured(profile: Profile | None) -> Measured | None:
-        return (
-            Measured(in_place(profile, target.git_root), span.completed, cores)
-            if profile and profile.total
-            else None
-        )
+        if not profile or not profile.total:
+            return None
+        return Measured(in_place(profile, target.git_root), span.completed, cores)
 
-    return Sides(measured(wall.profile if wall else None), measured(span.profile))
+    wall = wall_profiles(read_evidence(evidence)).get(SpanName.KNEE)
+    return VersionProfiles(measured(wall.profile if wall else None), measured(span.profile))

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-import perfhunt
 from perfhunt.model.run import Environment, Process, TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.target.proc.files import read, text
 from perfhunt.target.proc.process import PAGE
+from perfhunt.version import __version__
 
 # These change from shell to shell, or from worker to worker, without changing what the service
 # does.
@@ -45,7 +45,7 @@ def environment(target: TargetProcess, profilers: Mapping[str, str]) -> Environm
         memory=PAGE * os.sysconf("SC_PHYS_PAGES"),
         virtualised=_virtualised(),
         load_average=round(os.getloadavg()[0], 2),
-        perfhunt=perfhunt.__version__,
+        perfhunt=__version__,
         python=platform.python_version(),
         tools=_tool_versions(profilers),
         git_revision=revision,

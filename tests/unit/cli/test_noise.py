@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from perfhunt.analysis.verdict.calibration import Calibration, Noise
-from perfhunt.cli.verbs.calibrate import FILE, calibration_lines, load_calibration, save_calibration
+from perfhunt.cli.verbs.calibrate import calibration_lines
 from perfhunt.errors import UsageError
-from perfhunt.jobs.verify.command import looking_of
-from perfhunt.jobs.verify.verify import VerifyRequest
+from perfhunt.jobs.verify.versions import analysis_plan
 from perfhunt.model.interval import Interval
+from perfhunt.model.run import Event, Noted
+from perfhunt.store.calibration import CALIBRATION_FILE, load_calibration, save_calibration
 
 NOW = datetime(2026, 11, 23, 4, 30, tzinfo=UTC)
 NOISE = Noise("cpu", Interval(0.012, 0.008, 0.024, 8), Interval(0.001, -0.009, 0.011, 8), 0.8, -0.1)
@@ -43,8 +44,8 @@ def test_after_thirty_days_it_is_not_used_and_that_is_said(tmp_path: Path) -> No
 @pytest.mark.parametrize("what", ["host", "kernel"])
 def test_another_host_or_kernel_has_another_noise(tmp_path: Path, what: str) -> None:
     save_calibration(tmp_path, FOUND, (), NOW)
-    plain = json.loads((tmp_path / FILE).read_text())
-    (tmp_path / FILE).write_text(json.dumps({**plain, what: "elsewhere"}))
+    plain = json.loads((tmp_path / CALIBRATION_FILE).read_text())
+    (tmp_path / CALIBRATION_FILE).write_text(json.dumps({**plain, what: "elsewhere"}))
     found, said = load_calibration(tmp_path, NOW)
     assert found is None
     assert f"another {what} (elsewhere)" in said
@@ -54,7 +55,7 @@ def test_another_host_or_kernel_has_another_noise(tmp_path: Path, what: str) -> 
     "text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "made": "today", "calibration": {}}']
 )
 def test_a_damaged_file_is_reported_not_used(tmp_path: Path, text: str) -> None:
-    (tmp_path / FILE).write_text(text)
+    (tmp_path / CALIBRATION_FILE).write_text(text)
     found, said = load_calibration(tmp_path, NOW)
     assert found is None
     assert "cannot be read" in said
@@ -62,7 +63,7 @@ def test_a_damaged_file_is_reported_not_used(tmp_path: Path, text: str) -> None:
 
 def test_secrets_of_the_command_are_not_kept(tmp_path: Path) -> None:
     save_calibration(tmp_path, FOUND, ("serve", "--db-password", "hunter2"), NOW)
-    assert "hunter2" not in (tmp_path / FILE).read_text()
+    assert "hunter2" not in (tmp_path / CALIBRATION_FILE).read_text()
 
 
 def test_a_host_that_differs_from_itself_gets_no_verdicts(tmp_path: Path) -> None:
@@ -71,16 +72,16 @@ def test_a_host_that_differs_from_itself_gets_no_verdicts(tmp_path: Path) -> Non
     )
     save_calibration(tmp_path, refused, (), datetime.now(UTC))
     with pytest.raises(UsageError, match="identical builds moved") as error:
-        looking_of(VerifyRequest(store=tmp_path))
+        analysis_plan(tmp_path)
     assert "stop what else runs" in error.value.hint
     assert any("REFUSED: identical builds moved" in line for line in calibration_lines(refused))
 
 
 def test_the_kept_noise_reaches_the_comparison(tmp_path: Path) -> None:
     save_calibration(tmp_path, FOUND, (), datetime.now(UTC))
-    looking = looking_of(VerifyRequest(store=tmp_path))
-    assert looking.priors["cpu"].sd == 0.012
-    assert "8 pairs of identical builds" in looking.noise
+    analysis = analysis_plan(tmp_path)
+    assert analysis.priors["cpu"].sd == 0.012
+    assert "8 pairs of identical builds" in analysis.noise
     assert platform.node()
 
 
@@ -88,3 +89,14 @@ def test_the_plan_names_minutes_for_each_change() -> None:
     lines = calibration_lines(FOUND)
     assert any("±5%" in line for line in lines)
     assert "8 pairs of identical builds" in lines[0]
+
+
+def test_a_noise_that_does_not_hold_here_is_not_used_and_whoever_watches_is_told(
+    tmp_path: Path,
+) -> None:
+    save_calibration(tmp_path, FOUND, (), NOW - timedelta(days=3000))
+    events: list[Event] = []
+    assert analysis_plan(tmp_path, events.append).priors == {}
+    (event,) = events
+    assert isinstance(event, Noted)
+    assert "days old" in event.sentence

@@ -12,25 +12,22 @@ from typer.testing import CliRunner
 from perfhunt.analysis.change.changed_frames import is_frame_of
 from perfhunt.change.git.repository import Repository
 from perfhunt.cli.app import app
+from perfhunt.cli.verbs.verify import show
 from perfhunt.errors import QuestionError, UsageError
+from perfhunt.jobs.request import duration_of
 from perfhunt.jobs.verify.attribution import (
-    Sides,
+    VersionProfiles,
     attributed,
     difference_picture,
-    sides_of,
+    profiles_of,
     waiting_share,
 )
+from perfhunt.jobs.verify.edit_patch import EditPatch, refuse_to_rewrite
 from perfhunt.jobs.verify.process import explained
 from perfhunt.jobs.verify.profiles import in_place
-from perfhunt.jobs.verify.revert import Undo, refuse_to_rewrite
-from perfhunt.jobs.verify.verify import (
-    VerifyRequest,
-    VerifyResult,
-    budget_of,
-    question_again,
-    stored_run,
-    tell,
-)
+from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
+from perfhunt.jobs.verify.stored import question_again, stored_run
+from perfhunt.jobs.verify.verify import concluded, keep
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel
@@ -40,13 +37,14 @@ from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.testfile import read_question
-from tests.sample_run import keep, sample_run
+from tests.sample_run import keep as keep_run
+from tests.sample_run import sample_run
 
 ATOM = Atom(Kind.CODE, "shop/warehouse.py", "stock_level")
 ONE = OneChange(Change("/srv/shop", "a" * 40, "", (ATOM,)), (Piece((ATOM,)),), "one-atom", "")
 PAGE, LEVEL = Frame("product", "shop/app.py"), Frame("stock_level", "shop/warehouse.py")
 LOCK = Frame("[lock]", kind=FrameKind.WAIT)
-BACK = Undo(Repository(Path("/srv/shop")), b"patch")
+PATCH = EditPatch(Repository(Path("/srv/shop")), b"patch")
 
 TOML = """schema = 1
 [target]
@@ -80,7 +78,10 @@ def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_boun
     None
 ):
     found = attributed(
-        ONE, Sides(wall(400.0, 100.0)), Sides(wall(4.0, 100.0)), Interval(2.0, 1.5, 2.6, 6)
+        ONE,
+        VersionProfiles(wall(400.0, 100.0)),
+        VersionProfiles(wall(4.0, 100.0)),
+        Interval(2.0, 1.5, 2.6, 6),
     )
     assert found is not None
     (demand,) = found.demands
@@ -95,17 +96,19 @@ def test_a_lock_taken_out_is_attributed_to_the_edited_function_and_no_share_boun
 def test_a_wait_that_grew_is_no_code_that_cost_moved_to() -> None:
     polled: dict[Stack, float] = {(PAGE, LEVEL, Frame("[poll]", kind=FrameKind.WAIT)): 390.0}
     after = Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 12.0, polled, ticks=100)
-    found = attributed(ONE, Sides(wall(400.0, 0.0)), Sides(Measured(after, 50.0)), None)
+    found = attributed(
+        ONE, VersionProfiles(wall(400.0, 0.0)), VersionProfiles(Measured(after, 50.0)), None
+    )
     assert found is not None
     assert found.moved == ()
 
 
 def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_picture() -> None:
-    def waiting(path: str) -> Sides:
+    def waiting(path: str) -> VersionProfiles:
         stacks: dict[Stack, float] = {
             (PAGE, LEVEL, Frame(f"[socket unix:{path}]", kind=FrameKind.WAIT)): 10.0
         }
-        return Sides(
+        return VersionProfiles(
             Measured(
                 Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 12.0, stacks, ticks=100), 50.0
             )
@@ -118,8 +121,8 @@ def test_sockets_whose_paths_differ_from_start_to_start_are_one_box_of_the_pictu
 
 def test_a_gain_beyond_what_the_edited_code_used_of_the_cpu_is_called_out() -> None:
     before, after = (
-        Sides(wall(0.0, 100.0), on_cpu(50.0, 950.0)),
-        Sides(wall(0.0, 100.0), on_cpu(5.0, 950.0)),
+        VersionProfiles(wall(0.0, 100.0), on_cpu(50.0, 950.0)),
+        VersionProfiles(wall(0.0, 100.0), on_cpu(5.0, 950.0)),
     )
     found = attributed(ONE, before, after, Interval(0.5, 0.4, 0.6, 6))
     assert found is not None
@@ -141,7 +144,10 @@ def rows(computing: float, waiting: float = 0.0) -> Measured:
 
 def test_code_that_computes_is_compared_by_its_cpu_time_of_which_there_are_many_samples() -> None:
     found = attributed(
-        ONE, Sides(rows(5.0), on_cpu(400.0, 600.0)), Sides(rows(8.0), on_cpu(800.0, 600.0)), None
+        ONE,
+        VersionProfiles(rows(5.0), on_cpu(400.0, 600.0)),
+        VersionProfiles(rows(8.0), on_cpu(800.0, 600.0)),
+        None,
     )
     assert found is not None
     (demand,) = found.demands
@@ -151,8 +157,8 @@ def test_code_that_computes_is_compared_by_its_cpu_time_of_which_there_are_many_
 def test_code_that_began_to_wait_is_compared_by_its_thread_time() -> None:
     found = attributed(
         ONE,
-        Sides(rows(20.0), on_cpu(400.0, 600.0)),
-        Sides(rows(20.0, 60.0), on_cpu(400.0, 600.0)),
+        VersionProfiles(rows(20.0), on_cpu(400.0, 600.0)),
+        VersionProfiles(rows(20.0, 60.0), on_cpu(400.0, 600.0)),
         None,
     )
     assert found is not None
@@ -161,14 +167,21 @@ def test_code_that_began_to_wait_is_compared_by_its_thread_time() -> None:
 
 
 def test_what_cannot_be_told_apart_is_given_with_both_intervals() -> None:
-    found = attributed(ONE, Sides(None, on_cpu(4.0, 6.0)), Sides(None, on_cpu(8.0, 6.0)), None)
+    found = attributed(
+        ONE, VersionProfiles(None, on_cpu(4.0, 6.0)), VersionProfiles(None, on_cpu(8.0, 6.0)), None
+    )
     assert found is not None
     assert "no clear difference" in found.sentences[0]
     assert found.sentences[0].count(" to ") == 2
 
 
 def test_unlike_profiles_are_not_compared() -> None:
-    assert attributed(ONE, Sides(wall(1.0, 1.0)), Sides(None, on_cpu(1.0, 1.0)), None) is None
+    assert (
+        attributed(
+            ONE, VersionProfiles(wall(1.0, 1.0)), VersionProfiles(None, on_cpu(1.0, 1.0)), None
+        )
+        is None
+    )
 
 
 def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> None:
@@ -176,11 +189,11 @@ def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> N
     finding = replace(run.findings[0], function="stock_level", file="/srv/shop/shop/warehouse.py")
     finding = replace(finding, what_if=WhatIf(300.0, 250.0, 350.0, 1.0))
     knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
-    sides = Sides(wall(400.0, 100.0)), Sides(wall(4.0, 100.0))
-    found = attributed(ONE, *sides, None, replace(run, findings=(finding,)), knee)
+    profiles = VersionProfiles(wall(400.0, 100.0)), VersionProfiles(wall(4.0, 100.0))
+    found = attributed(ONE, *profiles, None, replace(run, findings=(finding,)), knee)
     assert found is not None
     assert found.sentences[-1].startswith("As predicted: 250/s to 350/s")
-    elsewhere = attributed(ONE, *sides, None, run, knee)
+    elsewhere = attributed(ONE, *profiles, None, run, knee)
     assert elsewhere is not None
     assert not any("predict" in s for s in elsewhere.sentences)
 
@@ -204,12 +217,12 @@ def test_the_waiting_share_counts_only_stacks_of_the_edited_code() -> None:
 
 
 def test_a_run_without_a_hold_has_no_profile_to_compare() -> None:
-    assert sides_of(replace(sample_run(), trials=())) == Sides()
-    assert difference_picture(Sides(), Sides(), "") == ""
+    assert profiles_of(replace(sample_run(), trials=())) == VersionProfiles()
+    assert difference_picture(VersionProfiles(), VersionProfiles(), "") == ""
 
 
 @pytest.fixture
-def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A stored run of the question in perfhunt.toml, as it is read back: without bodies and header
     values.
     """
@@ -219,23 +232,23 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return replace(sample_run(), question=question.redacted())
 
 
-def test_what_a_stored_run_may_not_hold_comes_from_the_test_file(asked: Run) -> None:
-    (endpoint,) = question_again(asked, None).traffic
+def test_what_a_stored_run_may_not_hold_comes_from_the_test_file(compared: Run) -> None:
+    (endpoint,) = question_again(compared, None).traffic
     assert endpoint.body == '{"sku":"A1"}'
     assert dict(endpoint.headers)["Authorization"] == "Basic c2VjcmV0"
 
 
-def test_a_stored_question_wins_over_an_slo_edited_since(asked: Run, tmp_path: Path) -> None:
+def test_a_stored_question_wins_over_an_slo_edited_since(compared: Run, tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_text(TOML.replace("100ms", "900ms"))
-    again = question_again(asked, None)
-    assert again.slo == asked.question.slo
+    again = question_again(compared, None)
+    assert again.slo == compared.question.slo
     assert again.traffic[0].body == '{"sku":"A1"}'
 
 
-def test_bodies_that_are_nowhere_to_be_had_are_not_made_up(asked: Run, tmp_path: Path) -> None:
+def test_bodies_that_are_nowhere_to_be_had_are_not_made_up(compared: Run, tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_text(TOML.replace("A1", "B2"))
     with pytest.raises(QuestionError, match="does not ask what run") as refused:
-        question_again(asked, None)
+        question_again(compared, None)
     assert int(refused.value.exit_code) == 104
 
 
@@ -254,20 +267,22 @@ def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) 
     ids=["stopped", "profile"],
 )
 def test_runs_that_measured_no_whole_ramp_are_refused(tmp_path: Path, run: Run, said: str) -> None:
-    keep(tmp_path, run)
+    keep_run(tmp_path, run)
     with pytest.raises(UsageError, match=said):
         stored_run(VerifyRequest(run=run.id, store=tmp_path))
 
 
-def outcome(word: Word, directory: Path | None) -> VerifyResult:
+def result(word: Word, directory: Path | None) -> VerifyResult:
     return VerifyResult(
-        Verdict(word, "CPU per request is as if 12 % slower", "paired"), ONE, BACK, directory
+        Verdict(word, "CPU per request is as if 12 % slower", "paired"), ONE, PATCH, directory
     )
 
 
-def test_json_carries_word_exit_code_and_where_it_is_kept(tmp_path: Path) -> None:
-    (line,) = tell(outcome(Word.REVERT, tmp_path), VerifyRequest(as_json=True))
-    event = json.loads(line)
+def test_json_carries_word_exit_code_and_where_it_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(keep(concluded(result(Word.REVERT, tmp_path))), as_json=True, quiet=False)
+    event = json.loads(capsys.readouterr().out)
     assert (event["event"], event["word"], event["exit_code"]) == ("verdict", "REVERT", 90)
     assert event["directory"] == str(tmp_path)
     kept = json.loads((tmp_path / "verdict.json").read_text())
@@ -275,21 +290,22 @@ def test_json_carries_word_exit_code_and_where_it_is_kept(tmp_path: Path) -> Non
     assert (tmp_path / "change.patch").read_bytes() == b"patch"
 
 
-def test_quiet_is_one_line(tmp_path: Path) -> None:
-    assert tell(outcome(Word.KEEP, tmp_path), VerifyRequest(quiet=True)) == [
-        "KEEP: CPU per request is as if 12 % slower"
-    ]
+def test_quiet_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show(result(Word.KEEP, tmp_path), as_json=False, quiet=True)
+    assert capsys.readouterr().out == "KEEP: CPU per request is as if 12 % slower\n"
 
 
-def test_a_revert_names_the_git_command_and_runs_nothing(tmp_path: Path) -> None:
-    said = "\n".join(tell(outcome(Word.REVERT, tmp_path), VerifyRequest()))
-    assert f"apply -R {tmp_path}/change.patch" in said
+def test_a_revert_names_the_git_command_and_runs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(concluded(result(Word.REVERT, tmp_path)), as_json=False, quiet=False)
+    assert f"apply -R {tmp_path}/change.patch" in capsys.readouterr().out
 
 
 def test_a_regression_in_history_is_taken_back_by_a_commit(tmp_path: Path) -> None:
-    past = replace(BACK, base="a" * 40, revision="b" * 40)
-    said = "\n".join(tell(replace(outcome(Word.REVERT, tmp_path), undo=past), VerifyRequest()))
-    assert f"git revert --no-commit {'a' * 12}..{'b' * 12}" in said
+    past = replace(PATCH, base="a" * 40, revision="b" * 40)
+    step = concluded(replace(result(Word.REVERT, tmp_path), patch=past)).verdict.next_step
+    assert f"git revert --no-commit {'a' * 12}..{'b' * 12}" in step
 
 
 def test_history_is_never_rewritten_on_request() -> None:
@@ -297,12 +313,18 @@ def test_history_is_never_rewritten_on_request() -> None:
         refuse_to_rewrite(True, "HEAD")
 
 
-def test_a_verdict_that_measured_nothing_keeps_nothing() -> None:
-    invalid = replace(
-        outcome(Word.INVALID, None),
-        verdict=Verdict(Word.INVALID, "the kernel was 6.8, and is 6.9", "rerun"),
+def test_a_verdict_that_measured_nothing_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    verdict = Verdict(Word.INVALID, "the kernel was 6.8, and is 6.9", "rerun")
+    show(
+        keep(concluded(replace(result(Word.INVALID, None), verdict=verdict))),
+        as_json=False,
+        quiet=False,
     )
-    assert "VERDICT INVALID" in tell(invalid, VerifyRequest())[0]
+    assert capsys.readouterr().out.startswith("VERDICT INVALID")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_kind_of_change_accounts_for() -> None:
@@ -316,9 +338,9 @@ def test_what_the_kind_of_change_accounts_for() -> None:
 
 
 def test_a_budget_needs_its_unit() -> None:
-    assert budget_of("5m") == 300.0
+    assert duration_of("--budget", "5m") == 300.0
     with pytest.raises(UsageError, match="--budget"):
-        budget_of("5")
+        duration_of("--budget", "5")
 
 
 def test_a_running_process_and_a_command_are_not_asked_for_at_once() -> None:

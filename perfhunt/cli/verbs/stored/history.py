@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, StoreOption
+from perfhunt.cli.options import STORE, OneArrayOption, StoreOption
 
 if TYPE_CHECKING:
     from perfhunt.store.ledger import LedgerRow
@@ -27,81 +26,44 @@ def history(
         Path | None,
         typer.Option("--plot", help="Draw the knee over commits here (SVG), and list nothing."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: OneArrayOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """List the runs kept here: when, what was found, the knee, the verdict. Closes runs that a
     crash left open.
     """
-    from perfhunt.store import ledger
-    from perfhunt.store.rundir import repair
+    from perfhunt.cli.view.watchers import notes
+    from perfhunt.jobs.stored.history import draw_knees, read_history
 
-    for closed in repair(store, console.note):
-        console.note(f"closed {closed.name}: perfhunt was ended from outside while it ran")
-        rebuild = True
-    if rebuild:
-        for problem in ledger.rebuild(store):
-            console.note(problem)
-    rows = ledger.history(store, limit=limit)
+    rows = read_history(store, limit=limit, rebuild=rebuild, watch=notes)
     if plot is not None:
-        draw(rows, plot)
-        return
-    if as_json:
+        drawn = draw_knees(rows, plot)
+        console.out(
+            f"written: {plot} ({drawn.drawn} of {drawn.searched} runs were asked the same question)"
+        )
+    elif as_json:
         console.out(json.dumps([asdict(row) for row in rows], indent=2))
-        return
-    if not rows:
+    elif not rows:
         console.out(f"no runs under {store}: make one with perfhunt investigate --pid PID")
-    for row in rows:
-        console.out(_line(row))
-
-
-def draw(rows: Sequence[LedgerRow], path: Path) -> None:
-    """Draw the knees of the runs that were asked what the newest one was asked: only those
-    compare.
-    """
-    from perfhunt.errors import UsageError
-    from perfhunt.reports.pictures.history_svg import KneePoint, knee_history
-    from perfhunt.store.files import write_atomic
-
-    searched = [
-        row for row in rows if row.kind in ("investigate", "verify") and row.ended == "complete"
-    ]
-    if not searched:
-        raise UsageError(
-            "no run here has looked for a knee", "Make one: perfhunt investigate --pid PID"
-        )
-    alike = [row for row in reversed(searched) if row.fingerprint == searched[0].fingerprint]
-    points = [
-        KneePoint(
-            row.git_revision[:7] + ("+" if row.git_dirty else ""),
-            row.started,
-            row.knee,
-            row.knee_low,
-            row.knee_high,
-            row.knee_none,
-            row.kind == "verify",
-        )
-        for row in alike
-    ]
-    write_atomic(path, knee_history(points, f"Knee of {alike[-1].target} over {len(points)} runs"))
-    console.out(
-        f"written: {path} ({len(points)} of {len(searched)} runs were asked the same question)"
-    )
-
-
-def _line(row: LedgerRow) -> str:
-    from perfhunt.model.units import format_rate
-
-    if row.knee is not None and row.knee_low is not None and row.knee_high is not None:
-        knee = (
-            f"knee {format_rate(row.knee)} ({format_rate(row.knee_low)} to"
-            f" {format_rate(row.knee_high)})"
-        )
     else:
-        knee = f"no knee: {row.knee_none or 'not searched'}"
+        for row in rows:
+            console.out(console.clean(row_line(row)))
+
+
+def row_line(row: LedgerRow) -> str:
+    """One run in a line."""
     revision = (row.git_revision[:9] + ("+" if row.git_dirty else "")) or "no git"
     ended = "" if row.ended == "complete" else f"  [{row.ended}]"
-    return console.clean(
-        f"{row.id}  {row.kind:<11} {row.verdict:<8} {knee:<34} {row.bottleneck:<14}"
+    return (
+        f"{row.id}  {row.kind:<11} {row.verdict:<8} {_knee(row):<34} {row.bottleneck:<14}"
         f" {row.top_function}  {revision}{ended}"
     )
+
+
+def _knee(row: LedgerRow) -> str:
+    from perfhunt.model.units import format_rate
+
+    if row.knee is None or row.knee_low is None or row.knee_high is None:
+        return f"no knee: {row.knee_none or 'not searched'}"
+    rate, low, high = (format_rate(rate) for rate in (row.knee, row.knee_low, row.knee_high))
+    return f"knee {rate} ({low} to {high})"

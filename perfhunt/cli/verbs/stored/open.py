@@ -9,7 +9,6 @@ import typer
 
 from perfhunt.cli import console
 from perfhunt.cli.options import STORE, RunArgument, StoreOption
-from perfhunt.errors import StoreError
 
 
 def open_report(
@@ -23,19 +22,9 @@ def open_report(
     store: StoreOption = STORE,
 ) -> None:
     """Open the HTML report of a run in the browser, or its profile in speedscope."""
-    from perfhunt.jobs.speedscope_viewer import viewer_page
-    from perfhunt.store.listing import find
+    from perfhunt.jobs.stored.viewer import report_page, speedscope_page
 
-    wanted, form = (
-        ("profile.speedscope.json", "speedscope") if speedscope else ("report.html", "html")
-    )
-    path = find(store, run) / wanted
-    if not path.exists():
-        raise StoreError(
-            f"{path} is not there",
-            f"Render it again: perfhunt report {run} --format {form} --output {wanted}",
-        )
-    address = viewer_page(path) if speedscope else path.resolve().as_uri()
-    if not just_say and not webbrowser.open(address):
+    page = speedscope_page(run, store) if speedscope else report_page(run, store)
+    if not just_say and not webbrowser.open(page.address):
         console.note("no browser could be started here; it is at:")
-    console.out(address if speedscope else str(path))
+    console.out(page.address if speedscope else str(page.path))

@@ -24,10 +24,9 @@ def report(
     store: StoreOption = STORE,
 ) -> None:
     """Render a stored run again, in any format; nothing is measured."""
+    from perfhunt.jobs.stored.run import load_run
     from perfhunt.reports.format import FORMATS
     from perfhunt.store.files import write_atomic
-    from perfhunt.store.listing import find
-    from perfhunt.store.rundir import read_directory
 
     if listing:
         for name, each in FORMATS.items():
@@ -35,7 +34,7 @@ def report(
         return
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}")
-    text = FORMATS[form].render(read_directory(find(store, run)))
+    text = FORMATS[form].render(load_run(run, store))
     if output is None:
         console.out(text.rstrip("\n"))
     else:

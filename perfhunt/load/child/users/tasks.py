@@ -19,7 +19,6 @@ import gevent
 from locust.env import Environment
 from locust.exception import StopUser
 
-from perfhunt import __version__
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import SendCounts, SendLimits, no_pace
@@ -27,6 +26,7 @@ from perfhunt.load.child.users.failures import outcome_of
 from perfhunt.load.child.users.locustfile import PooledUser, UserPool, UserTask
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.version import __version__
 
 USERS = 1000  # at once; each has a client, and cookies, of its own
 READY_WITHIN: Seconds = 0.1  # users are prepared beforehand for tasks that take this long

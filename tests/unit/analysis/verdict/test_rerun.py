@@ -17,7 +17,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.verify import verify_rerun
+from perfhunt.stories.verification import verify_rerun
 from tests.sample_run import moved, sample_run
 
 BEFORE = sample_run()

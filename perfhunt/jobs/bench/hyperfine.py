@@ -4,10 +4,12 @@ interleaved.
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.analysis.verdict.bench import CommandRun
@@ -15,6 +17,11 @@ from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command
+
+# One run, without a shell, whatever its exit code, and nothing printed about it.
+_ONCE = ("hyperfine", "-N", "--runs", "1", "--ignore-failure", "--style", "none")
+# Characters of its complaint that are shown.
+TAIL = 400
 
 
 def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandRun:
@@ -28,45 +35,36 @@ def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandR
         )
     with tempfile.TemporaryDirectory(prefix="perfhunt-bench-") as place:
         export = Path(place) / "times.json"
-        words = [
-            "hyperfine",
-            "-N",
-            "--runs",
-            "1",
-            "--ignore-failure",
-            "--style",
-            "none",
-            "--export-json",
-            str(export),
-        ]
-        words += ["--prepare", shlex.join(command.prepare)] if command.prepare else []
-        try:
-            done = subprocess.run(
-                [*words, "--", shlex.join(command.words)],
-                cwd=command.directory,
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise PerfhuntError(
-                f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
-            ) from error
-        if not export.exists():
-            raise UsageError(
-                f"hyperfine did not time `{command.name}`",
-                done.stderr.decode(errors="replace").strip()[-400:],
-            )
+        _run(command, export, timeout)
         (timed,) = hyperfine.read(export.read_text(), "hyperfine's export")
         (run,) = timed.runs
         user, system = _cpu(export)
-        return CommandRun(run.wall, user, system, run.peak_rss, run.exit_code)
+        return replace(run, user=user, system=system)
+
+
+def _run(command: Command, export: Path, timeout: Seconds | None) -> None:
+    prepare = ("--prepare", shlex.join(command.prepare)) if command.prepare else ()
+    try:
+        done = subprocess.run(
+            [*_ONCE, "--export-json", export, *prepare, "--", shlex.join(command.words)],
+            cwd=command.directory,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PerfhuntError(
+            f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
+        ) from error
+    if not export.exists():
+        raise UsageError(
+            f"hyperfine did not time `{command.name}`",
+            done.stderr.decode(errors="replace").strip()[-TAIL:],
+        )
 
 
 def _cpu(export: Path) -> tuple[Seconds, Seconds]:
     """User and system seconds; of one run, the mean that hyperfine keeps is the run's own."""
-    import json
-
     (entry,) = json.loads(export.read_text())["results"]
     return float(entry["user"]), float(entry["system"])

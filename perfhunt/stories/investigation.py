@@ -31,15 +31,22 @@ from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
 from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
-from perfhunt.model.units import PerSecond, Seconds, format_rate
+from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 
+# Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
+# Before and after the profiled hold, to see what the profilers cost.
 QUIET: Seconds = 6.0
-WAITS_SHARE = 0.4  # of the hold: the pass that samples waits; the rest samples what is on CPU
+# Of the hold: the pass that samples waits. The rest samples what is on CPU.
+WAITS_SHARE: Share = 0.4
 BASELINE_PROFILE: Seconds = 8.0
+# The lowest rate to hold at, below which a profile would see an idle service.
 LAST_RESORT: PerSecond = 1.0
-ENOUGH = 1.3  # times the samples an objective needs
+# Times the samples an objective needs: Poisson arrivals fall short of the number itself every other
+# time, of this less than once in a hundred.
+ENOUGH = 1.3
 LONGEST_BASELINE: Seconds = 60.0
+# Phases whose trials a resumed search goes on from.
 SEARCHED = (Phase.RAMP, Phase.CAPACITY, Phase.COARSE, Phase.PASS, Phase.STAIRCASE)
 
 
@@ -50,9 +57,8 @@ class Options:
     quick: bool = False
     profile: bool = True
     warm_up: bool = False
-    resume: Run | None = (
-        None  # an interrupted run of the same question, whose search is gone on with
-    )
+    # An interrupted run of the same question, whose search is gone on with.
+    resume: Run | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,7 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
 
 def warmed_up(question: Question, lab: Lab) -> Warm:
     """The service held at a low rate until its median stands still, or the cap comes first."""
-    lab.tell(
+    lab.notify(
         Began(
             "warm-up", f"until the median stands still, at {format_rate(question.ramp.start)}", CAP
         )
@@ -113,16 +119,16 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     ramp = question.ramp
     idle = lab.idle() if options.profile else None
     seconds = baseline_seconds(question)
-    lab.tell(Began("baseline", f"the floor at {format_rate(ramp.start)}", seconds))
-    step = Step(Phase.BASELINE, ramp.start, seconds, question.seed, SETTLE, arrivals=ramp.arrivals)
-    kept = options.resume.baseline if options.resume is not None else None
-    trial = lab.adopt(kept) if kept is not None else lab.try_step(step)
+    lab.notify(Began("baseline", f"the floor at {format_rate(ramp.start)}", seconds))
+    stored = options.resume.baseline if options.resume is not None else None
+    if stored is not None:
+        trial = lab.adopt(stored)
+    else:
+        trial = lab.try_step(step_of(question, Phase.BASELINE, ramp.start, seconds))
     if not options.profile or trial.overload:
         return Floor(trial, Span.of(trial), idle)
-    lab.tell(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
-    step = Step(
-        Phase.HOLD, ramp.start, BASELINE_PROFILE, question.seed + 1, SETTLE, arrivals=ramp.arrivals
-    )
+    lab.notify(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
+    step = step_of(question, Phase.HOLD, ramp.start, BASELINE_PROFILE, 1)
     return Floor(trial, lab.profiled(step, SpanName.BASELINE, on_cpu=True, waits=True), idle)
 
 
@@ -130,8 +136,7 @@ def baseline_seconds(question: Question) -> Seconds:
     """How long the baseline lasts: as asked, and long enough to judge the SLO there when it is
     judged there.
 
-    Poisson arrivals: the wanted number and a third more, so that chance falls short of it less than
-    once in a hundred runs.
+    Then it takes the number of samples that an objective needs, and some more (`ENOUGH`).
     """
     ramp = question.ramp
     if load_to_judge(question.slo, ramp.start) > ramp.start:
@@ -139,6 +144,22 @@ def baseline_seconds(question: Question) -> Seconds:
     return max(
         ramp.baseline,
         min(SETTLE + ENOUGH * question.slo.min_samples / ramp.start, LONGEST_BASELINE),
+    )
+
+
+def step_of(
+    question: Question, phase: Phase, rate: PerSecond, duration: Seconds, stream: int = 0
+) -> Step:
+    """A step of the question's arrivals. Each stream has a seed of its own, counted from the
+    question's.
+    """
+    return Step(
+        phase=phase,
+        rate=rate,
+        duration=duration,
+        seed=question.seed + stream,
+        settle=SETTLE,
+        arrivals=question.ramp.arrivals,
     )
 
 
@@ -154,19 +175,19 @@ def climb_to_knee(
         return Climb(NoKnee(NoKneeCode.NEVER_STATIONARY, warm.caution), (), None, (), ())
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
-    lab.tell(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
-    asked: Search = (
+    lab.notify(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
+    steps: Search = (
         staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
     )
     if options.resume is None:
-        return with_resources(drive(asked, lab.ask), question.slo.objectives, lab.trials)
+        return with_resources(drive(steps, lab.ask), question.slo.objectives, lab.trials)
     lab.drain(Drain())
     stored = [
         lab.adopt(t)
         for t in options.resume.trials
         if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")
     ]
-    climb = resume(asked, stored, options.resume.drains, lab.ask)
+    climb = resume(steps, stored, options.resume.drains, lab.ask)
     return with_resources(climb, question.slo.objectives, lab.trials)
 
 
@@ -178,10 +199,10 @@ def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -
     if not options.profile:
         return HoldResult(rate, None, None)
     ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
-    lab.tell(
+    lab.notify(
         Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET)
     )
-    quiet = Step(Phase.QUIET, rate, QUIET, question.seed + 2, SETTLE, arrivals=ramp.arrivals)
+    quiet = step_of(question, Phase.QUIET, rate, QUIET, 2)
     # One seed for all of them: the spans differ in being watched, not in when requests come.
     hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
     before = lab.try_step(quiet)
@@ -200,16 +221,14 @@ def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> T
     if rate <= floor.step.rate:
         return floor
     seconds = time_to_judge(question.slo) + SETTLE
-    lab.tell(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
+    lab.notify(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
     lab.recover()
-    return lab.try_step(
-        Step(Phase.JUDGE, rate, seconds, question.seed + 3, SETTLE, arrivals=question.ramp.arrivals)
-    )
+    return lab.try_step(step_of(question, Phase.JUDGE, rate, seconds, 3))
 
 
 def explain(lab: Lab, floor: Floor, climb: Climb, held: HoldResult) -> Diagnosis:
     """Which function or which wait stops the service there, and what a fix would bring."""
-    lab.tell(Began("diagnose", "reading the profiles"))
+    lab.notify(Began("diagnose", "reading the profiles"))
     target = lab.target
     evidence = Evidence(
         knee=held.span or Span.of(floor.trial),

@@ -12,9 +12,22 @@ from perfhunt.change.git.repository import Repository
 from perfhunt.errors import UsageError
 from perfhunt.model.verdict.change import Change
 
+# A patch that git can apply in reverse on any machine, whatever the user's configuration.
+_DIFF_OPTIONS = (
+    "-r",
+    "-p",
+    "--binary",
+    "--full-index",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+)
+# Characters of a commit's id that a person reads.
+_SHORT = 12
+
 
 @dataclass(frozen=True, slots=True)
-class Undo:
+class EditPatch:
     """A measured edit as a patch. `left` are edited files that are no part of it (tests, documents,
     the test file).
 
@@ -31,25 +44,41 @@ class Undo:
     def command(self, stored: Path) -> str:
         """The git command that takes the edit out, once the patch is stored there."""
         if self.revision:
-            return f"git revert --no-commit {self.base[:12]}..{self.revision[:12]}"
+            return f"git revert --no-commit {self.base[:_SHORT]}..{self.revision[:_SHORT]}"
         inside = Path.cwd().resolve() == self.repository.root.resolve()
         path = os.path.relpath(stored) if inside else str(stored.resolve())
         return f"{'git' if inside else f'git -C {self.repository.root}'} apply -R {path}"
 
+    def take_out(self) -> str:
+        """Take the edit out of the working tree; what was done, as a sentence. Raises ChangeRefused
+        when it was edited since.
+        """
+        self.repository.git("apply", "-R", "--whitespace=nowarn", "-", stdin=self.patch)
+        rest = f"; left as they are: {', '.join(self.left)}" if self.left else ""
+        return (
+            f"the edit was taken out of the working tree{rest}. Restart the service: it still runs"
+            " it"
+        )
 
-def undo_of(repository: Repository, change: Change, head_tree: str) -> Undo:
-    """The way back from `head_tree` as far as the measured atoms go."""
+
+def edit_patch(repository: Repository, change: Change) -> EditPatch:
+    """The patch of a change, as far as the measured atoms go."""
+    head_tree = repository.tree(change.head) if change.head else repository.worktree_tree()
     measured = {atom.file for atom in change.atoms}
     edits = [edit for edit in change.files if {edit.path, edit.old_path} & measured]
     paths = sorted({path for edit in edits for path in (edit.path, edit.old_path) if path})
-    wanted = ("-p", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
     patch = (
-        repository.git("diff-tree", "-r", *wanted, change.base, head_tree, "--", *paths)
+        repository.git("diff-tree", *_DIFF_OPTIONS, change.base, head_tree, "--", *paths)
         if paths
         else b""
     )
-    left = tuple(edit.path for edit in change.files if edit not in edits)
-    return Undo(repository, patch, left, change.base, change.head)
+    return EditPatch(
+        repository=repository,
+        patch=patch,
+        left=tuple(edit.path for edit in change.files if edit not in edits),
+        base=change.base,
+        revision=change.head,
+    )
 
 
 def refuse_to_rewrite(revert: bool, head: str) -> None:
@@ -59,14 +88,3 @@ def refuse_to_rewrite(revert: bool, head: str) -> None:
             "--revert takes edits out of the working tree, and --head names a revision",
             f"Measure without --revert; then, if it says REVERT: git revert {head}",
         )
-
-
-def undo(edit: Undo) -> str:
-    """Take the edit out of the working tree; what was done, as a sentence. Raises ChangeRefused
-    when it was edited since.
-    """
-    edit.repository.git("apply", "-R", "--whitespace=nowarn", "-", stdin=edit.patch)
-    rest = f"; left as they are: {', '.join(edit.left)}" if edit.left else ""
-    return (
-        f"the edit was taken out of the working tree{rest}. Restart the service: it still runs it"
-    )

@@ -1,0 +1,133 @@
+"""The public API, for scripts and notebooks: `from perfhunt import investigate, verify, load_run`.
+
+Each function does what the verb of its name does, returns the result, prints nothing, and raises
+`perfhunt.errors.PerfhuntError` (with `message`, `hint` and `exit_code`) where the verb would exit.
+
+    >>> from perfhunt import investigate, verify
+    >>> run = investigate(port=8000)                                  # doctest: +SKIP
+    >>> run.verdict, run.knee, run.bottleneck                         # doctest: +SKIP
+    >>> # ... edit one thing, then let both versions be started from git, side by side:
+    >>> verify(run, command=["gunicorn", "app:app"]).verdict.word     # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+from perfhunt.jobs.investigate import run_investigation
+from perfhunt.jobs.request import InvestigateRequest, ProfilePolicy, profile_policy
+from perfhunt.jobs.stored import run as stored
+from perfhunt.jobs.verify.request import BUDGET, PROFILE_POLICIES, VerifyRequest, VerifyResult
+from perfhunt.jobs.verify.verify import run_verification
+from perfhunt.model.run import EventWatcher, Run, unwatched
+from perfhunt.model.units import Seconds
+
+STORE = ".perfhunt"
+
+
+def investigate(
+    *,
+    pid: int | None = None,
+    port: int | None = None,
+    url: str | None = None,
+    file: str | PathLike[str] | None = None,
+    store: str | PathLike[str] = STORE,
+    budget: Seconds | None = None,
+    seed: int | None = None,
+    quick: bool = False,
+    profile: str = ProfilePolicy.AUTO,
+    watch: EventWatcher = unwatched,
+) -> Run:
+    """The run of one investigation of a live service: its knee, what stops it there, the SLO
+    judged. It is stored in `store` as well.
+
+    The service is named by `pid` or `port` (else by the test file), the question by `file`
+    (default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml, here). `budget` is seconds of
+    load for the search; `quick` about a minute of it, and a bracket for the knee. `profile` is
+    "auto", "required" or "off". `watch` gets every event as it happens.
+
+        run = investigate(pid=4242, quick=True)
+        print(run.verdict, run.knee.rate if isinstance(run.knee, Knee) else run.knee.reason)
+
+    Raises PerfhuntError: TargetNotFound, QuestionError, UnsafeTarget, TargetBusy, AttachFailed,
+    TargetDied, Stopped. Call it from the main thread: it listens for signals while load is on.
+    """
+    request = InvestigateRequest(
+        pid=pid,
+        port=port,
+        url=url,
+        file=_path(file),
+        store=Path(store),
+        budget=budget,
+        seed=seed,
+        quick=quick,
+        profile=profile_policy(profile),
+    )
+    return run_investigation(request, watch)
+
+
+def verify(
+    run: Run | str = "last",
+    *,
+    pid: int | None = None,
+    port: int | None = None,
+    command: Sequence[str] = (),
+    base: str = "",
+    head: str = "",
+    prepare: Sequence[str] = (),
+    file: str | PathLike[str] | None = None,
+    store: str | PathLike[str] = STORE,
+    budget: str = BUDGET,
+    quick: bool = False,
+    profile: str = ProfilePolicy.AUTO,
+    compound: str = "",
+    watch: EventWatcher = unwatched,
+) -> VerifyResult:
+    """The verdict on the one change since `run` (a Run, its id, or "last"), stored beside what was
+    measured.
+
+    With `command`: both versions are started from git, side by side, each on a $PORT of its own;
+    `base` and `head` are revisions (default: what the run measured, and the working tree). Without:
+    the service at `pid` or `port`, restarted with the change in it, is asked the run's question
+    again. `budget` is a duration such as "14m"; `compound` a reason to measure several changes at
+    once.
+
+        result = verify(run, command=["gunicorn", "app:app"], base="HEAD~1")
+        print(result.verdict.word, result.verdict.reason)
+
+    Raises PerfhuntError: ChangeRefused when not exactly one thing changed, UsageError,
+    QuestionError, and what `investigate` raises. A REVERT is a result, not an error.
+    """
+    request = VerifyRequest(
+        run=run,
+        command=tuple(command),
+        pid=pid,
+        port=port,
+        file=_path(file),
+        base=base,
+        head=head,
+        prepare=tuple(prepare),
+        budget=budget,
+        quick=quick,
+        profile=profile_policy(profile, PROFILE_POLICIES),
+        compound=compound,
+        store=Path(store),
+    )
+    return run_verification(request, watch)
+
+
+def load_run(run: str | PathLike[str] = "last", store: str | PathLike[str] = STORE) -> Run:
+    """A stored run: by its id, the beginning of one, its directory, or "last" for the newest.
+
+        run = load_run("20261123T043000Z-aaaaaa")
+        worst = run.findings[0]
+
+    Raises PerfhuntError: UsageError when none or several match, StoreError when it cannot be read.
+    """
+    return stored.load_run(str(run), Path(store))
+
+
+def _path(path: str | PathLike[str] | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,1 @@
+"""A command timed, or two versions of it judged. Arrows inside: bench > hyperfine."""

@@ -1,0 +1,184 @@
+"""A bench: versions checked out, runs interleaved, times kept, a verdict where there is something
+to compare with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from perfhunt.analysis.change.one_change import require_one
+from perfhunt.analysis.verdict.bench import CommandRun, Timed, judge_commands
+from perfhunt.change.git.repository import find_repository
+from perfhunt.change.git.worktree import checkout
+from perfhunt.change.read import read_change
+from perfhunt.errors import ExitCode, StoreError, UsageError
+from perfhunt.jobs.bench.hyperfine import hyperfine_once
+from perfhunt.jobs.request import duration_of
+from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.run import EventWatcher, Noted, unwatched
+from perfhunt.model.units import Seconds, format_duration
+from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.reports import hyperfine
+from perfhunt.store.files import read_text, write_atomic
+from perfhunt.target.command_timer import Command, time_command
+
+# Times one run of a command, ended when it takes longer than the limit.
+CommandTimer = Callable[[Command, Seconds | None], CommandRun]
+TIMERS: Mapping[str, CommandTimer] = {"perfhunt": time_command, "hyperfine": hyperfine_once}
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRequest:
+    """A command to time; with `base`, two versions from git; with `compare`, an earlier export.
+
+    `timeout` is a duration such as "30s" for one run; `timer` a name in `TIMERS`.
+    """
+
+    words: tuple[str, ...]
+    base: str = ""
+    head: str = ""
+    compare: Path | None = None
+    runs: int = 10
+    warmup: int = 1
+    prepare: tuple[str, ...] = ()
+    export: Path | None = None
+    timer: str = "perfhunt"
+    timeout: str = ""
+    compound: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """The times, in the order before, after; and the verdict when there was something to compare
+    with.
+    """
+
+    timed: tuple[Timed, ...]
+    verdict: Verdict | None = None
+    one: OneChange | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The verdict's; without one, 91 when a run failed."""
+        if self.verdict is not None:
+            return self.verdict.exit_code
+        failed = any(run.exit_code for timed in self.timed for run in timed.runs)
+        return ExitCode.INCONCLUSIVE if failed else ExitCode.OK
+
+
+def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchResult:
+    """The times of the command, judged when there is something to judge them against.
+
+    Raises UsageError, StoreError (an export that cannot be read), ChangeRefused (exit 92).
+    """
+    check(request)
+    older = _exported(request.compare) if request.compare is not None else None
+    one = _one_change(request) if request.base else None
+    with commands_of(request) as commands:
+        timed = measure(commands, request, watch)
+    if request.export is not None:
+        write_atomic(request.export, hyperfine.write(timed))
+    if older is not None:
+        timed = (older, *timed)
+    if len(timed) == 1:
+        return BenchResult(timed)
+    verdict = judge_commands(timed[0], timed[1], interleaved=older is None)
+    cautions = tuple(_advised(caution, request) for caution in verdict.cautions)
+    return BenchResult(timed, replace(verdict, cautions=cautions), one)
+
+
+def check(request: BenchRequest) -> None:
+    """Raises UsageError when the request makes no sense."""
+    if not request.words:
+        raise UsageError(
+            "bench times a command",
+            "perfhunt bench -- COMMAND, or: perfhunt bench --base REV -- COMMAND",
+        )
+    if request.timer not in TIMERS:
+        raise UsageError(f"--engine {request.timer} is not one of {', '.join(TIMERS)}")
+    if request.base and request.compare is not None:
+        raise UsageError("--base and --compare both name what to compare with", "Give one of them.")
+    if request.head and not request.base:
+        raise UsageError(
+            "--head needs a --base to compare with",
+            f"perfhunt bench --base HEAD~1 --head {request.head} -- COMMAND",
+        )
+
+
+def _one_change(request: BenchRequest) -> OneChange:
+    change = read_change(find_repository(Path.cwd()), request.base, request.head)
+    return require_one(change, None, request.compound)
+
+
+def _advised(caution: Caution, request: BenchRequest) -> Caution:
+    """A caution whose advice is not what was done already."""
+    if caution.code != CautionCode.COLD_START:
+        return caution
+    return replace(caution, next=f"add --warmup {request.warmup + 2}")
+
+
+@contextmanager
+def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
+    """The command, once in place; or once in a checkout of each version, in the directory it was
+    typed in.
+    """
+    text = " ".join(request.words)
+    if not request.base:
+        # hyperfine's prepare: before each run, and not timed.
+        yield (Command(name=text, words=request.words, prepare=request.prepare),)
+        return
+    repository = find_repository(Path.cwd())
+    here = repository.inside(Path.cwd())
+    versions = (request.base, request.base), (request.head or "working tree", request.head)
+    with ExitStack() as held:
+        commands = []
+        for name, revision in versions:
+            place = held.enter_context(checkout(repository, revision, request.prepare))
+            commands.append(
+                Command(name=f"{text} @ {name}", words=request.words, directory=place.path / here)
+            )
+        yield tuple(commands)
+
+
+def measure(
+    commands: Sequence[Command], request: BenchRequest, watch: EventWatcher = unwatched
+) -> tuple[Timed, ...]:
+    """Every run of every command, warm-ups first, then in mirrored order from round to round
+    (ABBA).
+    """
+    time_once = TIMERS[request.timer]
+    limit = duration_of("--timeout", request.timeout) if request.timeout else None
+    for _ in range(request.warmup):
+        for command in commands:
+            time_once(command, limit)
+    runs: list[list[CommandRun]] = [[] for _ in commands]
+    for number in range(request.runs):
+        order = range(len(commands)) if number % 2 == 0 else reversed(range(len(commands)))
+        for version in order:
+            run = time_once(commands[version], limit)
+            runs[version].append(run)
+            watch(Noted(_run_sentence(number, request.runs, run, commands[version].name)))
+    return tuple(
+        Timed(command.name, tuple(each)) for command, each in zip(commands, runs, strict=True)
+    )
+
+
+def _run_sentence(number: int, of: int, run: CommandRun, name: str) -> str:
+    failed = f", exit code {run.exit_code}" if run.exit_code else ""
+    return f"{number + 1}/{of} {format_duration(run.wall)}{failed}  {name}"
+
+
+def _exported(path: Path) -> Timed:
+    """The one command of an export. Raises StoreError."""
+    exported = hyperfine.read(read_text(path), str(path))
+    if len(exported) != 1:
+        names = ", ".join(timed.name for timed in exported)
+        raise StoreError(
+            f"{path} holds {len(exported)} commands ({names}), and one is to be compared with",
+            "Export one command.",
+        )
+    return exported[0]

@@ -1,0 +1,66 @@
+"""Two stored runs compared: a verdict without a measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.analysis.verdict.rerun import compare
+from perfhunt.errors import UsageError
+from perfhunt.jobs.stored.run import load_run
+from perfhunt.jobs.verify.attribution import difference_picture, profiles_of
+from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
+from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.store.calibration import load_calibration
+from perfhunt.store.files import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRequest:
+    """Two runs, by id, beginning of an id, or directory. `flamegraph` takes a differential flame
+    graph (SVG).
+    """
+
+    before: str
+    after: str = "last"
+    flamegraph: Path | None = None
+    store: Path = Path(".perfhunt")
+
+
+@dataclass(frozen=True, slots=True)
+class CompareResult:
+    """The two runs and the verdict on the second."""
+
+    before: Run
+    after: Run
+    verdict: Verdict
+
+
+def run_comparison(request: CompareRequest, watch: EventWatcher = unwatched) -> CompareResult:
+    """The verdict on two stored runs. What else than the code differed is not checked.
+
+    Raises UsageError when they were asked different questions, or have no profile of the same kind
+    for a flame graph that was asked for.
+    """
+    before, after = (load_run(name, request.store) for name in (request.before, request.after))
+    calibration, doubt = load_calibration(request.store)
+    if doubt:
+        watch(Noted(doubt))
+    verdict = compare(before, after, calibration)
+    if isinstance(verdict, tuple):
+        unlike = "\n".join(f"  {difference}" for difference in verdict)
+        raise UsageError(
+            f"{before.id} and {after.id} were asked different questions:\n{unlike}",
+            "Ask one of them again: perfhunt investigate",
+        )
+    if request.flamegraph is not None:
+        _draw(before, after, request.flamegraph)
+    return CompareResult(before, after, verdict)
+
+
+def _draw(before: Run, after: Run, path: Path) -> None:
+    title = f"{before.id} to {after.id}"
+    picture = difference_picture(profiles_of(before), profiles_of(after), title)
+    if not picture:
+        raise UsageError("the two runs have no profile of the same kind", "Leave --flamegraph out.")
+    write_atomic(path, picture)

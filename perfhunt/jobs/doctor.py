@@ -1,0 +1,57 @@
+"""The checklist before a run, with the test file as its last line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.errors import ExitCode, QuestionError
+from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.run import TargetProcess
+from perfhunt.profilers.preflight import checks
+from perfhunt.store.testfile import read_question
+from perfhunt.target.find import find_target
+from perfhunt.target.host.check import Check, CheckStatus, ok, warn
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorRequest:
+    """What to check besides this host: a live service, by pid or port, and a test file."""
+
+    pid: int | None = None
+    port: int | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorResult:
+    """Every check, in the order they matter; the test file's own, apart."""
+
+    checks: tuple[Check, ...]
+    test_file: Check
+    target: TargetProcess | None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when nothing fails; 95 for a live service, 1 for the host alone."""
+        if not any(check.status is CheckStatus.FAIL for check in self.checks):
+            return ExitCode.OK
+        return ExitCode.ATTACH_FAILED if self.target else ExitCode.INTERNAL
+
+
+def run_doctor(request: DoctorRequest) -> DoctorResult:
+    """Every tool, permission and limit checked. Sends no load. Raises TargetNotFound."""
+    target = None
+    if request.pid is not None or request.port is not None:
+        target = find_target(ProcessSelector(pid=request.pid, port=request.port))
+    question, test_file = _test_file(request)
+    return DoctorResult(checks(target, question), test_file, target)
+
+
+def _test_file(request: DoctorRequest) -> tuple[Question | None, Check]:
+    try:
+        question = read_question(request.file, Path.cwd(), os.environ, request.pid)
+    except QuestionError as error:
+        return None, warn("test file", error.message, error.hint)
+    return question, ok("test file", question.source)

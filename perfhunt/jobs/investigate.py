@@ -1,0 +1,41 @@
+"""One investigation, from a request to a stored run."""
+
+from __future__ import annotations
+
+from perfhunt.errors import UsageError
+from perfhunt.jobs.request import Confirm, InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.setup import question_of, target_of, workbench
+from perfhunt.jobs.stored.run import load_run
+from perfhunt.model.question import Question
+from perfhunt.model.run import EventWatcher, Run, RunKind, unwatched
+from perfhunt.stories.investigation import Options, investigate
+
+
+def run_investigation(
+    request: InvestigateRequest, watch: EventWatcher = unwatched, confirm: Confirm | None = None
+) -> Run:
+    """The run, stored. Raises PerfhuntError; what was measured until then is stored."""
+    question, target = target_of(request, question_of(request))
+    options = Options(
+        quick=request.quick,
+        profile=request.profile is not ProfilePolicy.OFF,
+        warm_up=request.warm_up,
+        resume=resumed(request, question),
+    )
+    with workbench(request, question, target, RunKind.INVESTIGATE, watch, confirm) as lab:
+        return investigate(question, lab, options)
+
+
+def resumed(request: InvestigateRequest, question: Question) -> Run | None:
+    """The interrupted run to go on with, if one was named. Raises UsageError when it asked another
+    question.
+    """
+    if request.resume is None:
+        return None
+    run = load_run(request.resume, request.store)
+    if run.question.fingerprint() != question.fingerprint():
+        raise UsageError(
+            f"run {run.id} asked another question, so its trials answer nothing here",
+            "Start anew, without --resume.",
+        )
+    return run

@@ -1,0 +1,62 @@
+"""The request that several jobs share, and the values that requests hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from perfhunt.errors import UsageError
+from perfhunt.model.units import Seconds, UnitError, parse_duration
+
+# Asks a person to type the name of the host that load is about to go to; returns what was typed.
+Confirm = Callable[[str], str]
+
+
+class ProfilePolicy(StrEnum):
+    """Whether profilers attach: where one can, or the run is refused, or none does."""
+
+    AUTO = "auto"
+    REQUIRED = "required"
+    OFF = "off"
+
+
+def profile_policy(
+    word: str, known: Sequence[ProfilePolicy] = tuple(ProfilePolicy)
+) -> ProfilePolicy:
+    """The mode of that name. Raises UsageError, naming the ones that are known where it is used."""
+    if word not in known:
+        *most, last = known
+        raise UsageError(f"--profile {word} is not {', '.join(most)} or {last}")
+    return ProfilePolicy(word)
+
+
+def duration_of(option: str, text: str) -> Seconds:
+    """Seconds of an option's value such as "5m". Raises UsageError, naming the option."""
+    try:
+        return parse_duration(text)
+    except UnitError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class InvestigateRequest:
+    """What to investigate, and how; the rest is in the test file."""
+
+    pid: int | None = None
+    port: int | None = None
+    url: str | None = None
+    file: Path | None = None
+    store: Path = Path(".perfhunt")
+    artifacts: Path | None = None
+    workers: int = 1
+    bind: str = ""
+    budget: Seconds | None = None
+    seed: int | None = None
+    quick: bool = False
+    profile: ProfilePolicy = ProfilePolicy.AUTO
+    open_target: bool = False
+    allow_busy: bool = False
+    warm_up: bool = False
+    resume: str | None = None

@@ -1,0 +1,75 @@
+"""The ledger, made whole first: runs that a crash left open are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.errors import UsageError
+from perfhunt.model.run import EventWatcher, Noted, RunEnd, RunKind, unwatched
+from perfhunt.reports.pictures.history_svg import KneePoint, knee_history
+from perfhunt.store import ledger
+from perfhunt.store.files import write_atomic
+from perfhunt.store.ledger import LedgerRow
+from perfhunt.store.rundir import repair
+
+# Kinds of run that looked for a knee.
+SEARCHED = (RunKind.INVESTIGATE, RunKind.VERIFY)
+
+
+@dataclass(frozen=True, slots=True)
+class KneePlot:
+    """A drawn history: of `searched` runs that looked for a knee, `drawn` were asked what the
+    newest one was asked.
+    """
+
+    drawn: int
+    searched: int
+
+
+def read_history(
+    store: Path, *, limit: int, rebuild: bool = False, watch: EventWatcher = unwatched
+) -> tuple[LedgerRow, ...]:
+    """The newest runs first, at most `limit`. `rebuild`: the ledger is made again from the run
+    directories.
+    """
+
+    def note(sentence: str) -> None:
+        watch(Noted(sentence))
+
+    for closed in repair(store, note):
+        note(f"closed {closed.name}: perfhunt was ended from outside while it ran")
+        rebuild = True
+    if rebuild:
+        for problem in ledger.rebuild(store):
+            note(problem)
+    return ledger.history(store, limit=limit)
+
+
+def draw_knees(rows: Sequence[LedgerRow], path: Path) -> KneePlot:
+    """Draw the knees of the runs that were asked what the newest one was asked: only those compare.
+
+    Raises UsageError when no run has looked for a knee.
+    """
+    searched = [row for row in rows if row.kind in SEARCHED and row.ended == RunEnd.COMPLETE]
+    if not searched:
+        raise UsageError(
+            "no run here has looked for a knee", "Make one: perfhunt investigate --pid PID"
+        )
+    alike = [row for row in reversed(searched) if row.fingerprint == searched[0].fingerprint]
+    title = f"Knee of {alike[-1].target} over {len(alike)} runs"
+    write_atomic(path, knee_history([_point(row) for row in alike], title))
+    return KneePlot(len(alike), len(searched))
+
+
+def _point(row: LedgerRow) -> KneePoint:
+    return KneePoint(
+        revision=row.git_revision[:7] + ("+" if row.git_dirty else ""),
+        started=row.started,
+        rate=row.knee,
+        low=row.knee_low,
+        high=row.knee_high,
+        none=row.knee_none,
+        verify=row.kind == RunKind.VERIFY,
+    )

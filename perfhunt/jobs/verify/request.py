@@ -1,0 +1,58 @@
+"""What a verification is asked, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.jobs.request import ProfilePolicy
+from perfhunt.jobs.verify.edit_patch import EditPatch
+from perfhunt.model.run import Run
+from perfhunt.model.verdict.attribution import Attribution
+from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.verdict import Verdict
+
+# Time for the rounds of a paired comparison; it pays for every look at 40 s a round.
+BUDGET = "14m"
+# What a verification can do about profiles: it cannot insist on them, the verdict stands without.
+PROFILE_POLICIES = (ProfilePolicy.AUTO, ProfilePolicy.OFF)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """What to verify: with `command`, both versions started from git; without, a service that was
+    restarted with the change in it.
+
+    `run` is what to compare with: a run, its id, the beginning of one, a directory, or "last".
+    `budget` is a duration such as "14m"; `compound` a reason to measure several changes at once.
+    """
+
+    run: str | Run = "last"
+    command: tuple[str, ...] = ()
+    pid: int | None = None
+    port: int | None = None
+    url: str | None = None
+    file: Path | None = None
+    base: str = ""
+    head: str = ""
+    prepare: tuple[str, ...] = ()
+    budget: str = BUDGET
+    quick: bool = False
+    profile: ProfilePolicy = ProfilePolicy.AUTO
+    compound: str = ""
+    revert: bool = False
+    allow_busy: bool = False
+    store: Path = Path(".perfhunt")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """A verdict with what it is about, and the directory it is kept in (None: nothing was
+    measured).
+    """
+
+    verdict: Verdict
+    one: OneChange
+    patch: EditPatch
+    directory: Path | None = None
+    attribution: Attribution | None = None

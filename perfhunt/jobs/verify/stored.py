@@ -1,0 +1,127 @@
+"""The stored run that a change is held against: which one, what its edit is counted from, and its
+question asked again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from perfhunt.change.git.repository import Repository
+from perfhunt.errors import ChangeRefused, QuestionError, UsageError
+from perfhunt.jobs.stored.run import base_of, load_run, newest_investigation
+from perfhunt.jobs.verify.request import VerifyRequest
+from perfhunt.model.question import Question
+from perfhunt.model.run import Environment, Run, RunEnd, RunKind
+from perfhunt.store.rundir import read_directory
+from perfhunt.store.testfile import read_question
+
+NEWEST = ("last", "latest")
+
+
+def stored_run(request: VerifyRequest) -> Run:
+    """The run to compare with: the newest investigation, or the one named. Raises UsageError when
+    it cannot be compared with.
+    """
+    run = _named(request)
+    if run.kind == RunKind.PROFILE:
+        raise UsageError(
+            f"run {run.id} is a profile: it measured no rate",
+            "Name an investigation: perfhunt history",
+        )
+    if run.ended != RunEnd.COMPLETE:
+        raise UsageError(
+            f"run {run.id} was cut short ({run.ended})",
+            "Name a whole one; they are listed by: perfhunt history",
+        )
+    return run
+
+
+def _named(request: VerifyRequest) -> Run:
+    if isinstance(request.run, Run):
+        return request.run
+    if request.run not in NEWEST:
+        return load_run(request.run, request.store)
+    path = newest_investigation(request.store)
+    if path is None:
+        raise UsageError(
+            "there is no investigation to compare with",
+            "Make one first: perfhunt investigate --pid PID",
+        )
+    return read_directory(path)
+
+
+def stored_or_none(request: VerifyRequest) -> Run | None:
+    """The run to compare with where there is one: it saves the survey, and its profile joins edits
+    on one hot path.
+    """
+    try:
+        return stored_run(request)
+    except UsageError:
+        if request.run not in NEWEST:
+            raise
+        return None
+
+
+def base_revision(repository: Repository, stored: Run | None, request: VerifyRequest) -> str:
+    """The id of the commit an edit is counted from. Raises ChangeRefused when a run's uncommitted
+    work is not to be had.
+    """
+    if request.base or stored is None:
+        return repository.resolve(request.base or "HEAD")
+    if doubt := _uncommitted(repository, stored.environment):
+        raise ChangeRefused(
+            f"run {stored.id} measured uncommitted work, {doubt}",
+            "Commit what you start from, investigate that, then make the one edit and verify it.",
+        )
+    return repository.resolve(base_of(stored))
+
+
+def _uncommitted(repository: Repository, measured: Environment) -> str:
+    """Why the tree that a run measured is not to be had; "" when it is."""
+    snapshot = measured.git_snapshot
+    if not snapshot:
+        return "so the edit since then cannot be told from it" if measured.git_dirty else ""
+    if repository.attempt("cat-file", "-e", f"{snapshot}^{{commit}}").returncode:
+        return "which git has tidied away since"
+    return ""
+
+
+def question_again(stored: Run, file: Path | None) -> Question:
+    """The stored question, with the header values and bodies that a run may not hold taken from the
+    test file.
+
+    Raises QuestionError when they are needed and the test file's traffic is not the run's any more.
+    """
+    question = stored.question
+    written = _written(file)
+    if written is not None:
+        whole = replace(
+            question,
+            traffic=written.traffic,
+            safety=written.safety,
+            locustfile=written.locustfile,
+            locustfile_sha256=written.locustfile_sha256,
+        )
+        if whole.fingerprint() == question.fingerprint():
+            return whole
+    if "sha256:" in json.dumps([[e.path, e.headers, e.body] for e in question.traffic]):
+        raise QuestionError(
+            f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
+            " bodies or secrets to send again",
+            "Take the edit out of perfhunt.toml (git diff shows it), or investigate again with the"
+            " new question.",
+        )
+    return question
+
+
+def _written(file: Path | None) -> Question | None:
+    """The test file's question; None when there is none where one is looked for."""
+    try:
+        return read_question(file, Path.cwd(), os.environ)
+    except QuestionError:
+        if file is not None:
+            raise
+        return None

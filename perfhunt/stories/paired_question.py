@@ -1,0 +1,146 @@
+"""What a paired comparison asks: two fixed rates, how readings become speed, and the frozen limit;
+from a stored run where there is one, else from a survey of the base version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perfhunt.analysis.knee.goal import QUICK, Ask, Climb, Observation, goal_of
+from perfhunt.analysis.knee.search import drive, search
+from perfhunt.analysis.verdict.endpoints import Slopes, median_slope
+from perfhunt.analysis.verdict.pairs import BASE, SlicePlan
+from perfhunt.errors import LoadFailed, QuestionError
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
+from perfhunt.model.question import Question
+from perfhunt.model.run import Began, Run
+from perfhunt.model.trial import Drain, Phase, Step, Trial
+from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.stories.pair_bench import PairBench, StartedVersion
+
+# Times the capacity: enough to saturate a build that is 30 % faster.
+SATURATE = 1.35
+# Times the knee, when no capacity was measured.
+ABOVE_KNEE = 1.5
+# The sharpness of knees that are neither soft nor cliffs, when the baseline did not say.
+USUAL_SHARPNESS = 10.0
+# A rate this far under `safety.max_rate` leaves room above it for the saturating slice.
+BELOW_MAX_RATE = 1.1
+# The survey's look at the lowest rate: long enough for a floor of latency, short of a minute in
+# all.
+FLOOR: Seconds = 6.0
+SETTLE: Seconds = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class PairedQuestion:
+    """What a paired comparison asks: the question, the load of a round, how readings become speed,
+    and the frozen limit.
+    """
+
+    question: Question
+    plan: SlicePlan
+    slopes: Slopes
+    criterion: str
+
+
+def paired_question_of(stored: Run, question: Question | None = None) -> PairedQuestion:
+    """The paired question that a stored run of the base version leads to: its knee, limit and
+    slopes, frozen. It is put to `question` where that is given: the stored one, aimed anew.
+
+    Raises QuestionError when the run found no rate to compare at.
+    """
+    knee = _knee_of_requests(stored)
+    return _frozen(question or stored.question, knee, stored.capacity, stored.trials)
+
+
+def _knee_of_requests(stored: Run) -> Knee | NoKnee:
+    """The first knee that requests are counted by: rounds are too short to see where CPU or memory
+    is used up.
+    """
+    if not isinstance(stored.knee, Knee) or stored.knee.label != KneeLabel.RESOURCE:
+        return stored.knee
+    of_requests = [k for k in stored.knees if isinstance(k, Knee) and k.label != KneeLabel.RESOURCE]
+    return min(of_requests, key=lambda k: k.rate, default=stored.knee)
+
+
+def survey(question: Question, bench: PairBench) -> PairedQuestion:
+    """The paired question when nothing is stored: the base version started once, and its knee found
+    in about a minute.
+
+    Raises QuestionError when it finds no rate to compare at, LoadFailed when the generator fails.
+    The bench stays open.
+    """
+    bench.watch(Began("survey", "looking for the base version's knee", QUICK))
+    base = bench.starter.start(BASE, 0)
+    try:
+        base.ready(bench.stop)
+        climb = _climb(question, base, bench)
+    finally:
+        bench.starter.end(base)
+    return _frozen(question, climb.knee, climb.capacity, climb.trials)
+
+
+def _climb(question: Question, base: StartedVersion, bench: PairBench) -> Climb:
+    goal = goal_of(question, quick=True)
+
+    def ask(each: Ask) -> Observation:
+        if isinstance(each, Drain):
+            return bench.drain(each, base, question)
+        return bench.try_step(each, base, question)
+
+    step = Step(
+        phase=Phase.BASELINE,
+        rate=goal.start,
+        duration=FLOOR,
+        seed=question.seed,
+        settle=SETTLE,
+        arrivals=goal.arrivals,
+    )
+    floor = bench.try_step(step, base, question)
+    if floor.invalid:
+        raise LoadFailed(
+            f"the base version could not be measured at {goal.start:g}/s: {floor.invalid}"
+        )
+    return drive(search(goal, floor), ask)
+
+
+def _frozen(
+    question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]
+) -> PairedQuestion:
+    rate = knee.rate if isinstance(knee, Knee) else knee.low
+    if not rate:
+        reason = knee.reason if isinstance(knee, NoKnee) else ""
+        raise QuestionError(
+            f"the base version has no knee to compare at: {reason}",
+            "Look first: perfhunt investigate",
+        )
+    most = question.safety.max_rate
+    saturating = SATURATE * capacity.rate if capacity else ABOVE_KNEE * rate
+    return PairedQuestion(
+        question=question,
+        plan=SlicePlan(
+            knee=min(rate, most / BELOW_MAX_RATE),
+            saturating=min(saturating, most),
+            seed=question.seed,
+            arrivals=question.ramp.arrivals,
+        ),
+        slopes=_slopes(knee, rate, trials),
+        criterion=_criterion(question, knee),
+    )
+
+
+def _slopes(knee: Knee | NoKnee, rate: PerSecond, trials: Sequence[Trial]) -> Slopes:
+    # A bracket's slope would be a guess from two rates, so only a fitted knee's counts.
+    fitted = isinstance(knee, Knee) and knee.label in (KneeLabel.SHARP, KneeLabel.SOFT)
+    sharpness = knee.sharpness if isinstance(knee, Knee) and fitted else None
+    return Slopes(max(sharpness or USUAL_SHARPNESS, 1.0), median_slope(trials, rate) or 1.0)
+
+
+def _criterion(question: Question, knee: Knee | NoKnee) -> str:
+    """The limit the knee broke at; else the first of the SLO."""
+    if isinstance(knee, Knee) and knee.label != KneeLabel.RESOURCE and knee.criterion:
+        return knee.criterion
+    criteria = question.slo.criteria()
+    return criteria[0].name if criteria else ""
