@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from perfhunt.analysis.knee.goal import QUICK, Ask, Observation, goal_of
+from perfhunt.analysis.knee.goal import QUICK, StepOrDrain, TrialOrDrained, goal_of
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
-from perfhunt.analysis.verdict.endpoints import Slopes, median_slope, read
+from perfhunt.analysis.verdict.endpoints import Elasticities, median_slope, read
+from perfhunt.analysis.verdict.family import DEFAULT_THRESHOLDS, EffectThresholds
 from perfhunt.analysis.verdict.pairs import (
     BASE,
     HEAD,
@@ -30,7 +31,7 @@ from perfhunt.analysis.verdict.pairs import (
     usable,
 )
 from perfhunt.analysis.verdict.rerun import judge_rerun
-from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
+from perfhunt.analysis.verdict.rounds import DEFAULT_ANALYSIS, AnalysisPlan, judge_rounds
 from perfhunt.analysis.verdict.sequential import LOOKS, next_look
 from perfhunt.errors import LoadFailed, PerfhuntError, QuestionError, Stopped
 from perfhunt.load.seam import LoadEngine
@@ -91,7 +92,7 @@ class PairedQuestion:
 
     question: Question
     plan: SlicePlan
-    slopes: Slopes
+    slopes: Elasticities
     criterion: str
 
 
@@ -200,7 +201,7 @@ def verify_rerun(
     investigate: Callable[[Question], Run],
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    bar: Bar = USUAL_BAR,
+    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Verdict, Run]:
     """The stored question asked once more, and the verdict with the noise between starts in every
     interval.
@@ -209,7 +210,7 @@ def verify_rerun(
     dependency).
     """
     new = investigate(stored.question)
-    return judge_rerun(stored, new, calibration, explained, bar), new
+    return judge_rerun(stored, new, calibration, explained, thresholds), new
 
 
 def asked_of(stored: Run) -> PairedQuestion:
@@ -244,10 +245,10 @@ def survey(question: Question, bench: PairBench) -> PairedQuestion:
         base.ready(bench.stop)
         goal = goal_of(question, quick=True)
         asked = PairedQuestion(
-            question, SlicePlan(goal.start, goal.start, question.seed), Slopes(), ""
+            question, SlicePlan(goal.start, goal.start, question.seed), Elasticities(), ""
         )
 
-        def ask(each: Ask) -> Observation:
+        def ask(each: StepOrDrain) -> TrialOrDrained:
             if isinstance(each, Drain):
                 return bench.at(asked, base.url).drain(each, bench.stop)
             return _try(each, base, asked, bench)
@@ -287,7 +288,7 @@ def _asked(
     sharpness = (
         knee.sharpness if isinstance(knee, Knee) and fitted and knee.sharpness else USUAL_SHARPNESS
     )
-    slopes = Slopes(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
+    slopes = Elasticities(max(sharpness, 1.0), median_slope(trials, rate) or 1.0)
     criteria = question.slo.criteria()
     counted = knee.criterion if isinstance(knee, Knee) and knee.label != KneeLabel.RESOURCE else ""
     name = counted or (criteria[0].name if criteria else "")
@@ -301,7 +302,7 @@ def verify_paired(
     asked: PairedQuestion,
     bench: PairBench,
     budget: Seconds = BUDGET,
-    looking: Looking = USUAL_LOOKING,
+    analysis: AnalysisPlan = DEFAULT_ANALYSIS,
 ) -> Verdict:
     """The verdict of base against head, restarted side by side round after round until a look
     decides or time is up.
@@ -319,7 +320,7 @@ def verify_paired(
             if not hopeless and (rounds[-1].invalid or n not in LOOKS):
                 continue
             last = hopeless or not _affordable(rounds, bench.clock() - began, budget)
-            verdict = judge_rounds(rounds, looking, final=last)
+            verdict = judge_rounds(rounds, analysis, final=last)
             bench.watch(Noted(f"after {n} rounds: {verdict.word}, {verdict.reason}"))
             if last or verdict.word is not Word.INCONCLUSIVE:
                 return replace(verdict, next_step=_next_step(verdict))

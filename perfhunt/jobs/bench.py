@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import require_one
-from perfhunt.analysis.verdict.bench import CommandRun, Timed, judge_commands
+from perfhunt.analysis.verdict.bench import judge_commands
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
@@ -24,6 +24,7 @@ from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.units import Seconds, UnitError, format_duration, parse_duration
 from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.reports import hyperfine
 from perfhunt.reports.verdict_text import verdict_lines
@@ -57,7 +58,7 @@ class BenchResult:
     with.
     """
 
-    timed: tuple[Timed, ...]
+    timed: tuple[CommandRuns, ...]
     verdict: Verdict | None = None
     one: OneChange | None = None
 
@@ -133,7 +134,7 @@ def commands_of(wanted: BenchRequest) -> Iterator[tuple[Command, ...]]:
 
 def measure(
     commands: tuple[Command, ...], wanted: BenchRequest, note: Callable[[str], None]
-) -> tuple[Timed, ...]:
+) -> tuple[CommandRuns, ...]:
     """Every run of every command, warm-ups first, then in mirrored order from round to round
     (ABBA).
     """
@@ -153,7 +154,7 @@ def measure(
                 f" {commands[side].name}"
             )
     return tuple(
-        Timed(command.name, tuple(runs)) for command, runs in zip(commands, found, strict=True)
+        CommandRuns(command.name, tuple(runs)) for command, runs in zip(commands, found, strict=True)
     )
 
 
@@ -164,7 +165,7 @@ def _timeout(text: str) -> Seconds | None:
         raise UsageError(f"--timeout: {error}") from error
 
 
-def _exported(path: Path) -> Timed:
+def _exported(path: Path) -> CommandRuns:
     """The one command of an export. Raises StoreError."""
     found = hyperfine.read(read_text(path), str(path))
     if len(found) != 1:
@@ -205,7 +206,7 @@ def tell(outcome: BenchResult, *, as_json: bool, quiet: bool) -> list[str]:
     ]
 
 
-def summary(timed: Timed) -> list[str]:
+def summary(timed: CommandRuns) -> list[str]:
     """One command's times: middle and spread, the range, CPU and memory."""
     walls = sorted(run.wall for run in timed.runs)
     n, mean = len(walls), math.fsum(walls) / len(walls)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt import verify
-from perfhunt.analysis.verdict.rounds import Looking
+from perfhunt.analysis.verdict.rounds import AnalysisPlan
 from perfhunt.change.git import bisect as halving
 from perfhunt.change.git.bisect import Bisected, commits_between, expected_judgements
 from perfhunt.change.git.repository import Repository, find_repository
@@ -134,7 +134,7 @@ def hunt(wanted: BisectSearch, *, as_json: bool, quiet: bool) -> BisectResult:
     commits = commits_between(repository, wanted.good, wanted.bad)
     good, bad = repository.resolve(wanted.good), commits[0].id
     question = locally(read_question(wanted.file, Path.cwd(), os.environ))
-    looking = looking_of(VerifyRequest(store=wanted.store, quiet=quiet))
+    analysis = looking_of(VerifyRequest(store=wanted.store, quiet=quiet))
     kept = Judgements(
         wanted.store / "bisect" / f"{_name(good, question, wanted.words)}.json", wanted.again
     )
@@ -145,7 +145,7 @@ def hunt(wanted: BisectSearch, *, as_json: bool, quiet: bool) -> BisectResult:
                 " comparisons, if none is skipped"
             )
         )
-        jury = Jury(wanted, repository, question, good, budget, looking, watch)
+        jury = Jury(wanted, repository, question, good, budget, analysis, watch)
         if bad not in kept:
             kept[bad] = jury.judge(bad)
         if kept[bad] != "bad":
@@ -174,7 +174,7 @@ class Jury:
     question: Question
     good: str
     budget: Seconds
-    looking: Looking
+    analysis: AnalysisPlan
     watch: EventWatcher
     asking: verify.PairedQuestion | None = None
 
@@ -214,7 +214,7 @@ class Jury:
     def _compared(self, pair: VersionPair) -> Word:
         if self.asking is None:
             self.asking = verify.survey(self.question, pair.bench)
-        return verify.verify_paired(self.asking, pair.bench, self.budget, self.looking).word
+        return verify.verify_paired(self.asking, pair.bench, self.budget, self.analysis).word
 
 
 def _name(good: str, question: Question, words: tuple[str, ...]) -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.cli.app import app
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
 from perfhunt.jobs import bench as benching
 from perfhunt.jobs.bench import BenchRequest, run_bench, tell
+from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
+from perfhunt.analysis.verdict.rounds import DEFAULT_ANALYSIS
 from perfhunt.change.git.repository import find_repository
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs import bisect as bisecting_rounds
@@ -130,7 +130,7 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(
         question,
         good,
         60.0,
-        USUAL_LOOKING,
+        DEFAULT_ANALYSIS,
         said.append,
     )
     assert judge.judge(cosmetic) == "good"

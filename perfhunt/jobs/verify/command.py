@@ -16,7 +16,7 @@ from pathlib import Path
 from perfhunt import verify
 from perfhunt.analysis.change.one_change import require_one
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
-from perfhunt.analysis.verdict.rounds import Looking
+from perfhunt.analysis.verdict.rounds import AnalysisPlan
 from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
@@ -77,7 +77,7 @@ def verify_command(wanted: VerifyRequest, words: tuple[str, ...]) -> VerifyResul
         repository.tree(change.head) if change.head else repository.worktree_tree(),
     )
     one = require_one(change, hot_stacks(stored), wanted.compound)
-    question, looking = (
+    question, analysis = (
         locally(read_question(wanted.file, Path.cwd(), os.environ)),
         looking_of(wanted),
     )
@@ -88,7 +88,7 @@ def verify_command(wanted: VerifyRequest, words: tuple[str, ...]) -> VerifyResul
         )
         pair = held.enter_context(paired_bench(question, commands, directory, watch))
         asking = asked_of(stored, question, base) or verify.survey(question, pair.bench)
-        verdict = verify.verify_paired(asking, pair.bench, budget, looking)
+        verdict = verify.verify_paired(asking, pair.bench, budget, analysis)
         outcome = VerifyResult(verdict, one, back, directory)
         return outcome if wanted.profile == "off" else with_profiles(outcome, asking, pair, stored)
 
@@ -114,7 +114,7 @@ def locally(question: Question) -> Question:
     )
 
 
-def looking_of(wanted: VerifyRequest) -> Looking:
+def looking_of(wanted: VerifyRequest) -> AnalysisPlan:
     """What is known of this host's noise. Raises UsageError when it is known to be unfit for
     verdicts.
     """
@@ -122,13 +122,13 @@ def looking_of(wanted: VerifyRequest) -> Looking:
     if note and not wanted.quiet:
         console.note(note)
     if calibration is None:
-        return Looking()
+        return AnalysisPlan()
     if calibration.refused:
         raise UsageError(
             f"no verdict can be trusted on this host: {calibration.refused}",
             "; ".join([*calibration.advice, "then calibrate again: perfhunt calibrate -- COMMAND"]),
         )
-    return Looking(calibration.priors(), noise=calibration.sentence())
+    return AnalysisPlan(calibration.priors(), noise=calibration.sentence())
 
 
 def asked_of(stored: Run | None, question: Question, base: str) -> verify.PairedQuestion | None:
