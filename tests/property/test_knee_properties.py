@@ -9,8 +9,8 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfhunt.analysis.knee.fit import Fit, FitPoint, fit
-from perfhunt.analysis.knee.goal import Ask, Goal, Observation
+from perfhunt.analysis.knee.fit import FitPoint, KneeFit, fit
+from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, search
 from perfhunt.model.knee import Knee
 from perfhunt.model.slo import Criterion
@@ -40,10 +40,10 @@ def test_every_climb_keeps_its_promises(
     engine, goal, baseline = begin(
         Goal((criterion,), budget=budget, seed=seed, max_rate=2000.0, quick=quick), service
     )
-    asks: list[Ask] = []
-    outcomes: list[Observation] = []
+    asks: list[StepOrDrain] = []
+    outcomes: list[TrialOrDrained] = []
 
-    def ask(wanted: Ask) -> Observation:
+    def ask(wanted: StepOrDrain) -> TrialOrDrained:
         asks.append(wanted)
         outcomes.append(answering(engine)(wanted))
         return outcomes[-1]
@@ -78,7 +78,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
     return knee, slope, points
 
 
-def fitted(points: Sequence[FitPoint], criterion: Criterion, capacity: float) -> Fit:
+def fitted(points: Sequence[FitPoint], criterion: Criterion, capacity: float) -> KneeFit:
     curve = fit(points, criterion, capacity)
     assert curve is not None
     return curve

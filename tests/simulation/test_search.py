@@ -140,7 +140,9 @@ def test_the_knee_is_where_the_first_criterion_breaks() -> None:
     assert climb.knees[2].code == "not-reached"
 
 
-def spoiling(engine: QueueEngine, spoils: Callable[[Step], bool]) -> Callable[[StepOrDrain], TrialOrDrained]:
+def spoiling(
+    engine: QueueEngine, spoils: Callable[[Step], bool]
+) -> Callable[[StepOrDrain], TrialOrDrained]:
     """Answers of the engine; trials of the steps that are to be spoiled are invalid, and absurd."""
 
     def answer(ask: StepOrDrain) -> TrialOrDrained:
