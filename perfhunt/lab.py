@@ -13,8 +13,8 @@ from typing import Protocol
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
-from perfhunt.analysis.knee.bracket import bracket
-from perfhunt.analysis.knee.goal import Ask, Climb, Observation
+from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
+from perfhunt.analysis.knee.observed import bracket
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
@@ -150,7 +150,7 @@ class Lab:
         self.directory.append_trial(trial)
         return trial
 
-    def ask(self, ask: Ask) -> Observation:
+    def ask(self, ask: StepOrDrain) -> TrialOrDrained:
         """What a search asks for: a trial, or a drain."""
         return self.drain(ask) if isinstance(ask, Drain) else self.try_step(ask)
 
@@ -192,7 +192,7 @@ class Lab:
     def finish(
         self,
         floor: Trial,
-        climb: Climb,
+        climb: SearchResult,
         judged: tuple[Judged, ...],
         judged_at: PerSecond,
         effect: ProbeEffect | None,

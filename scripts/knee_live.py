@@ -17,7 +17,7 @@ from knee_methods import Found
 from knee_scenarios import Scenario, truth
 from knee_table import line, print_heading, summary
 
-from perfhunt.analysis.knee.goal import Ask, Goal, Observation
+from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.knee import Knee
@@ -82,8 +82,8 @@ def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float
         engine.open(question, criteria, Path(scratch))
         spent = [0.0, 0]
 
-        def ask(wanted: Ask) -> Observation:
-            outcome: Observation = (
+        def ask(wanted: StepOrDrain) -> TrialOrDrained:
+            outcome: TrialOrDrained = (
                 engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
             )
             if isinstance(outcome, Trial):

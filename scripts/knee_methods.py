@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from knee_scenarios import Scenario
 
-from perfhunt.analysis.knee.goal import Ask, Goal, Observation
+from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Drain, Phase, Step, Trial
@@ -47,7 +47,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.engine = QueueEngine(self.scenario.service, (self.scenario.criterion,), self.seed)
 
-    def ask(self, wanted: Ask) -> Observation:
+    def ask(self, wanted: StepOrDrain) -> TrialOrDrained:
         return self._run(wanted) if isinstance(wanted, Step) else self.engine.drain(wanted)
 
     def trial(self, rate: float, seconds: float, settle: float = 2.0, drain: bool = True) -> Trial:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from verdict_simulation import Array, Service, Slice, Traffic, drift, length, run_slice
 
-from perfhunt.analysis.verdict.endpoints import BuildReading, Slopes, speeds
+from perfhunt.analysis.verdict.endpoints import BuildReading, Elasticities, speeds
 from perfhunt.analysis.verdict.pairs import Round
-from perfhunt.analysis.verdict.rounds import Looking, judge_rounds
-from perfhunt.analysis.verdict.sequential import LOOKS, Prior
+from perfhunt.analysis.verdict.rounds import AnalysisPlan, judge_rounds
+from perfhunt.analysis.verdict.sequential import LOOKS, NoisePrior
 from perfhunt.model.verdict.verdict import Word
 
 
@@ -114,7 +114,7 @@ def rounds_of(
     service = cell.service
     off = np.exp(0.15 * random.standard_normal((2, experiments)))
     for e in range(experiments):
-        slopes = Slopes(service.sharpness * off[0, e], service.median_slope * off[1, e])
+        slopes = Elasticities(service.sharpness * off[0, e], service.median_slope * off[1, e])
         found = []
         for k in range(rounds):
             i = e * rounds + k
@@ -198,29 +198,29 @@ def run_cell(
         priors = (
             [_calibrate(cell, shape, random) for _ in range(count)]
             if cell.calibrated
-            else [Looking()] * count
+            else [AnalysisPlan()] * count
         )
-        for looking, rounds in zip(
+        for analysis, rounds in zip(
             priors, rounds_of(cell, shape, LOOKS[-1], count, random), strict=True
         ):
-            word, done = decide(rounds, looking)
+            word, done = decide(rounds, analysis)
             tally.add(str(word), done * shape.seconds / 60, word is wanted)
         left -= count
     return tally
 
 
-def decide(rounds: Sequence[Round], looking: Looking) -> tuple[Word, int]:
+def decide(rounds: Sequence[Round], analysis: AnalysisPlan) -> tuple[Word, int]:
     """The word at the first look that gives one, and the rounds it took."""
     for look in LOOKS:
-        verdict = judge_rounds(rounds[:look], looking, final=look == LOOKS[-1])
+        verdict = judge_rounds(rounds[:look], analysis, final=look == LOOKS[-1])
         if verdict.word is not Word.INCONCLUSIVE:
             return verdict.word, look
     return Word.INCONCLUSIVE, LOOKS[-1]
 
 
-def _calibrate(cell: Cell, shape: Shape, random: np.random.Generator) -> Looking:
+def _calibrate(cell: Cell, shape: Shape, random: np.random.Generator) -> AnalysisPlan:
     same = Cell(cell.service, cell.host, 0.0, cell.blind)
     (rounds,) = rounds_of(same, shape, cell.calibrated, 1, random)
     names = rounds[0].speed
     sds = {n: float(np.std([r.speed[n] for r in rounds], ddof=1)) for n in names}
-    return Looking({n: Prior(sd, len(rounds) - 1) for n, sd in sds.items()})
+    return AnalysisPlan({n: NoisePrior(sd, len(rounds) - 1) for n, sd in sds.items()})

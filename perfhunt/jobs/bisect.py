@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.analysis.verdict.rounds import Looking
+from perfhunt.analysis.verdict.rounds import AnalysisPlan
 from perfhunt.change.git.bisect import (
     Bisected,
     CommitLabel,
@@ -180,7 +180,7 @@ class CommitTest:
     question: Question
     good: str
     budget: Seconds
-    analysis: Looking
+    analysis: AnalysisPlan
     watch: EventWatcher
     paired: PairedQuestion | None = None
 

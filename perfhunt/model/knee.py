@@ -34,12 +34,27 @@ class NoKneeCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class FittedCurve:
+    """The fitted share of requests over the limit at ascending `rates`, with its interval at the
+    knee's confidence.
+
+    `shares`, `low` and `high` have one value for each rate.
+    """
+
+    rates: tuple[PerSecond, ...]
+    shares: tuple[Share, ...]
+    low: tuple[Share, ...]
+    high: tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Knee:
     """The largest rate at which a criterion still holds.
 
     `sharpness` is d ln P / d ln rate at the knee (P: share of requests over the limit); below 4 the
     knee is soft. The `limit` of a resource knee is infinite and its note tells the share. `phi` is
-    the dispersion of exceedance counts over binomial.
+    the dispersion of exceedance counts over binomial. `curve` is what the knee was read off; None
+    when nothing was fitted, and in runs of versions that did not store it.
     """
 
     rate: PerSecond
@@ -54,6 +69,7 @@ class Knee:
     passes: int = 0
     load: Seconds = 0.0
     note: str = ""
+    curve: FittedCurve | None = None
 
 
 @dataclass(frozen=True, slots=True)

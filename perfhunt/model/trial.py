@@ -32,6 +32,11 @@ class Phase(StrEnum):
     FIXED = "fixed"  # a rate fixed in advance, as verify asks
 
 
+# Phases whose trials the knee is fitted to: a ramp's are too short to be stationary, and the others
+# are watched, saturated or spoiled on purpose.
+FITTED_PHASES = frozenset({Phase.COARSE, Phase.PASS, Phase.STAIRCASE})
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """A rate to hold. The first `settle` seconds are sent but not counted. `seed` decides the

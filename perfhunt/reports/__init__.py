@@ -1,1 +1,4 @@
-"""Formats behind one seam: pure functions of a Run. `html` draws on `pictures`, never the other way."""
+"""Formats behind one seam: pure functions of a Run that show what it holds, computing nothing anew.
+
+One way only, each may import those named before it: pictures, html; the modules here use both.
+"""

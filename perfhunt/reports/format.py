@@ -26,15 +26,19 @@ _EMPTY = Profile("no profiler", "", ProfileMode.NONE, 0.0, 0.0, {})
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to render a run. `file_name` is what it is called in a run directory; `needs_profile`:
-    empty without one.
+    """A way to render a run. `file_name` is what it is called in a run directory; `text` is given
+    the run without its secrets; `needs_profile`: empty without one.
     """
 
     name: str
     file_name: str
     help: str
-    render: Callable[[Run], str]
+    text: Callable[[Run], str]
     needs_profile: bool = False
+
+    def render(self, run: Run) -> str:
+        """The run in this format, redacted."""
+        return self.text(redacted(run))
 
     def has_something(self, run: Run) -> bool:
         """Whether rendering this run gives more than an empty shell."""
@@ -43,7 +47,6 @@ class Format:
 
 def _flamegraph(run: Run) -> str:
     phase = main_phase(run)
-    run = redacted(run)
     name = run.question.target.name or run.question.target.url
     title = f"{name} {phase_words(run, phase)}" if phase else f"{name}: no profile was taken"
     return flamegraph(run.profiles.get(phase, _EMPTY), title, cost_per_weight(run, phase))
@@ -51,42 +54,37 @@ def _flamegraph(run: Run) -> str:
 
 def _folded(run: Run) -> str:
     phase = main_phase(run)
-    return fold(redacted(run).profiles[phase].stacks) if phase else ""
+    return fold(run.profiles[phase].stacks) if phase else ""
 
 
 FORMATS = {
     form.name: form
     for form in (
         Format("terminal", "report.txt", "one screen of plain text", terminal),
-        Format(
-            "html",
-            "report.html",
-            "one offline file with every picture and table",
-            html,
-        ),
+        Format("html", "report.html", "one offline file with every picture and table", html),
         Format("markdown", "report.md", "tables for a CI step summary or a pull request", markdown),
         Format("json", "run.json", "everything, as `perfhunt schema` describes it", dumps),
         Format("junit", "junit.xml", "one test case per objective", junit),
         Format(
-            "flamegraph",
-            "flamegraph.svg",
-            "the knee's profile as a searchable SVG",
-            _flamegraph,
-            True,
+            name="flamegraph",
+            file_name="flamegraph.svg",
+            help="the knee's profile as a searchable SVG",
+            text=_flamegraph,
+            needs_profile=True,
         ),
         Format(
-            "folded",
-            "profile.folded",
-            "the knee's stacks, one a line with its count",
-            _folded,
-            True,
+            name="folded",
+            file_name="profile.folded",
+            help="the knee's stacks, one a line with its count",
+            text=_folded,
+            needs_profile=True,
         ),
         Format(
-            "speedscope",
-            "profile.speedscope.json",
-            "all profiles for speedscope",
-            lambda r: speedscope(redacted(r)),
-            True,
+            name="speedscope",
+            file_name="profile.speedscope.json",
+            help="all profiles for speedscope",
+            text=speedscope,
+            needs_profile=True,
         ),
     )
 }

@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
+from statistics import fmean, median, stdev
 
-from perfhunt.analysis.verdict.bench import CommandRun, Timed
 from perfhunt.errors import StoreError
+from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 
 
-def write(timed: Sequence[Timed]) -> str:
+def write(commands: Sequence[CommandRuns]) -> str:
     """The JSON text of `hyperfine --export-json` (1.18) for these commands; times in seconds,
     memory in bytes.
     """
-    return json.dumps({"results": [_result(each) for each in timed]}, indent=2) + "\n"
+    return json.dumps({"results": [_result(command) for command in commands]}, indent=2) + "\n"
 
 
-def _result(timed: Timed) -> dict[str, object]:
-    walls = [r.wall for r in timed.runs]
-    ordered, n = sorted(walls), len(walls)
-    mean = math.fsum(walls) / n
-    stddev = math.sqrt(math.fsum((w - mean) ** 2 for w in walls) / (n - 1)) if n > 1 else None
+def _result(command: CommandRuns) -> dict[str, object]:
+    walls = [run.wall for run in command.runs]
     return {
-        "command": timed.name,
-        "mean": mean,
-        "stddev": stddev,
-        "median": (ordered[(n - 1) // 2] + ordered[n // 2]) / 2,
-        "user": _mean([r.user for r in timed.runs]),
-        "system": _mean([r.system for r in timed.runs]),
-        "min": ordered[0],
-        "max": ordered[-1],
+        "command": command.name,
+        "mean": fmean(walls),
+        "stddev": stdev(walls) if len(walls) > 1 else None,
+        "median": median(walls),
+        "user": _mean([run.user for run in command.runs]),
+        "system": _mean([run.system for run in command.runs]),
+        "min": min(walls),
+        "max": max(walls),
         "times": walls,
-        "memory_usage_byte": [r.peak_rss or 0 for r in timed.runs],
-        "exit_codes": [r.exit_code for r in timed.runs],
+        "memory_usage_byte": [run.peak_rss or 0 for run in command.runs],
+        "exit_codes": [run.exit_code for run in command.runs],
         # Not hyperfine's: it keeps CPU time as a mean only, and a verdict needs every run.
-        "user_times": [r.user for r in timed.runs],
-        "system_times": [r.system for r in timed.runs],
+        "user_times": [run.user for run in command.runs],
+        "system_times": [run.system for run in command.runs],
     }
 
 
 def _mean(values: Sequence[float | None]) -> float:
-    known = [v for v in values if v is not None]
-    return math.fsum(known) / len(known) if known else 0.0
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else 0.0
 
 
-def read(text: str, source: str = "the file") -> tuple[Timed, ...]:
+def read(text: str, source: str = "the file") -> tuple[CommandRuns, ...]:
     """Every command of an export. CPU times are None per run unless perfhunt wrote it. Raises
     StoreError, saying where.
     """
@@ -57,10 +54,10 @@ def read(text: str, source: str = "the file") -> tuple[Timed, ...]:
     if not isinstance(results, list) or not results:
         hint = "hyperfine --export-json writes it"
         raise StoreError(f'{source} is not a hyperfine export: it has no list of "results"', hint)
-    return tuple(_timed(entry, f"{source}, results[{i}]") for i, entry in enumerate(results))
+    return tuple(_command(entry, f"{source}, results[{i}]") for i, entry in enumerate(results))
 
 
-def _timed(entry: object, where: str) -> Timed:
+def _command(entry: object, where: str) -> CommandRuns:
     if not isinstance(entry, dict) or not isinstance(entry.get("command"), str):
         raise StoreError(f'{where} has no "command"')
     walls = [wall for wall in _numbers(entry, "times", where) if wall is not None]
@@ -74,11 +71,15 @@ def _timed(entry: object, where: str) -> Timed:
     memory, codes = (_column(entry, key, n, where) for key in ("memory_usage_byte", "exit_codes"))
     runs = tuple(
         CommandRun(
-            wall, user, system, int(rss) if rss else None, int(code) if code is not None else 0
+            wall=wall,
+            user=user,
+            system=system,
+            peak_rss=int(rss) if rss else None,
+            exit_code=int(code) if code is not None else 0,
         )
         for wall, user, system, rss, code in zip(walls, users, systems, memory, codes, strict=True)
     )
-    return Timed(entry["command"], runs)
+    return CommandRuns(entry["command"], runs)
 
 
 def _numbers(entry: dict[str, object], key: str, where: str) -> list[float | None]:

@@ -38,14 +38,12 @@ def junit(run: Run) -> str:
     for judged in run.judged:
         _case(suite, run, judged)
     if cut:
-        case = ET.SubElement(
-            suite, "testcase", classname=SUITE, name="the run was completed", time="0"
-        )
+        name = "the run was completed"
+        case = ET.SubElement(suite, "testcase", classname=SUITE, name=name, time="0")
         _problem(case, "error", "cut short", run.ended)
     ET.indent(suites)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(suites, encoding="unicode") + "\n"
-    )
+    text = ET.tostring(suites, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
 
 
 def _properties(run: Run) -> tuple[tuple[str, str], ...]:
@@ -61,19 +59,12 @@ def _properties(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _case(suite: ET.Element, run: Run, judged: Judged) -> None:
-    case = ET.SubElement(
-        suite,
-        "testcase",
-        classname=SUITE,
-        name=visible(f"{judged.objective.name} {allowed(judged)}"),
-        time="0",
-    )
+    objective, limit = judged.objective.name, allowed(judged)
+    name = visible(f"{objective} {limit}")
+    case = ET.SubElement(suite, "testcase", classname=SUITE, name=name, time="0")
     at = f" at {run.judged_at:g}/s" if run.judged_at else ""
     note = f" ({judged.note})" if judged.note else ""
-    message = (
-        f"{judged.objective.name} was {measured(judged)}{at}, {allowed(judged)} asked,"
-        f" n={judged.n}{note}"
-    )
+    message = f"{objective} was {measured(judged)}{at}, {limit} asked, n={judged.n}{note}"
     if judged.verdict is Judgement.MISSED:
         _problem(case, "failure", "missed", message)
     elif judged.verdict is Judgement.UNKNOWN:

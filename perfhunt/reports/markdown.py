@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from perfhunt.model.knee import NoKnee
+from perfhunt.model.finding import Finding
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import Run, RunKind
+from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.svg import visible
@@ -28,7 +30,12 @@ from perfhunt.reports.words import (
 )
 
 LIMIT = 60_000  # bytes; a comment may have 65,536 characters
-_MARKS = {"MET": "✅ met", "MISSED": "❌ missed", "UNKNOWN": "❔ unknown"}
+SUSPECTS = 10
+_MARKS = {
+    Judgement.MET: "✅ met",
+    Judgement.MISSED: "❌ missed",
+    Judgement.UNKNOWN: "❔ unknown",
+}
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~$"})
 
 
@@ -36,18 +43,9 @@ def markdown(run: Run) -> str:
     """The report; sections that do not fit under the limit are left out from the end, and that is
     said.
     """
-    sections = [
-        _head(run),
-        _slo(run),
-        _knee(run),
-        _suspects(run),
-        _reason(run),
-        _trust(run),
-        _trials(run),
-        _foot(run),
-    ]
+    parts = (_head, _slo, _knee, _suspects, _reason, _trust, _trials, _foot)
     text, size = "", 0
-    for section in filter(None, sections):
+    for section in filter(None, (part(run) for part in parts)):
         size += len(section.encode()) + 1
         if size > LIMIT:
             return f"{text}\n_More is in report.html: this is as much as fits here._\n"
@@ -71,100 +69,86 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _head(run: Run) -> str:
-    name = run.question.target.name or run.question.redacted().target.url
+    name = run.question.target.name or run.question.target.url
     return f"## {headline(run)} · {_text(name)}\n\n{_text(verdict_sentence(run))}\n"
 
 
 def _slo(run: Run) -> str:
+    if not run.judged:
+        return ""
     rows = [
         (
             _code(j.objective.name),
             _text(allowed(j)),
             _text(measured(j)),
             f"{j.n:,}",
-            _MARKS[j.verdict.value],
+            _MARKS[j.verdict],
         )
         for j in run.judged
     ]
     at = f" at {format_rate(run.judged_at)}" if run.judged_at else ""
-    return (
-        f"### SLO{at}\n\n" + _table(("objective", "asked", "measured", "n", ""), rows)
-        if rows
-        else ""
-    )
+    return f"### SLO{at}\n\n" + _table(("objective", "asked", "measured", "n", ""), rows)
 
 
 def _knee(run: Run) -> str:
     if run.kind == RunKind.PROFILE:
         return ""
+    capacity = _text(capacity_words(run.capacity))
     if isinstance(run.knee, NoKnee):
-        return (
-            f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity:"
-            f" {_text(capacity_words(run.capacity))}.\n"
-        )
-    rows = [
-        (
-            _text(criterion_words(k)),
-            _text(knee_words(k)),
-            knee_kind(k),
-            "—" if k.sharpness is None else f"{k.sharpness:.1f}",
-        )
-        for k in (run.knee, *(k for k in run.knees if k != run.knee))
-        if not isinstance(k, NoKnee)
-    ]
+        return f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity: {capacity}.\n"
+    others = (knee for knee in run.knees if knee != run.knee)
+    rows = [_knee_row(knee) for knee in (run.knee, *others) if not isinstance(knee, NoKnee)]
     table = _table(("breaks", "knee", "kind", "sharpness"), rows)
-    return f"### Knee\n\n{table}\nCapacity when saturated: {_text(capacity_words(run.capacity))}.\n"
+    return f"### Knee\n\n{table}\nCapacity when saturated: {capacity}.\n"
+
+
+def _knee_row(knee: Knee) -> tuple[str, ...]:
+    sharpness = "—" if knee.sharpness is None else f"{knee.sharpness:.1f}"
+    return _text(criterion_words(knee)), _text(knee_words(knee)), knee_kind(knee), sharpness
 
 
 def _suspects(run: Run) -> str:
-    rows = [
-        (
-            str(f.rank),
-            _code(f.function),
-            _text(place(f)),
-            f.category,
-            ms_interval(f.blamed),
-            format_share(f.self_share),
-            format_share(f.total_share),
-        )
-        for f in run.findings[:10]
-    ]
-    if not rows:
+    if not run.findings:
         return ""
-    text = "### Suspects at the knee\n\n" + _table(
-        ("#", "function", "where", "class", "ms/request", "self", "total"), rows
-    )
+    head = ("#", "function", "where", "class", "ms/request", "self", "total")
+    text = "### Suspects at the knee\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
     what_if = run.findings[0].what_if
     if what_if is not None:
         rate = f"{format_rate(what_if.rate)}, {rate_range(what_if.low, what_if.high)}"
-        said = f"Without the first: about {rate}" + (f"; {what_if.cap}" if what_if.cap else "")
-        text += f"\n{_text(said)}. {_text(what_if.caveat)}\n"
+        cap = f"; {what_if.cap}" if what_if.cap else ""
+        text += f"\n{_text(f'Without the first: about {rate}{cap}')}. {_text(what_if.caveat)}\n"
     return text
 
 
-def _reason(run: Run) -> str:
-    if run.bottleneck is None:
-        return ""
-    evidence = "".join(f"- {_text(sentence)}\n" for sentence in run.bottleneck.evidence)
-    runner_up = (
-        f"; runner-up {run.bottleneck.runner_up}, {run.bottleneck.runner_up_score:.2f}"
-        if run.bottleneck.runner_up
-        else ""
-    )
+def _suspect(finding: Finding) -> tuple[str, ...]:
     return (
-        f"### Bottleneck: {bottleneck_words(run.bottleneck.category)} (score"
-        f" {run.bottleneck.score:.2f}{runner_up})\n\n{evidence}"
+        str(finding.rank),
+        _code(finding.function),
+        _text(place(finding)),
+        finding.category,
+        ms_interval(finding.blamed),
+        format_share(finding.self_share),
+        format_share(finding.total_share),
     )
+
+
+def _reason(run: Run) -> str:
+    bottleneck = run.bottleneck
+    if bottleneck is None:
+        return ""
+    second = f"; runner-up {bottleneck.runner_up}, {bottleneck.runner_up_score:.2f}"
+    score = f"score {bottleneck.score:.2f}{second if bottleneck.runner_up else ''}"
+    evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
+    return f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n{evidence}"
 
 
 def _trust(run: Run) -> str:
     lines = []
     effect = run.probe_effect
     if effect is not None:
-        lines.append(
-            f"Profiling changed throughput by {ratio_words(effect.throughput)} and p99 by"
-            f" {ratio_words(effect.p99)}" + (" — **flagged**." if effect.flagged else ".")
-        )
+        throughput, p99 = ratio_words(effect.throughput), ratio_words(effect.p99)
+        flag = " — **flagged**." if effect.flagged else "."
+        lines.append(f"Profiling changed throughput by {throughput} and p99 by {p99}{flag}")
     lines += [
         _text(c.sentence) + (f" Next: {_code(c.next)}" if c.next else "") for c in run.cautions
     ]
@@ -213,11 +197,8 @@ def _trial(run: Run, trial: Trial) -> tuple[str, ...]:
 
 
 def _foot(run: Run) -> str:
-    nxt = f"**Next:** {_text(run.next_step)}\n\n" if run.next_step else ""
-    revision = (
-        f", revision {run.environment.git_revision[:12]}" if run.environment.git_revision else ""
-    )
-    return (
-        f"{nxt}<sub>perfhunt {run.perfhunt}, run {run.id},"
-        f" {format_duration(run.seconds)}{revision}</sub>\n"
-    )
+    following = f"**Next:** {_text(run.next_step)}\n\n" if run.next_step else ""
+    revision = run.environment.git_revision[:12]
+    at = f", revision {revision}" if revision else ""
+    measured = f"perfhunt {run.perfhunt}, run {run.id}, {format_duration(run.seconds)}{at}"
+    return f"{following}<sub>{measured}</sub>\n"

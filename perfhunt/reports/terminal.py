@@ -7,8 +7,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunKind
+from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -27,8 +28,9 @@ from perfhunt.reports.words import (
 )
 
 WIDTH, LINES = 100, 40
-OBJECTIVES, SUSPECTS, EVIDENCE, CAUTIONS = 8, 5, 3, 3
-_MARKS = {"MET": "ok", "MISSED": "MISSED", "UNKNOWN": "unknown"}
+LONGEST, CELL = 120, 40  # characters of a line that is not wrapped, and of a table's cell
+OBJECTIVES, SUSPECTS, EVIDENCE, CAUTIONS = 8, 5, 3, 3  # shown at most; the report has the rest
+_MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
 
 
 def terminal(run: Run) -> str:
@@ -55,9 +57,9 @@ def _verdict(run: Run) -> list[str]:
 def _objectives(run: Run) -> list[str]:
     if not run.judged:
         return []
-    ordered = sorted(run.judged, key=lambda j: ("MISSED", "UNKNOWN", "MET").index(j.verdict.value))
+    ordered = sorted(run.judged, key=lambda j: [*_MARKS].index(j.verdict))
     rows = [
-        (j.objective.name, allowed(j), measured(j), f"n={j.n:,}", _MARKS[j.verdict.value])
+        (j.objective.name, allowed(j), measured(j), f"n={j.n:,}", _MARKS[j.verdict])
         for j in ordered[:OBJECTIVES]
     ]
     at = f"at {format_rate(run.judged_at)}" if run.judged_at else ""
@@ -71,21 +73,16 @@ def _objectives(run: Run) -> list[str]:
 def _knee(run: Run) -> list[str]:
     if run.kind == RunKind.PROFILE:
         return []
-    if isinstance(run.knee, NoKnee):
-        lines = _wrapped(f"none: {run.knee.reason}", "knee      ")
-    else:
-        sharp = "" if run.knee.sharpness is None else f", sharpness {run.knee.sharpness:.1f}"
-        lines = [
-            f"knee      {knee_words(run.knee)}  {criterion_words(run.knee)} "
-            f" [{knee_kind(run.knee)}{sharp}]"
-        ]
-        if run.knee.note:
-            lines += _wrapped(run.knee.note, "          ")
-    return (
-        [*lines, f"capacity  {capacity_words(run.capacity)}"]
-        if run.capacity or isinstance(run.knee, Knee)
-        else lines
-    )
+    knee, capacity = run.knee, f"capacity  {capacity_words(run.capacity)}"
+    if isinstance(knee, NoKnee):
+        lines = _wrapped(f"none: {knee.reason}", "knee      ")
+        return [*lines, capacity] if run.capacity else lines
+    sharp = "" if knee.sharpness is None else f", sharpness {knee.sharpness:.1f}"
+    kind = f"[{knee_kind(knee)}{sharp}]"
+    lines = [f"knee      {knee_words(knee)}  {criterion_words(knee)}  {kind}"]
+    if knee.note:
+        lines += _wrapped(knee.note, "          ")
+    return [*lines, capacity]
 
 
 def _suspects(run: Run) -> list[str]:
@@ -105,26 +102,21 @@ def _suspects(run: Run) -> list[str]:
     what_if = run.findings[0].what_if
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
-        lines.append(
-            f"  without the first: about {format_rate(what_if.rate)}"
-            f" ({rate_range(what_if.low, what_if.high)}){cap}"
-        )
+        rate, interval = format_rate(what_if.rate), rate_range(what_if.low, what_if.high)
+        lines.append(f"  without the first: about {rate} ({interval}){cap}")
     return lines
 
 
 def _reason(run: Run) -> list[str]:
-    if run.bottleneck is None:
+    bottleneck = run.bottleneck
+    if bottleneck is None:
         return []
-    lines = [
-        f"bottleneck  {bottleneck_words(run.bottleneck.category)} (score {run.bottleneck.score:.2f})"
+    second = f"; runner-up {bottleneck.runner_up} ({bottleneck.runner_up_score:.2f})"
+    score = f"(score {bottleneck.score:.2f}){second if bottleneck.runner_up else ''}"
+    return [
+        f"bottleneck  {bottleneck_words(bottleneck.category)} {score}",
+        *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
     ]
-    if run.bottleneck.runner_up:
-        lines[0] += f"; runner-up {run.bottleneck.runner_up} ({run.bottleneck.runner_up_score:.2f})"
-    lines += [
-        textwrap.shorten(f"  {sentence}", WIDTH + 20, placeholder="…")
-        for sentence in run.bottleneck.evidence[:EVIDENCE]
-    ]
-    return ["  " + line if n else line for n, line in enumerate(lines)]
 
 
 def _trust(run: Run) -> list[str]:
@@ -132,34 +124,32 @@ def _trust(run: Run) -> list[str]:
     effect = run.probe_effect
     if effect is not None:
         flag = "  FLAGGED: the profile disturbed the service" if effect.flagged else ""
-        lines.append(
-            f"profiling changed throughput by {ratio_words(effect.throughput)}, p99 by"
-            f" {ratio_words(effect.p99)}{flag}"
-        )
+        throughput, p99 = ratio_words(effect.throughput), ratio_words(effect.p99)
+        lines.append(f"profiling changed throughput by {throughput}, p99 by {p99}{flag}")
     for caution in run.cautions[:CAUTIONS]:
-        lines.append(textwrap.shorten(f"! {caution.sentence}", WIDTH + 20, placeholder="…"))
+        lines.append(_shortened(f"! {caution.sentence}"))
         if caution.next:
-            lines.append(
-                textwrap.shorten(f"    {caution.next}", WIDTH + 20, placeholder="…").join(
-                    ("    ", "")
-                )
-            )
+            lines.append("    " + _shortened(f"    {caution.next}"))
     more = len(run.cautions) - CAUTIONS
     return [*lines, *([f"! {more} more in the report"] * (more > 0))]
 
 
+def _shortened(line: str) -> str:
+    """The line cut at a word; space at its start is lost."""
+    return textwrap.shorten(line, LONGEST, placeholder="…")
+
+
 def _next(run: Run) -> list[str]:
-    took = (
-        [f"took {format_duration(run.seconds)}, {len(run.trials)} trials, seed {run.question.seed}"]
-        if run.seconds
-        else []
-    )
-    return [*(_wrapped(run.next_step, "next      ") if run.next_step else []), *took]
+    lines = _wrapped(run.next_step, "next      ") if run.next_step else []
+    if not run.seconds:
+        return lines
+    took = format_duration(run.seconds)
+    return [*lines, f"took {took}, {len(run.trials)} trials, seed {run.question.seed}"]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Left-aligned columns, two spaces apart; cells that are too long lose their middle."""
-    cells = [tuple(_cut(visible(cell), 40) for cell in row) for row in (head, *rows)]
+    cells = [tuple(_cut(visible(cell), CELL) for cell in row) for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     return [
         ("  " if n else "")

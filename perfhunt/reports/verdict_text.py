@@ -9,7 +9,9 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
-from perfhunt.model.verdict.verdict import Effect, Verdict
+from perfhunt.model.verdict.verdict import Effect, EffectDirection, Verdict
+
+_MARKS = {EffectDirection.BETTER: "+", EffectDirection.WORSE: "-"}
 
 
 def verdict_lines(
@@ -37,34 +39,30 @@ def _table(effects: Sequence[Effect]) -> list[str]:
     """Every endpoint with its typical values and what they amount to; + and - mark what moved
     beyond doubt.
     """
-    rows = [
-        (
-            _mark(e),
-            e.title,
-            _value(e.before, e.unit),
-            _value(e.after, e.unit),
-            _percent(e.speed),
-            e.note,
-        )
-        for e in effects
-    ]
     head = ("", "", "before", "after", "as a change of speed (95 % interval)", "")
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(5)]
-    return [
-        f"  {m:<1} {t:<{widths[1]}}  {b:>{widths[2]}}  {a:>{widths[3]}}  {s:<{widths[4]}}  {n}".rstrip()
-        for m, t, b, a, s, n in (head, *rows)
+    rows = [head, *map(_row, effects)]
+    title, before, after, speed = (max(len(row[i]) for row in rows) for i in range(1, 5))
+    lines = [
+        f"  {mark:<1} {name:<{title}}  {old:>{before}}  {new:>{after}}  {change:<{speed}}  {note}"
+        for mark, name, old, new, change, note in rows
     ]
+    return [line.rstrip() for line in lines]
 
 
-def _mark(effect: Effect) -> str:
-    return {"better": "+", "worse": "-"}.get(str(effect.direction), " ")
+def _row(effect: Effect) -> tuple[str, ...]:
+    return (
+        _MARKS.get(effect.direction, " "),
+        effect.title,
+        _value(effect.before, effect.unit),
+        _value(effect.after, effect.unit),
+        _percent(effect.speed),
+        effect.note,
+    )
 
 
 def _percent(speed: Interval) -> str:
-    return (
-        f"{100 * speed.value:+.1f} % ({100 * speed.low:+.1f} to {100 * speed.high:+.1f}),"
-        f" n={speed.n}"
-    )
+    value, low, high = (f"{100 * share:+.1f}" for share in (speed.value, speed.low, speed.high))
+    return f"{value} % ({low} to {high}), n={speed.n}"
 
 
 def _value(value: float | None, unit: str) -> str:
@@ -83,29 +81,31 @@ def _value(value: float | None, unit: str) -> str:
 
 def _method(verdict: Verdict) -> list[str]:
     """How it was reached, what it could have seen, and where the noise figure came from."""
+    told_apart = f"at most {100 * verdict.alpha:.2g} % of identical builds would be told apart"
+    lines = [f"{_how(verdict)}; {told_apart}"]
+    if verdict.smallest is not None:
+        smallest = f"smallest change it would see nine times in ten: {100 * verdict.smallest:.1f} %"
+        lines.append(smallest + _to_resolve(verdict))
+    return [*lines, verdict.noise] if verdict.noise else lines
+
+
+def _how(verdict: Verdict) -> str:
     took = f" in {format_duration(verdict.seconds)}" if verdict.seconds > 0 else ""
-    how = {
+    looks = _looks(verdict.looks)
+    return {
         "paired": (
-            f"{verdict.pairs} rounds, both versions restarted side by side in each,"
-            f" {_looks(verdict.looks)}{took}"
+            f"{verdict.pairs} rounds, both versions restarted side by side in each, {looks}{took}"
         ),
         "rerun": f"one new run against the stored one{took}",
         "stored": "two stored runs; nothing was measured now",
         "bench": f"{verdict.pairs} runs of each{took}",
     }.get(verdict.method, verdict.method)
-    lines = [f"{how}; at most {100 * verdict.alpha:.2g} % of identical builds would be told apart"]
-    if verdict.smallest is not None:
-        more = verdict.to_resolve
-        resolve = (
-            f"; {format_duration(more)} more would settle {100 * verdict.wanted:.0f} %"
-            if more
-            else ""
-        )
-        lines.append(
-            f"smallest change it would see nine times in ten: {100 * verdict.smallest:.1f}"
-            f" %{resolve}"
-        )
-    return [*lines, verdict.noise] if verdict.noise else lines
+
+
+def _to_resolve(verdict: Verdict) -> str:
+    if not verdict.to_resolve:
+        return ""
+    return f"; {format_duration(verdict.to_resolve)} more would settle {100 * verdict.wanted:.0f} %"
 
 
 def _looks(count: int) -> str:

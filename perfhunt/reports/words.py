@@ -80,13 +80,10 @@ def capacity_words(capacity: Capacity | None) -> str:
 
 def ms(seconds: Seconds | None) -> str:
     """Milliseconds with three digits, without the unit; an em dash for none."""
-    return (
-        "—"
-        if seconds is None
-        else f"{seconds * 1000:,.3g}"
-        if seconds < 0.9995
-        else f"{seconds * 1000:,.0f}"
-    )
+    if seconds is None:
+        return "—"
+    # From 1000 on three digits would be written as a power of ten.
+    return f"{seconds * 1000:,.3g}" if seconds < 0.9995 else f"{seconds * 1000:,.0f}"
 
 
 def ms_interval(interval: Interval) -> str:
@@ -134,9 +131,11 @@ def allowed(judged: Judged) -> str:
 
 def ratio_words(ratio: float | None) -> str:
     """A ratio of profiled to quiet as a change: `+2.1 %`; an em dash for none."""
-    return "—" if ratio is None else f"{'+' if ratio >= 1 else '−'}{format_share(abs(ratio - 1))}"
+    if ratio is None:
+        return "—"
+    return f"{'+' if ratio >= 1 else '−'}{format_share(abs(ratio - 1))}"
 
 
-def plural(count: int, one: str) -> str:
-    """`1 objective`, `3 objectives`."""
-    return f"{count:,} {one}{'' if count == 1 else 's'}"
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """`1 objective`, `3 objectives`; `nouns` where an s is not enough."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"

@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import modules_of
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
-from perfhunt.analysis.knee.bracket import holds
-from perfhunt.analysis.knee.goal import Climb, Search, goal_of
+from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
+from perfhunt.analysis.knee.observed import holds
 from perfhunt.analysis.knee.resource_limits import with_resources
 from perfhunt.analysis.knee.search import drive, resume, search
 from perfhunt.analysis.knee.staircase import staircase
-from perfhunt.analysis.knee.warmup import CAP, Warm, warm_up
+from perfhunt.analysis.knee.warmup import CAP, WarmUp, warm_up
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
@@ -104,7 +104,7 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
         raise
 
 
-def warmed_up(question: Question, lab: Lab) -> Warm:
+def warmed_up(question: Question, lab: Lab) -> WarmUp:
     """The service held at a low rate until its median stands still, or the cap comes first."""
     lab.notify(
         Began(
@@ -164,15 +164,15 @@ def step_of(
 
 
 def climb_to_knee(
-    question: Question, lab: Lab, floor: Trial, options: Options, warm: Warm | None = None
-) -> Climb:
+    question: Question, lab: Lab, floor: Trial, options: Options, warm: WarmUp | None = None
+) -> SearchResult:
     """The knee, by search or staircase, and the saturated capacity; none for a service that never
     stood still.
 
     Of latency, errors, CPU and memory, whichever objective breaks first.
     """
     if warm is not None and not warm.stationary:
-        return Climb(NoKnee(NoKneeCode.NEVER_STATIONARY, warm.caution), (), None, (), ())
+        return SearchResult(NoKnee(NoKneeCode.NEVER_STATIONARY, warm.caution), (), None, (), ())
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.notify(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
@@ -191,7 +191,7 @@ def climb_to_knee(
     return with_resources(climb, question.slo.objectives, lab.trials)
 
 
-def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -> HoldResult:
+def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Options) -> HoldResult:
     """The load kept at the knee: quiet, on-CPU pass, waits pass, quiet. No profile without load,
     none in the knee fit.
     """
@@ -215,7 +215,7 @@ def hold_at_knee(question: Question, lab: Lab, climb: Climb, options: Options) -
     return HoldResult(rate, joined(running, waiting), effect)
 
 
-def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> Trial:
+def judge_at_load(question: Question, lab: Lab, climb: SearchResult, floor: Trial) -> Trial:
     """A trial at the load the SLO names; the floor itself when it names none."""
     rate = load_to_judge(question.slo, question.ramp.start)
     if rate <= floor.step.rate:
@@ -226,7 +226,7 @@ def judge_at_load(question: Question, lab: Lab, climb: Climb, floor: Trial) -> T
     return lab.try_step(step_of(question, Phase.JUDGE, rate, seconds, 3))
 
 
-def explain(lab: Lab, floor: Floor, climb: Climb, held: HoldResult) -> Diagnosis:
+def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Diagnosis:
     """Which function or which wait stops the service there, and what a fix would bring."""
     lab.notify(Began("diagnose", "reading the profiles"))
     target = lab.target
@@ -243,7 +243,7 @@ def explain(lab: Lab, floor: Floor, climb: Climb, held: HoldResult) -> Diagnosis
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 
-def hold_rate(climb: Climb, start: PerSecond) -> PerSecond:
+def hold_rate(climb: SearchResult, start: PerSecond) -> PerSecond:
     """Where to hold for the profile: the knee, else the highest rate that held, else the lowest
     that was tried.
     """

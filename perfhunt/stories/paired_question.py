@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from perfhunt.analysis.knee.goal import QUICK, Ask, Climb, Observation, goal_of
+from perfhunt.analysis.knee.goal import QUICK, SearchResult, StepOrDrain, TrialOrDrained, goal_of
 from perfhunt.analysis.knee.search import drive, search
-from perfhunt.analysis.verdict.endpoints import Slopes, median_slope
+from perfhunt.analysis.verdict.endpoints import Elasticities, median_slope
 from perfhunt.analysis.verdict.pairs import BASE, SlicePlan
 from perfhunt.errors import LoadFailed, QuestionError
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
@@ -41,7 +41,7 @@ class PairedQuestion:
 
     question: Question
     plan: SlicePlan
-    slopes: Slopes
+    slopes: Elasticities
     criterion: str
 
 
@@ -82,10 +82,10 @@ def survey(question: Question, bench: PairBench) -> PairedQuestion:
     return _frozen(question, climb.knee, climb.capacity, climb.trials)
 
 
-def _climb(question: Question, base: StartedVersion, bench: PairBench) -> Climb:
+def _climb(question: Question, base: StartedVersion, bench: PairBench) -> SearchResult:
     goal = goal_of(question, quick=True)
 
-    def ask(each: Ask) -> Observation:
+    def ask(each: StepOrDrain) -> TrialOrDrained:
         if isinstance(each, Drain):
             return bench.drain(each, base, question)
         return bench.try_step(each, base, question)
@@ -131,11 +131,11 @@ def _frozen(
     )
 
 
-def _slopes(knee: Knee | NoKnee, rate: PerSecond, trials: Sequence[Trial]) -> Slopes:
+def _slopes(knee: Knee | NoKnee, rate: PerSecond, trials: Sequence[Trial]) -> Elasticities:
     # A bracket's slope would be a guess from two rates, so only a fitted knee's counts.
     fitted = isinstance(knee, Knee) and knee.label in (KneeLabel.SHARP, KneeLabel.SOFT)
     sharpness = knee.sharpness if isinstance(knee, Knee) and fitted else None
-    return Slopes(max(sharpness or USUAL_SHARPNESS, 1.0), median_slope(trials, rate) or 1.0)
+    return Elasticities(max(sharpness or USUAL_SHARPNESS, 1.0), median_slope(trials, rate) or 1.0)
 
 
 def _criterion(question: Question, knee: Knee | NoKnee) -> str:

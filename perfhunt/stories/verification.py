@@ -14,6 +14,7 @@ from dataclasses import replace
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.analysis.verdict.endpoints import read
+from perfhunt.analysis.verdict.family import DEFAULT_THRESHOLDS, EffectThresholds
 from perfhunt.analysis.verdict.pairs import (
     BASE,
     HEAD,
@@ -25,7 +26,7 @@ from perfhunt.analysis.verdict.pairs import (
     usable,
 )
 from perfhunt.analysis.verdict.rerun import judge_rerun
-from perfhunt.analysis.verdict.rounds import USUAL_BAR, USUAL_LOOKING, Bar, Looking, judge_rounds
+from perfhunt.analysis.verdict.rounds import DEFAULT_ANALYSIS, AnalysisPlan, judge_rounds
 from perfhunt.analysis.verdict.sequential import LOOKS, next_look
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.question import Question
@@ -49,7 +50,7 @@ def verify_paired(
     paired_question: PairedQuestion,
     bench: PairBench,
     budget: Seconds = BUDGET,
-    analysis: Looking = USUAL_LOOKING,
+    analysis: AnalysisPlan = DEFAULT_ANALYSIS,
 ) -> Verdict:
     """The verdict of base against head, restarted side by side round after round until a look
     decides or time is up.
@@ -80,7 +81,7 @@ def verify_rerun(
     investigate: Callable[[Question], Run],
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    bar: Bar = USUAL_BAR,
+    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Verdict, Run]:
     """The stored question asked once more, and the verdict with the noise between starts in every
     interval.
@@ -89,7 +90,7 @@ def verify_rerun(
     dependency).
     """
     new = investigate(stored.question)
-    return judge_rerun(stored, new, calibration, explained, bar), new
+    return judge_rerun(stored, new, calibration, explained, thresholds), new
 
 
 def calibrate(

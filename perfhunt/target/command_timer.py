@@ -13,9 +13,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.target.launch import run_prepare
 
 # The unit of ru_maxrss: bytes on macOS, KiB on Linux (getrusage(2)).

@@ -73,8 +73,7 @@ def test_only_cli_prints_or_exits() -> None:
         # A child process speaks on its own pipes; the command line is where people are spoken to.
         if room_of(path) not in ("cli", "__main__") and not path.is_relative_to(LOAD_CHILD)
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call)
-        and ast.unparse(node.func) in SPEAKING
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in SPEAKING
     ]
     assert not wrong, "\n".join(wrong)
 

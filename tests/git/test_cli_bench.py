@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.cli.app import app
 from perfhunt.cli.verbs.bench import summary
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
 from perfhunt.jobs.bench import bench as jobs_bench
 from perfhunt.jobs.bench.bench import BenchRequest, run_bench
+from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.analysis.verdict.rounds import USUAL_LOOKING
+from perfhunt.analysis.verdict.rounds import DEFAULT_ANALYSIS
 from perfhunt.change.git.repository import find_repository
 from perfhunt.cli.verbs.bisect import bisection_lines
 from perfhunt.errors import StoreError, UsageError
@@ -131,7 +131,7 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(
         question=question,
         good=good,
         budget=60.0,
-        analysis=USUAL_LOOKING,
+        analysis=DEFAULT_ANALYSIS,
         watch=events.append,
     )
     assert test.label(cosmetic) == "good"

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from perfhunt.analysis.verdict.endpoints import Slopes
+from perfhunt.analysis.verdict.endpoints import Elasticities
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.jobs.bench.bench import BenchRequest, measure
@@ -91,7 +91,7 @@ def test_a_fourfold_faster_version_is_kept_and_both_versions_are_gone_afterwards
         directory=tmp_path / "raw",
     )
     verdict = verify_paired(
-        PairedQuestion(QUESTION, PLAN, Slopes(), "latency.p99"), bench, budget=45.0
+        PairedQuestion(QUESTION, PLAN, Elasticities(), "latency.p99"), bench, budget=45.0
     )
     cpu = verdict.effect("cpu")
     assert cpu is not None

@@ -9,8 +9,8 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perfhunt.analysis.knee.fit import Fit, Point, fit
-from perfhunt.analysis.knee.goal import Ask, Goal, Observation
+from perfhunt.analysis.knee.fit import FitPoint, KneeFit, fit
+from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, search
 from perfhunt.model.knee import Knee
 from perfhunt.model.slo import Criterion
@@ -40,10 +40,10 @@ def test_every_climb_keeps_its_promises(
     engine, goal, baseline = begin(
         Goal((criterion,), budget=budget, seed=seed, max_rate=2000.0, quick=quick), service
     )
-    asks: list[Ask] = []
-    outcomes: list[Observation] = []
+    asks: list[StepOrDrain] = []
+    outcomes: list[TrialOrDrained] = []
 
-    def ask(wanted: Ask) -> Observation:
+    def ask(wanted: StepOrDrain) -> TrialOrDrained:
         asks.append(wanted)
         outcomes.append(answering(engine)(wanted))
         return outcomes[-1]
@@ -62,7 +62,7 @@ def test_every_climb_keeps_its_promises(
         assert climb.knee.reason
 
 
-Evidence: TypeAlias = tuple[float, float, list[Point]]
+Evidence: TypeAlias = tuple[float, float, list[FitPoint]]
 
 
 @st.composite
@@ -74,11 +74,11 @@ def evidence(draw: st.DrawFn) -> Evidence:
     points = []
     for shift, extra in zip(shifts, noise, strict=False):
         share = min(0.3, 0.01 * math.exp(shift + extra))
-        points.append(Point(knee * (1 + shift / slope), 1500.0, 1500.0 * share))
+        points.append(FitPoint(knee * (1 + shift / slope), 1500.0, 1500.0 * share))
     return knee, slope, points
 
 
-def fitted(points: Sequence[Point], criterion: Criterion, capacity: float) -> Fit:
+def fitted(points: Sequence[FitPoint], criterion: Criterion, capacity: float) -> KneeFit:
     curve = fit(points, criterion, capacity)
     assert curve is not None
     return curve
@@ -88,7 +88,7 @@ def fitted(points: Sequence[Point], criterion: Criterion, capacity: float) -> Fi
 @given(evidence(), st.floats(0.01, 100.0))
 def test_the_knee_scales_with_the_unit_of_rate(known: Evidence, factor: float) -> None:
     knee, _, points = known
-    scaled = [Point(p.rate * factor, p.n, p.exceed) for p in points]
+    scaled = [FitPoint(p.rate * factor, p.n, p.exceed) for p in points]
     plain = fitted(points, Criterion("c", 12 / knee, 0.01), 1.4 * knee)
     other = fitted(scaled, Criterion("c", 12 / knee / factor, 0.01), 1.4 * knee * factor)
     assert math.isclose(other.knee, plain.knee * factor, rel_tol=1e-6)
@@ -101,7 +101,7 @@ def test_more_slow_requests_at_every_rate_never_raise_the_knee(
     known: Evidence, factor: float
 ) -> None:
     knee, _, points = known
-    worse = [Point(p.rate, p.n, min(0.9 * p.n, p.exceed * factor)) for p in points]
+    worse = [FitPoint(p.rate, p.n, min(0.9 * p.n, p.exceed * factor)) for p in points]
     criterion, capacity = Criterion("c", 12 / knee, 0.01), 1.4 * knee
     before = fitted(points, criterion, capacity).knee
     assert fitted(worse, criterion, capacity).knee <= before * 1.005

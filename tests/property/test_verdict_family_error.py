@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import stdtr
 
-from perfhunt.analysis.verdict.rounds import weights_of
-from perfhunt.analysis.verdict.sequential import ALPHA, LOOKS, Prior, estimate, holm, level
+from perfhunt.analysis.verdict.endpoints import weights_of
+from perfhunt.analysis.verdict.sequential import ALPHA, LOOKS, NoisePrior, estimate, holm, level
 
 EXPERIMENTS = 40_000
 
@@ -52,7 +52,7 @@ def test_the_promise_holds_with_noise_pooled_from_a_calibration(pairs: int) -> N
     weights = weights_of(["knee", "median", "capacity", "cpu"])
     for _ in range(experiments):
         before, now = random.standard_normal((4, pairs)), random.standard_normal((4, LOOKS[-1]))
-        priors = [Prior(float(sd), pairs - 1.0) for sd in before.std(axis=1, ddof=1)]
+        priors = [NoisePrior(float(sd), pairs - 1.0) for sd in before.std(axis=1, ddof=1)]
         called += any(
             estimate(now[i, :n].tolist(), priors[i]).p <= level(n) * weight
             for n in LOOKS

@@ -4,6 +4,7 @@ shop. All numbers are made by hand or by formula.
 
 from __future__ import annotations
 
+from perfhunt.model.knee import FittedCurve
 from perfhunt.model.latency import Latency
 from perfhunt.model.trial import (
     Count,
@@ -26,6 +27,18 @@ ROUTES = (("list", 0.7), ("item", 0.2), ("checkout", 0.1))
 def exceedance(rate: float) -> float:
     """1 % at the knee, a power law of the rate, as a sharp knee has it."""
     return float(min(0.9, 0.01 * (rate / KNEE) ** SHARPNESS))
+
+
+def curve() -> FittedCurve:
+    """`exceedance` from 120 to 160/s, known within a factor of 1.5 either way."""
+    rates = (120.0, 130.0, 140.0, 150.0, 160.0)
+    shares = tuple(round(exceedance(rate), 6) for rate in rates)
+    return FittedCurve(
+        rates=rates,
+        shares=shares,
+        low=tuple(round(share / 1.5, 6) for share in shares),
+        high=tuple(round(share * 1.5, 6) for share in shares),
+    )
 
 
 def latency(n: int, rate: float, scale: float = 1.0, censored: int = 0) -> Latency:

@@ -11,7 +11,7 @@ from perfhunt.model.trial import Drained, Phase
 from tests.sample_run.captures import profile, states
 from tests.sample_run.findings import bottleneck, cautions, findings, probe_effect
 from tests.sample_run.host import environment, target
-from tests.sample_run.load import CAPACITY, KNEE, LIMIT, P99, SHARPNESS, trial, trials
+from tests.sample_run.load import CAPACITY, KNEE, LIMIT, P99, SHARPNESS, curve, trial, trials
 from tests.sample_run.question import judged, question
 
 
@@ -28,6 +28,7 @@ def _knees() -> tuple[Knee, Knee, NoKnee]:
         phi=9.1,
         passes=3,
         load=286.0,
+        curve=curve(),
     )
     checkout = replace(
         knee,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from perfhunt.analysis.knee.goal import Ask, Climb, Goal, Observation
+from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.slo import Criterion
@@ -34,24 +34,24 @@ def begin(goal: Goal = GOAL, service: Service = MM1) -> Start:
     return Start(engine, goal, baseline)
 
 
-def answering(engine: QueueEngine) -> Callable[[Ask], Observation]:
+def answering(engine: QueueEngine) -> Callable[[StepOrDrain], TrialOrDrained]:
     """What answers a search: the engine itself."""
     return lambda ask: engine.run(ask) if isinstance(ask, Step) else engine.drain(ask)
 
 
-def climb_of(goal: Goal = GOAL, service: Service = MM1) -> Climb:
+def climb_of(goal: Goal = GOAL, service: Service = MM1) -> SearchResult:
     """The whole search of one service."""
     engine, goal, baseline = begin(goal, service)
     return drive(search(goal, baseline), answering(engine))
 
 
-def knee_of(climb: Climb) -> Knee:
+def knee_of(climb: SearchResult) -> Knee:
     """The knee of a climb that found one."""
     assert isinstance(climb.knee, Knee), climb.knee
     return climb.knee
 
 
-def no_knee_of(climb: Climb) -> NoKnee:
+def no_knee_of(climb: SearchResult) -> NoKnee:
     """The reason of a climb that found none."""
     assert isinstance(climb.knee, NoKnee), climb.knee
     return climb.knee

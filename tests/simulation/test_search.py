@@ -9,7 +9,7 @@ from statistics import fmean
 
 import pytest
 
-from perfhunt.analysis.knee.goal import Ask, Climb, Goal, Observation
+from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, resume, search
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.slo import Criterion
@@ -30,23 +30,23 @@ from tests.simulation.queues import (
 
 
 @pytest.fixture(scope="module")
-def climbs() -> list[Climb]:
+def climbs() -> list[SearchResult]:
     """The same search of the same queue with twelve seeds."""
     return [climb_of(replace(GOAL, seed=seed)) for seed in range(12)]
 
 
-def test_the_interval_holds_the_knee_that_theory_gives(climbs: list[Climb]) -> None:
+def test_the_interval_holds_the_knee_that_theory_gives(climbs: list[SearchResult]) -> None:
     knees = [knee_of(climb) for climb in climbs]
     assert sum(knee.low <= MM1_KNEE <= knee.high for knee in knees) >= 11
     assert fmean(abs(knee.rate / MM1_KNEE - 1) for knee in knees) < 0.05
 
 
-def test_sharpness_is_near_the_slope_of_the_exponential_tail(climbs: list[Climb]) -> None:
+def test_sharpness_is_near_the_slope_of_the_exponential_tail(climbs: list[SearchResult]) -> None:
     slopes = [knee_of(climb).sharpness or 0.0 for climb in climbs]
     assert fmean(slopes) == pytest.approx(0.1 * MM1_KNEE, rel=0.15)
 
 
-def test_capacity_is_the_service_rate(climbs: list[Climb]) -> None:
+def test_capacity_is_the_service_rate(climbs: list[SearchResult]) -> None:
     capacity = climbs[2].capacity
     assert capacity is not None
     assert capacity.low <= 1 / MEAN <= capacity.high or capacity.rate == pytest.approx(
@@ -54,12 +54,12 @@ def test_capacity_is_the_service_rate(climbs: list[Climb]) -> None:
     )
 
 
-def test_replaying_stored_trials_finds_the_same_climb(climbs: list[Climb]) -> None:
+def test_replaying_stored_trials_finds_the_same_climb(climbs: list[SearchResult]) -> None:
     _, goal, baseline = begin()
     assert replay(search(goal, baseline), climbs[1].trials, climbs[1].drains) == climbs[1]
 
 
-def test_replay_refuses_trials_of_another_question(climbs: list[Climb]) -> None:
+def test_replay_refuses_trials_of_another_question(climbs: list[SearchResult]) -> None:
     _, goal, baseline = begin()
     live = climbs[1]
     with pytest.raises(ValueError, match="asks for"):
@@ -73,9 +73,9 @@ def test_replay_refuses_trials_of_another_question(climbs: list[Climb]) -> None:
 @pytest.mark.parametrize("kept", [0, 3, 9])
 def test_a_resumed_search_ends_as_the_whole_one(kept: int) -> None:
     engine, goal, baseline = begin()
-    outcomes: list[Observation] = []
+    outcomes: list[TrialOrDrained] = []
 
-    def live(ask: Ask) -> Observation:
+    def live(ask: StepOrDrain) -> TrialOrDrained:
         outcomes.append(answering(engine)(ask))
         return outcomes[-1]
 
@@ -140,10 +140,12 @@ def test_the_knee_is_where_the_first_criterion_breaks() -> None:
     assert climb.knees[2].code == "not-reached"
 
 
-def spoiling(engine: QueueEngine, spoils: Callable[[Step], bool]) -> Callable[[Ask], Observation]:
+def spoiling(
+    engine: QueueEngine, spoils: Callable[[Step], bool]
+) -> Callable[[StepOrDrain], TrialOrDrained]:
     """Answers of the engine; trials of the steps that are to be spoiled are invalid, and absurd."""
 
-    def answer(ask: Ask) -> Observation:
+    def answer(ask: StepOrDrain) -> TrialOrDrained:
         if isinstance(ask, Drain):
             return engine.drain(ask)
         trial = engine.run(ask)

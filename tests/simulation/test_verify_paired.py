@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfhunt.analysis.verdict.endpoints import Slopes, answered
+from perfhunt.analysis.verdict.endpoints import Elasticities, answered
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.analysis.verdict.sequential import LOOKS
 from perfhunt.errors import QuestionError, Stopped, TargetDied
@@ -31,7 +31,9 @@ MEAN = 0.006  # an M/M/1 of 6 ms breaks p99 <= 100 ms at 120.6/s
 QUESTION = Question(
     Target("http://127.0.0.1:8000"), (), Slo((Objective(Measure.LATENCY, "p99", "<=", 0.1),))
 )
-PAIRED = PairedQuestion(QUESTION, SlicePlan(120.0, 220.0, seed=3), Slopes(12.3, 2.7), "latency.p99")
+PAIRED = PairedQuestion(
+    QUESTION, SlicePlan(120.0, 220.0, seed=3), Elasticities(12.3, 2.7), "latency.p99"
+)
 START = 5.0
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from perfhunt.analysis.knee.search import drive
-from perfhunt.analysis.knee.warmup import Warm, warm_up
+from perfhunt.analysis.knee.warmup import WarmUp, warm_up
 from perfhunt.testing import QueueEngine, Service, constant, exponential
 from tests.simulation.queues import GOAL, MM1, P99, answering
 
 
-def warmed(service: Service, cap: float = 120.0) -> Warm:
+def warmed(service: Service, cap: float = 120.0) -> WarmUp:
     return drive(warm_up(GOAL, 50.0, cap), answering(QueueEngine(service, (P99,), 1)))
 
 

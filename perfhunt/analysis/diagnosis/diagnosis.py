@@ -15,7 +15,7 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.whatif import with_what_if
-from perfhunt.analysis.knee.goal import Climb
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Knee, NoKneeCode
@@ -39,7 +39,7 @@ class Diagnosis:
 
 def diagnose(
     evidence: Evidence,
-    climb: Climb,
+    climb: SearchResult,
     effect: ProbeEffect | None,
     trials: Sequence[Trial],
     objectives: Sequence[Objective] = (),
@@ -63,7 +63,7 @@ def diagnose(
     )
 
 
-def next_step(findings: Sequence[Finding], climb: Climb) -> str:
+def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
     """The one thing to do now, as a sentence with the command that checks it."""
     code = None if isinstance(climb.knee, Knee) else climb.knee.code
     if code == NoKneeCode.GENERATOR_LIMITED:

@@ -16,7 +16,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
 from perfhunt.analysis.diagnosis.costs import Cost
 from perfhunt.analysis.diagnosis.limiting import per_process
 from perfhunt.analysis.diagnosis.suspects import Suspects
-from perfhunt.analysis.knee.goal import Climb
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, TimeClass, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
@@ -86,7 +86,7 @@ def with_what_if(
     bottleneck: Bottleneck,
     reading: EvidenceReading,
     suspects: Suspects,
-    climb: Climb,
+    climb: SearchResult,
 ) -> tuple[Finding, ...]:
     """The findings, the first few with a prediction attached; unchanged when no resource's demand
     is known.
@@ -100,7 +100,7 @@ def with_what_if(
     )
 
 
-def _rate(reading: EvidenceReading, climb: Climb) -> PerSecond:
+def _rate(reading: EvidenceReading, climb: SearchResult) -> PerSecond:
     """The rate that a prediction scales: the knee, else the capacity, else what was completed."""
     if isinstance(climb.knee, Knee):
         return climb.knee.rate

@@ -1,115 +1,133 @@
-"""What a climb found, put as a knee with its interval and label, or as the reason there is none."""
+"""What a search found, as a knee with its interval and label, or as the reason there is none."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from statistics import stdev
 
-from perfhunt.analysis.knee.fit import (
-    FITTED,
-    SOFT,
-    Fit,
-    capacity_seen,
-    completions,
-    load_for,
-    mostly_failures,
-)
-from perfhunt.analysis.knee.goal import Climb, Goal
-from perfhunt.analysis.knee.log import Log
-from perfhunt.analysis.knee.passes import fits_of, steering
+from perfhunt.analysis.knee.fit import SOFT, KneeFit
+from perfhunt.analysis.knee.goal import Goal, SearchResult
+from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
+from perfhunt.analysis.knee.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
+from perfhunt.analysis.knee.state import SearchState
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Phase, Trial
-from perfhunt.model.units import PerSecond, format_duration, format_rate, format_share
+from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
+from perfhunt.model.units import (
+    PerSecond,
+    Seconds,
+    Share,
+    format_duration,
+    format_rate,
+    format_share,
+)
 
-WIDE = 0.15
-ERRORS_AT_ONCE = 0.05
+WIDE: Share = 0.15  # half-width beyond which an interval is called a bracket and not a knee
+NARROWER: Share = 0.05  # half-width whose cost in seconds of load a knee's note names
+
+# A baseline is refused for errors with at least so many failures, and this share of requests.
+FAILURES, ERRORS_AT_ONCE = 3, 0.05
+# It is refused for lateness beyond so many standard deviations of a Poisson count, and two requests
+# more: requests are late in bursts, so a binomial test would refuse too soon.
+BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
+
+# The interval of a capacity from its seconds as blocks: a t quantile of few seconds (97.5 % of 7
+# degrees of freedom is 2.36). With no more than two seconds, a tenth either side.
+BLOCK_T, FEWEST_BLOCKS = 2.4, 3
+UNKNOWN_SPREAD: Share = 0.1
+
+BRACKET_CONFIDENCE: Share = 0.9  # of a bracket that nothing was fitted in
+# A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
+LIMITER_STATUSES = (429, 503)
+FLAT, FLAT_BY = 2.0, 0.005
 
 
 def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
     """Why there is nothing to search for, if the baseline already says so."""
-    if baseline.failed >= 3 and baseline.failed > ERRORS_AT_ONCE * baseline.n:
-        return NoKnee(
-            NoKneeCode.ERRORS_AT_ONCE,
-            f"{baseline.failed} of {baseline.n} requests failed at the baseline of"
-            f" {format_rate(goal.start)}",
-        )
+    start = format_rate(goal.start)
+    if baseline.failed >= FAILURES and baseline.failed > ERRORS_AT_ONCE * baseline.n:
+        failed = f"{baseline.failed} of {baseline.n} requests failed at the baseline of {start}"
+        return NoKnee(NoKneeCode.ERRORS_AT_ONCE, failed)
     if baseline.overload:
-        reason = (
-            f"the service does not hold the baseline of {format_rate(goal.start)}:"
-            f" {baseline.overload}"
-        )
+        reason = f"the service does not hold the baseline of {start}: {baseline.overload}"
         return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
     for criterion in goal.criteria:
         count = baseline.counts.get(criterion.name)
-        if count is None:
-            continue
-        expected = criterion.share * count.n
-        if (
-            count.exceed > expected + 5 * math.sqrt(expected) + 2
-        ):  # bursts: binomial would refuse too soon
-            return NoKnee(
-                NoKneeCode.MISSED_AT_BASELINE,
+        if count is not None and _missed(count, criterion.share):
+            reason = (
                 f"{criterion.name} is missed at the baseline already: {format_share(count.share)}"
-                f" of {count.n} requests at {format_rate(goal.start)} were over"
-                f" {format_duration(criterion.limit)}, {format_share(criterion.share)} may be",
-                None,
-                goal.start,
+                f" of {count.n} requests at {start} were over {format_duration(criterion.limit)},"
+                f" {format_share(criterion.share)} may be"
             )
+            return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
     return None
 
 
-def none(
-    log: Log,
+def _missed(count: Count, allowed: Share) -> bool:
+    expected = allowed * count.n
+    return count.exceed > expected + BURST_SIGMAS * math.sqrt(expected) + BURST_REQUESTS
+
+
+def no_knee(
+    state: SearchState,
     code: NoKneeCode,
     reason: str,
     low: PerSecond | None = None,
     high: PerSecond | None = None,
-) -> Climb:
-    """The climb that found no knee."""
+) -> SearchResult:
+    """The result of a search that found no knee."""
     why = NoKnee(code, reason, low, high)
-    return Climb(
-        why,
-        tuple(why for _ in log.goal.criteria),
-        capacity_of(log),
-        tuple(log.trials),
-        tuple(log.drains),
-    )
+    return result_of(state, why, tuple(why for _ in state.goal.criteria))
 
 
-def answer(log: Log, bracket: Bracket) -> Climb:
-    """The climb's knee: fitted where there are passes to fit, else the bracket."""
-    fits = fits_of(log) if any(t.step.phase is Phase.PASS for t in log.trials) else {}
-    leader = steering(fits)
+def answer(state: SearchState, bracket: Bracket) -> SearchResult:
+    """The result of a search: the fitted knee where there are passes to fit, else the bracket."""
+    fits = fits_of(state) if any(t.step.phase is Phase.PASS for t in state.trials) else {}
+    leader = first_to_break(fits)
     if leader is None:
-        first = next((c for c in log.goal.criteria if _broken(log, c)), log.goal.criteria[0])
-        knees = tuple(
-            bracketed(log, c, bracket) if _broken(log, c) else not_reached(log, c)
-            for c in log.goal.criteria
-        )
-        return climbed(log, bracketed(log, first, bracket), knees)
-    by_name = {name: fitted(log, fit) for name, fit in fits.items()}
-    knees = tuple(by_name.get(c.name) or not_reached(log, c) for c in log.goal.criteria)
-    return climbed(log, by_name[leader.criterion.name], knees)
+        return _bracketed_answer(state, bracket)
+    by_name = {name: fitted(state, fit) for name, fit in fits.items()}
+    knees = tuple(by_name.get(c.name) or _not_reached(state, c) for c in state.goal.criteria)
+    return result_of(state, by_name[leader.criterion.name], knees)
 
 
-def climbed(log: Log, knee: Knee | NoKnee, knees: tuple[Knee | NoKnee, ...]) -> Climb:
-    """The climb with everything that was asked for."""
-    return Climb(knee, knees, capacity_of(log), tuple(log.trials), tuple(log.drains))
+def _bracketed_answer(state: SearchState, bracket: Bracket) -> SearchResult:
+    criteria = state.goal.criteria
+    broken = [criterion for criterion in criteria if _broken(state, criterion)]
+    first = broken[0] if broken else criteria[0]
+    knees = tuple(
+        bracketed(state, c, bracket) if c in broken else _not_reached(state, c) for c in criteria
+    )
+    return result_of(state, bracketed(state, first, bracket), knees)
 
 
-def _broken(log: Log, criterion: Criterion) -> bool:
-    return any(
-        clearly_over(trial, criterion, 0.0)
-        for trial in log.valid()
-        if trial.step.phase is not Phase.CAPACITY
+def result_of(
+    state: SearchState, knee: Knee | NoKnee, knees: tuple[Knee | NoKnee, ...]
+) -> SearchResult:
+    """The result with everything that was measured."""
+    return SearchResult(
+        knee=knee,
+        knees=knees,
+        capacity=_capacity(state),
+        trials=tuple(state.trials),
+        drains=tuple(state.drains),
     )
 
 
-def not_reached(log: Log, criterion: Criterion) -> NoKnee:
+def _unsaturated(state: SearchState) -> list[Trial]:
+    return [trial for trial in state.valid() if trial.step.phase is not Phase.CAPACITY]
+
+
+def _broken(state: SearchState, criterion: Criterion) -> bool:
+    return any(clearly_over(trial, criterion, 0.0) for trial in _unsaturated(state))
+
+
+def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
     """Another criterion breaks first, and this one held as far as the search went."""
-    top = max((t.step.rate for t in log.valid() if t.step.phase in FITTED), default=log.goal.start)
+    rates = (t.step.rate for t in state.valid() if t.step.phase in FITTED_PHASES)
+    top = max(rates, default=state.goal.start)
     reason = (
         f"{criterion.name} held at every rate tried, up to {format_rate(top)}: another criterion"
         " breaks first"
@@ -117,76 +135,90 @@ def not_reached(log: Log, criterion: Criterion) -> NoKnee:
     return NoKnee(NoKneeCode.NOT_REACHED, reason, top)
 
 
-def fitted(log: Log, fit: Fit) -> Knee:
-    """The fitted knee with its label and what a narrower interval would cost."""
-    failing = mostly_failures(log.trials, fit.criterion)
-    if failing:
-        label = KneeLabel.ERRORS
-    elif fit.sharpness < SOFT:
-        label = KneeLabel.SOFT
-    else:
-        wide = log.goal.quick or fit.half_width > WIDE
-        label = KneeLabel.BRACKET if wide else KneeLabel.SHARP
-    high = max(fit.high, _first_failure(log, fit)) if label == KneeLabel.BRACKET else fit.high
-    high = min(high, max(fit.knee, _most_completed(log)))
-    cost = load_for(0.05, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
-    rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
-    note = f"±5 % would take about {format_duration(cost)} of load near the knee: {rule}"
+def fitted(state: SearchState, fit: KneeFit) -> Knee:
+    """The fitted knee with its label, its curve, and what a narrower interval would cost."""
+    label = _label(state, fit)
+    high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
+    note = _cost_of_narrower(fit)
     return Knee(
         rate=fit.knee,
         low=fit.low,
-        high=high,
+        high=min(high, max(fit.knee, _most_completed(state))),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
         sharpness=fit.sharpness,
         label=label,
         phi=fit.phi,
-        passes=log.passes,
-        load=log.load,
-        note=f"{_failures(log)}; {note}" if failing else note,
+        passes=state.passes,
+        load=state.load,
+        note=f"{_failures(state)}; {note}" if label == KneeLabel.ERRORS else note,
+        curve=fit.curve(),
     )
 
 
-def _first_failure(log: Log, fit: Fit) -> PerSecond:
+def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
+    if mostly_failures(state.trials, fit.criterion):
+        return KneeLabel.ERRORS
+    if fit.sharpness < SOFT:
+        return KneeLabel.SOFT
+    wide = state.goal.quick or fit.half_width > WIDE
+    return KneeLabel.BRACKET if wide else KneeLabel.SHARP
+
+
+def _cost_of_narrower(fit: KneeFit) -> str:
+    seconds = _load_for(NARROWER, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
+    rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
+    return f"±5 % would take about {format_duration(seconds)} of load near the knee: {rule}"
+
+
+def _load_for(
+    precision: Share, phi: float, knee: PerSecond, sharpness: float, share: Share
+) -> Seconds:
+    """Seconds of load near the knee for a 95 % interval of ±`precision`: SE(ln K) = sqrt(phi /
+    (share·K·T)) / sharpness.
+    """
+    seconds: float = phi / (share * knee) * (1.96 / (precision * sharpness)) ** 2
+    return seconds
+
+
+def _first_failure(state: SearchState, fit: KneeFit) -> PerSecond:
     """The lowest rate that clearly failed, up to the capacity: short trials cannot rule out that
     the knee is just below.
     """
-    tried = [t for t in log.valid() if t.step.phase is not Phase.CAPACITY]
-    failed = min(
-        (t.step.rate for t in tried if clearly_over(t, fit.criterion, CLEARLY)), default=fit.high
-    )
-    capacity = capacity_seen(log.trials)
-    return min(failed, capacity) if capacity else failed
+    failed = (t for t in _unsaturated(state) if clearly_over(t, fit.criterion, CLEARLY))
+    lowest = min((trial.step.rate for trial in failed), default=fit.high)
+    capacity = observed_capacity(state.trials)
+    return min(lowest, capacity) if capacity else lowest
 
 
-def _most_completed(log: Log) -> PerSecond:
+def _most_completed(state: SearchState) -> PerSecond:
     """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when
     nothing saturated it.
     """
-    burst, seen = capacity_of(log), capacity_seen(log.trials)
-    return max(burst.high, seen) if burst is not None and seen is not None else math.inf
+    burst, observed = _capacity(state), observed_capacity(state.trials)
+    return max(burst.high, observed) if burst is not None and observed is not None else math.inf
 
 
-def _failures(log: Log) -> str:
+def _failures(state: SearchState) -> str:
     """How the service refuses, in words: a limiter answers 429 or 503 while the others stay
     quick.
     """
     statuses: Counter[int] = Counter()
-    for trial in log.valid():
+    for trial in state.valid():
         for route in trial.routes.values():
-            statuses.update({code: many for code, many in route.statuses.items() if code >= 400})
+            statuses.update({code: n for code, n in route.statuses.items() if code >= 400})
     if not statuses:
         return "requests fail before they are slow"
-    code, _ = statuses.most_common(1)[0]
-    calm = log.baseline.response.p50 or 0.0
-    last = [t.response.p50 or 0.0 for t in log.valid() if t.step.phase is Phase.PASS]
-    if code in (429, 503) and last and last[-1] < 2 * calm + 0.005:
-        return f"the service answers {code} with flat latency: a limiter, not a bottleneck"
-    return f"requests fail with {code} before they are slow"
+    status, _ = statuses.most_common(1)[0]
+    calm = state.baseline.response.p50 or 0.0
+    medians = [t.response.p50 or 0.0 for t in state.valid() if t.step.phase is Phase.PASS]
+    if status in LIMITER_STATUSES and medians and medians[-1] < FLAT * calm + FLAT_BY:
+        return f"the service answers {status} with flat latency: a limiter, not a bottleneck"
+    return f"requests fail with {status} before they are slow"
 
 
-def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
+def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
     """The gap between what held and what did not, where nothing could be fitted.
 
     Only a trial with enough requests to hold one allowed exceedance shows that a rate holds;
@@ -194,17 +226,17 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
     """
     if bracket.high is None:
         return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
-    held = Bracket(_shown_to_hold(log, criterion, bracket.high), bracket.high)
+    shown = Bracket(_shown_to_hold(state, criterion, bracket.high), bracket.high)
     return Knee(
-        rate=held.middle,
-        low=held.low,
+        rate=shown.middle,
+        low=shown.low,
         high=bracket.high,
-        confidence=0.9,
+        confidence=BRACKET_CONFIDENCE,
         criterion=criterion.name,
         limit=criterion.limit,
         sharpness=None,
         label=KneeLabel.BRACKET,
-        load=log.load,
+        load=state.load,
         note=(
             "between the last rate shown to hold and the first that did not: nothing near the knee"
             " was measured"
@@ -212,38 +244,41 @@ def bracketed(log: Log, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee
     )
 
 
-def _shown_to_hold(log: Log, criterion: Criterion, below: PerSecond) -> PerSecond:
-    held = [log.goal.start]
-    for trial in log.valid():
+def _shown_to_hold(state: SearchState, criterion: Criterion, below: PerSecond) -> PerSecond:
+    shown = [state.goal.start]
+    for trial in state.valid():
         count = trial.counts.get(criterion.name)
-        enough = (
+        holds = (
             count is not None and count.n * criterion.share >= 1 and count.share <= criterion.share
         )
-        if enough and not trial.overload and trial.step.rate < below:
-            held.append(trial.step.rate)
-    return max(held)
+        if holds and not trial.overload and trial.step.rate < below:
+            shown.append(trial.step.rate)
+    return max(shown)
 
 
-def capacity_of(log: Log) -> Capacity | None:
+def _capacity(state: SearchState) -> Capacity | None:
     """Good answers per second in the saturated burst, its interval from seconds as blocks; None
     when there was no burst.
     """
-    for trial in reversed(log.valid()):
-        if trial.step.phase is Phase.CAPACITY:
-            rate = completions(trial)
-            note = (
-                ""
-                if rate is not None
-                else "at least: the service kept up with all that was offered"
-            )
-            rate = rate if rate is not None else trial.completed
-            blocks = [row.done for row in trial.rows if row.second >= trial.step.settle]
-            spread = _spread(blocks) if len(blocks) > 2 else 0.1 * rate
-            return Capacity(rate, max(0.0, rate - spread), rate + spread, trial.step.rate, note)
-    return None
+    bursts = [trial for trial in state.valid() if trial.step.phase is Phase.CAPACITY]
+    if not bursts:
+        return None
+    burst = bursts[-1]
+    saturated = completions(burst)
+    rate = burst.completed if saturated is None else saturated
+    kept_up = "at least: the service kept up with all that was offered"
+    spread = _spread(burst, rate)
+    return Capacity(
+        rate=rate,
+        low=max(0.0, rate - spread),
+        high=rate + spread,
+        offered=burst.step.rate,
+        note=kept_up if saturated is None else "",
+    )
 
 
-def _spread(blocks: list[int]) -> float:
-    mean = sum(blocks) / len(blocks)
-    var = sum((b - mean) ** 2 for b in blocks) / (len(blocks) - 1)
-    return 2.4 * math.sqrt(var / len(blocks))
+def _spread(burst: Trial, rate: PerSecond) -> PerSecond:
+    blocks = [row.done for row in burst.rows if row.second >= burst.step.settle]
+    if len(blocks) < FEWEST_BLOCKS:
+        return UNKNOWN_SPREAD * rate
+    return BLOCK_T * stdev(blocks) / math.sqrt(len(blocks))

@@ -1,10 +1,10 @@
-"""What a climb is to find, what it may ask for, and what it gives back."""
+"""What a search is to find, what it may ask for, and what it gives back."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from perfhunt.model.knee import Capacity, Knee, NoKnee
 from perfhunt.model.question import Question
@@ -12,15 +12,19 @@ from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
-QUICK: Seconds = 60.0
+QUICK: Seconds = 60.0  # the budget of a quick search: a minute is what a person waits for
 
-Ask: TypeAlias = Step | Drain
-Observation: TypeAlias = Trial | Drained
+StepOrDrain: TypeAlias = Step | Drain
+TrialOrDrained: TypeAlias = Trial | Drained
+
+StageResult = TypeVar("StageResult")
+# A part of a search: it yields what to measure, is sent what came of it, and returns its result.
+SearchStage: TypeAlias = Generator[StepOrDrain, TrialOrDrained, StageResult]
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a search is asked for. `start` is the rate the baseline was measured at; nothing above
+    """What a search is to find. `start` is the rate the baseline was measured at; nothing above
     `max_rate` is offered.
 
     `budget` is seconds of load and drains together. `precision` is the half-width of the knee's
@@ -52,7 +56,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
+class SearchResult:
     """What came of a search or a staircase, with every trial and drain it asked for, in order.
 
     `knee` is where the first criterion breaks; `knees` has one entry per criterion of the goal, in
@@ -66,7 +70,7 @@ class Climb:
     drains: tuple[Drained, ...]
 
 
-Search: TypeAlias = Generator[Ask, Observation, Climb]
+Search: TypeAlias = Generator[StepOrDrain, TrialOrDrained, SearchResult]
 
 
 def goal_of(

@@ -1,4 +1,4 @@
-"""The patient part of a climb: ascending passes around the estimate, a drain after each, one fit
+"""The patient part of a search: ascending passes around the estimate, a drain after each, one fit
 over all of them.
 """
 
@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import math
 
-from perfhunt.analysis.knee.fit import Fit, capacity_seen, points, refit
-from perfhunt.analysis.knee.log import Doing, Log, hot
+from perfhunt.analysis.knee.fit import KneeFit, fit_trials, points
+from perfhunt.analysis.knee.goal import SearchStage
+from perfhunt.analysis.knee.observed import observed_capacity
+from perfhunt.analysis.knee.state import SearchState, hot
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -18,93 +20,93 @@ SETTLE: Seconds = 1.0
 DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
 LIMITS = 8.0  # times the latency limit that a trial should last, budget permitting
 REQUESTS = 1000  # that a trial should hold, budget permitting
-# Where a pass looks, as multiples of the share that the criterion allows. Most of it lies above:
+STRETCH = 1.5  # times the wanted seconds, at most, when a single pass has the budget to itself
+# Where a pass measures, as multiples of the share that the criterion allows. Most of it lies above:
 # exceedances are many there, and the slope that carries them down to the knee is known from the
 # capacity.
 MULTIPLES = (0.8, 2.0, 5.0)
-MOST_LATE = 0.9  # of the requests, wherever a pass looks
+MOST_LATE: Share = 0.9  # of the requests, wherever a pass measures
+MOST_TYPICAL: Share = 0.5  # of the requests late, up to which arrivals are chosen to be typical
 BEYOND = 1.02  # times the capacity: above it every queue runs away, and a trial says only that
 ENOUGH = 2  # passes, before the interval may end the search
+# The slope that places are computed from: that of a usual knee before any fit, and kept from flat
+# or upright fits that would spread the places too far or not at all.
+USUAL_SLOPE, FLATTEST, STEEPEST = 10.0, 3.0, 100.0
 
 
-def passes(log: Log, guess: PerSecond) -> Doing:
+def passes(state: SearchState, guess: PerSecond) -> SearchStage[None]:
     """Run passes until the interval is as narrow as the goal asks.
 
     Raises OutOfBudget when that ends it.
     """
     while True:
-        fits = fits_of(log)
-        leader = steering(fits)
+        leader = first_to_break(fits_of(state))
         if leader is not None:
             guess = leader.knee
-            if log.passes >= ENOUGH and leader.half_width <= log.goal.precision:
+            if state.passes >= ENOUGH and leader.half_width <= state.goal.precision:
                 return
-        criterion = leader.criterion if leader else log.goal.criteria[0]
-        log.passes += 1
-        yield from _one(
-            log, criterion.share, places(log, criterion, leader, guess), dwell(log, guess)
-        )
+        criterion = leader.criterion if leader else state.goal.criteria[0]
+        state.passes += 1
+        rates = _places(state, criterion, leader, guess)
+        yield from _one_pass(state, criterion.share, rates, _dwell(state, guess))
 
 
-def fits_of(log: Log) -> dict[str, Fit]:
+def fits_of(state: SearchState) -> dict[str, KneeFit]:
     """The fit of each criterion that anything exceeded; one that nothing did cannot be where the
     service breaks first.
     """
-    found = {}
-    for criterion in log.goal.criteria:
-        if any(point.exceed for point in points(log.trials, criterion)):
-            curve = refit(log.trials, criterion)
-            if curve is not None:
-                found[criterion.name] = curve
-    return found
+    exceeded = (
+        criterion
+        for criterion in state.goal.criteria
+        if any(point.exceed for point in points(state.trials, criterion))
+    )
+    fits = {criterion.name: fit_trials(state.trials, criterion) for criterion in exceeded}
+    return {name: fit for name, fit in fits.items() if fit is not None}
 
 
-def steering(fits: dict[str, Fit]) -> Fit | None:
-    """The criterion that breaks first: passes are placed around its knee."""
-    return min(fits.values(), key=lambda f: f.knee, default=None)
+def first_to_break(fits: dict[str, KneeFit]) -> KneeFit | None:
+    """The fit with the lowest knee: passes are placed around it."""
+    return min(fits.values(), key=lambda fit: fit.knee, default=None)
 
 
-def dwell(log: Log, rate: PerSecond) -> Seconds:
+def _dwell(state: SearchState, rate: PerSecond) -> Seconds:
     """Seconds per trial: enough requests, but so that whole passes fill what is left of the budget,
     two if they fit.
     """
-    wanted = max(DWELL, REQUESTS / rate, LIMITS * log.limit)
-    room = log.left - DRAIN
-    trials = len(MULTIPLES)
-    for passes in (2, 1):
-        each = room / (passes * trials) - SETTLE
-        if each >= (wanted if passes == 2 else 0):
-            return float(
-                math.floor(wanted if passes == 2 else max(SHORTEST, min(each, 1.5 * wanted)))
-            )
-        if passes == 2 and each >= SHORTEST:
-            return float(math.floor(each))
+    wanted = max(DWELL, REQUESTS / rate, LIMITS * state.limit)
+    room = (state.left - DRAIN) / len(MULTIPLES)  # of one trial of a pass that has it all
+    if (of_two := room / 2 - SETTLE) >= SHORTEST:
+        return float(math.floor(min(of_two, wanted)))
+    if (of_one := room - SETTLE) >= 0:
+        return float(math.floor(max(SHORTEST, min(of_one, STRETCH * wanted))))
     return SHORTEST
 
 
-def places(log: Log, criterion: Criterion, leader: Fit | None, knee: PerSecond) -> list[PerSecond]:
+def _places(
+    state: SearchState, criterion: Criterion, leader: KneeFit | None, knee: PerSecond
+) -> list[PerSecond]:
     """Ascending rates at which the share over the limit should be the chosen multiples of what is
     allowed.
     """
-    slope = max(3.0, min(100.0, leader.slope if leader else 10.0))
-    rates = [knee * (1 + _shift(criterion.share, times) / slope) for times in MULTIPLES]
-    capacity = capacity_seen(log.trials)
-    most = min(log.goal.max_rate, BEYOND * capacity if capacity else math.inf)
+    slope = max(FLATTEST, min(STEEPEST, leader.sharpness if leader else USUAL_SLOPE))
+    rates = [knee * (1 + _log_multiple(criterion.share, times) / slope) for times in MULTIPLES]
+    capacity = observed_capacity(state.trials)
+    most = min(state.goal.max_rate, BEYOND * capacity if capacity else math.inf)
     return sorted({min(most, rate) for rate in rates})
 
 
-def _shift(share: Share, times: float) -> float:
+def _log_multiple(share: Share, times: float) -> float:
     return min(math.log(times), math.log(MOST_LATE / share))
 
 
-def _one(log: Log, share: Share, rates: list[PerSecond], seconds: Seconds) -> Doing:
-    for rate, times in zip(
-        rates, MULTIPLES, strict=False
-    ):  # fewer rates when the ceiling made some of them equal
-        trial = yield from log.measure(
-            Phase.PASS, rate, seconds + SETTLE, SETTLE, late=min(0.5, times * share)
-        )
+def _one_pass(
+    state: SearchState, share: Share, rates: list[PerSecond], seconds: Seconds
+) -> SearchStage[None]:
+    # There are fewer rates when the ceiling made some of them equal.
+    for rate, times in zip(rates, MULTIPLES, strict=False):
+        late = min(MOST_TYPICAL, times * share)
+        trial = yield from state.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE, late=late)
         if hot(trial):
             break
-    if not log.rested:
-        yield from log.drain()
+    if not state.drained:
+        yield from state.drain()

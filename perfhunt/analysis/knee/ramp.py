@@ -1,32 +1,47 @@
-"""The quick part of a climb: up geometrically to the first clear failure, saturate once, then halve
-the gap.
+"""The quick part of a search: up geometrically to the first clear failure, saturate once, then
+halve the gap.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 from dataclasses import dataclass
 
-from perfhunt.analysis.knee.fit import completions, logit
-from perfhunt.analysis.knee.goal import Ask, Observation
-from perfhunt.analysis.knee.log import Asking, Log
+from scipy.special import logit
+
+from perfhunt.analysis.knee.goal import SearchStage
+from perfhunt.analysis.knee.observed import completions
+from perfhunt.analysis.knee.state import SearchState
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import PerSecond, Seconds
 
 RAMP: Seconds = 4.0
 COARSE: Seconds = 6.0
-ENOUGH = 40  # requests that a ramp trial should hold, where that takes no longer than LONGEST
+REQUESTS = 40  # that a trial of the ramp should hold, where that takes no longer than LONGEST
 LONGEST: Seconds = 20.0
 LIMITS = 2.5  # times the latency limit that a trial lasts at least: a queue takes that long to show
+
+# From one rate to the next, as a factor: doubling while nothing queues; slower once the median has
+# grown by a quarter (and by more than the half millisecond that a timer may be off).
 FAST, SLOW = 2.0, 1.5
+GROWN, GROWN_BY = 1.25, 0.0005
+
+# How far above the criterion's share a short trial is over it, in log odds: 5 % and 3 % for a p99.
+CLEARLY, PROBABLY = 1.6, 1.1
+EVIDENCE = 3  # requests over the limit, at least: one or two are chance
+
+# Bursts go this far above the rate that failed, further when that rate did not even overload; again
+# further, up to so many times, while the service keeps up and half of the budget is left.
+BEYOND_OVERLOAD, BEYOND_MISS, FURTHER = 1.2, 1.5, 1.6
 BURSTS = 3
+BURST_BUDGET = 0.5
+BURST_REQUESTS = 100
+LONGEST_BURST: Seconds = 30.0
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
-CLEARLY, PROBABLY = (
-    1.6,
-    1.1,
-)  # how far above the criterion's share, in log odds: 5 % and 3 % for a p99
+
+NARROW = 1.08  # high over low of a bracket that halving would not tell apart
+COARSE_SETTLE: Seconds = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +55,7 @@ class Bracket:
 
     @property
     def middle(self) -> PerSecond:
+        """The middle on a log scale; `low` when nothing failed."""
         return math.sqrt(self.low * self.high) if self.high else self.low
 
 
@@ -53,15 +69,13 @@ class BudgetSplit:
     halvings: int
 
 
-def plan_for(budget: Seconds) -> BudgetSplit:
+def split_budget(budget: Seconds) -> BudgetSplit:
     """Short budgets spend less on the capacity and leave the halving to the fit."""
-    return (
-        BudgetSplit(4.0, 1)
-        if budget < 75
-        else BudgetSplit(5.0, 2)
-        if budget < 150
-        else BudgetSplit(8.0, 3)
-    )
+    if budget < 75:
+        return BudgetSplit(burst=4.0, halvings=1)
+    if budget < 150:
+        return BudgetSplit(burst=5.0, halvings=2)
+    return BudgetSplit(burst=8.0, halvings=3)
 
 
 def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
@@ -71,72 +85,71 @@ def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
     if trial.overload:
         return True
     count = trial.counts.get(criterion.name)
-    if count is None or count.exceed < 3 or count.exceed < 3 * criterion.share * count.n**0.5:
+    if count is None or count.exceed < EVIDENCE * max(1.0, criterion.share * count.n**0.5):
         return False
-    return logit(min(count.share, 0.999)) > logit(criterion.share) + margin
+    return bool(logit(min(count.share, 0.999)) > logit(criterion.share) + margin)
 
 
-def ramp(log: Log) -> Generator[Ask, Observation, Bracket]:
-    """Climb from the start until a criterion is clearly missed, the queue runs away, or the ceiling
+def ramp(state: SearchState) -> SearchStage[Bracket]:
+    """Rates from the start until a criterion is clearly missed, the queue runs away, or the ceiling
     holds.
     """
-    goal, rate, low = log.goal, log.goal.start, log.goal.start
-    calm = log.baseline.response.p50 or 0.0
+    goal, rate, low = state.goal, state.goal.start, state.goal.start
+    calm = state.baseline.response.p50 or 0.0
     factor = FAST
     while rate < goal.max_rate:
         rate = min(rate * factor, goal.max_rate)
-        trial = yield from log.measure(Phase.RAMP, rate, _dwell(log, RAMP, rate))
+        trial = yield from state.measure(Phase.RAMP, rate, _dwell(state, RAMP, rate))
         if any(clearly_over(trial, c, CLEARLY) for c in goal.criteria):
             return Bracket(low, rate)
         low = rate
         # Growth of the median says that a queue has begun: step more carefully from there.
         median = trial.response.p50 or 0.0
-        factor = FAST if median < 1.25 * calm + 0.0005 else SLOW
+        factor = FAST if median < GROWN * calm + GROWN_BY else SLOW
     return Bracket(low, None)
 
 
-def _dwell(log: Log, seconds: Seconds, rate: PerSecond) -> Seconds:
-    return float(round(min(LONGEST, max(seconds, ENOUGH / rate, LIMITS * log.limit))))
+def _dwell(state: SearchState, seconds: Seconds, rate: PerSecond) -> Seconds:
+    return float(round(min(LONGEST, max(seconds, REQUESTS / rate, LIMITS * state.limit))))
 
 
-def saturate(log: Log, rate: PerSecond, seconds: Seconds) -> Asking:
+def saturate(state: SearchState, rate: PerSecond, seconds: Seconds) -> SearchStage[Trial]:
     """A burst well above what was too much, with nothing to stop it, to count completions; higher
     while the service keeps up.
 
     Where latency broke long before the capacity, the first burst does not saturate; the budget
     allows at most three.
     """
-    goal = log.goal
-    burst = min(goal.max_rate, (1.2 if log.trials[-1].overload else 1.5) * rate)
-    fill = float(math.ceil(max(FILL, log.limit)))
-    if not log.rested:
-        yield from log.drain()  # answers to an older backlog would not be counted as this burst's
+    goal = state.goal
+    beyond = BEYOND_OVERLOAD if state.trials[-1].overload else BEYOND_MISS
+    burst = min(goal.max_rate, beyond * rate)
+    fill = float(math.ceil(max(FILL, state.limit)))
+    if not state.drained:  # answers to an older backlog would not be counted as this burst's
+        yield from state.drain()
     for _ in range(BURSTS):
-        length = float(min(30, max(seconds, math.ceil(100 / rate))))
-        trial = yield from log.measure(Phase.CAPACITY, burst, length + fill, fill, abort=False)
-        if (
-            completions(trial) is not None
-            or burst >= goal.max_rate
-            or log.left < 0.5 * goal.seconds
-        ):
+        length = float(min(LONGEST_BURST, max(seconds, math.ceil(BURST_REQUESTS / rate))))
+        trial = yield from state.measure(Phase.CAPACITY, burst, length + fill, fill, abort=False)
+        saturated = completions(trial) is not None
+        if saturated or burst >= goal.max_rate or state.left < BURST_BUDGET * goal.seconds:
             break
-        burst = min(goal.max_rate, 1.6 * burst)
+        burst = min(goal.max_rate, FURTHER * burst)
     return trial
 
 
-def coarse(log: Log, bracket: Bracket, times: int) -> Generator[Ask, Observation, Bracket]:
+def coarse(state: SearchState, bracket: Bracket, halvings: int) -> SearchStage[Bracket]:
     """The bracket after halving it on a log scale this many times."""
-    for _ in range(times):
-        if bracket.high is None or bracket.high / bracket.low < 1.08:
+    criteria = state.goal.criteria
+    for _ in range(halvings):
+        if bracket.high is None or bracket.high / bracket.low < NARROW:
             break
         rate = bracket.middle
-        trial = yield from log.measure(
+        trial = yield from state.measure(
             Phase.COARSE,
             rate,
-            _dwell(log, COARSE, rate),
-            1.0,
-            late=min(0.5, 2 * log.goal.criteria[0].share),
+            _dwell(state, COARSE, rate),
+            COARSE_SETTLE,
+            late=min(0.5, 2 * criteria[0].share),
         )
-        bad = any(clearly_over(trial, c, PROBABLY) for c in log.goal.criteria)
-        bracket = Bracket(bracket.low, rate) if bad else Bracket(rate, bracket.high)
+        failed = any(clearly_over(trial, c, PROBABLY) for c in criteria)
+        bracket = Bracket(bracket.low, rate) if failed else Bracket(rate, bracket.high)
     return bracket

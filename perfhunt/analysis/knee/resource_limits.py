@@ -8,114 +8,116 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import hypot, inf
 
-import numpy as np
 from scipy import stats
 
-from perfhunt.analysis.knee.goal import Climb
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import Share, format_rate
+from perfhunt.model.units import PerSecond, Share, format_rate
 
-_LEAST = 4  # trials at different rates; fewer make no line
+RATES = 4  # trials at different rates, at least: fewer make no line
+GROWS = 3.0  # standard errors of the slope beyond which use grows with load
+CONFIDENCE: Share = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ResourceLimit:
     """The rate at which a resource objective is used up, in requests per second."""
 
     objective: Objective
     rate: Interval
 
 
-def reached(objectives: Sequence[Objective], trials: Sequence[Trial]) -> tuple[Reached, ...]:
-    """Where each CPU and memory objective is reached; those that load hardly uses are left out.
+def resource_limits(
+    objectives: Sequence[Objective], trials: Sequence[Trial]
+) -> tuple[ResourceLimit, ...]:
+    """Where each CPU and memory objective is used up; those that load hardly uses are left out.
 
     Utilisation law (Denning and Buzen 1978): use grows in a line with completed requests, so a
     least-squares line over all valid trials is solved for the limit, with its 95 % interval by the
     delta method.
     """
-    found = []
-    for objective in objectives:
-        if (
-            objective.measure is Measure.RESOURCES
-            and objective.key in ("cpu", "memory")
-            and objective.op in ("<", "<=")
-        ):
-            rate = _solved(_used(objective.key, trials), objective.limit)
-            if rate is not None:
-                found.append(Reached(objective, rate))
-    return tuple(found)
+    rates = (
+        (objective, _solved(_uses(objective.key, trials), objective.limit))
+        for objective in objectives
+        if objective.measure is Measure.RESOURCES
+        and objective.key in ("cpu", "memory")
+        and objective.op in ("<", "<=")
+    )
+    return tuple(ResourceLimit(objective, rate) for objective, rate in rates if rate is not None)
 
 
-def with_resources(climb: Climb, objectives: Sequence[Objective], trials: Sequence[Trial]) -> Climb:
-    """The climb with a knee for every resource objective that is used up at a rate which was tried.
+def with_resources(
+    result: SearchResult, objectives: Sequence[Objective], trials: Sequence[Trial]
+) -> SearchResult:
+    """The result with a knee for every resource objective that is used up at a rate which was
+    tried.
 
     One whose whole interval lies below the knee of latencies and errors breaks first, and is the
-    climb's knee.
+    result's knee.
     """
     top = max((t.completed for t in trials if not t.invalid), default=0.0)
-    found = [_knee(one) for one in reached(objectives, trials) if one.rate.value <= top]
-    if not found:
-        return climb
-    first = min(found, key=lambda knee: knee.rate)
+    limits = [limit for limit in resource_limits(objectives, trials) if limit.rate.value <= top]
+    if not limits:
+        return result
+    knees = [_knee(limit) for limit in limits]
+    first = min(knees, key=lambda knee: knee.rate)
     return replace(
-        climb,
-        knee=first if _before(first, climb.knee) else climb.knee,
-        knees=(*climb.knees, *found),
+        result,
+        knee=first if _before(first, result.knee) else result.knee,
+        knees=(*result.knees, *knees),
     )
 
 
 def _before(knee: Knee, other: Knee | NoKnee) -> bool:
-    return knee.high < other.low if isinstance(other, Knee) else other.code == "below-max-rate"
+    if isinstance(other, Knee):
+        return knee.high < other.low
+    return other.code == NoKneeCode.BELOW_MAX_RATE
 
 
-def _knee(one: Reached) -> Knee:
-    note = f"where {one.objective} is used up, by a line through what {one.rate.n} trials used"
+def _knee(limit: ResourceLimit) -> Knee:
+    objective, rate = limit.objective, limit.rate
     return Knee(
-        rate=one.rate.value,
-        low=one.rate.low,
-        high=one.rate.high,
-        confidence=one.rate.confidence,
-        criterion=one.objective.name,
+        rate=rate.value,
+        low=rate.low,
+        high=rate.high,
+        confidence=rate.confidence,
+        criterion=objective.name,
         limit=inf,
         sharpness=None,
         label=KneeLabel.RESOURCE,
-        note=note,
+        note=f"where {objective} is used up, by a line through what {rate.n} trials used",
     )
 
 
-def _used(key: str, trials: Sequence[Trial]) -> list[tuple[float, Share]]:
-    used = []
+def _uses(key: str, trials: Sequence[Trial]) -> list[tuple[PerSecond, Share]]:
+    """(requests completed per second, share of the resource used) of every valid trial."""
+    uses = []
     for trial in trials:
-        share = (
-            None
-            if trial.resources is None
-            else trial.resources.cpu_share
-            if key == "cpu"
-            else trial.resources.memory_share
-        )
-        if share is not None and not trial.invalid:
-            used.append((trial.completed, share))
-    return used
+        used = trial.resources
+        if used is not None and not trial.invalid:
+            share = used.cpu_share if key == "cpu" else used.memory_share
+            if share is not None:
+                uses.append((trial.completed, share))
+    return uses
 
 
-def _solved(used: Sequence[tuple[float, Share]], limit: Share) -> Interval | None:
-    if len({round(rate, 3) for rate, _ in used}) < _LEAST:
+def _solved(uses: Sequence[tuple[PerSecond, Share]], limit: Share) -> Interval | None:
+    if len({round(rate, 3) for rate, _ in uses}) < RATES:
         return None
-    rates, shares = (np.asarray(side, dtype=np.float64) for side in zip(*used, strict=True))
+    rates, shares = zip(*uses, strict=True)
     line = stats.linregress(rates, shares)
-    slope, start, error = float(line.slope), float(line.intercept), float(line.stderr)
-    if slope <= 0 or slope < 3 * error:  # no use of it that grows with load
+    if line.slope <= 0 or line.slope < GROWS * line.stderr:
         return None
-    rate = (limit - start) / slope
-    t = float(stats.t.ppf(0.975, len(used) - 2))
-    half = t * sqrt((float(line.intercept_stderr) / slope) ** 2 + (rate * error / slope) ** 2)
-    return Interval(rate, max(0.0, rate - half), rate + half, len(used))
+    rate = float((limit - line.intercept) / line.slope)
+    t = stats.t.ppf(0.5 + CONFIDENCE / 2, len(uses) - 2)
+    half = float(t * hypot(line.intercept_stderr / line.slope, rate * line.stderr / line.slope))
+    return Interval(rate, max(0.0, rate - half), rate + half, len(uses), CONFIDENCE)
 
 
 def resource_cautions(
@@ -128,14 +130,19 @@ def resource_cautions(
     if end is None:
         return ()
     return tuple(
-        Caution(
-            CautionCode.RESOURCE_FIRST,
-            f"{one.objective} is reached at about {format_rate(one.rate.value)}"
-            f" ({format_rate(one.rate.low)} to {format_rate(one.rate.high)}, n={one.rate.n}),"
-            f" before the knee at {format_rate(end)}: that is what the SLO allows.",
-            "Size for the lower rate, or say in [slo] resources what the service may really use.",
-        )
-        for one in reached(objectives, trials)
-        if one.rate.value < end
-        and not (isinstance(knee, Knee) and knee.criterion == one.objective.name)
+        _caution(limit, end)
+        for limit in resource_limits(objectives, trials)
+        if limit.rate.value < end
+        and not (isinstance(knee, Knee) and knee.criterion == limit.objective.name)
+    )
+
+
+def _caution(limit: ResourceLimit, end: PerSecond) -> Caution:
+    rate = limit.rate
+    return Caution(
+        CautionCode.RESOURCE_FIRST,
+        f"{limit.objective} is reached at about {format_rate(rate.value)}"
+        f" ({format_rate(rate.low)} to {format_rate(rate.high)}, n={rate.n}),"
+        f" before the knee at {format_rate(end)}: that is what the SLO allows.",
+        "Size for the lower rate, or say in [slo] resources what the service may really use.",
     )

@@ -7,133 +7,122 @@ stored and simulated runs are one code path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
-from perfhunt.analysis.knee.answer import answer, none, refused_at_baseline
-from perfhunt.analysis.knee.goal import Ask, Climb, Goal, Observation, Search
-from perfhunt.analysis.knee.log import GeneratorLimited, Log, OutOfBudget, TargetLost
+from perfhunt.analysis.knee.answer import answer, no_knee, refused_at_baseline
+from perfhunt.analysis.knee.goal import (
+    Goal,
+    Search,
+    SearchResult,
+    SearchStage,
+    StageResult,
+    StepOrDrain,
+    TrialOrDrained,
+)
 from perfhunt.analysis.knee.passes import passes
-from perfhunt.analysis.knee.ramp import Bracket, coarse, plan_for, ramp, saturate
+from perfhunt.analysis.knee.ramp import Bracket, coarse, ramp, saturate, split_budget
+from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import NoKneeCode
-from perfhunt.model.trial import Drain, Drained, Step, Trial
-
-__all__ = ["Ask", "Climb", "Goal", "Observation", "Search", "drive", "replay", "resume", "search"]
-
-
-Answer = TypeVar("Answer")
+from perfhunt.model.trial import Drained, Step, Trial
 
 
 def search(goal: Goal, baseline: Trial) -> Search:
     """Find where the first criterion breaks. `baseline` is a trial at the start rate, measured
     before.
     """
-    log = Log(goal, baseline)
+    state = SearchState(goal, baseline)
     refused = refused_at_baseline(goal, baseline)
     if refused is not None:
-        return none(log, refused.code, refused.reason)
+        return no_knee(state, refused.code, refused.reason)
     bracket = Bracket(goal.start, None)
     try:
-        bracket = yield from ramp(log)
+        bracket = yield from ramp(state)
         if bracket.high is None:
-            return none(
-                log,
-                NoKneeCode.BELOW_MAX_RATE,
-                f"every criterion held up to the ceiling of {goal.max_rate:g}/s",
-                bracket.low,
-            )
-        plan = plan_for(goal.seconds)
-        yield from saturate(log, bracket.high, plan.burst)
-        bracket = yield from coarse(log, bracket, plan.halvings)
-        yield from passes(log, bracket.middle)
+            held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
+            return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
+        split = split_budget(goal.seconds)
+        yield from saturate(state, bracket.high, split.burst)
+        bracket = yield from coarse(state, bracket, split.halvings)
+        yield from passes(state, bracket.middle)
     except OutOfBudget:
         pass
     except TargetLost:
-        return none(
-            log,
-            NoKneeCode.TARGET_LOST,
-            "the target did not come back after an overload",
-            bracket.low,
-            bracket.high,
-        )
+        lost = "the target did not come back after an overload"
+        return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
     except GeneratorLimited as limited:
-        rate = limited.trial.step.rate
-        return none(
-            log,
-            NoKneeCode.GENERATOR_LIMITED,
-            f"the generator could not offer {rate:g}/s: {limited}",
-            bracket.low,
-        )
-    return answer(log, bracket)
+        limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
+        return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)
+    return answer(state, bracket)
 
 
-def drive(climb: Generator[Ask, Observation, Answer], ask: Callable[[Ask], Observation]) -> Answer:
-    """Run a search (or a warm-up) to its end, answering each step and drain with `ask`; what it
-    found.
+def drive(
+    stage: SearchStage[StageResult], measure: Callable[[StepOrDrain], TrialOrDrained]
+) -> StageResult:
+    """Run a search (or a warm-up) to its end, answering each step and drain with `measure`; its
+    result.
     """
     try:
-        wanted = next(climb)
+        wanted = next(stage)
         while True:
-            wanted = climb.send(ask(wanted))
+            wanted = stage.send(measure(wanted))
     except StopIteration as end:
-        found: Answer = end.value
-        return found
+        result: StageResult = end.value
+        return result
 
 
-def replay(climb: Search, trials: Sequence[Trial], drains: Sequence[Drained]) -> Climb:
-    """The climb that stored trials and drains lead to. Raises ValueError when the search asks for
+def replay(started: Search, trials: Sequence[Trial], drains: Sequence[Drained]) -> SearchResult:
+    """The result that stored trials and drains lead to. Raises ValueError when the search asks for
     something else.
     """
-    stored_trials, stored_drains = iter(trials), iter(drains)
-
-    def ask(wanted: Ask) -> Observation:
-        return (
-            _stored(wanted, next(stored_trials, None), None)
-            if isinstance(wanted, Step)
-            else _stored(wanted, None, next(stored_drains, None))
-        )
-
-    found = drive(climb, ask)
-    if (spare := sum(1 for _ in stored_trials)) or (spare := sum(1 for _ in stored_drains)):
+    stored = _Stored(list(trials), list(drains))
+    result = drive(started, stored.take)
+    if spare := len(stored.trials) or len(stored.drains):
         raise ValueError(f"the search ended with {spare} stored outcomes left over")
-    return found
+    return result
 
 
 def resume(
-    climb: Search,
+    started: Search,
     trials: Sequence[Trial],
     drains: Sequence[Drained],
-    ask: Callable[[Ask], Observation],
-) -> Climb:
-    """Go on where an interrupted search stopped: stored outcomes answer first, then `ask`. Raises
-    ValueError as replay does.
+    measure: Callable[[StepOrDrain], TrialOrDrained],
+) -> SearchResult:
+    """Go on where an interrupted search stopped: stored outcomes answer first, then `measure`.
+    Raises ValueError as replay does.
 
     The queue may have been left full, so whoever resumes lets the target drain before the first
     live step.
     """
-    stored_trials, stored_drains = list(trials), list(drains)
+    stored = _Stored(list(trials), list(drains))
 
-    def either(wanted: Ask) -> Observation:
-        if isinstance(wanted, Step) and stored_trials:
-            return _stored(wanted, stored_trials.pop(0), None)
-        if isinstance(wanted, Drain) and stored_drains:
-            return _stored(wanted, None, stored_drains.pop(0))
-        return ask(wanted)
+    def either(wanted: StepOrDrain) -> TrialOrDrained:
+        return stored.take(wanted) if stored.has(wanted) else measure(wanted)
 
-    return drive(climb, either)
+    return drive(started, either)
 
 
-def _stored(wanted: Ask, trial: Trial | None, drained: Drained | None) -> Observation:
-    if isinstance(wanted, Step):
-        if trial is None:
-            raise ValueError(
-                f"the search asks for {wanted.phase} at {wanted.rate:g}/s, and no trial is left"
-            )
+class _Stored:
+    """Outcomes of an earlier search, handed out in their order."""
+
+    def __init__(self, trials: list[Trial], drains: list[Drained]) -> None:
+        self.trials, self.drains = trials, drains
+
+    def has(self, wanted: StepOrDrain) -> bool:
+        """Whether an outcome of that kind is left."""
+        return bool(self.trials if isinstance(wanted, Step) else self.drains)
+
+    def take(self, wanted: StepOrDrain) -> TrialOrDrained:
+        """The next outcome; raises ValueError when it answers something else, or none is left."""
+        if not isinstance(wanted, Step):
+            if not self.drains:
+                raise ValueError("the search asks for a drain, and none is left")
+            return self.drains.pop(0)
+        if not self.trials:
+            at = f"{wanted.phase} at {wanted.rate:g}/s"
+            raise ValueError(f"the search asks for {at}, and no trial is left")
+        trial = self.trials.pop(0)
         if trial.step != wanted:
             raise ValueError(
                 f"the search asks for {wanted}, but the stored trial answers {trial.step}"
             )
         return trial
-    if drained is None:
-        raise ValueError("the search asks for a drain, and none is left")
-    return drained

@@ -10,19 +10,24 @@ It is never fitted to anything: where it is wrong, the choice is merely less goo
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.model.trial import arrivals
 from perfhunt.model.units import PerSecond, Seconds, Share
 
+Times: TypeAlias = NDArray[np.float64]
+
 CANDIDATES = 16
 REPLICAS = 16  # sets of service times per pattern, the same for every pattern
-# between the seeds of two candidates: more than any other seed of a run is away from its first
+# Between the seeds of two candidates: more than any other seed of a run is away from its first.
 APART = 10_000_019
-LIGHT = 0.3  # of the capacity: below it nothing queues
-# arrivals in a trial beyond which their luck has evened out, and choosing would take long
+LIGHT: Share = 0.3  # of the capacity: below it nothing queues
+# Arrivals in a trial beyond which their luck has evened out, and choosing would take long.
 MOST = 20_000
+SERVICE_TIMES = 4  # the reference's stream of random numbers, beside those of the arrivals
 
 
 def typical_seed(
@@ -39,26 +44,30 @@ def typical_seed(
 
     `late` is the share of requests expected over the limit, which places the reference's own limit.
     """
-    busy = capacity is not None and LIGHT * capacity < rate
-    if law != "poisson" or capacity is None or not busy or rate * seconds > MOST:
+    if law != "poisson" or capacity is None or not LIGHT * capacity < rate:
+        return first
+    if rate * seconds > MOST:
         return first
     seeds = [first + APART * i for i in range(CANDIDATES)]
     patterns = [arrivals(seed, rate, seconds) for seed in seeds]
-    most = max(len(due) for due in patterns)
-    held = (
-        np.random.Generator(np.random.PCG64([first, 4])).standard_exponential((REPLICAS, most))
-        / capacity
-    )
-    waits = [_responses(due, held)[:, due >= settle] for due in patterns]
-    limit = np.quantile(np.concatenate([w.ravel() for w in waits]), 1 - late)
-    shares = np.array([float((w > limit).mean()) if w.size else 0.0 for w in waits])
+    service = _service_times(first, max(map(len, patterns)), capacity)
+    responses = [_responses(due, service)[:, due >= settle] for due in patterns]
+    limit = np.quantile(np.concatenate([r.ravel() for r in responses]), 1 - late)
+    shares = np.array([float((r > limit).mean()) if r.size else 0.0 for r in responses])
     return seeds[int(np.argmin(np.abs(shares - shares.mean())))]
 
 
-def _responses(due: NDArray[np.float64], held: NDArray[np.float64]) -> NDArray[np.float64]:
+def _service_times(seed: int, n: int, capacity: PerSecond) -> Times:
+    """Exponential service times in seconds; shape (replicas, n)."""
+    random = np.random.Generator(np.random.PCG64([seed, SERVICE_TIMES]))
+    times: Times = random.standard_exponential((REPLICAS, n)) / capacity
+    return times
+
+
+def _responses(due: Times, service: Times) -> Times:
     """Response times in a queue with one server, first come first served; shape (replicas, n)."""
-    times = held[:, : len(due)]
+    times = service[:, : len(due)]
     total = np.cumsum(times, axis=1)
     begun = np.maximum.accumulate(due - (total - times), axis=1)
-    responses: NDArray[np.float64] = begun + total - due
+    responses: Times = begun + total - due
     return responses

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
 
-from perfhunt.analysis.knee.goal import Ask, Goal, Observation
+from perfhunt.analysis.knee.goal import Goal, SearchStage
+from perfhunt.analysis.knee.state import SEEDS_APART
 from perfhunt.model.trial import Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 BLOCK: Seconds = 10.0
 BLOCKS = 3  # compared with each other
 CAP: Seconds = 120.0
-STILL: Share = 0.05
+STILL: Share = 0.05  # of the median: blocks that differ by no more stand still
 NOISE = 2.5  # standard errors of a block's median that pass for standing still
+FEWEST_ROWS = 4  # seconds of a block that say how its median scatters
+FIRST_SEED = 90_000  # after the user's own: no search asks for so many trials
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class WarmUp:
     """How long warming up took; `stationary` is False when the cap came first. `seed`s of the
     trials are not reused.
     """
@@ -34,46 +38,37 @@ class Warm:
         if self.stationary:
             return ""
         first, last = self.trials[0].response.p50, self.trials[-1].response.p50
-        moved = (
-            f" (the median went from {first * 1e3:.3g} to {last * 1e3:.3g} ms)"
-            if first and last
-            else ""
-        )
+        moved = ""
+        if first and last:
+            moved = f" (the median went from {first * 1e3:.3g} to {last * 1e3:.3g} ms)"
         return (
             f"the service had not settled after {self.seconds:.0f} s of warm-up{moved}: every"
             " number below may drift"
         )
 
 
-def warm_up(
-    goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP
-) -> Generator[Ask, Observation, Warm]:
+def warm_up(goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP) -> SearchStage[WarmUp]:
     """Hold a low rate in blocks of 10 s until three in a row show no trend and agree within 5 % (or
     within their noise).
     """
     trials: list[Trial] = []
     while True:
-        step = Step(
-            Phase.WARMUP,
-            rate or goal.start,
-            BLOCK,
-            goal.seed * 100_003 + 90_000 + len(trials),
-            0.0,
-            True,
-            goal.arrivals,
+        trial = yield Step(
+            phase=Phase.WARMUP,
+            rate=rate or goal.start,
+            duration=BLOCK,
+            seed=goal.seed * SEEDS_APART + FIRST_SEED + len(trials),
+            arrivals=goal.arrivals,
         )
-        trial = yield step
         if not isinstance(trial, Trial):
             raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
         trials.append(trial)
-        spent = sum(t.seconds for t in trials)
-        if settled(trials):
-            return Warm(spent, True, tuple(trials))
-        if spent + BLOCK > cap:
-            return Warm(spent, False, tuple(trials))
+        seconds = sum(t.seconds for t in trials)
+        if (stationary := _settled(trials)) or seconds + BLOCK > cap:
+            return WarmUp(seconds, stationary, tuple(trials))
 
 
-def settled(trials: Sequence[Trial]) -> bool:
+def _settled(trials: Sequence[Trial]) -> bool:
     """Whether the last three blocks' medians show neither a trend beyond noise nor a difference of
     more than 5 %.
     """
@@ -90,9 +85,7 @@ def settled(trials: Sequence[Trial]) -> bool:
 
 def _median_error(trial: Trial) -> Share:
     """Relative standard error of a block's median, from how its seconds' medians scatter."""
-    seconds = [row.p50 for row in trial.rows if row.p50]
-    if len(seconds) < 4:
+    medians = [row.p50 for row in trial.rows if row.p50]
+    if len(medians) < FEWEST_ROWS:
         return 0.0
-    mean = sum(seconds) / len(seconds)
-    var = sum((s - mean) ** 2 for s in seconds) / (len(seconds) - 1)
-    return math.sqrt(var / len(seconds)) / mean
+    return stdev(medians) / math.sqrt(len(medians)) / fmean(medians)

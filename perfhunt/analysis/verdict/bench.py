@@ -5,64 +5,47 @@ pairs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean, geometric_mean, median_high, stdev, variance
+
+from scipy import stats
 
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.endpoints import COMMAND_CPU, PEAK_RSS, WALL
-from perfhunt.analysis.verdict.rounds import (
-    USUAL_BAR,
-    Bar,
+from perfhunt.analysis.verdict.family import (
+    DEFAULT_THRESHOLDS,
+    EffectThresholds,
     EstimateFamily,
-    effects_of,
-    inconclusive,
-    main_endpoints,
-    smallest_of,
-    word_of,
+    judge_family,
 )
 from perfhunt.analysis.verdict.sequential import ALPHA, Estimate
 from perfhunt.model.finding import Caution, CautionCode
-from perfhunt.model.units import Bytes, Seconds, Share
+from perfhunt.model.units import Seconds, Share
+from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Verdict, Word
 
 MINIMUM_PAIRS = 5
-# modified z-score of 10 by the median absolute deviation (Iglewicz & Hoaglin 1993), doubtful at
-# best
-_OUTLIER = 14.826
-_TINY: Seconds = 0.005
+# How far a quiet host wanders between two times of day; runs that were not interleaved cannot
+# average it out.
+HOST_DRIFT: Share = 0.02
+NOT_INTERLEAVED = "the runs were not interleaved: 2 % of host drift is added to every interval"
 
+# A modified z-score of 10, in median absolute deviations (Iglewicz & Hoaglin 1993 take 3.5 for
+# doubtful), of a run that is also a twentieth slower than the middle one.
+OUTLIER, OUTLIER_SLOWER = 14.826, 1.05
+# A first run was cold when it is the slowest, and beyond both of these from the middle one.
+COLD_DEVIATIONS, COLD_SLOWER = 5.0, 0.02
+TINY: Seconds = 0.005  # a command so quick is mostly the start of its process
 
-@dataclass(frozen=True, slots=True)
-class CommandRun:
-    """One run of a command: what it took. `exit_code` other than 0 makes it no measurement. None:
-    not read.
-    """
-
-    wall: Seconds
-    user: Seconds | None = None
-    system: Seconds | None = None
-    peak_rss: Bytes | None = None
-    exit_code: int = 0
-
-    @property
-    def cpu(self) -> Seconds | None:
-        if self.user is None or self.system is None:
-            return None
-        return self.user + self.system
-
-
-@dataclass(frozen=True, slots=True)
-class Timed:
-    """Every run of one version of a command, in the order they were made. `name` is the command or
-    the revision.
-    """
-
-    name: str
-    runs: tuple[CommandRun, ...]
+Series = Mapping[str, tuple[list[float], list[float]]]  # endpoint -> values before and after
 
 
 def judge_commands(
-    base: Timed, head: Timed, interleaved: bool = True, bar: Bar = USUAL_BAR
+    base: CommandRuns,
+    head: CommandRuns,
+    interleaved: bool = True,
+    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> Verdict:
     """The verdict on two versions of a command; run i of one is the pair of run i of the other when
     `interleaved`.
@@ -71,148 +54,134 @@ def judge_commands(
     every interval. INVALID when a run failed or there are fewer than five of either. The sample
     size is fixed in advance: one look, level 0.02.
     """
-    failed = [t.name for t in (base, head) for r in t.runs if r.exit_code != 0]
-    seconds = math.fsum(r.wall for t in (base, head) for r in t.runs)
-    if failed:
-        reason = (
-            f"{failed.count(failed[0])} runs of `{failed[0]}` failed; a command that fails is not"
-            " the command that was asked"
-        )
-        return Verdict(Word.INVALID, reason, "bench", seconds=seconds)
-    n = min(len(base.runs), len(head.runs))
-    if n < MINIMUM_PAIRS:
-        return Verdict(
-            Word.INVALID,
-            f"{n} runs each; at least {MINIMUM_PAIRS} are needed",
-            "bench",
-            pairs=n,
-            seconds=seconds,
-        )
-    series: dict[str, tuple[Sequence[float | None], Sequence[float | None]]] = {
-        WALL.name: ([r.wall for r in base.runs], [r.wall for r in head.runs]),
-        COMMAND_CPU.name: ([r.cpu for r in base.runs], [r.cpu for r in head.runs]),
-        PEAK_RSS.name: ([r.peak_rss for r in base.runs], [r.peak_rss for r in head.runs]),
-    }
-    kept = {k: (_positive(a), _positive(b)) for k, (a, b) in series.items()}
-    kept = {
-        k: (a, b)
-        for k, (a, b) in kept.items()
-        if len(a) == len(base.runs) and len(b) == len(head.runs)
-    }
-    judge = _paired if interleaved else _unpaired
-    evidence = EstimateFamily(
-        {k: judge(a, b) for k, (a, b) in kept.items()},
-        ALPHA,
-        {k: _middles(a, b) for k, (a, b) in kept.items()},
-    )
-    effects = effects_of(evidence)
-    word, reason = word_of(evidence, effects, bar)
-    smallest = smallest_of(evidence, effects)
-    more = None
-    if word is Word.INCONCLUSIVE:
-        more = _more(evidence, n, seconds, bar)
-        reason = inconclusive(reason, smallest, bar.margin, more)
-    noise = (
-        ""
-        if interleaved
-        else "the runs were not interleaved: 2 % of host drift is added to every interval"
-    )
-    return Verdict(
-        word,
-        reason,
+    seconds = math.fsum(run.wall for runs in (base, head) for run in runs.runs)
+    pairs = min(len(base.runs), len(head.runs))
+    if failed := _failed_runs(base) or _failed_runs(head):
+        return Verdict(Word.INVALID, failed, "bench", seconds=seconds)
+    if pairs < MINIMUM_PAIRS:
+        reason = f"{pairs} runs each; at least {MINIMUM_PAIRS} are needed"
+        return Verdict(Word.INVALID, reason, "bench", pairs=pairs, seconds=seconds)
+    family = _family(_series(base, head), interleaved)
+    verdict = judge_family(
+        family,
         "bench",
-        effects,
-        n,
-        1,
-        seconds,
-        ALPHA,
-        ALPHA,
-        smallest,
-        bar.margin,
-        more,
-        noise,
-        cautions=cautions(base, head),
+        thresholds,
+        to_resolve=lambda: _to_resolve(family, pairs, seconds, thresholds.margin),
+    )
+    return replace(
+        verdict,
+        pairs=pairs,
+        seconds=seconds,
+        noise="" if interleaved else NOT_INTERLEAVED,
+        cautions=(*_cautions(base), *_cautions(head)),
     )
 
 
-def _positive(values: Sequence[float | None]) -> list[float]:
-    return [float(v) for v in values if v is not None and v > 0]
+def _failed_runs(command: CommandRuns) -> str:
+    failed = sum(run.exit_code != 0 for run in command.runs)
+    if not failed:
+        return ""
+    return (
+        f"{failed} runs of `{command.name}` failed; a command that fails is not the command that"
+        " was asked"
+    )
+
+
+def _series(base: CommandRuns, head: CommandRuns) -> Series:
+    """What was read in every run of both."""
+    readings: dict[str, Callable[[CommandRun], float | None]] = {
+        WALL.name: lambda run: run.wall,
+        COMMAND_CPU.name: lambda run: run.cpu,
+        PEAK_RSS.name: lambda run: run.peak_rss,
+    }
+    series = {
+        name: (_positive(map(read, base.runs)), _positive(map(read, head.runs)))
+        for name, read in readings.items()
+    }
+    whole = (len(base.runs), len(head.runs))
+    return {
+        name: sides for name, sides in series.items() if (len(sides[0]), len(sides[1])) == whole
+    }
+
+
+def _positive(values: Iterable[float | None]) -> list[float]:
+    return [float(value) for value in values if value is not None and value > 0]
+
+
+def _family(series: Series, interleaved: bool) -> EstimateFamily:
+    estimate = _paired if interleaved else _unpaired
+    return EstimateFamily(
+        estimates={name: estimate(before, after) for name, (before, after) in series.items()},
+        level=ALPHA,
+        values={
+            name: (geometric_mean(before), geometric_mean(after))
+            for name, (before, after) in series.items()
+        },
+    )
 
 
 def _paired(before: Sequence[float], after: Sequence[float]) -> Estimate:
-    return sequential.estimate([math.log(b / a) for a, b in zip(after, before, strict=False)])
+    return sequential.estimate([math.log(b / a) for b, a in zip(before, after, strict=False)])
 
 
 def _unpaired(before: Sequence[float], after: Sequence[float]) -> Estimate:
     """Welch on logs (Welch 1947), with the drift between the two times added and counted as
     known.
     """
-    (mean_a, var_a, n_a), (mean_b, var_b, n_b) = (
-        _moments([math.log(v) for v in side]) for side in (before, after)
+    old, new = ([math.log(value) for value in side] for side in (before, after))
+    within = variance(old) / len(old) + variance(new) / len(new)
+    df = float(stats.ttest_ind(old, new, equal_var=False).df) if within > 0 else 0.0
+    return Estimate(
+        mean=fmean(old) - fmean(new),
+        error=math.sqrt(within + 2 * HOST_DRIFT**2),
+        df=df or len(old) + len(new) - 2.0,
+        n=min(len(old), len(new)),
+        sd=math.hypot(stdev(old), stdev(new)),
     )
-    se_a, se_b = var_a / n_a, var_b / n_b
-    within = se_a + se_b
-    df = (
-        within**2 / (se_a**2 / (n_a - 1) + se_b**2 / (n_b - 1))
-        if within > 0
-        else float(n_a + n_b - 2)
-    )
-    total = math.sqrt(within + 2 * 0.02**2)
-    return Estimate(mean_a - mean_b, total, df, min(n_a, n_b), math.sqrt(var_a + var_b))
 
 
-def _moments(values: Sequence[float]) -> tuple[float, float, int]:
-    mean = math.fsum(values) / len(values)
-    return mean, math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1), len(values)
-
-
-def _middles(before: Sequence[float], after: Sequence[float]) -> tuple[float | None, float | None]:
-    a, b = (math.exp(math.fsum(map(math.log, side)) / len(side)) for side in (before, after))
-    return a, b
-
-
-def _more(evidence: EstimateFamily, n: int, seconds: Seconds, bar: Bar) -> Seconds | None:
+def _to_resolve(
+    family: EstimateFamily, pairs: int, seconds: Seconds, margin: Share
+) -> Seconds | None:
     """Seconds until the margin would be resolved: the interval shrinks with the square root of the
     pairs.
     """
-    sd: Share = min(evidence.estimates[name].sd for name in main_endpoints(evidence))
-    needed = sequential.rounds_to_see(bar.margin, sd, 1.0 / len(evidence.estimates))
-    return (needed - n) * seconds / n if needed > n else None
+    sd = min(family.estimates[name].sd for name in family.main)
+    needed = sequential.rounds_to_see(margin, sd, 1.0 / len(family.estimates))
+    return (needed - pairs) * seconds / pairs if needed > pairs else None
 
 
-def cautions(base: Timed, head: Timed) -> tuple[Caution, ...]:
-    """Doubts about the timings: a slow first run, outliers, commands too quick to time."""
-    found = []
-    for timed in (base, head):
-        walls = sorted(r.wall for r in timed.runs)
-        middle = walls[len(walls) // 2]
-        spread = sorted(abs(w - middle) for w in walls)[len(walls) // 2]
-        first = timed.runs[0].wall
-        if first == walls[-1] and first - middle > max(5 * spread, 0.02 * middle):
-            sentence = (
-                f"the first run of `{timed.name}` was the slowest by far: caches were probably"
-                " cold."
-            )
-            found.append(Caution(CautionCode.COLD_START, sentence, "add --warmup 1"))
-        elif spread and (walls[-1] - middle) > _OUTLIER * spread and walls[-1] > 1.05 * middle:
-            sentence = (
-                f"a run of `{timed.name}` took {walls[-1]:.3g} s against a median of {middle:.3g}"
-                " s: something interfered."
-            )
-            found.append(
-                Caution(
-                    CautionCode.OUTLIER,
-                    sentence,
-                    "stop what else runs on this host and measure again",
-                )
-            )
-        if middle < _TINY:
-            sentence = (
-                f"`{timed.name}` takes {middle * 1e3:.2g} ms: starting the process is most of it."
-            )
-            found.append(
-                Caution(
-                    CautionCode.TOO_QUICK, sentence, "let the command do its work many times over"
-                )
-            )
-    return tuple(found)
+def _cautions(command: CommandRuns) -> list[Caution]:
+    """Doubts about the timings: a slow first run, outliers, a command too quick to time."""
+    walls = [run.wall for run in command.runs]
+    middle, slowest, cautions = median_high(walls), max(walls), []
+    spread = median_high(abs(wall - middle) for wall in walls)
+    if walls[0] == slowest and slowest - middle > max(
+        COLD_DEVIATIONS * spread, COLD_SLOWER * middle
+    ):
+        cautions.append(_cold_start(command.name))
+    elif spread and slowest - middle > OUTLIER * spread and slowest > OUTLIER_SLOWER * middle:
+        cautions.append(_outlier(command.name, slowest, middle))
+    if middle < TINY:
+        cautions.append(_too_quick(command.name, middle))
+    return cautions
+
+
+def _cold_start(name: str) -> Caution:
+    sentence = f"the first run of `{name}` was the slowest by far: caches were probably cold."
+    return Caution(CautionCode.COLD_START, sentence, "add --warmup 1")
+
+
+def _outlier(name: str, slowest: Seconds, middle: Seconds) -> Caution:
+    sentence = (
+        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s: something"
+        " interfered."
+    )
+    return Caution(
+        CautionCode.OUTLIER, sentence, "stop what else runs on this host and measure again"
+    )
+
+
+def _too_quick(name: str, middle: Seconds) -> Caution:
+    sentence = f"`{name}` takes {middle * 1e3:.2g} ms: starting the process is most of it."
+    return Caution(CautionCode.TOO_QUICK, sentence, "let the command do its work many times over")

@@ -9,19 +9,25 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scipy.special import chdtri
+
 from perfhunt.analysis.verdict import sequential
-from perfhunt.analysis.verdict.endpoints import ENDPOINTS
+from perfhunt.analysis.verdict.endpoints import ENDPOINTS, weights_of
 from perfhunt.analysis.verdict.pairs import Round, differences, usable
-from perfhunt.analysis.verdict.rounds import weights_of
-from perfhunt.analysis.verdict.sequential import Prior
+from perfhunt.analysis.verdict.sequential import NoisePrior
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import Seconds, Share
 
-DEFAULT_RESTART_SD: Share = (
-    0.03  # per run and endpoint, when nothing was calibrated: the noisy end of what is usual
-)
-_ALPHA: Share = 0.01  # an identical build "moved" at this level: the host is not fit for verdicts
-_MINIMUM = 4
+# Per run and endpoint, when nothing was calibrated: the noisy end of what is usual.
+DEFAULT_RESTART_SD: Share = 0.03
+# An identical build "moved" at this level: the host is not fit for verdicts.
+REFUSED_LEVEL: Share = 0.01
+FEWEST_ROUNDS = 4
+# Neighbouring rounds are correlated beyond this many standard errors (99 %, two-sided), judged only
+# with so many rounds: fewer make no correlation.
+DRIFT_SIGMAS, DRIFT_ROUNDS = 2.576, 8
+LOUD: Share = 0.08  # sd of an endpoint above which a person should quieten the host
+PLANNED: tuple[Share, ...] = (0.03, 0.05, 0.10, 0.30)  # changes whose minutes are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +55,12 @@ class Calibration:
     refused: str = ""
     advice: tuple[str, ...] = field(default=())
 
-    def priors(self) -> dict[str, Prior]:
+    def priors(self) -> dict[str, NoisePrior]:
         """The noise as the sequential test pools it; nothing when the host was refused."""
         return (
             {}
             if self.refused
-            else {n.endpoint: Prior(n.sd.value, self.rounds - 1.0) for n in self.noises}
+            else {n.endpoint: NoisePrior(n.sd.value, self.rounds - 1.0) for n in self.noises}
         )
 
     def sentence(self) -> str:
@@ -87,39 +93,52 @@ def calibrate(rounds: Sequence[Round]) -> Calibration:
     the differences of neighbouring rounds are correlated beyond chance: then rounds are not the
     independent repeats the test takes them for.
     """
-    counted = usable(rounds)
-    if len(counted) < _MINIMUM:
-        raise ValueError(
-            f"calibration needs at least {_MINIMUM} usable rounds; there are {len(counted)}"
-        )
-    found = differences(rounds)
-    estimates = {name: sequential.estimate(values) for name, values in found.items()}
-    moved = sequential.holm(
-        {n: e.p for n, e in estimates.items()}, weights_of(list(estimates)), _ALPHA
+    n = len(usable(rounds))
+    if n < FEWEST_ROUNDS:
+        raise ValueError(f"calibration needs at least {FEWEST_ROUNDS} usable rounds; there are {n}")
+    noises = tuple(_noise(name, values) for name, values in differences(rounds).items())
+    return Calibration(
+        rounds=n,
+        seconds=math.fsum(r.seconds for r in rounds),
+        noises=noises,
+        refused=_refusal(noises, n),
+        advice=_advice(noises),
     )
-    noises = tuple(
-        Noise(name, _sd_interval(e.sd, len(counted)), e.interval(), e.p, lag1(found[name]))
-        for name, e in estimates.items()
+
+
+def _noise(name: str, values: Sequence[float]) -> Noise:
+    estimate = sequential.estimate(values)
+    return Noise(
+        endpoint=name,
+        sd=_sd_interval(estimate.sd, len(values)),
+        mean=estimate.interval(),
+        p=estimate.p,
+        lag1=_lag1(values),
     )
-    refused = ""
+
+
+def _refusal(noises: Sequence[Noise], rounds: int) -> str:
+    weights = weights_of([noise.endpoint for noise in noises])
+    moved = sequential.holm({n.endpoint: n.p for n in noises}, weights, REFUSED_LEVEL)
     if moved:
-        what = " and ".join(ENDPOINTS[name].title for name in sorted(moved))
-        refused = (
-            f"two identical builds differed in {what}: something other than the code decides what"
-            " is measured here"
+        return (
+            f"two identical builds differed in {_titles(sorted(moved))}: something other than the"
+            " code decides what is measured here"
         )
-    elif drifting := [n for n in noises if _drifts(n.lag1, len(counted))]:
-        what = " and ".join(ENDPOINTS[n.endpoint].title for n in drifting)
-        refused = (
-            f"{what} drifts from round to round (lag-1 correlation"
-            f" {max(n.lag1 for n in drifting):.2f})"
-        )
-    seconds = math.fsum(r.seconds for r in rounds)
-    return Calibration(len(counted), seconds, noises, refused, _advice(noises))
+    drifting = [noise for noise in noises if _drifts(noise.lag1, rounds)]
+    if drifting:
+        largest = max(noise.lag1 for noise in drifting)
+        titles = _titles([noise.endpoint for noise in drifting])
+        return f"{titles} drifts from round to round (lag-1 correlation {largest:.2f})"
+    return ""
+
+
+def _titles(names: Sequence[str]) -> str:
+    return " and ".join(ENDPOINTS[name].title for name in names)
 
 
 def plan(
-    calibration: Calibration, wanted: Sequence[Share] = (0.03, 0.05, 0.10, 0.30), warm: bool = True
+    calibration: Calibration, wanted: Sequence[Share] = PLANNED, warm: bool = True
 ) -> tuple[DetectionPlan, ...]:
     """The minutes each change needs. `warm` counts on this calibration being pooled, as `verify`
     does when it is there.
@@ -134,7 +153,11 @@ def plan(
             for n in calibration.noises
         }
         best = min(needs, key=lambda name: (needs[name], -weights[name]))
-        plans.append(DetectionPlan(change, best, needs[best], needs[best] * each))
+        plans.append(
+            DetectionPlan(
+                wanted=change, endpoint=best, rounds=needs[best], seconds=needs[best] * each
+            )
+        )
     return tuple(plans)
 
 
@@ -146,22 +169,19 @@ def restart_noise(
     """
     if calibration is None or calibration.refused:
         why = "assumed" if calibration is None else "assumed, as the calibration was refused"
-        said = (
+        sentence = (
             f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run, {why}"
+            " (perfhunt calibrate measures it)"
         )
-        return (
-            dict.fromkeys(endpoints, DEFAULT_RESTART_SD),
-            f"{said} (perfhunt calibrate measures it)",
-        )
+        return dict.fromkeys(endpoints, DEFAULT_RESTART_SD), sentence
     # A paired difference holds two runs; the upper end of its interval, because few pairs say
     # little about a variance.
     per_run = {n.endpoint: n.sd.high / math.sqrt(2.0) for n in calibration.noises}
-    return {
-        name: per_run.get(name, DEFAULT_RESTART_SD) for name in endpoints
-    }, calibration.sentence()
+    noise = {name: per_run.get(name, DEFAULT_RESTART_SD) for name in endpoints}
+    return noise, calibration.sentence()
 
 
-def lag1(values: Sequence[float]) -> float:
+def _lag1(values: Sequence[float]) -> float:
     """Correlation of neighbouring values; 0 when they do not vary."""
     mean = math.fsum(values) / len(values)
     scatter = math.fsum((v - mean) ** 2 for v in values)
@@ -170,24 +190,19 @@ def lag1(values: Sequence[float]) -> float:
 
 
 def _drifts(correlation: float, n: int) -> bool:
-    # Bartlett's bound at 99 %, two-sided; the mean of lag-1 under independence is -1/n.
-    return n >= 8 and correlation + 1.0 / n > 2.576 / math.sqrt(n)
+    # Bartlett's bound; the mean of lag-1 under independence is -1/n.
+    return n >= DRIFT_ROUNDS and correlation + 1.0 / n > DRIFT_SIGMAS / math.sqrt(n)
 
 
 def _sd_interval(sd: float, n: int) -> Interval:
-    """A standard deviation with its 95 % chi-square interval (Wilson-Hilferty approximation, within
-    2 % for n >= 4).
-    """
+    """A standard deviation of n values with its 95 % chi-square interval."""
     df = n - 1.0
-
-    def chi2(z: float) -> float:
-        return float(df * (1.0 - 2.0 / (9.0 * df) + z * math.sqrt(2.0 / (9.0 * df))) ** 3)
-
-    return Interval(sd, sd * math.sqrt(df / chi2(1.96)), sd * math.sqrt(df / chi2(-1.96)), n)
+    low, high = (sd * math.sqrt(df / float(chdtri(df, tail))) for tail in (0.025, 0.975))
+    return Interval(sd, low, high, n)
 
 
 def _advice(noises: Sequence[Noise]) -> tuple[str, ...]:
-    loud = [n for n in noises if n.endpoint != "knee" and n.sd.value > 0.08]
+    loud = [n for n in noises if n.endpoint != "knee" and n.sd.value > LOUD]
     return tuple(
         f"{ENDPOINTS[n.endpoint].title} scatters by {n.sd.value:.1%} between identical builds: stop"
         " what else runs on this host"

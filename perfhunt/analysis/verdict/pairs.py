@@ -4,11 +4,11 @@ cancels drift.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, geometric_mean
 
-from perfhunt.analysis.verdict.endpoints import BuildReading, Slopes, speeds
+from perfhunt.analysis.verdict.endpoints import BuildReading, Elasticities, speeds
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -33,12 +33,19 @@ def paired(
     number: int,
     base: BuildReading,
     head: BuildReading,
-    slopes: Slopes,
+    elasticities: Elasticities,
     seconds: Seconds,
     invalid: str = "",
 ) -> Round:
     """A round from its two readings."""
-    return Round(number, base, head, speeds(base, head, slopes), seconds, invalid)
+    return Round(
+        number=number,
+        base=base,
+        head=head,
+        speed=speeds(base, head, elasticities),
+        seconds=seconds,
+        invalid=invalid,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,45 +103,31 @@ def slices(plan: SlicePlan, number: int) -> tuple[Slice, ...]:
     """
     first = first_of(number, plan.seed)
     order = (first, BASE if first == HEAD else HEAD)
-    steps = [
+    return tuple(
+        Slice(version, step)
+        for i, step in enumerate(_steps(plan, number))
+        for version in (order if i % 2 == 0 else order[::-1])
+    )
+
+
+def _steps(plan: SlicePlan, number: int) -> list[Step]:
+    loads = [
+        (Phase.WARMUP, plan.rates[0] / 2, plan.warmup),
+        *((Phase.FIXED, rate, plan.seconds) for rate in plan.rates),
+        (Phase.CAPACITY, plan.saturating, plan.burst),
+    ]
+    return [
         Step(
-            Phase.WARMUP,
-            plan.rates[0] / 2,
-            plan.warmup,
-            _seed(plan, number, 0),
+            phase=phase,
+            rate=rate,
+            duration=seconds,
+            seed=plan.seed * 1_000_003 + number * 101 + i,
+            settle=0.0 if phase is Phase.WARMUP else plan.settle,
+            stop_on_overload=phase is not Phase.CAPACITY,
             arrivals=plan.arrivals,
         )
+        for i, (phase, rate, seconds) in enumerate(loads)
     ]
-    for i, rate in enumerate(plan.rates, start=1):
-        steps.append(
-            Step(
-                Phase.FIXED,
-                rate,
-                plan.seconds,
-                _seed(plan, number, i),
-                plan.settle,
-                True,
-                plan.arrivals,
-            )
-        )
-    last = len(steps)
-    burst = Step(
-        Phase.CAPACITY,
-        plan.saturating,
-        plan.burst,
-        _seed(plan, number, last),
-        plan.settle,
-        False,
-        plan.arrivals,
-    )
-    planned: list[Slice] = []
-    for i, step in enumerate([*steps, burst]):
-        planned += [Slice(version, step) for version in (order if i % 2 == 0 else order[::-1])]
-    return tuple(planned)
-
-
-def _seed(plan: SlicePlan, number: int, index: int) -> int:
-    return plan.seed * 1_000_003 + number * 101 + index
 
 
 def usable(rounds: Sequence[Round]) -> tuple[Round, ...]:
@@ -155,20 +148,13 @@ def typical(rounds: Sequence[Round], name: str) -> tuple[float | None, float | N
     """Geometric mean of an endpoint's readings before and after, in its own unit; arithmetic where
     one is zero.
     """
-    before, after = (
-        [side.values[name] for side in sides if name in side.values]
-        for sides in _sides(usable(rounds))
-    )
+    counted = usable(rounds)
+    before = [r.base.values[name] for r in counted if name in r.base.values]
+    after = [r.head.values[name] for r in counted if name in r.head.values]
     return _middle(before), _middle(after)
-
-
-def _sides(rounds: Sequence[Round]) -> tuple[list[BuildReading], list[BuildReading]]:
-    return [r.base for r in rounds], [r.head for r in rounds]
 
 
 def _middle(values: Sequence[float]) -> float | None:
     if not values:
         return None
-    if min(values) <= 0.0:
-        return math.fsum(values) / len(values)
-    return math.exp(math.fsum(map(math.log, values)) / len(values))
+    return fmean(values) if min(values) <= 0.0 else geometric_mean(values)

@@ -6,64 +6,76 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
+from statistics import NormalDist, fmean, stdev
 
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.calibration import Calibration, restart_noise
+from perfhunt.analysis.verdict.comparable import (
+    HOST_FIELDS,
+    environment_differences,
+    question_differences,
+)
 from perfhunt.analysis.verdict.endpoints import (
     CAPACITY,
     CPU,
+    ENDPOINTS,
     KNEE,
     MEDIAN,
     cpu_per_request,
     failures,
     median_slope,
 )
-from perfhunt.analysis.verdict.rounds import (
-    USUAL_BAR,
-    Bar,
+from perfhunt.analysis.verdict.family import (
+    DEFAULT_THRESHOLDS,
+    EffectThresholds,
     EstimateFamily,
-    effects_of,
-    failing,
-    inconclusive,
-    smallest_of,
-    word_of,
+    judge_family,
 )
-from perfhunt.analysis.verdict.sequential import Estimate
 from perfhunt.model.finding import Caution, CautionCode
-from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.question import Question
+from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase, Trial
-from perfhunt.model.units import PerSecond, Seconds, Share
+from perfhunt.model.units import PerSecond, Share
 from perfhunt.model.verdict.verdict import Verdict, Word
 
-BETWEEN_TIMES: Share = (
-    0.02  # how far a quiet host wanders between two times of day; one re-run cannot average it out
-)
+# How far a quiet host wanders between two times of day; one re-run cannot average it out.
+BETWEEN_TIMES: Share = 0.02
+# Neighbouring seconds of one trial are alike: their standard error is this much larger than it
+# looks, and fewer than so many seconds do not tell.
+CORRELATED, FEWEST_ROWS = 1.5, 4
+# Standard errors, as shares, where a run does not show its own: of a log median whose trial kept no
+# second rows, of CPU per request from one trial, and of a rate whose interval is empty.
+BLIND_MEDIAN: Share = 0.10
+SINGLE_COST: Share = 0.02
+BLIND_RATE: Share = 0.05
+LEAST_ERROR: Share = 1e-3  # of a median: timers are no finer
+MIDDLE_95 = NormalDist().inv_cdf(0.975)  # standard errors from the middle of a 95 % interval
+
 _SAME_RATE = (Phase.BASELINE, Phase.STAIRCASE, Phase.JUDGE, Phase.FIXED)
 _NEAR_KNEE = (Phase.PASS, Phase.QUIET, Phase.COARSE)
-# neighbouring seconds of one trial are alike: their standard error is this much larger than it
-# looks
-_CORRELATED = 1.5
-_BLIND: Share = 0.10  # standard error of a log median whose trial kept no second rows
-_MIDDLE = 1.959964  # of a 95 % interval
-_ABOVE, _BELOW = "below-max-rate", ("missed-at-baseline", "errors-at-once")
-_HOST_FIELDS = (
-    "host",
-    "kernel",
-    "cpu_model",
-    "cores",
-    "memory",
-    "virtualised",
-    "pinning",
-    "env_sha256",
-    "distributions",
+_BELOW_BASELINE = (NoKneeCode.MISSED_AT_BASELINE, NoKneeCode.ERRORS_AT_ONCE)
+# What two stored runs of one host may differ in and still be compared.
+_MAY_DIFFER = frozenset(HOST_FIELDS) - {"host", "cpu_model", "cores"}
+# Rounds read the knee as a share over the limit at one rate; whole runs have the rate itself.
+_ENDPOINTS = {**ENDPOINTS, KNEE.name: replace(KNEE, title="knee", unit="/s")}
+_PAIRED = (
+    "perfhunt verify --base REV -- COMMAND restarts both versions side by side and sees smaller"
+    " changes"
 )
 
-MetricReading = tuple[
-    Estimate, tuple[float | None, float | None], str
-]  # log speed, values before and after, note
+
+@dataclass(frozen=True, slots=True)
+class EndpointMove:
+    """How one endpoint moved between two runs: the log change of speed with its standard error,
+    the values before and after, and what to know about it.
+    """
+
+    speed: float
+    error: float
+    before: float | None
+    after: float | None
+    note: str = ""
 
 
 def judge_rerun(
@@ -71,7 +83,7 @@ def judge_rerun(
     new: Run,
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    bar: Bar = USUAL_BAR,
+    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
     method: str = "rerun",
 ) -> Verdict:
     """The verdict of one new run against a stored one.
@@ -81,56 +93,18 @@ def judge_rerun(
     nothing was measured in both.
     """
     seconds = new.seconds if method == "rerun" else 0.0
-    if unlike := question_differences(stored.question, new.question):
-        return Verdict(
-            Word.INVALID,
-            "the two runs were asked different questions: " + "; ".join(unlike),
-            method,
-            seconds=seconds,
-        )
-    if moved := environment_differences(stored, new, explained):
-        reason = "the change is not the only difference: " + "; ".join(moved)
-        return Verdict(Word.INVALID, reason, method, seconds=seconds)
-    readings = _readings(stored, new, calibration)
-    if not readings:
-        return Verdict(Word.INVALID, "nothing was measured in both runs", method, seconds=seconds)
-    evidence = EstimateFamily(
-        {name: r[0] for name, r in readings.items()},
-        sequential.ALPHA,
-        {name: r[1] for name, r in readings.items()},
-        {name: r[2] for name, r in readings.items()},
-    )
-    # Rounds read the knee as a share over the limit at one rate; whole runs have the rate itself.
-    effects = tuple(
-        replace(e, title="knee", unit="/s") if e.endpoint == KNEE.name else e
-        for e in effects_of(evidence)
-    )
-    word, reason = failing(_failed(stored), _failed(new)) or word_of(evidence, effects, bar)
-    smallest = smallest_of(evidence, effects)
-    _, noise = restart_noise(calibration, list(readings))
-    advice = ""
-    if word is Word.INCONCLUSIVE:
-        reason = inconclusive(reason, smallest, bar.margin, None)
-        advice = (
-            "perfhunt verify --base REV -- COMMAND restarts both versions side by side and sees"
-            " smaller changes"
-        )
-    return Verdict(
-        word,
-        reason,
-        method,
-        effects,
-        1,
-        1,
-        seconds,
-        sequential.ALPHA,
-        sequential.ALPHA,
-        smallest,
-        bar.margin,
-        None,
-        noise,
+    moves = _moves(stored, new)
+    if refusal := _refusal(stored, new, explained, moves):
+        return Verdict(Word.INVALID, refusal, method, seconds=seconds)
+    failed = _failed(stored), _failed(new)
+    verdict = judge_family(_family(moves, calibration), method, thresholds, failed=failed)
+    _, noise = restart_noise(calibration, list(moves))
+    return replace(
+        verdict,
+        seconds=seconds,
+        noise=noise,
         cautions=_cautions(stored, new),
-        next_step=advice,
+        next_step=_PAIRED if verdict.word is Word.INCONCLUSIVE else "",
     )
 
 
@@ -140,203 +114,181 @@ def compare(a: Run, b: Run, calibration: Calibration | None = None) -> Verdict |
     """
     if unlike := question_differences(a.question, b.question):
         return unlike
-    return judge_rerun(
-        a, b, calibration, frozenset(_HOST_FIELDS) - {"host", "cpu_model", "cores"}, method="stored"
-    )
+    return judge_rerun(a, b, calibration, _MAY_DIFFER, method="stored")
 
 
-def question_differences(a: Question, b: Question) -> tuple[str, ...]:
-    """What was asked differently, one per entry: `ramp.budget: 600 -> 300`. Empty when the runs may
-    be compared.
-    """
-    return tuple(_differences("", a.identity(), b.identity()))
+def _refusal(
+    stored: Run, new: Run, explained: frozenset[str], moves: Mapping[str, EndpointMove]
+) -> str:
+    if unlike := question_differences(stored.question, new.question):
+        return "the two runs were asked different questions: " + "; ".join(unlike)
+    if moved := environment_differences(stored, new, explained):
+        return "the change is not the only difference: " + "; ".join(moved)
+    return "" if moves else "nothing was measured in both runs"
 
 
-def environment_differences(
-    a: Run, b: Run, explained: frozenset[str] = frozenset()
-) -> tuple[str, ...]:
-    """What besides the code differs between two runs. A field that either run left empty says
-    nothing and is skipped.
-    """
-    before, after = asdict(a.environment), asdict(b.environment)
-    found = []
-    for name in _HOST_FIELDS:
-        if name not in explained and before[name] and after[name] and before[name] != after[name]:
-            unlike = b.environment.variables_unlike(a.environment) if name == "env_sha256" else ()
-            found += [f"environment variable {v}" for v in unlike] or list(
-                _differences(name, before[name], after[name])
-            )
-    if a.target and b.target:
-        for name in ("runtime_version", "cpu_limit", "memory_limit"):
-            if name not in explained and getattr(a.target, name) != getattr(b.target, name):
-                found.append(
-                    f"target {name}: {getattr(a.target, name)} -> {getattr(b.target, name)}"
-                )
-        if len(a.target.workers) != len(b.target.workers) and "workers" not in explained:
-            found.append(f"worker processes: {len(a.target.workers)} -> {len(b.target.workers)}")
-    return tuple(found)
-
-
-def _differences(path: str, a: object, b: object) -> list[str]:
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        keys = sorted({*a, *b}, key=str)
-        return [
-            d
-            for k in keys
-            for d in _differences(f"{path}.{k}" if path else str(k), a.get(k), b.get(k))
-        ]
-    if isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
-        return [
-            d
-            for i, (x, y) in enumerate(zip(a, b, strict=True))
-            for d in _differences(f"{path}[{i}]", x, y)
-        ]
-    return [] if a == b else [f"{path}: {a} -> {b}"]
-
-
-def _readings(stored: Run, new: Run, calibration: Calibration | None) -> dict[str, MetricReading]:
-    measures: dict[
-        str, Callable[[Run, Run], tuple[float, float, float | None, float | None, str] | None]
-    ] = {
+def _moves(stored: Run, new: Run) -> dict[str, EndpointMove]:
+    """The endpoints that both runs measured."""
+    readers: dict[str, Callable[[Run, Run], EndpointMove | None]] = {
         KNEE.name: _knee,
         MEDIAN.name: _median,
         CAPACITY.name: _capacity,
         CPU.name: _cpu,
     }
-    noise, _ = restart_noise(calibration, list(measures))
-    found: dict[str, MetricReading] = {}
-    for name, measure in measures.items():
-        if (read := measure(stored, new)) is None:
-            continue
-        mean, error, before, after, note = read
-        calibrated = calibration is not None and not calibration.refused
-        start = math.hypot(noise[name], BETWEEN_TIMES) if calibrated else noise[name]
-        total = math.sqrt(error**2 + 2.0 * start**2)
-        found[name] = (sequential.known(mean, total), (before, after), note)
-    return found
+    moves = {name: read(stored, new) for name, read in readers.items()}
+    return {name: move for name, move in moves.items() if move is not None}
 
 
-def _knee(stored: Run, new: Run) -> tuple[float, float, float | None, float | None, str] | None:
+def _family(moves: Mapping[str, EndpointMove], calibration: Calibration | None) -> EstimateFamily:
+    noise, _ = restart_noise(calibration, list(moves))
+    # What is assumed without a calibration covers the time of day too.
+    between = BETWEEN_TIMES if calibration is not None and not calibration.refused else 0.0
+    errors = {
+        name: math.sqrt(move.error**2 + 2.0 * math.hypot(noise[name], between) ** 2)
+        for name, move in moves.items()
+    }
+    return EstimateFamily(
+        estimates={n: sequential.known(move.speed, errors[n]) for n, move in moves.items()},
+        level=sequential.ALPHA,
+        values={name: (move.before, move.after) for name, move in moves.items()},
+        notes={name: move.note for name, move in moves.items()},
+        endpoints=_ENDPOINTS,
+    )
+
+
+def _knee(stored: Run, new: Run) -> EndpointMove | None:
     """Log move of the knee. A run without a knee still bounds it: above all it tried, or below the
     baseline rate.
     """
     a, b = stored.knee, new.knee
     if isinstance(a, Knee) and isinstance(b, Knee):
-        error = math.hypot(_log_error(a.low, a.high), _log_error(b.low, b.high))
-        return math.log(b.rate / a.rate), error, a.rate, b.rate, ""
-    if isinstance(a, Knee) and isinstance(b, NoKnee):
-        return _bounded(a, b, new.baseline, after=True)
-    if isinstance(a, NoKnee) and isinstance(b, Knee):
-        return _bounded(b, a, stored.baseline, after=False)
+        return _rate_move(a, b)
+    if isinstance(a, Knee) and isinstance(b, NoKnee) and (bound := _bound(b, new.baseline, a.rate)):
+        rate, note = bound
+        return EndpointMove(math.log(rate / a.rate), _log_error(a), a.rate, rate, note)
+    if (
+        isinstance(a, NoKnee)
+        and isinstance(b, Knee)
+        and (bound := _bound(a, stored.baseline, b.rate))
+    ):
+        rate, note = bound
+        return EndpointMove(math.log(b.rate / rate), _log_error(b), rate, b.rate, note)
     return None
 
 
-def _bounded(
-    knee: Knee, none: NoKnee, baseline: Trial | None, after: bool
-) -> tuple[float, float, float | None, float | None, str] | None:
-    error, sign = _log_error(knee.low, knee.high), 1.0 if after else -1.0
-    if none.low is not None and none.code == _ABOVE and none.low > knee.rate:
-        note = f"no knee up to {none.low:.4g}/s: the move is at least this"
-        bound: PerSecond = none.low
-    elif none.code in _BELOW and baseline is not None and baseline.step.rate < knee.rate:
-        note = f"missed already at {baseline.step.rate:.4g}/s: the move is at least this"
-        bound = baseline.step.rate
-    else:
-        return None
-    before, later = (knee.rate, bound) if after else (bound, knee.rate)
-    return sign * math.log(bound / knee.rate), error, before, later, note
+def _bound(none: NoKnee, baseline: Trial | None, knee: PerSecond) -> tuple[PerSecond, str] | None:
+    """The rate that a run without a knee bounds it by, and the note on it; None when that says
+    nothing beside the other run's knee.
+    """
+    if none.low is not None and none.code == NoKneeCode.BELOW_MAX_RATE and none.low > knee:
+        return none.low, f"no knee up to {none.low:.4g}/s: the move is at least this"
+    if none.code in _BELOW_BASELINE and baseline is not None and baseline.step.rate < knee:
+        rate = baseline.step.rate
+        return rate, f"missed already at {rate:.4g}/s: the move is at least this"
+    return None
 
 
-def _log_error(low: float, high: float) -> float:
-    return math.log(high / low) / (2.0 * _MIDDLE) if low > 0.0 and high > low else 0.05
-
-
-def _capacity(stored: Run, new: Run) -> tuple[float, float, float | None, float | None, str] | None:
+def _capacity(stored: Run, new: Run) -> EndpointMove | None:
     a, b = stored.capacity, new.capacity
     if a is None or b is None or a.rate <= 0.0 or b.rate <= 0.0:
         return None
-    error = math.hypot(_log_error(a.low, a.high), _log_error(b.low, b.high))
-    return math.log(b.rate / a.rate), error, a.rate, b.rate, ""
+    return _rate_move(a, b)
 
 
-def _median(stored: Run, new: Run) -> tuple[float, float, float | None, float | None, str] | None:
+def _rate_move(a: Knee | Capacity, b: Knee | Capacity) -> EndpointMove:
+    error = math.hypot(_log_error(a), _log_error(b))
+    return EndpointMove(math.log(b.rate / a.rate), error, a.rate, b.rate)
+
+
+def _log_error(rate: Knee | Capacity) -> Share:
+    """Standard error of the logarithm, from the 95 % interval."""
+    if rate.low <= 0.0 or rate.high <= rate.low:
+        return BLIND_RATE
+    return math.log(rate.high / rate.low) / (2.0 * MIDDLE_95)
+
+
+def _median(stored: Run, new: Run) -> EndpointMove | None:
     """Precision-weighted mean over the trials that both runs made at the same rate."""
     pairs = [(a, b) for a in _comparable(stored) for b in _comparable(new) if _same_load(a, b)]
-    parts = []
-    for a, b in pairs:
-        if a.response.p50 and b.response.p50:
-            slope = -(1.0 + (median_slope(stored.trials, a.step.rate) or 0.0))
-            error = math.hypot(_median_error(a), _median_error(b)) / abs(slope)
-            parts.append(
-                (
-                    math.log(b.response.p50 / a.response.p50) / slope,
-                    max(error, 1e-3),
-                    a.response.p50,
-                    b.response.p50,
-                )
-            )
-    if not parts:
+    moves = [m for a, b in pairs if (m := _median_move(a, b, stored.trials)) is not None]
+    if not moves:
         return None
-    weights = [1.0 / error**2 for _, error, _, _ in parts]
-    mean = math.fsum(w * p[0] for w, p in zip(weights, parts, strict=True)) / math.fsum(weights)
-    best = min(parts, key=lambda p: p[1])
-    note = (
-        f"{len(parts)} trials at the same rates"
-        if len(parts) > 1
-        else f"at {pairs[0][0].step.rate:.4g}/s"
+    weights = [1.0 / move.error**2 for move in moves]
+    best = min(moves, key=lambda move: move.error)
+    return EndpointMove(
+        speed=fmean((move.speed for move in moves), weights),
+        error=1.0 / math.sqrt(math.fsum(weights)),
+        before=best.before,
+        after=best.after,
+        note=(
+            f"{len(moves)} trials at the same rates"
+            if len(moves) > 1
+            else f"at {pairs[0][0].step.rate:.4g}/s"
+        ),
     )
-    return mean, 1.0 / math.sqrt(math.fsum(weights)), best[2], best[3], note
+
+
+def _median_move(a: Trial, b: Trial, trials: Sequence[Trial]) -> EndpointMove | None:
+    before, after = a.response.p50, b.response.p50
+    if not before or not after:
+        return None
+    slope = -(1.0 + (median_slope(trials, a.step.rate) or 0.0))
+    error = math.hypot(_median_error(a), _median_error(b)) / abs(slope)
+    return EndpointMove(math.log(after / before) / slope, max(error, LEAST_ERROR), before, after)
+
+
+def _with_baseline(run: Run) -> list[Trial]:
+    if run.baseline is None or run.baseline in run.trials:
+        return list(run.trials)
+    return [*run.trials, run.baseline]
 
 
 def _comparable(run: Run) -> list[Trial]:
-    trials = [t for t in run.trials if t.step.phase in _SAME_RATE]
-    if run.baseline is not None and run.baseline not in trials:
-        trials.append(run.baseline)
-    return [t for t in trials if not t.overload and not t.invalid]
+    return [
+        t
+        for t in _with_baseline(run)
+        if (t.step.phase in _SAME_RATE or t is run.baseline) and not t.overload and not t.invalid
+    ]
 
 
 def _same_load(a: Trial, b: Trial) -> bool:
-    return (
-        a.step.phase is b.step.phase
-        and a.step.rate == b.step.rate
-        and a.step.duration == b.step.duration
+    return (a.step.phase, a.step.rate, a.step.duration) == (
+        b.step.phase,
+        b.step.rate,
+        b.step.duration,
     )
 
 
 def _median_error(trial: Trial) -> Share:
     logs = [math.log(row.p50) for row in trial.rows if row.p50 and row.second >= trial.step.settle]
-    return _CORRELATED * _error_of_mean(logs) if len(logs) >= 4 else _BLIND
+    return CORRELATED * _error_of_mean(logs) if len(logs) >= FEWEST_ROWS else BLIND_MEDIAN
 
 
-def _cpu(stored: Run, new: Run) -> tuple[float, float, float | None, float | None, str] | None:
+def _cpu(stored: Run, new: Run) -> EndpointMove | None:
     """CPU per request near the knee, each trial a reading; at the baseline rate when there are not
     two trials each.
     """
-    before, after = (_costs(run, _NEAR_KNEE) for run in (stored, new))
+    before, after = (_log_costs(run, _NEAR_KNEE) for run in (stored, new))
     if len(before) < 2 or len(after) < 2:
-        before, after = (_costs(run, (Phase.BASELINE,)) for run in (stored, new))
+        before, after = (_log_costs(run, (Phase.BASELINE,)) for run in (stored, new))
     if not before or not after:
         return None
-    a, b = (math.fsum(side) / len(side) for side in (before, after))
+    a, b = fmean(before), fmean(after)
     error = math.hypot(_error_of_mean(before), _error_of_mean(after))
-    return a - b, error, math.exp(a), math.exp(b), ""
+    return EndpointMove(a - b, error, math.exp(a), math.exp(b))
 
 
-def _costs(run: Run, phases: Sequence[Phase]) -> list[float]:
+def _log_costs(run: Run, phases: Sequence[Phase]) -> list[float]:
     trials = [
-        *run.trials,
-        *([run.baseline] if run.baseline and run.baseline not in run.trials else []),
+        t
+        for t in _with_baseline(run)
+        if t.step.phase in phases and not t.overload and not t.invalid
     ]
-    chosen = [t for t in trials if t.step.phase in phases and not t.overload and not t.invalid]
-    costs: list[Seconds | None] = [cpu_per_request([t]) for t in chosen]
-    return [math.log(cost) for cost in costs if cost]
+    return [math.log(cost) for t in trials if (cost := cpu_per_request([t]))]
 
 
 def _error_of_mean(logs: Sequence[float]) -> Share:
-    if len(logs) < 2:
-        return 0.02
-    mean = math.fsum(logs) / len(logs)
-    return math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1) / len(logs))
+    return stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else SINGLE_COST
 
 
 def _failed(run: Run) -> Share:
@@ -344,12 +296,10 @@ def _failed(run: Run) -> Share:
 
 
 def _cautions(stored: Run, new: Run) -> tuple[Caution, ...]:
-    if stored.perfhunt != new.perfhunt:
-        sentence = (
-            f"the runs were measured by different versions of perfhunt ({stored.perfhunt} and"
-            f" {new.perfhunt})."
-        )
-        return (
-            Caution(CautionCode.VERSION, sentence, "perfhunt investigate the old version again"),
-        )
-    return ()
+    if stored.perfhunt == new.perfhunt:
+        return ()
+    sentence = (
+        f"the runs were measured by different versions of perfhunt ({stored.perfhunt} and"
+        f" {new.perfhunt})."
+    )
+    return (Caution(CautionCode.VERSION, sentence, "perfhunt investigate the old version again"),)

@@ -13,18 +13,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, variance
 
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import Share
 
-LOOKS = (4, 6, 8, 11, 15, 20)  # rounds after which a verdict may be given
+# Rounds after which a verdict may be given: the first early enough for large effects, and so few
+# that each has a fair part of the error rate.
+LOOKS = (4, 6, 8, 11, 15, 20)
 ALPHA: Share = 0.02  # promised: identical builds called different, over all looks and endpoints
-_LAST_LEVEL = 0.0053
-POWER: Share = 0.90
-_MANY = 1e6  # degrees of freedom that stand for "the noise is known"
-_NEARLY_NORMAL = 200.0
+LAST_LEVEL: Share = 0.0053  # of the last look, found by simulation (see above)
+POWER: Share = 0.90  # with which the smallest change is said to be seen
+KNOWN_DF = 1e6  # degrees of freedom that stand for "the noise is known"
+NEARLY_NORMAL_DF = 200.0  # beyond which Student's t is normal, and its noncentral form a shift
+# Differences whose variance is beyond so many times the prior's no longer fit it: a bound on the
+# 99 % points of F that needs no table.
+UNLIKE_PRIOR = 3.0
+BEYOND_WORDS = 50.0  # log speed changes above which the number says nothing more
+MOST_ROUNDS, ROUNDS_STEP = 2000, 5  # how far and how finely a plan looks past the last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +58,18 @@ class Estimate:
         """The speed change as a share (0.1 = 10 % faster), two-sided."""
         reach = t_quantile((1.0 + confidence) / 2.0, self.df) * self.error
         low, high = self.mean - reach, self.mean + reach
-        return Interval(math.expm1(self.mean), _share(low), _share(high), self.n, confidence)
+        return Interval(
+            math.expm1(self.mean), speed_share(low), speed_share(high), self.n, confidence
+        )
 
 
-def _share(log: float) -> float:
-    return math.expm1(min(log, 50.0))  # beyond e^50 the number says nothing more
+def speed_share(log_change: float) -> Share:
+    """A log speed change as a share (0.1 = 10 % faster)."""
+    return math.expm1(min(log_change, BEYOND_WORDS))
 
 
 @dataclass(frozen=True, slots=True)
-class Prior:
+class NoisePrior:
     """Noise already known from identical builds: the sd of one paired log difference, from `df`
     degrees of freedom.
     """
@@ -67,41 +78,39 @@ class Prior:
     df: float
 
 
-def estimate(differences: Sequence[float], prior: Prior | None = None) -> Estimate:
+def estimate(differences: Sequence[float], prior: NoisePrior | None = None) -> Estimate:
     """Mean and standard error of paired log differences; at least two, else ValueError.
 
     With a prior its variance is pooled, weighted by degrees of freedom, unless the differences
-    scatter so much more that it no longer describes this host (variance ratio above the 99 % point,
-    by a bound that needs no table: 3).
+    scatter so much more that it no longer describes this host.
     """
     n = len(differences)
     if n < 2:
         raise ValueError("a paired comparison needs at least two rounds")
-    mean = math.fsum(differences) / n
-    variance = math.fsum((d - mean) ** 2 for d in differences) / (n - 1)
-    df = float(n - 1)
-    if prior is not None and prior.df > 0 and variance <= 3.0 * prior.sd**2:
-        variance = (df * variance + prior.df * prior.sd**2) / (df + prior.df)
+    mean, df = fmean(differences), n - 1.0
+    scatter = variance(differences, mean)
+    if prior is not None and prior.df > 0 and scatter <= UNLIKE_PRIOR * prior.sd**2:
+        scatter = (df * scatter + prior.df * prior.sd**2) / (df + prior.df)
         df += prior.df
-    return Estimate(mean, math.sqrt(variance / n), df, n, math.sqrt(variance))
+    return Estimate(mean, math.sqrt(scatter / n), df, n, math.sqrt(scatter))
 
 
 def known(mean: float, error: float, n: int = 1) -> Estimate:
     """An estimate whose standard error is taken as known (normal)."""
-    return Estimate(mean, error, _MANY, n, error)
+    return Estimate(mean, error, KNOWN_DF, n, error)
 
 
 def t_quantile(share: Share, df: float) -> float:
     """The point below which `share` of Student's t lies."""
-    return float(stdtrit(min(df, _MANY), share))
+    return float(stdtrit(min(df, KNOWN_DF), share))
 
 
 def reach(critical: float, df: float) -> float:
     """How many standard errors an effect must be to pass `critical` with 90 % power: the
     noncentrality of Student's t.
     """
-    if df > _NEARLY_NORMAL:
-        return critical + t_quantile(POWER, _MANY)
+    if df > NEARLY_NORMAL_DF:
+        return critical + t_quantile(POWER, KNOWN_DF)
     return float(nctdtrinc(df, 1.0 - POWER, critical))
 
 
@@ -109,7 +118,7 @@ def level(rounds: int) -> Share:
     """The family-wise level of the look after so many rounds; past the last look it stays at its
     largest.
     """
-    return _LAST_LEVEL * math.sqrt(min(rounds, LOOKS[-1]) / LOOKS[-1])
+    return LAST_LEVEL * math.sqrt(min(rounds, LOOKS[-1]) / LOOKS[-1])
 
 
 def spent(rounds: int) -> Share:
@@ -140,23 +149,24 @@ def smallest_seen(sd: float, rounds: int, weight: float, df: float | None = None
     """
     freedom = rounds - 1.0 if df is None else df
     critical = t_quantile(1.0 - level(rounds) * weight / 2.0, freedom)
-    return _share(reach(critical, freedom) * sd / math.sqrt(rounds))
+    return speed_share(reach(critical, freedom) * sd / math.sqrt(rounds))
 
 
 def rounds_to_see(change: Share, sd: float, weight: float, extra_df: float = 0.0) -> int:
     """The first look at which a speed change (a share) is seen with 90 % power; past the last look,
     as many as it takes.
     """
-    candidates: tuple[int, ...] = LOOKS + tuple(range(LOOKS[-1] + 5, 2000, 5))
-    for rounds in candidates:
-        if smallest_seen(sd, rounds, weight, rounds - 1.0 + extra_df) <= change:
-            return rounds
-    return 2000
+    later = range(LOOKS[-1] + ROUNDS_STEP, MOST_ROUNDS, ROUNDS_STEP)
+    return next(
+        (
+            rounds
+            for rounds in (*LOOKS, *later)
+            if smallest_seen(sd, rounds, weight, rounds - 1.0 + extra_df) <= change
+        ),
+        MOST_ROUNDS,
+    )
 
 
 def next_look(rounds: int) -> int | None:
     """The first look after more than `rounds` rounds; None when all have been taken."""
-    for look in LOOKS:
-        if look > rounds:
-            return look
-    return None
+    return next((look for look in LOOKS if look > rounds), None)

@@ -23,8 +23,8 @@ from perfhunt.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from perfhunt.analysis.verdict.bench import Timed
     from perfhunt.jobs.bench.bench import BenchResult
+    from perfhunt.model.verdict.command_run import CommandRuns
 
 
 def bench(
@@ -103,7 +103,7 @@ def _plain(result: BenchResult) -> dict[str, object]:
     }
 
 
-def summary(timed: Timed) -> list[str]:
+def summary(timed: CommandRuns) -> list[str]:
     """One command's times: middle and spread, the range, CPU and memory."""
     from perfhunt.model.units import format_duration
 

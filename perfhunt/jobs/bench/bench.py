@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import require_one
-from perfhunt.analysis.verdict.bench import CommandRun, Timed, judge_commands
+from perfhunt.analysis.verdict.bench import judge_commands
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
@@ -21,6 +21,7 @@ from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.run import EventWatcher, Noted, unwatched
 from perfhunt.model.units import Seconds, format_duration
 from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.reports import hyperfine
 from perfhunt.store.files import read_text, write_atomic
@@ -57,7 +58,7 @@ class BenchResult:
     with.
     """
 
-    timed: tuple[Timed, ...]
+    timed: tuple[CommandRuns, ...]
     verdict: Verdict | None = None
     one: OneChange | None = None
 
@@ -146,7 +147,7 @@ def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
 
 def measure(
     commands: Sequence[Command], request: BenchRequest, watch: EventWatcher = unwatched
-) -> tuple[Timed, ...]:
+) -> tuple[CommandRuns, ...]:
     """Every run of every command, warm-ups first, then in mirrored order from round to round
     (ABBA).
     """
@@ -163,7 +164,7 @@ def measure(
             runs[version].append(run)
             watch(Noted(_run_sentence(number, request.runs, run, commands[version].name)))
     return tuple(
-        Timed(command.name, tuple(each)) for command, each in zip(commands, runs, strict=True)
+        CommandRuns(command.name, tuple(each)) for command, each in zip(commands, runs, strict=True)
     )
 
 
@@ -172,7 +173,7 @@ def _run_sentence(number: int, of: int, run: CommandRun, name: str) -> str:
     return f"{number + 1}/{of} {format_duration(run.wall)}{failed}  {name}"
 
 
-def _exported(path: Path) -> Timed:
+def _exported(path: Path) -> CommandRuns:
     """The one command of an export. Raises StoreError."""
     exported = hyperfine.read(read_text(path), str(path))
     if len(exported) != 1:

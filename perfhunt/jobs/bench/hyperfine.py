@@ -12,9 +12,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from perfhunt.analysis.verdict.bench import CommandRun
 from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.model.units import Seconds
+from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.reports import hyperfine
 from perfhunt.target.command_timer import Command
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
-from perfhunt.analysis.verdict.rounds import Looking
+from perfhunt.analysis.verdict.rounds import AnalysisPlan
 from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.errors import UsageError
@@ -53,7 +53,7 @@ def local_question(file: Path | None) -> Question:
     )
 
 
-def analysis_plan(store: Path, watch: EventWatcher = unwatched) -> Looking:
+def analysis_plan(store: Path, watch: EventWatcher = unwatched) -> AnalysisPlan:
     """How comparisons go on this host, from what is known of its noise. Raises UsageError when it
     is known to be unfit for verdicts.
     """
@@ -61,13 +61,13 @@ def analysis_plan(store: Path, watch: EventWatcher = unwatched) -> Looking:
     if doubt:
         watch(Noted(doubt))
     if calibration is None:
-        return Looking()
+        return AnalysisPlan()
     if calibration.refused:
         raise UsageError(
             f"no verdict can be trusted on this host: {calibration.refused}",
             "; ".join([*calibration.advice, "then calibrate again: perfhunt calibrate -- COMMAND"]),
         )
-    return Looking(priors=calibration.priors(), noise=calibration.sentence())
+    return AnalysisPlan(priors=calibration.priors(), noise=calibration.sentence())
 
 
 def paired_question(stored: Run | None, question: Question, bench: PairBench) -> PairedQuestion:

@@ -19,7 +19,7 @@ from perfhunt.model.finding import (
     TimeClass,
     WhatIf,
 )
-from perfhunt.model.knee import Capacity, KneeLabel, NoKneeCode
+from perfhunt.model.knee import Capacity, FittedCurve, KneeLabel, NoKneeCode
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
@@ -128,6 +128,7 @@ class KneeDocument(Struct, frozen=True):
     note: str
     limit_ms: float | None
     load_s: float
+    curve: FittedCurve | None = None
 
 
 class NoKneeDocument(Struct, frozen=True, forbid_unknown_fields=True):

@@ -42,7 +42,7 @@ EXIT_CODES = {
 }
 
 
-class Direction(StrEnum):
+class EffectDirection(StrEnum):
     """Whether an endpoint moved beyond doubt, at the family's error rate."""
 
     BETTER = "better"
@@ -67,7 +67,7 @@ class Effect:
     after: float | None
     speed: Interval
     p: float
-    direction: Direction = Direction.UNCLEAR
+    direction: EffectDirection = EffectDirection.UNCLEAR
     sd: Share | None = None
     smallest: Share | None = None
     note: str = ""

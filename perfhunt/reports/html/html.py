@@ -6,80 +6,90 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from perfhunt.model.document.redaction import redacted
 from perfhunt.model.document.writing import sent_share
-from perfhunt.model.finding import TimeClass
+from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run, RunKind
+from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
 from perfhunt.reports.phases import phase_words, phases
+from perfhunt.reports.pictures import flamegraph as flames
 from perfhunt.reports.pictures.charts import latency_chart, states_chart
-from perfhunt.reports.pictures.flamegraph import asset, flamegraph, health
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
-from perfhunt.reports.pictures.svg import visible
+from perfhunt.reports.pictures.svg import template, visible
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import bottleneck_words, criterion_words, ms, ratio_words
 
+_HERE = "perfhunt.reports.html"
+
 
 def html(run: Run) -> str:
-    """The page. Everything that came from the target or its code is escaped; secrets of the
-    question are not in it.
-    """
-    run = redacted(run)
-    script, style = asset("flame.js"), asset("report.css") + asset("flame.css")
-    flames = list(_flames(run))
-    at, routes = html_rows.routes(run)
-    return _template().render(
-        run=run,
-        csp=_policy(script, style),
-        style=Markup(style),
-        script=Markup(script),
-        started=f"{run.started[:19].replace('T', ' ')} UTC",
-        name=run.question.target.name or run.question.target.url,
-        url=run.question.target.url,
-        took=format_duration(run.seconds) if run.seconds else "",
-        headline=headline(run),
-        sentence=verdict_sentence(run),
-        tone=_tone(run),
-        facts=html_rows.facts(run),
-        objectives=html_rows.objectives(run),
-        notes=html_rows.notes(run),
-        judged_at=format_rate(run.judged_at) if run.judged_at else "",
-        knees=html_rows.knees(run),
-        knee_chart=Markup(knee_chart(run)),
-        knee_what=_knee_what(run),
-        knee_note=html_rows.knee_note(run),
-        latency_chart=Markup(latency_chart(run)),
-        confidence=f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
-        findings=html_rows.findings(run),
-        any_grew=any(f.grew is not None for f in run.findings),
-        findings_note=(
-            "time others waited for it is blamed on it"
-            if any(f.category == TimeClass.LOCK for f in run.findings)
-            else ""
-        ),
-        what_if=html_rows.what_if(run),
-        bottleneck=_bottleneck(run),
-        states_chart=Markup(states_chart(run)),
-        flames=flames,
-        has_flame=bool(flames),
-        trust=html_rows.pairs(_trust(run)),
-        routes=routes,
-        routes_at=at,
-        trials=html_rows.trials(run),
-        asked=html_rows.asked(run),
-        environment=html_rows.environment(run),
-        fingerprint=run.question.fingerprint(),
-    )
+    """The page of a redacted run. Everything that came from the target or its code is escaped."""
+    return _template().render(run=run, **_heading(run), **_sections(run), **_pictures(run))
+
+
+def _heading(run: Run) -> dict[str, Any]:
+    target = run.question.target
+    return {
+        "started": f"{run.started[:19].replace('T', ' ')} UTC",
+        "name": target.name or target.url,
+        "url": target.url,
+        "took": format_duration(run.seconds) if run.seconds else "",
+        "headline": headline(run),
+        "sentence": verdict_sentence(run),
+        "tone": _tone(run),
+        "fingerprint": run.question.fingerprint(),
+    }
+
+
+def _sections(run: Run) -> dict[str, Any]:
+    routes_at, routes = html_rows.routes(run)
+    return {
+        "facts": html_rows.facts(run),
+        "objectives": html_rows.objectives(run),
+        "notes": html_rows.notes(run),
+        "judged_at": format_rate(run.judged_at) if run.judged_at else "",
+        "knees": html_rows.knees(run),
+        "knee_what": _knee_what(run),
+        "knee_note": html_rows.knee_note(run),
+        "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
+        "findings": html_rows.findings(run),
+        "findings_note": _findings_note(run),
+        "any_grew": any(f.grew is not None for f in run.findings),
+        "what_if": html_rows.what_if(run),
+        "bottleneck": _bottleneck(run),
+        "trust": html_rows.pairs(_trust(run)),
+        "routes": routes,
+        "routes_at": routes_at,
+        "trials": html_rows.trials(run),
+        "question": html_rows.question(run),
+        "environment": html_rows.environment(run),
+    }
+
+
+def _pictures(run: Run) -> dict[str, Any]:
+    """The page's pictures, and the style and script that they need, with their policy."""
+    script, style = flames.script(), template(_HERE, "report.css") + flames.style()
+    pictures = list(_flames(run))
+    return {
+        "csp": _policy(script, style),
+        "style": Markup(style),
+        "script": Markup(script),
+        "knee_chart": Markup(knee_chart(run)),
+        "latency_chart": Markup(latency_chart(run)),
+        "states_chart": Markup(states_chart(run)),
+        "flames": pictures,
+        "has_flame": bool(pictures),
+    }
 
 
 @cache
@@ -91,7 +101,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.from_string(asset("report.html.j2"))
+    return environment.from_string(template(_HERE, "report.html.j2"))
 
 
 def _shown(value: object) -> object:
@@ -105,10 +115,14 @@ def _policy(script: str, style: str) -> str:
     """A content security policy that allows this page's own script and style, by hash, and nothing
     else.
     """
-    return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; base-uri"
-        " 'none'; form-action 'none'"
+    rules = (
+        "default-src 'none'",
+        f"script-src '{_hash(script)}'",
+        f"style-src '{_hash(style)}'",
+        "base-uri 'none'",
+        "form-action 'none'",
     )
+    return "; ".join(rules)
 
 
 def _hash(text: str) -> str:
@@ -117,15 +131,14 @@ def _hash(text: str) -> str:
 
 def _tone(run: Run) -> str:
     word = run.ended.partition(":")[0]
-    if word == "failed":
-        return "failed"
-    return (
-        run.verdict.value.lower()
-        if word == "complete" and run.kind != RunKind.PROFILE
-        else "cut"
-        if word != "complete"
-        else ""
-    )
+    if word != "complete":
+        return "failed" if word == "failed" else "cut"
+    return "" if run.kind == RunKind.PROFILE else run.verdict.value.lower()
+
+
+def _findings_note(run: Run) -> str:
+    waited = any(f.category == TimeClass.LOCK for f in run.findings)
+    return "time others waited for it is blamed on it" if waited else ""
 
 
 def _knee_what(run: Run) -> str:
@@ -136,33 +149,46 @@ def _knee_what(run: Run) -> str:
 
 
 def _bottleneck(run: Run) -> dict[str, Any] | None:
-    found = run.bottleneck
-    if found is None:
+    bottleneck = run.bottleneck
+    if bottleneck is None:
         return None
-    runner_up = (
-        f"{bottleneck_words(found.runner_up)}, {found.runner_up_score:.2f}"
-        if found.runner_up
-        else ""
-    )
+    second, score = bottleneck.runner_up, f"{bottleneck.runner_up_score:.2f}"
     return {
-        "words": bottleneck_words(found.category),
-        "score": f"{found.score:.2f}",
-        "runner_up": runner_up,
-        "evidence": list(found.evidence),
+        "words": bottleneck_words(bottleneck.category),
+        "score": f"{bottleneck.score:.2f}",
+        "runner_up": f"{bottleneck_words(second)}, {score}" if second else "",
+        "evidence": list(bottleneck.evidence),
     }
 
 
 def _flames(run: Run) -> Iterator[dict[str, Any]]:
     """The one that shows the first suspect in front; each other one folded away."""
     for phase in phases(run):
-        title = phase_words(run, phase)
-        svg = flamegraph(run.profiles[phase], title, cost_per_weight(run, phase), alone=False)
-        yield {"name": title, "svg": Markup(svg)}
+        title, cost = phase_words(run, phase), cost_per_weight(run, phase)
+        picture = flames.flamegraph(run.profiles[phase], title, cost, alone=False)
+        yield {"name": title, "svg": Markup(picture)}
 
 
 def _trust(run: Run) -> Iterator[tuple[str, object]]:
     """What the tool did to the measurement, next to what it measured."""
     believed = [t for t in run.trials if not t.invalid]
+    yield from _generator_trust(believed)
+    invalid, overloaded = len(run.trials) - len(believed), sum(bool(t.overload) for t in believed)
+    yield "trials", f"{len(run.trials)}, of which {invalid} invalid and {overloaded} overloaded"
+    if run.probe_effect is not None:
+        yield from _probe_trust(run.probe_effect)
+    for phase, profile in run.profiles.items():
+        yield f"profile, {phase}", flames.health(profile)
+    for phase, states in run.states.items():
+        cost = f", {format_share(states.cost)} of a core" if states.cost else ""
+        looks = f"{states.ticks:,} looks in {format_duration(states.seconds)}"
+        yield f"thread states, {phase}", f"{looks} ({states.source}{cost})"
+    is_open = run.question.ramp.loop == "open"
+    due = "yes: requests are due on a schedule and their wait counts"
+    yield "open loop", due if is_open else "NO: closed loop"
+
+
+def _generator_trust(believed: Sequence[Trial]) -> Iterator[tuple[str, object]]:
     lags = [t.generator.lag_p99 for t in believed if t.generator.lag_p99 is not None]
     if lags:
         yield "sent late, p99, worst trial", f"{ms(max(lags))} ms"
@@ -172,37 +198,12 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
     cpu = [t.generator.cpu for t in believed if t.generator.cpu is not None]
     if cpu:
         yield "generator's CPU, busiest second", f"{format_share(max(cpu))} of one core"
-    dropped = len(run.trials) - len(believed)
-    yield (
-        "trials",
-        (
-            f"{len(run.trials)}, of which {dropped} invalid and"
-            f" {sum(bool(t.overload) for t in believed)} overloaded"
-        ),
-    )
-    effect = run.probe_effect
-    if effect is not None:
-        flag = ": the profile disturbed the service" if effect.flagged else ""
-        yield "profiling changed throughput by", ratio_words(effect.throughput) + flag
-        yield (
-            "profiling changed p50, p99 by",
-            f"{ratio_words(effect.p50)}, {ratio_words(effect.p99)}",
-        )
-        yield "profiling changed CPU by", ratio_words(effect.cpu)
-        yield "about the probe", effect.note
-    for phase, profile in run.profiles.items():
-        yield f"profile, {phase}", health(profile)
-    for phase, states in run.states.items():
-        cost = f", {format_share(states.cost)} of a core" if states.cost else ""
-        yield (
-            f"thread states, {phase}",
-            f"{states.ticks:,} looks in {format_duration(states.seconds)} ({states.source}{cost})",
-        )
-    yield (
-        "open loop",
-        (
-            "yes: requests are due on a schedule and their wait counts"
-            if run.question.ramp.loop == "open"
-            else "NO: closed loop"
-        ),
-    )
+
+
+def _probe_trust(effect: ProbeEffect) -> Iterator[tuple[str, object]]:
+    flag = ": the profile disturbed the service" if effect.flagged else ""
+    yield "profiling changed throughput by", ratio_words(effect.throughput) + flag
+    latencies = f"{ratio_words(effect.p50)}, {ratio_words(effect.p99)}"
+    yield "profiling changed p50, p99 by", latencies
+    yield "profiling changed CPU by", ratio_words(effect.cpu)
+    yield "about the probe", effect.note

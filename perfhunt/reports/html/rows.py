@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeAlias
 
 from markupsafe import Markup
 
 from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
-from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
@@ -31,18 +31,20 @@ from perfhunt.reports.words import (
 )
 
 TableRow: TypeAlias = Mapping[str, object]
-FINDINGS = 15
+FINDINGS = 15  # suspects in the table: more than that nobody reads
+BURSTS = 1.5  # dispersion of counts over binomial from which slow requests came in bursts
+PROCESSES = 6  # of the target, with their command lines
+_WORST_FIRST = (Judgement.MISSED, Judgement.UNKNOWN, Judgement.MET)
 
 
 def objectives(run: Run) -> list[TableRow]:
     """The SLO table, what missed first."""
-    ordered = sorted(run.judged, key=lambda j: ("MISSED", "UNKNOWN", "MET").index(j.verdict.value))
+    ordered = sorted(run.judged, key=lambda j: _WORST_FIRST.index(j.verdict))
     return [_objective(j) for j in ordered]
 
 
 def _objective(judged: Judged) -> TableRow:
-    words = {Judgement.MET: "met", Judgement.MISSED: "missed", Judgement.UNKNOWN: "unknown"}
-    word = words[judged.verdict]
+    word = judged.verdict.value.lower()
     return {
         "name": judged.objective.name,
         "asked": allowed(judged),
@@ -55,13 +57,13 @@ def _objective(judged: Judged) -> TableRow:
 
 def notes(run: Run) -> list[TableRow]:
     """Each remark on the SLO once, with the objectives it is about."""
-    found: dict[str, list[str]] = {}
+    by_note: dict[str, list[str]] = {}
     for judged in run.judged:
         if judged.note and judged.note != "no data":
-            found.setdefault(judged.note, []).append(judged.objective.name)
+            by_note.setdefault(judged.note, []).append(judged.objective.name)
     return [
-        {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": n}
-        for n, names in found.items()
+        {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": note}
+        for note, names in by_note.items()
     ]
 
 
@@ -69,58 +71,62 @@ def facts(run: Run) -> list[TableRow]:
     """The four numbers on top."""
     if run.kind == RunKind.PROFILE:
         return []
-    knee = run.knee
-    found: list[TableRow] = []
-    if isinstance(knee, Knee):
-        note = f"{rate_range(knee.low, knee.high)} at {knee.confidence:.0%}, {knee_kind(knee)}"
-        found.append({"name": "Knee", "value": format_rate(knee.rate), "note": note})
-    else:
+    rows = [_knee_fact(run.knee), _capacity_fact(run), _bottleneck_fact(run), _what_if_fact(run)]
+    known = [row for row in rows if row is not None]
+    return known if len(known) > 1 else []
+
+
+def _fact(name: str, value: str, note: str) -> TableRow:
+    return {"name": name, "value": value, "note": note}
+
+
+def _knee_fact(knee: Knee | NoKnee) -> TableRow:
+    if isinstance(knee, NoKnee):
         known = f"at least {format_rate(knee.low)}" if knee.low else "none"
-        found.append({"name": "Knee", "value": known, "note": knee.code})
-    if run.capacity is not None:
-        note = rate_range(run.capacity.low, run.capacity.high)
-        found.append(
-            {
-                "name": "Capacity when saturated",
-                "value": format_rate(run.capacity.rate),
-                "note": note,
-            }
-        )
-    if run.bottleneck is not None:
-        top = run.findings[0] if run.findings else None
-        value = (
-            run.bottleneck.category
-            if run.bottleneck.category == BottleneckClass.UNDETERMINED
-            else bottleneck_words(run.bottleneck.category)
-        )
-        note = (
-            f"in {top.function} ({place(top, short=True)})"
-            if top
-            else f"score {run.bottleneck.score:.2f}"
-        )
-        found.append({"name": "Stopped by", "value": value, "note": note})
-    what_if = run.findings[0].what_if if run.findings else None
-    if what_if is not None:
-        note = f"{rate_range(what_if.low, what_if.high)}, predicted"
-        found.append({"name": "Without that", "value": format_rate(what_if.rate), "note": note})
-    return found if len(found) > 1 else []
+        return _fact("Knee", known, knee.code)
+    interval = f"{rate_range(knee.low, knee.high)} at {knee.confidence:.0%}"
+    return _fact("Knee", format_rate(knee.rate), f"{interval}, {knee_kind(knee)}")
+
+
+def _capacity_fact(run: Run) -> TableRow | None:
+    if run.capacity is None:
+        return None
+    interval = rate_range(run.capacity.low, run.capacity.high)
+    return _fact("Capacity when saturated", format_rate(run.capacity.rate), interval)
+
+
+def _bottleneck_fact(run: Run) -> TableRow | None:
+    if run.bottleneck is None:
+        return None
+    category, note = run.bottleneck.category, f"score {run.bottleneck.score:.2f}"
+    if run.findings:
+        top = run.findings[0]
+        note = f"in {top.function} ({place(top, short=True)})"
+    undetermined = category == BottleneckClass.UNDETERMINED
+    return _fact("Stopped by", category if undetermined else bottleneck_words(category), note)
+
+
+def _what_if_fact(run: Run) -> TableRow | None:
+    prediction = run.findings[0].what_if if run.findings else None
+    if prediction is None:
+        return None
+    interval = f"{rate_range(prediction.low, prediction.high)}, predicted"
+    return _fact("Without that", format_rate(prediction.rate), interval)
 
 
 def knees(run: Run) -> list[TableRow]:
     """The knee of every objective, where there are several."""
-    criteria = run.question.slo.criteria()
     if len(run.knees) < 2:
         return []
-    rows: list[TableRow] = []
-    for index, knee in enumerate(run.knees):
-        if isinstance(knee, NoKnee):
-            what = criteria[index].name if index < len(criteria) else "other"
-            rows.append({"what": what, "words": knee_words(knee), "kind": "no knee"})
-        else:
-            rows.append(
-                {"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)}
-            )
-    return rows
+    criteria = run.question.slo.criteria()
+    names = [criterion.name for criterion in criteria]
+    names += ["other"] * (len(run.knees) - len(names))
+    return [
+        {"what": name, "words": knee_words(knee), "kind": "no knee"}
+        if isinstance(knee, NoKnee)
+        else {"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)}
+        for name, knee in zip(names, run.knees, strict=False)
+    ]
 
 
 def findings(run: Run) -> list[TableRow]:
@@ -153,52 +159,52 @@ def what_if(run: Run) -> str:
     top = run.findings[0] if run.findings else None
     if top is None or top.what_if is None:
         return ""
-    guess = top.what_if
-    gone = "were gone" if guess.removed >= 0.999 else f"took {format_share(guess.removed)} less"
-    cap = f"; {guess.cap}" if guess.cap else ""
-    rate = f"{format_rate(guess.rate)} ({rate_range(guess.low, guess.high)})"
-    caveat = f" {guess.caveat[0].upper()}{guess.caveat[1:].rstrip('.')}." if guess.caveat else ""
-    return (
-        f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} A bound, not a"
-        " promise."
-    )
+    prediction = top.what_if
+    removed = f"took {format_share(prediction.removed)} less"
+    gone = "were gone" if prediction.removed >= 0.999 else removed
+    rate = f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
+    cap = f"; {prediction.cap}" if prediction.cap else ""
+    caveat = f" {_sentence(prediction.caveat)}" if prediction.caveat else ""
+    bound = "A bound, not a promise."
+    return f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} {bound}"
 
 
-def at_knee(run: Run) -> Trial | None:
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _at_knee(run: Run) -> Trial | None:
     """The trial that shows the service at its knee, undisturbed: a quiet one, else the highest rate
     that went well.
     """
     quiet = [t for t in run.trials if t.step.phase is Phase.QUIET and not t.invalid]
     calm = [t for t in run.trials if not t.overload and not t.invalid and t.n]
-    seen = quiet or sorted(calm, key=lambda t: t.step.rate)
-    return seen[-1] if seen else run.baseline
+    undisturbed = quiet or sorted(calm, key=lambda t: t.step.rate)
+    return undisturbed[-1] if undisturbed else run.baseline
 
 
 def routes(run: Run) -> tuple[str, list[TableRow]]:
     """Which trial the routes are shown from, and their rows."""
-    trial = at_knee(run)
+    trial = _at_knee(run)
     if trial is None or not trial.routes:
         return "", []
-    rows: list[TableRow] = []
-    for name, route in sorted(
-        trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0)
-    ):
-        rows.append(
-            {
-                "name": name,
-                "n": f"{route.response.n:,}",
-                "share": format_share(route.response.n / (trial.n or 1)),
-                "p50": ms(route.response.p50),
-                "p95": ms(route.response.p95),
-                "p99": ms(route.response.p99),
-                "service": ms(route.service.p99),
-                "failed": sum(n for o, n in route.outcomes.items() if o != "ok"),
-                "statuses": ", ".join(
-                    f"{status}: {n:,}" for status, n in sorted(route.statuses.items())
-                ),
-            }
-        )
+    slowest_first = sorted(trial.routes.items(), key=lambda item: -(item[1].response.p99 or 0.0))
+    rows = [_route(name, route, trial.n) for name, route in slowest_first]
     return f"{trial.step.phase.value} at {format_rate(trial.step.rate)}, slowest first", rows
+
+
+def _route(name: str, route: RouteResult, n: int) -> TableRow:
+    return {
+        "name": name,
+        "n": f"{route.response.n:,}",
+        "share": format_share(route.response.n / (n or 1)),
+        "p50": ms(route.response.p50),
+        "p95": ms(route.response.p95),
+        "p99": ms(route.response.p99),
+        "service": ms(route.service.p99),
+        "failed": sum(count for outcome, count in route.outcomes.items() if outcome != "ok"),
+        "statuses": ", ".join(f"{code}: {n:,}" for code, n in sorted(route.statuses.items())),
+    }
 
 
 def trials(run: Run) -> list[TableRow]:
@@ -238,25 +244,18 @@ def pairs(rows: Iterable[tuple[str, object]]) -> list[TableRow]:
     ]
 
 
-def asked(run: Run) -> list[TableRow]:
+def question(run: Run) -> list[TableRow]:
     """The question, redacted by the caller."""
-    q = run.question
-    ramp = q.ramp
-    traffic = [f"{e.name}: {e.method} {e.path} ×{e.weight:g}" for e in q.traffic]
+    q, ramp = run.question, run.question.ramp
+    start = format_rate(ramp.start)
     return pairs(
         [
             ("target", q.target.url),
             ("environment", q.target.environment),
-            *(("traffic", line) for line in traffic),
+            *(("traffic", f"{e.name}: {e.method} {e.path} ×{e.weight:g}") for e in q.traffic),
             ("locustfile", q.locustfile),
             *(("objective", str(o)) for o in q.slo.objectives),
-            (
-                "ramp",
-                (
-                    f"{ramp.mode} from {format_rate(ramp.start)}, {ramp.arrivals} arrivals,"
-                    f" {ramp.loop} loop"
-                ),
-            ),
+            ("ramp", f"{ramp.mode} from {start}, {ramp.arrivals} arrivals, {ramp.loop} loop"),
             ("budget", format_duration(ramp.budget)),
             ("timeout", format_duration(ramp.timeout)),
             ("seed", q.seed),
@@ -266,12 +265,8 @@ def asked(run: Run) -> list[TableRow]:
 
 def environment(run: Run) -> list[TableRow]:
     """Host, target and tools; command lines redacted by the caller."""
-    e, t = run.environment, run.target
-    revision = (
-        f"{e.git_revision[:12]}{' with uncommitted changes' if e.git_dirty else ''}"
-        if e.git_revision
-        else ""
-    )
+    e = run.environment
+    uncommitted = " with uncommitted changes" if e.git_dirty else ""
     rows: list[tuple[str, object]] = [
         ("host", e.host),
         ("processor", f"{e.cpu_model} × {e.cores}" if e.cores else e.cpu_model),
@@ -280,44 +275,52 @@ def environment(run: Run) -> list[TableRow]:
         ("virtualised", e.virtualised),
         ("load average before", e.load_average),
         ("kept apart by", e.pinning),
-        ("revision", revision),
+        ("revision", f"{e.git_revision[:12]}{uncommitted}" if e.git_revision else ""),
         ("python of perfhunt", e.python),
-        ("tools", ", ".join(f"{n} {v}" for n, v in e.tools.items())),
+        ("tools", ", ".join(f"{name} {version}" for name, version in e.tools.items())),
     ]
-    if t is not None:
-        cpu = f"{t.cpu_limit:g} cores ({t.cpu_limit_source})" if t.cpu_limit else ""
-        memory = (
-            f"{t.memory_limit / 2**20:,.0f} MiB ({t.memory_limit_source})" if t.memory_limit else ""
-        )
-        rows += [
-            ("target", f"pid {t.root}, {plural(len(t.workers), 'worker')}"),
-            ("runs on", f"{t.runtime} {t.runtime_version} {t.framework}".strip()),
-            ("may use", "; ".join(filter(None, (cpu, memory)))),
-            *((f"pid {p.pid}", " ".join(p.cmdline)) for p in t.processes[:6]),
-            *(("note", note) for note in t.notes),
-        ]
-    return pairs(rows)
+    return pairs(rows + _target(run.target) if run.target is not None else rows)
+
+
+def _target(target: TargetProcess) -> list[tuple[str, object]]:
+    limits = []
+    if target.cpu_limit:
+        limits.append(f"{target.cpu_limit:g} cores ({target.cpu_limit_source})")
+    if target.memory_limit:
+        mebibytes = target.memory_limit / 2**20
+        limits.append(f"{mebibytes:,.0f} MiB ({target.memory_limit_source})")
+    return [
+        ("target", f"pid {target.root}, {plural(len(target.workers), 'worker')}"),
+        ("runs on", f"{target.runtime} {target.runtime_version} {target.framework}".strip()),
+        ("may use", "; ".join(limits)),
+        *((f"pid {p.pid}", " ".join(p.cmdline)) for p in target.processes[:PROCESSES]),
+        *(("note", note) for note in target.notes),
+    ]
 
 
 def knee_note(run: Run) -> str:
-    """What the knee's own record adds: note, dispersion, load; the reason when there is none."""
-    if isinstance(run.knee, NoKnee):
-        return f"No knee: {run.knee.reason}. Capacity {capacity_words(run.capacity)}."
-    knee, said = run.knee, []
-    if knee.sharpness is not None:
-        said.append(f"1 % more load makes the share over the limit {knee.sharpness:.0f} % larger")
-    if knee.phi is not None:
-        said.append(
-            f"slow requests came in bursts (dispersion {knee.phi:.1f})"
-            if knee.phi > 1.5
-            else f"dispersion {knee.phi:.1f}"
+    """What the knee's own record adds: note, dispersion, load, and that no curve is stored; the
+    reason when there is none.
+    """
+    knee = run.knee
+    if isinstance(knee, NoKnee):
+        return f"No knee: {knee.reason}. Capacity {capacity_words(run.capacity)}."
+    without_curve = ""
+    if knee.curve is None and knee.sharpness is not None:
+        without_curve = (
+            "No curve is stored in this run: the picture shows its trials and the interval"
         )
+    sentences = ("; ".join(_knee_facts(knee)), knee.note, without_curve)
+    return " ".join(_sentence(text) for text in sentences if text)
+
+
+def _knee_facts(knee: Knee) -> Iterator[str]:
+    if knee.sharpness is not None:
+        yield f"1 % more load makes the share over the limit {knee.sharpness:.0f} % larger"
+    if knee.phi is not None:
+        dispersion = f"dispersion {knee.phi:.1f}"
+        bursts = f"slow requests came in bursts ({dispersion})"
+        yield bursts if knee.phi > BURSTS else dispersion
     if knee.load:
-        over = f", {knee.passes} pass{'' if knee.passes == 1 else 'es'}" if knee.passes else ""
-        said.append(f"{format_duration(knee.load)} of load{over}")
-    sentences = (
-        text[:1].upper() + text[1:].rstrip(".") + "."
-        for text in ("; ".join(said), knee.note)
-        if text
-    )
-    return " ".join(sentences)
+        passes = f", {plural(knee.passes, 'pass', 'passes')}" if knee.passes else ""
+        yield f"{format_duration(knee.load)} of load{passes}"

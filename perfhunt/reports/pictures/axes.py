@@ -28,11 +28,13 @@ class Axis:
     def ticks(self, about: int = 6) -> list[float]:
         """Round values within the range: 1, 2, 5 and their tens."""
         return (
-            log_ticks(self.low, self.high) if self.log else linear_ticks(self.low, self.high, about)
+            _log_ticks(self.low, self.high)
+            if self.log
+            else _linear_ticks(self.low, self.high, about)
         )
 
 
-def linear_ticks(low: float, high: float, about: int) -> list[float]:
+def _linear_ticks(low: float, high: float, about: int) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten, about as many as asked for."""
     rough = (high - low) / max(1, about)
     power: float = 10.0 ** math.floor(math.log10(rough))
@@ -41,7 +43,7 @@ def linear_ticks(low: float, high: float, about: int) -> list[float]:
     return [round(n * step, 12) for n in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def log_ticks(low: float, high: float) -> list[float]:
+def _log_ticks(low: float, high: float) -> list[float]:
     """Powers of ten; 2 and 5 times them too when fewer than three would be left."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     tens = [10.0**n for n in range(first, last + 1) if low * 0.999 <= 10.0**n <= high * 1.001]

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from perfhunt.model.knee import Knee
+from perfhunt.model.knee import Capacity, Knee
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
-from perfhunt.reports.pictures.svg import escape, number
+from perfhunt.reports.pictures.svg import element, escape
 
+# Pixels of the whole picture, and of the margins around the plot.
 WIDTH, HEIGHT = 620, 340
 LEFT, RIGHT, TOP, BOTTOM = 58, 40, 40, 44
 
@@ -27,65 +28,76 @@ def rate_axis(run: Run, trials: Iterable[Trial]) -> Axis:
 
 def verticals(run: Run, x: Axis) -> list[str]:
     """The knee with its interval as a band, and the capacity."""
-    parts, bottom = [], HEIGHT - BOTTOM
-    knee, capacity = run.knee, run.capacity
-    right_of = ""
-    if isinstance(knee, Knee):
-        left, right = x.at(knee.low), x.at(knee.high)
-        at = number(x.at(knee.rate))
-        parts.append(
-            f'<rect class="c-band" x="{number(left)}" y="{TOP}"'
-            f' width="{number(max(1, right - left))}" height="{bottom - TOP}"/>'
-        )
-        parts.append(f'<line class="c-knee" x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}"/>')
-        parts.append(
-            f'<text class="c-label c-knee-ink" x="{at}" y="{TOP - 8}" text-anchor="end">knee'
-            f" {format_rate(knee.rate)}</text>"
-        )
-        right_of = ' dx="6"' if x.at(knee.rate) + 6 > left else ""
-    if capacity is not None:
-        at = number(x.at(capacity.rate))
-        parts.append(f'<line class="c-capacity" x1="{at}" x2="{at}" y1="{TOP}" y2="{bottom}"/>')
-        label = f"capacity {format_rate(capacity.rate)}"
-        parts.append(
-            f'<text class="c-label c-capacity-ink" x="{at}" y="{TOP - 8}"{right_of}>{label}</text>'
-        )
+    knee = run.knee if isinstance(run.knee, Knee) else None
+    parts = _knee_line(knee, x) if knee is not None else []
+    if run.capacity is not None:
+        beside = knee is not None and x.at(knee.rate) + 6 > x.at(knee.low)
+        parts += _capacity_line(run.capacity, x, beside)
     return parts
+
+
+def _knee_line(knee: Knee, x: Axis) -> list[str]:
+    left, right, at, bottom = x.at(knee.low), x.at(knee.high), x.at(knee.rate), HEIGHT - BOTTOM
+    width = max(1, right - left)
+    label = f"knee {format_rate(knee.rate)}"
+    ink = "c-label c-knee-ink"
+    return [
+        element("rect", class_="c-band", x=left, y=TOP, width=width, height=bottom - TOP),
+        element("line", class_="c-knee", x1=at, x2=at, y1=TOP, y2=bottom),
+        element("text", label, class_=ink, x=at, y=TOP - 8, text_anchor="end"),
+    ]
+
+
+def _capacity_line(capacity: Capacity, x: Axis, beside: bool) -> list[str]:
+    at, label = x.at(capacity.rate), f"capacity {format_rate(capacity.rate)}"
+    shift = {"dx": 6} if beside else {}
+    ink = "c-label c-capacity-ink"
+    return [
+        element("line", class_="c-capacity", x1=at, x2=at, y1=TOP, y2=HEIGHT - BOTTOM),
+        element("text", label, class_=ink, x=at, y=TOP - 8, **shift),
+    ]
+
+
+def level(class_: str, y: float) -> str:
+    """A line across the plot."""
+    return element("line", class_=class_, x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
 
 
 def frame(x: Axis, y: Axis, y_ticks: Sequence[tuple[float, str]], x_name: str, y_name: str) -> str:
     """Grid, ticks and axis names."""
-    left, right, bottom = number(x.start), number(x.end), number(y.start)
-    parts = []
-    for value, word in y_ticks:
-        at = number(y.at(value))
-        parts.append(f'<line class="c-grid" x1="{left}" x2="{right}" y1="{at}" y2="{at}"/>')
-        parts.append(
-            f'<text class="c-tick" x="{number(x.start - 6)}" y="{number(y.at(value) + 4)}"'
-            f' text-anchor="end">{word}</text>'
-        )
+    left, right, bottom = x.start, x.end, y.start
+    parts = y_grid(y, y_ticks)
     for value in x.ticks(7):
-        at = number(x.at(value))
-        parts.append(
-            f'<line class="c-grid-x" x1="{at}" x2="{at}" y1="{bottom}" y2="{number(y.start + 4)}"/>'
-        )
-        parts.append(
-            f'<text class="c-tick" x="{at}" y="{number(y.start + 18)}"'
-            f' text-anchor="middle">{value:,g}</text>'
-        )
-    parts.append(f'<line class="c-axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    parts.append(
-        f'<text class="c-name" x="{right}" y="{number(y.start + 36)}"'
-        f' text-anchor="end">{x_name}</text>'
-    )
-    parts.append(f'<text class="c-name" x="4" y="14">{y_name}</text>')
+        at, word = x.at(value), f"{value:,g}"
+        parts += [
+            element("line", class_="c-grid-x", x1=at, x2=at, y1=bottom, y2=bottom + 4),
+            element("text", word, class_="c-tick", x=at, y=bottom + 18, text_anchor="middle"),
+        ]
+    parts += [
+        element("line", class_="c-axis", x1=left, x2=right, y1=bottom, y2=bottom),
+        element("text", x_name, class_="c-name", x=right, y=bottom + 36, text_anchor="end"),
+        element("text", y_name, class_="c-name", x=4, y=14),
+    ]
     return "\n".join(parts)
 
 
-def svg(width: int, height: int, label: str, parts: Sequence[str]) -> str:
+def y_grid(y: Axis, ticks: Sequence[tuple[float, str]]) -> list[str]:
+    """A line and a word at each tick."""
+    parts = []
+    for value, word in ticks:
+        at = y.at(value)
+        parts += [
+            level("c-grid", at),
+            element("text", word, class_="c-tick", x=LEFT - 6, y=at + 4, text_anchor="end"),
+        ]
+    return parts
+
+
+def chart(width: int, height: int, label: str, parts: Sequence[str]) -> str:
     """The chart's element."""
-    inside = "\n".join(parts)
+    inside = "\n".join(("", *parts, ""))
+    box = f"0 0 {width} {height}"
     return (
-        f'<svg class="chart" viewBox="0 0 {width} {height}" role="img"'
-        f' aria-label="{escape(label)}">\n{inside}\n</svg>\n'
+        element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=escape(label))
+        + "\n"
     )

@@ -5,25 +5,25 @@ Colours come from the page.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import format_duration, format_rate
+from perfhunt.model.units import Seconds, format_duration, format_rate
 from perfhunt.reports.pictures.axes import Axis
 from perfhunt.reports.pictures.chart_frame import (
     BOTTOM,
     HEIGHT,
     LEFT,
-    RIGHT,
     TOP,
     WIDTH,
+    chart,
     frame,
+    level,
     rate_axis,
-    svg,
     verticals,
 )
-from perfhunt.reports.pictures.svg import escape, number
+from perfhunt.reports.pictures.svg import element, escape, number
 
 _PERCENTILES = ("p50", "p95", "p99")
 STATE_ORDER = (
@@ -54,6 +54,14 @@ STATE_WORDS = {
 }
 
 
+# Pixels of the states' rows: where they begin, how far apart they are, how high, and the legend's
+# cells and rows; a segment is drawn from the first width, and holds a number from the second.
+ROWS_LEFT, ROW, ROW_HEIGHT, CELL, LEGEND_ROW, LEGEND_COLUMNS = 84, 44, 32, 134, 20, 4
+SEGMENT_DRAWN, SEGMENT_NUMBERED = 0.4, 30
+LEGEND_SHARE = 0.003  # of the longest row: a state below it is not in the legend
+HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
+
+
 def latency_chart(run: Run) -> str:
     """Response percentiles of every trial against its rate, with the limit; empty text when there
     is nothing to draw.
@@ -64,82 +72,66 @@ def latency_chart(run: Run) -> str:
     if not trials:
         return ""
     limit = getattr(run.knee, "limit", None)
-    values = [v for t in trials for p in _PERCENTILES if (v := getattr(t.response, p))]
-    low, high = min(values) / 1.4, max([*values, limit or 0]) * 1.4
-    x = rate_axis(run, trials)
-    y = Axis(low, high, HEIGHT - BOTTOM, TOP, log=True)
-    parts = [
-        frame(
-            x,
-            y,
-            [(t, format_duration(t)) for t in y.ticks()],
-            "requests per second",
-            "response time",
-        )
-    ]
-    parts += verticals(run, x)
+    latencies = [v for t in trials for p in _PERCENTILES if (v := getattr(t.response, p))]
+    low, high = min(latencies) / HEADROOM, max([*latencies, limit or 0]) * HEADROOM
+    x, y = rate_axis(run, trials), Axis(low, high, HEIGHT - BOTTOM, TOP, log=True)
+    ticks = [(t, format_duration(t)) for t in y.ticks()]
+    parts = [frame(x, y, ticks, "requests per second", "response time"), *verticals(run, x)]
     if limit is not None and limit < high:
-        at = number(y.at(limit))
-        parts.append(
-            f'<line class="c-limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>'
-        )
-        above = number(y.at(limit) - 6)
-        parts.append(
-            f'<text class="c-label c-limit-ink" x="{LEFT + 6}" y="{above}">{format_duration(limit)}'
-            " limit</text>"
-        )
+        parts += _limit(limit, y)
     calm = [t for t in trials if not t.overload]
-    labels = []
     for percentile in _PERCENTILES:
         parts.append(_line(percentile, calm, x, y))
         parts += [_dot(percentile, t, x, y) for t in trials]
-        last = max(calm or trials, key=lambda t: t.step.rate)
-        labels.append((y.at(getattr(last.response, percentile)), percentile))
-    parts += _direct_labels(labels, x.at(max(t.step.rate for t in calm or trials)))
-    return svg(WIDTH, HEIGHT, "response time percentiles against rate", parts)
+    parts += _line_names(calm or trials, x, y)
+    return chart(WIDTH, HEIGHT, "response time percentiles against rate", parts)
+
+
+def _limit(limit: Seconds, y: Axis) -> list[str]:
+    at, label = y.at(limit), f"{format_duration(limit)} limit"
+    return [
+        level("c-limit", at),
+        element("text", label, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
+    ]
 
 
 def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> str:
     """Through the middle trial at each rate: a value that was measured, not a mean of
     percentiles.
     """
-    rates = sorted({t.step.rate for t in trials})
-    middle = [
-        statistics.median_low([getattr(t.response, percentile) for t in trials if t.step.rate == r])
-        for r in rates
-    ]
+    by_rate: dict[float, list[float]] = {}
+    for trial in trials:
+        by_rate.setdefault(trial.step.rate, []).append(getattr(trial.response, percentile))
     points = " ".join(
-        f"{number(x.at(r))},{number(y.at(v))}" for r, v in zip(rates, middle, strict=True)
+        f"{number(x.at(rate))},{number(y.at(statistics.median_low(values)))}"
+        for rate, values in sorted(by_rate.items())
     )
-    return f'<polyline class="c-line c-{percentile}" points="{points}"/>'
+    return element("polyline", class_=f"c-line c-{percentile}", points=points)
 
 
 def _dot(percentile: str, trial: Trial, x: Axis, y: Axis) -> str:
-    value = getattr(trial.response, percentile)
-    cx, cy = x.at(trial.step.rate), y.at(value)
+    latency = getattr(trial.response, percentile)
+    cx, cy = x.at(trial.step.rate), y.at(latency)
     at_least = "at least " if trial.overload else ""
-    title = (
-        f"<title>{percentile} {at_least}{format_duration(value)} at {format_rate(trial.step.rate)},"
-        f" n={trial.n:,}</title>"
+    words = (
+        f"{percentile} {at_least}{format_duration(latency)} at {format_rate(trial.step.rate)},"
+        f" n={trial.n:,}"
     )
+    title = element("title", words)
     if trial.overload:
-        d = f"M{number(cx - 3)} {number(cy - 3)}l6 6m0 -6l-6 6"
-        return f'<path class="c-cross" d="{d}">{title}</path>'
-    return (
-        f'<circle class="c-dot c-{percentile}" cx="{number(cx)}" cy="{number(cy)}"'
-        f' r="2.8">{title}</circle>'
-    )
+        cross = f"M{number(cx - 3)} {number(cy - 3)}l6 6m0 -6l-6 6"
+        return element("path", title, class_="c-cross", d=cross)
+    return element("circle", title, class_=f"c-dot c-{percentile}", cx=cx, cy=cy, r=2.8)
 
 
-def _direct_labels(labels: Iterable[tuple[float, str]], x: float) -> list[str]:
+def _line_names(trials: Sequence[Trial], x: Axis, y: Axis) -> list[str]:
     """Names next to the ends of lines, pushed apart where they would touch."""
-    placed, parts = -100.0, []
-    for y, name in sorted(labels):
-        placed = max(y + 4, placed + 13)
-        parts.append(
-            f'<text class="c-label c-ink-{name}" x="{number(x + 8)}"'
-            f' y="{number(placed)}">{name}</text>'
-        )
+    last = max(trials, key=lambda t: t.step.rate)
+    ends = sorted((y.at(getattr(last.response, p)), p) for p in _PERCENTILES)
+    placed, parts, right = -100.0, [], x.at(last.step.rate) + 8
+    for end, name in ends:
+        placed = max(end + 4, placed + 13)
+        parts.append(element("text", name, class_=f"c-label c-ink-{name}", x=right, y=placed))
     return parts
 
 
@@ -147,71 +139,87 @@ def states_chart(run: Run) -> str:
     """What threads were doing, baseline above knee: mean number of threads in each state; empty
     text without states.
     """
-    spans = [(phase, s.busy()) for phase, s in run.states.items() if s.threads]
-    if not spans:
+    phases = [(phase, s.busy()) for phase, s in run.states.items() if s.threads]
+    if not phases:
         return ""
-    most = max(sum(totals.values()) for _, totals in spans) or 1.0
-    x = Axis(0, most, 84, WIDTH - 16)
+    most = max(sum(totals.values()) for _, totals in phases) or 1.0
+    x = Axis(0, most, ROWS_LEFT, WIDTH - 16)
     parts, top = [], 12
-    for phase, totals in spans:
-        parts.append(
-            f'<text class="c-label" x="76" y="{top + 21}" text-anchor="end">{escape(phase)}</text>'
-        )
-        left = 0.0
-        for state in STATE_ORDER:
-            parts.append(_segment(state, left, totals.get(state, 0.0), x, top))
-            left += totals.get(state, 0.0)
-        top += 44
+    for phase, totals in phases:
+        parts += _row(phase, totals, x, top)
+        top += ROW
+    parts.append(_threads_axis(x, top))
+    shown = [
+        s
+        for s in STATE_ORDER
+        if any(totals.get(s, 0.0) > LEGEND_SHARE * most for _, totals in phases)
+    ]
+    parts += _legend(shown, top + ROW)
+    rows = (len(shown) + LEGEND_COLUMNS - 1) // LEGEND_COLUMNS
+    height = top + ROW + rows * LEGEND_ROW
+    return chart(WIDTH, height, "thread states at baseline and at the knee", parts)
+
+
+def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[str]:
+    name = escape(phase)
+    parts = [element("text", name, class_="c-label", x=76, y=top + 21, text_anchor="end")]
+    left = 0.0
+    for state in STATE_ORDER:
+        threads = totals.get(state, 0.0)
+        parts.append(_segment(state, left, threads, x, top))
+        left += threads
+    return parts
+
+
+def _threads_axis(x: Axis, top: int) -> str:
+    middle, end = {"text_anchor": "middle"}, {"text_anchor": "end"}
     ticks = "".join(
-        f'<text class="c-tick" x="{number(x.at(t))}" y="{top + 12}"'
-        f' text-anchor="middle">{t:g}</text>'
+        element("text", f"{t:g}", class_="c-tick", x=x.at(t), y=top + 12, **middle)
         for t in x.ticks(8)
     )
-    parts.append(
-        f'{ticks}<text class="c-tick" x="{WIDTH - 16}" y="{top + 30}" text-anchor="end">threads, on'
-        " average</text>"
-    )
-    shown = [
-        s for s in STATE_ORDER if any(totals.get(s, 0.0) > 0.003 * most for _, totals in spans)
-    ]
-    parts += _legend(shown, top + 44)
-    rows = (len(shown) + 3) // 4
-    return svg(WIDTH, top + 44 + rows * 20, "thread states at baseline and at the knee", parts)
+    name = "threads, on average"
+    return ticks + element("text", name, class_="c-tick", x=WIDTH - 16, y=top + 30, **end)
 
 
 def _segment(state: str, left: float, threads: float, x: Axis, top: int) -> str:
     start, end = x.at(left), x.at(left + threads)
-    if end - start < 0.4:
+    if end - start < SEGMENT_DRAWN:
         return ""
-    title = f"<title>{STATE_WORDS[state]}: {threads:.2f} threads on average</title>"
-    word = f"{threads:.2g}" if end - start > 30 else ""
-    text = (
-        f'<text class="c-on-colour" x="{number((start + end) / 2)}" y="{top + 21}"'
-        f' text-anchor="middle">{word}</text>'
-    )
-    return (
-        f'<g>{title}<rect class="s-{state}" x="{number(start)}" y="{top}"'
-        f' width="{number(end - start)}" height="32"/>'
-        f"{text if word else ''}</g>"
-    )
+    parts = [
+        element("title", f"{STATE_WORDS[state]}: {threads:.2f} threads on average"),
+        element("rect", class_=f"s-{state}", x=start, y=top, width=end - start, height=ROW_HEIGHT),
+    ]
+    if end - start > SEGMENT_NUMBERED:
+        place = {"x": (start + end) / 2, "y": top + 21}
+        count = f"{threads:.2g}"
+        parts.append(element("text", count, class_="c-on-colour", **place, text_anchor="middle"))
+    return element("g", *parts)
 
 
 def _legend(states: Sequence[str], top: int) -> list[str]:
     parts = []
     for index, state in enumerate(states):
-        x, y = 84 + (index % 4) * 134, top + (index // 4) * 20
-        parts.append(f'<rect class="s-{state}" x="{x}" y="{y}" width="11" height="11" rx="2"/>')
-        parts.append(f'<text class="c-tick" x="{x + 16}" y="{y + 10}">{STATE_WORDS[state]}</text>')
+        x = ROWS_LEFT + (index % LEGEND_COLUMNS) * CELL
+        y = top + (index // LEGEND_COLUMNS) * LEGEND_ROW
+        parts += [
+            element("rect", class_=f"s-{state}", x=x, y=y, width=11, height=11, rx=2),
+            element("text", STATE_WORDS[state], class_="c-tick", x=x + 16, y=y + 10),
+        ]
     return parts
 
 
 def interval_bar(low: float, value: float, high: float, most: float) -> str:
     """A small picture of an estimate with its interval on a scale from 0 to `most`."""
     x = Axis(0, most or 1.0, 2, 118)
-    left, middle, right = (number(x.at(v)) for v in (low, value, high))
-    return (
-        '<svg class="c-bar" viewBox="0 0 120 12" width="120" height="12" aria-hidden="true"><rect'
-        f' class="c-bar-fill" x="2" y="3.5" width="{number(x.at(value) - 2)}" height="5"'
-        f' rx="1"/><line class="c-bar-range" x1="{left}" x2="{right}" y1="6" y2="6"/><circle'
-        f' class="c-bar-dot" cx="{middle}" cy="6" r="2.6"/></svg>'
+    at = x.at(value)
+    return element(
+        "svg",
+        element("rect", class_="c-bar-fill", x=2, y=3.5, width=at - 2, height=5, rx=1),
+        element("line", class_="c-bar-range", x1=x.at(low), x2=x.at(high), y1=6, y2=6),
+        element("circle", class_="c-bar-dot", cx=at, cy=6, r=2.6),
+        class_="c-bar",
+        viewBox="0 0 120 12",
+        width=120,
+        height=12,
+        aria_hidden="true",
     )

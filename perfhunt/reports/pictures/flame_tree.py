@@ -12,6 +12,7 @@ from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.model.units import Share
 
 ROOT = Frame("all", kind=FrameKind.THREAD)
+LOST = 1e-12  # of the whole: what is left by rounding when children are taken from their parent
 _DRAWN_BY_KIND = frozenset({FrameKind.NATIVE, FrameKind.KERNEL, FrameKind.THREAD, FrameKind.WAIT})
 
 
@@ -30,7 +31,7 @@ class FlameNode:
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class FlameBox:
     """A node with its place: left edge and width as shares of the root."""
 
     node: FlameNode
@@ -67,7 +68,7 @@ def _add(root: FlameNode, stack: Stack, weight: float, before: bool) -> None:
         path[-1].own += weight
 
 
-def boxes(root: FlameNode, narrowest: Share, whole: float = 0.0) -> tuple[list[Box], int]:
+def boxes(root: FlameNode, narrowest: Share, whole: float = 0.0) -> tuple[list[FlameBox], int]:
     """Every node at least `narrowest` wide, parents before children, siblings by name; and how many
     were left out.
 
@@ -76,34 +77,34 @@ def boxes(root: FlameNode, narrowest: Share, whole: float = 0.0) -> tuple[list[B
     if root.total <= 0:
         return [], 0
     whole = max(whole, root.total)
-    found, left_out = [], 0
+    drawn, left_out = [], 0
     waiting = [(root, 0.0)]
     while waiting:
         node, left = waiting.pop()
-        found.append(Box(node, left, node.total / whole))
+        drawn.append(FlameBox(node, left, node.total / whole))
         for child in sorted(node.children.values(), key=_name):
             if child.total / whole >= narrowest:
                 waiting.append((child, left))
             elif child.total > 0:
                 left_out += 1
             left += child.total / whole
-    return found, left_out
+    return drawn, left_out
 
 
 def vanished(root: FlameNode) -> dict[Stack, float]:
     """What was there before and is not any more: the path to each such subtree with the weight it
     had.
     """
-    found: dict[Stack, float] = {}
+    gone: dict[Stack, float] = {}
     waiting: list[tuple[FlameNode, Stack]] = [(root, ())]
     while waiting:
         node, path = waiting.pop()
         if node.total == 0 and node.before > 0:
             own = node.before - sum(c.before for c in node.children.values())
-            if own > 1e-12 * root.before:
-                found[path] = found.get(path, 0.0) + own
+            if own > LOST * root.before:
+                gone[path] = gone.get(path, 0.0) + own
         waiting.extend((child, (*path, child.frame)) for child in node.children.values())
-    return found
+    return gone
 
 
 def scaled(stacks: Mapping[Stack, float], factor: float) -> dict[Stack, float]:
@@ -121,9 +122,9 @@ def code_kind(frame: Frame) -> str:
     return Code().origin(frame) if frame.file else Origin.RUNTIME
 
 
-def depth(found: Iterable[Box]) -> int:
+def depth(drawn: Iterable[FlameBox]) -> int:
     """How many rows the boxes need."""
-    return max((box.node.depth for box in found), default=-1) + 1
+    return max((box.node.depth for box in drawn), default=-1) + 1
 
 
 def _name(node: FlameNode) -> tuple[str, str]:

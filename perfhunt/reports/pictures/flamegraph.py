@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
+from functools import partial
 
 from perfhunt.model.profile import Profile, Stack
-from perfhunt.model.units import Seconds, format_duration
+from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.reports.pictures.flame_tree import (
-    Box,
+    FlameBox,
     FlameNode,
     boxes,
     code_kind,
@@ -25,12 +24,14 @@ from perfhunt.reports.pictures.flame_tree import (
     tree,
     vanished,
 )
-from perfhunt.reports.pictures.svg import escape, number, shade, visible
+from perfhunt.reports.pictures.svg import element, escape, shade, template, visible
 
+# Pixels: of the picture, its margin, a row, a letter of the monospaced font; of what stands above
+# and below the boxes, and of a panel's heading.
 WIDTH, PAD, ROW, LETTER = 1200, 10, 19, 7.23
-NARROWEST = 0.0003  # of the whole: a third of a pixel at full width
-NARROWEST_INSIDE = 0.001  # within a page, which holds several
-_HEAD, _FOOT = 62, 34
+_HEAD, _FOOT, _HEADING = 62, 34, 30
+NARROWEST: Share = 0.0003  # of the whole: a third of a pixel at full width
+NARROWEST_INSIDE: Share = 0.001  # within a page, which holds several
 _KINDS = {
     "app": "application",
     "library": "library",
@@ -40,20 +41,27 @@ _KINDS = {
     "wait": "waiting",
     "thread": "thread",
 }
-_UNCHANGED = 0.02  # of a node's cost: less is not worth a colour
+_UNCHANGED: Share = 0.02  # of a node's cost: less is not worth a colour
+# Colours of a differential: of what is new, unchanged, more and less; the last two are mixed with
+# the paper's grey, a quarter of them at least.
+_NEW, _SAME = "#b58ae6", "#e3e5ea"
+_MORE, _LESS, _PAPER, _FAINTEST = (229, 83, 75), (72, 133, 237), 238, 0.25
+
+style = partial(template, "perfhunt.reports.pictures", "flame.css")
+script = partial(template, "perfhunt.reports.pictures", "flame.js")
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One block of boxes: its heading, and how to say a weight."""
+class FlamePanel:
+    """One block of boxes: its heading, and how to say a weight. `whole` is the weight that is as
+    wide as the picture; the root's own when that is more.
+    """
 
     root: FlameNode
     heading: str
     unit: str
     differential: bool = False
-    whole: float = (
-        0.0  # the weight that is as wide as the picture; the root's own when that is more
-    )
+    whole: float = 0.0
 
 
 def flamegraph(
@@ -66,8 +74,8 @@ def flamegraph(
     both.
     """
     stacks = scaled(profile.stacks, cost) if cost else profile.stacks
-    part = Part(tree(stacks), "", "s" if cost else profile.unit)
-    return _document([part], title, health(profile), alone)
+    panel = FlamePanel(tree(stacks), "", "s" if cost else profile.unit)
+    return _document([panel], title, health(profile), alone)
 
 
 def differential(
@@ -75,8 +83,6 @@ def differential(
     after: Profile,
     title: str,
     costs: tuple[Seconds, Seconds] | None = None,
-    *,
-    alone: bool = True,
 ) -> str:
     """The SVG of what changed. `costs` are seconds per request for one unit of weight, before and
     after.
@@ -88,21 +94,15 @@ def differential(
     root = tree(
         _without_lines(scaled(after.stacks, second)), _without_lines(scaled(before.stacks, first))
     )
-    unit = "s" if costs else "share"
-    note = (
-        "width: cost per request now"
-        if costs
-        else "width: share of samples now (both scaled to the same total)"
+    width = (
+        "cost per request now" if costs else "share of samples now (both scaled to the same total)"
     )
-    parts = [Part(root, "", unit, differential=True)]
-    gone = vanished(root)
-    if gone:
-        parts.append(
-            Part(tree(gone), "Vanished: was there before, is not any more", unit, whole=root.total)
-        )
-    return _document(
-        parts, title, f"{note}; red more, blue less, purple new. Before: {health(before)}", alone
-    )
+    panels = [FlamePanel(root, "", "s" if costs else "share", differential=True)]
+    if gone := vanished(root):
+        heading = "Vanished: was there before, is not any more"
+        panels.append(FlamePanel(tree(gone), heading, panels[0].unit, whole=root.total))
+    note = f"width: {width}; red more, blue less, purple new. Before: {health(before)}"
+    return _document(panels, title, note, alone=True)
 
 
 def health(profile: Profile) -> str:
@@ -113,18 +113,8 @@ def health(profile: Profile) -> str:
     text = f"{profile.total:,.0f} {unit} of {profile.tool} {profile.version} ({profile.mode})"
     text += f" at {profile.rate_hz:.3g}/s for {format_duration(profile.seconds)}"
     lost = [(profile.errors, "failed reads"), (profile.dropped, "dropped"), (profile.late, "late")]
-    said = ", ".join(f"{count:,} {what}" for count, what in lost if count)
-    return f"{text}; {said}" if said else text
-
-
-@cache
-def asset(name: str) -> str:
-    """The text of a file in `templates`."""
-    return (
-        resources.files("perfhunt.reports.html")
-        .joinpath("templates", name)
-        .read_text(encoding="utf-8")
-    )
+    losses = ", ".join(f"{count:,} {what}" for count, what in lost if count)
+    return f"{text}; {losses}" if losses else text
 
 
 def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
@@ -135,116 +125,131 @@ def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
     return merged
 
 
-def _document(parts: Sequence[Part], title: str, note: str, alone: bool) -> str:
-    body, top, left_out, kinds = [], _HEAD, 0, set()
+def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) -> str:
     narrowest = NARROWEST if alone else NARROWEST_INSIDE
-    for index, part in enumerate(parts):
-        found, few = boxes(part.root, narrowest, part.whole)
+    body, top, left_out, kinds = [], _HEAD, 0, set()
+    for index, panel in enumerate(panels):
+        drawn, few = boxes(panel.root, narrowest, panel.whole)
         left_out += few
-        if part.heading:
-            top += 30
-            body.append(
-                f'<text class="pf-note" x="{PAD}" y="{top - 8}">{escape(part.heading)}</text>'
-            )
-        body.extend(_frame(box, part, index, top) for box in found)
-        kinds |= {code_kind(box.node.frame) for box in found}
-        top += depth(found) * ROW
+        if panel.heading:
+            top += _HEADING
+            body.append(_note(panel.heading, top - 8))
+        body.extend(_frame(box, panel, index, top) for box in drawn)
+        kinds |= {code_kind(box.node.frame) for box in drawn}
+        top += depth(drawn) * ROW
     if not body:
-        body.append(f'<text class="pf-note" x="{PAD}" y="{top + 16}">No samples.</text>')
+        body.append(_note("No samples.", top + 16))
         top += ROW
-    differs = any(part.differential for part in parts)
-    footer = _footer(top, [] if differs else [k for k in _KINDS if k in kinds], left_out, narrowest)
-    inside = [_header(title, note), *body, footer]
-    return _wrapped("\n".join(inside), top + _FOOT, title, alone)
+    differs = any(panel.differential for panel in panels)
+    legend = [] if differs else [kind for kind in _KINDS if kind in kinds]
+    inside = [
+        *_header(title, note),
+        *body,
+        *_legend(top, legend),
+        _footer(top, left_out, narrowest),
+    ]
+    return _picture("\n".join(inside), top + _FOOT, title, alone)
 
 
-def _wrapped(inside: str, height: int, title: str, alone: bool) -> str:
-    label = f'role="img" aria-label="{escape(title)}"'
-    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-    opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="pf-flame" tabindex="0" {size} {label}>'
+def _picture(inside: str, height: int, title: str, alone: bool) -> str:
+    parts = [inside]
+    if alone:
+        paper = element("rect", class_="pf-paper", width="100%", height="100%")
+        parts = [_quoted("style", style()), paper, inside, _quoted("script", script())]
+    picture = element(
+        "svg",
+        "\n".join(("", *parts, "")),
+        xmlns="http://www.w3.org/2000/svg",
+        class_="pf-flame",
+        tabindex="0",
+        viewBox=f"0 0 {WIDTH} {height}",
+        width=WIDTH,
+        height=height,
+        role="img",
+        aria_label=escape(title),
     )
-    if not alone:
-        return f"{opening}\n{inside}\n</svg>\n"
-    style = f"<style><![CDATA[\n{asset('flame.css')}]]></style>"
-    paper = '<rect class="pf-paper" width="100%" height="100%"/>'
-    script = f"<script><![CDATA[\n{asset('flame.js')}]]></script>"
-    return (
-        '<?xml version="1.0"'
-        f' encoding="UTF-8"?>\n{opening}\n{style}\n{paper}\n{inside}\n{script}\n</svg>\n'
+    declaration = '<?xml version="1.0" encoding="UTF-8"?>\n' if alone else ""
+    return f"{declaration}{picture}\n"
+
+
+def _quoted(tag: str, text: str) -> str:
+    return element(tag, f"<![CDATA[\n{text}]]>")
+
+
+def _note(text: str, y: int) -> str:
+    return element("text", escape(text), class_="pf-note", x=PAD, y=y)
+
+
+def _header(title: str, note: str) -> list[str]:
+    search = element(
+        "input",
+        xmlns="http://www.w3.org/1999/xhtml",
+        type="search",
+        placeholder="search (regular expression)",
+        aria_label="search functions by regular expression",
+        spellcheck="false",
     )
+    right = WIDTH - PAD
+    return [
+        element("text", escape(title), class_="pf-title", x=PAD, y=24),
+        element("text", escape(note), class_="pf-note pf-about", x=PAD, y=46),
+        element("text", "", class_="pf-note pf-found", x=right, y=50, text_anchor="end"),
+        element("foreignObject", search, x=right - 260, y=6, width=260, height=28),
+    ]
 
 
-def _header(title: str, note: str) -> str:
-    box = (
-        f'<foreignObject x="{WIDTH - PAD - 260}" y="6" width="260" height="28"><input'
-        ' xmlns="http://www.w3.org/1999/xhtml" type="search" placeholder="search (regular'
-        ' expression)" aria-label="search functions by regular expression"'
-        ' spellcheck="false"/></foreignObject>'
-    )
-    return "\n".join(
-        (
-            f'<text class="pf-title" x="{PAD}" y="24">{escape(title)}</text>',
-            f'<text class="pf-note pf-about" x="{PAD}" y="46">{escape(note)}</text>',
-            f'<text class="pf-note pf-found" x="{WIDTH - PAD}" y="50" text-anchor="end"></text>',
-            box,
-        )
-    )
-
-
-def _footer(top: int, kinds: Sequence[str], left_out: int, narrowest: float) -> str:
+def _legend(top: int, kinds: Sequence[str]) -> list[str]:
     x, items = PAD, []
     for kind in kinds:
-        items.append(
-            f'<rect class="pf-{kind}0" x="{x}" y="{top + 12}" width="12" height="12" rx="2"/>'
-        )
-        items.append(f'<text class="pf-note" x="{x + 17}" y="{top + 22}">{_KINDS[kind]}</text>')
-        x += 32 + 7 * len(_KINDS[kind])
+        name = _KINDS[kind]
+        items += [
+            element("rect", class_=f"pf-{kind}0", x=x, y=top + 12, width=12, height=12, rx=2),
+            element("text", name, class_="pf-note", x=x + 17, y=top + 22),
+        ]
+        x += 32 + 7 * len(name)
+    return items
+
+
+def _footer(top: int, left_out: int, narrowest: Share) -> str:
     keys = "click or Enter: zoom · arrows: move · Esc: reset"
     if left_out:
         keys = f"{left_out:,} frames narrower than {narrowest:.2%} are left out · {keys}"
-    items.append(
-        f'<text class="pf-note" x="{WIDTH - PAD}" y="{top + 22}" text-anchor="end">{keys}</text>'
-    )
-    return "\n".join(items)
+    place = {"x": WIDTH - PAD, "y": top + 22}
+    return element("text", keys, class_="pf-note", **place, text_anchor="end")
 
 
-def _frame(box: Box, part: Part, index: int, top: int) -> str:
-    node, width = box.node, WIDTH - 2 * PAD
+def _frame(box: FlameBox, panel: FlamePanel, index: int, top: int) -> str:
+    node, whole = box.node, WIDTH - 2 * PAD
     name = visible(node.frame.function) or "(no name)"
-    x, y, w = PAD + box.left * width, top + node.depth * ROW, max(box.width * width, 0.3)
-    room = int((w - 6) / LETTER)
+    x, y, width = PAD + box.left * whole, top + node.depth * ROW, max(box.width * whole, 0.3)
+    room = int((width - 6) / LETTER)
     shown = "" if room < 3 else name if len(name) <= room else name[: room - 1] + "…"
-    fill = (
-        _difference_fill(node)
-        if part.differential
-        else f'class="pf-{code_kind(node.frame)}{shade(name)}"'
-    )
-    return (
-        f'<g class="pf-frame" data-n="{escape(name)}" data-x="{box.left:.7g}"'
-        f' data-w="{box.width:.7g}" data-d="{node.depth}"'
-        f' data-p="{index}"><title>{_title(box, part, name)}</title><rect {fill} x="{number(x)}"'
-        f' y="{y}" width="{number(w)}" height="{ROW - 1}" rx="1.5"/><text x="{number(x + 4)}"'
-        f' y="{y + 13}">{escape(shown)}</text></g>'
+    if panel.differential:
+        fill = {"fill": _difference_fill(node)}
+    else:
+        fill = {"class_": f"pf-{code_kind(node.frame)}{shade(name)}"}
+    return element(
+        "g",
+        element("title", _title(box, panel, name)),
+        element("rect", **fill, x=x, y=y, width=width, height=ROW - 1, rx=1.5),
+        element("text", escape(shown), x=x + 4, y=y + 13),
+        class_="pf-frame",
+        data_n=escape(name),
+        data_x=f"{box.left:.7g}",
+        data_w=f"{box.width:.7g}",
+        data_d=node.depth,
+        data_p=index,
     )
 
 
-def _title(box: Box, part: Part, name: str) -> str:
-    node = box.node
-    place = (
-        f" ({node.frame.file}{f':{node.frame.line}' if node.frame.line else ''})"
-        if node.frame.file
-        else ""
-    )
-    lines = [
-        f"{name}{place}",
-        (
-            f"{_cost(node.total, part.unit)}, {box.width:.1%} of all, {_cost(node.own, part.unit)}"
-            " of it its own"
-        ),
-    ]
-    if part.differential:
-        lines.append(_change(node, part.unit))
+def _title(box: FlameBox, panel: FlamePanel, name: str) -> str:
+    node, unit = box.node, panel.unit
+    line = f":{node.frame.line}" if node.frame.line else ""
+    place = f" ({node.frame.file}{line})" if node.frame.file else ""
+    total, own = _cost(node.total, unit), _cost(node.own, unit)
+    lines = [f"{name}{place}", f"{total}, {box.width:.1%} of all, {own} of it its own"]
+    if panel.differential:
+        lines.append(_change(node, unit))
     return "\n".join(escape(line) for line in lines)
 
 
@@ -252,9 +257,8 @@ def _change(node: FlameNode, unit: str) -> str:
     change = node.total - node.before
     relative = f"{change / node.before:+.0%}" if node.before else "new"
     sign = "+" if change >= 0 else "−"
-    return (
-        f"before {_cost(node.before, unit)}, change {sign}{_cost(abs(change), unit)} ({relative})"
-    )
+    before, by = _cost(node.before, unit), _cost(abs(change), unit)
+    return f"before {before}, change {sign}{by} ({relative})"
 
 
 def _cost(weight: float, unit: str) -> str:
@@ -265,11 +269,11 @@ def _cost(weight: float, unit: str) -> str:
 
 def _difference_fill(node: FlameNode) -> str:
     if node.before == 0:
-        return 'fill="#b58ae6"'
+        return _NEW
     change = (node.total - node.before) / max(node.total, node.before)
     if abs(change) < _UNCHANGED:
-        return 'fill="#e3e5ea"'
-    strength = min(1.0, 0.25 + abs(change))
-    full = (229, 83, 75) if change > 0 else (72, 133, 237)
-    r, g, b = (round(238 + (c - 238) * strength) for c in full)
-    return f'fill="rgb({r},{g},{b})"'
+        return _SAME
+    strength = min(1.0, _FAINTEST + abs(change))
+    full = _MORE if change > 0 else _LESS
+    r, g, b = (round(_PAPER + (colour - _PAPER) * strength) for colour in full)
+    return f"rgb({r},{g},{b})"

@@ -1,5 +1,5 @@
 """The picture of the knee: rate against the share of requests over the limit, every trial in it,
-and the fitted curve.
+and the curve that the run holds.
 """
 
 from __future__ import annotations
@@ -7,29 +7,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from perfhunt.analysis.knee.fit import FITTED, Fit, refit
-from perfhunt.model.knee import Knee, KneeLabel
+from perfhunt.model.knee import FittedCurve, Knee, KneeLabel
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Count, Trial
-from perfhunt.model.units import format_rate, format_share
+from perfhunt.model.trial import FITTED_PHASES, Count, Trial
+from perfhunt.model.units import Share, format_rate, format_share
 from perfhunt.reports.pictures.axes import Axis
 from perfhunt.reports.pictures.chart_frame import (
     BOTTOM,
     HEIGHT,
     LEFT,
-    RIGHT,
     TOP,
     WIDTH,
+    chart,
     frame,
+    level,
     rate_axis,
-    svg,
     verticals,
+    y_grid,
 )
-from perfhunt.reports.pictures.svg import escape, number
+from perfhunt.reports.pictures.svg import element, escape, number
 
-_FLOOR = 1e-4
-_STEPS = 80
+# The axis of shares ends at this share, lower where a trial needs it, and never below the last.
+FLOOR: Share = 1e-4
+LOWEST_FLOOR: Share = 1e-6
+NONE_STRIP = 22  # pixels below the axis of shares, for trials with nothing over the limit
 
 
 def knee_criterion(run: Run) -> Criterion | None:
@@ -45,108 +47,99 @@ def knee_criterion(run: Run) -> Criterion | None:
 def knee_chart(run: Run) -> str:
     """The SVG; empty text when no trial counted the criterion."""
     criterion = knee_criterion(run)
-    if criterion is None:
+    counted = _counted(run, criterion) if criterion is not None else []
+    if criterion is None or not counted:
         return ""
-    seen = [
-        (t, c)
-        for t in (run.baseline, *run.trials)
-        if t is not None and (c := t.counts.get(criterion.name)) and c.n
-    ]
-    if not seen:
-        return ""
-    lowest = min([c.share for _, c in seen if c.exceed] + [criterion.share])
-    floor = max(1e-6, min(_FLOOR, 10.0 ** _decade_below(lowest)))
-    x = rate_axis(run, [t for t, _ in seen])
-    y = Axis(floor, 1.0, HEIGHT - BOTTOM - 22, TOP, log=True)
-    axis = Axis(floor, 1.0, HEIGHT - BOTTOM, TOP, log=True)
-    ticks = [(t, f"{t * 100:g} %") for t in y.ticks()]
-    over = "requests that fail" if criterion.limit == float("inf") else "requests over the limit"
-    parts = [frame(x, axis, [], "requests per second offered", over), _grid(ticks, y)]
+    x, y = rate_axis(run, [t for t, _ in counted]), _share_axis(criterion, counted)
+    around = Axis(y.low, y.high, HEIGHT - BOTTOM, TOP, log=True)
+    over = "requests over the limit" if math.isfinite(criterion.limit) else "requests that fail"
+    parts = [frame(x, around, [], "requests per second offered", over), _grid(y)]
     parts += verticals(run, x)
-    curve = refit(run.trials, criterion) if isinstance(run.knee, Knee) else None
-    if curve is not None:
-        parts += _curve(curve, x, y)
-    at = number(y.at(criterion.share))
-    parts.append(f'<line class="c-limit" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-    allowed = f"{format_share(criterion.share)} may be"
-    parts.append(
-        f'<text class="c-label c-limit-ink" x="{LEFT + 6}"'
-        f' y="{number(y.at(criterion.share) - 6)}">{allowed}</text>'
-    )
-    parts += [
-        _point(trial, count, x, y)
-        for trial, count in sorted(seen, key=lambda pair: _weight(pair[0]))
+    if isinstance(run.knee, Knee) and run.knee.curve is not None:
+        parts += _curve(run.knee.curve, x, y)
+    parts += _limit(criterion, y)
+    parts += [_point(trial, count, x, y) for trial, count in sorted(counted, key=_on_top)]
+    label = f"share of requests over the limit of {criterion.name} against rate"
+    return chart(WIDTH, HEIGHT, label, parts)
+
+
+def _counted(run: Run, criterion: Criterion) -> list[tuple[Trial, Count]]:
+    return [
+        (trial, count)
+        for trial in (run.baseline, *run.trials)
+        if trial is not None and (count := trial.counts.get(criterion.name)) and count.n
     ]
-    return svg(
-        WIDTH, HEIGHT, f"share of requests over the limit of {criterion.name} against rate", parts
-    )
 
 
-def _decade_below(share: float) -> int:
-    return math.floor(math.log10(share))
+def _share_axis(criterion: Criterion, counted: Sequence[tuple[Trial, Count]]) -> Axis:
+    lowest = min([count.share for _, count in counted if count.exceed] + [criterion.share])
+    decade = 10.0 ** math.floor(math.log10(lowest))
+    floor = max(LOWEST_FLOOR, min(FLOOR, decade))
+    return Axis(floor, 1.0, HEIGHT - BOTTOM - NONE_STRIP, TOP, log=True)
 
 
-def _grid(ticks: Sequence[tuple[float, str]], y: Axis) -> str:
-    parts = []
-    for value, word in ticks:
-        at = number(y.at(value))
-        parts.append(f'<line class="c-grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        parts.append(
-            f'<text class="c-tick" x="{LEFT - 6}" y="{number(y.at(value) + 4)}"'
-            f' text-anchor="end">{word}</text>'
+def _grid(y: Axis) -> str:
+    ticks = [(share, f"{share * 100:g} %") for share in y.ticks()]
+    place = {"x": LEFT - 6, "y": HEIGHT - BOTTOM + 2}
+    none = element("text", "none", class_="c-tick", **place, text_anchor="end")
+    return "\n".join([*y_grid(y, ticks), none])
+
+
+def _limit(criterion: Criterion, y: Axis) -> list[str]:
+    at, allowed = y.at(criterion.share), f"{format_share(criterion.share)} may be"
+    return [
+        level("c-limit", at),
+        element("text", allowed, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
+    ]
+
+
+def _curve(curve: FittedCurve, x: Axis, y: Axis) -> list[str]:
+    """The stored share and its interval, where the axes show them."""
+    shown = [
+        (x.at(rate), share, low, high)
+        for rate, share, low, high in zip(
+            curve.rates, curve.shares, curve.low, curve.high, strict=True
         )
-    parts.append(
-        f'<text class="c-tick" x="{LEFT - 6}" y="{HEIGHT - BOTTOM + 2}"'
-        ' text-anchor="end">none</text>'
-    )
-    return "\n".join(parts)
-
-
-def _curve(curve: Fit, x: Axis, y: Axis) -> list[str]:
-    """The fitted share and its interval, where the axis shows them and the trials reach."""
-    rates = [p.rate for p in curve.points]
-    low, high = min(rates) * 0.9, min(max(rates) * 1.05, x.high)
-    grid = [low + (high - low) * i / _STEPS for i in range(_STEPS + 1)]
-    shown = [r for r in grid if curve.share_at(r) >= y.low]
+        if rate <= x.high and share >= y.low
+    ]
     if len(shown) < 2:
         return []
-    line = " ".join(f"{number(x.at(r))},{number(y.at(curve.share_at(r)))}" for r in shown)
-    bands = [(r, curve.band(r)) for r in shown]
-    above = [f"{number(x.at(r))},{number(y.at(b[1]))}" for r, b in bands]
-    below = [f"{number(x.at(r))},{number(y.at(b[0]))}" for r, b in reversed(bands)]
+    line = [f"{number(at)},{number(y.at(share))}" for at, share, _, _ in shown]
+    above = [f"{number(at)},{number(y.at(high))}" for at, _, _, high in shown]
+    below = [f"{number(at)},{number(y.at(low))}" for at, _, low, _ in reversed(shown)]
     return [
-        f'<polygon class="c-fit-band" points="{" ".join((*above, *below))}"/>',
-        f'<polyline class="c-fit" points="{line}"/>',
+        element("polygon", class_="c-fit-band", points=" ".join((*above, *below))),
+        element("polyline", class_="c-fit", points=" ".join(line)),
     ]
 
 
-def _weight(trial: Trial) -> int:
+def _on_top(counted: tuple[Trial, Count]) -> int:
     """Draw what matters last, on top."""
-    return 0 if trial.invalid else 2 if trial.step.phase in FITTED and not trial.overload else 1
+    trial, _ = counted
+    if trial.invalid:
+        return 0
+    return 2 if trial.step.phase in FITTED_PHASES and not trial.overload else 1
 
 
 def _point(trial: Trial, count: Count, x: Axis, y: Axis) -> str:
     cx = x.at(trial.step.rate)
     cy = y.at(count.share) if count.exceed else HEIGHT - BOTTOM
-    doubt = (
-        f"; overloaded: {trial.overload}"
-        if trial.overload
-        else f"; invalid: {trial.invalid}"
-        if trial.invalid
-        else ""
-    )
-    share = f"{count.exceed:,} of {count.n:,} ({format_share(count.share)})"
-    said = f"{trial.step.phase.value} at {format_rate(trial.step.rate)}: {share}{doubt}"
-    title = f"<title>{escape(said)}</title>"
+    title = element("title", escape(_words(trial, count)))
     if trial.overload:
-        return (
-            f'<path class="c-cross" d="M{number(cx - 4)} {number(cy - 4)}l8 8m0 -8l-8'
-            f' 8">{title}</path>'
-        )
+        cross = f"M{number(cx - 4)} {number(cy - 4)}l8 8m0 -8l-8 8"
+        return element("path", title, class_="c-cross", d=cross)
     if trial.invalid:
-        return (
-            f'<rect class="c-invalid" x="{number(cx - 3.5)}" y="{number(cy - 3.5)}" width="7"'
-            f' height="7">{title}</rect>'
-        )
-    fitted = "c-fitted" if trial.step.phase in FITTED else "c-other"
-    return f'<circle class="{fitted}" cx="{number(cx)}" cy="{number(cy)}" r="4.2">{title}</circle>'
+        place = {"x": cx - 3.5, "y": cy - 3.5}
+        return element("rect", title, class_="c-invalid", **place, width=7, height=7)
+    fitted = "c-fitted" if trial.step.phase in FITTED_PHASES else "c-other"
+    return element("circle", title, class_=fitted, cx=cx, cy=cy, r=4.2)
+
+
+def _words(trial: Trial, count: Count) -> str:
+    doubt = ""
+    if trial.overload:
+        doubt = f"; overloaded: {trial.overload}"
+    elif trial.invalid:
+        doubt = f"; invalid: {trial.invalid}"
+    share = f"{count.exceed:,} of {count.n:,} ({format_share(count.share)})"
+    return f"{trial.step.phase.value} at {format_rate(trial.step.rate)}: {share}{doubt}"

@@ -26,24 +26,21 @@ _UNITS = {
 
 def speedscope(run: Run) -> str:
     """The file's text, one profile per phase, the knee's shown first."""
-    return dumps(
-        run.profiles,
-        f"{run.question.target.name or run.question.redacted().target.url} {run.id}",
-        run.perfhunt,
-    )
+    target = run.question.target
+    return dumps(run.profiles, f"{target.name or target.url} {run.id}", run.perfhunt)
 
 
 def dumps(profiles: Mapping[str, Profile], name: str, version: str) -> str:
     """Named profiles as one file. Frames are shared; weights are whole numbers where they were."""
     index: dict[Frame, int] = {}
-    written = [
+    sampled = [
         _sampled(f"{phase} ({p.mode}, {p.rate_hz:g}/s)", p, index) for phase, p in profiles.items()
     ]
     active = next((i for i, phase in enumerate(profiles) if phase.startswith("knee")), 0)
     file = {
         "$schema": SCHEMA_URL,
         "shared": {"frames": [_frame(frame) for frame in index]},
-        "profiles": written,
+        "profiles": sampled,
         "name": name,
         "activeProfileIndex": active,
         "exporter": f"perfhunt {version}",

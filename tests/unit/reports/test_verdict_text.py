@@ -5,7 +5,7 @@ last.
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
-from perfhunt.model.verdict.verdict import Direction, Effect, Verdict, Word
+from perfhunt.model.verdict.verdict import Effect, EffectDirection, Verdict, Word
 from perfhunt.reports.verdict_text import verdict_lines
 
 CPU = Effect(
@@ -16,7 +16,7 @@ CPU = Effect(
     0.0038,
     Interval(0.105, 0.09, 0.12, 8),
     1e-6,
-    Direction.BETTER,
+    EffectDirection.BETTER,
     0.01,
     0.02,
 )

@@ -236,9 +236,7 @@ def undescribed(
     found, rest = [], shape.get("additionalProperties")
     for key, value in plain.items():
         inner = shape.get("properties", {}).get(key)
-        if inner is None and not isinstance(rest, dict):
-            found.append(f"{path}.{key}")
-        elif inner is not None and not inner.get("description"):
+        if (inner is None and not isinstance(rest, dict)) or (inner is not None and not inner.get("description")):
             found.append(f"{path}.{key}")
         found += undescribed(inner or rest or {}, value, defs, f"{path}.{key}")
     return found

@@ -35,6 +35,16 @@ RESULTS: dict[str, dict[str, str]] = {
         "passes": "Passes over the knee.",
         "load_s": "Load spent finding it, seconds.",
         "note": "Remark.",
+        "curve": (
+            "The fitted curve that the knee was read off; null when nothing was fitted, absent in"
+            " runs of versions that did not store it."
+        ),
+    },
+    "FittedCurve": {
+        "rates": "Rates, ascending, requests per second.",
+        "shares": "Fitted share of requests over the limit at each rate, 0 to 1.",
+        "low": "Lower end of its interval at each rate, at the knee's confidence.",
+        "high": "Upper end at each rate.",
     },
     "NoKneeDocument": {
         "none": "The reason, a sentence.",

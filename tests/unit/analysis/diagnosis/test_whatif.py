@@ -10,7 +10,7 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.whatif import with_what_if
-from perfhunt.analysis.knee.goal import Climb
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from tests.unit.scenes import profile, series, used
@@ -18,16 +18,16 @@ from tests.unit.scenes import profile, series, used
 KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, KneeLabel.SHARP)
 
 
-def predicted(evidence: Evidence, climb: Climb) -> dict[str, Finding]:
+def predicted(evidence: Evidence, climb: SearchResult) -> dict[str, Finding]:
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
     findings, bottleneck = rank(reading, suspects), classify(reading, suspects)
     return {f.function: f for f in with_what_if(findings, bottleneck, reading, suspects, climb)}
 
 
-def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> Climb:
+def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> SearchResult:
     burst = None if capacity is None else Capacity(capacity, capacity, capacity, 2 * capacity)
-    return Climb(knee, (knee,), burst, (), ())
+    return SearchResult(knee, (knee,), burst, (), ())
 
 
 def test_removing_three_quarters_of_the_only_cores_demand_brings_the_knee_that_is_left() -> None:

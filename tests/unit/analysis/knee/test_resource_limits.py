@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.knee.goal import Climb
-from perfhunt.analysis.knee.resource_limits import reached, resource_cautions, with_resources
+from perfhunt.analysis.knee.goal import SearchResult
+from perfhunt.analysis.knee.resource_limits import (
+    resource_cautions,
+    resource_limits,
+    with_resources,
+)
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.trial import Resources, Trial
@@ -35,18 +39,18 @@ def trials(*used: tuple[float, float]) -> list[Trial]:
 
 def test_cpu_that_grows_by_half_a_percent_a_request_reaches_70_percent_at_136() -> None:
     made = trials((10, 0.07), (40, 0.22), (80, 0.42), (120, 0.62))  # 2 % + 0.5 % x rate
-    (cpu,) = reached([CPU, MEMORY], made)
+    (cpu,) = resource_limits([CPU, MEMORY], made)
     assert cpu.rate.value == pytest.approx(136.0)
-    (noisy,) = reached([CPU], trials((10, 0.08), (40, 0.21), (80, 0.43), (120, 0.61)))
+    (noisy,) = resource_limits([CPU], trials((10, 0.08), (40, 0.21), (80, 0.43), (120, 0.61)))
     assert noisy.rate.low < 136.0 < noisy.rate.high
 
 
 def test_memory_that_load_does_not_touch_is_never_reached() -> None:
-    assert reached([MEMORY], trials((10, 0.1), (40, 0.2), (80, 0.3), (120, 0.4))) == ()
+    assert resource_limits([MEMORY], trials((10, 0.1), (40, 0.2), (80, 0.3), (120, 0.4))) == ()
 
 
 def test_three_rates_make_no_line() -> None:
-    assert reached([CPU], trials((10, 0.1), (40, 0.2), (80, 0.3))) == ()
+    assert resource_limits([CPU], trials((10, 0.1), (40, 0.2), (80, 0.3))) == ()
 
 
 def test_only_what_is_reached_before_the_knee_is_a_doubt() -> None:
@@ -56,9 +60,9 @@ def test_only_what_is_reached_before_the_knee_is_a_doubt() -> None:
     assert resource_cautions([CPU], made, replace(LATENCY_KNEE, rate=100.0)) == ()
 
 
-def climbed(low: float, high: float) -> Climb:
+def climbed(low: float, high: float) -> SearchResult:
     knee = replace(LATENCY_KNEE, rate=(low + high) / 2, low=low, high=high)
-    return Climb(knee, (knee,), None, (), ())
+    return SearchResult(knee, (knee,), None, (), ())
 
 
 TRIED = ((10.0, 0.0701), (40.0, 0.22), (80.0, 0.42), (120.0, 0.62), (180.0, 0.9199))
@@ -92,6 +96,6 @@ def test_a_rate_that_nothing_was_tried_at_is_a_guess_and_no_knee() -> None:
 
 def test_where_latency_never_breaks_cpu_still_does() -> None:
     none = NoKnee(NoKneeCode.BELOW_MAX_RATE, "held", 200.0)
-    found = with_resources(Climb(none, (none,), None, (), ()), [CPU], trials(*TRIED))
+    found = with_resources(SearchResult(none, (none,), None, (), ()), [CPU], trials(*TRIED))
     assert isinstance(found.knee, Knee)
     assert found.knee.criterion == "resources.cpu"

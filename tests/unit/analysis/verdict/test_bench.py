@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from perfhunt.analysis.verdict.bench import CommandRun, Timed, judge_commands
+from perfhunt.analysis.verdict.bench import judge_commands
 from perfhunt.errors import StoreError
+from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
 
@@ -33,9 +34,9 @@ EXPORT = {
 
 def timed(
     name: str, mean: float, n: int = 20, sd: float = 0.02, seed: int = 1, rss: int = 10_000_000
-) -> Timed:
+) -> CommandRuns:
     noise = np.random.default_rng(seed).normal(0.0, sd, n)
-    return Timed(
+    return CommandRuns(
         name,
         tuple(
             CommandRun(mean * math.exp(x), 0.8 * mean * math.exp(x / 2), 0.1 * mean, rss)
@@ -77,7 +78,7 @@ def test_the_paired_p_value_is_that_of_students_t_on_logs() -> None:
 
 
 def test_a_command_that_fails_is_not_measured() -> None:
-    broken = Timed("head", (*timed("head", 0.1).runs, CommandRun(0.01, exit_code=1)))
+    broken = CommandRuns("head", (*timed("head", 0.1).runs, CommandRun(0.01, exit_code=1)))
     verdict = judge_commands(timed("base", 0.5), broken)
     assert verdict.word is Word.INVALID
     assert "`head` failed" in verdict.reason
@@ -89,7 +90,7 @@ def test_four_runs_are_too_few() -> None:
 
 def test_a_slow_first_run_is_pointed_out_with_the_option_that_mends_it() -> None:
     walls = [0.9, 0.5, 0.51, 0.5, 0.52, 0.51]
-    cold = Timed("base", tuple(CommandRun(w) for w in walls))
+    cold = CommandRuns("base", tuple(CommandRun(w) for w in walls))
     found = judge_commands(cold, timed("head", 0.5, n=6)).cautions
     assert [c.code for c in found] == ["cold-start"]
     assert "--warmup" in found[0].next

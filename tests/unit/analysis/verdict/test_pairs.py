@@ -55,8 +55,8 @@ def test_calibration_gives_the_spread_of_identical_builds_with_its_chi_square_in
     cpu = found.noises[0].sd
     assert cpu.value == pytest.approx(estimate(NOISE).sd)
     # chi-square with 7 degrees of freedom: 1.690 and 16.013 (tables)
-    assert cpu.high == pytest.approx(cpu.value * (7 / 1.690) ** 0.5, rel=0.03)
-    assert cpu.low == pytest.approx(cpu.value * (7 / 16.013) ** 0.5, rel=0.03)
+    assert cpu.high == pytest.approx(cpu.value * (7 / 1.690) ** 0.5, rel=5e-4)
+    assert cpu.low == pytest.approx(cpu.value * (7 / 16.013) ** 0.5, rel=5e-4)
     assert found.refused == ""
     assert found.priors()[CPU.name].df == 7.0
 

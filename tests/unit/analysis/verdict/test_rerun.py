@@ -6,12 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.verdict.rerun import (
-    compare,
-    environment_differences,
-    judge_rerun,
-    question_differences,
-)
+from perfhunt.analysis.verdict.comparable import environment_differences, question_differences
+from perfhunt.analysis.verdict.rerun import compare, judge_rerun
 from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run

@@ -12,14 +12,14 @@ from perfhunt.analysis.verdict.endpoints import (
     KNEE,
     MEDIAN,
     BuildReading,
-    Slopes,
+    Elasticities,
     read,
     speed,
     speeds,
 )
 from perfhunt.analysis.verdict.sequential import (
     LOOKS,
-    Prior,
+    NoisePrior,
     estimate,
     holm,
     level,
@@ -48,13 +48,13 @@ def test_a_comparison_of_one_round_is_refused() -> None:
 
 
 def test_noise_known_from_identical_builds_is_pooled_by_degrees_of_freedom() -> None:
-    found = estimate([0.02, 0.04, 0.06], Prior(sd=0.02, df=8.0))
+    found = estimate([0.02, 0.04, 0.06], NoisePrior(sd=0.02, df=8.0))
     assert found.df == 10.0
     assert found.sd**2 == pytest.approx((2 * 0.02**2 + 8 * 0.02**2) / 10)
 
 
 def test_noise_known_from_a_quieter_day_is_not_pooled() -> None:
-    assert estimate([-0.2, 0.1, 0.3], Prior(sd=0.01, df=8.0)).df == 2.0
+    assert estimate([-0.2, 0.1, 0.3], NoisePrior(sd=0.01, df=8.0)).df == 2.0
 
 
 def test_holm_with_equal_weights_steps_down_as_by_hand() -> None:
@@ -99,14 +99,14 @@ def test_a_ten_percent_faster_mm1_reads_as_ten_percent_by_its_median() -> None:
     slope_of_rate = rate / (mu - rate)  # d ln W / d ln rate
     for change in (0.01, -0.01):
         moved = math.log((mu - rate) / (mu * (1 + change) - rate))
-        found = speed(MEDIAN.name, moved, Slopes(median=slope_of_rate))
+        found = speed(MEDIAN.name, moved, Elasticities(median=slope_of_rate))
         assert math.expm1(found) == pytest.approx(change, rel=0.03)
 
 
 def test_halving_the_share_over_the_limit_at_sharpness_ten_moves_the_knee_by_seven_percent() -> (
     None
 ):
-    assert speed(KNEE.name, math.log(0.5), Slopes(sharpness=10.0)) == pytest.approx(
+    assert speed(KNEE.name, math.log(0.5), Elasticities(sharpness=10.0)) == pytest.approx(
         0.0693, abs=1e-4
     )
 
@@ -114,7 +114,7 @@ def test_halving_the_share_over_the_limit_at_sharpness_ten_moves_the_knee_by_sev
 def test_less_cpu_per_request_is_faster_and_an_endpoint_missing_on_one_side_is_left_out() -> None:
     before = BuildReading({CPU.name: math.log(0.011), MEDIAN.name: -3.0}, {})
     after = BuildReading({CPU.name: math.log(0.010)}, {})
-    assert speeds(before, after, Slopes()) == {CPU.name: pytest.approx(math.log(1.1))}
+    assert speeds(before, after, Elasticities()) == {CPU.name: pytest.approx(math.log(1.1))}
 
 
 def test_a_build_that_answers_all_it_was_offered_has_at_least_that_capacity() -> None:

@@ -9,7 +9,7 @@ from perfhunt.analysis.verdict.endpoints import CAPACITY, CPU, KNEE, MEDIAN, Bui
 from perfhunt.analysis.verdict.pairs import Round
 from perfhunt.analysis.verdict.rounds import judge_rounds
 from perfhunt.errors import ExitCode
-from perfhunt.model.verdict.verdict import EXIT_CODES, Direction, Verdict, Word
+from perfhunt.model.verdict.verdict import EXIT_CODES, EffectDirection, Verdict, Word
 
 ALL = (KNEE.name, MEDIAN.name, CAPACITY.name, CPU.name)
 
@@ -37,7 +37,7 @@ def test_one_endpoint_better_and_none_worse_is_kept_with_the_number_in_the_reaso
     assert verdict.exit_code == ExitCode.OK
     effect = verdict.effect("cpu")
     assert effect is not None
-    assert effect.direction is Direction.BETTER
+    assert effect.direction is EffectDirection.BETTER
     assert effect.speed.low > 0
 
 

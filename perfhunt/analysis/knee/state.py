@@ -1,21 +1,21 @@
-"""The running account of a climb: what was asked, what came back, what it cost; and how a phase
-asks for a trial.
+"""The state of a search: what was measured and what it cost, and how a stage asks for a trial or a
+drain.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from perfhunt.analysis.knee.fit import capacity_seen
-from perfhunt.analysis.knee.goal import Ask, Goal, Observation
+from perfhunt.analysis.knee.goal import Goal, SearchStage
+from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
 from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
-HOT = 0.6  # share of requests late: more than a p50 allows
+HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
+SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
 class OutOfBudget(Exception):
@@ -34,10 +34,6 @@ class GeneratorLimited(Exception):
         self.trial = trial
 
 
-Asking = Generator[Ask, Observation, Trial]
-Doing = Generator[Ask, Observation, None]
-
-
 def hot(trial: Trial) -> bool:
     """Whether a queue is likely to be left behind: called off, or so many were late that a backlog
     must have grown.
@@ -48,7 +44,7 @@ def hot(trial: Trial) -> bool:
 
 
 @dataclass
-class Log:
+class SearchState:
     """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline
     is not among them.
     """
@@ -58,7 +54,7 @@ class Log:
     trials: list[Trial] = field(default_factory=list)
     drains: list[Drained] = field(default_factory=list)
     passes: int = 0  # begun
-    rested: bool = False  # drained since the last trial
+    drained: bool = False  # since the last trial
 
     @property
     def load(self) -> Seconds:
@@ -71,15 +67,16 @@ class Log:
         return self.load + sum(drain.seconds for drain in self.drains)
 
     @property
+    def left(self) -> Seconds:
+        """Seconds of the budget that are not spent."""
+        return self.goal.seconds - self.spent
+
+    @property
     def limit(self) -> Seconds:
         """The largest latency limit of the criteria; 0 when none has one. Nothing is known of a
         request before its limit.
         """
         return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
-
-    @property
-    def left(self) -> Seconds:
-        return self.goal.seconds - self.spent
 
     def valid(self) -> list[Trial]:
         """Trials that may be believed, oldest first."""
@@ -93,7 +90,7 @@ class Log:
         settle: Seconds = 0.0,
         abort: bool = True,
         late: Share = 0.0,
-    ) -> Asking:
+    ) -> SearchStage[Trial]:
         """Ask for one step until it is valid; drain after an overload, since what is queued would
         spoil the next.
 
@@ -104,31 +101,41 @@ class Log:
         for _ in range(ATTEMPTS):
             if seconds > self.left:
                 raise OutOfBudget
-            seed = self.goal.seed * 100_003 + len(self.trials)
-            if late:
-                seed = typical_seed(
-                    seed,
-                    rate,
-                    seconds,
-                    settle,
-                    self.goal.arrivals,
-                    capacity_seen(self.trials),
-                    late,
-                )
-            step = Step(phase, rate, seconds, seed, settle, abort, self.goal.arrivals)
-            outcome = yield step
-            if not isinstance(outcome, Trial):
-                raise TypeError(f"a step was answered with {type(outcome).__name__}, not a Trial")
-            trial = outcome
+            trial = yield Step(
+                phase=phase,
+                rate=rate,
+                duration=seconds,
+                seed=self._seed(rate, seconds, settle, late),
+                settle=settle,
+                stop_on_overload=abort,
+                arrivals=self.goal.arrivals,
+            )
+            if not isinstance(trial, Trial):
+                raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
             self.trials.append(trial)
-            self.rested = False
+            self.drained = False
             if hot(trial) or not abort:
                 yield from self.drain()
             if not trial.invalid:
                 return trial
         raise GeneratorLimited(self.trials[-1])
 
-    def drain(self) -> Doing:
+    def _seed(self, rate: PerSecond, seconds: Seconds, settle: Seconds, late: Share) -> int:
+        """The next step's seed: whichever comes next, or one whose arrivals are typical."""
+        seed = self.goal.seed * SEEDS_APART + len(self.trials)
+        if not late:
+            return seed
+        return typical_seed(
+            first=seed,
+            rate=rate,
+            seconds=seconds,
+            settle=settle,
+            law=self.goal.arrivals,
+            capacity=observed_capacity(self.trials),
+            late=late,
+        )
+
+    def drain(self) -> SearchStage[None]:
         """Ask for quiet until the target is as it was; raises TargetLost when it does not come
         back.
         """
@@ -136,6 +143,6 @@ class Log:
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
         self.drains.append(drained)
-        self.rested = True
+        self.drained = True
         if not drained.recovered:
             raise TargetLost

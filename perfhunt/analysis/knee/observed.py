@@ -1,0 +1,95 @@
+"""What trials show without any fit: the rates that held, the capacity, and whether requests fail
+before they are slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from perfhunt.model.slo import Criterion
+from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
+from perfhunt.model.units import PerSecond, Share
+
+_NOT_EVIDENCE = (Phase.HOLD, Phase.CAPACITY, Phase.WARMUP)
+
+# A burst did not saturate a service that completed this share of the offered rate while fewer than
+# half of the requests were late or refused.
+KEPT_UP: Share = 0.97
+MOSTLY_LATE: Share = 0.5
+
+# A trial shows what the service completes in quiet when it holds this many requests of which hardly
+# any is late. A little is taken off, since chance moves the count of a short trial.
+QUIET_REQUESTS = 200
+QUIET_LATE: Share = 0.05
+QUIET_ALLOWANCE: Share = 0.95
+
+# Outcomes of requests that fail at once, rather than wait.
+_FAILED_AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
+
+
+def holds(trial: Trial, criteria: Sequence[Criterion]) -> bool:
+    """Whether a trial kept every criterion and was not overloaded."""
+    kept = all(trial.counts[c.name].share <= c.share for c in criteria if c.name in trial.counts)
+    return kept and not trial.overload
+
+
+def bracket(
+    trials: Iterable[Trial], criteria: Sequence[Criterion]
+) -> tuple[PerSecond | None, PerSecond | None]:
+    """(highest rate that held, lowest rate above it that broke); None for what is not known.
+
+    A short trial at a low rate that broke by one stall is outvoted by a higher one that held.
+
+    Profiled, warming and saturated trials are no evidence, nor are invalid ones.
+    """
+    evidence = [t for t in trials if not t.invalid and t.step.phase not in _NOT_EVIDENCE]
+    low = max((t.step.rate for t in evidence if holds(t, criteria)), default=None)
+    broke = [t.step.rate for t in evidence if not holds(t, criteria)]
+    return low, min((rate for rate in broke if low is None or rate > low), default=None)
+
+
+def completions(burst: Trial) -> PerSecond | None:
+    """Good answers per second of a saturated burst; None when the service kept up, so that it was
+    not saturated.
+    """
+    refused = burst.outcomes.get("status", 0) / max(1.0, burst.seconds - burst.step.settle)
+    late = max((count.share for count in burst.counts.values()), default=0.0)
+    if burst.completed >= KEPT_UP * burst.step.rate and late < MOSTLY_LATE:
+        return None
+    return max(0.0, burst.completed - refused)
+
+
+def observed_capacity(trials: Iterable[Trial]) -> PerSecond | None:
+    """The capacity that the curve is held to: the saturated burst's, or what was completed in quiet
+    if that is more.
+
+    A service that collapses under saturation completes less there than it can. None when nothing
+    saturated it.
+    """
+    saturated = in_quiet = 0.0
+    for trial in trials:
+        if trial.invalid:
+            continue
+        if trial.step.phase is Phase.CAPACITY:
+            saturated = completions(trial) or saturated
+        elif _in_quiet(trial):
+            in_quiet = max(in_quiet, QUIET_ALLOWANCE * trial.completed)
+    return max(saturated, in_quiet) if saturated else None
+
+
+def _in_quiet(trial: Trial) -> bool:
+    calm = all(count.share < QUIET_LATE for count in trial.counts.values())
+    return trial.step.phase in FITTED_PHASES and trial.n >= QUIET_REQUESTS and calm
+
+
+def mostly_failures(trials: Iterable[Trial], criterion: Criterion) -> bool:
+    """Whether what exceeded a criterion did so by failing at once (refused, errors), not by being
+    slow.
+    """
+    failed = exceed = 0
+    for trial in trials:
+        count = trial.counts.get(criterion.name)
+        if count is not None and not trial.invalid and trial.step.phase in FITTED_PHASES:
+            failed += sum(n for outcome, n in trial.outcomes.items() if outcome in _FAILED_AT_ONCE)
+            exceed += count.exceed
+    return exceed > 0 and failed > 0.5 * exceed
