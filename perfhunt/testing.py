@@ -117,8 +117,8 @@ class QueueEngine:
     takes milliseconds.
 
     Backlog stays from one step to the next until it is drained, as it does in life. `clock` is the
-    virtual time in seconds; `steps_run` is the number of steps so far. Each step's service times are a
-    pure function of `seed` and the step's number.
+    virtual time in seconds; `steps_run` is the number of steps so far. Each step's service times
+    are a pure function of `seed` and the step's number.
     """
 
     name = "queue"

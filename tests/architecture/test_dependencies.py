@@ -25,6 +25,7 @@ NOT_IMPORTED = {
     "scipy-stubs": "types for mypy",
     "types-jsonschema": "types for mypy",
     "types-psutil": "types for mypy",
+    "types-pyyaml": "types for mypy",
     "uvicorn": "runs the services of the live tests",
     **{
         f"tree-sitter{language}": "loaded by name, and only when the grammar is needed"

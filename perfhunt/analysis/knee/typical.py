@@ -10,15 +10,11 @@ It is never fitted to anything: where it is wrong, the choice is merely less goo
 
 from __future__ import annotations
 
-from typing import TypeAlias
-
 import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.model.trial import arrivals
 from perfhunt.model.units import PerSecond, Seconds, Share
-
-Times: TypeAlias = NDArray[np.float64]
 
 CANDIDATES = 16
 REPLICAS = 16  # sets of service times per pattern, the same for every pattern
@@ -57,17 +53,17 @@ def typical_seed(
     return seeds[int(np.argmin(np.abs(shares - shares.mean())))]
 
 
-def _service_times(seed: int, n: int, capacity: PerSecond) -> Times:
+def _service_times(seed: int, n: int, capacity: PerSecond) -> NDArray[np.float64]:
     """Exponential service times in seconds; shape (replicas, n)."""
     random = np.random.Generator(np.random.PCG64([seed, SERVICE_TIMES]))
-    times: Times = random.standard_exponential((REPLICAS, n)) / capacity
+    times: NDArray[np.float64] = random.standard_exponential((REPLICAS, n)) / capacity
     return times
 
 
-def _responses(due: Times, service: Times) -> Times:
+def _responses(due: NDArray[np.float64], service: NDArray[np.float64]) -> NDArray[np.float64]:
     """Response times in a queue with one server, first come first served; shape (replicas, n)."""
     times = service[:, : len(due)]
     total = np.cumsum(times, axis=1)
     begun = np.maximum.accumulate(due - (total - times), axis=1)
-    responses: Times = begun + total - due
+    responses: NDArray[np.float64] = begun + total - due
     return responses

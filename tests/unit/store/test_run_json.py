@@ -236,7 +236,8 @@ def undescribed(
     found, rest = [], shape.get("additionalProperties")
     for key, value in plain.items():
         inner = shape.get("properties", {}).get(key)
-        if (inner is None and not isinstance(rest, dict)) or (inner is not None and not inner.get("description")):
+        nameless = not isinstance(rest, dict) if inner is None else not inner.get("description")
+        if nameless:
             found.append(f"{path}.{key}")
         found += undescribed(inner or rest or {}, value, defs, f"{path}.{key}")
     return found

@@ -26,7 +26,7 @@ _PLAIN_MODELS = ("Base", "Model")
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _EditedModule:
     """One edited file with both of its modules."""
 
     texts: FileTexts
@@ -63,16 +63,16 @@ def _fault(texts: FileTexts) -> str:
     return ""
 
 
-def _parsed(texts: FileTexts, renames: Renames | None = None) -> _File:
+def _parsed(texts: FileTexts, renames: Renames | None = None) -> _EditedModule:
     before, after = texts.before or "", texts.after or ""
-    return _File(
+    return _EditedModule(
         texts=texts,
         before=parse_module(texts.path, before, renames, beside=after),
         after=parse_module(texts.path, after, beside=before),
     )
 
 
-def _file_atoms(files: Sequence[_File], renames: Renames) -> FileAtoms:
+def _file_atoms(files: Sequence[_EditedModule], renames: Renames) -> FileAtoms:
     pairs = [(file, pair) for file in files for pair in _pairs(file, renames)]
     moved = _moved([pair for _, pair in pairs])
     new_classes = {
@@ -96,7 +96,7 @@ def _file_atoms(files: Sequence[_File], renames: Renames) -> FileAtoms:
     return FileAtoms(tuple(atoms), tuple(ignored))
 
 
-def _pairs(file: _File, renames: Renames | None = None) -> Iterator[DefinitionPair]:
+def _pairs(file: _EditedModule, renames: Renames | None = None) -> Iterator[DefinitionPair]:
     """The definitions that differ, imports aside: those are judged by what they bind."""
     nameless = (DefinitionSort.IMPORT, DefinitionSort.STATEMENT)
     old, new = (
@@ -141,7 +141,7 @@ def _moved(pairs: Sequence[DefinitionPair]) -> list[DefinitionPair]:
     return moved
 
 
-def _atom(pair: DefinitionPair, file: _File, new_classes: set[tuple[str, str]]) -> Atom:
+def _atom(pair: DefinitionPair, file: _EditedModule, new_classes: set[tuple[str, str]]) -> Atom:
     definition, kind = pair.definition, _kind(pair)
     owner = definition.name.rpartition(".")[0]
     owner = owner if (pair.texts.path, owner) in new_classes else ""
@@ -191,7 +191,9 @@ def _is_table(definition: Definition) -> bool:
     return named or "'__tablename__'" in definition.code
 
 
-def _rebound(file: _File, moved: Collection[str], files: Sequence[_File]) -> Iterator[Atom]:
+def _rebound(
+    file: _EditedModule, moved: Collection[str], files: Sequence[_EditedModule]
+) -> Iterator[Atom]:
     """Imports that now bind a name to something else (`import orjson as json`)."""
     path, before, after = file.texts.path, file.before.imports, file.after.imports
     edited = {f.texts.path.removesuffix(".py").rpartition("/")[2] for f in files}
@@ -222,7 +224,7 @@ def _rebound(file: _File, moved: Collection[str], files: Sequence[_File]) -> Ite
         )
 
 
-def _renamed_module(old: str, new: str, files: Sequence[_File]) -> bool:
+def _renamed_module(old: str, new: str, files: Sequence[_EditedModule]) -> bool:
     """Whether two origins are one module, or one thing in it, whose file was renamed."""
     for texts in (f.texts for f in files if f.texts.old_path not in ("", f.texts.path)):
         was, now = (p.removesuffix(".py").replace("/", ".") for p in (texts.old_path, texts.path))

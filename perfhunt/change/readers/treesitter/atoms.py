@@ -41,7 +41,7 @@ _SHORT = 3  # letters: a name in capitals as short as `GET` names no setting
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _ParsedFile:
     """One edited file, parsed: its declarations before and after, by name.
 
     `packages` are those it began or ceased to import; `renamed` are the new names of declarations
@@ -59,7 +59,7 @@ class _File:
 def treesitter_atoms(edited: Sequence[FileTexts]) -> FileAtoms:
     """The atoms of edited files; a file without a grammar is one atom, and a note says so."""
     parsed = [(texts, _parsed(texts)) for texts in edited]
-    files = [file for _, file in parsed if isinstance(file, _File)]
+    files = [file for _, file in parsed if isinstance(file, _ParsedFile)]
     unread = [
         one_atom(texts, Kind.CODE, "module-level text", file)
         for texts, file in parsed
@@ -78,7 +78,7 @@ def _own(name: str) -> str:
     return name.partition("#")[0].rpartition(".")[2]
 
 
-def _parsed(texts: FileTexts) -> _File | str:
+def _parsed(texts: FileTexts) -> _ParsedFile | str:
     """The file by its declarations; why not, as a sentence, when it cannot be read."""
     grammar = grammar_of(texts.path)
     parser = parser_of(grammar) if grammar else None
@@ -94,7 +94,7 @@ def _parsed(texts: FileTexts) -> _File | str:
     if old.has_error or new.has_error:
         return f"{texts.path} does not parse as {grammar.name}"
     before, after = declarations(old, grammar), declarations(new, grammar)
-    return _File(
+    return _ParsedFile(
         texts=texts,
         grammar=grammar,
         before=before,
@@ -114,7 +114,7 @@ def _renames(
                 yield old, new
 
 
-def _file_atoms(file: _File, renamed: Mapping[tuple[str, str], str]) -> FileAtoms:
+def _file_atoms(file: _ParsedFile, renamed: Mapping[tuple[str, str], str]) -> FileAtoms:
     """What differs in one file once names are written the new way."""
     names = {old: new for (language, old), new in renamed.items() if language == file.grammar.name}
     before = {
@@ -136,7 +136,7 @@ def _file_atoms(file: _File, renamed: Mapping[tuple[str, str], str]) -> FileAtom
     return FileAtoms(tuple(atoms), tuple(ignored))
 
 
-def _atom(file: _File, old: Declaration | None, new: Declaration | None) -> Atom:
+def _atom(file: _ParsedFile, old: Declaration | None, new: Declaration | None) -> Atom:
     declaration = new or old
     assert declaration is not None
     edit = edit_between(old, new)
@@ -154,7 +154,7 @@ def _atom(file: _File, old: Declaration | None, new: Declaration | None) -> Atom
     )
 
 
-def _links(file: _File, name: str, old: Declaration | None, new: Declaration | None) -> Links:
+def _links(file: _ParsedFile, name: str, old: Declaration | None, new: Declaration | None) -> Links:
     """What the declaration defines and uses, by file and by language, and its object's fields."""
     path, language = file.texts.path, file.grammar.name
     own, owner = _own(name), name.rpartition(".")[0]

@@ -10,8 +10,8 @@ def _price(cents: int) -> str:
 
 def _card(product: Any) -> str:
     return (
-        '<li class="card"><a'
-        f' href="/product/{escape(product["sku"])}">{escape(product["name"].title())}</a>'
+        f'<li class="card"><a href="/product/{escape(product["sku"])}">'
+        f"{escape(product['name'].title())}</a>"
         f"<b>{_price(product['price'])}</b></li>"
     )
 
@@ -19,7 +19,8 @@ def _card(product: Any) -> str:
 def listing(title: str, products: list[Any]) -> bytes:
     """A page of product cards."""
     cards = "\n".join(_card(p) for p in products)
-    return f"<!doctype html><title>{escape(title)}</title><h1>{escape(title)}</h1><ul>{cards}</ul>".encode()
+    title = escape(title)
+    return f"<!doctype html><title>{title}</title><h1>{title}</h1><ul>{cards}</ul>".encode()
 
 
 def _likeness(one: Any, other: Any) -> float:
@@ -33,8 +34,9 @@ def product(found: Any, stock: int, others: list[Any]) -> bytes:
     alike = sorted(
         (o for o in others if o["sku"] != found["sku"]), key=lambda o: -_likeness(found, o)
     )[:6]
+    name = escape(found["name"])
     return (
-        "<!doctype"
-        f" html><title>{escape(found['name'])}</title><h1>{escape(found['name'].title())}</h1><p>{_price(found['price'])},"
-        f" {stock} in stock</p><ul>{''.join(_card(p) for p in alike)}</ul>"
+        f"<!doctype html><title>{name}</title><h1>{escape(found['name'].title())}</h1>"
+        f"<p>{_price(found['price'])}, {stock} in stock</p>"
+        f"<ul>{''.join(_card(p) for p in alike)}</ul>"
     ).encode()

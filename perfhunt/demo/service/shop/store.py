@@ -45,8 +45,8 @@ def create() -> None:
     with sqlite3.connect(building) as made:
         made.execute("PRAGMA journal_mode=WAL")
         made.execute(
-            "CREATE TABLE product (sku TEXT PRIMARY KEY, name TEXT, price INTEGER, tags TEXT, added"
-            " INTEGER)"
+            "CREATE TABLE product"
+            " (sku TEXT PRIMARY KEY, name TEXT, price INTEGER, tags TEXT, added INTEGER)"
         )
         made.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, sku TEXT, quantity INTEGER)")
         made.execute("CREATE INDEX product_added ON product (added)")
