@@ -73,6 +73,17 @@ def mixture(*parts: tuple[Share, Law]) -> Law:
 
 
 @dataclass(frozen=True, slots=True)
+class Lane:
+    """A part of the traffic with workers of its own: a slow lane, one route, one shard. `share` of
+    the requests take it, at random.
+    """
+
+    share: Share
+    law: Law
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """A service as a G/G/k queue, first come first served, with the troubles that real ones have.
 
@@ -81,6 +92,7 @@ class Service:
     that share, sinusoidally, every `drift_period`. While warming up they are (1 +
     warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
     answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
+    `lane` is a part of the traffic that queues apart from the rest.
     """
 
     law: Law
@@ -95,6 +107,29 @@ class Service:
     refuse_above: PerSecond | None = None
     bucket: float = 20.0
     fails: Share = 0.0
+    lane: Lane | None = None
+
+
+def departures(at: Times, held: Times, free: list[float]) -> tuple[Times, list[float]]:
+    """Departures of a FCFS queue whose workers are free from `free` on, and when they are free
+    afterwards; one worker by Lindley's recursion, solved as a running maximum.
+    """
+    if not len(at):
+        return np.zeros(0), free
+    if len(free) == 1:
+        total = np.cumsum(held)
+        start = np.maximum.accumulate(np.maximum(at, free[0]) - (total - held))
+        left: Times = start + total
+        return left, [float(left[-1])]
+    heap = list(free)
+    heapq.heapify(heap)
+    out = []
+    for a, h in zip(at.tolist(), held.tolist(), strict=True):
+        first = heap[0]
+        done = (a if a > first else first) + h
+        heapq.heapreplace(heap, done)
+        out.append(done)
+    return np.asarray(out), heap
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +172,7 @@ class QueueEngine:
         self.clocks: tuple[WorkerClock, ...] = ()
         self._phase = float(np.random.default_rng([seed, 7]).random())
         self._free = [0.0] * service.workers
+        self._lane_free = [0.0] * (service.lane.workers if service.lane else 0)
         self._tokens = (service.bucket, 0.0)
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
@@ -156,12 +192,12 @@ class QueueEngine:
         live.
         """
         reason = stop() if stop else ""
-        free, tokens = list(self._free), self._tokens
+        before = list(self._free), list(self._lane_free), self._tokens
         served = self._serve(step, arrivals(step.seed, step.rate, step.duration, step.arrivals))
         rows = self._rows(served, step.duration)
         ended, why = self._overloaded(step, rows)
         if ended < step.duration:
-            self._free, self._tokens = free, tokens
+            self._free, self._lane_free, self._tokens = before
             served = self._serve(step, served.due[served.due < ended])
             rows = rows[: int(ended)]
         self.steps_run += 1
@@ -176,7 +212,8 @@ class QueueEngine:
         """Let virtual time pass until the queue is empty and a probe's time more, or the cap is
         reached.
         """
-        wait = max(0.0, float(self._real(np.max(self._free))) - self.clock) + PROBE
+        last = max([float(self._real(np.max(self._free))), *self._lane_free])
+        wait = max(0.0, last - self.clock) + PROBE
         seconds = min(wait, drain.cap)
         self.clock += seconds
         return Drained(seconds, wait <= drain.cap)
@@ -210,30 +247,16 @@ class QueueEngine:
         held = held * self._speed(at)
         admitted = self._admit(at) if service.refuse_above else np.ones(n, dtype=bool)
         done = at + REFUSED
-        if admitted.any():
-            left = self._real(self._depart(self._worked(at[admitted]), held[admitted]))
-            done[admitted] = np.maximum(left, at[admitted]) + extra[admitted]
+        aside = np.zeros(n, dtype=bool)
+        if service.lane is not None:
+            aside = admitted & (random.random(max(most, n))[:n] < service.lane.share)
+            apart = service.lane.law(random, max(most, n))[:n]
+            done[aside], self._lane_free = departures(at[aside], apart[aside], self._lane_free)
+        ahead = admitted & ~aside
+        worked, self._free = departures(self._worked(at[ahead]), held[ahead], self._free)
+        done[ahead] = np.maximum(self._real(worked), at[ahead]) + extra[ahead]
         status = np.where(admitted, np.where(broken, 500, 200), 429)
         return _Served(due, done - self.clock, status)
-
-    def _depart(self, at: Times, held: Times) -> Times:
-        """Departures of a FCFS queue with k workers; one worker by Lindley's recursion, solved as a
-        running maximum.
-        """
-        if self.service.workers == 1:
-            total = np.cumsum(held)
-            start = np.maximum.accumulate(np.maximum(at, self._free[0]) - (total - held))
-            left: Times = start + total
-            self._free = [float(left[-1])]
-            return left
-        free, out = self._free, []
-        heapq.heapify(free)
-        for a, h in zip(at.tolist(), held.tolist(), strict=True):
-            first = free[0]
-            done = (a if a > first else first) + h
-            heapq.heapreplace(free, done)
-            out.append(done)
-        return np.asarray(out)
 
     def _admit(self, at: Times) -> NDArray[np.bool_]:
         rate, most = self.service.refuse_above or 0.0, self.service.bucket

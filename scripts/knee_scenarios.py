@@ -8,7 +8,7 @@ import numpy as np
 
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Step
-from perfhunt.testing import QueueEngine, Service, exponential, lognormal, mixture
+from perfhunt.testing import Lane, QueueEngine, Service, constant, exponential, lognormal, mixture
 
 ENGINES, SECONDS, FILL = 24, 600.0, 30.0  # behind each truth: four hours per rate
 
@@ -71,6 +71,27 @@ SCENARIOS = (
         Service(exponential(0.006), drift=0.06),
         0.100,
         118.0,
+    ),
+    Scenario(
+        "TAIL",
+        "2 % of requests take a slow lane of 80 ms",
+        Service(lognormal(0.0005, 1), 4, lane=Lane(0.02, constant(0.08))),
+        0.250,
+        540.0,
+    ),
+    Scenario(
+        "ROUTES",
+        "one route of ten saturates at a tenth of the capacity",
+        Service(lognormal(0.004, 1), 4, lane=Lane(0.1, exponential(0.1))),
+        0.400,
+        43.0,
+    ),
+    Scenario(
+        "TWOSTEP",
+        "3 % have two workers of their own, the rest follows at 1.5 times the rate",
+        Service(lognormal(0.002, 1), 4, lane=Lane(0.03, constant(0.05), 2)),
+        0.250,
+        1290.0,
     ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
 )

@@ -12,6 +12,7 @@ from perfhunt.analysis.knee.observed import completions, mostly_failures, observ
 from perfhunt.analysis.knee.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
+from perfhunt.analysis.trial.exceedance import Standing, standing
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
@@ -38,6 +39,7 @@ BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
 BLOCK_T, FEWEST_BLOCKS = 2.4, 3
 UNKNOWN_SPREAD: Share = 0.1
 
+UNHURRIED = 2.0  # times the rate that failed over a ramp's rate that is shown to hold
 BRACKET_CONFIDENCE: Share = 0.9  # of a bracket that nothing was fitted in
 # A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
 LIMITER_STATUSES = (429, 503)
@@ -138,12 +140,14 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
 def fitted(state: SearchState, fit: KneeFit) -> Knee:
     """The fitted knee with its label, its curve, and what a narrower interval would cost."""
     label = _label(state, fit)
+    held, failed = _shown(state, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
+    rate = min(max(fit.knee, held), failed)
     note = _cost_of_narrower(fit)
     return Knee(
-        rate=fit.knee,
-        low=fit.low,
-        high=min(high, max(fit.knee, _most_completed(state))),
+        rate=rate,
+        low=min(max(fit.low, held), rate),
+        high=max(min(high, failed, max(fit.knee, _most_completed(state))), rate),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -155,6 +159,22 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         note=f"{_failures(state)}; {note}" if label == KneeLabel.ERRORS else note,
         curve=fit.curve(),
     )
+
+
+def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
+    """(highest rate below the first failure that clearly held, lowest that clearly failed): what no
+    answer may contradict. 0 and infinity where no trial is that clear.
+
+    Trials of the ramp are too short to show that a rate holds.
+    """
+    stand = [(t, standing(t, criterion)) for t in _unsaturated(state)]
+    failed = min((t.step.rate for t, s in stand if s is Standing.FAILED), default=math.inf)
+    held = (
+        trial.step.rate
+        for trial, stands in stand
+        if stands is Standing.HELD and trial.step.phase in FITTED_PHASES
+    )
+    return max((rate for rate in held if rate < failed), default=0.0), failed
 
 
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
@@ -251,8 +271,11 @@ def _shown_to_hold(state: SearchState, criterion: Criterion, below: PerSecond) -
         holds = (
             count is not None and count.n * criterion.share >= 1 and count.share <= criterion.share
         )
-        if holds and not trial.overload and trial.step.rate < below:
-            shown.append(trial.step.rate)
+        rate = trial.step.rate
+        # A queue that is slow to fill does not show in the seconds of a ramp's last rates.
+        too_soon = trial.step.phase is Phase.RAMP and rate > below / UNHURRIED
+        if holds and not trial.overload and rate < below and not too_soon:
+            shown.append(rate)
     return max(shown)
 
 

@@ -1,14 +1,10 @@
-"""The exceedance curve: the share of requests over a limit as a function of the rate, with its
-doubt, from trials.
+"""The exceedance curve fitted to trials: the share of requests over a limit as a function of the
+rate, and the knee where it crosses what is allowed, with its doubt.
 
-    ln(share) = ln(allowed) + s·(rate/K - 1), and never certain
-
-For waits with an exponential tail, ln P(wait > L) = -c·L·(C - rate): linear in the rate, and
-certainty at the capacity C (Kingman 1962), which is what the prior on the sharpness s says.
 Exceedances come in bursts: a trial's count is a random number of bursts of random size, a compound
 Poisson, so its variance grows with a power of its mean (Tweedie 1984), and its scale is learnt from
-how the trials disagree, never taken as binomial. K and s are integrated over a grid, the scale
-exactly.
+how the trials disagree, never taken as binomial. The knee, the slope and the shape of the curve are
+integrated over a grid, the scale exactly.
 """
 
 from __future__ import annotations
@@ -16,50 +12,23 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from perfhunt.analysis.knee.curve.points import FitPoint, points
+from perfhunt.analysis.knee.curve.shapes import CurvePrior, Shape, Values, sharpness
 from perfhunt.analysis.knee.observed import mostly_failures, observed_capacity
 from perfhunt.model.knee import FittedCurve
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import FITTED_PHASES, Trial
+from perfhunt.model.trial import Trial
 from perfhunt.model.units import PerSecond, Share
-
-Values: TypeAlias = NDArray[np.float64]
 
 # The power of Tweedie's family, between 1 (Poisson) and 2 (gamma): read off simulated queues.
 POWER = 1.5
-
-# The curve stays within these shares: no rate makes lateness certain, nor impossible.
-CEILING: Share = 0.95
-LOWEST_LOG = -30.0  # of the logarithm
 # Of the allowed share: exceedances that are there at any rate and say nothing about the knee.
 FLOOR: Share = 0.12
-
-# The prior median of the slope is this multiple of what an exponential wait gives. It is less, and
-# the sd of its logarithm greater, the further the capacity is from the knee, since then it is the
-# service's own tail that breaks the limit. All four were read off simulated queues.
-SLOPE, SLOPE_BEND = 1.0, 0.3
-SLOPE_SD, SLOPE_SD_BEND = 0.15, 0.2
-# The capacity is not known well enough for C/K - 1 to be believed below this.
-BLUNT = 0.06
-# Prior median and sd of ln(slope) when no capacity is known, and where requests are refused:
-# nothing is over the limit then, and beyond a rate everything.
-BLIND_SLOPE, BLIND_SD = 9.0, 0.8
-ABRUPT_SLOPE, ABRUPT_SD = 50.0, 0.6
-# Prior median of C/K - 1 and sd of its logarithm: a knee near the capacity and one far below it are
-# both surprising.
-ROOM, ROOM_SD = 0.25, 1.2
-
-# Prior dispersion of counts over binomial: where nothing is known of the queue, under arrivals that
-# are typical of their rate (a multiple of the excursion's length), and of a limiter, which refuses
-# without bursts. It counts as this many trials.
-BLIND_DISPERSION, BURST, EVEN_DISPERSION = 60.0, 0.8, 10.0
+# The prior dispersion of counts counts as this many trials.
 DISPERSION_DF = 6.0
-# An exponential tail is taken to be no flatter than that of a median: -ln(0.5) = 0.69.
-FLATTEST_TAIL = 0.7
 
 # Multiples of the allowed share: outside, a trial says little about the knee, and much about the
 # line's ends. The posterior must put at least this share of its weight inside for the trial to be
@@ -72,7 +41,8 @@ TELLING: Share = 0.02
 SOFT, SHARP = 4.0, 8.0
 WIDEN_SOFT, WIDEN_SHARP = 1.3, 0.95
 
-# The grid: knees (refined twice where the weight lies) by slopes (within three sd of the prior).
+# The grid: knees (refined twice where the weight lies) by slopes (within three sd of the prior) of
+# every shape.
 GRID_KNEES, GRID_SLOPES, REFINEMENTS = 81, 21, 3
 TAIL: Share = 1e-4  # of the weight on either side, which a refined grid leaves out
 # Rates at which the curve is stored: a picture 600 pixels wide shows no corner between them.
@@ -80,78 +50,20 @@ CURVE_POINTS = 41
 
 
 @dataclass(frozen=True, slots=True)
-class FitPoint:
-    """One trial as the fit takes it: n requests at a rate, of which `exceed` were over the limit
-    (imputed when aborted).
-    """
-
-    rate: PerSecond
-    n: float
-    exceed: float
-
-    @property
-    def share(self) -> Share:
-        return self.exceed / self.n
-
-
-@dataclass(frozen=True, slots=True)
-class CurvePrior:
-    """What is believed of a curve before any trial: from the criterion, the capacity (None: not
-    known), and whether requests are refused rather than late (`abrupt`).
-    """
-
-    criterion: Criterion
-    capacity: PerSecond | None
-    abrupt: bool = False
-
-    @property
-    def tail(self) -> float:
-        """Mean waits that fit into the limit at the knee: ln(1 / share) of an exponential tail."""
-        return max(FLATTEST_TAIL, -math.log(self.criterion.share))
-
-    def slopes(self, knees: Values) -> tuple[Values, Values]:
-        """Median of the slope at each knee and the sd of its logarithm: a straight line up to
-        certainty at the capacity.
-        """
-        if self.capacity is None or not math.isfinite(self.criterion.limit):
-            slope, sd = (ABRUPT_SLOPE, ABRUPT_SD) if self.abrupt else (BLIND_SLOPE, BLIND_SD)
-            return np.full_like(knees, slope), np.full_like(knees, sd)
-        room = np.hypot(np.maximum(self.capacity / knees - 1, 0.0), BLUNT)
-        median = SLOPE / (1 + SLOPE_BEND * room) * self.tail / room
-        return median, SLOPE_SD + SLOPE_SD_BEND * room / (1 + room)
-
-    def dispersion(self, knees: Values) -> Values:
-        """Dispersion of counts over binomial at each knee: how many requests one excursion of the
-        queue makes late, times BURST.
-
-        Above L the wait exceeds it by L/ln(1/share) on average, and the queue gains 1 - K/C seconds
-        on it per second.
-        """
-        if self.capacity is None or not math.isfinite(self.criterion.limit):
-            return np.full_like(knees, EVEN_DISPERSION if self.abrupt else BLIND_DISPERSION)
-        spare = np.maximum(0.05, 1 - knees / self.capacity)
-        return 1 + BURST * knees * self.criterion.limit / (self.tail * spare)
-
-    def log_room(self, knees: Values) -> Values:
-        """Log density of each knee by its distance from the capacity, up to a constant."""
-        if self.capacity is None:
-            return np.zeros_like(knees)
-        room = np.log(np.maximum(self.capacity / knees - 1, 0.01) / ROOM)
-        density: Values = -0.5 * (room / ROOM_SD) ** 2
-        return density
-
-
-@dataclass(frozen=True, slots=True)
 class Posterior:
-    """The grid with what the trials say of it: `knees` (n,); `slopes`, `weight` and `phi` (n, m).
+    """The grid with what the trials say of it: `knees` (n,); `shapes` of (n, m) each; `weight`,
+    `phi` and `sharpness` (n, shapes x m), in the order of the shapes.
 
-    Weights sum to 1; `phi` is the dispersion of counts over binomial.
+    Weights sum to 1; `phi` is the dispersion of counts over binomial, `sharpness` d ln(share) / d
+    ln(rate) at the knee.
     """
 
+    prior: CurvePrior
     knees: Values
-    slopes: Values
+    shapes: tuple[Shape, ...]
     weight: Values
     phi: Values
+    sharpness: Values
 
     @property
     def marginal(self) -> Values:
@@ -159,14 +71,25 @@ class Posterior:
         weight: Values = self.weight.sum(axis=1)
         return weight
 
+    @property
+    def part(self) -> Share:
+        """The probability that a part of the traffic breaks first."""
+        whole = self.shapes[0].slopes.shape[1]
+        return float(self.weight[:, whole:].sum())
+
+    def shares_at(self, rate: PerSecond) -> Values:
+        """The share over the limit at a rate, all over the grid."""
+        shares = [self.prior.shares_at(rate, self.knees, shape) for shape in self.shapes]
+        return np.concatenate(shares, axis=1)
+
 
 @dataclass(frozen=True, slots=True)
 class KneeFit:
     """The fitted curve, and the knee where it crosses the criterion's share, with its interval at
     `confidence`.
 
-    `sharpness` is d ln(share) / d ln(rate) at the knee, which is the curve's slope there; `phi` the
-    dispersion of counts over binomial.
+    `sharpness` is d ln(share) / d ln(rate) at the knee; `phi` the dispersion of counts over
+    binomial.
     """
 
     criterion: Criterion
@@ -185,15 +108,14 @@ class KneeFit:
         return (self.high - self.low) / (2 * self.knee)
 
     def share_at(self, rate: PerSecond) -> Share:
-        """The fitted share of requests over the limit at a rate."""
-        knee, slope = np.array(self.knee), np.array(self.sharpness)
-        return float(_curve(rate, knee, slope, self.criterion.share))
+        """The fitted share of requests over the limit at a rate: the posterior's median."""
+        (share,) = _quantiles(self.posterior.shares_at(rate), self.posterior.weight, (0.5,))
+        return share
 
     def band(self, rate: PerSecond) -> tuple[Share, Share]:
         """The interval of `share_at` at the same confidence as the knee's."""
-        grid, share = self.posterior, self.criterion.share
-        shares = _curve(rate, grid.knees[:, None], grid.slopes, share)
-        low, high = _quantiles(shares, grid.weight, _tails(self.confidence))
+        grid = self.posterior
+        low, high = _quantiles(grid.shares_at(rate), grid.weight, _tails(self.confidence))
         return low, high
 
     def curve(self) -> FittedCurve:
@@ -207,43 +129,6 @@ class KneeFit:
             low=_rounded(low for low, _ in bands),
             high=_rounded(high for _, high in bands),
         )
-
-
-def points(
-    trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None
-) -> tuple[FitPoint, ...]:
-    """The trials that may be fitted, as points. Invalid ones and those profiled or saturated on
-    purpose never are.
-    """
-    fitted = []
-    for trial in trials:
-        count = trial.counts.get(criterion.name)
-        if trial.invalid or trial.step.phase not in FITTED_PHASES or count is None:
-            continue
-        if trial.overload:
-            fitted.append(_aborted(trial, criterion, capacity))
-        elif count.n:
-            fitted.append(FitPoint(trial.step.rate, count.n, count.exceed))
-    return tuple(fitted)
-
-
-def _aborted(trial: Trial, criterion: Criterion, capacity: PerSecond | None) -> FitPoint:
-    """An aborted trial counted whole, as if load had gone on: what waited at the abort, and while
-    the queue drained.
-
-    The backlog at the abort is about 1.5·r·L; until it is below r·L everybody is late, and it
-    shrinks by C - r a second. Where requests failed rather than waited, what was counted is all
-    there is to say.
-    """
-    count, rate = trial.counts[criterion.name], trial.step.rate
-    if mostly_failures((trial,), criterion) or not math.isfinite(criterion.limit):
-        return FitPoint(rate, max(1, count.n), count.exceed)
-    part = count.n / trial.n if trial.n else 1.0
-    n = max(float(count.n), part * rate * (trial.step.duration - trial.step.settle))
-    exceed = max(float(count.exceed), 0.3 * max(count.n, part * rate))
-    spare = (capacity or 0.0) - rate
-    exceed = exceed + part * rate * (0.5 * rate * criterion.limit + 5) / spare if spare > 0 else n
-    return FitPoint(rate, n, min(exceed, CEILING * n))
 
 
 def fit_trials(trials: Iterable[Trial], criterion: Criterion) -> KneeFit | None:
@@ -280,12 +165,6 @@ def fit(
     return _summary(telling, criterion, posterior, confidence)
 
 
-def _curve(rate: PerSecond | Values, knee: Values, slope: Values, share: Share) -> Values:
-    log_share = math.log(share) + slope * (rate / knee - 1)
-    late: Values = np.exp(np.clip(log_share, LOWEST_LOG, math.log(CEILING)))
-    return late
-
-
 def _where_the_weight_lies(posterior: Posterior) -> tuple[float, float]:
     """The logarithms of the knees between which all but the tails of the weight lies."""
     cumulative = np.cumsum(posterior.marginal)
@@ -300,15 +179,15 @@ def _telling(
     """The points that say something about the knee, wherever in the posterior it may be, and those
     that contradict its mode.
     """
-    knees, slopes, weight = posterior.knees, posterior.slopes, posterior.weight
+    weight = posterior.weight
     mode = np.unravel_index(int(weight.argmax()), weight.shape)
     least, most = LEAST * allowed, min(MOST * allowed, 0.5 + 0.5 * allowed)
 
     def tells(point: FitPoint) -> bool:
-        shares = _curve(point.rate, knees[:, None], slopes, allowed)
+        shares = posterior.shares_at(point.rate)
         if float(weight[(least <= shares) & (shares <= most)].sum()) >= TELLING:
             return True
-        expected = float(_curve(point.rate, knees[mode[0]], slopes[mode], allowed))
+        expected = float(shares[mode])
         late_too_soon = expected < least and point.share > allowed
         return late_too_soon or (expected > most and point.share < most)
 
@@ -316,31 +195,46 @@ def _telling(
 
 
 def _posterior(trial_points: Sequence[FitPoint], prior: CurvePrior, knees: Values) -> Posterior:
-    q = prior.criterion.share
-    median, sd = prior.slopes(knees)
-    deviates = np.linspace(-3.0, 3.0, GRID_SLOPES)
-    slopes = median[:, None] * np.exp(deviates * sd[:, None])
-    rates, n, shares = np.array([(p.rate, p.n, p.share) for p in trial_points]).T
-    expected = np.maximum(_curve(rates, knees[:, None, None], slopes[:, :, None], q), FLOOR * q)
-    binomial = (q * (1 - q)) ** (1 - POWER)
-    deviance = (_deviance(shares, expected) * n).sum(axis=2) / binomial
-    dispersion = prior.dispersion(knees)[:, None]
-    total = DISPERSION_DF * dispersion + deviance
+    allowed = prior.criterion.share
+    shapes = prior.shapes(knees, np.linspace(-3.0, 3.0, GRID_SLOPES))
     # A trial without bursts has probability exp(-deviance / 2 phi), with no 1/sqrt(phi): it says
     # nothing about their size.
-    bursts = float(np.minimum(1.0, shares / q).sum())
+    bursts = sum(min(1.0, point.share / allowed) for point in trial_points)
+    dispersion = np.concatenate([shape.dispersion for shape in shapes], axis=1)
+    log_prior = np.concatenate([shape.log_prior for shape in shapes], axis=1)
+    deviance = [_misfit(trial_points, prior, knees, shape) for shape in shapes]
+    total = DISPERSION_DF * dispersion + np.concatenate(deviance, axis=1)
     log_weight = (
         0.5 * DISPERSION_DF * np.log(dispersion)
         - 0.5 * (DISPERSION_DF + bursts) * np.log(total)
-        - 0.5 * deviates**2
-        + prior.log_room(knees)[:, None]
+        + log_prior
     )
     weight = np.exp(log_weight - log_weight.max())
-    phi = total / (DISPERSION_DF + max(1.0, bursts - 2))
-    return Posterior(knees=knees, slopes=slopes, weight=weight / weight.sum(), phi=phi)
+    return Posterior(
+        prior=prior,
+        knees=knees,
+        shapes=shapes,
+        weight=weight / weight.sum(),
+        phi=total / (DISPERSION_DF + max(1.0, bursts - 2)),
+        sharpness=np.concatenate([sharpness(shape, allowed) for shape in shapes], axis=1),
+    )
 
 
-def _deviance(y: Values, mu: Values) -> Values:
+def _misfit(
+    trial_points: Sequence[FitPoint], prior: CurvePrior, knees: Values, shape: Shape
+) -> Values:
+    """Deviance of the trials from a shape, for every knee and slope; (n, m)."""
+    allowed = prior.criterion.share
+    deviance = np.zeros_like(shape.log_prior)
+    for point in trial_points:
+        expected = np.maximum(prior.shares_at(point.rate, knees, shape), FLOOR * allowed)
+        deviance += point.n * _deviance(point.share, expected)
+    binomial = (allowed * (1 - allowed)) ** (1 - POWER)
+    misfit: Values = deviance / binomial
+    return misfit
+
+
+def _deviance(y: Share, mu: Values) -> Values:
     """Unit deviance of Tweedie's family with power between 1 and 2 (Jørgensen 1997), for y >= 0 and
     mu > 0. scipy does not have it.
     """
@@ -359,7 +253,7 @@ def _summary(
 ) -> KneeFit:
     below, above = _tails(confidence)
     low, middle, high = _quantiles(np.log(posterior.knees), posterior.marginal, (below, 0.5, above))
-    (slope,) = _quantiles(posterior.slopes, posterior.weight, (0.5,))
+    (slope,) = _quantiles(posterior.sharpness, posterior.weight, (0.5,))
     widen = float(np.interp(slope, (SOFT, SHARP), (WIDEN_SOFT, WIDEN_SHARP)))
     return KneeFit(
         criterion=criterion,

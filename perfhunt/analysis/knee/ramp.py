@@ -11,10 +11,11 @@ from scipy.special import logit
 
 from perfhunt.analysis.knee.goal import SearchStage
 from perfhunt.analysis.knee.observed import completions
-from perfhunt.analysis.knee.state import SearchState
+from perfhunt.analysis.knee.state import SearchState, hot
+from perfhunt.analysis.trial.exceedance import CLEAR, LIKELY, SUSPECT, Standing, standing
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Trial
-from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.model.units import PerSecond, Seconds, Share
 
 RAMP: Seconds = 4.0
 COARSE: Seconds = 6.0
@@ -39,6 +40,11 @@ BURST_BUDGET = 0.5
 BURST_REQUESTS = 100
 LONGEST_BURST: Seconds = 30.0
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
+
+SECOND_LOOK = 2.5  # times the first trial that its repetition lasts: long enough to settle a doubt
+# One rate further, the share over the limit of a service that runs full is beyond this multiple of
+# what it was; that of a part of the traffic, all of which is late, stays where it is.
+RISING = 1.5
 
 NARROW = 1.08  # high over low of a bracket that halving would not tell apart
 COARSE_SETTLE: Seconds = 1.0
@@ -100,7 +106,7 @@ def ramp(state: SearchState) -> SearchStage[Bracket]:
     while rate < goal.max_rate:
         rate = min(rate * factor, goal.max_rate)
         trial = yield from state.measure(Phase.RAMP, rate, _dwell(state, RAMP, rate))
-        if any(clearly_over(trial, c, CLEARLY) for c in goal.criteria):
+        if (yield from _missed(state, trial)):
             return Bracket(low, rate)
         low = rate
         # Growth of the median says that a queue has begun: step more carefully from there.
@@ -109,19 +115,53 @@ def ramp(state: SearchState) -> SearchStage[Bracket]:
     return Bracket(low, None)
 
 
+def _missed(state: SearchState, trial: Trial) -> SearchStage[bool]:
+    """Whether a criterion is missed at a trial's rate: clearly by that trial, or likely by a longer
+    one where it left a doubt.
+    """
+    criteria = state.goal.criteria
+    if any(clearly_over(trial, c, CLEARLY) or _stands_failed(trial, c) for c in criteria):
+        return True
+    if not any(_stands_failed(trial, c, SUSPECT) for c in criteria):
+        return False
+    rate = trial.step.rate
+    seconds = float(round(min(LONGEST, SECOND_LOOK * trial.step.duration)))
+    longer = yield from state.measure(Phase.COARSE, rate, seconds + COARSE_SETTLE, COARSE_SETTLE)
+    return any(_stands_failed(longer, criterion, LIKELY) for criterion in criteria)
+
+
+def _stands_failed(trial: Trial, criterion: Criterion, level: Share = CLEAR) -> bool:
+    return standing(trial, criterion, level) is Standing.FAILED
+
+
+def runs_full(state: SearchState, failed: Trial) -> SearchStage[bool]:
+    """Whether the whole service follows where a criterion was first missed, by one trial further
+    up; not so where a part of the traffic is late and the rest is as quick as before.
+    """
+    rate, ceiling = failed.step.rate, state.goal.max_rate
+    if hot(failed):
+        return True
+    if rate >= ceiling:
+        return False
+    further = min(FAST * rate, ceiling)
+    trial = yield from state.measure(Phase.RAMP, further, _dwell(state, RAMP, further))
+    shares = [(failed.counts[name].share, trial.counts[name].share) for name in trial.counts]
+    return hot(trial) or any(after > RISING * before and after for before, after in shares)
+
+
 def _dwell(state: SearchState, seconds: Seconds, rate: PerSecond) -> Seconds:
     return float(round(min(LONGEST, max(seconds, REQUESTS / rate, LIMITS * state.limit))))
 
 
-def saturate(state: SearchState, rate: PerSecond, seconds: Seconds) -> SearchStage[Trial]:
-    """A burst well above what was too much, with nothing to stop it, to count completions; higher
-    while the service keeps up.
+def saturate(state: SearchState, failed: Trial, seconds: Seconds) -> SearchStage[Trial]:
+    """A burst well above the rate of a trial that failed, with nothing to stop it, to count
+    completions; higher while the service keeps up.
 
     Where latency broke long before the capacity, the first burst does not saturate; the budget
     allows at most three.
     """
-    goal = state.goal
-    beyond = BEYOND_OVERLOAD if state.trials[-1].overload else BEYOND_MISS
+    goal, rate = state.goal, failed.step.rate
+    beyond = BEYOND_OVERLOAD if failed.overload else BEYOND_MISS
     burst = min(goal.max_rate, beyond * rate)
     fill = float(math.ceil(max(FILL, state.limit)))
     if not state.drained:  # answers to an older backlog would not be counted as this burst's
@@ -150,6 +190,8 @@ def coarse(state: SearchState, bracket: Bracket, halvings: int) -> SearchStage[B
             COARSE_SETTLE,
             late=min(0.5, 2 * criteria[0].share),
         )
-        failed = any(clearly_over(trial, c, PROBABLY) for c in criteria)
+        failed = any(
+            clearly_over(trial, c, PROBABLY) or _stands_failed(trial, c, LIKELY) for c in criteria
+        )
         bracket = Bracket(bracket.low, rate) if failed else Bracket(rate, bracket.high)
     return bracket

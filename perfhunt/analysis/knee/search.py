@@ -20,10 +20,11 @@ from perfhunt.analysis.knee.goal import (
     TrialOrDrained,
 )
 from perfhunt.analysis.knee.passes import passes
-from perfhunt.analysis.knee.ramp import Bracket, coarse, ramp, saturate, split_budget
+from perfhunt.analysis.knee.ramp import Bracket, coarse, ramp, runs_full, saturate, split_budget
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drained, Step, Trial
+from perfhunt.model.units import PerSecond
 
 
 def search(goal: Goal, baseline: Trial) -> Search:
@@ -41,7 +42,9 @@ def search(goal: Goal, baseline: Trial) -> Search:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
         split = split_budget(goal.seconds)
-        yield from saturate(state, bracket.high, split.burst)
+        failed = _at(state, bracket.high)
+        if (yield from runs_full(state, failed)):
+            yield from saturate(state, failed, split.burst)
         bracket = yield from coarse(state, bracket, split.halvings)
         yield from passes(state, bracket.middle)
     except OutOfBudget:
@@ -53,6 +56,11 @@ def search(goal: Goal, baseline: Trial) -> Search:
         limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
         return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)
     return answer(state, bracket)
+
+
+def _at(state: SearchState, rate: PerSecond) -> Trial:
+    """The latest trial at a rate."""
+    return next(trial for trial in reversed(state.valid()) if trial.step.rate == rate)
 
 
 def drive(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from perfhunt.analysis.knee.answer import bracketed, fitted, no_knee, refused_at_baseline, result_of
-from perfhunt.analysis.knee.fit import FitPoint, KneeFit, fit
+from perfhunt.analysis.knee.curve.points import FitPoint
+from perfhunt.analysis.knee.fit import KneeFit, fit
 from perfhunt.analysis.knee.goal import Goal, Search
 from perfhunt.analysis.knee.ramp import Bracket
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
