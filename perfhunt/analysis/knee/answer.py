@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from statistics import stdev
 
 from perfhunt.analysis.knee.fit import SOFT, KneeFit
@@ -13,6 +14,7 @@ from perfhunt.analysis.knee.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import Standing, standing
+from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
@@ -143,7 +145,6 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
     held, failed = _shown(state, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
     rate = min(max(fit.knee, held), failed)
-    note = _cost_of_narrower(fit)
     return Knee(
         rate=rate,
         low=min(max(fit.low, held), rate),
@@ -156,9 +157,23 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         phi=fit.phi,
         passes=state.passes,
         load=state.load,
-        note=f"{_failures(state)}; {note}" if label == KneeLabel.ERRORS else note,
+        note="; ".join(_notes(state, fit, label)),
         curve=fit.curve(),
     )
+
+
+def _notes(state: SearchState, fit: KneeFit, label: KneeLabel) -> Iterator[str]:
+    if label == KneeLabel.ERRORS:
+        yield _failures(state)
+    if fit.part is not None:
+        yield (
+            f"a part of the traffic breaks first: about {format_share(fit.part)} of the requests"
+            " are late from there on, and the others as quick as before"
+        )
+    beyond = (t for t in _unsaturated(state) if t.step.rate >= fit.knee and not t.overload)
+    if route := late_route(beyond, fit.criterion.limit):
+        yield f"nearly all late requests are of {route}"
+    yield _cost_of_narrower(fit)
 
 
 def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:

@@ -72,10 +72,16 @@ class Posterior:
         return weight
 
     @property
-    def part(self) -> Share:
-        """The probability that a part of the traffic breaks first."""
-        whole = self.shapes[0].slopes.shape[1]
-        return float(self.weight[:, whole:].sum())
+    def level(self) -> Share | None:
+        """The share of the traffic that breaks first, weighted over the shapes of a part; None
+        where it is likelier the whole.
+        """
+        columns = np.cumsum([0, *(shape.slopes.shape[1] for shape in self.shapes)])
+        weights = np.add.reduceat(self.weight.sum(axis=0), columns[:-1])
+        if weights[0] >= weights[1:].sum():
+            return None
+        levels = [shape.level or 0.0 for shape in self.shapes]
+        return float(weights[1:] @ np.array(levels[1:]) / weights[1:].sum())
 
     def shares_at(self, rate: PerSecond) -> Values:
         """The share over the limit at a rate, all over the grid."""
@@ -99,6 +105,7 @@ class KneeFit:
     sharpness: float
     phi: float
     confidence: Share
+    part: Share | None  # of the traffic, where it breaks first and the rest does not follow
     points: tuple[FitPoint, ...]
     posterior: Posterior = field(repr=False, compare=False)
 
@@ -263,6 +270,7 @@ def _summary(
         sharpness=slope,
         phi=float((posterior.phi * posterior.weight).sum()),
         confidence=confidence,
+        part=posterior.level,
         points=trial_points,
         posterior=posterior,
     )
