@@ -109,5 +109,4 @@ def _one_pass(
         trial = yield from state.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE, late=late)
         if hot(trial):
             break
-    if not state.drained:
-        yield from state.drain()
+    yield from state.rest()

@@ -107,6 +107,7 @@ def ramp(state: SearchState) -> SearchStage[Bracket]:
         rate = min(rate * factor, goal.max_rate)
         trial = yield from state.measure(Phase.RAMP, rate, _dwell(state, RAMP, rate))
         if (yield from _missed(state, trial)):
+            yield from state.rest()
             return Bracket(low, rate)
         low = rate
         # Growth of the median says that a queue has begun: step more carefully from there.
@@ -126,6 +127,7 @@ def _missed(state: SearchState, trial: Trial) -> SearchStage[bool]:
         return False
     rate = trial.step.rate
     seconds = float(round(min(LONGEST, SECOND_LOOK * trial.step.duration)))
+    yield from state.rest()
     longer = yield from state.measure(Phase.COARSE, rate, seconds + COARSE_SETTLE, COARSE_SETTLE)
     return any(_stands_failed(longer, criterion, LIKELY) for criterion in criteria)
 
@@ -145,6 +147,7 @@ def runs_full(state: SearchState, failed: Trial) -> SearchStage[bool]:
         return False
     further = min(FAST * rate, ceiling)
     trial = yield from state.measure(Phase.RAMP, further, _dwell(state, RAMP, further))
+    yield from state.rest()
     shares = [(failed.counts[name].share, trial.counts[name].share) for name in trial.counts]
     return hot(trial) or any(after > RISING * before and after for before, after in shares)
 
@@ -164,8 +167,7 @@ def saturate(state: SearchState, failed: Trial, seconds: Seconds) -> SearchStage
     beyond = BEYOND_OVERLOAD if failed.overload else BEYOND_MISS
     burst = min(goal.max_rate, beyond * rate)
     fill = float(math.ceil(max(FILL, state.limit)))
-    if not state.drained:  # answers to an older backlog would not be counted as this burst's
-        yield from state.drain()
+    yield from state.rest()  # answers to an older backlog would not be counted as this burst's
     for _ in range(BURSTS):
         length = float(min(LONGEST_BURST, max(seconds, math.ceil(BURST_REQUESTS / rate))))
         trial = yield from state.measure(Phase.CAPACITY, burst, length + fill, fill, abort=False)
@@ -194,4 +196,6 @@ def coarse(state: SearchState, bracket: Bracket, halvings: int) -> SearchStage[B
             clearly_over(trial, c, PROBABLY) or _stands_failed(trial, c, LIKELY) for c in criteria
         )
         bracket = Bracket(bracket.low, rate) if failed else Bracket(rate, bracket.high)
+        if failed:
+            yield from state.rest()
     return bracket

@@ -135,6 +135,13 @@ class SearchState:
             late=late,
         )
 
+    def rest(self) -> SearchStage[None]:
+        """Quiet, unless there was: a part of the traffic may queue while most of it is quick, and
+        what is left of that would be late in the next trial, whatever its rate.
+        """
+        if not self.drained:
+            yield from self.drain()
+
     def drain(self) -> SearchStage[None]:
         """Ask for quiet until the target is as it was; raises TargetLost when it does not come
         back.
