@@ -13,7 +13,7 @@ from perfhunt.analysis.knee.observed import completions, mostly_failures, observ
 from perfhunt.analysis.knee.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
-from perfhunt.analysis.trial.exceedance import Standing, standing
+from perfhunt.analysis.trial.exceedance import CLEAR, Standing, standing
 from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
@@ -41,6 +41,9 @@ BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
 BLOCK_T, FEWEST_BLOCKS = 2.4, 3
 UNKNOWN_SPREAD: Share = 0.1
 
+# A single short trial shows that a rate holds when no more than this part of what is allowed is
+# late: near the knee a quiet dozen seconds come as often as not.
+HELD_WELL: Share = 0.5
 UNHURRIED = 2.0  # times the rate that failed over a ramp's rate that is shown to hold
 BRACKET_CONFIDENCE: Share = 0.9  # of a bracket that nothing was fitted in
 # A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
@@ -142,7 +145,7 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
 def fitted(state: SearchState, fit: KneeFit) -> Knee:
     """The fitted knee with its label, its curve, and what a narrower interval would cost."""
     label = _label(state, fit)
-    held, failed = _shown(state, fit.criterion)
+    held, failed = _shown(state, fit)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
     rate = min(max(fit.knee, held), failed)
     return Knee(
@@ -176,13 +179,15 @@ def _notes(state: SearchState, fit: KneeFit, label: KneeLabel) -> Iterator[str]:
     yield _cost_of_narrower(fit)
 
 
-def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
+def _shown(state: SearchState, fit: KneeFit) -> tuple[PerSecond, PerSecond]:
     """(highest rate below the first failure that clearly held, lowest that clearly failed): what no
     answer may contradict. 0 and infinity where no trial is that clear.
 
-    Trials of the ramp are too short to show that a rate holds.
+    Where the whole service breaks, a burst may outlast a trial, and how large they are is known
+    from how the trials disagree. Trials of the ramp are too short to show that a rate holds.
     """
-    stand = [(t, standing(t, criterion)) for t in _unsaturated(state)]
+    least = fit.phi if fit.part is None else 1.0
+    stand = [(t, standing(t, fit.criterion, CLEAR, least)) for t in _unsaturated(state)]
     failed = min((t.step.rate for t, s in stand if s is Standing.FAILED), default=math.inf)
     held = (
         trial.step.rate
@@ -284,7 +289,9 @@ def _shown_to_hold(state: SearchState, criterion: Criterion, below: PerSecond) -
     for trial in state.valid():
         count = trial.counts.get(criterion.name)
         holds = (
-            count is not None and count.n * criterion.share >= 1 and count.share <= criterion.share
+            count is not None
+            and count.n * criterion.share >= 1
+            and count.share <= HELD_WELL * criterion.share
         )
         rate = trial.step.rate
         # A queue that is slow to fill does not show in the seconds of a ramp's last rates.
