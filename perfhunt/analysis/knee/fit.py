@@ -138,13 +138,19 @@ class KneeFit:
         )
 
 
-def fit_trials(trials: Iterable[Trial], criterion: Criterion) -> KneeFit | None:
-    """The curve of one criterion through all trials that may be fitted; None when none may."""
+def fit_trials(
+    trials: Iterable[Trial], criterion: Criterion, parts: bool = False
+) -> KneeFit | None:
+    """The curve of one criterion through all trials that may be fitted; None when none may.
+
+    `parts`: it may be that only a part of the traffic breaks.
+    """
     trials = tuple(trials)
     abrupt = mostly_failures(trials, criterion)
     # A limiter has nothing to do with how fast the service is.
     capacity = None if abrupt else observed_capacity(trials)
-    return fit(points(trials, criterion, capacity), criterion, capacity, abrupt=abrupt)
+    trial_points = points(trials, criterion, capacity)
+    return fit(trial_points, criterion, capacity, abrupt=abrupt, parts=parts)
 
 
 def fit(
@@ -153,13 +159,14 @@ def fit(
     capacity: PerSecond | None = None,
     confidence: Share = 0.95,
     abrupt: bool = False,
+    parts: bool = False,
 ) -> KneeFit | None:
     """The curve through all points, on a grid that is refined where the weight lies; None when
     there are no points.
     """
     if not trial_points:
         return None
-    prior, telling = CurvePrior(criterion, capacity, abrupt), tuple(trial_points)
+    prior, telling = CurvePrior(criterion, capacity, abrupt, parts), tuple(trial_points)
     low = math.log(0.5 * min(p.rate for p in telling))
     high = math.log(1.5 * max(p.rate for p in telling))
     for refinement in range(REFINEMENTS):

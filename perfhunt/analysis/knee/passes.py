@@ -61,7 +61,7 @@ def fits_of(state: SearchState) -> dict[str, KneeFit]:
         for criterion in state.goal.criteria
         if any(point.exceed for point in points(state.trials, criterion))
     )
-    fits = {criterion.name: fit_trials(state.trials, criterion) for criterion in exceeded}
+    fits = {c.name: fit_trials(state.trials, c, state.part) for c in exceeded}
     return {name: fit for name, fit in fits.items() if fit is not None}
 
 

@@ -43,7 +43,8 @@ def search(goal: Goal, baseline: Trial) -> Search:
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
         split = split_budget(goal.seconds)
         failed = _at(state, bracket.high)
-        if (yield from runs_full(state, failed)):
+        state.part = not (yield from runs_full(state, failed))
+        if not state.part:
             yield from saturate(state, failed, split.burst)
         bracket = yield from coarse(state, bracket, split.halvings)
         yield from passes(state, bracket.middle)

@@ -55,6 +55,7 @@ class SearchState:
     drains: list[Drained] = field(default_factory=list)
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
+    part: bool = False  # only a part of the traffic broke: the rest did not follow further up
 
     @property
     def load(self) -> Seconds:

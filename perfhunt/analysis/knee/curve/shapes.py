@@ -12,8 +12,8 @@ until the rest runs full too.
 
     share = level / (1 + exp(-odds)), odds = ln(allowed / (level - allowed)) + s·(rate/K - 1)
 
-Which of them it is, and how large the part, is not asked of the user: every shape has its
-probability, and the trials decide.
+Where one trial further up showed that the rest does not follow, both are possible, with parts of
+any size; the trials decide.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ LEAST_SPARE: Share = 0.05  # of the capacity, however near the knee is to it
 # An exponential tail is taken to be no flatter than that of a median: -ln(0.5) = 0.69.
 FLATTEST_TAIL = 0.7
 
-# The prior probability that a part breaks first, shared out over how large it may be, as multiples
-# of the allowed share. A part that is smaller than what is allowed never breaks the limit; one
-# much larger than the last is told from the whole by nothing.
-PART: Share = 0.25
+# The prior probability that a part breaks first, where the rest was not seen to follow, shared out
+# over how large it may be, as multiples of the allowed share. A part that is smaller than what is
+# allowed never breaks the limit; one much larger than the last is told from the whole by nothing.
+PART: Share = 0.75
 LEVELS = (1.25, 1.6, 2.2, 3.2, 5.0, 9.0, 18.0)
 LARGEST_PART: Share = 0.6
 # Median and sd of ln(slope) of a part's odds: its own capacity is not known. A lane that holds a
@@ -90,12 +90,14 @@ class Shape:
 @dataclass(frozen=True, slots=True)
 class CurvePrior:
     """What is believed of a curve before any trial: from the criterion, the capacity (None: not
-    known), and whether requests are refused rather than late (`abrupt`).
+    known), whether requests are refused rather than late (`abrupt`), and whether only a part of
+    the traffic may have broken (`parts`).
     """
 
     criterion: Criterion
     capacity: PerSecond | None
     abrupt: bool = False
+    parts: bool = False
 
     @property
     def tail(self) -> float:
@@ -107,7 +109,7 @@ class CurvePrior:
         waits = math.isfinite(self.criterion.limit)
         allowed = self.criterion.share
         levels = [times * allowed for times in LEVELS if times * allowed < LARGEST_PART]
-        if self.abrupt or not waits or not levels:
+        if self.abrupt or not self.parts or not waits or not levels:
             return (self._whole(knees, deviates, 1.0),)
         whole = self._whole(knees, deviates, 1.0 - PART)
         each = PART / len(levels)
