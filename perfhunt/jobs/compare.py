@@ -51,7 +51,7 @@ def run_comparison(request: CompareRequest, watch: EventWatcher = unwatched) -> 
         unlike = "\n".join(f"  {difference}" for difference in verdict)
         raise UsageError(
             f"{before.id} and {after.id} were asked different questions:\n{unlike}",
-            "StepOrDrain one of them again: perfhunt investigate",
+            "Ask one of them again: perfhunt investigate",
         )
     if request.flamegraph is not None:
         _draw(before, after, request.flamegraph)

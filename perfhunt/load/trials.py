@@ -139,9 +139,9 @@ def _little(tally: StepTally, health: Mapping[int, GeneratorSecond]) -> float | 
     """Requests the generator saw unanswered over those that the samples say were: Little's law with
     N counted apart. None when too few were seen.
     """
-    whole = {second: said for second, said in health.items() if said.ticks}
-    counted = sum(said.unanswered for said in whole.values())
-    expected = sum(tally.in_flight_mean(s, s + 1) * said.ticks for s, said in whole.items())
+    whole = {second: report for second, report in health.items() if report.ticks}
+    counted = sum(report.unanswered for report in whole.values())
+    expected = sum(tally.in_flight_mean(s, s + 1) * report.ticks for s, report in whole.items())
     return counted / expected if min(counted, expected) >= LITTLE_LEAST else None
 
 

@@ -169,8 +169,8 @@ class StateSampler:
                 self._look()
                 spent = time.thread_time() - began
                 self._cost += spent
-            wanted = max(1.0 / self._rate_hz, spent / _COST_LIMIT)
-            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * wanted
+            affordable = max(1.0 / self._rate_hz, spent / _COST_LIMIT)
+            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * affordable
             period = min(1.0 / _SLOWEST_HZ, smooth)
 
     def _look(self, first: bool = False) -> None:

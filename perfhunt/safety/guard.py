@@ -224,13 +224,13 @@ def _check_production(host: str, safety: Safety, consent: Consent) -> None:
 
 
 def _check_consent(host: str, consent: Consent) -> None:
-    wanted = f"{host}:{consent.today.isoformat()}"
-    if consent.env.get(TOKEN) == wanted:
+    token = f"{host}:{consent.today.isoformat()}"
+    if consent.env.get(TOKEN) == token:
         return
     if consent.confirm is None:
         raise UnsafeTarget(
             f"{host} is production, and nobody confirmed it",
-            f"In CI, for today only: export {TOKEN}={wanted}",
+            f"In CI, for today only: export {TOKEN}={token}",
         )
     typed = consent.confirm(
         f"This sends load to production. Type the host name ({host}) to go on: "

@@ -86,7 +86,7 @@ def show(result: BenchResult, *, as_json: bool, quiet: bool) -> None:
     elif quiet:
         show_lines([verdict_line(verdict)])
     else:
-        show_lines([*verdict_lines(verdict, result.one), "", *times])
+        show_lines([*verdict_lines(verdict, result.change), "", *times])
 
 
 def _plain(result: BenchResult) -> dict[str, object]:
@@ -97,8 +97,8 @@ def _plain(result: BenchResult) -> dict[str, object]:
     return {
         "exit_code": int(result.exit_code),
         "word": str(verdict.word) if verdict else None,
-        "verdict": verdict_document(verdict, result.one) if verdict else None,
-        "change": to_plain(result.one),
+        "verdict": verdict_document(verdict, result.change) if verdict else None,
+        "change": to_plain(result.change),
         "timed": to_plain(result.timed),
     }
 

@@ -102,8 +102,8 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         show_json("verdict", {**plain(result), "directory": str(directory) if directory else None})
     elif quiet:
-        show_lines([verdict_line(result.verdict, result.one.label)])
+        show_lines([verdict_line(result.verdict, result.change.label)])
     else:
-        show_lines(verdict_lines(result.verdict, result.one, result.attribution))
+        show_lines(verdict_lines(result.verdict, result.change, result.attribution))
         if directory is not None:
             show_lines(["", f"stored: {directory / VERDICT_FILE}"])

@@ -60,7 +60,7 @@ class BenchResult:
 
     timed: tuple[CommandRuns, ...]
     verdict: Verdict | None = None
-    one: OneChange | None = None
+    change: OneChange | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -78,7 +78,7 @@ def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchRe
     """
     check(request)
     older = _exported(request.compare) if request.compare is not None else None
-    one = _one_change(request) if request.base else None
+    change = _one_change(request) if request.base else None
     with commands_of(request) as commands:
         timed = measure(commands, request, watch)
     if request.export is not None:
@@ -89,7 +89,7 @@ def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchRe
         return BenchResult(timed)
     verdict = judge_commands(timed[0], timed[1], interleaved=older is None)
     cautions = tuple(_advised(caution, request) for caution in verdict.cautions)
-    return BenchResult(timed, replace(verdict, cautions=cautions), one)
+    return BenchResult(timed, replace(verdict, cautions=cautions), change)
 
 
 def check(request: BenchRequest) -> None:

@@ -64,7 +64,7 @@ def gain_of(verdict: Verdict) -> Interval | None:
 
 
 def attributed(
-    one: OneChange,
+    one_change: OneChange,
     before: VersionProfiles,
     after: VersionProfiles,
     gain: Interval | None,
@@ -78,32 +78,32 @@ def attributed(
     waits; else from time on CPU, which is sampled far more often. None when no profile is of both
     versions.
     """
-    waiting = _compared(one, before.wall, after.wall, None)
-    running = _compared(one, before.cpu, after.cpu, gain)
+    waiting = _compared(one_change, before.wall, after.wall, None)
+    running = _compared(one_change, before.cpu, after.cpu, gain)
     if waiting is None or running is None:
         chosen = waiting or running
     else:
-        chosen = _better(one, waiting, running, before, after)
+        chosen = _better(one_change, waiting, running, before, after)
     if chosen is None:
         return None
-    if waiting is not None and chosen is not running and (w := _waits(one, before)) >= WAITS:
+    if waiting is not None and chosen is not running and (w := _waits(one_change, before)) >= WAITS:
         chosen = replace(
             chosen, share=None, bound=None, sentences=(*chosen.sentences, _waits_sentence(w))
         )
-    sentence = prediction_sentence(one, stored, knee)
+    sentence = prediction_sentence(one_change, stored, knee)
     return replace(chosen, sentences=(*chosen.sentences, sentence)) if sentence else chosen
 
 
 def _better(
-    one: OneChange,
+    one_change: OneChange,
     waiting: Attribution,
     running: Attribution,
     before: VersionProfiles,
     after: VersionProfiles,
 ) -> Attribution:
     """Of thread time and time on CPU, the one that says more of this change."""
-    waits = _waits(one, before)
-    most = max(waits, _waits(one, after))
+    waits = _waits(one_change, before)
+    most = max(waits, _waits(one_change, after))
     if most < HARDLY or (most < WAITS and _few(waiting)):
         return running
     if waits >= WAITS:
@@ -118,11 +118,13 @@ def _better(
     )
 
 
-def _waits(one: OneChange, profiles: VersionProfiles) -> Share:
+def _waits(one_change: OneChange, profiles: VersionProfiles) -> Share:
     """How much of the edited code's thread time is waiting in a version; 0 when it has no such
     profile.
     """
-    return waiting_share(profiles.wall.profile, one.change.functions) if profiles.wall else 0.0
+    return (
+        waiting_share(profiles.wall.profile, one_change.change.functions) if profiles.wall else 0.0
+    )
 
 
 def _few(attribution: Attribution) -> bool:
@@ -130,7 +132,7 @@ def _few(attribution: Attribution) -> bool:
 
 
 def _compared(
-    one: OneChange, before: Measured | None, after: Measured | None, gain: Interval | None
+    one_change: OneChange, before: Measured | None, after: Measured | None, gain: Interval | None
 ) -> Attribution | None:
     if (
         before is None
@@ -139,7 +141,7 @@ def _compared(
     ):
         return None
     first, second = (replace(m, profile=without_waits(m.profile)) for m in (before, after))
-    return attribute(one.change, first, second, gain)
+    return attribute(one_change.change, first, second, gain)
 
 
 def without_waits(profile: Profile) -> Profile:
@@ -176,11 +178,13 @@ def _is_wait(frame: Frame) -> bool:
     return frame.kind == FrameKind.WAIT or frame.function.startswith("[")
 
 
-def prediction_sentence(one: OneChange, stored: Run | None, knee: Knee | NoKnee | None) -> str:
+def prediction_sentence(
+    one_change: OneChange, stored: Run | None, knee: Knee | NoKnee | None
+) -> str:
     """What the stored run said a fix of the edited code would bring, against the knee that was
     measured; "" without either.
     """
-    predicted = predicted_for(one, stored) if stored is not None else None
+    predicted = predicted_for(one_change, stored) if stored is not None else None
     if predicted is None or knee is None:
         return ""
     if isinstance(knee, Knee):
@@ -197,12 +201,12 @@ def prediction_sentence(one: OneChange, stored: Run | None, knee: Knee | NoKnee 
     return ""
 
 
-def predicted_for(one: OneChange, stored: Run) -> WhatIf | None:
+def predicted_for(one_change: OneChange, stored: Run) -> WhatIf | None:
     """The stored what-if of the first finding that names edited code."""
     for finding in stored.findings:
         frame = Frame(finding.function, finding.file)
         if finding.what_if is not None and any(
-            is_frame_of(frame, atom) for atom in one.change.functions
+            is_frame_of(frame, atom) for atom in one_change.change.functions
         ):
             return finding.what_if
     return None

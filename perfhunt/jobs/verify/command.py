@@ -47,7 +47,7 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     base = base_revision(repository, stored, request)
     change = read_change(repository, base, request.head)
     patch = edit_patch(repository, change)
-    one = require_one(change, hot_stacks(stored), request.compound)
+    one_change = require_one(change, hot_stacks(stored), request.compound)
     question, analysis = local_question(request.file), analysis_plan(request.store, watch)
     directory = request.store / "verify" / fresh_id()
     with (
@@ -59,7 +59,7 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
         verdict = verify_paired(paired, pair.bench, budget, analysis)
         result = VerifyResult(
             verdict=verdict,
-            one=one,
+            change=one_change,
             patch=patch,
             directory=directory,
         )
@@ -88,7 +88,7 @@ def with_profiles(
     picture = difference_picture(before, after, "base to head at the same load")
     if picture:
         write_atomic(result.directory / "difference.svg", picture)
-    attribution = attributed(result.one, before, after, gain_of(result.verdict), stored)
+    attribution = attributed(result.change, before, after, gain_of(result.verdict), stored)
     return replace(result, attribution=attribution)
 
 

@@ -50,19 +50,19 @@ def verify_process(
     )
     change = read_change(repository, base_revision(repository, stored, request))
     patch = edit_patch(repository, change)
-    one = require_one(change, hot_stacks(stored), request.compound)
+    one_change = require_one(change, hot_stacks(stored), request.compound)
     if doubts := stale(change, target):
         raise ChangeRefused(
             "the running process is not the changed code: " + "; ".join(doubts),
             "Restart the service, then verify its new pid.",
         )
-    if moved := unlike(one, stored, target):
-        return VerifyResult(verdict=_invalid(moved), one=one, patch=patch)
+    if moved := unlike(one_change, stored, target):
+        return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
-    verdict, new = _asked_again(request, stored, target, one, watch, confirm)
+    verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
     result = VerifyResult(
         verdict=verdict,
-        one=one,
+        change=one_change,
         patch=patch,
         directory=request.store / "runs" / new.id,
     )
@@ -86,7 +86,7 @@ def _asked_again(
     request: VerifyRequest,
     stored: Run,
     target: TargetProcess,
-    one: OneChange,
+    one_change: OneChange,
     watch: EventWatcher,
     confirm: Confirm | None,
 ) -> tuple[Verdict, Run]:
@@ -99,7 +99,7 @@ def _asked_again(
         def ask(question: Question) -> Run:
             return investigate(question, lab, options)
 
-        return verify_rerun(stored, ask, calibration, explained(one))
+        return verify_rerun(stored, ask, calibration, explained(one_change))
 
 
 def _invalid(differences: tuple[str, ...]) -> Verdict:
@@ -112,11 +112,11 @@ def _invalid(differences: tuple[str, ...]) -> Verdict:
     )
 
 
-def unlike(one: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...]:
+def unlike(one_change: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...]:
     """What besides the change is not as it was when the run was made."""
     # The edit is counted from the very tree that was measured, committed or not.
-    then = replace(stored.environment, git_revision=one.change.base, git_dirty=False)
-    return differences(one.change, then, surroundings(target), stored.target, target)
+    then = replace(stored.environment, git_revision=one_change.change.base, git_dirty=False)
+    return differences(one_change.change, then, surroundings(target), stored.target, target)
 
 
 def with_attribution(result: VerifyResult, stored: Run, new: Run) -> VerifyResult:
@@ -124,16 +124,18 @@ def with_attribution(result: VerifyResult, stored: Run, new: Run) -> VerifyResul
     run.
     """
     before, after = profiles_of(stored), profiles_of(new)
-    attribution = attributed(result.one, before, after, gain_of(result.verdict), stored, new.knee)
+    attribution = attributed(
+        result.change, before, after, gain_of(result.verdict), stored, new.knee
+    )
     picture = difference_picture(before, after, f"{stored.id} to {new.id}")
     if picture and result.directory is not None:
         write_atomic(result.directory / "difference.svg", picture)
     return replace(result, attribution=attribution)
 
 
-def explained(one: OneChange) -> frozenset[str]:
+def explained(one_change: OneChange) -> frozenset[str]:
     """The fields of the environment that the change accounts for."""
-    kinds = {kind for piece in one.pieces for kind in piece.kinds}
+    kinds = {kind for piece in one_change.pieces for kind in piece.kinds}
     return frozenset({"distributions"} if Kind.DEPENDENCY in kinds else ()) | (
         frozenset({"env_sha256", "workers"}) if Kind.CONFIG in kinds else frozenset()
     )

@@ -52,7 +52,7 @@ class VerifyResult:
     """
 
     verdict: Verdict
-    one: OneChange
+    change: OneChange
     patch: EditPatch
     directory: Path | None = None
     attribution: Attribution | None = None

@@ -91,7 +91,7 @@ def plain(result: VerifyResult) -> dict[str, object]:
         "schema": SCHEMA,
         "word": str(result.verdict.word),
         "exit_code": int(result.verdict.exit_code),
-        "verdict": verdict_document(result.verdict, result.one),
-        "change": to_plain(result.one),
+        "verdict": verdict_document(result.verdict, result.change),
+        "change": to_plain(result.change),
         "attribution": to_plain(result.attribution) if result.attribution else None,
     }

@@ -99,12 +99,12 @@ def trial_document(trial: Trial) -> dict[str, Any]:
     return plain
 
 
-def verdict_document(verdict: Verdict, one: OneChange | None = None) -> dict[str, Any]:
+def verdict_document(verdict: Verdict, change: OneChange | None = None) -> dict[str, Any]:
     """A verdict as plain values, with whether it can be put down to a single edit: the change says
     (None: no change was looked at).
     """
     plain: dict[str, Any] = to_plain(verdict)
-    return plain | {"attributable": one is None or one.attributable}
+    return plain | {"attributable": change is None or change.attributable}
 
 
 def ms(seconds: Seconds | None) -> float | None:

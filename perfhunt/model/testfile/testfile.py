@@ -84,7 +84,7 @@ def parse_question(text: str, source: str, around: Surroundings, table: str = ""
                 'write [slo] with latency = { p99 = "<= 400ms" }',
             )
         raise QuestionError(
-            _told(source, problems), f"Mend {source} and run it again; nothing was sent."
+            _listed(source, problems), f"Mend {source} and run it again; nothing was sent."
         )
     _require_slo(question, slo, source)
     return question
@@ -110,7 +110,7 @@ def _document(text: str, source: str) -> dict[str, Any]:
         ) from None
 
 
-def _told(source: str, problems: list[Problem]) -> str:
+def _listed(source: str, problems: list[Problem]) -> str:
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return f"{source} has {len(problems)} problems:\n" + "\n".join(

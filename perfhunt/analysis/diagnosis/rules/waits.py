@@ -240,12 +240,12 @@ def _share_of_inner_queues(features: Features) -> Share:
 def _handed_over(features: Features, contention: Contention) -> ClassScore:
     """Requests are handed to other threads, which are too few for them."""
     share = features.share_anywhere(Cause.HANDOFF)
-    said = (
+    sentence = (
         f"{contention.waiting:.1f} threads waited in {contention.waiter[0]} for"
         f" {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
     )
     value = outside_cpu(features, ramp(share, WORKERS.handed_over))
-    return ClassScore(BottleneckClass.WORKERS, value, (said,))
+    return ClassScore(BottleneckClass.WORKERS, value, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,5 +268,5 @@ def sleep(features: Features) -> ClassScore:
     share = share_of(ThreadState.SLEEP)
     value = SLEEP.certain * outside_cpu(features, ramp(share, SLEEP.added))
     value *= 1.0 - ramp(polled(features), SLEEP.polled)
-    said = f"Sleeping is {format_share(share)} of the latency that load added."
-    return ClassScore(BottleneckClass.SLEEP, value, (said,))
+    sentence = f"Sleeping is {format_share(share)} of the latency that load added."
+    return ClassScore(BottleneckClass.SLEEP, value, (sentence,))

@@ -264,5 +264,5 @@ def _text(error: OSError) -> str:
 
 def _expected(payloads: Payloads) -> bytes:
     """A table of 1000 status codes: 1 where the answer counts as success."""
-    wanted = payloads.expect.status
-    return bytes((code in wanted) if wanted else (200 <= code < 400) for code in range(1000))
+    accepted = payloads.expect.status
+    return bytes((code in accepted) if accepted else (200 <= code < 400) for code in range(1000))

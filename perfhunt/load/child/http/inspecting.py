@@ -44,8 +44,8 @@ class InspectingConnection(Connection):
             super().on_message_complete()
 
     def verdict(self) -> int:
-        wanted = self.client.texts[self.endpoint]
-        if wanted and wanted not in _decoded(b"".join(self._kept)):
+        text = self.client.texts[self.endpoint]
+        if text and text not in _decoded(b"".join(self._kept)):
             return RequestOutcome.STATUS
         return super().verdict()
 
