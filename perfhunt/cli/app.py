@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -91,6 +92,8 @@ def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 def run() -> None:
     """Run the command line; every PerfhuntError becomes its message, its hint and its exit code."""
     before, command = split_command(sys.argv[1:])
+    if sys.__stdout__ is None:  # closed by whoever started us (`>&-`): nobody reads
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         app(args=before, obj=command)
     except PerfhuntError as error:

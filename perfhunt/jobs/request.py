@@ -40,6 +40,12 @@ def duration_of(option: str, text: str) -> Seconds:
         raise UsageError(f"{option}: {error}") from error
 
 
+def require_time(option: str, seconds: Seconds) -> None:
+    """Raises UsageError, naming the option, for a time in which nothing could be measured."""
+    if not seconds > 0:
+        raise UsageError(f"{option}: {seconds:g} s is no time to measure anything in")
+
+
 @dataclass(frozen=True, slots=True)
 class InvestigateRequest:
     """What to investigate, and how; the rest is in the test file."""

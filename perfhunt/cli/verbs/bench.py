@@ -52,6 +52,7 @@ def bench(
 
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.bench.bench import BenchRequest, run_bench
+    from perfhunt.jobs.request import duration_of
     from perfhunt.model.run import unwatched
 
     request = BenchRequest(
@@ -64,7 +65,7 @@ def bench(
         prepare=tuple(shlex.split(prepare)),
         export=export,
         timer=engine,
-        timeout=timeout,
+        timeout=duration_of("--timeout", timeout) if timeout else None,
         compound=compound,
     )
     result = run_bench(request, unwatched if quiet or as_json else notes)

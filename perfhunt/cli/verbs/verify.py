@@ -64,7 +64,7 @@ def verify(
 
     from perfhunt.cli import console
     from perfhunt.cli.view.watchers import watching
-    from perfhunt.jobs.request import profile_policy
+    from perfhunt.jobs.request import duration_of, profile_policy
     from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest
     from perfhunt.jobs.verify.verify import run_verification
 
@@ -78,7 +78,7 @@ def verify(
         base=base,
         head=head,
         prepare=tuple(shlex.split(prepare)),
-        budget=budget,
+        budget=duration_of("--budget", budget),
         quick=quick,
         profile=profile_policy(profile, PROFILE_POLICIES),
         compound=compound,

@@ -16,7 +16,6 @@ from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.jobs.bench.hyperfine import hyperfine_once
-from perfhunt.jobs.request import duration_of
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.run import EventWatcher, Noted, unwatched
 from perfhunt.model.units import Seconds, format_duration
@@ -36,7 +35,7 @@ TIMERS: Mapping[str, CommandTimer] = {"perfhunt": time_command, "hyperfine": hyp
 class BenchRequest:
     """A command to time; with `base`, two versions from git; with `compare`, an earlier export.
 
-    `timeout` is a duration such as "30s" for one run; `timer` a name in `TIMERS`.
+    `timeout` ends one run that takes longer; `timer` is a name in `TIMERS`.
     """
 
     words: tuple[str, ...]
@@ -48,7 +47,7 @@ class BenchRequest:
     prepare: tuple[str, ...] = ()
     export: Path | None = None
     timer: str = "perfhunt"
-    timeout: str = ""
+    timeout: Seconds | None = None
     compound: str = ""
 
 
@@ -152,15 +151,14 @@ def measure(
     (ABBA).
     """
     time_once = TIMERS[request.timer]
-    limit = duration_of("--timeout", request.timeout) if request.timeout else None
     for _ in range(request.warmup):
         for command in commands:
-            time_once(command, limit)
+            time_once(command, request.timeout)
     runs: list[list[CommandRun]] = [[] for _ in commands]
     for number in range(request.runs):
         order = range(len(commands)) if number % 2 == 0 else reversed(range(len(commands)))
         for version in order:
-            run = time_once(commands[version], limit)
+            run = time_once(commands[version], request.timeout)
             runs[version].append(run)
             watch(Noted(_run_sentence(number, request.runs, run, commands[version].name)))
     return tuple(

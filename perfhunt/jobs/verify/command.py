@@ -12,7 +12,7 @@ from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.jobs.request import ProfilePolicy, duration_of
+from perfhunt.jobs.request import ProfilePolicy
 from perfhunt.jobs.stored.run import base_of, hot_stacks
 from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
@@ -41,7 +41,6 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     UsageError.
     """
     refuse_to_rewrite(request.revert, request.head)
-    budget = duration_of("--budget", request.budget)
     repository = find_repository(Path.cwd())
     stored = stored_or_none(request)
     base = base_revision(repository, stored, request)
@@ -56,7 +55,7 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     ):
         of_base = stored if base_of(stored) == base else None
         paired = paired_question(of_base, question, pair.bench)
-        verdict = verify_paired(paired, pair.bench, budget, analysis)
+        verdict = verify_paired(paired, pair.bench, request.budget, analysis)
         result = VerifyResult(
             verdict=verdict,
             change=one_change,

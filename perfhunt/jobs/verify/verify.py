@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 
 from perfhunt.errors import UsageError
-from perfhunt.jobs.request import Confirm
+from perfhunt.jobs.request import Confirm, require_time
 from perfhunt.jobs.verify.command import verify_command
 from perfhunt.jobs.verify.process import verify_process
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
@@ -48,6 +48,7 @@ def check(request: VerifyRequest) -> None:
             "--pid is of a service that runs already; after -- comes a command that starts one",
             "Give one of them.",
         )
+    require_time("--budget", request.budget)
 
 
 def concluded(result: VerifyResult, revert: bool = False) -> VerifyResult:
