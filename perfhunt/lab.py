@@ -289,8 +289,8 @@ class Lab:
         if reason := self.probes.dead():
             raise TargetDied(
                 reason,
-                "Look at the service's own log and at `dmesg` for why it ended; then start it and"
-                " run again.",
+                "Look at the service's own log and at `dmesg` for why it ended;"
+                " then start it and run again.",
             )
         if reason := self.stop():
             raise Stopped(reason, "What was measured until then is kept: perfhunt report last")

@@ -152,9 +152,7 @@ class QueueEngine:
         watch: Callable[[SecondRow], None] | None = None,
         stop: Callable[[], str] | None = None,
     ) -> Trial:
-        """The trial of a step, at once; its overload is judged per second by the same rule as
-        live.
-        """
+        """The trial of a step, at once; overload is judged per second by the same rule as live."""
         reason = stop() if stop else ""
         free, tokens = list(self._free), self._tokens
         served = self._serve(step, arrivals(step.seed, step.rate, step.duration, step.arrivals))

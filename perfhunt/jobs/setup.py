@@ -186,7 +186,7 @@ def _record(store: Path, lab: Lab, watch: EventWatcher) -> None:
     except PerfhuntError as error:
         watch(
             Noted(
-                f"the run is stored, but the ledger is not: {error.message}; perfhunt history"
-                " --rebuild"
+                f"the run is stored, but the ledger is not: {error.message};"
+                " perfhunt history --rebuild"
             )
         )

@@ -151,9 +151,7 @@ class LocustEngine:
     def run(
         self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
-        """Holds the step's rate; the trial says how it went, and whether the generator spoiled
-        it.
-        """
+        """Holds the step's rate; the trial says how it went, and if the generator spoiled it."""
         pipe = self._pipe or self._start()
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"

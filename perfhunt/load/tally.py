@@ -46,9 +46,7 @@ class GeneratorSecond:
 
 
 class StepTally:
-    """All that is known of one step so far: its arrivals, and the samples of those that have
-    ended.
-    """
+    """All that is known of one step so far: its arrivals, and the samples of those that ended."""
 
     def __init__(
         self,
@@ -117,9 +115,7 @@ class StepTally:
         )
 
     def _exceed(self, criterion: Criterion, first: int, last: int, at: Seconds) -> int:
-        """Of the arrivals in a range, how many have failed or are known to be later than the
-        limit.
-        """
+        """Of the arrivals in a range, how many failed or are known to be later than the limit."""
         span = slice(first, last)
         outcome = self._outcome[span]
         too_old = at - self.due[span] > criterion.limit

@@ -1,6 +1,4 @@
-"""Latencies: the raw record of one request, and a 1 % log-bucket histogram that merges by
-addition.
-"""
+"""Latencies: the raw record of one request, a 1 % log-bucket histogram that merges by addition."""
 
 from __future__ import annotations
 
@@ -65,9 +63,7 @@ def bucket_of(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts per 1 % log bucket, sparse: bucket index -> count. Percentiles are right within 0.5
-    %.
-    """
+    """Counts per 1 % log bucket, sparse: index -> count. Percentiles are right within 0.5 %."""
 
     counts: Mapping[int, int]
 

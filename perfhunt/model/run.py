@@ -219,9 +219,7 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not yet
-    known).
-    """
+    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not known)."""
 
     trial: Trial
     low: PerSecond | None = None

@@ -28,9 +28,7 @@ def _split(text: str, accepted: str) -> tuple[float, str]:
 
 
 def parse_duration(text: str) -> Seconds:
-    """`"400ms"`, `"2s"`, `"1m"` as seconds. Raises UnitError when the unit is missing: 400 of
-    what?
-    """
+    """`"400ms"`, `"2s"`, `"1m"` as seconds. Raises UnitError without a unit: 400 of what?"""
     value, unit = _split(text, "us, ms, s, m, h")
     if unit not in _SECONDS:
         raise UnitError(f"{text!r} needs a unit of time (us, ms, s, m, h)")

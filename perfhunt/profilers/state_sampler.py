@@ -194,8 +194,8 @@ class StateSampler:
             line = os.pread(thread.syscall, _SYSCALL_LINE, 0)
         except PermissionError:
             self._degrade(
-                f"what threads of pid {thread.pid} wait for may not be read; on-CPU and run-queue"
-                " time only"
+                f"what threads of pid {thread.pid} wait for may not be read;"
+                " on-CPU and run-queue time only"
             )
             return
         except OSError:
@@ -224,8 +224,8 @@ class StateSampler:
                 thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError:
             self._degrade(
-                f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time"
-                " only"
+                f"what threads of pid {pid} wait for may not be read;"
+                " on-CPU and run-queue time only"
             )
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -122,9 +122,7 @@ def _is_loopback(address: IpAddress) -> bool:
 
 
 def _refuse_special(host: str, address: IpAddress) -> None:
-    """Addresses no service under test has: everyone's, nobody's, and the cloud's metadata
-    service.
-    """
+    """Addresses no service under test has: everyone's, nobody's, the cloud's metadata service."""
     plain = _plain(address)
     if plain.is_unspecified:
         raise UnsafeTarget(

@@ -86,8 +86,8 @@ def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
         f" ({first.file}:{first.line})" if first.line else f" ({first.file})" if first.file else ""
     )
     return (
-        f"Change {first.function}{where}, that alone, restart the service, then: perfhunt verify"
-        " --pid NEW_PID"
+        f"Change {first.function}{where}, that alone, restart the service, then:"
+        " perfhunt verify --pid NEW_PID"
     )
 
 

@@ -53,11 +53,11 @@ ABRUPT_SLOPE, ABRUPT_SD = 50.0, 0.6
 # both surprising.
 ROOM, ROOM_SD = 0.25, 1.2
 
-# Prior dispersion of counts over binomial: where nothing is known of the queue, under arrivals that
-# are typical of their rate (a multiple of the excursion's length), and of a limiter, which refuses
-# without bursts. It counts as this many trials.
-BLIND_DISPERSION, BURST, EVEN_DISPERSION = 60.0, 0.8, 10.0
-DISPERSION_DF = 6.0
+# Prior dispersion of counts over binomial.
+BLIND_DISPERSION = 60.0  # where nothing is known of the queue
+BURST = 0.8  # times an excursion's length, under arrivals that are typical of their rate
+EVEN_DISPERSION = 10.0  # of a limiter, which refuses without bursts
+DISPERSION_DF = 6.0  # trials that it counts as
 # An exponential tail is taken to be no flatter than that of a median: -ln(0.5) = 0.69.
 FLATTEST_TAIL = 0.7
 
@@ -72,8 +72,9 @@ TELLING: Share = 0.02
 SOFT, SHARP = 4.0, 8.0
 WIDEN_SOFT, WIDEN_SHARP = 1.3, 0.95
 
-# The grid: knees (refined twice where the weight lies) by slopes (within three sd of the prior).
-GRID_KNEES, GRID_SLOPES, REFINEMENTS = 81, 21, 3
+# The grid: knees by slopes (within three sd of the prior).
+GRID_KNEES, GRID_SLOPES = 81, 21
+REFINEMENTS = 3  # grids: the knees of the second and third lie where the weight does
 TAIL: Share = 1e-4  # of the weight on either side, which a refined grid leaves out
 # Rates at which the curve is stored: a picture 600 pixels wide shows no corner between them.
 CURVE_POINTS = 41

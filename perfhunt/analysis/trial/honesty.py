@@ -96,8 +96,8 @@ def _exhausted(health: GeneratorHealth) -> str:
         return ""
     return (
         f"{health.exhausted} of {health.offered} requests found no descriptor or port left on this"
-        " host: raise `ulimit -n`, or widen net.ipv4.ip_local_port_range, or turn keep-alive on in"
-        " the service"
+        " host: raise `ulimit -n`, or widen net.ipv4.ip_local_port_range,"
+        " or turn keep-alive on in the service"
     )
 
 
@@ -149,8 +149,8 @@ def _notes(health: GeneratorHealth) -> tuple[str, ...]:
         )
     if generator.cpu is not None and generator.cpu > CPU:
         notes.append(
-            f"the generator used {format_share(generator.cpu)} of a core at its busiest: close to"
-            " its own limit"
+            f"the generator used {format_share(generator.cpu)} of a core at its busiest:"
+            " close to its own limit"
         )
     if generator.gc_pause_max > LAG_FLOOR:
         notes.append(

@@ -58,8 +58,8 @@ def arrivals_strayed(sent: Floats, rate: PerSecond, law: str) -> str:
     if distance <= max(DISTANCE, TOLERANCE * KOLMOGOROV / math.sqrt(len(gaps))):
         return ""
     return (
-        f"requests did not leave as the {law} stream that was planned (distance {distance:.2f}, 0"
-        " is exact)"
+        f"requests did not leave as the {law} stream"
+        f" that was planned (distance {distance:.2f}, 0 is exact)"
     )
 
 

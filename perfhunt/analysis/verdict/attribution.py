@@ -189,8 +189,8 @@ def _share_sentence(share: Interval, bound: Share) -> str:
     most = "any gain" if math.isinf(bound) else f"at most {format_share(bound)}"
     return (
         f"The edited code had {format_share(share.value)} of the baseline's samples"
-        f" ({format_share(share.low)} to {format_share(share.high)}), so removing it all allows"
-        f" {most}."
+        f" ({format_share(share.low)} to {format_share(share.high)}),"
+        f" so removing it all allows {most}."
     )
 
 

@@ -82,8 +82,8 @@ def _failed_runs(command: CommandRuns) -> str:
     if not failed:
         return ""
     return (
-        f"{failed} runs of `{command.name}` failed; a command that fails is not the command that"
-        " was asked"
+        f"{failed} runs of `{command.name}` failed;"
+        " a command that fails is not the command that was asked"
     )
 
 
@@ -125,9 +125,7 @@ def _paired(before: Sequence[float], after: Sequence[float]) -> Estimate:
 
 
 def _unpaired(before: Sequence[float], after: Sequence[float]) -> Estimate:
-    """Welch on logs (Welch 1947), with the drift between the two times added and counted as
-    known.
-    """
+    """Welch on logs (Welch 1947), the drift between the two times added and counted as known."""
     old, new = ([math.log(value) for value in side] for side in (before, after))
     within = variance(old) / len(old) + variance(new) / len(new)
     df = float(stats.ttest_ind(old, new, equal_var=False).df) if within > 0 else 0.0
@@ -174,8 +172,8 @@ def _cold_start(name: str) -> Caution:
 
 def _outlier(name: str, slowest: Seconds, middle: Seconds) -> Caution:
     sentence = (
-        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s: something"
-        " interfered."
+        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s:"
+        " something interfered."
     )
     return Caution(
         CautionCode.OUTLIER, sentence, "stop what else runs on this host and measure again"

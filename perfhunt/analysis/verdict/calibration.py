@@ -67,8 +67,8 @@ class Calibration:
         """`host noise, from 8 pairs of identical builds: cpu 1.2 %, median 3.1 %`."""
         parts = ", ".join(f"{n.endpoint} {n.sd.value:.1%}" for n in self.noises)
         return (
-            f"host noise (sd of a paired difference), from {self.rounds} pairs of identical builds:"
-            f" {parts}"
+            "host noise (sd of a paired difference),"
+            f" from {self.rounds} pairs of identical builds: {parts}"
         )
 
 

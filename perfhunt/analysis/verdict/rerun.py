@@ -60,8 +60,8 @@ _MAY_DIFFER = frozenset(HOST_FIELDS) - {"host", "cpu_model", "cores"}
 # Rounds read the knee as a share over the limit at one rate; whole runs have the rate itself.
 _ENDPOINTS = {**ENDPOINTS, KNEE.name: replace(KNEE, title="knee", unit="/s")}
 _PAIRED = (
-    "perfhunt verify --base REV -- COMMAND restarts both versions side by side and sees smaller"
-    " changes"
+    "perfhunt verify --base REV -- COMMAND"
+    " restarts both versions side by side and sees smaller changes"
 )
 
 

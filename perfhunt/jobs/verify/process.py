@@ -27,8 +27,8 @@ from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.verification import verify_rerun
 
 AGAIN = (
-    "Start it as it was when it was investigated, with the edit as the only difference; then verify"
-    " its pid."
+    "Start it as it was when it was investigated, with the edit as the only difference;"
+    " then verify its pid."
 )
 
 

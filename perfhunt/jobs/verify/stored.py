@@ -111,8 +111,8 @@ def question_again(stored: Run, file: Path | None) -> Question:
         raise QuestionError(
             f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
             " bodies or secrets to send again",
-            "Take the edit out of perfhunt.toml (git diff shows it), or investigate again with the"
-            " new question.",
+            "Take the edit out of perfhunt.toml (git diff shows it),"
+            " or investigate again with the new question.",
         )
     return question
 

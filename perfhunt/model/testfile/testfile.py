@@ -95,8 +95,8 @@ def _document(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         hint = (
-            "Each key may stand once, texts need quotes, and a table such as [slo] may be opened"
-            " once."
+            "Each key may stand once, texts need quotes,"
+            " and a table such as [slo] may be opened once."
         )
         if re.search(r"^\s*(?:.*[{,]\s*)?p[0-9]+\.[0-9]+\s*=", text, re.MULTILINE):
             hint = 'A percentile with a dot needs quotes: "p99.9" = "<= 1s".'

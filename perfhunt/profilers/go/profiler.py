@@ -90,8 +90,8 @@ class _Download:
             helper.join(_POLL)
         if not answers:
             raise AttachFailed(
-                f"the profile of Go process {self._pid} was stopped before its end, and Go keeps no"
-                " part of it"
+                f"the profile of Go process {self._pid} was stopped before its end,"
+                " and Go keeps no part of it"
             )
         return self._profile(answers[0])
 

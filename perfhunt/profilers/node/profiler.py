@@ -131,8 +131,8 @@ class _Session:
             time.sleep(_CLOSES_POLL)
         if is_open():
             self._notes.append(
-                f"the inspector on port {PORT} is still open; process {self._pid} was asked to"
-                " close it"
+                f"the inspector on port {PORT} is still open;"
+                f" process {self._pid} was asked to close it"
             )
 
 

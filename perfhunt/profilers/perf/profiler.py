@@ -39,8 +39,8 @@ _REASONS: Mapping[str, str] = {
     "jvm": "native frames only: compiled Java has no symbols for perf",
 }
 _HINT = (
-    "sudo sysctl kernel.perf_event_paranoid=1, or run as root, or give perf the capability"
-    " CAP_PERFMON"
+    "sudo sysctl kernel.perf_event_paranoid=1, or run as root,"
+    " or give perf the capability CAP_PERFMON"
 )
 
 
@@ -179,13 +179,13 @@ class PerfProfiler(Profiler):
         """Why perf cannot be used here, with the command that mends it; "" when it can."""
         if shutil.which("perf") is None:
             return (
-                "perf is not installed: apt install linux-perf (Debian) or linux-tools-generic"
-                " (Ubuntu)"
+                "perf is not installed:"
+                " apt install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
             )
         if not _version():
             return (
-                "perf does not run: install the package that fits this kernel (linux-tools-$(uname"
-                " -r))"
+                "perf does not run:"
+                " install the package that fits this kernel (linux-tools-$(uname -r))"
             )
         if refusal := _refusal():
             return f"perf may not sample here ({refusal}): {_HINT}"

@@ -183,9 +183,7 @@ def _look(waits: ProcessWaits, looks: list[Mapping[int, ThreadReading]]) -> None
 
 
 def readings(waits: ProcessWaits) -> dict[int, ThreadReading]:
-    """What every thread of a process is doing now. A thread whose call may not be read is
-    UNKNOWN.
-    """
+    """What every thread of a process does now. One whose call may not be read is UNKNOWN."""
     threads = {}
     for tid in tids(waits.pid):
         base = f"/proc/{waits.pid}/task/{tid}"

@@ -19,9 +19,7 @@ _ANSWER: Seconds = 10.0  # for `py-spy --version`, on a host whose cores are all
 
 @cache
 def binary() -> str:
-    """The py-spy to run: the one installed beside this interpreter, else the one on PATH, else
-    "".
-    """
+    """The py-spy to run: the one installed beside this interpreter, else that on PATH, else ""."""
     beside = Path(sys.executable).with_name(NAME)
     return str(beside) if beside.exists() else shutil.which(NAME) or ""
 

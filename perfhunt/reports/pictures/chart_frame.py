@@ -1,6 +1,4 @@
-"""What charts of a run share: their size, grid, axes, and the lines at the knee and the
-capacity.
-"""
+"""What charts of a run share: size, grid, axes, and the lines at the knee and the capacity."""
 
 from __future__ import annotations
 

@@ -54,10 +54,16 @@ STATE_WORDS = {
 }
 
 
-# Pixels of the states' rows: where they begin, how far apart they are, how high, and the legend's
-# cells and rows; a segment is drawn from the first width, and holds a number from the second.
-ROWS_LEFT, ROW, ROW_HEIGHT, CELL, LEGEND_ROW, LEGEND_COLUMNS = 84, 44, 32, 134, 20, 4
-SEGMENT_DRAWN, SEGMENT_NUMBERED = 0.4, 30
+# The rows of the states, in pixels.
+ROWS_LEFT = 84
+ROW = 44  # from one to the next
+ROW_HEIGHT = 32
+SEGMENT_DRAWN = 0.4  # a narrower segment is left out
+SEGMENT_NUMBERED = 30  # a narrower one has no number in it
+# Their legend: pixels of a cell, and how many cells stand side by side.
+CELL = 134
+LEGEND_ROW = 20
+LEGEND_COLUMNS = 4
 LEGEND_SHARE = 0.003  # of the longest row: a state below it is not in the legend
 HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
 
@@ -96,9 +102,7 @@ def _limit(limit: Seconds, y: Axis) -> list[str]:
 
 
 def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> str:
-    """Through the middle trial at each rate: a value that was measured, not a mean of
-    percentiles.
-    """
+    """Through the middle trial at each rate: a measured value, not a mean of percentiles."""
     by_rate: dict[float, list[float]] = {}
     for trial in trials:
         by_rate.setdefault(trial.step.rate, []).append(getattr(trial.response, percentile))

@@ -1,6 +1,4 @@
-"""Elements of SVG, and text that is safe in SVG, HTML and XML, whatever a target's code is
-called.
-"""
+"""SVG elements, and text that is safe in SVG, HTML and XML, whatever a target's code is called."""
 
 from __future__ import annotations
 

@@ -164,8 +164,8 @@ def pressure() -> Check:
         return warn(
             "pressure",
             "the kernel gives no pressure stall information",
-            "Boot with psi=1, on a kernel of 4.20 or later; without it run-queue time still shows"
-            " the same",
+            "Boot with psi=1, on a kernel of 4.20 or later;"
+            " without it run-queue time still shows the same",
         )
     return ok("pressure", "the kernel tells how long tasks waited for CPU, memory and disk")
 

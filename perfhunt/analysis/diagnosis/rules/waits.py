@@ -204,9 +204,7 @@ _IDLING = (ThreadState.SLEEP, ThreadState.OTHER, ThreadState.POLL)
 
 
 def workers(features: Features) -> ClassScore:
-    """Every worker thread is taken by waiting, and requests queue for one while the CPU has
-    room.
-    """
+    """Every worker thread is taken by waiting; requests queue for one while the CPU has room."""
     handed_over = [c for c in features.contentions if c.handoff]
     if handed_over:
         return _handed_over(features, handed_over[0])

@@ -139,9 +139,7 @@ class Client:
             self.refill()
 
     def learn(self, content: bytes, status: int) -> None:
-        """Remembers a whole answer that came in one piece, if its head alone says how long it
-        is.
-        """
+        """Remembers an answer that came in one piece, if its head alone says how long it is."""
         head = content[: content.find(b"\r\n\r\n")]
         # After an interim answer the first head is not the answer's; a chunked body's length is not
         # in the head.

@@ -1,6 +1,4 @@
-"""A connection that looks into answers: for HEAD requests, and for bodies that must contain a
-text.
-"""
+"""A connection that looks into answers: for HEAD requests, for bodies that must contain a text."""
 
 from __future__ import annotations
 
