@@ -19,10 +19,11 @@ from pathlib import Path
 
 from perfhunt.errors import UsageError
 from perfhunt.jobs.investigate import run_investigation
-from perfhunt.jobs.request import InvestigateRequest, ProfilePolicy, profile_policy
+from perfhunt.jobs.request import InvestigateRequest, profile_policy
 from perfhunt.jobs.stored import run as stored
 from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.verify import run_verification
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.model.units import Seconds
 from perfhunt.stories.verification import BUDGET

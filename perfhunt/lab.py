@@ -67,13 +67,13 @@ class Probes(Protocol):
 
 
 class Attached(Protocol):
-    """Profilers at work; `seen` after leaving the context."""
+    """Profilers at work; `span_of` after leaving the context."""
 
     def __enter__(self) -> Attached: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
-    def seen(self, trial: Trial) -> Span:
+    def span_of(self, trial: Trial) -> Span:
         """What was captured while `trial` ran."""
 
 
@@ -185,7 +185,7 @@ class Lab:
             name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
         ) as attached:
             trial = self.try_step(step)
-        span = attached.seen(trial)
+        span = attached.span_of(trial)
         self.spans[name] = joined(self.spans.get(name), span)
         return span
 

@@ -17,11 +17,10 @@ from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.errors import UsageError
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import ProfilePolicy
 from perfhunt.jobs.setup import blank_run
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import NoKnee, NoKneeCode
-from perfhunt.model.profile import SpanName
+from perfhunt.model.profile import ProfilePolicy, SpanName
 from perfhunt.model.question import ProcessSelector, Question, Target
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
@@ -79,8 +78,8 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
     """One span over the live target: on-CPU stacks, instants and states together, normalised by
     seconds.
     """
-    mode = ProfilePolicy.REQUIRED
-    with closing(LiveProbes(target, directory, time.monotonic, mode, opened)) as probes:
+    policy = ProfilePolicy.REQUIRED
+    with closing(LiveProbes(target, directory, time.monotonic, policy, opened)) as probes:
         probes.open()
         probes.resources()
         with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import UsageError
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.units import Seconds, UnitError, parse_duration
 
 # Asks a person to type the name of the host that load is about to go to; returns what was typed.
 Confirm = Callable[[str], str]
-
-
-class ProfilePolicy(StrEnum):
-    """Whether profilers attach: where one can, or the run is refused, or none does."""
-
-    AUTO = "auto"
-    REQUIRED = "required"
-    OFF = "off"
 
 
 def profile_policy(

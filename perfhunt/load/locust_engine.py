@@ -146,8 +146,6 @@ class LocustEngine:
             f"the load child said nothing for {within:g} s", f"Its log is in {self._directory}."
         )
 
-    # one step
-
     def run(
         self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
@@ -209,8 +207,6 @@ class LocustEngine:
         except ChildDied as death:
             self._pipe = None
             raise LoadFailed(str(death)) from None
-
-    # drain
 
     def drain(self, drain: Drain, stop: StopSignal | None = None) -> Drained:
         """Waits until the target has answered all it owes and takes a single request as quickly as

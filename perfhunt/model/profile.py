@@ -34,6 +34,14 @@ class ProfileMode(StrEnum):
     NONE = "none"  # nothing was profiled
 
 
+class ProfilePolicy(StrEnum):
+    """How much a run depends on its profiles."""
+
+    AUTO = "auto"  # a profiler attaches where one can
+    REQUIRED = "required"  # the run ends with AttachFailed when none can
+    OFF = "off"
+
+
 class SpanName(StrEnum):
     """A stretch of load that was looked into; `-waits` is where its threads worked or waited."""
 

@@ -33,7 +33,7 @@ def verdict_sentence(run: Run) -> str:
 def headline(run: Run) -> str:
     """The verdict as two or three words: `SLO MISSED`, `STOPPED`."""
     word = run.ended.partition(":")[0]
-    if word in ("stopped", "aborted", "failed", "running"):
+    if word != RunEnd.COMPLETE:
         return word.upper()
     return "PROFILED" if run.kind == RunKind.PROFILE else f"SLO {run.verdict.value}"
 
@@ -100,7 +100,10 @@ def _named(finding: Finding) -> str:
 
 def _cut_short(run: Run) -> str:
     word, _, why = run.ended.partition(":")
-    endings = {"stopped": "Stopped before an answer", "aborted": "Cut off before an answer"}
+    endings: dict[str, str] = {
+        RunEnd.STOPPED: "Stopped before an answer",
+        RunEnd.ABORTED: "Cut off before an answer",
+    }
     ended = endings.get(word, "Failed")
     reason = f": {why.strip()}" if why.strip() else ""
     if isinstance(run.knee, Knee):

@@ -12,7 +12,6 @@ from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.jobs.request import ProfilePolicy
 from perfhunt.jobs.stored.run import base_of, hot_stacks
 from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
@@ -28,6 +27,7 @@ from perfhunt.jobs.verify.versions import (
     versions,
 )
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Noted, Run
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.files import write_atomic

@@ -10,13 +10,14 @@ from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.change.running import differences, stale
 from perfhunt.errors import ChangeRefused, UsageError
-from perfhunt.jobs.request import Confirm, InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.request import Confirm, InvestigateRequest
 from perfhunt.jobs.setup import surroundings, target_of, workbench
 from perfhunt.jobs.stored.run import hot_stacks
 from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, profiles_of
 from perfhunt.jobs.verify.edit_patch import edit_patch
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
 from perfhunt.model.run import EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange

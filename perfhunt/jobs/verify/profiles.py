@@ -94,7 +94,7 @@ def _held(
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))
     bench.check()
-    return attached.seen(trial)
+    return attached.span_of(trial)
 
 
 def _steps(plan: SlicePlan) -> tuple[Step, Step]:

@@ -122,8 +122,6 @@ class Fleet:
         self._open(order)
         self._measure_clocks()
 
-    # before the load
-
     def _await(self, ready: Callable[[], bool], within: Seconds) -> None:
         deadline = time.monotonic() + within
         while not ready():
@@ -182,8 +180,6 @@ class Fleet:
             for worker in self._workers.values():
                 self._send(worker, Heartbeat())
             gevent.sleep(BEAT)
-
-    # under load
 
     def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
         """As TrafficSource.run, by all workers together. A lost one is told of in `invalid`."""
@@ -258,8 +254,6 @@ class Fleet:
             raise LoadFailed("no load worker is left")
         self._await(lambda: len(self._answers) == len(workers), seconds + JOIN_WITHIN)
         return [answer for answer in self._answers if isinstance(answer, kind)]
-
-    # what workers say
 
     def _on_message(self, environment: Any, msg: Any, **more: Any) -> None:
         try:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from perfhunt.model.document.writing import sent_share
 from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
@@ -131,8 +131,8 @@ def _hash(text: str) -> str:
 
 def _tone(run: Run) -> str:
     word = run.ended.partition(":")[0]
-    if word != "complete":
-        return "failed" if word == "failed" else "cut"
+    if word != RunEnd.COMPLETE:
+        return "failed" if word == RunEnd.FAILED else "cut"
     return "" if run.kind == RunKind.PROFILE else run.verdict.value.lower()
 
 
