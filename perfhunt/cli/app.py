@@ -21,15 +21,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Find the load at which a running service breaks its SLO, profile it there, and judge the"
-        " one change you make.\n\nStart here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;"
+        "Find the load at which a running service breaks its SLO, profile it there,"
+        " and judge the one change you make.\n\n"
+        "Start here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;"
         "  perfhunt investigate --pid PID"
     ),
     epilog=(
-        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression; 91"
-        " inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy; 95 attach"
-        " failed; 96 target died; 99 SLO missed; 104 bad or missing test file; 105 stopped by"
-        " signal or killswitch."
+        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression;"
+        " 91 inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy;"
+        " 95 attach failed; 96 target died; 99 SLO missed; 104 bad or missing test file;"
+        " 105 stopped by signal or killswitch."
     ),
 )
 

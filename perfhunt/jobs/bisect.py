@@ -145,8 +145,8 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
     )
     watch(
         Noted(
-            f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1}"
-            " comparisons, if none is skipped"
+            f"{len(commits)} commits:"
+            f" at most {expected_judgements(len(commits)) + 1} comparisons, if none is skipped"
         )
     )
     file = request.store / "bisect" / f"{_name(good, question, request.command)}.json"
@@ -164,8 +164,8 @@ def _refuse_unless_slower(bad: CommitLabel, request: BisectRequest) -> None:
         return
     measures = "no slower" if bad == "good" else "not told from it"
     raise UsageError(
-        f"{request.bad} was named bad, and measures {measures} against {request.good}: there is"
-        " nothing to look for",
+        f"{request.bad} was named bad, and measures {measures} against {request.good}:"
+        " there is nothing to look for",
         "Name ends that differ, or measure longer: --budget 15m --again",
     )
 

@@ -1,5 +1,5 @@
-"""A profile without load of ours: two passes over the live target, ranked and stored as a run of
-its own kind.
+"""A profile without load of ours: the live target as it is, ranked and stored as a run of its own
+kind.
 """
 
 from __future__ import annotations

@@ -164,8 +164,8 @@ def _client_notes(account: StepDone) -> tuple[str, ...]:
         )
     if account.queued:
         notes.append(
-            f"{account.queued} requests waited for others to finish: the bound on requests in"
-            " flight was reached"
+            f"{account.queued} requests waited for others to finish:"
+            " the bound on requests in flight was reached"
         )
     notes += [f"{count} x {error}" for error, count in account.errors.items()]
     return tuple(notes)

@@ -106,8 +106,8 @@ def _about_knee(knee: Knee | NoKnee) -> Iterator[Caution]:
     elif knee.high > THRESHOLDS.knee_wide * knee.low > 0:
         yield Caution(
             CautionCode.KNEE_WIDE,
-            f"The knee is only known to lie between {format_rate(knee.low)} and"
-            f" {format_rate(knee.high)}.",
+            f"The knee is only known to lie between {format_rate(knee.low)}"
+            f" and {format_rate(knee.high)}.",
             "Give the ramp a larger budget.",
         )
 
@@ -197,8 +197,8 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     if used > THRESHOLDS.explained_from and explained < THRESHOLDS.explained * used:
         yield Caution(
             CautionCode.NATIVE_SHARE,
-            f"Threads used {used:.2f} cores but stacks explain {explained:.2f}: the rest is in the"
-            " kernel or in native code.",
+            f"Threads used {used:.2f} cores but stacks explain {explained:.2f}:"
+            " the rest is in the kernel or in native code.",
             "perf sees native stacks: perf record -g -p PID, under the same load.",
         )
 

@@ -137,8 +137,8 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Statio
     limit = min(resources, key=lambda s: s.bound)
     if not limit.uses.get((finding.function, finding.file), 0.0) > 0:
         return (
-            f"It uses little of what limits the service now ({limit.name}): removing it alone is"
-            " not expected to move the knee."
+            f"It uses little of what limits the service now ({limit.name}):"
+            " removing it alone is not expected to move the knee."
         )
     if finding.category == TimeClass.LOCK:
         return (
@@ -147,8 +147,8 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Statio
         )
     if bottleneck.category in _OUTSIDE_THE_LAW:
         return (
-            "The law assumes one saturated resource inside the service; the class here is"
-            f" {bottleneck.category}."
+            "The law assumes one saturated resource inside the service;"
+            f" the class here is {bottleneck.category}."
         )
     return (
         "Holds if the cost per request stays as it is under more load, and the change leaves calls"

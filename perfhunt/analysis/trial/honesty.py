@@ -154,8 +154,8 @@ def _notes(health: GeneratorHealth) -> tuple[str, ...]:
         )
     if generator.gc_pause_max > LAG_FLOOR:
         notes.append(
-            "the generator's garbage collector paused it for"
-            f" {format_duration(generator.gc_pause_max)}"
+            "the generator's garbage collector paused it"
+            f" for {format_duration(generator.gc_pause_max)}"
         )
     if generator.fds_share is not None and generator.fds_share > NEARLY_ALL:
         notes.append(

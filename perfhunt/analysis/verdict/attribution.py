@@ -157,8 +157,8 @@ def _sentences(attribution: Attribution) -> list[str]:
     sampled = [demand for demand in attribution.demands if demand.word != "unseen"]
     sentences = [_demand_sentence(demand) for demand in sampled or attribution.demands[:1]]
     sentences += [
-        f"{demand.function} ({demand.file}) was not edited and grew by"
-        f" {format_duration(_growth(demand))} per request: cost moved there"
+        f"{demand.function} ({demand.file}) was not edited"
+        f" and grew by {format_duration(_growth(demand))} per request: cost moved there"
         for demand in attribution.moved
     ]
     return [*sentences, *bound_sentences(attribution)]

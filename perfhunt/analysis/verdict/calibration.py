@@ -122,8 +122,8 @@ def _refusal(noises: Sequence[Noise], rounds: int) -> str:
     moved = sequential.holm({n.endpoint: n.p for n in noises}, weights, REFUSED_LEVEL)
     if moved:
         return (
-            f"two identical builds differed in {_titles(sorted(moved))}: something other than the"
-            " code decides what is measured here"
+            f"two identical builds differed in {_titles(sorted(moved))}:"
+            " something other than the code decides what is measured here"
         )
     drifting = [noise for noise in noises if _drifts(noise.lag1, rounds)]
     if drifting:
@@ -170,8 +170,8 @@ def restart_noise(
     if calibration is None or calibration.refused:
         why = "assumed" if calibration is None else "assumed, as the calibration was refused"
         sentence = (
-            f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run, {why}"
-            " (perfhunt calibrate measures it)"
+            f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run,"
+            f" {why} (perfhunt calibrate measures it)"
         )
         return dict.fromkeys(endpoints, DEFAULT_RESTART_SD), sentence
     # A paired difference holds two runs; the upper end of its interval, because few pairs say

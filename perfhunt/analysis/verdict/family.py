@@ -178,8 +178,8 @@ def _failing(before: Share, after: Share) -> tuple[Word, str] | None:
         return Word.REVERT, f"{after:.2%} of its requests fail, against {before:.2%} before"
     if before > after + FAILS:
         reason = (
-            f"{before:.2%} of requests failed before and {after:.2%} now: the times of answers and"
-            " errors do not compare"
+            f"{before:.2%} of requests failed before and {after:.2%} now:"
+            " the times of answers and errors do not compare"
         )
         return Word.MIXED, reason
     return None

@@ -299,7 +299,7 @@ def _cautions(stored: Run, new: Run) -> tuple[Caution, ...]:
     if stored.perfhunt == new.perfhunt:
         return ()
     sentence = (
-        f"the runs were measured by different versions of perfhunt ({stored.perfhunt} and"
-        f" {new.perfhunt})."
+        f"the runs were measured by different versions of perfhunt ({stored.perfhunt}"
+        f" and {new.perfhunt})."
     )
     return (Caution(CautionCode.VERSION, sentence, "perfhunt investigate the old version again"),)

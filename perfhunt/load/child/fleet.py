@@ -220,8 +220,8 @@ class Fleet:
                 worker.lost = True
                 self.stop(hard=True)
                 return (
-                    f"load worker {worker.index} on {worker.host} was lost: its share of the"
-                    " requests is missing"
+                    f"load worker {worker.index} on {worker.host} was lost:"
+                    " its share of the requests is missing"
                 )
         return ""
 

@@ -51,8 +51,8 @@ def _permission_hint(pid: int) -> str:
     container = "/docker" in groups or "/kubepods" in groups
     inside = " In a container: --cap-add SYS_PTRACE, or attach from the host." if container else ""
     return (
-        f"Run as root (sudo perfhunt ... --pid {pid}), or as the owner with"
-        f" kernel.yama.ptrace_scope=0 (sudo sysctl kernel.yama.ptrace_scope=0).{inside}"
+        f"Run as root (sudo perfhunt ... --pid {pid}), or as the owner"
+        f" with kernel.yama.ptrace_scope=0 (sudo sysctl kernel.yama.ptrace_scope=0).{inside}"
     )
 
 

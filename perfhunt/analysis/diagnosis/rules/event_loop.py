@@ -30,8 +30,8 @@ def event_loop(features: Features) -> ClassScore:
     value = ramp(loop.on_cpu + loop.queued, EVENT_LOOP.running)
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
     sentence = (
-        f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time, and"
-        f" {format_share(loop.queued)} waiting to be."
+        f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time,"
+        f" and {format_share(loop.queued)} waiting to be."
     )
     return ClassScore(BottleneckClass.EVENT_LOOP, value, (sentence,))
 

@@ -26,8 +26,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "confidence": "Confidence of the interval, 0 to 1.",
         "criterion": "Name of the criterion.",
         "limit_ms": (
-            "Latency limit, milliseconds; null when the criterion counts failures only, or is"
-            " about CPU or memory."
+            "Latency limit, milliseconds; null when the criterion counts failures only,"
+            " or is about CPU or memory."
         ),
         "sharpness": "d ln(share over the limit) / d ln(rate) at the knee; below 4 is soft.",
         "label": "How sure it is, or what it is a knee of.",
@@ -36,8 +36,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "load_s": "Load spent finding it, seconds.",
         "note": "Remark.",
         "curve": (
-            "The fitted curve that the knee was read off; null when nothing was fitted, absent in"
-            " runs of versions that did not store it."
+            "The fitted curve that the knee was read off; null when nothing was fitted,"
+            " absent in runs of versions that did not store it."
         ),
     },
     "FittedCurve": {
@@ -127,8 +127,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "completed": "Answers per second of the counted span.",
         "n": "Requests counted.",
         "exceed": (
-            "Requests over the limit of the knee's criterion (the first criterion when there is"
-            " no knee); null when nothing was counted."
+            "Requests over the limit of the knee's criterion (the first criterion when there"
+            " is no knee); null when nothing was counted."
         ),
         "overload": "Why the load was taken off early, a sentence; empty when it was not.",
         "invalid": "Why the trial may not be believed, a sentence; empty when it may.",
@@ -234,8 +234,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "tid": "Thread id.",
         "name": "Thread name.",
         "states": (
-            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other, unknown) to"
-            " share of wall time, 0 to 1."
+            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other,"
+            " unknown) to share of wall time, 0 to 1."
         ),
         "endpoints": "Remote endpoint to share of wall time spent waiting on it, 0 to 1.",
     },
