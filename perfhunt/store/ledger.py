@@ -144,10 +144,12 @@ def _query(
     root: Path, target: str, fingerprint: str, revision: str, kind: str, limit: int
 ) -> tuple[LedgerRow, ...]:
     sql = (
-        f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:target = '' OR target = :target) AND"
-        " (:fingerprint = '' OR fingerprint = :fingerprint) AND (:kind = '' OR kind = :kind) AND"
-        " substr(git_revision, 1, length(:revision)) = :revision ORDER BY started DESC, id DESC"
-        " LIMIT :limit"
+        f"SELECT {', '.join(_COLUMNS)} FROM runs"
+        " WHERE (:target = '' OR target = :target)"
+        " AND (:fingerprint = '' OR fingerprint = :fingerprint)"
+        " AND (:kind = '' OR kind = :kind)"
+        " AND substr(git_revision, 1, length(:revision)) = :revision"
+        " ORDER BY started DESC, id DESC LIMIT :limit"
     )
     values = {
         "target": target,
