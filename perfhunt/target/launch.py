@@ -1,8 +1,10 @@
 """Starts a service on a port of its own, waits until it answers, and ends everything it started.
 
-command = ServiceCommand("head", ("gunicorn", "-b", "127.0.0.1:$PORT", "app:app"), directory)
-with running(command, directory / "head.log") as service:  # or: launch, await_ready, end
-    service.url, service.pid
+    command = ServiceCommand("head", ("gunicorn", "-b", "127.0.0.1:$PORT", "app:app"), directory)
+    with running(command, directory / "head.log") as service:
+        service.url, service.pid
+
+Or step by step: `launch`, `await_ready`, `end`.
 """
 
 from __future__ import annotations

@@ -30,9 +30,8 @@ OURS_LEAST = 2.0  # requests
 ACHIEVED: Share = 0.95  # of the arrivals due: fewer sent is another rate than the one asked for
 CPU: Share = 0.90  # of a core at its busiest second; above it lag is about to follow
 NEARLY_ALL: Share = 0.8  # of descriptors or ports: about to run out
-LITTLE: Share = (
-    0.10  # what the law's two sides may differ by, sampled as they are 20 times a second
-)
+# What the two sides of Little's law may differ by, sampled as they are 20 times a second.
+LITTLE: Share = 0.10
 
 
 @dataclass(frozen=True, slots=True)

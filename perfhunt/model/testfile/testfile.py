@@ -101,10 +101,8 @@ def _document(text: str, source: str) -> dict[str, Any]:
         if re.search(r"^\s*(?:.*[{,]\s*)?p[0-9]+\.[0-9]+\s*=", text, re.MULTILINE):
             hint = 'A percentile with a dot needs quotes: "p99.9" = "<= 1s".'
         raise QuestionError(f"{source} is not TOML: {error}", hint) from None
-    except (
-        RecursionError,
-        ValueError,
-    ) as error:  # nested too deeply; an integer of more digits than Python converts
+    # Tables nested too deeply; an integer of more digits than Python converts.
+    except (RecursionError, ValueError) as error:
         raise QuestionError(
             f"{source} is not TOML that can be read: {error}", "Write it more plainly."
         ) from None
@@ -230,14 +228,9 @@ def _selector(table: Reader) -> ProcessSelector:
         pidfile=lines.text("pidfile") or None,
         command=lines.text("command") or None,
     )
-    for key in ("pidfile", "command"):
+    for key, example in (("pidfile", "app.pid"), ("command", "gunicorn shop:app")):
         if lines.table.get(key) == "":
-            lines.wrong(
-                key,
-                "is empty",
-                f"write for example {key} ="
-                f' "{"app.pid" if key == "pidfile" else "gunicorn shop:app"}"',
-            )
+            lines.wrong(key, "is empty", f'write for example {key} = "{example}"')
     lines.finish()
     return selector
 
