@@ -227,17 +227,16 @@ class Lab:
 
     def abandon(self, error: PerfhuntError) -> None:
         """What there is, stored and marked with what ended it. The earlier runs are not touched."""
-        ended = (
-            f"{RunEnd.STOPPED if isinstance(error, Stopped) else RunEnd.FAILED}: {error.message}"
-        )
+        stopped = isinstance(error, Stopped)
+        end = RunEnd.STOPPED if stopped else RunEnd.FAILED
         lost = NoKnee(
-            NoKneeCode.STOPPED if isinstance(error, Stopped) else NoKneeCode.TARGET_LOST,
+            NoKneeCode.STOPPED if stopped else NoKneeCode.TARGET_LOST,
             error.message,
             *bracket(self.trials, self.criteria),
         )
         run = replace(
             self._so_far(),
-            ended=ended,
+            ended=f"{end}: {error.message}",
             knee=lost,
             exit_code=int(error.exit_code),
             next_step=error.hint,

@@ -119,9 +119,8 @@ class SecondRow:
     done: int
     failed: int
     shed: int
-    exceed: tuple[
-        int, ...
-    ]  # per criterion, in the order the engine was given them, by the second they were due
+    # Per criterion, in the order the engine was given them, by the second they were due.
+    exceed: tuple[int, ...]
     in_flight: float  # time average over the second (due but not answered)
     p50: Seconds | None
     p99: Seconds | None
@@ -161,9 +160,8 @@ class Resources:
     accept_queue: int | None = None  # highest seen of the listen socket's queue
     accept_backlog: int | None = None
     listen_overflows: int | None = None
-    connections: Mapping[str, int] = field(
-        default_factory=dict
-    )  # remote endpoint -> ESTABLISHED, highest seen
+    # Remote endpoint -> ESTABLISHED, highest seen.
+    connections: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

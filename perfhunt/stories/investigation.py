@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import modules_of
+from perfhunt.analysis.blame.frames import app_modules_of
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
@@ -106,11 +106,8 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
 
 def warmed_up(question: Question, lab: Lab) -> WarmUp:
     """The service held at a low rate until its median stands still, or the cap comes first."""
-    lab.notify(
-        Began(
-            "warm-up", f"until the median stands still, at {format_rate(question.ramp.start)}", CAP
-        )
-    )
+    start = format_rate(question.ramp.start)
+    lab.notify(Began("warm-up", f"until the median stands still, at {start}", CAP))
     return drive(warm_up(goal_of(question, lab.criteria)), lab.ask)
 
 
@@ -199,9 +196,8 @@ def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Opt
     if not options.profile:
         return HoldResult(rate, None, None)
     ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
-    lab.notify(
-        Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET)
-    )
+    holding = f"holding {format_rate(rate)} with profilers attached"
+    lab.notify(Began("hold", holding, ramp.hold + 2 * QUIET))
     quiet = step_of(question, Phase.QUIET, rate, QUIET, 2)
     # One seed for all of them: the spans differ in being watched, not in when requests come.
     hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
@@ -230,15 +226,14 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
     """Which function or which wait stops the service there, and what a fix would bring."""
     lab.notify(Began("diagnose", "reading the profiles"))
     target = lab.target
+    processes = target.processes if target else ()
     evidence = Evidence(
         knee=held.span or Span.of(floor.trial),
         baseline=floor.span,
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
-        app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
-        if target
-        else (),
+        app_modules=app_modules_of(process.cmdline for process in processes),
     )
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 

@@ -206,6 +206,11 @@ def spell(frame: Frame) -> str:
     return f"{frame.function} ({tail})" if tail else frame.function
 
 
+def app_modules_of(cmdlines: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """Import names of the application that any of these command lines gives away, in order."""
+    return tuple(sorted({module for cmdline in cmdlines for module in modules_of(cmdline)}))
+
+
 def modules_of(cmdline: Sequence[str]) -> tuple[str, ...]:
     """Import names of the application that a command line gives away: `shop` of `shop.wsgi:app`."""
     entry = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import modules_of
+from perfhunt.analysis.blame.frames import app_modules_of
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wall import wall_profiles
 from perfhunt.analysis.verdict.pairs import BASE, HEAD, SlicePlan
@@ -119,7 +119,7 @@ def _steps(plan: SlicePlan) -> tuple[Step, Step]:
 
 
 def _version_profiles(span: Span, idle: Instants | None, target: TargetProcess) -> VersionProfiles:
-    modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
+    modules = app_modules_of(process.cmdline for process in target.processes)
     evidence = Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)
     cores = span.resources.cpu if span.resources else None
 

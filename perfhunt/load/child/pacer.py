@@ -221,9 +221,8 @@ class _Batch:
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send
         self._waiting = 0
-        self._watcher: Any = (
-            gevent.get_hub().loop.prepare()
-        )  # runs when nothing is left to do but wait
+        # It runs when nothing is left to do but wait.
+        self._watcher: Any = gevent.get_hub().loop.prepare()
         self._watcher.start(self._flush)
 
     def add(self) -> None:

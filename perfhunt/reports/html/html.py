@@ -130,9 +130,8 @@ def _hash(text: str) -> str:
 
 
 def _tone(run: Run) -> str:
-    word = run.ended.partition(":")[0]
-    if word != RunEnd.COMPLETE:
-        return "failed" if word == RunEnd.FAILED else "cut"
+    if run.ending is not RunEnd.COMPLETE:
+        return "failed" if run.ending is RunEnd.FAILED else "cut"
     return "" if run.kind == RunKind.PROFILE else run.verdict.value.lower()
 
 

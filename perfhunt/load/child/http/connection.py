@@ -170,9 +170,8 @@ class Connection:
             self.connected = True
         left, self._left = self._left, b""
         if left:
-            Connection.transmit(
-                self, left
-            )  # not the subclass's: what is left over a TLS connection is ciphertext already
+            # Not the subclass's: what is left over a TLS connection is ciphertext already.
+            Connection.transmit(self, left)
 
     def on_readable(self) -> None:
         """Bytes, or the end, have come."""

@@ -219,7 +219,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "phase": "Which span.",
         "seconds": "Its length, seconds.",
         "threads": "Every thread that lived through at least half of it.",
-        "ticks": "How often was looked.",
+        "ticks": "How often the sampler looked.",
         "source": "How deep: syscall or schedstat.",
         "cost": "CPU the sampler took, cores.",
         "notes": "Remarks.",
