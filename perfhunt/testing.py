@@ -19,6 +19,7 @@ from perfhunt.model.latency import Latency, summarise
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import (
+    STOPPED,
     Count,
     Drain,
     Drained,
@@ -166,7 +167,7 @@ class QueueEngine:
         if watch:
             for row in rows:
                 watch(row)
-        trial = self._trial(step, served, ended, rows, why, f"stopped: {reason}" if reason else "")
+        trial = self._trial(step, served, ended, rows, why, f"{STOPPED}{reason}" if reason else "")
         self.clock += ended
         return trial
 

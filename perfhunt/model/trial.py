@@ -191,6 +191,10 @@ class RouteResult:
     outcomes: Mapping[str, int]  # Outcome name, lower case -> count
 
 
+# How `Trial.invalid` begins when the load was stopped from outside.
+STOPPED = "stopped: "
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """The outcome of a step: counts for the fit, distributions for people, and whether to believe
@@ -221,6 +225,11 @@ class Trial:
     @property
     def n(self) -> int:
         return self.response.n
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the load was stopped from outside."""
+        return self.invalid.startswith(STOPPED)
 
     @property
     def failed(self) -> int:

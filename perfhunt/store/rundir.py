@@ -32,21 +32,8 @@ from perfhunt.model.document.writing import profile_file, trial_document
 from perfhunt.model.profile import Profile
 from perfhunt.model.run import Run, RunEnd
 from perfhunt.model.trial import Drained, Phase, Trial
-from perfhunt.store.files import (
-    append_line,
-    cannot_write,
-    read_lines,
-    sync_directory,
-    write_atomic,
-)
-from perfhunt.store.owner import (
-    MARKER,
-    NOBODY,
-    RunWriter,
-    current_process,
-    owner_of,
-    write_owner,
-)
+from perfhunt.store.files import append_line, cannot_write, read_lines, sync_directory, write_atomic
+from perfhunt.store.owner import MARKER, NOBODY, RunWriter, current_process, owner_of, write_owner
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run
 
 PARTIAL = ".partial"

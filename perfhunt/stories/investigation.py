@@ -28,7 +28,7 @@ from perfhunt.lab import Lab
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
-from perfhunt.model.question import Question
+from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
@@ -173,16 +173,14 @@ def climb_to_knee(
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.notify(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
-    steps: Search = (
-        staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
-    )
+    steps: Search = search(goal, floor)
+    if ramp.mode == RampMode.STAIRCASE:
+        steps = staircase(goal, ramp.staircase, floor)
     if options.resume is None:
         return with_resources(drive(steps, lab.ask), question.slo.objectives, lab.trials)
     lab.drain(Drain())
     stored = [
-        lab.adopt(t)
-        for t in options.resume.trials
-        if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")
+        lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
     ]
     climb = resume(steps, stored, options.resume.drains, lab.ask)
     return with_resources(climb, question.slo.objectives, lab.trials)

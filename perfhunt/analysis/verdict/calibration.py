@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from scipy.special import chdtri
 
 from perfhunt.analysis.verdict import sequential
-from perfhunt.analysis.verdict.endpoints import ENDPOINTS, weights_of
+from perfhunt.analysis.verdict.endpoints import ENDPOINTS, KNEE, weights_of
 from perfhunt.analysis.verdict.pairs import Round, differences, usable
 from perfhunt.analysis.verdict.sequential import NoisePrior
 from perfhunt.model.interval import Interval
@@ -202,7 +202,7 @@ def _sd_interval(sd: float, n: int) -> Interval:
 
 
 def _advice(noises: Sequence[Noise]) -> tuple[str, ...]:
-    loud = [n for n in noises if n.endpoint != "knee" and n.sd.value > LOUD]
+    loud = [n for n in noises if n.endpoint != KNEE.name and n.sd.value > LOUD]
     return tuple(
         f"{ENDPOINTS[n.endpoint].title} scatters by {n.sd.value:.1%} between identical builds: stop"
         " what else runs on this host"

@@ -12,16 +12,7 @@ from dataclasses import asdict
 
 from perfhunt.cli import console
 from perfhunt.cli.view.lines import bracket_text, trial_line
-from perfhunt.model.run import (
-    Began,
-    Event,
-    EventWatcher,
-    Finished,
-    Noted,
-    Ticked,
-    Tried,
-    unwatched,
-)
+from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.trial import Step, Trial
 
 

@@ -12,13 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from perfhunt.model.finding import (
-    BottleneckClass,
-    Caution,
-    ProbeEffect,
-    TimeClass,
-    WhatIf,
-)
+from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
 from perfhunt.model.knee import Capacity, FittedCurve, KneeLabel, NoKneeCode
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from perfhunt.model.document.writing import sent_share
 from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
+from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
@@ -182,7 +183,7 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
         cost = f", {format_share(states.cost)} of a core" if states.cost else ""
         looks = f"{states.ticks:,} looks in {format_duration(states.seconds)}"
         yield f"thread states, {phase}", f"{looks} ({states.source}{cost})"
-    is_open = run.question.ramp.loop == "open"
+    is_open = run.question.ramp.loop == LoopKind.OPEN
     due = "yes: requests are due on a schedule and their wait counts"
     yield "open loop", due if is_open else "NO: closed loop"
 
