@@ -193,10 +193,7 @@ class StateSampler:
         try:
             line = os.pread(thread.syscall, _SYSCALL_LINE, 0)
         except PermissionError:
-            self._degrade(
-                f"what threads of pid {thread.pid} wait for may not be read;"
-                " on-CPU and run-queue time only"
-            )
+            self._degrade(_unreadable(thread.pid))
             return
         except OSError:
             self._lose(thread)
@@ -223,10 +220,7 @@ class StateSampler:
             if self._source == "syscall":
                 thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError:
-            self._degrade(
-                f"what threads of pid {pid} wait for may not be read;"
-                " on-CPU and run-queue time only"
-            )
+            self._degrade(_unreadable(pid))
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._notes[
@@ -335,3 +329,7 @@ def _together(pid: int, threads: list[_Thread], seconds: Seconds) -> ThreadTime:
         states=dict(states),
         endpoints=dict(endpoints),
     )
+
+
+def _unreadable(pid: int) -> str:
+    return f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time only"
