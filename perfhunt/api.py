@@ -89,8 +89,7 @@ def verify(
     compound: str = "",
     watch: EventWatcher = unwatched,
 ) -> VerifyResult:
-    """The verdict on the one change since `run` (a Run, its id, or "last"), stored beside what was
-    measured.
+    """The verdict on the one change since `run` (a Run, its id, or "last"), kept in the store.
 
     With `command`: both versions are started from git, side by side, each on a $PORT of its own;
     `base` and `head` are revisions (default: what the run measured, and the working tree). Without:

@@ -78,8 +78,7 @@ for _name, _verb in VERBS.items():
 
 
 def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The command line up to the first `--`, and the user's own command behind it, for verbs that
-    take one.
+    """The command line up to the first `--`, and the command behind it, for verbs that take one.
 
     Left to the parser, the first word of that command would become the verb's RUN argument.
     """

@@ -86,9 +86,7 @@ class Judgements(MutableMapping[str, CommitLabel]):
     """Judgements by commit, on disk as soon as they are made."""
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
-        """Reads what is there, unless a fresh start is wanted. Raises StoreError for a damaged
-        file.
-        """
+        """Reads what is there, but for a fresh start. Raises StoreError for a damaged file."""
         self._path = path
         self._labels: dict[str, CommitLabel] = {}
         if path.exists() and not fresh:
@@ -172,9 +170,7 @@ def _refuse_unless_slower(bad: CommitLabel, request: BisectRequest) -> None:
 
 @dataclass(slots=True)
 class CommitTest:
-    """The sequential test of one commit after another against the good one, whose knee is looked
-    for once.
-    """
+    """The test of one commit after another against the good one, whose knee is found once."""
 
     request: BisectRequest
     repository: Repository

@@ -1,6 +1,4 @@
-"""A profile without load of ours: the live target as it is, ranked and stored as a run of its own
-kind.
-"""
+"""A profile without load of ours: the live target as it is, ranked and stored as a run."""
 
 from __future__ import annotations
 
@@ -75,9 +73,7 @@ def run_profile(request: ProfileRequest) -> Run:
 
 
 def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:
-    """One span over the live target: on-CPU stacks, instants and states together, normalised by
-    seconds.
-    """
+    """One span of the live target: on-CPU stacks, instants and states together, per second."""
     policy = ProfilePolicy.REQUIRED
     with closing(LiveProbes(target, directory, time.monotonic, policy, opened)) as probes:
         probes.open()

@@ -130,8 +130,7 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
 
 
 def baseline_seconds(question: Question) -> Seconds:
-    """How long the baseline lasts: as asked, and long enough to judge the SLO there when it is
-    judged there.
+    """How long the baseline lasts: as asked, and long enough for the SLO if it is judged there.
 
     Then it takes the number of samples that an objective needs, and some more (`ENOUGH`).
     """
@@ -147,9 +146,7 @@ def baseline_seconds(question: Question) -> Seconds:
 def step_of(
     question: Question, phase: Phase, rate: PerSecond, duration: Seconds, stream: int = 0
 ) -> Step:
-    """A step of the question's arrivals. Each stream has a seed of its own, counted from the
-    question's.
-    """
+    """A step of the question's arrivals; each stream has a seed, counted from the question's."""
     return Step(
         phase=phase,
         rate=rate,
@@ -163,8 +160,7 @@ def step_of(
 def climb_to_knee(
     question: Question, lab: Lab, floor: Trial, options: Options, warm: WarmUp | None = None
 ) -> SearchResult:
-    """The knee, by search or staircase, and the saturated capacity; none for a service that never
-    stood still.
+    """The knee, by search or staircase, and the capacity; none for a service that never settled.
 
     Of latency, errors, CPU and memory, whichever objective breaks first.
     """

@@ -83,8 +83,7 @@ def verify_rerun(
     explained: frozenset[str] = frozenset(),
     thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Verdict, Run]:
-    """The stored question asked once more, and the verdict with the noise between starts in every
-    interval.
+    """The stored question asked again, and the verdict, restart noise in every interval.
 
     `explained` names what of the environment the change accounts for (`distributions` for a
     dependency).
@@ -113,9 +112,7 @@ def calibrate(
 
 
 def run_round(number: int, paired_question: PairedQuestion, bench: PairBench) -> Round:
-    """One life of each version: both started, the same slices sent to each in mirrored order, both
-    ended.
-    """
+    """One life of each version: both started, sent the same slices in mirrored order, ended."""
     began, plan = bench.clock(), paired_question.plan
     bench.watch(Began("round", f"round {number + 1}: both versions restarted", plan.load))
     planned = slices(plan, number)

@@ -1,6 +1,4 @@
-"""Who watches a run: a live view on a terminal, plain lines elsewhere, NDJSON for programs, nobody
-with --quiet.
-"""
+"""Who watches a run: a live view on a terminal, lines elsewhere, NDJSON for programs, or nobody."""
 
 from __future__ import annotations
 

@@ -53,9 +53,7 @@ class BenchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """The times, in the order before, after; and the verdict when there was something to compare
-    with.
-    """
+    """The times, in the order before, after; and the verdict when two were compared."""
 
     timed: tuple[CommandRuns, ...]
     verdict: Verdict | None = None
@@ -147,9 +145,7 @@ def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
 def measure(
     commands: Sequence[Command], request: BenchRequest, watch: EventWatcher = unwatched
 ) -> tuple[CommandRuns, ...]:
-    """Every run of every command, warm-ups first, then in mirrored order from round to round
-    (ABBA).
-    """
+    """Every run of every command, warm-ups first, the order mirrored from round to round (ABBA)."""
     time_once = TIMERS[request.timer]
     for _ in range(request.warmup):
         for command in commands:

@@ -42,9 +42,7 @@ def base_of(run: Run | None) -> str:
 
 
 def hot_stacks(run: Run | None) -> Profile | None:
-    """The profile at a run's knee, waits included where it has them, which may join edits on one
-    hot path.
-    """
+    """The profile at a run's knee, with its waits if it has them: it may join edits on one path."""
     if run is None:
         return None
     return run.profiles.get(SpanName.KNEE_WAITS) or run.profiles.get(SpanName.KNEE)

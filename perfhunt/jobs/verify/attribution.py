@@ -164,9 +164,7 @@ def _waits_sentence(share: Share) -> str:
 
 
 def waiting_share(profile: Profile, atoms: Sequence[Atom]) -> Share:
-    """How much of the thread time below the edited functions is waiting; 0 when they are in no
-    sample.
-    """
+    """How much thread time below the edited functions is waiting; 0 when they are in no sample."""
     inside = [
         (stack, w) for stack, w in profile.stacks.items() if any(holds(stack, a) for a in atoms)
     ]
@@ -227,9 +225,7 @@ def difference_picture(before: VersionProfiles, after: VersionProfiles, title: s
 
 
 def _lasting(profile: Profile) -> Profile:
-    """The profile with sockets in the file system named alike: their paths differ from start to
-    start.
-    """
+    """The profile with Unix sockets named alike: their paths differ from start to start."""
     stacks: dict[Stack, float] = {}
     for stack, weight in profile.stacks.items():
         last = (

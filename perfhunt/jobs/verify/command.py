@@ -37,9 +37,7 @@ from perfhunt.stories.verification import verify_paired
 
 
 def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
-    """The verdict on two versions from git, started side by side. Raises ChangeRefused (exit 92),
-    UsageError.
-    """
+    """The verdict on two versions from git, side by side. Raises ChangeRefused (92), UsageError."""
     refuse_to_rewrite(request.revert, request.head)
     repository = find_repository(Path.cwd())
     stored = stored_or_none(request)

@@ -121,9 +121,7 @@ def unlike(one_change: OneChange, stored: Run, target: TargetProcess) -> tuple[s
 
 
 def with_attribution(result: VerifyResult, stored: Run, new: Run) -> VerifyResult:
-    """The result with the edited functions' share in it, and a differential flame graph beside the
-    run.
-    """
+    """The result with the edited functions' share in it; a differential flame graph by the run."""
     before, after = profiles_of(stored), profiles_of(new)
     attribution = attributed(
         result.change, before, after, gain_of(result.verdict), stored, new.knee

@@ -48,9 +48,7 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """A verdict with what it is about, and the directory it is kept in (None: nothing was
-    measured).
-    """
+    """A verdict with what it is about, and where it is kept (None: nothing was measured)."""
 
     verdict: Verdict
     change: OneChange

@@ -76,9 +76,7 @@ def _next_step(result: VerifyResult, revert: bool) -> str:
 
 
 def keep(result: VerifyResult) -> VerifyResult:
-    """The result, stored where its measurements are; nothing is stored of a verdict that measured
-    nothing.
-    """
+    """The result, stored where its measurements are; not stored when nothing was measured."""
     if result.directory is not None:
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
         text = json.dumps(plain(result), indent=2) + "\n"

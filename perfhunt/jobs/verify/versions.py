@@ -91,9 +91,7 @@ def _answers(stored: Run, question: Question) -> bool:
 def versions(
     repository: Repository, base: str, head: str, words: tuple[str, ...], prepare: tuple[str, ...]
 ) -> Iterator[Mapping[str, ServiceCommand]]:
-    """Both versions checked out beside the user's tree, each command set in the directory it was
-    typed in.
-    """
+    """Both versions checked out beside the user's tree, each command in its directory there."""
     here = repository.inside(Path.cwd())
     with checkout(repository, base, prepare) as older, checkout(repository, head, prepare) as newer:
         places = {BASE: older.path / here, HEAD: newer.path / here}
