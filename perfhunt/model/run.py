@@ -194,11 +194,6 @@ class Run:
     next_step: str = ""
     exit_code: int = 0
 
-    @property
-    def ending(self) -> RunEnd:
-        """How it ended, without the reason."""
-        return RunEnd(self.ended.partition(":")[0])
-
 
 @dataclass(frozen=True, slots=True)
 class Began:

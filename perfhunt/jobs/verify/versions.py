@@ -96,7 +96,7 @@ def versions(
     """
     here = repository.inside(Path.cwd())
     with checkout(repository, base, prepare) as older, checkout(repository, head, prepare) as newer:
-        places = {BASE: older.path / here, HEAD: newer.path / here}
+        places = {BASE: older / here, HEAD: newer / here}
         for name, place in places.items():
             if not place.is_dir():
                 raise UsageError(

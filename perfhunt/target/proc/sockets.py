@@ -30,7 +30,6 @@ class TcpSocket:
     remote: str
     remote_port: int
     state: int
-    send_queue: Bytes
     receive_queue: Bytes
     inode: int
 
@@ -90,14 +89,13 @@ def _table(pid: int, *names: str) -> list[TcpSocket]:
 
 def _row(field: list[str]) -> TcpSocket:
     (local, local_port), (remote, remote_port) = address(field[1]), address(field[2])
-    send, _, receive = field[4].partition(":")
+    _, _, receive = field[4].partition(":")
     return TcpSocket(
         local=local,
         local_port=local_port,
         remote=remote,
         remote_port=remote_port,
         state=int(field[3], 16),
-        send_queue=int(send, 16),
         receive_queue=int(receive, 16),
         inode=int(field[9]),
     )
