@@ -29,14 +29,14 @@ class ChildDied(Exception):
 class ChildPipe:
     """A running load child. Every method that talks to it raises ChildDied when it is gone."""
 
-    def __init__(self, directory: Path, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path) -> None:
         """Starts the child; its standard error goes to a log in `directory`. Raises LoadFailed when
         it cannot be started.
         """
         self._log = directory / LOG
         self._reader: PipeReader[ChildAnswer] = PipeReader(ANSWERS)
         self._answers: deque[ChildAnswer] = deque()
-        command = [sys.executable, "-m", "perfhunt.load.child", *arguments]
+        command = [sys.executable, "-m", "perfhunt.load.child"]
         try:
             with self._log.open("ab") as log:
                 # Its own session: Ctrl-C on the terminal reaches the controller only, which then

@@ -109,7 +109,7 @@ class StepTally:
             failed=failed,
             shed=shed,
             exceed=tuple(self._exceed(c, first, last, at) for c in self.criteria),
-            in_flight=self._in_flight(second, min(at, second + 1.0)),
+            in_flight=self.in_flight(second, min(at, second + 1.0)),
             p50=p50,
             p99=p99,
             lag_p99=percentiles(fresh["lag"] - fresh["wait"], (0.99,))[0],
@@ -146,7 +146,7 @@ class StepTally:
         on_route: NDArray[np.bool_] = self.endpoint[span] == index
         return on_route
 
-    def _in_flight(self, since: float, until: float) -> float:
+    def in_flight(self, since: float, until: float) -> float:
         """Time average of requests due but not ended, from `since` to `until` seconds."""
         if until <= since:
             return 0.0
@@ -181,10 +181,6 @@ class StepTally:
             )
             impacts.append(LagImpact(criterion, int(np.count_nonzero(route)), exceed, on_time))
         return tuple(impacts)
-
-    def in_flight_mean(self, settle: Seconds, until: Seconds) -> float:
-        """Time average of requests due but not ended over the counted span."""
-        return self._in_flight(settle, until)
 
     def completed(self, settle: Seconds, until: Seconds) -> int:
         """Answers received within the counted span, whatever it was that they answered."""

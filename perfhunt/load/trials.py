@@ -141,7 +141,7 @@ def _little(tally: StepTally, health: Mapping[int, GeneratorSecond]) -> float | 
     """
     whole = {second: said for second, said in health.items() if said.ticks}
     counted = sum(said.unanswered for said in whole.values())
-    expected = sum(tally.in_flight_mean(s, s + 1) * said.ticks for s, said in whole.items())
+    expected = sum(tally.in_flight(s, s + 1) * said.ticks for s, said in whole.items())
     return counted / expected if min(counted, expected) >= LITTLE_LEAST else None
 
 

@@ -14,7 +14,6 @@ from dataclasses import replace
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.analysis.verdict.endpoints import read
-from perfhunt.analysis.verdict.family import DEFAULT_THRESHOLDS, EffectThresholds
 from perfhunt.analysis.verdict.pairs import (
     BASE,
     HEAD,
@@ -81,7 +80,6 @@ def verify_rerun(
     investigate: Callable[[Question], Run],
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Verdict, Run]:
     """The stored question asked once more, and the verdict with the noise between starts in every
     interval.
@@ -90,7 +88,7 @@ def verify_rerun(
     dependency).
     """
     new = investigate(stored.question)
-    return judge_rerun(stored, new, calibration, explained, thresholds), new
+    return judge_rerun(stored, new, calibration, explained), new
 
 
 def calibrate(

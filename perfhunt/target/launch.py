@@ -248,7 +248,6 @@ def running(
     log: Path,
     port: int = 0,
     within: Seconds = READY_WITHIN,
-    stop: Callable[[], str] = lambda: "",
     ready: Ready = answers,
 ) -> Iterator[Launched]:
     """The service, ready, on `port` (0: a free one); ended with the block. Raises as `launch` and
@@ -256,7 +255,7 @@ def running(
     """
     service = launch(command, port or free_port(), log)
     try:
-        await_ready(service, within, stop, ready)
+        await_ready(service, within, ready=ready)
         yield service
     finally:
         end(service)

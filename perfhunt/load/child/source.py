@@ -109,10 +109,6 @@ class TrafficSource:
             pinning=self._pinning,
         )
 
-    def warm(self, step: Step) -> None:
-        """Whatever must be ready before the first arrival of a step."""
-        self._warm(step)
-
     def run(
         self,
         step: Step,
@@ -129,7 +125,7 @@ class TrafficSource:
         if self._closed is not None:
             return self._closed.run(step, grace, recorder, report)
         if not epoch:
-            self.warm(step)
+            self._warm(step)
         whole = self._schedule(step)
         mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
         self._sender.limits = replace(self._limits, in_flight=self._bound(step.rate / of))

@@ -93,10 +93,10 @@ def y_grid(y: Axis, ticks: Sequence[tuple[float, str]]) -> list[str]:
     return parts
 
 
-def chart(width: int, height: int, label: str, parts: Sequence[str]) -> str:
+def chart(height: int, label: str, parts: Sequence[str]) -> str:
     """The chart's element."""
     inside = "\n".join(("", *parts, ""))
-    box = f"0 0 {width} {height}"
+    box = f"0 0 {WIDTH} {height}"
     return (
         element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=escape(label))
         + "\n"

@@ -84,7 +84,7 @@ def latency_chart(run: Run) -> str:
         parts.append(_line(percentile, calm, x, y))
         parts += [_dot(percentile, t, x, y) for t in trials]
     parts += _line_names(calm or trials, x, y)
-    return chart(WIDTH, HEIGHT, "response time percentiles against rate", parts)
+    return chart(HEIGHT, "response time percentiles against rate", parts)
 
 
 def _limit(limit: Seconds, y: Axis) -> list[str]:
@@ -157,7 +157,7 @@ def states_chart(run: Run) -> str:
     parts += _legend(shown, top + ROW)
     rows = (len(shown) + LEGEND_COLUMNS - 1) // LEGEND_COLUMNS
     height = top + ROW + rows * LEGEND_ROW
-    return chart(WIDTH, height, "thread states at baseline and at the knee", parts)
+    return chart(height, "thread states at baseline and at the knee", parts)
 
 
 def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[str]:

@@ -18,7 +18,6 @@ from perfhunt.reports.pictures.chart_frame import (
     HEIGHT,
     LEFT,
     TOP,
-    WIDTH,
     chart,
     frame,
     level,
@@ -60,7 +59,7 @@ def knee_chart(run: Run) -> str:
     parts += _limit(criterion, y)
     parts += [_point(trial, count, x, y) for trial, count in sorted(counted, key=_on_top)]
     label = f"share of requests over the limit of {criterion.name} against rate"
-    return chart(WIDTH, HEIGHT, label, parts)
+    return chart(HEIGHT, label, parts)
 
 
 def _counted(run: Run, criterion: Criterion) -> list[tuple[Trial, Count]]:

@@ -201,7 +201,7 @@ def test_a_link_in_place_of_the_holders_words_is_not_written_through(tmp_path: P
 def test_foreign_load_is_clients_that_make_it_work_or_much_work(
     cpu: float, connections: int, busy: bool
 ) -> None:
-    before = PriorActivity(2.0, cpu, connections)
+    before = PriorActivity(cpu, connections)
     assert bool(foreign_load(before)) is busy
     if busy:
         with pytest.raises(TargetBusy):
