@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
 from perfhunt.model.units import Seconds, format_duration
 
@@ -47,12 +47,7 @@ class Watchdog:
                 self._former[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for number, handler in self._former.items():
             # What `signal.signal` returned it takes back.
             signal.signal(number, handler)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -171,14 +171,13 @@ def healthy(path: str) -> Ready:
     """Ready when `GET path` is answered with 200: for services that know it themselves."""
 
     def ready(service: Launched, patience: Seconds) -> bool:
-        link = http.client.HTTPConnection("127.0.0.1", service.port, min(patience, _SILENT))
+        within = min(patience, _SILENT)
         try:
-            link.request("GET", path)
-            return link.getresponse().status == 200
+            with closing(http.client.HTTPConnection("127.0.0.1", service.port, within)) as link:
+                link.request("GET", path)
+                return link.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
-        finally:
-            link.close()
 
     return ready
 

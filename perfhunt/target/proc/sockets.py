@@ -76,6 +76,17 @@ def listening(pid: int) -> list[TcpSocket]:
     return [row for row in tcp_sockets(pid) if row.state == LISTEN]
 
 
+def held_listening(pid: int) -> list[TcpSocket]:
+    """The listening TCP sockets that `pid` itself holds; none when its descriptors may not be
+    read.
+    """
+    try:
+        held = held_inodes(pid)
+    except PermissionError:
+        return []
+    return [row for row in listening(pid) if row.inode in held]
+
+
 def _table(pid: int, *names: str) -> list[TcpSocket]:
     rows = []
     for name in names:
