@@ -29,7 +29,7 @@ from perfhunt.model.document.shape import (
 )
 from perfhunt.model.finding import Bottleneck, Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Knee, NoKnee, breaking_criterion
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
@@ -49,7 +49,7 @@ def document(run: Run) -> dict[str, Any]:
     """The plain values of run.json: strings, numbers, lists and dicts only. The run is redacted
     already.
     """
-    criterion = _criterion(run)
+    criterion = breaking_criterion(run.knee, run.question.slo)
     shaped = RunDocument(
         schema=SCHEMA,
         kind=run.kind,
@@ -125,14 +125,6 @@ def sent_share(trial: Trial) -> Share | None:
     """
     due = sum(row.due for row in trial.rows)
     return sum(row.sent for row in trial.rows) / due if due else None
-
-
-def _criterion(run: Run) -> str:
-    """The criterion that `exceed` counts: the knee's, else the first."""
-    if isinstance(run.knee, Knee) and run.knee.label != KneeLabel.RESOURCE:
-        return run.knee.criterion
-    criteria = run.question.slo.criteria()
-    return criteria[0].name if criteria else ""
 
 
 def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
@@ -252,15 +244,24 @@ def _profile(span: str, profile: Profile) -> ProfileDocument:
     )
 
 
-def _generator(trials: Sequence[Trial]) -> GeneratorDocument:
-    """The worst the generator did over all valid trials."""
+def worst_generator(
+    trials: Sequence[Trial],
+) -> tuple[Seconds | None, Share | None, Share | None]:
+    """How late requests left (p99), how many of those that were due, and the CPU it took: the worst
+    of all valid trials.
+    """
     valid = [t for t in trials if not t.invalid]
     lags = [t.generator.lag_p99 for t in valid if t.generator.lag_p99 is not None]
+    sent = [share for t in valid if not t.overload and (share := sent_share(t)) is not None]
     cpu = [t.generator.cpu for t in valid if t.generator.cpu is not None]
-    achieved = [share for t in valid if not t.overload and (share := sent_share(t)) is not None]
+    return max(lags, default=None), min(sent, default=None), max(cpu, default=None)
+
+
+def _generator(trials: Sequence[Trial]) -> GeneratorDocument:
+    lag, sent, cpu = worst_generator(trials)
     return GeneratorDocument(
-        lag_p99_ms=ms(max(lags, default=None)),
-        cpu=max(cpu, default=None),
-        achieved_share=min(achieved, default=None),
-        invalid_trials=len(trials) - len(valid),
+        lag_p99_ms=ms(lag),
+        cpu=cpu,
+        achieved_share=sent,
+        invalid_trials=sum(bool(t.invalid) for t in trials),
     )

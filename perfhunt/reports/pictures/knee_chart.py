@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from perfhunt.model.knee import FittedCurve, Knee, KneeLabel
+from perfhunt.model.knee import FittedCurve, Knee, breaking_criterion
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Trial
@@ -37,10 +37,8 @@ def knee_criterion(run: Run) -> Criterion | None:
     """The criterion that the knee is about; the first one asked for when there is none, or no
     request is counted by it.
     """
-    criteria = run.question.slo.criteria()
-    if isinstance(run.knee, Knee) and run.knee.label != KneeLabel.RESOURCE:
-        return next((c for c in criteria if c.name == run.knee.criterion), None)
-    return criteria[0] if criteria else None
+    name = breaking_criterion(run.knee, run.question.slo)
+    return next((c for c in run.question.slo.criteria() if c.name == name), None)
 
 
 def knee_chart(run: Run) -> str:
