@@ -17,10 +17,11 @@ from os import PathLike
 from pathlib import Path
 
 from perfhunt.jobs.investigate import run_investigation
-from perfhunt.jobs.request import InvestigateRequest, ProfilePolicy, profile_policy
+from perfhunt.jobs.request import InvestigateRequest, profile_policy
 from perfhunt.jobs.stored import run as stored
 from perfhunt.jobs.verify.request import BUDGET, PROFILE_POLICIES, VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.verify import run_verification
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.model.units import Seconds
 

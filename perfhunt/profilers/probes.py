@@ -5,13 +5,12 @@ when asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Instants, Profile
+from perfhunt.model.profile import Instants, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
@@ -28,14 +27,6 @@ IDLE: Seconds = 1.5  # of the target without load: a dozen instants
 EARLY: Seconds = 0.5
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 _Given = TypeVar("_Given")
-
-
-class ProfileDemand(StrEnum):
-    """How much a run depends on its profiles."""
-
-    AUTO = "auto"  # what works is used
-    REQUIRED = "required"  # AttachFailed is raised when one cannot be had
-    OFF = "off"
 
 
 class Attachment:
@@ -81,18 +72,18 @@ class Attachment:
 
 
 class LiveProbes:
-    """The probes of a live target; `profile` is a value of `ProfileDemand`."""
+    """The probes of a live target; `profile` is a value of `ProfilePolicy`."""
 
     def __init__(
         self,
         target: TargetProcess,
         directory: Path,
         clock: Callable[[], Seconds],
-        profile: str = ProfileDemand.AUTO,
+        profile: str = ProfilePolicy.AUTO,
         opened: bool = False,
     ) -> None:
         self._target, self._directory, self._clock = target, directory, clock
-        self._demand, self._opened = ProfileDemand(profile), opened
+        self._demand, self._opened = ProfilePolicy(profile), opened
         self._monitor = ResourceMonitor(target)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
@@ -103,13 +94,13 @@ class LiveProbes:
         profiler cannot be used.
         """
         self._monitor.start()
-        if self._demand is ProfileDemand.OFF:
+        if self._demand is ProfilePolicy.OFF:
             return
         self.sampler = StateSampler(
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
         self._plan = choose(self._target, opened=self._opened)
-        if self._demand is ProfileDemand.REQUIRED and self._plan.profiler is None:
+        if self._demand is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",
                 "perfhunt doctor --pid PID",
@@ -165,7 +156,7 @@ class LiveProbes:
             return step()
         except AttachFailed as failed:
             self.failures.append(failed)
-            if self._demand is ProfileDemand.REQUIRED:
+            if self._demand is ProfilePolicy.REQUIRED:
                 raise
             return None
 

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import modules_of
+from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
@@ -236,9 +236,7 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
-        app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
-        if target
-        else (),
+        app_modules=app_modules(target) if target else (),
     )
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 

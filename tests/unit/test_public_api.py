@@ -14,8 +14,9 @@ import pytest
 import perfhunt
 from perfhunt import api, investigate, load_run, verify
 from perfhunt.errors import ChangeRefused, PerfhuntError, QuestionError, StoreError, UsageError
-from perfhunt.jobs.request import InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.request import InvestigateRequest
 from perfhunt.jobs.verify.request import VerifyRequest
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import Event, Noted, Run
 from tests.sample_run import keep, sample_run
 

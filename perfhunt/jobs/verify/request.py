@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.jobs.request import ProfilePolicy
 from perfhunt.jobs.verify.edit_patch import EditPatch
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import Run
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
