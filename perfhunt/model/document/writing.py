@@ -11,6 +11,9 @@ from typing import Any
 
 from perfhunt.model.document.plain import same_fields, to_plain
 from perfhunt.model.document.shape import (
+    LATENCIES,
+    RUN_RESHAPED,
+    TRIAL_RESHAPED,
     BottleneckDocument,
     FindingDocument,
     GeneratorDocument,
@@ -52,20 +55,10 @@ def document(run: Run) -> dict[str, Any]:
     criterion = breaking_criterion(run.knee, run.question.slo)
     shaped = RunDocument(
         schema=SCHEMA,
-        kind=run.kind,
-        id=run.id,
-        started=run.started,
-        perfhunt=run.perfhunt,
-        verdict=run.verdict,
-        ended=run.ended,
-        exit_code=run.exit_code,
-        seconds=run.seconds,
-        next_step=run.next_step,
+        **same_fields(Run, run, *RUN_RESHAPED),
         question=QuestionDocument(
             **same_fields(Question, run.question), fingerprint=run.question.fingerprint()
         ),
-        environment=run.environment,
-        target=run.target,
         slo=SloDocument(
             verdict=run.verdict,
             judged_at=run.judged_at,
@@ -73,10 +66,8 @@ def document(run: Run) -> dict[str, Any]:
         ),
         knee=to_plain(_knee(run.knee)),
         knees=tuple(to_plain(_knee(knee)) for knee in run.knees),
-        capacity=run.capacity,
         baseline=None if run.baseline is None else _trial(run.baseline, criterion),
         trials=tuple(_trial(trial, criterion) for trial in run.trials),
-        drains=run.drains,
         bottleneck=None if run.bottleneck is None else _bottleneck(run.bottleneck),
         findings=tuple(_finding(finding) for finding in run.findings),
         states={
@@ -85,9 +76,6 @@ def document(run: Run) -> dict[str, Any]:
         },
         profiles={span: _profile(span, profile) for span, profile in run.profiles.items()},
         generator=_generator(run.trials),
-        probe_effect=run.probe_effect,
-        cautions=run.cautions,
-        artifacts=run.artifacts,
     )
     plain: dict[str, Any] = to_plain(shaped)
     return plain
@@ -133,19 +121,13 @@ def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
     return TrialDocument(
         phase=step.phase,
         rate=step.rate,
-        achieved=trial.achieved,
-        completed=trial.completed,
+        **same_fields(Trial, trial, *TRIAL_RESHAPED),
         n=trial.n,
         exceed=None if count is None else count.exceed,
-        overload=trial.overload,
-        invalid=trial.invalid,
         response=_latency(trial.response),
         service=_latency(trial.service),
         errors=trial.failed,
         lag_p99_ms=ms(trial.generator.lag_p99),
-        resources=trial.resources,
-        counts=trial.counts,
-        outcomes=trial.outcomes,
         routes={
             name: RouteDocument(
                 response=_latency(route.response),
@@ -155,15 +137,12 @@ def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
             )
             for name, route in trial.routes.items()
         },
-        generator=trial.generator,
         duration_s=step.duration,
         settle_s=step.settle,
-        seconds=trial.seconds,
         seed=step.seed,
         arrivals=step.arrivals,
         stop_on_overload=step.stop_on_overload,
         started_s=trial.started,
-        samples=trial.samples,
     )
 
 
@@ -171,12 +150,7 @@ def _latency(latency: Latency) -> LatencyDocument:
     return LatencyDocument(
         n=latency.n,
         censored=latency.censored,
-        p50=ms(latency.p50),
-        p90=ms(latency.p90),
-        p95=ms(latency.p95),
-        p99=ms(latency.p99),
-        mean=ms(latency.mean),
-        max=ms(latency.max),
+        **{name: ms(getattr(latency, name)) for name in LATENCIES},
     )
 
 
