@@ -20,7 +20,6 @@ from perfhunt.model.latency import (
     SAMPLE,
     Latency,
     RequestOutcome,
-    nearest_rank,
     percentiles,
     summarise,
 )
@@ -278,7 +277,5 @@ def statuses(samples: Samples) -> Mapping[int, int]:
 def lag_percentiles(samples: Samples) -> tuple[Seconds | None, Seconds | None]:
     """Median and p99 of how late the generator was, without what the service made it wait."""
     sent = samples[samples["outcome"] != RequestOutcome.SHED]
-    if not len(sent):
-        return None, None
-    lag = np.sort(np.maximum(sent["lag"] - sent["wait"], 0.0))
-    return float(lag[nearest_rank(len(lag), 0.5)]), float(lag[nearest_rank(len(lag), 0.99)])
+    p50, p99 = percentiles(np.maximum(sent["lag"] - sent["wait"], 0.0), (0.5, 0.99))
+    return p50, p99

@@ -13,14 +13,13 @@ from dataclasses import replace
 
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
-from perfhunt.analysis.verdict.endpoints import read
+from perfhunt.analysis.verdict.endpoints import read, speeds
 from perfhunt.analysis.verdict.pairs import (
     BASE,
     HEAD,
     Round,
     Slice,
     first_of,
-    paired,
     slices,
     usable,
 )
@@ -127,14 +126,14 @@ def run_round(number: int, paired_question: PairedQuestion, bench: PairBench) ->
             paired_question.question,
             bench,
         )
-    criterion = paired_question.criterion
-    done = paired(
-        number,
-        read(trials[BASE], criterion),
-        read(trials[HEAD], criterion),
-        paired_question.slopes,
-        bench.clock() - began,
-        _invalid([*trials[BASE], *trials[HEAD]]),
+    base, head = (read(trials[version], paired_question.criterion) for version in (BASE, HEAD))
+    done = Round(
+        number=number,
+        base=base,
+        head=head,
+        speed=speeds(base, head, paired_question.slopes),
+        seconds=bench.clock() - began,
+        invalid=_invalid([*trials[BASE], *trials[HEAD]]),
     )
     bench.watch(Noted(_round_sentence(done)))
     return done

@@ -63,6 +63,14 @@ def level(class_: str, y: float) -> str:
     return element("line", class_=class_, x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
 
 
+def limit_line(at: float, label: str) -> list[str]:
+    """The line of a limit, with what it says."""
+    return [
+        level("c-limit", at),
+        element("text", label, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
+    ]
+
+
 def frame(x: Axis, y: Axis, y_ticks: Sequence[tuple[float, str]], x_name: str, y_name: str) -> str:
     """Grid, ticks and axis names."""
     left, right, bottom = x.start, x.end, y.start

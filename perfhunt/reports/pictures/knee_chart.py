@@ -20,7 +20,7 @@ from perfhunt.reports.pictures.chart_frame import (
     TOP,
     chart,
     frame,
-    level,
+    limit_line,
     rate_axis,
     verticals,
     y_grid,
@@ -54,7 +54,7 @@ def knee_chart(run: Run) -> str:
     parts += verticals(run, x)
     if isinstance(run.knee, Knee) and run.knee.curve is not None:
         parts += _curve(run.knee.curve, x, y)
-    parts += _limit(criterion, y)
+    parts += limit_line(y.at(criterion.share), f"{format_share(criterion.share)} may be")
     parts += [_point(trial, count, x, y) for trial, count in sorted(counted, key=_on_top)]
     label = f"share of requests over the limit of {criterion.name} against rate"
     return chart(HEIGHT, label, parts)
@@ -80,14 +80,6 @@ def _grid(y: Axis) -> str:
     place = {"x": LEFT - 6, "y": HEIGHT - BOTTOM + 2}
     none = element("text", "none", class_="c-tick", **place, text_anchor="end")
     return "\n".join([*y_grid(y, ticks), none])
-
-
-def _limit(criterion: Criterion, y: Axis) -> list[str]:
-    at, allowed = y.at(criterion.share), f"{format_share(criterion.share)} may be"
-    return [
-        level("c-limit", at),
-        element("text", allowed, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
-    ]
 
 
 def _curve(curve: FittedCurve, x: Axis, y: Axis) -> list[str]:
