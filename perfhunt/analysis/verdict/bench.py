@@ -14,7 +14,7 @@ from scipy import stats
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.endpoints import COMMAND_CPU, PEAK_RSS, WALL
 from perfhunt.analysis.verdict.family import (
-    DEFAULT_THRESHOLDS,
+    MARGIN,
     EstimateFamily,
     judge_family,
 )
@@ -59,7 +59,7 @@ def judge_commands(base: CommandRuns, head: CommandRuns, interleaved: bool = Tru
     verdict = judge_family(
         family,
         "bench",
-        to_resolve=lambda: _to_resolve(family, pairs, seconds, DEFAULT_THRESHOLDS.margin),
+        to_resolve=lambda: _to_resolve(family, pairs, seconds),
     )
     return replace(
         verdict,
@@ -133,14 +133,12 @@ def _unpaired(before: Sequence[float], after: Sequence[float]) -> Estimate:
     )
 
 
-def _to_resolve(
-    family: EstimateFamily, pairs: int, seconds: Seconds, margin: Share
-) -> Seconds | None:
+def _to_resolve(family: EstimateFamily, pairs: int, seconds: Seconds) -> Seconds | None:
     """Seconds until the margin would be resolved: the interval shrinks with the square root of the
     pairs.
     """
     sd = min(family.estimates[name].sd for name in family.main)
-    needed = sequential.rounds_to_see(margin, sd, 1.0 / len(family.estimates))
+    needed = sequential.rounds_to_see(MARGIN, sd, 1.0 / len(family.estimates))
     return (needed - pairs) * seconds / pairs if needed > pairs else None
 
 
