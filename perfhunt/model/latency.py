@@ -70,20 +70,16 @@ class Latency:
 
 def summarise(values: NDArray[np.floating[Any]], censored: int = 0) -> Latency:
     """Exact percentiles (nearest rank) of latencies in seconds; shape (n,)."""
-    n = len(values)
-    if n == 0:
-        nothing = dict.fromkeys(("p50", "p90", "p95", "p99", "mean", "max"))
-        return Latency(n=0, censored=censored, **nothing)
     ordered = np.sort(values)
-    p50, p90, p95, p99 = (float(ordered[nearest_rank(n, p)]) for p in (0.5, 0.9, 0.95, 0.99))
+    p50, p90, p95, p99 = percentiles(ordered, (0.5, 0.9, 0.95, 0.99))
     return Latency(
-        n=n,
+        n=len(values),
         p50=p50,
         p90=p90,
         p95=p95,
         p99=p99,
-        mean=float(ordered.mean()),
-        max=float(ordered[-1]),
+        mean=float(ordered.mean()) if len(values) else None,
+        max=float(ordered[-1]) if len(values) else None,
         censored=censored,
     )
 
@@ -95,7 +91,9 @@ def nearest_rank(n: int, share: Share) -> int:
     return min(n - 1, max(0, int(np.ceil(share * n - 1e-9)) - 1))
 
 
-def percentiles(values: Sequence[float], shares: Sequence[Share]) -> tuple[Seconds | None, ...]:
+def percentiles(
+    values: Sequence[float] | NDArray[np.floating[Any]], shares: Sequence[Share]
+) -> tuple[Seconds | None, ...]:
     """Nearest-rank percentiles at each share; None each when there are no values."""
     if not len(values):
         return tuple(None for _ in shares)

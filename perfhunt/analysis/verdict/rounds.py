@@ -51,7 +51,7 @@ def judge_rounds(
         failed=_failed(counted),
         final=final,
         wanted=WANTED,
-        to_resolve=lambda: seconds / len(rounds) * _rounds_to_resolve(family, n, WANTED),
+        to_resolve=lambda: seconds / len(rounds) * _rounds_to_resolve(family, n),
     )
     return replace(
         verdict,
@@ -108,11 +108,11 @@ def _notes(rounds: Sequence[Round]) -> dict[str, str]:
     }
 
 
-def _rounds_to_resolve(family: EstimateFamily, done: int, wanted: Share) -> int:
+def _rounds_to_resolve(family: EstimateFamily, done: int) -> int:
     """Rounds after which the best of the main endpoints sees the wanted change, at least one."""
     weights = family.weights
     needed = min(
-        sequential.rounds_to_see(wanted, estimate.sd, weights[name], estimate.df - (done - 1))
+        sequential.rounds_to_see(WANTED, estimate.sd, weights[name], estimate.df - (done - 1))
         for name, estimate in family.estimates.items()
         if name in family.main
     )
