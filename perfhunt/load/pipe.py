@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from pathlib import Path
 from typing import IO
@@ -101,9 +100,8 @@ class ChildPipe:
         """The child and whatever it started are gone when this returns. May be called twice."""
         with contextlib.suppress(OSError, ValueError):
             self._to.close()  # end-of-file: it stops the load and leaves
-        deadline = time.monotonic() + _LEAVES_WITHIN
-        while self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_LEAVES_WITHIN)
         # The whole group, even after the child itself has left: its workers are in it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
