@@ -23,7 +23,6 @@ from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
 from perfhunt.model.run import (
     Began,
-    Environment,
     Event,
     EventWatcher,
     Finished,
@@ -101,10 +100,6 @@ class Lab:
     @property
     def target(self) -> TargetProcess | None:
         return self.start.target
-
-    @property
-    def environment(self) -> Environment:
-        return self.start.environment
 
     def notify(self, event: Event) -> None:
         """Let the watcher know, and the run's own log."""

@@ -5,7 +5,7 @@ in no time at all.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.overload import overload
 from perfhunt.load.seam import WorkerClock
-from perfhunt.model.latency import Latency, summarise
+from perfhunt.model.latency import summarise
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import (
@@ -338,19 +338,16 @@ class QueueEngine:
             overload=why,
             invalid=invalid,
             routes={
-                "all": _route(
-                    latency, dict(zip(codes.tolist(), many.tolist(), strict=True)), outcomes
+                "all": RouteResult(
+                    latency,
+                    latency,
+                    dict(zip(codes.tolist(), many.tolist(), strict=True)),
+                    outcomes,
                 )
             },
             rows=rows,
             started=self.clock,
         )
-
-
-def _route(
-    latency: Latency, statuses: Mapping[int, int], outcomes: Mapping[str, int]
-) -> RouteResult:
-    return RouteResult(latency, latency, statuses, outcomes)
 
 
 def _area(times: Times, edges: Times, index: NDArray[np.intp]) -> Times:

@@ -83,7 +83,7 @@ def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
     Left to the parser, the first word of that command would become the verb's RUN argument.
     """
     verb = next((word for word in words if not word.startswith("-")), "")
-    if "--" not in words or verb not in VERBS or not VERBS[verb].takes_command:
+    if "--" not in words or verb not in VERBS or not VERBS[verb].example:
         return list(words), ()
     at = words.index("--")
     return list(words[:at]), tuple(words[at + 1 :])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfhunt.errors import UsageError
 from perfhunt.model.profile import ProfilePolicy
+from perfhunt.model.question import ProcessSelector
 from perfhunt.model.units import Seconds, UnitError, parse_duration
 
 # Asks a person to type the name of the host that load is about to go to; returns what was typed.
@@ -22,6 +23,18 @@ def profile_policy(
         *most, last = known
         raise UsageError(f"--profile {word} is not {', '.join(most)} or {last}")
     return ProfilePolicy(word)
+
+
+def one_service(verb: str, pid: int | None, port: int | None) -> ProcessSelector:
+    """The one live service that `--pid` or `--port` names. Raises UsageError when not exactly one
+    of them does.
+    """
+    if (pid is None) == (port is None):
+        raise UsageError(
+            f"{verb} needs one live service",
+            f"perfhunt {verb} --pid PID, or --port N; what listens here: ss -ltnp",
+        )
+    return ProcessSelector(pid=pid, port=port)
 
 
 def duration_of(option: str, text: str) -> Seconds:

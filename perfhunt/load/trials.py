@@ -141,7 +141,7 @@ def _little(tally: StepTally, health: Mapping[int, GeneratorSecond]) -> float | 
     """
     whole = {second: report for second, report in health.items() if report.ticks}
     counted = sum(report.unanswered for report in whole.values())
-    expected = sum(tally.in_flight_mean(s, s + 1) * report.ticks for s, report in whole.items())
+    expected = sum(tally.in_flight(s, s + 1) * report.ticks for s, report in whole.items())
     return counted / expected if min(counted, expected) >= LITTLE_LEAST else None
 
 

@@ -4,7 +4,7 @@ mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -74,6 +74,17 @@ class Frame:
 
 
 Stack: TypeAlias = tuple[Frame, ...]  # root first
+
+
+def regrouped(
+    stacks: Mapping[Stack, float], changed: Callable[[Stack], Stack]
+) -> dict[Stack, float]:
+    """The weights by stacks as `changed` makes them: of those that become alike, they add."""
+    weights: dict[Stack, float] = {}
+    for stack, weight in stacks.items():
+        key = changed(stack)
+        weights[key] = weights.get(key, 0.0) + weight
+    return weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.choose import AttachPlan, choose
+from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
 from perfhunt.profilers.profiler import Capture
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
@@ -100,7 +100,7 @@ class LiveProbes:
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
         self._plan = choose(self._target, opened=self._opened)
-        if self._policy is ProfilePolicy.REQUIRED and self._plan.capture is None:
+        if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",
                 "perfhunt doctor --pid PID",
@@ -134,16 +134,14 @@ class LiveProbes:
         """The plan's capture of the code that runs, started; None when there is none or it failed,
         which is noted, or raised when it is required.
         """
-        plan = self._plan.capture
-        if plan is None:
+        profiler, pids = self._plan.profiler, self._target.workers
+        if profiler is None:
             return None
-        mode = plan.profiler.mode_under_load(
-            plan.mode, max((len(tids(pid)) for pid in plan.pids), default=0)
+        mode = profiler.mode_under_load(
+            self._plan.mode, max((len(tids(pid)) for pid in pids), default=0)
         )
         return self.result(
-            lambda: plan.profiler.attach(
-                plan.pids, int(seconds), plan.rate_hz, mode, self._directory / name
-            )
+            lambda: profiler.attach(pids, int(seconds), RATE_HZ, mode, self._directory / name)
         )
 
     def take_instants(self, seconds: Seconds) -> InstantsCapture | None:

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.states import States, ThreadState, ThreadTime
@@ -76,12 +75,10 @@ class StateSampler:
         clock: Callable[[], Seconds] = time.monotonic,
         *,
         root: int = 0,
-        rate_hz: float = _RATE_HZ,
     ) -> None:
         self._pids = tuple(pids)
         self._root = root
         self._clock = clock
-        self._rate_hz = rate_hz
         self._threads: dict[tuple[int, int], _Thread] = {}
         self._ended: list[_Thread] = []
         self._waits: dict[int, ProcessWaits] = {}
@@ -105,12 +102,7 @@ class StateSampler:
         self._worker.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -162,14 +154,14 @@ class StateSampler:
             self._failure = error
 
     def _watch(self) -> None:
-        period = 1.0 / self._rate_hz
+        period = 1.0 / _RATE_HZ
         while not self._stop.wait(period):
             began = time.thread_time()
             with self._lock:
                 self._look()
                 spent = time.thread_time() - began
                 self._cost += spent
-            affordable = max(1.0 / self._rate_hz, spent / _COST_LIMIT)
+            affordable = max(1.0 / _RATE_HZ, spent / _COST_LIMIT)
             smooth = (1 - _SMOOTHING) * period + _SMOOTHING * affordable
             period = min(1.0 / _SLOWEST_HZ, smooth)
 

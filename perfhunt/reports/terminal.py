@@ -49,8 +49,8 @@ def terminal(run: Run) -> str:
     return "".join(visible(line).rstrip() + "\n" for line in [*body, *last])
 
 
-def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    indent = " " * len(first) if rest is None else rest
+def _wrapped(text: str, first: str) -> list[str]:
+    indent = " " * len(first)
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
     ) or [first]

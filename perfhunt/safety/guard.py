@@ -32,11 +32,8 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 class Clearance:
     """Load may go to these addresses and nowhere else, whatever the name resolves to later."""
 
-    url: str
-    host: str
     port: int
     addresses: tuple[str, ...]
-    loopback: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +78,7 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     check_rate(question, question.slo.at_load or 0.0)
     if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
-    return Clearance(
-        url=question.target.url,
-        host=host,
-        port=port,
-        addresses=addresses,
-        loopback=all(_is_loopback(address) for address in parsed),
-    )
+    return Clearance(port, addresses)
 
 
 def check_rate(question: Question, rate: PerSecond) -> None:

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import app_modules_of
+from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
@@ -220,14 +220,13 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
     """Which function or which wait stops the service there, and what a fix would bring."""
     lab.notify(Began("diagnose", "reading the profiles"))
     target = lab.target
-    processes = target.processes if target else ()
     evidence = Evidence(
         knee=held.span or Span.of(floor.trial),
         baseline=floor.span,
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
-        app_modules=app_modules_of(process.cmdline for process in processes),
+        app_modules=app_modules(target) if target else (),
     )
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 

@@ -13,15 +13,13 @@ from dataclasses import replace
 
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
-from perfhunt.analysis.verdict.endpoints import read
-from perfhunt.analysis.verdict.family import DEFAULT_THRESHOLDS, EffectThresholds
+from perfhunt.analysis.verdict.endpoints import read, speeds
 from perfhunt.analysis.verdict.pairs import (
     BASE,
     HEAD,
     Round,
     Slice,
     first_of,
-    paired,
     slices,
     usable,
 )
@@ -81,7 +79,6 @@ def verify_rerun(
     investigate: Callable[[Question], Run],
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Verdict, Run]:
     """The stored question asked again, and the verdict, restart noise in every interval.
 
@@ -89,7 +86,7 @@ def verify_rerun(
     dependency).
     """
     new = investigate(stored.question)
-    return judge_rerun(stored, new, calibration, explained, thresholds), new
+    return judge_rerun(stored, new, calibration, explained), new
 
 
 def calibrate(
@@ -126,14 +123,14 @@ def run_round(number: int, paired_question: PairedQuestion, bench: PairBench) ->
             paired_question.question,
             bench,
         )
-    criterion = paired_question.criterion
-    done = paired(
-        number,
-        read(trials[BASE], criterion),
-        read(trials[HEAD], criterion),
-        paired_question.slopes,
-        bench.clock() - began,
-        _invalid([*trials[BASE], *trials[HEAD]]),
+    base, head = (read(trials[version], paired_question.criterion) for version in (BASE, HEAD))
+    done = Round(
+        number=number,
+        base=base,
+        head=head,
+        speed=speeds(base, head, paired_question.slopes),
+        seconds=bench.clock() - began,
+        invalid=_invalid([*trials[BASE], *trials[HEAD]]),
     )
     bench.watch(Noted(_round_sentence(done)))
     return done

@@ -16,7 +16,7 @@ from perfhunt.target.listeners import listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import cmdline, status_field, uid
-from perfhunt.target.proc.sockets import held_inodes, listening
+from perfhunt.target.proc.sockets import held_inodes, held_listening, listening
 from perfhunt.target.proc.tree import ancestors, descendants
 from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
@@ -180,12 +180,7 @@ def _listening_elsewhere(pid: int) -> str:
     for parent in ancestors(pid)[1:]:
         if parent <= 1:
             break
-        try:
-            held = held_inodes(parent)
-        except PermissionError:
-            continue
-        ports = [socket.local_port for socket in listening(parent) if socket.inode in held]
-        if ports:
+        if ports := [socket.local_port for socket in held_listening(parent)]:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
     return (
         "If it serves through a proxy or a socket file, say where load goes:"

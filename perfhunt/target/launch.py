@@ -16,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -173,14 +173,13 @@ def healthy(path: str) -> Ready:
     """Ready when `GET path` is answered with 200: for services that know it themselves."""
 
     def ready(service: Launched, patience: Seconds) -> bool:
-        link = http.client.HTTPConnection("127.0.0.1", service.port, min(patience, _SILENT))
+        within = min(patience, _SILENT)
         try:
-            link.request("GET", path)
-            return link.getresponse().status == 200
+            with closing(http.client.HTTPConnection("127.0.0.1", service.port, within)) as link:
+                link.request("GET", path)
+                return link.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
-        finally:
-            link.close()
 
     return ready
 
@@ -250,7 +249,6 @@ def running(
     log: Path,
     port: int = 0,
     within: Seconds = READY_WITHIN,
-    stop: Callable[[], str] = lambda: "",
     ready: Ready = answers,
 ) -> Iterator[Launched]:
     """The service, ready, on `port` (0: a free one); ended with the block. Raises as `launch` and
@@ -258,7 +256,7 @@ def running(
     """
     service = launch(command, port or free_port(), log)
     try:
-        await_ready(service, within, stop, ready)
+        await_ready(service, within, ready=ready)
         yield service
     finally:
         end(service)

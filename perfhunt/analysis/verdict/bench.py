@@ -14,8 +14,7 @@ from scipy import stats
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.endpoints import COMMAND_CPU, PEAK_RSS, WALL
 from perfhunt.analysis.verdict.family import (
-    DEFAULT_THRESHOLDS,
-    EffectThresholds,
+    MARGIN,
     EstimateFamily,
     judge_family,
 )
@@ -41,12 +40,7 @@ TINY: Seconds = 0.005  # a command so quick is mostly the start of its process
 Series = Mapping[str, tuple[list[float], list[float]]]  # endpoint -> values before and after
 
 
-def judge_commands(
-    base: CommandRuns,
-    head: CommandRuns,
-    interleaved: bool = True,
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
-) -> Verdict:
+def judge_commands(base: CommandRuns, head: CommandRuns, interleaved: bool = True) -> Verdict:
     """The verdict on two versions of a command; run i of one is the pair of run i of the other when
     `interleaved`.
 
@@ -65,8 +59,7 @@ def judge_commands(
     verdict = judge_family(
         family,
         "bench",
-        thresholds,
-        to_resolve=lambda: _to_resolve(family, pairs, seconds, thresholds.margin),
+        to_resolve=lambda: _to_resolve(family, pairs, seconds),
     )
     return replace(
         verdict,
@@ -138,14 +131,12 @@ def _unpaired(before: Sequence[float], after: Sequence[float]) -> Estimate:
     )
 
 
-def _to_resolve(
-    family: EstimateFamily, pairs: int, seconds: Seconds, margin: Share
-) -> Seconds | None:
+def _to_resolve(family: EstimateFamily, pairs: int, seconds: Seconds) -> Seconds | None:
     """Seconds until the margin would be resolved: the interval shrinks with the square root of the
     pairs.
     """
     sd = min(family.estimates[name].sd for name in family.main)
-    needed = sequential.rounds_to_see(margin, sd, 1.0 / len(family.estimates))
+    needed = sequential.rounds_to_see(MARGIN, sd, 1.0 / len(family.estimates))
     return (needed - pairs) * seconds / pairs if needed > pairs else None
 
 

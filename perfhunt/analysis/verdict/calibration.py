@@ -137,15 +137,13 @@ def _titles(names: Sequence[str]) -> str:
     return " and ".join(ENDPOINTS[name].title for name in names)
 
 
-def plan(
-    calibration: Calibration, wanted: Sequence[Share] = PLANNED, warm: bool = True
-) -> tuple[DetectionPlan, ...]:
-    """The minutes each change needs. `warm` counts on this calibration being pooled, as `verify`
-    does when it is there.
+def plan(calibration: Calibration, wanted: Sequence[Share] = PLANNED) -> tuple[DetectionPlan, ...]:
+    """The minutes each change needs, with this calibration pooled, as `verify` does when it is
+    there.
     """
     each = calibration.seconds / max(1, calibration.rounds)
     weights = weights_of([n.endpoint for n in calibration.noises])
-    extra = calibration.rounds - 1.0 if warm and not calibration.refused else 0.0
+    extra = calibration.rounds - 1.0 if not calibration.refused else 0.0
     plans = []
     for change in wanted:
         needs = {

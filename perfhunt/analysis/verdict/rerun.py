@@ -27,8 +27,6 @@ from perfhunt.analysis.verdict.endpoints import (
     median_slope,
 )
 from perfhunt.analysis.verdict.family import (
-    DEFAULT_THRESHOLDS,
-    EffectThresholds,
     EstimateFamily,
     judge_family,
 )
@@ -83,7 +81,6 @@ def judge_rerun(
     new: Run,
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
     method: str = "rerun",
 ) -> Verdict:
     """The verdict of one new run against a stored one.
@@ -97,7 +94,7 @@ def judge_rerun(
     if refusal := _refusal(stored, new, explained, moves):
         return Verdict(Word.INVALID, refusal, method, seconds=seconds)
     failed = _failed(stored), _failed(new)
-    verdict = judge_family(_family(moves, calibration), method, thresholds, failed=failed)
+    verdict = judge_family(_family(moves, calibration), method, failed=failed)
     _, noise = restart_noise(calibration, list(moves))
     return replace(
         verdict,

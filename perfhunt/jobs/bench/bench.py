@@ -137,7 +137,7 @@ def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
         for name, revision in versions:
             place = held.enter_context(checkout(repository, revision, request.prepare))
             commands.append(
-                Command(name=f"{text} @ {name}", words=request.words, directory=place.path / here)
+                Command(name=f"{text} @ {name}", words=request.words, directory=place / here)
             )
         yield tuple(commands)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.errors import StoreError
 from perfhunt.model.profile import Profile, SpanName
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import EventWatcher, Noted, Run, RunKind
 from perfhunt.store import ledger
+from perfhunt.store.calibration import load_calibration
 from perfhunt.store.listing import find
 from perfhunt.store.rundir import read_directory
 
@@ -32,6 +34,14 @@ def last_investigation(store: Path) -> Run | None:
         return read_directory(path) if path is not None else None
     except StoreError:
         return None
+
+
+def host_noise(store: Path, watch: EventWatcher) -> Calibration | None:
+    """The calibration that holds on this host; a doubt about one that is there is noted."""
+    calibration, doubt = load_calibration(store)
+    if doubt:
+        watch(Noted(doubt))
+    return calibration
 
 
 def base_of(run: Run | None) -> str:

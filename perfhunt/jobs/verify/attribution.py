@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.change.changed_frames import holds, is_frame_of
 from perfhunt.analysis.verdict.attribution import against_prediction, attribute, bound_sentences
+from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack, regrouped
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
-from perfhunt.model.units import Share, format_share
+from perfhunt.model.units import Cores, PerSecond, Share, format_share
 from perfhunt.model.verdict.attribution import Attribution, Measured
 from perfhunt.model.verdict.change import Atom, OneChange
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.reports.pictures.flamegraph import differential
+from perfhunt.store.files import write_atomic
 
 _UNIX = re.compile(r"unix:[^\]\s]+")
 # Of the edited code's samples, below this share waits: the code computes.
@@ -46,15 +48,36 @@ def profiles_of(run: Run) -> VersionProfiles:
     if not holds:
         return VersionProfiles()
     completed, resources = holds[-1].completed, holds[-1].resources
-
-    def measured(profile: Profile | None) -> Measured | None:
-        if profile is None or not profile.total:
-            return None
-        return Measured(profile, completed, resources.cpu if resources else None)
-
+    cpu = resources.cpu if resources else None
     return VersionProfiles(
-        measured(run.profiles.get(SpanName.KNEE_WAITS)), measured(run.profiles.get(SpanName.KNEE))
+        *(
+            measured(run.profiles.get(span), completed, cpu)
+            for span in (SpanName.KNEE_WAITS, SpanName.KNEE)
+        )
     )
+
+
+def measured(profile: Profile | None, completed: PerSecond, cpu: Cores | None) -> Measured | None:
+    """A profile with its load; None when nothing was sampled."""
+    return Measured(profile, completed, cpu) if profile and profile.total else None
+
+
+def with_attribution(
+    result: VerifyResult,
+    before: VersionProfiles,
+    after: VersionProfiles,
+    title: str,
+    stored: Run | None,
+    knee: Knee | NoKnee | None = None,
+) -> VerifyResult:
+    """The result with the edited functions' share in it, and a differential flame graph beside the
+    run.
+    """
+    attribution = attributed(result.change, before, after, gain_of(result.verdict), stored, knee)
+    picture = difference_picture(before, after, title)
+    if picture and result.directory is not None:
+        write_atomic(result.directory / "difference.svg", picture)
+    return replace(result, attribution=attribution)
 
 
 def gain_of(verdict: Verdict) -> Interval | None:
@@ -148,11 +171,11 @@ def without_waits(profile: Profile) -> Profile:
     """The profile with each wait left to the function that waits: a wait is nobody's code, so no
     cost can have moved there.
     """
-    stacks: dict[Stack, float] = {}
-    for stack, weight in profile.stacks.items():
-        key = stack[:-1] if stack and stack[-1].kind == FrameKind.WAIT else stack
-        stacks[key] = stacks.get(key, 0.0) + weight
-    return replace(profile, stacks=stacks)
+
+    def kept(stack: Stack) -> Stack:
+        return stack[:-1] if stack and stack[-1].kind == FrameKind.WAIT else stack
+
+    return replace(profile, stacks=regrouped(profile.stacks, kept))
 
 
 def _waits_sentence(share: Share) -> str:
@@ -226,13 +249,10 @@ def difference_picture(before: VersionProfiles, after: VersionProfiles, title: s
 
 def _lasting(profile: Profile) -> Profile:
     """The profile with Unix sockets named alike: their paths differ from start to start."""
-    stacks: dict[Stack, float] = {}
-    for stack, weight in profile.stacks.items():
-        last = (
-            replace(stack[-1], function=_UNIX.sub("unix", stack[-1].function))
-            if stack and stack[-1].kind == FrameKind.WAIT
-            else None
-        )
-        key = (*stack[:-1], last) if last is not None else stack
-        stacks[key] = stacks.get(key, 0.0) + weight
-    return replace(profile, stacks=stacks)
+
+    def alike(stack: Stack) -> Stack:
+        if not stack or stack[-1].kind != FrameKind.WAIT:
+            return stack
+        return (*stack[:-1], replace(stack[-1], function=_UNIX.sub("unix", stack[-1].function)))
+
+    return replace(profile, stacks=regrouped(profile.stacks, alike))

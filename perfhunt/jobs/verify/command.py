@@ -13,7 +13,7 @@ from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.jobs.stored.run import base_of, hot_stacks
-from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of
+from perfhunt.jobs.verify.attribution import with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
 from perfhunt.jobs.verify.profiles import profile_versions
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
@@ -30,7 +30,6 @@ from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Noted, Run
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store.files import write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion
 from perfhunt.stories.verification import verify_paired
@@ -81,12 +80,8 @@ def with_profiles(
     except (AttachFailed, LoadFailed, Stopped, TargetDied, UsageError) as error:
         pair.bench.watch(Noted(f"no attribution: {error.message}"))
         return replace(result, verdict=doubted(result.verdict, error))
-    before, after = profiles[BASE], profiles[HEAD]
-    picture = difference_picture(before, after, "base to head at the same load")
-    if picture:
-        write_atomic(result.directory / "difference.svg", picture)
-    attribution = attributed(result.change, before, after, gain_of(result.verdict), stored)
-    return replace(result, attribution=attribution)
+    title = "base to head at the same load"
+    return with_attribution(result, profiles[BASE], profiles[HEAD], title, stored)
 
 
 def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:

@@ -12,18 +12,16 @@ from perfhunt.change.running import differences, stale
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.jobs.request import Confirm, InvestigateRequest
 from perfhunt.jobs.setup import surroundings, target_of, workbench
-from perfhunt.jobs.stored.run import hot_stacks
-from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, profiles_of
+from perfhunt.jobs.stored.run import host_noise, hot_stacks
+from perfhunt.jobs.verify.attribution import profiles_of, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
-from perfhunt.model.run import EventWatcher, Noted, Run, RunKind, TargetProcess
+from perfhunt.model.run import EventWatcher, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store.calibration import load_calibration
-from perfhunt.store.files import write_atomic
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.verification import verify_rerun
 
@@ -67,7 +65,10 @@ def verify_process(
         patch=patch,
         directory=request.store / "runs" / new.id,
     )
-    return result if verdict.word is Word.INVALID else with_attribution(result, stored, new)
+    if verdict.word is Word.INVALID:
+        return result
+    before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"
+    return with_attribution(result, before, after, title, stored, new.knee)
 
 
 def _again(request: VerifyRequest) -> InvestigateRequest:
@@ -91,9 +92,7 @@ def _asked_again(
     watch: EventWatcher,
     confirm: Confirm | None,
 ) -> tuple[Verdict, Run]:
-    calibration, doubt = load_calibration(request.store)
-    if doubt:
-        watch(Noted(doubt))
+    calibration = host_noise(request.store, watch)
     options = Options(quick=request.quick, profile=request.profile is not ProfilePolicy.OFF)
     with workbench(_again(request), stored.question, target, RunKind.VERIFY, watch, confirm) as lab:
 
@@ -118,18 +117,6 @@ def unlike(one_change: OneChange, stored: Run, target: TargetProcess) -> tuple[s
     # The edit is counted from the very tree that was measured, committed or not.
     then = replace(stored.environment, git_revision=one_change.change.base, git_dirty=False)
     return differences(one_change.change, then, surroundings(target), stored.target, target)
-
-
-def with_attribution(result: VerifyResult, stored: Run, new: Run) -> VerifyResult:
-    """The result with the edited functions' share in it; a differential flame graph by the run."""
-    before, after = profiles_of(stored), profiles_of(new)
-    attribution = attributed(
-        result.change, before, after, gain_of(result.verdict), stored, new.knee
-    )
-    picture = difference_picture(before, after, f"{stored.id} to {new.id}")
-    if picture and result.directory is not None:
-        write_atomic(result.directory / "difference.svg", picture)
-    return replace(result, attribution=attribution)
 
 
 def explained(one_change: OneChange) -> frozenset[str]:

@@ -206,10 +206,6 @@ class Pacer:
             self._load_chunk()
         self._arm()
 
-    def close(self) -> None:
-        """Gives the timer back."""
-        self._timer.close()
-
 
 class _Batch:
     """Defers sends until every answer that is ready has been read.

@@ -21,6 +21,14 @@ from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import ThreadTime
 from perfhunt.model.trial import Count, Drained, Generator, Phase, Resources, SecondRow
 
+# Fields that the noun and its document shape differently; the others are the same in both.
+RUN_RESHAPED = (
+    *("question", "judged", "judged_at", "knee", "knees", "baseline", "trials"),
+    *("bottleneck", "findings", "states", "profiles"),
+)
+TRIAL_RESHAPED = ("step", "response", "service", "routes", "rows", "started")
+LATENCIES = ("p50", "p90", "p95", "p99", "mean", "max")  # seconds in one, milliseconds in the other
+
 
 class LatencyDocument(Struct, frozen=True, forbid_unknown_fields=True):
     """A latency distribution; percentiles in milliseconds, null when there were no requests."""

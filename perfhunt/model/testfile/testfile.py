@@ -305,15 +305,11 @@ def _check_together(top: Reader, question: Question) -> None:
             )
 
 
-def aim(question: Question, url: str = "", process: ProcessSelector | None = None) -> Question:
-    """The same question asked of another url or process, as the command line says. Raises
-    UsageError for a bad url.
+def aim(question: Question, url: str) -> Question:
+    """The same question asked of another url, as the command line says ("": of its own). Raises
+    UsageError for a bad one.
     """
     if url and (wrong := url_problem(url)):
         raise UsageError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
-    target = replace(
-        question.target,
-        url=url.rstrip("/") or question.target.url,
-        process=process or question.target.process,
-    )
+    target = replace(question.target, url=url.rstrip("/") or question.target.url)
     return replace(question, target=target)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.units import Seconds
+from perfhunt.target.host.environment import printed
 from perfhunt.target.proc.files import text
 from perfhunt.target.proc.process import stat, status_field
 
 NAME = "py-spy"
-_ANSWER: Seconds = 10.0  # for `py-spy --version`, on a host whose cores are all busy
 
 
 @cache
@@ -27,15 +25,8 @@ def binary() -> str:
 @cache
 def version() -> str:
     """Its version, `0.4.3`, or ""."""
-    if not binary():
-        return ""
-    try:
-        printed = subprocess.run(
-            [binary(), "--version"], capture_output=True, text=True, timeout=_ANSWER
-        ).stdout.split()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return printed[1] if len(printed) == 2 else ""
+    words = printed([binary(), "--version"]).split() if binary() else []
+    return words[1] if len(words) == 2 else ""
 
 
 def unusable() -> str:

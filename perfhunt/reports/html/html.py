@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from perfhunt.model.document.writing import sent_share
+from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import LoopKind
@@ -172,7 +172,7 @@ def _flames(run: Run) -> Iterator[dict[str, Any]]:
 def _trust(run: Run) -> Iterator[tuple[str, object]]:
     """What the tool did to the measurement, next to what it measured."""
     believed = [t for t in run.trials if not t.invalid]
-    yield from _generator_trust(believed)
+    yield from _generator_trust(run.trials)
     invalid, overloaded = len(run.trials) - len(believed), sum(bool(t.overload) for t in believed)
     yield "trials", f"{len(run.trials)}, of which {invalid} invalid and {overloaded} overloaded"
     if run.probe_effect is not None:
@@ -188,16 +188,14 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
     yield "open loop", due if is_open else "NO: closed loop"
 
 
-def _generator_trust(believed: Sequence[Trial]) -> Iterator[tuple[str, object]]:
-    lags = [t.generator.lag_p99 for t in believed if t.generator.lag_p99 is not None]
-    if lags:
-        yield "sent late, p99, worst trial", f"{ms(max(lags))} ms"
-    shares = [share for t in believed if not t.overload and (share := sent_share(t)) is not None]
-    if shares:
-        yield "sent of what was due, worst trial", format_share(min(shares))
-    cpu = [t.generator.cpu for t in believed if t.generator.cpu is not None]
-    if cpu:
-        yield "generator's CPU, busiest second", f"{format_share(max(cpu))} of one core"
+def _generator_trust(trials: Sequence[Trial]) -> Iterator[tuple[str, object]]:
+    lag, sent, cpu = worst_generator(trials)
+    if lag is not None:
+        yield "sent late, p99, worst trial", f"{ms(lag)} ms"
+    if sent is not None:
+        yield "sent of what was due, worst trial", format_share(sent)
+    if cpu is not None:
+        yield "generator's CPU, busiest second", f"{format_share(cpu)} of one core"
 
 
 def _probe_trust(effect: ProbeEffect) -> Iterator[tuple[str, object]]:

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import Seconds, format_duration, format_rate
+from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.pictures.axes import Axis
 from perfhunt.reports.pictures.chart_frame import (
     BOTTOM,
     HEIGHT,
-    LEFT,
     TOP,
     WIDTH,
     chart,
     frame,
-    level,
+    limit_line,
     rate_axis,
     verticals,
 )
@@ -84,21 +83,13 @@ def latency_chart(run: Run) -> str:
     ticks = [(t, format_duration(t)) for t in y.ticks()]
     parts = [frame(x, y, ticks, "requests per second", "response time"), *verticals(run, x)]
     if limit is not None and limit < high:
-        parts += _limit(limit, y)
+        parts += limit_line(y.at(limit), f"{format_duration(limit)} limit")
     calm = [t for t in trials if not t.overload]
     for percentile in _PERCENTILES:
         parts.append(_line(percentile, calm, x, y))
         parts += [_dot(percentile, t, x, y) for t in trials]
     parts += _line_names(calm or trials, x, y)
-    return chart(WIDTH, HEIGHT, "response time percentiles against rate", parts)
-
-
-def _limit(limit: Seconds, y: Axis) -> list[str]:
-    at, label = y.at(limit), f"{format_duration(limit)} limit"
-    return [
-        level("c-limit", at),
-        element("text", label, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
-    ]
+    return chart(HEIGHT, "response time percentiles against rate", parts)
 
 
 def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> str:
@@ -161,7 +152,7 @@ def states_chart(run: Run) -> str:
     parts += _legend(shown, top + ROW)
     rows = (len(shown) + LEGEND_COLUMNS - 1) // LEGEND_COLUMNS
     height = top + ROW + rows * LEGEND_ROW
-    return chart(WIDTH, height, "thread states at baseline and at the knee", parts)
+    return chart(height, "thread states at baseline and at the knee", parts)
 
 
 def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from perfhunt.model.profile import Profile, Stack
+from perfhunt.model.profile import Profile, Stack, regrouped
 from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.reports.pictures.flame_tree import (
     FlameBox,
@@ -123,11 +123,7 @@ def health(profile: Profile) -> str:
 
 
 def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
-    merged: dict[Stack, float] = {}
-    for stack, weight in stacks.items():
-        key = tuple(replace(frame, line=None) for frame in stack)
-        merged[key] = merged.get(key, 0.0) + weight
-    return merged
+    return regrouped(stacks, lambda stack: tuple(replace(frame, line=None) for frame in stack))
 
 
 def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) -> str:

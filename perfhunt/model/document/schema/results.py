@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+_OUTCOMES = (
+    "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls, too_large,"
+    " shed, cut, generator) to count."
+)
 RESULTS: dict[str, dict[str, str]] = {
     "SloDocument": {
         "verdict": "MISSED if any objective missed, else UNKNOWN if any has no verdict.",
@@ -138,10 +142,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
         "resources": "What the target used meanwhile.",
         "counts": "Counts per criterion, by name.",
-        "outcomes": (
-            "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls,"
-            " too_large, shed, cut, generator) to count."
-        ),
+        "outcomes": _OUTCOMES,
         "routes": "Results per endpoint, by name.",
         "generator": "How the generator did.",
         "duration_s": "Duration asked for, seconds.",
@@ -172,10 +173,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "response": "From the moment a request was due.",
         "service": "From the moment a request was sent.",
         "statuses": "HTTP status to count.",
-        "outcomes": (
-            "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls,"
-            " too_large, shed, cut, generator) to count."
-        ),
+        "outcomes": _OUTCOMES,
     },
     "Drained": {"seconds": "How long, seconds.", "recovered": "Whether it came back."},
     "BottleneckDocument": {
