@@ -12,17 +12,21 @@ Each function does what the verb of its name does, returns the result, prints no
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+from perfhunt.errors import UsageError
 from perfhunt.jobs.investigate import run_investigation
-from perfhunt.jobs.request import InvestigateRequest, ProfilePolicy, profile_policy
+from perfhunt.jobs.request import InvestigateRequest, profile_policy
 from perfhunt.jobs.stored import run as stored
-from perfhunt.jobs.verify.request import BUDGET, PROFILE_POLICIES, VerifyRequest, VerifyResult
+from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.verify import run_verification
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.model.units import Seconds
+from perfhunt.stories.verification import BUDGET
 
 STORE = ".perfhunt"
 
@@ -79,20 +83,19 @@ def verify(
     prepare: Sequence[str] = (),
     file: str | PathLike[str] | None = None,
     store: str | PathLike[str] = STORE,
-    budget: str = BUDGET,
+    budget: Seconds = BUDGET,
     quick: bool = False,
     profile: str = ProfilePolicy.AUTO,
     compound: str = "",
     watch: EventWatcher = unwatched,
 ) -> VerifyResult:
-    """The verdict on the one change since `run` (a Run, its id, or "last"), stored beside what was
-    measured.
+    """The verdict on the one change since `run` (a Run, its id, or "last"), kept in the store.
 
     With `command`: both versions are started from git, side by side, each on a $PORT of its own;
     `base` and `head` are revisions (default: what the run measured, and the working tree). Without:
     the service at `pid` or `port`, restarted with the change in it, is asked the run's question
-    again. `budget` is a duration such as "14m"; `compound` a reason to measure several changes at
-    once.
+    again. `budget` is seconds for the rounds of a paired comparison; `compound` a reason to
+    measure several changes at once.
 
         result = verify(run, command=["gunicorn", "app:app"], base="HEAD~1")
         print(result.verdict.word, result.verdict.reason)
@@ -102,13 +105,13 @@ def verify(
     """
     request = VerifyRequest(
         run=run,
-        command=tuple(command),
+        command=_words("command", command),
         pid=pid,
         port=port,
         file=_path(file),
         base=base,
         head=head,
-        prepare=tuple(prepare),
+        prepare=_words("prepare", prepare),
         budget=budget,
         quick=quick,
         profile=profile_policy(profile, PROFILE_POLICIES),
@@ -127,6 +130,15 @@ def load_run(run: str | PathLike[str] = "last", store: str | PathLike[str] = STO
     Raises PerfhuntError: UsageError when none or several match, StoreError when it cannot be read.
     """
     return stored.load_run(str(run), Path(store))
+
+
+def _words(name: str, words: Sequence[str]) -> tuple[str, ...]:
+    """The words of a command. Raises UsageError for a text, which is a sequence of letters."""
+    if isinstance(words, str):
+        raise UsageError(
+            f"{name} is a text, not a list of words", f"Split it: {name}={shlex.split(words)}"
+        )
+    return tuple(words)
 
 
 def _path(path: str | PathLike[str] | None) -> Path | None:

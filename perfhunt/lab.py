@@ -23,7 +23,6 @@ from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
 from perfhunt.model.run import (
     Began,
-    Environment,
     Event,
     EventWatcher,
     Finished,
@@ -67,13 +66,13 @@ class Probes(Protocol):
 
 
 class Attached(Protocol):
-    """Profilers at work; `seen` after leaving the context."""
+    """Profilers at work; `span_of` after leaving the context."""
 
     def __enter__(self) -> Attached: ...
 
     def __exit__(self, *exc: object) -> None: ...
 
-    def seen(self, trial: Trial) -> Span:
+    def span_of(self, trial: Trial) -> Span:
         """What was captured while `trial` ran."""
 
 
@@ -101,10 +100,6 @@ class Lab:
     @property
     def target(self) -> TargetProcess | None:
         return self.start.target
-
-    @property
-    def environment(self) -> Environment:
-        return self.start.environment
 
     def notify(self, event: Event) -> None:
         """Let the watcher know, and the run's own log."""
@@ -185,7 +180,7 @@ class Lab:
             name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
         ) as attached:
             trial = self.try_step(step)
-        span = attached.seen(trial)
+        span = attached.span_of(trial)
         self.spans[name] = joined(self.spans.get(name), span)
         return span
 
@@ -227,17 +222,16 @@ class Lab:
 
     def abandon(self, error: PerfhuntError) -> None:
         """What there is, stored and marked with what ended it. The earlier runs are not touched."""
-        ended = (
-            f"{RunEnd.STOPPED if isinstance(error, Stopped) else RunEnd.FAILED}: {error.message}"
-        )
+        stopped = isinstance(error, Stopped)
+        end = RunEnd.STOPPED if stopped else RunEnd.FAILED
         lost = NoKnee(
-            NoKneeCode.STOPPED if isinstance(error, Stopped) else NoKneeCode.TARGET_LOST,
+            NoKneeCode.STOPPED if stopped else NoKneeCode.TARGET_LOST,
             error.message,
             *bracket(self.trials, self.criteria),
         )
         run = replace(
             self._so_far(),
-            ended=ended,
+            ended=f"{end}: {error.message}",
             knee=lost,
             exit_code=int(error.exit_code),
             next_step=error.hint,
@@ -289,8 +283,8 @@ class Lab:
         if reason := self.probes.dead():
             raise TargetDied(
                 reason,
-                "Look at the service's own log and at `dmesg` for why it ended; then start it and"
-                " run again.",
+                "Look at the service's own log and at `dmesg` for why it ended;"
+                " then start it and run again.",
             )
         if reason := self.stop():
             raise Stopped(reason, "What was measured until then is kept: perfhunt report last")

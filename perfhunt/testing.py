@@ -5,7 +5,7 @@ in no time at all.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.overload import overload
 from perfhunt.load.seam import WorkerClock
-from perfhunt.model.latency import Latency, summarise
+from perfhunt.model.latency import summarise
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import (
+    STOPPED,
     Count,
     Drain,
     Drained,
@@ -188,9 +189,7 @@ class QueueEngine:
         watch: Callable[[SecondRow], None] | None = None,
         stop: Callable[[], str] | None = None,
     ) -> Trial:
-        """The trial of a step, at once; its overload is judged per second by the same rule as
-        live.
-        """
+        """The trial of a step, at once; overload is judged per second by the same rule as live."""
         reason = stop() if stop else ""
         before = list(self._free), list(self._lane_free), self._tokens
         served = self._serve(step, arrivals(step.seed, step.rate, step.duration, step.arrivals))
@@ -204,7 +203,7 @@ class QueueEngine:
         if watch:
             for row in rows:
                 watch(row)
-        trial = self._trial(step, served, ended, rows, why, f"stopped: {reason}" if reason else "")
+        trial = self._trial(step, served, ended, rows, why, f"{STOPPED}{reason}" if reason else "")
         self.clock += ended
         return trial
 
@@ -362,19 +361,16 @@ class QueueEngine:
             overload=why,
             invalid=invalid,
             routes={
-                "all": _route(
-                    latency, dict(zip(codes.tolist(), many.tolist(), strict=True)), outcomes
+                "all": RouteResult(
+                    latency,
+                    latency,
+                    dict(zip(codes.tolist(), many.tolist(), strict=True)),
+                    outcomes,
                 )
             },
             rows=rows,
             started=self.clock,
         )
-
-
-def _route(
-    latency: Latency, statuses: Mapping[int, int], outcomes: Mapping[str, int]
-) -> RouteResult:
-    return RouteResult(latency, latency, statuses, outcomes)
 
 
 def _area(times: Times, edges: Times, index: NDArray[np.intp]) -> Times:

@@ -26,7 +26,7 @@ _LAUNCHES = (
 )
 
 
-def stale(change: Change, target: TargetProcess, port: int | None = None) -> tuple[str, ...]:
+def stale(change: Change, target: TargetProcess) -> tuple[str, ...]:
     """Why the target may not be running the changed code; empty when nothing speaks against it.
 
     Reads the modification times of the edited files in the repository's working tree.
@@ -36,7 +36,6 @@ def stale(change: Change, target: TargetProcess, port: int | None = None) -> tup
     return (
         *_elsewhere(root, workers),
         *_started_before(change, root, target, workers),
-        *_not_listening(target, port),
         *_other_repository(change, target),
     )
 
@@ -106,14 +105,6 @@ def _modified(path: Path) -> Seconds | None:
         except OSError:
             continue
     return None
-
-
-def _not_listening(target: TargetProcess, port: int | None) -> Iterator[str]:
-    ports = [listener.port for listener in target.listeners]
-    if port is not None and port not in ports:
-        listed = ", ".join(map(str, ports)) or "no port"
-        elsewhere = f"process {target.root} does not listen on {port} (it listens on {listed})"
-        yield f"{elsewhere}: load would reach something else"
 
 
 def _other_repository(change: Change, target: TargetProcess) -> Iterator[str]:

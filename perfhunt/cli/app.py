@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -20,15 +21,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
-        "Find the load at which a running service breaks its SLO, profile it there, and judge the"
-        " one change you make.\n\nStart here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;"
+        "Find the load at which a running service breaks its SLO, profile it there,"
+        " and judge the one change you make.\n\n"
+        "Start here:  perfhunt doctor --pid PID;  perfhunt init --pid PID;"
         "  perfhunt investigate --pid PID"
     ),
     epilog=(
-        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression; 91"
-        " inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy; 95 attach"
-        " failed; 96 target died; 99 SLO missed; 104 bad or missing test file; 105 stopped by"
-        " signal or killswitch."
+        "Exit codes: 0 SLO met, nothing regressed; 1 internal error; 2 usage; 90 regression;"
+        " 91 inconclusive; 92 change refused; 93 unsafe target refused; 94 target busy;"
+        " 95 attach failed; 96 target died; 99 SLO missed; 104 bad or missing test file;"
+        " 105 stopped by signal or killswitch."
     ),
 )
 
@@ -76,13 +78,12 @@ for _name, _verb in VERBS.items():
 
 
 def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
-    """The command line up to the first `--`, and the user's own command behind it, for verbs that
-    take one.
+    """The command line up to the first `--`, and the command behind it, for verbs that take one.
 
     Left to the parser, the first word of that command would become the verb's RUN argument.
     """
     verb = next((word for word in words if not word.startswith("-")), "")
-    if "--" not in words or verb not in VERBS or not VERBS[verb].takes_command:
+    if "--" not in words or verb not in VERBS or not VERBS[verb].example:
         return list(words), ()
     at = words.index("--")
     return list(words[:at]), tuple(words[at + 1 :])
@@ -91,6 +92,8 @@ def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 def run() -> None:
     """Run the command line; every PerfhuntError becomes its message, its hint and its exit code."""
     before, command = split_command(sys.argv[1:])
+    if sys.__stdout__ is None:  # closed by whoever started us (`>&-`): nobody reads
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         app(args=before, obj=command)
     except PerfhuntError as error:

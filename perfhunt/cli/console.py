@@ -15,9 +15,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """Text with control characters made visible: names and URLs of a target must not drive the
-    terminal.
-    """
+    """Text with control characters made visible: no name or URL may drive the terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 

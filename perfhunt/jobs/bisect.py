@@ -21,7 +21,7 @@ from perfhunt.change.git.bisect import (
 from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import ExitCode, StoreError, UsageError
-from perfhunt.jobs.request import duration_of
+from perfhunt.jobs.request import require_time
 from perfhunt.jobs.verify.versions import (
     VersionPair,
     analysis_plan,
@@ -49,12 +49,14 @@ LABELS: dict[Word, CommitLabel] = {
 }
 # Characters of a commit's id that a person reads.
 SHORT = 12
+# Less than a single verdict gets, for halving asks for several.
+BUDGET: Seconds = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class BisectRequest:
-    """Between which revisions to look, and how the service is started. `budget` is a duration such
-    as "5m", for each comparison with `good`.
+    """Between which revisions to look, and how the service is started. `budget` is for each
+    comparison with `good`.
     """
 
     good: str
@@ -62,7 +64,7 @@ class BisectRequest:
     command: tuple[str, ...]
     file: Path | None = None
     prepare: tuple[str, ...] = ()
-    budget: str = "5m"
+    budget: Seconds = BUDGET
     again: bool = False
     store: Path = Path(".perfhunt")
 
@@ -84,9 +86,7 @@ class Judgements(MutableMapping[str, CommitLabel]):
     """Judgements by commit, on disk as soon as they are made."""
 
     def __init__(self, path: Path, fresh: bool = False) -> None:
-        """Reads what is there, unless a fresh start is wanted. Raises StoreError for a damaged
-        file.
-        """
+        """Reads what is there, but for a fresh start. Raises StoreError for a damaged file."""
         self._path = path
         self._labels: dict[str, CommitLabel] = {}
         if path.exists() and not fresh:
@@ -128,7 +128,7 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
             "bisect starts the service itself",
             "perfhunt bisect GOOD BAD -- COMMAND, which must listen on $PORT",
         )
-    budget = duration_of("--budget", request.budget)
+    require_time("--budget", request.budget)
     repository = find_repository(Path.cwd())
     commits = commits_between(repository, request.good, request.bad)
     good, bad = repository.resolve(request.good), commits[0].id
@@ -138,14 +138,13 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
         repository=repository,
         question=question,
         good=good,
-        budget=budget,
         analysis=analysis_plan(request.store, watch),
         watch=watch,
     )
     watch(
         Noted(
-            f"{len(commits)} commits: at most {expected_judgements(len(commits)) + 1}"
-            " comparisons, if none is skipped"
+            f"{len(commits)} commits:"
+            f" at most {expected_judgements(len(commits)) + 1} comparisons, if none is skipped"
         )
     )
     file = request.store / "bisect" / f"{_name(good, question, request.command)}.json"
@@ -163,33 +162,30 @@ def _refuse_unless_slower(bad: CommitLabel, request: BisectRequest) -> None:
         return
     measures = "no slower" if bad == "good" else "not told from it"
     raise UsageError(
-        f"{request.bad} was named bad, and measures {measures} against {request.good}: there is"
-        " nothing to look for",
+        f"{request.bad} was named bad, and measures {measures} against {request.good}:"
+        " there is nothing to look for",
         "Name ends that differ, or measure longer: --budget 15m --again",
     )
 
 
 @dataclass(slots=True)
 class CommitTest:
-    """The sequential test of one commit after another against the good one, whose knee is looked
-    for once.
-    """
+    """The test of one commit after another against the good one, whose knee is found once."""
 
     request: BisectRequest
     repository: Repository
     question: Question
     good: str
-    budget: Seconds
     analysis: AnalysisPlan
     watch: EventWatcher
     paired: PairedQuestion | None = None
 
     def label(self, commit: str) -> CommitLabel:
-        """Good, bad or skip, by a paired comparison. One that does not start is skipped; only its
-        comments differ: it is good.
+        """Good, bad or skip, by a paired comparison. A commit that does not start is skipped; one
+        that differs in comments only is good.
         """
         subject = _subject(self.repository, commit)
-        self.watch(Began("bisect", f"{commit[:SHORT]} {subject}", self.budget))
+        self.watch(Began("bisect", f"{commit[:SHORT]} {subject}", self.request.budget))
         change = read_change(self.repository, self.good, commit)
         if not change.atoms and not change.notes:
             self.watch(
@@ -221,7 +217,7 @@ class CommitTest:
     def _compared(self, pair: VersionPair) -> Word:
         if self.paired is None:
             self.paired = survey(self.question, pair.bench)
-        return verify_paired(self.paired, pair.bench, self.budget, self.analysis).word
+        return verify_paired(self.paired, pair.bench, self.request.budget, self.analysis).word
 
 
 def _name(good: str, question: Question, words: tuple[str, ...]) -> str:

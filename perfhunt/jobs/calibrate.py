@@ -1,6 +1,4 @@
-"""Rounds of one build against itself: the working tree, started twice, judged as if it were two
-versions.
-"""
+"""Rounds of one build against itself: the working tree, started twice, judged as two versions."""
 
 from __future__ import annotations
 
@@ -59,9 +57,7 @@ def run_calibration(request: CalibrateRequest, watch: EventWatcher = unwatched) 
 def same_build(
     words: tuple[str, ...], prepare: tuple[str, ...]
 ) -> Iterator[Mapping[str, ServiceCommand]]:
-    """The working tree twice, in checkouts of their own as `verify` makes them; outside git, in
-    place.
-    """
+    """The working tree twice, in checkouts as `verify` makes them; outside git, in place."""
     try:
         repository = find_repository(Path.cwd())
     except ChangeRefused:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from perfhunt.analysis.verdict.rerun import compare
 from perfhunt.errors import UsageError
-from perfhunt.jobs.stored.run import load_run
+from perfhunt.jobs.stored.run import host_noise, load_run
 from perfhunt.jobs.verify.attribution import difference_picture, profiles_of
-from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
+from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.model.verdict.verdict import Verdict
-from perfhunt.store.calibration import load_calibration
 from perfhunt.store.files import write_atomic
 
 
@@ -43,15 +42,13 @@ def run_comparison(request: CompareRequest, watch: EventWatcher = unwatched) -> 
     for a flame graph that was asked for.
     """
     before, after = (load_run(name, request.store) for name in (request.before, request.after))
-    calibration, doubt = load_calibration(request.store)
-    if doubt:
-        watch(Noted(doubt))
+    calibration = host_noise(request.store, watch)
     verdict = compare(before, after, calibration)
     if isinstance(verdict, tuple):
         unlike = "\n".join(f"  {difference}" for difference in verdict)
         raise UsageError(
             f"{before.id} and {after.id} were asked different questions:\n{unlike}",
-            "StepOrDrain one of them again: perfhunt investigate",
+            "Ask one of them again: perfhunt investigate",
         )
     if request.flamegraph is not None:
         _draw(before, after, request.flamegraph)

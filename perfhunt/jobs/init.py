@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.errors import UsageError
-from perfhunt.model.question import ProcessSelector
+from perfhunt.jobs.request import one_service
 from perfhunt.model.run import TargetProcess
 from perfhunt.store.files import write_atomic
 from perfhunt.store.init_file import init_text
@@ -27,16 +27,12 @@ def run_init(request: InitRequest) -> TargetProcess:
     """The live service that a test file was written for; nothing was sent to it. Raises UsageError,
     TargetNotFound, StoreError.
     """
-    if (request.pid is None) == (request.port is None):
-        raise UsageError(
-            "init needs one live service",
-            "perfhunt init --pid PID, or --port N; what listens here: ss -ltnp",
-        )
+    service = one_service("init", request.pid, request.port)
     if request.output.exists() and not request.force:
         raise UsageError(
             f"{request.output} exists already",
             f"Edit it, or replace it: perfhunt init --force --output {request.output} ...",
         )
-    target = find_target(ProcessSelector(pid=request.pid, port=request.port))
+    target = find_target(service)
     write_atomic(request.output, init_text(target, request.port))
     return target

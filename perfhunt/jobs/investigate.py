@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from perfhunt.errors import UsageError
-from perfhunt.jobs.request import Confirm, InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.request import Confirm, InvestigateRequest
 from perfhunt.jobs.setup import question_of, target_of, workbench
 from perfhunt.jobs.stored.run import load_run
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
 from perfhunt.model.run import EventWatcher, Run, RunKind, unwatched
 from perfhunt.stories.investigation import Options, investigate

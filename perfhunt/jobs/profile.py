@@ -1,6 +1,4 @@
-"""A profile without load of ours: two passes over the live target, ranked and stored as a run of
-its own kind.
-"""
+"""A profile without load of ours: the live target as it is, ranked and stored as a run."""
 
 from __future__ import annotations
 
@@ -15,14 +13,13 @@ from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
-from perfhunt.errors import UsageError
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import ProfilePolicy
+from perfhunt.jobs.request import one_service
 from perfhunt.jobs.setup import blank_run
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import NoKnee, NoKneeCode
-from perfhunt.model.profile import SpanName
-from perfhunt.model.question import ProcessSelector, Question, Target
+from perfhunt.model.profile import ProfilePolicy, SpanName
+from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
@@ -55,12 +52,8 @@ class ProfileRequest:
 
 def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
-    if (request.pid is None) == (request.port is None):
-        raise UsageError(
-            "profile needs one live service",
-            "perfhunt profile --pid PID, or --port N; what listens here: ss -ltnp",
-        )
-    target = find_target(ProcessSelector(pid=request.pid, port=request.port))
+    service = one_service("profile", request.pid, request.port)
+    target = find_target(service)
     url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
@@ -76,11 +69,9 @@ def run_profile(request: ProfileRequest) -> Run:
 
 
 def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:
-    """One span over the live target: on-CPU stacks, instants and states together, normalised by
-    seconds.
-    """
-    mode = ProfilePolicy.REQUIRED
-    with closing(LiveProbes(target, directory, time.monotonic, mode, opened)) as probes:
+    """One span of the live target: on-CPU stacks, instants and states together, per second."""
+    policy = ProfilePolicy.REQUIRED
+    with closing(LiveProbes(target, directory, time.monotonic, policy, opened)) as probes:
         probes.open()
         probes.resources()
         with probes.during(SpanName.KNEE, seconds, on_cpu=True, waits=True) as attached:

@@ -1,6 +1,4 @@
-"""Reports and pictures of a run: into its own directory always, and copied where CI looks for them
-when asked.
-"""
+"""Reports and pictures of a run: into its own directory, and copied to where CI looks for them."""
 
 from __future__ import annotations
 

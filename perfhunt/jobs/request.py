@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import UsageError
+from perfhunt.model.profile import ProfilePolicy
+from perfhunt.model.question import ProcessSelector
 from perfhunt.model.units import Seconds, UnitError, parse_duration
 
 # Asks a person to type the name of the host that load is about to go to; returns what was typed.
 Confirm = Callable[[str], str]
-
-
-class ProfilePolicy(StrEnum):
-    """Whether profilers attach: where one can, or the run is refused, or none does."""
-
-    AUTO = "auto"
-    REQUIRED = "required"
-    OFF = "off"
 
 
 def profile_policy(
@@ -32,12 +25,30 @@ def profile_policy(
     return ProfilePolicy(word)
 
 
+def one_service(verb: str, pid: int | None, port: int | None) -> ProcessSelector:
+    """The one live service that `--pid` or `--port` names. Raises UsageError when not exactly one
+    of them does.
+    """
+    if (pid is None) == (port is None):
+        raise UsageError(
+            f"{verb} needs one live service",
+            f"perfhunt {verb} --pid PID, or --port N; what listens here: ss -ltnp",
+        )
+    return ProcessSelector(pid=pid, port=port)
+
+
 def duration_of(option: str, text: str) -> Seconds:
     """Seconds of an option's value such as "5m". Raises UsageError, naming the option."""
     try:
         return parse_duration(text)
     except UnitError as error:
         raise UsageError(f"{option}: {error}") from error
+
+
+def require_time(option: str, seconds: Seconds) -> None:
+    """Raises UsageError, naming the option, for a time in which nothing could be measured."""
+    if not seconds > 0:
+        raise UsageError(f"{option}: {seconds:g} s is no time to measure anything in")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from perfhunt.change.git.worktree import kept_work
 from perfhunt.errors import PerfhuntError
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import Confirm, InvestigateRequest
+from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.load.seam import LoadEngine
@@ -42,10 +42,11 @@ from perfhunt.version import __version__
 
 def question_of(request: InvestigateRequest) -> Question:
     """The question of the test file, with what the request changes. Raises QuestionError (exit
-    104).
+    104), UsageError for a budget that is no time.
     """
     question = read_question(request.file, Path.cwd(), os.environ, request.pid)
     budget = question.ramp.budget if request.budget is None else request.budget
+    require_time("--budget", budget)
     seed = question.seed if request.seed is None else request.seed
     return replace(question, ramp=replace(question.ramp, budget=budget), seed=seed)
 
@@ -185,7 +186,7 @@ def _record(store: Path, lab: Lab, watch: EventWatcher) -> None:
     except PerfhuntError as error:
         watch(
             Noted(
-                f"the run is stored, but the ledger is not: {error.message}; perfhunt history"
-                " --rebuild"
+                f"the run is stored, but the ledger is not: {error.message};"
+                " perfhunt history --rebuild"
             )
         )

@@ -146,14 +146,10 @@ class LocustEngine:
             f"the load child said nothing for {within:g} s", f"Its log is in {self._directory}."
         )
 
-    # one step
-
     def run(
         self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
-        """Holds the step's rate; the trial says how it went, and whether the generator spoiled
-        it.
-        """
+        """Holds the step's rate; the trial says how it went, and if the generator spoiled it."""
         pipe = self._pipe or self._start()
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"
@@ -211,8 +207,6 @@ class LocustEngine:
         except ChildDied as death:
             self._pipe = None
             raise LoadFailed(str(death)) from None
-
-    # drain
 
     def drain(self, drain: Drain, stop: StopSignal | None = None) -> Drained:
         """Waits until the target has answered all it owes and takes a single request as quickly as

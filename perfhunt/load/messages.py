@@ -24,7 +24,7 @@ class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknow
     """The base of every message. The name of its class goes along as its tag."""
 
 
-# Orders
+# Orders go down: to the child, and on to workers.
 
 
 class OpenLoad(Message, frozen=True):
@@ -98,7 +98,7 @@ class ReadClock(Message, frozen=True):
     at: Seconds
 
 
-# Answers
+# Answers come up.
 
 
 class LoadReady(Message, frozen=True):

@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from pathlib import Path
 from typing import IO
@@ -29,14 +28,14 @@ class ChildDied(Exception):
 class ChildPipe:
     """A running load child. Every method that talks to it raises ChildDied when it is gone."""
 
-    def __init__(self, directory: Path, arguments: tuple[str, ...] = ()) -> None:
+    def __init__(self, directory: Path) -> None:
         """Starts the child; its standard error goes to a log in `directory`. Raises LoadFailed when
         it cannot be started.
         """
         self._log = directory / LOG
         self._reader: PipeReader[ChildAnswer] = PipeReader(ANSWERS)
         self._answers: deque[ChildAnswer] = deque()
-        command = [sys.executable, "-m", "perfhunt.load.child", *arguments]
+        command = [sys.executable, "-m", "perfhunt.load.child"]
         try:
             with self._log.open("ab") as log:
                 # Its own session: Ctrl-C on the terminal reaches the controller only, which then
@@ -101,9 +100,8 @@ class ChildPipe:
         """The child and whatever it started are gone when this returns. May be called twice."""
         with contextlib.suppress(OSError, ValueError):
             self._to.close()  # end-of-file: it stops the load and leaves
-        deadline = time.monotonic() + _LEAVES_WITHIN
-        while self.process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.01)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_LEAVES_WITHIN)
         # The whole group, even after the child itself has left: its workers are in it.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)

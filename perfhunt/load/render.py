@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfhunt.errors import LoadFailed
-from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.feed import FeedError, FeedRow, parse_feed
 from perfhunt.model.testfile.template import as_is, body_escape, fill, in_path
 from perfhunt.version import __version__
@@ -32,10 +32,6 @@ class Payloads:
     @property
     def rows(self) -> int:
         return len(self.feed)
-
-    @property
-    def expect(self) -> Expect:
-        return self.endpoint.expect
 
     def get(self, row: int) -> bytes:
         """The request for feed row `row`, whole."""

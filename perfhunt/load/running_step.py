@@ -18,7 +18,7 @@ from perfhunt.load.seam import SecondWatcher, StopSignal
 from perfhunt.load.tally import GeneratorSecond, StepTally
 from perfhunt.load.trials import StepEnd, build_trial
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.trial import SecondRow, Step, Trial
+from perfhunt.model.trial import STOPPED, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
 
 POLL: Seconds = 0.05  # between two looks at the stop signal: a tenth of what it may take
@@ -79,7 +79,7 @@ class RunningStep:
                 case LoadError() as error:
                     raise ChildDied(f"the load child failed: {error.why}")
             if not self._stopped and self._stop is not None and (reason := self._stop()):
-                self._stopped = f"stopped: {reason}"
+                self._stopped = f"{STOPPED}{reason}"
                 self._pipe.send(StopLoad(hard=True))
                 overdue = time.monotonic() + STOPPED_WITHIN
             if time.monotonic() > overdue:

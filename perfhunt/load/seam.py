@@ -21,9 +21,7 @@ StopSignal = Callable[[], str]  # a non-empty sentence ends the load
 
 @dataclass(frozen=True, slots=True)
 class WorkerClock:
-    """A load worker, and its clock against the master's: ahead by `offset`, known within
-    `doubt`.
-    """
+    """A load worker, its clock against the master's: ahead by `offset`, known within `doubt`."""
 
     host: str
     pid: int

@@ -20,7 +20,6 @@ from perfhunt.model.latency import (
     SAMPLE,
     Latency,
     RequestOutcome,
-    nearest_rank,
     percentiles,
     summarise,
 )
@@ -46,9 +45,7 @@ class GeneratorSecond:
 
 
 class StepTally:
-    """All that is known of one step so far: its arrivals, and the samples of those that have
-    ended.
-    """
+    """All that is known of one step so far: its arrivals, and the samples of those that ended."""
 
     def __init__(
         self,
@@ -109,7 +106,7 @@ class StepTally:
             failed=failed,
             shed=shed,
             exceed=tuple(self._exceed(c, first, last, at) for c in self.criteria),
-            in_flight=self._in_flight(second, min(at, second + 1.0)),
+            in_flight=self.in_flight(second, min(at, second + 1.0)),
             p50=p50,
             p99=p99,
             lag_p99=percentiles(fresh["lag"] - fresh["wait"], (0.99,))[0],
@@ -117,9 +114,7 @@ class StepTally:
         )
 
     def _exceed(self, criterion: Criterion, first: int, last: int, at: Seconds) -> int:
-        """Of the arrivals in a range, how many have failed or are known to be later than the
-        limit.
-        """
+        """Of the arrivals in a range, how many failed or are known to be later than the limit."""
         span = slice(first, last)
         outcome = self._outcome[span]
         too_old = at - self.due[span] > criterion.limit
@@ -146,7 +141,7 @@ class StepTally:
         on_route: NDArray[np.bool_] = self.endpoint[span] == index
         return on_route
 
-    def _in_flight(self, since: float, until: float) -> float:
+    def in_flight(self, since: float, until: float) -> float:
         """Time average of requests due but not ended, from `since` to `until` seconds."""
         if until <= since:
             return 0.0
@@ -181,10 +176,6 @@ class StepTally:
             )
             impacts.append(LagImpact(criterion, int(np.count_nonzero(route)), exceed, on_time))
         return tuple(impacts)
-
-    def in_flight_mean(self, settle: Seconds, until: Seconds) -> float:
-        """Time average of requests due but not ended over the counted span."""
-        return self._in_flight(settle, until)
 
     def completed(self, settle: Seconds, until: Seconds) -> int:
         """Answers received within the counted span, whatever it was that they answered."""
@@ -282,7 +273,5 @@ def statuses(samples: Samples) -> Mapping[int, int]:
 def lag_percentiles(samples: Samples) -> tuple[Seconds | None, Seconds | None]:
     """Median and p99 of how late the generator was, without what the service made it wait."""
     sent = samples[samples["outcome"] != RequestOutcome.SHED]
-    if not len(sent):
-        return None, None
-    lag = np.sort(np.maximum(sent["lag"] - sent["wait"], 0.0))
-    return float(lag[nearest_rank(len(lag), 0.5)]), float(lag[nearest_rank(len(lag), 0.99)])
+    p50, p99 = percentiles(np.maximum(sent["lag"] - sent["wait"], 0.0), (0.5, 0.99))
+    return p50, p99

@@ -139,9 +139,9 @@ def _little(tally: StepTally, health: Mapping[int, GeneratorSecond]) -> float | 
     """Requests the generator saw unanswered over those that the samples say were: Little's law with
     N counted apart. None when too few were seen.
     """
-    whole = {second: said for second, said in health.items() if said.ticks}
-    counted = sum(said.unanswered for said in whole.values())
-    expected = sum(tally.in_flight_mean(s, s + 1) * said.ticks for s, said in whole.items())
+    whole = {second: report for second, report in health.items() if report.ticks}
+    counted = sum(report.unanswered for report in whole.values())
+    expected = sum(tally.in_flight(s, s + 1) * report.ticks for s, report in whole.items())
     return counted / expected if min(counted, expected) >= LITTLE_LEAST else None
 
 
@@ -164,8 +164,8 @@ def _client_notes(account: StepDone) -> tuple[str, ...]:
         )
     if account.queued:
         notes.append(
-            f"{account.queued} requests waited for others to finish: the bound on requests in"
-            " flight was reached"
+            f"{account.queued} requests waited for others to finish:"
+            " the bound on requests in flight was reached"
         )
     notes += [f"{count} x {error}" for error, count in account.errors.items()]
     return tuple(notes)

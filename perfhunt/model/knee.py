@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perfhunt.model.slo import Slo
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 
@@ -93,3 +94,12 @@ class Capacity:
     high: PerSecond
     offered: PerSecond
     note: str = ""
+
+
+def breaking_criterion(knee: Knee | NoKnee, slo: Slo) -> str:
+    """The name of the criterion that a knee is about; the SLO's first when there is none, or no
+    request is counted by it.
+    """
+    if isinstance(knee, Knee) and knee.label != KneeLabel.RESOURCE:
+        return knee.criterion
+    return slo.criteria()[0].name

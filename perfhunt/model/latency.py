@@ -1,10 +1,8 @@
-"""Latencies: the raw record of one request, and a 1 % log-bucket histogram that merges by
-addition.
-"""
+"""Latencies: the raw record of one request, and the exact percentiles of many."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -48,59 +46,6 @@ SAMPLE = np.dtype(
     ]
 )
 
-BASE = 1.01
-FLOOR: Seconds = 1e-6
-BUCKETS = 2083  # 1 us to 1000 s in steps of 1 %
-_LOG_BASE = float(np.log(BASE))
-
-
-def bucket_of(values: NDArray[np.floating[Any]]) -> NDArray[np.intp]:
-    """Bucket index of each latency in seconds; below 1 us is 0, above 1000 s the last. Shape as
-    given.
-    """
-    index = np.log(np.maximum(values, FLOOR) / FLOOR) / _LOG_BASE
-    bounded: NDArray[np.intp] = np.minimum(index.astype(np.intp), BUCKETS - 1)
-    return bounded
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Counts per 1 % log bucket, sparse: bucket index -> count. Percentiles are right within 0.5
-    %.
-    """
-
-    counts: Mapping[int, int]
-
-    @staticmethod
-    def of(values: NDArray[np.floating[Any]]) -> Histogram:
-        """The histogram of latencies in seconds; shape (n,)."""
-        if len(values) == 0:
-            return Histogram({})
-        dense = np.bincount(bucket_of(values))
-        return Histogram({int(i): int(dense[i]) for i in np.flatnonzero(dense)})
-
-    @property
-    def n(self) -> int:
-        return sum(self.counts.values())
-
-    def merged(self, other: Histogram) -> Histogram:
-        """The histogram of both sets of latencies together; exact."""
-        counts = dict(self.counts)
-        for bucket, count in other.counts.items():
-            counts[bucket] = counts.get(bucket, 0) + count
-        return Histogram(counts)
-
-    def percentile(self, share: Share) -> Seconds | None:
-        """The latency below which `share` (0..1) of the requests lie: the bucket's middle. None
-        when empty.
-        """
-        need, below = share * self.n, 0
-        for bucket in sorted(self.counts):
-            below += self.counts[bucket]
-            if below >= need:
-                return FLOOR * float(BASE ** (bucket + 0.5))
-        return None
-
 
 @dataclass(frozen=True, slots=True)
 class Latency:
@@ -125,20 +70,16 @@ class Latency:
 
 def summarise(values: NDArray[np.floating[Any]], censored: int = 0) -> Latency:
     """Exact percentiles (nearest rank) of latencies in seconds; shape (n,)."""
-    n = len(values)
-    if n == 0:
-        nothing = dict.fromkeys(("p50", "p90", "p95", "p99", "mean", "max"))
-        return Latency(n=0, censored=censored, **nothing)
     ordered = np.sort(values)
-    p50, p90, p95, p99 = (float(ordered[nearest_rank(n, p)]) for p in (0.5, 0.9, 0.95, 0.99))
+    p50, p90, p95, p99 = percentiles(ordered, (0.5, 0.9, 0.95, 0.99))
     return Latency(
-        n=n,
+        n=len(values),
         p50=p50,
         p90=p90,
         p95=p95,
         p99=p99,
-        mean=float(ordered.mean()),
-        max=float(ordered[-1]),
+        mean=float(ordered.mean()) if len(values) else None,
+        max=float(ordered[-1]) if len(values) else None,
         censored=censored,
     )
 
@@ -150,7 +91,9 @@ def nearest_rank(n: int, share: Share) -> int:
     return min(n - 1, max(0, int(np.ceil(share * n - 1e-9)) - 1))
 
 
-def percentiles(values: Sequence[float], shares: Sequence[Share]) -> tuple[Seconds | None, ...]:
+def percentiles(
+    values: Sequence[float] | NDArray[np.floating[Any]], shares: Sequence[Share]
+) -> tuple[Seconds | None, ...]:
     """Nearest-rank percentiles at each share; None each when there are no values."""
     if not len(values):
         return tuple(None for _ in shares)

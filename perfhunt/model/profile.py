@@ -4,7 +4,7 @@ mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
@@ -32,6 +32,14 @@ class ProfileMode(StrEnum):
     GIL = "gil"  # the one that holds the GIL
     WALL = "wall"  # all, at work or at rest
     NONE = "none"  # nothing was profiled
+
+
+class ProfilePolicy(StrEnum):
+    """How much a run depends on its profiles."""
+
+    AUTO = "auto"  # a profiler attaches where one can
+    REQUIRED = "required"  # the run ends with AttachFailed when none can
+    OFF = "off"
 
 
 class SpanName(StrEnum):
@@ -66,6 +74,17 @@ class Frame:
 
 
 Stack: TypeAlias = tuple[Frame, ...]  # root first
+
+
+def regrouped(
+    stacks: Mapping[Stack, float], changed: Callable[[Stack], Stack]
+) -> dict[Stack, float]:
+    """The weights by stacks as `changed` makes them: of those that become alike, they add."""
+    weights: dict[Stack, float] = {}
+    for stack, weight in stacks.items():
+        key = changed(stack)
+        weights[key] = weights.get(key, 0.0) + weight
+    return weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,9 +156,7 @@ class Safety:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Everything that was asked. `seed` decides arrivals, the mix of endpoints and the feed
-    rows.
-    """
+    """Everything that was asked. `seed` decides arrivals, the mix of endpoints and feed rows."""
 
     target: Target
     traffic: tuple[RequestTemplate, ...]

@@ -110,9 +110,8 @@ class TargetProcess:
     memory_limit: Bytes | None = None
     memory_limit_source: str = ""
     git_root: str = ""
-    notes: tuple[
-        str, ...
-    ] = ()  # what a reader of the numbers should know about how it was found; sentences
+    # What a reader of the numbers should know about how it was found; sentences.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +134,10 @@ class Environment:
     git_revision: str = ""
     git_dirty: bool = False
     git_diff_sha256: str = ""
-    # a commit of the working tree as it was measured, when it was not the revision's own tree
+    # A commit of the working tree as it was measured, when it was not the revision's own tree.
     git_snapshot: str = ""
-    distributions: Mapping[str, str] = field(
-        default_factory=dict
-    )  # installed in the target's environment
+    # What is installed in the target's environment: name -> version.
+    distributions: Mapping[str, str] = field(default_factory=dict)
     env_sha256: str = ""  # hash of the target's environment variables; values are never stored
     # Name -> the first 4 hex digits of a hash of its value: enough to see which one changed, too
     # few to find it out again.
@@ -186,9 +184,7 @@ class Run:
     profiles: Mapping[str, Profile] = field(default_factory=dict)  # by SpanName
     probe_effect: ProbeEffect | None = None
     cautions: tuple[Caution, ...] = ()
-    artifacts: Mapping[str, str] = field(
-        default_factory=dict
-    )  # what -> file name in the run directory
+    artifacts: Mapping[str, str] = field(default_factory=dict)  # format -> file name in the run
     ended: str = RunEnd.COMPLETE
     seconds: Seconds = 0.0
     next_step: str = ""
@@ -219,9 +215,7 @@ class Ticked:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not yet
-    known).
-    """
+    """A trial ended. `low` and `high` bracket the knee by all trials so far (None: not known)."""
 
     trial: Trial
     low: PerSecond | None = None

@@ -56,9 +56,7 @@ class Objective:
 
     @property
     def percentile(self) -> Share | None:
-        """0.99 for a latency objective on p99; None for anything that is not a latency
-        percentile.
-        """
+        """0.99 for a latency objective on p99; None for all that is not a latency percentile."""
         if self.measure is Measure.LATENCY and self.key.startswith("p"):
             return float(self.key[1:]) / 100.0
         return None

@@ -119,9 +119,8 @@ class SecondRow:
     done: int
     failed: int
     shed: int
-    exceed: tuple[
-        int, ...
-    ]  # per criterion, in the order the engine was given them, by the second they were due
+    # Per criterion, in the order the engine was given them, by the second they were due.
+    exceed: tuple[int, ...]
     in_flight: float  # time average over the second (due but not answered)
     p50: Seconds | None
     p99: Seconds | None
@@ -161,9 +160,8 @@ class Resources:
     accept_queue: int | None = None  # highest seen of the listen socket's queue
     accept_backlog: int | None = None
     listen_overflows: int | None = None
-    connections: Mapping[str, int] = field(
-        default_factory=dict
-    )  # remote endpoint -> ESTABLISHED, highest seen
+    # Remote endpoint -> ESTABLISHED, highest seen.
+    connections: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +189,10 @@ class RouteResult:
     service: Latency
     statuses: Mapping[int, int]
     outcomes: Mapping[str, int]  # Outcome name, lower case -> count
+
+
+# How `Trial.invalid` begins when the load was stopped from outside.
+STOPPED = "stopped: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +225,11 @@ class Trial:
     @property
     def n(self) -> int:
         return self.response.n
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the load was stopped from outside."""
+        return self.invalid.startswith(STOPPED)
 
     @property
     def failed(self) -> int:

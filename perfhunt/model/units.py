@@ -12,7 +12,6 @@ Cores: TypeAlias = float
 Bytes: TypeAlias = int
 
 _SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _NUMBER = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-zµ%/]*)\s*")
 
 
@@ -28,9 +27,7 @@ def _split(text: str, accepted: str) -> tuple[float, str]:
 
 
 def parse_duration(text: str) -> Seconds:
-    """`"400ms"`, `"2s"`, `"1m"` as seconds. Raises UnitError when the unit is missing: 400 of
-    what?
-    """
+    """`"400ms"`, `"2s"`, `"1m"` as seconds. Raises UnitError without a unit: 400 of what?"""
     value, unit = _split(text, "us, ms, s, m, h")
     if unit not in _SECONDS:
         raise UnitError(f"{text!r} needs a unit of time (us, ms, s, m, h)")
@@ -53,14 +50,6 @@ def parse_share(text: str) -> Share:
     if value == 0.0 and unit == "":
         return 0.0
     raise UnitError(f"{text!r} needs a percent sign")
-
-
-def parse_bytes(text: str) -> Bytes:
-    """`"512MiB"` as bytes."""
-    value, unit = _split(text, "B, kB, MB, GB, KiB, MiB, GiB")
-    if unit not in _BYTES:
-        raise UnitError(f"{text!r} needs a unit of size (B, kB, MB, GB, KiB, MiB, GiB)")
-    return round(value * _BYTES[unit])
 
 
 def format_duration(seconds: Seconds) -> str:

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.release import capture_targets, release
+from perfhunt.profilers.release import capture_targets, release, wait_until
 from perfhunt.target.leash import signal_session, spawn
 from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import switches
 
 _POLL: Seconds = 0.1
-_POLL_END: Seconds = 0.01
 _TERM_GRACE: Seconds = 0.5  # a profiler that is asked to go has no file to write any more
 _LEAST_GRACE: Seconds = 3.0  # to write its file, after an interrupt
 _REAPED_WITHIN: Seconds = 5.0
@@ -111,29 +110,21 @@ class ProfilerProcess:
         except ChildProcessError:
             return True
 
-    def _ends_within(self, seconds: Seconds) -> bool:
-        deadline = time.monotonic() + seconds
-        while not self._ended():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL_END)
-        return True
-
     def _interrupt(self) -> None:
         self.seconds = time.monotonic() - self._started
         os.kill(self.pid, signal.SIGINT)
         grace = max(_LEAST_GRACE, self._limit - self._seconds)
-        if not self._ends_within(grace):
+        if not wait_until(self._ended, grace):
             self._kill(f"it did not stop within {grace:.0f} s of being asked")
 
     def _kill(self, why: str) -> None:
         self.killed = why
         signal_session(self.pid, signal.SIGTERM)
-        if not self._ends_within(_TERM_GRACE):
+        if not wait_until(self._ended, _TERM_GRACE):
             signal_session(self.pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        self._ends_within(_REAPED_WITHIN)
+        wait_until(self._ended, _REAPED_WITHIN)
         self.seconds = self.seconds or time.monotonic() - self._started
         if (last := stat(self.pid)) is not None:
             self.cpu = last.cpu + last.children_cpu

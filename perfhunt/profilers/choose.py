@@ -15,24 +15,13 @@ _ANY_PROCESS = "native"  # the runtime of a profiler that can sample whatever ru
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedCapture:
-    """One profiler with its settings, ready for `profiler.attach(pids, seconds, rate_hz, mode,
-    out)`.
-    """
-
-    profiler: Profiler
-    mode: ProfileMode
-    rate_hz: int
-    pids: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AttachPlan:
-    """What to attach. `instants`: whether py-spy can dump the threads. `reasons` says why each
-    thing is, or is not, there.
+    """What to attach: a profiler of its workers and its `mode`; `instants`: whether py-spy can dump
+    the threads. `reasons` says why each thing is, or is not, there.
     """
 
-    capture: PlannedCapture | None = None
+    profiler: Profiler | None = None
+    mode: ProfileMode = ProfileMode.CPU
     instants: bool = False
     reasons: tuple[str, ...] = ()
 
@@ -45,7 +34,7 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
     may be empty: thread states from /proc are taken in any case.
     """
     reasons: list[str] = []
-    capture: PlannedCapture | None = None
+    chosen, mode = None, ProfileMode.CPU
     for profiler in _candidates(target.runtime):
         if profiler.opens and not opened:
             reasons.append(f"{profiler.name} is not used unless allowed, since it {profiler.opens}")
@@ -54,12 +43,12 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
             reasons.append(why)
             continue
         mode, because = profiler.mode_for(target)
-        capture = PlannedCapture(profiler, mode, RATE_HZ, target.workers)
+        chosen = profiler
         reasons.append(f"{profiler.name}, {mode}: {because}")
         break
     dumped = target.runtime in PySpyProfiler.runtimes
     instants = dumped and not PROFILERS[PySpyProfiler.name].available()
-    return AttachPlan(capture, instants, tuple(reasons))
+    return AttachPlan(chosen, mode, instants, tuple(reasons))
 
 
 def _candidates(runtime: str) -> list[Profiler]:

@@ -5,18 +5,17 @@ when asked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Instants, Profile
+from perfhunt.model.profile import Instants, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.choose import AttachPlan, choose
+from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
 from perfhunt.profilers.profiler import Capture
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
@@ -28,14 +27,6 @@ IDLE: Seconds = 1.5  # of the target without load: a dozen instants
 EARLY: Seconds = 0.5
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 _Given = TypeVar("_Given")
-
-
-class ProfileDemand(StrEnum):
-    """How much a run depends on its profiles."""
-
-    AUTO = "auto"  # what works is used
-    REQUIRED = "required"  # AttachFailed is raised when one cannot be had
-    OFF = "off"
 
 
 class Attachment:
@@ -75,24 +66,24 @@ class Attachment:
         if self._instants_capture is not None:
             self.instants = self._probes.result(self._instants_capture.wait)
 
-    def seen(self, trial: Trial) -> Span:
-        """What was captured, as the span of the trial that ran meanwhile."""
+    def span_of(self, trial: Trial) -> Span:
+        """What was captured while `trial` ran."""
         return Span.of(trial, self.profile, self.instants, self.states, trial.resources)
 
 
 class LiveProbes:
-    """The probes of a live target; `profile` is a value of `ProfileDemand`."""
+    """The probes of a live target."""
 
     def __init__(
         self,
         target: TargetProcess,
         directory: Path,
         clock: Callable[[], Seconds],
-        profile: str = ProfileDemand.AUTO,
+        policy: ProfilePolicy = ProfilePolicy.AUTO,
         opened: bool = False,
     ) -> None:
         self._target, self._directory, self._clock = target, directory, clock
-        self._demand, self._opened = ProfileDemand(profile), opened
+        self._policy, self._opened = policy, opened
         self._monitor = ResourceMonitor(target)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
@@ -103,13 +94,13 @@ class LiveProbes:
         profiler cannot be used.
         """
         self._monitor.start()
-        if self._demand is ProfileDemand.OFF:
+        if self._policy is ProfilePolicy.OFF:
             return
         self.sampler = StateSampler(
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
         self._plan = choose(self._target, opened=self._opened)
-        if self._demand is ProfileDemand.REQUIRED and self._plan.capture is None:
+        if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
                 "; ".join(self._plan.reasons) or "no profiler fits this target",
                 "perfhunt doctor --pid PID",
@@ -143,16 +134,14 @@ class LiveProbes:
         """The plan's capture of the code that runs, started; None when there is none or it failed,
         which is noted, or raised when it is required.
         """
-        plan = self._plan.capture
-        if plan is None:
+        profiler, pids = self._plan.profiler, self._target.workers
+        if profiler is None:
             return None
-        mode = plan.profiler.mode_under_load(
-            plan.mode, max((len(tids(pid)) for pid in plan.pids), default=0)
+        mode = profiler.mode_under_load(
+            self._plan.mode, max((len(tids(pid)) for pid in pids), default=0)
         )
         return self.result(
-            lambda: plan.profiler.attach(
-                plan.pids, int(seconds), plan.rate_hz, mode, self._directory / name
-            )
+            lambda: profiler.attach(pids, int(seconds), RATE_HZ, mode, self._directory / name)
         )
 
     def take_instants(self, seconds: Seconds) -> InstantsCapture | None:
@@ -167,7 +156,7 @@ class LiveProbes:
             return step()
         except AttachFailed as failed:
             self.failures.append(failed)
-            if self._demand is ProfileDemand.REQUIRED:
+            if self._policy is ProfilePolicy.REQUIRED:
                 raise
             return None
 

@@ -45,7 +45,7 @@ def release(targets: Sequence[CaptureTarget]) -> list[str]:
 
 def _release(target: CaptureTarget) -> str:
     pid = target.process.pid
-    _wait_until(lambda: not tracer(pid))
+    wait_until(lambda: not tracer(pid))
     if not lives(target.process):
         return ""
     if holder := tracer(pid):
@@ -54,14 +54,14 @@ def _release(target: CaptureTarget) -> str:
         return ""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGCONT)
-    if _wait_until(lambda: not is_held(pid)):
+    if wait_until(lambda: not is_held(pid)):
         return f"Process {pid} was left stopped by the profiler and was woken with SIGCONT"
     return f"Process {pid} was left stopped, and SIGCONT did not wake it: run kill -CONT {pid}"
 
 
-def _wait_until(holds: Callable[[], bool]) -> bool:
+def wait_until(holds: Callable[[], bool], within: Seconds = _PATIENCE) -> bool:
     """Whether it comes true in time."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + within
     while not holds():
         if time.monotonic() >= deadline:
             return False

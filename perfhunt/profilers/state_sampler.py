@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.states import States, ThreadState, ThreadTime
@@ -76,12 +75,10 @@ class StateSampler:
         clock: Callable[[], Seconds] = time.monotonic,
         *,
         root: int = 0,
-        rate_hz: float = _RATE_HZ,
     ) -> None:
         self._pids = tuple(pids)
         self._root = root
         self._clock = clock
-        self._rate_hz = rate_hz
         self._threads: dict[tuple[int, int], _Thread] = {}
         self._ended: list[_Thread] = []
         self._waits: dict[int, ProcessWaits] = {}
@@ -105,12 +102,7 @@ class StateSampler:
         self._worker.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -162,15 +154,15 @@ class StateSampler:
             self._failure = error
 
     def _watch(self) -> None:
-        period = 1.0 / self._rate_hz
+        period = 1.0 / _RATE_HZ
         while not self._stop.wait(period):
             began = time.thread_time()
             with self._lock:
                 self._look()
                 spent = time.thread_time() - began
                 self._cost += spent
-            wanted = max(1.0 / self._rate_hz, spent / _COST_LIMIT)
-            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * wanted
+            affordable = max(1.0 / _RATE_HZ, spent / _COST_LIMIT)
+            smooth = (1 - _SMOOTHING) * period + _SMOOTHING * affordable
             period = min(1.0 / _SLOWEST_HZ, smooth)
 
     def _look(self, first: bool = False) -> None:
@@ -193,10 +185,7 @@ class StateSampler:
         try:
             line = os.pread(thread.syscall, _SYSCALL_LINE, 0)
         except PermissionError:
-            self._degrade(
-                f"what threads of pid {thread.pid} wait for may not be read; on-CPU and run-queue"
-                " time only"
-            )
+            self._degrade(_unreadable(thread.pid))
             return
         except OSError:
             self._lose(thread)
@@ -223,10 +212,7 @@ class StateSampler:
             if self._source == "syscall":
                 thread.syscall = os.open(f"{base}/syscall", os.O_RDONLY | os.O_CLOEXEC)
         except PermissionError:
-            self._degrade(
-                f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time"
-                " only"
-            )
+            self._degrade(_unreadable(pid))
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 self._notes[
@@ -335,3 +321,7 @@ def _together(pid: int, threads: list[_Thread], seconds: Seconds) -> ThreadTime:
         states=dict(states),
         endpoints=dict(endpoints),
     )
+
+
+def _unreadable(pid: int) -> str:
+    return f"what threads of pid {pid} wait for may not be read; on-CPU and run-queue time only"

@@ -27,9 +27,15 @@ from perfhunt.reports.words import (
     ratio_words,
 )
 
+# One screen: characters of a line, and lines.
 WIDTH, LINES = 100, 40
-LONGEST, CELL = 120, 40  # characters of a line that is not wrapped, and of a table's cell
-OBJECTIVES, SUSPECTS, EVIDENCE, CAUTIONS = 8, 5, 3, 3  # shown at most; the report has the rest
+LONGEST = 120  # characters of a line that is not wrapped
+CELL = 40  # characters of a table's cell
+# Shown at most; the report has the rest.
+OBJECTIVES = 8
+SUSPECTS = 5
+EVIDENCE = 3
+CAUTIONS = 3
 _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
 
 
@@ -43,8 +49,8 @@ def terminal(run: Run) -> str:
     return "".join(visible(line).rstrip() + "\n" for line in [*body, *last])
 
 
-def _wrapped(text: str, first: str, rest: str | None = None) -> list[str]:
-    indent = " " * len(first) if rest is None else rest
+def _wrapped(text: str, first: str) -> list[str]:
+    indent = " " * len(first)
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False
     ) or [first]

@@ -16,6 +16,11 @@ from perfhunt.reports.words import (
     plural,
 )
 
+_ENDINGS = {
+    RunEnd.STOPPED: "Stopped before an answer",
+    RunEnd.ABORTED: "Cut off before an answer",
+}
+
 
 def verdict_sentence(run: Run) -> str:
     """One or two sentences: did the SLO hold and where, where does it break, and what stops it
@@ -32,9 +37,8 @@ def verdict_sentence(run: Run) -> str:
 
 def headline(run: Run) -> str:
     """The verdict as two or three words: `SLO MISSED`, `STOPPED`."""
-    word = run.ended.partition(":")[0]
-    if word in ("stopped", "aborted", "failed", "running"):
-        return word.upper()
+    if run.ending is not RunEnd.COMPLETE:
+        return run.ending.upper()
     return "PROFILED" if run.kind == RunKind.PROFILE else f"SLO {run.verdict.value}"
 
 
@@ -99,10 +103,8 @@ def _named(finding: Finding) -> str:
 
 
 def _cut_short(run: Run) -> str:
-    word, _, why = run.ended.partition(":")
-    endings = {"stopped": "Stopped before an answer", "aborted": "Cut off before an answer"}
-    ended = endings.get(word, "Failed")
-    reason = f": {why.strip()}" if why.strip() else ""
+    ended, why = _ENDINGS.get(run.ending, "Failed"), run.ended.partition(":")[2].strip()
+    reason = f": {why}" if why else ""
     if isinstance(run.knee, Knee):
         return f"{ended}{reason}. Until then the knee was at {knee_words(run.knee)}."
     low = run.knee.low

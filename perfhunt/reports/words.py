@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
-from perfhunt.model.finding import Finding
+from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
 from perfhunt.model.slo import Judged
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
 
-CLASSES = {
-    "cpu": "the CPU",
-    "cpu-quota": "the CPU quota",
-    "gil": "the GIL",
-    "event-loop": "a saturated event loop",
-    "event-loop-blocked": "a blocked event loop",
-    "lock": "a lock",
-    "downstream": "a downstream service",
-    "pool": "an exhausted connection pool",
-    "workers": "the number of workers",
-    "disk": "the disk",
-    "memory": "memory",
-    "gc": "garbage collection",
-    "sleep": "sleeping",
-    "network": "the network",
-    "limiter": "a rate limiter",
-    "generator": "the load generator itself",
-    "undetermined": "something undetermined",
+CLASSES: Mapping[str, str] = {
+    BottleneckClass.CPU: "the CPU",
+    BottleneckClass.CPU_QUOTA: "the CPU quota",
+    BottleneckClass.GIL: "the GIL",
+    BottleneckClass.EVENT_LOOP: "a saturated event loop",
+    BottleneckClass.EVENT_LOOP_BLOCKED: "a blocked event loop",
+    BottleneckClass.LOCK: "a lock",
+    BottleneckClass.DOWNSTREAM: "a downstream service",
+    BottleneckClass.POOL: "an exhausted connection pool",
+    BottleneckClass.WORKERS: "the number of workers",
+    BottleneckClass.DISK: "the disk",
+    BottleneckClass.MEMORY: "memory",
+    BottleneckClass.GC: "garbage collection",
+    BottleneckClass.SLEEP: "sleeping",
+    BottleneckClass.NETWORK: "the network",
+    BottleneckClass.LIMITER: "a rate limiter",
+    BottleneckClass.GENERATOR: "the load generator itself",
+    BottleneckClass.UNDETERMINED: "something undetermined",
 }
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 

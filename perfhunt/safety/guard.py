@@ -32,11 +32,8 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 class Clearance:
     """Load may go to these addresses and nowhere else, whatever the name resolves to later."""
 
-    url: str
-    host: str
     port: int
     addresses: tuple[str, ...]
-    loopback: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +78,7 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     check_rate(question, question.slo.at_load or 0.0)
     if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
-    return Clearance(
-        url=question.target.url,
-        host=host,
-        port=port,
-        addresses=addresses,
-        loopback=all(_is_loopback(address) for address in parsed),
-    )
+    return Clearance(port, addresses)
 
 
 def check_rate(question: Question, rate: PerSecond) -> None:
@@ -122,9 +113,7 @@ def _is_loopback(address: IpAddress) -> bool:
 
 
 def _refuse_special(host: str, address: IpAddress) -> None:
-    """Addresses no service under test has: everyone's, nobody's, and the cloud's metadata
-    service.
-    """
+    """Addresses no service under test has: everyone's, nobody's, the cloud's metadata service."""
     plain = _plain(address)
     if plain.is_unspecified:
         raise UnsafeTarget(
@@ -224,13 +213,13 @@ def _check_production(host: str, safety: Safety, consent: Consent) -> None:
 
 
 def _check_consent(host: str, consent: Consent) -> None:
-    wanted = f"{host}:{consent.today.isoformat()}"
-    if consent.env.get(TOKEN) == wanted:
+    token = f"{host}:{consent.today.isoformat()}"
+    if consent.env.get(TOKEN) == token:
         return
     if consent.confirm is None:
         raise UnsafeTarget(
             f"{host} is production, and nobody confirmed it",
-            f"In CI, for today only: export {TOKEN}={wanted}",
+            f"In CI, for today only: export {TOKEN}={token}",
         )
     typed = consent.confirm(
         f"This sends load to production. Type the host name ({host}) to go on: "

@@ -6,8 +6,8 @@ import http.client
 import os
 import ssl
 import threading
+from contextlib import closing
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import urlsplit
 
 from perfhunt.model.question import Killswitch
@@ -39,12 +39,7 @@ class KillswitchWatch:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def start(self) -> None:
@@ -106,12 +101,9 @@ def _miss(url: str) -> str:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
-        link = connect(parts.hostname or "", parts.port, timeout=_TIMEOUT)
-        try:
+        with closing(connect(parts.hostname or "", parts.port, timeout=_TIMEOUT)) as link:
             link.request("GET", path, headers={"User-Agent": "perfhunt-killswitch"})
             status = link.getresponse().status
-        finally:
-            link.close()
     except (OSError, http.client.HTTPException, ssl.SSLError, ValueError) as error:
         return f"the killswitch url {shown} gave no answer ({type(error).__name__})"
     return "" if status == 200 else f"the killswitch url {shown} answered {status}"

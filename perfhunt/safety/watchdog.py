@@ -1,15 +1,12 @@
-"""Every reason to stop load in one question: signals, the killswitch, the death of the target, the
-time allowed.
-"""
+"""Every reason to stop load in one question: signals, the killswitch, the time allowed."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 
-from perfhunt.errors import Stopped, TargetDied
 from perfhunt.model.units import Seconds, format_duration
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -31,18 +28,16 @@ class Watchdog:
     def __init__(
         self,
         killswitch: Callable[[], str] = _never,
-        death: Callable[[], str] = _never,
         max_duration: Seconds = float("inf"),
         clock: Callable[[], Seconds] | None = None,
     ) -> None:
-        """`killswitch` and `death` return a sentence or ""; `clock` (monotonic seconds) is needed
-        to hold `max_duration`.
+        """`killswitch` returns a sentence or ""; `clock` (monotonic seconds) is needed to hold
+        `max_duration`.
         """
-        self._killswitch, self._death = killswitch, death
+        self._killswitch = killswitch
         self._max_duration, self._clock = max_duration, clock
         self._started = clock() if clock else 0.0
         self._reason = ""
-        self._died = False
         self._signals = 0
         self._former: dict[signal.Signals, object] = {}
 
@@ -52,12 +47,7 @@ class Watchdog:
                 self._former[number] = signal.signal(number, self._on_signal)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         for number, handler in self._former.items():
             # What `signal.signal` returned it takes back.
             signal.signal(number, handler)  # type: ignore[arg-type]
@@ -78,8 +68,6 @@ class Watchdog:
         # A signal may bring its reason at any moment, so an empty one is never written.
         if not self._reason and (pulled := self._killswitch()):
             self._reason = pulled
-        if not self._reason and (death := self._death()):
-            self._reason, self._died = death, True
         if not self._reason and self._time_is_over():
             allowed = format_duration(self._max_duration)
             self._reason = f"safety.max_duration ({allowed}) is over"
@@ -87,13 +75,3 @@ class Watchdog:
 
     def _time_is_over(self) -> bool:
         return self._clock is not None and self._clock() - self._started >= self._max_duration
-
-    def check(self) -> None:
-        """Raises TargetDied (exit 96) or Stopped (exit 105) when there is a reason to stop."""
-        reason = self.stop()
-        if self._died:
-            raise TargetDied(
-                reason, "Look at its log for the reason; a kill by the kernel is in: dmesg | tail"
-            )
-        if reason:
-            raise Stopped(reason, "What was measured so far is kept: perfhunt open")

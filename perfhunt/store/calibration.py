@@ -76,11 +76,4 @@ def _read(text: str) -> StoredCalibration:
     plain = json.loads(text)
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
         raise PlainError(f"not a calibration of schema {SCHEMA}")
-    return StoredCalibration(
-        schema=SCHEMA,
-        made=str(plain.get("made", "")),
-        host=str(plain.get("host", "")),
-        kernel=str(plain.get("kernel", "")),
-        command=tuple(plain.get("command", ())),
-        calibration=from_plain(Calibration, plain.get("calibration"), "calibration"),
-    )
+    return from_plain(StoredCalibration, plain)

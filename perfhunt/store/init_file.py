@@ -14,7 +14,7 @@ from perfhunt.model.testfile.thresholds import BLANK
 _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was found
 
 
-def init_text(target: TargetProcess, port: int | None = None, url: str = "") -> str:
+def init_text(target: TargetProcess, port: int | None = None) -> str:
     """The test file for a live process: what was found as comments, its port and url filled in, the
     SLO left blank.
 
@@ -26,7 +26,7 @@ def init_text(target: TargetProcess, port: int | None = None, url: str = "") -> 
     return template.format(
         found=_comments(target),
         pid=target.root,
-        url=json.dumps(url or f"http://127.0.0.1:{port}", ensure_ascii=False),
+        url=json.dumps(f"http://127.0.0.1:{port}"),
         port=port,
         blank=BLANK,
     )

@@ -112,23 +112,13 @@ def rebuild(root: Path) -> tuple[str, ...]:
     return tuple(problems)
 
 
-def history(
-    root: Path,
-    *,
-    target: str = "",
-    fingerprint: str = "",
-    revision: str = "",
-    kind: str = "",
-    limit: int = 50,
-) -> tuple[LedgerRow, ...]:
-    """The newest runs first, filtered by equality (`revision` by its beginning). A damaged ledger
-    is rebuilt, then asked.
-    """
+def history(root: Path, *, kind: str = "", limit: int = 50) -> tuple[LedgerRow, ...]:
+    """The newest runs first, of one kind or of all. A damaged ledger is rebuilt, then asked."""
     try:
-        return _query(root, target, fingerprint, revision, kind, limit)
+        return _query(root, kind, limit)
     except sqlite3.DatabaseError as error:
         _rebuild_unless_busy(root, error)
-        return _query(root, target, fingerprint, revision, kind, limit)
+        return _query(root, kind, limit)
 
 
 def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
@@ -140,22 +130,12 @@ def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
     rebuild(root)
 
 
-def _query(
-    root: Path, target: str, fingerprint: str, revision: str, kind: str, limit: int
-) -> tuple[LedgerRow, ...]:
+def _query(root: Path, kind: str, limit: int) -> tuple[LedgerRow, ...]:
     sql = (
-        f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:target = '' OR target = :target) AND"
-        " (:fingerprint = '' OR fingerprint = :fingerprint) AND (:kind = '' OR kind = :kind) AND"
-        " substr(git_revision, 1, length(:revision)) = :revision ORDER BY started DESC, id DESC"
-        " LIMIT :limit"
+        f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:kind = '' OR kind = :kind)"
+        " ORDER BY started DESC, id DESC LIMIT :limit"
     )
-    values = {
-        "target": target,
-        "fingerprint": fingerprint,
-        "revision": revision,
-        "kind": kind,
-        "limit": limit,
-    }
+    values = {"kind": kind, "limit": limit}
     with _open(root) as ledger:
         return tuple(LedgerRow(*row) for row in ledger.execute(sql, values))
 

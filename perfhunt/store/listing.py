@@ -66,10 +66,9 @@ def find(root: Path, selector: str = "last") -> Path:
         e for e in list_runs(root) if e.id.startswith(selector) or e.id.endswith(f"-{selector}")
     ]
     if len(matching) != 1:
-        why = "no run" if not matching else f"{len(matching)} runs"
-        raise UsageError(
-            f"{why} under {root} match {selector!r}", "List the runs: perfhunt history"
-        )
+        many = f"{len(matching)} runs under {root} match"
+        why = many if matching else f"no run under {root} matches"
+        raise UsageError(f"{why} {selector!r}", "List the runs: perfhunt history")
     return matching[0].path
 
 

@@ -25,28 +25,12 @@ from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import StoreError
-from perfhunt.model.document.folded import fold
 from perfhunt.model.document.plain import from_plain, to_plain
-from perfhunt.model.document.redaction import redacted_profile
-from perfhunt.model.document.writing import profile_file, trial_document
-from perfhunt.model.profile import Profile
+from perfhunt.model.document.writing import trial_document
 from perfhunt.model.run import Run, RunEnd
 from perfhunt.model.trial import Drained, Phase, Trial
-from perfhunt.store.files import (
-    append_line,
-    cannot_write,
-    read_lines,
-    sync_directory,
-    write_atomic,
-)
-from perfhunt.store.owner import (
-    MARKER,
-    NOBODY,
-    RunWriter,
-    current_process,
-    owner_of,
-    write_owner,
-)
+from perfhunt.store.files import append_line, cannot_write, read_lines, sync_directory, write_atomic
+from perfhunt.store.owner import MARKER, NOBODY, RunWriter, current_process, owner_of, write_owner
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run
 
 PARTIAL = ".partial"
@@ -129,12 +113,6 @@ class RunDirectory:
     def event(self, name: str, /, **values: Any) -> None:
         """Note something that happened; `values` are plain JSON values."""
         append_line(self.path / EVENTS_FILE, {"event": name, **values})
-
-    def write_profile(self, phase: str, profile: Profile) -> Path:
-        """Keep a profile's stacks at once, as folded text; its path."""
-        path = self.path / profile_file(phase)
-        write_atomic(path, fold(redacted_profile(profile).stacks))
-        return path
 
     def write_artifact(self, name: str, content: str | bytes) -> Path:
         """Write a report or picture next to run.json; its path. `name` is a plain file name."""

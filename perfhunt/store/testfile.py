@@ -58,8 +58,8 @@ def read_question(
     write_one = f"Write one for the live service: perfhunt init --pid {pid or 'PID'}"
     if file is None:
         raise QuestionError(
-            f"there is no {FILE_NAME} in {directory}, so there is no SLO to judge by; nothing was"
-            " sent",
+            f"there is no {FILE_NAME} in {directory},"
+            " so there is no SLO to judge by; nothing was sent",
             write_one,
         )
     try:

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import modules_of
+from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
@@ -28,7 +28,7 @@ from perfhunt.lab import Lab
 from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
-from perfhunt.model.question import Question
+from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
@@ -106,11 +106,8 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
 
 def warmed_up(question: Question, lab: Lab) -> WarmUp:
     """The service held at a low rate until its median stands still, or the cap comes first."""
-    lab.notify(
-        Began(
-            "warm-up", f"until the median stands still, at {format_rate(question.ramp.start)}", CAP
-        )
-    )
+    start = format_rate(question.ramp.start)
+    lab.notify(Began("warm-up", f"until the median stands still, at {start}", CAP))
     return drive(warm_up(goal_of(question, lab.criteria)), lab.ask)
 
 
@@ -133,8 +130,7 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
 
 
 def baseline_seconds(question: Question) -> Seconds:
-    """How long the baseline lasts: as asked, and long enough to judge the SLO there when it is
-    judged there.
+    """How long the baseline lasts: as asked, and long enough for the SLO if it is judged there.
 
     Then it takes the number of samples that an objective needs, and some more (`ENOUGH`).
     """
@@ -150,9 +146,7 @@ def baseline_seconds(question: Question) -> Seconds:
 def step_of(
     question: Question, phase: Phase, rate: PerSecond, duration: Seconds, stream: int = 0
 ) -> Step:
-    """A step of the question's arrivals. Each stream has a seed of its own, counted from the
-    question's.
-    """
+    """A step of the question's arrivals; each stream has a seed, counted from the question's."""
     return Step(
         phase=phase,
         rate=rate,
@@ -166,8 +160,7 @@ def step_of(
 def climb_to_knee(
     question: Question, lab: Lab, floor: Trial, options: Options, warm: WarmUp | None = None
 ) -> SearchResult:
-    """The knee, by search or staircase, and the saturated capacity; none for a service that never
-    stood still.
+    """The knee, by search or staircase, and the capacity; none for a service that never settled.
 
     Of latency, errors, CPU and memory, whichever objective breaks first.
     """
@@ -176,16 +169,14 @@ def climb_to_knee(
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.notify(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
-    steps: Search = (
-        staircase(goal, ramp.staircase, floor) if ramp.mode == "staircase" else search(goal, floor)
-    )
+    steps: Search = search(goal, floor)
+    if ramp.mode == RampMode.STAIRCASE:
+        steps = staircase(goal, ramp.staircase, floor)
     if options.resume is None:
         return with_resources(drive(steps, lab.ask), question.slo.objectives, lab.trials)
     lab.drain(Drain())
     stored = [
-        lab.adopt(t)
-        for t in options.resume.trials
-        if t.step.phase in SEARCHED and not t.invalid.startswith("stopped")
+        lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
     ]
     climb = resume(steps, stored, options.resume.drains, lab.ask)
     return with_resources(climb, question.slo.objectives, lab.trials)
@@ -199,9 +190,8 @@ def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Opt
     if not options.profile:
         return HoldResult(rate, None, None)
     ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
-    lab.notify(
-        Began("hold", f"holding {format_rate(rate)} with profilers attached", ramp.hold + 2 * QUIET)
-    )
+    holding = f"holding {format_rate(rate)} with profilers attached"
+    lab.notify(Began("hold", holding, ramp.hold + 2 * QUIET))
     quiet = step_of(question, Phase.QUIET, rate, QUIET, 2)
     # One seed for all of them: the spans differ in being watched, not in when requests come.
     hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
@@ -236,9 +226,7 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
-        app_modules=tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
-        if target
-        else (),
+        app_modules=app_modules(target) if target else (),
     )
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 

@@ -36,9 +36,7 @@ class StartedVersion(Protocol):
 
 
 class Starter(Protocol):
-    """Starts and ends versions. A slot (0 or 1) keeps its port, so that an engine can stay open
-    across restarts.
-    """
+    """Starts and ends versions. A slot (0 or 1) keeps its port, so an engine can stay open."""
 
     def start(self, version: str, slot: int) -> StartedVersion:
         """Begin to start a version ("base" or "head") on the slot's port; returns at once."""

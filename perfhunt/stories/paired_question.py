@@ -12,7 +12,7 @@ from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.verdict.endpoints import Elasticities, median_slope
 from perfhunt.analysis.verdict.pairs import BASE, SlicePlan
 from perfhunt.errors import LoadFailed, QuestionError
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, breaking_criterion
 from perfhunt.model.question import Question
 from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
@@ -127,7 +127,7 @@ def _frozen(
             arrivals=question.ramp.arrivals,
         ),
         slopes=_slopes(knee, rate, trials),
-        criterion=_criterion(question, knee),
+        criterion=breaking_criterion(knee, question.slo),
     )
 
 
@@ -136,11 +136,3 @@ def _slopes(knee: Knee | NoKnee, rate: PerSecond, trials: Sequence[Trial]) -> El
     fitted = isinstance(knee, Knee) and knee.label in (KneeLabel.SHARP, KneeLabel.SOFT)
     sharpness = knee.sharpness if isinstance(knee, Knee) and fitted else None
     return Elasticities(max(sharpness or USUAL_SHARPNESS, 1.0), median_slope(trials, rate) or 1.0)
-
-
-def _criterion(question: Question, knee: Knee | NoKnee) -> str:
-    """The limit the knee broke at; else the first of the SLO."""
-    if isinstance(knee, Knee) and knee.label != KneeLabel.RESOURCE and knee.criterion:
-        return knee.criterion
-    criteria = question.slo.criteria()
-    return criteria[0].name if criteria else ""

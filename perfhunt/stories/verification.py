@@ -13,15 +13,13 @@ from dataclasses import replace
 
 from perfhunt.analysis.verdict import calibration as analysis_of_noise
 from perfhunt.analysis.verdict.calibration import Calibration
-from perfhunt.analysis.verdict.endpoints import read
-from perfhunt.analysis.verdict.family import DEFAULT_THRESHOLDS, EffectThresholds
+from perfhunt.analysis.verdict.endpoints import read, speeds
 from perfhunt.analysis.verdict.pairs import (
     BASE,
     HEAD,
     Round,
     Slice,
     first_of,
-    paired,
     slices,
     usable,
 )
@@ -81,16 +79,14 @@ def verify_rerun(
     investigate: Callable[[Question], Run],
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
 ) -> tuple[Verdict, Run]:
-    """The stored question asked once more, and the verdict with the noise between starts in every
-    interval.
+    """The stored question asked again, and the verdict, restart noise in every interval.
 
     `explained` names what of the environment the change accounts for (`distributions` for a
     dependency).
     """
     new = investigate(stored.question)
-    return judge_rerun(stored, new, calibration, explained, thresholds), new
+    return judge_rerun(stored, new, calibration, explained), new
 
 
 def calibrate(
@@ -113,9 +109,7 @@ def calibrate(
 
 
 def run_round(number: int, paired_question: PairedQuestion, bench: PairBench) -> Round:
-    """One life of each version: both started, the same slices sent to each in mirrored order, both
-    ended.
-    """
+    """One life of each version: both started, sent the same slices in mirrored order, ended."""
     began, plan = bench.clock(), paired_question.plan
     bench.watch(Began("round", f"round {number + 1}: both versions restarted", plan.load))
     planned = slices(plan, number)
@@ -129,14 +123,14 @@ def run_round(number: int, paired_question: PairedQuestion, bench: PairBench) ->
             paired_question.question,
             bench,
         )
-    criterion = paired_question.criterion
-    done = paired(
-        number,
-        read(trials[BASE], criterion),
-        read(trials[HEAD], criterion),
-        paired_question.slopes,
-        bench.clock() - began,
-        _invalid([*trials[BASE], *trials[HEAD]]),
+    base, head = (read(trials[version], paired_question.criterion) for version in (BASE, HEAD))
+    done = Round(
+        number=number,
+        base=base,
+        head=head,
+        speed=speeds(base, head, paired_question.slopes),
+        seconds=bench.clock() - began,
+        invalid=_invalid([*trials[BASE], *trials[HEAD]]),
     )
     bench.watch(Noted(_round_sentence(done)))
     return done

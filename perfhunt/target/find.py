@@ -16,9 +16,9 @@ from perfhunt.target.listeners import listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import cmdline, status_field, uid
-from perfhunt.target.proc.sockets import held_inodes, listening
+from perfhunt.target.proc.sockets import held_inodes, held_listening, listening
 from perfhunt.target.proc.tree import ancestors, descendants
-from perfhunt.target.process import process, shown
+from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
 from perfhunt.target.selection import gone, selected
 
@@ -48,7 +48,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
             _listening_elsewhere(named),
         )
     served = _serving_first(served, _port(url) or selector.port)
-    processes = tuple(alive for pid in pids if (alive := process(pid)) is not None)
+    processes = tuple(alive for pid in pids if (alive := process_of(pid)) is not None)
     if not processes:
         raise gone(named)
     serving = served[0].pids if served else (root,)
@@ -95,8 +95,8 @@ def _root(named: int) -> tuple[int, tuple[str, ...]]:
             continue
         if (shared or _in_cluster(named)) and link(parent, "exe") == link(named, "exe"):
             note = (
-                f"pid {named} is one worker of pid {parent}; load reaches all of them, so all of"
-                " them are measured"
+                f"pid {named} is one worker of pid {parent}; load reaches all of them,"
+                " so all of them are measured"
             )
             return parent, (note,)
     return named, ()
@@ -180,16 +180,11 @@ def _listening_elsewhere(pid: int) -> str:
     for parent in ancestors(pid)[1:]:
         if parent <= 1:
             break
-        try:
-            held = held_inodes(parent)
-        except PermissionError:
-            continue
-        ports = [socket.local_port for socket in listening(parent) if socket.inode in held]
-        if ports:
+        if ports := [socket.local_port for socket in held_listening(parent)]:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
     return (
-        "If it serves through a proxy or a socket file, say where load goes: --url"
-        " http://HOST:PORT; else list: ss -ltnp"
+        "If it serves through a proxy or a socket file, say where load goes:"
+        " --url http://HOST:PORT; else list: ss -ltnp"
     )
 
 
@@ -208,8 +203,8 @@ def _namespace_notes(pid: int) -> list[str]:
         notes.append(f"pid {pid} is pid {names[-1]} inside its container")
     if in_other_network(pid):
         notes.append(
-            f"pid {pid} listens in another network namespace; load must use an address that is"
-            " published from it"
+            f"pid {pid} listens in another network namespace;"
+            " load must use an address that is published from it"
         )
     return notes
 

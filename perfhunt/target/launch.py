@@ -1,8 +1,10 @@
 """Starts a service on a port of its own, waits until it answers, and ends everything it started.
 
-command = ServiceCommand("head", ("gunicorn", "-b", "127.0.0.1:$PORT", "app:app"), directory)
-with running(command, directory / "head.log") as service:  # or: launch, await_ready, end
-    service.url, service.pid
+    command = ServiceCommand("head", ("gunicorn", "-b", "127.0.0.1:$PORT", "app:app"), directory)
+    with running(command, directory / "head.log") as service:
+        service.url, service.pid
+
+Or step by step: `launch`, `await_ready`, `end`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -171,14 +173,13 @@ def healthy(path: str) -> Ready:
     """Ready when `GET path` is answered with 200: for services that know it themselves."""
 
     def ready(service: Launched, patience: Seconds) -> bool:
-        link = http.client.HTTPConnection("127.0.0.1", service.port, min(patience, _SILENT))
+        within = min(patience, _SILENT)
         try:
-            link.request("GET", path)
-            return link.getresponse().status == 200
+            with closing(http.client.HTTPConnection("127.0.0.1", service.port, within)) as link:
+                link.request("GET", path)
+                return link.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
-        finally:
-            link.close()
 
     return ready
 
@@ -248,7 +249,6 @@ def running(
     log: Path,
     port: int = 0,
     within: Seconds = READY_WITHIN,
-    stop: Callable[[], str] = lambda: "",
     ready: Ready = answers,
 ) -> Iterator[Launched]:
     """The service, ready, on `port` (0: a free one); ended with the block. Raises as `launch` and
@@ -256,7 +256,7 @@ def running(
     """
     service = launch(command, port or free_port(), log)
     try:
-        await_ready(service, within, stop, ready)
+        await_ready(service, within, ready=ready)
         yield service
     finally:
         end(service)

@@ -42,12 +42,12 @@ def holders_of_port(port: int, pids: Iterable[int]) -> tuple[int, ...]:
     unreadable are left out.
     """
     holders: list[int] = []
-    wanted = {row.inode for row in listening(os.getpid()) if row.local_port == port}
+    inodes = {row.inode for row in listening(os.getpid()) if row.local_port == port}
     for pid in pids:
         try:
             own = held_inodes(pid)
         except PermissionError:
             continue
-        if own & wanted:
+        if own & inodes:
             holders.append(pid)
     return tuple(holders)

@@ -12,7 +12,7 @@ from perfhunt.target.runtime import runtime_of
 _SHOWN = 60  # characters of a command line that a message repeats
 
 
-def process(pid: int) -> Process | None:
+def process_of(pid: int) -> Process | None:
     """One live process as it is now; None when it is gone or is a zombie."""
     now = stat(pid)
     if now is None or now.ended:

@@ -1,5 +1,5 @@
 """Every distribution that is imported is declared, and none that nothing uses. Enforces
-CONTRIBUTING.md, "How to add" (a distribution).
+CONTRIBUTING.md, "How to add" (a dependency).
 """
 
 from __future__ import annotations

@@ -130,7 +130,6 @@ def test_a_commit_that_differs_in_comments_only_is_good_and_not_measured(
         repository=repository,
         question=question,
         good=good,
-        budget=60.0,
         analysis=DEFAULT_ANALYSIS,
         watch=events.append,
     )

@@ -64,8 +64,6 @@ def test_perf_script_output() -> None:
     assert (
         sum(frame.kind == "kernel" for sample in samples for frame in sample.stack) == 34
     )  # grep -c kallsyms
-    assert {sample.tid for sample in samples} <= {31488, 31490}
-    assert samples == sorted(samples, key=lambda sample: sample.at)
 
 
 def test_a_go_profile() -> None:

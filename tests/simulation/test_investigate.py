@@ -56,7 +56,7 @@ class Blind:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def seen(self, trial: Trial) -> Span:
+    def span_of(self, trial: Trial) -> Span:
         return Span.of(trial)
 
     def dead(self) -> str:

@@ -14,8 +14,9 @@ import pytest
 import perfhunt
 from perfhunt import api, investigate, load_run, verify
 from perfhunt.errors import ChangeRefused, PerfhuntError, QuestionError, StoreError, UsageError
-from perfhunt.jobs.request import InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.request import InvestigateRequest
 from perfhunt.jobs.verify.request import VerifyRequest
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import Event, Noted, Run
 from tests.sample_run import keep, sample_run
 
@@ -116,17 +117,27 @@ def test_a_mode_that_is_not_known_is_a_usage_error() -> None:
         verify(pid=1, profile="required")
 
 
+def test_a_command_as_one_text_and_a_budget_of_no_time_are_usage_errors() -> None:
+    with pytest.raises(UsageError, match="command is a text") as refused:
+        verify(command="serve --port 80")
+    assert refused.value.hint == "Split it: command=['serve', '--port', '80']"
+    with pytest.raises(UsageError, match="prepare is a text"):
+        verify(command=["serve"], prepare="make all")
+    with pytest.raises(UsageError, match="--budget: -1 s"):
+        verify(command=["serve"], budget=-1.0)
+
+
 def test_verify_takes_a_run_as_it_is_and_the_words_of_a_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[VerifyRequest] = []
     monkeypatch.setattr(api, "run_verification", lambda request, _: asked.append(request))
     run = sample_run()
-    verify(run, command=["serve", "--port", "{port}"], base="HEAD~1", budget="5m")
+    verify(run, command=["serve", "--port", "{port}"], base="HEAD~1", budget=300.0)
     (request,) = asked
     assert request.run is run
     assert request.command == ("serve", "--port", "{port}")
-    assert (request.base, request.budget) == ("HEAD~1", "5m")
+    assert (request.base, request.budget) == ("HEAD~1", 300.0)
 
 
 def test_verifying_an_interrupted_run_is_refused_without_a_look_at_the_store(

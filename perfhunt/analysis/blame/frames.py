@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.run import TargetProcess
 
 FunctionKey: TypeAlias = tuple[str, str]  # (function, file), as Frame.key
 CallPath: TypeAlias = tuple[FunctionKey, ...]  # a way through the code, root first
@@ -210,3 +211,8 @@ def modules_of(cmdline: Sequence[str]) -> tuple[str, ...]:
     """Import names of the application that a command line gives away: `shop` of `shop.wsgi:app`."""
     entry = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")
     return tuple(dict.fromkeys(match[1] for word in cmdline if (match := entry.fullmatch(word))))
+
+
+def app_modules(target: TargetProcess) -> tuple[str, ...]:
+    """Import names of the application that the command lines of a target give away."""
+    return tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))

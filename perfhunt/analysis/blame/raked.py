@@ -126,11 +126,11 @@ def _with_states(samples: Sequence[ThreadSample], fitted: _Table) -> list[Thread
     return changed
 
 
-def _change(samples: list[ThreadSample], indices: Sequence[int], wanted: Mapping[str, int]) -> None:
-    """Change, in place, states of the samples at `indices` until there are as many as wanted."""
+def _change(samples: list[ThreadSample], indices: Sequence[int], margin: Mapping[str, int]) -> None:
+    """Change, in place, states of the samples at `indices` until they count up to `margin`."""
     counted = Counter(samples[i].state for i in indices)
-    short = [state for state, n in wanted.items() for _ in range(max(0, n - counted[state]))]
-    spare = counted - Counter(wanted)
+    short = [state for state, n in margin.items() for _ in range(n - counted[state])]
+    spare = counted - Counter(margin)
     targets: dict[str, Counter[str]] = {}
     for i in indices:
         targets.setdefault(samples[i].state, Counter())[samples[i].wait_on] += 1

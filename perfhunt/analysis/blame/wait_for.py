@@ -240,9 +240,8 @@ def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidat
     """The busy threads that may hold what others wait for at `sites`, at one instant."""
     waiting = _waiters(sites, present)
     pids = {s.sample.pid for s in waiting}
-    everywhere = all(
-        named for _, named in sites
-    )  # a file lock or the like: any process may hold it
+    # A file lock or the like has a name, and any process may hold it.
+    everywhere = all(named for _, named in sites)
     ways = {s.path for s in waiting}
     doors = {s.location for s in waiting if s.line is not None}
     return [

@@ -76,15 +76,15 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
             CautionCode.TRIALS_SPOILED,
             f"{len(spoiled)} of {len(trials)} trials were set aside:"
             f" {spoiled[0].invalid.rstrip('.')}.",
-            "Nothing, if the knee's interval is narrow enough; else run again on a quieter"
-            " machine.",
+            "Nothing, if the knee's interval is narrow enough;"
+            " else run again on a quieter machine.",
         )
     busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
     if busiest > THRESHOLDS.generator_busy:
         yield Caution(
             CautionCode.GENERATOR_BUSY,
-            f"The generator used up to {format_share(busiest)} of its core, so some latency may be"
-            " its own.",
+            f"The generator used up to {format_share(busiest)} of its core,"
+            " so some latency may be its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
         )
 
@@ -106,8 +106,8 @@ def _about_knee(knee: Knee | NoKnee) -> Iterator[Caution]:
     elif knee.high > THRESHOLDS.knee_wide * knee.low > 0:
         yield Caution(
             CautionCode.KNEE_WIDE,
-            f"The knee is only known to lie between {format_rate(knee.low)} and"
-            f" {format_rate(knee.high)}.",
+            f"The knee is only known to lie between {format_rate(knee.low)}"
+            f" and {format_rate(knee.high)}.",
             "Give the ramp a larger budget.",
         )
 
@@ -197,8 +197,8 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
     if used > THRESHOLDS.explained_from and explained < THRESHOLDS.explained * used:
         yield Caution(
             CautionCode.NATIVE_SHARE,
-            f"Threads used {used:.2f} cores but stacks explain {explained:.2f}: the rest is in the"
-            " kernel or in native code.",
+            f"Threads used {used:.2f} cores but stacks explain {explained:.2f}:"
+            " the rest is in the kernel or in native code.",
             "perf sees native stacks: perf record -g -p PID, under the same load.",
         )
 
@@ -211,8 +211,8 @@ def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iter
     ):
         yield Caution(
             CautionCode.TOP_TWO_CLOSE,
-            f"{findings[0].function} and {findings[1].function} cannot be told apart by what they"
-            " cost.",
+            f"{findings[0].function} and {findings[1].function}"
+            " cannot be told apart by what they cost.",
             "Change one, verify, and look again.",
         )
     if bottleneck.category == BottleneckClass.UNDETERMINED:
@@ -237,7 +237,7 @@ def _about_host(evidence: Evidence) -> Iterator[Caution]:
         yield Caution(
             CautionCode.HOST_BUSY,
             f"The host was {format_share(resources.host_cpu_share)} busy while the target used"
-            f" {resources.cpu:.2f} cores: something else (the generator, a neighbour) took CPU"
-            " from it.",
+            f" {resources.cpu:.2f} cores:"
+            " something else (the generator, a neighbour) took CPU from it.",
             "Run the generator on another machine, or pin both to cores of their own.",
         )

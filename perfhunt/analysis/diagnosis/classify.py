@@ -40,8 +40,8 @@ def decide(features: Features, rules: Sequence[Rule]) -> Bottleneck:
     best, second = scores[0], scores[1]
     if best.value < ANSWER.least:
         why = (
-            f"No class of bottleneck explains what was seen; closest is {best.category} with a"
-            f" score of {best.value:.2f}."
+            "No class of bottleneck explains what was seen;"
+            f" closest is {best.category} with a score of {best.value:.2f}."
         )
         evidence = (why, *best.evidence)
     elif best.value - second.value < ANSWER.margin:

@@ -73,8 +73,8 @@ def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
         )
     if code == NoKneeCode.BELOW_MAX_RATE:
         return (
-            "The service held every rate that was allowed: raise [safety] max_rate if you need to"
-            " know where it breaks."
+            "The service held every rate that was allowed:"
+            " raise [safety] max_rate if you need to know where it breaks."
         )
     if not findings:
         return (
@@ -86,8 +86,8 @@ def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
         f" ({first.file}:{first.line})" if first.line else f" ({first.file})" if first.file else ""
     )
     return (
-        f"Change {first.function}{where}, that alone, restart the service, then: perfhunt verify"
-        " --pid NEW_PID"
+        f"Change {first.function}{where}, that alone, restart the service, then:"
+        " perfhunt verify --pid NEW_PID"
     )
 
 

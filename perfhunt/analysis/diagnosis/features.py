@@ -21,7 +21,7 @@ from perfhunt.model.units import Cores, Seconds, Share
 
 # States in which an event loop's thread keeps every connection waiting: off the CPU, and not in the
 # loop's own poll.
-_BLOCKING = (
+BLOCKING = (
     ThreadState.SOCKET,
     ThreadState.SLEEP,
     ThreadState.DISK,
@@ -247,7 +247,7 @@ def _states_of(thread: tuple[int, int], instants: Instants) -> dict[str, Share]:
 
 
 def _load(states: Mapping[str, Share]) -> EventLoopLoad:
-    blocked = {state: states.get(state, 0.0) for state in _BLOCKING}
+    blocked = {state: states.get(state, 0.0) for state in BLOCKING}
     total = sum(blocked.values())
     return EventLoopLoad(
         on_cpu=states.get(ThreadState.ON_CPU, 0.0),

@@ -12,13 +12,7 @@ from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.blame.snapshots import FUTEX
-from perfhunt.analysis.diagnosis.costs import (
-    Cost,
-    growth_interval,
-    interval,
-    mean_error,
-    unseen,
-)
+from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
 from perfhunt.model.finding import Finding, TimeClass

@@ -75,9 +75,9 @@ class Station:
         """The most requests per second it lets through."""
         return self.units / self.demand if self.demand > 0 else float("inf")
 
-    def without(self, key: FunctionKey, share: Share, factor: float = 1.0) -> PerSecond:
-        """The bound when `share` of a function's use (times `factor`, for its interval) is gone."""
-        left = self.demand - min(self.demand, share * factor * self.uses.get(key, 0.0))
+    def without(self, key: FunctionKey, factor: float = 1.0) -> PerSecond:
+        """The bound when REMOVED of a function's use (times `factor`, for its interval) is gone."""
+        left = self.demand - min(self.demand, REMOVED * factor * self.uses.get(key, 0.0))
         return self.units / left if left > 0 else float("inf")
 
 
@@ -115,10 +115,10 @@ def predict(
     now = min(station.bound for station in resources)
     doubt = _relative_doubt(finding.own)
     point, low, high = (
-        min(_FURTHEST * rate, rate * min(s.without(key, REMOVED, f) for s in resources) / now)
+        min(_FURTHEST * rate, rate * min(s.without(key, f) for s in resources) / now)
         for f in (1.0, max(0.0, 1.0 - doubt), 1.0 + doubt)
     )
-    after = min(resources, key=lambda s: s.without(key, REMOVED))
+    after = min(resources, key=lambda s: s.without(key))
     return WhatIf(
         rate=max(rate, point),
         low=max(rate, low),
@@ -137,8 +137,8 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Statio
     limit = min(resources, key=lambda s: s.bound)
     if not limit.uses.get((finding.function, finding.file), 0.0) > 0:
         return (
-            f"It uses little of what limits the service now ({limit.name}): removing it alone is"
-            " not expected to move the knee."
+            f"It uses little of what limits the service now ({limit.name}):"
+            " removing it alone is not expected to move the knee."
         )
     if finding.category == TimeClass.LOCK:
         return (
@@ -147,8 +147,8 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Statio
         )
     if bottleneck.category in _OUTSIDE_THE_LAW:
         return (
-            "The law assumes one saturated resource inside the service; the class here is"
-            f" {bottleneck.category}."
+            "The law assumes one saturated resource inside the service;"
+            f" the class here is {bottleneck.category}."
         )
     return (
         "Holds if the cost per request stays as it is under more load, and the change leaves calls"

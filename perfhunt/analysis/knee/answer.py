@@ -136,8 +136,8 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
     rates = (t.step.rate for t in state.valid() if t.step.phase in FITTED_PHASES)
     top = max(rates, default=state.goal.start)
     reason = (
-        f"{criterion.name} held at every rate tried, up to {format_rate(top)}: another criterion"
-        " breaks first"
+        f"{criterion.name} held at every rate tried, up to {format_rate(top)}:"
+        " another criterion breaks first"
     )
     return NoKnee(NoKneeCode.NOT_REACHED, reason, top)
 
@@ -241,9 +241,7 @@ def _most_completed(state: SearchState) -> PerSecond:
 
 
 def _failures(state: SearchState) -> str:
-    """How the service refuses, in words: a limiter answers 429 or 503 while the others stay
-    quick.
-    """
+    """How the service refuses, in words: a limiter answers 429 or 503 while others stay quick."""
     statuses: Counter[int] = Counter()
     for trial in state.valid():
         for route in trial.routes.values():
@@ -278,8 +276,8 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
         label=KneeLabel.BRACKET,
         load=state.load,
         note=(
-            "between the last rate shown to hold and the first that did not: nothing near the knee"
-            " was measured"
+            "between the last rate shown to hold and the first that did not:"
+            " nothing near the knee was measured"
         ),
     )
 

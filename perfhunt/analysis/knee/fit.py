@@ -41,9 +41,10 @@ TELLING: Share = 0.02
 SOFT, SHARP = 4.0, 8.0
 WIDEN_SOFT, WIDEN_SHARP = 1.3, 0.95
 
-# The grid: knees (refined twice where the weight lies) by slopes (within three sd of the prior) of
-# every shape.
-GRID_KNEES, GRID_SLOPES, REFINEMENTS = 81, 21, 3
+# The grid: knees by slopes (within three sd of the prior) of every
+# shape.
+GRID_KNEES, GRID_SLOPES = 81, 21
+REFINEMENTS = 3  # grids: the knees of the second and third lie where the weight does
 TAIL: Share = 1e-4  # of the weight on either side, which a refined grid leaves out
 # Rates at which the curve is stored: a picture 600 pixels wide shows no corner between them.
 CURVE_POINTS = 41

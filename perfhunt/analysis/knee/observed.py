@@ -23,6 +23,9 @@ QUIET_REQUESTS = 200
 QUIET_LATE: Share = 0.05
 QUIET_ALLOWANCE: Share = 0.95
 
+# Of what exceeded a criterion: beyond this share of failures it broke by failing, not by being
+# slow.
+MOSTLY_FAILED: Share = 0.5
 # Outcomes of requests that fail at once, rather than wait.
 _FAILED_AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
 
@@ -92,4 +95,4 @@ def mostly_failures(trials: Iterable[Trial], criterion: Criterion) -> bool:
         if count is not None and not trial.invalid and trial.step.phase in FITTED_PHASES:
             failed += sum(n for outcome, n in trial.outcomes.items() if outcome in _FAILED_AT_ONCE)
             exceed += count.exceed
-    return exceed > 0 and failed > 0.5 * exceed
+    return exceed > 0 and failed > MOSTLY_FAILED * exceed

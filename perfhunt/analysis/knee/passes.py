@@ -21,7 +21,7 @@ SETTLE: Seconds = 1.0
 DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
 LIMITS = 8.0  # times the latency limit that a trial should last, budget permitting
 REQUESTS = 1000  # that a trial should hold, budget permitting
-STRETCH = 1.5  # times the wanted seconds, at most, when a single pass has the budget to itself
+STRETCH = 1.5  # times the dwell, at most, when a single pass has the budget to itself
 # Where a pass measures, as multiples of the share that the criterion allows. Most of it lies above:
 # exceedances are many there, and the slope that carries them down to the knee is known from the
 # capacity.
@@ -74,12 +74,12 @@ def _dwell(state: SearchState, rate: PerSecond) -> Seconds:
     """Seconds per trial: enough requests, but so that whole passes fill what is left of the budget,
     two if they fit.
     """
-    wanted = max(DWELL, REQUESTS / rate, LIMITS * state.limit)
+    dwell = max(DWELL, REQUESTS / rate, LIMITS * state.limit)
     room = (state.left - DRAIN) / len(MULTIPLES)  # of one trial of a pass that has it all
     if (of_two := room / 2 - SETTLE) >= SHORTEST:
-        return float(math.floor(min(of_two, wanted)))
+        return float(math.floor(min(of_two, dwell)))
     if (of_one := room - SETTLE) >= 0:
-        return float(math.floor(max(SHORTEST, min(of_one, STRETCH * wanted))))
+        return float(math.floor(max(SHORTEST, min(of_one, STRETCH * dwell))))
     return SHORTEST
 
 

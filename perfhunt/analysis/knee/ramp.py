@@ -32,12 +32,12 @@ GROWN, GROWN_BY = 1.25, 0.0005
 CLEARLY, PROBABLY = 1.6, 1.1
 EVIDENCE = 3  # requests over the limit, at least: one or two are chance
 
-# Bursts go this far above the rate that failed, further when that rate did not even overload; again
-# further, up to so many times, while the service keeps up and half of the budget is left.
-BEYOND_OVERLOAD, BEYOND_MISS, FURTHER = 1.2, 1.5, 1.6
-BURSTS = 3
-BURST_BUDGET = 0.5
-BURST_REQUESTS = 100
+# Bursts go this far above the rate that failed, further when that rate did not even overload.
+BEYOND_OVERLOAD, BEYOND_MISS = 1.2, 1.5
+FURTHER = 1.6  # from one burst to the next, while the service keeps up
+BURSTS = 3  # at most
+BURST_BUDGET: Share = 0.5  # of the budget that must be left for another burst
+BURST_REQUESTS = 100  # that a burst should hold
 LONGEST_BURST: Seconds = 30.0
 FILL: Seconds = 1.5  # a saturated queue fills before completions are counted
 
@@ -75,18 +75,22 @@ class BudgetSplit:
     halvings: int
 
 
+# Budgets below so many seconds, and their split.
+SHORT_SPLITS: tuple[tuple[Seconds, BudgetSplit], ...] = (
+    (75.0, BudgetSplit(burst=4.0, halvings=1)),
+    (150.0, BudgetSplit(burst=5.0, halvings=2)),
+)
+USUAL_SPLIT = BudgetSplit(burst=8.0, halvings=3)
+
+
 def split_budget(budget: Seconds) -> BudgetSplit:
     """Short budgets spend less on the capacity and leave the halving to the fit."""
-    if budget < 75:
-        return BudgetSplit(burst=4.0, halvings=1)
-    if budget < 150:
-        return BudgetSplit(burst=5.0, halvings=2)
-    return BudgetSplit(burst=8.0, halvings=3)
+    return next((split for below, split in SHORT_SPLITS if budget < below), USUAL_SPLIT)
 
 
 def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
-    """Whether a short trial is over the criterion by `margin` in log odds, with at least three
-    requests to show for it.
+    """Whether a short trial is over the criterion by `margin` in log odds, with enough requests
+    (`EVIDENCE`) to show for it.
     """
     if trial.overload:
         return True

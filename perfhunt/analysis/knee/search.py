@@ -71,9 +71,9 @@ def drive(
     result.
     """
     try:
-        wanted = next(stage)
+        ask = next(stage)
         while True:
-            wanted = stage.send(measure(wanted))
+            ask = stage.send(measure(ask))
     except StopIteration as end:
         result: StageResult = end.value
         return result
@@ -104,10 +104,10 @@ def resume(
     """
     stored = _Stored(list(trials), list(drains))
 
-    def either(wanted: StepOrDrain) -> TrialOrDrained:
-        return stored.take(wanted) if stored.has(wanted) else measure(wanted)
+    def answer(ask: StepOrDrain) -> TrialOrDrained:
+        return stored.take(ask) if stored.has(ask) else measure(ask)
 
-    return drive(started, either)
+    return drive(started, answer)
 
 
 class _Stored:
@@ -116,22 +116,22 @@ class _Stored:
     def __init__(self, trials: list[Trial], drains: list[Drained]) -> None:
         self.trials, self.drains = trials, drains
 
-    def has(self, wanted: StepOrDrain) -> bool:
+    def has(self, ask: StepOrDrain) -> bool:
         """Whether an outcome of that kind is left."""
-        return bool(self.trials if isinstance(wanted, Step) else self.drains)
+        return bool(self.trials if isinstance(ask, Step) else self.drains)
 
-    def take(self, wanted: StepOrDrain) -> TrialOrDrained:
+    def take(self, ask: StepOrDrain) -> TrialOrDrained:
         """The next outcome; raises ValueError when it answers something else, or none is left."""
-        if not isinstance(wanted, Step):
+        if not isinstance(ask, Step):
             if not self.drains:
                 raise ValueError("the search asks for a drain, and none is left")
             return self.drains.pop(0)
         if not self.trials:
-            at = f"{wanted.phase} at {wanted.rate:g}/s"
+            at = f"{ask.phase} at {ask.rate:g}/s"
             raise ValueError(f"the search asks for {at}, and no trial is left")
         trial = self.trials.pop(0)
-        if trial.step != wanted:
+        if trial.step != ask:
             raise ValueError(
-                f"the search asks for {wanted}, but the stored trial answers {trial.step}"
+                f"the search asks for {ask}, but the stored trial answers {trial.step}"
             )
         return trial

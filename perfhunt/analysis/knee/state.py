@@ -14,6 +14,7 @@ from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
+HOT_LEAST = 3  # requests late, up to which that is chance
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
@@ -39,7 +40,7 @@ def hot(trial: Trial) -> bool:
     must have grown.
     """
     return bool(trial.overload) or any(
-        count.share > HOT and count.exceed > 3 for count in trial.counts.values()
+        count.share > HOT and count.exceed > HOT_LEAST for count in trial.counts.values()
     )
 
 

@@ -30,9 +30,8 @@ OURS_LEAST = 2.0  # requests
 ACHIEVED: Share = 0.95  # of the arrivals due: fewer sent is another rate than the one asked for
 CPU: Share = 0.90  # of a core at its busiest second; above it lag is about to follow
 NEARLY_ALL: Share = 0.8  # of descriptors or ports: about to run out
-LITTLE: Share = (
-    0.10  # what the law's two sides may differ by, sampled as they are 20 times a second
-)
+# What the two sides of Little's law may differ by, sampled as they are 20 times a second.
+LITTLE: Share = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +95,8 @@ def _exhausted(health: GeneratorHealth) -> str:
         return ""
     return (
         f"{health.exhausted} of {health.offered} requests found no descriptor or port left on this"
-        " host: raise `ulimit -n`, or widen net.ipv4.ip_local_port_range, or turn keep-alive on in"
-        " the service"
+        " host: raise `ulimit -n`, or widen net.ipv4.ip_local_port_range,"
+        " or turn keep-alive on in the service"
     )
 
 
@@ -149,13 +148,13 @@ def _notes(health: GeneratorHealth) -> tuple[str, ...]:
         )
     if generator.cpu is not None and generator.cpu > CPU:
         notes.append(
-            f"the generator used {format_share(generator.cpu)} of a core at its busiest: close to"
-            " its own limit"
+            f"the generator used {format_share(generator.cpu)} of a core at its busiest:"
+            " close to its own limit"
         )
     if generator.gc_pause_max > LAG_FLOOR:
         notes.append(
-            "the generator's garbage collector paused it for"
-            f" {format_duration(generator.gc_pause_max)}"
+            "the generator's garbage collector paused it"
+            f" for {format_duration(generator.gc_pause_max)}"
         )
     if generator.fds_share is not None and generator.fds_share > NEARLY_ALL:
         notes.append(

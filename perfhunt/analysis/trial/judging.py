@@ -38,9 +38,7 @@ def load_to_judge(slo: Slo, start: PerSecond) -> PerSecond:
 
 
 def time_to_judge(slo: Slo, shortest: Seconds = SHORTEST) -> Seconds:
-    """Seconds the judged trial must last: the longest window of any objective, at least
-    `shortest`.
-    """
+    """Seconds the judged trial lasts: the longest window of any objective, at least `shortest`."""
     return max([shortest, *(o.window for o in slo.objectives if o.window)])
 
 

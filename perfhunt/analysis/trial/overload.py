@@ -52,7 +52,7 @@ def overload(
     ended = sum(max(row.done, row.failed) + row.shed for row in last)
     if failed >= FAILURES and failed > errors * ended:
         return (
-            f"{failed} of {ended} requests ({format_share(failed / ended)}) failed within {WINDOW}"
-            f" s at {format_rate(rate)}"
+            f"{failed} of {ended} requests ({format_share(failed / ended)})"
+            f" failed within {WINDOW} s at {format_rate(rate)}"
         )
     return ""

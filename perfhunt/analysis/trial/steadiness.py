@@ -58,8 +58,8 @@ def arrivals_strayed(sent: Floats, rate: PerSecond, law: str) -> str:
     if distance <= max(DISTANCE, TOLERANCE * KOLMOGOROV / math.sqrt(len(gaps))):
         return ""
     return (
-        f"requests did not leave as the {law} stream that was planned (distance {distance:.2f}, 0"
-        " is exact)"
+        f"requests did not leave as the {law} stream"
+        f" that was planned (distance {distance:.2f}, 0 is exact)"
     )
 
 
@@ -84,8 +84,8 @@ def response_drifted(due: Floats, response: Floats) -> str:
         return ""
     way = "rising" if last > first else "falling"
     return (
-        f"the service was not steady: its median was {way} from {format_duration(first)} to"
-        f" {format_duration(last)}"
+        "the service was not steady:"
+        f" its median was {way} from {format_duration(first)} to {format_duration(last)}"
     )
 
 
@@ -122,8 +122,8 @@ def answers_alike(response: Floats) -> str:
         return ""
     worth = len(values) // (apart or max(lag for lag in LAGS if lag * 4 < len(ranks)))
     return (
-        f"neighbouring answers resemble each other: {len(values)} of them are worth about {worth}"
-        " independent ones"
+        "neighbouring answers resemble each other:"
+        f" {len(values)} of them are worth about {worth} independent ones"
     )
 
 

@@ -157,8 +157,8 @@ def _sentences(attribution: Attribution) -> list[str]:
     sampled = [demand for demand in attribution.demands if demand.word != "unseen"]
     sentences = [_demand_sentence(demand) for demand in sampled or attribution.demands[:1]]
     sentences += [
-        f"{demand.function} ({demand.file}) was not edited and grew by"
-        f" {format_duration(_growth(demand))} per request: cost moved there"
+        f"{demand.function} ({demand.file}) was not edited"
+        f" and grew by {format_duration(_growth(demand))} per request: cost moved there"
         for demand in attribution.moved
     ]
     return [*sentences, *bound_sentences(attribution)]
@@ -189,8 +189,8 @@ def _share_sentence(share: Interval, bound: Share) -> str:
     most = "any gain" if math.isinf(bound) else f"at most {format_share(bound)}"
     return (
         f"The edited code had {format_share(share.value)} of the baseline's samples"
-        f" ({format_share(share.low)} to {format_share(share.high)}), so removing it all allows"
-        f" {most}."
+        f" ({format_share(share.low)} to {format_share(share.high)}),"
+        f" so removing it all allows {most}."
     )
 
 

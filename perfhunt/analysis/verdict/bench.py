@@ -14,8 +14,7 @@ from scipy import stats
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.endpoints import COMMAND_CPU, PEAK_RSS, WALL
 from perfhunt.analysis.verdict.family import (
-    DEFAULT_THRESHOLDS,
-    EffectThresholds,
+    MARGIN,
     EstimateFamily,
     judge_family,
 )
@@ -41,12 +40,7 @@ TINY: Seconds = 0.005  # a command so quick is mostly the start of its process
 Series = Mapping[str, tuple[list[float], list[float]]]  # endpoint -> values before and after
 
 
-def judge_commands(
-    base: CommandRuns,
-    head: CommandRuns,
-    interleaved: bool = True,
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
-) -> Verdict:
+def judge_commands(base: CommandRuns, head: CommandRuns, interleaved: bool = True) -> Verdict:
     """The verdict on two versions of a command; run i of one is the pair of run i of the other when
     `interleaved`.
 
@@ -65,8 +59,7 @@ def judge_commands(
     verdict = judge_family(
         family,
         "bench",
-        thresholds,
-        to_resolve=lambda: _to_resolve(family, pairs, seconds, thresholds.margin),
+        to_resolve=lambda: _to_resolve(family, pairs, seconds),
     )
     return replace(
         verdict,
@@ -82,8 +75,8 @@ def _failed_runs(command: CommandRuns) -> str:
     if not failed:
         return ""
     return (
-        f"{failed} runs of `{command.name}` failed; a command that fails is not the command that"
-        " was asked"
+        f"{failed} runs of `{command.name}` failed;"
+        " a command that fails is not the command that was asked"
     )
 
 
@@ -125,9 +118,7 @@ def _paired(before: Sequence[float], after: Sequence[float]) -> Estimate:
 
 
 def _unpaired(before: Sequence[float], after: Sequence[float]) -> Estimate:
-    """Welch on logs (Welch 1947), with the drift between the two times added and counted as
-    known.
-    """
+    """Welch on logs (Welch 1947), the drift between the two times added and counted as known."""
     old, new = ([math.log(value) for value in side] for side in (before, after))
     within = variance(old) / len(old) + variance(new) / len(new)
     df = float(stats.ttest_ind(old, new, equal_var=False).df) if within > 0 else 0.0
@@ -140,14 +131,12 @@ def _unpaired(before: Sequence[float], after: Sequence[float]) -> Estimate:
     )
 
 
-def _to_resolve(
-    family: EstimateFamily, pairs: int, seconds: Seconds, margin: Share
-) -> Seconds | None:
+def _to_resolve(family: EstimateFamily, pairs: int, seconds: Seconds) -> Seconds | None:
     """Seconds until the margin would be resolved: the interval shrinks with the square root of the
     pairs.
     """
     sd = min(family.estimates[name].sd for name in family.main)
-    needed = sequential.rounds_to_see(margin, sd, 1.0 / len(family.estimates))
+    needed = sequential.rounds_to_see(MARGIN, sd, 1.0 / len(family.estimates))
     return (needed - pairs) * seconds / pairs if needed > pairs else None
 
 
@@ -174,8 +163,8 @@ def _cold_start(name: str) -> Caution:
 
 def _outlier(name: str, slowest: Seconds, middle: Seconds) -> Caution:
     sentence = (
-        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s: something"
-        " interfered."
+        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s:"
+        " something interfered."
     )
     return Caution(
         CautionCode.OUTLIER, sentence, "stop what else runs on this host and measure again"

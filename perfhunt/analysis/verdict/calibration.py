@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from scipy.special import chdtri
 
 from perfhunt.analysis.verdict import sequential
-from perfhunt.analysis.verdict.endpoints import ENDPOINTS, weights_of
+from perfhunt.analysis.verdict.endpoints import ENDPOINTS, KNEE, weights_of
 from perfhunt.analysis.verdict.pairs import Round, differences, usable
 from perfhunt.analysis.verdict.sequential import NoisePrior
 from perfhunt.model.interval import Interval
@@ -67,8 +67,8 @@ class Calibration:
         """`host noise, from 8 pairs of identical builds: cpu 1.2 %, median 3.1 %`."""
         parts = ", ".join(f"{n.endpoint} {n.sd.value:.1%}" for n in self.noises)
         return (
-            f"host noise (sd of a paired difference), from {self.rounds} pairs of identical builds:"
-            f" {parts}"
+            "host noise (sd of a paired difference),"
+            f" from {self.rounds} pairs of identical builds: {parts}"
         )
 
 
@@ -122,8 +122,8 @@ def _refusal(noises: Sequence[Noise], rounds: int) -> str:
     moved = sequential.holm({n.endpoint: n.p for n in noises}, weights, REFUSED_LEVEL)
     if moved:
         return (
-            f"two identical builds differed in {_titles(sorted(moved))}: something other than the"
-            " code decides what is measured here"
+            f"two identical builds differed in {_titles(sorted(moved))}:"
+            " something other than the code decides what is measured here"
         )
     drifting = [noise for noise in noises if _drifts(noise.lag1, rounds)]
     if drifting:
@@ -137,15 +137,13 @@ def _titles(names: Sequence[str]) -> str:
     return " and ".join(ENDPOINTS[name].title for name in names)
 
 
-def plan(
-    calibration: Calibration, wanted: Sequence[Share] = PLANNED, warm: bool = True
-) -> tuple[DetectionPlan, ...]:
-    """The minutes each change needs. `warm` counts on this calibration being pooled, as `verify`
-    does when it is there.
+def plan(calibration: Calibration, wanted: Sequence[Share] = PLANNED) -> tuple[DetectionPlan, ...]:
+    """The minutes each change needs, with this calibration pooled, as `verify` does when it is
+    there.
     """
     each = calibration.seconds / max(1, calibration.rounds)
     weights = weights_of([n.endpoint for n in calibration.noises])
-    extra = calibration.rounds - 1.0 if warm and not calibration.refused else 0.0
+    extra = calibration.rounds - 1.0 if not calibration.refused else 0.0
     plans = []
     for change in wanted:
         needs = {
@@ -170,8 +168,8 @@ def restart_noise(
     if calibration is None or calibration.refused:
         why = "assumed" if calibration is None else "assumed, as the calibration was refused"
         sentence = (
-            f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run, {why}"
-            " (perfhunt calibrate measures it)"
+            f"noise between two starts of the same build: {DEFAULT_RESTART_SD:.0%} per run,"
+            f" {why} (perfhunt calibrate measures it)"
         )
         return dict.fromkeys(endpoints, DEFAULT_RESTART_SD), sentence
     # A paired difference holds two runs; the upper end of its interval, because few pairs say
@@ -202,7 +200,7 @@ def _sd_interval(sd: float, n: int) -> Interval:
 
 
 def _advice(noises: Sequence[Noise]) -> tuple[str, ...]:
-    loud = [n for n in noises if n.endpoint != "knee" and n.sd.value > LOUD]
+    loud = [n for n in noises if n.endpoint != KNEE.name and n.sd.value > LOUD]
     return tuple(
         f"{ENDPOINTS[n.endpoint].title} scatters by {n.sd.value:.1%} between identical builds: stop"
         " what else runs on this host"

@@ -206,9 +206,7 @@ def failures(trials: Sequence[Trial]) -> Share:
     return broken / total if total else 0.0
 
 
-def median_slope(
-    trials: Sequence[Trial], near: PerSecond, within: Share = SLOPE_REACH
-) -> float | None:
+def median_slope(trials: Sequence[Trial], near: PerSecond) -> float | None:
     """d ln(median response) / d ln(rate) by least squares over trials near a rate; None when they
     span too little.
     """
@@ -216,7 +214,7 @@ def median_slope(
         (math.log(t.step.rate), math.log(t.response.p50))
         for t in trials
         if t.response.p50 and not (t.overload or t.invalid)
-        if abs(t.step.rate / near - 1.0) <= within
+        if abs(t.step.rate / near - 1.0) <= SLOPE_REACH
     ]
     if len(points) < SLOPE_TRIALS:
         return None

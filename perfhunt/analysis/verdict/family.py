@@ -25,17 +25,6 @@ MAIN_WEIGHT: Share = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class EffectThresholds:
-    """What counts as no change and as worth having, both as shares of speed."""
-
-    margin: Share = MARGIN
-    worth: Share = WORTH
-
-
-DEFAULT_THRESHOLDS = EffectThresholds()
-
-
-@dataclass(frozen=True, slots=True)
 class EstimateFamily:
     """Estimates per endpoint, judged at one family-wise level, with what a person needs to see
     beside them.
@@ -69,22 +58,20 @@ class EstimateFamily:
 def judge_family(
     family: EstimateFamily,
     method: str,
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
     *,
     failed: tuple[Share, Share] = (0.0, 0.0),
     final: bool = True,
-    wanted: Share | None = None,
+    wanted: Share = MARGIN,
     to_resolve: Callable[[], Seconds | None] = lambda: None,
 ) -> Verdict:
     """The verdict that estimates come to, by one look; callers add how they were measured.
 
     `failed` are the shares of requests that failed before and after. `wanted` is the change that an
-    inconclusive verdict names the price of (None: the margin), `to_resolve` that price.
+    inconclusive verdict names the price of, `to_resolve` that price.
     """
     effects = _effects(family)
-    word, reason = _failing(*failed) or _word_of(family, effects, thresholds, final)
+    word, reason = _failing(*failed) or _word_of(family, effects, final)
     smallest = _smallest(family, effects)
-    wanted = thresholds.margin if wanted is None else wanted
     further = to_resolve() if word is Word.INCONCLUSIVE else None
     if word is Word.INCONCLUSIVE:
         reason = _with_the_price(reason, smallest, wanted, further)
@@ -140,10 +127,7 @@ def _direction(estimate: Estimate, moved: bool) -> EffectDirection:
 
 
 def _word_of(
-    family: EstimateFamily,
-    effects: Sequence[Effect],
-    thresholds: EffectThresholds,
-    final: bool = True,
+    family: EstimateFamily, effects: Sequence[Effect], final: bool = True
 ) -> tuple[Word, str]:
     """The word and its reason. `final` is False while more rounds may follow.
 
@@ -151,7 +135,7 @@ def _word_of(
     reverts a change. While more rounds may follow, "not worth it" must also rule out a regression:
     else a slower build would end the search for the proof that it is slower.
     """
-    weighty = [effect for effect in effects if not _trifling(effect, thresholds)]
+    weighty = [effect for effect in effects if not _trifling(effect)]
     better = [effect for effect in weighty if effect.direction is EffectDirection.BETTER]
     worse = [effect for effect in weighty if effect.direction is EffectDirection.WORSE]
     if better and worse:
@@ -160,12 +144,12 @@ def _word_of(
         return Word.REVERT, f"{_list(worse)}, and nothing is better"
     if better:
         return Word.KEEP, f"{_list(better)}, and nothing is worse"
-    if _equivalent(family, thresholds):
+    if _equivalent(family):
         titles = " and ".join(family.endpoints[name].title for name in family.bounding)
-        within = f"moved by less than {thresholds.margin:.0%} either way"
+        within = f"moved by less than {MARGIN:.0%} either way"
         return Word.NO_CHANGE, f"{titles} {within}: the change did nothing"
-    if _not_worth_it(family, thresholds, final):
-        least = f"less than {thresholds.worth:.0%}, the least worth having"
+    if _not_worth_it(family, final):
+        least = f"less than {WORTH:.0%}, the least worth having"
         return Word.NOT_WORTH_IT, f"at best it brings {least}"
     return Word.INCONCLUSIVE, "no endpoint moved beyond doubt, and none is shown to have stayed"
 
@@ -178,15 +162,15 @@ def _failing(before: Share, after: Share) -> tuple[Word, str] | None:
         return Word.REVERT, f"{after:.2%} of its requests fail, against {before:.2%} before"
     if before > after + FAILS:
         reason = (
-            f"{before:.2%} of requests failed before and {after:.2%} now: the times of answers and"
-            " errors do not compare"
+            f"{before:.2%} of requests failed before and {after:.2%} now:"
+            " the times of answers and errors do not compare"
         )
         return Word.MIXED, reason
     return None
 
 
-def _trifling(effect: Effect, thresholds: EffectThresholds) -> bool:
-    return -thresholds.worth < effect.speed.low and effect.speed.high < thresholds.worth
+def _trifling(effect: Effect) -> bool:
+    return effect.speed.low > -WORTH and effect.speed.high < WORTH
 
 
 def _list(effects: Sequence[Effect]) -> str:
@@ -206,23 +190,23 @@ def _percent(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def _equivalent(family: EstimateFamily, thresholds: EffectThresholds) -> bool:
+def _equivalent(family: EstimateFamily) -> bool:
     """Two one-sided tests (Schuirmann 1987) on every bounding endpoint: the interval lies within
     the margin.
     """
     bounding = [family.estimates[name] for name in family.bounding]
-    return bool(bounding) and all(_within(estimate, thresholds.margin) for estimate in bounding)
+    return bool(bounding) and all(_within_margin(estimate) for estimate in bounding)
 
 
-def _within(estimate: Estimate, margin: Share) -> bool:
+def _within_margin(estimate: Estimate) -> bool:
     interval = estimate.interval(1 - 2 * BOUND_LEVEL)
-    return interval.low > -margin and interval.high < margin
+    return interval.low > -MARGIN and interval.high < MARGIN
 
 
-def _not_worth_it(family: EstimateFamily, thresholds: EffectThresholds, final: bool) -> bool:
+def _not_worth_it(family: EstimateFamily, final: bool) -> bool:
     intervals = [family.estimates[name].interval(0.95) for name in family.main]
-    floor = -1.0 if final else -thresholds.margin
-    return all(i.high < thresholds.worth and i.low > floor for i in intervals)
+    floor = -1.0 if final else -MARGIN
+    return all(i.high < WORTH and i.low > floor for i in intervals)
 
 
 def _smallest(family: EstimateFamily, effects: Sequence[Effect]) -> Share:

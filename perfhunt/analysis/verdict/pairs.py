@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, geometric_mean
 
-from perfhunt.analysis.verdict.endpoints import BuildReading, Elasticities, speeds
+from perfhunt.analysis.verdict.endpoints import BuildReading
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -27,25 +27,6 @@ class Round:
     speed: Mapping[str, float]
     seconds: Seconds
     invalid: str = ""
-
-
-def paired(
-    number: int,
-    base: BuildReading,
-    head: BuildReading,
-    elasticities: Elasticities,
-    seconds: Seconds,
-    invalid: str = "",
-) -> Round:
-    """A round from its two readings."""
-    return Round(
-        number=number,
-        base=base,
-        head=head,
-        speed=speeds(base, head, elasticities),
-        seconds=seconds,
-        invalid=invalid,
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,6 @@ from perfhunt.analysis.verdict.endpoints import (
     median_slope,
 )
 from perfhunt.analysis.verdict.family import (
-    DEFAULT_THRESHOLDS,
-    EffectThresholds,
     EstimateFamily,
     judge_family,
 )
@@ -60,8 +58,8 @@ _MAY_DIFFER = frozenset(HOST_FIELDS) - {"host", "cpu_model", "cores"}
 # Rounds read the knee as a share over the limit at one rate; whole runs have the rate itself.
 _ENDPOINTS = {**ENDPOINTS, KNEE.name: replace(KNEE, title="knee", unit="/s")}
 _PAIRED = (
-    "perfhunt verify --base REV -- COMMAND restarts both versions side by side and sees smaller"
-    " changes"
+    "perfhunt verify --base REV -- COMMAND"
+    " restarts both versions side by side and sees smaller changes"
 )
 
 
@@ -83,7 +81,6 @@ def judge_rerun(
     new: Run,
     calibration: Calibration | None = None,
     explained: frozenset[str] = frozenset(),
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS,
     method: str = "rerun",
 ) -> Verdict:
     """The verdict of one new run against a stored one.
@@ -97,7 +94,7 @@ def judge_rerun(
     if refusal := _refusal(stored, new, explained, moves):
         return Verdict(Word.INVALID, refusal, method, seconds=seconds)
     failed = _failed(stored), _failed(new)
-    verdict = judge_family(_family(moves, calibration), method, thresholds, failed=failed)
+    verdict = judge_family(_family(moves, calibration), method, failed=failed)
     _, noise = restart_noise(calibration, list(moves))
     return replace(
         verdict,
@@ -299,7 +296,7 @@ def _cautions(stored: Run, new: Run) -> tuple[Caution, ...]:
     if stored.perfhunt == new.perfhunt:
         return ()
     sentence = (
-        f"the runs were measured by different versions of perfhunt ({stored.perfhunt} and"
-        f" {new.perfhunt})."
+        f"the runs were measured by different versions of perfhunt ({stored.perfhunt}"
+        f" and {new.perfhunt})."
     )
     return (Caution(CautionCode.VERSION, sentence, "perfhunt investigate the old version again"),)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.family import (
-    DEFAULT_THRESHOLDS,
-    EffectThresholds,
     EstimateFamily,
     judge_family,
 )
@@ -24,13 +22,9 @@ WANTED: Share = 0.05  # the speed change that a comparison is to resolve
 
 @dataclass(frozen=True, slots=True)
 class AnalysisPlan:
-    """How rounds are judged: what is known about the noise, the thresholds, and the change worth
-    resolving. `noise` says where the noise figure came from.
-    """
+    """How rounds are judged: what is known about the noise, and in `noise` where that came from."""
 
     priors: Mapping[str, NoisePrior] = field(default_factory=dict)
-    thresholds: EffectThresholds = DEFAULT_THRESHOLDS
-    wanted: Share = WANTED
     noise: str = ""
 
 
@@ -49,16 +43,15 @@ def judge_rounds(
     n = len(counted)
     if refusal := _refusal(rounds):
         word, reason = refusal
-        return Verdict(word, reason, "paired", pairs=n, seconds=seconds, wanted=analysis.wanted)
+        return Verdict(word, reason, "paired", pairs=n, seconds=seconds, wanted=WANTED)
     family = _family(rounds, analysis)
     verdict = judge_family(
         family,
         "paired",
-        analysis.thresholds,
         failed=_failed(counted),
         final=final,
-        wanted=analysis.wanted,
-        to_resolve=lambda: seconds / len(rounds) * _rounds_to_resolve(family, n, analysis.wanted),
+        wanted=WANTED,
+        to_resolve=lambda: seconds / len(rounds) * _rounds_to_resolve(family, n),
     )
     return replace(
         verdict,
@@ -115,11 +108,11 @@ def _notes(rounds: Sequence[Round]) -> dict[str, str]:
     }
 
 
-def _rounds_to_resolve(family: EstimateFamily, done: int, wanted: Share) -> int:
+def _rounds_to_resolve(family: EstimateFamily, done: int) -> int:
     """Rounds after which the best of the main endpoints sees the wanted change, at least one."""
     weights = family.weights
     needed = min(
-        sequential.rounds_to_see(wanted, estimate.sd, weights[name], estimate.df - (done - 1))
+        sequential.rounds_to_see(WANTED, estimate.sd, weights[name], estimate.df - (done - 1))
         for name, estimate in family.estimates.items()
         if name in family.main
     )

@@ -95,9 +95,9 @@ def estimate(differences: Sequence[float], prior: NoisePrior | None = None) -> E
     return Estimate(mean, math.sqrt(scatter / n), df, n, math.sqrt(scatter))
 
 
-def known(mean: float, error: float, n: int = 1) -> Estimate:
+def known(mean: float, error: float) -> Estimate:
     """An estimate whose standard error is taken as known (normal)."""
-    return Estimate(mean, error, KNOWN_DF, n, error)
+    return Estimate(mean, error, KNOWN_DF, 1, error)
 
 
 def t_quantile(share: Share, df: float) -> float:

@@ -137,8 +137,8 @@ class Repository:
 
     def resolve(self, revision: str) -> str:
         """The full id of the commit a revision names. Raises UsageError when there is none."""
-        wanted = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-        done = self.attempt("rev-parse", *wanted)
+        options = ("--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        done = self.attempt("rev-parse", *options)
         if done.returncode:
             raise UsageError(
                 f"{revision!r} is not a revision of {self.root}",
@@ -200,15 +200,15 @@ class Repository:
 
     def _blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Blob contents by id; a large one is stood in for by its id."""
-        wanted = sorted({blob for blob in ids if blob.strip("0")})
-        if not wanted:
+        named = sorted({blob for blob in ids if blob.strip("0")})
+        if not named:
             return {}
-        listing = "\n".join(wanted).encode()
+        listing = "\n".join(named).encode()
         form = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
         listed = self.git("cat-file", form, stdin=listing).decode().splitlines()
         sizes = {blob: int(size) for blob, kind, size in map(str.split, listed) if kind == "blob"}
         # A submodule's entry is a commit of another repository: its id is all there is to compare.
-        blobs = {blob: f"submodule {blob}\n".encode() for blob in wanted if blob not in sizes}
+        blobs = {blob: f"submodule {blob}\n".encode() for blob in named if blob not in sizes}
         blobs |= {b: f"large file {b}\0".encode() for b, size in sizes.items() if size > LARGE}
         small = [blob for blob, size in sizes.items() if size <= LARGE]
         printed = self.git("cat-file", "--batch", stdin="\n".join(small).encode()) if small else b""

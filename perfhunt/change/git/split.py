@@ -131,7 +131,7 @@ def _assigned(
             yield groups.join(here, f"their edits share lines of {content.path}"), hunk
         else:
             gone, fresh = old[hunk.old_start : hunk.old_end], new[hunk.new_start : hunk.new_end]
-            yield _wanted_by(_words(gone) ^ _words(fresh), words), hunk
+            yield _user_of(_words(gone) ^ _words(fresh), words), hunk
 
 
 def _labels(length: int, places: Iterable[tuple[int, LineRange | None]]) -> list[int]:
@@ -180,7 +180,7 @@ def _words(lines: Iterable[bytes]) -> set[bytes]:
     return set(re.findall(rb"[A-Za-z_]\w*", b"".join(lines)))
 
 
-def _wanted_by(changed: set[bytes], words: Mapping[int, set[bytes]]) -> int:
+def _user_of(changed: set[bytes], words: Mapping[int, set[bytes]]) -> int:
     """The one piece that uses the words a stray hunk (an import, mostly) brings or takes.
 
     REST when none or several do.

@@ -10,12 +10,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.change.git.repository import Repository, clean_environment
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.units import Seconds
+from perfhunt.target.proc.process import CLOCK_TICKS, stat
 
 PREPARE_TIMEOUT: Seconds = 900.0  # for installing a project's packages anew
 KEEP_UNTRACKED = 20_000_000  # bytes of untracked files: more is not put into git's store unasked
@@ -32,23 +32,14 @@ _AUTHOR = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
-    """A revision on disk: where it is, and its commit (one made for the working tree)."""
-
-    path: Path
-    commit: str
-
-
 @contextmanager
 def checkout(
     repository: Repository,
     revision: str = "",
     prepare: Sequence[str] = (),
-    environment: Mapping[str, str] | None = None,
     timeout: Seconds = PREPARE_TIMEOUT,
-) -> Iterator[Checkout]:
-    """A checkout of a revision with its prepare command run in it; empty is the working tree.
+) -> Iterator[Path]:
+    """Where a revision is checked out and prepared; an empty one is the working tree.
 
     The working tree comes with untracked files. The user's files, index and branches are not
     touched. Ignored files (virtual environments, node_modules) are not in it: that is what
@@ -63,9 +54,8 @@ def checkout(
         how = ("--detach", "--force", "--quiet")
         repository.git("worktree", "add", *how, "--", str(path), commit)
         if prepare:
-            variables = {**(environment or {}), "PERFHUNT_REPOSITORY": str(repository.root)}
-            _prepare(prepare, path, variables, timeout)
-        yield Checkout(path, commit)
+            _prepare(prepare, path, {"PERFHUNT_REPOSITORY": str(repository.root)}, timeout)
+        yield path
     finally:
         _remove(repository, path)
 
@@ -126,12 +116,8 @@ def _started(pid: int) -> int:
 
     Together with its pid that is an identity which is not used again.
     """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return 0
-    # This is field 22 of proc(5), counted from behind the name, which may hold anything.
-    return int(stat.rpartition(")")[2].split()[19])
+    found = stat(pid)
+    return round(found.started * CLOCK_TICKS) if found else 0
 
 
 def _prepare(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import typer
@@ -52,6 +51,7 @@ def bench(
 
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.bench.bench import BenchRequest, run_bench
+    from perfhunt.jobs.request import duration_of
     from perfhunt.model.run import unwatched
 
     request = BenchRequest(
@@ -64,7 +64,7 @@ def bench(
         prepare=tuple(shlex.split(prepare)),
         export=export,
         timer=engine,
-        timeout=timeout,
+        timeout=duration_of("--timeout", timeout) if timeout else None,
         compound=compound,
     )
     result = run_bench(request, unwatched if quiet or as_json else notes)
@@ -86,7 +86,7 @@ def show(result: BenchResult, *, as_json: bool, quiet: bool) -> None:
     elif quiet:
         show_lines([verdict_line(verdict)])
     else:
-        show_lines([*verdict_lines(verdict, result.one), "", *times])
+        show_lines([*verdict_lines(verdict, result.change), "", *times])
 
 
 def _plain(result: BenchResult) -> dict[str, object]:
@@ -97,19 +97,21 @@ def _plain(result: BenchResult) -> dict[str, object]:
     return {
         "exit_code": int(result.exit_code),
         "word": str(verdict.word) if verdict else None,
-        "verdict": verdict_document(verdict, result.one) if verdict else None,
-        "change": to_plain(result.one),
+        "verdict": verdict_document(verdict, result.change) if verdict else None,
+        "change": to_plain(result.change),
         "timed": to_plain(result.timed),
     }
 
 
 def summary(timed: CommandRuns) -> list[str]:
     """One command's times: middle and spread, the range, CPU and memory."""
+    from statistics import fmean, stdev
+
     from perfhunt.model.units import format_duration
 
     walls = sorted(run.wall for run in timed.runs)
-    n, mean = len(walls), math.fsum(walls) / len(walls)
-    spread = math.sqrt(math.fsum((w - mean) ** 2 for w in walls) / (n - 1)) if n > 1 else 0.0
+    n, mean = len(walls), fmean(walls)
+    spread = stdev(walls) if n > 1 else 0.0
     lines = [
         timed.name,
         (
@@ -117,17 +119,13 @@ def summary(timed: CommandRuns) -> list[str]:
             f"{format_duration(walls[0])} to {format_duration(walls[-1])})"
         ),
     ]
-    user = _mean([run.user for run in timed.runs])
-    system = _mean([run.system for run in timed.runs])
-    if user is not None and system is not None:
-        lines.append(f"  CPU   {format_duration(user)} user, {format_duration(system)} system")
+    users = [run.user for run in timed.runs if run.user is not None]
+    systems = [run.system for run in timed.runs if run.system is not None]
+    if users and systems:
+        user, system = format_duration(fmean(users)), format_duration(fmean(systems))
+        lines.append(f"  CPU   {user} user, {system} system")
     if peaks := [run.peak_rss for run in timed.runs if run.peak_rss]:
         lines.append(f"  peak  {max(peaks) / 2**20:.1f} MiB")
     if failed := [run.exit_code for run in timed.runs if run.exit_code]:
         lines.append(f"  {len(failed)} of {n} runs failed, the first with exit code {failed[0]}")
     return lines
-
-
-def _mean(values: list[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return math.fsum(known) / len(known) if known else None

@@ -46,6 +46,7 @@ def bisect(
 
     from perfhunt.cli.view.watchers import watching
     from perfhunt.jobs.bisect import BisectRequest, run_bisection
+    from perfhunt.jobs.request import duration_of
 
     request = BisectRequest(
         good=good,
@@ -53,7 +54,7 @@ def bisect(
         command=tuple(context.obj or ()),
         file=file,
         prepare=tuple(shlex.split(prepare)),
-        budget=budget,
+        budget=duration_of("--budget", budget),
         again=again,
         store=store,
     )

@@ -81,8 +81,8 @@ def calibration_lines(calibration: Calibration) -> list[str]:
     if calibration.refused:
         return [*noise, "", f"REFUSED: {calibration.refused}", *advice]
     plans = [
-        f"  {f'±{each.wanted:.0%}':<22} {each.rounds:6d}   {each.minutes:7.1f}  "
-        f" {ENDPOINTS[each.endpoint].title}"
+        f"  {f'±{each.wanted:.0%}':<22} {each.rounds:6d}   {each.minutes:7.1f}"
+        f"   {ENDPOINTS[each.endpoint].title}"
         for each in plan(calibration)
     ]
     return [*noise, "", "  to see a change of     rounds   minutes   by", *plans, *advice]
@@ -92,15 +92,16 @@ def _noise_lines(calibration: Calibration) -> list[str]:
     from perfhunt.analysis.verdict.endpoints import ENDPOINTS
 
     lines = [
-        f"NOISE of this host, from {calibration.rounds} pairs of identical builds in"
-        f" {calibration.seconds / 60:.1f} minutes",
-        "  endpoint                              sd of a paired difference (95 %)     mean"
-        " difference (95 %)",
+        f"NOISE of this host, from {calibration.rounds} pairs of identical builds"
+        f" in {calibration.seconds / 60:.1f} minutes",
+        "  endpoint                              sd of a paired difference (95 %)"
+        "     mean difference (95 %)",
     ]
     for noise in calibration.noises:
         sd, mean = noise.sd, noise.mean
         lines.append(
-            f"  {ENDPOINTS[noise.endpoint].title:<36}  {sd.value:6.1%} ({sd.low:.1%} to"
-            f" {sd.high:.1%}){'':<8}{mean.value:+6.1%} ({mean.low:+.1%} to {mean.high:+.1%})"
+            f"  {ENDPOINTS[noise.endpoint].title:<36}"
+            f"  {sd.value:6.1%} ({sd.low:.1%} to {sd.high:.1%}){'':<8}"
+            f"{mean.value:+6.1%} ({mean.low:+.1%} to {mean.high:+.1%})"
         )
     return lines

@@ -51,9 +51,7 @@ def change(
 
 
 def ruling_lines(ruling: OneChange) -> list[str]:
-    """A change that may be measured, as text: why it is one, its atoms, and what to know about
-    it.
-    """
+    """A change that may be measured, as text: why it is one, its atoms, what to know about it."""
     head = f"COMPOUND, not attributable: {ruling.compound}" if ruling.compound else "ONE CHANGE"
     why = f" ({ruling.reason})" if ruling.reason and not ruling.compound else ""
     atoms = [f"  {atom}" for piece in ruling.pieces for atom in piece.atoms]

@@ -48,9 +48,9 @@ def demo(
     show_run(result.run, result.store, as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
         console.out(
-            "\nThat was the demo: the SLO is missed, and the report says why. Try the loop on"
-            f" it:\n  cd {directory} && git apply {PATCH}\n  perfhunt verify --base HEAD --"
-            f" {_python()} -m gunicorn shop.app:application"
+            "\nThat was the demo: the SLO is missed, and the report says why. Try the loop on it:\n"
+            f"  cd {directory} && git apply {PATCH}\n"
+            f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application"
         )
 
 

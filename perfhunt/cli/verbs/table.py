@@ -34,10 +34,6 @@ class Verb:
     example: str = ""
 
     @property
-    def takes_command(self) -> bool:
-        return bool(self.example)
-
-    @property
     def settings(self) -> dict[str, Any]:
         """How typer should treat it."""
         return {"short_help": self.short} | (

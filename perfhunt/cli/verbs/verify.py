@@ -64,7 +64,7 @@ def verify(
 
     from perfhunt.cli import console
     from perfhunt.cli.view.watchers import watching
-    from perfhunt.jobs.request import profile_policy
+    from perfhunt.jobs.request import duration_of, profile_policy
     from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest
     from perfhunt.jobs.verify.verify import run_verification
 
@@ -78,7 +78,7 @@ def verify(
         base=base,
         head=head,
         prepare=tuple(shlex.split(prepare)),
-        budget=budget,
+        budget=duration_of("--budget", budget),
         quick=quick,
         profile=profile_policy(profile, PROFILE_POLICIES),
         compound=compound,
@@ -102,8 +102,8 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     if as_json:
         show_json("verdict", {**plain(result), "directory": str(directory) if directory else None})
     elif quiet:
-        show_lines([verdict_line(result.verdict, result.one.label)])
+        show_lines([verdict_line(result.verdict, result.change.label)])
     else:
-        show_lines(verdict_lines(result.verdict, result.one, result.attribution))
+        show_lines(verdict_lines(result.verdict, result.change, result.attribution))
         if directory is not None:
             show_lines(["", f"stored: {directory / VERDICT_FILE}"])

@@ -12,8 +12,8 @@ def trial_line(trial: Trial) -> str:
     over = sum(c.exceed for c in trial.counts.values())
     trouble = trial.invalid or trial.overload
     return (
-        f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6} p50 {p50:>8}  p99"
-        f" {p99:>8}  over {over}" + (f"  ({trouble})" if trouble else "")
+        f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6}"
+        f" p50 {p50:>8}  p99 {p99:>8}  over {over}" + (f"  ({trouble})" if trouble else "")
     )
 
 

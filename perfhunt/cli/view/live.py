@@ -87,8 +87,8 @@ class LiveView:
             (self._left(stage), "dim"),
         )
         foot = Text(
-            f"{elapsed:.0f} s in, {self._load:.0f} s of load   Ctrl-C stops the load and keeps what"
-            " was measured",
+            f"{elapsed:.0f} s in, {self._load:.0f} s of load"
+            "   Ctrl-C stops the load and keeps what was measured",
             "dim",
         )
         return Group(

@@ -1,6 +1,4 @@
-"""Who watches a run: a live view on a terminal, plain lines elsewhere, NDJSON for programs, nobody
-with --quiet.
-"""
+"""Who watches a run: a live view on a terminal, lines elsewhere, NDJSON for programs, or nobody."""
 
 from __future__ import annotations
 
@@ -12,16 +10,7 @@ from dataclasses import asdict
 
 from perfhunt.cli import console
 from perfhunt.cli.view.lines import bracket_text, trial_line
-from perfhunt.model.run import (
-    Began,
-    Event,
-    EventWatcher,
-    Finished,
-    Noted,
-    Ticked,
-    Tried,
-    unwatched,
-)
+from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.trial import Step, Trial
 
 

@@ -16,7 +16,6 @@ from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.jobs.bench.hyperfine import hyperfine_once
-from perfhunt.jobs.request import duration_of
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.run import EventWatcher, Noted, unwatched
 from perfhunt.model.units import Seconds, format_duration
@@ -36,7 +35,7 @@ TIMERS: Mapping[str, CommandTimer] = {"perfhunt": time_command, "hyperfine": hyp
 class BenchRequest:
     """A command to time; with `base`, two versions from git; with `compare`, an earlier export.
 
-    `timeout` is a duration such as "30s" for one run; `timer` a name in `TIMERS`.
+    `timeout` ends one run that takes longer; `timer` is a name in `TIMERS`.
     """
 
     words: tuple[str, ...]
@@ -48,19 +47,17 @@ class BenchRequest:
     prepare: tuple[str, ...] = ()
     export: Path | None = None
     timer: str = "perfhunt"
-    timeout: str = ""
+    timeout: Seconds | None = None
     compound: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """The times, in the order before, after; and the verdict when there was something to compare
-    with.
-    """
+    """The times, in the order before, after; and the verdict when two were compared."""
 
     timed: tuple[CommandRuns, ...]
     verdict: Verdict | None = None
-    one: OneChange | None = None
+    change: OneChange | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -78,7 +75,7 @@ def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchRe
     """
     check(request)
     older = _exported(request.compare) if request.compare is not None else None
-    one = _one_change(request) if request.base else None
+    change = _one_change(request) if request.base else None
     with commands_of(request) as commands:
         timed = measure(commands, request, watch)
     if request.export is not None:
@@ -89,7 +86,7 @@ def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchRe
         return BenchResult(timed)
     verdict = judge_commands(timed[0], timed[1], interleaved=older is None)
     cautions = tuple(_advised(caution, request) for caution in verdict.cautions)
-    return BenchResult(timed, replace(verdict, cautions=cautions), one)
+    return BenchResult(timed, replace(verdict, cautions=cautions), change)
 
 
 def check(request: BenchRequest) -> None:
@@ -140,7 +137,7 @@ def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
         for name, revision in versions:
             place = held.enter_context(checkout(repository, revision, request.prepare))
             commands.append(
-                Command(name=f"{text} @ {name}", words=request.words, directory=place.path / here)
+                Command(name=f"{text} @ {name}", words=request.words, directory=place / here)
             )
         yield tuple(commands)
 
@@ -148,19 +145,16 @@ def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
 def measure(
     commands: Sequence[Command], request: BenchRequest, watch: EventWatcher = unwatched
 ) -> tuple[CommandRuns, ...]:
-    """Every run of every command, warm-ups first, then in mirrored order from round to round
-    (ABBA).
-    """
+    """Every run of every command, warm-ups first, the order mirrored from round to round (ABBA)."""
     time_once = TIMERS[request.timer]
-    limit = duration_of("--timeout", request.timeout) if request.timeout else None
     for _ in range(request.warmup):
         for command in commands:
-            time_once(command, limit)
+            time_once(command, request.timeout)
     runs: list[list[CommandRun]] = [[] for _ in commands]
     for number in range(request.runs):
         order = range(len(commands)) if number % 2 == 0 else reversed(range(len(commands)))
         for version in order:
-            run = time_once(commands[version], limit)
+            run = time_once(commands[version], request.timeout)
             runs[version].append(run)
             watch(Noted(_run_sentence(number, request.runs, run, commands[version].name)))
     return tuple(

@@ -1,6 +1,4 @@
-"""hyperfine as the timer of a bench: asked for single runs, so that two versions can still be
-interleaved.
-"""
+"""hyperfine as the timer of a bench: of single runs, so that two versions can be interleaved."""
 
 from __future__ import annotations
 

@@ -31,9 +31,7 @@ class KneePlot:
 def read_history(
     store: Path, *, limit: int, rebuild: bool = False, watch: EventWatcher = unwatched
 ) -> tuple[LedgerRow, ...]:
-    """The newest runs first, at most `limit`. `rebuild`: the ledger is made again from the run
-    directories.
-    """
+    """The newest runs first, at most `limit`. `rebuild`: the ledger is made again first."""
 
     def note(sentence: str) -> None:
         watch(Noted(sentence))

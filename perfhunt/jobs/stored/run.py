@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.errors import StoreError
 from perfhunt.model.profile import Profile, SpanName
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import EventWatcher, Noted, Run, RunKind
 from perfhunt.store import ledger
+from perfhunt.store.calibration import load_calibration
 from perfhunt.store.listing import find
 from perfhunt.store.rundir import read_directory
 
@@ -34,6 +36,14 @@ def last_investigation(store: Path) -> Run | None:
         return None
 
 
+def host_noise(store: Path, watch: EventWatcher) -> Calibration | None:
+    """The calibration that holds on this host; a doubt about one that is there is noted."""
+    calibration, doubt = load_calibration(store)
+    if doubt:
+        watch(Noted(doubt))
+    return calibration
+
+
 def base_of(run: Run | None) -> str:
     """What an edit is compared with: the tree that a run measured, else HEAD."""
     if run is None:
@@ -42,9 +52,7 @@ def base_of(run: Run | None) -> str:
 
 
 def hot_stacks(run: Run | None) -> Profile | None:
-    """The profile at a run's knee, waits included where it has them, which may join edits on one
-    hot path.
-    """
+    """The profile at a run's knee, with its waits if it has them: it may join edits on one path."""
     if run is None:
         return None
     return run.profiles.get(SpanName.KNEE_WAITS) or run.profiles.get(SpanName.KNEE)

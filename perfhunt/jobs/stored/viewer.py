@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from perfhunt.errors import StoreError, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.reports.format import FORMATS
 from perfhunt.store.listing import find
+from perfhunt.target.host.environment import printed
 
 RELEASE = Path("speedscope") / "dist" / "release"
 # A cold npm takes seconds to say where its packages are.
@@ -82,14 +82,5 @@ def _global_modules() -> tuple[Path, ...]:
     npm = shutil.which("npm")
     if npm is None:
         return ()
-    try:
-        done = subprocess.run(
-            [npm, "root", "--global"],
-            capture_output=True,
-            text=True,
-            timeout=NPM_WITHIN,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return (Path(done.stdout.strip()),) if done.stdout.strip() else ()
+    root = printed([npm, "root", "--global"], within=NPM_WITHIN).strip()
+    return (Path(root),) if root else ()

@@ -8,17 +8,19 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.change.changed_frames import holds, is_frame_of
 from perfhunt.analysis.verdict.attribution import against_prediction, attribute, bound_sentences
+from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack
+from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack, regrouped
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
-from perfhunt.model.units import Share, format_share
+from perfhunt.model.units import Cores, PerSecond, Share, format_share
 from perfhunt.model.verdict.attribution import Attribution, Measured
 from perfhunt.model.verdict.change import Atom, OneChange
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.reports.pictures.flamegraph import differential
+from perfhunt.store.files import write_atomic
 
 _UNIX = re.compile(r"unix:[^\]\s]+")
 # Of the edited code's samples, below this share waits: the code computes.
@@ -46,15 +48,36 @@ def profiles_of(run: Run) -> VersionProfiles:
     if not holds:
         return VersionProfiles()
     completed, resources = holds[-1].completed, holds[-1].resources
-
-    def measured(profile: Profile | None) -> Measured | None:
-        if profile is None or not profile.total:
-            return None
-        return Measured(profile, completed, resources.cpu if resources else None)
-
+    cpu = resources.cpu if resources else None
     return VersionProfiles(
-        measured(run.profiles.get(SpanName.KNEE_WAITS)), measured(run.profiles.get(SpanName.KNEE))
+        *(
+            measured(run.profiles.get(span), completed, cpu)
+            for span in (SpanName.KNEE_WAITS, SpanName.KNEE)
+        )
     )
+
+
+def measured(profile: Profile | None, completed: PerSecond, cpu: Cores | None) -> Measured | None:
+    """A profile with its load; None when nothing was sampled."""
+    return Measured(profile, completed, cpu) if profile and profile.total else None
+
+
+def with_attribution(
+    result: VerifyResult,
+    before: VersionProfiles,
+    after: VersionProfiles,
+    title: str,
+    stored: Run | None,
+    knee: Knee | NoKnee | None = None,
+) -> VerifyResult:
+    """The result with the edited functions' share in it, and a differential flame graph beside the
+    run.
+    """
+    attribution = attributed(result.change, before, after, gain_of(result.verdict), stored, knee)
+    picture = difference_picture(before, after, title)
+    if picture and result.directory is not None:
+        write_atomic(result.directory / "difference.svg", picture)
+    return replace(result, attribution=attribution)
 
 
 def gain_of(verdict: Verdict) -> Interval | None:
@@ -64,7 +87,7 @@ def gain_of(verdict: Verdict) -> Interval | None:
 
 
 def attributed(
-    one: OneChange,
+    one_change: OneChange,
     before: VersionProfiles,
     after: VersionProfiles,
     gain: Interval | None,
@@ -78,32 +101,32 @@ def attributed(
     waits; else from time on CPU, which is sampled far more often. None when no profile is of both
     versions.
     """
-    waiting = _compared(one, before.wall, after.wall, None)
-    running = _compared(one, before.cpu, after.cpu, gain)
+    waiting = _compared(one_change, before.wall, after.wall, None)
+    running = _compared(one_change, before.cpu, after.cpu, gain)
     if waiting is None or running is None:
         chosen = waiting or running
     else:
-        chosen = _better(one, waiting, running, before, after)
+        chosen = _better(one_change, waiting, running, before, after)
     if chosen is None:
         return None
-    if waiting is not None and chosen is not running and (w := _waits(one, before)) >= WAITS:
+    if waiting is not None and chosen is not running and (w := _waits(one_change, before)) >= WAITS:
         chosen = replace(
             chosen, share=None, bound=None, sentences=(*chosen.sentences, _waits_sentence(w))
         )
-    sentence = prediction_sentence(one, stored, knee)
+    sentence = prediction_sentence(one_change, stored, knee)
     return replace(chosen, sentences=(*chosen.sentences, sentence)) if sentence else chosen
 
 
 def _better(
-    one: OneChange,
+    one_change: OneChange,
     waiting: Attribution,
     running: Attribution,
     before: VersionProfiles,
     after: VersionProfiles,
 ) -> Attribution:
     """Of thread time and time on CPU, the one that says more of this change."""
-    waits = _waits(one, before)
-    most = max(waits, _waits(one, after))
+    waits = _waits(one_change, before)
+    most = max(waits, _waits(one_change, after))
     if most < HARDLY or (most < WAITS and _few(waiting)):
         return running
     if waits >= WAITS:
@@ -118,11 +141,13 @@ def _better(
     )
 
 
-def _waits(one: OneChange, profiles: VersionProfiles) -> Share:
+def _waits(one_change: OneChange, profiles: VersionProfiles) -> Share:
     """How much of the edited code's thread time is waiting in a version; 0 when it has no such
     profile.
     """
-    return waiting_share(profiles.wall.profile, one.change.functions) if profiles.wall else 0.0
+    return (
+        waiting_share(profiles.wall.profile, one_change.change.functions) if profiles.wall else 0.0
+    )
 
 
 def _few(attribution: Attribution) -> bool:
@@ -130,7 +155,7 @@ def _few(attribution: Attribution) -> bool:
 
 
 def _compared(
-    one: OneChange, before: Measured | None, after: Measured | None, gain: Interval | None
+    one_change: OneChange, before: Measured | None, after: Measured | None, gain: Interval | None
 ) -> Attribution | None:
     if (
         before is None
@@ -139,18 +164,18 @@ def _compared(
     ):
         return None
     first, second = (replace(m, profile=without_waits(m.profile)) for m in (before, after))
-    return attribute(one.change, first, second, gain)
+    return attribute(one_change.change, first, second, gain)
 
 
 def without_waits(profile: Profile) -> Profile:
     """The profile with each wait left to the function that waits: a wait is nobody's code, so no
     cost can have moved there.
     """
-    stacks: dict[Stack, float] = {}
-    for stack, weight in profile.stacks.items():
-        key = stack[:-1] if stack and stack[-1].kind == FrameKind.WAIT else stack
-        stacks[key] = stacks.get(key, 0.0) + weight
-    return replace(profile, stacks=stacks)
+
+    def kept(stack: Stack) -> Stack:
+        return stack[:-1] if stack and stack[-1].kind == FrameKind.WAIT else stack
+
+    return replace(profile, stacks=regrouped(profile.stacks, kept))
 
 
 def _waits_sentence(share: Share) -> str:
@@ -162,9 +187,7 @@ def _waits_sentence(share: Share) -> str:
 
 
 def waiting_share(profile: Profile, atoms: Sequence[Atom]) -> Share:
-    """How much of the thread time below the edited functions is waiting; 0 when they are in no
-    sample.
-    """
+    """How much thread time below the edited functions is waiting; 0 when they are in no sample."""
     inside = [
         (stack, w) for stack, w in profile.stacks.items() if any(holds(stack, a) for a in atoms)
     ]
@@ -176,11 +199,13 @@ def _is_wait(frame: Frame) -> bool:
     return frame.kind == FrameKind.WAIT or frame.function.startswith("[")
 
 
-def prediction_sentence(one: OneChange, stored: Run | None, knee: Knee | NoKnee | None) -> str:
+def prediction_sentence(
+    one_change: OneChange, stored: Run | None, knee: Knee | NoKnee | None
+) -> str:
     """What the stored run said a fix of the edited code would bring, against the knee that was
     measured; "" without either.
     """
-    predicted = predicted_for(one, stored) if stored is not None else None
+    predicted = predicted_for(one_change, stored) if stored is not None else None
     if predicted is None or knee is None:
         return ""
     if isinstance(knee, Knee):
@@ -197,12 +222,12 @@ def prediction_sentence(one: OneChange, stored: Run | None, knee: Knee | NoKnee 
     return ""
 
 
-def predicted_for(one: OneChange, stored: Run) -> WhatIf | None:
+def predicted_for(one_change: OneChange, stored: Run) -> WhatIf | None:
     """The stored what-if of the first finding that names edited code."""
     for finding in stored.findings:
         frame = Frame(finding.function, finding.file)
         if finding.what_if is not None and any(
-            is_frame_of(frame, atom) for atom in one.change.functions
+            is_frame_of(frame, atom) for atom in one_change.change.functions
         ):
             return finding.what_if
     return None
@@ -223,16 +248,11 @@ def difference_picture(before: VersionProfiles, after: VersionProfiles, title: s
 
 
 def _lasting(profile: Profile) -> Profile:
-    """The profile with sockets in the file system named alike: their paths differ from start to
-    start.
-    """
-    stacks: dict[Stack, float] = {}
-    for stack, weight in profile.stacks.items():
-        last = (
-            replace(stack[-1], function=_UNIX.sub("unix", stack[-1].function))
-            if stack and stack[-1].kind == FrameKind.WAIT
-            else None
-        )
-        key = (*stack[:-1], last) if last is not None else stack
-        stacks[key] = stacks.get(key, 0.0) + weight
-    return replace(profile, stacks=stacks)
+    """The profile with Unix sockets named alike: their paths differ from start to start."""
+
+    def alike(stack: Stack) -> Stack:
+        if not stack or stack[-1].kind != FrameKind.WAIT:
+            return stack
+        return (*stack[:-1], replace(stack[-1], function=_UNIX.sub("unix", stack[-1].function)))
+
+    return replace(profile, stacks=regrouped(profile.stacks, alike))

@@ -12,9 +12,8 @@ from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.jobs.request import ProfilePolicy, duration_of
 from perfhunt.jobs.stored.run import base_of, hot_stacks
-from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of
+from perfhunt.jobs.verify.attribution import with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
 from perfhunt.jobs.verify.profiles import profile_versions
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
@@ -28,26 +27,23 @@ from perfhunt.jobs.verify.versions import (
     versions,
 )
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Noted, Run
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store.files import write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion
 from perfhunt.stories.verification import verify_paired
 
 
 def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
-    """The verdict on two versions from git, started side by side. Raises ChangeRefused (exit 92),
-    UsageError.
-    """
+    """The verdict on two versions from git, side by side. Raises ChangeRefused (92), UsageError."""
     refuse_to_rewrite(request.revert, request.head)
-    budget = duration_of("--budget", request.budget)
     repository = find_repository(Path.cwd())
     stored = stored_or_none(request)
     base = base_revision(repository, stored, request)
     change = read_change(repository, base, request.head)
     patch = edit_patch(repository, change)
-    one = require_one(change, hot_stacks(stored), request.compound)
+    one_change = require_one(change, hot_stacks(stored), request.compound)
     question, analysis = local_question(request.file), analysis_plan(request.store, watch)
     directory = request.store / "verify" / fresh_id()
     with (
@@ -56,10 +52,10 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     ):
         of_base = stored if base_of(stored) == base else None
         paired = paired_question(of_base, question, pair.bench)
-        verdict = verify_paired(paired, pair.bench, budget, analysis)
+        verdict = verify_paired(paired, pair.bench, request.budget, analysis)
         result = VerifyResult(
             verdict=verdict,
-            one=one,
+            change=one_change,
             patch=patch,
             directory=directory,
         )
@@ -84,12 +80,8 @@ def with_profiles(
     except (AttachFailed, LoadFailed, Stopped, TargetDied, UsageError) as error:
         pair.bench.watch(Noted(f"no attribution: {error.message}"))
         return replace(result, verdict=doubted(result.verdict, error))
-    before, after = profiles[BASE], profiles[HEAD]
-    picture = difference_picture(before, after, "base to head at the same load")
-    if picture:
-        write_atomic(result.directory / "difference.svg", picture)
-    attribution = attributed(result.one, before, after, gain_of(result.verdict), stored)
-    return replace(result, attribution=attribution)
+    title = "base to head at the same load"
+    return with_attribution(result, profiles[BASE], profiles[HEAD], title, stored)
 
 
 def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:

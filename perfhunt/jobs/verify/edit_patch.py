@@ -56,8 +56,8 @@ class EditPatch:
         self.repository.git("apply", "-R", "--whitespace=nowarn", "-", stdin=self.patch)
         rest = f"; left as they are: {', '.join(self.left)}" if self.left else ""
         return (
-            f"the edit was taken out of the working tree{rest}. Restart the service: it still runs"
-            " it"
+            f"the edit was taken out of the working tree{rest}."
+            " Restart the service: it still runs it"
         )
 
 

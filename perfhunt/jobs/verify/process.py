@@ -10,25 +10,24 @@ from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.read import read_change
 from perfhunt.change.running import differences, stale
 from perfhunt.errors import ChangeRefused, UsageError
-from perfhunt.jobs.request import Confirm, InvestigateRequest, ProfilePolicy
+from perfhunt.jobs.request import Confirm, InvestigateRequest
 from perfhunt.jobs.setup import surroundings, target_of, workbench
-from perfhunt.jobs.stored.run import hot_stacks
-from perfhunt.jobs.verify.attribution import attributed, difference_picture, gain_of, profiles_of
+from perfhunt.jobs.stored.run import host_noise, hot_stacks
+from perfhunt.jobs.verify.attribution import profiles_of, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
-from perfhunt.model.run import EventWatcher, Noted, Run, RunKind, TargetProcess
+from perfhunt.model.run import EventWatcher, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
-from perfhunt.store.calibration import load_calibration
-from perfhunt.store.files import write_atomic
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.verification import verify_rerun
 
 AGAIN = (
-    "Start it as it was when it was investigated, with the edit as the only difference; then verify"
-    " its pid."
+    "Start it as it was when it was investigated, with the edit as the only difference;"
+    " then verify its pid."
 )
 
 
@@ -50,23 +49,26 @@ def verify_process(
     )
     change = read_change(repository, base_revision(repository, stored, request))
     patch = edit_patch(repository, change)
-    one = require_one(change, hot_stacks(stored), request.compound)
+    one_change = require_one(change, hot_stacks(stored), request.compound)
     if doubts := stale(change, target):
         raise ChangeRefused(
             "the running process is not the changed code: " + "; ".join(doubts),
             "Restart the service, then verify its new pid.",
         )
-    if moved := unlike(one, stored, target):
-        return VerifyResult(verdict=_invalid(moved), one=one, patch=patch)
+    if moved := unlike(one_change, stored, target):
+        return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
-    verdict, new = _asked_again(request, stored, target, one, watch, confirm)
+    verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
     result = VerifyResult(
         verdict=verdict,
-        one=one,
+        change=one_change,
         patch=patch,
         directory=request.store / "runs" / new.id,
     )
-    return result if verdict.word is Word.INVALID else with_attribution(result, stored, new)
+    if verdict.word is Word.INVALID:
+        return result
+    before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"
+    return with_attribution(result, before, after, title, stored, new.knee)
 
 
 def _again(request: VerifyRequest) -> InvestigateRequest:
@@ -86,20 +88,18 @@ def _asked_again(
     request: VerifyRequest,
     stored: Run,
     target: TargetProcess,
-    one: OneChange,
+    one_change: OneChange,
     watch: EventWatcher,
     confirm: Confirm | None,
 ) -> tuple[Verdict, Run]:
-    calibration, doubt = load_calibration(request.store)
-    if doubt:
-        watch(Noted(doubt))
+    calibration = host_noise(request.store, watch)
     options = Options(quick=request.quick, profile=request.profile is not ProfilePolicy.OFF)
     with workbench(_again(request), stored.question, target, RunKind.VERIFY, watch, confirm) as lab:
 
         def ask(question: Question) -> Run:
             return investigate(question, lab, options)
 
-        return verify_rerun(stored, ask, calibration, explained(one))
+        return verify_rerun(stored, ask, calibration, explained(one_change))
 
 
 def _invalid(differences: tuple[str, ...]) -> Verdict:
@@ -112,28 +112,16 @@ def _invalid(differences: tuple[str, ...]) -> Verdict:
     )
 
 
-def unlike(one: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...]:
+def unlike(one_change: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...]:
     """What besides the change is not as it was when the run was made."""
     # The edit is counted from the very tree that was measured, committed or not.
-    then = replace(stored.environment, git_revision=one.change.base, git_dirty=False)
-    return differences(one.change, then, surroundings(target), stored.target, target)
+    then = replace(stored.environment, git_revision=one_change.change.base, git_dirty=False)
+    return differences(one_change.change, then, surroundings(target), stored.target, target)
 
 
-def with_attribution(result: VerifyResult, stored: Run, new: Run) -> VerifyResult:
-    """The result with the edited functions' share in it, and a differential flame graph beside the
-    run.
-    """
-    before, after = profiles_of(stored), profiles_of(new)
-    attribution = attributed(result.one, before, after, gain_of(result.verdict), stored, new.knee)
-    picture = difference_picture(before, after, f"{stored.id} to {new.id}")
-    if picture and result.directory is not None:
-        write_atomic(result.directory / "difference.svg", picture)
-    return replace(result, attribution=attribution)
-
-
-def explained(one: OneChange) -> frozenset[str]:
+def explained(one_change: OneChange) -> frozenset[str]:
     """The fields of the environment that the change accounts for."""
-    kinds = {kind for piece in one.pieces for kind in piece.kinds}
+    kinds = {kind for piece in one_change.pieces for kind in piece.kinds}
     return frozenset({"distributions"} if Kind.DEPENDENCY in kinds else ()) | (
         frozenset({"env_sha256", "workers"}) if Kind.CONFIG in kinds else frozenset()
     )

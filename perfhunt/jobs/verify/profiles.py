@@ -8,18 +8,17 @@ from contextlib import closing
 from dataclasses import replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import modules_of
+from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wall import wall_profiles
 from perfhunt.analysis.verdict.pairs import BASE, HEAD, SlicePlan
-from perfhunt.jobs.verify.attribution import VersionProfiles
+from perfhunt.jobs.verify.attribution import VersionProfiles, measured
 from perfhunt.jobs.verify.starter import CommandStarter
-from perfhunt.model.profile import Instants, Profile, SpanName, Stack
+from perfhunt.model.profile import Instants, Profile, SpanName, Stack, regrouped
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Began, TargetProcess, Ticked, Tried
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds, format_rate
-from perfhunt.model.verdict.attribution import Measured
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.stories.pair_bench import PairBench
 from perfhunt.stories.paired_question import PairedQuestion
@@ -71,14 +70,11 @@ def in_place(profile: Profile, root: str) -> Profile:
     directories, and are compared.
     """
     prefix = root.rstrip("/") + "/"
-    stacks: dict[Stack, float] = {}
-    for stack, weight in profile.stacks.items():
-        key = tuple(
-            replace(f, file=f.file.removeprefix(prefix)) if f.file.startswith(prefix) else f
-            for f in stack
-        )
-        stacks[key] = stacks.get(key, 0.0) + weight
-    return replace(profile, stacks=stacks)
+
+    def moved(stack: Stack) -> Stack:
+        return tuple(replace(frame, file=frame.file.removeprefix(prefix)) for frame in stack)
+
+    return replace(profile, stacks=regrouped(profile.stacks, moved))
 
 
 def _held(
@@ -94,7 +90,7 @@ def _held(
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))
     bench.check()
-    return attached.seen(trial)
+    return attached.span_of(trial)
 
 
 def _steps(plan: SlicePlan) -> tuple[Step, Step]:
@@ -119,14 +115,13 @@ def _steps(plan: SlicePlan) -> tuple[Step, Step]:
 
 
 def _version_profiles(span: Span, idle: Instants | None, target: TargetProcess) -> VersionProfiles:
-    modules = tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))
-    evidence = Evidence(knee=span, idle=idle, runtime=target.runtime, app_modules=modules)
+    evidence = Evidence(
+        knee=span, idle=idle, runtime=target.runtime, app_modules=app_modules(target)
+    )
     cores = span.resources.cpu if span.resources else None
-
-    def measured(profile: Profile | None) -> Measured | None:
-        if not profile or not profile.total:
-            return None
-        return Measured(in_place(profile, target.git_root), span.completed, cores)
-
     wall = wall_profiles(read_evidence(evidence)).get(SpanName.KNEE)
-    return VersionProfiles(measured(wall.profile if wall else None), measured(span.profile))
+    placed = [
+        profile and in_place(profile, target.git_root)
+        for profile in (wall.profile if wall else None, span.profile)
+    ]
+    return VersionProfiles(*(measured(profile, span.completed, cores) for profile in placed))

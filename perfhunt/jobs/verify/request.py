@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.jobs.request import ProfilePolicy
 from perfhunt.jobs.verify.edit_patch import EditPatch
+from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import Run
+from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
 from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.stories.verification import BUDGET
 
-# Time for the rounds of a paired comparison; it pays for every look at 40 s a round.
-BUDGET = "14m"
 # What a verification can do about profiles: it cannot insist on them, the verdict stands without.
 PROFILE_POLICIES = (ProfilePolicy.AUTO, ProfilePolicy.OFF)
 
@@ -24,7 +24,8 @@ class VerifyRequest:
     restarted with the change in it.
 
     `run` is what to compare with: a run, its id, the beginning of one, a directory, or "last".
-    `budget` is a duration such as "14m"; `compound` a reason to measure several changes at once.
+    `budget` is for the rounds of a paired comparison; `compound` a reason to measure several
+    changes at once.
     """
 
     run: str | Run = "last"
@@ -36,7 +37,7 @@ class VerifyRequest:
     base: str = ""
     head: str = ""
     prepare: tuple[str, ...] = ()
-    budget: str = BUDGET
+    budget: Seconds = BUDGET
     quick: bool = False
     profile: ProfilePolicy = ProfilePolicy.AUTO
     compound: str = ""
@@ -47,12 +48,10 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """A verdict with what it is about, and the directory it is kept in (None: nothing was
-    measured).
-    """
+    """A verdict with what it is about, and where it is kept (None: nothing was measured)."""
 
     verdict: Verdict
-    one: OneChange
+    change: OneChange
     patch: EditPatch
     directory: Path | None = None
     attribution: Attribution | None = None

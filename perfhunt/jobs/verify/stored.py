@@ -90,8 +90,7 @@ def _uncommitted(repository: Repository, measured: Environment) -> str:
 
 
 def question_again(stored: Run, file: Path | None) -> Question:
-    """The stored question, with the header values and bodies that a run may not hold taken from the
-    test file.
+    """The stored question; header values and bodies, which no run holds, are the test file's.
 
     Raises QuestionError when they are needed and the test file's traffic is not the run's any more.
     """
@@ -111,8 +110,8 @@ def question_again(stored: Run, file: Path | None) -> Question:
         raise QuestionError(
             f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
             " bodies or secrets to send again",
-            "Take the edit out of perfhunt.toml (git diff shows it), or investigate again with the"
-            " new question.",
+            "Take the edit out of perfhunt.toml (git diff shows it),"
+            " or investigate again with the new question.",
         )
     return question
 

@@ -8,7 +8,7 @@ import json
 from dataclasses import replace
 
 from perfhunt.errors import UsageError
-from perfhunt.jobs.request import Confirm
+from perfhunt.jobs.request import Confirm, require_time
 from perfhunt.jobs.verify.command import verify_command
 from perfhunt.jobs.verify.process import verify_process
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
@@ -48,6 +48,7 @@ def check(request: VerifyRequest) -> None:
             "--pid is of a service that runs already; after -- comes a command that starts one",
             "Give one of them.",
         )
+    require_time("--budget", request.budget)
 
 
 def concluded(result: VerifyResult, revert: bool = False) -> VerifyResult:
@@ -75,9 +76,7 @@ def _next_step(result: VerifyResult, revert: bool) -> str:
 
 
 def keep(result: VerifyResult) -> VerifyResult:
-    """The result, stored where its measurements are; nothing is stored of a verdict that measured
-    nothing.
-    """
+    """The result, stored where its measurements are; not stored when nothing was measured."""
     if result.directory is not None:
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
         text = json.dumps(plain(result), indent=2) + "\n"
@@ -91,7 +90,7 @@ def plain(result: VerifyResult) -> dict[str, object]:
         "schema": SCHEMA,
         "word": str(result.verdict.word),
         "exit_code": int(result.verdict.exit_code),
-        "verdict": verdict_document(result.verdict, result.one),
-        "change": to_plain(result.one),
+        "verdict": verdict_document(result.verdict, result.change),
+        "change": to_plain(result.change),
         "attribution": to_plain(result.attribution) if result.attribution else None,
     }

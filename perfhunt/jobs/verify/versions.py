@@ -17,14 +17,14 @@ from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.errors import UsageError
 from perfhunt.jobs.setup import clear_question, stopping
+from perfhunt.jobs.stored.run import host_noise
 from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, TargetEnvironment
-from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
+from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
-from perfhunt.store.calibration import load_calibration
 from perfhunt.store.files import write_atomic
 from perfhunt.store.testfile import read_question
 from perfhunt.stories.pair_bench import PairBench
@@ -57,9 +57,7 @@ def analysis_plan(store: Path, watch: EventWatcher = unwatched) -> AnalysisPlan:
     """How comparisons go on this host, from what is known of its noise. Raises UsageError when it
     is known to be unfit for verdicts.
     """
-    calibration, doubt = load_calibration(store)
-    if doubt:
-        watch(Noted(doubt))
+    calibration = host_noise(store, watch)
     if calibration is None:
         return AnalysisPlan()
     if calibration.refused:
@@ -91,12 +89,10 @@ def _answers(stored: Run, question: Question) -> bool:
 def versions(
     repository: Repository, base: str, head: str, words: tuple[str, ...], prepare: tuple[str, ...]
 ) -> Iterator[Mapping[str, ServiceCommand]]:
-    """Both versions checked out beside the user's tree, each command set in the directory it was
-    typed in.
-    """
+    """Both versions checked out beside the user's tree, each command in its directory there."""
     here = repository.inside(Path.cwd())
     with checkout(repository, base, prepare) as older, checkout(repository, head, prepare) as newer:
-        places = {BASE: older.path / here, HEAD: newer.path / here}
+        places = {BASE: older / here, HEAD: newer / here}
         for name, place in places.items():
             if not place.is_dir():
                 raise UsageError(

@@ -102,7 +102,7 @@ class Fleet:
         Raises LoadFailed.
         """
         host, _, port = (order.bind or "127.0.0.1:0").rpartition(":")
-        self._wanted = order.workers
+        self._size = order.workers
         self._runner: Any = environment.create_master_runner(host, int(port))
         self._workers: dict[str, WorkerState] = {}  # by Locust's name of the node
         self._error: LoadError | None = None
@@ -112,17 +112,15 @@ class Fleet:
         self._answers: list[ProbeAnswered | Flooded] = []
         self._runner.register_message(CHANNEL, self._on_message)
         self._processes = (
-            [] if order.bind else [_start(self._runner.server.port) for _ in range(self._wanted)]
+            [] if order.bind else [_start(self._runner.server.port) for _ in range(self._size)]
         )
         self._await(
-            lambda: len(self._workers) >= self._wanted,
+            lambda: len(self._workers) >= self._size,
             JOIN_WITHIN if self._processes else REMOTE_JOIN_WITHIN,
         )
         gevent.spawn(self._beat)
         self._open(order)
         self._measure_clocks()
-
-    # before the load
 
     def _await(self, ready: Callable[[], bool], within: Seconds) -> None:
         deadline = time.monotonic() + within
@@ -136,15 +134,14 @@ class Fleet:
                 )
             if time.monotonic() > deadline:
                 raise LoadFailed(
-                    f"{len(self._workers)} of {self._wanted} load workers joined within"
-                    f" {within:g} s"
+                    f"{len(self._workers)} of {self._size} load workers joined within {within:g} s"
                 )
             self._changed.clear()
             self._changed.wait(BEAT)
 
     def _open(self, order: OpenLoad) -> None:
         share = msgspec.structs.replace(
-            order, in_flight=max(1, order.in_flight // self._wanted), pin=False
+            order, in_flight=max(1, order.in_flight // self._size), pin=False
         )
         for worker in self._workers.values():
             self._send(worker, share)
@@ -183,8 +180,6 @@ class Fleet:
             for worker in self._workers.values():
                 self._send(worker, Heartbeat())
             gevent.sleep(BEAT)
-
-    # under load
 
     def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
         """As TrafficSource.run, by all workers together. A lost one is told of in `invalid`."""
@@ -225,8 +220,8 @@ class Fleet:
                 worker.lost = True
                 self.stop(hard=True)
                 return (
-                    f"load worker {worker.index} on {worker.host} was lost: its share of the"
-                    " requests is missing"
+                    f"load worker {worker.index} on {worker.host} was lost:"
+                    " its share of the requests is missing"
                 )
         return ""
 
@@ -243,8 +238,8 @@ class Fleet:
 
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """All workers at full speed; the connections are shared among them."""
-        order = FloodTarget(connections=max(1, connections // self._wanted), seconds=seconds)
-        floods = self._ask(order, Flooded, 2 * seconds, self._wanted)
+        order = FloodTarget(connections=max(1, connections // self._size), seconds=seconds)
+        floods = self._ask(order, Flooded, 2 * seconds, self._size)
         rate = sum(flood.rate for flood in floods)
         cpu = sum(flood.cpu * flood.rate for flood in floods)
         return Flooded(rate=rate, cpu=cpu / max(rate, 1e-9), errors=floods[0].errors)
@@ -260,8 +255,6 @@ class Fleet:
         self._await(lambda: len(self._answers) == len(workers), seconds + JOIN_WITHIN)
         return [answer for answer in self._answers if isinstance(answer, kind)]
 
-    # what workers say
-
     def _on_message(self, environment: Any, msg: Any, **more: Any) -> None:
         try:
             answer = WORKER_ANSWERS.decode(msg.data)
@@ -272,11 +265,11 @@ class Fleet:
         self._changed.set()
 
     def _take(self, node: str, answer: WorkerAnswer) -> None:
-        if isinstance(answer, Joined) and len(self._workers) < self._wanted:
+        if isinstance(answer, Joined) and len(self._workers) < self._size:
             self._workers.setdefault(node, WorkerState(node, len(self._workers)))
         worker = self._workers.get(node)
         if worker is None:
-            return  # more workers came than were wanted
+            return  # more workers came than were ordered
         now = worker.heard = time.monotonic()
         match answer:
             case LoadReady():

@@ -48,6 +48,6 @@ def pin_apart(url: str) -> str:
     except OSError as error:
         return f"not pinned: {error.strerror}"
     return (
-        f"generator on core {allowed[-1]} of {allowed[0]}-{allowed[-1]}; the target was left where"
-        " it was"
+        f"generator on core {allowed[-1]} of {allowed[0]}-{allowed[-1]};"
+        " the target was left where it was"
     )

@@ -206,10 +206,6 @@ class Pacer:
             self._load_chunk()
         self._arm()
 
-    def close(self) -> None:
-        """Gives the timer back."""
-        self._timer.close()
-
 
 class _Batch:
     """Defers sends until every answer that is ready has been read.
@@ -221,9 +217,8 @@ class _Batch:
     def __init__(self, send: Callable[[], None]) -> None:
         self._send = send
         self._waiting = 0
-        self._watcher: Any = (
-            gevent.get_hub().loop.prepare()
-        )  # runs when nothing is left to do but wait
+        # It runs when nothing is left to do but wait.
+        self._watcher: Any = gevent.get_hub().loop.prepare()
         self._watcher.start(self._flush)
 
     def add(self) -> None:

@@ -91,3 +91,24 @@ class Recorder:
             self.flush()
             os.close(self._fd)
             self._fd = -1
+
+
+class SampleBuffer(Recorder):
+    """Keeps packed samples until they are taken to be sent."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self) -> None:
+        super().__init__("")
+        self._packed = bytearray()
+
+    def _write(self, content: bytes | memoryview) -> None:
+        self._packed += content
+        super()._write(content)
+
+    def take(self) -> bytes:
+        """What has been collected since the last time."""
+        self.flush()
+        taken = bytes(self._packed)
+        self._packed.clear()
+        return taken

@@ -178,9 +178,7 @@ class Session:
         session = self
 
         class Arrivals(User):
-            """Stands for all traffic: its one task sends whole schedules through the fast
-            client.
-            """
+            """Stands for all traffic: its task sends whole schedules through the fast client."""
 
             fixed_count = 1
 

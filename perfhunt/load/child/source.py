@@ -21,7 +21,7 @@ from perfhunt.load.child.http.address import resolve
 from perfhunt.load.child.http.client import Client
 from perfhunt.load.child.lifeline import raise_descriptor_limit
 from perfhunt.load.child.pacer import Pacer, Schedule
-from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits
 from perfhunt.load.child.users.closed import ClosedLoop
 from perfhunt.load.child.users.locustfile import read_locustfile
@@ -35,7 +35,7 @@ from perfhunt.load.messages import (
     StepDone,
 )
 from perfhunt.load.render import prepare
-from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import LoopKind
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
@@ -109,10 +109,6 @@ class TrafficSource:
             pinning=self._pinning,
         )
 
-    def warm(self, step: Step) -> None:
-        """Whatever must be ready before the first arrival of a step."""
-        self._warm(step)
-
     def run(
         self,
         step: Step,
@@ -129,7 +125,7 @@ class TrafficSource:
         if self._closed is not None:
             return self._closed.run(step, grace, recorder, report)
         if not epoch:
-            self.warm(step)
+            self._warm(step)
         whole = self._schedule(step)
         mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
         self._sender.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
@@ -181,37 +177,14 @@ class TrafficSource:
             endpoint=np.array([endpoint], dtype=np.uint16),
             row=np.zeros(1, dtype=np.uint32),
         )
-        recorder = SingleRecorder()
+        recorder = SampleBuffer()
         self._pacer.run(single, PROBE_DURATION, timeout, recorder, _unreported)
+        ended = np.frombuffer(recorder.take(), SAMPLE)
         return ProbeAnswered(
-            outcome=recorder.outcome,
-            service=recorder.service,
+            outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
+            service=float(ended["service"][-1]) if len(ended) else 0.0,
             orphans=len(self._sender.orphans),
         )
-
-
-class SingleRecorder(Recorder):
-    """Keeps the last sample in its hands instead of writing it."""
-
-    __slots__ = ("outcome", "service")
-
-    def __init__(self) -> None:
-        super().__init__("")
-        self.outcome: int = RequestOutcome.CUT
-        self.service: Seconds = 0.0
-
-    def add(
-        self,
-        due: float,
-        lag: float,
-        service: float,
-        size: int,
-        status: int,
-        endpoint: int,
-        outcome: int,
-        wait: float,
-    ) -> None:
-        self.outcome, self.service = int(outcome), service
 
 
 def _unreported(report: SecondReport) -> None:

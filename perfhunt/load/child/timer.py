@@ -32,9 +32,6 @@ class Timer(Protocol):
     def cancel(self) -> None:
         """Do not fire."""
 
-    def close(self) -> None:
-        """Give back its descriptor."""
-
 
 class _Spec(ctypes.Structure):
     # struct itimerspec: interval, then value
@@ -77,11 +74,6 @@ class TimerFd:
         self._spec.s = self._spec.ns = 0
         self._settime(self._fd, _ABSOLUTE, self._address, None)
 
-    def close(self) -> None:
-        self._watcher.stop()
-        self._watcher.close()
-        os.close(self._fd)
-
 
 class LoopTimer:
     """The event loop's own timer: right to a millisecond or so."""
@@ -101,9 +93,6 @@ class LoopTimer:
             self._watcher.stop()
             self._watcher.close()
             self._watcher = None
-
-    def close(self) -> None:
-        self.cancel()
 
 
 def best_timer(callback: Callable[[], None]) -> Timer:

@@ -15,7 +15,7 @@ from gevent.event import AsyncResult
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.recorder import Recorder
+from perfhunt.load.child.recorder import SampleBuffer
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
     CHANNEL,
@@ -47,27 +47,6 @@ BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is
 # Without a word from the master the load comes off, so that it is off within a second of its death.
 ALONE_AFTER: Seconds = 0.9
 GONE_AFTER: Seconds = 10 * ALONE_AFTER  # the master does not come back
-
-
-class SampleBuffer(Recorder):
-    """Keeps packed samples until they are taken to be sent."""
-
-    __slots__ = ("_packed",)
-
-    def __init__(self) -> None:
-        super().__init__("")
-        self._packed = bytearray()
-
-    def _write(self, content: bytes | memoryview) -> None:
-        self._packed += content
-        super()._write(content)
-
-    def take(self) -> bytes:
-        """What has been collected since the last time."""
-        self.flush()
-        taken = bytes(self._packed)
-        self._packed.clear()
-        return taken
 
 
 class Worker:

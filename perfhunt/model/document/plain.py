@@ -71,9 +71,9 @@ def _infinite(plain: Any) -> Any:
     return float(plain) if plain in _NOT_FINITE else plain
 
 
-def _refusal(where: str, said: str) -> PlainError:
+def _refusal(where: str, message: str) -> PlainError:
     """msgspec's "Expected `int`, got `str` - at `$.a[0]`" with the place first."""
-    reason, _, place = said.partition(" - at ")
+    reason, _, place = message.partition(" - at ")
     path = f"{where}{place.strip('`').removeprefix('$')}".lstrip(".")
     return PlainError(f"{path or 'document'}: {reason[:1].lower()}{reason[1:]}")
 

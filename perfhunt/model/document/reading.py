@@ -11,6 +11,9 @@ from typing import Any
 
 from perfhunt.model.document.plain import PlainError, from_plain, same_fields
 from perfhunt.model.document.shape import (
+    LATENCIES,
+    RUN_RESHAPED,
+    TRIAL_RESHAPED,
     BottleneckDocument,
     FindingDocument,
     IntervalDocument,
@@ -72,22 +75,14 @@ def with_rows(run: Run, stored: Sequence[Trial]) -> Run:
 
 def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Run:
     return Run(
-        id=shaped.id,
-        kind=shaped.kind,
-        started=shaped.started,
-        perfhunt=shaped.perfhunt,
+        **same_fields(Run, shaped, *RUN_RESHAPED),
         question=Question(**same_fields(Question, shaped.question)),
-        environment=shaped.environment,
-        target=shaped.target,
-        verdict=shaped.verdict,
         judged=tuple(_judged(j, i) for i, j in enumerate(shaped.slo.objectives)),
         judged_at=shaped.slo.judged_at,
         knee=_knee(shaped.knee, "knee"),
         knees=tuple(_knee(knee, f"knees[{i}]") for i, knee in enumerate(shaped.knees)),
-        capacity=shaped.capacity,
         baseline=None if shaped.baseline is None else _trial(shaped.baseline),
         trials=tuple(_trial(trial) for trial in shaped.trials),
-        drains=shaped.drains,
         bottleneck=None if shaped.bottleneck is None else _bottleneck(shaped.bottleneck),
         findings=tuple(_finding(finding) for finding in shaped.findings),
         states={span: States(**same_fields(States, s)) for span, s in shaped.states.items()},
@@ -95,13 +90,6 @@ def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Ru
             span: _profile(profile, stacks.get(span, {}))
             for span, profile in shaped.profiles.items()
         },
-        probe_effect=shaped.probe_effect,
-        cautions=shaped.cautions,
-        artifacts=shaped.artifacts,
-        ended=shaped.ended,
-        seconds=shaped.seconds,
-        next_step=shaped.next_step,
-        exit_code=shaped.exit_code,
     )
 
 
@@ -115,6 +103,7 @@ def _seconds_or_infinite(milliseconds: float | None) -> Seconds:
 
 def _trial(shaped: TrialDocument) -> Trial:
     return Trial(
+        **same_fields(Trial, shaped, *TRIAL_RESHAPED),
         step=Step(
             phase=shaped.phase,
             rate=shaped.rate,
@@ -124,16 +113,8 @@ def _trial(shaped: TrialDocument) -> Trial:
             stop_on_overload=shaped.stop_on_overload,
             arrivals=shaped.arrivals,
         ),
-        seconds=shaped.seconds,
-        achieved=shaped.achieved,
-        completed=shaped.completed,
-        counts=shaped.counts,
         response=_latency(shaped.response),
         service=_latency(shaped.service),
-        outcomes=shaped.outcomes,
-        generator=shaped.generator,
-        overload=shaped.overload,
-        invalid=shaped.invalid,
         routes={
             name: RouteResult(
                 response=_latency(route.response),
@@ -144,8 +125,6 @@ def _trial(shaped: TrialDocument) -> Trial:
             for name, route in shaped.routes.items()
         },
         rows=shaped.rows or (),
-        resources=shaped.resources,
-        samples=shaped.samples,
         started=shaped.started_s,
     )
 
@@ -153,12 +132,7 @@ def _trial(shaped: TrialDocument) -> Trial:
 def _latency(shaped: LatencyDocument) -> Latency:
     return Latency(
         n=shaped.n,
-        p50=_seconds(shaped.p50),
-        p90=_seconds(shaped.p90),
-        p95=_seconds(shaped.p95),
-        p99=_seconds(shaped.p99),
-        mean=_seconds(shaped.mean),
-        max=_seconds(shaped.max),
+        **{name: _seconds(getattr(shaped, name)) for name in LATENCIES},
         censored=shaped.censored,
     )
 

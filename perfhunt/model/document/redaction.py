@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from perfhunt.model import redact
-from perfhunt.model.profile import FrameKind, Profile
+from perfhunt.model.profile import FrameKind, Profile, Stack, regrouped
 from perfhunt.model.run import Run, TargetProcess
 
 
@@ -23,14 +23,14 @@ def redacted(run: Run) -> Run:
 
 def redacted_profile(profile: Profile) -> Profile:
     """The profile without command lines in the frames that tools make of processes."""
-    stacks = {
-        tuple(
+
+    def named(stack: Stack) -> Stack:
+        return tuple(
             replace(f, function=redact.frame_name(f.function)) if f.kind == FrameKind.THREAD else f
             for f in stack
-        ): weight
-        for stack, weight in profile.stacks.items()
-    }
-    return replace(profile, stacks=stacks)
+        )
+
+    return replace(profile, stacks=regrouped(profile.stacks, named))
 
 
 def _target(target: TargetProcess) -> TargetProcess:

@@ -12,13 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from perfhunt.model.finding import (
-    BottleneckClass,
-    Caution,
-    ProbeEffect,
-    TimeClass,
-    WhatIf,
-)
+from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
 from perfhunt.model.knee import Capacity, FittedCurve, KneeLabel, NoKneeCode
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
@@ -26,6 +20,14 @@ from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import ThreadTime
 from perfhunt.model.trial import Count, Drained, Generator, Phase, Resources, SecondRow
+
+# Fields that the noun and its document shape differently; the others are the same in both.
+RUN_RESHAPED = (
+    *("question", "judged", "judged_at", "knee", "knees", "baseline", "trials"),
+    *("bottleneck", "findings", "states", "profiles"),
+)
+TRIAL_RESHAPED = ("step", "response", "service", "routes", "rows", "started")
+LATENCIES = ("p50", "p90", "p95", "p99", "mean", "max")  # seconds in one, milliseconds in the other
 
 
 class LatencyDocument(Struct, frozen=True, forbid_unknown_fields=True):

@@ -11,6 +11,9 @@ from typing import Any
 
 from perfhunt.model.document.plain import same_fields, to_plain
 from perfhunt.model.document.shape import (
+    LATENCIES,
+    RUN_RESHAPED,
+    TRIAL_RESHAPED,
     BottleneckDocument,
     FindingDocument,
     GeneratorDocument,
@@ -29,7 +32,7 @@ from perfhunt.model.document.shape import (
 )
 from perfhunt.model.finding import Bottleneck, Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Knee, NoKnee, breaking_criterion
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
@@ -49,23 +52,13 @@ def document(run: Run) -> dict[str, Any]:
     """The plain values of run.json: strings, numbers, lists and dicts only. The run is redacted
     already.
     """
-    criterion = _criterion(run)
+    criterion = breaking_criterion(run.knee, run.question.slo)
     shaped = RunDocument(
         schema=SCHEMA,
-        kind=run.kind,
-        id=run.id,
-        started=run.started,
-        perfhunt=run.perfhunt,
-        verdict=run.verdict,
-        ended=run.ended,
-        exit_code=run.exit_code,
-        seconds=run.seconds,
-        next_step=run.next_step,
+        **same_fields(Run, run, *RUN_RESHAPED),
         question=QuestionDocument(
             **same_fields(Question, run.question), fingerprint=run.question.fingerprint()
         ),
-        environment=run.environment,
-        target=run.target,
         slo=SloDocument(
             verdict=run.verdict,
             judged_at=run.judged_at,
@@ -73,10 +66,8 @@ def document(run: Run) -> dict[str, Any]:
         ),
         knee=to_plain(_knee(run.knee)),
         knees=tuple(to_plain(_knee(knee)) for knee in run.knees),
-        capacity=run.capacity,
         baseline=None if run.baseline is None else _trial(run.baseline, criterion),
         trials=tuple(_trial(trial, criterion) for trial in run.trials),
-        drains=run.drains,
         bottleneck=None if run.bottleneck is None else _bottleneck(run.bottleneck),
         findings=tuple(_finding(finding) for finding in run.findings),
         states={
@@ -85,9 +76,6 @@ def document(run: Run) -> dict[str, Any]:
         },
         profiles={span: _profile(span, profile) for span, profile in run.profiles.items()},
         generator=_generator(run.trials),
-        probe_effect=run.probe_effect,
-        cautions=run.cautions,
-        artifacts=run.artifacts,
     )
     plain: dict[str, Any] = to_plain(shaped)
     return plain
@@ -99,12 +87,12 @@ def trial_document(trial: Trial) -> dict[str, Any]:
     return plain
 
 
-def verdict_document(verdict: Verdict, one: OneChange | None = None) -> dict[str, Any]:
+def verdict_document(verdict: Verdict, change: OneChange | None = None) -> dict[str, Any]:
     """A verdict as plain values, with whether it can be put down to a single edit: the change says
     (None: no change was looked at).
     """
     plain: dict[str, Any] = to_plain(verdict)
-    return plain | {"attributable": one is None or one.attributable}
+    return plain | {"attributable": change is None or change.attributable}
 
 
 def ms(seconds: Seconds | None) -> float | None:
@@ -127,33 +115,19 @@ def sent_share(trial: Trial) -> Share | None:
     return sum(row.sent for row in trial.rows) / due if due else None
 
 
-def _criterion(run: Run) -> str:
-    """The criterion that `exceed` counts: the knee's, else the first."""
-    if isinstance(run.knee, Knee) and run.knee.label != KneeLabel.RESOURCE:
-        return run.knee.criterion
-    criteria = run.question.slo.criteria()
-    return criteria[0].name if criteria else ""
-
-
 def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
     step = trial.step
     count = trial.counts.get(criterion) or next(iter(trial.counts.values()), None)
     return TrialDocument(
         phase=step.phase,
         rate=step.rate,
-        achieved=trial.achieved,
-        completed=trial.completed,
+        **same_fields(Trial, trial, *TRIAL_RESHAPED),
         n=trial.n,
         exceed=None if count is None else count.exceed,
-        overload=trial.overload,
-        invalid=trial.invalid,
         response=_latency(trial.response),
         service=_latency(trial.service),
         errors=trial.failed,
         lag_p99_ms=ms(trial.generator.lag_p99),
-        resources=trial.resources,
-        counts=trial.counts,
-        outcomes=trial.outcomes,
         routes={
             name: RouteDocument(
                 response=_latency(route.response),
@@ -163,15 +137,12 @@ def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
             )
             for name, route in trial.routes.items()
         },
-        generator=trial.generator,
         duration_s=step.duration,
         settle_s=step.settle,
-        seconds=trial.seconds,
         seed=step.seed,
         arrivals=step.arrivals,
         stop_on_overload=step.stop_on_overload,
         started_s=trial.started,
-        samples=trial.samples,
     )
 
 
@@ -179,12 +150,7 @@ def _latency(latency: Latency) -> LatencyDocument:
     return LatencyDocument(
         n=latency.n,
         censored=latency.censored,
-        p50=ms(latency.p50),
-        p90=ms(latency.p90),
-        p95=ms(latency.p95),
-        p99=ms(latency.p99),
-        mean=ms(latency.mean),
-        max=ms(latency.max),
+        **{name: ms(getattr(latency, name)) for name in LATENCIES},
     )
 
 
@@ -252,15 +218,24 @@ def _profile(span: str, profile: Profile) -> ProfileDocument:
     )
 
 
-def _generator(trials: Sequence[Trial]) -> GeneratorDocument:
-    """The worst the generator did over all valid trials."""
+def worst_generator(
+    trials: Sequence[Trial],
+) -> tuple[Seconds | None, Share | None, Share | None]:
+    """How late requests left (p99), how many of those that were due, and the CPU it took: the worst
+    of all valid trials.
+    """
     valid = [t for t in trials if not t.invalid]
     lags = [t.generator.lag_p99 for t in valid if t.generator.lag_p99 is not None]
+    sent = [share for t in valid if not t.overload and (share := sent_share(t)) is not None]
     cpu = [t.generator.cpu for t in valid if t.generator.cpu is not None]
-    achieved = [share for t in valid if not t.overload and (share := sent_share(t)) is not None]
+    return max(lags, default=None), min(sent, default=None), max(cpu, default=None)
+
+
+def _generator(trials: Sequence[Trial]) -> GeneratorDocument:
+    lag, sent, cpu = worst_generator(trials)
     return GeneratorDocument(
-        lag_p99_ms=ms(max(lags, default=None)),
-        cpu=max(cpu, default=None),
-        achieved_share=min(achieved, default=None),
-        invalid_trials=len(trials) - len(valid),
+        lag_p99_ms=ms(lag),
+        cpu=cpu,
+        achieved_share=sent,
+        invalid_trials=sum(bool(t.invalid) for t in trials),
     )

@@ -84,7 +84,7 @@ def parse_question(text: str, source: str, around: Surroundings, table: str = ""
                 'write [slo] with latency = { p99 = "<= 400ms" }',
             )
         raise QuestionError(
-            _told(source, problems), f"Mend {source} and run it again; nothing was sent."
+            _listed(source, problems), f"Mend {source} and run it again; nothing was sent."
         )
     _require_slo(question, slo, source)
     return question
@@ -95,22 +95,20 @@ def _document(text: str, source: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         hint = (
-            "Each key may stand once, texts need quotes, and a table such as [slo] may be opened"
-            " once."
+            "Each key may stand once, texts need quotes,"
+            " and a table such as [slo] may be opened once."
         )
         if re.search(r"^\s*(?:.*[{,]\s*)?p[0-9]+\.[0-9]+\s*=", text, re.MULTILINE):
             hint = 'A percentile with a dot needs quotes: "p99.9" = "<= 1s".'
         raise QuestionError(f"{source} is not TOML: {error}", hint) from None
-    except (
-        RecursionError,
-        ValueError,
-    ) as error:  # nested too deeply; an integer of more digits than Python converts
+    # Tables nested too deeply; an integer of more digits than Python converts.
+    except (RecursionError, ValueError) as error:
         raise QuestionError(
             f"{source} is not TOML that can be read: {error}", "Write it more plainly."
         ) from None
 
 
-def _told(source: str, problems: list[Problem]) -> str:
+def _listed(source: str, problems: list[Problem]) -> str:
     if len(problems) == 1:
         return f"{source}: {problems[0]}"
     return f"{source} has {len(problems)} problems:\n" + "\n".join(
@@ -230,14 +228,9 @@ def _selector(table: Reader) -> ProcessSelector:
         pidfile=lines.text("pidfile") or None,
         command=lines.text("command") or None,
     )
-    for key in ("pidfile", "command"):
+    for key, example in (("pidfile", "app.pid"), ("command", "gunicorn shop:app")):
         if lines.table.get(key) == "":
-            lines.wrong(
-                key,
-                "is empty",
-                f"write for example {key} ="
-                f' "{"app.pid" if key == "pidfile" else "gunicorn shop:app"}"',
-            )
+            lines.wrong(key, "is empty", f'write for example {key} = "{example}"')
     lines.finish()
     return selector
 
@@ -312,15 +305,11 @@ def _check_together(top: Reader, question: Question) -> None:
             )
 
 
-def aim(question: Question, url: str = "", process: ProcessSelector | None = None) -> Question:
-    """The same question asked of another url or process, as the command line says. Raises
-    UsageError for a bad url.
+def aim(question: Question, url: str) -> Question:
+    """The same question asked of another url, as the command line says ("": of its own). Raises
+    UsageError for a bad one.
     """
     if url and (wrong := url_problem(url)):
         raise UsageError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
-    target = replace(
-        question.target,
-        url=url.rstrip("/") or question.target.url,
-        process=process or question.target.process,
-    )
+    target = replace(question.target, url=url.rstrip("/") or question.target.url)
     return replace(question, target=target)

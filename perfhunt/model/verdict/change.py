@@ -1,6 +1,4 @@
-"""What was edited between two revisions, as atoms; and whether that is one change or why it is
-not.
-"""
+"""What was edited between two revisions, as atoms; whether that is one change, or why not."""
 
 from __future__ import annotations
 

@@ -21,9 +21,7 @@ class PprofError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pprof:
-    """Stacks to samples, how long it was taken, and seconds between two samples of one busy
-    thread.
-    """
+    """Stacks to samples, how long it was taken, seconds between two samples of a busy thread."""
 
     stacks: dict[Stack, float]
     seconds: float

@@ -6,6 +6,7 @@ import http.client
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
@@ -15,7 +16,7 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
-from perfhunt.target.proc.sockets import held_inodes, listening
+from perfhunt.target.proc.sockets import held_listening
 
 _INDEX = "/debug/pprof/"
 _ANSWER: Seconds = 3.0  # of a port that serves it; one that does not speak HTTP may keep silent
@@ -30,13 +31,7 @@ def _pprof_address(pid: int) -> tuple[str, int] | None:
     """Where a process serves net/http/pprof, by asking each port it listens on; None when none of
     them answers.
     """
-    try:
-        held = held_inodes(pid)
-    except PermissionError:
-        return None
-    for socket in listening(pid):
-        if socket.inode not in held:
-            continue
+    for socket in held_listening(pid):
         host = _LOOPBACK.get(socket.local, socket.local)
         try:
             status, body = _get(host, socket.local_port, _INDEX, _ANSWER)
@@ -48,13 +43,10 @@ def _pprof_address(pid: int) -> tuple[str, int] | None:
 
 
 def _get(host: str, port: int, path: str, timeout: Seconds) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
-    try:
+    with closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
         connection.request("GET", path, headers={"User-Agent": "perfhunt"})
         answer = connection.getresponse()
         return answer.status, answer.read()
-    finally:
-        connection.close()
 
 
 class _Download:
@@ -90,8 +82,8 @@ class _Download:
             helper.join(_POLL)
         if not answers:
             raise AttachFailed(
-                f"the profile of Go process {self._pid} was stopped before its end, and Go keeps no"
-                " part of it"
+                f"the profile of Go process {self._pid} was stopped before its end,"
+                " and Go keeps no part of it"
             )
         return self._profile(answers[0])
 

@@ -9,7 +9,7 @@ import http.client
 import json
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 from websockets.exceptions import WebSocketException
@@ -41,15 +41,13 @@ def is_open(host: str = HOST, port: int = PORT) -> bool:
 
 def session_url(host: str = HOST, port: int = PORT) -> str:
     """The WebSocket address of the first target the inspector lists. Raises InspectorError."""
-    link = http.client.HTTPConnection(host, port, timeout=_OPENS)
     try:
-        link.request("GET", "/json/list")
-        listed = json.loads(link.getresponse().read(_LARGEST_LIST))
+        with closing(http.client.HTTPConnection(host, port, timeout=_OPENS)) as link:
+            link.request("GET", "/json/list")
+            listed = json.loads(link.getresponse().read(_LARGEST_LIST))
         return str(listed[0]["webSocketDebuggerUrl"])
     except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
         raise InspectorError(f"port {port} does not answer as a Node inspector: {error}") from error
-    finally:
-        link.close()
 
 
 class Inspector:

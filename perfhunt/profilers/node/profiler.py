@@ -23,14 +23,13 @@ from perfhunt.model.units import Seconds
 from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
 from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.profilers.release import wait_until
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import identity, lives
 
 _OPENS_WITHIN: Seconds = 5.0
-_OPENS_POLL: Seconds = 0.02
 _CLOSES_WITHIN: Seconds = 3.0
-_CLOSES_POLL: Seconds = 0.05
 _DEAD_MAN: Seconds = 30.0  # after its time, the target closes the door by itself
 _ANSWER: Seconds = 60.0  # a long profile is a large message
 # JavaScript for the target: a timer that closes the inspector when nobody else does, and that does
@@ -73,13 +72,10 @@ class _Session:
         if not lives(self._process):  # Another program may have its pid, and die of the signal.
             raise InspectorError("it has ended")
         os.kill(self._pid, signal.SIGUSR1)
-        deadline = time.monotonic() + _OPENS_WITHIN
-        while not is_open():
-            if time.monotonic() > deadline:
-                raise InspectorError(
-                    f"it did not listen on port {PORT} within {_OPENS_WITHIN:.0f} s of SIGUSR1"
-                )
-            time.sleep(_OPENS_POLL)
+        if not wait_until(is_open, _OPENS_WITHIN):
+            raise InspectorError(
+                f"it did not listen on port {PORT} within {_OPENS_WITHIN:.0f} s of SIGUSR1"
+            )
         inspector = Inspector(session_url())
         try:
             milliseconds = round((self._seconds + _DEAD_MAN) * 1000)
@@ -126,13 +122,10 @@ class _Session:
         with suppress(InspectorError):
             self._inspector.evaluate(_CLOSE)
         self._inspector.close()
-        deadline = time.monotonic() + _CLOSES_WITHIN
-        while is_open() and time.monotonic() < deadline:
-            time.sleep(_CLOSES_POLL)
-        if is_open():
+        if not wait_until(lambda: not is_open(), _CLOSES_WITHIN):
             self._notes.append(
-                f"the inspector on port {PORT} is still open; process {self._pid} was asked to"
-                " close it"
+                f"the inspector on port {PORT} is still open;"
+                f" process {self._pid} was asked to close it"
             )
 
 

@@ -24,10 +24,10 @@ from perfhunt.profilers.perf.script import (
     parse_perf_script,
 )
 from perfhunt.profilers.profiler import Profiler, own_file
+from perfhunt.target.host.environment import printed
 
 _EVENT = "cpu-clock"  # there in virtual machines too, where hardware counters are not
 _LOST = re.compile(r"lost (\d+)", re.IGNORECASE)
-_ANSWER: Seconds = 10.0  # of `perf --version`, on a host whose cores are all busy
 _TRIAL_LIMIT: Seconds = 20.0  # of a recording of nothing, which loads the kernel's symbols
 _SCRIPT_LIMIT: Seconds = 120.0  # with every binary's symbols to be read
 _SLACK: Seconds = 15.0  # beyond its time, to write its file
@@ -39,21 +39,15 @@ _REASONS: Mapping[str, str] = {
     "jvm": "native frames only: compiled Java has no symbols for perf",
 }
 _HINT = (
-    "sudo sysctl kernel.perf_event_paranoid=1, or run as root, or give perf the capability"
-    " CAP_PERFMON"
+    "sudo sysctl kernel.perf_event_paranoid=1, or run as root,"
+    " or give perf the capability CAP_PERFMON"
 )
 
 
 @cache
 def _version() -> str:
     """`6.1.192`, or "" when perf cannot be run."""
-    try:
-        done = subprocess.run(
-            ["perf", "--version"], capture_output=True, text=True, timeout=_ANSWER
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.rpartition(" ")[2].strip() if done.returncode == 0 else ""
+    return printed(["perf", "--version"]).rpartition(" ")[2].strip()
 
 
 @cache
@@ -179,13 +173,13 @@ class PerfProfiler(Profiler):
         """Why perf cannot be used here, with the command that mends it; "" when it can."""
         if shutil.which("perf") is None:
             return (
-                "perf is not installed: apt install linux-perf (Debian) or linux-tools-generic"
-                " (Ubuntu)"
+                "perf is not installed:"
+                " apt install linux-perf (Debian) or linux-tools-generic (Ubuntu)"
             )
         if not _version():
             return (
-                "perf does not run: install the package that fits this kernel (linux-tools-$(uname"
-                " -r))"
+                "perf does not run:"
+                " install the package that fits this kernel (linux-tools-$(uname -r))"
             )
         if refusal := _refusal():
             return f"perf may not sample here ({refusal}): {_HINT}"

@@ -1,6 +1,4 @@
-"""`perf script` output, read strictly: one sample per block, its thread and time, its frames leaf
-first.
-"""
+"""`perf script` output, read strictly: one sample per block, its frames leaf first."""
 
 from __future__ import annotations
 
@@ -13,7 +11,7 @@ from perfhunt.model.profile import Frame, FrameKind, Stack
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
 
-_HEADER = re.compile(r"\s*(?P<comm>\S.*?)\s+(?P<pid>\d+)/(?P<tid>\d+)\s+(?P<time>\d+\.\d+):\s*")
+_HEADER = re.compile(r"\s*\S.*?\s+\d+/\d+\s+\d+\.\d+:\s*")
 _FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.+) \((?P<image>.*)\)")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 # Images in brackets are the kernel's and its modules', but for these.
@@ -27,14 +25,8 @@ class PerfScriptError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PerfSample:
-    """One sample: `at` is seconds on the kernel's clock; `broken` says that frames were lost on the
-    way to the root.
-    """
+    """One sample; `broken` says that frames were lost on the way to the root."""
 
-    comm: str
-    pid: int
-    tid: int
-    at: float
     stack: Stack
     broken: bool
 
@@ -48,7 +40,7 @@ def parse_perf_script(text: str) -> Iterator[PerfSample]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             if header is not None:
-                yield _sample(header, frames)
+                yield _sample(frames)
             header, frames = None, []
         elif header is None:
             if line.startswith("#"):
@@ -62,7 +54,7 @@ def parse_perf_script(text: str) -> Iterator[PerfSample]:
                 raise PerfScriptError(f"Line {number} is not a perf frame: {line[:80]!r}")
             frames.append(_frame(frame["symbol"], frame["image"]))
     if header is not None:
-        yield _sample(header, frames)
+        yield _sample(frames)
 
 
 def _frame(symbol: str, image: str) -> Frame:
@@ -73,7 +65,7 @@ def _frame(symbol: str, image: str) -> Frame:
     return Frame(symbol, image, kind=FrameKind.NATIVE if of_user else FrameKind.KERNEL)
 
 
-def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
+def _sample(frames: list[Frame]) -> PerfSample:
     """Frames root first. Addresses in no image are what is left when a frame pointer led nowhere:
     they are no functions.
     """
@@ -84,10 +76,6 @@ def _sample(header: re.Match[str], frames: list[Frame]) -> PerfSample:
         if not (frame.function == UNKNOWN and stack and stack[-1] == frame):
             stack.append(frame)
     return PerfSample(
-        comm=header["comm"],
-        pid=int(header["pid"]),
-        tid=int(header["tid"]),
-        at=float(header["time"]),
         stack=tuple(stack) or (Frame(UNKNOWN, UNKNOWN, kind=FrameKind.NATIVE),),
         broken=len(mapped) < len(frames),
     )

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Instant, Instants, ThreadSample
@@ -98,13 +97,11 @@ class InstantsCapture:
         seconds: Seconds,
         clock: Callable[[], Seconds] = time.monotonic,
         *,
-        rate_hz: float = _RATE_HZ,
         root: int = 0,
     ) -> None:
         if why := unusable():
             raise AttachFailed(why)
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
-        self._rate_hz = rate_hz
         self._waits: dict[int, ProcessWaits] = {}
         self._targets = capture_targets(pids)
         self._instants: list[Instant] = []
@@ -118,17 +115,6 @@ class InstantsCapture:
         self._notes: list[str] = []
         self._worker = threading.Thread(target=self._run, name="perfhunt-instants", daemon=True)
         self._worker.start()
-
-    def __enter__(self) -> InstantsCapture:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End the series now. Idempotent."""
@@ -152,7 +138,7 @@ class InstantsCapture:
                 spent, own = self._cpu, time.thread_time()
                 self._take()
                 self._cpu += time.thread_time() - own
-                period = max(1.0 / self._rate_hz, (self._cpu - spent) / _COST_LIMIT)
+                period = max(1.0 / _RATE_HZ, (self._cpu - spent) / _COST_LIMIT)
                 if not self._instants and self._errors >= _GIVE_UP:
                     return
                 self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
@@ -183,9 +169,7 @@ def _look(waits: ProcessWaits, looks: list[Mapping[int, ThreadReading]]) -> None
 
 
 def readings(waits: ProcessWaits) -> dict[int, ThreadReading]:
-    """What every thread of a process is doing now. A thread whose call may not be read is
-    UNKNOWN.
-    """
+    """What every thread of a process does now. One whose call may not be read is UNKNOWN."""
     threads = {}
     for tid in tids(waits.pid):
         base = f"/proc/{waits.pid}/task/{tid}"

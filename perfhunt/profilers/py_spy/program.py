@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.units import Seconds
+from perfhunt.target.host.environment import printed
 from perfhunt.target.proc.files import text
 from perfhunt.target.proc.process import stat, status_field
 
 NAME = "py-spy"
-_ANSWER: Seconds = 10.0  # for `py-spy --version`, on a host whose cores are all busy
 
 
 @cache
 def binary() -> str:
-    """The py-spy to run: the one installed beside this interpreter, else the one on PATH, else
-    "".
-    """
+    """The py-spy to run: the one installed beside this interpreter, else that on PATH, else ""."""
     beside = Path(sys.executable).with_name(NAME)
     return str(beside) if beside.exists() else shutil.which(NAME) or ""
 
@@ -29,15 +25,8 @@ def binary() -> str:
 @cache
 def version() -> str:
     """Its version, `0.4.3`, or ""."""
-    if not binary():
-        return ""
-    try:
-        printed = subprocess.run(
-            [binary(), "--version"], capture_output=True, text=True, timeout=_ANSWER
-        ).stdout.split()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return printed[1] if len(printed) == 2 else ""
+    words = printed([binary(), "--version"]).split() if binary() else []
+    return words[1] if len(words) == 2 else ""
 
 
 def unusable() -> str:
@@ -53,8 +42,8 @@ def _permission_hint(pid: int) -> str:
     container = "/docker" in groups or "/kubepods" in groups
     inside = " In a container: --cap-add SYS_PTRACE, or attach from the host." if container else ""
     return (
-        f"Run as root (sudo perfhunt ... --pid {pid}), or as the owner with"
-        f" kernel.yama.ptrace_scope=0 (sudo sysctl kernel.yama.ptrace_scope=0).{inside}"
+        f"Run as root (sudo perfhunt ... --pid {pid}), or as the owner"
+        f" with kernel.yama.ptrace_scope=0 (sudo sysctl kernel.yama.ptrace_scope=0).{inside}"
     )
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from perfhunt.model.document.writing import sent_share
+from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.question import LoopKind
+from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
@@ -130,9 +131,8 @@ def _hash(text: str) -> str:
 
 
 def _tone(run: Run) -> str:
-    word = run.ended.partition(":")[0]
-    if word != "complete":
-        return "failed" if word == "failed" else "cut"
+    if run.ending is not RunEnd.COMPLETE:
+        return "failed" if run.ending is RunEnd.FAILED else "cut"
     return "" if run.kind == RunKind.PROFILE else run.verdict.value.lower()
 
 
@@ -172,7 +172,7 @@ def _flames(run: Run) -> Iterator[dict[str, Any]]:
 def _trust(run: Run) -> Iterator[tuple[str, object]]:
     """What the tool did to the measurement, next to what it measured."""
     believed = [t for t in run.trials if not t.invalid]
-    yield from _generator_trust(believed)
+    yield from _generator_trust(run.trials)
     invalid, overloaded = len(run.trials) - len(believed), sum(bool(t.overload) for t in believed)
     yield "trials", f"{len(run.trials)}, of which {invalid} invalid and {overloaded} overloaded"
     if run.probe_effect is not None:
@@ -183,21 +183,19 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
         cost = f", {format_share(states.cost)} of a core" if states.cost else ""
         looks = f"{states.ticks:,} looks in {format_duration(states.seconds)}"
         yield f"thread states, {phase}", f"{looks} ({states.source}{cost})"
-    is_open = run.question.ramp.loop == "open"
+    is_open = run.question.ramp.loop == LoopKind.OPEN
     due = "yes: requests are due on a schedule and their wait counts"
     yield "open loop", due if is_open else "NO: closed loop"
 
 
-def _generator_trust(believed: Sequence[Trial]) -> Iterator[tuple[str, object]]:
-    lags = [t.generator.lag_p99 for t in believed if t.generator.lag_p99 is not None]
-    if lags:
-        yield "sent late, p99, worst trial", f"{ms(max(lags))} ms"
-    shares = [share for t in believed if not t.overload and (share := sent_share(t)) is not None]
-    if shares:
-        yield "sent of what was due, worst trial", format_share(min(shares))
-    cpu = [t.generator.cpu for t in believed if t.generator.cpu is not None]
-    if cpu:
-        yield "generator's CPU, busiest second", f"{format_share(max(cpu))} of one core"
+def _generator_trust(trials: Sequence[Trial]) -> Iterator[tuple[str, object]]:
+    lag, sent, cpu = worst_generator(trials)
+    if lag is not None:
+        yield "sent late, p99, worst trial", f"{ms(lag)} ms"
+    if sent is not None:
+        yield "sent of what was due, worst trial", format_share(sent)
+    if cpu is not None:
+        yield "generator's CPU, busiest second", f"{format_share(cpu)} of one core"
 
 
 def _probe_trust(effect: ProbeEffect) -> Iterator[tuple[str, object]]:

@@ -1,6 +1,4 @@
-"""What charts of a run share: their size, grid, axes, and the lines at the knee and the
-capacity.
-"""
+"""What charts of a run share: size, grid, axes, and the lines at the knee and the capacity."""
 
 from __future__ import annotations
 
@@ -63,6 +61,14 @@ def level(class_: str, y: float) -> str:
     return element("line", class_=class_, x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
 
 
+def limit_line(at: float, label: str) -> list[str]:
+    """The line of a limit, with what it says."""
+    return [
+        level("c-limit", at),
+        element("text", label, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
+    ]
+
+
 def frame(x: Axis, y: Axis, y_ticks: Sequence[tuple[float, str]], x_name: str, y_name: str) -> str:
     """Grid, ticks and axis names."""
     left, right, bottom = x.start, x.end, y.start
@@ -93,10 +99,10 @@ def y_grid(y: Axis, ticks: Sequence[tuple[float, str]]) -> list[str]:
     return parts
 
 
-def chart(width: int, height: int, label: str, parts: Sequence[str]) -> str:
+def chart(height: int, label: str, parts: Sequence[str]) -> str:
     """The chart's element."""
     inside = "\n".join(("", *parts, ""))
-    box = f"0 0 {width} {height}"
+    box = f"0 0 {WIDTH} {height}"
     return (
         element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=escape(label))
         + "\n"

@@ -9,17 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import Seconds, format_duration, format_rate
+from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.pictures.axes import Axis
 from perfhunt.reports.pictures.chart_frame import (
     BOTTOM,
     HEIGHT,
-    LEFT,
     TOP,
     WIDTH,
     chart,
     frame,
-    level,
+    limit_line,
     rate_axis,
     verticals,
 )
@@ -54,10 +53,16 @@ STATE_WORDS = {
 }
 
 
-# Pixels of the states' rows: where they begin, how far apart they are, how high, and the legend's
-# cells and rows; a segment is drawn from the first width, and holds a number from the second.
-ROWS_LEFT, ROW, ROW_HEIGHT, CELL, LEGEND_ROW, LEGEND_COLUMNS = 84, 44, 32, 134, 20, 4
-SEGMENT_DRAWN, SEGMENT_NUMBERED = 0.4, 30
+# The rows of the states, in pixels.
+ROWS_LEFT = 84
+ROW = 44  # from one to the next
+ROW_HEIGHT = 32
+SEGMENT_DRAWN = 0.4  # a narrower segment is left out
+SEGMENT_NUMBERED = 30  # a narrower one has no number in it
+# Their legend: pixels of a cell, and how many cells stand side by side.
+CELL = 134
+LEGEND_ROW = 20
+LEGEND_COLUMNS = 4
 LEGEND_SHARE = 0.003  # of the longest row: a state below it is not in the legend
 HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
 
@@ -78,27 +83,17 @@ def latency_chart(run: Run) -> str:
     ticks = [(t, format_duration(t)) for t in y.ticks()]
     parts = [frame(x, y, ticks, "requests per second", "response time"), *verticals(run, x)]
     if limit is not None and limit < high:
-        parts += _limit(limit, y)
+        parts += limit_line(y.at(limit), f"{format_duration(limit)} limit")
     calm = [t for t in trials if not t.overload]
     for percentile in _PERCENTILES:
         parts.append(_line(percentile, calm, x, y))
         parts += [_dot(percentile, t, x, y) for t in trials]
     parts += _line_names(calm or trials, x, y)
-    return chart(WIDTH, HEIGHT, "response time percentiles against rate", parts)
-
-
-def _limit(limit: Seconds, y: Axis) -> list[str]:
-    at, label = y.at(limit), f"{format_duration(limit)} limit"
-    return [
-        level("c-limit", at),
-        element("text", label, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
-    ]
+    return chart(HEIGHT, "response time percentiles against rate", parts)
 
 
 def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> str:
-    """Through the middle trial at each rate: a value that was measured, not a mean of
-    percentiles.
-    """
+    """Through the middle trial at each rate: a measured value, not a mean of percentiles."""
     by_rate: dict[float, list[float]] = {}
     for trial in trials:
         by_rate.setdefault(trial.step.rate, []).append(getattr(trial.response, percentile))
@@ -157,7 +152,7 @@ def states_chart(run: Run) -> str:
     parts += _legend(shown, top + ROW)
     rows = (len(shown) + LEGEND_COLUMNS - 1) // LEGEND_COLUMNS
     height = top + ROW + rows * LEGEND_ROW
-    return chart(WIDTH, height, "thread states at baseline and at the knee", parts)
+    return chart(height, "thread states at baseline and at the knee", parts)
 
 
 def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[str]:

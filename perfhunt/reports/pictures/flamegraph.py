@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from perfhunt.model.profile import Profile, Stack
+from perfhunt.model.profile import Profile, Stack, regrouped
 from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.reports.pictures.flame_tree import (
     FlameBox,
@@ -26,10 +26,13 @@ from perfhunt.reports.pictures.flame_tree import (
 )
 from perfhunt.reports.pictures.svg import element, escape, shade, template, visible
 
-# Pixels: of the picture, its margin, a row, a letter of the monospaced font; of what stands above
-# and below the boxes, and of a panel's heading.
-WIDTH, PAD, ROW, LETTER = 1200, 10, 19, 7.23
-_HEAD, _FOOT, _HEADING = 62, 34, 30
+# All in pixels.
+WIDTH = 1200
+PAD = 10  # on either side
+ROW = 19
+LETTER = 7.23  # of the monospaced font
+_HEAD, _FOOT = 62, 34  # above and below the boxes
+_HEADING = 30  # of a panel
 NARROWEST: Share = 0.0003  # of the whole: a third of a pixel at full width
 NARROWEST_INSIDE: Share = 0.001  # within a page, which holds several
 _KINDS = {
@@ -42,10 +45,12 @@ _KINDS = {
     "thread": "thread",
 }
 _UNCHANGED: Share = 0.02  # of a node's cost: less is not worth a colour
-# Colours of a differential: of what is new, unchanged, more and less; the last two are mixed with
-# the paper's grey, a quarter of them at least.
+# Colours of a differential. More and less are mixed with the paper's grey, a quarter of them at
+# least.
 _NEW, _SAME = "#b58ae6", "#e3e5ea"
-_MORE, _LESS, _PAPER, _FAINTEST = (229, 83, 75), (72, 133, 237), 238, 0.25
+_MORE, _LESS = (229, 83, 75), (72, 133, 237)
+_PAPER = 238
+_FAINTEST: Share = 0.25
 
 style = partial(template, "perfhunt.reports.pictures", "flame.css")
 script = partial(template, "perfhunt.reports.pictures", "flame.js")
@@ -118,11 +123,7 @@ def health(profile: Profile) -> str:
 
 
 def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
-    merged: dict[Stack, float] = {}
-    for stack, weight in stacks.items():
-        key = tuple(replace(frame, line=None) for frame in stack)
-        merged[key] = merged.get(key, 0.0) + weight
-    return merged
+    return regrouped(stacks, lambda stack: tuple(replace(frame, line=None) for frame in stack))
 
 
 def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) -> str:

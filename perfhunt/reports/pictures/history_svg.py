@@ -11,8 +11,11 @@ from perfhunt.model.units import PerSecond, format_rate
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, escape, number
 
-# Pixels: of the picture and its margins, of each run, and of the narrowest picture.
-HEIGHT, LEFT, RIGHT, TOP, BOTTOM, EACH, NARROWEST = 340, 64, 24, 44, 76, 74, 420
+# Pixels of the picture, and of the margins around the plot.
+HEIGHT = 340
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 44, 76
+EACH = 74  # of each run
+NARROWEST = 420  # of a picture with few runs
 _STYLE = "".join(
     (
         "text{font:12px system-ui,sans-serif;fill:#333}",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from perfhunt.model.knee import FittedCurve, Knee, KneeLabel
+from perfhunt.model.knee import FittedCurve, Knee, breaking_criterion
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Trial
@@ -18,10 +18,9 @@ from perfhunt.reports.pictures.chart_frame import (
     HEIGHT,
     LEFT,
     TOP,
-    WIDTH,
     chart,
     frame,
-    level,
+    limit_line,
     rate_axis,
     verticals,
     y_grid,
@@ -38,10 +37,8 @@ def knee_criterion(run: Run) -> Criterion | None:
     """The criterion that the knee is about; the first one asked for when there is none, or no
     request is counted by it.
     """
-    criteria = run.question.slo.criteria()
-    if isinstance(run.knee, Knee) and run.knee.label != KneeLabel.RESOURCE:
-        return next((c for c in criteria if c.name == run.knee.criterion), None)
-    return criteria[0] if criteria else None
+    name = breaking_criterion(run.knee, run.question.slo)
+    return next((c for c in run.question.slo.criteria() if c.name == name), None)
 
 
 def knee_chart(run: Run) -> str:
@@ -57,10 +54,10 @@ def knee_chart(run: Run) -> str:
     parts += verticals(run, x)
     if isinstance(run.knee, Knee) and run.knee.curve is not None:
         parts += _curve(run.knee.curve, x, y)
-    parts += _limit(criterion, y)
+    parts += limit_line(y.at(criterion.share), f"{format_share(criterion.share)} may be")
     parts += [_point(trial, count, x, y) for trial, count in sorted(counted, key=_on_top)]
     label = f"share of requests over the limit of {criterion.name} against rate"
-    return chart(WIDTH, HEIGHT, label, parts)
+    return chart(HEIGHT, label, parts)
 
 
 def _counted(run: Run, criterion: Criterion) -> list[tuple[Trial, Count]]:
@@ -83,14 +80,6 @@ def _grid(y: Axis) -> str:
     place = {"x": LEFT - 6, "y": HEIGHT - BOTTOM + 2}
     none = element("text", "none", class_="c-tick", **place, text_anchor="end")
     return "\n".join([*y_grid(y, ticks), none])
-
-
-def _limit(criterion: Criterion, y: Axis) -> list[str]:
-    at, allowed = y.at(criterion.share), f"{format_share(criterion.share)} may be"
-    return [
-        level("c-limit", at),
-        element("text", allowed, class_="c-label c-limit-ink", x=LEFT + 6, y=at - 6),
-    ]
 
 
 def _curve(curve: FittedCurve, x: Axis, y: Axis) -> list[str]:

@@ -1,6 +1,4 @@
-"""Elements of SVG, and text that is safe in SVG, HTML and XML, whatever a target's code is
-called.
-"""
+"""SVG elements, and text that is safe in SVG, HTML and XML, whatever a target's code is called."""
 
 from __future__ import annotations
 
@@ -56,9 +54,12 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def shade(name: str, shades: int = 3) -> int:
-    """A number below `shades` that is always the same for a name (CRC-32)."""
-    return zlib.crc32(name.encode("utf-8", "replace")) % shades
+SHADES = 3  # of each colour of a flame graph
+
+
+def shade(name: str) -> int:
+    """A number below SHADES that is always the same for a name (CRC-32)."""
+    return zlib.crc32(name.encode("utf-8", "replace")) % SHADES
 
 
 @cache

@@ -30,7 +30,7 @@ _DIST_INFO = re.compile(r"(.+)-([^-]+)\.dist-info")
 # What the load and the statistics are made with.
 _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
 _DIGITS = 4  # hexadecimal ones, of the hash of a variable: 16 bits give no secret away
-_ANSWER: Seconds = 10.0  # for git in a large repository on a slow disk
+ANSWER: Seconds = 10.0  # for git in a large repository on a slow disk
 
 
 def environment(target: TargetProcess, profilers: Mapping[str, str]) -> Environment:
@@ -85,8 +85,8 @@ def _tool_versions(profilers: Mapping[str, str]) -> dict[str, str]:
     """Name to version of the tools a run may lean on; those that are absent are left out."""
     versions = {name: version for name in _PACKAGES if (version := package_version(name))}
     versions.update(profilers)
-    if printed := _printed(["git", "--version"]):  # `git version 2.39.5`
-        versions["git"] = printed.split()[2]
+    if said := printed(["git", "--version"]):  # `git version 2.39.5`
+        versions["git"] = said.split()[2]
     return versions
 
 
@@ -188,20 +188,22 @@ def _git(root: str, *arguments: str) -> str:
     # need not be us.
     settings = (f"safe.directory={root}", "core.fsmonitor=false", "core.hooksPath=/dev/null")
     safe = [word for setting in settings for word in ("-c", setting)]
-    return _printed(
+    return printed(
         ["git", "-C", root, *safe, *arguments],
         {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
     )
 
 
-def _printed(command: list[str], extra: Mapping[str, str] | None = None) -> str:
+def printed(
+    command: list[str], extra: Mapping[str, str] | None = None, within: Seconds = ANSWER
+) -> str:
     """What a command printed, or "" when it is absent, failed or hung."""
     if shutil.which(command[0]) is None:
         return ""
     env = {**os.environ, "LC_ALL": "C", **(extra or {})}
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=_ANSWER, env=env, stdin=subprocess.DEVNULL
+            command, capture_output=True, timeout=within, env=env, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -94,15 +94,15 @@ def descriptors(rate: PerSecond, timeout: Seconds) -> Check:
     """
     name = "open files"
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = int(min(rate * timeout, _MOST_CONNECTIONS)) + _OWN_FILES
+    needed = int(min(rate * timeout, _MOST_CONNECTIONS)) + _OWN_FILES
     # The hard limit counts: the load process raises its own soft limit up to it.
-    if hard == resource.RLIM_INFINITY or hard >= wanted:
+    if hard == resource.RLIM_INFINITY or hard >= needed:
         count = hard if hard >= 0 else "any number"
         return ok(name, f"{count} files may be open (soft limit {soft})")
     return warn(
         name,
-        f"{hard} files may be open; a stalled target at full rate would hold {wanted}",
-        f"ulimit -Hn {wanted} as root, or: max_rate below {hard / timeout:.0f}/s in [safety]",
+        f"{hard} files may be open; a stalled target at full rate would hold {needed}",
+        f"ulimit -Hn {needed} as root, or: max_rate below {hard / timeout:.0f}/s in [safety]",
     )
 
 
@@ -164,8 +164,8 @@ def pressure() -> Check:
         return warn(
             "pressure",
             "the kernel gives no pressure stall information",
-            "Boot with psi=1, on a kernel of 4.20 or later; without it run-queue time still shows"
-            " the same",
+            "Boot with psi=1, on a kernel of 4.20 or later;"
+            " without it run-queue time still shows the same",
         )
     return ok("pressure", "the kernel tells how long tasks waited for CPU, memory and disk")
 

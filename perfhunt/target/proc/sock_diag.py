@@ -25,9 +25,11 @@ _LISTENING = 1 << 10  # the bit of TCP_LISTEN in a mask of states
 _ANY_STATE = _NO_COOKIE = 0xFFFFFFFF
 _SHOW_PEER, _PEER = 4, 2  # UDIAG_SHOW_PEER, UNIX_DIAG_PEER
 # struct inet_diag_req_v2: family, protocol, extensions, pad, states; then 48 bytes of address.
-_INET_REQUEST, _INET_ADDRESS = struct.Struct("=BBBBI"), 48
+_INET_REQUEST = struct.Struct("=BBBBI")
+_INET_ADDRESS = 48
 # struct inet_diag_msg after 4 bytes and the address: expires, rqueue, wqueue, uid, inode.
-_INET_ANSWER, _INET_SKIPPED = struct.Struct("=IIIII"), 4 + _INET_ADDRESS
+_INET_ANSWER = struct.Struct("=IIIII")
+_INET_SKIPPED = 4 + _INET_ADDRESS
 # struct unix_diag_req: family, protocol, pad, states, inode, show, cookie of two words.
 _UNIX_REQUEST = struct.Struct("=BBHIIIII")
 # struct unix_diag_msg: family, type, state, pad, inode, cookie of two words; then attributes.

@@ -30,7 +30,6 @@ class TcpSocket:
     remote: str
     remote_port: int
     state: int
-    send_queue: Bytes
     receive_queue: Bytes
     inode: int
 
@@ -77,6 +76,17 @@ def listening(pid: int) -> list[TcpSocket]:
     return [row for row in tcp_sockets(pid) if row.state == LISTEN]
 
 
+def held_listening(pid: int) -> list[TcpSocket]:
+    """The listening TCP sockets that `pid` itself holds; none when its descriptors may not be
+    read.
+    """
+    try:
+        held = held_inodes(pid)
+    except PermissionError:
+        return []
+    return [row for row in listening(pid) if row.inode in held]
+
+
 def _table(pid: int, *names: str) -> list[TcpSocket]:
     rows = []
     for name in names:
@@ -90,14 +100,13 @@ def _table(pid: int, *names: str) -> list[TcpSocket]:
 
 def _row(field: list[str]) -> TcpSocket:
     (local, local_port), (remote, remote_port) = address(field[1]), address(field[2])
-    send, _, receive = field[4].partition(":")
+    _, _, receive = field[4].partition(":")
     return TcpSocket(
         local=local,
         local_port=local_port,
         remote=remote,
         remote_port=remote_port,
         state=int(field[3], 16),
-        send_queue=int(send, 16),
         receive_queue=int(receive, 16),
         inode=int(field[9]),
     )

@@ -37,9 +37,7 @@ def children(pid: int) -> list[int]:
 
 
 def descendants(roots: Iterable[int]) -> list[int]:
-    """The given pids and everything below them, parents first, each once; those gone are left
-    out.
-    """
+    """The given pids and all below them, parents first, each once; those gone are left out."""
     tree: dict[int, None] = {}
     waiting = [pid for pid in roots if os.path.isdir(f"/proc/{pid}")]
     while waiting:

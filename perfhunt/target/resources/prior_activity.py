@@ -17,17 +17,16 @@ _WATCHED: Seconds = 1.0  # long enough to tell a loaded target from one that onl
 class PriorActivity:
     """What the target did over a short while before any load of ours."""
 
-    seconds: Seconds
     cpu: Cores  # on-CPU seconds per second, whole tree
     connections: int  # established to its listening ports, not ours
 
 
-def prior_activity(target: TargetProcess, seconds: Seconds = _WATCHED) -> PriorActivity:
+def prior_activity(target: TargetProcess) -> PriorActivity:
     """Watch the target for a short while; sends nothing."""
     monitor = ResourceMonitor(target)
     try:
         monitor.start()
-        time.sleep(seconds)
+        time.sleep(_WATCHED)
         used = monitor.take()
     finally:
         monitor.close()
@@ -36,4 +35,4 @@ def prior_activity(target: TargetProcess, seconds: Seconds = _WATCHED) -> PriorA
         socket.state == ESTABLISHED and socket.local_port in ports
         for socket in tcp_sockets(target.root)
     )
-    return PriorActivity(used.seconds, used.cpu or 0.0, clients)
+    return PriorActivity(used.cpu or 0.0, clients)

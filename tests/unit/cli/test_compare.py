@@ -48,6 +48,7 @@ def test_unlike_questions_are_refused_with_the_difference(store: Path) -> None:
     assert isinstance(error, UsageError)
     assert int(error.exit_code) == 2
     assert "ramp.budget: 420.0 -> 60.0" in error.message
+    assert error.hint == "Ask one of them again: perfhunt investigate"
 
 
 def test_json_and_one_line_say_the_same_word(store: Path) -> None:

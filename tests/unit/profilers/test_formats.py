@@ -82,15 +82,14 @@ python3 100/101  1972.600000:
 """
 
 
-def test_perf_samples_keep_thread_and_time_and_have_the_root_first() -> None:
+def test_perf_samples_have_the_root_first() -> None:
     first, second, third = parse_perf_script(PERF)
-    assert (first.pid, first.tid, first.at, first.comm) == (100, 101, 1972.570541, "python3")
     assert (
         first.stack
         == (Frame("long_dealloc", "/usr/lib/libpython3.13.so.1.0", None, FrameKind.NATIVE),)
         and first.broken
     )
-    assert second.comm == "my worker" and not second.broken
+    assert not second.broken
     assert [frame.function for frame in second.stack] == [
         "[unknown]",
         "std::map<int, char (*)(int)>::at",

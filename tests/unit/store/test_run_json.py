@@ -184,7 +184,7 @@ def test_a_run_that_an_earlier_version_wrote_holds_what_was_measured() -> None:
     assert run.bottleneck is not None
     assert (run.bottleneck.category, run.bottleneck.runner_up) == ("lock", "gil")
     assert [trial.rows[0].due for trial in run.trials] == [15, 171, 154, 127]
-    assert run.ending == "complete"
+    assert run.ended == "complete"
 
 
 DERIVED = {"generator"}  # from the trials, for readers of the file

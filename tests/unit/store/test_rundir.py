@@ -9,7 +9,7 @@ import pytest
 
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.model.document.redaction import redacted
-from perfhunt.model.profile import Frame, FrameKind, SpanName
+from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.question import Expect, RequestTemplate
 from perfhunt.model.run import ProcessIdentity, Run
 from perfhunt.model.trial import Drained
@@ -113,7 +113,6 @@ def test_no_secret_of_a_run_reaches_the_disk(tmp_path: Path) -> None:
     assert SECRET not in repr(redacted(run))
     assert redacted(redacted(run)) == redacted(run)
     directory = RunDirectory.create(tmp_path, run)
-    directory.write_profile(SpanName.KNEE, run.profiles[SpanName.KNEE])
     directory.save(run)
     record(tmp_path, run, directory.finish(run))
     files = [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -27,8 +27,10 @@ QUOTA = QuotaThresholds()
 def quota(features: Features) -> ClassScore:
     """The cgroup's CPU quota, by the kernel's own count of throttled periods."""
     value = ramp(features.throttled, QUOTA.throttled) * ramp(features.of_cores, QUOTA.of_cores)
-    said = f"The CPU quota stopped the target in {format_share(features.throttled)} of its periods."
-    return ClassScore(BottleneckClass.CPU_QUOTA, value, (said,))
+    sentence = (
+        f"The CPU quota stopped the target in {format_share(features.throttled)} of its periods."
+    )
+    return ClassScore(BottleneckClass.CPU_QUOTA, value, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)

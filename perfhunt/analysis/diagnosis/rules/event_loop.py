@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfhunt.analysis.diagnosis.features import Features
+from perfhunt.analysis.diagnosis.features import BLOCKING, Features
 from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, ramp
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.states import ThreadState
 from perfhunt.model.units import format_share
 
 
@@ -29,11 +28,11 @@ def event_loop(features: Features) -> ClassScore:
         return nothing(BottleneckClass.EVENT_LOOP)
     value = ramp(loop.on_cpu + loop.queued, EVENT_LOOP.running)
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
-    said = (
-        f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time, and"
-        f" {format_share(loop.queued)} waiting to be."
+    sentence = (
+        f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time,"
+        f" and {format_share(loop.queued)} waiting to be."
     )
-    return ClassScore(BottleneckClass.EVENT_LOOP, value, (said,))
+    return ClassScore(BottleneckClass.EVENT_LOOP, value, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +47,6 @@ class LoopBlockedThresholds:
 
 
 LOOP_BLOCKED = LoopBlockedThresholds()
-_HOLDING_UP = (
-    ThreadState.SLEEP,
-    ThreadState.SOCKET,
-    ThreadState.DISK,
-    ThreadState.LOCK,
-    ThreadState.OTHER,
-)
 
 
 def event_loop_blocked(features: Features) -> ClassScore:
@@ -64,7 +56,7 @@ def event_loop_blocked(features: Features) -> ClassScore:
     loop = features.loop
     if loop is None:
         return nothing(BottleneckClass.EVENT_LOOP_BLOCKED)
-    share = features.share_anywhere(*_HOLDING_UP) if features.pool_is_loop else 0.0
+    share = features.share_anywhere(*BLOCKING) if features.pool_is_loop else 0.0
     value = max(
         ramp(loop.blocked, LOOP_BLOCKED.blocked),
         ramp(loop.blocked, LOOP_BLOCKED.rarely_blocked) * ramp(share, LOOP_BLOCKED.added),

@@ -42,8 +42,8 @@ def generator(features: Features) -> ClassScore:
         ramp(features.process_cpu, GENERATOR.target_process),
         ramp(features.of_cores, GENERATOR.target_of_cores),
     )
-    said = f"The generator used {format_share(used)} of its core while the target had room."
-    return ClassScore(BottleneckClass.GENERATOR, ramp(used, GENERATOR.used) * room, (said,))
+    sentence = f"The generator used {format_share(used)} of its core while the target had room."
+    return ClassScore(BottleneckClass.GENERATOR, ramp(used, GENERATOR.used) * room, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +71,10 @@ def limiter(features: Features) -> ClassScore:
         flat = 1.0 - ramp(features.trial.service.p50 / base.service.p50, LIMITER.slower)
     value = ramp(features.shed, LIMITER.shed)
     value *= LIMITER.slow_anyway + (1.0 - LIMITER.slow_anyway) * flat
-    said = (
+    sentence = (
         f"{format_share(features.shed)} of answers were 429 or 503 while the others stayed quick."
     )
-    return ClassScore(BottleneckClass.LIMITER, value, (said,))
+    return ClassScore(BottleneckClass.LIMITER, value, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +111,12 @@ MEMORY = MemoryThresholds()
 def memory(features: Features) -> ClassScore:
     """The kernel had to find memory, or killed for it."""
     stalled, kills = features.psi_memory, features.oom_kills
-    said = (
+    sentence = (
         f"Some task waited for memory {format_share(stalled)} of the time; {kills} processes were"
         " killed for it."
     )
     value = 1.0 if kills else ramp(stalled, MEMORY.stalled)
-    return ClassScore(BottleneckClass.MEMORY, value, (said,))
+    return ClassScore(BottleneckClass.MEMORY, value, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,6 @@ NETWORK = NetworkThresholds()
 def network(features: Features) -> ClassScore:
     """Threads wait for clients to take their answers."""
     share = features.share_anywhere(LatencyKind.CLIENT)
-    said = f"Sending is {format_share(share)} of what load added."
+    sentence = f"Sending is {format_share(share)} of what load added."
     value = outside_cpu(features, ramp(share, NETWORK.added))
-    return ClassScore(BottleneckClass.NETWORK, value, (said,))
+    return ClassScore(BottleneckClass.NETWORK, value, (sentence,))

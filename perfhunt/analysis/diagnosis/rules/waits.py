@@ -68,8 +68,8 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_polling, (_polled_sentence(features),))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
-        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average, held up by"
-        f" {_holders(c) or 'a holder that was not seen'}."
+        f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average,"
+        f" held up by {_holders(c) or 'a holder that was not seen'}."
         for c in locks[:_NAMED]
     ]
     evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
@@ -118,8 +118,8 @@ def pool(features: Features) -> ClassScore:
     if awaited:
         connections = sum(n for _, n in _awaited_endpoints(features))
         evidence.append(
-            f"{features.unseen:.1f} requests waited while the event loop idled, with {connections}"
-            " connections open elsewhere."
+            f"{features.unseen:.1f} requests waited while the event loop idled,"
+            f" with {connections} connections open elsewhere."
         )
         value *= ramp(features.unseen / max(connections, 1), POOL.per_connection)
     evidence.append(f"Waiting for a pool is {format_share(share)} of the latency that load added.")
@@ -204,9 +204,7 @@ _IDLING = (ThreadState.SLEEP, ThreadState.OTHER, ThreadState.POLL)
 
 
 def workers(features: Features) -> ClassScore:
-    """Every worker thread is taken by waiting, and requests queue for one while the CPU has
-    room.
-    """
+    """Every worker thread is taken by waiting; requests queue for one while the CPU has room."""
     handed_over = [c for c in features.contentions if c.handoff]
     if handed_over:
         return _handed_over(features, handed_over[0])
@@ -240,12 +238,12 @@ def _share_of_inner_queues(features: Features) -> Share:
 def _handed_over(features: Features, contention: Contention) -> ClassScore:
     """Requests are handed to other threads, which are too few for them."""
     share = features.share_anywhere(Cause.HANDOFF)
-    said = (
-        f"{contention.waiting:.1f} threads waited in {contention.waiter[0]} for"
-        f" {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
+    sentence = (
+        f"{contention.waiting:.1f} threads waited in {contention.waiter[0]}"
+        f" for {contention.concurrent:.1f} that worked for them ({_holders(contention)})."
     )
     value = outside_cpu(features, ramp(share, WORKERS.handed_over))
-    return ClassScore(BottleneckClass.WORKERS, value, (said,))
+    return ClassScore(BottleneckClass.WORKERS, value, (sentence,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,5 +266,5 @@ def sleep(features: Features) -> ClassScore:
     share = share_of(ThreadState.SLEEP)
     value = SLEEP.certain * outside_cpu(features, ramp(share, SLEEP.added))
     value *= 1.0 - ramp(polled(features), SLEEP.polled)
-    said = f"Sleeping is {format_share(share)} of the latency that load added."
-    return ClassScore(BottleneckClass.SLEEP, value, (said,))
+    sentence = f"Sleeping is {format_share(share)} of the latency that load added."
+    return ClassScore(BottleneckClass.SLEEP, value, (sentence,))

@@ -49,10 +49,10 @@ ABRUPT_SLOPE, ABRUPT_SD = 50.0, 0.6
 # both surprising.
 ROOM, ROOM_SD = 0.25, 1.2
 
-# Prior dispersion of counts over binomial: where nothing is known of the queue, under arrivals that
-# are typical of their rate (a multiple of the excursion's length), and of a limiter, which refuses
-# without bursts.
-BLIND_DISPERSION, BURST, EVEN_DISPERSION = 60.0, 0.8, 10.0
+# Prior dispersion of counts over binomial.
+BLIND_DISPERSION = 60.0  # where nothing is known of the queue
+BURST = 0.8  # times an excursion's length, under arrivals that are typical of their rate
+EVEN_DISPERSION = 10.0  # of a limiter, which refuses without bursts
 LEAST_SPARE: Share = 0.05  # of the capacity, however near the knee is to it
 # An exponential tail is taken to be no flatter than that of a median: -ln(0.5) = 0.69.
 FLATTEST_TAIL = 0.7

@@ -16,10 +16,8 @@ from perfhunt.change.readers.schema.sql import (
 from perfhunt.change.readers.texts import FileAtoms, FileTexts, no_change, one_atom
 from perfhunt.model.verdict.change import Atom, Edit, Kind
 
-_KINDS = {
-    StatementSort.QUERY: Kind.CODE,
-    StatementSort.ROWS: Kind.DATA,
-}  # every other sort is schema
+# Every other sort is schema.
+_KINDS = {StatementSort.QUERY: Kind.CODE, StatementSort.ROWS: Kind.DATA}
 
 
 def schema_atoms(texts: FileTexts) -> FileAtoms:

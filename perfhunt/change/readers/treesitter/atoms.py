@@ -19,12 +19,7 @@ from perfhunt.change.readers.texts import (
     together,
 )
 from perfhunt.change.readers.treesitter.declarations import Declaration, declarations, imported
-from perfhunt.change.readers.treesitter.grammars import (
-    LANGS_HINT,
-    Grammar,
-    grammar_of,
-    parser_of,
-)
+from perfhunt.change.readers.treesitter.grammars import LANGS_HINT, Grammar, grammar_of, parser_of
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
 # Members that every library has: naming one says nothing about who is meant.

@@ -52,11 +52,13 @@ def history(
 
 def row_line(row: LedgerRow) -> str:
     """One run in a line."""
+    from perfhunt.model.run import RunEnd
+
     revision = (row.git_revision[:9] + ("+" if row.git_dirty else "")) or "no git"
-    ended = "" if row.ended == "complete" else f"  [{row.ended}]"
+    ended = "" if row.ended == RunEnd.COMPLETE else f"  [{row.ended}]"
     return (
-        f"{row.id}  {row.kind:<11} {row.verdict:<8} {_knee(row):<34} {row.bottleneck:<14}"
-        f" {row.top_function}  {revision}{ended}"
+        f"{row.id}  {row.kind:<11} {row.verdict:<8} {_knee(row):<34}"
+        f" {row.bottleneck:<14} {row.top_function}  {revision}{ended}"
     )
 
 

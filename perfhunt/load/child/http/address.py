@@ -19,9 +19,7 @@ _PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where to connect. `tls` is an ssl.SSLContext or None; `server_name` goes into the
-    handshake.
-    """
+    """Where to connect. `tls` is an SSLContext or None; `server_name` goes into the handshake."""
 
     family: socket.AddressFamily
     sockaddr: Any

@@ -63,7 +63,7 @@ class Client:
         # By endpoint, as ConnectionOwner says.
         methods = [e.endpoint.method for e in endpoints]
         self.passes: Sequence[bytes] = [_expected(e) for e in endpoints]
-        self.texts: Sequence[bytes] = [(e.expect.body or "").encode() for e in endpoints]
+        self.texts: Sequence[bytes] = [(e.endpoint.expect.body or "").encode() for e in endpoints]
         self.heads: Sequence[bool] = [method == "HEAD" for method in methods]
         self.repeatable: Sequence[bool] = [method in REPEATABLE for method in methods]
         self._inspects = any(self.texts) or any(self.heads)
@@ -139,9 +139,7 @@ class Client:
             self.refill()
 
     def learn(self, content: bytes, status: int) -> None:
-        """Remembers a whole answer that came in one piece, if its head alone says how long it
-        is.
-        """
+        """Remembers an answer that came in one piece, if its head alone says how long it is."""
         head = content[: content.find(b"\r\n\r\n")]
         # After an interim answer the first head is not the answer's; a chunked body's length is not
         # in the head.
@@ -264,5 +262,5 @@ def _text(error: OSError) -> str:
 
 def _expected(payloads: Payloads) -> bytes:
     """A table of 1000 status codes: 1 where the answer counts as success."""
-    wanted = payloads.expect.status
-    return bytes((code in wanted) if wanted else (200 <= code < 400) for code in range(1000))
+    accepted = payloads.endpoint.expect.status
+    return bytes((code in accepted) if accepted else (200 <= code < 400) for code in range(1000))

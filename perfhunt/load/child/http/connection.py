@@ -126,8 +126,6 @@ class Connection:
         self.payload = b""
         self._watch.start(self.on_readable)
 
-    # sending
-
     def begin(
         self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
     ) -> None:
@@ -172,11 +170,8 @@ class Connection:
             self.connected = True
         left, self._left = self._left, b""
         if left:
-            Connection.transmit(
-                self, left
-            )  # not the subclass's: what is left over a TLS connection is ciphertext already
-
-    # receiving
+            # Not the subclass's: what is left over a TLS connection is ciphertext already.
+            Connection.transmit(self, left)
 
     def on_readable(self) -> None:
         """Bytes, or the end, have come."""
@@ -251,8 +246,6 @@ class Connection:
             self.fail(RequestOutcome.TOO_LARGE, "headers beyond 64 KiB", now)
         elif self.size > MAX_BODY:
             self.fail(RequestOutcome.TOO_LARGE, "body beyond 256 MiB", now)
-
-    # ending
 
     def ended(self, now: Seconds) -> None:
         """The peer closed: the answer's end if nothing else says where it ends, else a loss."""

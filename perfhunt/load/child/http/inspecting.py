@@ -1,6 +1,4 @@
-"""A connection that looks into answers: for HEAD requests, and for bodies that must contain a
-text.
-"""
+"""A connection that looks into answers: for HEAD requests, for bodies that must contain a text."""
 
 from __future__ import annotations
 
@@ -44,8 +42,8 @@ class InspectingConnection(Connection):
             super().on_message_complete()
 
     def verdict(self) -> int:
-        wanted = self.client.texts[self.endpoint]
-        if wanted and wanted not in _decoded(b"".join(self._kept)):
+        text = self.client.texts[self.endpoint]
+        if text and text not in _decoded(b"".join(self._kept)):
             return RequestOutcome.STATUS
         return super().verdict()
 

@@ -29,9 +29,7 @@ STOPS_WITHIN: Seconds = 10.0  # at most, for the requests under way when the ste
 
 
 class ClosedLoop:
-    """Locust's own users under Locust's own local runner; each of their requests becomes a
-    sample.
-    """
+    """Locust's own users under its own local runner; each of their requests becomes a sample."""
 
     def __init__(self, classes: Sequence[type[Any]], url: str) -> None:
         self._environment = Environment(user_classes=list(classes), events=locust.events, host=url)

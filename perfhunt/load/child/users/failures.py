@@ -28,9 +28,7 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], RequestOutcome], ...] = (
 
 
 def outcome_of(error: object) -> RequestOutcome:
-    """The outcome; STATUS for what is none of the network's doing, such as an assertion in a
-    task.
-    """
+    """The outcome; STATUS for what is not the network's doing, such as an assertion in a task."""
     if (
         isinstance(error, requests.exceptions.ConnectionError)
         and error.args

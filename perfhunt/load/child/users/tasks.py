@@ -85,13 +85,13 @@ class UserTasks:
         missing = [
             cls
             for cls in dict.fromkeys(task.user for task in self.tasks)
-            for _ in range(self._wanted(cls, rate) - len(self._pool.free.get(cls, ())))
+            for _ in range(self._busy_users(cls, rate) - len(self._pool.free.get(cls, ())))
         ]
         gevent.joinall(
             [gevent.spawn(self._prepare, cls) for cls in missing], timeout=self.limits.timeout
         )
 
-    def _wanted(self, cls: type[Any], rate: PerSecond) -> int:
+    def _busy_users(self, cls: type[Any], rate: PerSecond) -> int:
         """How many users of a class would be busy at `rate`, with tasks of READY_WITHIN each."""
         weight = sum(task.weight for task in self.tasks if task.user is cls)
         total = sum(task.weight for task in self.tasks)

@@ -23,8 +23,8 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "slo": "The SLO as judged.",
         "knee": "Where the first objective breaks.",
         "knees": (
-            "The knee of every criterion, in the order of the SLO's criteria, then those of CPU and"
-            " memory objectives that are used up at a rate which was tried."
+            "The knee of every criterion, in the order of the SLO's criteria, then those of CPU"
+            " and memory objectives that are used up at a rate which was tried."
         ),
         "capacity": "Completions when saturated.",
         "baseline": "The trial at the lowest rate; null when there was none.",

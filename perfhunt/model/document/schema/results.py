@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+_OUTCOMES = (
+    "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls, too_large,"
+    " shed, cut, generator) to count."
+)
 RESULTS: dict[str, dict[str, str]] = {
     "SloDocument": {
         "verdict": "MISSED if any objective missed, else UNKNOWN if any has no verdict.",
@@ -26,8 +30,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "confidence": "Confidence of the interval, 0 to 1.",
         "criterion": "Name of the criterion.",
         "limit_ms": (
-            "Latency limit, milliseconds; null when the criterion counts failures only, or is"
-            " about CPU or memory."
+            "Latency limit, milliseconds; null when the criterion counts failures only,"
+            " or is about CPU or memory."
         ),
         "sharpness": "d ln(share over the limit) / d ln(rate) at the knee; below 4 is soft.",
         "label": "How sure it is, or what it is a knee of.",
@@ -36,8 +40,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "load_s": "Load spent finding it, seconds.",
         "note": "Remark.",
         "curve": (
-            "The fitted curve that the knee was read off; null when nothing was fitted, absent in"
-            " runs of versions that did not store it."
+            "The fitted curve that the knee was read off; null when nothing was fitted,"
+            " absent in runs of versions that did not store it."
         ),
     },
     "FittedCurve": {
@@ -127,8 +131,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "completed": "Answers per second of the counted span.",
         "n": "Requests counted.",
         "exceed": (
-            "Requests over the limit of the knee's criterion (the first criterion when there is"
-            " no knee); null when nothing was counted."
+            "Requests over the limit of the knee's criterion (the first criterion when there"
+            " is no knee); null when nothing was counted."
         ),
         "overload": "Why the load was taken off early, a sentence; empty when it was not.",
         "invalid": "Why the trial may not be believed, a sentence; empty when it may.",
@@ -138,10 +142,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
         "resources": "What the target used meanwhile.",
         "counts": "Counts per criterion, by name.",
-        "outcomes": (
-            "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls,"
-            " too_large, shed, cut, generator) to count."
-        ),
+        "outcomes": _OUTCOMES,
         "routes": "Results per endpoint, by name.",
         "generator": "How the generator did.",
         "duration_s": "Duration asked for, seconds.",
@@ -172,10 +173,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "response": "From the moment a request was due.",
         "service": "From the moment a request was sent.",
         "statuses": "HTTP status to count.",
-        "outcomes": (
-            "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls,"
-            " too_large, shed, cut, generator) to count."
-        ),
+        "outcomes": _OUTCOMES,
     },
     "Drained": {"seconds": "How long, seconds.", "recovered": "Whether it came back."},
     "BottleneckDocument": {
@@ -219,7 +217,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "phase": "Which span.",
         "seconds": "Its length, seconds.",
         "threads": "Every thread that lived through at least half of it.",
-        "ticks": "How often was looked.",
+        "ticks": "How often the sampler looked.",
         "source": "How deep: syscall or schedstat.",
         "cost": "CPU the sampler took, cores.",
         "notes": "Remarks.",
@@ -234,8 +232,8 @@ RESULTS: dict[str, dict[str, str]] = {
         "tid": "Thread id.",
         "name": "Thread name.",
         "states": (
-            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other, unknown) to"
-            " share of wall time, 0 to 1."
+            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other,"
+            " unknown) to share of wall time, 0 to 1."
         ),
         "endpoints": "Remote endpoint to share of wall time spent waiting on it, 0 to 1.",
     },
