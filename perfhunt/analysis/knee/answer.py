@@ -13,7 +13,7 @@ from perfhunt.analysis.knee.observed import completions, mostly_failures, observ
 from perfhunt.analysis.knee.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
-from perfhunt.analysis.trial.exceedance import CLEAR, Standing, standing
+from perfhunt.analysis.trial.exceedance import Standing, standing
 from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
@@ -41,6 +41,7 @@ BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
 BLOCK_T, FEWEST_BLOCKS = 2.4, 3
 UNKNOWN_SPREAD: Share = 0.1
 
+WITNESSES = 2  # trials that must agree: one in a thousand is called clear by chance
 # A single short trial shows that a rate holds when no more than this part of what is allowed is
 # late: near the knee a quiet dozen seconds come as often as not.
 HELD_WELL: Share = 0.5
@@ -145,7 +146,7 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
 def fitted(state: SearchState, fit: KneeFit) -> Knee:
     """The fitted knee with its label, its curve, and what a narrower interval would cost."""
     label = _label(state, fit)
-    held, failed = _shown(state, fit)
+    held, failed = (0.0, math.inf) if fit.part is None else _shown(state, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
     rate = min(max(fit.knee, held), failed)
     return Knee(
@@ -179,22 +180,26 @@ def _notes(state: SearchState, fit: KneeFit, label: KneeLabel) -> Iterator[str]:
     yield _cost_of_narrower(fit)
 
 
-def _shown(state: SearchState, fit: KneeFit) -> tuple[PerSecond, PerSecond]:
-    """(highest rate below the first failure that clearly held, lowest that clearly failed): what no
-    answer may contradict. 0 and infinity where no trial is that clear.
+def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
+    """(highest rate below the failures at which two trials, or more above it, clearly held; lowest
+    at which two, or more below it, clearly failed): what no answer may contradict. 0 and infinity
+    where trials are not that clear.
 
-    Where the whole service breaks, a burst may outlast a trial, and how large they are is known
-    from how the trials disagree. Trials of the ramp are too short to show that a rate holds.
+    This is for a part of the traffic, which is late without bursts. Where the whole service breaks,
+    a burst may outlast a trial, so one trial is never that clear. Trials of the ramp are too short
+    to show that a rate holds.
     """
-    least = fit.phi if fit.part is None else 1.0
-    stand = [(t, standing(t, fit.criterion, CLEAR, least)) for t in _unsaturated(state)]
-    failed = min((t.step.rate for t, s in stand if s is Standing.FAILED), default=math.inf)
-    held = (
+    stand = [(trial, standing(trial, criterion)) for trial in _unsaturated(state)]
+    failures = sorted(trial.step.rate for trial, stands in stand if stands is Standing.FAILED)
+    failed = failures[WITNESSES - 1] if len(failures) >= WITNESSES else math.inf
+    held = sorted(
         trial.step.rate
         for trial, stands in stand
-        if stands is Standing.HELD and trial.step.phase in FITTED_PHASES
+        if stands is Standing.HELD
+        and trial.step.phase in FITTED_PHASES
+        and trial.step.rate < failed
     )
-    return max((rate for rate in held if rate < failed), default=0.0), failed
+    return held[-WITNESSES] if len(held) >= WITNESSES else 0.0, failed
 
 
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:

@@ -131,6 +131,8 @@ def _missed(state: SearchState, trial: Trial) -> SearchStage[bool]:
         return False
     rate = trial.step.rate
     seconds = float(round(min(LONGEST, SECOND_LOOK * trial.step.duration)))
+    if seconds + COARSE_SETTLE > state.left:
+        return any(_stands_failed(trial, criterion, LIKELY) for criterion in criteria)
     yield from state.rest()
     longer = yield from state.measure(Phase.COARSE, rate, seconds + COARSE_SETTLE, COARSE_SETTLE)
     return any(_stands_failed(longer, criterion, LIKELY) for criterion in criteria)

@@ -65,31 +65,28 @@ class Excess:
         return float(stats.t.cdf(self.errors, self.df))
 
 
-def standing(
-    trial: Trial, criterion: Criterion, level: Share = CLEAR, dispersion: float = 1.0
-) -> Standing:
+def standing(trial: Trial, criterion: Criterion, level: Share = CLEAR) -> Standing:
     """Whether a trial is over or under a criterion by more than chance and its own bursts explain.
 
-    `level` is the chance of saying so on the line; `dispersion` the least over binomial, where
-    more is known of it than one trial shows: a burst may be longer than the trial. An overload has
-    failed. One or two requests over the limit prove nothing.
+    `level` is the chance of saying so on the line. An overload has failed. One or two requests over
+    the limit prove nothing.
     """
     if trial.overload:
         return Standing.FAILED
     count = trial.counts.get(criterion.name)
     if count is None or not count.n:
         return Standing.OPEN
-    excess = excess_of(trial, criterion, dispersion)
+    excess = excess_of(trial, criterion)
     if count.exceed >= EVIDENCE and excess.failing < level:
         return Standing.FAILED
     return Standing.HELD if excess.holding < level else Standing.OPEN
 
 
-def excess_of(trial: Trial, criterion: Criterion, least: float = 1.0) -> Excess:
+def excess_of(trial: Trial, criterion: Criterion) -> Excess:
     """The excess of a trial that counted requests for the criterion."""
     count = trial.counts[criterion.name]
     chi_square, df = _between_blocks(trial, criterion)
-    dispersion = max(least, (DISPERSION_DF * DISPERSION + chi_square) / (DISPERSION_DF + df))
+    dispersion = max(1.0, (DISPERSION_DF * DISPERSION + chi_square) / (DISPERSION_DF + df))
     # On the line the allowed share is the true one, and its variance is what the count must beat.
     variance = max(criterion.share * (1 - criterion.share) * count.n, 1e-9) * dispersion
     expected = criterion.share * count.n

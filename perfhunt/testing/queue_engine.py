@@ -1,14 +1,10 @@
-"""Shipped fakes: a queue solved by arithmetic behind the load seam, so that a search can be tried
-in no time at all.
-"""
+"""A load engine in virtual time: a queue solved by arithmetic behind the load seam."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,107 +26,11 @@ from perfhunt.model.trial import (
     Trial,
     arrivals,
 )
-from perfhunt.model.units import PerSecond, Seconds, Share
-
-Times: TypeAlias = NDArray[np.float64]
-Law: TypeAlias = Callable[[np.random.Generator, int], Times]
+from perfhunt.model.units import Seconds
+from perfhunt.testing.service import Service, Times, departures
 
 REFUSED: Seconds = 0.001  # how long a limiter takes to say no
 PROBE: Seconds = 1.0  # a drain waits this much longer, as the live one does for its probe
-
-
-def exponential(mean: Seconds) -> Law:
-    """Service times of an M/M/k queue."""
-    return lambda random, n: random.exponential(mean, n)
-
-
-def lognormal(mean: Seconds, cv: float) -> Law:
-    """Lognormal service times with the given mean and coefficient of variation."""
-    sigma = float(np.sqrt(np.log(1 + cv * cv)))
-    mu = float(np.log(mean)) - sigma * sigma / 2
-    return lambda random, n: random.lognormal(mu, sigma, n)
-
-
-def constant(mean: Seconds) -> Law:
-    """Service times that are all the same: M/D/k."""
-    return lambda random, n: np.full(n, mean)
-
-
-def given(times: Times) -> Law:
-    """Service times drawn with replacement from measured ones; shape (m,)."""
-    return lambda random, n: random.choice(times, n)
-
-
-def mixture(*parts: tuple[Share, Law]) -> Law:
-    """Each request's time from one of the laws, with these probabilities: most are quick, some
-    block.
-    """
-
-    def draw(random: np.random.Generator, n: int) -> Times:
-        pick = random.choice(len(parts), size=n, p=[share for share, _ in parts])
-        return np.choose(pick, [law(random, n) for _, law in parts])
-
-    return draw
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """A part of the traffic with workers of its own: a slow lane, one route, one shard. `share` of
-    the requests take it, at random.
-    """
-
-    share: Share
-    law: Law
-    workers: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A service as a G/G/k queue, first come first served, with the troubles that real ones have.
-
-    `law` is time a worker is held; `delay` is awaited beside the queue (an event loop's downstream
-    calls). Every `period` all workers stand still for `pause`. `drift` swings service times by ±
-    that share, sinusoidally, every `drift_period`. While warming up they are (1 +
-    warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
-    answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
-    `lane` is a part of the traffic that queues apart from the rest.
-    """
-
-    law: Law
-    workers: int = 1
-    delay: Law | None = None
-    pause: Seconds = 0.0
-    period: Seconds = 0.0
-    drift: Share = 0.0
-    drift_period: Seconds = 120.0
-    warmup: float = 0.0
-    warmup_tau: Seconds = 10.0
-    refuse_above: PerSecond | None = None
-    bucket: float = 20.0
-    fails: Share = 0.0
-    lane: Lane | None = None
-
-
-def departures(at: Times, held: Times, free: list[float]) -> tuple[Times, list[float]]:
-    """Departures of a FCFS queue whose workers are free from `free` on, and when they are free
-    afterwards; one worker by Lindley's recursion, solved as a running maximum.
-    """
-    if not len(at):
-        return np.zeros(0), free
-    if len(free) == 1:
-        total = np.cumsum(held)
-        start = np.maximum.accumulate(np.maximum(at, free[0]) - (total - held))
-        left: Times = start + total
-        return left, [float(left[-1])]
-    heap = list(free)
-    heapq.heapify(heap)
-    out = []
-    for a, h in zip(at.tolist(), held.tolist(), strict=True):
-        first = heap[0]
-        done = (a if a > first else first) + h
-        heapq.heapreplace(heap, done)
-        out.append(done)
-    return np.asarray(out), heap
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,16 +292,3 @@ def _per_second(served: _Served, seconds: int) -> tuple[list[float | None], list
         p50.append(float(ordered[low + (n - 1) // 2]) if n else None)
         p99.append(float(ordered[low + int(np.ceil(0.99 * n)) - 1]) if n else None)
     return p50, p99
-
-
-@dataclass
-class Clock:
-    """A clock that moves only when told to: call it for the time, `sleep` to let time pass."""
-
-    now: Seconds = 0.0
-
-    def __call__(self) -> Seconds:
-        return self.now
-
-    def sleep(self, seconds: Seconds) -> None:
-        self.now += seconds

@@ -1,0 +1,29 @@
+"""Shipped fakes: a service solved by arithmetic behind the load seam, so that a search can be tried
+in no time at all, and a clock that moves only when told to.
+"""
+
+from perfhunt.testing.clock import Clock
+from perfhunt.testing.queue_engine import QueueEngine
+from perfhunt.testing.service import (
+    Lane,
+    Law,
+    Service,
+    constant,
+    exponential,
+    given,
+    lognormal,
+    mixture,
+)
+
+__all__ = [
+    "Clock",
+    "Lane",
+    "Law",
+    "QueueEngine",
+    "Service",
+    "constant",
+    "exponential",
+    "given",
+    "lognormal",
+    "mixture",
+]
