@@ -1,4 +1,6 @@
-"""Services whose knee is known: the four of the fact sheet, and five with other troubles."""
+"""Services whose knee is known: the four of the fact sheet, five with other troubles, and three of
+which a part breaks first.
+"""
 
 from __future__ import annotations
 
