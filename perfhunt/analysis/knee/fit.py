@@ -116,9 +116,11 @@ class KneeFit:
         return (self.high - self.low) / (2 * self.knee)
 
     def share_at(self, rate: PerSecond) -> Share:
-        """The fitted share of requests over the limit at a rate: the posterior's median."""
-        (share,) = _quantiles(self.posterior.shares_at(rate), self.posterior.weight, (0.5,))
-        return share
+        """The fitted share of requests over the limit at a rate: the curve of the likelier shape
+        that crosses what is allowed at the knee, as sharply as there.
+        """
+        prior = self.posterior.prior
+        return prior.share_at(rate, self.knee, self.sharpness, self.part)
 
     def band(self, rate: PerSecond) -> tuple[Share, Share]:
         """The interval of `share_at` at the same confidence as the knee's."""

@@ -169,11 +169,24 @@ class CurvePrior:
 
     def shares_at(self, rate: PerSecond, knees: Values, shape: Shape) -> Values:
         """The share over the limit at a rate, for every knee and slope of a shape; (n, m)."""
-        allowed, along = self.criterion.share, rate / knees[:, None] - 1
-        if shape.level is None:
-            return _capped(math.log(allowed) + shape.slopes * along)
-        odds = math.log(allowed / (shape.level - allowed)) + shape.slopes * along
-        part = shape.level / (1 + np.exp(-np.clip(odds, LOWEST_LOG, -LOWEST_LOG)))
+        return self._shares(rate / knees[:, None] - 1, shape.slopes, shape.level, rate)
+
+    def share_at(
+        self, rate: PerSecond, knee: PerSecond, sharp: float, level: Share | None
+    ) -> Share:
+        """The share over the limit at a rate, of the one curve with this knee and sharpness."""
+        slope = sharp if level is None else sharp / (1 - self.criterion.share / level)
+        along = np.array(rate / knee - 1)
+        return float(self._shares(along, np.array(slope), level, rate))
+
+    def _shares(
+        self, along: Values, slopes: Values, level: Share | None, rate: PerSecond
+    ) -> Values:
+        allowed = self.criterion.share
+        if level is None:
+            return _capped(math.log(allowed) + slopes * along)
+        odds = math.log(allowed / (level - allowed)) + slopes * along
+        part = level / (1 + np.exp(-np.clip(odds, LOWEST_LOG, -LOWEST_LOG)))
         return np.minimum(CEILING, part + self._rest(rate))
 
     def _rest(self, rate: PerSecond) -> Share:
