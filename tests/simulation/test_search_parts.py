@@ -11,13 +11,16 @@ from statistics import fmean
 
 import pytest
 
+from perfhunt.analysis.knee.answer import fitted
+from perfhunt.analysis.knee.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult
+from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import Standing, standing
 from perfhunt.model.knee import KneeLabel
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES
 from perfhunt.testing import Lane, Service, exponential, lognormal
-from tests.simulation.queues import climb_of, knee_of
+from tests.simulation.queues import begin, climb_of, knee_of
 
 LIMIT, ALLOWED = 0.25, 0.01
 PART, LANE_MEAN = 0.02, 0.08
@@ -80,3 +83,22 @@ def test_a_short_search_of_a_part_is_a_bracket_that_holds_the_knee() -> None:
     knees = [knee_of(climb_of(goal, SLOW_LANE)) for goal in goals]
     assert sum(knee.low <= LANE_KNEE <= knee.high for knee in knees) >= SEEDS - 1
     assert {knee.label for knee in knees} <= {KneeLabel.BRACKET, KneeLabel.SOFT}
+
+
+def test_a_fit_that_two_clear_trials_contradict_is_overruled_and_says_so(
+    climbs: list[SearchResult],
+) -> None:
+    _, goal, baseline = begin(GOAL, SLOW_LANE)
+    state = SearchState(goal, baseline, list(climbs[0].trials), list(climbs[0].drains))
+    fit = fit_trials(state.trials, goal.criteria[0], parts=True)
+    assert fit is not None
+    astray = replace(fit, knee=4 * fit.knee, low=3 * fit.knee, high=5 * fit.knee)
+    knee = fitted(state, astray)
+    failed = sorted(
+        trial.step.rate
+        for trial in climbs[0].trials
+        if standing(trial, goal.criteria[0]) is Standing.FAILED
+    )
+    assert knee.low <= knee.rate == knee.high == failed[1]
+    assert "2 trials clearly show otherwise" in knee.note
+    assert knee.curve is None

@@ -161,12 +161,15 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         phi=fit.phi,
         passes=state.passes,
         load=state.load,
-        note="; ".join(_notes(state, fit, label)),
-        curve=fit.curve(),
+        note="; ".join(_notes(state, fit, label, rate)),
+        # A curve that crosses elsewhere than at the knee would contradict it.
+        curve=fit.curve() if rate == fit.knee else None,
     )
 
 
-def _notes(state: SearchState, fit: KneeFit, label: KneeLabel) -> Iterator[str]:
+def _notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -> Iterator[str]:
+    if rate != fit.knee:
+        yield f"the fit says {format_rate(fit.knee)}, and {WITNESSES} trials clearly show otherwise"
     if label == KneeLabel.ERRORS:
         yield _failures(state)
     if fit.part is not None:
