@@ -7,9 +7,10 @@ import asyncio
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
-from work import render_page
+from work import mendable, render_page
 
 
+@mendable
 def score_items(count: int) -> float:
     best = 0.0
     for i in range(count):
@@ -24,7 +25,7 @@ async def wait_for_mail() -> None:
 async def home(request):
     await wait_for_mail()
     score_items(1_500)
-    return Response(render_page(30_000))
+    return Response(render_page(15_000))
 
 
 app = Starlette(routes=[Route("/", home)])

@@ -201,6 +201,14 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
     )
 
 
+def capacity(one: Animal, mended: str = "") -> float:
+    """Answers per second the service gives at most, with one of its functions doing nothing."""
+    port = free_port()
+    with running(one.command, port, ZOO_MENDED=mended):
+        drive(port, 0.5, "users", 2)
+        return drive(port, 2.0, "users", one.users)["completed"]
+
+
 def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10.0) -> Evidence:
     """What an investigation would have seen of a service: idle, at a low load, and near the most it
     holds.

@@ -5,17 +5,32 @@ A service names its culprit only if mending that one brings clearly more than me
 a decoy takes at most `1 / MARGIN` of what the culprit takes of the thing that limits the service.
 Where the culprit computes, both are counts of the same kind of loop; where it waits, its time is
 the clock's and a decoy counted in loops would outgrow it on a slow host: there the loops are
-counted off in milliseconds of this host's CPU.
+counted off in milliseconds of this host's CPU, and the margin leaves room for a host that gives a
+fraction of its CPU a minute later. The decoy stays on top of a profile of the CPU all the same.
+
+Whether it holds at the hour of a test is measured, not believed: `ZOO_MENDED` names a function
+that is to do nothing.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
+from collections.abc import Callable
+from typing import Any
 
-MARGIN = 3.0  # times the decoy's part; below about 2, mending either is a right answer
+MARGIN = 8.0  # times the decoy's part; below about 2, mending either is a right answer
+MENDED = os.environ.get("ZOO_MENDED", "")
 _TRIAL = 20_000  # rounds of one look at this host's speed: about a millisecond
 _TRIALS = 9
+
+
+def mendable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself; one that does nothing when this process is to show what mending it
+    brings.
+    """
+    return function if function.__name__ != MENDED else lambda *args: None
 
 
 def rounds_in(milliseconds: float) -> int:
@@ -40,6 +55,6 @@ def render_page(rounds: int) -> bytes:
     """The decoy: CPU-busy, on top of every naive profile, and not what stops the service."""
     rows = [{"row": n, "text": f"item {n}"} for n in range(20)]
     total = 0
-    for i in range(rounds):
+    for i in range(rounds if MENDED != "render_page" else 0):
         total += i * i % 7
     return json.dumps({"rows": rows, "total": total}).encode()

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from work import MARGIN, render_page, rounds_in
+from work import MARGIN, mendable, render_page, rounds_in
 
 PAGE = rounds_in(6.0 / MARGIN)  # the lock is held for 6 ms
 
@@ -11,6 +11,7 @@ LOCK = threading.Lock()
 STOCK = {"A1": 10_000_000}
 
 
+@mendable
 def reserve_stock(sku: str) -> None:
     with LOCK:
         time.sleep(0.006)
