@@ -19,8 +19,8 @@ from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
 from perfhunt.analysis.knee.resource_limits import with_resources
 from perfhunt.analysis.knee.search import drive, resume, search
-from perfhunt.analysis.knee.staircase import staircase
-from perfhunt.analysis.knee.warmup import CAP, WarmUp, warm_up
+from perfhunt.analysis.knee.stages.staircase import staircase
+from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError

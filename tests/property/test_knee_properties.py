@@ -9,8 +9,8 @@ from typing import TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perfhunt.analysis.knee.curve.fit import KneeFit, fit
 from perfhunt.analysis.knee.curve.points import FitPoint
-from perfhunt.analysis.knee.fit import KneeFit, fit
 from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, search
 from perfhunt.model.knee import Knee

@@ -12,7 +12,7 @@ from statistics import fmean
 import pytest
 
 from perfhunt.analysis.knee.answer import fitted
-from perfhunt.analysis.knee.fit import fit_trials
+from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import Standing, standing

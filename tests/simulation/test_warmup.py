@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfhunt.analysis.knee.search import drive
-from perfhunt.analysis.knee.warmup import WarmUp, warm_up
+from perfhunt.analysis.knee.stages.warmup import WarmUp, warm_up
 from perfhunt.testing import QueueEngine, Service, constant, exponential
 from tests.simulation.queues import GOAL, MM1, P99, answering
 

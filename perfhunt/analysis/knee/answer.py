@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator
 from statistics import stdev
 
-from perfhunt.analysis.knee.fit import SOFT, KneeFit
+from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
 from perfhunt.analysis.knee.goal import Goal, SearchResult
+from perfhunt.analysis.knee.notes import WITNESSES, notes
 from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
-from perfhunt.analysis.knee.passes import first_to_break, fits_of
-from perfhunt.analysis.knee.ramp import CLEARLY, Bracket, clearly_over
+from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
+from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import Standing, standing
-from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
 from perfhunt.model.units import (
     PerSecond,
-    Seconds,
     Share,
     format_duration,
     format_rate,
@@ -28,7 +25,6 @@ from perfhunt.model.units import (
 )
 
 WIDE: Share = 0.15  # half-width beyond which an interval is called a bracket and not a knee
-NARROWER: Share = 0.05  # half-width whose cost in seconds of load a knee's note names
 
 # A baseline is refused for errors with at least so many failures, and this share of requests.
 FAILURES, ERRORS_AT_ONCE = 3, 0.05
@@ -41,15 +37,11 @@ BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
 BLOCK_T, FEWEST_BLOCKS = 2.4, 3
 UNKNOWN_SPREAD: Share = 0.1
 
-WITNESSES = 2  # trials that must agree: one in a thousand is called clear by chance
 # A single short trial shows that a rate holds when no more than this part of what is allowed is
 # late: near the knee a quiet dozen seconds come as often as not.
 HELD_WELL: Share = 0.5
 UNHURRIED = 2.0  # times the rate that failed over a ramp's rate that is shown to hold
 BRACKET_CONFIDENCE: Share = 0.9  # of a bracket that nothing was fitted in
-# A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
-LIMITER_STATUSES = (429, 503)
-FLAT, FLAT_BY = 2.0, 0.005
 
 
 def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
@@ -124,12 +116,8 @@ def result_of(
     )
 
 
-def _unsaturated(state: SearchState) -> list[Trial]:
-    return [trial for trial in state.valid() if trial.step.phase is not Phase.CAPACITY]
-
-
 def _broken(state: SearchState, criterion: Criterion) -> bool:
-    return any(clearly_over(trial, criterion, 0.0) for trial in _unsaturated(state))
+    return any(clearly_over(trial, criterion, 0.0) for trial in state.unsaturated())
 
 
 def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
@@ -161,26 +149,10 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         phi=fit.phi,
         passes=state.passes,
         load=state.load,
-        note="; ".join(_notes(state, fit, label, rate)),
+        note="; ".join(notes(state, fit, label, rate)),
         # A curve that crosses elsewhere than at the knee would contradict it.
         curve=fit.curve() if rate == fit.knee else None,
     )
-
-
-def _notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -> Iterator[str]:
-    if rate != fit.knee:
-        yield f"the fit says {format_rate(fit.knee)}, and {WITNESSES} trials clearly show otherwise"
-    if label == KneeLabel.ERRORS:
-        yield _failures(state)
-    if fit.part is not None:
-        yield (
-            f"a part of the traffic breaks first: about {format_share(fit.part)} of the requests"
-            " are late from there on, and the others as quick as before"
-        )
-    beyond = (t for t in _unsaturated(state) if t.step.rate >= fit.knee and not t.overload)
-    if route := late_route(beyond, fit.criterion.limit):
-        yield f"nearly all late requests are of {route}"
-    yield _cost_of_narrower(fit)
 
 
 def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
@@ -192,7 +164,7 @@ def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSeco
     a burst may outlast a trial, so one trial is never that clear. Trials of the ramp are too short
     to show that a rate holds.
     """
-    stand = [(trial, standing(trial, criterion)) for trial in _unsaturated(state)]
+    stand = [(trial, standing(trial, criterion)) for trial in state.unsaturated()]
     failures = sorted(trial.step.rate for trial, stands in stand if stands is Standing.FAILED)
     failed = failures[WITNESSES - 1] if len(failures) >= WITNESSES else math.inf
     held = sorted(
@@ -214,27 +186,11 @@ def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
     return KneeLabel.BRACKET if wide else KneeLabel.SHARP
 
 
-def _cost_of_narrower(fit: KneeFit) -> str:
-    seconds = _load_for(NARROWER, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
-    rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
-    return f"±5 % would take about {format_duration(seconds)} of load near the knee: {rule}"
-
-
-def _load_for(
-    precision: Share, phi: float, knee: PerSecond, sharpness: float, share: Share
-) -> Seconds:
-    """Seconds of load near the knee for a 95 % interval of ±`precision`: SE(ln K) = sqrt(phi /
-    (share·K·T)) / sharpness.
-    """
-    seconds: float = phi / (share * knee) * (1.96 / (precision * sharpness)) ** 2
-    return seconds
-
-
 def _first_failure(state: SearchState, fit: KneeFit) -> PerSecond:
     """The lowest rate that clearly failed, up to the capacity: short trials cannot rule out that
     the knee is just below.
     """
-    failed = (t for t in _unsaturated(state) if clearly_over(t, fit.criterion, CLEARLY))
+    failed = (t for t in state.unsaturated() if clearly_over(t, fit.criterion, CLEARLY))
     lowest = min((trial.step.rate for trial in failed), default=fit.high)
     capacity = observed_capacity(state.trials)
     return min(lowest, capacity) if capacity else lowest
@@ -246,22 +202,6 @@ def _most_completed(state: SearchState) -> PerSecond:
     """
     burst, observed = _capacity(state), observed_capacity(state.trials)
     return max(burst.high, observed) if burst is not None and observed is not None else math.inf
-
-
-def _failures(state: SearchState) -> str:
-    """How the service refuses, in words: a limiter answers 429 or 503 while others stay quick."""
-    statuses: Counter[int] = Counter()
-    for trial in state.valid():
-        for route in trial.routes.values():
-            statuses.update({code: n for code, n in route.statuses.items() if code >= 400})
-    if not statuses:
-        return "requests fail before they are slow"
-    status, _ = statuses.most_common(1)[0]
-    calm = state.baseline.response.p50 or 0.0
-    medians = [t.response.p50 or 0.0 for t in state.valid() if t.step.phase is Phase.PASS]
-    if status in LIMITER_STATUSES and medians and medians[-1] < FLAT * calm + FLAT_BY:
-        return f"the service answers {status} with flat latency: a limiter, not a bottleneck"
-    return f"requests fail with {status} before they are slow"
 
 
 def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:

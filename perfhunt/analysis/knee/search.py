@@ -19,8 +19,15 @@ from perfhunt.analysis.knee.goal import (
     StepOrDrain,
     TrialOrDrained,
 )
-from perfhunt.analysis.knee.passes import passes
-from perfhunt.analysis.knee.ramp import Bracket, coarse, ramp, runs_full, saturate, split_budget
+from perfhunt.analysis.knee.stages.passes import passes
+from perfhunt.analysis.knee.stages.ramp import (
+    Bracket,
+    coarse,
+    ramp,
+    runs_full,
+    saturate,
+    split_budget,
+)
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drained, Step, Trial

@@ -84,6 +84,10 @@ class SearchState:
         """Trials that may be believed, oldest first."""
         return [trial for trial in self.trials if not trial.invalid]
 
+    def unsaturated(self) -> list[Trial]:
+        """Those of them that were not overloaded on purpose."""
+        return [trial for trial in self.valid() if trial.step.phase is not Phase.CAPACITY]
+
     def measure(
         self,
         phase: Phase,

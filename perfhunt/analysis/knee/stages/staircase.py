@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from perfhunt.analysis.knee.answer import bracketed, fitted, no_knee, refused_at_baseline, result_of
+from perfhunt.analysis.knee.curve.fit import KneeFit, fit
 from perfhunt.analysis.knee.curve.points import FitPoint
-from perfhunt.analysis.knee.fit import KneeFit, fit
 from perfhunt.analysis.knee.goal import Goal, Search
-from perfhunt.analysis.knee.ramp import Bracket
+from perfhunt.analysis.knee.stages.ramp import Bracket
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Plateau

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import math
 
+from perfhunt.analysis.knee.curve.fit import KneeFit, fit_trials
 from perfhunt.analysis.knee.curve.points import points
-from perfhunt.analysis.knee.fit import KneeFit, fit_trials
 from perfhunt.analysis.knee.goal import SearchStage
 from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.analysis.knee.state import SearchState, hot
