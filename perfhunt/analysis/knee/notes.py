@@ -29,6 +29,7 @@ FLAT, FLAT_BY = 2.0, 0.005
 
 
 def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -> Iterator[str]:
+    """The sentences of a knee's note, the most telling first."""
     if rate != fit.knee:
         yield f"the fit says {format_rate(fit.knee)}, and {WITNESSES} trials clearly show otherwise"
     if label == KneeLabel.ERRORS:
