@@ -36,7 +36,7 @@ from perfhunt.model.run import (
 )
 from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
-from perfhunt.model.trial import Drain, Drained, Resources, Step, Trial
+from perfhunt.model.trial import Drain, Drained, Interference, Resources, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory
 
@@ -54,6 +54,11 @@ class Probes(Protocol):
 
     def resources(self) -> Resources:
         """What the target used since the last call (or since open)."""
+
+    def interference(self) -> Interference | None:
+        """What took the machine from target and generator since the last call; None when nobody
+        looks.
+        """
 
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
         """Profilers attached for about `seconds`; leave the context to detach them."""
@@ -123,6 +128,7 @@ class Lab:
         for clock in self.engine.clocks:
             self.notify(Noted(str(clock)))
         self.probes.resources()
+        self.probes.interference()
 
     def try_step(self, step: Step) -> Trial:
         """One trial, with what the target used meanwhile; kept before anything else happens. Raises
@@ -131,8 +137,14 @@ class Lab:
         self._check()
         started = self.clock() - self.began
         self.probes.resources()
+        self.probes.interference()
         trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
-        trial = replace(trial, resources=self.probes.resources(), started=started)
+        trial = replace(
+            trial,
+            resources=self.probes.resources(),
+            interference=self.probes.interference() or trial.interference,
+            started=started,
+        )
         self.trials.append(trial)
         self.directory.append_trial(trial)
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))

@@ -4,7 +4,7 @@ which a part breaks first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,14 +95,22 @@ SCENARIOS = (
         0.250,
         1252.0,
     ),
+    Scenario(
+        "NEIGHBOUR",
+        "M/M/1, 6 ms, half as fast while a neighbour is on: half of the time, 20 s on average",
+        Service(exponential(0.006), neighbour=2.0),
+        0.100,
+        120.6,
+    ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
 )
 
 
 def truth(scenario: Scenario) -> tuple[float, float]:
     """The knee and its sharpness, from long runs at five rates around the one written down, by a
-    log-linear fit.
+    log-linear fit. Of a service with a neighbour it is that of the quiet host.
     """
+    quiet = replace(scenario.service, neighbour=1.0)
     shares = []
     shifts = np.array([-0.04, -0.02, 0.0, 0.02, 0.04])
     if scenario.service.refuse_above:
@@ -110,7 +118,7 @@ def truth(scenario: Scenario) -> tuple[float, float]:
     for shift in shifts:
         counts = []
         for seed in range(ENGINES):
-            engine = QueueEngine(scenario.service, (scenario.criterion,), seed + 10_000)
+            engine = QueueEngine(quiet, (scenario.criterion,), seed + 10_000)
             seconds = SECONDS * max(1.0, 100.0 / scenario.knee)
             step = Step(
                 Phase.FIXED,

@@ -165,6 +165,42 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A program that is neither the target nor of perfhunt, and what it used of the host."""
+
+    name: str
+    cpu: Cores
+
+
+@dataclass(frozen=True, slots=True)
+class Interference:
+    """What took the machine from the target and the generator during a trial. Absent readings are
+    None, not 0.
+
+    Waiting is core-seconds per second in which threads could run and did not, up to what others
+    (and the hypervisor) took of the cores in question: what the target's own threads do to each
+    other, or the generator to them, is no interference. `others` is the CPU of processes that are
+    neither the target's, nor ours, nor at the other end of a connection of the target.
+    """
+
+    seconds: Seconds
+    cores: Cores | None = None  # of the host
+    target_ran: Cores | None = None
+    target_waited: Cores | None = None
+    generator_ran: Cores | None = None
+    generator_waited: Cores | None = None
+    others: Cores | None = None
+    busiest: tuple[Neighbour, ...] = ()  # the most first
+    steal: Share | None = None  # of the host's time, taken by the hypervisor
+    throttled: Share | None = None  # of the target's quota periods
+    # How fast a core did a fixed piece of work, over the best of the run: the median, and the
+    # slowest tenth.
+    speed: Share | None = None
+    speed_worst: Share | None = None
+    readings: int = 0  # of the speed
+
+
+@dataclass(frozen=True, slots=True)
 class Generator:
     """How the generator itself did: whether the numbers of a trial may be believed."""
 
@@ -193,6 +229,8 @@ class RouteResult:
 
 # How `Trial.invalid` begins when the load was stopped from outside.
 STOPPED = "stopped: "
+# How it begins when other work on the host decided the trial, and the search asked for it again.
+SET_ASIDE = "set aside: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +259,7 @@ class Trial:
     resources: Resources | None = None
     samples: str = ""
     started: Seconds = 0.0  # since the run began
+    interference: Interference | None = None
 
     @property
     def n(self) -> int:
@@ -230,6 +269,11 @@ class Trial:
     def stopped(self) -> bool:
         """Whether the load was stopped from outside."""
         return self.invalid.startswith(STOPPED)
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether other work on the host spoiled it, and it was asked for again."""
+        return self.invalid.startswith(SET_ASIDE)
 
     @property
     def failed(self) -> int:

@@ -28,7 +28,13 @@ from perfhunt.analysis.knee.stages.ramp import (
     saturate,
     split_budget,
 )
-from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
+from perfhunt.analysis.knee.state import (
+    GeneratorLimited,
+    HostBusy,
+    OutOfBudget,
+    SearchState,
+    TargetLost,
+)
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drained, Step, Trial
 from perfhunt.model.units import PerSecond
@@ -60,6 +66,8 @@ def search(goal: Goal, baseline: Trial) -> Search:
     except TargetLost:
         lost = "the target did not come back after an overload"
         return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
+    except HostBusy as busy:
+        return no_knee(state, NoKneeCode.HOST_BUSY, f"no trial was left: {busy}", bracket.low)
     except GeneratorLimited as limited:
         limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
         return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)

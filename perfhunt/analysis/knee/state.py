@@ -5,17 +5,23 @@ drain.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage
 from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
-from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
+from perfhunt.analysis.trial.interference import disturbed
+from perfhunt.model.trial import SET_ASIDE, Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
+# Of the budget: load that other work on the host may spoil, in all and in a row; beyond it there is
+# no quiet time to be had.
+ASIDE, IN_A_ROW = 0.6, 0.25
+UNBOUNDED: Seconds = 600.0  # what they are parts of where there is no budget: that of the default
+QUIET_PASSES = 3  # undisturbed trials of passes, from which a knee can be told without the others
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
@@ -25,6 +31,12 @@ class OutOfBudget(Exception):
 
 class TargetLost(Exception):
     """The target did not come back within a drain's cap."""
+
+
+class HostBusy(Exception):
+    """Trial after trial was invalid, while other work kept the generator waiting; the argument says
+    so.
+    """
 
 
 class GeneratorLimited(Exception):
@@ -44,6 +56,11 @@ def hot(trial: Trial) -> bool:
     )
 
 
+def unmarked(trial: Trial) -> Trial:
+    """A trial as it was measured: a stored one may have been set aside."""
+    return replace(trial, invalid="") if trial.set_aside else trial
+
+
 @dataclass
 class SearchState:
     """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline
@@ -56,6 +73,7 @@ class SearchState:
     drains: list[Drained] = field(default_factory=list)
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
+    noisy: bool = False  # no quiet time was to be had: trials are used as they are
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
 
     @property
@@ -97,14 +115,15 @@ class SearchState:
         abort: bool = True,
         late: Share = 0.0,
     ) -> SearchStage[Trial]:
-        """Ask for one step until it is valid; drain after an overload, since what is queued would
-        spoil the next.
+        """Ask for one step until it is valid and nobody else disturbed it; drain after an overload,
+        since what is queued would spoil the next.
 
         `late` is the share of requests expected over the limit, for steps whose arrivals are to be
-        typical. Raises OutOfBudget before a step that does not fit, GeneratorLimited, or
+        typical. Raises OutOfBudget before a step that does not fit, GeneratorLimited, HostBusy, or
         TargetLost.
         """
-        for _ in range(ATTEMPTS):
+        spoiled: list[Trial] = []  # by the generator
+        while len(spoiled) < ATTEMPTS:
             if seconds > self.left:
                 raise OutOfBudget
             trial = yield Step(
@@ -118,13 +137,52 @@ class SearchState:
             )
             if not isinstance(trial, Trial):
                 raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
-            self.trials.append(trial)
+            self.trials.append(unmarked(trial))
             self.drained = False
             if hot(trial) or not abort:
                 yield from self.drain()
-            if not trial.invalid:
-                return trial
-        raise GeneratorLimited(self.trials[-1])
+            if self._put_aside():
+                yield from self.rest()
+                continue
+            if not self.trials[-1].invalid:
+                return self.trials[-1]
+            spoiled.append(self.trials[-1])
+        if all(disturbed(trial.interference) for trial in spoiled):
+            raise HostBusy(disturbed(spoiled[-1].interference))
+        raise GeneratorLimited(spoiled[-1])
+
+    def _put_aside(self) -> bool:
+        """Whether the last trial does not count, for other work on the host decided it; whatever
+        came of it. Raises OutOfBudget where no quiet time is left and what there is will do.
+        """
+        trial = self.trials[-1]
+        why = disturbed(trial.interference)
+        if self.noisy or not why or trial.stopped:
+            return False
+        # What the generator spoiled has its own mark, and is not held against it here.
+        if not trial.invalid:
+            self.trials[-1] = replace(trial, invalid=f"{SET_ASIDE}{why}")
+        if not self._impatient():
+            return True
+        if sum(t.step.phase is Phase.PASS for t in self.valid()) >= QUIET_PASSES:
+            raise OutOfBudget
+        self.noisy = True
+        self.trials = [unmarked(trial) for trial in self.trials]
+        return False
+
+    def _impatient(self) -> bool:
+        """Whether other work has taken more load than may be spent on waiting for it to end."""
+        in_all = in_a_row = 0.0
+        for trial in self.trials:
+            aside = bool(trial.invalid and disturbed(trial.interference))
+            in_all += trial.seconds * aside
+            in_a_row = (in_a_row + trial.seconds) * aside
+        return in_all > ASIDE * self.patience or in_a_row > IN_A_ROW * self.patience
+
+    @property
+    def patience(self) -> Seconds:
+        """What the parts of the budget are of."""
+        return self.goal.seconds if math.isfinite(self.goal.seconds) else UNBOUNDED
 
     def _seed(self, rate: PerSecond, seconds: Seconds, settle: Seconds, late: Share) -> int:
         """The next step's seed: whichever comes next, or one whose arrivals are typical."""

@@ -19,7 +19,15 @@ from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import ThreadTime
-from perfhunt.model.trial import Count, Drained, Generator, Phase, Resources, SecondRow
+from perfhunt.model.trial import (
+    Count,
+    Drained,
+    Generator,
+    Interference,
+    Phase,
+    Resources,
+    SecondRow,
+)
 
 # Fields that the noun and its document shape differently; the others are the same in both.
 RUN_RESHAPED = (
@@ -91,6 +99,7 @@ class TrialDocument(Struct, frozen=True):
     started_s: float
     samples: str
     rows: tuple[SecondRow, ...] | UnsetType = UNSET
+    interference: Interference | None = None
 
 
 class JudgedDocument(Struct, frozen=True, forbid_unknown_fields=True):
