@@ -6,7 +6,7 @@ State lives here and nowhere else in the story: what was tried so far, and where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -156,6 +156,13 @@ class Lab:
         self.trials.append(trial)
         self.directory.append_trial(trial)
         return trial
+
+    def mark(self, searched: Sequence[Trial]) -> None:
+        """Take over what a search made of its trials: which it set aside."""
+        marked = {(trial.step, trial.started): trial.invalid for trial in searched}
+        self.trials = [
+            replace(t, invalid=marked.get((t.step, t.started), t.invalid)) for t in self.trials
+        ]
 
     def ask(self, ask: StepOrDrain) -> TrialOrDrained:
         """What a search asks for: a trial, or a drain."""

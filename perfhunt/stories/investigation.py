@@ -173,12 +173,13 @@ def climb_to_knee(
     if ramp.mode == RampMode.STAIRCASE:
         steps = staircase(goal, ramp.staircase, floor)
     if options.resume is None:
-        return with_resources(drive(steps, lab.ask), question.slo.objectives, lab.trials)
-    lab.drain(Drain())
-    stored = [
-        lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
-    ]
-    climb = resume(steps, stored, options.resume.drains, lab.ask)
+        climb = drive(steps, lab.ask)
+    else:
+        lab.drain(Drain())
+        searched = (t for t in options.resume.trials if t.step.phase in SEARCHED)
+        stored = [lab.adopt(trial) for trial in searched if not trial.stopped]
+        climb = resume(steps, stored, options.resume.drains, lab.ask)
+    lab.mark(climb.trials)
     return with_resources(climb, question.slo.objectives, lab.trials)
 
 

@@ -48,6 +48,9 @@ class Blind:
             1.0, cpu=0.5, cpu_seconds=0.5, cpu_share=0.25, memory_share=0.1, oom_kills=0
         )
 
+    def interference(self) -> None:
+        return None
+
     def during(self, name: str, seconds: float, *, on_cpu: bool, waits: bool) -> Blind:
         return self
 

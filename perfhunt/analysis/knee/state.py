@@ -17,11 +17,12 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
-# Of the budget: load that other work on the host may spoil, in all and in a row; beyond it there is
-# no quiet time to be had.
-ASIDE, IN_A_ROW = 0.6, 0.25
-UNBOUNDED: Seconds = 600.0  # what they are parts of where there is no budget: that of the default
-QUIET_PASSES = 3  # undisturbed trials of passes, from which a knee can be told without the others
+# Of the budget: load that other work on the host may spoil. It is spent on waiting for quiet, and no
+# more than the second part (nor less than so many seconds) where hardly any of the load was quiet.
+ASIDE, ASIDE_AT_FIRST = 0.6, 0.15
+AT_FIRST: Seconds = 30.0
+HARDLY: Share = 0.1  # of the load that was disturbed
+UNBOUNDED: Seconds = 600.0  # the budget that is taken for one where there is none: the default's
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
@@ -153,7 +154,8 @@ class SearchState:
 
     def _put_aside(self) -> bool:
         """Whether the last trial does not count, for other work on the host decided it; whatever
-        came of it. Raises OutOfBudget where no quiet time is left and what there is will do.
+        came of it. On a host that is hardly ever quiet they all count from then on. Raises
+        OutOfBudget when waiting for quiet has taken its part.
         """
         trial = self.trials[-1]
         why = disturbed(trial.interference)
@@ -162,27 +164,16 @@ class SearchState:
         # What the generator spoiled has its own mark, and is not held against it here.
         if not trial.invalid:
             self.trials[-1] = replace(trial, invalid=f"{SET_ASIDE}{why}")
-        if not self._impatient():
-            return True
-        if sum(t.step.phase is Phase.PASS for t in self.valid()) >= QUIET_PASSES:
+        aside = sum(t.seconds for t in self.trials if t.invalid and disturbed(t.interference))
+        quiet = sum(t.seconds for t in self.valid())
+        budget = self.goal.seconds if math.isfinite(self.goal.seconds) else UNBOUNDED
+        if quiet < HARDLY * aside and aside > max(AT_FIRST, ASIDE_AT_FIRST * budget):
+            self.noisy = True
+            self.trials = [unmarked(trial) for trial in self.trials]
+            return False
+        if aside > ASIDE * budget:
             raise OutOfBudget
-        self.noisy = True
-        self.trials = [unmarked(trial) for trial in self.trials]
-        return False
-
-    def _impatient(self) -> bool:
-        """Whether other work has taken more load than may be spent on waiting for it to end."""
-        in_all = in_a_row = 0.0
-        for trial in self.trials:
-            aside = bool(trial.invalid and disturbed(trial.interference))
-            in_all += trial.seconds * aside
-            in_a_row = (in_a_row + trial.seconds) * aside
-        return in_all > ASIDE * self.patience or in_a_row > IN_A_ROW * self.patience
-
-    @property
-    def patience(self) -> Seconds:
-        """What the parts of the budget are of."""
-        return self.goal.seconds if math.isfinite(self.goal.seconds) else UNBOUNDED
+        return True
 
     def _seed(self, rate: PerSecond, seconds: Seconds, settle: Seconds, late: Share) -> int:
         """The next step's seed: whichever comes next, or one whose arrivals are typical."""
