@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from perfhunt.analysis.knee.goal import SearchStage
 from perfhunt.analysis.knee.state import SEEDS_APART, OutOfBudget, SearchState
-from perfhunt.analysis.trial.shift import shifts
+from perfhunt.analysis.trial.shift import shifts, slower
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -82,12 +82,6 @@ def last_reference(state: SearchState) -> SearchStage[None]:
         yield from another_reference(state)
     except OutOfBudget:
         return
-
-
-def slower(first: Trial, again: Trial) -> bool:
-    """Whether the service clearly answers slower than it did, or not at all."""
-    broke = bool(again.overload) and not first.overload
-    return broke or any(shift.slower for shift in shifts(first, again))
 
 
 def _repeated(state: SearchState, first: Trial) -> SearchStage[Trial]:
