@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
+from perfhunt.analysis.knee.drift import with_slopes
 from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
 from perfhunt.analysis.knee.resource_limits import with_resources
 from perfhunt.analysis.knee.search import drive, resume, search
 from perfhunt.analysis.knee.stages.staircase import staircase
 from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
+from perfhunt.analysis.trial.growth import slopes
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
@@ -47,7 +49,14 @@ LAST_RESORT: PerSecond = 1.0
 ENOUGH = 1.3
 LONGEST_BASELINE: Seconds = 60.0
 # Phases whose trials a resumed search goes on from.
-SEARCHED = (Phase.RAMP, Phase.CAPACITY, Phase.COARSE, Phase.PASS, Phase.STAIRCASE)
+SEARCHED = (
+    Phase.RAMP,
+    Phase.CAPACITY,
+    Phase.COARSE,
+    Phase.PASS,
+    Phase.STAIRCASE,
+    Phase.REFERENCE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +182,20 @@ def climb_to_knee(
     if ramp.mode == RampMode.STAIRCASE:
         steps = staircase(goal, ramp.staircase, floor)
     if options.resume is None:
-        climb = drive(steps, lab.ask)
-    else:
-        lab.drain(Drain())
-        searched = (t for t in options.resume.trials if t.step.phase in SEARCHED)
-        stored = [lab.adopt(trial) for trial in searched if not trial.stopped]
-        climb = resume(steps, stored, options.resume.drains, lab.ask)
+        return completed(drive(steps, lab.ask), question, lab)
+    lab.drain(Drain())
+    stored = [
+        lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
+    ]
+    return completed(resume(steps, stored, options.resume.drains, lab.ask), question, lab)
+
+
+def completed(climb: SearchResult, question: Question, lab: Lab) -> SearchResult:
+    """The climb with what the target used: knees of CPU and memory, and what grew."""
     lab.mark(climb.trials)
-    return with_resources(climb, question.slo.objectives, lab.trials)
+    return with_slopes(
+        with_resources(climb, question.slo.objectives, lab.trials), slopes(lab.trials)
+    )
 
 
 def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Options) -> HoldResult:

@@ -70,8 +70,10 @@ class Service:
     that share, sinusoidally, every `drift_period`. While warming up they are (1 +
     warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
     answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
-    `lane` is a part of the traffic that queues apart from the rest. While a neighbour is on, for
-    `on` seconds and off for `off`, both exponential, the workers take `neighbour` times as long.
+    `lane` is a part of the traffic that queues apart from the rest. `leak`: service times grow by
+    that share of the fresh ones with every thousand requests that came before. While a neighbour is
+    on, for `on` seconds and off for `off`, both exponential, the workers take `neighbour` times as
+    long.
     """
 
     law: Law
@@ -90,6 +92,7 @@ class Service:
     neighbour: float = 1.0
     on: Seconds = 20.0
     off: Seconds = 20.0
+    leak: Share = 0.0
 
 
 def departures(at: Times, held: Times, free: list[float]) -> tuple[Times, list[float]]:

@@ -17,7 +17,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
-# Of the budget: load that other work on the host may spoil. It is spent on waiting for quiet, and no
+# Of the budget: load that other work on the host may spoil while quiet is waited for; and no
 # more than the second part (nor less than so many seconds) where hardly any of the load was quiet.
 ASIDE, ASIDE_AT_FIRST = 0.6, 0.15
 AT_FIRST: Seconds = 30.0
@@ -76,6 +76,8 @@ class SearchState:
     drained: bool = False  # since the last trial
     noisy: bool = False  # no quiet time was to be had: trials are used as they are
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
+    reserve: Seconds = 0.0  # of the budget, kept for the last reference
+    fresh: int = 0  # trials before this one are of a service that has changed since
 
     @property
     def load(self) -> Seconds:
@@ -99,9 +101,23 @@ class SearchState:
         """
         return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
 
+    @property
+    def current(self) -> list[Trial]:
+        """Trials of the service as it is now, oldest first."""
+        return self.trials[self.fresh :]
+
     def valid(self) -> list[Trial]:
-        """Trials that may be believed, oldest first."""
-        return [trial for trial in self.trials if not trial.invalid]
+        """Those of them that may be believed."""
+        return [trial for trial in self.current if not trial.invalid]
+
+    def references(self) -> list[Trial]:
+        """Those of them that ask one step again and again."""
+        return [trial for trial in self.valid() if trial.step.phase is Phase.REFERENCE]
+
+    def forget(self) -> None:
+        """Begin again with the latest trial: the service is not what it was before it."""
+        self.fresh = len(self.trials) - 1
+        self.passes, self.part = 0, False
 
     def unsaturated(self) -> list[Trial]:
         """Those of them that were not overloaded on purpose."""
@@ -115,23 +131,24 @@ class SearchState:
         settle: Seconds = 0.0,
         abort: bool = True,
         late: Share = 0.0,
+        seed: int | None = None,
     ) -> SearchStage[Trial]:
         """Ask for one step until it is valid and nobody else disturbed it; drain after an overload,
         since what is queued would spoil the next.
 
         `late` is the share of requests expected over the limit, for steps whose arrivals are to be
-        typical. Raises OutOfBudget before a step that does not fit, GeneratorLimited, HostBusy, or
-        TargetLost.
+        typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
+        not fit, GeneratorLimited, HostBusy, or TargetLost.
         """
         spoiled: list[Trial] = []  # by the generator
         while len(spoiled) < ATTEMPTS:
-            if seconds > self.left:
+            if seconds > self.left - (0.0 if phase is Phase.REFERENCE else self.reserve):
                 raise OutOfBudget
             trial = yield Step(
                 phase=phase,
                 rate=rate,
                 duration=seconds,
-                seed=self._seed(rate, seconds, settle, late),
+                seed=self._seed(rate, seconds, settle, late) if seed is None else seed,
                 settle=settle,
                 stop_on_overload=abort,
                 arrivals=self.goal.arrivals,
@@ -186,7 +203,7 @@ class SearchState:
             seconds=seconds,
             settle=settle,
             law=self.goal.arrivals,
-            capacity=observed_capacity(self.trials),
+            capacity=observed_capacity(self.current),
             late=late,
         )
 
