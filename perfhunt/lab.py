@@ -15,6 +15,7 @@ from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import bracket
+from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
@@ -229,6 +230,7 @@ class Lab:
             knees=climb.knees,
             capacity=climb.capacity,
             drift=climb.drift,
+            disturbance=disturbance(climb.trials),
             drains=climb.drains,  # the search's own, so that a replay finds what it asked for
             baseline=floor,
             bottleneck=diagnosis.bottleneck,

@@ -297,3 +297,18 @@ class Drained:
 
     seconds: Seconds
     recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """Other work on the host over a search: how many of its `trials` were set aside, and how many
+    were disturbed and used all the same, for there was no quiet time. `busy` is the share of the
+    host that others took in those that were used (in those set aside, where none was); None when it
+    is not known. `names`: the most first.
+    """
+
+    trials: int
+    set_aside: int
+    used: int
+    busy: Share | None
+    names: tuple[str, ...]

@@ -114,6 +114,12 @@ class Features:
         return self.share(*kinds, *(unseen(kind) for kind in kinds))
 
     @property
+    def waited_for_others(self) -> Cores:
+        """Threads of the target that waited for a core which other work had, on average."""
+        seen = self.trial.interference if self.trial is not None else None
+        return (seen.target_waited or 0.0) if seen is not None else 0.0
+
+    @property
     def of_cores(self) -> Share:
         """How much of the cores it may use the target used; 0 when that is not known."""
         return self.cpu / self.cores if self.cpu is not None and self.cores else 0.0

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from perfhunt.model.trial import FITTED_PHASES, Interference, Neighbour, Phase, Trial
+from perfhunt.model.trial import FITTED_PHASES, Disturbance, Interference, Neighbour, Phase, Trial
 from perfhunt.model.units import Cores, Seconds, Share, format_share
 
 # Cores' worth of waiting that others cause, and the share of the time that threads wanted to run:
@@ -40,20 +39,6 @@ def disturbed(seen: Interference | None) -> str:
     if seen.steal is not None and seen.steal > STOLEN:
         return f"the hypervisor gave {format_share(seen.steal)} of the host's time to others"
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class Disturbance:
-    """Other work on the host over a search: how many of its `trials` were set aside, and how many
-    were disturbed and used all the same. `busy` is the share of the host that others took in those,
-    weighted by time; None when nothing was used so, or it is not known. `names`: the most first.
-    """
-
-    trials: int
-    set_aside: int
-    used: int
-    busy: Share | None
-    names: tuple[str, ...]
 
 
 # The trials that a knee is found by, and those it is held and judged at, are not looked at here.

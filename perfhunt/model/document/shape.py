@@ -21,6 +21,7 @@ from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import ThreadTime
 from perfhunt.model.trial import (
     Count,
+    Disturbance,
     Drained,
     Generator,
     Interference,
@@ -276,6 +277,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     knees: tuple[KneeOrNone, ...]
     capacity: Capacity | None
     drift: Drift | None = None
+    disturbance: Disturbance | None = None
     baseline: TrialDocument | None
     trials: tuple[TrialDocument, ...]
     drains: tuple[Drained, ...]

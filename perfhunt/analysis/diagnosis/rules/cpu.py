@@ -55,8 +55,8 @@ class CpuThresholds:
     """When the target's cores are the reason."""
 
     of_cores: RampBounds = (0.6, 0.9)  # share of the cores it may use
-    # Share of added latency that is waiting for a CPU: threads are starved by each other, or by
-    # something else on the host, however little the target itself uses.
+    # Share of added latency that is waiting for a CPU: threads are starved by each other,
+    # however little the target itself uses.
     starved: RampBounds = (0.3, 0.7)
     # Threads waiting for a CPU over threads on one: beyond it requests queue for the same reason.
     behind: float = 0.5
@@ -106,7 +106,9 @@ def _starved(features: Features, waiting: float) -> float:
     running = features.threads.get(ThreadState.ON_CPU, 0.0)
     if waiting > CPU.behind * running and not features.pool_is_loop:
         behind = features.share(unseen(ThreadState.RUN_QUEUE), unseen(ThreadState.ON_CPU))
-    return features.share(ThreadState.RUN_QUEUE) + behind
+    # What other work on the host kept them waiting for is not the target's CPU.
+    theirs = min(1.0, part(features.waited_for_others, waiting))
+    return (features.share(ThreadState.RUN_QUEUE) + behind) * (1.0 - theirs)
 
 
 def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tuple[str, ...]:

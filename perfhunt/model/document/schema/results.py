@@ -155,6 +155,16 @@ RESULTS: dict[str, dict[str, str]] = {
         "speed_worst": "The same, the slowest tenth of the readings.",
         "readings": "Readings of the speed.",
     },
+    "Disturbance": {
+        "trials": "Trials of the search.",
+        "set_aside": "Of those, how many other work spoiled: they were asked again.",
+        "used": "Of those, how many it disturbed and were used, for there was no quiet time.",
+        "busy": (
+            "Share of the host that other work took in those that were used (in those set aside,"
+            " where none was), 0 to 1."
+        ),
+        "names": "The busiest programs, the most first.",
+    },
     "Neighbour": {"name": "Name of the program.", "cpu": "CPU it used, cores."},
     "Generator": {
         "lag_p50": "How late requests were sent, median, seconds.",
