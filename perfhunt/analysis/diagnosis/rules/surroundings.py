@@ -1,5 +1,5 @@
-"""Whether something around the code stops the service: the generator, other work on the host, a
-limiter, storage, memory, the network to the clients.
+"""Whether something around the code stops the service: the generator, a limiter, storage, memory,
+the network to the clients.
 """
 
 from __future__ import annotations
@@ -44,39 +44,6 @@ def generator(features: Features) -> ClassScore:
     )
     sentence = f"The generator used {format_share(used)} of its core while the target had room."
     return ClassScore(BottleneckClass.GENERATOR, ramp(used, GENERATOR.used) * room, (sentence,))
-
-
-@dataclass(frozen=True, slots=True)
-class HostThresholds:
-    """When other work on the host is the reason."""
-
-    # Share of the time that threads wanted to run, waited for others: a service at half its cores
-    # has a third of its capacity left when it loses a third.
-    lost: RampBounds = (0.1, 0.33)
-    # Share of its cores that the target used all the same: then it is short of them by itself.
-    of_cores: RampBounds = (0.6, 0.9)
-    full_takes: float = 0.7  # of the score
-
-
-HOST = HostThresholds()
-
-
-def host(features: Features) -> ClassScore:
-    """Other work had the cores that the target's threads waited for."""
-    seen = features.trial.interference if features.trial is not None else None
-    if seen is None or not seen.target_waited:
-        return nothing(BottleneckClass.HOST)
-    lost = seen.target_waited / (seen.target_waited + (seen.target_ran or 0.0))
-    value = ramp(lost, HOST.lost) * (1.0 - HOST.full_takes * ramp(features.of_cores, HOST.of_cores))
-    evidence = [
-        f"The target ran {seen.target_ran or 0:.2f} cores' worth of time,"
-        f" and waited {seen.target_waited:.2f} for cores that other work had."
-    ]
-    if seen.others is not None:
-        names = ", ".join(f"{each.name} {each.cpu:.2f}" for each in seen.busiest)
-        named = f" ({names})" if names else ""
-        evidence.append(f"Other processes used {seen.others:.2f} cores{named}.")
-    return ClassScore(BottleneckClass.HOST, value, tuple(evidence))
 
 
 @dataclass(frozen=True, slots=True)
