@@ -6,7 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from knee_scenarios import Scenario
 
@@ -29,6 +29,7 @@ class Found:
     load: float = 0.0
     slow: int = 0
     label: str = ""
+    aside: int = 0  # trials set aside for other work on the host
 
 
 @dataclass
@@ -94,10 +95,13 @@ def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
         goal = Goal(
             (scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick
         )
-        knee = drive(search(goal, baseline), bench.ask).knee
+        result = drive(search(goal, baseline), bench.ask)
+        knee, aside = result.knee, sum(trial.set_aside for trial in result.trials)
         if isinstance(knee, Knee):
-            return bench.found(knee.rate, knee.low, knee.high, knee.label)
-        return bench.found(None, label=knee.code)
+            found = bench.found(knee.rate, knee.low, knee.high, knee.label)
+        else:
+            found = bench.found(None, label=knee.code)
+        return replace(found, aside=aside)
 
     return run
 

@@ -51,6 +51,7 @@ def summary(scenario: Scenario, answers: list[Found]) -> dict[str, Any]:
         "half_width": widths[len(widths) // 2] if widths else None,
         "load_s": sum(answer.load for answer in answers) / len(answers),
         "slow_requests": sum(answer.slow for answer in answers) / len(answers),
+        "aside": sum(answer.aside for answer in answers) / len(answers),
         "n": len(answers),
         "answered": len(rates),
         "labels": {label: labels.count(label) for label in sorted(set(labels))},
