@@ -52,7 +52,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
     if refused is not None:
         return no_knee(state, refused.code, refused.reason)
     result = yield from _result(state)
-    return doubted(result, drift_of(state))
+    return doubted(result, drift_of(state.references()))
 
 
 def _result(state: SearchState) -> Search:
