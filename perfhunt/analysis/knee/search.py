@@ -59,7 +59,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
         return no_knee(state, refused.code, refused.reason)
     result = yield from _result(state)
     # Where other work comes and goes, what changed may be the host.
-    return result if state.noisy else doubted(result, drift_of(state))
+    return result if state.noisy else doubted(result, drift_of(state.references()))
 
 
 def _result(state: SearchState) -> Search:
