@@ -15,7 +15,7 @@ from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import bracket
-from perfhunt.analysis.trial.interference import disturbance
+from perfhunt.analysis.trial.interference import disturbance, disturbed
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
@@ -37,9 +37,19 @@ from perfhunt.model.run import (
 )
 from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
-from perfhunt.model.trial import Drain, Drained, Interference, Resources, Step, Trial
+from perfhunt.model.trial import (
+    SET_ASIDE,
+    Drain,
+    Drained,
+    Interference,
+    Resources,
+    Step,
+    Trial,
+)
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory
+
+ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
 
 
 class Probes(Protocol):
@@ -151,6 +161,19 @@ class Lab:
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
         self._check()
         return trial
+
+    def try_quiet_step(self, step: Step) -> Trial:
+        """A trial that other work on the host did not decide: asked for again while it did, twice
+        at most, and the last one is taken as it is.
+        """
+        for _ in range(ASKED_AGAIN):
+            trial = self.try_step(step)
+            why = disturbed(trial.interference)
+            if not why or trial.invalid:
+                return trial
+            self.trials[-1] = replace(trial, invalid=f"{SET_ASIDE}{why}")
+            self.recover()
+        return self.try_step(step)
 
     def adopt(self, trial: Trial) -> Trial:
         """A trial of an earlier, interrupted run, as one of this one's."""
