@@ -33,13 +33,24 @@ def slopes(history: Sequence[Trial]) -> tuple[Slope, ...]:
 
 def watched_rate(history: Sequence[Trial]) -> PerSecond | None:
     """The rate of the load that was asked again and again; None when none was."""
-    steady = _steady([(0.0, trial) for trial in history])
-    return steady[0][1].step.rate if steady else None
+    steady = steady_trials(history)
+    return steady[0].step.rate if steady else None
+
+
+def served_at(history: Sequence[Trial]) -> list[float]:
+    """Requests served when each trial ended, since the first began."""
+    sent = np.array([trial.achieved * trial.seconds for trial in history])
+    ends: list[float] = np.cumsum(sent).tolist()
+    return ends
+
+
+def steady_trials(history: Sequence[Trial]) -> list[Trial]:
+    """Trials of one load that was asked again and again: of a soak, else the references."""
+    return [trial for _, trial in _steady([(0.0, trial) for trial in history])]
 
 
 def _series(history: Sequence[Trial]) -> Iterator[tuple[Growing, list[tuple[float, float]]]]:
-    served = np.cumsum([trial.achieved * trial.seconds for trial in history]) / THOUSAND
-    aged = list(zip(served.tolist(), history, strict=True))
+    aged = list(zip((at / THOUSAND for at in served_at(history)), history, strict=True))
     steady = _steady(aged)
     yield Growing.LATENCY, [(age, t.response.p50) for age, t in steady if t.response.p50]
     yield Growing.CPU, [(age, cpu) for age, t in steady if (cpu := _cpu_per_request(t)) is not None]
