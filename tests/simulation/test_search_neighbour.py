@@ -66,10 +66,11 @@ def test_a_host_that_is_never_quiet_gives_its_own_knee_and_says_how_busy_it_was(
     assert other.busy == pytest.approx(0.5, abs=0.01) and other.names == ("neighbour",)
 
 
-def test_a_stored_search_with_trials_set_aside_leads_to_the_same_knee() -> None:
-    engine, goal, baseline = begin(GOAL, BESIDE)
+@pytest.mark.parametrize("service", [BESIDE, ALWAYS], ids=["comes and goes", "never ends"])
+def test_a_stored_search_beside_other_work_leads_to_the_same_knee(service: Service) -> None:
+    engine, goal, baseline = begin(GOAL, service)
     found = drive(search(goal, baseline), answering(engine))
-    assert any(trial.set_aside for trial in found.trials)
+    assert any(disturbed(trial.interference) for trial in found.trials)
     assert replay(search(goal, baseline), found.trials, found.drains) == found
 
 

@@ -181,7 +181,10 @@ class SearchState:
         # What the generator spoiled has its own mark, and is not held against it here.
         if not trial.invalid:
             self.trials[-1] = replace(trial, invalid=f"{SET_ASIDE}{why}")
-        aside = sum(t.seconds for t in self.trials if t.invalid and disturbed(t.interference))
+        # A baseline that is disturbed was waited for in vain already.
+        lost = [t for t in self.trials if t.invalid]
+        lost += [] if self.baseline.invalid else [self.baseline]
+        aside = sum(t.seconds for t in lost if disturbed(t.interference))
         quiet = sum(t.seconds for t in self.valid())
         budget = self.goal.seconds if math.isfinite(self.goal.seconds) else UNBOUNDED
         if quiet < HARDLY * aside and aside > max(AT_FIRST, ASIDE_AT_FIRST * budget):
