@@ -312,3 +312,19 @@ class Disturbance:
     used: int
     busy: Share | None
     names: tuple[str, ...]
+
+
+def served_at(history: Sequence[Trial]) -> list[float]:
+    """Requests served when each trial ended, since the first began."""
+    sent = np.array([trial.achieved * trial.seconds for trial in history])
+    ends: list[float] = np.cumsum(sent).tolist()
+    return ends
+
+
+def steady_trials(history: Sequence[Trial]) -> list[Trial]:
+    """Trials of one load that was asked again and again, so that what the load itself takes is the
+    same each time: of a soak, else the references.
+    """
+    valid = [trial for trial in history if not trial.invalid]
+    soaked = [trial for trial in valid if trial.step.phase is Phase.SOAK]
+    return soaked or [trial for trial in valid if trial.step.phase is Phase.REFERENCE]
