@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
-from perfhunt.analysis.knee.observed import bracket
+from perfhunt.analysis.knee.observed import bracket, lowest_baseline
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
@@ -250,7 +250,7 @@ class Lab:
             self.start,
             trials=tuple(self.trials),
             drains=tuple(self.drains),
-            baseline=self.trials[0] if self.trials else None,
+            baseline=lowest_baseline(self.trials),
             states=self._states({}),
             profiles={
                 name: span.profile for name, span in self.spans.items() if span.profile is not None

@@ -6,7 +6,7 @@ import math
 from statistics import stdev
 
 from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
-from perfhunt.analysis.knee.goal import Goal, SearchResult
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.notes import WITNESSES, notes
 from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
@@ -15,22 +15,14 @@ from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import Standing, standing
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
+from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import (
     PerSecond,
     Share,
-    format_duration,
     format_rate,
-    format_share,
 )
 
 WIDE: Share = 0.15  # half-width beyond which an interval is called a bracket and not a knee
-
-# A baseline is refused for errors with at least so many failures, and this share of requests.
-FAILURES, ERRORS_AT_ONCE = 3, 0.05
-# It is refused for lateness beyond so many standard deviations of a Poisson count, and two requests
-# more: requests are late in bursts, so a binomial test would refuse too soon.
-BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
 
 # The interval of a capacity from its seconds as blocks: a t quantile of few seconds (97.5 % of 7
 # degrees of freedom is 2.36). With no more than two seconds, a tenth either side.
@@ -42,32 +34,6 @@ UNKNOWN_SPREAD: Share = 0.1
 HELD_WELL: Share = 0.5
 UNHURRIED = 2.0  # times the rate that failed over a ramp's rate that is shown to hold
 BRACKET_CONFIDENCE: Share = 0.9  # of a bracket that nothing was fitted in
-
-
-def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
-    """Why there is nothing to search for, if the baseline already says so."""
-    start = format_rate(goal.start)
-    if baseline.failed >= FAILURES and baseline.failed > ERRORS_AT_ONCE * baseline.n:
-        failed = f"{baseline.failed} of {baseline.n} requests failed at the baseline of {start}"
-        return NoKnee(NoKneeCode.ERRORS_AT_ONCE, failed)
-    if baseline.overload:
-        reason = f"the service does not hold the baseline of {start}: {baseline.overload}"
-        return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
-    for criterion in goal.criteria:
-        count = baseline.counts.get(criterion.name)
-        if count is not None and _missed(count, criterion.share):
-            reason = (
-                f"{criterion.name} is missed at the baseline already: {format_share(count.share)}"
-                f" of {count.n} requests at {start} were over {format_duration(criterion.limit)},"
-                f" {format_share(criterion.share)} may be"
-            )
-            return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
-    return None
-
-
-def _missed(count: Count, allowed: Share) -> bool:
-    expected = allowed * count.n
-    return count.exceed > expected + BURST_SIGMAS * math.sqrt(expected) + BURST_REQUESTS
 
 
 def no_knee(

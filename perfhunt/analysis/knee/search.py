@@ -8,8 +8,9 @@ stored and simulated runs are one code path.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from perfhunt.analysis.knee.answer import answer, no_knee, refused_at_baseline
+from perfhunt.analysis.knee.answer import answer, no_knee
 from perfhunt.analysis.knee.goal import (
     Goal,
     Search,
@@ -19,6 +20,7 @@ from perfhunt.analysis.knee.goal import (
     StepOrDrain,
     TrialOrDrained,
 )
+from perfhunt.analysis.knee.refused import refused_at_baseline
 from perfhunt.analysis.knee.stages.passes import passes
 from perfhunt.analysis.knee.stages.ramp import (
     Bracket,
@@ -34,15 +36,16 @@ from perfhunt.model.trial import Drained, Step, Trial
 from perfhunt.model.units import PerSecond
 
 
-def search(goal: Goal, baseline: Trial) -> Search:
-    """Find where the first criterion breaks. `baseline` is a trial at the start rate, measured
-    before.
+def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
+    """Find where the first criterion breaks. `baseline` is a trial at the start rate, or at the
+    first rate below it that holds, measured before; `before` are those that did not hold.
     """
-    state = SearchState(goal, baseline)
-    refused = refused_at_baseline(goal, baseline)
+    state = SearchState(replace(goal, start=min(goal.start, baseline.step.rate)), baseline)
+    state.above = before[-1] if before else None
+    refused = refused_at_baseline(goal, baseline, before)
     if refused is not None:
-        return no_knee(state, refused.code, refused.reason)
-    bracket = Bracket(goal.start, None)
+        return no_knee(state, refused.code, refused.reason, refused.low, refused.high)
+    bracket = Bracket(state.goal.start, state.above.step.rate if state.above else None)
     try:
         bracket = yield from ramp(state)
         if bracket.high is None:
@@ -68,7 +71,9 @@ def search(goal: Goal, baseline: Trial) -> Search:
 
 def _at(state: SearchState, rate: PerSecond) -> Trial:
     """The latest trial at a rate."""
-    return next(trial for trial in reversed(state.valid()) if trial.step.rate == rate)
+    known = [state.above] if state.above is not None else []
+    trials = (*known, *state.valid())
+    return next(trial for trial in reversed(trials) if trial.step.rate == rate)
 
 
 def drive(
@@ -98,11 +103,11 @@ def replay(started: Search, trials: Sequence[Trial], drains: Sequence[Drained]) 
 
 
 def resume(
-    started: Search,
+    started: SearchStage[StageResult],
     trials: Sequence[Trial],
     drains: Sequence[Drained],
     measure: Callable[[StepOrDrain], TrialOrDrained],
-) -> SearchResult:
+) -> StageResult:
     """Go on where an interrupted search stopped: stored outcomes answer first, then `measure`.
     Raises ValueError as replay does.
 

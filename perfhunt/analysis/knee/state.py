@@ -4,11 +4,10 @@ drain.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage
-from perfhunt.analysis.knee.observed import observed_capacity
+from perfhunt.analysis.knee.observed import good_answers, longest_limit, observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
 from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -16,6 +15,9 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
+# Times as long as a backlog takes at the pace that was seen: it may be slower under load.
+PATIENCE = 2.0
+LONGEST_DRAIN: Seconds = 300.0  # a service that is not back by then is lost
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
@@ -54,6 +56,7 @@ class SearchState:
     baseline: Trial
     trials: list[Trial] = field(default_factory=list)
     drains: list[Drained] = field(default_factory=list)
+    above: Trial | None = None  # the lowest baseline that did not hold
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
@@ -78,7 +81,7 @@ class SearchState:
         """The largest latency limit of the criteria; 0 when none has one. Nothing is known of a
         request before its limit.
         """
-        return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
+        return longest_limit(self.goal.criteria)
 
     def valid(self) -> list[Trial]:
         """Trials that may be believed, oldest first."""
@@ -148,11 +151,24 @@ class SearchState:
         if not self.drained:
             yield from self.drain()
 
+    @property
+    def _backlog(self) -> Seconds:
+        """How long the service takes for what the last trial left behind, and as much again; at
+        most `LONGEST_DRAIN`.
+        """
+        if not self.trials:
+            return 0.0
+        last = self.trials[-1]
+        left, pace = sum(row.sent - row.done for row in last.rows), good_answers(last)
+        if left <= 0:
+            return 0.0
+        return min(LONGEST_DRAIN, PATIENCE * left / pace) if pace else LONGEST_DRAIN
+
     def drain(self) -> SearchStage[None]:
         """Ask for quiet until the target is as it was; raises TargetLost when it does not come
         back.
         """
-        drained = yield Drain()
+        drained = yield Drain(max(Drain().cap, self._backlog))
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
         self.drains.append(drained)

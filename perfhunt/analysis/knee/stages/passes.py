@@ -17,6 +17,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 DWELL: Seconds = 12.0
 SHORTEST: Seconds = 5.0
+SHORTEST_LIMITS = 2.5  # times the latency limit: a queue takes that long to show
 SETTLE: Seconds = 1.0
 DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
 LIMITS = 8.0  # times the latency limit that a trial should last, budget permitting
@@ -76,11 +77,12 @@ def _dwell(state: SearchState, rate: PerSecond) -> Seconds:
     """
     dwell = max(DWELL, REQUESTS / rate, LIMITS * state.limit)
     room = (state.left - DRAIN) / len(MULTIPLES)  # of one trial of a pass that has it all
-    if (of_two := room / 2 - SETTLE) >= SHORTEST:
+    shortest = max(SHORTEST, SHORTEST_LIMITS * state.limit)
+    if (of_two := room / 2 - SETTLE) >= shortest:
         return float(math.floor(min(of_two, dwell)))
     if (of_one := room - SETTLE) >= 0:
-        return float(math.floor(max(SHORTEST, min(of_one, STRETCH * dwell))))
-    return SHORTEST
+        return float(math.floor(max(shortest, min(of_one, STRETCH * dwell))))
+    return shortest
 
 
 def _places(

@@ -21,6 +21,9 @@ RAMP: Seconds = 4.0
 COARSE: Seconds = 6.0
 REQUESTS = 40  # that a trial of the ramp should hold, where that takes no longer than LONGEST
 LONGEST: Seconds = 20.0
+# Below one request a second, and where the limit is long, a trial of the ramp lasts longer than
+# LONGEST: until it holds the fewest requests, or a queue may show, but no longer than this.
+FEWEST, SLOWEST = 20, 60.0
 LIMITS = 2.5  # times the latency limit that a trial lasts at least: a queue takes that long to show
 
 # From one rate to the next, as a factor: doubling while nothing queues; slower once the median has
@@ -47,6 +50,7 @@ SECOND_LOOK = 2.5  # times the first trial that its repetition lasts: long enoug
 RISING = 1.5
 
 NARROW = 1.08  # high over low of a bracket that halving would not tell apart
+COARSE_LEAVES: Share = 0.3  # of the budget, below which what is left belongs to the passes
 COARSE_SETTLE: Seconds = 1.0
 
 
@@ -109,6 +113,8 @@ def ramp(state: SearchState) -> SearchStage[Bracket]:
     factor = FAST
     while rate < goal.max_rate:
         rate = min(rate * factor, goal.max_rate)
+        if state.above is not None and rate >= state.above.step.rate:
+            return Bracket(low, state.above.step.rate)
         trial = yield from state.measure(Phase.RAMP, rate, _dwell(state, RAMP, rate))
         if (yield from _missed(state, trial)):
             yield from state.rest()
@@ -130,7 +136,8 @@ def _missed(state: SearchState, trial: Trial) -> SearchStage[bool]:
     if not any(_stands_failed(trial, c, SUSPECT) for c in criteria):
         return False
     rate = trial.step.rate
-    seconds = float(round(min(LONGEST, SECOND_LOOK * trial.step.duration)))
+    longest = max(LONGEST, trial.step.duration)
+    seconds = float(round(min(longest, SECOND_LOOK * trial.step.duration)))
     if seconds + COARSE_SETTLE > state.left:
         return any(_stands_failed(trial, criterion, LIKELY) for criterion in criteria)
     yield from state.rest()
@@ -159,7 +166,8 @@ def runs_full(state: SearchState, failed: Trial) -> SearchStage[bool]:
 
 
 def _dwell(state: SearchState, seconds: Seconds, rate: PerSecond) -> Seconds:
-    return float(round(min(LONGEST, max(seconds, REQUESTS / rate, LIMITS * state.limit))))
+    longest = max(LONGEST, min(SLOWEST, max(FEWEST / rate, LIMITS * state.limit)))
+    return float(round(min(longest, max(seconds, REQUESTS / rate, LIMITS * state.limit))))
 
 
 def saturate(state: SearchState, failed: Trial, seconds: Seconds) -> SearchStage[Trial]:
@@ -189,6 +197,8 @@ def coarse(state: SearchState, bracket: Bracket, halvings: int) -> SearchStage[B
     criteria = state.goal.criteria
     for _ in range(halvings):
         if bracket.high is None or bracket.high / bracket.low < NARROW:
+            break
+        if state.left < COARSE_LEAVES * state.goal.seconds:
             break
         rate = bracket.middle
         trial = yield from state.measure(
