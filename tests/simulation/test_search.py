@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import fmean
@@ -120,11 +121,19 @@ def test_a_limiter_is_an_error_knee_and_is_named() -> None:
     assert knee.rate == pytest.approx(121, rel=0.1)
 
 
-def test_a_heavy_service_tail_makes_a_soft_knee_and_says_what_narrowing_it_costs() -> None:
+def test_a_heavy_service_tail_makes_a_soft_knee_whose_narrowing_nobody_would_wait_for() -> None:
     goal = Goal((Criterion("latency.p99", 0.15, 0.01),))
     knee = knee_of(climb_of(goal, Service(lognormal(0.006, 2))))
     assert knee.label == "soft"
-    assert "±5 % would take" in knee.note
+    assert "±5 %" not in knee.note
+
+
+def test_what_a_narrower_interval_takes_is_said_in_minutes(climbs: list[SearchResult]) -> None:
+    note = knee_of(climbs[0]).note
+    minutes = re.search(r"for an interval of ±5 % allow about (\d+) minutes of load", note)
+    assert minutes, note
+    assert 1 < int(minutes[1]) <= 60
+    assert "phi" not in note
 
 
 def test_the_knee_is_where_the_first_criterion_breaks() -> None:

@@ -17,8 +17,10 @@ FAILURES, ERRORS_AT_ONCE = 3, 0.05
 # It is refused for lateness beyond so many standard deviations of a Poisson count, and two requests
 # more: requests are late in bursts, so a binomial test would refuse too soon.
 BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
+# With at least so many requests it is refused where hardly any was in time: of those that must be.
+ENOUGH, FEW_IN_TIME = 10, 0.1
 # Below the rate that a search was to start at, a rate holds where no more requests are late than
-# may be, or a single one of so many.
+# may be, or a single one of ten.
 ONE_LATE = 10
 
 
@@ -68,6 +70,8 @@ def _were(criterion: Criterion) -> str:
 
 def _missed(count: Count, allowed: Share, strictly: bool) -> bool:
     expected = allowed * count.n
+    if count.n >= ENOUGH and 1 - count.share < FEW_IN_TIME * (1 - allowed):
+        return True
     if strictly and count.exceed > max(float(count.n >= ONE_LATE), expected):
         return True
     return count.exceed > expected + BURST_SIGMAS * math.sqrt(expected) + BURST_REQUESTS
