@@ -10,8 +10,11 @@ from statistics import fmean
 
 import pytest
 
+from perfhunt.analysis.knee.answer import reached
+from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, resume, search
+from perfhunt.analysis.knee.state import SearchState
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Drain, Drained, Phase, Step, Trial
@@ -233,3 +236,33 @@ def test_no_interval_reaches_beyond_what_the_service_can_complete(seed: int) -> 
     climb = climb_of(goal, Service(lognormal(0.07, 0.3), 12))
     assert climb.capacity is not None
     assert knee_of(climb).high <= climb.capacity.high
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_knee_of_any_criterion_lies_beyond_the_capacity(seed: int) -> None:
+    criteria = (
+        Criterion("latency.p50", 0.1, 0.5),
+        P99,
+        Criterion("latency.p75", 0.2, 0.25),
+        Criterion("errors.any", math.inf, 0.001),
+    )
+    climb = climb_of(Goal(criteria, seed=seed, budget=120.0))
+    assert climb.capacity is not None
+    for knee in climb.knees:
+        if isinstance(knee, NoKnee):
+            assert knee.code == "not-reached"
+            continue
+        assert knee.low <= knee.rate <= max(climb.capacity.rate, 0.99 * climb.capacity.high)
+        assert knee.rate <= knee.high <= climb.capacity.high
+
+
+def test_a_criterion_that_would_hold_beyond_the_capacity_is_not_reached_and_says_so() -> None:
+    climb = climb_of(Goal((P99, Criterion("latency.p50", 0.1, 0.5))))
+    _, goal, baseline = begin(Goal((P99, Criterion("latency.p50", 0.1, 0.5))))
+    state = SearchState(goal, baseline, list(climb.trials), list(climb.drains))
+    fit = fit_trials(state.trials, goal.criteria[1])
+    assert fit is not None
+    knee = reached(state, replace(fit, knee=197.0, low=180.0, high=260.0))
+    assert isinstance(knee, NoKnee)
+    assert knee.code == "not-reached"
+    assert "the most that the service was seen to complete" in knee.reason

@@ -54,9 +54,26 @@ def answer(state: SearchState, bracket: Bracket) -> SearchResult:
     leader = first_to_break(fits)
     if leader is None:
         return _bracketed_answer(state, bracket)
-    by_name = {name: fitted(state, fit) for name, fit in fits.items()}
+    by_name = {
+        name: fitted(state, fit) if fit is leader else reached(state, fit)
+        for name, fit in fits.items()
+    }
     knees = tuple(by_name.get(c.name) or _not_reached(state, c) for c in state.goal.criteria)
     return result_of(state, by_name[leader.criterion.name], knees)
+
+
+def reached(state: SearchState, fit: KneeFit) -> Knee | NoKnee:
+    """The fitted knee of a criterion that does not break first; none where it would lie beyond all
+    that the service was seen to complete.
+    """
+    _, most = _most_completed(state)
+    if fit.knee <= most:
+        return fitted(state, fit)
+    reason = (
+        f"{fit.criterion.name} would hold beyond {format_rate(most)}, the most that the service was"
+        " seen to complete: another criterion breaks first"
+    )
+    return NoKnee(NoKneeCode.NOT_REACHED, reason, fit.low if fit.low < most else None)
 
 
 def _bracketed_answer(state: SearchState, bracket: Bracket) -> SearchResult:
@@ -102,11 +119,13 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
     label = _label(state, fit)
     held, failed = (0.0, math.inf) if fit.part is None else _shown(state, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
-    rate = min(max(fit.knee, held), failed)
+    # No knee lies beyond what the service was ever seen to complete.
+    completed, most = _most_completed(state)
+    rate = min(max(fit.knee, held), failed, completed)
     return Knee(
         rate=rate,
         low=min(max(fit.low, held), rate),
-        high=max(min(high, failed, max(fit.knee, _most_completed(state))), rate),
+        high=max(min(high, failed, most), rate),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -162,12 +181,15 @@ def _first_failure(state: SearchState, fit: KneeFit) -> PerSecond:
     return min(lowest, capacity) if capacity else lowest
 
 
-def _most_completed(state: SearchState) -> PerSecond:
-    """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when
-    nothing saturated it.
+def _most_completed(state: SearchState) -> tuple[PerSecond, PerSecond]:
+    """(what the service was ever seen to complete, the end of its interval); the highest rate tried
+    for both where nothing saturated it.
     """
     burst, observed = _capacity(state), observed_capacity(state.trials)
-    return max(burst.high, observed) if burst is not None and observed is not None else math.inf
+    if burst is None or observed is None:
+        top = max((trial.step.rate for trial in state.valid()), default=math.inf)
+        return top, top
+    return max(burst.rate, observed), max(burst.high, observed)
 
 
 def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
@@ -178,11 +200,12 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
     """
     if bracket.high is None:
         return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
-    shown = Bracket(_shown_to_hold(state, criterion, bracket.high), bracket.high)
+    low = _shown_to_hold(state, criterion, bracket.high)
+    high = max(low, min(bracket.high, _most_completed(state)[1]))
     return Knee(
-        rate=shown.middle,
-        low=shown.low,
-        high=bracket.high,
+        rate=math.sqrt(low * high),
+        low=low,
+        high=high,
         confidence=BRACKET_CONFIDENCE,
         criterion=criterion.name,
         limit=criterion.limit,
