@@ -15,7 +15,7 @@ from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, resume, search
 from perfhunt.analysis.knee.state import SearchState
-from perfhunt.model.knee import NoKnee
+from perfhunt.model.knee import KneeLabel, NoKnee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Drain, Drained, Phase, Step, Trial
 from perfhunt.testing import QueueEngine, Service, constant, lognormal
@@ -266,3 +266,26 @@ def test_a_criterion_that_would_hold_beyond_the_capacity_is_not_reached_and_says
     assert isinstance(knee, NoKnee)
     assert knee.code == "not-reached"
     assert "the most that the service was seen to complete" in knee.reason
+
+
+HEAVY_TAIL, HEAVY_LIMIT, HEAVY_KNEE = Service(lognormal(0.006, 2)), 0.15, 66.8  # S2 of the bench
+
+
+@pytest.mark.parametrize(("budget", "quick"), [(85.0, False), (600.0, True)], ids=["85 s", "quick"])
+def test_a_short_look_at_a_heavy_tail_is_a_bracket_that_holds_the_knee(
+    budget: float, quick: bool
+) -> None:
+    goal = Goal((Criterion("latency.p99", HEAVY_LIMIT, 0.01),), budget=budget, quick=quick)
+    knees = [knee_of(climb_of(replace(goal, seed=seed), HEAVY_TAIL)) for seed in range(1, 25)]
+    assert sum(knee.low <= HEAVY_KNEE <= knee.high for knee in knees) >= 22
+    assert [knee.label for knee in knees].count(KneeLabel.BRACKET) >= 22
+
+
+def test_one_burst_in_a_short_trial_does_not_end_the_ramp() -> None:
+    """With this seed ten requests wait for a long one at 20/s, and none does at 40/s."""
+    goal = Goal((Criterion("latency.p99", HEAVY_LIMIT, 0.01),), seed=14, quick=True)
+    climb = climb_of(goal, HEAVY_TAIL)
+    at_20 = [trial for trial in climb.trials if trial.step.rate == 20.0]
+    assert at_20[0].counts["latency.p99"].share > 0.1
+    assert at_20[1].counts["latency.p99"].exceed == 0
+    assert knee_of(climb).low > 20.0

@@ -22,6 +22,7 @@ from perfhunt.model.units import (
     format_rate,
 )
 
+SEEN_ENOUGH = 0.9  # of the lower end: further down, too little was seen of a heavy tail
 WIDE: Share = 0.15  # half-width beyond which an interval is called a bracket and not a knee
 
 # The interval of a capacity from its seconds as blocks: a t quantile of few seconds (97.5 % of 7
@@ -124,7 +125,7 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
     rate = min(max(fit.knee, held), failed, completed)
     return Knee(
         rate=rate,
-        low=min(max(fit.low, held), rate),
+        low=min(max(fit.low * (1.0 if fit.part else state.heavy_room), held), rate),
         high=max(min(high, failed, most), rate),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
@@ -165,6 +166,8 @@ def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSeco
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
     if mostly_failures(state.trials, fit.criterion):
         return KneeLabel.ERRORS
+    if fit.part is None and state.heavy_room < SEEN_ENOUGH:
+        return KneeLabel.BRACKET
     if fit.sharpness < SOFT:
         return KneeLabel.SOFT
     wide = state.goal.quick or fit.half_width > WIDE
@@ -200,7 +203,8 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
     """
     if bracket.high is None:
         return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
-    low = _shown_to_hold(state, criterion, bracket.high)
+    shown = state.heavy_room * _shown_to_hold(state, criterion, bracket.high)
+    low = max(state.goal.start, shown)
     high = max(low, min(bracket.high, _most_completed(state)[1]))
     return Knee(
         rate=math.sqrt(low * high),

@@ -29,6 +29,7 @@ from perfhunt.analysis.knee.stages.ramp import (
     runs_full,
     saturate,
     split_budget,
+    was_chance,
 )
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import NoKneeCode
@@ -48,12 +49,16 @@ def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
     bracket = Bracket(state.goal.start, state.above.step.rate if state.above else None)
     try:
         bracket = yield from ramp(state)
+        while bracket.high is not None:
+            failed = _at(state, bracket.high)
+            state.part = not (yield from runs_full(state, failed))
+            if not (state.part and (yield from was_chance(state, failed))):
+                break
+            bracket = yield from ramp(state, bracket.high)
         if bracket.high is None:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
         split = split_budget(goal.seconds)
-        failed = _at(state, bracket.high)
-        state.part = not (yield from runs_full(state, failed))
         if not state.part:
             yield from saturate(state, failed, split.burst)
         bracket = yield from coarse(state, bracket, split.halvings)

@@ -4,12 +4,13 @@ drain.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage
 from perfhunt.analysis.knee.observed import good_answers, longest_limit, observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
-from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
+from perfhunt.model.trial import FITTED_PHASES, Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
@@ -18,6 +19,13 @@ ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held
 # Times as long as a backlog takes at the pace that was seen: it may be slower under load.
 PATIENCE = 2.0
 LONGEST_DRAIN: Seconds = 300.0  # a service that is not back by then is lost
+# A p99 beyond so many medians, of so many requests: 6.6 is exponential, 19 lognormal with cv 2.
+HEAVY, TAIL_LEAST = 9.0, 40
+FEW_WORKERS = 2.5  # behind which one long request keeps the others waiting
+# How far below the interval the knee of such a service may lie, as a logarithm, until so many
+# requests were fitted: in a minute it looks like a queue with a higher knee (read off simulated
+# queues with a lognormal of cv 2).
+HEAVY_ROOM, HEAVY_REQUESTS = 0.37, 6000
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
@@ -82,6 +90,20 @@ class SearchState:
         request before its limit.
         """
         return longest_limit(self.goal.criteria)
+
+    @property
+    def heavy_room(self) -> float:
+        """The factor by which the lower end of an interval is less, where a few requests take far
+        longer than most and hold up the others, and little of that was seen yet; 1 elsewhere.
+        """
+        usual, long = self.baseline.response.p50, self.baseline.response.p99
+        if not usual or not long or self.baseline.n < TAIL_LEAST or long < HEAVY * usual:
+            return 1.0
+        capacity, mean = observed_capacity(self.trials), self.baseline.response.mean
+        if not capacity or not mean or capacity * mean > FEW_WORKERS:
+            return 1.0
+        seen = sum(trial.n for trial in self.valid() if trial.step.phase in FITTED_PHASES)
+        return math.exp(-HEAVY_ROOM * min(1.0, HEAVY_REQUESTS / max(1, seen)))
 
     def valid(self) -> list[Trial]:
         """Trials that may be believed, oldest first."""

@@ -5,6 +5,7 @@ halve the gap.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.special import logit
@@ -104,11 +105,12 @@ def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
     return bool(logit(min(count.share, 0.999)) > logit(criterion.share) + margin)
 
 
-def ramp(state: SearchState) -> SearchStage[Bracket]:
-    """Rates from the start until a criterion is clearly missed, the queue runs away, or the ceiling
-    holds.
+def ramp(state: SearchState, held: PerSecond | None = None) -> SearchStage[Bracket]:
+    """Rates from the start, or from one that held, until a criterion is clearly missed, the queue
+    runs away, or the ceiling holds.
     """
-    goal, rate, low = state.goal, state.goal.start, state.goal.start
+    goal, rate = state.goal, held or state.goal.start
+    low = rate
     calm = state.baseline.response.p50 or 0.0
     factor = FAST
     while rate < goal.max_rate:
@@ -163,6 +165,26 @@ def runs_full(state: SearchState, failed: Trial) -> SearchStage[bool]:
     yield from state.rest()
     shares = [(failed.counts[name].share, trial.counts[name].share) for name in trial.counts]
     return hot(trial) or any(after > RISING * before and after for before, after in shares)
+
+
+def was_chance(state: SearchState, failed: Trial) -> SearchStage[bool]:
+    """Whether the trial that failed was one burst: the one further up held, and so does a longer
+    one at its own rate, where the ramp then goes on.
+    """
+    further, criteria = state.trials[-1], state.goal.criteria
+    if further.step.rate <= failed.step.rate or _is_over(further, criteria, SUSPECT):
+        return False
+    rate = failed.step.rate
+    seconds = SECOND_LOOK * failed.step.duration
+    again = yield from state.measure(Phase.COARSE, rate, seconds, COARSE_SETTLE)
+    if _is_over(again, criteria, LIKELY):
+        yield from state.rest()
+        return False
+    return True
+
+
+def _is_over(trial: Trial, criteria: Sequence[Criterion], level: Share) -> bool:
+    return any(clearly_over(trial, c, 0.0) or _stands_failed(trial, c, level) for c in criteria)
 
 
 def _dwell(state: SearchState, seconds: Seconds, rate: PerSecond) -> Seconds:
