@@ -63,6 +63,14 @@ def format_duration(seconds: Seconds) -> str:
     return f"{seconds * 1e6:.3g} us"
 
 
+def format_bytes(count: float) -> str:
+    """`512 KiB`, `1.5 GiB`: three significant digits."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(count) >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"
+
+
 def format_rate(rate: PerSecond) -> str:
     """`141/s`; one decimal below 100."""
     return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"

@@ -16,6 +16,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.cost import takes_long
+from perfhunt.analysis.knee.drift import with_slopes
 from perfhunt.analysis.knee.goal import (
     Search,
     SearchResult,
@@ -29,6 +30,7 @@ from perfhunt.analysis.knee.search import drive, resume, search
 from perfhunt.analysis.knee.stages.descent import Descent, descend
 from perfhunt.analysis.knee.stages.staircase import staircase
 from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
+from perfhunt.analysis.trial.growth import slopes
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
@@ -56,7 +58,14 @@ SEEN, LONGEST_PROFILE = 20, 120.0
 ENOUGH = 1.3
 LONGEST_BASELINE: Seconds = 60.0
 # Phases whose trials a resumed search goes on from.
-SEARCHED = (Phase.RAMP, Phase.CAPACITY, Phase.COARSE, Phase.PASS, Phase.STAIRCASE)
+SEARCHED = (
+    Phase.RAMP,
+    Phase.CAPACITY,
+    Phase.COARSE,
+    Phase.PASS,
+    Phase.STAIRCASE,
+    Phase.REFERENCE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +222,21 @@ def climb_to_knee(
     if ramp.mode == RampMode.STAIRCASE:
         steps = staircase(goal, ramp.staircase, floor.trial, floor.before)
     if options.resume is None:
-        return with_resources(drive(steps, lab.ask), question.slo.objectives, lab.trials)
+        return completed(drive(steps, lab.ask), question, lab)
     lab.drain(Drain())
     stored = [
         lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
     ]
-    climb = resume(steps, stored, options.resume.drains[floor.drains :], lab.ask)
-    return with_resources(climb, question.slo.objectives, lab.trials)
+    return completed(
+        resume(steps, stored, options.resume.drains[floor.drains :], lab.ask), question, lab
+    )
+
+
+def completed(climb: SearchResult, question: Question, lab: Lab) -> SearchResult:
+    """The climb with what the target used: knees of CPU and memory, and what grew."""
+    return with_slopes(
+        with_resources(climb, question.slo.objectives, lab.trials), slopes(lab.trials)
+    )
 
 
 def hold_at_knee(

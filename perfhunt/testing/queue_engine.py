@@ -75,6 +75,7 @@ class QueueEngine:
         self._free = [0.0] * service.workers
         self._lane_free = [0.0] * (service.lane.workers if service.lane else 0)
         self._tokens = (service.bucket, 0.0)
+        self._came = 0  # requests of the steps so far
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
         """Take the criteria to count by; nothing is started."""
@@ -100,6 +101,7 @@ class QueueEngine:
             served = self._serve(step, served.due[served.due < ended])
             rows = rows[: int(ended)]
         self.steps_run += 1
+        self._came += len(served.due)
         if watch:
             for row in rows:
                 watch(row)
@@ -143,7 +145,8 @@ class QueueEngine:
         extra = service.delay(random, max(most, n))[:n] if service.delay else np.zeros(n)
         broken = random.random(max(most, n))[:n] < service.fails
         at = due + self.clock
-        held = held * self._speed(at)
+        age = (self._came + np.arange(n)) / 1000
+        held = held * self._speed(at) * (1 + service.leak * age)
         admitted = self._admit(at) if service.refuse_above else np.ones(n, dtype=bool)
         done = at + REFUSED
         aside = np.zeros(n, dtype=bool)

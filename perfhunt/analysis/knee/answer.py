@@ -51,7 +51,7 @@ def no_knee(
 
 def answer(state: SearchState, bracket: Bracket) -> SearchResult:
     """The result of a search: the fitted knee where there are passes to fit, else the bracket."""
-    fits = fits_of(state) if any(t.step.phase is Phase.PASS for t in state.trials) else {}
+    fits = fits_of(state) if any(t.step.phase is Phase.PASS for t in state.current) else {}
     leader = first_to_break(fits)
     if leader is None:
         return _bracketed_answer(state, bracket)
@@ -164,7 +164,7 @@ def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSeco
 
 
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
-    if mostly_failures(state.trials, fit.criterion):
+    if mostly_failures(state.current, fit.criterion):
         return KneeLabel.ERRORS
     if fit.part is None and state.heavy_room < SEEN_ENOUGH:
         return KneeLabel.BRACKET
@@ -180,7 +180,7 @@ def _first_failure(state: SearchState, fit: KneeFit) -> PerSecond:
     """
     failed = (t for t in state.unsaturated() if clearly_over(t, fit.criterion, CLEARLY))
     lowest = min((trial.step.rate for trial in failed), default=fit.high)
-    capacity = observed_capacity(state.trials)
+    capacity = observed_capacity(state.current)
     return min(lowest, capacity) if capacity else lowest
 
 
@@ -188,7 +188,7 @@ def _most_completed(state: SearchState) -> tuple[PerSecond, PerSecond]:
     """(what the service was ever seen to complete, the end of its interval); the highest rate tried
     for both where nothing saturated it.
     """
-    burst, observed = _capacity(state), observed_capacity(state.trials)
+    burst, observed = _capacity(state), observed_capacity(state.current)
     if burst is None or observed is None:
         top = max((trial.step.rate for trial in state.valid()), default=math.inf)
         return top, top

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from perfhunt.analysis.knee.answer import answer, no_knee
+from perfhunt.analysis.knee.drift import decayed, doubted, drift_of
 from perfhunt.analysis.knee.goal import (
     Goal,
     Search,
@@ -31,10 +32,18 @@ from perfhunt.analysis.knee.stages.ramp import (
     split_budget,
     was_chance,
 )
+from perfhunt.analysis.knee.stages.reference import (
+    ServiceChanged,
+    first_reference,
+    last_reference,
+)
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drained, Step, Trial
 from perfhunt.model.units import PerSecond
+
+# Times that a search begins again because the service became quicker: two warm-ups are enough.
+RESTARTS = 2
 
 
 def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
@@ -46,25 +55,25 @@ def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
     refused = refused_at_baseline(goal, baseline, before)
     if refused is not None:
         return no_knee(state, refused.code, refused.reason, refused.low, refused.high)
-    bracket = Bracket(state.goal.start, state.above.step.rate if state.above else None)
+    result = yield from _result(state)
+    return doubted(result, drift_of(state))
+
+
+def _result(state: SearchState) -> Search:
+    goal, above = state.goal, state.above
+    bracket = Bracket(goal.start, above.step.rate if above is not None else None)
     try:
-        bracket = yield from ramp(state)
-        while bracket.high is not None:
-            failed = _at(state, bracket.high)
-            state.part = not (yield from runs_full(state, failed))
-            if not (state.part and (yield from was_chance(state, failed))):
-                break
-            bracket = yield from ramp(state, bracket.high)
+        bracket = yield from ramp(state, goal.start)
+        if bracket.high is not None:
+            yield from first_reference(state, bracket.low)
+            bracket = yield from _settled(state, bracket)
         if bracket.high is None:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
-        split = split_budget(goal.seconds)
-        if not state.part:
-            yield from saturate(state, failed, split.burst)
-        bracket = yield from coarse(state, bracket, split.halvings)
-        yield from passes(state, bracket.middle)
     except OutOfBudget:
         pass
+    except ServiceChanged:
+        return decayed(state)
     except TargetLost:
         lost = "the target did not come back after an overload"
         return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
@@ -72,6 +81,46 @@ def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
         limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
         return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)
     return answer(state, bracket)
+
+
+def _settled(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
+    """The bracket that the passes were placed by, of a service that stays as it is: begun again
+    where it became quicker meanwhile. Raises ServiceChanged when it became slower.
+    """
+    for _ in range(RESTARTS):
+        try:
+            return (yield from _narrowed(state, bracket))
+        except ServiceChanged as change:
+            if change.slower:
+                raise
+            state.forget()
+            again = yield from ramp(state, bracket.low)
+            bracket = again if again.high is not None else bracket
+    return bracket
+
+
+def _narrowed(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
+    """The capacity, the bracket halved, and passes until the knee is known well enough or the
+    budget is used up.
+    """
+    try:
+        split = split_budget(state.goal.seconds)
+        while bracket.high is not None:
+            failed = _at(state, bracket.high)
+            state.part = not (yield from runs_full(state, failed))
+            if not (state.part and (yield from was_chance(state, failed))):
+                break
+            bracket = yield from ramp(state, bracket.high)
+        if bracket.high is None:
+            return bracket
+        if not state.part:
+            yield from saturate(state, failed, split.burst)
+        bracket = yield from coarse(state, bracket, split.halvings)
+        yield from passes(state, bracket.middle)
+    except OutOfBudget:
+        pass
+    yield from last_reference(state)
+    return bracket
 
 
 def _at(state: SearchState, rate: PerSecond) -> Trial:

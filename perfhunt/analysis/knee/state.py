@@ -68,6 +68,8 @@ class SearchState:
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
+    reserve: Seconds = 0.0  # of the budget, kept for the last reference
+    fresh: int = 0  # trials before this one are of a service that has changed since
 
     @property
     def load(self) -> Seconds:
@@ -99,15 +101,29 @@ class SearchState:
         usual, long = self.baseline.response.p50, self.baseline.response.p99
         if not usual or not long or self.baseline.n < TAIL_LEAST or long < HEAVY * usual:
             return 1.0
-        capacity, mean = observed_capacity(self.trials), self.baseline.response.mean
+        capacity, mean = observed_capacity(self.current), self.baseline.response.mean
         if not capacity or not mean or capacity * mean > FEW_WORKERS:
             return 1.0
         seen = sum(trial.n for trial in self.valid() if trial.step.phase in FITTED_PHASES)
         return math.exp(-HEAVY_ROOM * min(1.0, HEAVY_REQUESTS / max(1, seen)))
 
+    @property
+    def current(self) -> list[Trial]:
+        """Trials of the service as it is now, oldest first."""
+        return self.trials[self.fresh :]
+
     def valid(self) -> list[Trial]:
-        """Trials that may be believed, oldest first."""
-        return [trial for trial in self.trials if not trial.invalid]
+        """Those of them that may be believed."""
+        return [trial for trial in self.current if not trial.invalid]
+
+    def references(self) -> list[Trial]:
+        """Those of them that ask one step again and again."""
+        return [trial for trial in self.valid() if trial.step.phase is Phase.REFERENCE]
+
+    def forget(self) -> None:
+        """Begin again with the latest trial: the service is not what it was before it."""
+        self.fresh = len(self.trials) - 1
+        self.passes, self.part = 0, False
 
     def unsaturated(self) -> list[Trial]:
         """Those of them that were not overloaded on purpose."""
@@ -121,22 +137,23 @@ class SearchState:
         settle: Seconds = 0.0,
         abort: bool = True,
         late: Share = 0.0,
+        seed: int | None = None,
     ) -> SearchStage[Trial]:
         """Ask for one step until it is valid; drain after an overload, since what is queued would
         spoil the next.
 
         `late` is the share of requests expected over the limit, for steps whose arrivals are to be
-        typical. Raises OutOfBudget before a step that does not fit, GeneratorLimited, or
-        TargetLost.
+        typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
+        not fit, GeneratorLimited, or TargetLost.
         """
         for _ in range(ATTEMPTS):
-            if seconds > self.left:
+            if seconds > self.left - (0.0 if phase is Phase.REFERENCE else self.reserve):
                 raise OutOfBudget
             trial = yield Step(
                 phase=phase,
                 rate=rate,
                 duration=seconds,
-                seed=self._seed(rate, seconds, settle, late),
+                seed=self._seed(rate, seconds, settle, late) if seed is None else seed,
                 settle=settle,
                 stop_on_overload=abort,
                 arrivals=self.goal.arrivals,
@@ -162,7 +179,7 @@ class SearchState:
             seconds=seconds,
             settle=settle,
             law=self.goal.arrivals,
-            capacity=observed_capacity(self.trials),
+            capacity=observed_capacity(self.current),
             late=late,
         )
 
