@@ -203,9 +203,9 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
     """
     if bracket.high is None:
         return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
-    shown = state.heavy_room * _shown_to_hold(state, criterion, bracket.high)
-    low = max(state.goal.start, shown)
-    high = max(low, min(bracket.high, _most_completed(state)[1]))
+    room, (_, most) = state.heavy_room, _most_completed(state)
+    low = max(state.goal.start, room * _shown_to_hold(state, criterion, bracket.high))
+    high = max(low, min(bracket.high / room, most))
     return Knee(
         rate=math.sqrt(low * high),
         low=low,

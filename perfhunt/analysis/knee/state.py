@@ -21,7 +21,7 @@ PATIENCE = 2.0
 LONGEST_DRAIN: Seconds = 300.0  # a service that is not back by then is lost
 # A p99 beyond so many medians, of so many requests: 6.6 is exponential, 19 lognormal with cv 2.
 HEAVY, TAIL_LEAST = 9.0, 40
-FEW_WORKERS = 2.5  # behind which one long request keeps the others waiting
+FEW_WORKERS = 3.0  # behind which one long request keeps the others waiting
 # How far below the interval the knee of such a service may lie, as a logarithm, until so many
 # requests were fitted: in a minute it looks like a queue with a higher knee (read off simulated
 # queues with a lognormal of cv 2).
@@ -97,12 +97,13 @@ class SearchState:
     def heavy_room(self) -> float:
         """The factor by which the lower end of an interval is less, where a few requests take far
         longer than most and hold up the others, and little of that was seen yet; 1 elsewhere.
+        By as much is the upper end more where the capacity is not known.
         """
         usual, long = self.baseline.response.p50, self.baseline.response.p99
         if not usual or not long or self.baseline.n < TAIL_LEAST or long < HEAVY * usual:
             return 1.0
         capacity, mean = observed_capacity(self.current), self.baseline.response.mean
-        if not capacity or not mean or capacity * mean > FEW_WORKERS:
+        if capacity and mean and capacity * mean > FEW_WORKERS:
             return 1.0
         seen = sum(trial.n for trial in self.valid() if trial.step.phase in FITTED_PHASES)
         return math.exp(-HEAVY_ROOM * min(1.0, HEAVY_REQUESTS / max(1, seen)))
