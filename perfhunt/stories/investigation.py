@@ -42,6 +42,7 @@ from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Began, Noted, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
+from perfhunt.stories.soak import soak, soak_rate
 
 # Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
@@ -77,6 +78,8 @@ class Options:
     warm_up: bool = False
     # An interrupted run of the same question, whose search is gone on with.
     resume: Run | None = None
+    # How long to hold a share of the knee afterwards; None: not at all.
+    soak: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
             climb = climb_to_knee(question, lab, floor, options, warm)
             held = hold_at_knee(question, lab, climb, floor.trial, options)
             judged = judge_at_load(question, lab, climb, floor.trial)
+            if options.soak is not None:
+                climb = soak(question, lab, climb, soak_rate(climb, held.rate), options.soak)
             return lab.finish(
                 floor=floor.trial,
                 climb=climb,

@@ -4,6 +4,7 @@ and how fast what it holds falls.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from perfhunt.analysis.knee.answer import no_knee
@@ -16,9 +17,8 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 
 
-def drift_of(state: SearchState) -> Drift | None:
-    """What the references of a search say; None when one step was not asked twice."""
-    references = state.references()
+def drift_of(references: Sequence[Trial]) -> Drift | None:
+    """What trials of one step say, oldest first; None when it was not asked twice."""
     if len(references) < 2:
         return None
     first, last = references[0], references[-1]

@@ -56,7 +56,7 @@ def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
     if refused is not None:
         return no_knee(state, refused.code, refused.reason, refused.low, refused.high)
     result = yield from _result(state)
-    return doubted(result, drift_of(state))
+    return doubted(result, drift_of(state.references()))
 
 
 def _result(state: SearchState) -> Search:

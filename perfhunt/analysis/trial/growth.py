@@ -14,7 +14,7 @@ from scipy import stats
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Growing, Slope
 from perfhunt.model.trial import Phase, Trial
-from perfhunt.model.units import Share
+from perfhunt.model.units import PerSecond, Share
 
 THOUSAND = 1000.0  # requests: what a slope is told per
 FEWEST = 3  # changes from one trial to the next: two say nothing of their own scatter
@@ -29,6 +29,12 @@ def slopes(history: Sequence[Trial]) -> tuple[Slope, ...]:
     where one load was asked again.
     """
     return tuple(slope for slope in map(_slope_of, *zip(*_series(history), strict=True)) if slope)
+
+
+def watched_rate(history: Sequence[Trial]) -> PerSecond | None:
+    """The rate of the load that was asked again and again; None when none was."""
+    steady = _steady([(0.0, trial) for trial in history])
+    return steady[0][1].step.rate if steady else None
 
 
 def _series(history: Sequence[Trial]) -> Iterator[tuple[Growing, list[tuple[float, float]]]]:
