@@ -210,6 +210,7 @@ class Lab:
             knees=climb.knees,
             capacity=climb.capacity,
             drift=climb.drift,
+            route_knees=climb.route_knees,
             drains=climb.drains,  # the search's own, so that a replay finds what it asked for
             baseline=floor,
             bottleneck=diagnosis.bottleneck,

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode
+from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
@@ -176,6 +176,7 @@ class Run:
     knees: tuple[Knee | NoKnee, ...] = ()  # per criterion, where the traffic has several
     capacity: Capacity | None = None
     drift: Drift | None = None  # None: not looked for
+    route_knees: tuple[RouteKnee, ...] = ()  # of several routes; empty: not counted
     baseline: Trial | None = None
     trials: tuple[Trial, ...] = ()
     drains: tuple[Drained, ...] = ()

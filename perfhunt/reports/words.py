@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from perfhunt.analysis.blame.frames import path_in_packages
 from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.slo import Judged
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
 
@@ -46,6 +46,13 @@ def knee_words(knee: Knee | NoKnee) -> str:
     if isinstance(knee, NoKnee):
         return knee.reason
     return f"{format_rate(knee.rate)} ({rate_range(knee.low, knee.high)} at {knee.confidence:.0%})"
+
+
+def route_words(route: RouteKnee) -> str:
+    """`89/s (58 to 127/s at 95 %)` of the whole traffic, or why there is none."""
+    if route.rate is None or route.low is None or route.high is None:
+        return route.note
+    return f"{format_rate(route.rate)} ({rate_range(route.low, route.high)} at 95%)"
 
 
 def rate_range(low: float, high: float) -> str:

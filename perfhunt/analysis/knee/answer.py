@@ -9,6 +9,7 @@ from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.notes import WITNESSES, notes
 from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
+from perfhunt.analysis.knee.routes import route_knees
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
@@ -95,9 +96,16 @@ def result_of(
         knee=knee,
         knees=knees,
         capacity=_capacity(state),
+        route_knees=route_knees(state, _first(state, knee)),
         trials=tuple(state.trials),
         drains=tuple(state.drains),
     )
+
+
+def _first(state: SearchState, knee: Knee | NoKnee) -> Criterion:
+    """The criterion that a result is about."""
+    named = (c for c in state.goal.criteria if isinstance(knee, Knee) and c.name == knee.criterion)
+    return next(named, state.goal.criteria[0])
 
 
 def _broken(state: SearchState, criterion: Criterion) -> bool:
