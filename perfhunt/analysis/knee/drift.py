@@ -14,7 +14,7 @@ from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.shift import Shift, ShiftedMeasure, shifts, slower
 from perfhunt.model.knee import Drift, DriftKind, Knee, KneeLabel, NoKneeCode, Slope
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.model.units import PerSecond, format_duration, format_rate, format_share
 
 
 def drift_of(references: Sequence[Trial]) -> Drift | None:
@@ -73,10 +73,16 @@ def doubted(result: SearchResult, drift: Drift | None) -> SearchResult:
     note = "; ".join(filter(None, (drift.sentence, knee.note)))
     low, high = knee.low * min(1.0, 1 / drift.ratio.value), knee.high
     if drift.kind is DriftKind.QUICKER:
-        low, high = knee.low, knee.high / drift.ratio.value
+        low, high = knee.low, max(knee.high, min(knee.high / drift.ratio.value, _most(result)))
     wider = replace(knee, low=low, high=high, label=KneeLabel.BRACKET, note=note)
     knees = tuple(wider if each is knee or each == knee else each for each in result.knees)
     return replace(result, knee=wider, knees=knees, drift=drift)
+
+
+def _most(result: SearchResult) -> PerSecond:
+    """The most that the service was seen to complete: no knee lies beyond it."""
+    seen = [trial.completed for trial in result.trials if not trial.invalid]
+    return max([*seen, result.capacity.high if result.capacity else 0.0])
 
 
 def _furthest(found: tuple[Shift, ...]) -> Shift | None:
