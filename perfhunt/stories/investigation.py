@@ -58,6 +58,7 @@ SEEN, LONGEST_PROFILE = 20, 120.0
 # time, of this less than once in a hundred.
 ENOUGH = 1.3
 LONGEST_BASELINE: Seconds = 60.0
+LONGEST_JUDGEMENT: Seconds = 150.0  # of a slow service: beyond it the SLO stays unknown
 # Phases whose trials a resumed search goes on from.
 SEARCHED = (
     Phase.RAMP,
@@ -115,7 +116,7 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
             floor = measure_floor(question, lab, options)
             climb = climb_to_knee(question, lab, floor, options, warm)
             held = hold_at_knee(question, lab, climb, floor.trial, options)
-            judged = judge_at_load(question, lab, climb, floor.trial)
+            judged = judge_at_load(question, lab, climb, floor.trial, options)
             if options.soak is not None:
                 climb = soak(question, lab, climb, soak_rate(climb, held.rate), options.soak)
             return lab.finish(
@@ -270,12 +271,19 @@ def hold_at_knee(
     return HoldResult(rate, joined(running, waiting), effect)
 
 
-def judge_at_load(question: Question, lab: Lab, climb: SearchResult, floor: Trial) -> Trial:
-    """A trial at the load the SLO names; the floor itself when it names none."""
+def judge_at_load(
+    question: Question, lab: Lab, climb: SearchResult, floor: Trial, options: Options
+) -> Trial:
+    """A trial at the load the SLO names; the floor itself when it names none, or a longer look
+    there where a slow service answered too few requests to be judged by.
+    """
     rate = load_to_judge(question.slo, floor.step.rate)
-    if rate <= floor.step.rate:
-        return floor
     seconds = time_to_judge(question.slo) + SETTLE
+    if rate <= floor.step.rate:
+        seconds = SETTLE + ENOUGH * question.slo.min_samples / rate
+        enough = floor.n >= question.slo.min_samples or rate >= question.ramp.start
+        if enough or options.quick or floor.overload or seconds > LONGEST_JUDGEMENT:
+            return floor
     lab.notify(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
     lab.recover()
     return lab.try_step(step_of(question, Phase.JUDGE, rate, seconds, 3))
