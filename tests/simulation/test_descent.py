@@ -31,8 +31,10 @@ class Found(NamedTuple):
     goal: Goal
 
 
-def found(service: Service, limit: float, seed: int = 1, share: float = 0.01) -> Found:
-    goal = Goal((Criterion("latency.p", limit, share),), start=START, seed=seed)
+def found(
+    service: Service, limit: float, seed: int = 1, share: float = 0.01, budget: float = 600.0
+) -> Found:
+    goal = Goal((Criterion("latency.p", limit, share),), start=START, seed=seed, budget=budget)
     engine = QueueEngine(service, goal.criteria, seed)
     outcomes: list[TrialOrDrained] = []
 
@@ -153,3 +155,11 @@ def test_how_long_a_slow_service_takes_is_said_before_it_is_searched() -> None:
     )
     assert isinstance(run.climb.knee, Knee)
     assert not takes_long(run.goal, found(Service(exponential(0.006)), 0.1).descent.floor)
+
+
+def test_a_budget_that_ends_on_the_way_up_leaves_a_bracket_that_holds_the_knee() -> None:
+    """In 85 s the ramp gets to 0.4/s, which holds: that is no upper end."""
+    for seed in range(1, 5):
+        run = found(Service(lognormal(2.4, 1), 2), 24.0, seed, budget=85.0)
+        knee = knee_of(run.climb)
+        assert knee.low <= 0.621 <= knee.high

@@ -198,7 +198,8 @@ def _most_completed(state: SearchState) -> tuple[PerSecond, PerSecond]:
     """
     burst, observed = _capacity(state), observed_capacity(state.current)
     if burst is None or observed is None:
-        top = max((trial.step.rate for trial in state.valid()), default=math.inf)
+        tried = [t.step.rate for t in (*state.valid(), state.above) if t is not None]
+        top = max(tried, default=math.inf)
         return top, top
     return max(burst.rate, observed), max(burst.high, observed)
 

@@ -17,7 +17,7 @@ SHORTEST: Seconds = 4.0
 LONGEST: Seconds = 10.0
 BUDGET_SHARE: Share = 0.05
 REQUESTS, LONGEST_SLOW = 60, 20.0  # that one should hold, where that takes no longer than so many s
-FEWEST = 20  # requests, below which a comparison says nothing and a slow service is spared it
+FEWEST = 50  # requests, below which a comparison says nothing and a slow service is spared it
 # Of the budget, that two of them may take: where they would take more (a budget of a minute, a
 # service of a few requests a second) nothing is asked twice.
 TWO_AT_MOST: Share = 0.15
