@@ -21,6 +21,9 @@ FEWEST = 50  # requests, below which a comparison says nothing and a slow servic
 # Of the budget, that two of them may take: where they would take more (a budget of a minute, a
 # service of a few requests a second) nothing is asked twice.
 TWO_AT_MOST: Share = 0.15
+# Times the latency limit that it lasts at least: a queue may take that long to go, so the seconds of
+# a shorter one are alike, and two of them differ by chance.
+LIMITS = 6.0
 # Load between two of them, as a share of the budget, and seconds at least.
 EVERY: Share = 0.2
 OFTEN: Seconds = 40.0
@@ -47,7 +50,8 @@ def first_reference(state: SearchState, held: PerSecond) -> SearchStage[None]:
     rate = max(min(goal.start, held), RATE * held)
     counted = min(LONGEST, max(SHORTEST, BUDGET_SHARE * goal.seconds))
     seconds = SETTLE + float(round(max(counted, min(LONGEST_SLOW, REQUESTS / rate))))
-    if 2 * seconds > TWO_AT_MOST * goal.seconds or rate * seconds < FEWEST:
+    too_little = rate * seconds < FEWEST or seconds < LIMITS * state.limit
+    if 2 * seconds > TWO_AT_MOST * goal.seconds or too_little:
         return
     yield from _ask(state, rate, seconds)
     state.reserve = seconds
