@@ -21,8 +21,8 @@ FEWEST = 50  # requests, below which a comparison says nothing and a slow servic
 # Of the budget, that two of them may take: where they would take more (a budget of a minute, a
 # service of a few requests a second) nothing is asked twice.
 TWO_AT_MOST: Share = 0.15
-# Times the latency limit that it lasts at least: a queue may take that long to go, so the seconds of
-# a shorter one are alike, and two of them differ by chance.
+# Times the latency limit that it lasts at least: a queue may take that long to go, so the seconds
+# of a shorter one are alike, and two of them differ by chance.
 LIMITS = 6.0
 # Load between two of them, as a share of the budget, and seconds at least.
 EVERY: Share = 0.2
