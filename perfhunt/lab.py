@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
-from perfhunt.analysis.knee.observed import bracket
+from perfhunt.analysis.knee.observed import bracket, lowest_baseline
 from perfhunt.analysis.trial.interference import disturbance, disturbed
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
@@ -254,6 +254,7 @@ class Lab:
             capacity=climb.capacity,
             drift=climb.drift,
             disturbance=disturbance(climb.trials),
+            route_knees=climb.route_knees,
             drains=climb.drains,  # the search's own, so that a replay finds what it asked for
             baseline=floor,
             bottleneck=diagnosis.bottleneck,
@@ -295,7 +296,7 @@ class Lab:
             self.start,
             trials=tuple(self.trials),
             drains=tuple(self.drains),
-            baseline=self.trials[0] if self.trials else None,
+            baseline=lowest_baseline(self.trials),
             states=self._states({}),
             profiles={
                 name: span.profile for name, span in self.spans.items() if span.profile is not None

@@ -12,6 +12,7 @@ from knee_scenarios import Scenario
 
 from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
+from perfhunt.analysis.knee.stages.descent import descend
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.testing import QueueEngine
@@ -76,6 +77,11 @@ class Bench:
         return Found(rate, low, high, self.load, self.slow, label)
 
 
+def answering(engine: QueueEngine) -> Callable[[StepOrDrain], TrialOrDrained]:
+    """What answers a baseline, whose load no method counts."""
+    return lambda wanted: engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
+
+
 def _scale(scenario: Scenario) -> float:
     """What the rates written for a knee near 120/s are multiplied by: nobody would try them on a
     service of another size.
@@ -91,11 +97,12 @@ def bad(trial: Trial) -> bool:
 def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
     def run(bench: Bench) -> Found:
         scenario = bench.scenario
-        baseline = bench.engine.run(Step(Phase.BASELINE, scenario.start, 15.0, bench.seed, 1.0))
         goal = Goal(
             (scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick
         )
-        result = drive(search(goal, baseline), bench.ask)
+        first = Step(Phase.BASELINE, scenario.start, 15.0, bench.seed, 1.0)
+        down = drive(descend(goal, first), answering(bench.engine))
+        result = drive(search(goal, down.floor, down.before), bench.ask)
         knee, aside = result.knee, sum(trial.set_aside for trial in result.trials)
         if isinstance(knee, Knee):
             found = bench.found(knee.rate, knee.low, knee.high, knee.label)

@@ -117,6 +117,16 @@ SCENARIOS = (
         120.6,
     ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
+    Scenario(
+        "UPLOAD", "the same, begun at 10/s: too much", Service(lognormal(0.4, 1), 2), 4.0, 3.73
+    ),
+    Scenario(
+        "REPORT",
+        "2 workers, 2.4 s, cv 1, begun at 10/s",
+        Service(lognormal(2.4, 1), 2),
+        24.0,
+        0.621,
+    ),
 )
 
 

@@ -164,6 +164,15 @@ class StepTally:
             counts[criterion.name] = Count(int(np.count_nonzero(route)), exceed)
         return counts
 
+    def over(self, route: str, span: slice) -> dict[str, int]:
+        """Per criterion of all requests: how many of one route exceeded it."""
+        mine = self.endpoint[span] == self.routes.index(route)
+        return {
+            criterion.name: int(np.count_nonzero(self._bad(criterion, span) & mine))
+            for criterion in self.criteria
+            if criterion.route is None
+        }
+
     def lag_impacts(self, span: slice) -> tuple[LagImpact, ...]:
         """Per criterion: how many exceeded it, and how many would have without the generator's own
         lag.

@@ -85,7 +85,10 @@ def build_trial(
         generator=replace(generator, notes=notes),
         overload=end.overload,
         invalid=end.invalid or invalid,
-        routes=tallies.per_route(counted, tally.routes, tally.timeout),
+        routes={
+            name: replace(route, over=tally.over(name, span))
+            for name, route in tallies.per_route(counted, tally.routes, tally.timeout).items()
+        },
         rows=rows,
         samples=samples,
     )

@@ -88,6 +88,23 @@ class NoKnee:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteKnee:
+    """Where one of several routes breaks what the SLO asks of all requests, at rates of the whole
+    traffic; `rate` is None where it was not seen to, and `note` says why.
+
+    `share` is the route's part of the traffic, `n` its requests behind the numbers.
+    """
+
+    route: str
+    share: Share
+    n: int
+    rate: PerSecond | None
+    low: PerSecond | None
+    high: PerSecond | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Capacity:
     """Completions per second when saturated: the second number, always beside the knee."""
 

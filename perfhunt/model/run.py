@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode
+from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
@@ -177,6 +177,7 @@ class Run:
     capacity: Capacity | None = None
     drift: Drift | None = None  # None: not looked for
     disturbance: Disturbance | None = None  # None: none, or not looked for
+    route_knees: tuple[RouteKnee, ...] = ()  # of several routes; empty: not counted
     baseline: Trial | None = None
     trials: tuple[Trial, ...] = ()
     drains: tuple[Drained, ...] = ()

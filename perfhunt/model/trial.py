@@ -227,6 +227,8 @@ class RouteResult:
     service: Latency
     statuses: Mapping[int, int]
     outcomes: Mapping[str, int]  # Outcome name, lower case -> count
+    # Criterion name -> requests of the route over its limit; empty in runs that did not count.
+    over: Mapping[str, int] = field(default_factory=dict)
 
 
 # How `Trial.invalid` begins when the load was stopped from outside.

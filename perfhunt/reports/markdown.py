@@ -27,6 +27,7 @@ from perfhunt.reports.words import (
     place,
     rate_range,
     ratio_words,
+    route_words,
 )
 
 LIMIT = 60_000  # bytes; a comment may have 65,536 characters
@@ -95,11 +96,23 @@ def _knee(run: Run) -> str:
         return ""
     capacity = _text(capacity_words(run.capacity))
     if isinstance(run.knee, NoKnee):
-        return f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity: {capacity}.\n"
+        none = f"### Knee\n\nNone: {_text(run.knee.reason)}. Capacity: {capacity}.\n"
+        return none + _routes(run)
     others = (knee for knee in run.knees if knee != run.knee)
     rows = [_knee_row(knee) for knee in (run.knee, *others) if not isinstance(knee, NoKnee)]
     table = _table(("breaks", "knee", "kind", "sharpness"), rows)
-    return f"### Knee\n\n{table}\nCapacity when saturated: {capacity}.\n"
+    return f"### Knee\n\n{table}\nCapacity when saturated: {capacity}.\n" + _routes(run)
+
+
+def _routes(run: Run) -> str:
+    if not run.route_knees:
+        return ""
+    rows = (
+        (_text(r.route), format_share(r.share), _text(route_words(r)), f"{r.n:,}")
+        for r in run.route_knees
+    )
+    head = ("route", "of the traffic", "breaks at, of the whole traffic", "n")
+    return f"\n{_table(head, rows)}"
 
 
 def _knee_row(knee: Knee) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ def cost_per_weight(run: Run, phase: str) -> Seconds | None:
 
 
 def _belongs(run: Run, trial: Trial, phase: str) -> bool:
-    at_floor = trial.step.rate <= run.question.ramp.start
+    floor = run.baseline.step.rate if run.baseline is not None else run.question.ramp.start
+    at_floor = trial.step.rate <= floor
     at_baseline = phase in (SpanName.BASELINE, SpanName.BASELINE_WAITS)
     return at_floor if at_baseline else not at_floor

@@ -25,6 +25,7 @@ from perfhunt.reports.words import (
     place,
     rate_range,
     ratio_words,
+    route_words,
 )
 
 # One screen: characters of a line, and lines.
@@ -34,6 +35,7 @@ CELL = 40  # characters of a table's cell
 # Shown at most; the report has the rest.
 OBJECTIVES = 8
 SUSPECTS = 5
+ROUTES = 6
 EVIDENCE = 3
 CAUTIONS = 3
 _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
@@ -88,6 +90,8 @@ def _knee(run: Run) -> list[str]:
     lines = [f"knee      {knee_words(knee)}  {criterion_words(knee)}  {kind}"]
     if knee.note:
         lines += _wrapped(knee.note, "          ")
+    for route in run.route_knees[:ROUTES]:
+        lines += _wrapped(f"route {route.route}: {route_words(route)}", "          ")
     return [*lines, capacity]
 
 

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from perfhunt.analysis.blame.frames import path_in_packages
 from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.slo import Judged
 from perfhunt.model.trial import Disturbance
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
@@ -66,6 +66,13 @@ def set_aside_words(disturbance: Disturbance) -> str:
         f"{count} of {disturbance.trials} {were} set aside and asked again:"
         f" other work on this host{names} disturbed {'it' if were == 'was' else 'them'}"
     )
+
+
+def route_words(route: RouteKnee) -> str:
+    """`89/s (58 to 127/s at 95 %)` of the whole traffic, or why there is none."""
+    if route.rate is None or route.low is None or route.high is None:
+        return route.note
+    return f"{format_rate(route.rate)} ({rate_range(route.low, route.high)} at 95%)"
 
 
 def rate_range(low: float, high: float) -> str:

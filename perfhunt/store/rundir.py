@@ -156,7 +156,8 @@ def read_directory(path: Path) -> Run:
         if "drain" in line
     )
     trials = stored_trials(path)
-    baseline = run.baseline or next((t for t in trials if t.step.phase is Phase.BASELINE), None)
+    lowest = (t for t in reversed(trials) if t.step.phase is Phase.BASELINE)
+    baseline = run.baseline or next(lowest, None)
     owner = owner_of(path)
     alive = owner is not None and owner.alive()
     phase = owner.phase if owner else NOBODY.phase

@@ -15,11 +15,19 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
+from perfhunt.analysis.knee.cost import takes_long
 from perfhunt.analysis.knee.drift import with_slopes
-from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
+from perfhunt.analysis.knee.goal import (
+    Search,
+    SearchResult,
+    StepOrDrain,
+    TrialOrDrained,
+    goal_of,
+)
 from perfhunt.analysis.knee.observed import holds
 from perfhunt.analysis.knee.resource_limits import with_resources
 from perfhunt.analysis.knee.search import drive, resume, search
+from perfhunt.analysis.knee.stages.descent import Descent, descend
 from perfhunt.analysis.knee.stages.staircase import staircase
 from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
 from perfhunt.analysis.trial.growth import slopes
@@ -32,7 +40,7 @@ from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question, RampMode
-from perfhunt.model.run import Began, Run
+from perfhunt.model.run import Began, Noted, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 from perfhunt.stories.soak import soak, soak_rate
@@ -44,12 +52,14 @@ QUIET: Seconds = 6.0
 # Of the hold: the pass that samples waits. The rest samples what is on CPU.
 WAITS_SHARE: Share = 0.4
 BASELINE_PROFILE: Seconds = 8.0
-# The lowest rate to hold at, below which a profile would see an idle service.
-LAST_RESORT: PerSecond = 1.0
+# A profile of a slow service lasts longer than usual, until it has seen so many requests, and no
+# longer than this; fewer do not tell where the time goes.
+SEEN, LONGEST_PROFILE = 20, 120.0
 # Times the samples an objective needs: Poisson arrivals fall short of the number itself every other
 # time, of this less than once in a hundred.
 ENOUGH = 1.3
 LONGEST_BASELINE: Seconds = 60.0
+LONGEST_JUDGEMENT: Seconds = 150.0  # of a slow service: beyond it the SLO stays unknown
 # Phases whose trials a resumed search goes on from.
 SEARCHED = (
     Phase.RAMP,
@@ -76,9 +86,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """The service at its lowest realistic load: the trial, and what was seen while it ran."""
+    """The service at its lowest realistic load: the trial, those above it that did not hold, and
+    what was seen while it ran. `drains` are those it took to get there.
+    """
 
     trial: Trial
+    before: tuple[Trial, ...]
+    drains: int
     span: Span
     idle: Instants | None = None
 
@@ -101,9 +115,9 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
             lab.open(question)
             warm = warmed_up(question, lab) if options.warm_up else None
             floor = measure_floor(question, lab, options)
-            climb = climb_to_knee(question, lab, floor.trial, options, warm)
-            held = hold_at_knee(question, lab, climb, options)
-            judged = judge_at_load(question, lab, climb, floor.trial)
+            climb = climb_to_knee(question, lab, floor, options, warm)
+            held = hold_at_knee(question, lab, climb, floor.trial, options)
+            judged = judge_at_load(question, lab, climb, floor.trial, options)
             if options.soak is not None:
                 climb = soak(question, lab, climb, soak_rate(climb, held.rate), options.soak)
             return lab.finish(
@@ -127,21 +141,50 @@ def warmed_up(question: Question, lab: Lab) -> WarmUp:
 
 
 def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
-    """The latency floor at the lowest rate, quiet first, then once more with profilers attached."""
-    ramp = question.ramp
+    """The latency floor at the lowest rate, quiet first, then once more with profilers attached.
+
+    Where the start rate is too much already, it is the first lower rate that holds.
+    """
     idle = lab.idle() if options.profile else None
-    seconds = baseline_seconds(question)
-    lab.notify(Began("baseline", f"the floor at {format_rate(ramp.start)}", seconds))
-    stored = options.resume.baseline if options.resume is not None else None
-    if stored is not None:
-        trial = lab.adopt(stored)
-    else:
-        trial = lab.try_quiet_step(step_of(question, Phase.BASELINE, ramp.start, seconds))
+    descent = found_floor(question, lab, options)
+    trial = descent.floor
+    floor = Floor(trial, descent.before, len(descent.drains), Span.of(trial), idle)
     if not options.profile or trial.overload:
-        return Floor(trial, Span.of(trial), idle)
-    lab.notify(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
-    step = step_of(question, Phase.HOLD, ramp.start, BASELINE_PROFILE, 1)
-    return Floor(trial, lab.profiled(step, SpanName.BASELINE, on_cpu=True, waits=True), idle)
+        return floor
+    seconds = long_enough(BASELINE_PROFILE, trial.step.rate)
+    lab.notify(Began("baseline profile", "what runs at the floor", seconds))
+    step = step_of(question, Phase.HOLD, trial.step.rate, seconds, 1)
+    return replace(floor, span=lab.profiled(step, SpanName.BASELINE, on_cpu=True, waits=True))
+
+
+def found_floor(question: Question, lab: Lab, options: Options) -> Descent:
+    """The baseline, or the lower rates tried until one held; an interrupted run's own first."""
+    start, seconds = question.ramp.start, baseline_seconds(question)
+    lab.notify(Began("baseline", f"the floor at {format_rate(start)}", seconds))
+
+    def ask(each: StepOrDrain) -> TrialOrDrained:
+        if isinstance(each, Step) and each.rate < start:
+            sentence = f"{format_rate(start)} may be too much: the floor at"
+            lab.notify(Began("baseline", f"{sentence} {format_rate(each.rate)}", each.duration))
+        # Lower rates are asked by the search's rule, which waits for quiet by itself.
+        first = isinstance(each, Step) and each.rate >= start
+        return lab.try_quiet_step(each) if first and isinstance(each, Step) else lab.ask(each)
+
+    down = descend(
+        goal_of(question, lab.criteria), step_of(question, Phase.BASELINE, start, seconds)
+    )
+    run = options.resume
+    if run is None:
+        return drive(down, ask)
+    baselines = [t for t in run.trials if t.step.phase is Phase.BASELINE and not t.stopped]
+    again = [t for t in baselines if t.set_aside and t.step.rate >= start]
+    stored = [lab.adopt(t) for t in baselines if t not in again]
+    return resume(down, stored, run.drains, ask)
+
+
+def long_enough(seconds: Seconds, rate: PerSecond) -> Seconds:
+    """So many seconds, or more where a slow service would show too few requests in them."""
+    return max(seconds, min(SEEN / rate, LONGEST_PROFILE))
 
 
 def baseline_seconds(question: Question) -> Seconds:
@@ -173,7 +216,7 @@ def step_of(
 
 
 def climb_to_knee(
-    question: Question, lab: Lab, floor: Trial, options: Options, warm: WarmUp | None = None
+    question: Question, lab: Lab, floor: Floor, options: Options, warm: WarmUp | None = None
 ) -> SearchResult:
     """The knee, by search or staircase, and the capacity; none for a service that never settled.
 
@@ -184,16 +227,20 @@ def climb_to_knee(
     ramp = question.ramp
     goal = goal_of(question, lab.criteria, options.quick)
     lab.notify(Began("climb", f"looking for the knee ({ramp.mode})", goal.seconds))
-    steps: Search = search(goal, floor)
+    if sentence := takes_long(goal, floor.trial):
+        lab.notify(Noted(sentence))
+    steps: Search = search(goal, floor.trial, floor.before)
     if ramp.mode == RampMode.STAIRCASE:
-        steps = staircase(goal, ramp.staircase, floor)
+        steps = staircase(goal, ramp.staircase, floor.trial, floor.before)
     if options.resume is None:
         return completed(drive(steps, lab.ask), question, lab)
     lab.drain(Drain())
     stored = [
         lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
     ]
-    return completed(resume(steps, stored, options.resume.drains, lab.ask), question, lab)
+    return completed(
+        resume(steps, stored, options.resume.drains[floor.drains :], lab.ask), question, lab
+    )
 
 
 def completed(climb: SearchResult, question: Question, lab: Lab) -> SearchResult:
@@ -204,19 +251,22 @@ def completed(climb: SearchResult, question: Question, lab: Lab) -> SearchResult
     )
 
 
-def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Options) -> HoldResult:
+def hold_at_knee(
+    question: Question, lab: Lab, climb: SearchResult, floor: Trial, options: Options
+) -> HoldResult:
     """The load kept at the knee: quiet, on-CPU pass, waits pass, quiet. No profile without load,
     none in the knee fit.
     """
-    rate = hold_rate(climb, question.ramp.start)
+    rate = hold_rate(climb, floor.step.rate)
     if not options.profile:
         return HoldResult(rate, None, None)
-    ramp, waits = question.ramp, question.ramp.hold * WAITS_SHARE
+    seconds, settled = long_enough(question.ramp.hold, rate), long_enough(QUIET, 2 * rate)
+    waits = seconds * WAITS_SHARE
     holding = f"holding {format_rate(rate)} with profilers attached"
-    lab.notify(Began("hold", holding, ramp.hold + 2 * QUIET))
-    quiet = step_of(question, Phase.QUIET, rate, QUIET, 2)
+    lab.notify(Began("hold", holding, seconds + 2 * settled))
+    quiet = step_of(question, Phase.QUIET, rate, settled, 2)
     # One seed for all of them: the spans differ in being watched, not in when requests come.
-    hold = replace(quiet, phase=Phase.HOLD, duration=ramp.hold - waits)
+    hold = replace(quiet, phase=Phase.HOLD, duration=seconds - waits)
     before = lab.try_step(quiet)
     running = lab.profiled(hold, SpanName.KNEE, on_cpu=True)
     waiting = lab.profiled(replace(hold, duration=waits), SpanName.KNEE, waits=True)
@@ -227,12 +277,19 @@ def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Opt
     return HoldResult(rate, joined(running, waiting), effect)
 
 
-def judge_at_load(question: Question, lab: Lab, climb: SearchResult, floor: Trial) -> Trial:
-    """A trial at the load the SLO names; the floor itself when it names none."""
-    rate = load_to_judge(question.slo, question.ramp.start)
-    if rate <= floor.step.rate:
-        return floor
+def judge_at_load(
+    question: Question, lab: Lab, climb: SearchResult, floor: Trial, options: Options
+) -> Trial:
+    """A trial at the load the SLO names; the floor itself when it names none, or a longer look
+    there where a slow service answered too few requests to be judged by.
+    """
+    rate = load_to_judge(question.slo, floor.step.rate)
     seconds = time_to_judge(question.slo) + SETTLE
+    if rate <= floor.step.rate:
+        seconds = SETTLE + ENOUGH * question.slo.min_samples / rate
+        enough = floor.n >= question.slo.min_samples or rate >= question.ramp.start
+        if enough or options.quick or floor.overload or seconds > LONGEST_JUDGEMENT:
+            return floor
     lab.notify(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
     lab.recover()
     step = step_of(question, Phase.JUDGE, rate, seconds, 3)
@@ -261,7 +318,7 @@ def hold_rate(climb: SearchResult, start: PerSecond) -> PerSecond:
     that was tried.
     """
     if isinstance(climb.knee, Knee):
-        return max(climb.knee.rate, LAST_RESORT)
+        return climb.knee.rate
     known = climb.knee.low or highest_held(climb.trials)
     return known or start
 

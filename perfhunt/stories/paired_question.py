@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.knee.goal import QUICK, SearchResult, StepOrDrain, TrialOrDrained, goal_of
 from perfhunt.analysis.knee.search import drive, search
+from perfhunt.analysis.knee.stages.descent import descend
 from perfhunt.analysis.verdict.endpoints import Elasticities, median_slope
-from perfhunt.analysis.verdict.pairs import BASE, SlicePlan
+from perfhunt.analysis.verdict.pairs import BASE, BURST, SLICE, WARM_UP, SlicePlan
 from perfhunt.errors import LoadFailed, QuestionError
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, breaking_criterion
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode, breaking_criterion
 from perfhunt.model.question import Question
 from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
@@ -27,6 +28,11 @@ ABOVE_KNEE = 1.5
 USUAL_SHARPNESS = 10.0
 # A rate this far under `safety.max_rate` leaves room above it for the saturating slice.
 BELOW_MAX_RATE = 1.1
+# Slices of a slow service last until they hold so many requests, or as long as this.
+SLICE_REQUESTS, LONGEST_SLICE = 20, 60.0
+# A slow service warms up with two requests, at half the rate.
+SLOW: PerSecond = 1.0
+WARMUP_REQUESTS = 4
 # The survey's look at the lowest rate: long enough for a floor of latency, short of a minute in
 # all.
 FLOOR: Seconds = 6.0
@@ -98,18 +104,19 @@ def _climb(question: Question, base: StartedVersion, bench: PairBench) -> Search
         settle=SETTLE,
         arrivals=goal.arrivals,
     )
-    floor = bench.try_step(step, base, question)
+    descent = drive(descend(goal, step), ask)
+    floor = descent.floor
     if floor.invalid:
         raise LoadFailed(
-            f"the base version could not be measured at {goal.start:g}/s: {floor.invalid}"
+            f"the base version could not be measured at {floor.step.rate:g}/s: {floor.invalid}"
         )
-    return drive(search(goal, floor), ask)
+    return drive(search(goal, floor, descent.before), ask)
 
 
 def _frozen(
     question: Question, knee: Knee | NoKnee, capacity: Capacity | None, trials: Sequence[Trial]
 ) -> PairedQuestion:
-    rate = knee.rate if isinstance(knee, Knee) else knee.low
+    rate = _rate_of(knee)
     if not rate:
         reason = knee.reason if isinstance(knee, NoKnee) else ""
         raise QuestionError(
@@ -117,18 +124,36 @@ def _frozen(
             "Look first: perfhunt investigate",
         )
     most = question.safety.max_rate
-    saturating = SATURATE * capacity.rate if capacity else ABOVE_KNEE * rate
+    saturating = min(SATURATE * capacity.rate if capacity else ABOVE_KNEE * rate, most)
+    rate = min(rate, most / BELOW_MAX_RATE)
     return PairedQuestion(
         question=question,
         plan=SlicePlan(
-            knee=min(rate, most / BELOW_MAX_RATE),
-            saturating=min(saturating, most),
+            knee=rate,
+            saturating=saturating,
+            seconds=_long_enough(SLICE, rate),
+            burst=_long_enough(BURST, saturating),
+            warmup=min(WARMUP_REQUESTS / rate, LONGEST_SLICE) if rate < SLOW else WARM_UP,
             seed=question.seed,
             arrivals=question.ramp.arrivals,
         ),
         slopes=_slopes(knee, rate, trials),
         criterion=breaking_criterion(knee, question.slo),
     )
+
+
+def _rate_of(knee: Knee | NoKnee) -> PerSecond | None:
+    """The rate to compare at: the knee, else the highest that held; for a service that one request
+    alone takes beyond the limit, the rate at which that was seen.
+    """
+    if isinstance(knee, Knee):
+        return knee.rate
+    alone = knee.high if knee.code is NoKneeCode.MISSED_AT_BASELINE else None
+    return knee.low or alone
+
+
+def _long_enough(seconds: Seconds, rate: PerSecond) -> Seconds:
+    return max(seconds, min(SLICE_REQUESTS / rate, LONGEST_SLICE))
 
 
 def _slopes(knee: Knee | NoKnee, rate: PerSecond, trials: Sequence[Trial]) -> Elasticities:

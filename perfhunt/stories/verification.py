@@ -58,6 +58,13 @@ def verify_paired(
     whatever happens.
     """
     rounds, began = bench.rounds, bench.clock()
+    if (first := LOOKS[0] * paired_question.plan.load) > budget:
+        bench.watch(
+            Noted(
+                f"a service this slow takes {format_duration(paired_question.plan.load)} a round:"
+                f" the first look comes after {LOOKS[0]} of them, in {format_duration(first)}"
+            )
+        )
     try:
         while True:
             rounds.append(run_round(len(rounds), paired_question, bench))

@@ -36,13 +36,14 @@ PROBE: Seconds = 1.0  # a drain waits this much longer, as the live one does for
 
 @dataclass(frozen=True, slots=True)
 class _Served:
-    """What happened to one step's arrivals, in seconds from the step's start: due, done, and the
-    status of each answer; `worked` is what the workers did for them, together.
+    """What happened to one step's arrivals, in seconds from the step's start: due, done, the status
+    of each answer, and who took the lane; `worked` is what the workers did for them, together.
     """
 
     due: Times
     done: Times
     status: NDArray[np.int64]
+    aside: NDArray[np.bool_]
     worked: Seconds
 
     @property
@@ -161,7 +162,7 @@ class QueueEngine:
         worked, self._free = departures(self._worked(at[ahead]), held[ahead], self._free)
         done[ahead] = np.maximum(self._real(worked), at[ahead]) + extra[ahead]
         status = np.where(admitted, np.where(broken, 500, 200), 429)
-        return _Served(due, done - self.clock, status, float(held[ahead].sum()))
+        return _Served(due, done - self.clock, status, aside, float(held[ahead].sum()))
 
     def _admit(self, at: Times) -> NDArray[np.bool_]:
         rate, most = self.service.refuse_above or 0.0, self.service.bucket
@@ -248,9 +249,6 @@ class QueueEngine:
         latency = summarise(response)
         span = max(seconds - step.settle, 1e-9)
         ended = (served.done >= step.settle) & (served.done < seconds)
-        codes, many = np.unique(status, return_counts=True)
-        failed = int((status >= 400).sum())
-        outcomes = {"ok": len(status) - failed} | ({"status": failed} if failed else {})
         return Trial(
             step=step,
             seconds=seconds,
@@ -262,22 +260,42 @@ class QueueEngine:
             },
             response=latency,
             service=latency,
-            outcomes=outcomes,
+            outcomes=_outcomes(status),
             generator=Generator(lag_p50=0.0, lag_p99=0.0, cpu=0.0),
             overload=why,
             invalid=invalid,
-            routes={
-                "all": RouteResult(
-                    latency,
-                    latency,
-                    dict(zip(codes.tolist(), many.tolist(), strict=True)),
-                    outcomes,
-                )
-            },
+            routes=self._routes(served, counted),
             rows=rows,
             started=self.clock,
             interference=self._other.seen(self.clock, seconds, served.worked),
         )
+
+    def _routes(self, served: _Served, counted: NDArray[np.bool_]) -> dict[str, RouteResult]:
+        """The lane and the rest, where there is a lane; else all."""
+        parts = {"all": counted}
+        if self.service.lane is not None:
+            parts = {"lane": counted & served.aside, "rest": counted & ~served.aside}
+        return {name: self._route(served, mine) for name, mine in parts.items() if mine.any()}
+
+    def _route(self, served: _Served, mine: NDArray[np.bool_]) -> RouteResult:
+        latency, status = summarise(served.response[mine]), served.status[mine]
+        codes, many = np.unique(status, return_counts=True)
+        return RouteResult(
+            response=latency,
+            service=latency,
+            statuses=dict(zip(codes.tolist(), many.tolist(), strict=True)),
+            outcomes=_outcomes(status),
+            over={
+                c.name: int(self._exceeds(served, c)[mine].sum())
+                for c in self.criteria
+                if c.route is None
+            },
+        )
+
+
+def _outcomes(status: NDArray[np.int64]) -> dict[str, int]:
+    failed = int((status >= 400).sum())
+    return {"ok": len(status) - failed} | ({"status": failed} if failed else {})
 
 
 def _area(times: Times, edges: Times, index: NDArray[np.intp]) -> Times:

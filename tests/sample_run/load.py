@@ -99,6 +99,7 @@ def routes(n: int, rate: float) -> dict[str, RouteResult]:
             latency(count, rate, 1.2 if slow else 0.7),
             {200: count},
             {"ok": count},
+            {"latency.p99": round(count * exceedance(rate))},
         )
     return results
 

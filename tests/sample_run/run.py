@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.run import Environment, Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Drained, Phase
@@ -61,6 +61,18 @@ def sample_run() -> Run:
         knee=knees[0],
         knees=knees,
         capacity=Capacity(CAPACITY, 158.9, 165.8, 205.1),
+        route_knees=(
+            RouteKnee(route="checkout", share=0.1, n=4210, rate=131.0, low=112.0, high=149.0),
+            RouteKnee(
+                route="list",
+                share=0.7,
+                n=29_470,
+                rate=None,
+                low=176.0,
+                high=None,
+                note="held up to the highest rate tried, 176/s",
+            ),
+        ),
         baseline=trial(Phase.BASELINE, 10.0, 15, 2.0),
         trials=trials(),
         drains=(Drained(3.2, True), Drained(6.1, True)),

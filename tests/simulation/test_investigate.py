@@ -12,13 +12,14 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.knee.goal import goal_of
+from perfhunt.analysis.knee.observed import baselines_before
 from perfhunt.analysis.knee.search import replay, search
 from perfhunt.errors import Stopped, TargetDied
 from perfhunt.lab import Lab
-from perfhunt.model.knee import Knee
+from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
-from perfhunt.model.run import Environment, Event, Run, RunKind, Tried
+from perfhunt.model.run import Environment, Event, Noted, Run, RunKind, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
 from perfhunt.reports.terminal import terminal
@@ -327,3 +328,69 @@ def test_a_run_on_a_host_that_is_never_quiet_says_whose_knee_it_found(tmp_path: 
         terminal(run).split()
     )
     assert "host-busy" in {caution.code for caution in run.cautions}
+
+
+SLOW = Service(exponential(0.15))  # 6.7/s at most, of the ten that a run begins with
+
+
+def slow_lab(tmp_path: Path, question: Question, events: list[Event] | None = None) -> Lab:
+    made = lab(tmp_path, question, Blind(), events=events)
+    made.engine = QueueEngine(SLOW, question.slo.criteria(), seed=3)
+    return made
+
+
+def test_a_slow_service_is_profiled_held_and_judged_at_rates_that_hold(tmp_path: Path) -> None:
+    question, events = question_of(replace(P99, limit=1.5)), list[Event]()
+    run = investigate(question, slow_lab(tmp_path, question, events))
+    truth = 1 / 0.15 - 4.605 / 1.5  # of an M/M/1 queue: 3.6/s
+    assert isinstance(run.knee, Knee)
+    assert run.knee.low <= truth <= run.knee.high
+    assert run.baseline is not None
+    assert run.baseline.step.rate < truth
+    assert run.judged_at == run.baseline.step.rate
+    assert run.judged[0].verdict is Judgement.MET
+    held = {t.step.rate for t in run.trials if t.step.phase in (Phase.HOLD, Phase.QUIET)}
+    assert held == {run.baseline.step.rate, run.knee.rate}
+    notes = [event.sentence for event in events if isinstance(event, Noted)]
+    assert any("expect a wider bracket" in note for note in notes)
+
+
+def test_a_stored_run_of_a_slow_service_replays_to_the_same_knee(tmp_path: Path) -> None:
+    question = question_of(replace(P99, limit=1.5))
+    live = investigate(question, slow_lab(tmp_path, question))
+    kept = stored(tmp_path)
+    assert kept.baseline is not None
+    again = replay(
+        search(
+            goal_of(kept.question, kept.question.slo.criteria()),
+            kept.baseline,
+            baselines_before(kept.trials, kept.baseline),
+        ),
+        [t for t in kept.trials if t.step.phase in SEARCHED],
+        kept.drains,
+    )
+    assert again.knee == live.knee
+
+
+def test_an_interrupted_run_of_a_slow_service_goes_on_from_its_floor(tmp_path: Path) -> None:
+    question, probes = question_of(replace(P99, limit=1.5)), Blind()
+    cut_short = slow_lab(tmp_path / "cut", question)
+    cut_short.probes = probes
+    cut_short.stop = lambda: "stopped by Ctrl-C" if probes.trials > 18 else ""
+    with pytest.raises(Stopped):
+        investigate(question, cut_short)
+    cut = stored(tmp_path / "cut")
+    assert cut.baseline is not None
+    run = investigate(question, slow_lab(tmp_path / "on", question), Options(resume=cut))
+    assert isinstance(run.knee, Knee)
+    assert run.baseline is not None
+    assert run.baseline.step == cut.baseline.step
+
+
+def test_a_request_that_is_too_slow_alone_ends_with_what_it_takes(tmp_path: Path) -> None:
+    question = question_of(replace(P99, limit=0.05))
+    run = investigate(question, slow_lab(tmp_path, question))
+    assert isinstance(run.knee, NoKnee)
+    assert run.knee.code == "missed-at-baseline"
+    assert "one request alone takes" in run.knee.reason
+    assert run.exit_code != 0

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import fmean
 
 import pytest
 
+from perfhunt.analysis.knee.answer import reached
+from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, resume, search
-from perfhunt.model.knee import NoKnee
+from perfhunt.analysis.knee.state import SearchState
+from perfhunt.model.knee import KneeLabel, NoKnee
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Drain, Drained, Phase, Step, Trial
 from perfhunt.testing import QueueEngine, Service, constant, lognormal
@@ -120,11 +124,19 @@ def test_a_limiter_is_an_error_knee_and_is_named() -> None:
     assert knee.rate == pytest.approx(121, rel=0.1)
 
 
-def test_a_heavy_service_tail_makes_a_soft_knee_and_says_what_narrowing_it_costs() -> None:
+def test_a_heavy_service_tail_makes_a_soft_knee_whose_narrowing_nobody_would_wait_for() -> None:
     goal = Goal((Criterion("latency.p99", 0.15, 0.01),))
     knee = knee_of(climb_of(goal, Service(lognormal(0.006, 2))))
     assert knee.label == "soft"
-    assert "±5 % would take" in knee.note
+    assert "±5 %" not in knee.note
+
+
+def test_what_a_narrower_interval_takes_is_said_in_minutes(climbs: list[SearchResult]) -> None:
+    note = knee_of(climbs[0]).note
+    minutes = re.search(r"for an interval of ±5 % allow about (\d+) minutes of load", note)
+    assert minutes, note
+    assert 1 < int(minutes[1]) <= 60
+    assert "phi" not in note
 
 
 def test_the_knee_is_where_the_first_criterion_breaks() -> None:
@@ -224,3 +236,56 @@ def test_no_interval_reaches_beyond_what_the_service_can_complete(seed: int) -> 
     climb = climb_of(goal, Service(lognormal(0.07, 0.3), 12))
     assert climb.capacity is not None
     assert knee_of(climb).high <= climb.capacity.high
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_knee_of_any_criterion_lies_beyond_the_capacity(seed: int) -> None:
+    criteria = (
+        Criterion("latency.p50", 0.1, 0.5),
+        P99,
+        Criterion("latency.p75", 0.2, 0.25),
+        Criterion("errors.any", math.inf, 0.001),
+    )
+    climb = climb_of(Goal(criteria, seed=seed, budget=120.0))
+    assert climb.capacity is not None
+    for knee in climb.knees:
+        if isinstance(knee, NoKnee):
+            assert knee.code == "not-reached"
+            continue
+        assert knee.low <= knee.rate <= max(climb.capacity.rate, 0.99 * climb.capacity.high)
+        assert knee.rate <= knee.high <= climb.capacity.high
+
+
+def test_a_criterion_that_would_hold_beyond_the_capacity_is_not_reached_and_says_so() -> None:
+    climb = climb_of(Goal((P99, Criterion("latency.p50", 0.1, 0.5))))
+    _, goal, baseline = begin(Goal((P99, Criterion("latency.p50", 0.1, 0.5))))
+    state = SearchState(goal, baseline, list(climb.trials), list(climb.drains))
+    fit = fit_trials(state.trials, goal.criteria[1])
+    assert fit is not None
+    knee = reached(state, replace(fit, knee=197.0, low=180.0, high=260.0))
+    assert isinstance(knee, NoKnee)
+    assert knee.code == "not-reached"
+    assert "the most that the service was seen to complete" in knee.reason
+
+
+HEAVY_TAIL, HEAVY_LIMIT, HEAVY_KNEE = Service(lognormal(0.006, 2)), 0.15, 66.8  # S2 of the bench
+
+
+@pytest.mark.parametrize(("budget", "quick"), [(85.0, False), (600.0, True)], ids=["85 s", "quick"])
+def test_a_short_look_at_a_heavy_tail_is_a_bracket_that_holds_the_knee(
+    budget: float, quick: bool
+) -> None:
+    goal = Goal((Criterion("latency.p99", HEAVY_LIMIT, 0.01),), budget=budget, quick=quick)
+    knees = [knee_of(climb_of(replace(goal, seed=seed), HEAVY_TAIL)) for seed in range(1, 25)]
+    assert sum(knee.low <= HEAVY_KNEE <= knee.high for knee in knees) >= 22
+    assert [knee.label for knee in knees].count(KneeLabel.BRACKET) >= 22
+
+
+def test_one_burst_in_a_short_trial_does_not_end_the_ramp() -> None:
+    """With this seed ten requests wait for a long one at 20/s, and none does at 40/s."""
+    goal = Goal((Criterion("latency.p99", HEAVY_LIMIT, 0.01),), seed=14, quick=True)
+    climb = climb_of(goal, HEAVY_TAIL)
+    at_20 = [trial for trial in climb.trials if trial.step.rate == 20.0]
+    assert at_20[0].counts["latency.p99"].share > 0.1
+    assert at_20[1].counts["latency.p99"].exceed == 0
+    assert knee_of(climb).low > 20.0

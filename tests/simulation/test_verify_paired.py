@@ -17,12 +17,12 @@ from perfhunt.errors import QuestionError, Stopped, TargetDied
 from perfhunt.load.seam import WorkerClock
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.question import Question, Target
-from perfhunt.model.run import Run
+from perfhunt.model.run import Event, Noted, Run
 from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.stories.pair_bench import PairBench, StartedVersion
-from perfhunt.stories.paired_question import PairedQuestion, paired_question_of
+from perfhunt.stories.paired_question import PairedQuestion, paired_question_of, survey
 from perfhunt.stories.verification import calibrate, verify_paired
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
 from tests.sample_run import sample_run
@@ -51,6 +51,7 @@ class Host:
     running: set[str] = field(default_factory=set)
     spoil: Callable[[Trial], Trial] = lambda trial: trial
     dies: str = ""
+    question: Question = QUESTION
 
     def start(self, version: str, slot: int) -> VirtualVersion:
         luck = np.random.default_rng([len(self.started), 99]).normal(0.0, self.restart)
@@ -87,7 +88,9 @@ class VirtualVersion:
     cpu: float = 0.0
 
     def __post_init__(self) -> None:
-        self.queue = QueueEngine(Service(exponential(self.mean)), QUESTION.slo.criteria(), seed=5)
+        self.queue = QueueEngine(
+            Service(exponential(self.mean)), self.host.question.slo.criteria(), seed=5
+        )
 
     def ready(self, stop: Callable[[], str]) -> None:
         if self.version == "base":
@@ -249,3 +252,38 @@ def test_the_stored_run_gives_rates_slopes_and_the_frozen_limit() -> None:
 def test_a_stored_run_without_any_rate_is_refused() -> None:
     with pytest.raises(QuestionError, match="no knee to compare at"):
         paired_question_of(stored(NoKnee(NoKneeCode.MISSED_AT_BASELINE, "it missed at once")))
+
+
+SLOW = replace(QUESTION, slo=Slo((Objective(Measure.LATENCY, "p99", "<=", 2.0),)))
+SLOWER = 50.0  # times MEAN: 300 ms, so that ten a second bury it
+
+
+def slow_host(head: float = 1.0) -> Host:
+    return Host({"base": 1 / SLOWER, "head": head / SLOWER}, question=SLOW)
+
+
+def test_a_slow_base_version_is_compared_at_a_rate_that_it_holds_in_longer_slices() -> None:
+    paired = survey(SLOW, slow_host().bench())
+    (rate,) = paired.plan.rates
+    assert 0.1 < rate < 1 / (MEAN * SLOWER)
+    assert rate * paired.plan.seconds >= 6
+    assert paired.plan.seconds > SlicePlan(120.0, 220.0, seed=3).seconds
+
+
+def test_a_slow_version_made_half_as_slow_is_kept_and_the_time_is_said_before() -> None:
+    host, events = slow_host(head=2.0), list[Event]()
+    bench = host.bench()
+    paired = survey(SLOW, bench)
+    bench.watch = events.append
+    verdict = verify_paired(paired, bench, budget=60.0)
+    assert verdict.word is Word.KEEP
+    notes = [event.sentence for event in events if isinstance(event, Noted)]
+    assert "the first look comes after" in notes[0]
+
+
+def test_a_version_too_slow_at_any_rate_is_compared_where_its_requests_come_alone() -> None:
+    missed = NoKnee(NoKneeCode.MISSED_AT_BASELINE, "one request alone takes 4 s", None, 0.1)
+    stored = replace(sample_run(), knee=missed, knees=(missed,), capacity=None)
+    plan = paired_question_of(stored).plan
+    assert plan.knee == 0.1
+    assert plan.rates[0] * plan.seconds >= 5

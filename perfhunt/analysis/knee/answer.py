@@ -6,31 +6,25 @@ import math
 from statistics import stdev
 
 from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
-from perfhunt.analysis.knee.goal import Goal, SearchResult
+from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.notes import WITNESSES, notes
 from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
+from perfhunt.analysis.knee.routes import route_knees
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import LIKELY, Standing, standing
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
+from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import (
     PerSecond,
     Share,
-    format_duration,
     format_rate,
-    format_share,
 )
 
+SEEN_ENOUGH = 0.9  # of the lower end: further down, too little was seen of a heavy tail
 WIDE: Share = 0.15  # half-width beyond which an interval is called a bracket and not a knee
-
-# A baseline is refused for errors with at least so many failures, and this share of requests.
-FAILURES, ERRORS_AT_ONCE = 3, 0.05
-# It is refused for lateness beyond so many standard deviations of a Poisson count, and two requests
-# more: requests are late in bursts, so a binomial test would refuse too soon.
-BURST_SIGMAS, BURST_REQUESTS = 5.0, 2
 
 # The interval of a capacity from its seconds as blocks: a t quantile of few seconds (97.5 % of 7
 # degrees of freedom is 2.36). With no more than two seconds, a tenth either side.
@@ -42,32 +36,6 @@ UNKNOWN_SPREAD: Share = 0.1
 HELD_WELL: Share = 0.5
 UNHURRIED = 2.0  # times the rate that failed over a ramp's rate that is shown to hold
 BRACKET_CONFIDENCE: Share = 0.9  # of a bracket that nothing was fitted in
-
-
-def refused_at_baseline(goal: Goal, baseline: Trial) -> NoKnee | None:
-    """Why there is nothing to search for, if the baseline already says so."""
-    start = format_rate(goal.start)
-    if baseline.failed >= FAILURES and baseline.failed > ERRORS_AT_ONCE * baseline.n:
-        failed = f"{baseline.failed} of {baseline.n} requests failed at the baseline of {start}"
-        return NoKnee(NoKneeCode.ERRORS_AT_ONCE, failed)
-    if baseline.overload:
-        reason = f"the service does not hold the baseline of {start}: {baseline.overload}"
-        return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
-    for criterion in goal.criteria:
-        count = baseline.counts.get(criterion.name)
-        if count is not None and _missed(count, criterion.share):
-            reason = (
-                f"{criterion.name} is missed at the baseline already: {format_share(count.share)}"
-                f" of {count.n} requests at {start} were over {format_duration(criterion.limit)},"
-                f" {format_share(criterion.share)} may be"
-            )
-            return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, goal.start)
-    return None
-
-
-def _missed(count: Count, allowed: Share) -> bool:
-    expected = allowed * count.n
-    return count.exceed > expected + BURST_SIGMAS * math.sqrt(expected) + BURST_REQUESTS
 
 
 def no_knee(
@@ -88,9 +56,26 @@ def answer(state: SearchState, bracket: Bracket) -> SearchResult:
     leader = first_to_break(fits)
     if leader is None:
         return _bracketed_answer(state, bracket)
-    by_name = {name: fitted(state, fit) for name, fit in fits.items()}
+    by_name = {
+        name: fitted(state, fit) if fit is leader else reached(state, fit)
+        for name, fit in fits.items()
+    }
     knees = tuple(by_name.get(c.name) or _not_reached(state, c) for c in state.goal.criteria)
     return result_of(state, by_name[leader.criterion.name], knees)
+
+
+def reached(state: SearchState, fit: KneeFit) -> Knee | NoKnee:
+    """The fitted knee of a criterion that does not break first; none where it would lie beyond all
+    that the service was seen to complete.
+    """
+    _, most = _most_completed(state)
+    if fit.knee <= most:
+        return fitted(state, fit)
+    reason = (
+        f"{fit.criterion.name} would hold beyond {format_rate(most)}, the most that the service was"
+        " seen to complete: another criterion breaks first"
+    )
+    return NoKnee(NoKneeCode.NOT_REACHED, reason, fit.low if fit.low < most else None)
 
 
 def _bracketed_answer(state: SearchState, bracket: Bracket) -> SearchResult:
@@ -111,9 +96,16 @@ def result_of(
         knee=knee,
         knees=knees,
         capacity=_capacity(state),
+        route_knees=route_knees(state, _first(state, knee)),
         trials=tuple(state.trials),
         drains=tuple(state.drains),
     )
+
+
+def _first(state: SearchState, knee: Knee | NoKnee) -> Criterion:
+    """The criterion that a result is about."""
+    named = (c for c in state.goal.criteria if isinstance(knee, Knee) and c.name == knee.criterion)
+    return next(named, state.goal.criteria[0])
 
 
 def _broken(state: SearchState, criterion: Criterion) -> bool:
@@ -136,12 +128,14 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
     label = _label(state, fit)
     held, failed = (0.0, math.inf) if fit.part is None else _shown(state, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
-    rate = min(max(fit.knee, held), failed)
+    # No knee lies beyond what the service was ever seen to complete.
+    completed, most = _most_completed(state)
+    rate = min(max(fit.knee, held), failed, completed)
     broke, kept = _disputed(state, fit.criterion) if state.noisy else (math.inf, 0.0)
     return Knee(
         rate=rate,
-        low=min(max(fit.low, held), rate, broke),
-        high=max(min(high, failed, max(fit.knee, _most_completed(state))), rate, kept),
+        low=min(max(fit.low * (1.0 if fit.part else state.heavy_room), held), rate, broke),
+        high=max(min(max(high, kept), failed, most), rate),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -196,6 +190,8 @@ def _disputed(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerS
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
     if mostly_failures(state.current, fit.criterion):
         return KneeLabel.ERRORS
+    if fit.part is None and state.heavy_room < SEEN_ENOUGH:
+        return KneeLabel.BRACKET
     if fit.sharpness < SOFT:
         return KneeLabel.SOFT
     wide = state.goal.quick or fit.half_width > WIDE
@@ -212,12 +208,16 @@ def _first_failure(state: SearchState, fit: KneeFit) -> PerSecond:
     return min(lowest, capacity) if capacity else lowest
 
 
-def _most_completed(state: SearchState) -> PerSecond:
-    """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when
-    nothing saturated it.
+def _most_completed(state: SearchState) -> tuple[PerSecond, PerSecond]:
+    """(what the service was ever seen to complete, the end of its interval); the highest rate tried
+    for both where nothing saturated it.
     """
     burst, observed = _capacity(state), observed_capacity(state.current)
-    return max(burst.high, observed) if burst is not None and observed is not None else math.inf
+    if burst is None or observed is None:
+        tried = [t.step.rate for t in (*state.valid(), state.above) if t is not None]
+        top = max(tried, default=math.inf)
+        return top, top
+    return max(burst.rate, observed), max(burst.high, observed)
 
 
 def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Knee | NoKnee:
@@ -228,11 +228,13 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
     """
     if bracket.high is None:
         return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
-    shown = Bracket(_shown_to_hold(state, criterion, bracket.high), bracket.high)
+    room, (_, most) = state.heavy_room, _most_completed(state)
+    low = max(state.goal.start, room * _shown_to_hold(state, criterion, bracket.high))
+    high = max(low, min(bracket.high / room, most))
     return Knee(
-        rate=shown.middle,
-        low=shown.low,
-        high=bracket.high,
+        rate=math.sqrt(low * high),
+        low=low,
+        high=high,
         confidence=BRACKET_CONFIDENCE,
         criterion=criterion.name,
         limit=criterion.limit,

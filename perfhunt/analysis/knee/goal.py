@@ -6,9 +6,9 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, RouteKnee
 from perfhunt.model.question import Question
-from perfhunt.model.slo import Criterion
+from perfhunt.model.slo import Criterion, Measure, Objective
 from perfhunt.model.trial import Drain, Drained, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -40,6 +40,8 @@ class Goal:
     arrivals: str = "poisson"
     seed: int = 1
     quick: bool = False
+    # Objectives of CPU and memory: passes are placed where the first of them is used up.
+    resources: tuple[Objective, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.criteria:
@@ -69,6 +71,7 @@ class SearchResult:
     trials: tuple[Trial, ...]
     drains: tuple[Drained, ...]
     drift: Drift | None = None  # None: not looked for
+    route_knees: tuple[RouteKnee, ...] = ()  # of the criterion that breaks first
 
 
 Search: TypeAlias = Generator[StepOrDrain, TrialOrDrained, SearchResult]
@@ -91,4 +94,5 @@ def goal_of(
         arrivals=ramp.arrivals,
         seed=question.seed,
         quick=quick,
+        resources=tuple(o for o in question.slo.objectives if o.measure is Measure.RESOURCES),
     )

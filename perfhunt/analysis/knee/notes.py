@@ -7,21 +7,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from perfhunt.analysis.knee.cost import cost_of_narrower
 from perfhunt.analysis.knee.curve.fit import KneeFit
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import KneeLabel
 from perfhunt.model.trial import Phase
-from perfhunt.model.units import (
-    PerSecond,
-    Seconds,
-    Share,
-    format_duration,
-    format_rate,
-    format_share,
-)
+from perfhunt.model.units import PerSecond, format_rate, format_share
 
-NARROWER: Share = 0.05  # half-width whose cost in seconds of load a knee's note names
 WITNESSES = 2  # trials that must agree: one in a thousand is called clear by chance
 # A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
 LIMITER_STATUSES = (429, 503)
@@ -42,23 +35,8 @@ def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -
     beyond = (t for t in state.unsaturated() if t.step.rate >= fit.knee and not t.overload)
     if route := late_route(beyond, fit.criterion.limit):
         yield f"nearly all late requests are of {route}"
-    yield _cost_of_narrower(fit)
-
-
-def _cost_of_narrower(fit: KneeFit) -> str:
-    seconds = _load_for(NARROWER, fit.phi, fit.knee, fit.sharpness, fit.criterion.share)
-    rule = f"SE(ln K) = sqrt(phi / (share·K·T)) / s with phi {fit.phi:.0f}, s {fit.sharpness:.1f}"
-    return f"±5 % would take about {format_duration(seconds)} of load near the knee: {rule}"
-
-
-def _load_for(
-    precision: Share, phi: float, knee: PerSecond, sharpness: float, share: Share
-) -> Seconds:
-    """Seconds of load near the knee for a 95 % interval of ±`precision`: SE(ln K) = sqrt(phi /
-    (share·K·T)) / sharpness.
-    """
-    seconds: float = phi / (share * knee) * (1.96 / (precision * sharpness)) ** 2
-    return seconds
+    if cost := cost_of_narrower(fit):
+        yield cost
 
 
 def _failures(state: SearchState) -> str:

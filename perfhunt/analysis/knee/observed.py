@@ -4,11 +4,12 @@ before they are slow.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
-from perfhunt.model.units import PerSecond, Share
+from perfhunt.model.units import PerSecond, Seconds, Share
 
 _NOT_EVIDENCE = (Phase.HOLD, Phase.CAPACITY, Phase.WARMUP)
 
@@ -55,11 +56,16 @@ def completions(burst: Trial) -> PerSecond | None:
     """Good answers per second of a saturated burst; None when the service kept up, so that it was
     not saturated.
     """
-    refused = burst.outcomes.get("status", 0) / max(1.0, burst.seconds - burst.step.settle)
     late = max((count.share for count in burst.counts.values()), default=0.0)
     if burst.completed >= KEPT_UP * burst.step.rate and late < MOSTLY_LATE:
         return None
-    return max(0.0, burst.completed - refused)
+    return good_answers(burst)
+
+
+def good_answers(trial: Trial) -> PerSecond:
+    """Answers per second of a trial, those left out that refused or failed."""
+    refused = trial.outcomes.get("status", 0) / max(1.0, trial.seconds - trial.step.settle)
+    return max(0.0, trial.completed - refused)
 
 
 def observed_capacity(trials: Iterable[Trial]) -> PerSecond | None:
@@ -93,6 +99,32 @@ def mostly_failures(trials: Iterable[Trial], criterion: Criterion) -> bool:
     for trial in trials:
         count = trial.counts.get(criterion.name)
         if count is not None and not trial.invalid and trial.step.phase in FITTED_PHASES:
-            failed += sum(n for outcome, n in trial.outcomes.items() if outcome in _FAILED_AT_ONCE)
+            failed += failed_at_once(trial)
             exceed += count.exceed
     return exceed > 0 and failed > MOSTLY_FAILED * exceed
+
+
+def failed_at_once(trial: Trial) -> int:
+    """Requests of a trial that failed at once, rather than wait."""
+    return sum(n for outcome, n in trial.outcomes.items() if outcome in _FAILED_AT_ONCE)
+
+
+def longest_limit(criteria: Iterable[Criterion]) -> Seconds:
+    """The largest latency limit; 0 when none has one. Nothing is known of a request before it."""
+    return max((c.limit for c in criteria if math.isfinite(c.limit)), default=0.0)
+
+
+def lowest_baseline(trials: Sequence[Trial]) -> Trial | None:
+    """The baseline that counts: the last one measured, at the lowest rate."""
+    return next((t for t in reversed(trials) if t.step.phase is Phase.BASELINE), None)
+
+
+def baselines_before(trials: Sequence[Trial], floor: Trial) -> tuple[Trial, ...]:
+    """The baselines that did not hold, downwards to the floor that was found below them. A first
+    look at fewer requests, which held, is none.
+    """
+    before: list[Trial] = []
+    for trial in trials:
+        if trial.step.phase is Phase.BASELINE and trial != floor and not trial.invalid:
+            before = [t for t in before if t.step.rate >= trial.step.rate] + [trial]
+    return tuple(before)

@@ -52,6 +52,18 @@ def resource_limits(
     return tuple(ResourceLimit(objective, rate) for objective, rate in rates if rate is not None)
 
 
+def first_used_up(
+    objectives: Sequence[Objective], trials: Sequence[Trial], before: PerSecond
+) -> Interval | None:
+    """The lowest rate at which a resource is used up, where that is below another rate and was
+    tried or nearly.
+    """
+    limits = (limit.rate for limit in resource_limits(objectives, trials))
+    return min(
+        (rate for rate in limits if 0 < rate.value < before), key=lambda r: r.value, default=None
+    )
+
+
 def with_resources(
     result: SearchResult, objectives: Sequence[Objective], trials: Sequence[Trial]
 ) -> SearchResult:

@@ -8,8 +8,9 @@ stored and simulated runs are one code path.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from perfhunt.analysis.knee.answer import answer, no_knee, refused_at_baseline
+from perfhunt.analysis.knee.answer import answer, no_knee
 from perfhunt.analysis.knee.drift import decayed, doubted, drift_of
 from perfhunt.analysis.knee.goal import (
     Goal,
@@ -20,6 +21,7 @@ from perfhunt.analysis.knee.goal import (
     StepOrDrain,
     TrialOrDrained,
 )
+from perfhunt.analysis.knee.refused import refused_at_baseline
 from perfhunt.analysis.knee.stages.passes import passes
 from perfhunt.analysis.knee.stages.ramp import (
     Bracket,
@@ -28,6 +30,7 @@ from perfhunt.analysis.knee.stages.ramp import (
     runs_full,
     saturate,
     split_budget,
+    was_chance,
 )
 from perfhunt.analysis.knee.stages.reference import (
     ServiceChanged,
@@ -49,28 +52,31 @@ from perfhunt.model.units import PerSecond
 RESTARTS = 2
 
 
-def search(goal: Goal, baseline: Trial) -> Search:
-    """Find where the first criterion breaks. `baseline` is a trial at the start rate, measured
-    before.
+def search(goal: Goal, baseline: Trial, before: Sequence[Trial] = ()) -> Search:
+    """Find where the first criterion breaks. `baseline` is a trial at the start rate, or at the
+    first rate below it that holds, measured before; `before` are those that did not hold.
     """
-    state = SearchState(goal, baseline)
-    refused = refused_at_baseline(goal, baseline)
+    state = SearchState(replace(goal, start=min(goal.start, baseline.step.rate)), baseline)
+    state.above = before[-1] if before else None
+    refused = refused_at_baseline(goal, baseline, before)
     if refused is not None:
-        return no_knee(state, refused.code, refused.reason)
+        return no_knee(state, refused.code, refused.reason, refused.low, refused.high)
     result = yield from _result(state)
     # Where other work comes and goes, what changed may be the host.
     return result if state.noisy else doubted(result, drift_of(state.references()))
 
 
 def _result(state: SearchState) -> Search:
-    goal, bracket = state.goal, Bracket(state.goal.start, None)
+    goal, above = state.goal, state.above
+    bracket = Bracket(goal.start, above.step.rate if above is not None else None)
     try:
         bracket = yield from ramp(state, goal.start)
+        if bracket.high is not None:
+            yield from first_reference(state, bracket.low)
+            bracket = yield from _settled(state, bracket)
         if bracket.high is None:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
-        yield from first_reference(state, bracket.low)
-        bracket = yield from _settled(state, bracket)
     except OutOfBudget:
         pass
     except ServiceChanged:
@@ -108,8 +114,14 @@ def _narrowed(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
     """
     try:
         split = split_budget(state.goal.seconds)
-        failed = _at(state, bracket.high or bracket.low)
-        state.part = not (yield from runs_full(state, failed))
+        while bracket.high is not None:
+            failed = _at(state, bracket.high)
+            state.part = not (yield from runs_full(state, failed))
+            if not (state.part and (yield from was_chance(state, failed))):
+                break
+            bracket = yield from ramp(state, bracket.high)
+        if bracket.high is None:
+            return bracket
         if not state.part:
             yield from saturate(state, failed, split.burst)
         bracket = yield from coarse(state, bracket, split.halvings)
@@ -122,7 +134,9 @@ def _narrowed(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
 
 def _at(state: SearchState, rate: PerSecond) -> Trial:
     """The latest trial at a rate."""
-    return next(trial for trial in reversed(state.valid()) if trial.step.rate == rate)
+    known = [state.above] if state.above is not None else []
+    trials = (*known, *state.valid())
+    return next(trial for trial in reversed(trials) if trial.step.rate == rate)
 
 
 def drive(
@@ -152,11 +166,11 @@ def replay(started: Search, trials: Sequence[Trial], drains: Sequence[Drained]) 
 
 
 def resume(
-    started: Search,
+    started: SearchStage[StageResult],
     trials: Sequence[Trial],
     drains: Sequence[Drained],
     measure: Callable[[StepOrDrain], TrialOrDrained],
-) -> SearchResult:
+) -> StageResult:
     """Go on where an interrupted search stopped: stored outcomes answer first, then `measure`.
     Raises ValueError as replay does.
 

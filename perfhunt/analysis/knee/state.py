@@ -8,10 +8,10 @@ import math
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage
-from perfhunt.analysis.knee.observed import observed_capacity
+from perfhunt.analysis.knee.observed import good_answers, longest_limit, observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
 from perfhunt.analysis.trial.interference import disturbed
-from perfhunt.model.trial import SET_ASIDE, Drain, Drained, Phase, Step, Trial
+from perfhunt.model.trial import FITTED_PHASES, SET_ASIDE, Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
@@ -23,6 +23,16 @@ ASIDE, ASIDE_AT_FIRST = 0.6, 0.15
 AT_FIRST: Seconds = 30.0
 HARDLY: Share = 0.1  # of the load that was disturbed
 UNBOUNDED: Seconds = 600.0  # the budget that is taken for one where there is none: the default's
+# Times as long as a backlog takes at the pace that was seen: it may be slower under load.
+PATIENCE = 2.0
+LONGEST_DRAIN: Seconds = 300.0  # a service that is not back by then is lost
+# A p99 beyond so many medians, of so many requests: 6.6 is exponential, 19 lognormal with cv 2.
+HEAVY, TAIL_LEAST = 9.0, 40
+FEW_WORKERS = 3.0  # behind which one long request keeps the others waiting
+# How far below the interval the knee of such a service may lie, as a logarithm, until so many
+# requests were fitted: in a minute it looks like a queue with a higher knee (read off simulated
+# queues with a lognormal of cv 2).
+HEAVY_ROOM, HEAVY_REQUESTS = 0.37, 6000
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
@@ -72,6 +82,7 @@ class SearchState:
     baseline: Trial
     trials: list[Trial] = field(default_factory=list)
     drains: list[Drained] = field(default_factory=list)
+    above: Trial | None = None  # the lowest baseline that did not hold
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
     noisy: bool = False  # no quiet time was to be had: trials are used as they are
@@ -99,7 +110,22 @@ class SearchState:
         """The largest latency limit of the criteria; 0 when none has one. Nothing is known of a
         request before its limit.
         """
-        return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
+        return longest_limit(self.goal.criteria)
+
+    @property
+    def heavy_room(self) -> float:
+        """The factor by which the lower end of an interval is less, where a few requests take far
+        longer than most and hold up the others, and little of that was seen yet; 1 elsewhere.
+        By as much is the upper end more where the capacity is not known.
+        """
+        usual, long = self.baseline.response.p50, self.baseline.response.p99
+        if not usual or not long or self.baseline.n < TAIL_LEAST or long < HEAVY * usual:
+            return 1.0
+        capacity, mean = observed_capacity(self.current), self.baseline.response.mean
+        if capacity and mean and capacity * mean > FEW_WORKERS:
+            return 1.0
+        seen = sum(trial.n for trial in self.valid() if trial.step.phase in FITTED_PHASES)
+        return math.exp(-HEAVY_ROOM * min(1.0, HEAVY_REQUESTS / max(1, seen)))
 
     @property
     def current(self) -> list[Trial]:
@@ -217,11 +243,24 @@ class SearchState:
         if not self.drained:
             yield from self.drain()
 
+    @property
+    def _backlog(self) -> Seconds:
+        """How long the service takes for what the last trial left behind, and as much again; at
+        most `LONGEST_DRAIN`.
+        """
+        if not self.trials:
+            return 0.0
+        last = self.trials[-1]
+        left, pace = sum(row.sent - row.done for row in last.rows), good_answers(last)
+        if left <= 0:
+            return 0.0
+        return min(LONGEST_DRAIN, PATIENCE * left / pace) if pace else LONGEST_DRAIN
+
     def drain(self) -> SearchStage[None]:
         """Ask for quiet until the target is as it was; raises TargetLost when it does not come
         back.
         """
-        drained = yield Drain()
+        drained = yield Drain(max(Drain().cap, self._backlog))
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
         self.drains.append(drained)

@@ -13,6 +13,8 @@ from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import PerSecond, Seconds
 
 BASE, HEAD = "base", "head"
+# Seconds of a slice at a fixed rate, of the burst, and of the warm-up.
+SLICE, BURST, WARM_UP = 6.0, 8.0, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,10 @@ class SlicePlan:
     saturating: PerSecond
     seed: int
     relative: tuple[float, ...] = (0.95,)
-    seconds: Seconds = 6.0
-    burst: Seconds = 8.0
+    seconds: Seconds = SLICE
+    burst: Seconds = BURST
     settle: Seconds = 1.0
-    warmup: Seconds = 2.0
+    warmup: Seconds = WARM_UP
     arrivals: str = "poisson"
     hold_rates: tuple[PerSecond, ...] = field(default=())  # instead of `relative`, when given
 

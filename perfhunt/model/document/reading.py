@@ -121,6 +121,7 @@ def _trial(shaped: TrialDocument) -> Trial:
                 service=_latency(route.service),
                 statuses=route.statuses,
                 outcomes=route.outcomes,
+                over=route.over,
             )
             for name, route in shaped.routes.items()
         },

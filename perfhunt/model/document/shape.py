@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
-from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode
+from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
@@ -69,6 +69,7 @@ class RouteDocument(Struct, frozen=True, forbid_unknown_fields=True):
     service: LatencyDocument
     statuses: Mapping[int, int]
     outcomes: Mapping[str, int]
+    over: Mapping[str, int] = {}
 
 
 class TrialDocument(Struct, frozen=True):
@@ -278,6 +279,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     capacity: Capacity | None
     drift: Drift | None = None
     disturbance: Disturbance | None = None
+    route_knees: tuple[RouteKnee, ...] = ()
     baseline: TrialDocument | None
     trials: tuple[TrialDocument, ...]
     drains: tuple[Drained, ...]

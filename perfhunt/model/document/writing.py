@@ -134,6 +134,7 @@ def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
                 service=_latency(route.service),
                 statuses=route.statuses,
                 outcomes=route.outcomes,
+                over=route.over,
             )
             for name, route in trial.routes.items()
         },

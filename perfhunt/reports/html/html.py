@@ -61,6 +61,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "notes": html_rows.notes(run),
         "judged_at": format_rate(run.judged_at) if run.judged_at else "",
         "knees": html_rows.knees(run),
+        "route_knees": html_rows.route_knees(run),
         "knee_what": _knee_what(run),
         "knee_note": html_rows.knee_note(run),
         "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",

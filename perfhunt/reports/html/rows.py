@@ -28,6 +28,7 @@ from perfhunt.reports.words import (
     place,
     plural,
     rate_range,
+    route_words,
 )
 
 TableRow: TypeAlias = Mapping[str, object]
@@ -126,6 +127,19 @@ def knees(run: Run) -> list[TableRow]:
         if isinstance(knee, NoKnee)
         else {"what": criterion_words(knee), "words": knee_words(knee), "kind": knee_kind(knee)}
         for name, knee in zip(names, run.knees, strict=False)
+    ]
+
+
+def route_knees(run: Run) -> list[TableRow]:
+    """Where each of several routes breaks."""
+    return [
+        {
+            "what": route.route,
+            "share": format_share(route.share),
+            "words": route_words(route),
+            "n": f"{route.n:,}",
+        }
+        for route in run.route_knees
     ]
 
 

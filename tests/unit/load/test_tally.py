@@ -67,6 +67,8 @@ def test_each_kind_of_exceedance_is_counted_by_hand() -> None:
     assert counts["latency.p99"] == Count(8, 5)  # slow, failed, shed, cut, late
     assert counts["errors"] == Count(8, 1)  # the 500: a request shed or cut off has not failed
     assert counts["latency.p99[b]"] == Count(2, 1)
+    assert tally.over("a", slice(0, 8)) == {"latency.p99": 5, "errors": 1}
+    assert tally.over("b", slice(0, 8)) == {"latency.p99": 0, "errors": 0}
 
 
 def test_a_request_counts_as_late_the_moment_its_age_passes_the_limit() -> None:

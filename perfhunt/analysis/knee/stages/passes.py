@@ -10,6 +10,7 @@ from perfhunt.analysis.knee.curve.fit import KneeFit, fit_trials
 from perfhunt.analysis.knee.curve.points import points
 from perfhunt.analysis.knee.goal import SearchStage
 from perfhunt.analysis.knee.observed import observed_capacity
+from perfhunt.analysis.knee.resource_limits import first_used_up
 from perfhunt.analysis.knee.stages.reference import reference_if_due
 from perfhunt.analysis.knee.state import SearchState, hot
 from perfhunt.model.slo import Criterion
@@ -18,6 +19,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 DWELL: Seconds = 12.0
 SHORTEST: Seconds = 5.0
+SHORTEST_LIMITS = 2.5  # times the latency limit: a queue takes that long to show
 SETTLE: Seconds = 1.0
 DRAIN: Seconds = 4.0  # set aside for the drains of the last passes
 LIMITS = 8.0  # times the latency limit that a trial should last, budget permitting
@@ -29,6 +31,9 @@ STRETCH = 1.5  # times the dwell, at most, when a single pass has the budget to 
 MULTIPLES = (0.8, 2.0, 5.0)
 MOST_LATE: Share = 0.9  # of the requests, wherever a pass measures
 MOST_TYPICAL: Share = 0.5  # of the requests late, up to which arrivals are chosen to be typical
+# Where a pass measures when a resource is used up first, as multiples of that rate: its use is a
+# line, best known from both sides.
+AROUND = (0.85, 1.0, 1.15)
 BEYOND = 1.02  # times the capacity: above it every queue runs away, and a trial says only that
 ENOUGH = 2  # passes, before the interval may end the search
 ENOUGH_NOISY = 6  # where other work comes and goes: two are over before it has
@@ -38,21 +43,26 @@ USUAL_SLOPE, FLATTEST, STEEPEST = 10.0, 3.0, 100.0
 
 
 def passes(state: SearchState, guess: PerSecond) -> SearchStage[None]:
-    """Run passes until the interval is as narrow as the goal asks.
+    """Run passes until the interval is as narrow as the goal asks, around what breaks first: a
+    criterion of requests, or CPU and memory.
 
     Raises OutOfBudget when that ends it, and ServiceChanged.
     """
     while True:
         yield from reference_if_due(state)
         leader = first_to_break(fits_of(state))
-        if leader is not None:
-            guess = leader.knee
-            enough = ENOUGH_NOISY if state.noisy else ENOUGH
-            if state.passes >= enough and leader.half_width <= state.goal.precision:
-                return
+        guess = leader.knee if leader is not None else guess
         criterion = leader.criterion if leader else state.goal.criteria[0]
-        state.passes += 1
+        half_width = leader.half_width if leader is not None else math.inf
         rates = _places(state, criterion, leader, guess)
+        used_up = first_used_up(state.goal.resources, state.current, guess)
+        if used_up is not None:
+            half_width = (used_up.high - used_up.low) / (2 * used_up.value)
+            rates = [around * used_up.value for around in AROUND]
+        enough = ENOUGH_NOISY if state.noisy else ENOUGH
+        if state.passes >= enough and half_width <= state.goal.precision:
+            return
+        state.passes += 1
         yield from _one_pass(state, criterion.share, rates, _dwell(state, guess))
 
 
@@ -79,14 +89,14 @@ def _dwell(state: SearchState, rate: PerSecond) -> Seconds:
     two if they fit.
     """
     dwell = max(DWELL, REQUESTS / rate, LIMITS * state.limit)
-    room = (state.left - state.reserve - DRAIN) / len(
-        MULTIPLES
-    )  # of one trial of a pass that has it all
-    if (of_two := room / 2 - SETTLE) >= SHORTEST:
+    # Of one trial of a pass that has it all.
+    room = (state.left - state.reserve - DRAIN) / len(MULTIPLES)
+    shortest = max(SHORTEST, SHORTEST_LIMITS * state.limit)
+    if (of_two := room / 2 - SETTLE) >= shortest:
         return float(math.floor(min(of_two, dwell)))
     if (of_one := room - SETTLE) >= 0:
-        return float(math.floor(max(SHORTEST, min(of_one, STRETCH * dwell))))
-    return SHORTEST
+        return float(math.floor(max(shortest, min(of_one, STRETCH * dwell))))
+    return shortest
 
 
 def _places(

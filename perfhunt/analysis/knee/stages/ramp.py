@@ -5,6 +5,7 @@ halve the gap.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.special import logit
@@ -21,6 +22,9 @@ RAMP: Seconds = 4.0
 COARSE: Seconds = 6.0
 REQUESTS = 40  # that a trial of the ramp should hold, where that takes no longer than LONGEST
 LONGEST: Seconds = 20.0
+# Below one request a second, and where the limit is long, a trial of the ramp lasts longer than
+# LONGEST: until it holds the fewest requests, or a queue may show, but no longer than this.
+FEWEST, SLOWEST = 20, 60.0
 LIMITS = 2.5  # times the latency limit that a trial lasts at least: a queue takes that long to show
 
 # From one rate to the next, as a factor: doubling while nothing queues; slower once the median has
@@ -47,6 +51,7 @@ SECOND_LOOK = 2.5  # times the first trial that its repetition lasts: long enoug
 RISING = 1.5
 
 NARROW = 1.08  # high over low of a bracket that halving would not tell apart
+COARSE_LEAVES: Share = 0.3  # of the budget, below which what is left belongs to the passes
 COARSE_SETTLE: Seconds = 1.0
 
 
@@ -109,6 +114,8 @@ def ramp(state: SearchState, start: PerSecond) -> SearchStage[Bracket]:
     factor = FAST
     while rate < goal.max_rate:
         rate = min(rate * factor, goal.max_rate)
+        if state.above is not None and rate >= state.above.step.rate:
+            return Bracket(low, state.above.step.rate)
         trial = yield from state.measure(Phase.RAMP, rate, _dwell(state, RAMP, rate))
         if (yield from _missed(state, trial)):
             yield from state.rest()
@@ -130,7 +137,8 @@ def _missed(state: SearchState, trial: Trial) -> SearchStage[bool]:
     if not any(_stands_failed(trial, c, SUSPECT) for c in criteria):
         return False
     rate = trial.step.rate
-    seconds = float(round(min(LONGEST, SECOND_LOOK * trial.step.duration)))
+    longest = max(LONGEST, trial.step.duration)
+    seconds = float(round(min(longest, SECOND_LOOK * trial.step.duration)))
     if seconds + COARSE_SETTLE > state.left:
         return any(_stands_failed(trial, criterion, LIKELY) for criterion in criteria)
     yield from state.rest()
@@ -158,8 +166,29 @@ def runs_full(state: SearchState, failed: Trial) -> SearchStage[bool]:
     return hot(trial) or any(after > RISING * before and after for before, after in shares)
 
 
+def was_chance(state: SearchState, failed: Trial) -> SearchStage[bool]:
+    """Whether the trial that failed was one burst: the one further up held, and so does a longer
+    one at its own rate, where the ramp then goes on.
+    """
+    further, criteria = state.trials[-1], state.goal.criteria
+    if further.step.rate <= failed.step.rate or _is_over(further, criteria, SUSPECT):
+        return False
+    rate = failed.step.rate
+    seconds = SECOND_LOOK * failed.step.duration
+    again = yield from state.measure(Phase.COARSE, rate, seconds, COARSE_SETTLE)
+    if _is_over(again, criteria, LIKELY):
+        yield from state.rest()
+        return False
+    return True
+
+
+def _is_over(trial: Trial, criteria: Sequence[Criterion], level: Share) -> bool:
+    return any(clearly_over(trial, c, 0.0) or _stands_failed(trial, c, level) for c in criteria)
+
+
 def _dwell(state: SearchState, seconds: Seconds, rate: PerSecond) -> Seconds:
-    return float(round(min(LONGEST, max(seconds, REQUESTS / rate, LIMITS * state.limit))))
+    longest = max(LONGEST, min(SLOWEST, max(FEWEST / rate, LIMITS * state.limit)))
+    return float(round(min(longest, max(seconds, REQUESTS / rate, LIMITS * state.limit))))
 
 
 def saturate(state: SearchState, failed: Trial, seconds: Seconds) -> SearchStage[Trial]:
@@ -189,6 +218,8 @@ def coarse(state: SearchState, bracket: Bracket, halvings: int) -> SearchStage[B
     criteria = state.goal.criteria
     for _ in range(halvings):
         if bracket.high is None or bracket.high / bracket.low < NARROW:
+            break
+        if state.left < COARSE_LEAVES * state.goal.seconds:
             break
         rate = bracket.middle
         trial = yield from state.measure(

@@ -18,9 +18,13 @@ SHORTEST: Seconds = 4.0
 LONGEST: Seconds = 10.0
 BUDGET_SHARE: Share = 0.05
 REQUESTS, LONGEST_SLOW = 60, 20.0  # that one should hold, where that takes no longer than so many s
+FEWEST = 50  # requests, below which a comparison says nothing and a slow service is spared it
 # Of the budget, that two of them may take: where they would take more (a budget of a minute, a
 # service of a few requests a second) nothing is asked twice.
 TWO_AT_MOST: Share = 0.15
+# Times the latency limit that it lasts at least: a queue may take that long to go, so the seconds
+# of a shorter one are alike, and two of them differ by chance.
+LIMITS = 6.0
 # Load between two of them, as a share of the budget, and seconds at least.
 EVERY: Share = 0.2
 OFTEN: Seconds = 40.0
@@ -40,13 +44,15 @@ class ServiceChanged(Exception):
 
 def first_reference(state: SearchState, held: PerSecond) -> SearchStage[None]:
     """The step as the young service answers it, at a share of a rate that held, if the budget
-    allows for two. It keeps what the last one takes.
+    allows for two. It keeps what the last one takes. None of a service so slow that one would hold
+    too few requests.
     """
     goal = state.goal
     rate = max(min(goal.start, held), RATE * held)
     counted = min(LONGEST, max(SHORTEST, BUDGET_SHARE * goal.seconds))
     seconds = SETTLE + float(round(max(counted, min(LONGEST_SLOW, REQUESTS / rate))))
-    if 2 * seconds > TWO_AT_MOST * goal.seconds:
+    too_little = rate * seconds < FEWEST or seconds < LIMITS * state.limit
+    if 2 * seconds > TWO_AT_MOST * goal.seconds or too_little:
         return
     yield from _ask(state, rate, seconds)
     state.reserve = seconds

@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from perfhunt.analysis.knee.answer import bracketed, fitted, no_knee, refused_at_baseline, result_of
+from perfhunt.analysis.knee.answer import bracketed, fitted, no_knee, result_of
 from perfhunt.analysis.knee.curve.fit import KneeFit, fit
 from perfhunt.analysis.knee.curve.points import FitPoint
 from perfhunt.analysis.knee.goal import Goal, Search
+from perfhunt.analysis.knee.refused import refused_at_baseline
 from perfhunt.analysis.knee.stages.ramp import Bracket
 from perfhunt.analysis.knee.state import (
     GeneratorLimited,
@@ -34,14 +35,18 @@ NEAR = 1.5  # plateaus further apart than this factor leave too much to the curv
 LEAST_ALLOWED: Share = 1e-3  # allowed share that is taken at least, for how many requests judge it
 
 
-def staircase(goal: Goal, plateaus: Sequence[Plateau], baseline: Trial) -> Search:
+def staircase(
+    goal: Goal, plateaus: Sequence[Plateau], baseline: Trial, before: Sequence[Trial] = ()
+) -> Search:
     """Hold each plateau in turn until one overloads; the knee lies between the last that held and
     the first that did not.
 
     The plateaus are the budget: `goal.budget` and `goal.max_rate` are not looked at.
     """
-    state = SearchState(replace(goal, max_rate=math.inf, budget=math.inf, quick=False), baseline)
-    refused = refused_at_baseline(goal, baseline)
+    start = min(goal.start, baseline.step.rate)
+    unbounded = replace(goal, start=start, max_rate=math.inf, budget=math.inf, quick=False)
+    state = SearchState(unbounded, baseline)
+    refused = refused_at_baseline(goal, baseline, before)
     if refused is not None:
         return no_knee(state, refused.code, refused.reason)
     try:

@@ -29,6 +29,7 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "capacity": "Completions when saturated.",
         "disturbance": "What other work on the host did to the search; null: nothing, or not seen.",
         "drift": "Whether the service changed while it was looked at; null: not looked for.",
+        "route_knees": "Where each route breaks, of several; empty: not counted.",
         "baseline": "The trial at the lowest rate; null when there was none.",
         "trials": "Every trial, in order. Their second rows are in trials.jsonl.",
         "drains": "Waits without load until the target was itself again.",

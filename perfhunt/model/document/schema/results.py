@@ -232,6 +232,16 @@ RESULTS: dict[str, dict[str, str]] = {
         "service": "From the moment a request was sent.",
         "statuses": "HTTP status to count.",
         "outcomes": _OUTCOMES,
+        "over": "Criterion to requests of this route over its limit.",
+    },
+    "RouteKnee": {
+        "route": "Its name.",
+        "share": "Its part of the traffic.",
+        "n": "Its requests behind the numbers.",
+        "rate": "Rate of the whole traffic at which it breaks; null: not seen to.",
+        "low": "Lower end of the interval.",
+        "high": "Upper end of the interval.",
+        "note": "Why there is no rate.",
     },
     "Drained": {"seconds": "How long, seconds.", "recovered": "Whether it came back."},
     "BottleneckDocument": {
