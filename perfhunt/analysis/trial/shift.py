@@ -21,6 +21,7 @@ from perfhunt.model.units import Share
 
 CONFIDENCE: Share = 0.99  # of a ratio's interval: several are looked at in every search
 FEWEST_PAIRS = 3  # seconds
+MOST_ALIKE = 0.8  # correlation of neighbouring seconds: more would make them worth none
 # A ratio nearer to 1 is no change worth an answer: a service that answers a third slower at half
 # its knee has lost about an eighth of it, little more than a knee's own precision.
 WORTH = 1.3
@@ -85,7 +86,7 @@ def _ratio_of_pairs(values: NDArray[np.float64]) -> Interval | None:
     if len(values) < FEWEST_PAIRS:
         return None
     logs = np.log(values[:, 1] / values[:, 0])
-    return _interval(float(logs.mean()), float(logs.std(ddof=1)), len(logs))
+    return _interval(float(logs.mean()), logs - logs.mean())
 
 
 def _ratio_of_sums(values: NDArray[np.float64]) -> Interval | None:
@@ -95,11 +96,18 @@ def _ratio_of_sums(values: NDArray[np.float64]) -> Interval | None:
     before, after = values.mean(axis=0)
     ratio = float(after / before)
     residuals = (values[:, 1] - ratio * values[:, 0]) / after
-    return _interval(math.log(ratio), float(residuals.std(ddof=1)), len(values))
+    return _interval(math.log(ratio), residuals)
 
 
-def _interval(log_ratio: float, spread: float, n: int) -> Interval:
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * spread / math.sqrt(n)
+def _interval(log_ratio: float, residuals: NDArray[np.float64]) -> Interval:
+    """The interval from what the seconds leave over, wider where one resembles the next: a queue
+    that outlasts a second makes two of them less than two observations.
+    """
+    n, squares = len(residuals), float((residuals**2).sum())
+    alike = float((residuals[1:] * residuals[:-1]).sum()) / max(squares, 1e-12)
+    alike = min(max(alike, 0.0), MOST_ALIKE)
+    error = math.sqrt(squares / (n - 1) / n * (1 + alike) / (1 - alike))
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * error
     return Interval(
         value=math.exp(log_ratio),
         low=math.exp(log_ratio - half),
