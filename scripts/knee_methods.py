@@ -12,6 +12,7 @@ from knee_scenarios import Scenario
 
 from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
+from perfhunt.analysis.knee.shown import contradicts
 from perfhunt.model.knee import Knee
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.testing import QueueEngine
@@ -20,7 +21,7 @@ from perfhunt.testing import QueueEngine
 @dataclass
 class Found:
     """An answer with its cost. `low` and `high` are None where the method gives no interval; `rate`
-    when it gives nothing.
+    when it gives nothing; `contradicts` (its own trials) where there is no interval to do so.
     """
 
     rate: float | None
@@ -29,6 +30,7 @@ class Found:
     load: float = 0.0
     slow: int = 0
     label: str = ""
+    contradicts: bool | None = None
 
 
 @dataclass
@@ -71,8 +73,9 @@ class Bench:
         low: float | None = None,
         high: float | None = None,
         label: str = "",
+        contradicts: bool | None = None,
     ) -> Found:
-        return Found(rate, low, high, self.load, self.slow, label)
+        return Found(rate, low, high, self.load, self.slow, label, contradicts)
 
 
 def _scale(scenario: Scenario) -> float:
@@ -94,9 +97,11 @@ def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
         goal = Goal(
             (scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick
         )
-        knee = drive(search(goal, baseline), bench.ask).knee
+        result = drive(search(goal, baseline), bench.ask)
+        knee = result.knee
         if isinstance(knee, Knee):
-            return bench.found(knee.rate, knee.low, knee.high, knee.label)
+            astray = contradicts(knee, result.trials, scenario.criterion)
+            return bench.found(knee.rate, knee.low, knee.high, knee.label, astray)
         return bench.found(None, label=knee.code)
 
     return run

@@ -1,5 +1,5 @@
-"""Services whose knee is known: the four of the fact sheet, five with other troubles, and three of
-which a part breaks first.
+"""Services whose knee is known: the four of the fact sheet, five with other troubles, three of
+which a part breaks first, and two that remember what was asked before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ import numpy as np
 
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Step
-from perfhunt.testing import Lane, QueueEngine, Service, constant, exponential, lognormal, mixture
+from perfhunt.testing import (
+    Cache,
+    Cliff,
+    Lane,
+    QueueEngine,
+    Service,
+    constant,
+    exponential,
+    lognormal,
+    mixture,
+)
 
 ENGINES, SECONDS, FILL = 24, 600.0, 30.0  # behind each truth: four hours per rate
 
@@ -19,6 +29,9 @@ ENGINES, SECONDS, FILL = 24, 600.0, 30.0  # behind each truth: four hours per ra
 class Scenario:
     """A simulated service, its limit for the p99, and its true knee (requests/s), found by
     `truth`.
+
+    `ages`: it has no steady knee; its lowest and highest while a search lasts. `knee` is that of
+    the fresh service.
     """
 
     name: str
@@ -27,6 +40,7 @@ class Scenario:
     limit: float
     knee: float
     start: float = 10.0
+    ages: tuple[float, float] | None = None
 
     @property
     def criterion(self) -> Criterion:
@@ -94,6 +108,20 @@ SCENARIOS = (
         Service(lognormal(0.002, 1), 4, lane=Lane(0.03, constant(0.05), 2)),
         0.250,
         1252.0,
+    ),
+    Scenario(
+        "CLIFF",
+        "M/M/1, twice as slow from an overload until 20 s of quiet",
+        Service(exponential(0.006), cliff=Cliff(patience=0.4)),
+        0.100,
+        120.6,
+    ),
+    Scenario(
+        "CACHE",
+        "4 workers, misses take 60 ms, and half of the requests miss at 10/s, 3 % at the knee",
+        Service(lognormal(0.008, 1), 4, cache=Cache(keys=200, ttl=20.0, slow=lognormal(0.060, 1))),
+        0.250,
+        400.0,
     ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
 )

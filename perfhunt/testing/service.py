@@ -1,53 +1,15 @@
-"""Services as queues: laws of service times, and the troubles that real services have."""
+"""Services as queues, with the troubles that real ones have."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perfhunt.model.units import PerSecond, Seconds, Share
-
-Times: TypeAlias = NDArray[np.float64]
-Law: TypeAlias = Callable[[np.random.Generator, int], Times]
-
-
-def exponential(mean: Seconds) -> Law:
-    """Service times of an M/M/k queue."""
-    return lambda random, n: random.exponential(mean, n)
-
-
-def lognormal(mean: Seconds, cv: float) -> Law:
-    """Lognormal service times with the given mean and coefficient of variation."""
-    sigma = float(np.sqrt(np.log(1 + cv * cv)))
-    mu = float(np.log(mean)) - sigma * sigma / 2
-    return lambda random, n: random.lognormal(mu, sigma, n)
-
-
-def constant(mean: Seconds) -> Law:
-    """Service times that are all the same: M/D/k."""
-    return lambda random, n: np.full(n, mean)
-
-
-def given(times: Times) -> Law:
-    """Service times drawn with replacement from measured ones; shape (m,)."""
-    return lambda random, n: random.choice(times, n)
-
-
-def mixture(*parts: tuple[Share, Law]) -> Law:
-    """Each request's time from one of the laws, with these probabilities: most are quick, some
-    block.
-    """
-
-    def draw(random: np.random.Generator, n: int) -> Times:
-        pick = random.choice(len(parts), size=n, p=[share for share, _ in parts])
-        return np.choose(pick, [law(random, n) for _, law in parts])
-
-    return draw
+from perfhunt.testing.laws import Law, Times
+from perfhunt.testing.remembering import Cache, Cliff
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +32,8 @@ class Service:
     that share, sinusoidally, every `drift_period`. While warming up they are (1 +
     warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
     answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
-    `lane` is a part of the traffic that queues apart from the rest.
+    `lane` is a part of the traffic that queues apart from the rest. `cliff` and `cache` remember
+    what was asked before.
     """
 
     law: Law
@@ -86,6 +49,8 @@ class Service:
     bucket: float = 20.0
     fails: Share = 0.0
     lane: Lane | None = None
+    cliff: Cliff | None = None
+    cache: Cache | None = None
 
 
 def departures(at: Times, held: Times, free: list[float]) -> tuple[Times, list[float]]:

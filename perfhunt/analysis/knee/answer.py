@@ -7,12 +7,12 @@ from statistics import stdev
 
 from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
 from perfhunt.analysis.knee.goal import Goal, SearchResult
-from perfhunt.analysis.knee.notes import WITNESSES, notes
+from perfhunt.analysis.knee.notes import notes
 from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
+from perfhunt.analysis.knee.shown import Shown, shown
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
-from perfhunt.analysis.trial.exceedance import Standing, standing
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
@@ -134,13 +134,13 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
 def fitted(state: SearchState, fit: KneeFit) -> Knee:
     """The fitted knee with its label, its curve, and what a narrower interval would cost."""
     label = _label(state, fit)
-    held, failed = (0.0, math.inf) if fit.part is None else _shown(state, fit.criterion)
+    clear = Shown(0.0, math.inf) if fit.part is None else shown(state.trials, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
-    rate = min(max(fit.knee, held), failed)
+    rate = min(max(fit.knee, clear.held), clear.failed)
     return Knee(
         rate=rate,
-        low=min(max(fit.low, held), rate),
-        high=max(min(high, failed, max(fit.knee, _most_completed(state))), rate),
+        low=min(max(fit.low, clear.held), rate),
+        high=max(min(high, clear.failed, max(fit.knee, _most_completed(state))), rate),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -153,28 +153,6 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         # A curve that crosses elsewhere than at the knee would contradict it.
         curve=fit.curve() if rate == fit.knee else None,
     )
-
-
-def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
-    """(highest rate below the failures at which two trials, or more above it, clearly held; lowest
-    at which two, or more below it, clearly failed): what no answer may contradict. 0 and infinity
-    where trials are not that clear.
-
-    This is for a part of the traffic, which is late without bursts. Where the whole service breaks,
-    a burst may outlast a trial, so one trial is never that clear. Trials of the ramp are too short
-    to show that a rate holds.
-    """
-    stand = [(trial, standing(trial, criterion)) for trial in state.unsaturated()]
-    failures = sorted(trial.step.rate for trial, stands in stand if stands is Standing.FAILED)
-    failed = failures[WITNESSES - 1] if len(failures) >= WITNESSES else math.inf
-    held = sorted(
-        trial.step.rate
-        for trial, stands in stand
-        if stands is Standing.HELD
-        and trial.step.phase in FITTED_PHASES
-        and trial.step.rate < failed
-    )
-    return held[-WITNESSES] if len(held) >= WITNESSES else 0.0, failed
 
 
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from perfhunt.analysis.knee.curve.fit import KneeFit
+from perfhunt.analysis.knee.shown import WITNESSES
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import KneeLabel
@@ -22,7 +23,6 @@ from perfhunt.model.units import (
 )
 
 NARROWER: Share = 0.05  # half-width whose cost in seconds of load a knee's note names
-WITNESSES = 2  # trials that must agree: one in a thousand is called clear by chance
 # A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
 LIMITER_STATUSES = (429, 503)
 FLAT, FLAT_BY = 2.0, 0.005
