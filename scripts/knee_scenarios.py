@@ -123,6 +123,21 @@ SCENARIOS = (
         0.250,
         392.8,
     ),
+    Scenario(
+        "WARM",
+        "M/M/1 that starts at half its speed and warms up for a minute",
+        Service(exponential(0.006), warmup=1.0, warmup_tau=20.0),
+        0.100,
+        120.6,
+    ),
+    Scenario(
+        "LEAK",
+        "M/M/1 whose service times grow by 5 % per 1,000 requests (the knee: when fresh)",
+        Service(exponential(0.006), leak=0.05),
+        0.100,
+        120.6,
+        ages=(0.0, 120.6),
+    ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
 )
 

@@ -24,6 +24,7 @@ class Phase(StrEnum):
     RAMP = "ramp"
     COARSE = "coarse"
     PASS = "pass"
+    REFERENCE = "reference"  # one step asked again and again, to see whether the service changes
     STAIRCASE = "staircase"
     CAPACITY = "capacity"
     HOLD = "hold"  # profiled, at the knee; never used in the knee fit

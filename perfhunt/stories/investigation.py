@@ -47,7 +47,14 @@ LAST_RESORT: PerSecond = 1.0
 ENOUGH = 1.3
 LONGEST_BASELINE: Seconds = 60.0
 # Phases whose trials a resumed search goes on from.
-SEARCHED = (Phase.RAMP, Phase.CAPACITY, Phase.COARSE, Phase.PASS, Phase.STAIRCASE)
+SEARCHED = (
+    Phase.RAMP,
+    Phase.CAPACITY,
+    Phase.COARSE,
+    Phase.PASS,
+    Phase.STAIRCASE,
+    Phase.REFERENCE,
+)
 
 
 @dataclass(frozen=True, slots=True)

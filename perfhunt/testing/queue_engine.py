@@ -78,6 +78,7 @@ class QueueEngine:
         self._tokens = (service.bucket, 0.0)
         self._degraded = False
         self._expires = service.cache.empty() if service.cache else np.zeros(0)
+        self._came = 0  # requests of the steps so far
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
         """Take the criteria to count by; nothing is started."""
@@ -103,6 +104,7 @@ class QueueEngine:
             served = self._serve(step, served.due[served.due < ended])
             rows = rows[: int(ended)]
         self.steps_run += 1
+        self._came += len(served.due)
         if watch:
             for row in rows:
                 watch(row)
@@ -152,7 +154,8 @@ class QueueEngine:
         at = due + self.clock
         if service.cache is not None:
             held = self._cached(random, at, held, max(most, n))
-        held = held * self._speed(at)
+        age = (self._came + np.arange(n)) / 1000
+        held = held * self._speed(at) * (1 + service.leak * age)
         admitted = self._admit(at) if service.refuse_above else np.ones(n, dtype=bool)
         done = at + REFUSED
         aside = np.zeros(n, dtype=bool)

@@ -32,8 +32,9 @@ class Service:
     that share, sinusoidally, every `drift_period`. While warming up they are (1 +
     warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
     answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
-    `lane` is a part of the traffic that queues apart from the rest. `cliff` and `cache` remember
-    what was asked before.
+    `lane` is a part of the traffic that queues apart from the rest. `leak`: service times grow by
+    that share of the fresh ones with every thousand requests that came before. `cliff` and `cache`
+    remember what was asked before.
     """
 
     law: Law
@@ -49,6 +50,7 @@ class Service:
     bucket: float = 20.0
     fails: Share = 0.0
     lane: Lane | None = None
+    leak: Share = 0.0
     cliff: Cliff | None = None
     cache: Cache | None = None
 

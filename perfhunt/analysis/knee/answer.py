@@ -84,7 +84,7 @@ def no_knee(
 
 def answer(state: SearchState, bracket: Bracket) -> SearchResult:
     """The result of a search: the fitted knee where there are passes to fit, else the bracket."""
-    fits = fits_of(state) if any(t.step.phase is Phase.PASS for t in state.trials) else {}
+    fits = fits_of(state) if any(t.step.phase is Phase.PASS for t in state.current) else {}
     leader = first_to_break(fits)
     if leader is None:
         return _bracketed_answer(state, bracket)
@@ -156,7 +156,7 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
 
 
 def _label(state: SearchState, fit: KneeFit) -> KneeLabel:
-    if mostly_failures(state.trials, fit.criterion):
+    if mostly_failures(state.current, fit.criterion):
         return KneeLabel.ERRORS
     if fit.sharpness < SOFT:
         return KneeLabel.SOFT
@@ -170,7 +170,7 @@ def _first_failure(state: SearchState, fit: KneeFit) -> PerSecond:
     """
     failed = (t for t in state.unsaturated() if clearly_over(t, fit.criterion, CLEARLY))
     lowest = min((trial.step.rate for trial in failed), default=fit.high)
-    capacity = observed_capacity(state.trials)
+    capacity = observed_capacity(state.current)
     return min(lowest, capacity) if capacity else lowest
 
 
@@ -178,7 +178,7 @@ def _most_completed(state: SearchState) -> PerSecond:
     """What the service was ever seen to complete, at most: no knee lies beyond it. Infinite when
     nothing saturated it.
     """
-    burst, observed = _capacity(state), observed_capacity(state.trials)
+    burst, observed = _capacity(state), observed_capacity(state.current)
     return max(burst.high, observed) if burst is not None and observed is not None else math.inf
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from perfhunt.analysis.knee.answer import answer, no_knee, refused_at_baseline
+from perfhunt.analysis.knee.decay import decayed
 from perfhunt.analysis.knee.goal import (
     Goal,
     Search,
@@ -28,10 +29,18 @@ from perfhunt.analysis.knee.stages.ramp import (
     saturate,
     split_budget,
 )
+from perfhunt.analysis.knee.stages.reference import (
+    ServiceChanged,
+    first_reference,
+    last_reference,
+)
 from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drained, Step, Trial
 from perfhunt.model.units import PerSecond
+
+# Times that a search begins again because the service became quicker: two warm-ups are enough.
+RESTARTS = 2
 
 
 def search(goal: Goal, baseline: Trial) -> Search:
@@ -44,19 +53,16 @@ def search(goal: Goal, baseline: Trial) -> Search:
         return no_knee(state, refused.code, refused.reason)
     bracket = Bracket(goal.start, None)
     try:
-        bracket = yield from ramp(state)
+        bracket = yield from ramp(state, goal.start)
         if bracket.high is None:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
-        split = split_budget(goal.seconds)
-        failed = _at(state, bracket.high)
-        state.part = not (yield from runs_full(state, failed))
-        if not state.part:
-            yield from saturate(state, failed, split.burst)
-        bracket = yield from coarse(state, bracket, split.halvings)
-        yield from passes(state, bracket.middle)
+        yield from first_reference(state, bracket.low)
+        bracket = yield from _settled(state, bracket)
     except OutOfBudget:
         pass
+    except ServiceChanged:
+        return decayed(state)
     except TargetLost:
         lost = "the target did not come back after an overload"
         return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
@@ -64,6 +70,40 @@ def search(goal: Goal, baseline: Trial) -> Search:
         limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
         return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)
     return answer(state, bracket)
+
+
+def _settled(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
+    """The bracket that the passes were placed by, of a service that stays as it is: begun again
+    where it became quicker meanwhile. Raises ServiceChanged when it became slower.
+    """
+    for _ in range(RESTARTS):
+        try:
+            return (yield from _narrowed(state, bracket))
+        except ServiceChanged as change:
+            if change.slower:
+                raise
+            state.forget()
+            again = yield from ramp(state, bracket.low)
+            bracket = again if again.high is not None else bracket
+    return bracket
+
+
+def _narrowed(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
+    """The capacity, the bracket halved, and passes until the knee is known well enough or the
+    budget is used up.
+    """
+    try:
+        split = split_budget(state.goal.seconds)
+        failed = _at(state, bracket.high or bracket.low)
+        state.part = not (yield from runs_full(state, failed))
+        if not state.part:
+            yield from saturate(state, failed, split.burst)
+        bracket = yield from coarse(state, bracket, split.halvings)
+        yield from passes(state, bracket.middle)
+    except OutOfBudget:
+        pass
+    yield from last_reference(state)
+    return bracket
 
 
 def _at(state: SearchState, rate: PerSecond) -> Trial:

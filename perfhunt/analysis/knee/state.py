@@ -57,6 +57,8 @@ class SearchState:
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
+    reserve: Seconds = 0.0  # of the budget, kept for the last reference
+    fresh: int = 0  # trials before this one are of a service that has changed since
 
     @property
     def load(self) -> Seconds:
@@ -80,9 +82,23 @@ class SearchState:
         """
         return max((c.limit for c in self.goal.criteria if math.isfinite(c.limit)), default=0.0)
 
+    @property
+    def current(self) -> list[Trial]:
+        """Trials of the service as it is now, oldest first."""
+        return self.trials[self.fresh :]
+
     def valid(self) -> list[Trial]:
-        """Trials that may be believed, oldest first."""
-        return [trial for trial in self.trials if not trial.invalid]
+        """Those of them that may be believed."""
+        return [trial for trial in self.current if not trial.invalid]
+
+    def references(self) -> list[Trial]:
+        """Those of them that ask one step again and again."""
+        return [trial for trial in self.valid() if trial.step.phase is Phase.REFERENCE]
+
+    def forget(self) -> None:
+        """Begin again with the latest trial: the service is not what it was before it."""
+        self.fresh = len(self.trials) - 1
+        self.passes, self.part = 0, False
 
     def unsaturated(self) -> list[Trial]:
         """Those of them that were not overloaded on purpose."""
@@ -96,22 +112,23 @@ class SearchState:
         settle: Seconds = 0.0,
         abort: bool = True,
         late: Share = 0.0,
+        seed: int | None = None,
     ) -> SearchStage[Trial]:
         """Ask for one step until it is valid; drain after an overload, since what is queued would
         spoil the next.
 
         `late` is the share of requests expected over the limit, for steps whose arrivals are to be
-        typical. Raises OutOfBudget before a step that does not fit, GeneratorLimited, or
-        TargetLost.
+        typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
+        not fit, GeneratorLimited, or TargetLost.
         """
         for _ in range(ATTEMPTS):
-            if seconds > self.left:
+            if seconds > self.left - (0.0 if phase is Phase.REFERENCE else self.reserve):
                 raise OutOfBudget
             trial = yield Step(
                 phase=phase,
                 rate=rate,
                 duration=seconds,
-                seed=self._seed(rate, seconds, settle, late),
+                seed=self._seed(rate, seconds, settle, late) if seed is None else seed,
                 settle=settle,
                 stop_on_overload=abort,
                 arrivals=self.goal.arrivals,
@@ -137,7 +154,7 @@ class SearchState:
             seconds=seconds,
             settle=settle,
             law=self.goal.arrivals,
-            capacity=observed_capacity(self.trials),
+            capacity=observed_capacity(self.current),
             late=late,
         )
 

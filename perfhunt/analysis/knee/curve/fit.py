@@ -55,7 +55,8 @@ class Posterior:
     """The grid with what the trials say of it: `knees` (n,); `shapes` of (n, m) each; `weight`,
     `phi` and `sharpness` (n, shapes x m), in the order of the shapes.
 
-    Weights sum to 1; `phi` is the dispersion of counts over binomial, `sharpness` d ln(share) / d
+    Weights sum to 1; `evidence` is the logarithm of what they summed to, up to a constant of the
+    trials' number; `phi` is the dispersion of counts over binomial, `sharpness` d ln(share) / d
     ln(rate) at the knee.
     """
 
@@ -65,6 +66,7 @@ class Posterior:
     weight: Values
     phi: Values
     sharpness: Values
+    evidence: float
 
     @property
     def marginal(self) -> Values:
@@ -125,7 +127,7 @@ class KneeFit:
     def band(self, rate: PerSecond) -> tuple[Share, Share]:
         """The interval of `share_at` at the same confidence as the knee's."""
         grid = self.posterior
-        low, high = _quantiles(grid.shares_at(rate), grid.weight, _tails(self.confidence))
+        low, high = weighted_quantiles(grid.shares_at(rate), grid.weight, _tails(self.confidence))
         return low, high
 
     def curve(self) -> FittedCurve:
@@ -170,15 +172,14 @@ def fit(
     if not trial_points:
         return None
     prior, telling = CurvePrior(criterion, capacity, abrupt, parts), tuple(trial_points)
-    low = math.log(0.5 * min(p.rate for p in telling))
-    high = math.log(1.5 * max(p.rate for p in telling))
+    knees = _first_grid(telling)
     for refinement in range(REFINEMENTS):
-        knees = np.exp(np.linspace(low, high, GRID_KNEES))
-        posterior = _posterior(telling, prior, knees)
+        posterior = posterior_of(telling, prior, knees)
         low, high = _where_the_weight_lies(posterior)
         if refinement == 0:
             telling = _telling(telling, criterion.share, posterior)
             low, high = low - 0.1, high + 0.1
+        knees = np.exp(np.linspace(low, high, GRID_KNEES))
     return _summary(telling, criterion, posterior, confidence)
 
 
@@ -188,6 +189,17 @@ def _where_the_weight_lies(posterior: Posterior) -> tuple[float, float]:
     first, last = (int(np.searchsorted(cumulative, share)) for share in (TAIL, 1 - TAIL))
     knees = posterior.knees
     return math.log(knees[max(0, first - 1)]), math.log(knees[min(GRID_KNEES - 1, last + 1)])
+
+
+def telling_points(trial_points: tuple[FitPoint, ...], prior: CurvePrior) -> tuple[FitPoint, ...]:
+    """The points that the last refinement of a fit would be of."""
+    posterior = posterior_of(trial_points, prior, _first_grid(trial_points))
+    return _telling(trial_points, prior.criterion.share, posterior)
+
+
+def _first_grid(trial_points: Sequence[FitPoint]) -> Values:
+    rates = [point.rate for point in trial_points]
+    return np.exp(np.linspace(math.log(0.5 * min(rates)), math.log(1.5 * max(rates)), GRID_KNEES))
 
 
 def _telling(
@@ -211,7 +223,8 @@ def _telling(
     return tuple(filter(tells, trial_points)) or trial_points
 
 
-def _posterior(trial_points: Sequence[FitPoint], prior: CurvePrior, knees: Values) -> Posterior:
+def posterior_of(trial_points: Sequence[FitPoint], prior: CurvePrior, knees: Values) -> Posterior:
+    """What the points say of every knee, slope and shape on a grid."""
     allowed = prior.criterion.share
     shapes = prior.shapes(knees, np.linspace(-3.0, 3.0, GRID_SLOPES))
     # A trial without bursts has probability exp(-deviance / 2 phi), with no 1/sqrt(phi): it says
@@ -226,7 +239,8 @@ def _posterior(trial_points: Sequence[FitPoint], prior: CurvePrior, knees: Value
         - 0.5 * (DISPERSION_DF + bursts) * np.log(total)
         + log_prior
     )
-    weight = np.exp(log_weight - log_weight.max())
+    most = float(log_weight.max())
+    weight = np.exp(log_weight - most)
     return Posterior(
         prior=prior,
         knees=knees,
@@ -234,6 +248,7 @@ def _posterior(trial_points: Sequence[FitPoint], prior: CurvePrior, knees: Value
         weight=weight / weight.sum(),
         phi=total / (DISPERSION_DF + max(1.0, bursts - 2)),
         sharpness=np.concatenate([sharpness(shape, allowed) for shape in shapes], axis=1),
+        evidence=most + math.log(weight.sum()),
     )
 
 
@@ -269,8 +284,10 @@ def _summary(
     confidence: Share,
 ) -> KneeFit:
     below, above = _tails(confidence)
-    low, middle, high = _quantiles(np.log(posterior.knees), posterior.marginal, (below, 0.5, above))
-    (slope,) = _quantiles(posterior.sharpness, posterior.weight, (0.5,))
+    low, middle, high = weighted_quantiles(
+        np.log(posterior.knees), posterior.marginal, (below, 0.5, above)
+    )
+    (slope,) = weighted_quantiles(posterior.sharpness, posterior.weight, (0.5,))
     widen = float(np.interp(slope, (SOFT, SHARP), (WIDEN_SOFT, WIDEN_SHARP)))
     return KneeFit(
         criterion=criterion,
@@ -290,7 +307,9 @@ def _tails(confidence: Share) -> tuple[float, float]:
     return (0.5 - confidence / 2, 0.5 + confidence / 2)
 
 
-def _quantiles(values: Values, weight: Values, shares: tuple[float, ...]) -> tuple[float, ...]:
+def weighted_quantiles(
+    values: Values, weight: Values, shares: tuple[float, ...]
+) -> tuple[float, ...]:
     """Weighted quantiles, linear between the values; numpy's do not interpolate under weights."""
     flat, mass = values.ravel(), weight.ravel()
     order = np.argsort(flat)

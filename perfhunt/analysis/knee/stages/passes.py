@@ -10,6 +10,7 @@ from perfhunt.analysis.knee.curve.fit import KneeFit, fit_trials
 from perfhunt.analysis.knee.curve.points import points
 from perfhunt.analysis.knee.goal import SearchStage
 from perfhunt.analysis.knee.observed import observed_capacity
+from perfhunt.analysis.knee.stages.reference import reference_if_due
 from perfhunt.analysis.knee.state import SearchState, hot
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase
@@ -38,9 +39,10 @@ USUAL_SLOPE, FLATTEST, STEEPEST = 10.0, 3.0, 100.0
 def passes(state: SearchState, guess: PerSecond) -> SearchStage[None]:
     """Run passes until the interval is as narrow as the goal asks.
 
-    Raises OutOfBudget when that ends it.
+    Raises OutOfBudget when that ends it, and ServiceChanged.
     """
     while True:
+        yield from reference_if_due(state)
         leader = first_to_break(fits_of(state))
         if leader is not None:
             guess = leader.knee
@@ -59,9 +61,9 @@ def fits_of(state: SearchState) -> dict[str, KneeFit]:
     exceeded = (
         criterion
         for criterion in state.goal.criteria
-        if any(point.exceed for point in points(state.trials, criterion))
+        if any(point.exceed for point in points(state.current, criterion))
     )
-    fits = {c.name: fit_trials(state.trials, c, state.part) for c in exceeded}
+    fits = {c.name: fit_trials(state.current, c, state.part) for c in exceeded}
     return {name: fit for name, fit in fits.items() if fit is not None}
 
 
@@ -75,7 +77,9 @@ def _dwell(state: SearchState, rate: PerSecond) -> Seconds:
     two if they fit.
     """
     dwell = max(DWELL, REQUESTS / rate, LIMITS * state.limit)
-    room = (state.left - DRAIN) / len(MULTIPLES)  # of one trial of a pass that has it all
+    room = (state.left - state.reserve - DRAIN) / len(
+        MULTIPLES
+    )  # of one trial of a pass that has it all
     if (of_two := room / 2 - SETTLE) >= SHORTEST:
         return float(math.floor(min(of_two, dwell)))
     if (of_one := room - SETTLE) >= 0:
@@ -91,7 +95,7 @@ def _places(
     """
     slope = max(FLATTEST, min(STEEPEST, leader.sharpness if leader else USUAL_SLOPE))
     rates = [knee * (1 + _log_multiple(criterion.share, times) / slope) for times in MULTIPLES]
-    capacity = observed_capacity(state.trials)
+    capacity = observed_capacity(state.current)
     most = min(state.goal.max_rate, BEYOND * capacity if capacity else math.inf)
     return sorted({min(most, rate) for rate in rates})
 

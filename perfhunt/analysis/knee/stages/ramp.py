@@ -100,11 +100,11 @@ def clearly_over(trial: Trial, criterion: Criterion, margin: float) -> bool:
     return bool(logit(min(count.share, 0.999)) > logit(criterion.share) + margin)
 
 
-def ramp(state: SearchState) -> SearchStage[Bracket]:
-    """Rates from the start until a criterion is clearly missed, the queue runs away, or the ceiling
-    holds.
+def ramp(state: SearchState, start: PerSecond) -> SearchStage[Bracket]:
+    """Rates above a start that holds, until a criterion is clearly missed, the queue runs away, or
+    the ceiling holds.
     """
-    goal, rate, low = state.goal, state.goal.start, state.goal.start
+    goal, rate, low = state.goal, start, start
     calm = state.baseline.response.p50 or 0.0
     factor = FAST
     while rate < goal.max_rate:
