@@ -4,7 +4,7 @@ which a part breaks first, and two that remember what was asked before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,6 +45,11 @@ class Scenario:
     @property
     def criterion(self) -> Criterion:
         return Criterion("latency.p99", self.limit, 0.01)
+
+    @property
+    def fresh(self) -> Service:
+        """The service as it is before it has aged or was overloaded: the knee is its."""
+        return replace(self.service, leak=0.0, warmup=0.0, cliff=None)
 
 
 _LOOP = mixture((0.98, lognormal(0.003, 0.5)), (0.02, lognormal(0.040, 0.3)))
@@ -153,7 +158,7 @@ def truth(scenario: Scenario) -> tuple[float, float]:
     for shift in shifts:
         counts = []
         for seed in range(ENGINES):
-            engine = QueueEngine(scenario.service, (scenario.criterion,), seed + 10_000)
+            engine = QueueEngine(scenario.fresh, (scenario.criterion,), seed + 10_000)
             seconds = SECONDS * max(1.0, 100.0 / scenario.knee)
             step = Step(
                 Phase.FIXED,

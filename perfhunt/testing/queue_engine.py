@@ -113,14 +113,15 @@ class QueueEngine:
         return trial
 
     def drain(self, drain: Drain, stop: Callable[[], str] | None = None) -> Drained:
-        """Let virtual time pass until the queue is empty and a probe's time more, or the cap is
-        reached.
+        """Let virtual time pass until the queue is empty and a probe's time and the quiet asked for
+        more, or the cap is reached.
         """
         last = max([float(self._real(np.max(self._free))), *self._lane_free])
         wait = max(0.0, last - self.clock) + PROBE
-        seconds = min(wait, drain.cap)
+        recovered = wait <= drain.cap
+        seconds = wait + drain.quiet if recovered else drain.cap
         self.clock += seconds
-        return Drained(seconds, wait <= drain.cap)
+        return Drained(seconds, recovered)
 
     def _remembered(self) -> tuple[list[float], list[float], tuple[float, float], bool, Times]:
         """All that one step leaves to the next."""

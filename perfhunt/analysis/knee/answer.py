@@ -134,7 +134,7 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
 def fitted(state: SearchState, fit: KneeFit) -> Knee:
     """The fitted knee with its label, its curve, and what a narrower interval would cost."""
     label = _label(state, fit)
-    clear = Shown(0.0, math.inf) if fit.part is None else shown(state.trials, fit.criterion)
+    clear = Shown(0.0, math.inf) if fit.part is None else shown(state.current, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
     rate = min(max(fit.knee, clear.held), clear.failed)
     return Knee(

@@ -39,6 +39,11 @@ def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -
             f"a part of the traffic breaks first: about {format_share(fit.part)} of the requests"
             " are late from there on, and the others as quick as before"
         )
+    if state.quiet:
+        yield (
+            "an overload is not forgotten: afterwards the service was slower until it had"
+            f" {state.quiet:.0f} s without load, so keep well below the knee"
+        )
     beyond = (t for t in state.unsaturated() if t.step.rate >= fit.knee and not t.overload)
     if route := late_route(beyond, fit.criterion.limit):
         yield f"nearly all late requests are of {route}"

@@ -29,6 +29,7 @@ from perfhunt.analysis.knee.stages.ramp import (
     saturate,
     split_budget,
 )
+from perfhunt.analysis.knee.stages.recovery import back_from_overload, back_from_ramp
 from perfhunt.analysis.knee.stages.reference import (
     ServiceChanged,
     first_reference,
@@ -58,6 +59,7 @@ def search(goal: Goal, baseline: Trial) -> Search:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
         yield from first_reference(state, bracket.low)
+        yield from back_from_ramp(state, bracket.high)
         bracket = yield from _settled(state, bracket)
     except OutOfBudget:
         pass
@@ -98,6 +100,7 @@ def _narrowed(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
         state.part = not (yield from runs_full(state, failed))
         if not state.part:
             yield from saturate(state, failed, split.burst)
+        yield from back_from_overload(state)
         bracket = yield from coarse(state, bracket, split.halvings)
         yield from passes(state, bracket.middle)
     except OutOfBudget:

@@ -60,9 +60,9 @@ def another_reference(state: SearchState) -> SearchStage[None]:
     stumbled has come back by then. Raises ServiceChanged.
     """
     first, *_ = state.references()
-    again = yield from _repeated(state, first)
+    again = yield from repeated(state, first)
     if slower(first, again):
-        again = yield from _repeated(state, first)
+        again = yield from repeated(state, first)
         if slower(first, again):
             raise ServiceChanged(slower=True)
     left = state.left >= RESTART * state.goal.seconds
@@ -90,9 +90,13 @@ def slower(first: Trial, again: Trial) -> bool:
     return broke or any(shift.slower for shift in shifts(first, again))
 
 
-def _repeated(state: SearchState, first: Trial) -> SearchStage[Trial]:
+def repeated(
+    state: SearchState, first: Trial, counted: Seconds = LONGEST_SLOW
+) -> SearchStage[Trial]:
+    """The step of a reference once more, from a drained service, or its first seconds."""
     yield from state.rest()
-    return (yield from _ask(state, first.step.rate, first.step.duration))
+    step = first.step
+    return (yield from _ask(state, step.rate, min(step.duration, SETTLE + counted)))
 
 
 def _ask(state: SearchState, rate: PerSecond, seconds: Seconds) -> SearchStage[Trial]:
