@@ -71,11 +71,13 @@ def another_reference(state: SearchState) -> SearchStage[None]:
 
 
 def last_reference(state: SearchState) -> SearchStage[None]:
-    """One at the end, unless the latest trial is one. Raises ServiceChanged, and nothing when the
+    """One at the end, unless the latest trial is one, or was before the service was back from an
+    overload. Raises ServiceChanged, and nothing when the
     budget does not allow it.
     """
     references = state.references()
-    if not references or references[-1] is state.trials[-1]:
+    latest = state.trials[-1] if state.trials else None
+    if not references or any(latest is t for t in (references[-1], *state.aside)):
         return
     state.reserve = 0.0
     try:
