@@ -190,11 +190,13 @@ class SearchState:
         if not self.drained:
             yield from self.drain()
 
-    def drain(self) -> SearchStage[None]:
-        """Ask for quiet until the target is as it was; raises TargetLost when it does not come
-        back.
+    def drain(self, quiet: Seconds = 0.0) -> SearchStage[None]:
+        """Ask for quiet until the target is as it was, and as much longer; raises TargetLost when
+        it does not come back.
         """
-        drained = yield Drain(quiet=self.quiet if self.stumbled else 0.0)
+        if not quiet and self.stumbled:
+            quiet = self.quiet
+        drained = yield Drain(quiet=quiet)
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
         self.drains.append(drained)

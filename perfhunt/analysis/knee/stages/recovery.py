@@ -101,7 +101,7 @@ def _quiet_while(
             state.aside += aside
             raise OutOfBudget
         state.quiet = quiet
-        yield from state.drain()
+        yield from state.drain(quiet)
         reference = yield from repeated(state, reference, COUNTED)
     if slow(reference):
         state.quiet = 0.0
