@@ -16,10 +16,6 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
 STUMBLE: Share = 0.1  # of requests late, beyond which a queue may have been long for a moment
-COLDEST: Seconds = 2.0  # more that a trial takes to settle after a quiet, at most
-QUIET_FOR_A_SECOND: Seconds = (
-    2.0  # of which it is longer than a drain that finds nothing to wait for
-)
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
@@ -136,9 +132,6 @@ class SearchState:
         typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
         not fit, GeneratorLimited, or TargetLost.
         """
-        if phase in (Phase.COARSE, Phase.PASS):
-            cold = self._cold()
-            seconds, settle = seconds + cold, settle + cold
         for _ in range(ATTEMPTS):
             if seconds > self.left - (0.0 if phase is Phase.REFERENCE else self.reserve):
                 raise OutOfBudget
@@ -160,13 +153,6 @@ class SearchState:
             if not trial.invalid:
                 return trial
         raise GeneratorLimited(self.trials[-1])
-
-    def _cold(self) -> Seconds:
-        """Seconds more that a trial takes to settle when it follows a quiet: entries of caches have
-        expired by then, connections and workers are gone.
-        """
-        quiet = self.drains[-1].seconds if self.drained else 0.0
-        return float(min(COLDEST, quiet // QUIET_FOR_A_SECOND))
 
     def _seed(self, rate: PerSecond, seconds: Seconds, settle: Seconds, late: Share) -> int:
         """The next step's seed: whichever comes next, or one whose arrivals are typical."""

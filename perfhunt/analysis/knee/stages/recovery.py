@@ -32,7 +32,9 @@ def back_from_ramp(state: SearchState, failed: PerSecond) -> SearchStage[None]:
     ramp's last rate overloaded the service. Raises OutOfBudget.
     """
     ramped = [trial for trial in state.valid() if trial.step.phase is Phase.RAMP]
-    first, *_ = state.references()
+    first = next(iter(state.references()), None)
+    if first is None:
+        return
     above = [t for t in ramped if first.step.rate < t.step.rate < failed and not t.overload]
     if not above or not hot(ramped[-1]):
         return
@@ -48,13 +50,18 @@ def back_from_ramp(state: SearchState, failed: PerSecond) -> SearchStage[None]:
 def back_from_overload(state: SearchState) -> SearchStage[None]:
     """Quiet until the reference is answered as it was before the service was overloaded to see its
     capacity. What was measured meanwhile is set aside. With a short budget only where a burst
-    completed less than other trials had. Raises OutOfBudget.
+    completed less than other trials had. Raises OutOfBudget, too when nothing is left to look
+    with.
     """
-    first, *_ = state.references()
-    at = next(i for i, trial in enumerate(state.trials) if trial is first)
-    since = state.trials[at + 1 :]
-    cheap = CHEAP * state.left >= COUNTED
-    if not any(map(hot, since)) or not (cheap or _completes_less(since, state.trials)):
+    if not any(map(hot, state.current)):
+        return
+    first = next(iter(state.references()), None)
+    bursts = [trial for trial in state.current if trial.step.phase is Phase.CAPACITY]
+    collapsed = _completes_less(bursts, state.current)
+    if first is None and collapsed:
+        state.aside += bursts
+        raise OutOfBudget
+    if first is None or not (collapsed or CHEAP * state.left >= COUNTED):
         return
 
     def slow(reference: Trial) -> bool:
@@ -63,13 +70,12 @@ def back_from_overload(state: SearchState) -> SearchStage[None]:
         )
 
     again = yield from repeated(state, first, COUNTED)
-    bursts = [trial for trial in since if trial.step.phase is Phase.CAPACITY]
     yield from _quiet_while(state, slow, again, bursts)
 
 
-def _completes_less(trials: Sequence[Trial], others: Sequence[Trial]) -> bool:
-    bursts = [t.completed for t in trials if t.step.phase is Phase.CAPACITY]
-    return bool(bursts) and min(bursts) < COLLAPSED * max(t.completed for t in others)
+def _completes_less(bursts: Sequence[Trial], others: Sequence[Trial]) -> bool:
+    most = max(trial.completed for trial in others)
+    return any(burst.completed < COLLAPSED * most for burst in bursts)
 
 
 def _much_slower(first: Trial, reference: Trial) -> bool:

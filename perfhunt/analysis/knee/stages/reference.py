@@ -16,6 +16,7 @@ SETTLE: Seconds = 1.0
 SHORTEST: Seconds = 4.0
 LONGEST: Seconds = 10.0
 BUDGET_SHARE: Share = 0.05
+WORTHWHILE: Seconds = 75.0  # budgets from which they leave enough for the knee
 REQUESTS, LONGEST_SLOW = 60, 20.0  # that one should hold, where that takes no longer than so many s
 # Load between two of them, as a share of the budget, and seconds at least.
 EVERY: Share = 0.2
@@ -39,6 +40,8 @@ def first_reference(state: SearchState, held: PerSecond) -> SearchStage[None]:
     what the last one takes.
     """
     goal = state.goal
+    if goal.seconds < WORTHWHILE:
+        return
     rate = max(min(goal.start, held), RATE * held)
     counted = min(LONGEST, max(SHORTEST, BUDGET_SHARE * goal.seconds))
     seconds = SETTLE + float(round(max(counted, min(LONGEST_SLOW, REQUESTS / rate))))
