@@ -41,6 +41,7 @@ def investigate(
     budget: Seconds | None = None,
     seed: int | None = None,
     quick: bool = False,
+    soak: Seconds | None = None,
     profile: str = ProfilePolicy.AUTO,
     watch: EventWatcher = unwatched,
 ) -> Run:
@@ -49,7 +50,8 @@ def investigate(
 
     The service is named by `pid` or `port` (else by the test file), the question by `file`
     (default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml, here). `budget` is seconds of
-    load for the search; `quick` about a minute of it, and a bracket for the knee. `profile` is
+    load for the search; `quick` about a minute of it, and a bracket for the knee; `soak`
+    is how long to hold a share of the knee afterwards, to see what grows. `profile` is
     "auto", "required" or "off". `watch` gets every event as it happens.
 
         run = investigate(pid=4242, quick=True)
@@ -67,6 +69,7 @@ def investigate(
         budget=budget,
         seed=seed,
         quick=quick,
+        soak=soak,
         profile=profile_policy(profile),
     )
     return run_investigation(request, watch)

@@ -209,6 +209,7 @@ class Lab:
             knee=climb.knee,
             knees=climb.knees,
             capacity=climb.capacity,
+            drift=climb.drift,
             drains=climb.drains,  # the search's own, so that a replay finds what it asked for
             baseline=floor,
             bottleneck=diagnosis.bottleneck,

@@ -100,6 +100,10 @@ OpenTargetOption = Annotated[
 WarmUpOption = Annotated[
     bool, typer.Option("--warm-up", help="First wait until the service's median stands still.")
 ]
+SoakOption = Annotated[
+    str | None,
+    typer.Option("--soak", help="Then hold a share of the knee so long, to see what grows: 30m."),
+]
 ResumeOption = Annotated[
     str | None,
     typer.Option("--resume", help="Go on with an interrupted run of the same question."),

@@ -9,7 +9,9 @@ from perfhunt.jobs.stored.run import load_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
 from perfhunt.model.run import EventWatcher, Run, RunKind, unwatched
+from perfhunt.model.units import Seconds, format_duration
 from perfhunt.stories.investigation import Options, investigate
+from perfhunt.stories.soak import SHORTEST
 
 
 def run_investigation(
@@ -22,9 +24,18 @@ def run_investigation(
         profile=request.profile is not ProfilePolicy.OFF,
         warm_up=request.warm_up,
         resume=resumed(request, question),
+        soak=soak_time(request.soak),
     )
     with workbench(request, question, target, RunKind.INVESTIGATE, watch, confirm) as lab:
         return investigate(question, lab, options)
+
+
+def soak_time(seconds: Seconds | None) -> Seconds | None:
+    """How long to soak. Raises UsageError for a time in which no trend would show."""
+    if seconds is not None and seconds < SHORTEST:
+        shortest = format_duration(SHORTEST)
+        raise UsageError(f"--soak: no trend shows in less than {shortest}", "Try --soak 30m.")
+    return seconds
 
 
 def resumed(request: InvestigateRequest, question: Question) -> Run | None:

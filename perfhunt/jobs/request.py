@@ -71,3 +71,4 @@ class InvestigateRequest:
     allow_busy: bool = False
     warm_up: bool = False
     resume: str | None = None
+    soak: Seconds | None = None

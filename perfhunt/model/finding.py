@@ -36,6 +36,7 @@ class BottleneckClass(StrEnum):
     WORKERS = "workers"
     DISK = "disk"
     MEMORY = "memory"
+    LEAK = "leak"  # slower with every request, while something grows
     GC = "gc"
     SLEEP = "sleep"
     NETWORK = "network"
@@ -73,6 +74,8 @@ class CautionCode(StrEnum):
     COLD_START = "cold-start"
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
+    DRIFT = "drift"  # the service changed while it was looked at
+    GROWTH = "growth"  # memory, files or threads grow with the requests served
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from perfhunt.model.interval import Interval
 from perfhunt.model.slo import Slo
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -94,6 +95,59 @@ class Capacity:
     high: PerSecond
     offered: PerSecond
     note: str = ""
+
+
+class Growing(StrEnum):
+    """What may grow with the requests a service has served."""
+
+    LATENCY = "latency"  # the median at one rate, seconds
+    CPU = "cpu"  # per request at one rate, CPU-seconds
+    RSS = "rss"  # bytes
+    FDS = "fds"  # a count
+    THREADS = "threads"  # a count
+
+
+@dataclass(frozen=True, slots=True)
+class Slope:
+    """How fast something grows: its own unit per 1,000 requests served, n changes behind it.
+
+    `reached` is what it was at the end. The trend is told from chance by how evenly it grew from
+    one trial to the next, so a single jump (a pool that fills, a cache that warms) is no slope.
+    """
+
+    of: Growing
+    per_thousand: Interval
+    reached: float
+
+    @property
+    def grows(self) -> bool:
+        """Whether it clearly goes up."""
+        return self.per_thousand.low > 0
+
+
+class DriftKind(StrEnum):
+    """What became of one and the same step, asked early and late."""
+
+    STEADY = "steady"
+    SLOWER = "slower"
+    QUICKER = "quicker"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Whether the service changed while it was looked at. `kind` and `ratio` (late over early
+    response at `rate`) are None where nothing was asked twice.
+    """
+
+    kind: DriftKind | None
+    rate: PerSecond | None
+    ratio: Interval | None
+    sentence: str
+    slopes: tuple[Slope, ...] = ()
+
+    def growing(self, *of: Growing) -> tuple[Slope, ...]:
+        """Those of the slopes that clearly go up."""
+        return tuple(slope for slope in self.slopes if slope.of in of and slope.grows)
 
 
 def breaking_criterion(knee: Knee | NoKnee, slo: Slo) -> str:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
-from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
+from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
@@ -175,6 +175,7 @@ class Run:
     knee: Knee | NoKnee = _NOT_SEARCHED
     knees: tuple[Knee | NoKnee, ...] = ()  # per criterion, where the traffic has several
     capacity: Capacity | None = None
+    drift: Drift | None = None  # None: not looked for
     baseline: Trial | None = None
     trials: tuple[Trial, ...] = ()
     drains: tuple[Drained, ...] = ()

@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import inf
 
-from perfhunt.model.units import Seconds, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import (
+    Seconds,
+    Share,
+    format_bytes,
+    format_duration,
+    format_rate,
+    format_share,
+)
 
 
 class Judgement(StrEnum):
@@ -38,8 +45,9 @@ class Objective:
 
     `limit` is in the measure's own unit: seconds for latency, requests/s for throughput, a share
     (0..1) for errors, CPU and memory (of what the target is allowed to use), a count for
-    `oom_kills` and `transport`. `window` is the time the objective must hold for, if one was given.
-    `route` is None for all traffic, else an endpoint's name.
+    `oom_kills` and `transport`, per hour for what may grow (`memory_growth` in bytes). `window` is
+    the time the objective must hold for, if one was given. `route` is None for all traffic, else an
+    endpoint's name.
     """
 
     measure: Measure
@@ -75,6 +83,10 @@ class Objective:
             return format_rate(value)
         if self.key in ("oom_kills", "transport"):
             return f"{value:g}"
+        if self.key == "memory_growth":
+            return f"{format_bytes(value)}/h"
+        if self.key.endswith("_growth"):
+            return f"{value:.3g}/h"
         return format_share(value)
 
     def __str__(self) -> str:

@@ -25,6 +25,7 @@ class Phase(StrEnum):
     COARSE = "coarse"
     PASS = "pass"
     REFERENCE = "reference"  # one step asked again and again, to see whether the service changes
+    SOAK = "soak"  # at a share of the knee for long, to see what grows
     STAIRCASE = "staircase"
     CAPACITY = "capacity"
     HOLD = "hold"  # profiled, at the knee; never used in the knee fit

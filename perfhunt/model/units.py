@@ -42,6 +42,26 @@ def parse_rate(text: str) -> PerSecond:
     return value if unit == "/s" else value / 60.0
 
 
+_BYTES = {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def parse_bytes_per_hour(text: str) -> float:
+    """`"10MiB/h"` as bytes per hour."""
+    value, unit = _split(text, "B/h, KiB/h, MiB/h, GiB/h")
+    size, _, time = unit.partition("/")
+    if size not in _BYTES or time != "h":
+        raise UnitError(f"{text!r} needs a unit of growth (KiB/h, MiB/h, GiB/h)")
+    return value * _BYTES[size]
+
+
+def parse_per_hour(text: str) -> float:
+    """`"5/h"` as a number per hour."""
+    value, unit = _split(text, "/h")
+    if unit != "/h":
+        raise UnitError(f"{text!r} needs a unit of growth (/h)")
+    return value
+
+
 def parse_share(text: str) -> Share:
     """`"0.1%"` as 0.001. A bare `0` needs no unit; nothing else goes without."""
     value, unit = _split(text, "%")
@@ -61,6 +81,14 @@ def format_duration(seconds: Seconds) -> str:
     if seconds >= 0.9995e-3:
         return f"{seconds * 1e3:.3g} ms"
     return f"{seconds * 1e6:.3g} us"
+
+
+def format_bytes(count: float) -> str:
+    """`512 KiB`, `1.5 GiB`: three significant digits."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if abs(count) >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"
 
 
 def format_rate(rate: PerSecond) -> str:

@@ -25,6 +25,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.WORKERS: "the number of workers",
     BottleneckClass.DISK: "the disk",
     BottleneckClass.MEMORY: "memory",
+    BottleneckClass.LEAK: "a leak",
     BottleneckClass.GC: "garbage collection",
     BottleneckClass.SLEEP: "sleeping",
     BottleneckClass.NETWORK: "the network",

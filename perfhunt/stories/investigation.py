@@ -15,12 +15,14 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
+from perfhunt.analysis.knee.drift import with_slopes
 from perfhunt.analysis.knee.goal import Search, SearchResult, goal_of
 from perfhunt.analysis.knee.observed import holds
 from perfhunt.analysis.knee.resource_limits import with_resources
 from perfhunt.analysis.knee.search import drive, resume, search
 from perfhunt.analysis.knee.stages.staircase import staircase
 from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
+from perfhunt.analysis.trial.growth import slopes
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
@@ -32,6 +34,7 @@ from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Began, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
+from perfhunt.stories.soak import soak, soak_rate
 
 # Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
@@ -66,6 +69,8 @@ class Options:
     warm_up: bool = False
     # An interrupted run of the same question, whose search is gone on with.
     resume: Run | None = None
+    # How long to hold a share of the knee afterwards; None: not at all.
+    soak: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
             climb = climb_to_knee(question, lab, floor.trial, options, warm)
             held = hold_at_knee(question, lab, climb, options)
             judged = judge_at_load(question, lab, climb, floor.trial)
+            if options.soak is not None:
+                climb = soak(question, lab, climb, soak_rate(climb, held.rate), options.soak)
             return lab.finish(
                 floor=floor.trial,
                 climb=climb,
@@ -180,13 +187,19 @@ def climb_to_knee(
     if ramp.mode == RampMode.STAIRCASE:
         steps = staircase(goal, ramp.staircase, floor)
     if options.resume is None:
-        return with_resources(drive(steps, lab.ask), question.slo.objectives, lab.trials)
+        return completed(drive(steps, lab.ask), question, lab)
     lab.drain(Drain())
     stored = [
         lab.adopt(t) for t in options.resume.trials if t.step.phase in SEARCHED and not t.stopped
     ]
-    climb = resume(steps, stored, options.resume.drains, lab.ask)
-    return with_resources(climb, question.slo.objectives, lab.trials)
+    return completed(resume(steps, stored, options.resume.drains, lab.ask), question, lab)
+
+
+def completed(climb: SearchResult, question: Question, lab: Lab) -> SearchResult:
+    """The climb with what the target used: knees of CPU and memory, and what grew."""
+    return with_slopes(
+        with_resources(climb, question.slo.objectives, lab.trials), slopes(lab.trials)
+    )
 
 
 def hold_at_knee(question: Question, lab: Lab, climb: SearchResult, options: Options) -> HoldResult:

@@ -26,7 +26,14 @@ from perfhunt.stories.investigation import Options, investigate
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
 from perfhunt.version import __version__
 
-SEARCHED = (Phase.WARMUP, Phase.RAMP, Phase.COARSE, Phase.PASS, Phase.CAPACITY)
+SEARCHED = (
+    Phase.WARMUP,
+    Phase.RAMP,
+    Phase.COARSE,
+    Phase.PASS,
+    Phase.CAPACITY,
+    Phase.REFERENCE,
+)
 P99 = Objective(Measure.LATENCY, "p99", "<=", 0.100)
 RAMP = Ramp(budget=300.0)
 

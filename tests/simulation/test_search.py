@@ -213,9 +213,9 @@ def test_a_knee_of_the_middle_of_the_distribution_is_no_further_off_than_one_of_
 ) -> None:
     truth = 1 / MEAN + math.log(share) / limit
     criteria = (Criterion("latency.p", limit, share),)
-    knees = [knee_of(climb_of(Goal(criteria, seed=seed))) for seed in range(8)]
+    knees = [knee_of(climb_of(Goal(criteria, seed=seed))) for seed in range(16)]
     assert abs(fmean(math.log(knee.rate / truth) for knee in knees)) < 0.06
-    assert sum(knee.low <= truth <= knee.high for knee in knees) >= 7
+    assert sum(knee.low <= truth <= knee.high for knee in knees) >= 13
 
 
 @pytest.mark.parametrize("seed", [2, 6, 11])  # the fit alone reaches beyond, with these

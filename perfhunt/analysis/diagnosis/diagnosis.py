@@ -12,6 +12,7 @@ from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.whatif import with_what_if
@@ -47,11 +48,12 @@ def diagnose(
     """The diagnosis of one investigation; every piece of evidence may be missing."""
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
-    bottleneck = classify(reading, suspects)
+    bottleneck = with_leak(classify(reading, suspects), climb.drift, trials)
     ranked = rank(reading, suspects)
     findings = with_what_if(ranked, bottleneck, reading, suspects, climb)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
+        *drift_cautions(climb.drift, trials),
         *cautions(reading, climb.knee, findings, bottleneck, effect, trials),
     )
     return Diagnosis(

@@ -6,7 +6,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from perfhunt.model.knee import Capacity, Knee, NoKnee
+from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial
@@ -68,6 +68,7 @@ class SearchResult:
     capacity: Capacity | None
     trials: tuple[Trial, ...]
     drains: tuple[Drained, ...]
+    drift: Drift | None = None  # None: not looked for
 
 
 Search: TypeAlias = Generator[StepOrDrain, TrialOrDrained, SearchResult]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from perfhunt.analysis.knee.answer import answer, no_knee, refused_at_baseline
-from perfhunt.analysis.knee.decay import decayed
+from perfhunt.analysis.knee.drift import decayed, doubted, drift_of
 from perfhunt.analysis.knee.goal import (
     Goal,
     Search,
@@ -52,7 +52,12 @@ def search(goal: Goal, baseline: Trial) -> Search:
     refused = refused_at_baseline(goal, baseline)
     if refused is not None:
         return no_knee(state, refused.code, refused.reason)
-    bracket = Bracket(goal.start, None)
+    result = yield from _result(state)
+    return doubted(result, drift_of(state.references()))
+
+
+def _result(state: SearchState) -> Search:
+    goal, bracket = state.goal, Bracket(state.goal.start, None)
     try:
         bracket = yield from ramp(state, goal.start)
         if bracket.high is None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.analysis.trial.growth import slopes, watched_rate
+from perfhunt.model.knee import Growing, Knee, NoKnee
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo, judge, with_note
 from perfhunt.model.trial import Count, RouteResult, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
@@ -16,6 +17,12 @@ from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 TRANSPORT = ("timeout", "connect", "reset", "protocol", "tls", "too_large")
 
 
+GROWTH = {
+    "memory_growth": Growing.RSS,
+    "fds_growth": Growing.FDS,
+    "threads_growth": Growing.THREADS,
+}
+HOUR: Seconds = 3600.0
 SHORTEST: Seconds = 10.0  # of a judged trial; the shorter, the less its p99 says
 ROUNDING: Share = 1e-9  # a share of exactly the allowed one is allowed, whatever 1 - 0.99 gives
 # A trial keeps up when no criterion was exceeded by more than one in a hundred, which is what the
@@ -62,6 +69,8 @@ def _judge(
 ) -> Judged:
     if objective.key == "oom_kills":
         return _oom_kills(objective, trials)
+    if objective.key in GROWTH:
+        return _growth(objective, trials)
     if trial is None:
         return judge(objective, None, 0)
     if trial.invalid:
@@ -177,6 +186,24 @@ def _resource(objective: Objective, trial: Trial) -> Judged:
     return with_note(
         judge(objective, value, 1 if value is not None else 0), f"of {source}" if source else ""
     )
+
+
+def _growth(objective: Objective, trials: Sequence[Trial]) -> Judged:
+    """Growth per hour at the rate it was watched at: met or missed when its whole interval is, and
+    not known in between.
+    """
+    slope = next((s for s in slopes(trials) if s.of is GROWTH[objective.key]), None)
+    rate = watched_rate(trials)
+    if slope is None or rate is None:
+        judged = judge(objective, None, 0)
+        return with_note(judged, "watch it for longer: perfhunt investigate --soak 30m")
+    growth = slope.per_thousand.scaled(rate * HOUR / 1000)
+    shown = f"{objective.format(growth.low)} to {objective.format(growth.high)}"
+    note = f"{shown} at {format_rate(rate)}"
+    judged = with_note(judge(objective, growth.value, growth.n), note)
+    if objective.holds(growth.low) != objective.holds(growth.high):
+        return replace(judged, verdict=Judgement.UNKNOWN)
+    return judged
 
 
 def _oom_kills(objective: Objective, trials: Sequence[Trial]) -> Judged:

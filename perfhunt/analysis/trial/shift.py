@@ -21,9 +21,9 @@ from perfhunt.model.units import Share
 
 CONFIDENCE: Share = 0.99  # of a ratio's interval: several are looked at in every search
 FEWEST_PAIRS = 3  # seconds
-# A ratio nearer to 1 is no change worth an answer: a service that answers a fifth slower at half
-# its knee has lost about a tenth of it, which is the precision of a knee.
-WORTH = 1.2
+# A ratio nearer to 1 is no change worth an answer: a service that answers a third slower at half
+# its knee has lost about an eighth of it, little more than a knee's own precision.
+WORTH = 1.3
 
 
 class ShiftedMeasure(StrEnum):
@@ -66,6 +66,12 @@ def shifts(early: Trial, late: Trial) -> tuple[Shift, ...]:
         (ShiftedMeasure.MEAN, _ratio_of_sums(means)),
     )
     return tuple(Shift(of, ratio) for of, ratio in found if ratio is not None)
+
+
+def slower(early: Trial, late: Trial) -> bool:
+    """Whether the service clearly answers slower than it did, or cannot keep up where it could."""
+    broke = bool(late.overload) and not early.overload
+    return broke or any(shift.slower for shift in shifts(early, late))
 
 
 def _pairs(early: Trial, late: Trial) -> Sequence[tuple[SecondRow, SecondRow]]:

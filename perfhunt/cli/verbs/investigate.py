@@ -19,6 +19,7 @@ from perfhunt.cli.options import (
     ResumeOption,
     SearchBudgetOption,
     SeedOption,
+    SoakOption,
     StoreOption,
     TestFileOption,
     UrlOption,
@@ -40,6 +41,7 @@ def investigate(
     profile: ProfileOption = "auto",
     open_target: OpenTargetOption = False,
     warm_up: WarmUpOption = False,
+    soak: SoakOption = None,
     resume: ResumeOption = None,
     allow_busy: AllowBusyOption = False,
     artifacts: ArtifactsOption = None,
@@ -73,6 +75,7 @@ def investigate(
         allow_busy=allow_busy,
         warm_up=warm_up,
         resume=resume,
+        soak=duration_of("--soak", soak) if soak else None,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
-from perfhunt.model.knee import Capacity, FittedCurve, KneeLabel, NoKneeCode
+from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
@@ -266,6 +266,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     knee: KneeOrNone
     knees: tuple[KneeOrNone, ...]
     capacity: Capacity | None
+    drift: Drift | None = None
     baseline: TrialDocument | None
     trials: tuple[TrialDocument, ...]
     drains: tuple[Drained, ...]

@@ -175,7 +175,10 @@ def _unit(judged: Judged) -> str:
         return "ms"
     if judged.objective.measure is Measure.THROUGHPUT:
         return "1/s"
-    return "count" if judged.objective.key in _COUNTED else "share"
+    key = judged.objective.key
+    if key.endswith("_growth"):
+        return "bytes/h" if key == "memory_growth" else "per hour"
+    return "count" if key in _COUNTED else "share"
 
 
 def _knee(knee: Knee | NoKnee) -> KneeDocument | NoKneeDocument:

@@ -13,7 +13,15 @@ from dataclasses import dataclass
 
 from perfhunt.model.slo import Measure, Objective
 from perfhunt.model.testfile.suggest import did_you_mean
-from perfhunt.model.units import Seconds, UnitError, parse_duration, parse_rate, parse_share
+from perfhunt.model.units import (
+    Seconds,
+    UnitError,
+    parse_bytes_per_hour,
+    parse_duration,
+    parse_per_hour,
+    parse_rate,
+    parse_share,
+)
 
 BLANK = "__"  # what `init` writes where a person must choose a number
 
@@ -80,7 +88,14 @@ _KINDS: dict[Measure, dict[str, _Kind]] = {
         "any": _ERROR_SHARE,
         "transport": _COUNTED,
     },
-    Measure.RESOURCES: {"cpu": _USAGE, "memory": _USAGE, "oom_kills": _COUNTED},
+    Measure.RESOURCES: {
+        "cpu": _USAGE,
+        "memory": _USAGE,
+        "oom_kills": _COUNTED,
+        "memory_growth": _Kind(parse_bytes_per_hour, upper=True, example="<= 10MiB/h"),
+        "fds_growth": _Kind(parse_per_hour, upper=True, example="<= 10/h"),
+        "threads_growth": _Kind(parse_per_hour, upper=True, example="<= 1/h"),
+    },
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from perfhunt.analysis.diagnosis.leak import slope_words
 from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
@@ -24,6 +25,7 @@ from perfhunt.reports.html import rows as html_rows
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
 from perfhunt.reports.pictures.charts import latency_chart, states_chart
+from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template, visible
 from perfhunt.reports.request_cost import cost_per_weight
@@ -86,6 +88,7 @@ def _pictures(run: Run) -> dict[str, Any]:
         "style": Markup(style),
         "script": Markup(script),
         "knee_chart": Markup(knee_chart(run)),
+        "drift_chart": Markup(drift_chart(run)),
         "latency_chart": Markup(latency_chart(run)),
         "states_chart": Markup(states_chart(run)),
         "flames": pictures,
@@ -177,6 +180,9 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
     yield "trials", f"{len(run.trials)}, of which {invalid} invalid and {overloaded} overloaded"
     if run.probe_effect is not None:
         yield from _probe_trust(run.probe_effect)
+    if run.drift is not None:
+        yield "the service, early and late", run.drift.sentence
+        yield from ((f"{slope.of} grows", slope_words(slope)) for slope in run.drift.slopes)
     for phase, profile in run.profiles.items():
         yield f"profile, {phase}", flames.health(profile)
     for phase, states in run.states.items():

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from perfhunt.analysis.knee.goal import SearchStage
 from perfhunt.analysis.knee.state import SEEDS_APART, OutOfBudget, SearchState
-from perfhunt.analysis.trial.shift import shifts
+from perfhunt.analysis.trial.shift import shifts, slower
 from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -16,8 +16,10 @@ SETTLE: Seconds = 1.0
 SHORTEST: Seconds = 4.0
 LONGEST: Seconds = 10.0
 BUDGET_SHARE: Share = 0.05
-WORTHWHILE: Seconds = 75.0  # budgets from which they leave enough for the knee
 REQUESTS, LONGEST_SLOW = 60, 20.0  # that one should hold, where that takes no longer than so many s
+# Of the budget, that two of them may take: where they would take more (a budget of a minute, a
+# service of a few requests a second) nothing is asked twice.
+TWO_AT_MOST: Share = 0.15
 # Load between two of them, as a share of the budget, and seconds at least.
 EVERY: Share = 0.2
 OFTEN: Seconds = 40.0
@@ -36,15 +38,15 @@ class ServiceChanged(Exception):
 
 
 def first_reference(state: SearchState, held: PerSecond) -> SearchStage[None]:
-    """The step as the young service answers it, at a share of a rate that held. The budget keeps
-    what the last one takes.
+    """The step as the young service answers it, at a share of a rate that held, if the budget
+    allows for two. It keeps what the last one takes.
     """
     goal = state.goal
-    if goal.seconds < WORTHWHILE:
-        return
     rate = max(min(goal.start, held), RATE * held)
     counted = min(LONGEST, max(SHORTEST, BUDGET_SHARE * goal.seconds))
     seconds = SETTLE + float(round(max(counted, min(LONGEST_SLOW, REQUESTS / rate))))
+    if 2 * seconds > TWO_AT_MOST * goal.seconds:
+        return
     yield from _ask(state, rate, seconds)
     state.reserve = seconds
 
@@ -87,12 +89,6 @@ def last_reference(state: SearchState) -> SearchStage[None]:
         yield from another_reference(state)
     except OutOfBudget:
         return
-
-
-def slower(first: Trial, again: Trial) -> bool:
-    """Whether the service clearly answers slower than it did, or not at all."""
-    broke = bool(again.overload) and not first.overload
-    return broke or any(shift.slower for shift in shifts(first, again))
 
 
 def repeated(

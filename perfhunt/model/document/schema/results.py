@@ -63,6 +63,28 @@ RESULTS: dict[str, dict[str, str]] = {
         "offered": "Rate offered then, requests per second.",
         "note": "Remark.",
     },
+    "Drift": {
+        "kind": "Of one step asked early and late: steady, slower or quicker; null: asked once.",
+        "rate": "The step's rate, requests per second.",
+        "ratio": "Response late over early.",
+        "sentence": "The same in words.",
+        "slopes": "What grew with the requests served, and how fast.",
+    },
+    "Slope": {
+        "of": (
+            "What: latency (median at one rate, seconds), cpu (seconds per request at one rate),"
+            " rss (bytes), fds, threads."
+        ),
+        "per_thousand": "Growth in its own unit per 1,000 requests served.",
+        "reached": "What it was at the end, in its own unit.",
+    },
+    "Interval": {
+        "value": "Estimate.",
+        "low": "Lower end.",
+        "high": "Upper end.",
+        "n": "Observations behind it.",
+        "confidence": "Of the interval, 0 to 1.",
+    },
     "LatencyDocument": {
         "n": "Requests in it.",
         "censored": (

@@ -13,7 +13,7 @@ from perfhunt.model.run import SCHEMA
 
 _MEANINGS = CIRCUMSTANCES | RESULTS
 # Keys that are not in every document; all others are always written.
-_OPTIONAL = {"rows", "curve"}
+_OPTIONAL = {"rows", "curve", "drift"}
 
 
 def schema() -> dict[str, Any]:
