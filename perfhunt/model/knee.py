@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from perfhunt.model.interval import Interval
 from perfhunt.model.slo import Slo
-from perfhunt.model.units import PerSecond, Seconds, Share
+from perfhunt.model.units import PerSecond, Seconds, Share, format_bytes, format_duration
 
 
 class KneeLabel(StrEnum):
@@ -107,6 +107,15 @@ class Growing(StrEnum):
     THREADS = "threads"  # a count
 
 
+_GROWING_WORDS = {
+    Growing.LATENCY: "The median latency",
+    Growing.CPU: "CPU per request",
+    Growing.RSS: "Resident memory",
+    Growing.FDS: "The number of open files",
+    Growing.THREADS: "The number of threads",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Slope:
     """How fast something grows: its own unit per 1,000 requests served, n changes behind it.
@@ -123,6 +132,21 @@ class Slope:
     def grows(self) -> bool:
         """Whether it clearly goes up."""
         return self.per_thousand.low > 0
+
+    def __str__(self) -> str:
+        growth = self.per_thousand
+        value, low, high = (self._shown(v) for v in (growth.value, growth.low, growth.high))
+        return (
+            f"{_GROWING_WORDS[self.of]} grows by {value} with every 1,000 requests"
+            f" ({low} to {high}, n={growth.n})."
+        )
+
+    def _shown(self, value: float) -> str:
+        if self.of is Growing.RSS:
+            return format_bytes(value)
+        if self.of in (Growing.LATENCY, Growing.CPU):
+            return f"{'-' if value < 0 else ''}{format_duration(abs(value))}"
+        return f"{value:.3g}"
 
 
 class DriftKind(StrEnum):

@@ -254,3 +254,18 @@ class Drained:
 
     seconds: Seconds
     recovered: bool
+
+
+def served_at(history: Sequence[Trial]) -> list[float]:
+    """Requests served when each trial ended, since the first began."""
+    sent = np.array([trial.achieved * trial.seconds for trial in history])
+    ends: list[float] = np.cumsum(sent).tolist()
+    return ends
+
+
+def steady_trials(history: Sequence[Trial]) -> list[Trial]:
+    """Trials of one load that was asked again and again, so that what the load itself takes is the
+    same each time: of a soak, else the references.
+    """
+    soaked = [trial for trial in history if trial.step.phase is Phase.SOAK]
+    return soaked or [trial for trial in history if trial.step.phase is Phase.REFERENCE]

@@ -15,7 +15,6 @@ from perfhunt.model.units import (
     Seconds,
     Share,
     format_bytes,
-    format_duration,
 )
 
 HELD = (Growing.RSS, Growing.FDS, Growing.THREADS)  # what a leak keeps; the others are its price
@@ -45,7 +44,7 @@ def with_leak(bottleneck: Bottleneck, drift: Drift | None, trials: Sequence[Tria
     grown = notable(drift, served(trials))
     if drift is None or drift.kind is not DriftKind.SLOWER or not grown:
         return bottleneck
-    evidence = (f"{drift.sentence[:1].upper()}{drift.sentence[1:]}.", *map(slope_words, grown))
+    evidence = (f"{drift.sentence[:1].upper()}{drift.sentence[1:]}.", *map(str, grown))
     return Bottleneck(
         category=BottleneckClass.LEAK,
         score=SURE,
@@ -70,7 +69,7 @@ def drift_cautions(drift: Drift | None, trials: Sequence[Trial]) -> Iterator[Cau
     for slope in notable(drift, served(trials)):
         yield Caution(
             CautionCode.GROWTH,
-            slope_words(slope) + _exhausted(slope, drift.rate, _limit(trials)),
+            str(slope) + _exhausted(slope, drift.rate, _limit(trials)),
             "A cache that fills ends by itself: perfhunt investigate --soak 30m tells it from"
             " a leak.",
         )
@@ -79,31 +78,6 @@ def drift_cautions(drift: Drift | None, trials: Sequence[Trial]) -> Iterator[Cau
 def served(trials: Sequence[Trial]) -> float:
     """Requests sent in all of them."""
     return sum(trial.achieved * trial.seconds for trial in trials)
-
-
-def slope_words(slope: Slope) -> str:
-    """`RSS grows by 1.2 MiB with every 1,000 requests (1.0 MiB to 1.4 MiB, n=14).`"""
-    names = {
-        Growing.LATENCY: "The median latency",
-        Growing.CPU: "CPU per request",
-        Growing.RSS: "Resident memory",
-        Growing.FDS: "The number of open files",
-        Growing.THREADS: "The number of threads",
-    }
-    growth = slope.per_thousand
-    value, low, high = (_shown(slope.of, v) for v in (growth.value, growth.low, growth.high))
-    return (
-        f"{names[slope.of]} grows by {value} with every 1,000 requests"
-        f" ({low} to {high}, n={growth.n})."
-    )
-
-
-def _shown(of: Growing, value: float) -> str:
-    if of is Growing.RSS:
-        return format_bytes(value)
-    if of in (Growing.LATENCY, Growing.CPU):
-        return format_duration(value) if value >= 0 else f"-{format_duration(-value)}"
-    return f"{value:.3g}"
 
 
 def _exhausted(slope: Slope, rate: PerSecond | None, limit: Bytes | None) -> str:

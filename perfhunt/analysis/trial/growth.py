@@ -13,7 +13,7 @@ from scipy import stats
 
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Growing, Slope
-from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.trial import Phase, Trial, served_at, steady_trials
 from perfhunt.model.units import PerSecond, Share
 
 THOUSAND = 1000.0  # requests: what a slope is told per
@@ -37,21 +37,10 @@ def watched_rate(history: Sequence[Trial]) -> PerSecond | None:
     return steady[0].step.rate if steady else None
 
 
-def served_at(history: Sequence[Trial]) -> list[float]:
-    """Requests served when each trial ended, since the first began."""
-    sent = np.array([trial.achieved * trial.seconds for trial in history])
-    ends: list[float] = np.cumsum(sent).tolist()
-    return ends
-
-
-def steady_trials(history: Sequence[Trial]) -> list[Trial]:
-    """Trials of one load that was asked again and again: of a soak, else the references."""
-    return [trial for _, trial in _steady([(0.0, trial) for trial in history])]
-
-
 def _series(history: Sequence[Trial]) -> Iterator[tuple[Growing, list[tuple[float, float]]]]:
     aged = list(zip((at / THOUSAND for at in served_at(history)), history, strict=True))
-    steady = _steady(aged)
+    same = set(map(id, steady_trials(history)))
+    steady = [(age, trial) for age, trial in aged if id(trial) in same]
     yield Growing.LATENCY, [(age, t.response.p50) for age, t in steady if t.response.p50]
     yield Growing.CPU, [(age, cpu) for age, t in steady if (cpu := _cpu_per_request(t)) is not None]
     yield Growing.RSS, [(age, rss) for age, t in _stretched(aged) if (rss := _rss(t)) is not None]
@@ -64,22 +53,11 @@ def _stretched(aged: Sequence[tuple[float, Trial]]) -> Sequence[tuple[float, Tri
     """The trials of a soak, else those since the heaviest load: before it, each heavier one takes
     memory that the allocator keeps.
     """
-    if len(soaked := _of_phase(aged, Phase.SOAK)) > FEWEST:
+    if len(soaked := [(age, t) for age, t in aged if t.step.phase is Phase.SOAK]) > FEWEST:
         return soaked
     busiest = max((trial.step.rate for _, trial in aged), default=0.0)
     first = next((i for i, (_, trial) in enumerate(aged) if trial.step.rate >= busiest), 0)
     return aged[first:]
-
-
-def _steady(aged: Sequence[tuple[float, Trial]]) -> Sequence[tuple[float, Trial]]:
-    """Trials of one load, so that what the load itself takes is the same each time: of a soak, else
-    the references.
-    """
-    return _of_phase(aged, Phase.SOAK) or _of_phase(aged, Phase.REFERENCE)
-
-
-def _of_phase(aged: Sequence[tuple[float, Trial]], phase: Phase) -> list[tuple[float, Trial]]:
-    return [(age, trial) for age, trial in aged if trial.step.phase is phase]
 
 
 def _cpu_per_request(trial: Trial) -> float | None:

@@ -13,7 +13,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from perfhunt.analysis.diagnosis.leak import slope_words
 from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import ProbeEffect, TimeClass
 from perfhunt.model.knee import Knee
@@ -182,7 +181,7 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
         yield from _probe_trust(run.probe_effect)
     if run.drift is not None:
         yield "the service, early and late", run.drift.sentence
-        yield from ((f"{slope.of} grows", slope_words(slope)) for slope in run.drift.slopes)
+        yield from ((f"{slope.of} grows", str(slope)) for slope in run.drift.slopes)
     for phase, profile in run.profiles.items():
         yield f"profile, {phase}", flames.health(profile)
     for phase, states in run.states.items():

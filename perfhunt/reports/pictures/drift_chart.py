@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfhunt.analysis.trial.growth import served_at, steady_trials
 from perfhunt.model.finding import CautionCode
 from perfhunt.model.knee import DriftKind
 from perfhunt.model.run import Run
-from perfhunt.model.trial import Trial
+from perfhunt.model.trial import Trial, served_at, steady_trials
 from perfhunt.model.units import format_bytes, format_duration, format_rate
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.chart_frame import (
