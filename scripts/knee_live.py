@@ -99,7 +99,7 @@ SERVICES = (
             Service(exponential(0.008), leak=0.05),
             0.130,
             89.6,
-            ages=(0.0, 89.6),
+            ages=(50.0, 89.6),  # after the 8,000 requests of a search of 150 s
         ),
         "--mean 0.008 --leak 0.05",
     ),

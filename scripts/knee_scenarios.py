@@ -141,7 +141,7 @@ SCENARIOS = (
         Service(exponential(0.006), leak=0.05),
         0.100,
         120.6,
-        ages=(0.0, 120.6),
+        ages=(28.0, 120.6),  # after the 25,000 requests of a search of ten minutes
     ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
 )

