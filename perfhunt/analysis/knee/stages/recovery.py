@@ -93,23 +93,24 @@ def _breaks(trial: Trial, state: SearchState) -> bool:
 def _quiet_while(
     state: SearchState, slow: Callable[[Trial], bool], reference: Trial, spoiled: list[Trial]
 ) -> SearchStage[None]:
-    """Longer and longer quiets while the reference is slow; `spoiled` are set aside with the slow
-    references when it comes back.
+    """Longer and longer quiets while the reference is slow. When it is as usual again, the slow
+    ones are set aside, and what is `spoiled` where it took a quiet.
     """
-    aside = list(spoiled)
+    aside = []
     if slow(reference):  # it may have been cold: what it forgot in the drain it has again by now
+        aside.append(reference)
         reference = yield from repeated(state, reference, COUNTED)
     for quiet in QUIETS:
         if not slow(reference):
             break
         aside.append(reference)
         if quiet > AFFORDABLE * state.left:
-            state.aside += aside
+            state.aside += [*aside, *spoiled]
             raise OutOfBudget
         state.quiet = quiet
         yield from state.drain(quiet)
         reference = yield from repeated(state, reference, COUNTED)
     if slow(reference):
         state.quiet = 0.0
-    elif state.quiet:
-        state.aside += aside
+    else:
+        state.aside += [*aside, *(spoiled if state.quiet else ())]
