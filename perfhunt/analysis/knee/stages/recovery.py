@@ -17,6 +17,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 # Times as long as before an overload, from which a service has not come back from it: less is
 # drift, or chance, and half of the capacity shows as more wherever it matters.
 SLOWER = 1.5
+TWICE = 2.0  # and more is the median where service times are twice as long
 SLOWER_BY: Seconds = 0.001
 COUNTED: Seconds = 6.0  # of a reference that looks for it, at most
 # Without load, one after the other, until it is itself again. One that is not by then gets slower
@@ -79,10 +80,13 @@ def _completes_less(bursts: Sequence[Trial], others: Sequence[Trial]) -> bool:
 
 
 def _much_slower(first: Trial, reference: Trial) -> bool:
-    """By the median, which hardly varies at a rate that low; or by the mean, beyond doubt."""
+    """Beyond doubt by the median or the mean; or by so much of the median, which hardly varies at a
+    rate that low, that a few seconds need not be beyond doubt.
+    """
     return any(
-        shift.ratio.value > SLOWER and (shift.of is ShiftedMeasure.MEDIAN or shift.slower)
+        shift.ratio.value > (SLOWER if shift.slower else TWICE)
         for shift in shifts(first, reference)
+        if shift.slower or shift.of is ShiftedMeasure.MEDIAN
     )
 
 
