@@ -6,7 +6,7 @@ State lives here and nowhere else in the story: what was tried so far, and where
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from perfhunt.analysis.blame.wall import WallProfile
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import bracket
+from perfhunt.analysis.trial.interference import disturbance, disturbed
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.finding import ProbeEffect
@@ -36,9 +37,19 @@ from perfhunt.model.run import (
 )
 from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
-from perfhunt.model.trial import Drain, Drained, Resources, Step, Trial
+from perfhunt.model.trial import (
+    SET_ASIDE,
+    Drain,
+    Drained,
+    Interference,
+    Resources,
+    Step,
+    Trial,
+)
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory
+
+ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
 
 
 class Probes(Protocol):
@@ -54,6 +65,11 @@ class Probes(Protocol):
 
     def resources(self) -> Resources:
         """What the target used since the last call (or since open)."""
+
+    def interference(self) -> Interference | None:
+        """What took the machine from target and generator since the last call; None when nobody
+        looks.
+        """
 
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
         """Profilers attached for about `seconds`; leave the context to detach them."""
@@ -123,6 +139,7 @@ class Lab:
         for clock in self.engine.clocks:
             self.notify(Noted(str(clock)))
         self.probes.resources()
+        self.probes.interference()
 
     def try_step(self, step: Step) -> Trial:
         """One trial, with what the target used meanwhile; kept before anything else happens. Raises
@@ -131,19 +148,45 @@ class Lab:
         self._check()
         started = self.clock() - self.began
         self.probes.resources()
+        self.probes.interference()
         trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
-        trial = replace(trial, resources=self.probes.resources(), started=started)
+        trial = replace(
+            trial,
+            resources=self.probes.resources(),
+            interference=self.probes.interference() or trial.interference,
+            started=started,
+        )
         self.trials.append(trial)
         self.directory.append_trial(trial)
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
         self._check()
         return trial
 
+    def try_quiet_step(self, step: Step) -> Trial:
+        """A trial that other work on the host did not decide: asked for again while it did, twice
+        at most, and the last one is taken as it is.
+        """
+        for _ in range(ASKED_AGAIN):
+            trial = self.try_step(step)
+            why = disturbed(trial.interference)
+            if not why or trial.invalid:
+                return trial
+            self.trials[-1] = replace(trial, invalid=f"{SET_ASIDE}{why}")
+            self.recover()
+        return self.try_step(step)
+
     def adopt(self, trial: Trial) -> Trial:
         """A trial of an earlier, interrupted run, as one of this one's."""
         self.trials.append(trial)
         self.directory.append_trial(trial)
         return trial
+
+    def mark(self, searched: Sequence[Trial]) -> None:
+        """Take over what a search made of its trials: which it set aside."""
+        marked = {(trial.step, trial.started): trial.invalid for trial in searched}
+        self.trials = [
+            replace(t, invalid=marked.get((t.step, t.started), t.invalid)) for t in self.trials
+        ]
 
     def ask(self, ask: StepOrDrain) -> TrialOrDrained:
         """What a search asks for: a trial, or a drain."""
@@ -210,6 +253,7 @@ class Lab:
             knees=climb.knees,
             capacity=climb.capacity,
             drift=climb.drift,
+            disturbance=disturbance(climb.trials),
             drains=climb.drains,  # the search's own, so that a replay finds what it asked for
             baseline=floor,
             bottleneck=diagnosis.bottleneck,

@@ -38,11 +38,16 @@ def main(words: list[str]) -> int:
     )
     parser.add_argument("--runs", type=int, default=5, help="of each live service")
     parser.add_argument("--budget", type=float, default=150.0, help="seconds of each live search")
+    parser.add_argument(
+        "--neighbour",
+        action="store_true",
+        help="live: beside a process that burns one core half of the time",
+    )
     options = parser.parse_args(words)
     if options.live:
         import knee_live
 
-        rows = knee_live.run(options.runs, options.budget, options.only)
+        rows = knee_live.run(options.runs, options.budget, options.only, options.neighbour)
     else:
         chosen = [s for s in SCENARIOS if not options.only or s.name in options.only]
         rows = truths(chosen) if options.truth else simulated(chosen, options.seeds, options.method)

@@ -5,12 +5,14 @@ from them gives the truth.
 from __future__ import annotations
 
 import math
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,17 @@ from knee_table import line, print_heading, summary
 from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.knee.shown import contradicts
+from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
-from perfhunt.model.trial import Phase, Step, Trial
+from perfhunt.model.trial import Phase, Step
+from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.testing import Lane, Service, constant, exponential, lognormal
 
 SERVER = Path(__file__).parent / "knee_targets" / "queue_server.py"
+NEIGHBOUR = SERVER.with_name("neighbour.py")
 PAGE = (RequestTemplate("page", "GET", "/"),)
 ROUTES = (
     RequestTemplate("home", "GET", "/", 4.0),
@@ -106,9 +111,10 @@ SERVICES = (
 )
 
 
-def run(runs: int, budget: float, only: list[str]) -> dict[str, Any]:
+def run(runs: int, budget: float, only: list[str], neighbour: bool = False) -> dict[str, Any]:
     """So many searches of each service, each with a new process and a new seed; the truth is
-    simulated first.
+    simulated first, and is that of the quiet service. `neighbour`: beside one that burns a core
+    half of the time.
     """
     rows: dict[str, Any] = {}
     for service in SERVICES:
@@ -117,19 +123,25 @@ def run(runs: int, budget: float, only: list[str]) -> dict[str, Any]:
         knee, _ = truth(service.scenario)
         known = replace(service, scenario=replace(service.scenario, knee=knee))
         began = time.monotonic()
-        answers = [_search(known, seed, budget) for seed in range(1, runs + 1)]
-        row = summary(known.scenario, answers)
-        row["minutes"] = (time.monotonic() - began) / 60 / runs
+        answers = []
+        for seed in range(1, runs + 1):
+            with beside(seed) if neighbour else nullcontext():
+                answers.append(_search(known, seed, budget))
+        minutes = (time.monotonic() - began) / runs / 60
+        row = summary(known.scenario, answers) | {"minutes": round(minutes, 2)}
         rows[known.scenario.name] = {"perfhunt": row}
         print_heading(known.scenario)
-        print(line(f"perfhunt, live, {budget:g} s, {row['minutes']:.1f} min", row), flush=True)
+        print(line(f"perfhunt, live, {budget:g} s", row), flush=True)
+        print(
+            f"\nset aside: {row['aside']:.1f} trials a run; {minutes:.1f} minutes a run", flush=True
+        )
     return rows
 
 
 def _search(service: LiveService, seed: int, budget: float) -> Found:
     scenario = service.scenario
     with (
-        served(*service.words.split(), "--seed", str(seed)) as port,
+        served(*service.words.split(), "--seed", str(seed)) as (port, pid),
         tempfile.TemporaryDirectory(prefix="bench-knee-") as scratch,
     ):
         objective = Objective(Measure.LATENCY, "p99", "<=", scenario.limit)
@@ -143,16 +155,18 @@ def _search(service: LiveService, seed: int, budget: float) -> Found:
         criteria = question.slo.criteria()
         engine = LocustEngine()
         engine.open(question, criteria, Path(scratch))
+        host = InterferenceMonitor(pid)
+        host.start()
         spent = [0.0, 0]
 
         def ask(wanted: StepOrDrain) -> TrialOrDrained:
-            outcome: TrialOrDrained = (
-                engine.run(wanted) if isinstance(wanted, Step) else engine.drain(wanted)
-            )
-            if isinstance(outcome, Trial):
-                spent[0] += outcome.seconds
-                spent[1] += sum(row.exceed[0] for row in outcome.rows)
-            return outcome
+            if not isinstance(wanted, Step):
+                return engine.drain(wanted)
+            host.take()
+            trial = replace(engine.run(wanted), interference=host.take())
+            spent[0] += trial.seconds
+            spent[1] += sum(row.exceed[0] for row in trial.rows)
+            return trial
 
         try:
             goal = Goal(criteria, start=10.0, budget=budget, seed=seed)
@@ -160,29 +174,57 @@ def _search(service: LiveService, seed: int, budget: float) -> Found:
             result = drive(search(goal, baseline), ask)
         finally:
             engine.close()
-    knee = result.knee
+            host.close()
+    knee, other = result.knee, disturbance(result.trials)
+    aside = other.set_aside if other else 0
+    if other is not None:
+        print(
+            f"run {seed}: {other.set_aside} of {other.trials} trials set aside, {other.used} used"
+            f" though disturbed ({', '.join(other.names)})",
+            flush=True,
+        )
     if not isinstance(knee, Knee):
         print(f"run {seed}: {knee.code}: {knee.reason}", flush=True)
-        return Found(None, load=spent[0], slow=int(spent[1]), label=knee.code)
+        return Found(None, load=spent[0], slow=int(spent[1]), label=knee.code, aside=aside)
     error = math.log(knee.rate / scenario.knee)
     print(
         f"run {seed}: {knee.rate:.1f}/s ({knee.low:.1f} to {knee.high:.1f}), {error:+.1%},"
         f" {knee.label}; {knee.note}",
         flush=True,
     )
-    astray = contradicts(knee, result.trials, criteria[0])
-    return Found(knee.rate, knee.low, knee.high, spent[0], int(spent[1]), knee.label, astray)
+    return Found(
+        rate=knee.rate,
+        low=knee.low,
+        high=knee.high,
+        load=spent[0],
+        slow=int(spent[1]),
+        label=knee.label,
+        contradicts=contradicts(knee, result.trials, criteria[0]),
+        aside=aside,
+    )
 
 
 @contextmanager
-def served(*words: str) -> Iterator[int]:
-    """The port of a queue server that runs while the context lasts."""
+def beside(seed: int) -> Iterator[None]:
+    """Other work while the context lasts: no child of ours, so that it is nobody's here."""
+    words = [sys.executable, str(NEIGHBOUR), "--seed", str(seed)]
+    shell = ["sh", "-c", '"$@" >/dev/null 2>&1 & echo $!', "sh", *words]
+    pid = int(subprocess.run(shell, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+@contextmanager
+def served(*words: str) -> Iterator[tuple[int, int]]:
+    """The port and pid of a queue server that runs while the context lasts."""
     server = subprocess.Popen(
         [sys.executable, str(SERVER), *words], stdout=subprocess.PIPE, text=True
     )
     try:
         assert server.stdout is not None
-        yield int(server.stdout.readline().split()[1])
+        yield int(server.stdout.readline().split()[1]), server.pid
     finally:
         server.kill()
         server.wait()

@@ -6,7 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from knee_scenarios import Scenario
 
@@ -31,6 +31,7 @@ class Found:
     slow: int = 0
     label: str = ""
     contradicts: bool | None = None
+    aside: int = 0  # trials set aside for other work on the host
 
 
 @dataclass
@@ -98,11 +99,13 @@ def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
             (scenario.criterion,), start=scenario.start, budget=budget, seed=bench.seed, quick=quick
         )
         result = drive(search(goal, baseline), bench.ask)
-        knee = result.knee
+        knee, aside = result.knee, sum(trial.set_aside for trial in result.trials)
         if isinstance(knee, Knee):
             astray = contradicts(knee, result.trials, scenario.criterion)
-            return bench.found(knee.rate, knee.low, knee.high, knee.label, astray)
-        return bench.found(None, label=knee.code)
+            found = bench.found(knee.rate, knee.low, knee.high, knee.label, astray)
+        else:
+            found = bench.found(None, label=knee.code)
+        return replace(found, aside=aside)
 
     return run
 

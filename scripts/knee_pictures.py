@@ -12,6 +12,7 @@ from knee_scenarios import SCENARIOS, Scenario
 from perfhunt.analysis.diagnosis.leak import drift_cautions
 from perfhunt.analysis.knee.goal import Goal
 from perfhunt.analysis.knee.search import drive, search
+from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Run, RunKind
@@ -20,6 +21,7 @@ from perfhunt.model.trial import Phase, Step
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart
 from perfhunt.reports.pictures.svg import template
+from perfhunt.reports.words import set_aside_words
 from perfhunt.version import __version__
 
 SHOWN = ("TAIL", "LEAK", "NEIGHBOUR")  # the three stories
@@ -46,7 +48,8 @@ def draw(directory: Path) -> dict[str, str]:
             else ""
         )
         note = knee.note if isinstance(knee, Knee) else knee.reason
-        said[scenario.name] = " ".join(filter(None, (answer, note)))
+        aside = set_aside_words(run.disturbance) if run.disturbance else ""
+        said[scenario.name] = " ".join(filter(None, (answer, note, aside)))
     return said
 
 
@@ -72,6 +75,7 @@ def investigated(scenario: Scenario) -> Run:
         knees=climb.knees,
         capacity=climb.capacity,
         drift=climb.drift,
+        disturbance=disturbance(climb.trials),
         baseline=baseline,
         trials=climb.trials,
         cautions=tuple(drift_cautions(climb.drift, climb.trials)),

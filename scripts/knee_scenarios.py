@@ -49,7 +49,7 @@ class Scenario:
     @property
     def fresh(self) -> Service:
         """The service as it is before it has aged or was overloaded: the knee is its."""
-        return replace(self.service, leak=0.0, warmup=0.0, cliff=None)
+        return replace(self.service, leak=0.0, warmup=0.0, cliff=None, neighbour=1.0)
 
 
 _LOOP = mixture((0.98, lognormal(0.003, 0.5)), (0.02, lognormal(0.040, 0.3)))
@@ -115,6 +115,13 @@ SCENARIOS = (
         1252.0,
     ),
     Scenario(
+        "NEIGHBOUR",
+        "M/M/1, 6 ms, half as fast while a neighbour is on: half of the time, 20 s on average",
+        Service(exponential(0.006), neighbour=2.0),
+        0.100,
+        120.6,
+    ),
+    Scenario(
         "CLIFF",
         "M/M/1, twice as slow from an overload until 20 s of quiet",
         Service(exponential(0.006), cliff=Cliff(patience=0.4)),
@@ -149,7 +156,7 @@ SCENARIOS = (
 
 def truth(scenario: Scenario) -> tuple[float, float]:
     """The knee and its sharpness, from long runs at five rates around the one written down, by a
-    log-linear fit.
+    log-linear fit. Of a service with a neighbour it is that of the quiet host.
     """
     shares = []
     shifts = np.array([-0.04, -0.02, 0.0, 0.02, 0.04])

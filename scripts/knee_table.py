@@ -61,6 +61,7 @@ def summary(scenario: Scenario, answers: list[Found]) -> dict[str, Any]:
         "slow_requests": sum(answer.slow for answer in answers) / len(answers),
         "contradictions": sum(judged) / len(judged) if judged else None,
         **_no_knees(scenario, len(rates), intervals, len(answers)),
+        "aside": sum(answer.aside for answer in answers) / len(answers),
         "n": len(answers),
         "answered": len(rates),
         "labels": {label: labels.count(label) for label in sorted(set(labels))},

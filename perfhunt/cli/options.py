@@ -111,6 +111,15 @@ ResumeOption = Annotated[
 AllowBusyOption = Annotated[
     bool, typer.Option("--allow-busy", help="Go on although somebody else loads the target.")
 ]
+WatchOption = Annotated[
+    float,
+    typer.Option(
+        "--watch",
+        min=0.0,
+        metavar="SECONDS",
+        help="How long to watch what else this host does; 0: not at all.",
+    ),
+]
 ArtifactsOption = Annotated[
     Path | None,
     typer.Option(

@@ -9,19 +9,24 @@ from pathlib import Path
 from perfhunt.errors import ExitCode, QuestionError
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import TargetProcess
+from perfhunt.model.units import Seconds
 from perfhunt.profilers.preflight import checks
 from perfhunt.store.testfile import read_question
 from perfhunt.target.find import find_target
 from perfhunt.target.host.check import Check, CheckStatus, ok, warn
+from perfhunt.target.host.quietness import WATCHED, quietness
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorRequest:
-    """What to check besides this host: a live service, by pid or port, and a test file."""
+    """What to check besides this host: a live service, by pid or port, and a test file. The host is
+    watched for `watch` seconds; 0: not at all.
+    """
 
     pid: int | None = None
     port: int | None = None
     file: Path | None = None
+    watch: Seconds = WATCHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,11 @@ def run_doctor(request: DoctorRequest) -> DoctorResult:
     if request.pid is not None or request.port is not None:
         target = find_target(ProcessSelector(pid=request.pid, port=request.port))
     question, test_file = _test_file(request)
-    return DoctorResult(checks(target, question), test_file, target)
+    made = checks(target, question)
+    if request.watch:
+        # Last: the profilers that were tried are other work too.
+        made = (*made, quietness(target.root if target else 0, request.watch))
+    return DoctorResult(made, test_file, target)
 
 
 def _test_file(request: DoctorRequest) -> tuple[Question | None, Check]:

@@ -42,6 +42,7 @@ class BottleneckClass(StrEnum):
     NETWORK = "network"
     LIMITER = "limiter"
     GENERATOR = "generator"
+    HOST = "host"  # other work took the cores
     UNDETERMINED = "undetermined"
 
 
@@ -53,6 +54,7 @@ class CautionCode(StrEnum):
     TRIALS_SPOILED = "trials-spoiled"
     GENERATOR_BUSY = "generator-busy"
     HOST_BUSY = "host-busy"
+    TRIALS_SET_ASIDE = "trials-set-aside"  # for other work on the host
     NO_KNEE = "no-knee"
     KNEE_SOFT = "knee-soft"
     KNEE_WIDE = "knee-wide"

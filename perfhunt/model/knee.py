@@ -32,6 +32,7 @@ class NoKneeCode(StrEnum):
     BUDGET = "budget"
     TARGET_LOST = "target-lost"
     STOPPED = "stopped"
+    HOST_BUSY = "host-busy"  # other work on the host left no trial to be believed
     NO_LOAD = "no-load"  # a profile of the load that was there
 
 

@@ -13,7 +13,7 @@ from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.states import States
-from perfhunt.model.trial import Drained, SecondRow, Step, Trial
+from perfhunt.model.trial import Disturbance, Drained, SecondRow, Step, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
 SCHEMA: Final = 1
@@ -176,6 +176,7 @@ class Run:
     knees: tuple[Knee | NoKnee, ...] = ()  # per criterion, where the traffic has several
     capacity: Capacity | None = None
     drift: Drift | None = None  # None: not looked for
+    disturbance: Disturbance | None = None  # None: none, or not looked for
     baseline: Trial | None = None
     trials: tuple[Trial, ...] = ()
     drains: tuple[Drained, ...] = ()

@@ -167,6 +167,42 @@ class Resources:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A program that is neither the target nor of perfhunt, and what it used of the host."""
+
+    name: str
+    cpu: Cores
+
+
+@dataclass(frozen=True, slots=True)
+class Interference:
+    """What took the machine from the target and the generator during a trial. Absent readings are
+    None, not 0.
+
+    Waiting is core-seconds per second in which threads could run and did not, up to what others
+    (and the hypervisor) took of the cores in question: what the target's own threads do to each
+    other, or the generator to them, is no interference. `others` is the CPU of processes that are
+    neither the target's, nor ours, nor at the other end of a connection of the target.
+    """
+
+    seconds: Seconds
+    cores: Cores | None = None  # of the host
+    target_ran: Cores | None = None
+    target_waited: Cores | None = None
+    generator_ran: Cores | None = None
+    generator_waited: Cores | None = None
+    others: Cores | None = None
+    busiest: tuple[Neighbour, ...] = ()  # the most first
+    steal: Share | None = None  # of the host's time, taken by the hypervisor
+    throttled: Share | None = None  # of the target's quota periods
+    # How fast a core did a fixed piece of work, over the best of the run: the median, and the
+    # slowest tenth.
+    speed: Share | None = None
+    speed_worst: Share | None = None
+    readings: int = 0  # of the speed
+
+
+@dataclass(frozen=True, slots=True)
 class Generator:
     """How the generator itself did: whether the numbers of a trial may be believed."""
 
@@ -195,6 +231,8 @@ class RouteResult:
 
 # How `Trial.invalid` begins when the load was stopped from outside.
 STOPPED = "stopped: "
+# How it begins when other work on the host decided the trial, and the search asked for it again.
+SET_ASIDE = "set aside: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +261,7 @@ class Trial:
     resources: Resources | None = None
     samples: str = ""
     started: Seconds = 0.0  # since the run began
+    interference: Interference | None = None
 
     @property
     def n(self) -> int:
@@ -232,6 +271,11 @@ class Trial:
     def stopped(self) -> bool:
         """Whether the load was stopped from outside."""
         return self.invalid.startswith(STOPPED)
+
+    @property
+    def set_aside(self) -> bool:
+        """Whether other work on the host spoiled it, and it was asked for again."""
+        return self.invalid.startswith(SET_ASIDE)
 
     @property
     def failed(self) -> int:
@@ -256,6 +300,21 @@ class Drained:
     recovered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """Other work on the host over a search: how many of its `trials` were set aside, and how many
+    were disturbed and used all the same, for there was no quiet time. `busy` is the share of the
+    host that others took in those that were used (in those set aside, where none was); None when it
+    is not known. `names`: the most first.
+    """
+
+    trials: int
+    set_aside: int
+    used: int
+    busy: Share | None
+    names: tuple[str, ...]
+
+
 def served_at(history: Sequence[Trial]) -> list[float]:
     """Requests served when each trial ended, since the first began."""
     sent = np.array([trial.achieved * trial.seconds for trial in history])
@@ -267,5 +326,6 @@ def steady_trials(history: Sequence[Trial]) -> list[Trial]:
     """Trials of one load that was asked again and again, so that what the load itself takes is the
     same each time: of a soak, else the references.
     """
-    soaked = [trial for trial in history if trial.step.phase is Phase.SOAK]
-    return soaked or [trial for trial in history if trial.step.phase is Phase.REFERENCE]
+    valid = [trial for trial in history if not trial.invalid]
+    soaked = [trial for trial in valid if trial.step.phase is Phase.SOAK]
+    return soaked or [trial for trial in valid if trial.step.phase is Phase.REFERENCE]

@@ -13,12 +13,13 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Instants, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
-from perfhunt.model.trial import Resources, Trial
+from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
 from perfhunt.profilers.profiler import Capture
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
+from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.target.proc.threads import tids
 from perfhunt.target.resources.monitor import ResourceMonitor
 
@@ -85,6 +86,7 @@ class LiveProbes:
         self._target, self._directory, self._clock = target, directory, clock
         self._policy, self._opened = policy, opened
         self._monitor = ResourceMonitor(target)
+        self._host = InterferenceMonitor(target.root)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
         self.failures: list[AttachFailed] = []
@@ -94,6 +96,7 @@ class LiveProbes:
         profiler cannot be used.
         """
         self._monitor.start()
+        self._host.start()
         if self._policy is ProfilePolicy.OFF:
             return
         self.sampler = StateSampler(
@@ -116,6 +119,10 @@ class LiveProbes:
         """What the target used since the last call."""
         return self._monitor.take()
 
+    def interference(self) -> Interference:
+        """What took the machine from the target and the generator since the last call."""
+        return self._host.take()
+
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attachment:
         """Profilers attached for about `seconds`."""
         return Attachment(self, name, seconds, on_cpu, waits)
@@ -127,6 +134,7 @@ class LiveProbes:
     def close(self) -> None:
         """Stop watching; idempotent."""
         self._monitor.close()
+        self._host.close()
         if self.sampler is not None:
             self.sampler.close()
 

@@ -179,6 +179,7 @@ def _trial(run: Run, trial: Trial) -> tuple[str, ...]:
     name = getattr(run.knee, "criterion", "")
     count = trial.counts.get(name) or next(iter(trial.counts.values()), None)
     note = "invalid" if trial.invalid else "overloaded" if trial.overload else ""
+    note = "set aside" if trial.set_aside else note
     over = "—" if count is None else format_share(count.share)
     response = trial.response
     return (

@@ -9,11 +9,13 @@ from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_rate
 from perfhunt.reports.words import (
     bottleneck_words,
+    busy_words,
     criterion_words,
     knee_words,
     measured,
     place,
     plural,
+    set_aside_words,
 )
 
 _ENDINGS = {
@@ -32,7 +34,7 @@ def verdict_sentence(run: Run) -> str:
         return "The run is still going: what follows is what was measured so far."
     if run.kind == RunKind.PROFILE:
         return _profiled(run)
-    return f"{_slo(run)} {_knee(run)}"
+    return f"{_slo(run)} {_knee(run)}{_set_aside(run)}"
 
 
 def headline(run: Run) -> str:
@@ -77,7 +79,8 @@ def _unknown(run: Run) -> str:
 
 def _knee(run: Run) -> str:
     if isinstance(run.knee, NoKnee):
-        return f"No knee: {run.knee.reason}."
+        other = _of_host(run)
+        return f"No knee{other and f' found{other}'}: {run.knee.reason}."
     knee = run.knee
     until = {KneeLabel.SOFT: "up to about", KneeLabel.BRACKET: "up to somewhere near"}.get(
         knee.label, "up to"
@@ -85,7 +88,20 @@ def _knee(run: Run) -> str:
     kept = f"It keeps {criterion_words(knee)}"
     what = "It answers without errors" if knee.label == KneeLabel.ERRORS else kept
     gradual = ", then gives way gradually" if knee.label == KneeLabel.SOFT else ""
-    return f"{what} {until} {knee_words(knee)}{gradual}{_because(run)}."
+    return f"{what} {until} {knee_words(knee)}{_of_host(run)}{gradual}{_because(run)}."
+
+
+def _of_host(run: Run) -> str:
+    """Whose knee it is, where no quiet time was to be had."""
+    other = run.disturbance
+    if other is None or not other.used:
+        return ""
+    return f" on this host while it was {busy_words(other)}"
+
+
+def _set_aside(run: Run) -> str:
+    other = run.disturbance
+    return "" if other is None or not other.set_aside else f" {set_aside_words(other)}."
 
 
 def _because(run: Run) -> str:

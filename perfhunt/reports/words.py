@@ -11,6 +11,7 @@ from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee
 from perfhunt.model.slo import Judged
+from perfhunt.model.trial import Disturbance
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
 
 CLASSES: Mapping[str, str] = {
@@ -31,6 +32,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.NETWORK: "the network",
     BottleneckClass.LIMITER: "a rate limiter",
     BottleneckClass.GENERATOR: "the load generator itself",
+    BottleneckClass.HOST: "other work on the host",
     BottleneckClass.UNDETERMINED: "something undetermined",
 }
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
@@ -46,6 +48,24 @@ def knee_words(knee: Knee | NoKnee) -> str:
     if isinstance(knee, NoKnee):
         return knee.reason
     return f"{format_rate(knee.rate)} ({rate_range(knee.low, knee.high)} at {knee.confidence:.0%})"
+
+
+def busy_words(disturbance: Disturbance) -> str:
+    """`60 % busy with other work (postgres, node)`: the host, over the trials that were used."""
+    names = f" ({', '.join(disturbance.names)})" if disturbance.names else ""
+    share = "" if disturbance.busy is None else f"{format_share(disturbance.busy)} "
+    return f"{share}busy with other work{names}"
+
+
+def set_aside_words(disturbance: Disturbance) -> str:
+    """`3 of 24 trials were set aside: other work on this host (postgres) decided them`."""
+    names = f" ({', '.join(disturbance.names)})" if disturbance.names else ""
+    count = plural(disturbance.set_aside, "trial")
+    were = "was" if disturbance.set_aside == 1 else "were"
+    return (
+        f"{count} of {disturbance.trials} {were} set aside and asked again:"
+        f" other work on this host{names} disturbed {'it' if were == 'was' else 'them'}"
+    )
 
 
 def rate_range(low: float, high: float) -> str:

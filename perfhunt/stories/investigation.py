@@ -23,6 +23,7 @@ from perfhunt.analysis.knee.search import drive, resume, search
 from perfhunt.analysis.knee.stages.staircase import staircase
 from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
 from perfhunt.analysis.trial.growth import slopes
+from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge
 from perfhunt.analysis.trial.probe import probe_effect
 from perfhunt.errors import PerfhuntError
@@ -135,7 +136,7 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     if stored is not None:
         trial = lab.adopt(stored)
     else:
-        trial = lab.try_step(step_of(question, Phase.BASELINE, ramp.start, seconds))
+        trial = lab.try_quiet_step(step_of(question, Phase.BASELINE, ramp.start, seconds))
     if not options.profile or trial.overload:
         return Floor(trial, Span.of(trial), idle)
     lab.notify(Began("baseline profile", "what runs at the floor", BASELINE_PROFILE))
@@ -197,6 +198,7 @@ def climb_to_knee(
 
 def completed(climb: SearchResult, question: Question, lab: Lab) -> SearchResult:
     """The climb with what the target used: knees of CPU and memory, and what grew."""
+    lab.mark(climb.trials)
     return with_slopes(
         with_resources(climb, question.slo.objectives, lab.trials), slopes(lab.trials)
     )
@@ -233,7 +235,10 @@ def judge_at_load(question: Question, lab: Lab, climb: SearchResult, floor: Tria
     seconds = time_to_judge(question.slo) + SETTLE
     lab.notify(Began("judge", f"the SLO at {format_rate(rate)}", seconds))
     lab.recover()
-    return lab.try_step(step_of(question, Phase.JUDGE, rate, seconds, 3))
+    step = step_of(question, Phase.JUDGE, rate, seconds, 3)
+    other = disturbance(climb.trials)
+    # Where the search found no quiet time there is none to wait for.
+    return lab.try_step(step) if other and other.used else lab.try_quiet_step(step)
 
 
 def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Diagnosis:

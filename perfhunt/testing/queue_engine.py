@@ -28,6 +28,7 @@ from perfhunt.model.trial import (
 )
 from perfhunt.model.units import Seconds
 from perfhunt.testing.laws import Times
+from perfhunt.testing.other_work import OtherWork
 from perfhunt.testing.service import Service, departures
 
 REFUSED: Seconds = 0.001  # how long a limiter takes to say no
@@ -37,12 +38,13 @@ PROBE: Seconds = 1.0  # a drain waits this much longer, as the live one does for
 @dataclass(frozen=True, slots=True)
 class _Served:
     """What happened to one step's arrivals, in seconds from the step's start: due, done, and the
-    status of each answer.
+    status of each answer; `worked` is what the workers did for them, together.
     """
 
     due: Times
     done: Times
     status: NDArray[np.int64]
+    worked: Seconds
 
     @property
     def response(self) -> Times:
@@ -78,6 +80,7 @@ class QueueEngine:
         self._tokens = (service.bucket, 0.0)
         self._degraded = False
         self._expires = service.cache.empty() if service.cache else np.zeros(0)
+        self._other = OtherWork(service.neighbour, service.on, service.off, seed)
         self._came = 0  # requests of the steps so far
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
@@ -168,7 +171,7 @@ class QueueEngine:
         worked = self._departures(self._worked(at[ahead]), held[ahead])
         done[ahead] = np.maximum(self._real(worked), at[ahead]) + extra[ahead]
         status = np.where(admitted, np.where(broken, 500, 200), 429)
-        return _Served(due, done - self.clock, status)
+        return _Served(due, done - self.clock, status, float(held[ahead].sum()))
 
     def _departures(self, at: Times, held: Times) -> Times:
         if self.service.cliff is None:
@@ -206,8 +209,8 @@ class QueueEngine:
         return slow
 
     def _worked(self, at: Times) -> Times:
-        """Clock time to time in which workers work: pauses taken out."""
-        s = self.service
+        """Clock time to time in which workers work: a neighbour's part and pauses taken out."""
+        s, at = self.service, self._other.left(at)
         if not s.period:
             return at
         whole, rest = np.divmod(at + self._phase * s.period, s.period)
@@ -217,10 +220,10 @@ class QueueEngine:
     def _real(self, worked: Times | float) -> Times:
         s = self.service
         if not s.period:
-            return np.asarray(worked)
+            return self._other.clock(np.asarray(worked))
         whole, rest = np.divmod(worked, s.period - s.pause)
         real: Times = whole * s.period + s.pause + rest - self._phase * s.period
-        return real
+        return self._other.clock(real)
 
     def _rows(self, served: _Served, duration: Seconds) -> tuple[SecondRow, ...]:
         """One row per whole second, in-flight averaged exactly over it."""
@@ -301,6 +304,7 @@ class QueueEngine:
             },
             rows=rows,
             started=self.clock,
+            interference=self._other.seen(self.clock, seconds, served.worked),
         )
 
 

@@ -34,7 +34,8 @@ class Service:
     answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
     `lane` is a part of the traffic that queues apart from the rest. `leak`: service times grow by
     that share of the fresh ones with every thousand requests that came before. `cliff` and `cache`
-    remember what was asked before.
+    remember what was asked before. While a neighbour is on, for `on` seconds and off for `off`,
+    both exponential, the workers take `neighbour` times as long.
     """
 
     law: Law
@@ -50,6 +51,9 @@ class Service:
     bucket: float = 20.0
     fails: Share = 0.0
     lane: Lane | None = None
+    neighbour: float = 1.0
+    on: Seconds = 20.0
+    off: Seconds = 20.0
     leak: Share = 0.0
     cliff: Cliff | None = None
     cache: Cache | None = None

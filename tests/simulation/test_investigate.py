@@ -21,6 +21,7 @@ from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Event, Run, RunKind, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Resources, Trial
+from perfhunt.reports.terminal import terminal
 from perfhunt.store.rundir import RunDirectory, read_directory
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.testing import Clock, QueueEngine, Service, exponential
@@ -54,6 +55,9 @@ class Blind:
         return Resources(
             1.0, cpu=0.5, cpu_seconds=0.5, cpu_share=0.25, memory_share=0.1, oom_kills=0
         )
+
+    def interference(self) -> None:
+        return None
 
     def during(self, name: str, seconds: float, *, on_cpu: bool, waits: bool) -> Blind:
         return self
@@ -290,3 +294,36 @@ def test_cpu_that_is_used_up_before_latency_breaks_is_the_knee_and_the_load_is_h
     assert {t.step.rate for t in found.trials if t.step.phase is Phase.QUIET} == {found.knee.rate}
     assert [getattr(k, "criterion", "") for k in found.knees] == ["latency.p99", "resources.cpu"]
     assert stored(tmp_path).knee == found.knee
+
+
+def beside_other_work(tmp_path: Path, service: Service) -> Run:
+    """The run of an investigation of a service with a neighbour."""
+    question = question_of(P99)
+    made = lab(tmp_path, question, Blind())
+    made.engine = QueueEngine(service, question.slo.criteria(), seed=3)
+    return investigate(question, made, Options(profile=False))
+
+
+def test_trials_that_other_work_decided_are_marked_in_the_run_and_said_in_its_one_sentence(
+    tmp_path: Path,
+) -> None:
+    run = beside_other_work(tmp_path, Service(exponential(0.006), neighbour=2.0))
+    aside = [trial for trial in run.trials if trial.set_aside]
+    assert run.disturbance is not None and run.disturbance.used == 0
+    assert aside and run.disturbance.set_aside <= len(aside)
+    assert "trials-set-aside" in {caution.code for caution in run.cautions}
+    said = " ".join(terminal(run).split())
+    assert "set aside and asked again: other work on this host (neighbour)" in said
+    stored = read_directory(tmp_path / ".perfhunt" / "runs" / run.id)
+    assert stored.disturbance == run.disturbance
+    assert [trial.invalid for trial in stored.trials] == [trial.invalid for trial in run.trials]
+
+
+def test_a_run_on_a_host_that_is_never_quiet_says_whose_knee_it_found(tmp_path: Path) -> None:
+    run = beside_other_work(tmp_path, Service(exponential(0.006), neighbour=2.0, on=1e9, off=1e-3))
+    assert run.disturbance is not None and run.disturbance.set_aside == 0
+    assert isinstance(run.knee, Knee) and run.knee.low <= 1 / 0.012 - 46.05 <= run.knee.high
+    assert "on this host while it was 50 % busy with other work (neighbour)" in " ".join(
+        terminal(run).split()
+    )
+    assert "host-busy" in {caution.code for caution in run.cautions}

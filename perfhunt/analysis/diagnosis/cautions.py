@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
     Bottleneck,
     BottleneckClass,
@@ -65,12 +66,13 @@ def cautions(
         *_about_probe(effect),
         *_about_profile(evidence),
         *_about_findings(findings, bottleneck),
-        *_about_host(evidence),
+        *(() if disturbance(trials) else _about_host(evidence)),
     )
 
 
 def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
-    spoiled = [t for t in trials if t.invalid]
+    yield from _about_other_work(trials)
+    spoiled = [t for t in trials if t.invalid and not t.set_aside]
     if spoiled:
         yield Caution(
             CautionCode.TRIALS_SPOILED,
@@ -86,6 +88,29 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
             f"The generator used up to {format_share(busiest)} of its core,"
             " so some latency may be its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
+        )
+
+
+def _about_other_work(trials: Sequence[Trial]) -> Iterator[Caution]:
+    other = disturbance(trials)
+    if other is None:
+        return
+    names = f" ({', '.join(other.names)})" if other.names else ""
+    if other.set_aside:
+        yield Caution(
+            CautionCode.TRIALS_SET_ASIDE,
+            f"{other.set_aside} of {other.trials} trials were set aside: other work on this host"
+            f"{names} disturbed them.",
+            "Nothing, if the knee's interval is narrow enough; else stop the other work.",
+        )
+    if other.used:
+        share = "" if other.busy is None else f" took {format_share(other.busy)} of this host and"
+        yield Caution(
+            CautionCode.HOST_BUSY,
+            f"Other work{names}{share} disturbed {other.used} of {other.trials} trials, and there"
+            " was no quiet time to ask again: the knee is that of the busy host.",
+            "Stop the other work, or measure on a host of its own: perfhunt doctor says when it is"
+            " quiet.",
         )
 
 

@@ -16,7 +16,7 @@ from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
-from perfhunt.model.trial import Resources, Trial
+from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Cores, Seconds, Share
 
 # States in which an event loop's thread keeps every connection waiting: off the CPU, and not in the
@@ -112,6 +112,11 @@ class Features:
     def share_anywhere(self, *kinds: str) -> Share:
         """The same, within threads or before them."""
         return self.share(*kinds, *(unseen(kind) for kind in kinds))
+
+    @property
+    def interference(self) -> Interference | None:
+        """What took the machine from the target meanwhile; None where nobody looked."""
+        return self.trial.interference if self.trial is not None else None
 
     @property
     def of_cores(self) -> Share:

@@ -52,6 +52,7 @@ _OUTSIDE_THE_LAW = frozenset(
         BottleneckClass.UNDETERMINED,
         BottleneckClass.LIMITER,
         BottleneckClass.GENERATOR,
+        BottleneckClass.HOST,
         BottleneckClass.DOWNSTREAM,
         BottleneckClass.MEMORY,
         BottleneckClass.NETWORK,

@@ -13,6 +13,7 @@ from perfhunt.analysis.knee.shown import Shown, shown
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
+from perfhunt.analysis.trial.exceedance import LIKELY, Standing, standing
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Count, Phase, Trial
@@ -137,10 +138,11 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
     clear = Shown(0.0, math.inf) if fit.part is None else shown(state.current, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
     rate = min(max(fit.knee, clear.held), clear.failed)
+    broke, kept = _disputed(state, fit.criterion) if state.noisy else (math.inf, 0.0)
     return Knee(
         rate=rate,
-        low=min(max(fit.low, clear.held), rate),
-        high=max(min(high, clear.failed, max(fit.knee, _most_completed(state))), rate),
+        low=min(max(fit.low, clear.held), rate, broke),
+        high=max(min(high, clear.failed, max(fit.knee, _most_completed(state))), rate, kept),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -152,6 +154,21 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         note="; ".join(notes(state, fit, label, rate)),
         # A curve that crosses elsewhere than at the knee would contradict it.
         curve=fit.curve() if rate == fit.knee else None,
+    )
+
+
+def _disputed(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
+    """(lowest rate that likely failed, highest that likely held): where other work comes and goes
+    the knee moves between them, and no interval should leave either out.
+    """
+    stand = [
+        (trial.step.rate, standing(trial, criterion, LIKELY))
+        for trial in state.valid()
+        if trial.step.phase in FITTED_PHASES
+    ]
+    return (
+        min((rate for rate, stands in stand if stands is Standing.FAILED), default=math.inf),
+        max((rate for rate, stands in stand if stands is Standing.HELD), default=0.0),
     )
 
 

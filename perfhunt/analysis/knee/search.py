@@ -35,7 +35,13 @@ from perfhunt.analysis.knee.stages.reference import (
     first_reference,
     last_reference,
 )
-from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
+from perfhunt.analysis.knee.state import (
+    GeneratorLimited,
+    HostBusy,
+    OutOfBudget,
+    SearchState,
+    TargetLost,
+)
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import Drained, Step, Trial
 from perfhunt.model.units import PerSecond
@@ -53,7 +59,8 @@ def search(goal: Goal, baseline: Trial) -> Search:
     if refused is not None:
         return no_knee(state, refused.code, refused.reason)
     result = yield from _result(state)
-    return doubted(result, drift_of(state.references()))
+    # Where other work comes and goes, what changed may be the host.
+    return result if state.noisy else doubted(result, drift_of(state.references()))
 
 
 def _result(state: SearchState) -> Search:
@@ -73,6 +80,8 @@ def _result(state: SearchState) -> Search:
     except TargetLost:
         lost = "the target did not come back after an overload"
         return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
+    except HostBusy as busy:
+        return no_knee(state, NoKneeCode.HOST_BUSY, f"no trial was left: {busy}", bracket.low)
     except GeneratorLimited as limited:
         limit = f"the generator could not offer {limited.trial.step.rate:g}/s: {limited}"
         return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit, bracket.low)

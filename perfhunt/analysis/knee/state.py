@@ -5,18 +5,25 @@ drain.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage
 from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
-from perfhunt.model.trial import Drain, Drained, Phase, Step, Trial
+from perfhunt.analysis.trial.interference import disturbed
+from perfhunt.model.trial import SET_ASIDE, Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
 STUMBLE: Share = 0.1  # of requests late, beyond which a queue may have been long for a moment
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
+# Of the budget: load that other work on the host may spoil while quiet is waited for; and no
+# more than the second part (nor less than so many seconds) where hardly any of the load was quiet.
+ASIDE, ASIDE_AT_FIRST = 0.6, 0.15
+AT_FIRST: Seconds = 30.0
+HARDLY: Share = 0.1  # of the load that was disturbed
+UNBOUNDED: Seconds = 600.0  # the budget that is taken for one where there is none: the default's
 SEEDS_APART = 100_003  # between two seeds of a user: a search never asks for so many trials
 
 
@@ -26,6 +33,12 @@ class OutOfBudget(Exception):
 
 class TargetLost(Exception):
     """The target did not come back within a drain's cap."""
+
+
+class HostBusy(Exception):
+    """Trial after trial was invalid, while other work kept the generator waiting; the argument says
+    so.
+    """
 
 
 class GeneratorLimited(Exception):
@@ -45,6 +58,11 @@ def hot(trial: Trial) -> bool:
     )
 
 
+def unmarked(trial: Trial) -> Trial:
+    """A trial as it was measured: a stored one may have been set aside."""
+    return replace(trial, invalid="") if trial.set_aside else trial
+
+
 @dataclass
 class SearchState:
     """Everything so far. `trials` and `drains` are in the order they were asked for; the baseline
@@ -57,6 +75,7 @@ class SearchState:
     drains: list[Drained] = field(default_factory=list)
     passes: int = 0  # begun
     drained: bool = False  # since the last trial
+    noisy: bool = False  # no quiet time was to be had: trials are used as they are
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
     reserve: Seconds = 0.0  # of the budget, kept for the last reference
     fresh: int = 0  # trials before this one are of a service that has changed since
@@ -125,14 +144,15 @@ class SearchState:
         late: Share = 0.0,
         seed: int | None = None,
     ) -> SearchStage[Trial]:
-        """Ask for one step until it is valid; drain after an overload, since what is queued would
-        spoil the next.
+        """Ask for one step until it is valid and nobody else disturbed it; drain after an overload,
+        since what is queued would spoil the next.
 
         `late` is the share of requests expected over the limit, for steps whose arrivals are to be
         typical; `seed` decides them where it is given. Raises OutOfBudget before a step that does
-        not fit, GeneratorLimited, or TargetLost.
+        not fit, GeneratorLimited, HostBusy, or TargetLost.
         """
-        for _ in range(ATTEMPTS):
+        spoiled: list[Trial] = []  # by the generator
+        while len(spoiled) < ATTEMPTS:
             if seconds > self.left - (0.0 if phase is Phase.REFERENCE else self.reserve):
                 raise OutOfBudget
             trial = yield Step(
@@ -146,13 +166,45 @@ class SearchState:
             )
             if not isinstance(trial, Trial):
                 raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
-            self.trials.append(trial)
+            self.trials.append(unmarked(trial))
             self.drained = False
             if hot(trial) or not abort:
                 yield from self.drain()
-            if not trial.invalid:
-                return trial
-        raise GeneratorLimited(self.trials[-1])
+            if self._put_aside():
+                yield from self.rest()
+                continue
+            if not self.trials[-1].invalid:
+                return self.trials[-1]
+            spoiled.append(self.trials[-1])
+        if all(disturbed(trial.interference) for trial in spoiled):
+            raise HostBusy(disturbed(spoiled[-1].interference))
+        raise GeneratorLimited(spoiled[-1])
+
+    def _put_aside(self) -> bool:
+        """Whether the last trial does not count, for other work on the host decided it; whatever
+        came of it. On a host that is hardly ever quiet they all count from then on. Raises
+        OutOfBudget when waiting for quiet has taken its part.
+        """
+        trial = self.trials[-1]
+        why = disturbed(trial.interference)
+        if self.noisy or not why or trial.stopped:
+            return False
+        # What the generator spoiled has its own mark, and is not held against it here.
+        if not trial.invalid:
+            self.trials[-1] = replace(trial, invalid=f"{SET_ASIDE}{why}")
+        # A baseline that is disturbed was waited for in vain already.
+        lost = [t for t in self.trials if t.invalid]
+        lost += [] if self.baseline.invalid else [self.baseline]
+        aside = sum(t.seconds for t in lost if disturbed(t.interference))
+        quiet = sum(t.seconds for t in self.valid())
+        budget = self.goal.seconds if math.isfinite(self.goal.seconds) else UNBOUNDED
+        if quiet < HARDLY * aside and aside > max(AT_FIRST, ASIDE_AT_FIRST * budget):
+            self.noisy = True
+            self.trials = [unmarked(trial) for trial in self.trials]
+            return False
+        if aside > ASIDE * budget:
+            raise OutOfBudget
+        return True
 
     def _seed(self, rate: PerSecond, seconds: Seconds, settle: Seconds, late: Share) -> int:
         """The next step's seed: whichever comes next, or one whose arrivals are typical."""

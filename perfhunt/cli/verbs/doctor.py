@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import OneArrayOption, PidOption, PortOption, TestFileOption
+from perfhunt.cli.options import (
+    OneArrayOption,
+    PidOption,
+    PortOption,
+    TestFileOption,
+    WatchOption,
+)
 from perfhunt.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -20,15 +26,16 @@ def doctor(
     pid: PidOption = None,
     port: PortOption = None,
     file: TestFileOption = None,
+    watch: WatchOption = 10.0,
     as_json: OneArrayOption = False,
 ) -> None:
-    """Check every tool, permission and limit; each failure comes with the command that mends it.
-    Sends no load.
+    """Check every tool, permission and limit, and what else this host does; each failure comes with
+    the command that mends it. Sends no load.
     """
     from perfhunt.cli.view.results import show_lines
     from perfhunt.jobs.doctor import DoctorRequest, run_doctor
 
-    result = run_doctor(DoctorRequest(pid, port, file))
+    result = run_doctor(DoctorRequest(pid, port, file, watch))
     if as_json:
         plain = [asdict(check) for check in result.checks]
         console.out(json.dumps(plain, indent=2, default=str))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfhunt.analysis.trial.interference import disturbed
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate
 
@@ -10,7 +11,7 @@ def trial_line(trial: Trial) -> str:
     """One trial in a line: rate, answers, percentiles, and what was wrong with it."""
     p50, p99 = (duration_text(v) for v in (trial.response.p50, trial.response.p99))
     over = sum(c.exceed for c in trial.counts.values())
-    trouble = trial.invalid or trial.overload
+    trouble = trial.invalid or disturbed(trial.interference) or trial.overload
     return (
         f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6}"
         f" p50 {p50:>8}  p99 {p99:>8}  over {over}" + (f"  ({trouble})" if trouble else "")

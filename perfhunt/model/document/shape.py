@@ -19,7 +19,16 @@ from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import ThreadTime
-from perfhunt.model.trial import Count, Drained, Generator, Phase, Resources, SecondRow
+from perfhunt.model.trial import (
+    Count,
+    Disturbance,
+    Drained,
+    Generator,
+    Interference,
+    Phase,
+    Resources,
+    SecondRow,
+)
 
 # Fields that the noun and its document shape differently; the others are the same in both.
 RUN_RESHAPED = (
@@ -91,6 +100,7 @@ class TrialDocument(Struct, frozen=True):
     started_s: float
     samples: str
     rows: tuple[SecondRow, ...] | UnsetType = UNSET
+    interference: Interference | None = None
 
 
 class JudgedDocument(Struct, frozen=True, forbid_unknown_fields=True):
@@ -267,6 +277,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     knees: tuple[KneeOrNone, ...]
     capacity: Capacity | None
     drift: Drift | None = None
+    disturbance: Disturbance | None = None
     baseline: TrialDocument | None
     trials: tuple[TrialDocument, ...]
     drains: tuple[Drained, ...]

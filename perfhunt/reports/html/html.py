@@ -177,6 +177,7 @@ def _trust(run: Run) -> Iterator[tuple[str, object]]:
     yield from _generator_trust(run.trials)
     invalid, overloaded = len(run.trials) - len(believed), sum(bool(t.overload) for t in believed)
     yield "trials", f"{len(run.trials)}, of which {invalid} invalid and {overloaded} overloaded"
+    yield from _host_trust(run.trials)
     if run.probe_effect is not None:
         yield from _probe_trust(run.probe_effect)
     if run.drift is not None:
@@ -201,6 +202,24 @@ def _generator_trust(trials: Sequence[Trial]) -> Iterator[tuple[str, object]]:
         yield "sent of what was due, worst trial", format_share(sent)
     if cpu is not None:
         yield "generator's CPU, busiest second", f"{format_share(cpu)} of one core"
+
+
+def _host_trust(trials: Sequence[Trial]) -> Iterator[tuple[str, object]]:
+    """What other work on the host took, in the trial that it disturbed most; nothing where nobody
+    looked.
+    """
+    seen = [t.interference for t in trials if t.interference is not None]
+    worst = max(seen, key=lambda each: each.target_waited or 0.0, default=None)
+    if worst is None:
+        return
+    yield "trials set aside for other work on the host", sum(t.set_aside for t in trials)
+    if worst.others is not None:
+        names = ", ".join(each.name for each in worst.busiest)
+        yield "other work, worst trial", f"{worst.others:.2f} cores{names and f' ({names})'}"
+    if worst.target_waited is not None:
+        yield "the target waited for it, worst trial", f"{worst.target_waited:.3f} cores"
+    if worst.steal:
+        yield "taken by the hypervisor, worst trial", format_share(worst.steal)
 
 
 def _probe_trust(effect: ProbeEffect) -> Iterator[tuple[str, object]]:

@@ -114,7 +114,7 @@ def _point(trial: Trial, count: Count, x: Axis, y: Axis) -> str:
     cx = x.at(trial.step.rate)
     cy = y.at(count.share) if count.exceed else HEIGHT - BOTTOM
     title = element("title", escape(_words(trial, count)))
-    if trial.overload:
+    if trial.overload and not trial.set_aside:
         cross = f"M{number(cx - 4)} {number(cy - 4)}l8 8m0 -8l-8 8"
         return element("path", title, class_="c-cross", d=cross)
     if trial.invalid:
@@ -126,7 +126,9 @@ def _point(trial: Trial, count: Count, x: Axis, y: Axis) -> str:
 
 def _words(trial: Trial, count: Count) -> str:
     doubt = ""
-    if trial.overload:
+    if trial.set_aside:
+        doubt = f"; {trial.invalid}"
+    elif trial.overload:
         doubt = f"; overloaded: {trial.overload}"
     elif trial.invalid:
         doubt = f"; invalid: {trial.invalid}"

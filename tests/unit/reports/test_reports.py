@@ -21,6 +21,7 @@ from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.question import Expect, RequestTemplate
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
+from perfhunt.model.trial import Disturbance
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.terminal import LINES
 from perfhunt.reports.verdict_sentence import verdict_sentence
@@ -279,6 +280,7 @@ SHARP = WHOLE.knee
 assert isinstance(SHARP, Knee)
 SOFT = replace(SHARP, label=KneeLabel.SOFT)
 OUTSIDE = "aborted: perfhunt was ended from outside during ramp"
+ASIDE = Disturbance(trials=24, set_aside=3, used=0, busy=0.6, names=("postgres", "node"))
 SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
     "met": (
         lambda: replace(WHOLE, verdict=Judgement.MET, judged=WHOLE.judged[:2]),
@@ -292,6 +294,30 @@ SENTENCES: dict[str, tuple[Callable[[], Run], str]] = {
         ),
         "SLO met at 120/s: its one objective holds. "
         "It keeps p99 <= 250 ms up to about 141/s (134 to 148/s at 95%), then gives way gradually.",
+    ),
+    "other work set trials aside": (
+        lambda: replace(
+            WHOLE,
+            judged=WHOLE.judged[:1],
+            verdict=Judgement.MET,
+            bottleneck=None,
+            disturbance=ASIDE,
+        ),
+        "SLO met at 120/s: its one objective holds. "
+        "It keeps p99 <= 250 ms up to 141/s (134 to 148/s at 95%). 3 trials of 24 were set aside"
+        " and asked again: other work on this host (postgres, node) disturbed them.",
+    ),
+    "never quiet": (
+        lambda: replace(
+            WHOLE,
+            judged=WHOLE.judged[:1],
+            verdict=Judgement.MET,
+            bottleneck=None,
+            disturbance=replace(ASIDE, set_aside=0, used=24),
+        ),
+        "SLO met at 120/s: its one objective holds. "
+        "It keeps p99 <= 250 ms up to 141/s (134 to 148/s at 95%) on this host while it was 60 %"
+        " busy with other work (postgres, node).",
     ),
     "unknown without knee": (
         lambda: replace(

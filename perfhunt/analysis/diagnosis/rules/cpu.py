@@ -1,4 +1,6 @@
-"""Whether the CPU stops the service: its quota, its cores, or the one core that a GIL leaves."""
+"""Whether the CPU stops the service: its quota, other work on its cores, its cores, or the one core
+that a GIL leaves.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from dataclasses import dataclass
 from perfhunt.analysis.diagnosis.costs import unseen
 from perfhunt.analysis.diagnosis.features import Features, LatencyKind
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
-from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, part, ramp
+from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, part, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import format_share
@@ -34,6 +36,51 @@ def quota(features: Features) -> ClassScore:
 
 
 @dataclass(frozen=True, slots=True)
+class HostThresholds:
+    """When other work on the host is the reason."""
+
+    # Share of the time that threads wanted to run, waited for others: what is lost of it is lost of
+    # the capacity.
+    lost: RampBounds = (0.1, 0.33)
+    # Share of its cores that the target used all the same: then it is short of them by itself.
+    of_cores: RampBounds = (0.6, 0.9)
+    full_takes: float = 0.7  # of the score
+
+
+HOST = HostThresholds()
+
+
+def host(features: Features) -> ClassScore:
+    """Other work had the cores that the target's threads waited for."""
+    seen = features.interference
+    if seen is None or not seen.target_waited:
+        return nothing(BottleneckClass.HOST)
+    value = crowded_out(features)
+    value *= 1.0 - HOST.full_takes * ramp(features.of_cores, HOST.of_cores)
+    evidence = [
+        f"The target ran {seen.target_ran or 0:.2f} cores' worth of time,"
+        f" and waited {seen.target_waited:.2f} for cores that other work had."
+    ]
+    if seen.others is not None:
+        names = ", ".join(f"{each.name} {each.cpu:.2f}" for each in seen.busiest)
+        named = f" ({names})" if names else ""
+        evidence.append(f"Other processes used {seen.others:.2f} cores{named}.")
+    return ClassScore(BottleneckClass.HOST, value, tuple(evidence))
+
+
+def crowded_out(features: Features) -> float:
+    """How much of the wish to run was refused by others on the host, and not by the target's own
+    threads: 0..1.
+    """
+    seen = features.interference
+    if seen is None or not seen.target_waited:
+        return 0.0
+    ran, others = seen.target_ran or 0.0, seen.others or 0.0
+    lost = seen.target_waited / (seen.target_waited + ran)
+    return ramp(lost, HOST.lost) * part(others, others + ran)
+
+
+@dataclass(frozen=True, slots=True)
 class GilWeightThresholds:
     """When the wish to run is a wish for the GIL."""
 
@@ -55,8 +102,8 @@ class CpuThresholds:
     """When the target's cores are the reason."""
 
     of_cores: RampBounds = (0.6, 0.9)  # share of the cores it may use
-    # Share of added latency that is waiting for a CPU: threads are starved by each other, or by
-    # something else on the host, however little the target itself uses.
+    # Share of added latency that is waiting for a CPU: threads are starved by each other,
+    # however little the target itself uses.
     starved: RampBounds = (0.3, 0.7)
     # Threads waiting for a CPU over threads on one: beyond it requests queue for the same reason.
     behind: float = 0.5
@@ -106,7 +153,8 @@ def _starved(features: Features, waiting: float) -> float:
     running = features.threads.get(ThreadState.ON_CPU, 0.0)
     if waiting > CPU.behind * running and not features.pool_is_loop:
         behind = features.share(unseen(ThreadState.RUN_QUEUE), unseen(ThreadState.ON_CPU))
-    return features.share(ThreadState.RUN_QUEUE) + behind
+    # Waiting for cores that other work has is no shortage of the target's own making.
+    return (features.share(ThreadState.RUN_QUEUE) + behind) * (1.0 - crowded_out(features))
 
 
 def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tuple[str, ...]:

@@ -6,16 +6,23 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from perfhunt.analysis.diagnosis.features import Features
-from perfhunt.analysis.diagnosis.rules.cpu import cpu, gil, quota
+from perfhunt.analysis.diagnosis.rules.cpu import cpu, gil, host, quota
 from perfhunt.analysis.diagnosis.rules.event_loop import event_loop, event_loop_blocked
 from perfhunt.analysis.diagnosis.rules.score import ClassScore
-from perfhunt.analysis.diagnosis.rules.surroundings import disk, generator, limiter, memory, network
+from perfhunt.analysis.diagnosis.rules.surroundings import (
+    disk,
+    generator,
+    limiter,
+    memory,
+    network,
+)
 from perfhunt.analysis.diagnosis.rules.waits import downstream, lock, pool, sleep, workers
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
 
 RULES: tuple[Rule, ...] = (
     generator,
+    host,
     limiter,
     quota,
     cpu,

@@ -41,6 +41,10 @@ TELLING: Share = 0.02
 SOFT, SHARP = 4.0, 8.0
 WIDEN_SOFT, WIDEN_SHARP = 1.3, 0.95
 
+# Neighbouring trials are alike by chance up to so many standard errors of a correlation; fewer
+# trials than the second tell nothing, and beyond the third the error itself is not known.
+CHANCE_ALIKE, FEWEST_ALIKE, MOST_ALIKE = 2.0, 8, 0.8
+
 # The grid: knees by slopes (within three sd of the prior) of every
 # shape.
 GRID_KNEES, GRID_SLOPES = 81, 21
@@ -289,6 +293,7 @@ def _summary(
     )
     (slope,) = weighted_quantiles(posterior.sharpness, posterior.weight, (0.5,))
     widen = float(np.interp(slope, (SOFT, SHARP), (WIDEN_SOFT, WIDEN_SHARP)))
+    widen *= alike_in_time(_residuals(trial_points, posterior))
     return KneeFit(
         criterion=criterion,
         knee=math.exp(middle),
@@ -301,6 +306,37 @@ def _summary(
         points=trial_points,
         posterior=posterior,
     )
+
+
+def _residuals(trial_points: Sequence[FitPoint], posterior: Posterior) -> Values:
+    """Deviance residuals of the points from the likeliest curve, in the order they were measured;
+    on an arbitrary scale.
+    """
+    mode = np.unravel_index(int(posterior.weight.argmax()), posterior.weight.shape)
+    allowed = posterior.prior.criterion.share
+    residuals = []
+    for point in trial_points:
+        expected = max(float(posterior.shares_at(point.rate)[mode]), FLOOR * allowed)
+        misfit = max(0.0, point.n * float(_deviance(point.share, np.array(expected))))
+        residuals.append(math.copysign(math.sqrt(misfit), point.share - expected))
+    return np.array(residuals)
+
+
+def alike_in_time(residuals: Values) -> float:
+    """How much wider an interval is when trials that followed each other err to the same side: the
+    square root of (1 + r) / (1 - r), r being the correlation of neighbours (Bayley and Hammersley
+    1946). 1 unless r is beyond chance.
+
+    Bursts scatter trials one by one; a host or a service that changes for minutes moves several.
+    """
+    n, whole = len(residuals), float((residuals**2).sum())
+    if n < FEWEST_ALIKE or not whole:
+        return 1.0
+    alike = float((residuals[:-1] * residuals[1:]).sum()) / whole
+    if alike <= CHANCE_ALIKE / math.sqrt(n):
+        return 1.0
+    alike = min(alike, MOST_ALIKE)
+    return math.sqrt((1 + alike) / (1 - alike))
 
 
 def _tails(confidence: Share) -> tuple[float, float]:

@@ -32,6 +32,7 @@ MOST_LATE: Share = 0.9  # of the requests, wherever a pass measures
 MOST_TYPICAL: Share = 0.5  # of the requests late, up to which arrivals are chosen to be typical
 BEYOND = 1.02  # times the capacity: above it every queue runs away, and a trial says only that
 ENOUGH = 2  # passes, before the interval may end the search
+ENOUGH_NOISY = 6  # where other work comes and goes: two are over before it has
 # The slope that places are computed from: that of a usual knee before any fit, and kept from flat
 # or upright fits that would spread the places too far or not at all.
 USUAL_SLOPE, FLATTEST, STEEPEST = 10.0, 3.0, 100.0
@@ -47,7 +48,8 @@ def passes(state: SearchState, guess: PerSecond) -> SearchStage[None]:
         leader = first_to_break(fits_of(state))
         if leader is not None:
             guess = leader.knee
-            if state.passes >= ENOUGH and leader.half_width <= state.goal.precision:
+            enough = ENOUGH_NOISY if state.noisy else ENOUGH
+            if state.passes >= enough and leader.half_width <= state.goal.precision:
                 return
         criterion = leader.criterion if leader else state.goal.criteria[0]
         state.passes += 1

@@ -1,5 +1,6 @@
 """Reference trials: one step, well below where the service breaks, asked again in the middle and at
-the end. What changes between them is the service, not the load.
+the end. What changes between them is the service, not the load. On a host that is never quiet it
+may be the host, and they are not asked.
 """
 
 from __future__ import annotations
@@ -56,7 +57,11 @@ def reference_if_due(state: SearchState) -> SearchStage[None]:
     before it did too.
     """
     references = state.references()
-    if references and _load_since(state, references[-1]) >= max(OFTEN, EVERY * state.goal.seconds):
+    if (
+        references
+        and not state.noisy
+        and _load_since(state, references[-1]) >= max(OFTEN, EVERY * state.goal.seconds)
+    ):
         yield from another_reference(state)
 
 
@@ -82,7 +87,9 @@ def last_reference(state: SearchState) -> SearchStage[None]:
     """
     references = state.references()
     latest = state.trials[-1] if state.trials else None
-    if not references or any(latest is t for t in (references[-1], *state.aside)):
+    if not references or state.noisy:
+        return
+    if any(latest is t for t in (references[-1], *state.aside)):
         return
     state.reserve = 0.0
     try:

@@ -13,7 +13,13 @@ from perfhunt.analysis.knee.curve.fit import KneeFit, fit
 from perfhunt.analysis.knee.curve.points import FitPoint
 from perfhunt.analysis.knee.goal import Goal, Search
 from perfhunt.analysis.knee.stages.ramp import Bracket
-from perfhunt.analysis.knee.state import GeneratorLimited, OutOfBudget, SearchState, TargetLost
+from perfhunt.analysis.knee.state import (
+    GeneratorLimited,
+    HostBusy,
+    OutOfBudget,
+    SearchState,
+    TargetLost,
+)
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Plateau
 from perfhunt.model.slo import Criterion, Judgement
@@ -50,6 +56,8 @@ def staircase(goal: Goal, plateaus: Sequence[Plateau], baseline: Trial) -> Searc
         return no_knee(
             state, NoKneeCode.TARGET_LOST, "the target did not come back after an overload"
         )
+    except HostBusy as busy:
+        return no_knee(state, NoKneeCode.HOST_BUSY, f"a plateau could not be offered: {busy}")
     except (GeneratorLimited, OutOfBudget) as limited:
         limit = f"the generator could not offer a plateau: {limited}"
         return no_knee(state, NoKneeCode.GENERATOR_LIMITED, limit)

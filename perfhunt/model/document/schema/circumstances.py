@@ -27,6 +27,7 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             " and memory objectives that are used up at a rate which was tried."
         ),
         "capacity": "Completions when saturated.",
+        "disturbance": "What other work on the host did to the search; null: nothing, or not seen.",
         "drift": "Whether the service changed while it was looked at; null: not looked for.",
         "baseline": "The trial at the lowest rate; null when there was none.",
         "trials": "Every trial, in order. Their second rows are in trials.jsonl.",

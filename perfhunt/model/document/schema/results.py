@@ -134,6 +134,38 @@ RESULTS: dict[str, dict[str, str]] = {
         "listen_overflows": "Connections dropped because the accept queue was full.",
         "connections": "Highest number of established connections to each remote endpoint.",
     },
+    "Interference": {
+        "seconds": "Length of the span, seconds.",
+        "cores": "Cores of the host.",
+        "target_ran": "Time the target's threads ran, cores (seconds per second).",
+        "target_waited": (
+            "Time the target's threads could run and did not, up to what others took of the"
+            " cores they may use, cores."
+        ),
+        "generator_ran": "The same as target_ran, of the generator's threads.",
+        "generator_waited": "The same as target_waited, of the generator's threads.",
+        "others": (
+            "CPU of processes that are neither the target's, nor perfhunt's, nor connected to"
+            " the target, cores."
+        ),
+        "busiest": "The busiest of them by name.",
+        "steal": "Share of the host's time that the hypervisor gave to others, 0 to 1.",
+        "throttled": "Share of quota periods in which the target was throttled, 0 to 1.",
+        "speed": "Speed of a core over the best seen in the run, median, 0 to 1.",
+        "speed_worst": "The same, the slowest tenth of the readings.",
+        "readings": "Readings of the speed.",
+    },
+    "Disturbance": {
+        "trials": "Trials of the search.",
+        "set_aside": "Of those, how many other work spoiled: they were asked again.",
+        "used": "Of those, how many it disturbed and were used, for there was no quiet time.",
+        "busy": (
+            "Share of the host that other work took in those that were used (in those set aside,"
+            " where none was), 0 to 1."
+        ),
+        "names": "The busiest programs, the most first.",
+    },
+    "Neighbour": {"name": "Name of the program.", "cpu": "CPU it used, cores."},
     "Generator": {
         "lag_p50": "How late requests were sent, median, seconds.",
         "lag_p99": "How late requests were sent, 99th percentile, seconds.",
@@ -163,6 +195,10 @@ RESULTS: dict[str, dict[str, str]] = {
         "errors": "Requests that did not end ok.",
         "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
         "resources": "What the target used meanwhile.",
+        "interference": (
+            "What took the machine from target and generator meanwhile; null where it was not"
+            " looked at, absent in runs of versions that did not."
+        ),
         "counts": "Counts per criterion, by name.",
         "outcomes": _OUTCOMES,
         "routes": "Results per endpoint, by name.",

@@ -13,7 +13,7 @@ from perfhunt.model.run import SCHEMA
 
 _MEANINGS = CIRCUMSTANCES | RESULTS
 # Keys that are not in every document; all others are always written.
-_OPTIONAL = {"rows", "curve", "drift"}
+_OPTIONAL = {"rows", "curve", "drift", "disturbance", "interference"}
 
 
 def schema() -> dict[str, Any]:

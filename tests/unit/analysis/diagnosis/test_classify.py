@@ -11,7 +11,7 @@ from perfhunt.analysis.diagnosis.classify import decide
 from perfhunt.analysis.diagnosis.rules.score import ClassScore
 from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
-from perfhunt.model.trial import Resources, RouteResult, Trial
+from perfhunt.model.trial import Interference, Neighbour, Resources, RouteResult, Trial
 from tests.unit.scenes import classified, instant, profile, series, stack, used
 from tests.unit.trials import HELD, QUICK
 
@@ -233,3 +233,41 @@ def test_an_answer_must_be_good_and_must_stand_out(
     disk = ClassScore(BottleneckClass.DISK, first, ("x",))
     lock = ClassScore(BottleneckClass.LOCK, second, ("y",))
     assert decide(None, [lambda _: disk, lambda _: lock]).category == answer  # type: ignore[arg-type]
+
+
+def test_cores_that_other_work_had_are_the_host_and_not_the_targets_cpu() -> None:
+    # Four threads of eight wait for a core, and the target has a sixth of one.
+    moment = ["serve>view>total on_cpu*", *["serve>view>total run_queue"] * 4]
+    seen = Interference(
+        10.0,
+        cores=2.0,
+        target_ran=0.15,
+        target_waited=0.9,
+        others=1.6,
+        busiest=(Neighbour("node", 1.6),),
+    )
+    knee = Span(
+        110.0,
+        service=0.046,
+        profile=profile(total=150),
+        instants=series(*[moment] * 32),
+        resources=used(0.15),
+        trial=replace(HELD, interference=seen),
+    )
+    found = judged(knee)
+    assert found.category == "host"
+    assert "Other processes used 1.60 cores (node 1.60)." in found.evidence
+
+
+def test_a_target_that_fills_its_own_cores_is_short_of_cpu_whoever_else_is_there() -> None:
+    moment = ["serve>view>total on_cpu*", *["serve>view>total run_queue"] * 4]
+    seen = Interference(10.0, cores=2.0, target_ran=1.9, target_waited=0.1, others=0.1)
+    knee = Span(
+        150.0,
+        service=0.046,
+        profile=profile(total=900),
+        instants=series(*[moment] * 32),
+        resources=used(1.9),
+        trial=replace(HELD, interference=seen),
+    )
+    assert judged(knee).category == "cpu"
