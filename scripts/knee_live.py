@@ -21,14 +21,14 @@ from knee_methods import Found
 from knee_scenarios import Scenario, truth
 from knee_table import line, print_heading, summary
 
-from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
+from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.knee.shown import contradicts
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
-from perfhunt.model.slo import Measure, Objective, Slo
+from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.testing import Lane, Service, constant, exponential, lognormal
@@ -175,7 +175,7 @@ def _search(service: LiveService, seed: int, budget: float) -> Found:
         finally:
             engine.close()
             host.close()
-    knee, other = result.knee, disturbance(result.trials)
+    other = disturbance(result.trials)
     aside = other.set_aside if other else 0
     if other is not None:
         print(
@@ -183,9 +183,22 @@ def _search(service: LiveService, seed: int, budget: float) -> Found:
             f" though disturbed ({', '.join(other.names)})",
             flush=True,
         )
+    return _found(service.scenario, seed, result, criteria[0], (spent[0], int(spent[1])), aside)
+
+
+def _found(
+    scenario: Scenario,
+    seed: int,
+    result: SearchResult,
+    criterion: Criterion,
+    spent: tuple[float, int],
+    aside: int,
+) -> Found:
+    """The answer of a run, which is printed; `spent` is seconds of load and slow requests."""
+    knee = result.knee
     if not isinstance(knee, Knee):
         print(f"run {seed}: {knee.code}: {knee.reason}", flush=True)
-        return Found(None, load=spent[0], slow=int(spent[1]), label=knee.code, aside=aside)
+        return Found(None, load=spent[0], slow=spent[1], label=knee.code, aside=aside)
     error = math.log(knee.rate / scenario.knee)
     print(
         f"run {seed}: {knee.rate:.1f}/s ({knee.low:.1f} to {knee.high:.1f}), {error:+.1%},"
@@ -197,9 +210,9 @@ def _search(service: LiveService, seed: int, budget: float) -> Found:
         low=knee.low,
         high=knee.high,
         load=spent[0],
-        slow=int(spent[1]),
+        slow=spent[1],
         label=knee.label,
-        contradicts=contradicts(knee, result.trials, criteria[0]),
+        contradicts=contradicts(knee, result.trials, criterion),
         aside=aside,
     )
 

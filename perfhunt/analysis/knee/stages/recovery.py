@@ -34,7 +34,7 @@ def back_from_ramp(state: SearchState, failed: PerSecond) -> SearchStage[None]:
     """
     ramped = [trial for trial in state.valid() if trial.step.phase is Phase.RAMP]
     first = next(iter(state.references()), None)
-    if first is None:
+    if first is None or state.noisy:
         return
     above = [t for t in ramped if first.step.rate < t.step.rate < failed and not t.overload]
     if not above or not hot(ramped[-1]):
@@ -54,7 +54,7 @@ def back_from_overload(state: SearchState) -> SearchStage[None]:
     completed less than other trials had. Raises OutOfBudget, too when nothing is left to look
     with.
     """
-    if not any(map(hot, state.current)):
+    if state.noisy or not any(map(hot, state.current)):
         return
     first = next(iter(state.references()), None)
     bursts = [trial for trial in state.current if trial.step.phase is Phase.CAPACITY]
