@@ -21,7 +21,7 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench-knee", description=__doc__)
     depth = parser.add_mutually_exclusive_group(required=True)
     depth.add_argument("--simulated", action="store_true", help="queues in virtual time")
-    depth.add_argument("--live", action="store_true", help="three real services, five runs each")
+    depth.add_argument("--live", action="store_true", help="six real services, five runs each")
     depth.add_argument(
         "--truth", action="store_true", help="find the true knees again, by long runs"
     )

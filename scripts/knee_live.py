@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +21,92 @@ from knee_methods import Found
 from knee_scenarios import Scenario, truth
 from knee_table import line, print_heading, summary
 
-from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
+from perfhunt.analysis.knee.answers.shown import contradicts
+from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
-from perfhunt.model.slo import Measure, Objective, Slo
+from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.target.host.interference import InterferenceMonitor
-from perfhunt.testing import Service, exponential, lognormal
+from perfhunt.testing import Lane, Service, constant, exponential, lognormal
 
 SERVER = Path(__file__).parent / "knee_targets" / "queue_server.py"
 NEIGHBOUR = SERVER.with_name("neighbour.py")
-_PAUSING = Service(lognormal(0.02, 1), 2, pause=0.05, period=2.0)
+PAGE = (RequestTemplate("page", "GET", "/"),)
+ROUTES = (
+    RequestTemplate("home", "GET", "/", 4.0),
+    RequestTemplate("list", "GET", "/list", 3.0),
+    RequestTemplate("cart", "GET", "/cart", 2.0),
+    RequestTemplate("export", "GET", "/export", 1.0),
+)
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """A service as the simulation knows it, the words that make the server the same, and what is
+    asked of it.
+    """
+
+    scenario: Scenario
+    words: str
+    traffic: tuple[RequestTemplate, ...] = PAGE
+
+
 SERVICES = (
-    (
+    LiveService(
         Scenario("one", "1 worker, exponential 8 ms", Service(exponential(0.008)), 0.130, 89.6),
-        ("--mean", "0.008"),
+        "--mean 0.008",
     ),
-    (
+    LiveService(
         Scenario(
             "four", "4 workers, lognormal 40 ms, cv 1", Service(lognormal(0.04, 1), 4), 0.400, 85.5
         ),
-        ("--mean", "0.04", "--cv", "1", "--workers", "4"),
+        "--mean 0.04 --cv 1 --workers 4",
     ),
-    (
-        Scenario("pauses", "2 workers, lognormal 20 ms, cv 1, 50 ms pauses", _PAUSING, 0.300, 82.0),
-        ("--mean", "0.02", "--cv", "1", "--workers", "2", "--pause", "0.05", "--period", "2"),
+    LiveService(
+        Scenario(
+            "pauses",
+            "2 workers, lognormal 20 ms, cv 1, 50 ms pauses",
+            Service(lognormal(0.02, 1), 2, pause=0.05, period=2.0),
+            0.300,
+            82.0,
+        ),
+        "--mean 0.02 --cv 1 --workers 2 --pause 0.05 --period 2",
+    ),
+    LiveService(
+        Scenario(
+            "TAIL",
+            "2 % of requests take a slow lane of 80 ms, one at a time",
+            Service(lognormal(0.0005, 1), 4, lane=Lane(0.02, constant(0.08))),
+            0.250,
+            542.0,
+        ),
+        "--mean 0.0005 --cv 1 --workers 4 --lane-share 0.02 --lane-mean 0.08",
+    ),
+    LiveService(
+        Scenario(
+            "ROUTES",
+            "four routes, one with a pool of one that saturates at a tenth of the capacity",
+            Service(lognormal(0.0016, 1), 4, lane=Lane(0.1, exponential(0.04))),
+            0.300,
+            173.2,
+        ),
+        "--mean 0.0016 --cv 1 --workers 4 --lane-route /export --lane-mean 0.04 --lane-cv 0",
+        ROUTES,
+    ),
+    LiveService(
+        Scenario(
+            "LEAK",
+            "1 worker, exponential 8 ms, 5 % longer with every 1,000 results that it keeps",
+            Service(exponential(0.008), leak=0.05),
+            0.130,
+            89.6,
+            ages=(50.0, 89.6),  # after the 8,000 requests of a search of 150 s
+        ),
+        "--mean 0.008 --leak 0.05",
     ),
 )
 
@@ -59,20 +117,20 @@ def run(runs: int, budget: float, only: list[str], neighbour: bool = False) -> d
     half of the time.
     """
     rows: dict[str, Any] = {}
-    for scenario, words in SERVICES:
-        if only and scenario.name not in only:
+    for service in SERVICES:
+        if only and service.scenario.name not in only:
             continue
-        knee, _ = truth(scenario)
-        known = Scenario(scenario.name, scenario.about, scenario.service, scenario.limit, knee)
+        knee, _ = truth(service.scenario)
+        known = replace(service, scenario=replace(service.scenario, knee=knee))
         began = time.monotonic()
         answers = []
         for seed in range(1, runs + 1):
             with beside(seed) if neighbour else nullcontext():
-                answers.append(_search(known, words, seed, budget))
+                answers.append(_search(known, seed, budget))
         minutes = (time.monotonic() - began) / runs / 60
-        row = summary(known, answers) | {"minutes": round(minutes, 2)}
-        rows[known.name] = {"perfhunt": row}
-        print_heading(known)
+        row = summary(known.scenario, answers) | {"minutes": round(minutes, 2)}
+        rows[known.scenario.name] = {"perfhunt": row}
+        print_heading(known.scenario)
         print(line(f"perfhunt, live, {budget:g} s", row), flush=True)
         print(
             f"\nset aside: {row['aside']:.1f} trials a run; {minutes:.1f} minutes a run", flush=True
@@ -80,15 +138,16 @@ def run(runs: int, budget: float, only: list[str], neighbour: bool = False) -> d
     return rows
 
 
-def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float) -> Found:
+def _search(service: LiveService, seed: int, budget: float) -> Found:
+    scenario = service.scenario
     with (
-        served(*words, "--seed", str(seed)) as (port, pid),
+        served(*service.words.split(), "--seed", str(seed)) as (port, pid),
         tempfile.TemporaryDirectory(prefix="bench-knee-") as scratch,
     ):
         objective = Objective(Measure.LATENCY, "p99", "<=", scenario.limit)
         question = Question(
             Target(f"http://127.0.0.1:{port}"),
-            (RequestTemplate("page", "GET", "/"),),
+            service.traffic,
             Slo((objective,)),
             Ramp(),
             seed=seed,
@@ -116,7 +175,7 @@ def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float
         finally:
             engine.close()
             host.close()
-    knee, other = result.knee, disturbance(result.trials)
+    other = disturbance(result.trials)
     aside = other.set_aside if other else 0
     if other is not None:
         print(
@@ -124,16 +183,38 @@ def _search(scenario: Scenario, words: tuple[str, ...], seed: int, budget: float
             f" though disturbed ({', '.join(other.names)})",
             flush=True,
         )
+    return _found(service.scenario, seed, result, criteria[0], (spent[0], int(spent[1])), aside)
+
+
+def _found(
+    scenario: Scenario,
+    seed: int,
+    result: SearchResult,
+    criterion: Criterion,
+    spent: tuple[float, int],
+    aside: int,
+) -> Found:
+    """The answer of a run, which is printed; `spent` is seconds of load and slow requests."""
+    knee = result.knee
     if not isinstance(knee, Knee):
         print(f"run {seed}: {knee.code}: {knee.reason}", flush=True)
-        return Found(None, load=spent[0], slow=int(spent[1]), label=knee.code, aside=aside)
+        return Found(None, load=spent[0], slow=spent[1], label=knee.code, aside=aside)
     error = math.log(knee.rate / scenario.knee)
     print(
         f"run {seed}: {knee.rate:.1f}/s ({knee.low:.1f} to {knee.high:.1f}), {error:+.1%},"
-        f" {knee.label}",
+        f" {knee.label}; {knee.note}",
         flush=True,
     )
-    return Found(knee.rate, knee.low, knee.high, spent[0], int(spent[1]), knee.label, aside)
+    return Found(
+        rate=knee.rate,
+        low=knee.low,
+        high=knee.high,
+        load=spent[0],
+        slow=spent[1],
+        label=knee.label,
+        contradicts=contradicts(knee, result.trials, criterion),
+        aside=aside,
+    )
 
 
 @contextmanager

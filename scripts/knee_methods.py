@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from knee_scenarios import Scenario
 
+from perfhunt.analysis.knee.answers.shown import contradicts
 from perfhunt.analysis.knee.goal import Goal, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.analysis.knee.stages.descent import descend
@@ -21,7 +22,7 @@ from perfhunt.testing import QueueEngine
 @dataclass
 class Found:
     """An answer with its cost. `low` and `high` are None where the method gives no interval; `rate`
-    when it gives nothing.
+    when it gives nothing; `contradicts` (its own trials) where there is no interval to do so.
     """
 
     rate: float | None
@@ -30,6 +31,7 @@ class Found:
     load: float = 0.0
     slow: int = 0
     label: str = ""
+    contradicts: bool | None = None
     aside: int = 0  # trials set aside for other work on the host
 
 
@@ -73,8 +75,9 @@ class Bench:
         low: float | None = None,
         high: float | None = None,
         label: str = "",
+        contradicts: bool | None = None,
     ) -> Found:
-        return Found(rate, low, high, self.load, self.slow, label)
+        return Found(rate, low, high, self.load, self.slow, label, contradicts)
 
 
 def answering(engine: QueueEngine) -> Callable[[StepOrDrain], TrialOrDrained]:
@@ -105,7 +108,8 @@ def perfhunt(budget: float, quick: bool = False) -> Callable[[Bench], Found]:
         result = drive(search(goal, down.floor, down.before), bench.ask)
         knee, aside = result.knee, sum(trial.set_aside for trial in result.trials)
         if isinstance(knee, Knee):
-            found = bench.found(knee.rate, knee.low, knee.high, knee.label)
+            astray = contradicts(knee, result.trials, scenario.criterion)
+            found = bench.found(knee.rate, knee.low, knee.high, knee.label, astray)
         else:
             found = bench.found(None, label=knee.code)
         return replace(found, aside=aside)

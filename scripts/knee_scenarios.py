@@ -1,5 +1,5 @@
-"""Services whose knee is known: the four of the fact sheet, five with other troubles, and three of
-which a part breaks first.
+"""Services whose knee is known: the four of the fact sheet, five with other troubles, three of
+which a part breaks first, and two that remember what was asked before.
 """
 
 from __future__ import annotations
@@ -10,7 +10,17 @@ import numpy as np
 
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Phase, Step
-from perfhunt.testing import Lane, QueueEngine, Service, constant, exponential, lognormal, mixture
+from perfhunt.testing import (
+    Cache,
+    Cliff,
+    Lane,
+    QueueEngine,
+    Service,
+    constant,
+    exponential,
+    lognormal,
+    mixture,
+)
 
 ENGINES, SECONDS, FILL = 24, 600.0, 30.0  # behind each truth: four hours per rate
 
@@ -19,6 +29,9 @@ ENGINES, SECONDS, FILL = 24, 600.0, 30.0  # behind each truth: four hours per ra
 class Scenario:
     """A simulated service, its limit for the p99, and its true knee (requests/s), found by
     `truth`.
+
+    `ages`: it has no steady knee; its lowest and highest while a search lasts. `knee` is that of
+    the fresh service.
     """
 
     name: str
@@ -27,10 +40,16 @@ class Scenario:
     limit: float
     knee: float
     start: float = 10.0
+    ages: tuple[float, float] | None = None
 
     @property
     def criterion(self) -> Criterion:
         return Criterion("latency.p99", self.limit, 0.01)
+
+    @property
+    def fresh(self) -> Service:
+        """The service as it is before it has aged or was overloaded: the knee is its."""
+        return replace(self.service, leak=0.0, warmup=0.0, cliff=None, neighbour=1.0)
 
 
 _LOOP = mixture((0.98, lognormal(0.003, 0.5)), (0.02, lognormal(0.040, 0.3)))
@@ -103,6 +122,20 @@ SCENARIOS = (
         120.6,
     ),
     Scenario(
+        "CLIFF",
+        "M/M/1, twice as slow from an overload until 20 s of quiet",
+        Service(exponential(0.006), cliff=Cliff(patience=0.4)),
+        0.100,
+        120.6,
+    ),
+    Scenario(
+        "CACHE",
+        "4 workers, misses take 60 ms, and half of the requests miss at 10/s, 3 % at the knee",
+        Service(lognormal(0.008, 1), 4, cache=Cache(keys=200, ttl=20.0, slow=lognormal(0.060, 1))),
+        0.250,
+        392.8,
+    ),
+    Scenario(
         "WARM",
         "M/M/1 that starts at half its speed and warms up for a minute",
         Service(exponential(0.006), warmup=1.0, warmup_tau=20.0),
@@ -115,6 +148,7 @@ SCENARIOS = (
         Service(exponential(0.006), leak=0.05),
         0.100,
         120.6,
+        ages=(28.0, 120.6),  # after the 25,000 requests of a search of ten minutes
     ),
     Scenario("SLOW", "2 workers, 400 ms, cv 1", Service(lognormal(0.4, 1), 2), 4.0, 3.73, 0.5),
     Scenario(
@@ -134,7 +168,6 @@ def truth(scenario: Scenario) -> tuple[float, float]:
     """The knee and its sharpness, from long runs at five rates around the one written down, by a
     log-linear fit. Of a service with a neighbour it is that of the quiet host.
     """
-    quiet = replace(scenario.service, neighbour=1.0)
     shares = []
     shifts = np.array([-0.04, -0.02, 0.0, 0.02, 0.04])
     if scenario.service.refuse_above:
@@ -142,7 +175,7 @@ def truth(scenario: Scenario) -> tuple[float, float]:
     for shift in shifts:
         counts = []
         for seed in range(ENGINES):
-            engine = QueueEngine(quiet, (scenario.criterion,), seed + 10_000)
+            engine = QueueEngine(scenario.fresh, (scenario.criterion,), seed + 10_000)
             seconds = SECONDS * max(1.0, 100.0 / scenario.knee)
             step = Step(
                 Phase.FIXED,

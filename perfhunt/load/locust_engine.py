@@ -220,7 +220,7 @@ class LocustEngine:
                 break
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
             if probe is not None and _recovered(probe, allowed):
-                self._pause(AFTER_DRAIN, stop)
+                self._pause(AFTER_DRAIN + drain.quiet, stop)
                 return Drained(time.monotonic() - began, True)
             self._pause(PROBE_EVERY, stop)
         return Drained(time.monotonic() - began, False)

@@ -286,11 +286,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Ask for no load until nothing is in flight and a probe is answered as quickly as at baseline;
-    give up after `cap`.
+    """Ask for no load until nothing is in flight and a probe is answered as quickly as at baseline,
+    giving up after `cap`; and then for `quiet` seconds more.
     """
 
     cap: Seconds = 60.0
+    quiet: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
-from perfhunt.analysis.knee.cost import takes_long
-from perfhunt.analysis.knee.drift import with_slopes
+from perfhunt.analysis.knee.answers.cost import takes_long
+from perfhunt.analysis.knee.answers.drift import with_slopes
 from perfhunt.analysis.knee.goal import (
     Search,
     SearchResult,
@@ -28,8 +28,8 @@ from perfhunt.analysis.knee.observed import holds
 from perfhunt.analysis.knee.resource_limits import with_resources
 from perfhunt.analysis.knee.search import drive, resume, search
 from perfhunt.analysis.knee.stages.descent import Descent, descend
-from perfhunt.analysis.knee.stages.staircase import staircase
 from perfhunt.analysis.knee.stages.warmup import CAP, WarmUp, warm_up
+from perfhunt.analysis.knee.staircase import staircase
 from perfhunt.analysis.trial.growth import slopes
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.analysis.trial.judging import judge_slo, load_to_judge, time_to_judge

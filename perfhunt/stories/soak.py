@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from perfhunt.analysis.knee.drift import drift_of, with_slopes
+from perfhunt.analysis.knee.answers.drift import drift_of, with_slopes
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.trial.growth import slopes
 from perfhunt.lab import Lab

@@ -6,7 +6,7 @@ import numpy as np
 
 from perfhunt.model.trial import Interference, Neighbour
 from perfhunt.model.units import Cores, Seconds
-from perfhunt.testing.service import Times
+from perfhunt.testing.laws import Times
 
 HOST: Cores = 2.0
 NAME = "neighbour"

@@ -27,8 +27,9 @@ from perfhunt.model.trial import (
     arrivals,
 )
 from perfhunt.model.units import Seconds
+from perfhunt.testing.laws import Times
 from perfhunt.testing.other_work import OtherWork
-from perfhunt.testing.service import Service, Times, departures
+from perfhunt.testing.service import Service, departures
 
 REFUSED: Seconds = 0.001  # how long a limiter takes to say no
 PROBE: Seconds = 1.0  # a drain waits this much longer, as the live one does for its probe
@@ -78,6 +79,8 @@ class QueueEngine:
         self._free = [0.0] * service.workers
         self._lane_free = [0.0] * (service.lane.workers if service.lane else 0)
         self._tokens = (service.bucket, 0.0)
+        self._degraded = False
+        self._expires = service.cache.empty() if service.cache else np.zeros(0)
         self._other = OtherWork(service.neighbour, service.on, service.off, seed)
         self._came = 0  # requests of the steps so far
 
@@ -96,12 +99,12 @@ class QueueEngine:
     ) -> Trial:
         """The trial of a step, at once; overload is judged per second by the same rule as live."""
         reason = stop() if stop else ""
-        before = list(self._free), list(self._lane_free), self._tokens
+        before = self._remembered()
         served = self._serve(step, arrivals(step.seed, step.rate, step.duration, step.arrivals))
         rows = self._rows(served, step.duration)
         ended, why = self._overloaded(step, rows)
         if ended < step.duration:
-            self._free, self._lane_free, self._tokens = before
+            self._free, self._lane_free, self._tokens, self._degraded, self._expires = before
             served = self._serve(step, served.due[served.due < ended])
             rows = rows[: int(ended)]
         self.steps_run += 1
@@ -114,14 +117,19 @@ class QueueEngine:
         return trial
 
     def drain(self, drain: Drain, stop: Callable[[], str] | None = None) -> Drained:
-        """Let virtual time pass until the queue is empty and a probe's time more, or the cap is
-        reached.
+        """Let virtual time pass until the queue is empty and a probe's time and the quiet asked for
+        more, or the cap is reached.
         """
         last = max([float(self._real(np.max(self._free))), *self._lane_free])
         wait = max(0.0, last - self.clock) + PROBE
-        seconds = min(wait, drain.cap)
+        recovered = wait <= drain.cap
+        seconds = wait + drain.quiet if recovered else drain.cap
         self.clock += seconds
-        return Drained(seconds, wait <= drain.cap)
+        return Drained(seconds, recovered)
+
+    def _remembered(self) -> tuple[list[float], list[float], tuple[float, float], bool, Times]:
+        """All that one step leaves to the next."""
+        return self._free, self._lane_free, self._tokens, self._degraded, self._expires
 
     def _overloaded(self, step: Step, rows: tuple[SecondRow, ...]) -> tuple[Seconds, str]:
         if step.stop_on_overload:
@@ -149,6 +157,8 @@ class QueueEngine:
         extra = service.delay(random, max(most, n))[:n] if service.delay else np.zeros(n)
         broken = random.random(max(most, n))[:n] < service.fails
         at = due + self.clock
+        if service.cache is not None:
+            held = self._cached(random, at, held, max(most, n))
         age = (self._came + np.arange(n)) / 1000
         held = held * self._speed(at) * (1 + service.leak * age)
         admitted = self._admit(at) if service.refuse_above else np.ones(n, dtype=bool)
@@ -159,10 +169,28 @@ class QueueEngine:
             apart = service.lane.law(random, max(most, n))[:n]
             done[aside], self._lane_free = departures(at[aside], apart[aside], self._lane_free)
         ahead = admitted & ~aside
-        worked, self._free = departures(self._worked(at[ahead]), held[ahead], self._free)
+        worked = self._departures(self._worked(at[ahead]), held[ahead])
         done[ahead] = np.maximum(self._real(worked), at[ahead]) + extra[ahead]
         status = np.where(admitted, np.where(broken, 500, 200), 429)
         return _Served(due, done - self.clock, status, aside, float(held[ahead].sum()))
+
+    def _departures(self, at: Times, held: Times) -> Times:
+        if self.service.cliff is None:
+            done, self._free = departures(at, held, self._free)
+            return done
+        done, self._free, self._degraded = self.service.cliff.departures(
+            at, held, self._free, self._degraded
+        )
+        return done
+
+    def _cached(self, random: np.random.Generator, at: Times, held: Times, most: int) -> Times:
+        """Service times, those of a miss by its own law."""
+        cache, n = self.service.cache, len(at)
+        assert cache is not None
+        keys, lives = random.integers(cache.keys, size=most), random.standard_exponential(most)
+        slow = cache.slow(random, most)
+        missed, self._expires = cache.misses(at, keys[:n], lives[:n], self._expires)
+        return np.where(missed, slow[:n], held)
 
     def _admit(self, at: Times) -> NDArray[np.bool_]:
         rate, most = self.service.refuse_above or 0.0, self.service.bucket

@@ -1,53 +1,15 @@
-"""Services as queues: laws of service times, and the troubles that real services have."""
+"""Services as queues, with the troubles that real ones have."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perfhunt.model.units import PerSecond, Seconds, Share
-
-Times: TypeAlias = NDArray[np.float64]
-Law: TypeAlias = Callable[[np.random.Generator, int], Times]
-
-
-def exponential(mean: Seconds) -> Law:
-    """Service times of an M/M/k queue."""
-    return lambda random, n: random.exponential(mean, n)
-
-
-def lognormal(mean: Seconds, cv: float) -> Law:
-    """Lognormal service times with the given mean and coefficient of variation."""
-    sigma = float(np.sqrt(np.log(1 + cv * cv)))
-    mu = float(np.log(mean)) - sigma * sigma / 2
-    return lambda random, n: random.lognormal(mu, sigma, n)
-
-
-def constant(mean: Seconds) -> Law:
-    """Service times that are all the same: M/D/k."""
-    return lambda random, n: np.full(n, mean)
-
-
-def given(times: Times) -> Law:
-    """Service times drawn with replacement from measured ones; shape (m,)."""
-    return lambda random, n: random.choice(times, n)
-
-
-def mixture(*parts: tuple[Share, Law]) -> Law:
-    """Each request's time from one of the laws, with these probabilities: most are quick, some
-    block.
-    """
-
-    def draw(random: np.random.Generator, n: int) -> Times:
-        pick = random.choice(len(parts), size=n, p=[share for share, _ in parts])
-        return np.choose(pick, [law(random, n) for _, law in parts])
-
-    return draw
+from perfhunt.testing.laws import Law, Times
+from perfhunt.testing.remembering import Cache, Cliff
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +33,9 @@ class Service:
     warmup·e^(-t/warmup_tau)) times as long. `refuse_above`: a token bucket of `bucket` requests
     answers 429 beyond that rate. `fails` is a share of requests answered 500 whatever the load.
     `lane` is a part of the traffic that queues apart from the rest. `leak`: service times grow by
-    that share of the fresh ones with every thousand requests that came before. While a neighbour is
-    on, for `on` seconds and off for `off`, both exponential, the workers take `neighbour` times as
-    long.
+    that share of the fresh ones with every thousand requests that came before. `cliff` and `cache`
+    remember what was asked before. While a neighbour is on, for `on` seconds and off for `off`,
+    both exponential, the workers take `neighbour` times as long.
     """
 
     law: Law
@@ -93,6 +55,8 @@ class Service:
     on: Seconds = 20.0
     off: Seconds = 20.0
     leak: Share = 0.0
+    cliff: Cliff | None = None
+    cache: Cache | None = None
 
 
 def departures(at: Times, held: Times, free: list[float]) -> tuple[Times, list[float]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from perfhunt.analysis.knee.cost import takes_long
+from perfhunt.analysis.knee.answers.cost import takes_long
 from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import baselines_before, lowest_baseline
 from perfhunt.analysis.knee.search import drive, replay, search

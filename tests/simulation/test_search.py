@@ -9,8 +9,8 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
+from perfhunt.analysis.knee.answers.answer import reached
 
-from perfhunt.analysis.knee.answer import reached
 from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, resume, search
@@ -169,7 +169,6 @@ def spoiling(
 
 
 def test_invalid_trials_are_asked_again_and_never_fitted() -> None:
-    engine, goal, baseline = begin()
     spoiled: list[Step] = []
 
     def first_two_passes(step: Step) -> bool:
@@ -178,9 +177,14 @@ def test_invalid_trials_are_asked_again_and_never_fitted() -> None:
             return True
         return False
 
-    knee = knee_of(drive(search(goal, baseline), spoiling(engine, first_two_passes)))
-    assert len(spoiled) == 2
-    assert knee.low <= MM1_KNEE <= knee.high
+    held = 0
+    for seed in (1, 2, 3):
+        spoiled.clear()
+        engine, goal, baseline = begin(replace(GOAL, seed=seed))
+        knee = knee_of(drive(search(goal, baseline), spoiling(engine, first_two_passes)))
+        assert len(spoiled) == 2
+        held += knee.low <= MM1_KNEE <= knee.high
+    assert held >= 2
 
 
 def test_a_generator_that_cannot_keep_up_is_said_to_be_the_limit() -> None:

@@ -29,7 +29,7 @@ from tests.simulation.queues import (
 LEAK = 0.05  # of the fresh service time, per thousand requests
 LEAKY = Service(exponential(MEAN), leak=LEAK)
 WARMING = Service(exponential(MEAN), warmup=1.0, warmup_tau=20.0)
-SEEDS = 6
+SEEDS = 10
 
 
 def knee_at(requests: float) -> float:
@@ -65,7 +65,7 @@ def test_it_says_what_it_held_fresh_what_it_holds_now_and_how_fast_that_falls(
         covered += low <= MM1_KNEE <= high and now_low <= knee_at(requests) <= now_high
         assert 0 < fall < 15
         assert now == pytest.approx(knee_at(requests), rel=0.35)
-    assert covered >= SEEDS - 1
+    assert covered >= SEEDS - 2
 
 
 def test_a_service_that_warms_up_is_searched_again() -> None:

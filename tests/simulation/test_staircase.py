@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfhunt.analysis.knee.search import drive, replay
-from perfhunt.analysis.knee.stages.staircase import staircase, step_verdict
+from perfhunt.analysis.knee.staircase import staircase, step_verdict
 from perfhunt.model.question import DEFAULT_STAIRCASE, Plateau
 from perfhunt.model.slo import Judgement
 from tests.simulation.queues import MM1_KNEE, P99, answering, begin, knee_of

@@ -1,4 +1,5 @@
 """Where the service breaks: the search, what it may ask for, and the curve fitted to its trials.
 
-One way only: stages (ramp, passes, warm-up ...) may import curve.
+One way only, each may import those named before it: curve, stages (ramp, passes, warm-up ...),
+answers.
 """

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from statistics import stdev
 
+from perfhunt.analysis.knee.answers.notes import notes
+from perfhunt.analysis.knee.answers.routes import route_knees
+from perfhunt.analysis.knee.answers.shown import Shown, shown
 from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
 from perfhunt.analysis.knee.goal import SearchResult
-from perfhunt.analysis.knee.notes import WITNESSES, notes
 from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
-from perfhunt.analysis.knee.routes import route_knees
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
@@ -126,16 +127,17 @@ def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
 def fitted(state: SearchState, fit: KneeFit) -> Knee:
     """The fitted knee with its label, its curve, and what a narrower interval would cost."""
     label = _label(state, fit)
-    held, failed = (0.0, math.inf) if fit.part is None else _shown(state, fit.criterion)
+    clear = Shown(0.0, math.inf) if fit.part is None else shown(state.current, fit.criterion)
     high = max(fit.high, _first_failure(state, fit)) if label == KneeLabel.BRACKET else fit.high
     # No knee lies beyond what the service was ever seen to complete.
     completed, most = _most_completed(state)
-    rate = min(max(fit.knee, held), failed, completed)
+    rate = min(max(fit.knee, clear.held), clear.failed, completed)
     broke, kept = _disputed(state, fit.criterion) if state.noisy else (math.inf, 0.0)
+    room = 1.0 if fit.part else state.heavy_room
     return Knee(
         rate=rate,
-        low=min(max(fit.low * (1.0 if fit.part else state.heavy_room), held), rate, broke),
-        high=max(min(max(high, kept), failed, most), rate),
+        low=min(max(fit.low * room, clear.held), rate, broke),
+        high=max(min(max(high, kept), clear.failed, most), rate),
         confidence=fit.confidence,
         criterion=fit.criterion.name,
         limit=fit.criterion.limit,
@@ -148,28 +150,6 @@ def fitted(state: SearchState, fit: KneeFit) -> Knee:
         # A curve that crosses elsewhere than at the knee would contradict it.
         curve=fit.curve() if rate == fit.knee else None,
     )
-
-
-def _shown(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:
-    """(highest rate below the failures at which two trials, or more above it, clearly held; lowest
-    at which two, or more below it, clearly failed): what no answer may contradict. 0 and infinity
-    where trials are not that clear.
-
-    This is for a part of the traffic, which is late without bursts. Where the whole service breaks,
-    a burst may outlast a trial, so one trial is never that clear. Trials of the ramp are too short
-    to show that a rate holds.
-    """
-    stand = [(trial, standing(trial, criterion)) for trial in state.unsaturated()]
-    failures = sorted(trial.step.rate for trial, stands in stand if stands is Standing.FAILED)
-    failed = failures[WITNESSES - 1] if len(failures) >= WITNESSES else math.inf
-    held = sorted(
-        trial.step.rate
-        for trial, stands in stand
-        if stands is Standing.HELD
-        and trial.step.phase in FITTED_PHASES
-        and trial.step.rate < failed
-    )
-    return held[-WITNESSES] if len(held) >= WITNESSES else 0.0, failed
 
 
 def _disputed(state: SearchState, criterion: Criterion) -> tuple[PerSecond, PerSecond]:

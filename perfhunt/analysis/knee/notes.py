@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from perfhunt.analysis.knee.cost import cost_of_narrower
+from perfhunt.analysis.knee.answers.cost import cost_of_narrower
+from perfhunt.analysis.knee.answers.shown import WITNESSES
 from perfhunt.analysis.knee.curve.fit import KneeFit
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.late_route import late_route
@@ -15,7 +16,6 @@ from perfhunt.model.knee import KneeLabel
 from perfhunt.model.trial import Phase
 from perfhunt.model.units import PerSecond, format_rate, format_share
 
-WITNESSES = 2  # trials that must agree: one in a thousand is called clear by chance
 # A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
 LIMITER_STATUSES = (429, 503)
 FLAT, FLAT_BY = 2.0, 0.005
@@ -31,6 +31,11 @@ def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -
         yield (
             f"a part of the traffic breaks first: about {format_share(fit.part)} of the requests"
             " are late from there on, and the others as quick as before"
+        )
+    if state.quiet:
+        yield (
+            "an overload is not forgotten: afterwards the service was slower until it had"
+            f" {state.quiet:.0f} s without load, so keep well below the knee"
         )
     beyond = (t for t in state.unsaturated() if t.step.rate >= fit.knee and not t.overload)
     if route := late_route(beyond, fit.criterion.limit):

@@ -7,10 +7,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from perfhunt.analysis.knee.answers.shown import shown
+from perfhunt.analysis.trial.exceedance import LIKELY, Standing, standing
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
+# A short trial shows that its rate holds when it had requests enough to see one late, no more than
+# this part of what is allowed was, and nothing failed below so many times its rate: a queue takes
+# its time to fill.
+HELD_WELL: Share = 0.5
+FAR = 4.0
 _NOT_EVIDENCE = (Phase.HOLD, Phase.CAPACITY, Phase.WARMUP)
 
 # A burst did not saturate a service that completed this share of the offered rate while fewer than
@@ -40,16 +47,34 @@ def holds(trial: Trial, criteria: Sequence[Criterion]) -> bool:
 def bracket(
     trials: Iterable[Trial], criteria: Sequence[Criterion]
 ) -> tuple[PerSecond | None, PerSecond | None]:
-    """(highest rate that held, lowest rate above it that broke); None for what is not known.
+    """(highest rate shown to hold, lowest shown to fail), which the knee lies between; None for
+    what is not shown.
 
-    A short trial at a low rate that broke by one stall is outvoted by a higher one that held.
-
-    Profiled, warming and saturated trials are no evidence, nor are invalid ones.
+    Several trials show it (`shown`); one shows that a rate holds only far below all that failed.
+    Nearer to the knee a trial holds or fails by chance. Profiled, warming and saturated trials are
+    no evidence, nor are invalid ones.
     """
     evidence = [t for t in trials if not t.invalid and t.step.phase not in _NOT_EVIDENCE]
-    low = max((t.step.rate for t in evidence if holds(t, criteria)), default=None)
-    broke = [t.step.rate for t in evidence if not holds(t, criteria)]
-    return low, min((rate for rate in broke if low is None or rate > low), default=None)
+    clear = [shown(evidence, criterion) for criterion in criteria]
+    tops = [t.step.rate for t in evidence]
+    failed = [t.step.rate for t in evidence if any(_likely_failed(t, c) for c in criteria)]
+    far_below = min(failed, default=max(tops, default=0.0)) / FAR
+    easily = [
+        t.step.rate for t in evidence if t.step.rate <= far_below and _holds_well(t, criteria)
+    ]
+    held = max((*easily, min(each.held for each in clear)), default=0.0)
+    fails = min(each.failed for each in clear)
+    return held or None, fails if math.isfinite(fails) else None
+
+
+def _likely_failed(trial: Trial, criterion: Criterion) -> bool:
+    return standing(trial, criterion, LIKELY) is Standing.FAILED
+
+
+def _holds_well(trial: Trial, criteria: Sequence[Criterion]) -> bool:
+    allowed = [(trial.counts[c.name], c.share) for c in criteria if c.name in trial.counts]
+    well = all(n.n * share >= 1 and n.share <= HELD_WELL * share for n, share in allowed)
+    return well and not trial.overload
 
 
 def completions(burst: Trial) -> PerSecond | None:

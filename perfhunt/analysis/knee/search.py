@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from perfhunt.analysis.knee.answer import answer, no_knee
-from perfhunt.analysis.knee.drift import decayed, doubted, drift_of
+from perfhunt.analysis.knee.answers.answer import answer, no_knee
+from perfhunt.analysis.knee.answers.drift import decayed, doubted, drift_of
 from perfhunt.analysis.knee.goal import (
     Goal,
     Search,
@@ -32,6 +32,7 @@ from perfhunt.analysis.knee.stages.ramp import (
     split_budget,
     was_chance,
 )
+from perfhunt.analysis.knee.stages.recovery import back_from_overload, back_from_ramp
 from perfhunt.analysis.knee.stages.reference import (
     ServiceChanged,
     first_reference,
@@ -73,6 +74,7 @@ def _result(state: SearchState) -> Search:
         bracket = yield from ramp(state, goal.start)
         if bracket.high is not None:
             yield from first_reference(state, bracket.low)
+            yield from back_from_ramp(state, bracket.high)
             bracket = yield from _settled(state, bracket)
         if bracket.high is None:
             held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
@@ -124,6 +126,7 @@ def _narrowed(state: SearchState, bracket: Bracket) -> SearchStage[Bracket]:
             return bracket
         if not state.part:
             yield from saturate(state, failed, split.burst)
+        yield from back_from_overload(state)
         bracket = yield from coarse(state, bracket, split.halvings)
         yield from passes(state, bracket.middle)
     except OutOfBudget:

@@ -16,6 +16,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 
 HOT: Share = 0.6  # of requests late: more than a p50 allows, so a backlog must have grown
 HOT_LEAST = 3  # requests late, up to which that is chance
+STUMBLE: Share = 0.1  # of requests late, beyond which a queue may have been long for a moment
 ATTEMPTS = 3  # trials in a row that may be invalid before the generator is held to be the limit
 # Of the budget: load that other work on the host may spoil while quiet is waited for; and no
 # more than the second part (nor less than so many seconds) where hardly any of the load was quiet.
@@ -89,6 +90,8 @@ class SearchState:
     part: bool = False  # only a part of the traffic broke: the rest did not follow further up
     reserve: Seconds = 0.0  # of the budget, kept for the last reference
     fresh: int = 0  # trials before this one are of a service that has changed since
+    aside: list[Trial] = field(default_factory=list)  # measured before it was back from an overload
+    quiet: Seconds = 0.0  # without load, that it takes to come back from one
 
     @property
     def load(self) -> Seconds:
@@ -130,7 +133,8 @@ class SearchState:
     @property
     def current(self) -> list[Trial]:
         """Trials of the service as it is now, oldest first."""
-        return self.trials[self.fresh :]
+        aside = set(map(id, self.aside))
+        return [trial for trial in self.trials[self.fresh :] if id(trial) not in aside]
 
     def valid(self) -> list[Trial]:
         """Those of them that may be believed."""
@@ -144,6 +148,13 @@ class SearchState:
         """Begin again with the latest trial: the service is not what it was before it."""
         self.fresh = len(self.trials) - 1
         self.passes, self.part = 0, False
+
+    @property
+    def stumbled(self) -> bool:
+        """Whether the latest trial may have overthrown a service that is slow to come back."""
+        latest = self.trials[-1]
+        late = max((count.share for count in latest.counts.values()), default=0.0)
+        return self.quiet > 0 and (hot(latest) or late > STUMBLE)
 
     def unsaturated(self) -> list[Trial]:
         """Those of them that were not overloaded on purpose."""
@@ -256,11 +267,13 @@ class SearchState:
             return 0.0
         return min(LONGEST_DRAIN, PATIENCE * left / pace) if pace else LONGEST_DRAIN
 
-    def drain(self) -> SearchStage[None]:
-        """Ask for quiet until the target is as it was; raises TargetLost when it does not come
-        back.
+    def drain(self, quiet: Seconds = 0.0) -> SearchStage[None]:
+        """Ask for quiet until the target is as it was, and as much longer; raises TargetLost when
+        it does not come back.
         """
-        drained = yield Drain(max(Drain().cap, self._backlog))
+        if not quiet and self.stumbled:
+            quiet = self.quiet
+        drained = yield Drain(cap=max(Drain().cap, self._backlog), quiet=quiet)
         if not isinstance(drained, Drained):
             raise TypeError(f"a drain was answered with {type(drained).__name__}, not Drained")
         self.drains.append(drained)

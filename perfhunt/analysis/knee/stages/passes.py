@@ -29,6 +29,7 @@ STRETCH = 1.5  # times the dwell, at most, when a single pass has the budget to 
 # exceedances are many there, and the slope that carries them down to the knee is known from the
 # capacity.
 MULTIPLES = (0.8, 2.0, 5.0)
+CAREFUL = (0.5, 1.0, 2.0)  # with a service that takes long to come back from an overload
 MOST_LATE: Share = 0.9  # of the requests, wherever a pass measures
 MOST_TYPICAL: Share = 0.5  # of the requests late, up to which arrivals are chosen to be typical
 # Where a pass measures when a resource is used up first, as multiples of that rate: its use is a
@@ -106,10 +107,16 @@ def _places(
     allowed.
     """
     slope = max(FLATTEST, min(STEEPEST, leader.sharpness if leader else USUAL_SLOPE))
-    rates = [knee * (1 + _log_multiple(criterion.share, times) / slope) for times in MULTIPLES]
+    rates = [
+        knee * (1 + _log_multiple(criterion.share, times) / slope) for times in _multiples(state)
+    ]
     capacity = observed_capacity(state.current)
     most = min(state.goal.max_rate, BEYOND * capacity if capacity else math.inf)
     return sorted({min(most, rate) for rate in rates})
+
+
+def _multiples(state: SearchState) -> tuple[float, ...]:
+    return CAREFUL if state.quiet else MULTIPLES
 
 
 def _log_multiple(share: Share, times: float) -> float:
@@ -120,9 +127,9 @@ def _one_pass(
     state: SearchState, share: Share, rates: list[PerSecond], seconds: Seconds
 ) -> SearchStage[None]:
     # There are fewer rates when the ceiling made some of them equal.
-    for rate, times in zip(rates, MULTIPLES, strict=False):
+    for rate, times in zip(rates, _multiples(state), strict=False):
         late = min(MOST_TYPICAL, times * share)
         trial = yield from state.measure(Phase.PASS, rate, seconds + SETTLE, SETTLE, late=late)
-        if hot(trial):
+        if hot(trial) or state.stumbled:
             break
     yield from state.rest()

@@ -76,9 +76,9 @@ def another_reference(state: SearchState) -> SearchStage[None]:
     stumbled has come back by then. Raises ServiceChanged.
     """
     first, *_ = state.references()
-    again = yield from _repeated(state, first)
+    again = yield from repeated(state, first)
     if slower(first, again):
-        again = yield from _repeated(state, first)
+        again = yield from repeated(state, first)
         if slower(first, again):
             raise ServiceChanged(slower=True)
     left = state.left >= RESTART * state.goal.seconds
@@ -87,11 +87,15 @@ def another_reference(state: SearchState) -> SearchStage[None]:
 
 
 def last_reference(state: SearchState) -> SearchStage[None]:
-    """One at the end, unless the latest trial is one. Raises ServiceChanged, and nothing when the
+    """One at the end, unless the latest trial is one, or was before the service was back from an
+    overload. Raises ServiceChanged, and nothing when the
     budget does not allow it.
     """
     references = state.references()
-    if not references or state.noisy or references[-1] is state.trials[-1]:
+    latest = state.trials[-1] if state.trials else None
+    if not references or state.noisy:
+        return
+    if any(latest is t for t in (references[-1], *state.aside)):
         return
     state.reserve = 0.0
     try:
@@ -100,9 +104,13 @@ def last_reference(state: SearchState) -> SearchStage[None]:
         return
 
 
-def _repeated(state: SearchState, first: Trial) -> SearchStage[Trial]:
+def repeated(
+    state: SearchState, first: Trial, counted: Seconds = LONGEST_SLOW
+) -> SearchStage[Trial]:
+    """The step of a reference once more, from a drained service, or its first seconds."""
     yield from state.rest()
-    return (yield from _ask(state, first.step.rate, first.step.duration))
+    step = first.step
+    return (yield from _ask(state, step.rate, min(step.duration, SETTLE + counted)))
 
 
 def _ask(state: SearchState, rate: PerSecond, seconds: Seconds) -> SearchStage[Trial]:

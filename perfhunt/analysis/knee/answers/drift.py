@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from perfhunt.analysis.knee.answer import no_knee
+from perfhunt.analysis.knee.answers.answer import no_knee
 from perfhunt.analysis.knee.curve.aging import Aging, aging
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.state import SearchState

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from perfhunt.analysis.knee.answer import bracketed, fitted, no_knee, result_of
+from perfhunt.analysis.knee.answers.answer import bracketed, fitted, no_knee, result_of
 from perfhunt.analysis.knee.curve.fit import KneeFit, fit
 from perfhunt.analysis.knee.curve.points import FitPoint
 from perfhunt.analysis.knee.goal import Goal, Search
