@@ -9,8 +9,8 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
-from perfhunt.analysis.knee.answers.answer import reached
 
+from perfhunt.analysis.knee.answers.answer import reached
 from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.search import drive, replay, resume, search

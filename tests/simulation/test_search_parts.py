@@ -10,8 +10,8 @@ from dataclasses import replace
 from statistics import fmean
 
 import pytest
-from perfhunt.analysis.knee.answers.answer import fitted
 
+from perfhunt.analysis.knee.answers.answer import fitted
 from perfhunt.analysis.knee.curve.fit import fit_trials
 from perfhunt.analysis.knee.goal import Goal, SearchResult
 from perfhunt.analysis.knee.state import SearchState
