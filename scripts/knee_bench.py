@@ -9,6 +9,7 @@ import json
 import os
 import time
 from multiprocessing import Pool
+from pathlib import Path
 from typing import Any
 
 from knee_methods import METHODS, Bench, Found
@@ -24,6 +25,9 @@ def main(words: list[str]) -> int:
     depth.add_argument("--live", action="store_true", help="six real services, five runs each")
     depth.add_argument(
         "--truth", action="store_true", help="find the true knees again, by long runs"
+    )
+    depth.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="draw those of docs/field.md there"
     )
     parser.add_argument("--seeds", type=int, default=500)
     parser.add_argument(
@@ -44,6 +48,11 @@ def main(words: list[str]) -> int:
         help="live: beside a process that burns one core half of the time",
     )
     options = parser.parse_args(words)
+    if options.pictures:
+        import knee_pictures
+
+        print(json.dumps({"answers": knee_pictures.draw(options.pictures)}))
+        return 0
     if options.live:
         import knee_live
 

@@ -167,7 +167,10 @@ def _waited(
     queue: QueueTime | None, used: HostUsed, others: Cores | None, cores: Iterable[int]
 ) -> Cores | None:
     """The part of the waiting that is due to others: in proportion to what they took of all that
-    ran on those cores, and no more than they took.
+    may have run in a waiting thread's place, and no more than they took.
+
+    That is everything on those cores but the thread itself: of N threads that are runnable on
+    average, the others are 1 - 1/N of what they all run.
     """
     if queue is None or others is None:
         return None
@@ -176,7 +179,10 @@ def _waited(
     took = min(others, busy) + stolen
     if not took:
         return 0.0
-    return min(took, queue.waited / used.seconds * min(1.0, took / (busy + stolen)))
+    ran, waited = queue.ran / used.seconds, queue.waited / used.seconds
+    siblings = ran * max(0.0, 1 - 1 / max(1.0, ran + waited))
+    rivals = max(took, busy + stolen - ran + siblings)
+    return min(took, waited * took / rivals)
 
 
 def _rate(

@@ -71,6 +71,10 @@ def test_waiting_counts_in_proportion_to_what_others_took_and_never_beyond_it() 
     assert _waited(QueueTime(0.0, 90.0), used, 0.0, [0]) == 0.0
     # Nor is what others did on cores that the target may not use.
     assert _waited(QueueTime(0.0, 90.0), used, 0.6, [1]) == 0.0
+    # A single thread waits for nobody but those others: 0.3 cores of its own, 0.6 of theirs.
+    assert _waited(QueueTime(3.0, 4.0), used, 0.6, [0]) == pytest.approx(0.4)
+    # One of three that are always runnable waits for its siblings as well, by two thirds of 0.3.
+    assert _waited(QueueTime(3.0, 27.0), used, 0.6, [0]) == pytest.approx(min(0.6, 2.7 * 0.6 / 0.8))
     assert _waited(None, used, 0.6, [0]) is None
     assert _waited(QueueTime(0.0, 1.0), used, None, [0]) is None
 

@@ -24,7 +24,7 @@ from perfhunt.analysis.knee.curve.shapes import CurvePrior, Values
 from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.model.interval import Interval
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import PerSecond, Share
 
 THOUSAND = 1000.0  # requests: the unit of an age
@@ -32,6 +32,9 @@ FALLS = 41  # rates of fall on the grid
 FURTHEST = 10.0  # times that the knee may fall within the search
 FEWEST = 4  # trials at different ages, below which a fall is not told from the curve's slope
 CONFIDENCE: Share = 0.95
+# The ramp is all there is of the young service: that its trials are short moves a knee by less than
+# a tenth, which a fall is not known to.
+AGED_PHASES = FITTED_PHASES | {Phase.RAMP, Phase.REFERENCE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def aging(baseline: Trial, trials: Sequence[Trial], criterion: Criterion) -> Agi
     aged = tuple(
         AgedPoint(point, ages[id(trial)])
         for trial in trials
-        for point in points((trial,), criterion, capacity)
+        for point in points((trial,), criterion, capacity, AGED_PHASES)
     )
     end = (middles[-1] + 0.5 * trials[-1].achieved * trials[-1].seconds) / THOUSAND if trials else 0
     if len({point.age for point in aged}) < FEWEST or end <= 0:

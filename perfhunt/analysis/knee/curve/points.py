@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from perfhunt.analysis.knee.curve.shapes import CEILING
 from perfhunt.analysis.knee.observed import mostly_failures
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import FITTED_PHASES, Trial
+from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import PerSecond, Share
 
 
@@ -29,15 +29,16 @@ class FitPoint:
 
 
 def points(
-    trials: Iterable[Trial], criterion: Criterion, capacity: PerSecond | None = None
+    trials: Iterable[Trial],
+    criterion: Criterion,
+    capacity: PerSecond | None = None,
+    phases: frozenset[Phase] = FITTED_PHASES,
 ) -> tuple[FitPoint, ...]:
-    """The trials that may be fitted, as points. Invalid ones and those profiled or saturated on
-    purpose never are.
-    """
+    """The trials that may be fitted, as points: those of the phases, valid ones."""
     fitted = []
     for trial in trials:
         count = trial.counts.get(criterion.name)
-        if trial.invalid or trial.step.phase not in FITTED_PHASES or count is None:
+        if trial.invalid or trial.step.phase not in phases or count is None:
             continue
         if trial.overload:
             fitted.append(_aborted(trial, criterion, capacity))
