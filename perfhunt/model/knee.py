@@ -173,6 +173,7 @@ class DriftKind(StrEnum):
     STEADY = "steady"
     SLOWER = "slower"
     QUICKER = "quicker"
+    UNCLEAR = "unclear"  # too little was asked to see even a service that became twice as slow
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ def drift_cautions(drift: Drift | None, trials: Sequence[Trial]) -> Iterator[Cau
         DriftKind.QUICKER: "Run again with --warm-up.",
         None: "Run again with a larger budget, or with --soak 30m.",
     }
-    if drift.kind is not DriftKind.STEADY and drift.rate is not None:
+    told = drift.kind not in (DriftKind.STEADY, DriftKind.UNCLEAR)
+    if told and drift.rate is not None:
         sentence = f"{drift.sentence[:1].upper()}{drift.sentence[1:]}."
         yield Caution(CautionCode.DRIFT, sentence, nexts[drift.kind])
     for slope in notable(drift, served(trials)):

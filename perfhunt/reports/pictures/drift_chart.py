@@ -28,6 +28,7 @@ PERCENTILES = ("p50", "p99")
 HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
 MEMORY_TOP = 0.9  # of the plot's height, where the most memory lies: the axis names no unit for it
 THOUSAND = 1000.0
+CHANGED = (DriftKind.SLOWER, DriftKind.QUICKER)
 
 Aged = tuple[float, Trial]
 
@@ -57,7 +58,7 @@ def drift_chart(run: Run) -> str:
 
 def _changed(run: Run) -> bool:
     doubts = {CautionCode.DRIFT, CautionCode.GROWTH}
-    drifted = run.drift is not None and run.drift.kind not in (None, DriftKind.STEADY)
+    drifted = run.drift is not None and run.drift.kind in CHANGED
     return drifted or any(caution.code in doubts for caution in run.cautions)
 
 

@@ -16,6 +16,9 @@ from perfhunt.model.knee import Drift, DriftKind, Knee, KneeLabel, NoKneeCode, S
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import PerSecond, format_duration, format_rate, format_share
 
+# A service is called steady where one that became this many times as slow would have been seen.
+TELLS = 2.0
+
 
 def drift_of(references: Sequence[Trial]) -> Drift | None:
     """What trials of one step say, oldest first; None when it was not asked twice."""
@@ -31,6 +34,8 @@ def drift_of(references: Sequence[Trial]) -> Drift | None:
         kind = DriftKind.SLOWER if twice else None
     elif any(shift.quicker for shift in found):
         kind = DriftKind.QUICKER
+    elif not any(s.ratio.low > 1 / TELLS and s.ratio.high < TELLS for s in found):
+        kind = DriftKind.UNCLEAR
     return Drift(
         kind=kind,
         rate=first.step.rate,
@@ -68,7 +73,7 @@ def doubted(result: SearchResult, drift: Drift | None) -> SearchResult:
     knee = result.knee
     if not isinstance(knee, Knee) or drift is None or drift.ratio is None:
         return replace(result, drift=drift)
-    if drift.kind is DriftKind.STEADY:
+    if drift.kind in (DriftKind.STEADY, DriftKind.UNCLEAR):
         return replace(result, drift=drift)
     note = "; ".join(filter(None, (drift.sentence, knee.note)))
     low, high = knee.low * min(1.0, 1 / drift.ratio.value), knee.high
@@ -93,6 +98,8 @@ def _sentence(kind: DriftKind | None, first: Trial, last: Trial) -> str:
     change = _change(first, last)
     if kind is DriftKind.STEADY:
         return f"the service answered one step alike, early and late: {change}"
+    if kind is DriftKind.UNCLEAR:
+        return f"too little was asked to see whether the service changes as it runs: {change}"
     if kind is DriftKind.SLOWER:
         return f"the service gets slower as it runs: {change}"
     if kind is DriftKind.QUICKER:

@@ -64,7 +64,10 @@ RESULTS: dict[str, dict[str, str]] = {
         "note": "Remark.",
     },
     "Drift": {
-        "kind": "Of one step asked early and late: steady, slower or quicker; null: asked once.",
+        "kind": (
+            "Of one step asked early and late: steady, slower, quicker or unclear (too little"
+            " was asked); null: asked once, or slower at the last look alone."
+        ),
         "rate": "The step's rate, requests per second.",
         "ratio": "Response late over early.",
         "sentence": "The same in words.",
