@@ -96,7 +96,9 @@ def test_threads_of_one_target_that_want_the_same_core_are_no_interference() -> 
         on_one_core(target)
         taken = seen(target.pid, ours.pid)
     assert taken.target_waited is not None and taken.others is not None
-    assert taken.target_waited <= taken.others + 0.01
+    # What the hypervisor gave to other machines is others' too.
+    stolen = (taken.steal or 0.0) * (taken.cores or 0.0)
+    assert taken.target_waited <= taken.others + stolen + 0.01
 
 
 def test_who_works_for_the_target_is_a_partner_and_not_a_neighbour() -> None:
