@@ -78,7 +78,7 @@ def investigated(scenario: Scenario) -> Run:
         disturbance=disturbance(climb.trials),
         baseline=baseline,
         trials=climb.trials,
-        cautions=tuple(drift_cautions(climb.drift, climb.trials)),
+        cautions=tuple(drift_cautions(climb.drift, climb.trials, climb.knee)),
     )
 
 

@@ -38,6 +38,7 @@ SUSPECTS = 5
 ROUTES = 6
 EVIDENCE = 3
 CAUTIONS = 3
+CAUTION_LINES = 3  # of each: what to do about it is in its last words
 _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
 
 
@@ -137,7 +138,13 @@ def _trust(run: Run) -> list[str]:
         throughput, p99 = ratio_words(effect.throughput), ratio_words(effect.p99)
         lines.append(f"profiling changed throughput by {throughput}, p99 by {p99}{flag}")
     for caution in run.cautions[:CAUTIONS]:
-        lines.append(_shortened(f"! {caution.sentence}"))
+        lines += textwrap.wrap(
+            f"! {caution.sentence}",
+            WIDTH,
+            subsequent_indent="  ",
+            max_lines=CAUTION_LINES,
+            placeholder="…",
+        )
         if caution.next:
             lines.append("    " + _shortened(f"    {caution.next}"))
     more = len(run.cautions) - CAUTIONS

@@ -162,7 +162,7 @@ def ratio_words(ratio: float | None) -> str:
     """A ratio of profiled to quiet as a change: `+2.1 %`; an em dash for none."""
     if ratio is None:
         return "—"
-    return f"{'+' if ratio >= 1 else '−'}{format_share(abs(ratio - 1))}"
+    return f"{'+' if ratio >= 1 else '−'}{abs(ratio - 1) * 100:.1f} %"
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:

@@ -43,7 +43,7 @@ from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Began, Noted, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
-from perfhunt.stories.soak import soak, soak_rate
+from perfhunt.stories.soak import BLOCK, soak, soak_rate
 
 # Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
@@ -119,7 +119,9 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
             held = hold_at_knee(question, lab, climb, floor.trial, options)
             judged = judge_at_load(question, lab, climb, floor.trial, options)
             if options.soak is not None:
-                climb = soak(question, lab, climb, soak_rate(climb, held.rate), options.soak)
+                rate = soak_rate(climb, held.rate)
+                step = step_of(question, Phase.SOAK, rate, BLOCK, 4)
+                climb = soak(lab, climb, step, options.soak)
             return lab.finish(
                 floor=floor.trial,
                 climb=climb,

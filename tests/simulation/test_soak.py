@@ -4,18 +4,19 @@ longer keeps up.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from perfhunt.model.finding import CautionCode
-from perfhunt.model.knee import Growing, Knee
+from perfhunt.model.knee import DriftKind, Growing, Knee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement, Measure, Objective
 from perfhunt.model.trial import Phase, Resources
 from perfhunt.store.rundir import read_directory
 from perfhunt.stories.investigation import Options, investigate
-from perfhunt.stories.soak import BLOCK, SHARE_OF_KNEE
+from perfhunt.stories.soak import BLOCK, SHARE_OF_KNEE, soak_drift
 from tests.simulation.test_investigate import P99, Blind, lab, question_of
 
 MEBIBYTE = 2**20
@@ -77,3 +78,17 @@ def test_what_a_soak_found_is_stored(tmp_path: Path) -> None:
     run = soaked(tmp_path, MEBIBYTE)
     (path,) = (tmp_path / ".perfhunt" / "runs").iterdir()
     assert read_directory(path).drift == run.drift
+
+
+def test_a_service_that_falls_behind_ends_the_soak_and_says_so(tmp_path: Path) -> None:
+    blocks = [t for t in soaked(tmp_path, 0.0).trials if t.step.phase is Phase.SOAK]
+    fell = replace(blocks[1], overload="60 requests in flight")
+    at_once, later = soak_drift([fell]), soak_drift([blocks[0], fell])
+    assert at_once.kind is None and later.kind is DriftKind.SLOWER
+    assert all("fell behind: 60 requests" in drift.sentence for drift in (at_once, later))
+
+
+def test_a_soak_of_which_nothing_is_left_says_why(tmp_path: Path) -> None:
+    blocks = [t for t in soaked(tmp_path, 0.0).trials if t.step.phase is Phase.SOAK]
+    spoiled = [replace(block, invalid="sent late") for block in blocks]
+    assert soak_drift(spoiled).sentence.endswith("nothing can be said: sent late")

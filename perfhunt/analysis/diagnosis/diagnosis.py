@@ -53,7 +53,7 @@ def diagnose(
     findings = with_what_if(ranked, bottleneck, reading, suspects, climb)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
-        *drift_cautions(climb.drift, trials),
+        *drift_cautions(climb.drift, trials, climb.knee),
         *cautions(reading, climb.knee, findings, bottleneck, effect, trials),
     )
     return Diagnosis(

@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
-from perfhunt.model.knee import Drift, DriftKind, Growing, Slope
+from perfhunt.model.knee import (
+    Drift,
+    DriftKind,
+    Growing,
+    Knee,
+    NoKnee,
+    NoKneeCode,
+    Slope,
+)
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import (
     Bytes,
@@ -44,7 +52,7 @@ def with_leak(bottleneck: Bottleneck, drift: Drift | None, trials: Sequence[Tria
     grown = notable(drift, served(trials))
     if drift is None or drift.kind is not DriftKind.SLOWER or not grown:
         return bottleneck
-    evidence = (f"{drift.sentence[:1].upper()}{drift.sentence[1:]}.", *map(str, grown))
+    evidence = (_sentence(drift), *map(str, grown))
     return Bottleneck(
         category=BottleneckClass.LEAK,
         score=SURE,
@@ -54,19 +62,21 @@ def with_leak(bottleneck: Bottleneck, drift: Drift | None, trials: Sequence[Tria
     )
 
 
-def drift_cautions(drift: Drift | None, trials: Sequence[Trial]) -> Iterator[Caution]:
+def drift_cautions(
+    drift: Drift | None, trials: Sequence[Trial], knee: Knee | NoKnee
+) -> Iterator[Caution]:
     """A caution for a service that changed, and one for each thing that grows."""
     if drift is None:
         return
-    nexts = {
-        DriftKind.SLOWER: "Mend what grows first; a knee of this service holds for an age only.",
-        DriftKind.QUICKER: "Run again with --warm-up.",
-        None: "Run again with a larger budget, or with --soak 30m.",
-    }
-    told = drift.kind not in (DriftKind.STEADY, DriftKind.UNCLEAR)
-    if told and drift.rate is not None:
-        sentence = f"{drift.sentence[:1].upper()}{drift.sentence[1:]}."
-        yield Caution(CautionCode.DRIFT, sentence, nexts[drift.kind])
+    if drift.kind is DriftKind.SLOWER:
+        told = isinstance(knee, NoKnee) and knee.code is NoKneeCode.NEVER_STATIONARY
+        holds = "A knee of this service holds for an age only."  # The reason has the numbers.
+        sentence = holds if told else f"{_sentence(drift)} {holds}"
+        yield Caution(CautionCode.DRIFT, sentence, "Mend what grows first.")
+    elif drift.kind in (DriftKind.QUICKER, None) and drift.rate is not None:
+        warm = drift.kind is DriftKind.QUICKER
+        again = "--warm-up" if warm else "a larger budget, or with --soak 30m"
+        yield Caution(CautionCode.DRIFT, _sentence(drift), f"Run again with {again}.")
     for slope in notable(drift, served(trials)):
         yield Caution(
             CautionCode.GROWTH,
@@ -74,6 +84,10 @@ def drift_cautions(drift: Drift | None, trials: Sequence[Trial]) -> Iterator[Cau
             "A cache that fills ends by itself: perfhunt investigate --soak 30m tells it from"
             " a leak.",
         )
+
+
+def _sentence(drift: Drift) -> str:
+    return f"{drift.sentence[:1].upper()}{drift.sentence[1:]}."
 
 
 def served(trials: Sequence[Trial]) -> float:

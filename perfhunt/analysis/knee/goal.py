@@ -22,6 +22,14 @@ StageResult = TypeVar("StageResult")
 SearchStage: TypeAlias = Generator[StepOrDrain, TrialOrDrained, StageResult]
 
 
+def trial_of(step: Step) -> SearchStage[Trial]:
+    """Ask for one step. Raises TypeError when something else than a trial comes back."""
+    trial = yield step
+    if not isinstance(trial, Trial):
+        raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
+    return trial
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """What a search is to find. `start` is the rate the baseline was measured at; nothing above

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
-from perfhunt.analysis.knee.goal import Goal, SearchStage
+from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
 from perfhunt.analysis.knee.observed import good_answers, longest_limit, observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
 from perfhunt.analysis.trial.interference import disturbed
@@ -181,7 +181,7 @@ class SearchState:
         while len(spoiled) < ATTEMPTS:
             if seconds > self.left - (0.0 if phase is Phase.REFERENCE else self.reserve):
                 raise OutOfBudget
-            trial = yield Step(
+            step = Step(
                 phase=phase,
                 rate=rate,
                 duration=seconds,
@@ -190,8 +190,7 @@ class SearchState:
                 stop_on_overload=abort,
                 arrivals=self.goal.arrivals,
             )
-            if not isinstance(trial, Trial):
-                raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
+            trial = yield from trial_of(step)
             self.trials.append(unmarked(trial))
             self.drained = False
             if hot(trial) or not abort:

@@ -74,6 +74,8 @@ def _slope_of(of: Growing, series: list[tuple[float, float]]) -> Slope | None:
     if len(series) <= FEWEST:
         return None
     changes = np.diff(np.array(series), axis=0)
+    if not changes[:, 0].sum() > 0:
+        return None
     return Slope(of, _mean_change(changes), series[-1][1])
 
 

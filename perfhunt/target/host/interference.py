@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
-from perfhunt.errors import PerfhuntError
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.trial import Interference, Neighbour
 from perfhunt.model.units import Cores, Seconds
@@ -17,6 +16,7 @@ from perfhunt.target.host.partners import partners
 from perfhunt.target.host.run_queue import QueueTime, RunQueue
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.resources.counters import Counters, read_counters
+from perfhunt.target.watcher import Watcher
 
 SPEED_EVERY: Seconds = 0.25  # the piece of work takes 0.12 ms: 0.05 % of a core
 # Threads that begin and end within are not seen; reading a hundred of them takes two milliseconds.
@@ -41,33 +41,28 @@ class InterferenceMonitor:
         self._best: Seconds = float("inf")
         self._partners: set[tuple[str, int]] = set()  # name and parent: a pool's workers are alike
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._watcher: threading.Thread | None = None
-        self._failure: Exception | None = None
+        self._looked = 0.0
+        self._watcher = Watcher(
+            "perfhunt-interference", "Watching the host", self._look_again, SPEED_EVERY
+        )
         self._use: HostUse | None = None
         self._counters = Counters()
 
     def start(self) -> None:
         """Begin. Idempotent."""
-        if self._watcher is None:
+        if not self._watcher.started:
             self._look(count=False)
             self._use, self._counters = host_use(), read_counters(self._root or os.getpid())
-            self._watcher = threading.Thread(
-                target=self._run, name="perfhunt-interference", daemon=True
-            )
+            self._looked = time.monotonic()
             self._watcher.start()
 
     def close(self) -> None:
         """Stop watching. Idempotent."""
-        self._stop.set()
-        if self._watcher is not None:
-            self._watcher.join()
-            self._watcher = None
+        self._watcher.close()
 
     def take(self) -> Interference:
         """What took the machine since the last call (or since `start`)."""
-        if self._failure is not None:
-            raise PerfhuntError(f"Watching the host failed: {self._failure}") from self._failure
+        self._watcher.check()
         self.start()
         self._look()
         before, counters = self._use, self._counters
@@ -80,19 +75,15 @@ class InterferenceMonitor:
             used_between(before, self._use), target, own, speeds, self._counters.since(counters)
         )
 
-    def _run(self) -> None:
-        looked = time.monotonic()
-        try:
-            while not self._stop.wait(SPEED_EVERY):
-                took = timed_work()
-                with self._lock:
-                    self._speeds.append(took)
-                    self._best = min(self._best, took)
-                if time.monotonic() - looked >= THREADS_EVERY:
-                    looked = time.monotonic()
-                    self._look()
-        except (OSError, ValueError) as error:
-            self._failure = error
+    def _look_again(self) -> Seconds:
+        took = timed_work()
+        with self._lock:
+            self._speeds.append(took)
+            self._best = min(self._best, took)
+        if time.monotonic() - self._looked >= THREADS_EVERY:
+            self._looked = time.monotonic()
+            self._look()
+        return SPEED_EVERY
 
     def _trees(self) -> tuple[list[int], list[int]]:
         """The target's processes, and ours."""

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import linear_regression
 
-from perfhunt.errors import PerfhuntError
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
@@ -20,6 +19,7 @@ from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_ino
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
+from perfhunt.target.watcher import Watcher
 
 _PERIOD: Seconds = 0.2  # memory that is taken and given back within less is not seen
 _SLOWEST: Seconds = 2.0  # a trial of a few seconds still has some readings
@@ -68,35 +68,26 @@ class ResourceMonitor:
         }
         self._watched = _Watched()
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._watcher: threading.Thread | None = None
-        self._failure: Exception | None = None
+        self._watcher = Watcher(
+            "perfhunt-resources", "Reading the target's resources", self._look_again, _PERIOD
+        )
         self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
 
     def start(self) -> None:
         """Begin. Idempotent."""
-        if self._watcher is None:
+        if not self._watcher.started:
             self._usage, self._counters = self._read_tree(), read_counters(self._lead())
-            self._watcher = threading.Thread(
-                target=self._run, name="perfhunt-resources", daemon=True
-            )
             self._watcher.start()
 
     def close(self) -> None:
         """Stop watching. Idempotent."""
-        self._stop.set()
-        if self._watcher is not None:
-            self._watcher.join()
-            self._watcher = None
+        self._watcher.close()
 
     def take(self) -> Resources:
         """What the tree and its host used since the last call (or since `start`)."""
-        if self._failure is not None:
-            raise PerfhuntError(
-                f"Reading the target's resources failed: {self._failure}"
-            ) from self._failure
+        self._watcher.check()
         if self._usage is None:
             self.start()
         with self._lock:
@@ -134,15 +125,10 @@ class ResourceMonitor:
     def _lead(self) -> int:
         return next((pid for pid in self._target.workers if self._same(pid)), self._target.root)
 
-    def _run(self) -> None:
-        try:
-            period = _PERIOD
-            while not self._stop.wait(period):
-                began = time.thread_time()
-                self._look()
-                period = min(_SLOWEST, max(_PERIOD, (time.thread_time() - began) / _COST_LIMIT))
-        except (OSError, ValueError) as error:
-            self._failure = error
+    def _look_again(self) -> Seconds:
+        began = time.thread_time()
+        self._look()
+        return min(_SLOWEST, max(_PERIOD, (time.thread_time() - began) / _COST_LIMIT))
 
     def _look(self) -> None:
         now = time.monotonic()

@@ -91,7 +91,8 @@ def _most(result: SearchResult) -> PerSecond:
 
 
 def _furthest(found: tuple[Shift, ...]) -> Shift | None:
-    return max(found, key=lambda s: max(s.ratio.value, 1 / s.ratio.value), default=None)
+    """The shift that is the farthest from none, whatever chance does."""
+    return max(found, key=lambda s: max(s.ratio.low, 1 / s.ratio.high), default=None)
 
 
 def _sentence(kind: DriftKind | None, first: Trial, last: Trial) -> str:

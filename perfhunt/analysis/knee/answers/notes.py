@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from perfhunt.analysis.knee.answers.cost import cost_of_narrower
 from perfhunt.analysis.knee.answers.shown import WITNESSES
 from perfhunt.analysis.knee.curve.fit import KneeFit
+from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import KneeLabel
@@ -23,7 +24,10 @@ FLAT, FLAT_BY = 2.0, 0.005
 
 def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -> Iterator[str]:
     """The sentences of a knee's note, the most telling first."""
-    if rate != fit.knee:
+    capacity = observed_capacity(state.current)
+    if rate < fit.knee and capacity is not None and rate >= capacity:
+        yield f"the fit says {format_rate(fit.knee)}, more than the service was seen to complete"
+    elif rate != fit.knee:
         yield f"the fit says {format_rate(fit.knee)}, and {WITNESSES} trials clearly show otherwise"
     if label == KneeLabel.ERRORS:
         yield _failures(state)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from perfhunt.analysis.knee.goal import Goal, SearchStage
+from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
 from perfhunt.analysis.knee.observed import good_answers, longest_limit
 from perfhunt.analysis.knee.refused import refused_at_baseline
 from perfhunt.analysis.knee.state import GeneratorLimited, SearchState, TargetLost
@@ -66,10 +66,10 @@ def descend(goal: Goal, first: Step) -> SearchStage[Descent]:
     early where less load does not help, where the target does not come back, or where the
     generator is the limit.
     """
-    tried = [(yield from _ask(_first_look(goal, first)))]
+    tried = [(yield from trial_of(_first_look(goal, first)))]
     state = SearchState(replace(goal, budget=math.inf, quick=False), tried[0], [*tried])
     if tried[0].step != first and not tried[0].invalid and not _refused(goal, tried):
-        tried = [(yield from _ask(first))]
+        tried = [(yield from trial_of(first))]
         state.trials = [*tried]
     trial = tried[-1]
     try:
@@ -86,13 +86,6 @@ def descend(goal: Goal, first: Step) -> SearchStage[Descent]:
     except (TargetLost, GeneratorLimited):
         pass
     return Descent(tuple(tried), tuple(state.drains))
-
-
-def _ask(step: Step) -> SearchStage[Trial]:
-    trial = yield step
-    if not isinstance(trial, Trial):
-        raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
-    return trial
 
 
 def _first_look(goal: Goal, first: Step) -> Step:

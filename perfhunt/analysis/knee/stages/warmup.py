@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from perfhunt.analysis.knee.goal import Goal, SearchStage
+from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
 from perfhunt.analysis.knee.state import SEEDS_APART
 from perfhunt.model.trial import Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -53,15 +53,14 @@ def warm_up(goal: Goal, rate: PerSecond | None = None, cap: Seconds = CAP) -> Se
     """
     trials: list[Trial] = []
     while True:
-        trial = yield Step(
+        step = Step(
             phase=Phase.WARMUP,
             rate=rate or goal.start,
             duration=BLOCK,
             seed=goal.seed * SEEDS_APART + FIRST_SEED + len(trials),
             arrivals=goal.arrivals,
         )
-        if not isinstance(trial, Trial):
-            raise TypeError(f"a step was answered with {type(trial).__name__}, not a Trial")
+        trial = yield from trial_of(step)
         trials.append(trial)
         seconds = sum(t.seconds for t in trials)
         if (stationary := _settled(trials)) or seconds + BLOCK > cap:

@@ -9,12 +9,13 @@ import pytest
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.model.finding import Bottleneck, BottleneckClass, CautionCode
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Drift, DriftKind, Growing, Slope
+from perfhunt.model.knee import Drift, DriftKind, Growing, NoKnee, NoKneeCode, Slope
 from perfhunt.model.trial import Resources
 from tests.unit.trials import HELD
 
 MEBIBYTE = 2**20
 GIL = Bottleneck(BottleneckClass.GIL, 0.7, ("The GIL was held.",))
+NONE = NoKnee(NoKneeCode.BELOW_MAX_RATE, "every criterion held")
 TRIALS = [replace(HELD, resources=Resources(10.0, memory_limit=512 * MEBIBYTE))] * 20
 
 
@@ -51,7 +52,7 @@ def test_anything_else_is_not(changed: Drift | None) -> None:
 
 
 def test_growth_is_told_though_latency_stands_still() -> None:
-    (caution,) = drift_cautions(drift(DriftKind.STEADY, memory(MEBIBYTE)), TRIALS)
+    (caution,) = drift_cautions(drift(DriftKind.STEADY, memory(MEBIBYTE)), TRIALS, NONE)
     assert caution.code is CautionCode.GROWTH
     # 412 MiB are left, a MiB goes every 20 s at 50/s: 2.3 hours.
     assert "At 50/s its limit of 512 MiB is reached in 2.3 h (2.1 to 2.5)" in caution.sentence
@@ -66,11 +67,19 @@ def test_growth_is_told_though_latency_stands_still() -> None:
     ],
 )
 def test_a_service_that_changed_is_a_doubt(kind: DriftKind | None, next_step: str) -> None:
-    (caution,) = drift_cautions(drift(kind), TRIALS)
+    (caution,) = drift_cautions(drift(kind), TRIALS, NONE)
     assert caution.code is CautionCode.DRIFT
     assert next_step in caution.next
 
 
 def test_a_steady_service_is_none() -> None:
-    assert not list(drift_cautions(drift(DriftKind.STEADY), TRIALS))
-    assert not list(drift_cautions(None, TRIALS))
+    assert not list(drift_cautions(drift(DriftKind.STEADY), TRIALS, NONE))
+    assert not list(drift_cautions(None, TRIALS, NONE))
+
+
+def test_numbers_that_the_reason_has_are_not_told_again() -> None:
+    changed = NoKnee(NoKneeCode.NEVER_STATIONARY, "the service gets slower")
+    (again,) = drift_cautions(drift(DriftKind.SLOWER), TRIALS, changed)
+    (first,) = drift_cautions(drift(DriftKind.SLOWER), TRIALS, NONE)
+    assert "the service gets slower" not in again.sentence.lower()
+    assert first.sentence.startswith("The service gets slower.")
