@@ -91,7 +91,9 @@ def _knee(run: Run) -> list[str]:
     lines = [f"knee      {knee_words(knee)}  {criterion_words(knee)}  {kind}"]
     if knee.note:
         lines += _wrapped(knee.note, "          ")
-    for route in run.route_knees[:ROUTES]:
+    # Those of which nothing can be said are in the report: a screen is for what to act on.
+    known = [route for route in run.route_knees if route.rate is not None]
+    for route in known[:ROUTES]:
         lines += _wrapped(f"route {route.route}: {route_words(route)}", "          ")
     return [*lines, capacity]
 
