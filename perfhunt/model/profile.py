@@ -176,7 +176,8 @@ class Profile:
 @dataclass(frozen=True, slots=True)
 class ThreadSample:
     """One thread at one instant: its stack (root first), what the kernel said it was doing, and
-    whether it held the GIL.
+    whether it held the GIL. Or one task of an event loop that waits (`task`, tid 0): its stack is
+    the chain of coroutines it awaits through.
 
     `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited
     for ("" when none). `still`: it provably did not move between the readings around its stack, so
@@ -191,6 +192,7 @@ class ThreadSample:
     holds_gil: bool = False
     thread_name: str = ""
     still: bool = False
+    task: bool = False
 
 
 @dataclass(frozen=True, slots=True)

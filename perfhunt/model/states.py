@@ -11,7 +11,7 @@ from perfhunt.model.units import Seconds
 
 class ThreadState(StrEnum):
     """The states of thread state analysis (Gregg, TSA method), with Python's GIL told apart from
-    other locks.
+    other locks. A task of an event loop is in one of them too, or in one of the last two.
     """
 
     ON_CPU = "on_cpu"
@@ -24,6 +24,8 @@ class ThreadState(StrEnum):
     DISK = "disk"
     OTHER = "other"  # off CPU in a call that none of the others names
     UNKNOWN = "unknown"  # the kernel would not say
+    AWAIT = "await"  # a task waits for something that none of the others names
+    LOOP = "loop"  # a task is ready, and waits for the event loop to come to it
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from perfhunt.model.states import States
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
+from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.profiler import Capture
-from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.target.proc.threads import tids

@@ -17,8 +17,8 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.child_process import ProfilerProcess
+from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.node.inspector import is_open
-from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.table import PROFILERS
 from tests.live.profiler_targets.launch import eventually, running, runs_freely
 

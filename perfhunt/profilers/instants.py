@@ -1,0 +1,154 @@
+"""A series of looks at every thread (and task) of a target, at a rate that costs it little."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Instant, Instants, ThreadSample
+from perfhunt.model.units import Seconds, Share
+from perfhunt.profilers.cpython.looks import CpythonLooker
+from perfhunt.profilers.py_spy.instants import DumpLooker
+from perfhunt.profilers.release import capture_targets, release
+from perfhunt.target.proc.tree import working_pids
+
+_GIVE_UP = 10  # failed looks in a row, with none that worked
+_TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
+
+
+class Looker(Protocol):
+    """Looks at one process. `cpu` is what that cost so far beside the caller's own thread;
+    `rate_hz` and `cost_limit` (of one core) say how often it is worth to.
+    """
+
+    cpu: Seconds
+    rate_hz: float
+    cost_limit: Share
+
+    def look(self) -> list[ThreadSample]:
+        """Every thread now. Raises AttachFailed when it cannot be told."""
+        ...
+
+    def close(self) -> None:
+        """Let the process go. Idempotent."""
+        ...
+
+
+def looker_for(pid: int) -> tuple[Looker, str]:
+    """(the best way to look at a process, why it is not a better one). Raises AttachFailed when
+    there is none.
+    """
+    try:
+        return CpythonLooker(pid), ""
+    except AttachFailed as failed:
+        return DumpLooker(pid), failed.message
+
+
+class InstantsCapture:
+    """A series of instants being taken, in a thread of the controller; begins when made.
+
+    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since
+    the run began. The rate is lowered until looking costs no more than it may.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int],
+        seconds: Seconds,
+        clock: Callable[[], Seconds] = time.monotonic,
+        *,
+        root: int = 0,
+        looker: Callable[[int], tuple[Looker, str]] = looker_for,
+    ) -> None:
+        """Raises AttachFailed when none of the processes can be looked at."""
+        self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
+        self._make = looker
+        self._lookers: dict[int, Looker] = {}
+        self._notes: dict[str, None] = {}
+        self._targets = capture_targets(pids)
+        self._instants: list[Instant] = []
+        self._errors = 0
+        self._failure: AttachFailed | None = None
+        self._cpu: Seconds = 0.0
+        self._began = time.monotonic()
+        self._took: Seconds = 0.0
+        self._stop = threading.Event()
+        self._meet(self._pids)
+        if not self._lookers and self._failure is not None:
+            raise self._failure
+        self._worker = threading.Thread(target=self._run, name="perfhunt-instants", daemon=True)
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End the series now. Idempotent."""
+        self._stop.set()
+        self._worker.join()
+
+    def wait(self) -> Instants:
+        """The series, when its time is over or it was stopped. Raises AttachFailed when not one
+        instant could be taken.
+        """
+        self._worker.join()
+        if not self._instants and self._failure is not None:
+            raise self._failure
+        cost = f"the instants cost {self._cpu / max(self._took, 1e-9):.1%} of one core"
+        return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
+
+    def _run(self) -> None:
+        end = self._began + self._seconds
+        met = self._began
+        try:
+            while not self._stop.is_set() and (now := time.monotonic()) < end:
+                if now - met > _TREE_EVERY:
+                    met = now
+                    self._meet(working_pids(self._pids, self._root))
+                period = self._take()
+                if not self._instants and self._errors >= _GIVE_UP:
+                    return
+                self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
+        finally:
+            self._took = time.monotonic() - self._began
+            for looker in self._lookers.values():
+                looker.close()
+            for note in release(self._targets):
+                self._notes[note] = None
+
+    def _meet(self, pids: Sequence[int]) -> None:
+        """Look at these from now on, and no longer at those that are not among them."""
+        for pid in self._lookers.keys() - set(pids):
+            self._lookers.pop(pid).close()
+        for pid in pids:
+            if pid not in self._lookers:
+                try:
+                    self._lookers[pid], why = self._make(pid)
+                except AttachFailed as failed:
+                    self._fail(failed)
+                    continue
+                if why:
+                    self._notes[f"{why}: threads were looked at by py-spy's dumps"] = None
+
+    def _take(self) -> Seconds:
+        """Look once; how long to wait until the next look."""
+        at, threads = self._clock(), list[ThreadSample]()
+        spent, period = 0.0, 0.0
+        for looker in list(self._lookers.values()):
+            before, own = looker.cpu, time.thread_time()
+            try:
+                threads += looker.look()
+            except AttachFailed as failed:
+                self._fail(failed)
+            cost = looker.cpu - before + time.thread_time() - own
+            spent += cost
+            period = max(period, 1.0 / looker.rate_hz)
+        self._cpu += spent
+        if threads:
+            self._instants.append(Instant(at, tuple(threads)))
+        limit = min((looker.cost_limit for looker in self._lookers.values()), default=1.0)
+        return max(period, spent / limit)
+
+    def _fail(self, failed: AttachFailed) -> None:
+        self._errors += 1
+        self._failure = failed
