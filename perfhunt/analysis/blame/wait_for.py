@@ -50,6 +50,7 @@ class HolderThresholds:
 
 
 THRESHOLDS = HolderThresholds()
+_MOSTLY: Share = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Contention:
     another. `waiting` is the mean number of waiters. `depth`: how many frames from the root a
     holder shares with the waiters (0: it is anywhere); `near`: so many that it had entered the very
     function in which the others wait. `handoff`: the holders are threads of another kind, which do
-    the waiters' work for them.
+    the waiters' work for them; `by_tasks`: they are tasks of an event loop.
     """
 
     sites: LockSites
@@ -75,6 +76,7 @@ class Contention:
     near: bool
     depth: int = 0
     handoff: bool = False
+    by_tasks: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -167,6 +169,7 @@ def _contention(
         for at_once in candidates
     ]
     counts = [len(at_once) for at_once in holding if at_once]
+    held = [s for at_once in holding for s in at_once]
     waiter, _ = Counter(s.owner.key for s in waiters).most_common(1)[0]
     same_address = _same_address(sites, instants)
     return Contention(
@@ -181,7 +184,8 @@ def _contention(
         depth=holders.depth,
         handoff=holders.depth == 0
         and same_address < THRESHOLDS.same_address
-        and _are_helpers([s for at_once in holding for s in at_once], waiters),
+        and _are_helpers(held, waiters),
+        by_tasks=bool(held) and float(np.mean([s.sample.task for s in held])) > _MOSTLY,
     )
 
 
