@@ -27,6 +27,7 @@ from perfhunt.profilers.release import wait_until
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import identity, lives
+from perfhunt.target.proc.threads import own_pid
 
 _OPENS_WITHIN: Seconds = 5.0
 _CLOSES_WITHIN: Seconds = 3.0
@@ -79,7 +80,7 @@ class _Session:
         inspector = Inspector(session_url())
         try:
             milliseconds = round((self._seconds + _DEAD_MAN) * 1000)
-            if inspector.evaluate(_ARM.format(milliseconds=milliseconds)) != self._pid:
+            if inspector.evaluate(_ARM.format(milliseconds=milliseconds)) != own_pid(self._pid):
                 raise InspectorError(f"port {PORT} is the inspector of another process")
             version = str(inspector.evaluate("process.version"))
             inspector.call("Profiler.enable")

@@ -21,7 +21,7 @@ from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.py_spy import program
 from perfhunt.profilers.py_spy.folded import Folded, read_folded
 from perfhunt.profilers.py_spy.torn import intact
-from perfhunt.target.proc.threads import tids
+from perfhunt.target.proc.threads import has_own_pids, tids
 
 # Beyond this many threads, walking all of them costs the target too much: 0.4 to 0.6 of its
 # throughput at 60 threads.
@@ -164,6 +164,12 @@ class PySpyProfiler(Profiler):
                 ProfileMode.GIL,
                 f"Python {target.runtime_version} does not tell py-spy which threads are idle, so"
                 " only the GIL's holder is sampled",
+            )
+        if any(map(has_own_pids, target.workers)):
+            return (
+                ProfileMode.GIL,
+                "the target has a pid namespace of its own, where py-spy cannot tell which threads"
+                " are idle, so only the GIL's holder is sampled",
             )
         threads = _most_threads(target)
         if threads > _FEW_THREADS:

@@ -31,7 +31,7 @@ def host_tids(pid: int) -> dict[int, int]:
     numbers = {}
     for tid in tids(pid):
         with suppress(OSError):
-            numbers[_innermost(read(f"/proc/{pid}/task/{tid}/status"), tid)] = tid
+            numbers[own_number(read(f"/proc/{pid}/task/{tid}/status"), tid)] = tid
     return numbers
 
 
@@ -40,9 +40,14 @@ def has_own_pids(pid: int) -> bool:
     return len(status_field(pid, "NSpid").split()) > 1
 
 
-def _innermost(status: bytes, tid: int) -> int:
-    """The last number of the line `NSpid`, outermost namespace first (proc(5)); `tid` itself where
-    the kernel has no such line.
+def own_pid(pid: int) -> int:
+    """What a process calls itself, in the innermost pid namespace it is in; `pid` when gone."""
+    return int((status_field(pid, "NSpid").split() or [str(pid)])[-1])
+
+
+def own_number(status: bytes, tid: int) -> int:
+    """What a thread calls itself, by its status: the last number of the line `NSpid`, outermost
+    namespace first (proc(5)); `tid` where the kernel has no such line.
     """
     at = status.find(b"\nNSpid:")
     return int(status[at + 1 :].partition(b"\n")[0].split()[-1]) if at >= 0 else tid
