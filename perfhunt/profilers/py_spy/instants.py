@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Instant, Instants, ThreadSample
+from perfhunt.model.profile import EvidenceKind, Instant, Instants, Loss, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
@@ -106,6 +106,7 @@ class InstantsCapture:
         self._targets = capture_targets(pids)
         self._instants: list[Instant] = []
         self._errors = 0
+        self._dumps = self._dumped = self._unmatched = 0  # the last two of threads
         self._failure: AttachFailed | None = None
         self._cpu: Seconds = 0.0
         self._quickest: Seconds = 0.0  # the shortest that a dump took
@@ -130,6 +131,37 @@ class InstantsCapture:
             raise self._failure
         cost = f"the instants cost {self._cpu / max(self._took, 1e-9):.1%} of one core"
         return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Dumps that failed, threads that /proc does not know, and looks that cost too much."""
+        tried = self._errors + self._dumps
+        failed = self._failure.message.rstrip(".") if self._failure else ""
+        planned = min(self._took, self._seconds) * _RATE_HZ
+        costly = f"{len(self._instants)} of {planned:.0f} planned looks were taken, since one costs"
+        budget = f"and they may use {_COST_LIMIT:.0%} of one core"
+        cost = self._cpu / max(1, tried) * 1000
+        return tuple(
+            Loss(EvidenceKind.WAITS, share, why, then)
+            for share, why, then in (
+                (
+                    self._errors / max(1, tried),
+                    f"{self._errors} of {tried} dumps failed: {failed}",
+                    "",
+                ),
+                (
+                    self._unmatched / max(1, self._dumped),
+                    f"{self._unmatched} of {self._dumped} threads that py-spy saw have no such"
+                    " number in /proc",
+                    "Look from inside the container.",
+                ),
+                (
+                    max(0.0, 1 - len(self._instants) / max(1.0, planned)),
+                    f"{costly} {cost:.0f} ms of CPU {budget}",
+                    'Hold longer: [ramp] hold = "60s".',
+                ),
+            )
+            if share > 0
+        )
 
     def _run(self) -> None:
         end = self._began + self._seconds
@@ -159,7 +191,12 @@ class InstantsCapture:
                 continue
             self._cpu += dump.cpu
             self._quickest = min(self._quickest or dump.took, dump.took)
-            threads += joined(pid, looks, dump.threads)
+            samples = joined(pid, looks, dump.threads)
+            known = {sample.tid for sample in samples}
+            self._dumps += 1
+            self._dumped += len(dump.threads)
+            self._unmatched += sum(thread.tid not in known for thread in dump.threads)
+            threads += samples
         if threads:
             self._instants.append(Instant(at, tuple(threads)))
 
