@@ -19,6 +19,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.child_process import ProfilerProcess
 from perfhunt.profilers.node.inspector import is_open
+from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.process import process_of
@@ -274,7 +275,10 @@ def test_in_a_container_a_thread_that_sleeps_is_not_taken_for_one_that_runs(tmp_
         seen = TargetProcess(target.pid, (process,), (), (target.pid,), "cpython", "3.12.1")
         mode, _ = PY_SPY.mode_for(seen)
         profile = PY_SPY.attach([target.pid], 2, 100, mode, tmp_path).wait()
+        told = {check.name: check.sentence for check in checks(seen)}
     assert leaves(profile)["spin"] >= 0.95 * profile.total > 0
+    assert "is pid 1 in its container" in told["thread numbers"]
+    assert told["thread waits"] == "what the threads wait for may be read"
 
 
 @pytest.mark.skipif(bool(PROFILERS["perf"].available()), reason=PROFILERS["perf"].available())
