@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Instant, Instants, ThreadSample
+from perfhunt.model.profile import EvidenceKind, Instant, Instants, Loss, ThreadSample
 from perfhunt.model.units import Seconds, Share
 from perfhunt.profilers.cpython.looks import CpythonLooker
 from perfhunt.profilers.py_spy.instants import DumpLooker
@@ -21,12 +21,17 @@ _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
 
 class Looker(Protocol):
     """Looks at one process. `cpu` is what that cost so far beside the caller's own thread;
-    `rate_hz` and `cost_limit` (of one core) say how often it is worth to.
+    `rate_hz` and `cost_limit` (of one core) say how often it is worth to, `enough_hz` how often is
+    enough. `seen` counts the threads that the interpreter knew, `unmatched` those of them that
+    /proc did not.
     """
 
     cpu: Seconds
     rate_hz: float
+    enough_hz: float
     cost_limit: Share
+    seen: int
+    unmatched: int
 
     def look(self) -> list[ThreadSample]:
         """Every thread now. Raises AttachFailed when it cannot be told."""
@@ -67,6 +72,8 @@ class InstantsCapture:
         self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
         self._make = looker
         self._lookers: dict[int, Looker] = {}
+        self._every: list[Looker] = []  # those of ended processes as well
+        self._looks = 0
         self._notes: dict[str, None] = {}
         self._targets = capture_targets(pids)
         self._instants: list[Instant] = []
@@ -97,6 +104,37 @@ class InstantsCapture:
         cost = f"the instants cost {self._cpu / max(self._took, 1e-9):.1%} of one core"
         return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
 
+    def losses(self) -> tuple[Loss, ...]:
+        """Looks that failed, threads that /proc does not know, and looks that cost too much."""
+        return tuple(
+            Loss(EvidenceKind.WAITS, share, why, then)
+            for share, why, then in (self._failed(), self._unmatched(), self._missed())
+            if share > 0
+        )
+
+    def _failed(self) -> tuple[Share, str, str]:
+        tried = self._errors + self._looks
+        failed = self._failure.message.rstrip(".") if self._failure else ""
+        why = f"{self._errors} of {tried} looks failed: {failed}"
+        return self._errors / max(1, tried), why, ""
+
+    def _unmatched(self) -> tuple[Share, str, str]:
+        seen = sum(looker.seen for looker in self._every)
+        unmatched = sum(looker.unmatched for looker in self._every)
+        why = f"{unmatched} of {seen} threads that were seen have no such number in /proc"
+        return unmatched / max(1, seen), why, "Look from inside the container."
+
+    def _missed(self) -> tuple[Share, str, str]:
+        rate = min((looker.enough_hz for looker in self._every), default=0.0)
+        limit = min((looker.cost_limit for looker in self._every), default=1.0)
+        planned = min(self._took, self._seconds) * rate
+        taken, cost = len(self._instants), self._cpu / max(1, self._errors + self._looks)
+        why = (
+            f"{taken} of {planned:.0f} looks were taken, since one costs {cost * 1e3:.0f} ms of CPU"
+            f" and they may use {limit:.0%} of one core"
+        )
+        return max(0.0, 1 - taken / max(1.0, planned)), why, 'Hold longer: [ramp] hold = "60s".'
+
     def _run(self) -> None:
         end = self._began + self._seconds
         met = self._began
@@ -123,10 +161,12 @@ class InstantsCapture:
         for pid in pids:
             if pid not in self._lookers:
                 try:
-                    self._lookers[pid], why = self._make(pid)
+                    looker, why = self._make(pid)
                 except AttachFailed as failed:
                     self._fail(failed)
                     continue
+                self._lookers[pid] = looker
+                self._every.append(looker)
                 if why:
                     self._notes[f"{why}: threads were looked at by py-spy's dumps"] = None
 
@@ -138,6 +178,7 @@ class InstantsCapture:
             before, own = looker.cpu, time.thread_time()
             try:
                 threads += looker.look()
+                self._looks += 1
             except AttachFailed as failed:
                 self._fail(failed)
             cost = looker.cpu - before + time.thread_time() - own

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from perfhunt.analysis.blame.evidence import Evidence
+from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
@@ -17,7 +17,7 @@ from perfhunt.model.finding import (
     ProbeEffect,
 )
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee
-from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Cores, Share, format_rate, format_share
@@ -37,7 +37,7 @@ class CautionThresholds:
     # standard errors).
     few_samples: float = 400
     few_instants: int = 40  # with fewer, a wait seen half of the time is known to 16 points at best
-    lossy: Share = 0.05  # of the samples, those that could not be read
+    lossy: Share = 0.05  # of the samples, or of any evidence, what could not be read
     # Cores that must be used before the profile is asked to explain them, and the part that it
     # should: less than that is not the error of a short profile.
     explained_from: Cores = 0.3
@@ -48,6 +48,8 @@ class CautionThresholds:
 
 
 THRESHOLDS = CautionThresholds()
+_ALL_STATES = "syscall"  # the source of states that names what a thread waits for
+_MAY_READ = "Run as root or as the owner of the service: perfhunt doctor --pid PID."
 
 
 def cautions(
@@ -65,6 +67,8 @@ def cautions(
         *_about_knee(knee),
         *_about_probe(effect),
         *_about_profile(evidence),
+        *loss_cautions(_rest(evidence.knee)),
+        *(loss_cautions(evidence.baseline, " at the floor") if evidence.baseline else ()),
         *_about_findings(findings, bottleneck),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
@@ -161,7 +165,7 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     if span.profile is None and span.instants is None:
         yield Caution(
             CautionCode.NO_PROFILE,
-            "Nothing was profiled at the knee.",
+            f"Nothing was profiled at the knee{_because(_whole(span, EvidenceKind.ON_CPU))}.",
             "perfhunt doctor --pid PID says what is missing.",
         )
         return
@@ -177,7 +181,8 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     if span.instants is None:
         yield Caution(
             CautionCode.NO_INSTANTS,
-            "Waits could not be tied to code, so only CPU users are ranked.",
+            "Waits could not be tied to code, so only CPU users are ranked"
+            f"{_because(_whole(span, EvidenceKind.WAITS))}.",
             "perfhunt doctor --pid PID",
         )
     elif evidence.idle is None and evidence.baseline is None:
@@ -186,6 +191,53 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
             "The service was never seen without load, so an idle wait may pass for a real one.",
             "",
         )
+
+
+def loss_cautions(span: Span, where: str = "") -> Iterator[Caution]:
+    """One doubt for each piece of evidence that was looked for and not got in a span, with its
+    size; losses too small to move a share are left out.
+    """
+    for loss in (*dict.fromkeys(span.losses), *_unread_states(span)):
+        if loss.share is not None and loss.share < THRESHOLDS.lossy:
+            continue
+        amount = "An unknown part" if loss.share is None else format_share(loss.share)
+        if loss.share == 1.0:
+            amount = "All"
+        what = str(loss.what).removeprefix("the ")
+        yield Caution(
+            CautionCode.EVIDENCE_LOST,
+            f"{amount} of the {what}{where} are missing: {loss.why.rstrip('.')}.",
+            loss.next,
+        )
+
+
+def _whole(span: Span, what: EvidenceKind) -> Loss | None:
+    """Why a span has nothing at all of a kind; None when nobody said."""
+    return next((loss for loss in span.losses if loss.what is what and loss.share == 1.0), None)
+
+
+def _rest(span: Span) -> Span:
+    """The span without the losses that the doubts about its profile tell of already."""
+    told = {
+        _whole(span, EvidenceKind.ON_CPU)
+        if span.profile is None and span.instants is None
+        else None,
+        _whole(span, EvidenceKind.WAITS) if span.instants is None else None,
+    }
+    return replace(span, losses=tuple(loss for loss in span.losses if loss not in told))
+
+
+def _because(loss: Loss | None) -> str:
+    return f": {loss.why.rstrip('.')}" if loss else ""
+
+
+def _unread_states(span: Span) -> Iterator[Loss]:
+    """What the kernel would not say of threads; it is read by nobody who could tell it here."""
+    if span.states is None:
+        return
+    share = 1.0 if span.states.source != _ALL_STATES else None
+    for note in span.states.notes:
+        yield Loss(EvidenceKind.STATES, share, note, _MAY_READ)
 
 
 def _about_samples(profile: Profile) -> Iterator[Caution]:

@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.awaits import wait_of
 from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import PythonThread, Stacks
 from perfhunt.profilers.cpython.target import learnt_layout
 from perfhunt.profilers.cpython.tasks import Tasks
-from perfhunt.target.proc.threads import thread_name, tids
+from perfhunt.target.proc.threads import host_tids, thread_name
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
@@ -53,6 +54,7 @@ class CpythonLooker:
     """
 
     rate_hz = 40.0  # faster, a look finds too many of the same waits to be worth its cost
+    enough_hz = 8.0  # what tells a wait seen half of the time to 10 points in ten seconds
     cost_limit = 0.05  # of one core
 
     def __init__(self, pid: int) -> None:
@@ -66,7 +68,8 @@ class CpythonLooker:
         except AttachFailed:
             self._memory.close()
             raise
-        self.cpu = 0.0  # seconds beside the caller's own thread: none
+        self.cpu: Seconds = 0.0  # beside the caller's own thread: none
+        self.seen = self.unmatched = 0
         self._pid = pid
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._waits = ProcessWaits(pid)
@@ -84,12 +87,15 @@ class CpythonLooker:
         gone.
         """
         python = {thread.tid: thread for thread in self._stacks.threads()}
-        living = tids(self._pid)
+        living = host_tids(self._pid)
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
-        for tid in self._watched.keys() - set(living):
+        self.seen += len(python)
+        self.unmatched += sum(tid not in living for tid in python)
+        for tid in self._watched.keys() - set(living.values()):
             self._watched.pop(tid).close()
-        samples = [sample for tid in living if (sample := self._thread(tid, python.get(tid)))]
+        seen = (self._thread(tid, python.get(own)) for own, tid in living.items())
+        samples = [sample for sample in seen if sample is not None]
         return [*samples, *self._awaiting()]
 
     def _thread(self, tid: int, python: PythonThread | None) -> ThreadSample | None:

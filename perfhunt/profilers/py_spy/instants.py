@@ -81,7 +81,7 @@ class DumpLooker:
     so far.
     """
 
-    rate_hz = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
+    enough_hz = rate_hz = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
     cost_limit = 0.10  # of one core
 
     def __init__(self, pid: int) -> None:
@@ -89,6 +89,7 @@ class DumpLooker:
         if why := unusable():
             raise AttachFailed(why)
         self.cpu: Seconds = 0.0
+        self.seen = self.unmatched = 0
         self._pid, self._waits = pid, ProcessWaits(pid)
         self._quickest: Seconds = 0.0  # the shortest that a dump took
 
@@ -98,7 +99,11 @@ class DumpLooker:
         dump = take_dump(self._pid, partial(_look, self._waits, looks), self._quickest / 2)
         self.cpu += dump.cpu
         self._quickest = min(self._quickest or dump.took, dump.took)
-        return joined(self._pid, looks, dump.threads)
+        samples = joined(self._pid, looks, dump.threads)
+        known = {sample.tid for sample in samples}
+        self.seen += len(dump.threads)
+        self.unmatched += sum(thread.tid not in known for thread in dump.threads)
+        return samples
 
     def close(self) -> None:
         """Nothing is held between dumps."""
