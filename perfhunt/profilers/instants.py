@@ -80,12 +80,12 @@ class InstantsCapture:
         self._errors = 0
         self._failure: AttachFailed | None = None
         self._cpu: Seconds = 0.0
-        self._began = time.monotonic()
         self._took: Seconds = 0.0
         self._stop = threading.Event()
         self._meet(self._pids)
         if not self._lookers and self._failure is not None:
             raise self._failure
+        self._began = time.monotonic()
         self._worker = threading.Thread(target=self._run, name="perfhunt-instants", daemon=True)
         self._worker.start()
 

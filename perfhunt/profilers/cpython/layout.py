@@ -73,12 +73,16 @@ class CodeLayout:
 
 @dataclass(frozen=True, slots=True)
 class DictLayout:
-    """PyDictObject and its keys, those of a dictionary whose keys are all strings."""
+    """PyDictObject and its keys, those of a dictionary whose keys are all strings. `values` leads
+    to the values of one that shares its keys with others, and to the first of them; empty where the
+    attributes that matter are in none such.
+    """
 
     keys: Offset
     index_bytes: Offset  # in the keys: the power of two that the index takes
     count: Offset
     header: Bytes
+    values: tuple[Offset, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,8 +193,19 @@ class _Learner:
                     if all(_int64(raw, o) == count for _, raw, _, count in seen)
                 ]
                 if counts:
-                    return DictLayout(keys, at, counts[0], header)
+                    return DictLayout(keys, at, counts[0], header, self._shared_values(keys))
         raise _unknown("the entries of a dictionary")
+
+    def _shared_values(self, keys: int) -> tuple[int, ...]:
+        """The steps to the first value of a dictionary that shares its keys; none where it has its
+        own.
+        """
+        at, index, value = self._facts["attribute"]
+        for offset, word in self._words(at, 8):
+            for further, held in self._words(word, 8 + index) if offset != keys else ():
+                if word > _LOWEST and held == value and further >= index * WORD:
+                    return offset, further - index * WORD
+        return ()
 
     def task(self) -> TaskLayout:
         """Tasks and what leads to them."""

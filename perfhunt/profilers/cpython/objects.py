@@ -109,10 +109,18 @@ class Objects:
         count = int.from_bytes(head[layout.count : layout.count + WORD], "little")
         start = keys + layout.header + (1 << head[layout.index_bytes])
         entries = self.memory.words(start, min(2 * count, _LARGE // WORD))
-        for key, value in zip(entries[::2], entries[1::2], strict=False):
-            if key and value and self.text(key) == name:
-                return value
+        for index, (key, value) in enumerate(zip(entries[::2], entries[1::2], strict=False)):
+            if key and self.text(key) == name:
+                return value or self._shared(dictionary, index)
         return 0
+
+    def _shared(self, dictionary: int, index: int) -> int:
+        """The value of a key that other dictionaries have too, by its position."""
+        steps = self.layout.dict.values
+        if not steps:
+            return 0
+        values = self.memory.word(dictionary + steps[0])
+        return self.memory.word(values + steps[1] + index * WORD) if values else 0
 
     def members(self, at: int) -> Iterator[int]:
         """The addresses of the members of a set."""

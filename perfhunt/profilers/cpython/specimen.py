@@ -139,6 +139,7 @@ async def describe_tasks():
     children = gathered._children
     held = next(each for each in gc.get_referents(gathered) if isinstance(each, dict))
     facts["gathered_dict"] = [id(gathered), id(held)]
+    facts["attribute"] = [id(held), list(held).index("_children"), id(children)]
     facts["list"] = [id(children), [id(child) for child in children]]
     name = "_all_tasks"
     if not isinstance(getattr(asyncio.tasks, name, None), weakref.WeakSet):

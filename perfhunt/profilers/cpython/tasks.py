@@ -76,7 +76,8 @@ class Tasks:
 
     def read(self, entered: Collection[int]) -> list[AwaitChain]:
         """What every task awaits that is not running; `entered` are the frames that threads are
-        in, which tell those that run. A task awaited by another is told as part of that one.
+        in, which tell those that run. A task awaited by another is told as part of that one; of one
+        that gathers others, those are told.
         """
         tasks = {task.at: task for task in self._pending()}
         chains, claimed = [], set[int]()
@@ -141,10 +142,13 @@ class Tasks:
                 break
             self._follow(at.coroutine, chain)
             future = at.future
-            following = tasks.get(future) or self._gathered(future, tasks, claimed)
-            if following is not None:
-                claimed.add(following.at)
-            at = following
+            if self._gathers(future, tasks):
+                # What it waits for is told by those tasks themselves.
+                claimed.add(task.at)
+                return None
+            at = tasks.get(future)
+            if at is not None:
+                claimed.add(at.at)
         now = self._task(task.at)
         if not chain.frames or now is None or now.future != task.future:
             return None
@@ -156,21 +160,18 @@ class Tasks:
             threads=bool(future) and self._is_of_threads(future),
         )
 
-    def _gathered(self, future: int, tasks: dict[int, _Task], claimed: set[int]) -> _Task | None:
-        """The first of the tasks that a gathering future waits for; the others are claimed."""
+    def _gathers(self, future: int, tasks: Collection[int]) -> bool:
+        """Whether a future gathers others of which some are tasks that go on."""
         objects, layout = self._objects, self._layout
         if not future or objects.type_name(objects.type_of(future)) != layout.gathering_type:
-            return None
-        children = objects.item(
-            pointer(self._memory.word(future + layout.instance_dict)), "_children"
-        )
+            return False
+        attributes = pointer(self._memory.word(future + layout.instance_dict))
+        children = objects.item(attributes, "_children")
         if not children:
-            return None
+            return False
         count = min(self._memory.word(children + 2 * WORD), _MOST_TASKS)
         items = self._memory.words(self._memory.word(children + layout.list_items), count)
-        waiting = [tasks[item] for item in items if item in tasks]
-        claimed.update(task.at for task in waiting)
-        return waiting[0] if waiting else None
+        return any(item in tasks for item in items)
 
     def _follow(self, awaitable: int, chain: _Chain) -> None:
         """Add the frames of a coroutine and of those that it awaits."""
