@@ -2,9 +2,9 @@
 asyncio task awaits, without code in the target and without stopping it.
 
 Where things lie in memory differs by version and build, so it is not listed here but learnt: the
-target's own interpreter runs `specimen`, which tells the addresses of objects it knows, and the
+target's own interpreter runs a specimen, which tells the addresses of objects it knows, and the
 offsets are those at which its memory holds them.
 
-One way only, each may import those named before it: memory, layout; learn; objects; stacks, tasks;
-looks.
+One way only, each may import those named before it: memory; layouts; target, objects; stacks,
+tasks; awaits; looks.
 """

@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Frame
-from perfhunt.profilers.cpython.layout import Layout
+from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.memory import WORD, ProcessMemory
 from perfhunt.target.proc.files import text
 
@@ -21,7 +21,7 @@ _NAME = 64  # bytes of a type's name
 
 
 @dataclass(slots=True)
-class Code:
+class CodeObject:
     """One code object: its function, and the lines of its instructions once they were asked for."""
 
     function: str
@@ -49,7 +49,7 @@ class Objects:
         self.memory, self.layout = memory, layout
         self.runtime = image_begin(memory.pid, layout.image) + layout.runtime
         self.types = {name: self.runtime + offset for name, offset in layout.types.items()}
-        self._codes: dict[int, Code | None] = {}
+        self._codes: dict[int, CodeObject | None] = {}
         self._type_names: dict[int, str] = {}
 
     def text(self, at: int) -> str:
@@ -67,13 +67,13 @@ class Objects:
             kind.encoding, "replace"
         )
 
-    def code(self, at: int) -> Code | None:
+    def code(self, at: int) -> CodeObject | None:
         """The code object at an address; None when there is none."""
         if at not in self._codes:
             self._codes[at] = self._read_code(at)
         return self._codes[at]
 
-    def _read_code(self, at: int) -> Code | None:
+    def _read_code(self, at: int) -> CodeObject | None:
         if self.type_of(at) != self.types["code"]:
             return None
         layout, word = self.layout.code, self.memory.word
@@ -83,7 +83,7 @@ class Objects:
         size = min(word(table + layout.bytes_length), _LARGE)
         if not name or len(line) < 4:
             return None
-        return Code(
+        return CodeObject(
             name, file, _INT.unpack(line)[0], self.memory.read(table + layout.bytes_data, size)
         )
 

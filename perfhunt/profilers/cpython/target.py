@@ -12,14 +12,14 @@ from typing import IO, Any
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.cpython.layout import Layout
-from perfhunt.profilers.cpython.learn import layout_of
+from perfhunt.profilers.cpython.layouts.layout import Layout
+from perfhunt.profilers.cpython.layouts.learn import layout_of
 from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import status_field
 
 _LIMIT: Seconds = 10.0  # a tenth of a second is usual
-_SPECIMEN = Path(__file__).with_name("specimen.py")
+_SPECIMEN = Path(__file__).parent / "layouts" / "specimen.txt"
 # What an interpreter that is linked to a libpython may need to find it.
 _LIBRARIES = "LD_LIBRARY_PATH"
 
