@@ -15,6 +15,7 @@ from perfhunt.profilers.py_spy.instants import DumpLooker
 from perfhunt.profilers.release import capture_targets, release
 from perfhunt.target.proc.tree import working_pids
 
+_RUNTIME = "cpython"
 _GIVE_UP = 10  # failed looks in a row, with none that worked
 _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
 
@@ -40,6 +41,11 @@ class Looker(Protocol):
     def close(self) -> None:
         """Let the process go. Idempotent."""
         ...
+
+
+def can_be_looked_at(runtime: str) -> bool:
+    """Whether the stacks of all threads of that runtime can be read."""
+    return runtime == _RUNTIME
 
 
 def looker_for(pid: int) -> tuple[Looker, str]:

@@ -16,6 +16,7 @@ from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Question, Ramp, Safety
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.instants import can_be_looked_at, looker_for
 from perfhunt.profilers.profiler import Profiler
 from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.host import limits
@@ -43,7 +44,13 @@ def checks(
     """
     made = [_locust(), *_profilers(target), *_limits(target, question)]
     if target is not None:
-        made += [*_one_profiler_for(target), _runs(target), _waits(target), *_stay(target)]
+        made += [
+            *_one_profiler_for(target),
+            *_looks(target),
+            _runs(target),
+            _waits(target),
+            *_stay(target),
+        ]
         made += _container(target)
     if question is not None and question.target.url:
         made.append(reachable(question.target.url))
@@ -133,6 +140,34 @@ def _runs(target: TargetProcess) -> Check:
     by = f" by pid {holder}, which traces it" if holder else ""
     mend = f"kill -TERM {holder}" if holder else f"kill -CONT {stopped[0]}"
     return fail(name, f"pid {stopped[0]} is stopped{by}", mend)
+
+
+def _looks(target: TargetProcess) -> Iterator[Check]:
+    """How the threads and tasks of the first worker can be looked at; nothing where the runtime has
+    no such way.
+    """
+    if not can_be_looked_at(target.runtime):
+        return
+    name, pid = "looks", target.workers[0]
+    try:
+        looker, why = looker_for(pid)
+        try:
+            samples = looker.look()
+        finally:
+            looker.close()
+    except AttachFailed as error:
+        yield warn(name, error.message, error.hint)
+        return
+    tasks = sum(sample.task for sample in samples)
+    seen = f"{len(samples) - tasks} threads and {tasks} tasks of pid {pid}"
+    if not why:
+        yield ok(name, f"the stacks of {seen} were read from its memory, without stopping it")
+        return
+    yield warn(
+        name,
+        f"{why}: py-spy's dumps are used, eight times a second, which see no tasks of asyncio",
+        "Threads are seen all the same.",
+    )
 
 
 def _waits(target: TargetProcess) -> Check:
