@@ -9,7 +9,7 @@ state belong together beyond doubt.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
@@ -96,7 +96,7 @@ class CpythonLooker:
             self._watched.pop(tid).close()
         seen = (self._thread(tid, python.get(own)) for own, tid in living.items())
         samples = [sample for sample in seen if sample is not None]
-        return [*samples, *self._awaiting()]
+        return [*samples, *self._awaiting([thread.state for thread in python.values()])]
 
     def _thread(self, tid: int, python: PythonThread | None) -> ThreadSample | None:
         watched = self._watched.get(tid) or self._meet(tid)
@@ -152,9 +152,9 @@ class CpythonLooker:
         self._watched[tid] = watched
         return watched
 
-    def _awaiting(self) -> Iterator[ThreadSample]:
+    def _awaiting(self, states: Sequence[int]) -> Iterator[ThreadSample]:
         entered = {frame for watched in self._watched.values() for frame in watched.outside}
-        for chain in self._tasks.read(entered):
+        for chain in self._tasks.read(entered, states):
             wait = wait_of(chain)
             yield ThreadSample(
                 pid=self._pid,

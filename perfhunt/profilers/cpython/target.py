@@ -11,15 +11,23 @@ from pathlib import Path
 from typing import IO, Any
 
 from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import Stack
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.learn import layout_of
 from perfhunt.profilers.cpython.memory import ProcessMemory
+from perfhunt.profilers.cpython.objects import Objects
+from perfhunt.profilers.cpython.stacks import Stacks
+from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import status_field
 
 _LIMIT: Seconds = 10.0  # a tenth of a second is usual
 _SPECIMEN = Path(__file__).parent / "layouts" / "specimen.txt"
+# What the specimen is known to be at: the functions that a thread is parked in, and the coroutines
+# that tasks await through.
+_PARKED = ("outer", "middle", "inner")
+_AWAITING = {("holder", "leaf"), ("leaf",), ("consumer", "source")}
 # What an interpreter that is linked to a libpython may need to find it.
 _LIBRARIES = "LD_LIBRARY_PATH"
 
@@ -68,13 +76,35 @@ def _learnt(
             facts = _told(specimen.stdout, program)
             memory = ProcessMemory(specimen.pid)
             try:
-                return layout_of(facts, memory)
+                return _proved(layout_of(facts, memory), memory)
             finally:
                 memory.close()
         except OSError as error:
             raise AttachFailed(f"The memory of {program} may not be read: {error}") from error
         finally:
             specimen.kill()
+
+
+def _proved(layout: Layout, memory: ProcessMemory) -> Layout:
+    """The layout, if the specimen looks through it as it is known to be. Raises AttachFailed when
+    it does not: then no other process of the build would.
+    """
+    objects = Objects(memory, layout)
+    stacks = Stacks(objects)
+    threads = list(stacks.threads())
+    seen = {_functions(stacks.stack(thread)[0])[-3:] for thread in threads}
+    chains = Tasks(objects).read((), [thread.state for thread in threads])
+    awaits = {_functions(found.stack) for found in chains}
+    if _PARKED not in seen or not awaits >= _AWAITING:
+        raise AttachFailed(
+            "What was learnt of the memory of this build of Python does not explain its own"
+            f" specimen: threads in {sorted(seen)}, tasks in {sorted(awaits)}"
+        )
+    return layout
+
+
+def _functions(stack: Stack) -> tuple[str, ...]:
+    return tuple(frame.function for frame in stack)
 
 
 def _told(output: IO[bytes], program: str) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.profilers.cpython.memory import WORD, pointer, word_at
@@ -45,9 +46,9 @@ class _Task:
 
 
 @dataclass(slots=True)
-class _Chain:
-    """A chain being read: its frames, and the first local variable of the last of them (for a
-    method, the object).
+class _Path:
+    """The way of a task being read: its frames, and the first local variable of the last of them
+    (for a method, the object).
     """
 
     frames: list[Frame]
@@ -74,36 +75,51 @@ class Tasks:
             types["wrapper"]: task.wrapper_coroutine,
         }
 
-    def read(self, entered: Collection[int]) -> list[AwaitChain]:
-        """What every task awaits that is not running; `entered` are the frames that threads are
-        in, which tell those that run. A task awaited by another is told as part of that one; of one
+    def read(self, entered: Collection[int], states: Sequence[int]) -> list[AwaitChain]:
+        """What every task awaits that is not running.
+
+        `entered` are the frames that threads are in, which tell those that run; `states` is where
+        the threads have their states. A task awaited by another is told as part of that one; of one
         that gathers others, those are told.
         """
-        tasks = {task.at: task for task in self._pending()}
+        tasks = {task.at: task for task in self._pending(states)}
         chains, claimed = [], set[int]()
         for task in tasks.values():
             if task.coroutine + self._layout.coroutine_frame in entered:
                 continue
-            chain = self._chain(task, tasks, claimed)
-            if chain is not None:
-                chains.append(chain)
-        return [chain for chain in chains if chain.task not in claimed]
+            found = self._chain(task, tasks, claimed)
+            if found is not None:
+                chains.append(found)
+        return [found for found in chains if found.task not in claimed]
 
-    def _pending(self) -> Iterator[_Task]:
+    def _pending(self, states: Sequence[int]) -> Iterator[_Task]:
         """The tasks that are not done."""
+        every = (
+            chain.from_iterable(map(self._linked, states)) if self._layout.link else self._held()
+        )
+        for at in islice(every, _MOST_TASKS):
+            task = self._task(at)
+            if task is not None:
+                yield task
+
+    def _linked(self, state: int) -> Iterator[int]:
+        """The tasks of a thread, from the list that begins in its state."""
+        head = state + self._layout.head
+        at = self._memory.word(head)
+        while at and at != head:
+            yield at - self._layout.link
+            at = self._memory.word(at)
+
+    def _held(self) -> Iterator[int]:
+        """The tasks that the module has references to."""
         memory, layout = self._memory, self._layout
         if not self._set and not self._looks % _ASKED_EVERY:
             self._set = self._set_of_tasks()
         self._looks += 1
         if not self._set:
             return
-        for number, reference in enumerate(self._objects.members(self._set)):
-            at = memory.word(reference + layout.weakref_object)
-            task = self._task(at)
-            if task is not None:
-                yield task
-            if number > _MOST_TASKS:
-                return
+        for reference in self._objects.members(self._set):
+            yield memory.word(reference + layout.weakref_object)
 
     def _task(self, at: int) -> _Task | None:
         layout = self._layout
@@ -134,13 +150,13 @@ class Tasks:
         """What a task awaits, through the tasks that it awaits itself; None where it moved on while
         it was read.
         """
-        chain = _Chain([])
+        path = _Path([])
         at: _Task | None = task
         future = 0
         for _ in range(_DEEPEST):
             if at is None:
                 break
-            self._follow(at.coroutine, chain)
+            self._follow(at.coroutine, path)
             future = at.future
             if self._gathers(future, tasks):
                 # What it waits for is told by those tasks themselves.
@@ -150,13 +166,13 @@ class Tasks:
             if at is not None:
                 claimed.add(at.at)
         now = self._task(task.at)
-        if not chain.frames or now is None or now.future != task.future:
+        if not path.frames or now is None or now.future != task.future:
             return None
         return AwaitChain(
             task=task.at,
-            stack=tuple(chain.frames),
+            stack=tuple(path.frames),
             future=future,
-            owner=chain.owner,
+            owner=path.owner,
             threads=bool(future) and self._is_of_threads(future),
         )
 
@@ -173,7 +189,7 @@ class Tasks:
         items = self._memory.words(self._memory.word(children + layout.list_items), count)
         return any(item in tasks for item in items)
 
-    def _follow(self, awaitable: int, chain: _Chain) -> None:
+    def _follow(self, awaitable: int, path: _Path) -> None:
         """Add the frames of a coroutine and of those that it awaits."""
         memory, frame, begin = self._memory, self._frame, self._layout.coroutine_frame
         least = begin + frame.values + WORD
@@ -192,8 +208,8 @@ class Tasks:
             if code is None:
                 return
             instruction = word_at(raw, begin + frame.instruction) - code_at - self._instructions
-            chain.frames.append(code.frame(instruction))
-            chain.owner = pointer(word_at(raw, begin + frame.values))
+            path.frames.append(code.frame(instruction))
+            path.owner = pointer(word_at(raw, begin + frame.values))
             if frame.top_is_address:
                 last = word_at(raw, begin + frame.top) - WORD - awaitable
             else:

@@ -28,6 +28,7 @@ class FrameSearch(OffsetSearch):
 
     def __init__(self, facts: Facts, memory: ProcessMemory) -> None:
         super().__init__(facts, memory)
+        self.main_state = 0  # of the main thread, once `thread` has found it
         self._code_in_frame, at = self._steps_to_code()
         # The frames of the parked thread, the innermost first.
         self._frames = [memory.word(frame + at) for frame, _, _ in facts["frames"]]
@@ -56,6 +57,7 @@ class FrameSearch(OffsetSearch):
         last = self.memory.word(after + next_offset)
         if self.memory.word(last + native) != main[1]:
             raise unknown("the next thread")
+        self.main_state = last
         frame, chunk, top = self._stack_of(after)
         return ThreadLayout(
             head=head, next=next_offset, native=native, frame=frame, chunk=chunk, top=top

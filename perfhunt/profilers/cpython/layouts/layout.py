@@ -89,13 +89,17 @@ class DictLayout:
 class TaskLayout:
     """What leads from the module `asyncio.tasks` to every task, and from a task to what it awaits.
 
-    `data` are the steps from a WeakSet to its set. `types` are from the runtime.
+    `data` are the steps from a WeakSet to its set. From 3.14 on tasks are in lists, one for every
+    thread: `link` is where a task has its link to the next, `head` where the state of a thread has
+    its first; (0, 0) in versions before.
     """
 
     modules: Offset  # from the runtime
     module_dict: Offset
     weakset: str
     data: tuple[Offset, ...]
+    link: Offset
+    head: Offset
     set_mask: Offset
     set_table: Offset
     weakref_object: Offset

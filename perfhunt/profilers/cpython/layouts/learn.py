@@ -23,17 +23,18 @@ def layout_of(facts: Facts, memory: ProcessMemory) -> Layout:
     runtime, types = facts["runtime"], facts["types"]
     image, base = image_of(memory.pid, runtime)
     _, instructions = frames.instruction()
+    thread = frames.thread()
     return Layout(
         version=tuple(facts["version"]),
         image=image,
         runtime=runtime - base,
         types={name: address - runtime for name, address in types.items()},
         text=values.text(),
-        thread=frames.thread(),
+        thread=thread,
         frame=frames.frame(),
         code=values.code(instructions),
         dict=values.dict(),
-        task=TaskSearch(facts, memory).task(frames.frame_in_coroutine),
+        task=TaskSearch(facts, memory).task(frames.frame_in_coroutine, frames.main_state),
     )
 
 

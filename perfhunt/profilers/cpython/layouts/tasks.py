@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from perfhunt.profilers.cpython.layouts.layout import TaskLayout
 from perfhunt.profilers.cpython.layouts.search import (
@@ -20,8 +21,8 @@ from perfhunt.profilers.cpython.layouts.search import (
 class TaskSearch(OffsetSearch):
     """Learns from the tasks, futures and containers of the specimen."""
 
-    def task(self, coroutine_frame: int) -> TaskLayout:
-        """Tasks and what leads to them."""
+    def task(self, coroutine_frame: int, state: int) -> TaskLayout:
+        """Tasks and what leads to them; `state` is that of the thread they belong to."""
         facts = self.facts
         name, weakset, data = facts["weakset"]
         at, _, members = facts["set"]
@@ -31,11 +32,14 @@ class TaskSearch(OffsetSearch):
         ]
         if not modules:
             raise unknown("its modules")
+        link, head = self._links(facts["linked"], state) if facts["linked"] else (0, 0)
         return TaskLayout(
             modules=modules[0],
             module_dict=self.offset("a module's dictionary", facts["module_dicts"]),
             weakset=name,
             data=self.steps(weakset, data),
+            link=link,
+            head=head,
             set_mask=self._set_mask(at, len(members)),
             set_table=self._set_table(at, members),
             weakref_object=self.offset("what a reference is to", [facts["weakref"]]),
@@ -53,6 +57,20 @@ class TaskSearch(OffsetSearch):
             gathering_type=facts["task_names"]["gathered"],
             type_name=self._type_name(),
         )
+
+    def _links(self, tasks: Sequence[int], state: int) -> tuple[int, int]:
+        """(where a task links to the next, where the state of its thread has the first), from tasks
+        that were made one after the other, the newest last.
+        """
+        for offset, word in self.words(tasks[0], OBJECT):
+            pairs = pairwise(tasks)
+            if word == tasks[1] + offset and all(
+                self.memory.word(one + offset) == other + offset for one, other in pairs
+            ):
+                head = self.memory.word(tasks[-1] + offset) - state
+                if 0 < head < CHUNK:
+                    return offset, head
+        raise unknown("its tasks")
 
     def _set_mask(self, at: int, count: int) -> int:
         """Where a set keeps the size of its table less one: a power of two less one, above the
