@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.cpython.tasks import AwaitChain
@@ -37,8 +38,10 @@ def wait_of(chain: AwaitChain) -> Wait:
     state = ThreadState.LOCK if chain.threads else _state(chain.stack)
     if state is not ThreadState.LOCK:
         return Wait(state)
-    owned = chain.owner and chain.stack[-1].function == _LOCK and not chain.threads
-    return Wait(state, f"futex:{chain.owner if owned else chain.future:#x}")
+    if chain.threads:
+        return Wait(state, f"{FOR_A_THREAD}{chain.future:#x}")
+    owned = chain.owner and chain.stack[-1].function == _LOCK
+    return Wait(state, f"{FUTEX}{chain.owner if owned else chain.future:#x}")
 
 
 def _state(stack: Stack) -> ThreadState:

@@ -1,4 +1,4 @@
-"""Tasks that are linked to each other, as Python 3.14 keeps them, in memory made for the purpose."""
+"""Tasks that are linked to each other, as Python 3.14 keeps them, in memory made for it."""
 
 from __future__ import annotations
 

@@ -60,6 +60,15 @@ def test_work_handed_to_threads_is_counted_once_and_what_queues_for_them_is_a_qu
     assert first.function == "transcode" and first.blamed.value == pytest.approx(0.050)
 
 
+def test_what_waits_for_a_thread_is_not_held_up_by_the_tasks_beside_it() -> None:
+    waits = [f"task serve>view lock@thread:{k}" for k in range(4)]
+    beside = ["task serve>view!sleep sleep"] * 2
+    moment = [AT_REST, *["work>transcode sleep"] * 2, *beside, *waits]
+    evidence = Evidence(Span(100.0, instants=series(*[moment] * 24), resources=used(0.1)))
+    assert ranked(evidence)[0].function == "transcode"
+    assert classified(evidence).category == "workers"
+
+
 def test_a_task_that_waits_for_a_task_of_its_own_is_no_second_request() -> None:
     parent, child = "task serve>middleware!wait lock@1", "task endpoint>query!read socket"
     evidence = Evidence(Span(100.0, instants=series(*[[AT_REST, parent, child]] * 24)))
