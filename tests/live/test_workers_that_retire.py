@@ -29,7 +29,7 @@ pytestmark = [
 ]
 APP = """
 def digest():
-    return sum(i * i for i in range(60_000))
+    return sum(i * i for i in range(300_000))
 
 def application(environ, start_response):
     body = str(digest()).encode()
