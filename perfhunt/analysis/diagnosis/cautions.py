@@ -48,6 +48,7 @@ class CautionThresholds:
 
 
 THRESHOLDS = CautionThresholds()
+_FLOOR = " at the floor"
 _ALL_STATES = "syscall"  # the source of states that names what a thread waits for
 _MAY_READ = "Run as root or as the owner of the service: perfhunt doctor --pid PID."
 
@@ -68,7 +69,7 @@ def cautions(
         *_about_probe(effect),
         *_about_profile(evidence),
         *loss_cautions(_rest(evidence.knee)),
-        *(loss_cautions(evidence.baseline, " at the floor") if evidence.baseline else ()),
+        *_lost_at_the_floor(evidence),
         *_about_findings(findings, bottleneck),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
@@ -197,7 +198,7 @@ def loss_cautions(span: Span, where: str = "") -> Iterator[Caution]:
     """One doubt for each piece of evidence that was looked for and not got in a span, with its
     size; losses too small to move a share are left out.
     """
-    for loss in (*dict.fromkeys(span.losses), *_unread_states(span)):
+    for loss in dict.fromkeys((*span.losses, *_unread_states(span))):
         if loss.share is not None and loss.share < THRESHOLDS.lossy:
             continue
         amount = "An unknown part" if loss.share is None else format_share(loss.share)
@@ -209,6 +210,15 @@ def loss_cautions(span: Span, where: str = "") -> Iterator[Caution]:
             f"{amount} of the {what}{where} are missing: {loss.why.rstrip('.')}.",
             loss.next,
         )
+
+
+def _lost_at_the_floor(evidence: Evidence) -> Iterator[Caution]:
+    """What was lost at the floor, but for what was lost for the same reason at the knee."""
+    if evidence.baseline is not None:
+        knee = {*evidence.knee.losses, *_unread_states(evidence.knee)}
+        floor = (*evidence.baseline.losses, *_unread_states(evidence.baseline))
+        losses = tuple(loss for loss in floor if loss not in knee)
+        yield from loss_cautions(replace(evidence.baseline, losses=losses, states=None), _FLOOR)
 
 
 def _whole(span: Span, what: EvidenceKind) -> Loss | None:

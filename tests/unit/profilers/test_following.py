@@ -115,4 +115,11 @@ def test_when_no_worker_could_be_recorded_the_capture_fails_with_the_profilers_w
     with pytest.raises(AttachFailed, match="found no process"):
         followed(Pretend(fail=[1]), [1], [1]).wait()
     with pytest.raises(AttachFailed, match="no process of the target"):
-        followed(Pretend(), [])
+        followed(Pretend(), [], []).wait()
+
+
+def test_a_capture_that_begins_while_all_workers_are_being_replaced_waits_for_the_new_ones() -> (
+    None
+):
+    capture = followed(Pretend(), [], [1], [1])
+    assert capture.wait().pids == (1,) and capture.losses() == ()

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,20 @@ def test_states_that_the_kernel_would_not_tell_are_a_loss() -> None:
     (sentence,) = lost("schedstat", "what threads of pid 7 wait for may not be read")
     assert sentence.startswith("All of the states of threads are missing: what threads of pid 7")
     assert lost("syscall") == []
+
+
+def test_what_is_missing_for_one_reason_at_floor_and_knee_is_said_once() -> None:
+    lost = Loss(EvidenceKind.ON_CPU, 0.3, "workers came and went")
+    other = Loss(EvidenceKind.ON_CPU, 0.4, "the disk was full")
+    states = States("knee", 1.0, (), 10, source="schedstat", notes=("may not be read",))
+    knee, floor = Span(9.0, losses=(lost,), states=states), Span(9.0, losses=(lost, other))
+    bottleneck = Bottleneck(BottleneckClass.CPU, 1.0, ("seen",))
+    evidence = Evidence(
+        replace(knee, instants=Instants(1.0, ())), baseline=replace(floor, states=states)
+    )
+    made = cautions(read_evidence(evidence), RUN.knee, (), bottleneck, None, ())
+    assert [c.sentence for c in made if c.code is CautionCode.EVIDENCE_LOST] == [
+        "30 % of the stacks on the CPU are missing: workers came and went.",
+        "All of the states of threads are missing: may not be read.",
+        "40 % of the stacks on the CPU at the floor are missing: the disk was full.",
+    ]
