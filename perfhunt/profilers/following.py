@@ -119,12 +119,11 @@ class FollowingCapture:
                 self._failures.append(failed)
                 continue
             profiles.append((taken, sum(part.seen[pid] for pid in taken.pids)))
-        modes: Counter[ProfileMode] = Counter()
+        kinds: Counter[tuple[ProfileMode, float]] = Counter()
         for taken, looks in profiles:
-            modes[taken.mode] += looks
-        kept = [
-            each for each in profiles if modes and each[0].mode == max(modes, key=modes.__getitem__)
-        ]
+            kinds[taken.mode, taken.rate_hz] += looks
+        alike = [kind for kind, _ in kinds.most_common(1)]
+        kept = [each for each in profiles if (each[0].mode, each[0].rate_hz) in alike]
         return [taken for taken, _ in kept], sum(looks for _, looks in kept)
 
     def _lost(self, share: Share, recorded: set[int]) -> tuple[Loss, ...]:
@@ -168,6 +167,9 @@ class FollowingCapture:
             capture = self._profiler.attach(pids, seconds, self._rate_hz, self._mode, self._out)
         except AttachFailed as failed:
             self._failures.append(failed)
+            return
+        except OSError as error:
+            self._failures.append(AttachFailed(f"{self._profiler.name} did not start: {error}"))
             return
         self._parts.append(_Part(capture))
         self._part_of.update(dict.fromkeys(pids, self._parts[-1]))

@@ -80,7 +80,8 @@ def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_t
 @needs_py_spy
 def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
     with running("prefork.py") as target:
-        profile = PY_SPY.attach(target.told["workers"], 2, 200, ProfileMode.GIL, tmp_path).wait()
+        rate = PY_SPY.rate_for(200, 2)
+        profile = PY_SPY.attach(target.told["workers"], 2, rate, ProfileMode.GIL, tmp_path).wait()
         assert sorted(profile.pids) == sorted(target.told["workers"])
         assert profile.rate_hz <= 100  # two at once cost no more than one did
         assert leaves(profile).most_common(1)[0][0] == "serve_worker"
