@@ -80,7 +80,8 @@ def test_a_profiler_that_fails_is_a_doubt_in_its_own_words(
     (loss,) = attached.losses
     assert loss.what is EvidenceKind.ON_CPU and loss.share == 1.0
     span = attached.span_of(RUN.trials[0])
-    (sentence,) = said(span)[CautionCode.NO_PROFILE]
+    first, (sentence,) = next(iter(said(span).items()))
+    assert first is CautionCode.NO_PROFILE  # before any other doubt
     assert "it may not look" in sentence or "the process was gone" in sentence
     # With instants there is a profile of some kind, and the loss is told for itself.
     (other,) = said(Span.of(RUN.trials[0], instants=Instants(1.0, ()), losses=span.losses))[
@@ -127,9 +128,9 @@ def test_each_kind_of_loss_has_its_size_in_the_sentence_once_it_can_move_a_share
         span = Span(10.0, losses=(loss, loss))
         return [caution.sentence for caution in loss_cautions(span, " at the floor")]
 
-    name = kind.removeprefix("the ")
-    assert sentences(0.31) == [f"31 % of the {name} at the floor are missing: the dog ate it."]
-    assert sentences(1.0) == [f"All of the {name} at the floor are missing: the dog ate it."]
+    name = kind.removeprefix("the ") + ("" if kind is EvidenceKind.IDLE else " at the floor")
+    assert sentences(0.31) == [f"31 % of the {name} are missing: the dog ate it."]
+    assert sentences(1.0) == [f"All of the {name} are missing: the dog ate it."]
     (unknown,) = sentences(None)
     assert unknown.startswith("An unknown part of the ")
     assert sentences(THRESHOLDS.lossy / 2) == []
