@@ -24,6 +24,7 @@ from perfhunt.target.proc.tree import working_pids
 _LOOK_EVERY: Seconds = 0.25  # a worker that lives three seconds loses a tenth of them, no more
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 _STARTS_PER_SECOND = 2.0  # of recordings; to begin one costs py-spy a fifth of a second of CPU
+_DOCTOR = "perfhunt doctor --pid PID"
 _NEXT = (
     "Let workers live longer while you measure (no limit of requests per worker, no reload), or"
     ' hold longer: [ramp] hold = "60s".'
@@ -42,7 +43,7 @@ class FollowingCapture:
     """A profile of whoever does the work while it lasts; begins when made.
 
     Raises AttachFailed when the first recording cannot begin. `workers` gives the processes to
-    record now.
+    record now; `rate_hz` is wanted of one alone, and `mode` of few threads.
     """
 
     def __init__(
@@ -55,11 +56,7 @@ class FollowingCapture:
         out: Path,
     ) -> None:
         self._profiler, self._workers, self._out = profiler, workers, out
-        first = list(workers())
-        self._mode = profiler.mode_under_load(
-            mode, max((len(tids(pid)) for pid in first), default=0)
-        )
-        self._rate_hz = profiler.rate_for(rate_hz, len(first))
+        self._mode, self._rate_hz = mode, rate_hz
         self._parts: list[_Part] = []
         self._part_of: dict[int, _Part] = {}
         self._alive: Counter[int] = Counter()  # looks that found a worker
@@ -69,15 +66,9 @@ class FollowingCapture:
         self._began = time.monotonic()
         self._end = self._began + seconds
         self._took: Seconds = 0.0
-        self._look(first)
-        if not self._parts:
-            raise (
-                self._failures[0]
-                if self._failures
-                else AttachFailed(
-                    "no process of the target does any work now", "perfhunt doctor --pid PID"
-                )
-            )
+        self._look(workers())
+        if self._failures:
+            raise self._failures[0]
         self._watcher = threading.Thread(target=self._watch, name="perfhunt-follow", daemon=True)
         self._watcher.start()
 
@@ -85,7 +76,7 @@ class FollowingCapture:
         """End all recordings now; what was sampled is still given by `wait`. Idempotent."""
         self._stop.set()
         self._watcher.join()
-        with ThreadPoolExecutor(len(self._parts)) as pool:
+        with ThreadPoolExecutor(len(self._parts) or 1) as pool:
             list(pool.map(lambda part: part.capture.stop(), self._parts))
 
     def wait(self) -> Profile:
@@ -97,7 +88,8 @@ class FollowingCapture:
         self._watcher.join()
         profiles, recorded = self._recorded()
         if not profiles:
-            raise self._failures[0]
+            nobody = AttachFailed("no process of the target did any work", _DOCTOR)
+            raise next(iter(self._failures), nobody)
         whole = profiles[0]
         for other in profiles[1:]:
             whole = whole.merged(other)
@@ -127,12 +119,11 @@ class FollowingCapture:
                 self._failures.append(failed)
                 continue
             profiles.append((taken, sum(part.seen[pid] for pid in taken.pids)))
-        modes: Counter[ProfileMode] = Counter()
+        kinds: Counter[tuple[ProfileMode, float]] = Counter()
         for taken, looks in profiles:
-            modes[taken.mode] += looks
-        kept = [
-            each for each in profiles if modes and each[0].mode == max(modes, key=modes.__getitem__)
-        ]
+            kinds[taken.mode, taken.rate_hz] += looks
+        alike = [kind for kind, _ in kinds.most_common(1)]
+        kept = [each for each in profiles if (each[0].mode, each[0].rate_hz) in alike]
         return [taken for taken, _ in kept], sum(looks for _, looks in kept)
 
     def _lost(self, share: Share, recorded: set[int]) -> tuple[Loss, ...]:
@@ -168,10 +159,17 @@ class FollowingCapture:
                 self._part_of[pid].seen[pid] += 1
 
     def _attach(self, pids: Sequence[int], seconds: int) -> None:
+        if not self._parts:  # Those that come later are added to what these give: as they are.
+            threads = max((len(tids(pid)) for pid in pids), default=0)
+            self._mode = self._profiler.mode_under_load(self._mode, threads)
+            self._rate_hz = self._profiler.rate_for(self._rate_hz, len(pids))
         try:
             capture = self._profiler.attach(pids, seconds, self._rate_hz, self._mode, self._out)
         except AttachFailed as failed:
             self._failures.append(failed)
+            return
+        except OSError as error:
+            self._failures.append(AttachFailed(f"{self._profiler.name} did not start: {error}"))
             return
         self._parts.append(_Part(capture))
         self._part_of.update(dict.fromkeys(pids, self._parts[-1]))

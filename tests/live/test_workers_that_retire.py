@@ -2,7 +2,9 @@
 is said with its size.
 """
 
+import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -14,22 +16,22 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import ProcessSelector
+from perfhunt.profilers.following import FollowingCapture
 from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import PROFILERS
 from perfhunt.target.find import find_target
+from perfhunt.target.proc.tree import children
+from tests.live.profiler_targets.launch import eventually
+from tests.live.profiler_targets.launch import running as prefork
 from tests.live.zoo.keeper import free_port, running
 
-pytestmark = [
-    pytest.mark.live,
-    pytest.mark.skipif(
-        bool(PROFILERS["py-spy"].available()), reason=PROFILERS["py-spy"].available()
-    ),
-]
+pytestmark = pytest.mark.live
 APP = """
 def digest():
-    return sum(i * i for i in range(60_000))
+    return sum(i * i for i in range(300_000))
 
 def application(environ, start_response):
     body = str(digest()).encode()
@@ -63,6 +65,8 @@ def asked(port: int) -> Iterator[None]:
 def test_the_profile_is_of_the_workers_that_live_then_and_says_what_it_missed(
     tmp_path: Path,
 ) -> None:
+    if why := PROFILERS["py-spy"].available():
+        pytest.skip(why)
     if shutil.which("gunicorn") is None:
         pytest.skip("gunicorn is not installed")
     (tmp_path / "app.py").write_text(APP)
@@ -97,3 +101,26 @@ def test_the_profile_is_of_the_workers_that_live_then_and_says_what_it_missed(
     assert all(loss.share is None or 0 < loss.share < 1 for loss in attached.losses)
     assert {sample.pid for moment in instants for sample in moment.threads} - set(target.workers)
     assert "workers are replaced" in doctor["workers stay"]
+
+
+@pytest.mark.parametrize("name", ["py-spy", "perf"])
+def test_a_worker_that_is_killed_meanwhile_keeps_its_samples_and_its_successor_adds_to_them(
+    name: str, tmp_path: Path
+) -> None:
+    profiler = PROFILERS[name]
+    if why := profiler.available():
+        pytest.skip(why)
+    with prefork("prefork.py") as target:
+        first = list(target.told["workers"])
+        capture = FollowingCapture(
+            profiler, lambda: children(target.pid), 6.0, 99, ProfileMode.CPU, tmp_path
+        )
+        assert eventually(lambda: len(list(tmp_path.iterdir())) > 0)
+        time.sleep(2.0)  # of samples, which is what there is to keep
+        os.kill(first[0], signal.SIGKILL)
+        profile = capture.wait()
+        later = [pid for pid in children(target.pid) if pid not in first]
+    assert {*first, *later} == set(profile.pids) and len(later) == 1
+    # Two processes that always run, of two cores that others may want too.
+    assert profile.ticks is not None and 0.5 < profile.total / profile.ticks < 2.5
+    assert sum(loss.share or 0.0 for loss in capture.losses()) < 0.25

@@ -48,6 +48,7 @@ class CautionThresholds:
 
 
 THRESHOLDS = CautionThresholds()
+_FLOOR = " at the floor"
 _ALL_STATES = "syscall"  # the source of states that names what a thread waits for
 _MAY_READ = "Run as root or as the owner of the service: perfhunt doctor --pid PID."
 
@@ -62,13 +63,16 @@ def cautions(
 ) -> tuple[Caution, ...]:
     """Every doubt that applies to this run, in the order a reader should weigh them."""
     evidence = reading.evidence
+    missing, partly = _lost_at_the_knee(evidence.knee)
     return (
+        *_about_absence(evidence.knee),
+        *missing,
         *_about_load(trials),
         *_about_knee(knee),
         *_about_probe(effect),
         *_about_profile(evidence),
-        *loss_cautions(_rest(evidence.knee)),
-        *(loss_cautions(evidence.baseline, " at the floor") if evidence.baseline else ()),
+        *partly,
+        *_lost_at_the_floor(evidence),
         *_about_findings(findings, bottleneck),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
@@ -160,14 +164,18 @@ def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
         )
 
 
-def _about_profile(evidence: Evidence) -> Iterator[Caution]:
-    span = evidence.knee
+def _about_absence(span: Span) -> Iterator[Caution]:
     if span.profile is None and span.instants is None:
         yield Caution(
             CautionCode.NO_PROFILE,
             f"Nothing was profiled at the knee{_because(_whole(span, EvidenceKind.ON_CPU))}.",
             "perfhunt doctor --pid PID says what is missing.",
         )
+
+
+def _about_profile(evidence: Evidence) -> Iterator[Caution]:
+    span = evidence.knee
+    if span.profile is None and span.instants is None:
         return
     if span.profile is not None:
         yield from _about_samples(span.profile)
@@ -197,18 +205,28 @@ def loss_cautions(span: Span, where: str = "") -> Iterator[Caution]:
     """One doubt for each piece of evidence that was looked for and not got in a span, with its
     size; losses too small to move a share are left out.
     """
-    for loss in (*dict.fromkeys(span.losses), *_unread_states(span)):
+    for loss in dict.fromkeys((*span.losses, *_unread_states(span))):
         if loss.share is not None and loss.share < THRESHOLDS.lossy:
             continue
         amount = "An unknown part" if loss.share is None else format_share(loss.share)
         if loss.share == 1.0:
             amount = "All"
         what = str(loss.what).removeprefix("the ")
+        place = "" if loss.what is EvidenceKind.IDLE else where
         yield Caution(
             CautionCode.EVIDENCE_LOST,
-            f"{amount} of the {what}{where} are missing: {loss.why.rstrip('.')}.",
+            f"{amount} of the {what}{place} are missing: {loss.why.rstrip('.')}.",
             loss.next,
         )
+
+
+def _lost_at_the_floor(evidence: Evidence) -> Iterator[Caution]:
+    """What was lost at the floor, but for what was lost for the same reason at the knee."""
+    if evidence.baseline is not None:
+        knee = {*evidence.knee.losses, *_unread_states(evidence.knee)}
+        floor = (*evidence.baseline.losses, *_unread_states(evidence.baseline))
+        losses = tuple(loss for loss in floor if loss not in knee)
+        yield from loss_cautions(replace(evidence.baseline, losses=losses, states=None), _FLOOR)
 
 
 def _whole(span: Span, what: EvidenceKind) -> Loss | None:
@@ -216,15 +234,20 @@ def _whole(span: Span, what: EvidenceKind) -> Loss | None:
     return next((loss for loss in span.losses if loss.what is what and loss.share == 1.0), None)
 
 
-def _rest(span: Span) -> Span:
-    """The span without the losses that the doubts about its profile tell of already."""
-    told = {
-        _whole(span, EvidenceKind.ON_CPU)
-        if span.profile is None and span.instants is None
-        else None,
-        _whole(span, EvidenceKind.WAITS) if span.instants is None else None,
-    }
-    return replace(span, losses=tuple(loss for loss in span.losses if loss not in told))
+def _lost_at_the_knee(span: Span) -> tuple[list[Caution], list[Caution]]:
+    """What is missing altogether, which a reader should know first, and what is missing in part;
+    without what other doubts about the profile tell of already.
+    """
+    told = set()
+    if span.instants is None:
+        told.add(_whole(span, EvidenceKind.WAITS))
+        if span.profile is None:
+            told.add(_whole(span, EvidenceKind.ON_CPU))
+    left = [loss for loss in span.losses if loss not in told]
+    whole = tuple(loss for loss in left if loss.share == 1.0)
+    partly = tuple(loss for loss in left if loss.share != 1.0)
+    missing = loss_cautions(replace(span, losses=whole, states=None))
+    return [*missing], [*loss_cautions(replace(span, losses=partly))]
 
 
 def _because(loss: Loss | None) -> str:

@@ -216,11 +216,10 @@ class PySpyProfiler(Profiler):
             notes.append(
                 f"a worker has {threads} threads by now, so only the holder of the GIL was sampled"
             )
-        rate = self.rate_for(rate_hz, len(pids))
         recordings = {
-            pid: (_record(pid, seconds, rate, mode, raw), raw) for pid, raw in files.items()
+            pid: (_record(pid, seconds, rate_hz, mode, raw), raw) for pid, raw in files.items()
         }
-        return PySpyCapture(recordings, mode, rate, notes)
+        return PySpyCapture(recordings, mode, rate_hz, notes)
 
 
 def _record(pid: int, seconds: Seconds, rate: int, mode: ProfileMode, raw: Path) -> ProfilerProcess:

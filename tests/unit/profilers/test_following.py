@@ -19,10 +19,10 @@ WAIT = 20.0
 
 
 class Recording:
-    """A capture of some pids; those that `fail` give nothing."""
+    """A capture of some pids in a mode; those that `fail` give nothing."""
 
-    def __init__(self, pids: Sequence[int], fail: Sequence[int]) -> None:
-        self.pids, self.fail = [pid for pid in pids if pid not in fail], fail
+    def __init__(self, pids: Sequence[int], fail: Sequence[int], mode: ProfileMode) -> None:
+        self.pids, self.fail, self.mode = [pid for pid in pids if pid not in fail], fail, mode
 
     def stop(self) -> None: ...
 
@@ -32,7 +32,7 @@ class Recording:
         return Profile(
             tool="pretend",
             version="1",
-            mode=ProfileMode.CPU,
+            mode=self.mode,
             rate_hz=100.0,
             seconds=1.0,
             stacks={(Frame(f"of_{pid}"),): 50.0 for pid in self.pids},
@@ -45,11 +45,12 @@ class Pretend(Profiler):
     """Records whom it is asked to, but for those that `fail`."""
 
     name, suffix, help, needs, runtimes = "pretend", ".x", "stands in", (), ("cpython",)
-    modes = (ProfileMode.CPU,)
+    modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
 
     def __init__(self, fail: Sequence[int] = (), at_once: int = 64) -> None:
         self.fail, self.at_once = fail, at_once
         self.asked: list[list[int]] = []
+        self.absent: list[int] = []  # workers for which the tool itself cannot be run
 
     def available(self, pids: Sequence[int] = ()) -> str:
         return ""
@@ -61,7 +62,9 @@ class Pretend(Profiler):
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> Recording:
         self.asked.append(list(pids))
-        return Recording(pids, self.fail)
+        if any(pid in self.absent for pid in pids):
+            raise FileNotFoundError("no such program")
+        return Recording(pids, self.fail, self.modes[len(self.asked) > 1 and len(self.modes) > 1])
 
 
 def followed(profiler: Pretend, *generations: Sequence[int]) -> FollowingCapture:
@@ -115,4 +118,30 @@ def test_when_no_worker_could_be_recorded_the_capture_fails_with_the_profilers_w
     with pytest.raises(AttachFailed, match="found no process"):
         followed(Pretend(fail=[1]), [1], [1]).wait()
     with pytest.raises(AttachFailed, match="no process of the target"):
-        followed(Pretend(), [])
+        followed(Pretend(), [], []).wait()
+
+
+def test_a_capture_that_begins_while_all_workers_are_being_replaced_waits_for_the_new_ones() -> (
+    None
+):
+    capture = followed(Pretend(), [], [1], [1])
+    assert capture.wait().pids == (1,) and capture.losses() == ()
+
+
+def test_a_recording_of_another_kind_is_not_added_up_but_counted_as_lost() -> None:
+    profiler = Pretend()
+    profiler.modes = (ProfileMode.CPU, ProfileMode.GIL)  # the second recording is of the other
+    capture = followed(profiler, [1], [1], [1], [1], [2], [2])
+    profile = capture.wait()
+    assert profile.mode is ProfileMode.CPU and profile.pids == (1,)
+    (loss,) = capture.losses()
+    assert loss.share == pytest.approx(1 / 3)
+
+
+def test_a_tool_that_cannot_be_started_for_a_later_worker_ends_nothing_and_is_said() -> None:
+    profiler = Pretend()
+    profiler.absent = [2]
+    capture = followed(profiler, [1], [1], [2], [2])
+    assert capture.wait().pids == (1,)
+    (loss,) = capture.losses()
+    assert loss.share == pytest.approx(0.5) and "did not start" in loss.why

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,7 +80,8 @@ def test_a_profiler_that_fails_is_a_doubt_in_its_own_words(
     (loss,) = attached.losses
     assert loss.what is EvidenceKind.ON_CPU and loss.share == 1.0
     span = attached.span_of(RUN.trials[0])
-    (sentence,) = said(span)[CautionCode.NO_PROFILE]
+    first, (sentence,) = next(iter(said(span).items()))
+    assert first is CautionCode.NO_PROFILE  # before any other doubt
     assert "it may not look" in sentence or "the process was gone" in sentence
     # With instants there is a profile of some kind, and the loss is told for itself.
     (other,) = said(Span.of(RUN.trials[0], instants=Instants(1.0, ()), losses=span.losses))[
@@ -126,9 +128,9 @@ def test_each_kind_of_loss_has_its_size_in_the_sentence_once_it_can_move_a_share
         span = Span(10.0, losses=(loss, loss))
         return [caution.sentence for caution in loss_cautions(span, " at the floor")]
 
-    name = kind.removeprefix("the ")
-    assert sentences(0.31) == [f"31 % of the {name} at the floor are missing: the dog ate it."]
-    assert sentences(1.0) == [f"All of the {name} at the floor are missing: the dog ate it."]
+    name = kind.removeprefix("the ") + ("" if kind is EvidenceKind.IDLE else " at the floor")
+    assert sentences(0.31) == [f"31 % of the {name} are missing: the dog ate it."]
+    assert sentences(1.0) == [f"All of the {name} are missing: the dog ate it."]
     (unknown,) = sentences(None)
     assert unknown.startswith("An unknown part of the ")
     assert sentences(THRESHOLDS.lossy / 2) == []
@@ -142,3 +144,20 @@ def test_states_that_the_kernel_would_not_tell_are_a_loss() -> None:
     (sentence,) = lost("schedstat", "what threads of pid 7 wait for may not be read")
     assert sentence.startswith("All of the states of threads are missing: what threads of pid 7")
     assert lost("syscall") == []
+
+
+def test_what_is_missing_for_one_reason_at_floor_and_knee_is_said_once() -> None:
+    lost = Loss(EvidenceKind.ON_CPU, 0.3, "workers came and went")
+    other = Loss(EvidenceKind.ON_CPU, 0.4, "the disk was full")
+    states = States("knee", 1.0, (), 10, source="schedstat", notes=("may not be read",))
+    knee, floor = Span(9.0, losses=(lost,), states=states), Span(9.0, losses=(lost, other))
+    bottleneck = Bottleneck(BottleneckClass.CPU, 1.0, ("seen",))
+    evidence = Evidence(
+        replace(knee, instants=Instants(1.0, ())), baseline=replace(floor, states=states)
+    )
+    made = cautions(read_evidence(evidence), RUN.knee, (), bottleneck, None, ())
+    assert [c.sentence for c in made if c.code is CautionCode.EVIDENCE_LOST] == [
+        "30 % of the stacks on the CPU are missing: workers came and went.",
+        "All of the states of threads are missing: may not be read.",
+        "40 % of the stacks on the CPU at the floor are missing: the disk was full.",
+    ]

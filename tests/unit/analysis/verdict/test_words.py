@@ -131,10 +131,8 @@ def test_a_capacity_that_the_offered_rate_cuts_off_in_both_shows_no_equivalence(
     done = rounds(8)
     verdict = judge_rounds(done)
     assert verdict.word is Word.NO_CHANGE and "saturated capacity" in verdict.reason
-    cut = [
-        replace(r, base=replace(r.base, notes=note), head=replace(r.head, notes=note)) for r in done
-    ]
-    verdict = judge_rounds(cut)
+    side = replace(done[0].base, notes=note)
+    verdict = judge_rounds([replace(r, base=side, head=side) for r in done])
     effect = verdict.effect(CAPACITY.name)
     assert effect is not None and effect.at_least == (True, True) and "at least" in effect.note
     assert "saturated capacity" not in verdict.reason
