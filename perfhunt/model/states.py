@@ -28,6 +28,10 @@ class ThreadState(StrEnum):
     LOOP = "loop"  # a task is ready, and waits for the event loop to come to it
 
 
+# Of tasks alone: the kernel knows threads.
+OF_TASKS = frozenset({ThreadState.AWAIT, ThreadState.LOOP})
+
+
 @dataclass(frozen=True, slots=True)
 class ThreadTime:
     """How one thread spent a span: share of wall time per state (sums to about 1), sockets split by
@@ -67,8 +71,8 @@ class States:
         return sum(t.states.get(str(state), 0.0) for t in self.threads)
 
     def totals(self) -> dict[str, float]:
-        """Mean number of threads per state, every state present."""
-        return {str(s): self.in_state(s) for s in ThreadState}
+        """Mean number of threads per state, every state of threads present."""
+        return {str(s): self.in_state(s) for s in ThreadState if s not in OF_TASKS}
 
     def busy(self) -> dict[str, float]:
         """`totals` without the threads that waited for work, who are counted under `idle`."""
