@@ -1,0 +1,157 @@
+"""What one more request costs in CPU, from every load that was tried.
+
+CPU per request falls with load: a thread that sleeps between requests pays for waking up, and a
+core that was idle begins cold. So a mean at a low rate says too much of a high one. The slope of
+the CPU in use over the rate leaves out what is used at any rate; how the cost falls with the use of
+a core says what may be left of it when that core is full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.model.interval import Interval
+from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share
+
+_CONFIDENCE: Share = 0.95
+# Rates that a slope is drawn through at least, and the highest over the lowest: nearer ones tell
+# noise from slope no better than the mean at the knee does.
+_FEWEST_RATES = 3
+_SPREAD = 1.5
+# What a span of seconds leaves uncertain of a mean (one standard error): two quiet spans at one
+# rate differ by about so much on a virtual machine.
+_UNCERTAIN: Share = 0.05
+# The least that a full core leaves of a cost: a line drawn through low rates says nothing of more.
+_LEAST_LEFT: Share = 0.5
+# Loads that were neither watched by a profiler nor saturated.
+_UNWATCHED = frozenset(
+    {
+        Phase.BASELINE,
+        Phase.RAMP,
+        Phase.COARSE,
+        Phase.PASS,
+        Phase.REFERENCE,
+        Phase.STAIRCASE,
+        Phase.QUIET,
+        Phase.FIXED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CpuCost:
+    """CPU seconds of one more request: `now`, at the loads that were tried, and `saturated`, where
+    the cores they run on are full. `fixed` is used at any rate.
+    """
+
+    now: Interval
+    saturated: Interval
+    fixed: Cores = 0.0
+
+    def plus(self, other: Seconds) -> CpuCost:
+        """The cost with that of something else for each request."""
+        now, saturated = (
+            Interval(i.value + other, i.low + other, i.high + other, i.n)
+            for i in (self.now, self.saturated)
+        )
+        return CpuCost(now, saturated, self.fixed)
+
+
+@dataclass(frozen=True, slots=True)
+class CpuUse:
+    """CPU in use at a rate, over so many seconds."""
+
+    rate: PerSecond
+    cpu: Cores
+    seconds: Seconds
+
+
+def cpu_uses(trials: Sequence[Trial]) -> tuple[CpuUse, ...]:
+    """What the target used at every load that can be believed."""
+    return tuple(
+        CpuUse(t.completed, t.resources.cpu, t.resources.seconds)
+        for t in trials
+        if t.resources is not None
+        and t.resources.cpu is not None
+        and t.resources.seconds > 0
+        and t.completed > 0
+        and t.step.phase in _UNWATCHED
+        and not (t.invalid or t.overload)
+    )
+
+
+def cpu_cost(reading: EvidenceReading, trials: Sequence[Trial], serial: Cores) -> CpuCost | None:
+    """The cost of a request in CPU, of a service that runs on `serial` cores at most; None when the
+    CPU it uses is not known.
+    """
+    mean = reading.knee.cpu_per_request
+    if not mean:
+        return None
+    return cost_of(cpu_uses(trials), mean, serial)
+
+
+def cost_of(uses: Sequence[CpuUse], mean: Seconds, serial: Cores) -> CpuCost:
+    """The same, from the uses; from the `mean` at the knee where there are too few."""
+    rates = sorted(use.rate for use in uses)
+    enough = len({round(rate, 3) for rate in rates}) >= _FEWEST_RATES
+    if not enough or rates[-1] < _SPREAD * rates[0]:
+        reach = float(stats.norm.ppf(0.5 + _CONFIDENCE / 2)) * _UNCERTAIN * mean
+        known = Interval(mean, mean - reach, mean + reach, 1)
+        return CpuCost(known, known)
+    now, fixed = _slope(uses)
+    return CpuCost(now, _saturated(uses, now, serial), fixed)
+
+
+def _slope(uses: Sequence[CpuUse]) -> tuple[Interval, Cores]:
+    """CPU over rate as a line that does not begin below 0: its slope, and where it begins."""
+    rate, cpu = np.array([u.rate for u in uses]), np.array([u.cpu for u in uses])
+    # The CPU of n like requests varies as n does, so its variance over T seconds as rate / T.
+    weight = np.array([u.seconds / u.rate for u in uses])
+    fit = _fitted(np.stack([np.ones_like(rate), rate], axis=1), cpu, weight)
+    if fit[0][0] >= 0 and fit[0][1] > 0:
+        return _interval(float(fit[0][1]), fit[1][1], len(uses) - 2), float(fit[0][0])
+    fit = _fitted(rate[:, None], cpu, weight)
+    return _interval(float(fit[0][0]), fit[1][0], len(uses) - 1), 0.0
+
+
+def _saturated(uses: Sequence[CpuUse], now: Interval, serial: Cores) -> Interval:
+    """The cost where the cores are full: between what is seen now and where the line of cost over
+    use leads; the middle of those (geometric) is as good a guess as there is.
+    """
+    cost = np.array([u.cpu / u.rate for u in uses])
+    idle = 1.0 - np.minimum(1.0, np.array([u.cpu for u in uses]) / serial)
+    weight = np.array([u.seconds * u.rate for u in uses])
+    (full, falls), (_, error) = _fitted(np.stack([np.ones_like(idle), idle], axis=1), cost, weight)
+    if falls <= error or full >= now.value:
+        return now
+    least = max(float(full), _LEAST_LEFT * now.value)
+    low = least * now.low / now.value
+    return Interval(sqrt(least * now.value), low, now.high, now.n)
+
+
+def _fitted(
+    of: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted least squares: the parameters and their standard errors, from the residuals; shapes
+    (parameters,).
+    """
+    normal = np.linalg.pinv(of.T @ (weight[:, None] * of))
+    found = normal @ (of.T @ (weight * values))
+    left = values - of @ found
+    spare = max(len(values) - of.shape[1], 1)
+    return found, np.sqrt(np.diag(normal) * float(weight @ left**2) / spare)
+
+
+def _interval(value: float, error: float, spare: int) -> Interval:
+    """With the error of the fit, and what spans leave uncertain anyway."""
+    quantile = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, max(spare, 1)))
+    reach = sqrt((quantile * error) ** 2 + (2 * _UNCERTAIN * value) ** 2 / max(spare, 1))
+    return Interval(value, max(0.0, value - reach), value + reach, spare)
