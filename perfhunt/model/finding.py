@@ -84,8 +84,8 @@ class CautionCode(StrEnum):
 class WhatIf:
     """What removing a finding would bring: the predicted knee, and the resource that caps it next.
 
-    `binding` is the resource that limits now, `capacity` what the service would give at most then;
-    both None or "" in runs of versions that did not tell. `at_least`: the rates are lower bounds.
+    `saturated` is the capacity then, `binding` the resource that limits now; None and "" in runs of
+    versions that did not tell. `at_least`: the rates are lower bounds.
     """
 
     rate: PerSecond
@@ -94,9 +94,9 @@ class WhatIf:
     removed: Share  # how much of the finding is supposed gone
     cap: str = ""
     caveat: str = ""
-    capacity: PerSecond | None = None
-    capacity_low: PerSecond | None = None
-    capacity_high: PerSecond | None = None
+    saturated: PerSecond | None = None
+    saturated_low: PerSecond | None = None
+    saturated_high: PerSecond | None = None
     at_least: bool = False
     binding: str = ""
 

@@ -66,7 +66,7 @@ class CpuCost:
 
 
 @dataclass(frozen=True, slots=True)
-class CpuUse:
+class CpuAtRate:
     """CPU in use at a rate, over so many seconds."""
 
     rate: PerSecond
@@ -74,10 +74,10 @@ class CpuUse:
     seconds: Seconds
 
 
-def cpu_uses(trials: Sequence[Trial]) -> tuple[CpuUse, ...]:
+def cpu_uses(trials: Sequence[Trial]) -> tuple[CpuAtRate, ...]:
     """What the target used at every load that can be believed."""
     return tuple(
-        CpuUse(t.completed, t.resources.cpu, t.resources.seconds)
+        CpuAtRate(t.completed, t.resources.cpu, t.resources.seconds)
         for t in trials
         if t.resources is not None
         and t.resources.cpu is not None
@@ -98,7 +98,7 @@ def cpu_cost(reading: EvidenceReading, trials: Sequence[Trial], serial: Cores) -
     return cost_of(cpu_uses(trials), mean, serial)
 
 
-def cost_of(uses: Sequence[CpuUse], mean: Seconds, serial: Cores) -> CpuCost:
+def cost_of(uses: Sequence[CpuAtRate], mean: Seconds, serial: Cores) -> CpuCost:
     """The same, from the uses; from the `mean` at the knee where there are too few."""
     rates = sorted(use.rate for use in uses)
     enough = len({round(rate, 3) for rate in rates}) >= _FEWEST_RATES
@@ -110,7 +110,7 @@ def cost_of(uses: Sequence[CpuUse], mean: Seconds, serial: Cores) -> CpuCost:
     return CpuCost(now, _saturated(uses, now, serial), fixed)
 
 
-def _slope(uses: Sequence[CpuUse]) -> tuple[Interval, Cores]:
+def _slope(uses: Sequence[CpuAtRate]) -> tuple[Interval, Cores]:
     """CPU over rate as a line that does not begin below 0: its slope, and where it begins."""
     rate, cpu = np.array([u.rate for u in uses]), np.array([u.cpu for u in uses])
     # The CPU of n like requests varies as n does, so its variance over T seconds as rate / T.
@@ -122,7 +122,7 @@ def _slope(uses: Sequence[CpuUse]) -> tuple[Interval, Cores]:
     return _interval(float(fit[0][0]), fit[1][0], len(uses) - 1), 0.0
 
 
-def _saturated(uses: Sequence[CpuUse], now: Interval, serial: Cores) -> Interval:
+def _saturated(uses: Sequence[CpuAtRate], now: Interval, serial: Cores) -> Interval:
     """The cost where the cores are full: between what is seen now and where the line of cost over
     use leads; the middle of those (geometric) is as good a guess as there is.
     """

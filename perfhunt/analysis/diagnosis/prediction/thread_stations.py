@@ -35,8 +35,9 @@ Mine: TypeAlias = Callable[[Snapshot], bool]
 _BUSY_LOOP: Share = 0.25
 # Mean threads from which a group of them is a pool: less are stacks read while they changed.
 _LEAST_POOL = 0.8
-# Mean number of waiters, below which a lock is no queue worth a bound.
-_LEAST_WAITERS = 0.1
+# Mean number of waiters, and how many of them were seen, from which a lock is known to be one: it
+# may limit the service once something else does not.
+_LEAST_WAITERS, _SEEN_WAITING = 0.02, 10
 # Of what a group of threads is busy with at the knee: one that is as busy at a far lower rate
 # works for no request.
 _ANYWAY: Share = 0.6
@@ -248,7 +249,10 @@ def _lock_stations(work: _Work) -> Iterator[Station]:
     pool of their own.
     """
     for contention in work.knee.account.graph.contentions:
-        if contention.handoff or contention.waiting <= _LEAST_WAITERS or not contention.holders:
+        seen = contention.waiting * work.knee.account.instants
+        if contention.waiting < _LEAST_WAITERS or seen < _SEEN_WAITING:
+            continue
+        if contention.handoff or not contention.holders:
             continue
 
         def mine(snapshot: Snapshot, holders: Container[FunctionKey] = contention.holders) -> bool:

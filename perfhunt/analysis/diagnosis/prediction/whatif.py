@@ -102,9 +102,9 @@ def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> What
                 f"It uses little of what limits the service now ({binding}): removing it alone is"
                 " not expected to move the knee."
             ),
-            capacity=now,
-            capacity_low=model.observed.rate.low,
-            capacity_high=model.observed.rate.high,
+            saturated=now,
+            saturated_low=model.observed.rate.low,
+            saturated_high=model.observed.rate.high,
             binding=binding,
         )
     next_cap = _next_cap(key, model)
@@ -116,9 +116,9 @@ def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> What
         removed=REMOVED,
         cap=f"then {next_cap.name} would be the limit",
         caveat=bounded or _caveat(knee, now),
-        capacity=left.value,
-        capacity_low=left.low,
-        capacity_high=left.high,
+        saturated=left.value,
+        saturated_low=left.low,
+        saturated_high=left.high,
         at_least=bool(bounded),
         binding=binding,
     )
