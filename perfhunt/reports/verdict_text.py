@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perfhunt.analysis.verdict.prediction import prediction_sentence
 from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.model.verdict.verdict import Effect, EffectDirection, Verdict
 
 _MARKS = {EffectDirection.BETTER: "+", EffectDirection.WORSE: "-"}
 
 
 def verdict_lines(
-    verdict: Verdict, change: OneChange | None = None, attribution: Attribution | None = None
+    verdict: Verdict,
+    change: OneChange | None = None,
+    attribution: Attribution | None = None,
+    prediction: PredictionScore | None = None,
 ) -> list[str]:
     """The verdict on one screen, most important first."""
     label = f"  ({change.label})" if change is not None and change.label else ""
@@ -29,6 +34,8 @@ def verdict_lines(
         lines += ["", f"change{why}:", *atoms, *(f"  note: {note}" for note in change.notes)]
     if attribution is not None and attribution.sentences:
         lines += ["", "attribution:", *(f"  {sentence}" for sentence in attribution.sentences)]
+    if prediction is not None:
+        lines += ["", "prediction:", f"  {prediction_sentence(prediction)}"]
     lines += ["", *map(_caution, verdict.cautions)] if verdict.cautions else []
     if verdict.next_step:
         lines += ["", f"next: {verdict.next_step}"]

@@ -1,19 +1,19 @@
-"""A threaded service in virtual time: its threads compute one at a time, wait, or hold the one lock;
-and what profilers would have seen of it.
+"""A threaded service in virtual time: its threads compute one at a time, wait, or hold the one
+lock; and what profilers would have seen of it.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cache
 
 import numpy as np
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.model.interval import Interval
 from perfhunt.model.trial import Phase, Resources, Step, Trial
 from tests.unit.scenes import profile, series
 from tests.unit.trials import HELD
@@ -50,10 +50,9 @@ class ThreadedService:
     def __init__(self, threads: int, parts: Sequence[Part], seed: int = 1) -> None:
         self.workers = [Worker() for _ in range(threads)]
         self.parts, self.random = parts, np.random.default_rng(seed)
-        self.now, self.done, self.backlog = 0.0, 0, 0
-        self.responses: list[float] = []
-        self.arrived: deque[float] = deque()
-        self.used: Counter[str] = Counter()
+        self.now = 0.0
+        self.done = self.backlog = 0
+        self.used: dict[str, float] = {part.function: 0.0 for part in parts}
         self.turn: dict[Doing, Worker | None] = {Doing.COMPUTE: None, Doing.HOLD: None}
         self.queues: dict[Doing, deque[Worker]] = {d: deque() for d in self.turn}
         self.events: list[tuple[float, int, Worker | None]] = []
@@ -133,17 +132,18 @@ class ThreadedService:
         return f"serve>view>{part.function} {state}"
 
 
-def capacity_of(threads: int, parts: Sequence[Part]) -> float:
+@cache
+def capacity_of(threads: int, parts: tuple[Part, ...]) -> float:
     """Answers per second of a service that always has requests left."""
     service = ThreadedService(threads, parts, seed=5)
-    service.run(60.0, None)
-    return service.done / 60.0
+    service.run(40.0, None)
+    return service.done / 40.0
 
 
 def seen_at(threads: int, parts: Sequence[Part], rate: float, seed: int = 2) -> Evidence:
-    """What an investigation sees of it, held at a rate: a hold of 10 s with 25 looks a second."""
+    """What an investigation sees of it, held at a rate: a hold of 10 s with ten looks a second."""
     service = ThreadedService(threads, parts, seed)
-    moments = service.run(11.0, rate, looks=250)
+    moments = service.run(11.0, rate, looks=100)
     cpu = sum(service.used.values()) / 11.0
     samples = {name: 1000.0 * used / 11.0 for name, used in service.used.items()}
     completed = service.done / 11.0
@@ -155,11 +155,12 @@ def seen_at(threads: int, parts: Sequence[Part], rate: float, seed: int = 2) -> 
     return Evidence(span, idle=idle, cpu_limit=8.0)
 
 
-def tried_at(threads: int, parts: Sequence[Part], rate: float) -> Trial:
+@cache
+def tried_at(threads: int, parts: tuple[Part, ...], rate: float) -> Trial:
     """A trial at a rate, with the CPU that was used."""
     service = ThreadedService(threads, parts, seed=int(rate))
     service.run(8.0, rate)
-    return trial_with(service.done / 8.0, sum(service.used.values()) / 8.0, 8.0)
+    return trial_with(service.done / 8.0, sum(service.used.values()) / 8.0)
 
 
 def trial_with(rate: float, cpu: float, seconds: float = 8.0) -> Trial:
@@ -177,8 +178,3 @@ def trial_with(rate: float, cpu: float, seconds: float = 8.0) -> Trial:
         generator=HELD.generator,
         resources=Resources(seconds, cpu=cpu),
     )
-
-
-def holds_in(interval: Interval, value: float) -> bool:
-    """Whether a value is in an interval."""
-    return interval.low <= value <= interval.high
