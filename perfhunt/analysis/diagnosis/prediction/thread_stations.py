@@ -41,6 +41,8 @@ _LEAST_WAITERS, _SEEN_WAITING = 0.02, 10
 # Of what a group of threads is busy with at the knee: one that is as busy at a far lower rate
 # works for no request.
 _ANYWAY: Share = 0.6
+# Looks in which a function must be seen waiting: in fewer, it may be the state of the next.
+_TORN = 4
 _QUEUES = frozenset({ThreadState.LOCK, ThreadState.GIL, ThreadState.RUN_QUEUE})
 _OWN_WAITS = frozenset(ThreadState) - _QUEUES - {ThreadState.ON_CPU}
 # What a thread may be in while it holds a lock, beside the CPU: what holds it up then as well.
@@ -68,10 +70,11 @@ class _Work:
                 if snapshot.state in states and mine(snapshot):
                     empty = np.zeros(len(knee.snapshots))
                     series.setdefault(snapshot.owner.key, empty)[index] += 1
-        rate = knee.span.completed
+        told, scale = _told(series)
+        each = scale / knee.span.completed
         return {
-            key: Estimated(float(counts.mean()) / rate, mean_error(counts) / rate)
-            for key, counts in series.items()
+            key: Estimated(float(counts.mean()) * each, mean_error(counts) * each)
+            for key, counts in told.items()
         }
 
     def cpu_share(self, threads: Container[Thread]) -> Share:
@@ -126,6 +129,19 @@ class _Work:
             waits=_total(waits),
             wait_uses=waits,
         )
+
+
+def _told(
+    series: Mapping[FunctionKey, ThreadCounts],
+) -> tuple[Mapping[FunctionKey, ThreadCounts], float]:
+    """The functions that were seen to wait more than now and then, where there are such, and what
+    their waits are to be multiplied by to make up for the others: a stack and a state that were
+    read a moment apart belong to two functions.
+    """
+    told = {key: counts for key, counts in series.items() if counts.sum() >= _TORN}
+    whole = sum(float(counts.sum()) for counts in series.values())
+    kept = sum(float(counts.sum()) for counts in told.values())
+    return (told, whole / kept) if kept > whole / 2 else (series, 1.0)
 
 
 def thread_stations(
@@ -196,12 +212,16 @@ def _pool_stations(work: _Work, loops: Container[Thread]) -> Iterator[Station]:
         def mine(snapshot: Snapshot, members: Container[Thread] = members) -> bool:
             return _thread(snapshot) in members
 
+        # Others' part of what threads wait for a core is no queue of this service's own.
+        others = 1.0 - work.knee.own_part
+        runnable = work.waits(mine, {ThreadState.RUN_QUEUE})
+        waits = _added(work.waits(mine, _OWN_WAITS), runnable, others)
         units = max(1, round(present))
         name = f"the {units} worker threads" if units > 1 else f"the thread of {group[0][0]}"
         yield work.station(
             Station(name, StationKind.THREADS, float(units)),
             mine,
-            work.waits(mine, _OWN_WAITS),
+            waits,
             work.cpu_share(members),
         )
 
@@ -276,6 +296,20 @@ def _lock_stations(work: _Work) -> Iterator[Station]:
 
 def _thread(snapshot: Snapshot) -> Thread:
     return snapshot.sample.pid, snapshot.sample.tid
+
+
+def _added(
+    waits: Mapping[FunctionKey, Estimated], more: Mapping[FunctionKey, Estimated], part: Share
+) -> dict[FunctionKey, Estimated]:
+    """Waits with a part of others, by function."""
+    nothing = Estimated(0.0)
+    return {
+        key: Estimated(
+            waits.get(key, nothing).value + part * more.get(key, nothing).value,
+            sqrt(waits.get(key, nothing).error ** 2 + (part * more.get(key, nothing).error) ** 2),
+        )
+        for key in {**waits, **more}
+    }
 
 
 def _total(waits: Mapping[FunctionKey, Estimated]) -> Estimated:
