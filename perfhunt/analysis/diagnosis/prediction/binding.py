@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from perfhunt.analysis.diagnosis.prediction.station import Station
-from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, KneeLabel
+from perfhunt.model.knee import Capacity, Knee, KneeLabel
 from perfhunt.model.units import PerSecond, Share, format_rate
 
 # How far a bound may lie from the capacity beyond both intervals: a service with finitely many
@@ -52,13 +51,19 @@ class Model:
         return min(max(bound.value, seen.low), seen.high) if self.observed.cut_off else seen.value
 
 
-def observed_capacity(climb: SearchResult) -> Observed | None:
+# Knees that are not where a queue is too long.
+_NO_QUEUE = {
+    KneeLabel.ERRORS: "requests fail before they are slow, which no queue explains",
+    KneeLabel.RESOURCE: "the knee is where an objective for CPU or memory is used up, not a queue's",
+}
+
+
+def observed_capacity(knee: Knee, burst: Capacity | None) -> Observed | str:
     """The capacity of the saturated service; without one, where it must lie for the knee to be
-    where it is. None without a knee that queues explain.
+    where it is. Why no queue explains the knee, where none does.
     """
-    knee, burst = climb.knee, climb.capacity
-    if not isinstance(knee, Knee) or knee.label in (KneeLabel.RESOURCE, KneeLabel.ERRORS):
-        return None
+    if knee.label in _NO_QUEUE:
+        return _NO_QUEUE[knee.label]
     cut_off = burst is None or burst.note.startswith(_AT_LEAST)
     if burst is not None and not cut_off:
         rate = Interval(burst.rate, burst.low, burst.high, 1)

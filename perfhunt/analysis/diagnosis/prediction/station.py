@@ -4,7 +4,7 @@ function does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import inf, sqrt
@@ -34,6 +34,12 @@ class Estimated(NamedTuple):
 
 
 NOTHING = Estimated(0.0)
+
+
+def total(parts: Iterable[Estimated]) -> Estimated:
+    """The sum of independent parts."""
+    each = list(parts)
+    return Estimated(sum(p.value for p in each), sqrt(sum(p.error**2 for p in each)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +73,18 @@ class Station:
         """
         return self._lets_through(self.demand)
 
-    def without(self, key: FunctionKey) -> Interval:
-        """The same when a function takes none of it any more, and it is full."""
-        return self._lets_through(self.left(key))
+    def without(self, gone: Collection[FunctionKey]) -> Interval:
+        """The same when these functions take none of it any more, and it is full."""
+        return self._lets_through(self.left(gone))
 
-    def left(self, key: FunctionKey) -> Interval:
-        """Seconds that a request occupies it for without a function, when it is full."""
+    def left(self, gone: Collection[FunctionKey]) -> Interval:
+        """Seconds that a request occupies it for without these functions, when it is full."""
         return _sum(
             self.cpu_saturated,
-            self.cpu_shares.get(key, NOTHING),
+            total(self.cpu_shares[key] for key in gone if key in self.cpu_shares),
             self.waits,
-            self.wait_uses.get(key, NOTHING),
+            total(self.wait_uses[key] for key in gone if key in self.wait_uses),
         )
-
-    def uses(self, key: FunctionKey) -> bool:
-        """Whether a function takes any of it."""
-        used = (self.cpu_shares.get(key, NOTHING), self.wait_uses.get(key, NOTHING))
-        return any(part.value > 0 for part in used)
 
     def _lets_through(self, demand: Interval) -> Interval:
         free = max(0.0, self.units - self.fixed)

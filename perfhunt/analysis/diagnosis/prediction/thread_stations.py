@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -25,6 +24,7 @@ from perfhunt.analysis.diagnosis.prediction.station import (
     Station,
     StationKind,
     cpu_parts,
+    total,
 )
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
@@ -126,7 +126,7 @@ class _Work:
             cpu=now,
             cpu_saturated=saturated,
             cpu_shares=self.shares_within(mine, cpu_share),
-            waits=_total(waits),
+            waits=total(waits.values()),
             wait_uses=waits,
         )
 
@@ -286,7 +286,7 @@ def _lock_stations(work: _Work) -> Iterator[Station]:
                 f"the {what} that {contention.waiter[0]} waits for",
                 StationKind.LOCK,
                 float(units),
-                held_up=_total(work.waits(mine, _HELD_UP)).value,
+                held_up=total(work.waits(mine, _HELD_UP).values()).value,
             ),
             mine,
             work.waits(mine, _HOLDING),
@@ -302,18 +302,7 @@ def _added(
     waits: Mapping[FunctionKey, Estimated], more: Mapping[FunctionKey, Estimated], part: Share
 ) -> dict[FunctionKey, Estimated]:
     """Waits with a part of others, by function."""
-    nothing = Estimated(0.0)
+    added = {key: Estimated(part * w.value, part * w.error) for key, w in more.items()}
     return {
-        key: Estimated(
-            waits.get(key, nothing).value + part * more.get(key, nothing).value,
-            sqrt(waits.get(key, nothing).error ** 2 + (part * more.get(key, nothing).error) ** 2),
-        )
-        for key in {**waits, **more}
+        key: total(each[key] for each in (waits, added) if key in each) for key in {**waits, **more}
     }
-
-
-def _total(waits: Mapping[FunctionKey, Estimated]) -> Estimated:
-    return Estimated(
-        sum(wait.value for wait in waits.values()),
-        sqrt(sum(wait.error**2 for wait in waits.values())),
-    )

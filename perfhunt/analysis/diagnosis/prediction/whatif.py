@@ -9,7 +9,7 @@ M/M/1, where the response time is exponential with a rate of capacity less arriv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from math import isfinite
 
@@ -54,10 +54,12 @@ def with_what_if(
     """The findings, the first few with a prediction, or with why there is none; unchanged where
     there is no knee to explain.
     """
-    knee, observed = climb.knee, observed_capacity(climb)
-    if not isinstance(knee, Knee) or observed is None:
+    knee = climb.knee
+    if not isinstance(knee, Knee):
         return tuple(findings)
-    model = model_of(stations(reading, suspects, trials), observed)
+    seen = observed_capacity(knee, climb.capacity)
+    known = stations(reading, suspects, trials)
+    model = seen if isinstance(seen, str) else model_of(known, seen)
     return tuple(
         _predicted(f, model, knee, reading) if f.rank <= _CONFIDENT else f for f in findings
     )
@@ -88,8 +90,8 @@ def _predicted(
 
 def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> WhatIf:
     """The knee and the capacity without a finding; `rate` is that at which demands were read."""
-    key, now = (finding.function, finding.file), model.capacity
-    left = capacity_without(key, model)
+    gone, now = ((finding.function, finding.file),), model.capacity
+    left = capacity_without(gone, model)
     binding = model.binding.name
     if left.value < now * (1 + _LEAST_GAIN):
         return WhatIf(
@@ -107,8 +109,8 @@ def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> What
             saturated_high=model.observed.rate.high,
             binding=binding,
         )
-    next_cap = _next_cap(key, model)
-    bounded = _bounded_below(key, model, next_cap, rate)
+    next_cap = _next_cap(gone, model)
+    bounded = _bounded_below(gone, model, next_cap, rate)
     return WhatIf(
         rate=_knee(knee.rate, now, left.value),
         low=min(knee.low * left.low / now, _knee(knee.rate, now, left.value)),
@@ -124,12 +126,12 @@ def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> What
     )
 
 
-def capacity_without(key: FunctionKey, model: Model) -> Interval:
-    """The smallest bound that is left without a function. A station that binds before and after
+def capacity_without(gone: Collection[FunctionKey], model: Model) -> Interval:
+    """The smallest bound that is left without some functions. A station that binds before and after
     gives then as much of its bound as it gives now.
     """
     furthest = _FURTHEST * model.capacity
-    bounds = [_as_now(s, s.without(key), model) for s in model.stations]
+    bounds = [_as_now(s, s.without(gone), model) for s in model.stations]
     value, low, high = (
         min(furthest, min(ends))
         for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)
@@ -143,8 +145,8 @@ def _as_now(station: Station, bound: Interval, model: Model) -> Interval:
     return bound.scaled(model.capacity / station.bound.value)
 
 
-def _next_cap(key: FunctionKey, model: Model) -> Station:
-    return min(model.stations, key=lambda s: _as_now(s, s.without(key), model).value)
+def _next_cap(gone: Collection[FunctionKey], model: Model) -> Station:
+    return min(model.stations, key=lambda s: _as_now(s, s.without(gone), model).value)
 
 
 def _knee(rate: PerSecond, before: PerSecond, after: PerSecond) -> PerSecond:
@@ -157,11 +159,16 @@ def _knee(rate: PerSecond, before: PerSecond, after: PerSecond) -> PerSecond:
     )
 
 
-def _bounded_below(key: FunctionKey, model: Model, cap: Station, rate: PerSecond) -> str:
+def _bounded_below(
+    gone: Collection[FunctionKey], model: Model, cap: Station, rate: PerSecond
+) -> str:
     """Why the prediction is only a lower bound, as a sentence; "" when it is not."""
     if model.observed.cut_off:
         return "The capacity was not reached, so it may be more."
-    if not isfinite(cap.without(key).value) or cap.without(key).value > _FURTHEST * model.capacity:
+    if (
+        not isfinite(cap.without(gone).value)
+        or cap.without(gone).value > _FURTHEST * model.capacity
+    ):
         return "Nothing that was measured says what would be the limit then."
     used = rate * cap.demand.value / cap.units
     if cap.cpu is not None and cap.cpu == cap.cpu_saturated and used < _COLD:

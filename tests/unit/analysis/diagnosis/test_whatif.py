@@ -132,6 +132,13 @@ def test_nothing_is_said_where_there_is_no_knee_to_explain() -> None:
     assert (found.what_if, found.withheld) == (None, "")
 
 
+@pytest.mark.parametrize("label", [KneeLabel.ERRORS, KneeLabel.RESOURCE])
+def test_a_knee_that_is_no_queues_has_no_prediction_and_says_so(label: KneeLabel) -> None:
+    found = predicted(ONE_GIL, climb(replace(KNEE, label=label)))["score"]
+    assert found.what_if is None
+    assert "queue" in found.withheld
+
+
 def test_a_capacity_that_was_not_reached_makes_it_a_lower_bound() -> None:
     note = "at least: the service kept up with all that was offered"
     what_if = what_if_of(predicted(ONE_GIL, climb(capacity=110.0, note=note))["score"])
