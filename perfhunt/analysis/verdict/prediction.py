@@ -12,14 +12,11 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Frame
 from perfhunt.model.run import Run
-from perfhunt.model.units import Share, format_rate, format_share
+from perfhunt.model.units import Share
 from perfhunt.model.verdict.attribution import Demand
 from perfhunt.model.verdict.change import Change
 from perfhunt.model.verdict.prediction import Predicted, PredictionScore
 from perfhunt.model.verdict.verdict import Effect
-
-# Of a function's time: an edit that took less of it out is not what was predicted.
-WHOLE: Share = 0.8
 
 
 def predicted_finding(change: Change, stored: Run) -> Finding | None:
@@ -103,41 +100,6 @@ def removed(score: PredictionScore, demands: Sequence[Demand]) -> Share | None:
     return None
 
 
-def prediction_sentence(score: PredictionScore) -> str:
-    """What was predicted and what was observed, and how far they are apart."""
-    what = f"{score.of} predicted"
-    predicted = _rates(score.predicted, score.low, score.high, score.at_least)
-    observed = _rates(
-        score.observed, score.observed_low, score.observed_high, score.observed_at_least
-    )
-    said = f"{what} {predicted}, observed {observed}: {_judged(score)}."
-    if score.removed is not None and score.removed < WHOLE:
-        said += (
-            f" The edit took {format_share(score.removed)} of {score.function} out; all of it was"
-            " supposed gone."
-        )
-    return said
-
-
-def _rates(rate: float, low: float, high: float, at_least: bool) -> str:
-    if at_least:
-        return f"at least {format_rate(rate)}"
-    if low == high:
-        return format_rate(rate)
-    ends = f"{format_rate(low).removesuffix('/s')} to {format_rate(high).removesuffix('/s')}"
-    return f"{format_rate(rate)} ({ends})"
-
-
-def _judged(score: PredictionScore) -> str:
-    error = score.error
-    off = "" if error is None else f", {format_share(abs(error))} off"
-    if score.within is None:
-        return "no more was offered, so the prediction is not refuted"
-    if score.within:
-        return f"as predicted{off}"
-    return f"{'above' if score.observed > score.predicted else 'below'} the prediction{off}"
-
-
 @dataclass(frozen=True, slots=True)
 class PredictionRecord:
     """How good predictions have been: of `n` that can be judged, the median of the absolute errors
@@ -154,7 +116,7 @@ class PredictionRecord:
 def record_of(scores: Iterable[PredictionScore]) -> PredictionRecord:
     """How good these predictions were."""
     every = list(scores)
-    whole = [s for s in every if s.removed is None or s.removed >= WHOLE]
+    whole = [s for s in every if s.as_supposed]
     # A lower bound that was kept is right, however far beyond it the service came.
     errors = [
         0.0 if s.at_least and s.error < 0 else abs(s.error) for s in whole if s.error is not None

@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from perfhunt.model.units import PerSecond, Share
 
+# Of a function's time: an edit that took less of it out is not what was predicted.
+_WHOLE: Share = 0.8
+
 
 class Predicted(StrEnum):
     """Which number a prediction is held against."""
@@ -37,6 +40,11 @@ class PredictionScore:
     at_least: bool = False
     observed_at_least: bool = False
     removed: Share | None = None
+
+    @property
+    def as_supposed(self) -> bool:
+        """Whether the edit took out as much as was supposed, as far as is known."""
+        return self.removed is None or self.removed >= _WHOLE
 
     @property
     def error(self) -> Share | None:

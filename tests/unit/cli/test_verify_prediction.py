@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from perfhunt.analysis.verdict.prediction import prediction_sentence
 from perfhunt.change.git.repository import Repository
 from perfhunt.cli.app import app
 from perfhunt.jobs.stored.history import read_predictions
@@ -22,7 +21,7 @@ from perfhunt.model.run import Run
 from perfhunt.model.verdict.attribution import Attribution, Demand
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Effect, Verdict, Word
-from perfhunt.reports.verdict_text import verdict_lines
+from perfhunt.reports.verdict_text import prediction_sentence, verdict_lines
 from perfhunt.store.predictions import VERDICT_FILE
 from tests.sample_run import sample_run
 

@@ -54,7 +54,7 @@ class Model:
 # Knees that are not where a queue is too long.
 _NO_QUEUE = {
     KneeLabel.ERRORS: "requests fail before they are slow, which no queue explains",
-    KneeLabel.RESOURCE: "the knee is where an objective for CPU or memory is used up, not a queue's",
+    KneeLabel.RESOURCE: "an objective for CPU or memory is used up before a queue is too long",
 }
 
 

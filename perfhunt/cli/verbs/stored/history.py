@@ -94,8 +94,8 @@ def record_lines(history: PredictionHistory) -> list[str]:
 
 def prediction_line(row: PredictionRow) -> str:
     """One prediction in a line."""
-    from perfhunt.analysis.verdict.prediction import prediction_sentence
     from perfhunt.jobs.stored.history import score_of
+    from perfhunt.reports.verdict_text import prediction_sentence
 
     return f"{row.verification}  {row.function}  {prediction_sentence(score_of(row))}"
 

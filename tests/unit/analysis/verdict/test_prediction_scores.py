@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from perfhunt.analysis.verdict.prediction import prediction_sentence, record_of, score_knee
+from perfhunt.analysis.verdict.prediction import record_of, score_knee
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.verdict.prediction import Predicted, PredictionScore
+from perfhunt.reports.verdict_text import prediction_sentence
 from tests.sample_run import sample_run
 
 SCORE = PredictionScore(
