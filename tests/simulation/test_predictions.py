@@ -6,6 +6,7 @@ from statistics import median
 
 import pytest
 
+from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
@@ -13,7 +14,11 @@ from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Capacity, Knee, KneeLabel
+from perfhunt.model.trial import Resources
+from perfhunt.testing import Service, exponential
+from tests.simulation.queues import climb_of, knee_of
 from tests.simulation.threads import Doing, Part, capacity_of, seen_at, tried_at
+from tests.unit.scenes import profile
 
 # Threads, and the parts of a request; the first is the culprit.
 SERVICES = {
@@ -89,3 +94,22 @@ def test_the_interval_of_a_prediction_holds_what_the_fix_brings(name: str) -> No
         errors.append(abs(value / truth - 1))
     assert median(errors) < 0.15, errors
     assert held >= 2
+
+
+def test_the_knee_that_a_search_finds_after_the_fix_is_the_one_predicted_before_it() -> None:
+    before, after = Service(exponential(6e-3)), Service(exponential(2e-3))
+    climb = climb_of(service=before)
+    rate = 0.8 / 6e-3
+    profiled = profile(score=4000, render=2000)
+    resources = Resources(10.0, cpu=0.8, cpu_limit=8.0)
+    reading = read_evidence(
+        Evidence(Span(rate, profile=profiled, resources=resources), cpu_limit=8.0)
+    )
+    suspects = suspects_of(reading)
+    findings = with_what_if(rank(reading, suspects), reading, suspects, climb, ())
+    predicted = next(f for f in findings if f.function == "score").what_if
+    assert predicted is not None
+    seen = knee_of(climb_of(service=after))
+    assert predicted.rate == pytest.approx(seen.rate, rel=0.1)
+    assert predicted.low < seen.high
+    assert predicted.high > seen.low

@@ -26,6 +26,7 @@ from perfhunt.analysis.diagnosis.prediction.station import (
     cpu_parts,
     total,
 )
+from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
 
@@ -97,7 +98,9 @@ class _Work:
         where it was seen; one that was not seen at all is as likely on any.
         """
         seen, here = Counter[FunctionKey](), Counter[FunctionKey]()
-        for snapshot in (s for present in self.knee.snapshots for s in present):
+        for snapshot in (
+            s for present in self.knee.snapshots for s in present if _is_thread(s.sample)
+        ):
             for key in snapshot.functions:
                 seen[key] += 1
                 here[key] += mine(snapshot)
@@ -232,7 +235,7 @@ def _groups(knee: SpanReading, loops: Container[Thread]) -> dict[ThreadGroup, se
     """
     kinds: dict[Thread, Counter[ThreadGroup]] = {}
     for t in (t for instant in knee.span.instants or () for t in instant.threads):
-        if t.stack and (t.pid, t.tid) not in loops:
+        if t.stack and _is_thread(t) and (t.pid, t.tid) not in loops:
             kinds.setdefault((t.pid, t.tid), Counter())[thread_group(t)] += 1
     groups: dict[ThreadGroup, set[Thread]] = {}
     for thread, seen in kinds.items():
@@ -292,6 +295,11 @@ def _lock_stations(work: _Work) -> Iterator[Station]:
             work.waits(mine, _HOLDING),
             min(1.0, held),
         )
+
+
+def _is_thread(sample: ThreadSample) -> bool:
+    """Whether it is a thread of the kernel, and not a task of an event loop."""
+    return sample.tid != 0
 
 
 def _thread(snapshot: Snapshot) -> Thread:
