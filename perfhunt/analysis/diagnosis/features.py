@@ -229,9 +229,9 @@ def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]
     loops = _loop_threads(instants)
     if span.states is not None and span.states.source == "syscall":
         found = ((t.pid, t.tid, t.states) for t in span.states.threads)
-        return {(pid, tid): _load(states) for pid, tid, states in found if (pid, tid) in loops}
+        return {(pid, tid): load_of(states) for pid, tid, states in found if (pid, tid) in loops}
     if span.instants is not None and len(span.instants):
-        return {thread: _load(_states_of(thread, span.instants)) for thread in loops}
+        return {thread: load_of(_states_of(thread, span.instants)) for thread in loops}
     return {}
 
 
@@ -251,7 +251,8 @@ def _states_of(thread: tuple[int, int], instants: Instants) -> dict[str, Share]:
     return shares
 
 
-def _load(states: Mapping[str, Share]) -> EventLoopLoad:
+def load_of(states: Mapping[str, Share]) -> EventLoopLoad:
+    """The load of an event loop's thread by the shares of its time in each state."""
     blocked = {state: states.get(state, 0.0) for state in BLOCKING}
     total = sum(blocked.values())
     return EventLoopLoad(

@@ -56,14 +56,6 @@ class CpuCost:
     saturated: Interval
     fixed: Cores = 0.0
 
-    def plus(self, other: Seconds) -> CpuCost:
-        """The cost with that of something else for each request."""
-        now, saturated = (
-            Interval(i.value + other, i.low + other, i.high + other, i.n)
-            for i in (self.now, self.saturated)
-        )
-        return CpuCost(now, saturated, self.fixed)
-
 
 @dataclass(frozen=True, slots=True)
 class CpuAtRate:

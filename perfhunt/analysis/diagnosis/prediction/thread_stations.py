@@ -16,7 +16,7 @@ from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
 from perfhunt.analysis.diagnosis.costs import Cost, mean_error
-from perfhunt.analysis.diagnosis.features import BLOCKING, EventLoopLoad, loop_loads
+from perfhunt.analysis.diagnosis.features import BLOCKING, EventLoopLoad, load_of, loop_loads
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost
 from perfhunt.analysis.diagnosis.prediction.cpu_stations import cpu_shares_of
 from perfhunt.analysis.diagnosis.prediction.station import (
@@ -153,12 +153,20 @@ def thread_stations(
     """Event loops, pools and locks; none without answers in the span."""
     if not reading.knee.span.completed:
         return []
-    work, loops = _Work(reading, cost, cpu_shares_of(reading, costs)), loop_loads(reading)
+    work = _Work(reading, cost, cpu_shares_of(reading, costs))
+    loops = _main_threads(reading) if reading.evidence.runtime == "node" else loop_loads(reading)
     return [
         *_loop_station(work, loops),
         *_pool_stations(work, loops),
         *_lock_stations(work),
     ]
+
+
+def _main_threads(reading: EvidenceReading) -> dict[Thread, EventLoopLoad]:
+    """The thread that runs JavaScript in each process: the main one, which no instants show."""
+    states = reading.knee.span.states
+    every = states.threads if states is not None else ()
+    return {(t.pid, t.tid): load_of(t.states) for t in every if t.tid == t.pid}
 
 
 def _loop_station(work: _Work, loops: Mapping[Thread, EventLoopLoad]) -> Iterator[Station]:

@@ -238,3 +238,16 @@ def test_a_prediction_of_a_cold_core_is_a_lower_bound() -> None:
     what_if = what_if_of(predicted(evidence, climb(capacity=130.0), trials)["ask"])
     assert what_if.at_least
     assert "falls as a core gets busier" in what_if.caveat
+
+
+def test_the_main_thread_of_node_is_a_station_though_no_instants_show_it() -> None:
+    # A core for 8 ms of JavaScript a request, and other threads for 4 ms that bind nothing.
+    main, helper = {"on_cpu": 0.8, "poll": 0.2}, {"on_cpu": 0.4, "lock": 0.6}
+    threads = (ThreadTime(1, 1, "node", main), ThreadTime(1, 2, "libuv-worker", helper))
+    span = replace(
+        ONE_GIL.knee, states=States("knee", 10.0, threads, 500), resources=used(1.2, limit=8.0)
+    )
+    evidence = Evidence(span, runtime="node", cpu_limit=8.0)
+    what_if = what_if_of(predicted(evidence, climb())["score"])
+    assert what_if.binding == "the event loop's thread"
+    assert what_if.saturated == pytest.approx(500.0)
