@@ -22,6 +22,7 @@ from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share
 
 _CONFIDENCE: Share = 0.95
+_NORMAL = float(stats.norm.ppf(0.5 + _CONFIDENCE / 2))
 # Rates that a slope is drawn through at least, and the highest over the lowest: nearer ones tell
 # noise from slope no better than the mean at the knee does.
 _FEWEST_RATES = 3
@@ -29,7 +30,13 @@ _SPREAD = 1.5
 # What a span of seconds leaves uncertain of a mean (one standard error): two quiet spans at one
 # rate differ by about so much on a virtual machine.
 _UNCERTAIN: Share = 0.05
-# The least that a full core leaves of a cost: a line drawn through low rates says nothing of more.
+# For how many spans that counts beside those of the run (degrees of freedom): a line through three
+# points would else be told by chance to be exact, or to say nothing.
+_KNOWN = 4
+# How much more a request may cost on a core that is idle before it than on a full one (standard
+# deviation, as a share): what trials that tell little of it are held against.
+_COLD: Share = 0.3
+# The least that a full core leaves of a cost: no service was seen to fall further.
 _LEAST_LEFT: Share = 0.5
 # Loads that were neither watched by a profiler nor saturated.
 _UNWATCHED = frozenset(
@@ -95,7 +102,7 @@ def cost_of(uses: Sequence[CpuAtRate], mean: Seconds, serial: Cores) -> CpuCost:
     rates = sorted(use.rate for use in uses)
     enough = len({round(rate, 3) for rate in rates}) >= _FEWEST_RATES
     if not enough or rates[-1] < _SPREAD * rates[0]:
-        reach = float(stats.norm.ppf(0.5 + _CONFIDENCE / 2)) * _UNCERTAIN * mean
+        reach = _NORMAL * _UNCERTAIN * mean
         known = Interval(mean, mean - reach, mean + reach, 1)
         return CpuCost(known, known)
     now, fixed = _slope(uses)
@@ -115,35 +122,40 @@ def _slope(uses: Sequence[CpuAtRate]) -> tuple[Interval, Cores]:
 
 
 def _saturated(uses: Sequence[CpuAtRate], now: Interval, serial: Cores) -> Interval:
-    """The cost where the cores are full: between what is seen now and where the line of cost over
-    use leads; the middle of those (geometric) is as good a guess as there is.
+    """The cost where the cores are full: less by as much as it falls with their use, from the
+    highest use that was tried. How fast it falls is what the trials show, as far as that stands
+    out of their noise (a normal prior that expects no fall).
     """
     cost = np.array([u.cpu / u.rate for u in uses])
     idle = 1.0 - np.minimum(1.0, np.array([u.cpu for u in uses]) / serial)
     weight = np.array([u.seconds * u.rate for u in uses])
-    (full, falls), (_, error) = _fitted(np.stack([np.ones_like(idle), idle], axis=1), cost, weight)
-    if falls <= error or full >= now.value:
-        return now
-    least = max(float(full), _LEAST_LEFT * now.value)
-    low = least * now.low / now.value
-    return Interval(sqrt(least * now.value), low, now.high, now.n)
+    (_, falls), (_, error) = _fitted(np.stack([np.ones_like(idle), idle], axis=1), cost, weight)
+    spread = _COLD * now.value
+    trust = spread**2 / (spread**2 + error**2)
+    fall = max(0.0, trust * float(falls))
+    left = float(idle.min())
+    least = _LEAST_LEFT * now.value
+    value = max(least, now.value - left * fall)
+    doubt = _NORMAL * left * spread * sqrt(1.0 - trust)
+    low = max(least, value - sqrt((now.value - now.low) ** 2 + doubt**2))
+    high = min(now.high, value + sqrt((now.high - now.value) ** 2 + doubt**2))
+    return Interval(value, low, high, now.n)
 
 
 def _fitted(
     of: NDArray[np.float64], values: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Weighted least squares: the parameters and their standard errors, from the residuals; shapes
-    (parameters,).
+    """Weighted least squares: the parameters and their standard errors, from the residuals and what
+    is known of such residuals; shapes (parameters,).
     """
     normal = np.linalg.pinv(of.T @ (weight[:, None] * of))
     found = normal @ (of.T @ (weight * values))
-    left = values - of @ found
-    spare = max(len(values) - of.shape[1], 1)
-    return found, np.sqrt(np.diag(normal) * float(weight @ left**2) / spare)
+    residual = float(weight @ (values - of @ found) ** 2)
+    expected = float(weight @ (_UNCERTAIN * values) ** 2) / len(values)
+    freedom = _KNOWN + len(values) - of.shape[1]
+    return found, np.sqrt(np.diag(normal) * (residual + _KNOWN * expected) / freedom)
 
 
 def _interval(value: float, error: float, spare: int) -> Interval:
-    """With the error of the fit, and what spans leave uncertain anyway."""
-    quantile = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, max(spare, 1)))
-    reach = sqrt((quantile * error) ** 2 + (2 * _UNCERTAIN * value) ** 2 / max(spare, 1))
+    reach = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, _KNOWN + spare)) * error
     return Interval(value, max(0.0, value - reach), value + reach, spare)

@@ -40,6 +40,8 @@ _EARLY: Share = 0.5
 _COLD: Share = 0.5
 # Of what a lock is held: waiting for a CPU or the GIL, from which a fix that frees those frees it.
 _HELD_UP: Share = 0.2
+# Of the cores that the target may use: other work that has less explains no missing capacity.
+_MUCH: Share = 0.25
 # Of the capacity: a change of less is none.
 _LEAST_GAIN: Share = 0.03
 
@@ -84,8 +86,17 @@ def _predicted(
     finding: Finding, model: Model | str, knee: Knee, reading: EvidenceReading
 ) -> Finding:
     if isinstance(model, str):
-        return replace(finding, withheld=model)
+        return replace(finding, withheld=f"{model}{_beside(reading)}")
     return replace(finding, what_if=predict(finding, model, knee, reading.knee.span.completed))
+
+
+def _beside(reading: EvidenceReading) -> str:
+    """What other work had of the host, as the end of a sentence, where that was much of it."""
+    trial, cores = reading.knee.span.trial, reading.evidence.cores
+    other = trial.interference.others if trial is not None and trial.interference else None
+    if not other or not cores or other < _MUCH * cores:
+        return ""
+    return f"; other work had {other:.2g} of this host's cores"
 
 
 def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> WhatIf:
@@ -170,7 +181,7 @@ def _bounded_below(
         or cap.without(gone).value > _FURTHEST * model.capacity
     ):
         return "Nothing that was measured says what would be the limit then."
-    used = rate * cap.demand.value / cap.units
+    used = rate * (cap.cpu.value if cap.cpu is not None else 0.0) / cap.units
     if cap.cpu is not None and cap.cpu == cap.cpu_saturated and used < _COLD:
         busy = format_share(used)
         return (

@@ -19,7 +19,7 @@ from perfhunt.model.finding import Finding, WhatIf
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import Frame, Instant, Instants, Profile, ProfileMode, ThreadSample
 from perfhunt.model.states import States, ThreadTime
-from perfhunt.model.trial import Phase, Resources, Step, Trial
+from perfhunt.model.trial import Interference, Phase, Resources, Step, Trial
 from tests.unit.scenes import APP, profile, series, used
 from tests.unit.trials import HELD
 
@@ -125,6 +125,10 @@ def test_where_nothing_known_explains_the_capacity_there_is_no_prediction_but_th
         "no known resource explains the capacity of 146/s (the nearest, the 16 worker threads,"
         " would allow 400/s)"
     )
+    busy = replace(HELD, interference=Interference(10.0, cores=2.0, others=1.2))
+    beside = replace(evidence, knee=replace(evidence.knee, trial=busy), cpu_limit=2.0)
+    withheld = predicted(beside, climb(capacity=146.0))["ask"].withheld
+    assert withheld.endswith("would allow 400/s); other work had 1.2 of this host's cores")
 
 
 def test_nothing_is_said_where_there_is_no_knee_to_explain() -> None:
