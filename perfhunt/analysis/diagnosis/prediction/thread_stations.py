@@ -5,7 +5,7 @@ pool, and what threads hold while others wait for it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -228,13 +228,21 @@ def _pool_stations(work: _Work, loops: Container[Thread]) -> Iterator[Station]:
         runnable = work.waits(mine, {ThreadState.RUN_QUEUE})
         waits = _added(work.waits(mine, _OWN_WAITS), runnable, others)
         units = max(1, round(present))
-        name = f"the {units} worker threads" if units > 1 else f"the thread of {group[0][0]}"
         yield work.station(
-            Station(name, StationKind.THREADS, float(units)),
+            Station(_name_of(units, members, group), StationKind.THREADS, float(units)),
             mine,
             waits,
             work.cpu_share(members),
         )
+
+
+def _name_of(units: int, members: Collection[Thread], group: ThreadGroup) -> str:
+    """What a person would call these threads."""
+    if units > 1:
+        processes = len({pid for pid, _ in members}) == len(members)
+        return f"the {units} worker {'processes' if processes else 'threads'}"
+    main = all(pid == tid for pid, tid in members)
+    return "the main thread" if main else f"the thread of {group[0][0]}"
 
 
 def _groups(knee: SpanReading, loops: Container[Thread]) -> dict[ThreadGroup, set[Thread]]:
