@@ -53,7 +53,8 @@ def cpu_stations(
     if cores:
         generator = generator_cost(trials, cores)
         beside = ", shared with the load generator" if generator else ""
-        name = f"the CPU ({cores:g} cores{beside})"
+        count = f"{cores:g} core{'' if cores == 1 else 's'}"
+        name = f"the CPU ({count}{beside})"
         stations.append(_computing(name, cores, cost, shares, generator))
     processes = processes_bound_by_gil(reading)
     if processes and processes < (cores or float("inf")):
