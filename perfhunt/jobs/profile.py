@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.blame.frames import app_modules
+from perfhunt.analysis.blame.reading import files_of, read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
@@ -28,6 +29,7 @@ from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.target.find import find_target
 from perfhunt.target.host.environment import environment
+from perfhunt.target.sources import sources
 
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
@@ -88,7 +90,13 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
 
 def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
     """The run with what the span shows: ranked functions, the class of bottleneck, no knee."""
-    evidence = Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit)
+    evidence = Evidence(
+        knee=span,
+        runtime=target.runtime,
+        cpu_limit=target.cpu_limit,
+        app_modules=app_modules(target),
+    )
+    evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
     return replace(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
+from perfhunt.analysis.blame.reading import files_of
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.answers.cost import takes_long
 from perfhunt.analysis.knee.answers.drift import with_slopes
@@ -44,6 +45,7 @@ from perfhunt.model.run import Began, Noted, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
+from perfhunt.target.sources import sources
 
 # Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
@@ -312,6 +314,8 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         cpu_limit=target.cpu_limit if target else None,
         app_modules=app_modules(target) if target else (),
     )
+    if target is not None:
+        evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 

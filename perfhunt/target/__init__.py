@@ -2,5 +2,5 @@
 ended.
 
 One way only, each may import those named before it: proc; runtime, process; listeners, selection,
-find, address; resources; host; leash, launch, command_timer.
+find, address; resources; host; sources, leash, launch, command_timer.
 """

@@ -4,7 +4,8 @@ but the knee itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from perfhunt.model.profile import Instants, Profile
 from perfhunt.model.states import States
@@ -56,7 +57,7 @@ class Evidence:
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
     `app_modules` are import names that are the application even when installed among libraries
-    (`shop` of `gunicorn shop.wsgi:app`).
+    (`shop` of `gunicorn shop.wsgi:app`); `sources` the texts of the application's files, by path.
     """
 
     knee: Span
@@ -65,6 +66,7 @@ class Evidence:
     runtime: str = "cpython"
     cpu_limit: Cores | None = None
     app_modules: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cores(self) -> Cores | None:

@@ -157,10 +157,10 @@ def enclosing(stack: Stack, index: int) -> Frame:
     there belongs to.
     """
     frame = stack[index]
-    if not _is_anonymous(frame):
+    if not is_anonymous(frame):
         return frame
     for outer in reversed(stack[:index]):
-        if outer.file == frame.file and not _is_anonymous(outer):
+        if outer.file == frame.file and not is_anonymous(outer):
             return outer
     # A torn stack may lack the function; from Python 3.11 on the qualified name still says whose it
     # is.
@@ -168,7 +168,8 @@ def enclosing(stack: Stack, index: int) -> Frame:
     return replace(frame, function=named) if named and not named.startswith("<") else frame
 
 
-def _is_anonymous(frame: Frame) -> bool:
+def is_anonymous(frame: Frame) -> bool:
+    """Whether a frame is of a comprehension or a lambda."""
     return frame.function.rsplit(".", 1)[-1] in _ANONYMOUS
 
 

@@ -20,7 +20,7 @@ from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
-from perfhunt.model.profile import Instants, Stack
+from perfhunt.model.profile import FrameKind, Instants, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
@@ -87,6 +87,17 @@ def read_evidence(evidence: Evidence) -> EvidenceReading:
     outside = 0.0 if baseline is None else _outside(baseline)
     knee = _read_span(evidence.knee, code, idle, outside, evidence.cores)
     return EvidenceReading(evidence, code, idle, knee=knee, baseline=baseline)
+
+
+def files_of(evidence: Evidence) -> frozenset[str]:
+    """The application's files that are on any stack."""
+    code = Code.of(_stacks(evidence), evidence.app_modules)
+    return frozenset(
+        frame.file
+        for stack in _stacks(evidence)
+        for frame in stack
+        if frame.kind == FrameKind.PYTHON and frame.file and code.is_app(frame)
+    )
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:

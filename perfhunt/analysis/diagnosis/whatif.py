@@ -8,7 +8,7 @@ of every D_k moves the smallest of these bounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.frames import FunctionKey
@@ -76,9 +76,13 @@ class Station:
         """The most requests per second it lets through."""
         return self.units / self.demand if self.demand > 0 else float("inf")
 
-    def without(self, key: FunctionKey, factor: float = 1.0) -> PerSecond:
-        """The bound when REMOVED of a function's use (times `factor`, for its interval) is gone."""
-        left = self.demand - min(self.demand, REMOVED * factor * self.uses.get(key, 0.0))
+    def used_by(self, functions: Iterable[FunctionKey]) -> Seconds:
+        """What these functions need of it."""
+        return sum(self.uses.get(key, 0.0) for key in functions)
+
+    def without(self, functions: Iterable[FunctionKey], factor: float = 1.0) -> PerSecond:
+        """The bound when REMOVED of their use (times `factor`, for its interval) is gone."""
+        left = self.demand - min(self.demand, REMOVED * factor * self.used_by(functions))
         return self.units / left if left > 0 else float("inf")
 
 
@@ -112,14 +116,14 @@ def predict(
     finding: Finding, bottleneck: Bottleneck, resources: Sequence[Station], rate: PerSecond
 ) -> WhatIf:
     """knee' = knee X'/X, with X the smallest bound now and X' the smallest without the finding."""
-    key = (finding.function, finding.file)
+    gone = finding.members
     now = min(station.bound for station in resources)
     doubt = _relative_doubt(finding.own)
     point, low, high = (
-        min(_FURTHEST * rate, rate * min(s.without(key, f) for s in resources) / now)
+        min(_FURTHEST * rate, rate * min(s.without(gone, f) for s in resources) / now)
         for f in (1.0, max(0.0, 1.0 - doubt), 1.0 + doubt)
     )
-    after = min(resources, key=lambda s: s.without(key))
+    after = min(resources, key=lambda s: s.without(gone))
     return WhatIf(
         rate=max(rate, point),
         low=max(rate, low),
@@ -136,7 +140,7 @@ def _relative_doubt(own: Interval) -> Share:
 
 def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Station]) -> str:
     limit = min(resources, key=lambda s: s.bound)
-    if not limit.uses.get((finding.function, finding.file), 0.0) > 0:
+    if not limit.used_by(finding.members) > 0:
         return (
             f"It uses little of what limits the service now ({limit.name}):"
             " removing it alone is not expected to move the knee."
