@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.blame.reading import files_of, read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
@@ -27,9 +26,9 @@ from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
 from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 from perfhunt.target.host.environment import environment
-from perfhunt.target.sources import sources
 
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
@@ -94,7 +93,7 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         knee=span,
         runtime=target.runtime,
         cpu_limit=target.cpu_limit,
-        app_modules=app_modules(target),
+        application=target.application,
     )
     evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     reading = read_evidence(evidence)

@@ -79,7 +79,7 @@ class EvidenceReading:
 
 def read_evidence(evidence: Evidence) -> EvidenceReading:
     """The evidence, read. Costly: call it once, and hand on what it gives."""
-    code = Code.of(_stacks(evidence), evidence.app_modules)
+    code = Code.of(_stacks(evidence), evidence.application)
     idle = idle_paths(evidence, code)
     baseline = None
     if evidence.baseline is not None:
@@ -91,7 +91,7 @@ def read_evidence(evidence: Evidence) -> EvidenceReading:
 
 def files_of(evidence: Evidence) -> frozenset[str]:
     """The application's files that are on any stack."""
-    code = Code.of(_stacks(evidence), evidence.app_modules)
+    code = Code.of(_stacks(evidence), evidence.application)
     return frozenset(
         frame.file
         for stack in _stacks(evidence)

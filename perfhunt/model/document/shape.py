@@ -175,6 +175,14 @@ class BottleneckDocument(Struct, frozen=True):
     runner_up_score: float
 
 
+class LeafDocument(Struct, frozen=True):
+    """A function that a suspect calls again and again."""
+
+    function: str
+    file: str
+    own_ms: IntervalDocument
+
+
 class FindingDocument(Struct, frozen=True):
     """A suspect."""
 
@@ -193,6 +201,7 @@ class FindingDocument(Struct, frozen=True):
     evidence: str
     what_if: WhatIf | None
     runtime: str
+    leaves: tuple[LeafDocument, ...] = ()
 
 
 class ProfileDocument(Struct, frozen=True):

@@ -23,11 +23,8 @@ from perfhunt.analysis.blame.culprits.repeated import (
     without_wrappers,
 )
 from perfhunt.analysis.blame.culprits.trails import Trail
-from perfhunt.analysis.blame.frames import CallPath, FunctionKey
+from perfhunt.analysis.blame.frames import MODULE, CallPath, FunctionKey
 from perfhunt.model.units import Share
-
-# Runs when a file is imported; whatever a script does is beneath it.
-_MODULE = "<module>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,7 @@ def _beneath(
             again.append(own or (bool(again) and again[-1]))
         # Of one that recurs, the innermost: what it calls beside itself.
         for key, index in {call.key: i for i, call in enumerate(trail.calls)}.items():
-            if key in standing or key[0] == _MODULE:
+            if key in standing or key[0] == MODULE:
                 continue
             at = found.setdefault(key, _Beneath())
             at.whole += trail.weight

@@ -63,6 +63,8 @@ class Repeats:
         if place in self.dispatching:
             return False
         # The outermost function's `while` is a server's loop over its requests.
+        if index + 1 == len(calls) and call.line in source.sources:
+            return True  # the head of a loop, that fetches the next thing
         looped = [source.each, *([source.whiles] if index else [])]
         if any(call.line in lines for lines in looped):
             callee = calls[index + 1].key if index + 1 < len(calls) else None
