@@ -12,6 +12,9 @@ from perfhunt.model.units import Seconds, Share, format_rate, format_share
 # Of the time in the service: one route that makes more than all the others together is worth a
 # line.
 MOSTLY: Share = 0.5
+# Times what a request of the other routes takes: of less, a route makes most of the time by being
+# asked most.
+COSTLIER = 2.0
 # Requests of a route, from which the mean of their times is worth telling: its standard error is
 # then below a quarter of their spread.
 ENOUGH = 20
@@ -31,8 +34,8 @@ class RouteTime:
 
 
 def route_time(run: Run) -> RouteTime | None:
-    """The route that makes most of the time in the service; None for a single route, for several
-    of which none does, and where too few requests tell.
+    """The route that makes most of the time in the service, for its requests cost more than others;
+    None for a single route, for several of which none does, and where too few requests tell.
 
     Its part is that of rate times mean service time, at the lowest load that has enough requests of
     it: what waits behind others at a higher one is theirs.
@@ -50,11 +53,11 @@ def route_time(run: Run) -> RouteTime | None:
         own = trial.routes[first].service.n
         if own < ENOUGH:
             continue
-        if times[first] <= MOSTLY * whole:
+        time, requests = times[first] / whole, own / n
+        others = (1 - time) / (1 - requests) if requests < 1 else 0.0
+        if time <= MOSTLY or time / requests < COSTLIER * others:
             return None
-        return RouteTime(
-            route=first, time=times[first] / whole, requests=own / n, n=own, trial=trial
-        )
+        return RouteTime(route=first, time=time, requests=requests, n=own, trial=trial)
     return None
 
 

@@ -1,8 +1,8 @@
 """Which function stands for a cost: the one whose loop it is spent in, else the one that spends it.
 
-From the root of the application's frames down: where one child holds nearly all of what a function
-does again and again, the child is looked at; where it spreads over several, the function is the
-thing to fix, and those beneath it are its leaves. What a function calls once stands for itself.
+From the root of the application's frames down: where one function beneath holds nearly all of what
+another does again and again, that one is looked at; where it spreads over several, the function is
+the thing to fix, and those beneath it are its leaves. What a function calls once stands for itself.
 
     view -> price_order -> [ for line in order: ] -> base 0.30, tax 0.25, discount 0.25 ms
          -> render_page 0.40 ms
@@ -22,7 +22,7 @@ from perfhunt.analysis.blame.culprits.repeated import (
     repeats_of,
     without_wrappers,
 )
-from perfhunt.analysis.blame.culprits.trails import Trail
+from perfhunt.analysis.blame.culprits.trails import Call, Trail
 from perfhunt.analysis.blame.frames import MODULE, CallPath, FunctionKey
 from perfhunt.model.units import Share
 
@@ -31,8 +31,8 @@ from perfhunt.model.units import Share
 class CulpritThresholds:
     """When a function stands for those it calls."""
 
-    # Of what it does again and again, the part of one child from which that child is the thing to
-    # fix: mending all else brings less than half of what mending that one does.
+    # Of what it does again and again, the part of one function beneath from which that one is the
+    # thing to fix: mending all else brings less than half of what mending that one does.
     nearly_all: Share = 0.7
     # Of a leaf's cost, the part beneath the function from which it is its leaf. A helper that
     # others call as well stands for itself.
@@ -46,23 +46,30 @@ THRESHOLDS = CulpritThresholds()
 
 @dataclass(slots=True)
 class _Beneath:
-    """What a function does again and again: samples, cost by child (None: itself) and by leaf; and
-    the cost of all stacks it is on.
+    """What a function does again and again: samples, cost, and the part of it that is spent in each
+    function beneath and by each leaf. `anywhere` is the cost of all stacks it is on.
     """
 
     samples: float = 0.0
-    whole: float = 0.0
-    children: dict[FunctionKey | None, float] = field(default_factory=dict)
+    cost: float = 0.0
+    anywhere: float = 0.0
+    within: dict[FunctionKey, float] = field(default_factory=dict)
     leaves: dict[FunctionKey, float] = field(default_factory=dict)
 
+    def add(self, trail: Trail, below: Sequence[Call]) -> None:
+        """Count a trail on which these calls are beneath the function."""
+        self.samples += trail.samples
+        self.cost += trail.weight
+        self.leaves[trail.leaf] = self.leaves.get(trail.leaf, 0.0) + trail.weight
+        for key in {call.key for call in below}:
+            self.within[key] = self.within.get(key, 0.0) + trail.weight
+
     def spreads(self) -> bool:
-        """Whether no single child holds nearly all of it."""
-        called = [weight for key, weight in self.children.items() if key is not None]
-        whole = sum(self.children.values())
+        """Whether no single function beneath holds nearly all of it."""
         return (
             self.samples >= THRESHOLDS.samples
-            and bool(called)
-            and max(called) < THRESHOLDS.nearly_all * whole
+            and bool(self.within)
+            and max(self.within.values()) < THRESHOLDS.nearly_all * self.cost
         )
 
 
@@ -101,7 +108,7 @@ def _assign(
     for trail in trails:
         cost[trail.leaf] = cost.get(trail.leaf, 0.0) + trail.weight
     beneath = _beneath(trails, repeats, standing)
-    for key in sorted(beneath, key=lambda k: (-beneath[k].whole, k)):
+    for key in sorted(beneath, key=lambda k: (-beneath[k].anywhere, k)):
         if key in culprit_of or not beneath[key].spreads():
             continue
         taken = {*culprit_of, *culprit_of.values()}
@@ -125,10 +132,7 @@ def _beneath(
             if key in standing or key[0] == MODULE:
                 continue
             at = found.setdefault(key, _Beneath())
-            at.whole += trail.weight
+            at.anywhere += trail.weight
             if again[index]:
-                child = trail.calls[index + 1].key if index + 1 < len(trail.calls) else None
-                at.samples += trail.samples
-                at.children[child] = at.children.get(child, 0.0) + trail.weight
-                at.leaves[trail.leaf] = at.leaves.get(trail.leaf, 0.0) + trail.weight
+                at.add(trail, trail.calls[index + 1 :])
     return found

@@ -108,6 +108,7 @@ def repeats_of(trails: Sequence[Trail], sources: Sources) -> Repeats:
 
 
 def last_name(key: FunctionKey) -> str:
+    """A function's name without what it is defined in."""
     return key[0].rpartition(".")[2]
 
 

@@ -4,72 +4,9 @@ reader of the source would name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from textwrap import dedent
-
 import pytest
 
-from perfhunt.analysis.blame.culprits.culprits import culprits, standing_functions
-from perfhunt.analysis.blame.culprits.source_lines import SourceLines, source_lines
-from perfhunt.analysis.blame.culprits.trails import Trail, way_of
-from perfhunt.analysis.blame.frames import Code
-from perfhunt.model.profile import Frame, Stack
-
-APP = "/srv/shop/app.py"
-HEAPQ = "/usr/lib/python3.11/heapq.py"
-
-SHOP = """
-def view(request):
-    order = load(request)
-    total = price_order(order)
-    return render_page(order, total)
-
-def price_order(order):
-    total = 0
-    for line in order:
-        total += base(line)
-        total += tax(line)
-        total -= discount(line)
-    return total
-"""
-
-
-def frame_at(source: str, place: str, file: str = APP) -> Frame:
-    """`price_order/base(line)`: the function, and text that only the line it has reached holds."""
-    function, _, text = place.partition("/")
-    lines = dedent(source).splitlines()
-    return Frame(function, file, next(n for n, line in enumerate(lines, 1) if text in line))
-
-
-def stack(source: str, *places: str) -> Stack:
-    return tuple(
-        Frame(place, HEAPQ, 1) if place == "library" else frame_at(source, place)
-        for place in places
-    )
-
-
-def trail(stack: Stack, weight: float, waits: bool = False) -> Trail:
-    way = way_of(stack, Code())
-    assert way is not None
-    return Trail(calls=way.calls, inner=way.inner, samples=weight * 10, weight=weight, waits=waits)
-
-
-def parsed(source: str) -> Mapping[str, SourceLines]:
-    lines = source_lines(dedent(source))
-    assert lines is not None
-    return {APP: lines}
-
-
-def stands_for(
-    source: str, *weighted: tuple[float, *tuple[str, ...]], known: bool = True, waits: str = ""
-) -> dict[str, str]:
-    """Leaf -> culprit, by name, of stacks with their weights; `waits` are leaves that wait."""
-    trails = [
-        trail(s := stack(source, *places), weight, s[-1].function in waits.split())
-        for weight, *places in weighted
-    ]
-    found = culprits(trails, parsed(source) if known else {})
-    return {leaf[0]: culprit[0] for leaf, culprit in found.items()}
+from tests.unit.stacks import SHOP, stands_for
 
 
 def test_a_loop_over_small_functions_stands_for_them_and_its_caller_for_nobody() -> None:
@@ -119,27 +56,6 @@ def test_a_handler_whose_own_loop_it_is_stands_for_what_is_in_it_and_for_nothing
         (25.0, "view/render_page(", "render_page/"),
         (20.0, "view/rows(", "rows/"),
     ) == {"left": "view", "right": "view"}
-
-
-def test_a_helper_of_two_routes_stands_for_itself() -> None:
-    source = """
-        def buy(request):
-            for item in request.items:
-                convert(item)
-                reserve(item)
-
-        def sell(request):
-            for item in request.items:
-                convert(item)
-                offer(item)
-    """
-    assert stands_for(
-        source,
-        (30.0, "buy/convert(item)\n".strip(), "convert/"),
-        (20.0, "buy/reserve(", "reserve/"),
-        (30.0, "sell/convert(item)", "convert/"),
-        (20.0, "sell/offer(", "offer/"),
-    ) == {"reserve": "buy", "offer": "sell"}
 
 
 def test_a_culprit_of_two_routes_stands_for_its_leaves_on_both() -> None:
@@ -213,19 +129,6 @@ def test_functions_that_call_each_other_in_a_circle_recur() -> None:
     ) == {"kind": "evaluate", "number": "evaluate"}
 
 
-def test_a_decorator_is_on_the_way_to_what_it_decorates() -> None:
-    source = SHOP + "\ndef traced(f):\n    def wrapper(*given):\n        return f(*given)\n"
-    wrapper = "traced.<locals>.wrapper/return f("
-    assert stands_for(
-        source,
-        (25.0, wrapper, "view/price_order(", "price_order/base(", wrapper, "base/"),
-        (24.0, wrapper, "view/price_order(", "price_order/tax(", wrapper, "tax/"),
-        (23.0, wrapper, "view/price_order(", "price_order/discount(", wrapper, "discount/"),
-        (40.0, wrapper, "view/render_page(", wrapper, "render_page/"),
-        (30.0, wrapper, "view/load(", wrapper, "load/"),
-    ) == {"base": "price_order", "tax": "price_order", "discount": "price_order"}
-
-
 def test_a_comprehension_is_a_loop_of_the_function_that_wrote_it() -> None:
     source = """
         def view(request):
@@ -290,85 +193,6 @@ def test_a_function_that_is_handed_to_be_applied_is_called_again_and_again(call:
     ) == {"base": "price", "discount": "price"}
 
 
-@pytest.mark.parametrize(
-    "loop",
-    [
-        "for attempt in range(3):\n        try:\n            return answer(request)\n"
-        "        except OSError:\n            continue",
-        "while True:\n        answer(request)",
-    ],
-)
-def test_an_attempt_that_may_be_made_again_is_no_loop(loop: str) -> None:
-    source = f"""
-def view(request):
-    return retried(request)
-
-def retried(request):
-    {loop}
-
-def answer(request):
-    return price(request) + render(request)
-"""
-    call = "return answer(" if "return" in loop else "        answer("
-    assert not stands_for(
-        source,
-        (10.0, "view/retried(", f"retried/{call}", "answer/price(", "price/"),
-        (10.0, "view/retried(", f"retried/{call}", "answer/price(", "render/"),
-    )
-
-
-def test_the_while_of_the_outermost_function_is_a_servers() -> None:
-    source = """
-        def serve(self):
-            while self.running:
-                request = read(self)
-                respond(request)
-    """
-    assert not stands_for(
-        source, (10.0, "serve/read(", "read/"), (10.0, "serve/respond(", "respond/")
-    )
-
-
-def test_a_function_of_the_idle_service_stands_for_nothing() -> None:
-    source = """
-        def consume(queue):
-            for job in queue:
-                load(job)
-                store(job)
-    """
-    trails = [
-        trail(stack(source, "consume/load(", "load/"), 10.0),
-        trail(stack(source, "consume/store(", "store/"), 10.0),
-    ]
-    assert culprits(trails, parsed(source))
-    waiting = standing_functions([(("consume", APP), ("get", "/usr/lib/python3.11/queue.py"))])
-    assert not culprits(trails, parsed(source), waiting)
-
-
-def test_a_script_stands_for_nothing() -> None:
-    source = "for job in jobs:\n    load(job)\n    store(job)\n"
-    assert not stands_for(
-        source, (10.0, "<module>/load(", "load/"), (10.0, "<module>/store(", "store/")
-    )
-
-
-def test_a_loop_that_dispatches_calls_each_of_several_things_once() -> None:
-    source = """
-        def run(request):
-            for step in STEPS:
-                step(request)
-            for part in PARTS:
-                part.apply(request)
-    """
-    assert not stands_for(
-        source,
-        (10.0, "run/step(", "check/"),
-        (10.0, "run/step(", "price/"),
-        (10.0, "run/apply(", "Header.apply/"),
-        (10.0, "run/apply(", "Footer.apply/"),
-    )
-
-
 def test_waits_in_a_loop_are_that_loops_and_not_counted_with_what_it_computes() -> None:
     source = """
         def view(orders):
@@ -391,40 +215,3 @@ def test_waits_in_a_loop_are_that_loops_and_not_counted_with_what_it_computes() 
         (30.0, "view/score(", "score/"),
         waits="get_customer",
     )
-
-
-def test_without_its_source_a_loop_is_known_by_what_the_calls_themselves_cost() -> None:
-    assert stands_for(
-        SHOP,
-        (25.0, "view/price_order(", "price_order/base(", "base/"),
-        (1.5, "view/price_order(", "price_order/base("),
-        (25.0, "view/price_order(", "price_order/tax(", "tax/"),
-        (1.5, "view/price_order(", "price_order/tax("),
-        (40.0, "view/render_page(", "render_page/"),
-        known=False,
-    ) == {"base": "price_order", "tax": "price_order"}
-
-
-def test_without_its_source_and_without_that_cost_nothing_is_taken_for_a_loop() -> None:
-    assert not stands_for(
-        SHOP,
-        (25.0, "view/price_order(", "price_order/base(", "base/"),
-        (25.0, "view/price_order(", "price_order/tax(", "tax/"),
-        # What a library does for it on that line is not what a call costs.
-        (9.0, "view/price_order(", "price_order/base(", "library"),
-        (9.0, "view/price_order(", "price_order/tax(", "library"),
-        (40.0, "view/render_page(", "render_page/"),
-        known=False,
-    )
-
-
-def test_a_handful_of_samples_names_nobody() -> None:
-    assert not stands_for(
-        SHOP,
-        (0.3, "view/price_order(", "price_order/base(", "base/"),
-        (0.3, "view/price_order(", "price_order/tax(", "tax/"),
-    )
-
-
-def test_source_of_another_language_says_nothing() -> None:
-    assert source_lines("func main() { for {} }") is None
