@@ -112,8 +112,7 @@ def suspects_of(reading: EvidenceReading) -> Suspects:
 def _trails(reading: EvidenceReading, costs: Mapping[FunctionKey, Cost]) -> tuple[Trail, ...]:
     knee = reading.knee
     charges = {
-        key: Charge(cost.blamed, waits=cost.own - cost.cpu > cost.cpu)
-        for key, cost in costs.items()
+        key: Charge(cost.own, waits=cost.own - cost.cpu > cost.cpu) for key, cost in costs.items()
     }
     return trails_of(knee.span.profile, knee.snapshots, reading.code, reading.idle, charges)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.units import Bytes, Seconds
@@ -26,15 +28,26 @@ def sources(target: TargetProcess, files: Iterable[str]) -> dict[str, str]:
 
 
 def _text(process: Process, file: str) -> str:
-    """The file within the root of the process; "" when it is not to be had, or newer."""
+    """The file within the root of the process, or within a zip there; "" when it is not to be had,
+    or newer.
+    """
     path = Path(f"/proc/{process.pid}/root{file}")
+    lies_in = next((p for p in (path, *path.parents) if p.is_file()), path)
     try:
-        found = path.stat()
-        if found.st_size > LONGEST or found.st_mtime > _boot() + process.started:
+        if lies_in.stat().st_mtime > _boot() + process.started:
             return ""
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        content = lies_in.open("rb") if lies_in == path else _member(lies_in, path)
+        with content:
+            written = content.read(LONGEST + 1)
+        return written.decode() if len(written) <= LONGEST else ""
+    except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile):
         return ""
+
+
+def _member(archive: Path, path: Path) -> IO[bytes]:
+    """A file of a zip. Raises OSError, KeyError or BadZipFile for none."""
+    with zipfile.ZipFile(archive) as held:
+        return held.open(str(path.relative_to(archive)))
 
 
 def _boot() -> Seconds:

@@ -156,9 +156,13 @@ def test_a_zip_holds_the_application_and_what_was_installed_into_it(place: Place
 def test_the_texts_of_files_are_those_that_run(place: Place) -> None:
     (place.root / "serve.py").write_text(WAIT)
     old, new = place.root / "serve.py", place.root / "new.py"
+    with zipfile.ZipFile(place.root / "old.pyz", "w") as held:
+        held.writestr("mine/cli.py", "y = 2\n")
+    inside = f"{place.root}/old.pyz/mine/cli.py"
     with place.started("serve.py") as process:
         new.write_text("x = 1\n")
         os.utime(old, (time.time() - 60,) * 2)
+        os.utime(place.root / "old.pyz", (time.time() - 60,) * 2)
         os.utime(new, (time.time() + 60,) * 2)
         target = TargetProcess(
             root=process.pid,
@@ -168,5 +172,6 @@ def test_the_texts_of_files_are_those_that_run(place: Place) -> None:
             runtime="cpython",
             runtime_version="",
         )
-        found = sources(target, [str(old), str(new), "/nowhere.py", "relative.py"])
-    assert found == {str(old): WAIT}
+        absent = ("/nowhere.py", "relative.py", f"{old}/within.py", f"{inside}x")
+        found = sources(target, [str(old), str(new), inside, *absent])
+    assert found == {str(old): WAIT, inside: "y = 2\n"}
