@@ -79,13 +79,16 @@ class OwningFunction:
 class Code:
     """How to tell the application's code from the rest. `modules` are import names that are the
     application's though installed; `launchers` and `libraries` are paths that are not. `fallback`:
-    nothing was the application's, so libraries are.
+    nothing was the application's, so libraries are. `serving` are calls, each with the way to it,
+    in which the application's functions sit while the service idles: what happens in there is the
+    server's work, not theirs; None: not known.
     """
 
     modules: tuple[str, ...] = ()
     fallback: bool = False
     launchers: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    serving: frozenset[CallPath] | None = None
 
     @staticmethod
     def of(stacks: Iterable[Stack], application: Application = _NOT_INSTALLED) -> Code:
@@ -149,12 +152,30 @@ class Code:
             enclosing(stack, index) for index, frame in enumerate(stack) if self.is_app(frame)
         )
 
+    def idling_on(self, paths: Iterable[CallPath]) -> Code:
+        """The same, with the ways on which the service idles; as it is where there are none."""
+        calls = {
+            path[: n + 2]
+            for path in paths
+            for n, (function, file) in enumerate(path[:-1])
+            if self.is_app(Frame(function, file))
+        }
+        return replace(self, serving=frozenset(calls)) if calls else self
+
+    def _serves(self, stack: Stack, index: int) -> bool:
+        """Whether the function at `index` only runs a server there."""
+        if self.serving is None:
+            return in_event_loop(stack[index + 1 :])
+        return call_path(stack[: index + 2]) in self.serving
+
     def owner(self, stack: Stack) -> OwningFunction | None:
-        """The deepest function of the application on the stack, else the deepest frame; None for an
-        empty stack.
+        """The deepest function of the application on the stack, unless it runs a server there; else
+        the deepest frame; None for an empty stack.
         """
         for index in range(len(stack) - 1, -1, -1):
             if self.is_app(stack[index]):
+                if self._serves(stack, index):
+                    break
                 leaf = stack[-1]
                 via = "" if index == len(stack) - 1 else spell(leaf)
                 return OwningFunction(enclosing(stack, index), via, is_app=True)

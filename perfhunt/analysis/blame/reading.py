@@ -81,6 +81,7 @@ def read_evidence(evidence: Evidence) -> EvidenceReading:
     """The evidence, read. Costly: call it once, and hand on what it gives."""
     code = Code.of(_stacks(evidence), evidence.application)
     idle = idle_paths(evidence, code)
+    code = code.idling_on([*idle.paths, *(path for path, _ in idle.exact)])
     baseline = None
     if evidence.baseline is not None:
         baseline = _read_span(evidence.baseline, code, idle, 0.0, evidence.cores)

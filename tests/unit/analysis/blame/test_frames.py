@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfhunt.analysis.blame.frames import Code, Origin
+from perfhunt.analysis.blame.frames import Code, Origin, call_path
 from perfhunt.model.profile import Frame
 from perfhunt.model.run import Application
 
@@ -96,6 +96,37 @@ def test_the_commands_own_distribution_is_a_server_where_most_stacks_hold_the_us
     views = [(run, Frame(name, APP)) for name in ("buy", "sell")]
     assert not Code.of([(run,), *views, *views], SERVED).is_app(run)
     assert Code.of([(run,), (run, run), *views[:1]], SERVED).is_app(run)
+
+
+RUN = (Frame("main", APP), Frame("run_forever", f"{PACKAGES}/server/loop.py"))
+
+
+def test_what_a_server_does_is_not_the_work_of_who_started_it() -> None:
+    asleep = (*RUN, Frame("select", "/usr/lib/python3.11/selectors.py"))
+    code = Code().idling_on([call_path(asleep)])
+    parsing = (*RUN, Frame("parse", f"{PACKAGES}/server/http.py"))
+    owner = code.owner(parsing)
+    assert owner is not None
+    assert (owner.frame.function, owner.is_app) == ("parse", False)
+    view = code.owner(
+        (*parsing, Frame("view", APP), Frame("dumps", "/usr/lib/python3.11/json/a.py"))
+    )
+    assert view is not None
+    assert (view.frame.function, view.is_app) == ("view", True)
+    # What else it calls is its own work.
+    settings = code.owner((RUN[0], Frame("load", f"{PACKAGES}/settings.py")))
+    assert settings is not None
+    assert (settings.frame.function, settings.is_app) == ("main", True)
+
+
+def test_an_event_loop_is_a_server_where_nobody_saw_the_service_idle() -> None:
+    loop = Frame("BaseEventLoop._run_once", "/usr/lib/python3.11/asyncio/base_events.py")
+    owner = Code().owner((RUN[0], loop, Frame("parse", f"{PACKAGES}/server/http.py")))
+    assert owner is not None
+    assert (owner.frame.function, owner.is_app) == ("parse", False)
+    view = Code().owner((RUN[0], loop, Frame("view", APP), Frame("read", f"{PACKAGES}/db.py")))
+    assert view is not None
+    assert view.frame.function == "view"
 
 
 def test_libraries_count_as_the_application_only_when_nothing_else_does() -> None:
