@@ -64,12 +64,13 @@ class _Beneath:
         for key in {call.key for call in below}:
             self.within[key] = self.within.get(key, 0.0) + trail.weight
 
-    def spreads(self) -> bool:
-        """Whether no single function beneath holds nearly all of it."""
+    def spreads(self, key: FunctionKey) -> bool:
+        """Whether no single function, itself (`key`) or beneath, holds nearly all of it."""
+        most = max((self.leaves.get(key, 0.0), *self.within.values()))
         return (
             self.samples >= THRESHOLDS.samples
             and bool(self.within)
-            and max(self.within.values()) < THRESHOLDS.nearly_all * self.cost
+            and most < THRESHOLDS.nearly_all * self.cost
         )
 
 
@@ -109,7 +110,7 @@ def _assign(
         cost[trail.leaf] = cost.get(trail.leaf, 0.0) + trail.weight
     beneath = _beneath(trails, repeats, standing)
     for key in sorted(beneath, key=lambda k: (-beneath[k].anywhere, k)):
-        if key in culprit_of or not beneath[key].spreads():
+        if key in culprit_of or not beneath[key].spreads(key):
             continue
         taken = {*culprit_of, *culprit_of.values()}
         for leaf, weight in beneath[key].leaves.items():
