@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.reports.route_time import route_time, route_time_words
@@ -28,18 +30,22 @@ def run(baseline: Trial, *trials: Trial) -> Run:
 def test_a_route_that_is_asked_seldom_and_takes_long_is_named() -> None:
     # 40 requests of 288 ms against 320 of 1.2 ms: 11.52 s of 11.904 s.
     base = trial(5.0, report=route(40, 0.288), item=route(320, 0.0012))
-    words = "report makes 96.8 % of the time in the service (11.1 % of the requests, n=40 at 5/s)"
+    words = (
+        "report makes 96.8 % of the time in the service (11.1 % of the requests, n=40, up to 5/s)"
+    )
     assert route_time_words(run(base)) == words
     assert words in terminal(run(base))
 
 
-def test_too_few_requests_at_the_baseline_are_asked_for_at_the_hold() -> None:
-    base = trial(5.0, report=route(5, 0.288), item=route(40, 0.0012))
+def test_too_few_requests_at_one_load_are_told_with_those_at_the_next() -> None:
+    base = trial(5.0, report=route(15, 0.288), item=route(120, 0.0012))
     held = trial(20.0, report=route(60, 0.3), item=route(500, 0.002))
-    noisy = replace(trial(10.0, report=route(60, 9.0), item=route(9, 9.0)), invalid="set aside: x")
-    found = route_time(run(base, noisy, held))
+    noisy = replace(trial(6.0, report=route(60, 9.0), item=route(9, 9.0)), invalid="set aside: x")
+    found = route_time(run(base, held, noisy))
     assert found is not None
-    assert (found.route, found.n, found.trial.step.rate) == ("report", 60, 20.0)
+    assert (found.route, found.n, found.rate) == ("report", 75, 20.0)
+    # 22.32 s of 23.464 s.
+    assert found.time == pytest.approx(22.32 / 23.464)
 
 
 def test_nothing_is_said_where_no_route_makes_most_of_it_by_what_it_costs() -> None:
