@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from perfhunt.model.profile import Instants, Profile
+from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.run import Application
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
@@ -20,7 +20,7 @@ class Span:
 
     `completed` is answers per second in the span; `service` the mean latency from the actual send,
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
-    thread at a few moments each second.
+    thread at a few moments each second. `losses` says what else was looked for and not got.
     """
 
     completed: PerSecond
@@ -30,6 +30,7 @@ class Span:
     instants: Instants | None = None
     states: States | None = None
     resources: Resources | None = None
+    losses: tuple[Loss, ...] = ()
 
     @staticmethod
     def of(
@@ -38,6 +39,7 @@ class Span:
         instants: Instants | None = None,
         states: States | None = None,
         resources: Resources | None = None,
+        losses: tuple[Loss, ...] = (),
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
         return Span(
@@ -48,6 +50,7 @@ class Span:
             instants=instants,
             states=states,
             resources=resources or trial.resources,
+            losses=losses,
         )
 
 

@@ -201,6 +201,7 @@ class FindingDocument(Struct, frozen=True):
     evidence: str
     what_if: WhatIf | None
     runtime: str
+    withheld: str = ""  # joined
     leaves: tuple[LeafDocument, ...] = ()
 
 

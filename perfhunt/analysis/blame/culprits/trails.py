@@ -20,7 +20,9 @@ from perfhunt.analysis.blame.snapshots import Snapshots
 from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.states import ThreadState
 
-_RUNNABLE = frozenset({ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL})
+_RUNNABLE = frozenset(
+    {ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL, ThreadState.LOOP}
+)
 
 
 class Call(NamedTuple):

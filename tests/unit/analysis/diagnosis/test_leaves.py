@@ -9,10 +9,12 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import files_of, read_evidence
+from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
-from perfhunt.analysis.diagnosis.whatif import predict, stations
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
+from perfhunt.analysis.knee.goal import SearchResult
+from perfhunt.model.finding import Finding
+from perfhunt.model.knee import Capacity, Knee, KneeLabel
 from perfhunt.model.profile import Instant, Instants, Profile, ProfileMode, ThreadSample
 from tests.unit.scenes import ranked, used
 from tests.unit.stacks import APP, SHOP, stack
@@ -67,13 +69,16 @@ def test_nothing_is_counted_twice_or_lost() -> None:
 
 
 def test_what_removing_it_brings_counts_its_leaves() -> None:
-    reading = read_evidence(EVIDENCE)
+    # One GIL, 8 ms of CPU each, so 125/s at most. Without 4.8 of them 3.2 ms are left.
+    span = replace(SPAN, completed=100.0, resources=used(0.8))
+    reading = read_evidence(replace(EVIDENCE, knee=span, baseline=span, cpu_limit=8.0))
     suspects = suspects_of(reading)
-    finding = rank(reading, suspects)[0]
-    bottleneck = Bottleneck(BottleneckClass.CPU, 1.0, ())
-    what_if = predict(finding, bottleneck, stations(reading, suspects), 200.0)
-    # Of 8 ms 3.2 are left, so 2.5 times the rate.
-    assert what_if.rate == pytest.approx(500.0)
+    knee = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, KneeLabel.SHARP)
+    climb = SearchResult(knee, (knee,), Capacity(125.0, 121.0, 129.0, 250.0), (), ())
+    first = with_what_if(rank(reading, suspects), reading, suspects, climb, ())[0]
+    assert first.function == "price_order"
+    assert first.what_if is not None, first.withheld
+    assert first.what_if.saturated == pytest.approx(312.5)
 
 
 def test_waits_in_a_loop_are_one_finding() -> None:
