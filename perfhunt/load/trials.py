@@ -14,6 +14,7 @@ from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
 from perfhunt.load.messages import StepDone
 from perfhunt.load.tally import GeneratorSecond, StepTally
+from perfhunt.load.wire import wire_of
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.trial import Generator, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
@@ -91,6 +92,7 @@ def build_trial(
         },
         rows=rows,
         samples=samples,
+        wire=wire_of(end.account.wire, counted),
     )
 
 
