@@ -40,6 +40,9 @@ class BottleneckClass(StrEnum):
     GC = "gc"
     SLEEP = "sleep"
     NETWORK = "network"
+    DELAYED_ACK = "delayed-ack"  # answers in pieces wait for the client to acknowledge the first
+    CONNECTIONS = "connections"  # a new one per request
+    BACKLOG = "backlog"  # the accept queue is full
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores

@@ -56,6 +56,9 @@ _OUTSIDE_THE_LAW = frozenset(
         BottleneckClass.DOWNSTREAM,
         BottleneckClass.MEMORY,
         BottleneckClass.NETWORK,
+        BottleneckClass.DELAYED_ACK,
+        BottleneckClass.CONNECTIONS,
+        BottleneckClass.BACKLOG,
     }
 )
 
