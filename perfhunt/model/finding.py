@@ -49,6 +49,12 @@ class BottleneckClass(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+# What happens between client and service: no function is to blame for it, nor could one be changed.
+ON_THE_WIRE = frozenset(
+    {BottleneckClass.DELAYED_ACK, BottleneckClass.CONNECTIONS, BottleneckClass.BACKLOG}
+)
+
+
 class CautionCode(StrEnum):
     """What a doubt is about; stable, for scripts that act on it. None is ever taken out: old runs
     hold them.

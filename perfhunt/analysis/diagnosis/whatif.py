@@ -17,7 +17,14 @@ from perfhunt.analysis.diagnosis.costs import Cost
 from perfhunt.analysis.diagnosis.limiting import per_process
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.goal import SearchResult
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, TimeClass, WhatIf
+from perfhunt.model.finding import (
+    ON_THE_WIRE,
+    Bottleneck,
+    BottleneckClass,
+    Finding,
+    TimeClass,
+    WhatIf,
+)
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.states import ThreadState
@@ -56,9 +63,7 @@ _OUTSIDE_THE_LAW = frozenset(
         BottleneckClass.DOWNSTREAM,
         BottleneckClass.MEMORY,
         BottleneckClass.NETWORK,
-        BottleneckClass.DELAYED_ACK,
-        BottleneckClass.CONNECTIONS,
-        BottleneckClass.BACKLOG,
+        *ON_THE_WIRE,
     }
 )
 

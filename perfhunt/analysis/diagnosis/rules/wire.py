@@ -186,11 +186,9 @@ def sizes(features: Features) -> tuple[str, ...]:
     trial, wire = features.trial, _wire(features)
     if trial is None or wire is None or wire.size_mean is None or wire.size_p99 is None:
         return ()
-    rate = trial.completed * wire.size_mean
-    sentence = (
-        f"Answers are {format_bytes(wire.size_mean)} on average (p99 {format_bytes(wire.size_p99)}), together"
-        f" {format_bytes(rate)} a second"
-    )
+    mean, p99 = format_bytes(wire.size_mean), format_bytes(wire.size_p99)
+    rate = format_bytes(trial.completed * wire.size_mean)
+    sentence = f"Answers are {mean} on average (p99 {p99}), together {rate} a second"
     if wire.encodings == ("identity",):
         return (f"{sentence}, and none is compressed.",)
     packed = ", ".join(name for name in wire.encodings if name != "identity")

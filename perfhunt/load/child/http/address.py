@@ -37,8 +37,9 @@ def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
     """
     parts = urlsplit(target.url)
     host = parts.hostname or ""
-    began = monotonic()
     try:
+        socket.getaddrinfo("127.0.0.1", 0)  # The first one starts gevent's threads, and takes long.
+        began = monotonic()
         infos = socket.getaddrinfo(
             host, parts.port or _PORTS.get(parts.scheme, 80), type=socket.SOCK_STREAM
         )
