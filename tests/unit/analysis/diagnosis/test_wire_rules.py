@@ -45,8 +45,8 @@ def seen(trial: Trial, resources: Resources = ROOM, base: Trial | None = None) -
     )
 
 
-def waiting(wire: Wire, **more: object) -> Trial:
-    return replace(HELD, response=WAITING, service=WAITING, wire=wire, **more)
+def waiting(wire: Wire) -> Trial:
+    return replace(HELD, response=WAITING, service=WAITING, wire=wire)
 
 
 def test_answers_held_back_until_the_acknowledgement_are_a_class_at_any_load() -> None:
