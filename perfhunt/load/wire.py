@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.trial.ack import AckDelay, ack_delay
+from perfhunt.analysis.trial.wire import AckDelay, ack_delay
 from perfhunt.model.latency import RequestOutcome, nearest_rank, percentiles
 from perfhunt.model.trial import Wire
 from perfhunt.model.units import Seconds, Share

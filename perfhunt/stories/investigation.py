@@ -311,6 +311,7 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
         app_modules=app_modules(target) if target else (),
+        trials=tuple(lab.trials),
     )
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 

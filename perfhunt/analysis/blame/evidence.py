@@ -56,7 +56,7 @@ class Evidence:
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
     `app_modules` are import names that are the application even when installed among libraries
-    (`shop` of `gunicorn shop.wsgi:app`).
+    (`shop` of `gunicorn shop.wsgi:app`). `trials` are all of the run.
     """
 
     knee: Span
@@ -65,6 +65,7 @@ class Evidence:
     runtime: str = "cpython"
     cpu_limit: Cores | None = None
     app_modules: tuple[str, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
     @property
     def cores(self) -> Cores | None:

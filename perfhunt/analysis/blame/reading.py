@@ -20,7 +20,7 @@ from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
-from perfhunt.analysis.trial.ack import ack_wait
+from perfhunt.analysis.trial.wire import ack_wait
 from perfhunt.model.profile import Instants, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share

@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
 from perfhunt.analysis.diagnosis.suspects import Suspects
-from perfhunt.analysis.trial.ack import ack_wait
+from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, wire_reading
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
@@ -103,6 +103,7 @@ class Features:
     shed: Share = 0.0
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
+    wire: WireReading | None = None
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
@@ -133,7 +134,8 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
     resources = span.resources or Resources(0.0)
     at_knee = _kinds(suspects.at_knee.values(), knee)
     at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
-    acknowledged = {LatencyKind.ACK: ack_wait(span.trial.wire)} if span.trial is not None else {}
+    wire = _wire(reading)
+    acknowledged = {LatencyKind.ACK: ack_wait(wire.wire)} if wire is not None else {}
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
         cpu=on_cpu(span),
@@ -164,7 +166,16 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         shed=_shed(span.trial),
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable,
+        wire=wire,
     )
+
+
+def _wire(reading: EvidenceReading) -> WireReading | None:
+    """What passed between client and service at about the load of the knee."""
+    trial = reading.knee.span.trial
+    if trial is None:
+        return None
+    return wire_reading(about(reading.evidence.trials, trial.step.rate) or (trial,))
 
 
 def _threads(knee: SpanReading) -> dict[str, float]:

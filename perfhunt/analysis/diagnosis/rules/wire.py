@@ -20,9 +20,8 @@ from perfhunt.analysis.diagnosis.rules.score import (
     part,
     ramp,
 )
-from perfhunt.analysis.trial.ack import ack_wait, is_certain
+from perfhunt.analysis.trial.wire import WireReading, ack_wait, is_certain
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.trial import Resources, Trial, Wire
 from perfhunt.model.units import Share, format_bytes, format_duration, format_share
 
 # What to do, for classes that no function of the service is to blame for.
@@ -60,26 +59,27 @@ def delayed_ack(features: Features) -> ClassScore:
     """Answers are sent by several writes, and the last one waits for the client to acknowledge the
     first.
     """
-    trial, wire = features.trial, _wire(features)
-    if trial is None or wire is None or not wire.held or not trial.service.mean:
+    reading = features.wire
+    if reading is None or not reading.wire.held:
         return nothing(BottleneckClass.DELAYED_ACK)
-    share = ack_wait(wire) / trial.service.mean
+    share = ack_wait(reading.wire) / reading.service
     value = ramp(share, DELAYED_ACK.share)
-    value *= 1.0 if is_certain(wire) else DELAYED_ACK.unproven
+    value *= 1.0 if is_certain(reading.wire) else DELAYED_ACK.unproven
     return ClassScore(
-        BottleneckClass.DELAYED_ACK, _with_room(features, value), _held_evidence(trial, wire, share)
+        BottleneckClass.DELAYED_ACK, _with_room(features, value), _held_evidence(reading, share)
     )
 
 
-def _held_evidence(trial: Trial, wire: Wire, share: Share) -> tuple[str, ...]:
+def _held_evidence(reading: WireReading, share: Share) -> tuple[str, ...]:
+    wire = reading.wire
     delay = format_duration(wire.held_total / wire.held)
     head = ", with the headers alone in the first" if 2 * wire.head_first > wire.in_pieces else ""
     evidence = [
         f"{format_share(part(wire.in_pieces, wire.answers))} of answers came in pieces{head}, and"
         f" {format_share(part(wire.held, wire.answers))} of all waited {delay} for the last one:"
         " the server holds it back (Nagle's algorithm) until the client's delayed acknowledgement.",
-        f"That is {format_share(share)} of the mean latency"
-        f" ({format_duration(trial.service.mean or 0.0)}), and no thread is busy meanwhile.",
+        f"That is {format_share(share)} of the mean latency ({format_duration(reading.service)}),"
+        " and no thread is busy meanwhile.",
     ]
     if is_certain(wire) and wire.hurried_gap is not None:
         evidence.append(
@@ -105,17 +105,17 @@ CONNECTIONS = ConnectionsThresholds()
 
 def connections(features: Features) -> ClassScore:
     """Every request makes a connection, and that is most of what it takes, or uses up the ports."""
-    trial, wire = features.trial, _wire(features)
-    if trial is None or wire is None or not wire.new_connections or not wire.answers:
+    reading = features.wire
+    if reading is None or not reading.wire.new_connections:
         return nothing(BottleneckClass.CONNECTIONS)
-    churn = wire.new_connections / wire.answers
-    took, ports = wire.connect_p50 or 0.0, trial.generator.ports_share or 0.0
-    share = part(took * min(1.0, churn), trial.service.p50 or 0.0)
+    wire, ports = reading.wire, reading.ports_share
+    churn, took = wire.new_connections / wire.answers, wire.connect_p50 or 0.0
+    share = took * min(1.0, churn) / reading.service_p50
     value = max(ramp(share, CONNECTIONS.share), ramp(ports, CONNECTIONS.ports))
     value *= ramp(churn, CONNECTIONS.churn)
     evidence = [
-        f"{wire.new_connections} connections were made for {wire.answers} answers: connecting took"
-        f" {format_duration(took)} (median; p99 {format_duration(wire.connect_p99 or 0.0)}),"
+        f"{wire.new_connections:,} connections were made for {wire.answers:,} answers: connecting"
+        f" took {format_duration(took)} (median; p99 {format_duration(wire.connect_p99 or 0.0)}),"
         f" {format_share(share)} of the median latency."
     ]
     if ports > CONNECTIONS.ports[0]:
@@ -140,63 +140,55 @@ def backlog(features: Features) -> ClassScore:
     """The accept queue is full: SYNs are dropped, and sent again after 1, 3 and 7 seconds, while
     the service has room.
     """
-    trial, wire = features.trial, _wire(features)
-    if trial is None or wire is None:
+    reading = features.wire
+    if reading is None:
         return nothing(BottleneckClass.BACKLOG)
-    resources = trial.resources or Resources(0.0)
-    over = max((count.exceed for count in trial.counts.values()), default=0)
-    overflows = resources.listen_overflows or 0
     # A client may take itself for connected whose last ACK was dropped: the queue says so then.
-    late = max(wire.slow_connects, overflows if _was_full(resources) else 0)
+    late = max(reading.wire.slow_connects, reading.overflows if _was_full(reading) else 0)
     if not late:
         return nothing(BottleneckClass.BACKLOG)
-    value = ramp(min(1.0, part(late, over)), BACKLOG.explained)
-    value *= 1.0 if overflows or resources.listen_drops else BACKLOG.not_seen
+    value = ramp(min(1.0, part(late, reading.over)), BACKLOG.explained)
+    value *= 1.0 if reading.overflows or reading.drops else BACKLOG.not_seen
     return ClassScore(
-        BottleneckClass.BACKLOG,
-        _with_room(features, value),
-        _queue_evidence(wire, resources, late, over),
+        BottleneckClass.BACKLOG, _with_room(features, value), _queue_evidence(reading)
     )
 
 
-def _was_full(resources: Resources) -> bool:
+def _was_full(reading: WireReading) -> bool:
     return (
-        resources.accept_queue is not None
-        and resources.accept_backlog is not None
-        and resources.accept_queue >= resources.accept_backlog
+        reading.accept_queue is not None
+        and reading.accept_backlog is not None
+        and reading.accept_queue >= reading.accept_backlog
     )
 
 
-def _queue_evidence(wire: Wire, resources: Resources, late: int, over: int) -> tuple[str, ...]:
+def _queue_evidence(reading: WireReading) -> tuple[str, ...]:
     evidence = []
-    if resources.accept_backlog is not None:
+    if reading.accept_backlog is not None:
         evidence.append(
-            f"The accept queue takes {resources.accept_backlog} connections; the longest seen was"
-            f" {resources.accept_queue or 0}, and {resources.listen_overflows or 0} found it full."
+            f"The accept queue takes {reading.accept_backlog:,} connections; the longest seen was"
+            f" {reading.accept_queue or 0:,}, and {reading.overflows:,} found it full."
         )
     evidence.append(
-        f"{wire.slow_connects} of {wire.connects} connections took a second or more, as one does"
-        f" whose SYN is dropped and sent again; {over} requests were over the limit."
+        f"{reading.wire.slow_connects:,} of {reading.wire.connects:,} connections took a second or"
+        " more, as one does whose SYN is dropped and sent again;"
+        f" {reading.over:,} requests were over the limit."
     )
     return tuple(evidence)
 
 
 def sizes(features: Features) -> tuple[str, ...]:
     """What answers weigh, as sentences; none where it is not known."""
-    trial, wire = features.trial, _wire(features)
-    if trial is None or wire is None or wire.size_mean is None or wire.size_p99 is None:
+    reading = features.wire
+    if reading is None or not reading.wire.size_mean or reading.wire.size_p99 is None:
         return ()
-    mean, p99 = format_bytes(wire.size_mean), format_bytes(wire.size_p99)
-    rate = format_bytes(trial.completed * wire.size_mean)
+    mean, p99 = format_bytes(reading.wire.size_mean), format_bytes(reading.wire.size_p99)
+    rate = format_bytes(reading.bytes_per_second)
     sentence = f"Answers are {mean} on average (p99 {p99}), together {rate} a second"
-    if wire.encodings == ("identity",):
+    if reading.wire.encodings == ("identity",):
         return (f"{sentence}, and none is compressed.",)
-    packed = ", ".join(name for name in wire.encodings if name != "identity")
+    packed = ", ".join(name for name in reading.wire.encodings if name != "identity")
     return (f"{sentence}, encoded with {packed}." if packed else f"{sentence}.",)
-
-
-def _wire(features: Features) -> Wire | None:
-    return features.trial.wire if features.trial is not None else None
 
 
 def _with_room(features: Features, value: float) -> float:

@@ -115,7 +115,7 @@ CHURN = Wire(answers=1000, connects=1100, new_connections=1000, connect_p50=0.00
 def test_a_connection_per_request_is_a_class_where_connecting_is_most_of_the_latency() -> None:
     found = classified(seen(replace(HELD, wire=CHURN)))  # the median latency is 10 ms
     assert found.category is BottleneckClass.CONNECTIONS
-    assert "1000 connections were made for 1000 answers" in found.evidence[0]
+    assert "1,000 connections were made for 1,000 answers" in found.evidence[0]
 
 
 def test_a_connection_per_request_that_is_made_quickly_is_normal() -> None:
@@ -149,7 +149,7 @@ def test_an_accept_queue_that_overflows_while_there_is_room_is_a_class() -> None
     assert found.category is BottleneckClass.BACKLOG
     assert found.evidence == (
         "The accept queue takes 5 connections; the longest seen was 6, and 14 found it full.",
-        "11 of 1000 connections took a second or more, as one does whose SYN is dropped and sent"
+        "11 of 1,000 connections took a second or more, as one does whose SYN is dropped and sent"
         " again; 12 requests were over the limit.",
     )
 
