@@ -104,7 +104,7 @@ def test_where_the_slo_is_missed_at_the_floor_the_class_and_its_fix_are_told() -
     none = NoKnee(NoKneeCode.MISSED_AT_BASELINE, "p99 is over 30 ms at 1/s already")
     climb = SearchResult(none, (), None, (), ())
     found = diagnose(Evidence(knee=Span.of(replace(trial, resources=ROOM))), climb, None, (trial,))
-    assert found.bottleneck.category is BottleneckClass.DELAYED_ACK
+    assert found.bottleneck is not None and found.bottleneck.category is BottleneckClass.DELAYED_ACK
     assert found.next_step.startswith("Write headers and body in one send, or set TCP_NODELAY")
     assert "perfhunt verify" in found.next_step
 
