@@ -86,6 +86,8 @@ class CautionCode(StrEnum):
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
     DRIFT = "drift"  # the service changed while it was looked at
+    DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
+    ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 
 

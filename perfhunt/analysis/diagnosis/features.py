@@ -134,7 +134,7 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
     resources = span.resources or Resources(0.0)
     at_knee = _kinds(suspects.at_knee.values(), knee)
     at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
-    wire = _wire(reading)
+    wire = wire_at_knee(reading)
     acknowledged = {LatencyKind.ACK: ack_wait(wire.wire)} if wire is not None else {}
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
@@ -170,7 +170,7 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
     )
 
 
-def _wire(reading: EvidenceReading) -> WireReading | None:
+def wire_at_knee(reading: EvidenceReading) -> WireReading | None:
     """What passed between client and service at about the load of the knee."""
     trial = reading.knee.span.trial
     if trial is None:

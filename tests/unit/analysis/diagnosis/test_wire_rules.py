@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.diagnosis import diagnose
 from perfhunt.analysis.knee.goal import SearchResult
-from perfhunt.model.finding import Bottleneck, BottleneckClass
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Instants
@@ -175,3 +177,26 @@ def test_syns_that_no_queue_dropped_were_lost_on_the_way_and_count_half() -> Non
 def test_an_overflow_beside_a_full_cpu_is_its_consequence() -> None:
     found = queued(resources=replace(DROPPED, cpu=1.98, cpu_limit=2.0))
     assert found.category is not BottleneckClass.BACKLOG
+
+
+def cautioned(trial: Trial, resources: Resources, category: BottleneckClass) -> dict[str, Caution]:
+    reading = read_evidence(seen(trial, resources))
+    none = NoKnee(NoKneeCode.BUDGET, "too little was asked")
+    bottleneck = Bottleneck(category, 0.9, ("It is.",))
+    return {c.code: c for c in cautions(reading, none, (), bottleneck, None, (trial,))}
+
+
+def test_what_does_not_stop_the_service_is_told_beside_what_does() -> None:
+    trial = waiting(replace(HELD_BACK, held=30, held_total=30 * 0.041))
+    told = cautioned(trial, DROPPED, BottleneckClass.CPU)
+    assert told["delayed-ack"].sentence.startswith("3 % of answers wait 41 ms")
+    assert "TCP_NODELAY" in told["delayed-ack"].next
+    assert "full 14 times (it takes 5)" in told["accept-queue"].sentence
+    quiet = cautioned(waiting(replace(HELD_BACK, held=3)), ROOM, BottleneckClass.CPU)
+    assert not {"delayed-ack", "accept-queue"} & quiet.keys()
+
+
+def test_what_stops_the_service_is_not_told_twice() -> None:
+    told = cautioned(waiting(HELD_BACK), ROOM, BottleneckClass.DELAYED_ACK)
+    assert "delayed-ack" not in told
+    assert "accept-queue" not in cautioned(HELD, DROPPED, BottleneckClass.BACKLOG)
