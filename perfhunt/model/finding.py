@@ -88,6 +88,7 @@ class CautionCode(StrEnum):
     DRIFT = "drift"  # the service changed while it was looked at
     DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
+    EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 
 

@@ -76,6 +76,10 @@ class ResourceMonitor:
         self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
+        # The kernel is asked for its own namespace's sockets only.
+        self._reachable = bool(self._ports) and link(target.root, "ns/net") == link(
+            os.getpid(), "ns/net"
+        )
 
     def start(self) -> None:
         """Begin. Idempotent."""
@@ -153,8 +157,7 @@ class ResourceMonitor:
         little: so one that is full for a moment is seen more often. None where the target has a
         network of its own.
         """
-        theirs = link(self._lead(), "ns/net")
-        if not theirs or theirs != link(os.getpid(), "ns/net"):
+        if not self._reachable:
             return None
         waiting = (queue.waiting for queue in accept_queues().values() if queue.port in self._ports)
         return max(waiting, default=None)
