@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
-from perfhunt.model.finding import BottleneckClass, Finding
+from perfhunt.model.finding import BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.slo import Judged
@@ -81,6 +81,13 @@ def route_words(route: RouteKnee) -> str:
 def rate_range(low: float, high: float) -> str:
     """`134 to 148/s`; both ends with the digits that `format_rate` gives."""
     return f"{format_rate(low).removesuffix('/s')} to {format_rate(high)}"
+
+
+def predicted_words(prediction: WhatIf) -> str:
+    """`590/s (520 to 640/s)`, or `at least 590/s`."""
+    if prediction.at_least:
+        return f"at least {format_rate(prediction.rate)}"
+    return f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
 
 
 def knee_kind(knee: Knee) -> str:
