@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Instants, Profile
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
@@ -18,7 +19,8 @@ class Span:
 
     `completed` is answers per second in the span; `service` the mean latency from the actual send,
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
-    thread at a few moments each second.
+    thread at a few moments each second. `peers` are the processes at the other end of the target's
+    connections; None when nobody looked.
     """
 
     completed: PerSecond
@@ -28,6 +30,7 @@ class Span:
     instants: Instants | None = None
     states: States | None = None
     resources: Resources | None = None
+    peers: tuple[Peer, ...] | None = None
 
     @staticmethod
     def of(
@@ -36,6 +39,7 @@ class Span:
         instants: Instants | None = None,
         states: States | None = None,
         resources: Resources | None = None,
+        peers: tuple[Peer, ...] | None = None,
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
         return Span(
@@ -46,6 +50,7 @@ class Span:
             instants=instants,
             states=states,
             resources=resources or trial.resources,
+            peers=peers,
         )
 
 
