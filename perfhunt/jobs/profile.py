@@ -83,6 +83,7 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
             instants=attached.instants,
             states=attached.states,
             resources=used,
+            peers=attached.peers,
         )
 
 

@@ -111,14 +111,15 @@ class Peer:
 
     @property
     def busy(self) -> float | None:
-        """How many of its threads were at work on average: by the titles of its processes where
-        they have any, else by states in which no thread waits for work. None when neither is known.
+        """How many of its threads were at work on average: by states in which no thread waits for
+        work, or by the titles of its processes, which know of locks too. None when neither is
+        known.
         """
-        if self.doing:
-            return sum(n for what, n in self.doing.items() if not what.startswith(_IDLE))
         if not self.is_seen:
             return None
-        return max(sum(self.states.get(state, 0.0) for state in _AT_WORK), self.cores or 0.0)
+        by_title = sum(n for what, n in self.doing.items() if not what.startswith(_IDLE))
+        by_state = sum(self.states.get(state, 0.0) for state in _AT_WORK)
+        return max(by_title, by_state, self.cores or 0.0)
 
     @property
     def busy_share(self) -> Share | None:

@@ -2,5 +2,5 @@
 
 One way only, each may import those named before it: profiler, release, child_process,
 thread_capture; py_spy, perf, node, go, jvm (which do not know each other); table; state_sampler;
-choose, preflight, probes.
+peer_watch; choose, preflight, probes.
 """

@@ -10,12 +10,14 @@ from typing import TypeVar
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
+from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Instants, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
+from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.profiler import Capture
 from perfhunt.profilers.py_spy.instants import InstantsCapture
 from perfhunt.profilers.state_sampler import StateSampler
@@ -32,7 +34,7 @@ _Given = TypeVar("_Given")
 
 class Attachment:
     """Profilers attached to the target for one span; leaving the context detaches them, whatever
-    happened. `profile`, `instants` and `states` are there then; each of them may be missing.
+    happened. `profile`, `instants`, `states` and `peers` are there then; each may be missing.
     """
 
     def __init__(
@@ -45,11 +47,14 @@ class Attachment:
         self.profile: Profile | None = None
         self.instants: Instants | None = None
         self.states: States | None = None
+        self.peers: tuple[Peer, ...] | None = None
 
     def __enter__(self) -> Attachment:
         seconds = max(_SHORTEST, self._seconds - EARLY)
         if self._probes.sampler is not None:
             self._probes.sampler.mark()
+        if self._probes.peers is not None:
+            self._probes.peers.mark()
         if self._on_cpu:
             self._profile_capture = self._probes.attach(self._name, seconds)
         if self._waits:
@@ -62,6 +67,8 @@ class Attachment:
                 capture.stop()
         if self._probes.sampler is not None:
             self.states = self._probes.sampler.take(self._name)
+        if self._probes.peers is not None:
+            self.peers = self._probes.result(self._probes.peers.take)
         if self._profile_capture is not None:
             self.profile = self._probes.result(self._profile_capture.wait)
         if self._instants_capture is not None:
@@ -69,7 +76,7 @@ class Attachment:
 
     def span_of(self, trial: Trial) -> Span:
         """What was captured while `trial` ran."""
-        return Span.of(trial, self.profile, self.instants, self.states, trial.resources)
+        return Span.of(trial, self.profile, self.instants, self.states, trial.resources, self.peers)
 
 
 class LiveProbes:
@@ -89,10 +96,11 @@ class LiveProbes:
         self._host = InterferenceMonitor(target.root)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
+        self.peers: PeerWatch | None = None
         self.failures: list[AttachFailed] = []
 
     def open(self) -> None:
-        """Watch resources and thread states from now on. Raises AttachFailed when a required
+        """Watch resources, thread states and peers from now on. Raises AttachFailed when a required
         profiler cannot be used.
         """
         self._monitor.start()
@@ -102,6 +110,8 @@ class LiveProbes:
         self.sampler = StateSampler(
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
+        self.peers = PeerWatch(self._target.root, self._clock)
+        self.peers.open()
         self._plan = choose(self._target, opened=self._opened)
         if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
@@ -137,6 +147,8 @@ class LiveProbes:
         self._host.close()
         if self.sampler is not None:
             self.sampler.close()
+        if self.peers is not None:
+            self.peers.close()
 
     def attach(self, name: str, seconds: Seconds) -> Capture | None:
         """The plan's capture of the code that runs, started; None when there is none or it failed,
