@@ -76,7 +76,17 @@ def postgres(rows: int = 60_000) -> Iterator[int]:
     try:
         run("initdb", "-D", cluster, "-U", "postgres", "--auth=trust", "--no-sync")
         run("pg_ctl", "-D", cluster, "-w", "-l", str(home / "log"), "-o", options + more, "start")
-        run("psql", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-c", _SETUP.format(rows=rows))
+        run(
+            "psql",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(port),
+            "-U",
+            "postgres",
+            "-c",
+            _SETUP.format(rows=rows),
+        )
         yield port
     finally:
         subprocess.run(

@@ -4,6 +4,7 @@ queues it held up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -106,12 +107,50 @@ def costs_of(reading: SpanReading) -> dict[FunctionKey, Cost]:
         else:
             cost.charge(cause, doing, value)
         series.setdefault(key, []).append(counts)
+    for key, counts in _behind_peers(reading).items():
+        cost = costs.setdefault(key, Cost(key))
+        cost.charge(Cause.PEER, str(ThreadState.SOCKET), float(counts.mean()) / rate)
+        series.setdefault(key, []).append(counts)
     waits = _own_waits(reading)
     for key, all_counts in series.items():
         cost, own = costs[key], mean_error(waits[key]) if key in waits else 0.0
         cost.error = sqrt(cost.error**2 + (mean_error(np.sum(all_counts, axis=0)) / rate) ** 2)
         cost.own_error = sqrt(cost.own_error**2 + (own / rate) ** 2)
     return costs
+
+
+def destinations(reading: SpanReading) -> dict[FunctionKey, Counter[str]]:
+    """Where the waits of each function on sockets lead, as counts of samples."""
+    leads: dict[FunctionKey, Counter[str]] = {}
+    for snapshot in (s for present in reading.snapshots for s in present):
+        if snapshot.state == ThreadState.SOCKET:
+            leads.setdefault(snapshot.owner.key, Counter())[snapshot.sample.wait_on] += 1
+    return leads
+
+
+def _behind_peers(reading: SpanReading) -> dict[FunctionKey, ThreadCounts]:
+    """Threads that wait for a CPU which a peer has, per instant, by the functions that wait for the
+    peer: it does their work.
+    """
+    peers = {
+        address: peer.cores or 0.0
+        for peer in reading.span.peers or ()
+        for address in peer.addresses
+    }
+    weights = {
+        key: sum(n * peers.get(endpoint, 0.0) for endpoint, n in leads.items())
+        for key, leads in destinations(reading).items()
+    }
+    queued = [
+        counts
+        for (_, cause, _), counts in reading.account.blamed.items()
+        if cause == ThreadState.RUN_QUEUE
+    ]
+    whole = sum(weights.values())
+    if not (whole and queued and reading.peer_part):
+        return {}
+    behind = np.sum(queued, axis=0) * reading.peer_part / whole
+    return {key: behind * weight for key, weight in weights.items() if weight}
 
 
 def _cpu_costs(reading: SpanReading) -> dict[FunctionKey, Cost]:

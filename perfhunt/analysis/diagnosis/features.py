@@ -9,10 +9,11 @@ from enum import StrEnum
 
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
+from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
+from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
@@ -32,8 +33,6 @@ BLOCKING = (
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
 # Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
 _SHED_STATUSES = frozenset({429, 503})
-# How the name of a socket begins whose other end is a client of the target.
-CLIENT_SOCKET = "client:"
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
 # part beyond which it is the event loop's: the majority.
 _MOSTLY: Share = 0.5
@@ -67,9 +66,9 @@ class Features:
     """What the rules look at. Times are seconds per request; `added` is latency added between
     baseline and knee, by kind, `standing` the same kinds at the knee, as they stand.
 
-    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the
-    same behind `unseen:` for requests that waited before a thread had them, by what the threads did
-    or waited for meanwhile (`await`: an event loop idled).
+    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, peer, client, sleep, disk, other, and
+    the same behind `unseen:` for requests that waited before a thread had them, by what the threads
+    did or waited for meanwhile (`await`: an event loop idled).
 
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
     loops. `grew_waits` is own wait per request by state, knee over baseline.
@@ -100,14 +99,20 @@ class Features:
     shed: Share = 0.0
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
+    peers: tuple[PeerLoad, ...] = ()
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
         without a baseline.
         """
         parts = self.added if self.compared else self.standing
+        return self.share_of(sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds))
+
+    def share_of(self, seconds: Seconds) -> Share:
+        """The share that some of that time is."""
+        parts = self.added if self.compared else self.standing
         whole = sum(value for value in parts.values() if value > 0)
-        return sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds) / whole if whole > 0 else 0.0
+        return min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
 
     def share_anywhere(self, *kinds: str) -> Share:
         """The same, within threads or before them."""
@@ -117,6 +122,23 @@ class Features:
     def interference(self) -> Interference | None:
         """What took the machine from the target meanwhile; None where nobody looked."""
         return self.trial.interference if self.trial is not None else None
+
+    @property
+    def peers_part(self) -> Share:
+        """Of the CPU that the target and its peers used, the peers' part: that much of the wait for
+        a CPU is not the target's own code.
+        """
+        theirs = sum(load.cpu for load in self.peers)
+        whole = theirs + (self.cpu or 0.0)
+        return theirs / whole if whole else 0.0
+
+    @property
+    def filled(self) -> Share:
+        """How much of the cores that they share the target and its peers used together."""
+        theirs = sum(load.cpu for load in self.peers)
+        allowed = (load.peer.allowed or 0.0 for load in self.peers if load.cpu)
+        cores = max(self.cores or 0.0, *allowed, 0.0)
+        return ((self.cpu or 0.0) + theirs) / cores if theirs and cores else 0.0
 
     @property
     def of_cores(self) -> Share:
@@ -159,6 +181,7 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         shed=_shed(span.trial),
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable,
+        peers=peer_loads(reading, suspects),
     )
 
 

@@ -1,7 +1,7 @@
 """A threaded service in front of something else, each thread with a connection of its own.
 
-`orders.py postgres PORT`: every request scans a table without an index; `orders.py lock PORT`: every
-request updates one and the same row, slowly; `orders.py http PORT`: it asks another service, which
+`orders.py postgres PORT`: every request scans a table without an index; `orders.py lock PORT`: each
+updates one and the same row, slowly; `orders.py http PORT`: it asks another service, which
 computes. Culprit: `recent_orders`. Decoy: `render_page`, which has the CPU in this process.
 """
 
@@ -9,7 +9,10 @@ import http.client
 import http.server
 import sys
 import threading
+from pathlib import Path
 
+# A library: an application's client of its database is nobody's suspect.
+sys.path.append(str(Path(__file__).parent / "site-packages"))
 from pg_wire import Connection
 
 KIND, PORT = sys.argv[1], int(sys.argv[2])

@@ -1,0 +1,198 @@
+"""What the target's peers are to its requests: who waits for them, for how long, and what they used
+of the cores meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from perfhunt.analysis.blame.charge import Cause
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
+from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET
+from perfhunt.analysis.diagnosis.costs import Cost, destinations, unseen
+from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.model.peer import Peer, PeerKind
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_share
+
+_SOCKET = str(ThreadState.SOCKET)
+# Queues that are due to a peer: for the CPU it had, and for threads that waited for it.
+_WAITED_FOR = (Cause.PEER, unseen(_SOCKET))
+
+
+@dataclass(frozen=True, slots=True)
+class Saying:
+    """From when something about a peer is worth a clause."""
+
+    queued: float = 0.2  # mean threads of it that wait for a core
+    share: Share = 0.2  # of its work that waits for a lock or for storage
+    busiest: Share = 0.8  # of its busiest thread's time: that thread is what it has no more of
+
+
+SAYING = Saying()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PeerLoad:
+    """A peer at the knee; no two are alike.
+
+    `waiting` is mean threads of the target that wait for it; `added` the latency that load added by
+    waits for it, `standing` all such at the knee: seconds per request. `cpu` is what it used for
+    the target. `waiter` waits for it most, `wait` seconds per request.
+    """
+
+    peer: Peer
+    waiting: float = 0.0
+    added: Seconds = 0.0
+    standing: Seconds = 0.0
+    cpu: Cores = 0.0
+    waiter: str = ""
+    wait: Seconds = 0.0
+
+    @property
+    def kind(self) -> PeerKind:
+        return self.peer.kind
+
+    @property
+    def saturation(self) -> Share:
+        """How much of the cores that it may use it used; of one core's time, where one thread of it
+        does nearly all.
+        """
+        cores, queued = self.peer.cores or 0.0, self.peer.queued or 0.0
+        alone = self.peer.busiest or 0.0
+        if alone < SAYING.busiest * (cores + queued):
+            alone = 0.0
+        return max(alone, cores / self.peer.allowed if self.peer.allowed else 0.0)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What it did and who waits for it, with the numbers."""
+        used = f"{self.peer.name} {self._used()}" if self.peer.is_seen else ""
+        waits = f"`{self.waiter}` waits for {'it' if used else self.peer.name}"
+        waits = f"{waits} {self.wait * 1e3:.3g} ms per request" if self.waiter else ""
+        first = "; ".join(filter(None, (used, waits)))
+        own = (f"{self.peer.name}: {sentence}" for sentence in doings(self.peer))
+        note = f"{self.peer.note[0].upper()}{self.peer.note[1:]}." if self.peer.note else ""
+        return tuple(filter(None, (first and f"{first}.", *own, note)))
+
+    def _used(self) -> str:
+        queued = self.peer.queued or 0.0
+        wanting = f" and wanted {queued:.2f} more" if queued > SAYING.queued else ""
+        return f"used {self.peer.cores or 0:.2f} cores{wanting}"
+
+
+def doings(peer: Peer) -> list[str]:
+    """What a peer itself waits for or is full with, as clauses."""
+    said = []
+    if peer.locked >= SAYING.share:
+        said.append(f"its backends waited for a lock {peer.locked:.2f} of the time they had work.")
+    if peer.at_disk >= SAYING.share:
+        said.append(f"{format_share(peer.at_disk)} of its work was waiting for storage.")
+    only = len(peer.processes) <= 1 and (peer.allowed or 1.0) > 1.0
+    if only and peer.busiest is not None and peer.busiest >= SAYING.busiest:
+        said.append(
+            f"one thread of it ran, or wanted to, {format_share(peer.busiest)} of the time."
+        )
+    return said
+
+
+def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, ...]:
+    """Every peer at the knee, the one that is waited for most first. An endpoint that threads wait
+    on, and nobody looked behind, is a peer of which nothing else is known.
+    """
+    knee, base = reading.knee, reading.baseline
+    at_knee = _waits(suspects.at_knee, knee)
+    at_base = [] if base is None else _waits(suspects.at_baseline, base)
+    threads = _threads(knee)
+    connected = knee.span.resources.connections if knee.span.resources else {}
+    before = {peer.addresses: peer for peer in (base.span.peers or ())} if base else {}
+    loads = []
+    for peer in _peers(knee, [*threads, *connected]):
+        now = [w for w in at_knee if w.endpoint in peer.addresses]
+        was = sum(w.seconds for w in at_base if w.endpoint in peer.addresses)
+        by_function = _by_function(now)
+        waiter = max(by_function, key=lambda key: by_function[key], default=("", ""))
+        loads.append(
+            PeerLoad(
+                peer=peer,
+                waiting=sum(threads.get(address, 0.0) for address in peer.addresses),
+                added=sum(by_function.values()) - was,
+                standing=sum(by_function.values()),
+                cpu=_for_the_target(peer, _same(peer, before), reading),
+                waiter=waiter[0],
+                wait=by_function.get(waiter, 0.0),
+            )
+        )
+    return tuple(sorted(loads, key=lambda load: (-load.waiting, -load.cpu, load.peer.name)))
+
+
+class _Waits(NamedTuple):
+    """Seconds per request that one function spends on waits that lead to one endpoint."""
+
+    key: FunctionKey
+    endpoint: str
+    seconds: Seconds
+
+
+def _by_function(waits: Iterable[_Waits]) -> dict[FunctionKey, Seconds]:
+    seconds: dict[FunctionKey, Seconds] = {}
+    for wait in waits:
+        seconds[wait.key] = seconds.get(wait.key, 0.0) + wait.seconds
+    return seconds
+
+
+def _peers(knee: SpanReading, endpoints: Iterable[str]) -> list[Peer]:
+    """The peers that were looked at, and those of whom only an endpoint is known."""
+    seen = list(knee.span.peers or ())
+    known = {address for peer in seen for address in peer.addresses}
+    return seen + [
+        Peer(address or "a socket", (address,), 0.0)
+        for address in dict.fromkeys(endpoints)
+        if address not in known
+    ]
+
+
+def _same(peer: Peer, before: Mapping[tuple[str, ...], Peer]) -> Peer | None:
+    return next((was for was in before.values() if set(was.addresses) & set(peer.addresses)), None)
+
+
+def _for_the_target(peer: Peer, before: Peer | None, reading: EvidenceReading) -> Cores:
+    """Cores it used on the target's behalf: what grows with the target's load, of it, without the
+    part of others that are connected to it as well.
+    """
+    cores: Cores = peer.cores or 0.0
+    knee, base = reading.knee.span, reading.baseline.span if reading.baseline else None
+    rate: PerSecond = knee.completed
+    if before is not None and before.cores is not None and base and rate > base.completed:
+        grows = (cores - before.cores) / (rate - base.completed)
+        cores = min(cores, max(0.0, grows * rate))
+    whole = peer.connections + peer.others
+    # Who serves others from processes of their own has been counted without those.
+    apart = len(peer.processes) > 1 or not whole
+    return cores if apart else cores * peer.connections / whole
+
+
+def _threads(knee: SpanReading) -> dict[str, float]:
+    """Mean threads waiting on each endpoint that is no client."""
+    means: dict[str, float] = {}
+    for snapshot in (s for present in knee.snapshots for s in present):
+        on = snapshot.sample.wait_on
+        if snapshot.state == _SOCKET and not on.startswith(CLIENT_SOCKET):
+            means[on] = means.get(on, 0.0) + 1 / len(knee.snapshots)
+    return means
+
+
+def _waits(costs: Mapping[FunctionKey, Cost], reading: SpanReading) -> list[_Waits]:
+    """What leads to each endpoint, by function."""
+    waits = []
+    for key, leads in destinations(reading).items():
+        cost = costs.get(key)
+        if cost is None:
+            continue
+        queues = (v for (cause, _), v in cost.queues.items() if cause in _WAITED_FOR)
+        seconds, whole = cost.waits.get(_SOCKET, 0.0) + sum(queues), sum(leads.values())
+        waits += [_Waits(key, endpoint, seconds * n / whole) for endpoint, n in leads.items()]
+    return waits
