@@ -19,8 +19,6 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_share
 
 _SOCKET = str(ThreadState.SOCKET)
-# Queues that are due to a peer: for the CPU it had, and for threads that waited for it.
-_WAITED_FOR = (Cause.PEER, unseen(_SOCKET))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,7 @@ class PeerLoad:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What it did and who waits for it, with the numbers."""
-        used = f"{self.peer.name} {self._used()}" if self.peer.is_seen else ""
+        used = used_words(self.peer)
         waits = f"`{self.waiter}` waits for {'it' if used else self.peer.name}"
         waits = f"{waits} {self.wait * 1e3:.3g} ms per request" if self.waiter else ""
         first = "; ".join(filter(None, (used, waits)))
@@ -78,10 +76,20 @@ class PeerLoad:
         note = f"{self.peer.note[0].upper()}{self.peer.note[1:]}." if self.peer.note else ""
         return tuple(filter(None, (first and f"{first}.", *own, note)))
 
-    def _used(self) -> str:
-        queued = self.peer.queued or 0.0
-        wanting = f" and wanted {queued:.2f} more" if queued > SAYING.queued else ""
-        return f"used {self.peer.cores or 0:.2f} cores{wanting}"
+
+def used_words(peer: Peer) -> str:
+    """`postgres used 0.81 cores and wanted 0.40 more`; "" when it could not be looked at."""
+    if peer.cores is None:
+        return ""
+    queued = peer.queued or 0.0
+    wanting = f" and wanted {queued:.2f} more" if queued > SAYING.queued else ""
+    return f"{peer.name} used {peer.cores:.2f} cores{wanting}"
+
+
+def peer_at(endpoint: str, reading: SpanReading) -> Peer | None:
+    """The peer that an endpoint leads to; None when nobody looked behind it."""
+    peers = reading.span.peers or ()
+    return next((peer for peer in peers if endpoint in peer.addresses), None)
 
 
 def doings(peer: Peer) -> list[str]:
@@ -113,34 +121,38 @@ def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, 
     for peer in _peers(knee, [*threads, *connected]):
         now = [w for w in at_knee if w.endpoint in peer.addresses]
         was = sum(w.seconds for w in at_base if w.endpoint in peer.addresses)
-        by_function = _by_function(now)
-        waiter = max(by_function, key=lambda key: by_function[key], default=("", ""))
+        whole = sum(w.seconds for w in now)
+        own = _by_function(now)
+        waiter = max(own, key=lambda key: own[key], default=("", ""))
         loads.append(
             PeerLoad(
                 peer=peer,
                 waiting=sum(threads.get(address, 0.0) for address in peer.addresses),
-                added=sum(by_function.values()) - was,
-                standing=sum(by_function.values()),
+                added=whole - was,
+                standing=whole,
                 cpu=_for_the_target(peer, _same(peer, before), reading),
                 waiter=waiter[0],
-                wait=by_function.get(waiter, 0.0),
+                wait=own.get(waiter, 0.0),
             )
         )
     return tuple(sorted(loads, key=lambda load: (-load.waiting, -load.cpu, load.peer.name)))
 
 
 class _Waits(NamedTuple):
-    """Seconds per request that one function spends on waits that lead to one endpoint."""
+    """Seconds per request that a function spends on waits that lead to one endpoint (`own`), and
+    with those of requests that no thread had meanwhile.
+    """
 
     key: FunctionKey
     endpoint: str
+    own: Seconds
     seconds: Seconds
 
 
 def _by_function(waits: Iterable[_Waits]) -> dict[FunctionKey, Seconds]:
     seconds: dict[FunctionKey, Seconds] = {}
     for wait in waits:
-        seconds[wait.key] = seconds.get(wait.key, 0.0) + wait.seconds
+        seconds[wait.key] = seconds.get(wait.key, 0.0) + wait.own
     return seconds
 
 
@@ -170,9 +182,8 @@ def _for_the_target(peer: Peer, before: Peer | None, reading: EvidenceReading) -
         grows = (cores - before.cores) / (rate - base.completed)
         cores = min(cores, max(0.0, grows * rate))
     whole = peer.connections + peer.others
-    # Who serves others from processes of their own has been counted without those.
-    apart = len(peer.processes) > 1 or not whole
-    return cores if apart else cores * peer.connections / whole
+    # A process per connection has a title for it; those that served others are not in its CPU.
+    return cores if peer.doing or not whole else cores * peer.connections / whole
 
 
 def _threads(knee: SpanReading) -> dict[str, float]:
@@ -192,7 +203,8 @@ def _waits(costs: Mapping[FunctionKey, Cost], reading: SpanReading) -> list[_Wai
         cost = costs.get(key)
         if cost is None:
             continue
-        queues = (v for (cause, _), v in cost.queues.items() if cause in _WAITED_FOR)
-        seconds, whole = cost.waits.get(_SOCKET, 0.0) + sum(queues), sum(leads.values())
-        waits += [_Waits(key, endpoint, seconds * n / whole) for endpoint, n in leads.items()]
+        own = cost.waits.get(_SOCKET, 0.0) + cost.queued(Cause.PEER)
+        all_of_it = own + cost.queues.get((unseen(_SOCKET), _SOCKET), 0.0)
+        parts = {endpoint: n / sum(leads.values()) for endpoint, n in leads.items()}
+        waits += [_Waits(key, at, own * part, all_of_it * part) for at, part in parts.items()]
     return waits

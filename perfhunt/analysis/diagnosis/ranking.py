@@ -5,7 +5,7 @@ keep waiting.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 
 from perfhunt.analysis.blame.charge import Cause
@@ -14,6 +14,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.blame.snapshots import FUTEX
 from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
+from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
 from perfhunt.model.finding import Finding, TimeClass
 from perfhunt.model.interval import Interval
@@ -206,13 +207,25 @@ def _evidence(suspect: Suspect, reading: EvidenceReading) -> list[str]:
     targets = account.wait_on.get(cost.key, Counter()).most_common(2)
     remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
-        sentences.append("Waits on " + " and ".join(remote) + ".")
+        sentences += _waits_on(remote, reading)
     caller = _commonest(reading.knee.use.callers.get(cost.key), account.callers.get(cost.key))
     if caller:
         sentences.append(f"Called from {caller}.")
     if suspect.base is not None and cost.blamed > 0:
         sentences.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
     return sentences
+
+
+def _waits_on(endpoints: Sequence[str], reading: EvidenceReading) -> list[str]:
+    """Where it waits, and what was done there meanwhile."""
+    names, used = [], {}
+    for endpoint in endpoints:
+        peer = peer_at(endpoint, reading.knee)
+        known = peer is not None and peer.name != endpoint
+        names.append(f"{peer.name} ({endpoint})" if peer and known else endpoint)
+        if peer is not None and (words := used_words(peer)):
+            used[words] = f"{words} meanwhile."
+    return ["Waits on " + " and ".join(names) + ".", *used.values()]
 
 
 def _charged(cost: Cost) -> list[str]:
