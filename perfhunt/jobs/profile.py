@@ -98,6 +98,7 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
         states={SpanName.KNEE: span.states} if span.states else {},
+        peers={SpanName.KNEE: span.peers} if span.peers is not None else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
         cautions=(_PER_SECOND,),
         next_step=(

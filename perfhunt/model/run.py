@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
 from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, RouteKnee
+from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
@@ -184,6 +185,8 @@ class Run:
     bottleneck: Bottleneck | None = None
     findings: tuple[Finding, ...] = ()
     states: Mapping[str, States] = field(default_factory=dict)  # by SpanName
+    # By SpanName; a span is not there when nobody looked.
+    peers: Mapping[str, tuple[Peer, ...]] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)  # by SpanName
     probe_effect: ProbeEffect | None = None
     cautions: tuple[Caution, ...] = ()

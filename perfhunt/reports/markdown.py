@@ -12,6 +12,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
@@ -152,7 +153,13 @@ def _reason(run: Run) -> str:
     second = f"; runner-up {bottleneck.runner_up}, {bottleneck.runner_up_score:.2f}"
     score = f"score {bottleneck.score:.2f}{second if bottleneck.runner_up else ''}"
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
-    return f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n{evidence}"
+    head = f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n"
+    return head + evidence + _peers(run)
+
+
+def _peers(run: Run) -> str:
+    rows = [tuple(map(_text, peer_cells(peer))) for peer in peers_at_knee(run)]
+    return f"\n{_table(HEAD, rows)}" if rows else ""
 
 
 def _trust(run: Run) -> str:

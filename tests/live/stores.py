@@ -72,7 +72,7 @@ def postgres(rows: int = 60_000) -> Iterator[int]:
         )
 
     cluster, options = str(home / "data"), f"-p {port} -k {home} -c fsync=off"
-    more = " -c max_parallel_workers_per_gather=0 -c listen_addresses=127.0.0.1"
+    more = " -c max_parallel_workers_per_gather=0 -c max_connections=400"
     try:
         run("initdb", "-D", cluster, "-U", "postgres", "--auth=trust", "--no-sync")
         run("pg_ctl", "-D", cluster, "-w", "-l", str(home / "log"), "-o", options + more, "start")

@@ -29,6 +29,7 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.latency import Latency
+from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
@@ -86,6 +87,10 @@ def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Ru
         bottleneck=None if shaped.bottleneck is None else _bottleneck(shaped.bottleneck),
         findings=tuple(_finding(finding) for finding in shaped.findings),
         states={span: States(**same_fields(States, s)) for span, s in shaped.states.items()},
+        peers={
+            span: tuple(Peer(**same_fields(Peer, p)) for p in peers)
+            for span, peers in shaped.peers.items()
+        },
         profiles={
             span: _profile(profile, stacks.get(span, {}))
             for span, profile in shaped.profiles.items()

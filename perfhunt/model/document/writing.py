@@ -22,6 +22,7 @@ from perfhunt.model.document.shape import (
     KneeDocument,
     LatencyDocument,
     NoKneeDocument,
+    PeerDocument,
     ProfileDocument,
     QuestionDocument,
     RouteDocument,
@@ -34,6 +35,7 @@ from perfhunt.model.finding import Bottleneck, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee, breaking_criterion
 from perfhunt.model.latency import Latency
+from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
@@ -73,6 +75,13 @@ def document(run: Run) -> dict[str, Any]:
         states={
             span: StatesDocument(**same_fields(States, states), totals=states.totals())
             for span, states in run.states.items()
+        },
+        peers={
+            span: tuple(
+                PeerDocument(**same_fields(Peer, p), kind=p.kind, busy_share=p.busy_share)
+                for p in peers
+            )
+            for span, peers in run.peers.items()
         },
         profiles={span: _profile(span, profile) for span, profile in run.profiles.items()},
         generator=_generator(run.trials),

@@ -308,6 +308,36 @@ RESULTS: dict[str, dict[str, str]] = {
         ),
         "endpoints": "Remote endpoint to share of wall time spent waiting on it, 0 to 1.",
     },
+    "PeerDocument": {
+        "name": "Its program; its address where that is all that is known.",
+        "kind": "database (or a cache), or service.",
+        "addresses": "The endpoints at which the target reaches it.",
+        "connections": "Connections of the target to it, mean.",
+        "others": "Connections of others to it, mean.",
+        "pids": "Its first processes; empty when they may not be seen.",
+        "cores": (
+            "CPU of its processes without those that served only others, cores; null when they"
+            " may not be seen."
+        ),
+        "queued": "Its threads that could run and had no core, mean.",
+        "allowed": "Cores it may use.",
+        "busiest": "Share of the time its busiest thread ran or could, 0 to 1.",
+        "busy_share": (
+            "Share of the processes that serve the target (of its threads, where they have no"
+            " titles) that were at work, 0 to 1."
+        ),
+        "threads": "Its threads.",
+        "states": "Mean number of its threads in each state.",
+        "doing": "Mean number of the processes that serve the target by what their titles say.",
+        "processes": "Those processes.",
+        "note": "What could not be read of it, and why.",
+    },
+    "PeerProcess": {
+        "pid": "Process id.",
+        "ports": "The target's ports of the connections it served.",
+        "cores": "CPU it used, cores.",
+        "doing": "What its title said most often.",
+    },
     "ProfileDocument": {
         "tool": "Profiler.",
         "version": "Its version.",
