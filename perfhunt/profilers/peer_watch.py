@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from perfhunt.errors import AttachFailed, PerfhuntError
 from perfhunt.model.peer import Peer, PeerProcess
 from perfhunt.model.states import States, ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Cores, Seconds
 from perfhunt.profilers.state_sampler import Pace, StateSampler
 from perfhunt.target.host.host_use import HostUse, HostUsed, host_use, used_between
 from perfhunt.target.host.opened import Opened, SocketsOfHost, opened, sockets_held, sockets_of_host
@@ -31,6 +31,7 @@ TITLES_EVERY: Seconds = 0.2  # a span of eight seconds shows forty of each proce
 CONNECTIONS_EVERY: Seconds = 1.0  # the tables of sockets are the dearest to read
 _COST_LIMIT = 0.004  # of one core, for each of the two; beyond it they are read less often
 _PACE = Pace(rate=10.0, slowest=0.2, cost=0.003)  # of each peer's threads
+_WHOLE = 0.95  # of a span: a peer that was met later was not watched all the time
 _PROCESSES = 32  # of a peer that are kept, those that used most CPU first
 _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 
@@ -56,13 +57,13 @@ class _Watched:
         self.titles.clear()
         self.others = self.title_looks = 0
 
-    def process(self, used: HostUsed, pid: int) -> PeerProcess:
+    def process(self, pid: int, cores: Cores) -> PeerProcess:
         """One of its processes over the span."""
         doing = self.titles.get(pid, Counter[str]()).most_common(1)
         return PeerProcess(
             pid=pid,
             ports=tuple(sorted(self.ports[pid] - {0})),
-            cores=used.of([pid]),
+            cores=cores,
             doing=doing[0][0] if doing else "",
         )
 
@@ -229,7 +230,8 @@ def _peer(watched: _Watched, used: HostUsed, target: Collection[int], looks: int
     states = watched.sampler.take("peer")
     threads = [thread for thread in states.threads if thread.pid in pids]
     ran = [sum(t.states.get(s, 0.0) for s in _RUNNABLE) for t in threads if t.tid]
-    serving = sorted(watched.ports, key=lambda pid: (-used.of([pid]), pid))
+    cores = {pid: _cores(pid, used, states) for pid in {*pids, *watched.ports}}
+    serving = sorted(watched.ports, key=lambda pid: (-cores[pid], pid))
     doing = sum(watched.titles.values(), Counter[str]())
     return Peer(
         name=tree.name,
@@ -237,16 +239,27 @@ def _peer(watched: _Watched, used: HostUsed, target: Collection[int], looks: int
         connections=connections,
         pids=tree.roots,
         others=watched.others / max(looks, 1),
-        cores=used.of(pids),
+        cores=sum(cores[pid] for pid in pids),
         queued=sum(t.states.get(ThreadState.RUN_QUEUE, 0.0) for t in threads),
         allowed=cpu_limit(tree.roots[0])[0],
         busiest=min(1.0, max(ran, default=0.0)),
         threads=len(ran),
         states=_means(states, pids),
         doing={what: n / max(watched.title_looks, 1) for what, n in doing.items()},
-        processes=tuple(watched.process(used, pid) for pid in serving[:_PROCESSES]),
+        processes=tuple(watched.process(pid, cores[pid]) for pid in serving[:_PROCESSES]),
         note=tree.note or "; ".join(states.notes),
     )
+
+
+def _cores(pid: int, used: HostUsed, states: States) -> Cores:
+    """The CPU of a process: of its threads to the nanosecond where they were watched for the whole
+    span, and with its children that ended by the ticks of its own account, whichever is more.
+    """
+    ticks = used.of([pid])
+    if states.seconds < _WHOLE * used.seconds:
+        return ticks
+    on_cpu = (t.states.get(ThreadState.ON_CPU, 0.0) for t in states.threads if t.pid == pid)
+    return max(ticks, sum(on_cpu))
 
 
 def _means(states: States, pids: Collection[int]) -> dict[str, float]:

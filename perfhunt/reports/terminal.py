@@ -131,7 +131,7 @@ def _reason(run: Run) -> list[str]:
     return [
         f"bottleneck  {bottleneck_words(bottleneck.category)} {score}",
         *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
-        *("peer  " + _shortened(peer_line(peer)) for peer in peers_at_knee(run)[:PEERS]),
+        *(_shortened(f"peer {peer_line(peer)}") for peer in peers_at_knee(run)[:PEERS]),
     ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from itertools import pairwise
 
 from perfhunt.model.peer import stores_at
 from perfhunt.model.units import Seconds
@@ -29,6 +30,8 @@ _SEARCH_EVERY: Seconds = 5.0
 _INTERPRETER = re.compile(
     r"(?:python|pypy)[\d.]*$|node$|nodejs$|ruby[\d.]*$|php[\d.]*$|perl$|java$"
 )
+# Their options that a value follows.
+_VALUED = ("-X", "-W", "-cp", "-classpath", "-r", "--require", "--import")
 # The title of a process of PostgreSQL that serves a connection (backend_status.c, ps_status.c):
 # "postgres: 15/main: app shop 127.0.0.1(53412) SELECT waiting"; the part before the user is the
 # cluster's name, where it has one.
@@ -233,12 +236,10 @@ def program(pid: int) -> str:
     words = list(cmdline(pid))
     if not words or not _INTERPRETER.search(os.path.basename(words[0])):
         return now.name
-    for word, following in zip(words[1:], [*words[2:], ""], strict=True):
+    for before, word in pairwise(words):
         if word in ("-c", "-e"):
             break
-        if word in ("-m", "-jar"):
-            return os.path.basename(following)
-        if not word.startswith("-"):
+        if before in ("-m", "-jar") or not (word.startswith("-") or before in _VALUED):
             return os.path.basename(word)
     return now.name
 

@@ -80,8 +80,8 @@ def _peers_of(features: Features, kind: PeerKind, category: BottleneckClass) -> 
     named = [load for load in loads if share_of[load] > 0 or load.cpu > 0] or loads[:1]
     evidence = [sentence for load in named[:_NAMED] for sentence in load.sentences]
     evidence += [
-        f"{connections(features, load)} connections to {load.peer.name} were open while the event"
-        " loop idled."
+        f"{connections(features, load)} connections to {load.peer.name} were open while"
+        f" {features.unseen:.1f} requests waited that no thread worked on."
         for load in named[:_NAMED]
         if awaited.get(load)
     ]
