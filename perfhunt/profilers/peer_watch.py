@@ -15,8 +15,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from perfhunt.errors import AttachFailed, PerfhuntError
-from perfhunt.model.peer import Peer, PeerProcess
-from perfhunt.model.states import States, ThreadState
+from perfhunt.model.states import Peer, PeerProcess, States, ThreadState
 from perfhunt.model.units import Cores, Seconds
 from perfhunt.profilers.state_sampler import Pace, StateSampler
 from perfhunt.target.host.host_use import HostUse, HostUsed, host_use, used_between

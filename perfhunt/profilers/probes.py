@@ -10,10 +10,9 @@ from typing import TypeVar
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
-from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Instants, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfhunt.model.peer import Peer
 from perfhunt.model.profile import SpanName
 from perfhunt.model.run import Run
+from perfhunt.model.states import Peer
 from perfhunt.model.units import format_share
 from perfhunt.reports.words import plural
 

@@ -19,8 +19,8 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.peer import Peer, PeerKind
 from perfhunt.model.question import ProcessSelector
+from perfhunt.model.states import Peer, PeerKind
 from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import PROFILERS

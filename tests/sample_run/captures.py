@@ -4,9 +4,8 @@ All numbers are made by hand.
 
 from __future__ import annotations
 
-from perfhunt.model.peer import Peer, PeerProcess
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
-from perfhunt.model.states import States, ThreadTime
+from perfhunt.model.states import Peer, PeerProcess, States, ThreadTime
 
 LINES = {
     "wsgi_app": ("shop/app.py", 31),

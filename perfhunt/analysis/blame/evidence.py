@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Instants, Profile
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
 

@@ -14,8 +14,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET
 from perfhunt.analysis.diagnosis.costs import Cost, destinations, unseen
 from perfhunt.analysis.diagnosis.suspects import Suspects
-from perfhunt.model.peer import Peer, PeerKind
-from perfhunt.model.states import ThreadState
+from perfhunt.model.states import Peer, PeerKind, ThreadState
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_share
 
 _SOCKET = str(ThreadState.SOCKET)

@@ -29,12 +29,11 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.latency import Latency
-from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
 from perfhunt.model.slo import Judged, Measure, Objective
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import RouteResult, Step, Trial
 from perfhunt.model.units import Seconds
 

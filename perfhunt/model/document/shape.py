@@ -14,12 +14,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
-from perfhunt.model.peer import PeerKind, PeerProcess
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
-from perfhunt.model.states import ThreadTime
+from perfhunt.model.states import PeerKind, PeerProcess, ThreadTime
 from perfhunt.model.trial import (
     Count,
     Disturbance,

@@ -35,12 +35,11 @@ from perfhunt.model.finding import Bottleneck, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee, breaking_criterion
 from perfhunt.model.latency import Latency
-from perfhunt.model.peer import Peer
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
 from perfhunt.model.slo import Judged, Measure
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Seconds, Share
 from perfhunt.model.verdict.change import OneChange

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import pairwise
 
-from perfhunt.model.peer import stores_at
+from perfhunt.model.states import stores_at
 from perfhunt.model.units import Seconds
 from perfhunt.target.host.opened import (
     UNIX,

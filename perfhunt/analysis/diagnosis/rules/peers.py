@@ -18,7 +18,7 @@ from perfhunt.analysis.diagnosis.rules.score import (
     ramp,
 )
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.peer import PeerKind
+from perfhunt.model.states import PeerKind
 from perfhunt.model.units import Share, format_share
 
 _NAMED = 2  # peers named in the evidence

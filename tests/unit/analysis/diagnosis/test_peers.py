@@ -8,8 +8,8 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.model.finding import Bottleneck, BottleneckClass
-from perfhunt.model.peer import Peer, PeerKind, PeerProcess
 from perfhunt.model.profile import Frame, Instant, Instants, Profile, ProfileMode, ThreadSample
+from perfhunt.model.states import Peer, PeerKind, PeerProcess
 from perfhunt.model.trial import Resources
 from tests.unit.scenes import classified, profile, ranked, series, stack
 
