@@ -94,7 +94,7 @@ class States:
 # (`update_process_title`, on unless turned off).
 WAITING = " waiting"
 _IDLE = "idle"  # how the activity of a backend begins that waits for its client
-_AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.DISK)
+_AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.DISK, ThreadState.SOCKET)
 
 
 class PeerKind(StrEnum):
@@ -134,8 +134,12 @@ def port_of(address: str) -> int:
 
 
 def stores_at(address: str) -> tuple[str, ...]:
-    """The names of the programs that an endpoint's port belongs to, the commonest first."""
-    return tuple(store.name for store in _STORES if store.port == port_of(address))
+    """The names of the programs that an endpoint belongs to by its port, or by the path of a unix
+    socket; the commonest first.
+    """
+    path = address if address.startswith("unix:") else ""
+    port = port_of(address)
+    return tuple(store.name for store in _STORES if store.port == port or store.name in path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,8 @@ class Peer:
     target had to it on average, `others` how many others had. `cores` is the CPU of its processes
     without those that served only others, `queued` their threads that could run and had no core,
     `allowed` the cores they may use, `busiest` the time its busiest thread ran or could. `states`
-    is the mean number of its threads by state, `doing` that of the processes that serve the target
-    by what their titles say.
+    is the mean number of its threads by state, `waits_on` by the endpoint that they wait on
+    themselves, `doing` that of the processes that serve the target by what their titles say.
     """
 
     name: str
@@ -173,6 +177,7 @@ class Peer:
     busiest: Share | None = None
     threads: int = 0
     states: Mapping[str, float] = field(default_factory=dict)
+    waits_on: Mapping[str, float] = field(default_factory=dict)
     doing: Mapping[str, float] = field(default_factory=dict)
     processes: tuple[PeerProcess, ...] = ()
     note: str = ""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from perfhunt.errors import AttachFailed, PerfhuntError
@@ -243,7 +243,8 @@ def _peer(watched: _Watched, used: HostUsed, target: Collection[int], looks: int
         allowed=cpu_limit(tree.roots[0])[0],
         busiest=min(1.0, max(ran, default=0.0)),
         threads=len(ran),
-        states=_means(states, pids),
+        states=_means(thread.states for thread in threads),
+        waits_on=_means(thread.endpoints for thread in threads),
         doing={what: n / max(watched.title_looks, 1) for what, n in doing.items()},
         processes=tuple(watched.process(pid, cores[pid]) for pid in serving[:_PROCESSES]),
         note=tree.note or "; ".join(states.notes),
@@ -261,10 +262,9 @@ def _cores(pid: int, used: HostUsed, states: States) -> Cores:
     return max(ticks, sum(on_cpu))
 
 
-def _means(states: States, pids: Collection[int]) -> dict[str, float]:
-    """Mean number of threads of some processes by state."""
+def _means(shares: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Mean number of threads, from the share of each thread's time by state or by endpoint."""
     means: Counter[str] = Counter()
-    for thread in states.threads:
-        if thread.pid in pids:
-            means.update(thread.states)
+    for each in shares:
+        means.update(each)
     return dict(means)

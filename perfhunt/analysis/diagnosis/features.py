@@ -87,7 +87,6 @@ class Features:
     pool_is_loop: bool
     loop: EventLoopLoad | None
     contentions: tuple[Contention, ...]
-    endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
     throttled: Share
@@ -169,7 +168,6 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         pool_is_loop=group in _loop_groups(span.instants),
         loop=_event_loop(reading),
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
-        endpoints=_endpoints(knee),
         trial=span.trial,
         base_trial=baseline.span.trial if baseline is not None else None,
         throttled=resources.throttled or 0.0,
@@ -215,16 +213,6 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
         if sum(n for target, n in waits.items() if target.startswith(CLIENT_SOCKET))
         > _MOSTLY * sum(waits.values())
     }
-
-
-def _endpoints(reading: SpanReading) -> dict[str, float]:
-    """Mean threads waiting on each remote endpoint, the most first."""
-    means: dict[str, float] = {}
-    for snapshot in (s for present in reading.snapshots for s in present):
-        if snapshot.state == ThreadState.SOCKET:
-            endpoint = snapshot.sample.wait_on
-            means[endpoint] = means.get(endpoint, 0.0) + 1 / len(reading.snapshots)
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
 def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET
-from perfhunt.analysis.diagnosis.costs import Cost, destinations, unseen
+from perfhunt.analysis.diagnosis.costs import WAITS_FOR_OTHERS, Cost, destinations, unseen
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.model.states import Peer, PeerKind, ThreadState
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share, format_share
@@ -25,6 +25,7 @@ class Saying:
     """From when something about a peer is worth a clause."""
 
     queued: float = 0.2  # mean threads of it that wait for a core
+    waiting: float = 0.2  # mean threads of it that wait on the same endpoint
     share: Share = 0.2  # of its work that waits for a lock or for storage
     busiest: Share = 0.8  # of its busiest thread's time: that thread is what it has no more of
 
@@ -98,6 +99,10 @@ def doings(peer: Peer) -> list[str]:
         said.append(f"its backends waited for a lock {peer.locked:.2f} of the time they had work.")
     if peer.at_disk >= SAYING.share:
         said.append(f"{format_share(peer.at_disk)} of its work was waiting for storage.")
+    endpoint = max(peer.waits_on, key=lambda name: peer.waits_on[name], default="")
+    if endpoint and peer.waits_on[endpoint] >= SAYING.waiting:
+        waits = f"{peer.waits_on[endpoint]:.2f} threads of it waited on {endpoint}"
+        said.append(f"{waits} themselves.")
     only = len(peer.processes) <= 1 and (peer.allowed or 1.0) > 1.0
     if only and peer.busiest is not None and peer.busiest >= SAYING.busiest:
         said.append(
@@ -186,12 +191,12 @@ def _for_the_target(peer: Peer, before: Peer | None, reading: EvidenceReading) -
 
 
 def _threads(knee: SpanReading) -> dict[str, float]:
-    """Mean threads waiting on each endpoint that is no client."""
+    """Mean threads, and coroutines, waiting on each endpoint that is no client."""
     means: dict[str, float] = {}
-    for snapshot in (s for present in knee.snapshots for s in present):
-        on = snapshot.sample.wait_on
-        if snapshot.state == _SOCKET and not on.startswith(CLIENT_SOCKET):
-            means[on] = means.get(on, 0.0) + 1 / len(knee.snapshots)
+    for leads in destinations(knee).values():
+        for endpoint, weight in leads.items():
+            if not endpoint.startswith(CLIENT_SOCKET):
+                means[endpoint] = means.get(endpoint, 0.0) + weight / len(knee.snapshots)
     return means
 
 
@@ -202,7 +207,8 @@ def _waits(costs: Mapping[FunctionKey, Cost], reading: SpanReading) -> list[_Wai
         cost = costs.get(key)
         if cost is None:
             continue
-        own = cost.waits.get(_SOCKET, 0.0) + cost.queued(Cause.PEER)
+        own = sum(cost.waits.get(state, 0.0) for state in WAITS_FOR_OTHERS)
+        own += cost.queued(Cause.PEER)
         all_of_it = own + cost.queues.get((unseen(_SOCKET), _SOCKET), 0.0)
         parts = {endpoint: n / sum(leads.values()) for endpoint, n in leads.items()}
         waits += [_Waits(key, at, own * part, all_of_it * part) for at, part in parts.items()]

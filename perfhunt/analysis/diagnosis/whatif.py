@@ -53,6 +53,7 @@ _OUTSIDE_THE_LAW = frozenset(
         BottleneckClass.LIMITER,
         BottleneckClass.GENERATOR,
         BottleneckClass.HOST,
+        BottleneckClass.DATABASE,
         BottleneckClass.DOWNSTREAM,
         BottleneckClass.MEMORY,
         BottleneckClass.NETWORK,

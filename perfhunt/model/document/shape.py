@@ -269,6 +269,7 @@ class PeerDocument(Struct, frozen=True, kw_only=True):
     busiest: float | None = None
     threads: int = 0
     states: Mapping[str, float] = field(default_factory=dict)
+    waits_on: Mapping[str, float] = field(default_factory=dict)
     doing: Mapping[str, float] = field(default_factory=dict)
     processes: tuple[PeerProcess, ...] = ()
     note: str = ""

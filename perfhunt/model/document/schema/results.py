@@ -328,6 +328,7 @@ RESULTS: dict[str, dict[str, str]] = {
         ),
         "threads": "Its threads.",
         "states": "Mean number of its threads in each state.",
+        "waits_on": "Mean number of its threads that wait on each endpoint.",
         "doing": "Mean number of the processes that serve the target by what their titles say.",
         "processes": "Those processes.",
         "note": "What could not be read of it, and why.",

@@ -131,6 +131,23 @@ def test_a_service_that_computes_is_downstream_and_named() -> None:
     assert found.evidence[0].startswith("prices.py used 1.60 cores")
 
 
+def test_a_service_that_waits_for_its_own_database_is_said_to() -> None:
+    prices = Peer(
+        name="prices.py",
+        addresses=("127.0.0.1:8001",),
+        connections=8.0,
+        pids=(7,),
+        cores=0.05,
+        queued=0.0,
+        threads=9,
+        states={"socket": 6.5, "poll": 2.5},
+        waits_on={AT: 6.5},
+    )
+    found = judged(knee(["serve>view>ask socket@127.0.0.1:8001"] * 8, busy=0.2, peer=prices))
+    assert found.category == BottleneckClass.DOWNSTREAM
+    assert f"prices.py: 6.50 threads of it waited on {AT} themselves." in found.evidence
+
+
 def looping(polls: int, computes: int) -> Instants:
     """An event loop's thread that waits for work in most instants."""
     root = (Frame("_run_once", "/usr/lib/python3.11/asyncio/base_events.py"),)
@@ -183,6 +200,23 @@ def test_coroutines_that_wait_for_a_database_which_has_the_cores_wait_for_it() -
     found = looped((cache, COMPUTES), 0.97)
     assert found.category == BottleneckClass.DATABASE
     assert found.evidence[0].startswith("postgres used 1.60 cores")
+
+
+def test_a_wait_that_does_not_say_on_what_leads_to_the_peer_that_is_at_work() -> None:
+    idle = replace(
+        COMPUTES,
+        name="stock.py",
+        addresses=("127.0.0.1:8001",),
+        cores=0.0,
+        queued=0.0,
+        states={"poll": 4.0},
+        doing={},
+    )
+    span = knee(["serve>view>recent_orders socket"] * 9)
+    found = judged(replace(span, peers=(COMPUTES, idle)))
+    assert found.category == BottleneckClass.DATABASE
+    # The one at work has 5.6 of its 8 connections busy; of the idle one's 8, a tenth counts.
+    assert f"{9 / 150 * 1e3 * 5.6 / (5.6 + 0.8):.3g} ms per request" in found.evidence[0]
 
 
 def test_a_database_that_works_for_others_is_not_blamed_for_a_cpu_bound_target() -> None:
