@@ -23,6 +23,7 @@ from perfhunt.target.host.opened import Opened, SocketsOfHost, opened, sockets_h
 from perfhunt.target.host.peers import PeerFinder, PeerTree, backend, members
 from perfhunt.target.proc.cgroup import cpu_limit
 from perfhunt.target.proc.sockets import TcpSocket
+from perfhunt.target.proc.threads import tids
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.watcher import Watcher
 
@@ -30,6 +31,12 @@ TITLES_EVERY: Seconds = 0.2  # a span of eight seconds shows forty of each proce
 CONNECTIONS_EVERY: Seconds = 1.0  # the tables of sockets are the dearest to read
 _COST_LIMIT = 0.004  # of one core, for each of the two; beyond it they are read less often
 _PACE = Pace(rate=10.0, slowest=0.2, cost=0.003)  # of each peer's threads
+# Of a peer, that are looked at one by one: each takes two of the thousand descriptors that a
+# process may have.
+_MOST_THREADS = 150
+_NOT_LOOKED_AT = States(
+    "", 0.0, (), 0, notes=("it has too many threads to look at each: only its CPU is known",)
+)
 _WHOLE = 0.95  # of a span: a peer that was met later was not watched all the time
 _PROCESSES = 32  # of a peer that are kept, those that used most CPU first
 _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
@@ -40,7 +47,7 @@ class _Watched:
     """One peer under observation, and what was seen of it since the span began."""
 
     tree: PeerTree
-    sampler: StateSampler | None
+    sampler: StateSampler | None = None
     connections: Counter[str] = field(default_factory=Counter)  # by address, over all looks
     others: int = 0  # connections of others, over all looks
     ports: dict[int, set[int]] = field(default_factory=dict)  # of the target, by serving process
@@ -55,6 +62,12 @@ class _Watched:
         self.foreign.clear()
         self.titles.clear()
         self.others = self.title_looks = 0
+
+    def close(self) -> None:
+        """Look at its threads no more. Idempotent."""
+        if self.sampler is not None:
+            self.sampler.close()
+            self.sampler = None
 
     def process(self, pid: int, cores: Cores) -> PeerProcess:
         """One of its processes over the span."""
@@ -95,8 +108,7 @@ class PeerWatch:
         """Stop looking. Idempotent."""
         self._watcher.close()
         for watched in self._watched.values():
-            if watched.sampler is not None:
-                watched.sampler.close()
+            watched.close()
 
     def mark(self) -> None:
         """Start a new span here; what was seen since the last one is dropped."""
@@ -151,14 +163,21 @@ class PeerWatch:
         for key, theirs in by_peer.items():
             watched = self._watched.get(key) or self._meet(key, trees[theirs[0].address])
             watched.connections.update(connection.address for connection in theirs)
-            _look_at_ends(watched, theirs, sockets, target)
+            pids = members(watched.tree, target)
+            self._watch_threads(watched, pids)
+            _look_at_ends(watched, theirs, sockets, pids)
 
     def _meet(self, key: tuple[int, ...] | str, tree: PeerTree) -> _Watched:
-        sampler = None
-        if tree.roots:
-            sampler = StateSampler(tree.roots, self._clock, pace=_PACE).__enter__()
-        self._watched[key] = watched = _Watched(tree, sampler)
+        self._watched[key] = watched = _Watched(tree)
         return watched
+
+    def _watch_threads(self, watched: _Watched, pids: Collection[int]) -> None:
+        """Look at each thread of a peer, as long as they are not too many."""
+        if sum(len(tids(pid)) for pid in pids) > _MOST_THREADS:
+            watched.close()
+        elif watched.sampler is None:
+            sampler = StateSampler(watched.tree.roots, self._clock, pace=_PACE)
+            watched.sampler = sampler.__enter__()
 
     def _look_at_titles(self) -> None:
         for watched in self._watched.values():
@@ -182,12 +201,12 @@ def _look_at_ends(
     watched: _Watched,
     connections: Collection[Opened],
     sockets: SocketsOfHost,
-    target: Collection[int],
+    pids: Iterable[int],
 ) -> None:
     """Which processes of a peer serve which of the target's connections, and which serve others."""
     ports_of = {c.far_inode: c.port for c in connections if c.far_inode}
     unread = {c.port for c in connections} - {0}
-    for pid in members(watched.tree, target):
+    for pid in pids:
         held = sockets_held([pid])
         if mine := held & ports_of.keys():
             watched.ports[pid] = {ports_of[inode] for inode in mine}
@@ -222,15 +241,15 @@ def _peer(watched: _Watched, used: HostUsed, target: Collection[int], looks: int
     tree = watched.tree
     addresses = tuple(address for address, _ in watched.connections.most_common())
     connections = watched.connections.total() / max(looks, 1)
-    if watched.sampler is None:
+    if not tree.roots:
         return Peer(tree.name, addresses, connections, note=tree.note)
     foreign = watched.foreign - watched.ports.keys()
     pids = [pid for pid in members(tree, target) if pid not in foreign]
-    states = watched.sampler.take("peer")
+    states = watched.sampler.take("peer") if watched.sampler else _NOT_LOOKED_AT
     threads = [thread for thread in states.threads if thread.pid in pids]
     ran = [sum(t.states.get(s, 0.0) for s in _RUNNABLE) for t in threads if t.tid]
-    cores = {pid: _cores(pid, used, states) for pid in {*pids, *watched.ports}}
-    serving = sorted(watched.ports, key=lambda pid: (-cores[pid], pid))
+    cores = {pid: _cores(pid, used, states) for pid in pids}
+    serving = sorted(cores.keys() & watched.ports, key=lambda pid: (-cores[pid], pid))
     doing = sum(watched.titles.values(), Counter[str]())
     return Peer(
         name=tree.name,
@@ -239,9 +258,9 @@ def _peer(watched: _Watched, used: HostUsed, target: Collection[int], looks: int
         pids=tree.roots,
         others=watched.others / max(looks, 1),
         cores=sum(cores[pid] for pid in pids),
-        queued=sum(t.states.get(ThreadState.RUN_QUEUE, 0.0) for t in threads),
+        queued=sum(t.states.get(ThreadState.RUN_QUEUE, 0.0) for t in threads) if threads else None,
         allowed=cpu_limit(tree.roots[0])[0],
-        busiest=min(1.0, max(ran, default=0.0)),
+        busiest=min(1.0, max(ran)) if ran else None,
         threads=len(ran),
         states=_means(thread.states for thread in threads),
         waits_on=_means(thread.endpoints for thread in threads),

@@ -246,4 +246,5 @@ def program(pid: int) -> str:
 
 def members(tree: PeerTree, target: Collection[int]) -> list[int]:
     """The processes of a tree now, roots first, without any that are the target's."""
-    return [pid for pid in descendants(tree.roots) if pid not in set(target)]
+    theirs = set(target)
+    return [pid for pid in descendants(tree.roots) if pid not in theirs]
