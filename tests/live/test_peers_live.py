@@ -35,8 +35,8 @@ from tests.live.zoo.keeper import drive, observe
 from tests.unit.scenes import classified, ranked
 
 pytestmark = pytest.mark.live
-# Share of the host that is busy, and of that the part that the service, its peer and (with the
-# rest) the load take together on a quiet host: with less of a full one, others decided what is seen.
+# Share of the host that is busy, and of that what service and peer take at least on a quiet host,
+# where the load takes the rest: with less of a full one, others decided what is seen.
 FULL, OURS = 0.9, 0.6
 needs_postgres = pytest.mark.skipif(bool(stores.missing()), reason=stores.missing() or "all there")
 needs_py_spy = pytest.mark.skipif(
