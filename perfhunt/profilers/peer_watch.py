@@ -205,14 +205,14 @@ def _look_at_ends(
 ) -> None:
     """Which processes of a peer serve which of the target's connections, and which serve others."""
     ports_of = {c.far_inode: c.port for c in connections if c.far_inode}
-    unread = {c.port for c in connections} - {0}
+    ports = {c.port for c in connections}  # 0 for a unix socket, in titles too
     for pid in pids:
         held = sockets_held([pid])
         if mine := held & ports_of.keys():
             watched.ports[pid] = {ports_of[inode] for inode in mine}
         elif not held and (at := backend(pid)) is not None:
             # Its descriptors may not be read, but its title says whom it serves.
-            if at.port in unread:
+            if at.port in ports:
                 watched.ports[pid] = {at.port}
             else:
                 watched.foreign.add(pid)
