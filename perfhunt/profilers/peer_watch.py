@@ -210,8 +210,9 @@ def _look_at_ends(
         held = sockets_held([pid])
         if mine := held & ports_of.keys():
             watched.ports[pid] = {ports_of[inode] for inode in mine}
-        elif not held and (at := backend(pid)) is not None:
-            # Its descriptors may not be read, but its title says whom it serves.
+        elif not (held and ports_of) and (at := backend(pid)) is not None:
+            # Its descriptors may not be read, or are of another network namespace, but its title
+            # says whom it serves.
             if at.port in ports:
                 watched.ports[pid] = {at.port}
             else:

@@ -24,6 +24,14 @@ def test_by_titles_where_descriptors_may_not_be_read(monkeypatch: pytest.MonkeyP
     assert watched.ports == {2: {40001}} and watched.foreign == {3} and watched.others == 1
 
 
+def test_by_titles_in_another_network_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = {2: Backend(40001, "SELECT"), 3: Backend(40999, "SELECT")}
+    monkeypatch.setattr(peer_watch, "sockets_held", lambda _: {77})
+    monkeypatch.setattr(peer_watch, "backend", titles.get)
+    watched = looked_at([Opened("172.17.0.2:5432", 40001, 0)], SocketsOfHost())
+    assert watched.ports == {2: {40001}} and watched.foreign == {3}
+
+
 def test_by_titles_of_a_unix_socket_whose_clients_have_no_port(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
