@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Instants, Profile
+from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
@@ -19,7 +19,7 @@ class Span:
     `completed` is answers per second in the span; `service` the mean latency from the actual send,
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
     thread at a few moments each second. `peers` are the processes at the other end of the target's
-    connections; None when nobody looked.
+    connections; None when nobody looked. `losses` says what else was looked for and not got.
     """
 
     completed: PerSecond
@@ -30,6 +30,7 @@ class Span:
     states: States | None = None
     resources: Resources | None = None
     peers: tuple[Peer, ...] | None = None
+    losses: tuple[Loss, ...] = ()
 
     @staticmethod
     def of(
@@ -39,6 +40,7 @@ class Span:
         states: States | None = None,
         resources: Resources | None = None,
         peers: tuple[Peer, ...] | None = None,
+        losses: tuple[Loss, ...] = (),
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
         return Span(
@@ -50,6 +52,7 @@ class Span:
             states=states,
             resources=resources or trial.resources,
             peers=peers,
+            losses=losses,
         )
 
 

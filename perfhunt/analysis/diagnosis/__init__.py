@@ -2,5 +2,5 @@
 doubts.
 
 One way only, each may import those named before it: costs, limiting, suspects; peers; ranking,
-whatif, waterfall, features, rules, classify, cautions; diagnosis.
+waterfall, features; rules, prediction; classify, cautions; diagnosis.
 """

@@ -36,7 +36,7 @@ STUDENT_T_ROUNDED = 2.13
 _UNSEEN = "unseen:"
 _ON_CPU = str(ThreadState.ON_CPU)
 # States of waits for what is at the other end of a connection; a coroutine's have no thread.
-WAITS_FOR_OTHERS = (str(ThreadState.SOCKET), str(Cause.AWAIT))
+WAITS_FOR_OTHERS = (str(ThreadState.SOCKET), str(ThreadState.AWAIT))
 # Waits that do not say on what they are.
 _UNNAMED = ("", "socket", "unix")
 # Of the connections to a peer that is at rest, the part that may be waited on all the same: what it

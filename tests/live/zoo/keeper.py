@@ -199,6 +199,7 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
         states=attached.states,
         resources=resources,
         peers=attached.peers,
+        losses=attached.losses,
     )
 
 
@@ -228,6 +229,7 @@ def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10
             at_knee = observe(probes, port, "knee", knee, one.load * capacity)
         finally:
             probes.close()
-        for failed in probes.failures:
-            print(f"{one.name}: {failed.message}", file=sys.stderr)
+        for span in (at_base, at_knee):
+            for loss in span.losses:
+                print(f"{one.name}: {loss.what}: {loss.why}", file=sys.stderr)
     return Evidence(at_knee, at_base, idle, target.runtime, target.cpu_limit)

@@ -145,7 +145,7 @@ _IDLING = (ThreadState.SLEEP, ThreadState.OTHER, ThreadState.POLL)
 
 def workers(features: Features) -> ClassScore:
     """Every worker thread is taken by waiting; requests queue for one while the CPU has room."""
-    handed_over = [c for c in features.contentions if c.handoff]
+    handed_over = [c for c in features.contentions if c.handoff and not c.by_tasks]
     if handed_over:
         return _handed_over(features, handed_over[0])
     taken = features.limiting is LimitingResource.THREADS
