@@ -5,7 +5,7 @@ of the cores meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from perfhunt.analysis.blame.charge import Cause
@@ -39,7 +39,8 @@ class PeerLoad:
 
     `waiting` is mean threads of the target that wait for it; `added` the latency that load added by
     waits for it, `standing` all such at the knee: seconds per request. `cpu` is what it used for
-    the target. `waiter` waits for it most, `wait` seconds per request.
+    the target. `waiter` waits for it most, `wait` seconds per request; `waiters` is each function's
+    part of all such waits.
     """
 
     peer: Peer
@@ -49,6 +50,7 @@ class PeerLoad:
     cpu: Cores = 0.0
     waiter: str = ""
     wait: Seconds = 0.0
+    waiters: Mapping[FunctionKey, Share] = field(default_factory=dict)
 
     @property
     def kind(self) -> PeerKind:
@@ -59,11 +61,14 @@ class PeerLoad:
         """How much of the cores that it may use it used; of one core's time, where one thread of it
         does nearly all.
         """
-        cores, queued = self.peer.cores or 0.0, self.peer.queued or 0.0
-        alone = self.peer.busiest or 0.0
-        if alone < SAYING.busiest * (cores + queued):
-            alone = 0.0
-        return max(alone, cores / self.peer.allowed if self.peer.allowed else 0.0)
+        of_cores = (self.peer.cores or 0.0) / self.peer.allowed if self.peer.allowed else 0.0
+        return max(of_cores, self.peer.busiest or 0.0) if self.is_serial else of_cores
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether one thread of it does nearly all that it does: it can use no more than a core."""
+        wanted = (self.peer.cores or 0.0) + (self.peer.queued or 0.0)
+        return wanted > 0 and (self.peer.busiest or 0.0) >= SAYING.busiest * wanted
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -137,6 +142,7 @@ def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, 
                 cpu=_for_the_target(peer, _same(peer, before), reading),
                 waiter=waiter[0],
                 wait=own.get(waiter, 0.0),
+                waiters={key: value / sum(own.values()) for key, value in own.items() if value},
             )
         )
     return tuple(sorted(loads, key=lambda load: (-load.waiting, -load.cpu, load.peer.name)))

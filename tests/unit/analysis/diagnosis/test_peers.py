@@ -7,11 +7,14 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.prediction.whatif import stations
+from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.profile import Frame, Instant, Instants, Profile, ProfileMode, ThreadSample
 from perfhunt.model.states import Peer, PeerKind, PeerProcess
 from perfhunt.model.trial import Resources
-from tests.unit.scenes import classified, profile, ranked, series, stack
+from tests.unit.scenes import APP, classified, profile, ranked, series, stack
 
 AT = "127.0.0.1:5432"
 REST = "serve_forever!get lock@I"
@@ -232,6 +235,41 @@ def test_what_a_peer_used_without_load_too_is_not_for_the_target() -> None:
     span = knee(["serve>view>price on_cpu"] * 2 + ["serve>view>price run_queue"] * 2, cpu=0.6)
     base = replace(CALM, peers=(COMPUTES,))
     assert judged(span, base).category != BottleneckClass.DATABASE
+
+
+def bounds(span: Span, key: tuple[str, str]) -> dict[str, tuple[float, float]]:
+    """The bound of each station, now and without a function."""
+    reading = read_evidence(Evidence(span, CALM, cpu_limit=2.0))
+    known = stations(reading, suspects_of(reading), ())
+    return {s.name: (s.bound.value, s.without([key]).value) for s in known}
+
+
+def test_what_the_database_computes_on_the_same_cores_is_the_use_of_who_waits_for_it() -> None:
+    now, after = bounds(knee([ASKS] * 9), ("recent_orders", APP))[
+        "the CPU (2 cores, shared with postgres)"
+    ]
+    # Two cores, of which a request takes 0.15 / 150 s for itself and 1.6 / 150 s for its query.
+    assert now == pytest.approx(2 * 150 / 1.75)
+    assert after == pytest.approx(2 * 150 / 0.15)
+
+
+def test_the_one_thread_of_a_cache_is_a_station_of_its_own() -> None:
+    redis = replace(
+        COMPUTES,
+        name="redis-server",
+        cores=0.96,
+        queued=0.0,
+        allowed=8.0,
+        busiest=0.96,
+        doing={},
+        processes=(PeerProcess(7, cores=0.96),),
+    )
+    before = replace(redis, cores=0.064, busiest=0.064)
+    span = knee([ASKS] * 9, peer=redis)
+    reading = read_evidence(Evidence(span, replace(CALM, peers=(before,)), cpu_limit=2.0))
+    known = stations(reading, suspects_of(reading), ())
+    (thread,) = (s for s in known if s.name == "the only busy thread of redis-server")
+    assert thread.bound.value == pytest.approx(150 / 0.96)
 
 
 @pytest.mark.parametrize(
