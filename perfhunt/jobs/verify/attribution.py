@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.change.packages import belongs, holds
-from perfhunt.analysis.verdict.attribution import acting, attribute, bound_sentences
+from perfhunt.analysis.verdict.attributed.attribution import acting, attribute, bound_sentences
 from perfhunt.analysis.verdict.prediction import (
     predicted_finding,
     removed,

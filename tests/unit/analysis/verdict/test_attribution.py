@@ -6,8 +6,8 @@ import pytest
 
 from perfhunt.analysis.change.changed_frames import is_frame_of
 from perfhunt.analysis.change.packages import belongs, installed
-from perfhunt.analysis.verdict.attribution import amdahl, attribute
-from perfhunt.analysis.verdict.demand import wilson
+from perfhunt.analysis.verdict.attributed.attribution import amdahl, attribute
+from perfhunt.analysis.verdict.attributed.demand import wilson
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.attribution import Measured

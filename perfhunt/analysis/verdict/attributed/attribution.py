@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 
 from perfhunt.analysis.change.packages import belongs, holds
-from perfhunt.analysis.verdict.demand import CONFIDENCE, SCREEN, demand_of, wilson
-from perfhunt.analysis.verdict.shifted import shifted
+from perfhunt.analysis.verdict.attributed.demand import CONFIDENCE, SCREEN, demand_of, wilson
+from perfhunt.analysis.verdict.attributed.shifted import shifted
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.units import Seconds, Share, format_duration, format_share
