@@ -40,10 +40,19 @@ class BottleneckClass(StrEnum):
     GC = "gc"
     SLEEP = "sleep"
     NETWORK = "network"
+    DELAYED_ACK = "delayed-ack"  # answers in pieces wait for the client to acknowledge the first
+    CONNECTIONS = "connections"  # a new one per request
+    BACKLOG = "backlog"  # the accept queue is full
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores
     UNDETERMINED = "undetermined"
+
+
+# What happens between client and service: no function is to blame for it, nor could one be changed.
+ON_THE_WIRE = frozenset(
+    {BottleneckClass.DELAYED_ACK, BottleneckClass.CONNECTIONS, BottleneckClass.BACKLOG}
+)
 
 
 class CautionCode(StrEnum):
@@ -77,6 +86,8 @@ class CautionCode(StrEnum):
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
     DRIFT = "drift"  # the service changed while it was looked at
+    DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
+    ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 
@@ -103,12 +114,24 @@ class WhatIf:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaf:
+    """A function that another one calls again and again, and so many seconds per request of its
+    own.
+    """
+
+    function: str
+    file: str
+    own: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A suspect. Times are seconds per completed request, with intervals.
 
     `withheld` is why there is no `what_if` for it, where there is a knee. `own` is time with the
-    function on top, `total` with it anywhere on the stack; `blamed` adds the
-    time other threads spent waiting for it (`own` plus that).
+    function, or one of its `leaves`, on top, `total` with it anywhere on the stack; `blamed` adds
+    the time other threads spent waiting for it (`own` plus that). What counts for a leaf here
+    counts for no other finding.
     """
 
     rank: int
@@ -127,6 +150,13 @@ class Finding:
     what_if: WhatIf | None = None
     runtime: str = "python"
     withheld: str = ""
+    leaves: tuple[Leaf, ...] = ()  # the costliest first
+
+    @property
+    def members(self) -> tuple[tuple[str, str], ...]:
+        """The functions it stands for, as (function, file): itself and its leaves."""
+        leaves = ((leaf.function, leaf.file) for leaf in self.leaves)
+        return ((self.function, self.file), *leaves)
 
 
 @dataclass(frozen=True, slots=True)

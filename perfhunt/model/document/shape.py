@@ -28,6 +28,7 @@ from perfhunt.model.trial import (
     Phase,
     Resources,
     SecondRow,
+    Wire,
 )
 
 # Fields that the noun and its document shape differently; the others are the same in both.
@@ -102,6 +103,7 @@ class TrialDocument(Struct, frozen=True):
     samples: str
     rows: tuple[SecondRow, ...] | UnsetType = UNSET
     interference: Interference | None = None
+    wire: Wire | None = None
 
 
 class JudgedDocument(Struct, frozen=True, forbid_unknown_fields=True):
@@ -175,6 +177,14 @@ class BottleneckDocument(Struct, frozen=True):
     runner_up_score: float
 
 
+class LeafDocument(Struct, frozen=True):
+    """A function that a suspect calls again and again."""
+
+    function: str
+    file: str
+    own_ms: IntervalDocument
+
+
 class FindingDocument(Struct, frozen=True):
     """A suspect."""
 
@@ -194,6 +204,7 @@ class FindingDocument(Struct, frozen=True):
     what_if: WhatIf | None
     runtime: str
     withheld: str = ""  # joined
+    leaves: tuple[LeafDocument, ...] = ()
 
 
 class ProfileDocument(Struct, frozen=True):
