@@ -9,21 +9,11 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.units import PerSecond, Share
 
 
-class TimeClass(StrEnum):
-    """What kind of time a function costs: the state its threads, or those behind it, are in."""
-
-    CPU = "cpu"
-    GIL = "gil"
-    LOCK = "lock"
-    SOCKET = "socket"
-    SLEEP = "sleep"
-    DISK = "disk"
-    POLL = "poll"
-    OTHER = "other"
-
-
 class BottleneckClass(StrEnum):
-    """What can stop a service."""
+    """What can stop a service, and what kind of time a finding costs: one vocabulary for both.
+
+    A finding's class is what its threads, or those behind it, wait for or do.
+    """
 
     CPU = "cpu"
     CPU_QUOTA = "cpu-quota"
@@ -43,7 +33,13 @@ class BottleneckClass(StrEnum):
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores
+    OTHER = "other"  # of a finding: a wait that nothing names
     UNDETERMINED = "undetermined"
+
+    @classmethod
+    def _missing_(cls, value: object) -> BottleneckClass | None:
+        """What findings of stored runs are called that had words of their own."""
+        return {"socket": cls.DOWNSTREAM, "poll": cls.OTHER}.get(str(value))
 
 
 class CautionCode(StrEnum):
@@ -106,7 +102,7 @@ class Finding:
     function: str
     file: str
     line: int | None
-    category: TimeClass
+    category: BottleneckClass
     self_share: Share
     total_share: Share
     own: Interval

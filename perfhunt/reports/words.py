@@ -33,6 +33,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.LIMITER: "a rate limiter",
     BottleneckClass.GENERATOR: "the load generator itself",
     BottleneckClass.HOST: "other work on the host",
+    BottleneckClass.OTHER: "a wait that nothing names",
     BottleneckClass.UNDETERMINED: "something undetermined",
 }
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")

@@ -15,7 +15,7 @@ from perfhunt.analysis.blame.snapshots import FUTEX
 from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
-from perfhunt.model.finding import Finding, TimeClass
+from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
@@ -38,6 +38,18 @@ _CHARGED = {
     str(ThreadState.LOCK): "others waiting for the lock it held",
     str(Cause.POOL): "others waiting for what it had checked out",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
+}
+# What others wait for that a function has, and what it does itself, as classes.
+_HELD: Mapping[str, BottleneckClass] = {
+    ThreadState.LOCK: BottleneckClass.LOCK,
+    Cause.POOL: BottleneckClass.POOL,
+    Cause.HANDOFF: BottleneckClass.WORKERS,
+}
+_DOING: Mapping[str, BottleneckClass] = {
+    ThreadState.LOCK: BottleneckClass.LOCK,
+    ThreadState.SOCKET: BottleneckClass.DOWNSTREAM,
+    ThreadState.SLEEP: BottleneckClass.SLEEP,
+    ThreadState.DISK: BottleneckClass.DISK,
 }
 _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
 _ON_CPU = str(ThreadState.ON_CPU)
@@ -94,7 +106,7 @@ def _finding(position: int, suspect: Suspect, reading: EvidenceReading) -> Findi
         function=key[0],
         file=key[1],
         line=_line(reading, key),
-        category=_time_class(cost),
+        category=time_class(cost),
         self_share=self_share,
         total_share=total_share,
         own=interval(cost.own, cost.own_error, samples),
@@ -166,7 +178,7 @@ def _grew(suspect: Suspect, samples: int) -> Interval | None:
     return growth_interval((base.own, base.own_error), (knee.own, knee.own_error), samples)
 
 
-def _time_class(cost: Cost) -> TimeClass:
+def time_class(cost: Cost) -> BottleneckClass:
     """What kind of time it is: the queue it causes where that is most of it, else what the function
     itself does.
     """
@@ -175,15 +187,13 @@ def _time_class(cost: Cost) -> TimeClass:
         if cause == unseen(doing):
             kinds[doing] = kinds.get(doing, 0.0) + value
     doing, most = max(kinds.items(), key=lambda kind: kind[1])
-    locked = cost.queued(ThreadState.LOCK, Cause.POOL, Cause.HANDOFF)
-    if locked > _QUEUE_NAMES_CLASS * most or doing == ThreadState.LOCK:
-        return TimeClass.LOCK
-    if doing == Cause.AWAIT:
-        return TimeClass.POLL
+    held = {cause: cost.queued(cause) for cause in _HELD}
+    if sum(held.values()) > _QUEUE_NAMES_CLASS * most:
+        return _HELD[max(held, key=lambda cause: held[cause])]
     if doing == _ON_CPU:
         gil = cost.queued(ThreadState.GIL)
-        return TimeClass.GIL if gil > _QUEUE_NAMES_CLASS * cost.cpu else TimeClass.CPU
-    return TimeClass(doing) if doing in ("socket", "sleep", "disk", "poll") else TimeClass.OTHER
+        return BottleneckClass.GIL if gil > _QUEUE_NAMES_CLASS * cost.cpu else BottleneckClass.CPU
+    return _DOING.get(doing, BottleneckClass.OTHER)
 
 
 def _commonest(*counters: Counter[str] | None) -> str:

@@ -17,7 +17,7 @@ from perfhunt.analysis.diagnosis.costs import Cost
 from perfhunt.analysis.diagnosis.limiting import per_process
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.goal import SearchResult
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, TimeClass, WhatIf
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee
 from perfhunt.model.states import ThreadState
@@ -141,9 +141,9 @@ def _caveat(finding: Finding, bottleneck: Bottleneck, resources: Sequence[Statio
             f"It uses little of what limits the service now ({limit.name}):"
             " removing it alone is not expected to move the knee."
         )
-    if finding.category == TimeClass.LOCK:
+    if finding.category in (BottleneckClass.LOCK, BottleneckClass.POOL):
         return (
-            "Others wait while it holds a lock, and that wait goes with it: take the prediction as"
+            "Others wait for what it holds, and that wait goes with it: take the prediction as"
             " a lower bound."
         )
     if bottleneck.category in _OUTSIDE_THE_LAW:

@@ -14,7 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from perfhunt.model.document.writing import worst_generator
-from perfhunt.model.finding import ProbeEffect, TimeClass
+from perfhunt.model.finding import BottleneckClass, ProbeEffect
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
@@ -32,6 +32,8 @@ from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import bottleneck_words, criterion_words, ms, ratio_words
 
 _HERE = "perfhunt.reports.html"
+# Of a finding: others wait for what its function has.
+_HELD_UP = (BottleneckClass.LOCK, BottleneckClass.POOL, BottleneckClass.WORKERS)
 
 
 def html(run: Run) -> str:
@@ -140,7 +142,7 @@ def _tone(run: Run) -> str:
 
 
 def _findings_note(run: Run) -> str:
-    waited = any(f.category == TimeClass.LOCK for f in run.findings)
+    waited = any(f.category in _HELD_UP for f in run.findings)
     return "time others waited for it is blamed on it" if waited else ""
 
 
