@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
@@ -88,7 +89,13 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
 
 def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
     """The run with what the span shows: ranked functions, the class of bottleneck, no knee."""
-    evidence = Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit)
+    evidence = Evidence(
+        knee=span,
+        runtime=target.runtime,
+        version=target.runtime_version,
+        cpu_limit=target.cpu_limit,
+        app_modules=app_modules(target),
+    )
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
     return replace(

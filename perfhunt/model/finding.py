@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -38,8 +39,15 @@ class BottleneckClass(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> BottleneckClass | None:
-        """What findings of stored runs are called that had words of their own."""
-        return {"socket": cls.DOWNSTREAM, "poll": cls.OTHER}.get(str(value))
+        """What findings of stored runs call it that had words of their own."""
+        return FORMER_CLASSES.get(str(value))
+
+
+# Words of stored runs, as they are read now.
+FORMER_CLASSES: Mapping[str, BottleneckClass] = {
+    "socket": BottleneckClass.DOWNSTREAM,
+    "poll": BottleneckClass.OTHER,
+}
 
 
 class CautionCode(StrEnum):

@@ -309,6 +309,7 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         baseline=floor.span,
         idle=floor.idle,
         runtime=target.runtime if target else "",
+        version=target.runtime_version if target else "",
         cpu_limit=target.cpu_limit if target else None,
         app_modules=app_modules(target) if target else (),
     )

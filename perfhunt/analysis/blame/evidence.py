@@ -54,7 +54,7 @@ class Evidence:
     """The span at the knee, the span at baseline, and instants of the target with no load at all
     (`idle`).
 
-    `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
+    `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `app_modules` are import names that are the application even when installed among libraries
     (`shop` of `gunicorn shop.wsgi:app`).
     """
@@ -63,6 +63,7 @@ class Evidence:
     baseline: Span | None = None
     idle: Instants | None = None
     runtime: str = "cpython"
+    version: str = ""  # of the runtime
     cpu_limit: Cores | None = None
     app_modules: tuple[str, ...] = ()
 

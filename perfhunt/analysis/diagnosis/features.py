@@ -12,8 +12,10 @@ from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReadin
 from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
-from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
+from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
 from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.knee.answers.failures import Failures, failures_of
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
@@ -28,10 +30,10 @@ BLOCKING = (
     ThreadState.LOCK,
     ThreadState.OTHER,
 )
+# States in which a thread works on something, or waits for what is outside of the process.
+_AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.DISK, ThreadState.SOCKET)
 # Own waits whose growth per request tells something.
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
-# Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
-_SHED_STATUSES = frozenset({429, 503})
 # How the name of a socket begins whose other end is a client of the target.
 CLIENT_SOCKET = "client:"
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
@@ -71,12 +73,17 @@ class Features:
     same behind `unseen:` for requests that waited before a thread had them, by what the threads did
     or waited for meanwhile (`await`: an event loop idled).
 
+    `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
-    loops. `grew_waits` is own wait per request by state, knee over baseline.
+    loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
+    waiting threads are to be had, `helpers` are the threads that a loop hands blocking work to and
+    that are taken, `hidden` the share of added latency in which no thread did anything or waited
+    for anything that can be told.
     """
 
     cpu: Cores | None
     cores: Cores | None
+    traits: RuntimeTraits
     process_cpu: Cores
     processes: int
     threads: Mapping[str, float]
@@ -87,6 +94,8 @@ class Features:
     pool_use: PoolUse | None
     pool_is_loop: bool
     loop: EventLoopLoad | None
+    helpers: PoolUse | None
+    hidden: Share
     contentions: tuple[Contention, ...]
     endpoints: Mapping[str, float]
     trial: Trial | None
@@ -97,7 +106,7 @@ class Features:
     psi_memory: Share = 0.0
     oom_kills: int = 0
     connections: Mapping[str, int] = field(default_factory=dict)
-    shed: Share = 0.0
+    failures: Failures | None = None
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
 
@@ -124,17 +133,22 @@ class Features:
         return self.cpu / self.cores if self.cpu is not None and self.cores else 0.0
 
 
-def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
-    """The features of one investigation."""
+def features_of(
+    reading: EvidenceReading, suspects: Suspects, failures: Failures | None = None
+) -> Features:
+    """The features of one investigation; `failures` is how requests failed in its search."""
     knee, baseline, span = reading.knee, reading.baseline, reading.knee.span
     resources = span.resources or Resources(0.0)
     at_knee = _kinds(suspects.at_knee.values(), knee)
     at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
+    base_trial = baseline.span.trial if baseline is not None else None
+    traits = traits_of(reading.evidence.runtime, reading.evidence.version)
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
         cpu=on_cpu(span),
         cores=reading.evidence.cores,
-        process_cpu=max(per_process(reading, ThreadState.ON_CPU).values()),
+        traits=traits,
+        process_cpu=one_core_use(reading),
         processes=len({t.pid for t in span.states.threads}) if span.states else 1,
         threads=_threads(knee),
         added={
@@ -144,19 +158,21 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         unseen=knee.unseen,
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
-        pool_is_loop=group in _loop_groups(span.instants),
+        pool_is_loop=traits.main_loop or group in _loop_groups(span.instants),
         loop=_event_loop(reading),
+        helpers=_helpers(reading) if traits.helpers else None,
+        hidden=_hidden(reading),
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         endpoints=_endpoints(knee),
         trial=span.trial,
-        base_trial=baseline.span.trial if baseline is not None else None,
+        base_trial=base_trial,
         throttled=resources.throttled or 0.0,
         host=resources.host_cpu_share,
         psi_io=resources.psi_io,
         psi_memory=resources.psi_memory or 0.0,
         oom_kills=resources.oom_kills or 0,
         connections=dict(resources.connections),
-        shed=_shed(span.trial),
+        failures=failures or failures_of(filter(None, (span.trial,)), base_trial),
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable,
     )
@@ -223,6 +239,10 @@ def _event_loop(reading: EvidenceReading) -> EventLoopLoad | None:
     without those.
     """
     span = reading.knee.span
+    if traits_of(reading.evidence.runtime, reading.evidence.version).main_loop:
+        exact = span.states is not None and span.states.source == "syscall"
+        mains = [_load(t.states) for t in main_threads(reading.knee)] if exact else []
+        return max(mains, key=lambda load: load.taken, default=None)
     instants = span.instants or reading.evidence.idle
     if instants is None:
         return None
@@ -233,6 +253,46 @@ def _event_loop(reading: EvidenceReading) -> EventLoopLoad | None:
     elif span.instants is not None and len(span.instants):
         loads = [_load(_states_of(thread, span.instants)) for thread in loops]
     return max(loads, key=lambda load: load.taken, default=None)
+
+
+def _helpers(reading: EvidenceReading) -> PoolUse | None:
+    """The threads beside the main ones that are mostly at work; an idle one waits for work in a
+    lock. None without exact states.
+    """
+    states = reading.knee.span.states
+    if states is None or states.source != "syscall":
+        return None
+    others = (t.states for t in states.threads if t.tid not in (t.pid, 0))
+    taken = [work for each in others if (work := _sum(each, _AT_WORK)) > _MOSTLY]
+    return PoolUse(float(len(taken)), sum(taken))
+
+
+def _hidden(reading: EvidenceReading) -> Share:
+    """The share of added latency in which no thread ran, waited for a CPU, a disk or another
+    service, or slept: requests waited for something inside the process that only stacks would tell.
+    0 where there are stacks, or no exact states of both spans.
+    """
+    knee, base = reading.knee, reading.baseline
+    if knee.has_instants or base is None:
+        return 0.0
+    whole, seen = zip(_visible(knee), _visible(base), strict=True)
+    grown, told = whole[0] - whole[1], seen[0] - seen[1]
+    return min(1.0, max(0.0, 1.0 - told / grown)) if grown > 0 and all(whole) else 0.0
+
+
+def _visible(reading: SpanReading) -> tuple[Seconds, Seconds]:
+    """(seconds of a request, those in which a thread is seen at work on it); zeros where it is not
+    known.
+    """
+    span = reading.span
+    exact = span.states is not None and span.states.source == "syscall"
+    if not exact or span.states is None or not span.service or not span.completed:
+        return 0.0, 0.0
+    return span.service, _sum(span.states.totals(), (*_AT_WORK, ThreadState.SLEEP)) / span.completed
+
+
+def _sum(states: Mapping[str, float], of: Iterable[ThreadState]) -> float:
+    return sum(states.get(state, 0.0) for state in of)
 
 
 def _loop_threads(instants: Instants) -> set[tuple[int, int]]:
@@ -260,16 +320,3 @@ def _load(states: Mapping[str, Share]) -> EventLoopLoad:
         blocked=total,
         state=str(max(blocked, key=lambda state: blocked[state])) if total > 0 else "",
     )
-
-
-def _shed(trial: Trial | None) -> Share:
-    """Share of answers that turned the request away: 429 or 503."""
-    if trial is None or not trial.n:
-        return 0.0
-    away = sum(
-        count
-        for route in trial.routes.values()
-        for status, count in route.statuses.items()
-        if status in _SHED_STATUSES
-    )
-    return away / trial.n

@@ -166,8 +166,7 @@ def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tu
         evidence.append(f"{waiting:.2f} of its threads waited for a CPU on average.")
     if only_one_core:
         evidence.append(
-            f"A process used {features.process_cpu:.2f} cores, and Python code of one process"
-            " cannot use more than one."
+            f"A process used {features.process_cpu:.2f} cores, and {features.traits.one_core}."
         )
     if features.host is not None:
         evidence.append(f"The host was {format_share(features.host)} busy.")

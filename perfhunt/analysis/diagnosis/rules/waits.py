@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from perfhunt.analysis.blame.charge import Cause
+from perfhunt.analysis.blame.reading import PoolUse
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import is_unseen, unseen
 from perfhunt.analysis.diagnosis.features import CLIENT_SOCKET, Features
@@ -12,6 +14,7 @@ from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
+    as_sentence,
     nothing,
     outside_cpu,
     part,
@@ -21,6 +24,9 @@ from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
+_LEAST_HELPERS = 2  # threads: a single one is no pool
+# Bad Gateway and Gateway Timeout (RFC 9110).
+_OF_A_PROXY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 _NAMED = 2  # contentions or endpoints named in the evidence
 # Requests that wait while no thread works on them, from which they are a queue and not the error of
 # their number.
@@ -55,6 +61,11 @@ class LockThresholds:
     """When a lock is the reason."""
 
     added: RampBounds = (0.15, 0.5)  # share of added latency
+    # Where no stack of a waiting thread is to be had: the share of added latency in which no thread
+    # did anything, and the most it may score, for what they waited for was not seen.
+    hidden: RampBounds = (0.3, 0.7)
+    by_elimination: float = 0.7
+    beside_peers: float = 0.5  # of the score, where the target has connections to others as well
 
 
 LOCK = LockThresholds()
@@ -66,6 +77,13 @@ def lock(features: Features) -> ClassScore:
     value, by_polling = outside_cpu(features, ramp(share, LOCK.added)), polled(features)
     if by_polling > value:
         return ClassScore(BottleneckClass.LOCK, by_polling, (_polled_sentence(features),))
+    if (by_elimination := _lock_by_elimination(features)) > value:
+        sentence = (
+            f"In {format_share(features.hidden)} of the latency that load added no thread ran, or"
+            " waited for a CPU, a disk or another service: requests wait for each other inside the"
+            " process, for what its stacks would tell."
+        )
+        return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
         f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average,"
@@ -74,6 +92,16 @@ def lock(features: Features) -> ClassScore:
     ]
     evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
     return ClassScore(BottleneckClass.LOCK, value, tuple(evidence))
+
+
+def _lock_by_elimination(features: Features) -> float:
+    """What is left when nothing else explains the latency of a runtime whose waits are not seen. An
+    event loop's requests wait for its one thread.
+    """
+    if features.pool_is_loop:
+        return 0.0
+    value = LOCK.by_elimination * ramp(features.hidden, LOCK.hidden)
+    return outside_cpu(features, value) * (LOCK.beside_peers if features.connections else 1.0)
 
 
 def _polled_sentence(features: Features) -> str:
@@ -140,6 +168,7 @@ class DownstreamThresholds:
     # this is left of the score.
     rationed: float = 0.5
     beside_rationing: float = 0.85
+    by_status: float = 0.6  # the most that a proxy's word is worth: it does not say why
 
 
 DOWNSTREAM = DownstreamThresholds()
@@ -153,6 +182,9 @@ def downstream(features: Features) -> ClassScore:
     share = features.share_anywhere(ThreadState.SOCKET)
     share += features.share(unseen(Cause.AWAIT)) if awaited else 0.0
     value = outside_cpu(features, ramp(share, DOWNSTREAM.added))
+    if (gave_up := _gave_up(features)) > value:
+        sentence = f"{as_sentence(features.failures)}: a proxy gave up on what is behind it."
+        return ClassScore(BottleneckClass.DOWNSTREAM, gave_up, (sentence,))
     if features.loop is not None and features.loop.blocked > DOWNSTREAM.loop_blocked:
         value *= DOWNSTREAM.beside_blocked_loop
     if awaited and awaited[0][1] < DOWNSTREAM.rationed * features.unseen:
@@ -169,6 +201,14 @@ def downstream(features: Features) -> ClassScore:
     evidence.append(f"Waiting on sockets is {format_share(share)} of the latency that load added.")
     value = value if endpoints or awaited else 0.0
     return ClassScore(BottleneckClass.DOWNSTREAM, value, tuple(evidence))
+
+
+def _gave_up(features: Features) -> float:
+    """How surely the answers are those of a proxy whose upstream fails."""
+    failures = features.failures
+    if failures is None or failures.status not in _OF_A_PROXY:
+        return 0.0
+    return DOWNSTREAM.by_status * failures.alike
 
 
 def _is_awaited(features: Features) -> bool:
@@ -196,6 +236,8 @@ class WorkersThresholds:
     not_idling: float = 0.3
     # How sure it is that sleep is polling, which has a reason of its own.
     polled: RampBounds = (0.3, 0.8)
+    # Share of its time that an event loop's thread is on a CPU: then requests wait for that.
+    loop_on_cpu: RampBounds = (0.5, 0.9)
 
 
 WORKERS = WorkersThresholds()
@@ -208,6 +250,8 @@ def workers(features: Features) -> ClassScore:
     handed_over = [c for c in features.contentions if c.handoff]
     if handed_over:
         return _handed_over(features, handed_over[0])
+    if features.helpers is not None and features.helpers.threads >= _LEAST_HELPERS:
+        return _helpers_taken(features, features.helpers)
     taken = features.limiting is LimitingResource.THREADS
     if not taken or features.pool_use is None or features.pool_is_loop:
         return nothing(BottleneckClass.WORKERS)
@@ -224,6 +268,18 @@ def workers(features: Features) -> ClassScore:
         f"The target used {features.cpu or 0:.2f} cores.",
     )
     return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), evidence)
+
+
+def _helpers_taken(features: Features, helpers: PoolUse) -> ClassScore:
+    """The threads that an event loop hands blocking work to are all at work; the loop is not."""
+    value = ramp(part(helpers.busy, helpers.threads), WORKERS.taken)
+    if features.loop is not None:
+        value *= 1.0 - ramp(features.loop.on_cpu, WORKERS.loop_on_cpu)
+    sentence = (
+        f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.traits.helpers}"
+        " were at work or waited for a core all the time."
+    )
+    return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), (sentence,))
 
 
 def _share_of_inner_queues(features: Features) -> Share:
