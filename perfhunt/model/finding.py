@@ -74,6 +74,7 @@ class CautionCode(StrEnum):
     NO_IDLE = "no-idle"
     TOP_TWO_CLOSE = "top-two-close"
     UNDETERMINED = "undetermined"
+    IDLE = "idle"  # a profile of a service that nobody used
     PER_SECOND = "per-second"  # a profile without load of ours: costs are per second
     NO_ATTRIBUTION = "no-attribution"
     VERSION = "version"

@@ -47,8 +47,10 @@ class SpanName(StrEnum):
 
     BASELINE = "baseline"
     KNEE = "knee"
+    ABOVE = "above"  # where the service breaks
     BASELINE_WAITS = "baseline-waits"
     KNEE_WAITS = "knee-waits"
+    ABOVE_WAITS = "above-waits"
 
     @property
     def waits(self) -> SpanName:

@@ -15,6 +15,7 @@ from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -25,6 +26,7 @@ from perfhunt.reports.words import (
     ms,
     ms_interval,
     place,
+    prediction,
     rate_range,
     ratio_words,
     route_words,
@@ -124,8 +126,9 @@ def _suspects(run: Run) -> str:
     if not run.findings:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
-    text = "### Suspects at the knee\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
-    what_if = run.findings[0].what_if
+    title = "Suspects at the knee" if accused(run) else "What it spends its time on"
+    text = f"### {title}\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
+    what_if = prediction(run)
     if what_if is not None:
         rate = f"{format_rate(what_if.rate)}, {rate_range(what_if.low, what_if.high)}"
         cap = f"; {what_if.cap}" if what_if.cap else ""

@@ -7,7 +7,8 @@ from perfhunt.model.profile import SpanName
 from perfhunt.model.run import Run
 
 _AT_KNEE = frozenset({SpanName.KNEE, SpanName.KNEE_WAITS})
-_OF_WAITS = frozenset({SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS})
+_ABOVE = frozenset({SpanName.ABOVE, SpanName.ABOVE_WAITS})
+_OF_WAITS = frozenset({SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS, SpanName.ABOVE_WAITS})
 _ON_CPU = frozenset({BottleneckClass.CPU, BottleneckClass.GIL, BottleneckClass.EVENT_LOOP})
 
 
@@ -38,5 +39,6 @@ def phase_words(run: Run, phase: str) -> str:
         "gil": "what held the GIL",
         "wall": "where threads worked or waited",
     }.get(mode, mode)
-    where = "at the knee" if phase in _AT_KNEE else "at baseline"
+    above = "above the knee" if phase in _ABOVE else "at baseline"
+    where = "at the knee" if phase in _AT_KNEE else above
     return f"{where}: {shown}"

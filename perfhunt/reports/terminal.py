@@ -14,6 +14,7 @@ from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -23,6 +24,7 @@ from perfhunt.reports.words import (
     measured,
     ms_interval,
     place,
+    prediction,
     rate_range,
     ratio_words,
     route_words,
@@ -111,8 +113,9 @@ def _suspects(run: Run) -> list[str]:
     ]
     if not rows:
         return []
-    lines = _table(("suspects", "", "class", "ms/request", "on stack"), rows)
-    what_if = run.findings[0].what_if
+    head = "suspects" if accused(run) else "time goes to"
+    lines = _table((head, "", "class", "ms/request", "on stack"), rows)
+    what_if = prediction(run)
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
         rate, interval = format_rate(what_if.rate), rate_range(what_if.low, what_if.high)

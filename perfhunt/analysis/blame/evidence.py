@@ -52,7 +52,7 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The span at the knee, the span at baseline, and instants of the target with no load at all
-    (`idle`).
+    (`idle`); `above` is a short one where the service breaks, which the knee's may not show.
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `app_modules` are import names that are the application even when installed among libraries
@@ -61,6 +61,7 @@ class Evidence:
 
     knee: Span
     baseline: Span | None = None
+    above: Span | None = None
     idle: Instants | None = None
     runtime: str = "cpython"
     version: str = ""  # of the runtime

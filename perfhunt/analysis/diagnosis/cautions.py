@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.answer.advice import tied
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
     Bottleneck,
@@ -54,7 +55,7 @@ def cautions(
     reading: EvidenceReading,
     knee: Knee | NoKnee,
     findings: Sequence[Finding],
-    bottleneck: Bottleneck,
+    bottleneck: Bottleneck | None,
     effect: ProbeEffect | None,
     trials: Sequence[Trial],
 ) -> tuple[Caution, ...]:
@@ -228,19 +229,17 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
         )
 
 
-def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iterator[Caution]:
-    if (
-        len(findings) > 1
-        and findings[0].blamed.low < findings[1].blamed.high
-        and findings[0].category == findings[1].category
-    ):
+def _about_findings(
+    findings: Sequence[Finding], bottleneck: Bottleneck | None
+) -> Iterator[Caution]:
+    if tied(findings):
         yield Caution(
             CautionCode.TOP_TWO_CLOSE,
             f"{findings[0].function} and {findings[1].function}"
             " cannot be told apart by what they cost.",
-            "Change one, verify, and look again.",
+            'Hold longer, [ramp] hold = "60s"; or change one, verify, and look again.',
         )
-    if bottleneck.category == BottleneckClass.UNDETERMINED:
+    if bottleneck is not None and bottleneck.category == BottleneckClass.UNDETERMINED:
         yield Caution(
             CautionCode.UNDETERMINED,
             bottleneck.evidence[0],

@@ -9,12 +9,12 @@ low, make the answer `undetermined`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features, features_of
 from perfhunt.analysis.diagnosis.rules.score import ClassScore
-from perfhunt.analysis.diagnosis.rules.table import RULES
+from perfhunt.analysis.diagnosis.rules.table import QUEUES, RULES
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.answers.failures import Failures
 from perfhunt.model.finding import Bottleneck, BottleneckClass
@@ -43,7 +43,13 @@ def classify(
 def scores_of(features: Features) -> tuple[ClassScore, ...]:
     """The score of every class that the runtime has."""
     scores = (rule(features) for rule in RULES)
-    return tuple(score for score in scores if features.traits.has(score.category))
+    # What turns requests away while it is quick is held up by no queue.
+    free = 1.0 - (features.failures.policy if features.failures is not None else 0.0)
+    return tuple(
+        replace(score, value=score.value * free) if score.category in QUEUES else score
+        for score in scores
+        if features.traits.has(score.category)
+    )
 
 
 def decide(scores: Iterable[ClassScore]) -> Bottleneck:

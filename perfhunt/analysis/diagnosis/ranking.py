@@ -18,7 +18,7 @@ from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
 from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Share
+from perfhunt.model.units import Seconds, Share
 
 MOST = 20  # findings kept: more than anybody works through
 _LEAST_BLAME: Share = 0.001  # of all blame: a function with less is noise
@@ -30,6 +30,8 @@ _LITTLE_QUEUEING: Share = 0.10
 # Of the time that a function mostly spends: a queue it causes that is more than half as long names
 # its class instead.
 _QUEUE_NAMES_CLASS: Share = 0.5
+# Of a function's blame: a kind of time that is less is not what it is about.
+_GOOD_PART: Share = 0.2
 # Of a function's blame: a charge of less is not worth a clause in its evidence.
 _WORTH_SAYING: Share = 0.05
 _CHARGED = {
@@ -62,7 +64,7 @@ def rank(reading: EvidenceReading, suspects: Suspects) -> tuple[Finding, ...]:
     whole = sum(suspect.knee.blamed for suspect in every)
     ordered = sorted(every, key=lambda s: (-weight(s, reading, cpu), s.knee.key))
     kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_BLAME * whole][:MOST]
-    return tuple(_finding(position, s, reading) for position, s in enumerate(kept, 1))
+    return tuple(finding_of(position, s, reading) for position, s in enumerate(kept, 1))
 
 
 def weight(suspect: Suspect, reading: EvidenceReading, cpu: Share) -> float:
@@ -96,7 +98,8 @@ def cpu_part(reading: EvidenceReading, suspects: Suspects) -> Share:
     return sum(for_cpu) / queues
 
 
-def _finding(position: int, suspect: Suspect, reading: EvidenceReading) -> Finding:
+def finding_of(position: int, suspect: Suspect, reading: EvidenceReading) -> Finding:
+    """A suspect as a finding of that rank."""
     cost, account, use = suspect.knee, reading.knee.account, reading.knee.use
     key = cost.key
     samples = _samples(reading, key)
@@ -176,6 +179,21 @@ def _grew(suspect: Suspect, samples: int) -> Interval | None:
     if base is None:
         return None
     return growth_interval((base.own, base.own_error), (knee.own, knee.own_error), samples)
+
+
+def kinds_of(cost: Cost) -> frozenset[BottleneckClass]:
+    """Every kind of time that is a good part of a function's cost, by the classes' names."""
+    parts: dict[BottleneckClass, Seconds] = {BottleneckClass.CPU: cost.cpu}
+    for state, value in cost.waits.items():
+        _add(parts, _DOING.get(state, BottleneckClass.OTHER), value)
+    for cause, category in {**_HELD, ThreadState.GIL: BottleneckClass.GIL}.items():
+        _add(parts, category, cost.queued(cause))
+    good = {kind for kind, value in parts.items() if value > _GOOD_PART * cost.blamed}
+    return frozenset({time_class(cost), *good})
+
+
+def _add(parts: dict[BottleneckClass, Seconds], kind: BottleneckClass, value: Seconds) -> None:
+    parts[kind] = parts.get(kind, 0.0) + value
 
 
 def time_class(cost: Cost) -> BottleneckClass:

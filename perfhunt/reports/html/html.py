@@ -29,7 +29,7 @@ from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template, visible
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
-from perfhunt.reports.words import bottleneck_words, criterion_words, ms, ratio_words
+from perfhunt.reports.words import accused, bottleneck_words, criterion_words, ms, ratio_words
 
 _HERE = "perfhunt.reports.html"
 # Of a finding: others wait for what its function has.
@@ -68,6 +68,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "knee_note": html_rows.knee_note(run),
         "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
         "findings": html_rows.findings(run),
+        "findings_title": "What stops it" if accused(run) else "What it spends its time on",
         "findings_note": _findings_note(run),
         "any_grew": any(f.grew is not None for f in run.findings),
         "what_if": html_rows.what_if(run),

@@ -16,6 +16,7 @@ from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -27,6 +28,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     plural,
+    prediction,
     rate_range,
     route_words,
 )
@@ -100,7 +102,7 @@ def _bottleneck_fact(run: Run) -> TableRow | None:
     if run.bottleneck is None:
         return None
     category, note = run.bottleneck.category, f"score {run.bottleneck.score:.2f}"
-    if run.findings:
+    if accused(run) and run.findings:
         top = run.findings[0]
         note = f"in {top.function} ({place(top, short=True)})"
     undetermined = category == BottleneckClass.UNDETERMINED
@@ -108,11 +110,11 @@ def _bottleneck_fact(run: Run) -> TableRow | None:
 
 
 def _what_if_fact(run: Run) -> TableRow | None:
-    prediction = run.findings[0].what_if if run.findings else None
-    if prediction is None:
+    what_if = prediction(run)
+    if what_if is None:
         return None
-    interval = f"{rate_range(prediction.low, prediction.high)}, predicted"
-    return _fact("Without that", format_rate(prediction.rate), interval)
+    interval = f"{rate_range(what_if.low, what_if.high)}, predicted"
+    return _fact("Without that", format_rate(what_if.rate), interval)
 
 
 def knees(run: Run) -> list[TableRow]:
@@ -170,17 +172,16 @@ def _finding(finding: Finding, most: float) -> TableRow:
 
 def what_if(run: Run) -> str:
     """The prediction for the first suspect, as a sentence; empty when there is none."""
-    top = run.findings[0] if run.findings else None
-    if top is None or top.what_if is None:
+    known = prediction(run)
+    if known is None:
         return ""
-    prediction = top.what_if
-    removed = f"took {format_share(prediction.removed)} less"
-    gone = "were gone" if prediction.removed >= 0.999 else removed
-    rate = f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
-    cap = f"; {prediction.cap}" if prediction.cap else ""
-    caveat = f" {_sentence(prediction.caveat)}" if prediction.caveat else ""
+    removed = f"took {format_share(known.removed)} less"
+    gone = "were gone" if known.removed >= 0.999 else removed
+    rate = f"{format_rate(known.rate)} ({rate_range(known.low, known.high)})"
+    cap = f"; {known.cap}" if known.cap else ""
+    caveat = f" {_sentence(known.caveat)}" if known.caveat else ""
     bound = "A bound, not a promise."
-    return f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} {bound}"
+    return f"{run.findings[0].function} {gone}, the knee would be near {rate}{cap}.{caveat} {bound}"
 
 
 def _sentence(text: str) -> str:

@@ -42,6 +42,8 @@ class HostThresholds:
     # Share of the time that threads wanted to run, waited for others: what is lost of it is lost of
     # the capacity.
     lost: RampBounds = (0.1, 0.33)
+    # Cores that it waited for: a service that hardly runs waits as little, and that stops nothing.
+    waited: RampBounds = (0.03, 0.15)
     # Share of its cores that the target used all the same: then it is short of them by itself.
     of_cores: RampBounds = (0.6, 0.9)
     full_takes: float = 0.7  # of the score
@@ -77,7 +79,9 @@ def crowded_out(features: Features) -> float:
         return 0.0
     ran, others = seen.target_ran or 0.0, seen.others or 0.0
     lost = seen.target_waited / (seen.target_waited + ran)
-    return ramp(lost, HOST.lost) * part(others, others + ran)
+    return (
+        ramp(lost, HOST.lost) * ramp(seen.target_waited, HOST.waited) * part(others, others + ran)
+    )
 
 
 @dataclass(frozen=True, slots=True)

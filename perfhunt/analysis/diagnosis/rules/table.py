@@ -17,6 +17,7 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
     network,
 )
 from perfhunt.analysis.diagnosis.rules.waits import downstream, lock, pool, sleep, workers
+from perfhunt.model.finding import BottleneckClass
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
 
@@ -37,4 +38,21 @@ RULES: tuple[Rule, ...] = (
     disk,
     memory,
     network,
+)
+# Classes by which requests queue, so that a service is slow before it fails.
+QUEUES = frozenset(
+    {
+        BottleneckClass.CPU,
+        BottleneckClass.CPU_QUOTA,
+        BottleneckClass.GIL,
+        BottleneckClass.EVENT_LOOP,
+        BottleneckClass.EVENT_LOOP_BLOCKED,
+        BottleneckClass.LOCK,
+        BottleneckClass.POOL,
+        BottleneckClass.WORKERS,
+        BottleneckClass.DISK,
+        BottleneckClass.SLEEP,
+        BottleneckClass.NETWORK,
+        BottleneckClass.HOST,
+    }
 )

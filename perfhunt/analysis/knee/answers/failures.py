@@ -22,7 +22,7 @@ from perfhunt.model.units import (
 
 # Of the requests of a trial, from which it shows how they fail, and how many that must be.
 FAILING: Share = 0.02
-FEWEST = 5
+FEWEST = 3
 # Times the lowest rate that failed: further up, a service that is flooded fails in other ways.
 NEARBY = 1.6
 # Of the failures: beyond it they are one route's.
