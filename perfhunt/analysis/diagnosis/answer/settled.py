@@ -61,7 +61,7 @@ def settled(
     sentence = f"Requests fail before they are slow: {failures}."
     if bottleneck.category == BottleneckClass.LIMITER:
         return bottleneck
-    if failures.quick > EVEN and bottleneck.category in QUEUES:
+    if failures.quick > EVEN and bottleneck.category in QUEUES and not failures.of_proxy:
         return _undetermined((sentence, *bottleneck.evidence), bottleneck)
     return replace(bottleneck, evidence=(sentence, *bottleneck.evidence))
 

@@ -49,6 +49,7 @@ QUEUES = frozenset(
         BottleneckClass.EVENT_LOOP_BLOCKED,
         BottleneckClass.LOCK,
         BottleneckClass.POOL,
+        BottleneckClass.DOWNSTREAM,
         BottleneckClass.WORKERS,
         BottleneckClass.DISK,
         BottleneckClass.SLEEP,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.reading import PoolUse
@@ -25,8 +24,6 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
 _LEAST_HELPERS = 2  # threads: a single one is no pool
-# Bad Gateway and Gateway Timeout (RFC 9110).
-_OF_A_PROXY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 _NAMED = 2  # contentions or endpoints named in the evidence
 # Requests that wait while no thread works on them, from which they are a queue and not the error of
 # their number.
@@ -206,7 +203,7 @@ def downstream(features: Features) -> ClassScore:
 def _gave_up(features: Features) -> float:
     """How surely the answers are those of a proxy whose upstream fails."""
     failures = features.failures
-    if failures is None or failures.status not in _OF_A_PROXY:
+    if failures is None or not failures.of_proxy:
         return 0.0
     return DOWNSTREAM.by_status * failures.alike
 

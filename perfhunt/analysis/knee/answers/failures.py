@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from perfhunt.analysis.knee.observed import failed_at_once
-from perfhunt.model.trial import Phase, RouteResult, Trial
+from perfhunt.model.trial import Phase, Trial
 from perfhunt.model.units import (
     PerSecond,
     Seconds,
@@ -29,6 +29,8 @@ NEARBY = 1.6
 NEARLY_ALL: Share = 0.8
 # Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
 TURNED_AWAY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+# Bad Gateway and Gateway Timeout (RFC 9110).
+_OF_A_PROXY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 # From where to where the median of all answers, over that at baseline, says that the service became
 # slow; the timer and the network are given so much before anything is called slower.
 SLOWER = (2.0, 5.0)
@@ -85,6 +87,11 @@ class Failures:
         low, high = ALIKE
         return self.quick * min(1.0, max(0.0, (self.alike - low) / (high - low)))
 
+    @property
+    def of_proxy(self) -> bool:
+        """Whether the answers are those of a proxy whose upstream fails."""
+        return self.status in _OF_A_PROXY
+
     def __str__(self) -> str:
         """`from 130/s on 31 % of requests to GET /x are answered 503`, without a full stop."""
         of = f"{format_share(self.route_share)} of requests to {self.route}"
@@ -137,20 +144,23 @@ def _fails(trial: Trial) -> bool:
 
 
 def _kinds(trials: Iterable[Trial]) -> Counter[tuple[int, str]]:
-    """Failures by (status, outcome); the status of those that were not answered is 0."""
+    """Failures by (status, outcome); the status of those that were not answered is 0. A status that
+    is no error failed where none is: another one was expected.
+    """
     kinds: Counter[tuple[int, str]] = Counter()
     for trial in trials:
         kinds.update({(0, o): n for o, n in trial.outcomes.items() if o in _WORDS})
         if trial.outcomes.get("status"):
-            for route in trial.routes.values():
-                kinds.update({(code, "status"): n for code, n in _errors(route).items()})
+            kinds.update({(code, "status"): n for code, n in _wrong_statuses(trial).items()})
     return kinds
 
 
-def _errors(route: RouteResult) -> Mapping[int, int]:
-    """The statuses that a route failed with; all of them where none is an error, but unexpected."""
-    failed = {code: n for code, n in route.statuses.items() if code >= 400}
-    return failed or route.statuses
+def _wrong_statuses(trial: Trial) -> Counter[int]:
+    statuses: Counter[int] = Counter()
+    for route in trial.routes.values():
+        statuses.update(route.statuses)
+    errors = Counter({code: n for code, n in statuses.items() if code >= 400})
+    return errors or statuses
 
 
 def _route(trials: Sequence[Trial]) -> tuple[str, Share]:
