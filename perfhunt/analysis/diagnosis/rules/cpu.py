@@ -12,7 +12,7 @@ from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, part, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import format_share
+from perfhunt.model.units import Share, format_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,9 @@ class CpuThresholds:
     # takes: what holds the loop up is the reason then.
     loop_blocked: RampBounds = (0.1, 0.4)
     loop_takes: float = 0.8
+    # Of the score, where the one loop of the one process uses what cores there are: another core
+    # would not help it.
+    one_loop_takes: float = 0.5
     quota_takes: float = 0.5  # of the score, where the quota explains a full CPU
     worth_saying: float = 0.05  # mean threads that wait for a CPU
     even: float = 0.5  # score that parts full cores from one full core in what is said
@@ -146,9 +149,17 @@ def cpu(features: Features) -> ClassScore:
     for_gil = gil_weight(features)
     value = max(full * (1.0 - CPU.gil_takes * for_gil), single * (1.0 - for_gil))
     value *= 1.0 - CPU.loop_takes * blocked
+    value *= 1.0 - CPU.one_loop_takes * _of_one_loop(features)
     value *= 1.0 - CPU.quota_takes * quota(features).value
     only_one_core = full < CPU.even < single
     return ClassScore(BottleneckClass.CPU, value, _cpu_evidence(features, waiting, only_one_core))
+
+
+def _of_one_loop(features: Features) -> Share:
+    """The part of the target's CPU time that one event loop's thread used, where there is one."""
+    if features.loop is None or features.processes > 1 or not features.cpu:
+        return 0.0
+    return min(1.0, features.loop.on_cpu / features.cpu)
 
 
 def _starved(features: Features, waiting: float) -> float:

@@ -129,3 +129,15 @@ def node_loop() -> Evidence:
         runtime="node",
         cpu_limit=8.0,
     )
+
+
+def loops(processes: int, cores: float) -> Evidence:
+    """So many processes, each a Node of one thread that runs without pause, and so many cores."""
+    evidence = node_loop()
+    knee, base = evidence.knee, evidence.baseline
+    assert knee.states is not None and base is not None
+    main = knee.states.threads[0]
+    threads = tuple(replace(main, pid=pid, tid=pid) for pid in range(1, processes + 1))
+    busy = used(0.97 * processes, cores)
+    states = replace(knee.states, threads=threads)
+    return replace(evidence, knee=replace(knee, states=states, resources=busy), cpu_limit=cores)

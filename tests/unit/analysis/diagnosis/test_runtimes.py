@@ -81,3 +81,13 @@ def test_a_function_that_runs_is_not_to_be_changed_where_threads_wait_for_a_moni
     assert done.findings[0].function == "digest"
     assert not done.next_step.startswith("Change")
     assert "jcmd PID Thread.print" in done.next_step
+
+
+@pytest.mark.parametrize(
+    ("processes", "cores", "category"),
+    [(1, 8.0, "event-loop"), (1, 1.0, "event-loop"), (2, 2.0, "cpu"), (2, 8.0, "event-loop")],
+)
+def test_a_busy_loop_is_the_reason_unless_several_of_them_use_up_the_cores(
+    processes: int, cores: float, category: str
+) -> None:
+    assert classified(field.loops(processes, cores)).category == category
