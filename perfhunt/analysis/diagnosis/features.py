@@ -13,6 +13,7 @@ from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
+from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.answers.failures import Failures, failures_of
@@ -30,8 +31,6 @@ BLOCKING = (
     ThreadState.LOCK,
     ThreadState.OTHER,
 )
-# States in which a thread works on something, or waits for what is outside of the process.
-_AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.DISK, ThreadState.SOCKET)
 # Own waits whose growth per request tells something.
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
 # How the name of a socket begins whose other end is a client of the target.
@@ -76,9 +75,9 @@ class Features:
     `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
     loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
-    waiting threads are to be had, `helpers` are the threads that a loop hands blocking work to and
-    that are taken, `hidden` the share of added latency in which no thread did anything or waited
-    for anything that can be told.
+    waiting threads are to be had, the kind `hidden` is time in which no thread did anything or
+    waited for anything that can be told, and `helpers` are the threads that a loop hands blocking
+    work to and that are taken.
     """
 
     cpu: Cores | None
@@ -95,9 +94,9 @@ class Features:
     pool_is_loop: bool
     loop: EventLoopLoad | None
     helpers: PoolUse | None
-    hidden: Share
     contentions: tuple[Contention, ...]
     endpoints: Mapping[str, float]
+    contended: Mapping[tuple[FunctionKey, str], tuple[float, int]]
     trial: Trial | None
     base_trial: Trial | None
     throttled: Share
@@ -160,10 +159,10 @@ def features_of(
         pool_use=knee.pools.get(group),
         pool_is_loop=traits.main_loop or group in _loop_groups(span.instants),
         loop=_event_loop(reading),
-        helpers=_helpers(reading) if traits.helpers else None,
-        hidden=_hidden(reading),
+        helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         endpoints=_endpoints(knee),
+        contended=knee.contended,
         trial=span.trial,
         base_trial=base_trial,
         throttled=resources.throttled or 0.0,
@@ -174,7 +173,7 @@ def features_of(
         connections=dict(resources.connections),
         failures=failures or failures_of(filter(None, (span.trial,)), base_trial),
         grew_waits=_grew_waits(at_knee, at_base),
-        compared=reading.comparable,
+        compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
     )
 
 
@@ -186,7 +185,11 @@ def _threads(knee: SpanReading) -> dict[str, float]:
 
 
 def _kinds(costs: Iterable[Cost], reading: SpanReading) -> dict[str, Seconds]:
-    """Seconds per request by kind, over all functions."""
+    """Seconds per request by kind, over all functions; by the states of threads where no stacks of
+    what waits are to be had.
+    """
+    if not reading.has_instants and (told := told_by_states(reading)):
+        return told
     totals: dict[str, Seconds] = {}
     to_client = _to_client(reading)
     for cost in costs:
@@ -212,7 +215,8 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
 
 def _endpoints(reading: SpanReading) -> dict[str, float]:
     """Mean threads waiting on each remote endpoint, the most first."""
-    means: dict[str, float] = {}
+    exact = reading.span.states
+    means = dict(exact.endpoints()) if exact is not None and not reading.has_instants else {}
     for snapshot in (s for present in reading.snapshots for s in present):
         if snapshot.state == ThreadState.SOCKET:
             endpoint = snapshot.sample.wait_on
@@ -253,46 +257,6 @@ def _event_loop(reading: EvidenceReading) -> EventLoopLoad | None:
     elif span.instants is not None and len(span.instants):
         loads = [_load(_states_of(thread, span.instants)) for thread in loops]
     return max(loads, key=lambda load: load.taken, default=None)
-
-
-def _helpers(reading: EvidenceReading) -> PoolUse | None:
-    """The threads beside the main ones that are mostly at work; an idle one waits for work in a
-    lock. None without exact states.
-    """
-    states = reading.knee.span.states
-    if states is None or states.source != "syscall":
-        return None
-    others = (t.states for t in states.threads if t.tid not in (t.pid, 0))
-    taken = [work for each in others if (work := _sum(each, _AT_WORK)) > _MOSTLY]
-    return PoolUse(float(len(taken)), sum(taken))
-
-
-def _hidden(reading: EvidenceReading) -> Share:
-    """The share of added latency in which no thread ran, waited for a CPU, a disk or another
-    service, or slept: requests waited for something inside the process that only stacks would tell.
-    0 where there are stacks, or no exact states of both spans.
-    """
-    knee, base = reading.knee, reading.baseline
-    if knee.has_instants or base is None:
-        return 0.0
-    whole, seen = zip(_visible(knee), _visible(base), strict=True)
-    grown, told = whole[0] - whole[1], seen[0] - seen[1]
-    return min(1.0, max(0.0, 1.0 - told / grown)) if grown > 0 and all(whole) else 0.0
-
-
-def _visible(reading: SpanReading) -> tuple[Seconds, Seconds]:
-    """(seconds of a request, those in which a thread is seen at work on it); zeros where it is not
-    known.
-    """
-    span = reading.span
-    exact = span.states is not None and span.states.source == "syscall"
-    if not exact or span.states is None or not span.service or not span.completed:
-        return 0.0, 0.0
-    return span.service, _sum(span.states.totals(), (*_AT_WORK, ThreadState.SLEEP)) / span.completed
-
-
-def _sum(states: Mapping[str, float], of: Iterable[ThreadState]) -> float:
-    return sum(states.get(state, 0.0) for state in of)
 
 
 def _loop_threads(instants: Instants) -> set[tuple[int, int]]:

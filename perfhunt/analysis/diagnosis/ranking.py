@@ -129,7 +129,8 @@ def _samples(reading: EvidenceReading, key: FunctionKey) -> int:
         for (function, _), counts in reading.knee.account.own.items()
         if function == key
     )
-    return round(reading.knee.use.own.get(key, 0.0)) + sum(instants)
+    told = sum(n for (function, _), (_, n) in reading.knee.contended.items() if function == key)
+    return round(reading.knee.use.own.get(key, 0.0)) + sum(instants) + told
 
 
 def _shares(reading: EvidenceReading, key: FunctionKey) -> tuple[Share, Share]:

@@ -9,6 +9,7 @@ from perfhunt.analysis.blame.reading import PoolUse
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import is_unseen, unseen
 from perfhunt.analysis.diagnosis.features import CLIENT_SOCKET, Features
+from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
@@ -76,9 +77,9 @@ def lock(features: Features) -> ClassScore:
         return ClassScore(BottleneckClass.LOCK, by_polling, (_polled_sentence(features),))
     if (by_elimination := _lock_by_elimination(features)) > value:
         sentence = (
-            f"In {format_share(features.hidden)} of the latency that load added no thread ran, or"
-            " waited for a CPU, a disk or another service: requests wait for each other inside the"
-            " process, for what its stacks would tell."
+            f"In {format_share(features.share(HIDDEN))} of the latency that load added no thread"
+            " ran, or waited for a CPU, a disk or another service: requests wait for each other"
+            " inside the process, for what its stacks would tell."
         )
         return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
@@ -87,17 +88,27 @@ def lock(features: Features) -> ClassScore:
         f" held up by {_holders(c) or 'a holder that was not seen'}."
         for c in locks[:_NAMED]
     ]
+    evidence += _told_by_runtime(features, ThreadState.LOCK)
     evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
     return ClassScore(BottleneckClass.LOCK, value, tuple(evidence))
+
+
+def _told_by_runtime(features: Features, cause: str) -> list[str]:
+    """What a runtime that tells of its locks says of those who waited for one."""
+    waits = [(n, key[0]) for (key, of), (n, _) in features.contended.items() if of == cause]
+    return [
+        f"{threads:.2f} threads waited in {function} on average, by the runtime's own record."
+        for threads, function in sorted(waits, reverse=True)[:_NAMED]
+    ]
 
 
 def _lock_by_elimination(features: Features) -> float:
     """What is left when nothing else explains the latency of a runtime whose waits are not seen. An
     event loop's requests wait for its one thread.
     """
-    if features.pool_is_loop:
+    if features.pool_is_loop or not features.compared:
         return 0.0
-    value = LOCK.by_elimination * ramp(features.hidden, LOCK.hidden)
+    value = LOCK.by_elimination * ramp(features.share(HIDDEN), LOCK.hidden)
     return outside_cpu(features, value) * (LOCK.beside_peers if features.connections else 1.0)
 
 
@@ -139,6 +150,7 @@ def pool(features: Features) -> ClassScore:
         f" what they wait for ({_holders(c) or 'not seen'})."
         for c in pools[:_NAMED]
     ]
+    evidence += _told_by_runtime(features, Cause.POOL)
     value = ramp(share, POOL.added)
     if awaited:
         connections = sum(n for _, n in _awaited_endpoints(features))
@@ -148,7 +160,7 @@ def pool(features: Features) -> ClassScore:
         )
         value *= ramp(features.unseen / max(connections, 1), POOL.per_connection)
     evidence.append(f"Waiting for a pool is {format_share(share)} of the latency that load added.")
-    value = outside_cpu(features, value) if pools or awaited else 0.0
+    value = outside_cpu(features, value)
     return ClassScore(BottleneckClass.POOL, value, tuple(evidence))
 
 

@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.diagnosis.diagnosis import diagnose
 from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.model.finding import Bottleneck, BottleneckClass
+from perfhunt.model.profile import Frame, FrameKind, LockWait
 from tests.unit.analysis.diagnosis import field
 from tests.unit.scenes import classified
 
@@ -91,3 +92,31 @@ def test_a_busy_loop_is_the_reason_unless_several_of_them_use_up_the_cores(
     processes: int, cores: float, category: str
 ) -> None:
     assert classified(field.loops(processes, cores)).category == category
+
+
+def test_a_runtime_that_tells_of_its_locks_names_who_waits_and_that_is_to_be_changed() -> None:
+    evidence = field.java_monitor()
+    assert evidence.knee.profile is not None
+    stack = tuple(Frame(f"App.{name}", "App", 9, FrameKind.JVM) for name in ("handle", "post"))
+    waits = (LockWait(stack, "lock", threads=6.5, n=300),)
+    seen = replace(evidence.knee, profile=replace(evidence.knee.profile, lock_waits=waits))
+    done = diagnose(replace(evidence, knee=seen), field.climb(), None, ())
+    assert done.bottleneck is not None and done.bottleneck.category == "lock"
+    assert "6.50 threads waited in App.post" in done.bottleneck.evidence[0]
+    assert (done.findings[0].function, done.findings[0].category) == ("App.post", "lock")
+    assert done.findings[0].blamed.value == pytest.approx(6.5 / 95.0)
+    assert done.next_step.startswith("Change App.post")
+
+
+def test_threads_of_another_runtime_that_wait_on_a_socket_are_downstream() -> None:
+    busy = [{"lock": 1.0}, *[{"socket": 0.9, "lock": 0.1}] * 9]
+    base = [{"lock": 1.0}, *[{"socket": 0.02, "lock": 0.98}] * 9]
+    knee, calm = field.span(95.0, 0.090, busy, 0.2), field.span(10.0, 0.012, base, 0.02)
+    assert knee.states is not None
+    named = tuple(
+        replace(t, endpoints={"10.0.0.5:5432": t.states.get("socket", 0.0)})
+        for t in knee.states.threads
+    )
+    seen = replace(knee, states=replace(knee.states, threads=named))
+    found = classified(Evidence(seen, calm, runtime="jvm"))
+    assert found.category == "downstream" and "10.0.0.5:5432" in found.evidence[0]

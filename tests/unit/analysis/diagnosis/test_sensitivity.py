@@ -11,7 +11,8 @@ from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis import classify
 from perfhunt.analysis.diagnosis.classify import scores_of
-from perfhunt.analysis.diagnosis.features import Features, features_of
+from perfhunt.analysis.diagnosis.features import Features, LatencyKind, features_of
+from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN
 from perfhunt.analysis.diagnosis.rules import waits
 from perfhunt.analysis.diagnosis.rules.score import ClassScore
 from perfhunt.analysis.diagnosis.suspects import suspects_of
@@ -58,7 +59,8 @@ def test_no_decision_flips_when_a_threshold_moves_by_a_fifth() -> None:
 def test_a_decision_on_the_edge_would_be_told() -> None:
     reading = read_evidence(field.go_mutex())
     features = features_of(reading, suspects_of(reading))
-    edge = replace(features, hidden=sum(waits.LOCK.hidden) / 2 + 0.01)
+    half = sum(waits.LOCK.hidden) / 2 + 0.01
+    edge = replace(features, added={HIDDEN: half, LatencyKind.CPU: 1.0 - half})
     told = sensitivity.flips({"edge": edge})
     assert told["LOCK.hidden"] == (0.1, ["edge"])
 
