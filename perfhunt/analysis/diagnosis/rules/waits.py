@@ -97,8 +97,8 @@ def _told_by_runtime(features: Features, cause: str) -> list[str]:
     """What a runtime that tells of its locks says of those who waited for one."""
     waits = [(n, key[0]) for (key, of), (n, _) in features.contended.items() if of == cause]
     return [
-        f"{threads:.2f} threads waited in {function} on average, by the runtime's own record."
-        for threads, function in sorted(waits, reverse=True)[:_NAMED]
+        f"{waiting:.2f} waited in {function} on average, by the runtime's own record."
+        for waiting, function in sorted(waits, reverse=True)[:_NAMED]
     ]
 
 

@@ -102,7 +102,7 @@ def test_a_runtime_that_tells_of_its_locks_names_who_waits_and_that_is_to_be_cha
     seen = replace(evidence.knee, profile=replace(evidence.knee.profile, lock_waits=waits))
     done = diagnose(replace(evidence, knee=seen), field.climb(), None, ())
     assert done.bottleneck is not None and done.bottleneck.category == "lock"
-    assert "6.50 threads waited in App.post" in done.bottleneck.evidence[0]
+    assert "6.50 waited in App.post" in done.bottleneck.evidence[0]
     assert (done.findings[0].function, done.findings[0].category) == ("App.post", "lock")
     assert done.findings[0].blamed.value == pytest.approx(6.5 / 95.0)
     assert done.next_step.startswith("Change App.post")
