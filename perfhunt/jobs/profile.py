@@ -11,6 +11,7 @@ from pathlib import Path
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
@@ -90,6 +91,7 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
             instants=attached.instants,
             states=attached.states,
             resources=used,
+            losses=attached.losses,
         )
 
 
@@ -114,14 +116,14 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
         return replace(
             run,
-            cautions=(_IDLE,),
+            cautions=(_IDLE, *loss_cautions(span)),
             next_step=f"Put load on it: {again}; or profile again while it is used.",
         )
     return replace(
         run,
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
-        cautions=(_PER_SECOND,),
+        cautions=(_PER_SECOND, *loss_cautions(span)),
         next_step=(
             f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
         ),

@@ -82,6 +82,7 @@ class CautionCode(StrEnum):
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
     DRIFT = "drift"  # the service changed while it was looked at
+    EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 
 

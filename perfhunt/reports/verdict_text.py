@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
+from perfhunt.model.knee import AT_LEAST
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
@@ -53,11 +54,15 @@ def _row(effect: Effect) -> tuple[str, ...]:
     return (
         _MARKS.get(effect.direction, " "),
         effect.title,
-        _value(effect.before, effect.unit),
-        _value(effect.after, effect.unit),
+        _bounded(effect.at_least[0], _value(effect.before, effect.unit)),
+        _bounded(effect.at_least[1], _value(effect.after, effect.unit)),
         _percent(effect.speed),
         effect.note,
     )
+
+
+def _bounded(at_least: bool, value: str) -> str:
+    return f"{AT_LEAST} {value}" if at_least else value
 
 
 def _percent(speed: Interval) -> str:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from perfhunt.analysis.blame.frames import path_in_packages
 from perfhunt.model.finding import BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, RouteKnee
+from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judged
 from perfhunt.model.trial import Disturbance
@@ -139,9 +139,11 @@ def criterion_words(knee: Knee) -> str:
 
 
 def capacity_words(capacity: Capacity | None) -> str:
-    """`162/s (159 to 166/s)`, or that it was not measured."""
+    """`162/s (159 to 166/s)`, `at least 400/s`, or that it was not measured."""
     if capacity is None:
         return "not measured"
+    if capacity.at_least:
+        return f"{AT_LEAST} {format_rate(capacity.rate)} (all that was offered was answered)"
     return f"{format_rate(capacity.rate)} ({rate_range(capacity.low, capacity.high)})"
 
 

@@ -52,7 +52,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jobs": (("stored", "verify"), ("bench",)),
     "load/child": (("http", "users"),),
     "model": (("verdict", "document", "testfile"),),
-    "profilers": (("py_spy",), ("perf",), ("node",), ("go",), ("jvm",)),
+    "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),
     "target": (("proc", "resources", "host"),),
 }

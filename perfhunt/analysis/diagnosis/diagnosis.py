@@ -166,4 +166,5 @@ def joined(running: Span | None, waiting: Span) -> Span:
         instants=running.instants or waiting.instants,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
+        losses=(*running.losses, *waiting.losses),
     )

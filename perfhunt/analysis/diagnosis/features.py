@@ -214,12 +214,18 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
 
 
 def _endpoints(reading: SpanReading) -> dict[str, float]:
-    """Mean threads waiting on each remote endpoint, the most first."""
+    """Mean threads and tasks waiting on each remote endpoint, the most first. A task does not say
+    on which; where the service has connections to one alone, it is that.
+    """
+    resources = reading.span.resources
+    connected = sorted(resources.connections) if resources else []
+    only = connected[0] if len(connected) == 1 else ""
     exact = reading.span.states
     means = dict(exact.endpoints()) if exact is not None and not reading.has_instants else {}
     for snapshot in (s for present in reading.snapshots for s in present):
-        if snapshot.state == ThreadState.SOCKET:
-            endpoint = snapshot.sample.wait_on
+        of_driver = snapshot.state == ThreadState.AWAIT and connected
+        if snapshot.state == ThreadState.SOCKET or of_driver:
+            endpoint = snapshot.sample.wait_on or only
             means[endpoint] = means.get(endpoint, 0.0) + 1 / len(reading.snapshots)
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from markupsafe import Markup
 
 from perfhunt.model.finding import BottleneckClass, Finding
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, RouteResult, Trial
@@ -94,8 +94,11 @@ def _knee_fact(knee: Knee | NoKnee) -> TableRow:
 def _capacity_fact(run: Run) -> TableRow | None:
     if run.capacity is None:
         return None
+    rate = format_rate(run.capacity.rate)
+    if run.capacity.at_least:
+        return _fact("Capacity", f"{AT_LEAST} {rate}", "all that was offered was answered")
     interval = rate_range(run.capacity.low, run.capacity.high)
-    return _fact("Capacity when saturated", format_rate(run.capacity.rate), interval)
+    return _fact("Capacity when saturated", rate, interval)
 
 
 def _bottleneck_fact(run: Run) -> TableRow | None:
