@@ -88,8 +88,10 @@ class CautionCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What removing a finding would bring: the predicted rate, and the resource that caps it next.
-    Bounds, not promises.
+    """What removing a finding would bring: the predicted knee, and the resource that caps it next.
+
+    `saturated` is the capacity then, `binding` the resource that limits now; None and "" in runs of
+    versions that did not tell. `at_least`: the rates are lower bounds.
     """
 
     rate: PerSecond
@@ -98,13 +100,19 @@ class WhatIf:
     removed: Share  # how much of the finding is supposed gone
     cap: str = ""
     caveat: str = ""
+    saturated: PerSecond | None = None
+    saturated_low: PerSecond | None = None
+    saturated_high: PerSecond | None = None
+    at_least: bool = False
+    binding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A suspect. Times are seconds per completed request, with intervals.
 
-    `own` is time with the function on top, `total` with it anywhere on the stack; `blamed` adds the
+    `withheld` is why there is no `what_if` for it, where there is a knee. `own` is time with the
+    function on top, `total` with it anywhere on the stack; `blamed` adds the
     time other threads spent waiting for it (`own` plus that).
     """
 
@@ -123,6 +131,7 @@ class Finding:
     evidence: str = ""
     what_if: WhatIf | None = None
     runtime: str = "python"
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)

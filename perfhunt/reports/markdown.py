@@ -26,8 +26,8 @@ from perfhunt.reports.words import (
     ms,
     ms_interval,
     place,
+    predicted_words,
     prediction,
-    rate_range,
     ratio_words,
     route_words,
 )
@@ -128,11 +128,14 @@ def _suspects(run: Run) -> str:
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
     title = "Suspects at the knee" if accused(run) else "What it spends its time on"
     text = f"### {title}\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
-    what_if = prediction(run)
+    what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
-        rate = f"{format_rate(what_if.rate)}, {rate_range(what_if.low, what_if.high)}"
+        about = "" if what_if.at_least else "about "
         cap = f"; {what_if.cap}" if what_if.cap else ""
-        text += f"\n{_text(f'Without the first: about {rate}{cap}')}. {_text(what_if.caveat)}\n"
+        without = f"Without the first: {about}{predicted_words(what_if)}{cap}"
+        text += f"\n{_text(without)}. {_text(what_if.caveat)}\n"
+    elif withheld:
+        text += f"\n{_text(f'No prediction: {withheld}.')}\n"
     return text
 
 

@@ -24,8 +24,8 @@ from perfhunt.reports.words import (
     measured,
     ms_interval,
     place,
+    predicted_words,
     prediction,
-    rate_range,
     ratio_words,
     route_words,
 )
@@ -115,11 +115,13 @@ def _suspects(run: Run) -> list[str]:
         return []
     head = "suspects" if accused(run) else "time goes to"
     lines = _table((head, "", "class", "ms/request", "on stack"), rows)
-    what_if = prediction(run)
+    what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
-        rate, interval = format_rate(what_if.rate), rate_range(what_if.low, what_if.high)
-        lines.append(f"  without the first: about {rate} ({interval}){cap}")
+        about = "" if what_if.at_least else "about "
+        lines.append(f"  without the first: {about}{predicted_words(what_if)}{cap}")
+    elif withheld:
+        lines += _wrapped(f"no prediction: {withheld}", "  ")
     return lines
 
 

@@ -118,6 +118,13 @@ def rate_range(low: float, high: float) -> str:
     return f"{format_rate(low).removesuffix('/s')} to {format_rate(high)}"
 
 
+def predicted_words(prediction: WhatIf) -> str:
+    """`590/s (520 to 640/s)`, or `at least 590/s`."""
+    if prediction.at_least:
+        return f"at least {format_rate(prediction.rate)}"
+    return f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
+
+
 def knee_kind(knee: Knee) -> str:
     """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`,
     `resource knee`.

@@ -2,5 +2,5 @@
 doubts.
 
 One way only, each may import those named before it: known; costs, limiting, suspects; ranking,
-whatif, waterfall, features, rules, answer, classify, cautions; diagnosis.
+waterfall, features; rules, prediction; answer, classify, cautions; diagnosis.
 """

@@ -16,9 +16,9 @@ from perfhunt.analysis.diagnosis.answer.settled import settled
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
+from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
 from perfhunt.analysis.diagnosis.suspects import Suspects, suspects_of
-from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.answers.failures import NEARBY, Failures, failures_of
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
@@ -71,7 +71,7 @@ def diagnose(
     bottleneck = settled(leaky, climb.knee, failures)
     findings = rank(seen.reading, seen.suspects)
     if bottleneck is not None and isinstance(climb.knee, Knee):
-        findings = with_what_if(findings, bottleneck, seen.reading, seen.suspects, climb)
+        findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
         if above is not None and failures is not None and climb.knee.label == KneeLabel.ERRORS:
             findings, bottleneck = _with_refusing(findings, bottleneck, at_knee, above)
     doubts = (
@@ -132,7 +132,11 @@ def _with_refusing(
         return findings, bottleneck
     caught = finding_of(1, above.suspects.by_function[key], above.reading)
     limits = bottleneck.category == BottleneckClass.LIMITER
-    caught = replace(caught, category=BottleneckClass.LIMITER if limits else BottleneckClass.OTHER)
+    caught = replace(
+        caught,
+        category=BottleneckClass.LIMITER if limits else BottleneckClass.OTHER,
+        withheld=findings[0].withheld if findings else "",
+    )
     others = [f for f in findings if (f.function, f.file) != key]
     sentence = f"What refuses is {named(caught)}: it is seen above the knee, and hardly at it."
     return (

@@ -158,7 +158,7 @@ def features_of(
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
         pool_is_loop=traits.main_loop or group in _loop_groups(span.instants),
-        loop=_event_loop(reading),
+        loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
         helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         endpoints=_endpoints(knee),
@@ -244,25 +244,25 @@ def _loop_groups(instants: Instants | None) -> set[ThreadGroup]:
     return {thread_group(t) for t in threads if in_event_loop(t.stack)}
 
 
-def _event_loop(reading: EvidenceReading) -> EventLoopLoad | None:
-    """The event-loop thread that has least time left, by exact thread states; by the instants
+def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]:
+    """Every event-loop thread's load, by (pid, tid): by exact thread states; by the instants
     without those.
     """
     span = reading.knee.span
     if traits_of(reading.evidence.runtime, reading.evidence.version).main_loop:
         exact = span.states is not None and span.states.source == "syscall"
-        mains = [_load(t.states) for t in main_threads(reading.knee)] if exact else []
-        return max(mains, key=lambda load: load.taken, default=None)
+        mains = main_threads(reading.knee) if exact else ()
+        return {(t.pid, t.tid): load_of(t.states) for t in mains}
     instants = span.instants or reading.evidence.idle
     if instants is None:
-        return None
+        return {}
     loops = _loop_threads(instants)
-    loads = []
     if span.states is not None and span.states.source == "syscall":
-        loads = [_load(t.states) for t in span.states.threads if (t.pid, t.tid) in loops]
-    elif span.instants is not None and len(span.instants):
-        loads = [_load(_states_of(thread, span.instants)) for thread in loops]
-    return max(loads, key=lambda load: load.taken, default=None)
+        found = ((t.pid, t.tid, t.states) for t in span.states.threads)
+        return {(pid, tid): load_of(states) for pid, tid, states in found if (pid, tid) in loops}
+    if span.instants is not None and len(span.instants):
+        return {thread: load_of(_states_of(thread, span.instants)) for thread in loops}
+    return {}
 
 
 def _loop_threads(instants: Instants) -> set[tuple[int, int]]:
@@ -281,7 +281,8 @@ def _states_of(thread: tuple[int, int], instants: Instants) -> dict[str, Share]:
     return shares
 
 
-def _load(states: Mapping[str, Share]) -> EventLoopLoad:
+def load_of(states: Mapping[str, Share]) -> EventLoopLoad:
+    """The load of an event loop's thread by the shares of its time in each state."""
     blocked = {state: states.get(state, 0.0) for state in BLOCKING}
     total = sum(blocked.values())
     return EventLoopLoad(

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.change.packages import belongs, holds
-from perfhunt.analysis.verdict.attribution import (
-    acting,
-    against_prediction,
-    attribute,
-    bound_sentences,
+from perfhunt.analysis.verdict.attributed.attribution import acting, attribute, bound_sentences
+from perfhunt.analysis.verdict.prediction import (
+    predicted_finding,
+    removed,
+    score_capacity,
+    score_knee,
 )
 from perfhunt.jobs.verify.installed import with_modules
 from perfhunt.jobs.verify.request import VerifyResult
-from perfhunt.model.finding import Caution, WhatIf
+from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack, regrouped
@@ -24,7 +25,7 @@ from perfhunt.model.trial import Phase
 from perfhunt.model.units import Cores, PerSecond, Share, format_share
 from perfhunt.model.verdict.attribution import Attribution, Measured
 from perfhunt.model.verdict.change import Atom, Change, OneChange
-from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.reports.pictures.flamegraph import differential
 from perfhunt.store.files import write_atomic
 
@@ -73,8 +74,6 @@ def with_attribution(
     before: VersionProfiles,
     after: VersionProfiles,
     title: str,
-    stored: Run | None,
-    knee: Knee | NoKnee | None = None,
 ) -> VerifyResult:
     """The result with the edited functions' share in it, and a differential flame graph beside the
     run.
@@ -82,7 +81,7 @@ def with_attribution(
     sampled = [m.profile for each in (before, after) for m in (each.wall, each.cpu) if m]
     change = with_modules(result.change.change, sampled)
     one_change = replace(result.change, change=change)
-    attribution = attributed(one_change, before, after, gain_of(result.verdict), stored, knee)
+    attribution = attributed(one_change, before, after, gain_of(result.verdict))
     if attribution is not None:
         told = dict.fromkeys((*_lost("before", before), *_lost("after", after)))
         attribution = replace(attribution, sentences=(*attribution.sentences, *told))
@@ -108,11 +107,8 @@ def attributed(
     before: VersionProfiles,
     after: VersionProfiles,
     gain: Interval | None,
-    stored: Run | None = None,
-    knee: Knee | NoKnee | None = None,
 ) -> Attribution | None:
-    """Demand of the edited functions before and after, the Amdahl check where it applies, and the
-    stored prediction.
+    """Demand of the edited functions before and after, and the Amdahl check where it applies.
 
     Demands come from thread time, waits included, where both versions have it and the edited code
     waits; else from time on CPU, which is sampled far more often. None when no profile is of both
@@ -130,8 +126,7 @@ def attributed(
         chosen = replace(
             chosen, share=None, bound=None, sentences=(*chosen.sentences, _waits_sentence(w))
         )
-    sentence = prediction_sentence(one_change, stored, knee)
-    return replace(chosen, sentences=(*chosen.sentences, sentence)) if sentence else chosen
+    return chosen
 
 
 def _better(
@@ -216,38 +211,23 @@ def _is_wait(frame: Frame) -> bool:
     return frame.kind == FrameKind.WAIT or frame.function.startswith("[")
 
 
-def prediction_sentence(
-    one_change: OneChange, stored: Run | None, knee: Knee | NoKnee | None
-) -> str:
-    """What the stored run said a fix of the edited code would bring, against the knee that was
-    measured; "" without either.
+def scored(
+    result: VerifyResult, stored: Run | None, knee: Knee | NoKnee | None = None
+) -> VerifyResult:
+    """The result with how the stored prediction for the edited code did: against the knee that was
+    measured, else against the capacity. As it is where nothing was predicted or measured.
     """
-    predicted = predicted_for(one_change, stored) if stored is not None else None
-    if predicted is None or knee is None:
-        return ""
-    if isinstance(knee, Knee):
-        measured = Interval(
-            value=knee.rate,
-            low=knee.low,
-            high=knee.high,
-            n=knee.passes,
-            confidence=knee.confidence,
-        )
-        return against_prediction(predicted, measured)
-    if knee.low is not None and knee.low > 0:
-        return f"The prediction cannot be checked: {knee.reason}."
-    return ""
-
-
-def predicted_for(one_change: OneChange, stored: Run) -> WhatIf | None:
-    """The stored what-if of the first finding that names edited code."""
-    for finding in stored.findings:
-        frame = Frame(finding.function, finding.file)
-        if finding.what_if is not None and any(
-            belongs(frame, atom) for atom in one_change.change.atoms
-        ):
-            return finding.what_if
-    return None
+    finding = predicted_finding(result.change.change, stored) if stored is not None else None
+    if stored is None or finding is None or result.verdict.word is Word.INVALID:
+        return result
+    effect = result.verdict.effect("capacity")
+    if knee is not None:
+        score = score_knee(finding, stored.id, knee)
+    else:
+        score = score_capacity(finding, stored.id, effect) if effect is not None else None
+    if score is not None and result.attribution is not None:
+        score = replace(score, removed=removed(score, result.attribution.demands))
+    return replace(result, prediction=score)
 
 
 def difference_picture(

@@ -28,6 +28,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     plural,
+    predicted_words,
     prediction,
     rate_range,
     route_words,
@@ -116,6 +117,8 @@ def _what_if_fact(run: Run) -> TableRow | None:
     what_if = prediction(run)
     if what_if is None:
         return None
+    if what_if.at_least:
+        return _fact("Without that", f"at least {format_rate(what_if.rate)}", "predicted")
     interval = f"{rate_range(what_if.low, what_if.high)}, predicted"
     return _fact("Without that", format_rate(what_if.rate), interval)
 
@@ -174,17 +177,19 @@ def _finding(finding: Finding, most: float) -> TableRow:
 
 
 def what_if(run: Run) -> str:
-    """The prediction for the first suspect, as a sentence; empty when there is none."""
+    """The prediction for the first suspect, or why there is none; empty when there is neither."""
+    top = run.findings[0] if run.findings else None
     known = prediction(run)
-    if known is None:
-        return ""
+    if top is None or known is None:
+        return f"No prediction: {top.withheld}." if top and top.withheld else ""
     removed = f"took {format_share(known.removed)} less"
     gone = "were gone" if known.removed >= 0.999 else removed
-    rate = f"{format_rate(known.rate)} ({rate_range(known.low, known.high)})"
     cap = f"; {known.cap}" if known.cap else ""
     caveat = f" {_sentence(known.caveat)}" if known.caveat else ""
     bound = "A bound, not a promise."
-    return f"{run.findings[0].function} {gone}, the knee would be near {rate}{cap}.{caveat} {bound}"
+    where = predicted_words(known)
+    where = where if known.at_least else f"near {where}"
+    return f"{top.function} {gone}, the knee would be {where}{cap}.{caveat} {bound}"
 
 
 def _sentence(text: str) -> str:

@@ -66,7 +66,7 @@ def test_the_attribution_and_the_picture_are_of_the_package_alone(tmp_path: Path
         patch=EditPatch(Repository(Path("/srv")), b""),
         directory=tmp_path,
     )
-    found = with_attribution(result, before, replace(after, losses=(lost,)), "base to head", None)
+    found = with_attribution(result, before, replace(after, losses=(lost,)), "base to head")
     assert found.attribution is not None
     assert [(d.function, d.word) for d in found.attribution.demands] == [
         ("py-markdown", "shrunk"),

@@ -16,8 +16,7 @@ def test_a_task_that_awaits_is_time_of_the_function_that_awaits() -> None:
     moment = [AT_REST, *["task serve>view>get_balance!read socket"] * 4]
     first, *_ = ranked(Evidence(Span(100.0, instants=series(*[moment] * 24))))
     # Little: 4 tasks at 100 requests/s are 40 ms per request.
-    assert first.function == "get_balance"
-    assert first.own.value == pytest.approx(0.040)
+    assert first.function == "get_balance" and first.own.value == pytest.approx(0.040)
 
 
 def test_tasks_that_are_ready_wait_for_what_the_loop_is_at() -> None:

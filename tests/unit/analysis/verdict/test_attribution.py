@@ -6,9 +6,8 @@ import pytest
 
 from perfhunt.analysis.change.changed_frames import is_frame_of
 from perfhunt.analysis.change.packages import belongs, installed
-from perfhunt.analysis.verdict.attribution import against_prediction, amdahl, attribute
-from perfhunt.analysis.verdict.demand import wilson
-from perfhunt.model.finding import WhatIf
+from perfhunt.analysis.verdict.attributed.attribution import amdahl, attribute
+from perfhunt.analysis.verdict.attributed.demand import wilson
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.attribution import Measured
@@ -126,14 +125,6 @@ def test_cost_that_goes_away_has_not_moved() -> None:
 def test_empty_profiles_bound_nothing_and_do_not_fail() -> None:
     found = attribute(change(SLOW), measured(), measured(), Interval(0.1, 0.05, 0.2, 10))
     assert (found.bound, found.explained) == (math.inf, True)
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "word"), [(80, 95, "Below"), (130, 150, "Above"), (100, 115, "As predicted")]
-)
-def test_the_prediction_against_the_measurement(low: float, high: float, word: str) -> None:
-    said = against_prediction(WhatIf(110, 105, 120, 1.0), Interval((low + high) / 2, low, high, 5))
-    assert said.startswith(word)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from perfhunt.analysis.change.packages import lasting
-from perfhunt.analysis.verdict.demand import SCREEN, demand_of
+from perfhunt.analysis.verdict.attributed.demand import SCREEN, demand_of
 from perfhunt.model.profile import Frame, FrameKind, Profile, Stack
 from perfhunt.model.verdict.attribution import Demand, Measured
 

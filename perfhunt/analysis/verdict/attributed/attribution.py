@@ -1,5 +1,5 @@
 """Tie a measured effect to the edited functions: their demand per request, the Amdahl bound, cost
-that moved, the prediction.
+that moved.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ from dataclasses import replace
 from functools import partial
 
 from perfhunt.analysis.change.packages import belongs, holds
-from perfhunt.analysis.verdict.demand import CONFIDENCE, SCREEN, demand_of, wilson
-from perfhunt.analysis.verdict.shifted import shifted
-from perfhunt.model.finding import WhatIf
+from perfhunt.analysis.verdict.attributed.demand import CONFIDENCE, SCREEN, demand_of, wilson
+from perfhunt.analysis.verdict.attributed.shifted import shifted
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Profile, Stack
-from perfhunt.model.units import Seconds, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import Seconds, Share, format_duration, format_share
 from perfhunt.model.verdict.attribution import Attribution, Demand, Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind
 
@@ -74,18 +73,6 @@ def amdahl(share: Share) -> float:
     1967).
     """
     return math.inf if share >= 1 else 1 / (1 - share) - 1
-
-
-def against_prediction(prediction: WhatIf, observed: Interval) -> str:
-    """The stored prediction against the rate that was observed, as a sentence."""
-    promised = f"{format_rate(prediction.low)} to {format_rate(prediction.high)}"
-    interval = f"{format_rate(observed.low)} to {format_rate(observed.high)}"
-    compared = f"{promised} was expected, {format_rate(observed.value)} ({interval}) was measured."
-    if observed.high < prediction.low:
-        return f"Below the prediction: {compared} {prediction.caveat}".rstrip()
-    if observed.low > prediction.high:
-        return f"Above the prediction: {compared} Something else helped as well."
-    return f"As predicted: {compared}"
 
 
 def _holds_any(stack: Stack, atoms: Sequence[Atom]) -> bool:
