@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -53,12 +52,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def render_page() -> bytes:
-    return hashlib.pbkdf2_hmac("sha256", b"page", b"salt", 2500).hex().encode()
+    return str(sum(n * n % 7 for n in range(12_000))).encode()
 
 
 def turn_away(path: str) -> bytes:
-    """An apology that is signed, so that a profiler can catch it at work."""
-    return hashlib.pbkdf2_hmac("sha256", path.encode(), b"no", 2500).hex().encode()
+    """An apology that takes a while, so that a profiler can catch it at work."""
+    return str(sum(n * len(path) % 5 for n in range(12_000))).encode()
 
 
 class Server(ThreadingHTTPServer):
