@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import app_modules
-from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.blame.reading import files_of, read_evidence
 from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.known.at_rest import is_idle
@@ -29,6 +28,7 @@ from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
 from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 from perfhunt.target.host.environment import environment
 
@@ -102,8 +102,9 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         runtime=target.runtime,
         version=target.runtime_version,
         cpu_limit=target.cpu_limit,
-        app_modules=app_modules(target),
+        application=target.application,
     )
+    evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
     run = replace(

@@ -127,10 +127,11 @@ def _with_refusing(
     """The findings with the function in front that refuses, where one was caught at it; the
     bottleneck's evidence names it.
     """
+    suspects = above.suspects
     key = refusing(at_knee.reading.knee, above.reading.knee)
-    if key is None or key not in above.suspects.by_function:
+    if key is None or key not in suspects.by_function:
         return findings, bottleneck
-    caught = finding_of(1, above.suspects.by_function[key], above.reading)
+    caught = finding_of(1, suspects.by_function[key], above.reading, suspects.trails)
     limits = bottleneck.category == BottleneckClass.LIMITER
     caught = replace(
         caught,
@@ -150,8 +151,8 @@ def _kinds(findings: Sequence[Finding], suspects: Suspects) -> frozenset[Bottlen
     if not findings:
         return frozenset()
     first = findings[0]
-    cost = suspects.at_knee.get((first.function, first.file))
-    return frozenset({first.category, *(kinds_of(cost) if cost is not None else ())})
+    suspect = suspects.culprits().get((first.function, first.file))
+    return frozenset({first.category, *(kinds_of(suspect.knee) if suspect is not None else ())})
 
 
 def joined(running: Span | None, waiting: Span) -> Span:
