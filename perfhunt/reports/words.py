@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
-from perfhunt.model.finding import BottleneckClass, Finding, WhatIf
+from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.run import Run, RunKind
@@ -31,6 +31,9 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.GC: "garbage collection",
     BottleneckClass.SLEEP: "sleeping",
     BottleneckClass.NETWORK: "the network",
+    BottleneckClass.DELAYED_ACK: "waiting for delayed acknowledgements",
+    BottleneckClass.CONNECTIONS: "a connection per request",
+    BottleneckClass.BACKLOG: "a full accept queue",
     BottleneckClass.LIMITER: "a rate limiter",
     BottleneckClass.GENERATOR: "the load generator itself",
     BottleneckClass.HOST: "other work on the host",
@@ -50,6 +53,7 @@ _OUTSIDE = frozenset(
         BottleneckClass.MEMORY,
         BottleneckClass.NETWORK,
         BottleneckClass.UNDETERMINED,
+        *ON_THE_WIRE,
     }
 )
 

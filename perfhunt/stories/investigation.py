@@ -343,6 +343,7 @@ def explain(
         version=target.runtime_version if target else "",
         cpu_limit=target.cpu_limit if target else None,
         application=target.application if target else Application(),
+        trials=tuple(lab.trials),
     )
     if target is not None:
         evidence = replace(evidence, sources=sources(target, files_of(evidence)))

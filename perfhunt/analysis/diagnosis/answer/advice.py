@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 
@@ -96,6 +97,8 @@ def next_step(
         )
     if category in _ELSEWHERE:
         return _ELSEWHERE[category]
+    if fix := FIXES.get(category):
+        return f"{fix}; restart the service, then: perfhunt verify --pid NEW_PID"
     if not findings:
         return f"No function could be named: {_how_to_see(evidence)}"
     return _about_functions(findings, kinds, category, evidence)

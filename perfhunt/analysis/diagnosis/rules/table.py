@@ -17,6 +17,7 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
     network,
 )
 from perfhunt.analysis.diagnosis.rules.waits import downstream, lock, pool, sleep, workers
+from perfhunt.analysis.diagnosis.rules.wire import backlog, connections, delayed_ack
 from perfhunt.model.finding import BottleneckClass
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
@@ -38,6 +39,9 @@ RULES: tuple[Rule, ...] = (
     disk,
     memory,
     network,
+    delayed_ack,
+    connections,
+    backlog,
 )
 # Classes by which requests queue, so that a service is slow before it fails.
 QUEUES = frozenset(
