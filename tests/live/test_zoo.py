@@ -19,7 +19,8 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.profilers.table import PROFILERS
-from tests.live.zoo.keeper import ZOO, Animal, capacity, capture
+from tests.live.zoo.animals import ZOO, Animal
+from tests.live.zoo.keeper import capacity, capture
 
 pytestmark = pytest.mark.live
 EVERY_TIME = {"lock", "loop-cpu"}

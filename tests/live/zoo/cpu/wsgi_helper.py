@@ -1,0 +1,29 @@
+"""Work handed to one helper process. Culprit: simulate, in the helper. Decoy: render_page."""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from work import MARGIN, mendable, plain_answer, render_page, rounds_in
+
+SIMULATION, PAGE = rounds_in(10.0), rounds_in(10.0 / MARGIN)
+
+
+@mendable
+def simulate(rounds: int) -> int:
+    total = 0
+    for i in range(rounds):
+        total += i * i % 7
+    return total
+
+
+def run(rounds: int) -> int:
+    return simulate(rounds)
+
+
+HELPER = ProcessPoolExecutor(1, mp_context=get_context("fork"))
+HELPER.submit(run, 1).result()  # forked while there is one thread
+
+
+def app(environ, start_response):
+    HELPER.submit(run, SIMULATION).result()
+    return plain_answer(start_response, render_page(PAGE))
