@@ -95,7 +95,7 @@ def postgres(port: int) -> Iterator[None]:
         subprocess.run(made, user=user, **plain)
         settings = (
             f"listen_addresses=127.0.0.1 unix_socket_directories={home} fsync=off"
-            " max_parallel_workers_per_gather=0 jit=off shared_buffers=64MB"
+            " max_parallel_workers_per_gather=0 jit=off shared_buffers=64MB log_min_messages=fatal"
         )
         words = [program("postgres") or "", "-D", f"{home}/data", "-p", str(port)]
         words += [word for setting in settings.split() for word in ("-c", setting)]
@@ -108,7 +108,8 @@ def postgres(port: int) -> Iterator[None]:
 
 def ready(port: int) -> None:
     """Until PostgreSQL answers; it listens before it does."""
-    words = [program("pg_isready") or "", "-q", "-h", "127.0.0.1", "-p", str(port)]
+    where = ["-h", "127.0.0.1", "-p", str(port), "-U", "zoo", "-d", "postgres"]
+    words = [program("pg_isready") or "", "-q", *where]
     for _ in range(200):
         if subprocess.run(words).returncode == 0:
             return

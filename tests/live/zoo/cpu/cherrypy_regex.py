@@ -25,7 +25,7 @@ class Shop:
     @cherrypy.expose
     def index(self):
         wait_for_banner()
-        find_total("12,3456,789012345")
+        find_total("12,3456,789012345678")
         return render_page(10_000)
 
 

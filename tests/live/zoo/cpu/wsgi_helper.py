@@ -1,6 +1,7 @@
 """Work handed to one helper process. Culprit: simulate, in the helper. Decoy: render_page."""
 
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from multiprocessing import get_context
 
 from work import MARGIN, mendable, plain_answer, render_page, rounds_in
@@ -20,10 +21,11 @@ def run(rounds: int) -> int:
     return simulate(rounds)
 
 
-HELPER = ProcessPoolExecutor(1, mp_context=get_context("fork"))
-HELPER.submit(run, 1).result()  # forked while there is one thread
+@cache
+def helper() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=get_context("fork"))
 
 
 def app(environ, start_response):
-    HELPER.submit(run, SIMULATION).result()
+    helper().submit(run, SIMULATION).result()
     return plain_answer(start_response, render_page(PAGE))
