@@ -13,6 +13,7 @@ from pathlib import Path
 from diagnosis_live import check, look
 from diagnosis_record import keep, kept
 from diagnosis_score import Row, halves, heading, peer_summary, score, summary, table_row
+from diagnosis_sensitivity import report
 
 from perfhunt.errors import PerfhuntError
 from tests.live.zoo.animals import ZOO, Animal, Half
@@ -38,6 +39,10 @@ def main(argv: Sequence[str]) -> int:
     animals = _chosen(asked)
     if asked.check:
         return _check(animals)
+    if asked.sensitivity:
+        captures = {animal.name: seen for animal, seen in kept(asked.sensitivity, animals)}
+        print(json.dumps({"bench": "diagnosis", "thresholds": report(captures)}))
+        return 0
     print(heading(), flush=True)
     rows: dict[str, Row] = {}
     skipped: dict[str, str] = {}
@@ -76,6 +81,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--minutes", type=float, metavar="M", help="begin no service after so long")
     add("--captures", type=Path, metavar="DIR", help="keep what was seen of each service")
     add("--replay", type=Path, metavar="DIR", help="diagnose kept captures again; no load")
+    add("--sensitivity", type=Path, metavar="DIR", help="how far thresholds may move; no load")
     add("--check", action="store_true", help="the capacity without culprit and without decoy")
     return parser.parse_args(argv)
 
