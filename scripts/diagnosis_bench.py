@@ -16,7 +16,8 @@ from diagnosis_score import Row, halves, heading, peer_summary, score, summary, 
 from diagnosis_sensitivity import report
 
 from perfhunt.errors import PerfhuntError
-from tests.live.zoo.animals import ZOO, Animal, Half
+from tests.live.zoo.animals import Animal, Half
+from tests.live.zoo.catalogue import ZOO
 
 # One of each of the kinds that a capture at one load can tell apart, in eight servers.
 QUICK = (
