@@ -47,10 +47,9 @@ def look(animal: Animal, *, short: bool, with_peers: bool) -> Seen:
     """
     began = time.monotonic()
     with living(animal) as service, tempfile.TemporaryDirectory(prefix="bench-diagnosis-") as home:
-        usual = service.drive(1.0, "users", 2)
         most = service.capacity()
         (given, named), rate = (_captured if short else _investigated)(
-            service, Path(home), most["completed"], usual["mean"]
+            service, Path(home), most["completed"]
         )
         others: dict[str, Peer] = peers(service, rate) if with_peers else {}
     with living(animal, animal.culprits[0]) as service:
@@ -72,7 +71,7 @@ def look(animal: Animal, *, short: bool, with_peers: bool) -> Seen:
 Given = tuple[tuple[tuple[Any, ...], dict[str, Any]], float]
 
 
-def _captured(service: Service, home: Path, capacity: float, usual: float) -> Given:
+def _captured(service: Service, home: Path, capacity: float) -> Given:
     """The capture of a known load instead of a search; its knee is that load."""
     rate = service.animal.load * capacity
     evidence = captured(service, home, capacity, BASE, KNEE)
@@ -82,7 +81,7 @@ def _captured(service: Service, home: Path, capacity: float, usual: float) -> Gi
         high=rate,
         confidence=0.9,
         criterion="latency.p99",
-        limit=service.animal.limit or LIMIT_TIMES * usual,
+        limit=service.animal.limit or LEAST_LIMIT,
         sharpness=None,
         label=KneeLabel.BRACKET,
     )
@@ -90,9 +89,9 @@ def _captured(service: Service, home: Path, capacity: float, usual: float) -> Gi
     return ((evidence, SearchResult(knee, (knee,), most, (), ()), None, ()), {}), rate
 
 
-def _investigated(service: Service, home: Path, capacity: float, usual: float) -> Given:
+def _investigated(service: Service, home: Path, capacity: float) -> Given:
     """A whole investigation with a small budget, and the rate it held."""
-    animal = service.animal
+    animal, usual = service.animal, service.drive(1.0, "users", 2)["mean"]
     (home / "perfhunt.toml").write_text(
         QUESTION.format(
             url=service.url,

@@ -50,7 +50,7 @@ class Service:
 
     def capacity(self) -> dict[str, float]:
         """What came of a closed burst, which a service answers as fast as it can."""
-        return self.drive(2.5, "users", self.animal.users)
+        return self.drive(2.0, "users", self.animal.users)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def living(one: Animal, mended: str = "") -> Iterator[Service]:
         ) as child,
     ):
         service = Service(one, child.pid, port)
-        service.drive(1.0, "users", 2)
+        service.drive(0.7, "users", 2)
         yield service
 
 
