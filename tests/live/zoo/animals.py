@@ -24,7 +24,8 @@ class Animal:
     """A service with a known culprit: the folder it is started from, and how.
 
     `culprits` are the functions that name it rightly, the first of them the one that mending
-    (`ZOO_MENDED`) empties; `packages` is what it imports beside the standard library. `users` of a
+    (`ZOO_MENDED`) empties; what only that one calls, and where it spends all of its time, is right
+    as well. `packages` is what it imports beside the standard library. `users` of a
     closed burst show the capacity, `load` is the part of that it is looked at; `limit` the p99 of
     its SLO in seconds (None: some times what it takes unloaded).
     """
@@ -94,12 +95,7 @@ def granian(module: str, *words: str) -> tuple[str, ...]:
     return python("granian", *where, *words, f"{module}:app")
 
 
-def waitress(module: str, count: int) -> tuple[str, ...]:
-    where = ("--listen", "127.0.0.1:{port}", "--threads", str(count))
-    return python("waitress", *where, f"{module}:app")
-
-
-_SERVERS = {"gunicorn", "uvicorn", "hypercorn", "granian", "waitress"}
+_SERVERS = {"gunicorn", "uvicorn", "hypercorn", "granian"}
 
 
 def animal(

@@ -1,12 +1,14 @@
-"""The standard library's HTTP server as services of the zoo use it: a thread per connection, and an
-answer in one piece.
+"""Servers as services of the zoo use them: the standard library's, with a thread per connection and
+an answer in one piece, and waitress without its log.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 def serve(page: Callable[[], bytes]) -> None:
@@ -31,3 +33,11 @@ def serve(page: Callable[[], bytes]) -> None:
         request_queue_size = 512
 
     Server(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+
+
+def under_waitress(app: Callable[..., Any], threads: int) -> None:
+    """Answers with a WSGI application. Every request that waits is worth a line to waitress."""
+    import waitress
+
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    waitress.serve(app, listen=f"127.0.0.1:{sys.argv[1]}", threads=threads)

@@ -6,6 +6,7 @@ import json
 import time
 
 from flask import Flask, Response
+from serving import under_waitress
 from work import MARGIN, mendable, render_page, rounds_in
 
 app = Flask(__name__)
@@ -27,3 +28,6 @@ def catalogue():
     wait_for_banner()
     render_page(PAGE)
     return Response((list_catalogue() or "")[:2000])
+
+
+under_waitress(app, 16)

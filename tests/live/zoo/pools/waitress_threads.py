@@ -4,6 +4,7 @@ render_page.
 
 from asking import ask
 from flask import Flask
+from serving import under_waitress
 from work import MARGIN, mendable, render_page, rounds_in
 
 app = Flask(__name__)
@@ -19,3 +20,6 @@ def charge_card() -> bytes:
 def pay():
     charge_card()
     return render_page(PAGE)
+
+
+under_waitress(app, 4)

@@ -7,6 +7,7 @@ import tempfile
 import threading
 
 from flask import Flask
+from serving import under_waitress
 from work import mendable, render_page
 
 app = Flask(__name__)
@@ -30,3 +31,6 @@ def save_receipt() -> None:
 def receipt():
     save_receipt()
     return render_page(10_000)
+
+
+under_waitress(app, 8)
