@@ -11,6 +11,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, is_dataclass
+from inspect import signature
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -48,6 +49,10 @@ class Seen:
     named: Mapping[str, Any] = field(default_factory=dict)
     peers: Mapping[str, Peer] = field(default_factory=dict)
     seconds: float = 0.0
+
+    def heard(self, name: str) -> Any:
+        """What `diagnose` was given under that name; None when it was not."""
+        return signature(diagnose).bind(*self.given, **self.named).arguments.get(name)
 
     def diagnosis(self) -> Diagnosis:
         """As today's code makes it."""

@@ -36,8 +36,8 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
     """The row of a service; None where there is nothing to be said."""
     diagnosis = diagnosis or seen.diagnosis()
     rank, finding = culprit(animal, diagnosis.findings)
-    instants = seen.given[0].knee.instants
-    effect = seen.given[2]
+    instants = seen.heard("evidence").knee.instants
+    effect = seen.heard("effect")
     said, brings = promised(finding, seen), seen.mended / seen.capacity if seen.capacity else None
     category = str(diagnosis.bottleneck.category)
     first = diagnosis.findings[0].function if diagnosis.findings else ""
@@ -72,7 +72,7 @@ def culprit(animal: Animal, findings: Sequence[Finding]) -> tuple[int | None, Fi
 
 def promised(finding: Finding | None, seen: Seen) -> float | None:
     """Times the rate that mending the culprit is said to bring; None: nothing is said."""
-    climb = seen.given[1]
+    climb = seen.heard("climb")
     known = climb.knee if isinstance(climb.knee, Knee) else climb.capacity
     if finding is None or finding.what_if is None or known is None or not known.rate:
         return None
