@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from diagnosis_peers import peers
 from diagnosis_record import Peer, Seen, overheard
@@ -15,14 +18,19 @@ from diagnosis_record import Peer, Seen, overheard
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.jobs.investigate import run_investigation
 from perfhunt.jobs.request import InvestigateRequest
+from perfhunt.lab import Lab
 from perfhunt.model.knee import Capacity, Knee, KneeLabel
+from perfhunt.model.question import Question
+from perfhunt.model.trial import Phase
+from perfhunt.stories import investigation
 from tests.live.zoo.animals import Animal
-from tests.live.zoo.keeper import Service, captured, living
+from tests.live.zoo.keeper import Service, capacity, living
 
-BASE, KNEE = 3.0, 9.0  # seconds of a short capture
 # Of the SLO: times the mean latency of a service with two users, and no less than this.
 LIMIT_TIMES, LEAST_LIMIT = 5.0, 0.05
 SLOWEST, FASTEST = 2.0, 1500.0  # rates; above, the generator would have to be looked at as well
+# Seconds of a short look: the baseline profile, and each quiet span beside the hold.
+PROFILE, QUIET = 4.0, 2.0
 QUESTION = """
 schema = 1
 [target]
@@ -32,11 +40,11 @@ process = {{ pid = {pid} }}
 [slo]
 latency = {{ p99 = "<= {limit:.0f}ms" }}
 errors = {{ http_5xx = "< 1%", transport = "<= 5%" }}
-min_samples = 50
+min_samples = 10
 [ramp]
 start = "{start:.1f}/s"
-baseline = "5s"
-hold = "12s"
+baseline = "{baseline}"
+hold = "{hold}"
 budget = "25s"
 """
 
@@ -47,18 +55,16 @@ def look(animal: Animal, *, short: bool, with_peers: bool) -> Seen:
     """
     began = time.monotonic()
     with living(animal) as service, tempfile.TemporaryDirectory(prefix="bench-diagnosis-") as home:
-        most = service.capacity()
-        (given, named), rate = (_captured if short else _investigated)(
-            service, Path(home), most["completed"]
-        )
+        burst = service.capacity()
+        given, named, rate = investigated(service, Path(home), burst["completed"], short=short)
         others: dict[str, Peer] = peers(service, rate) if with_peers else {}
     with living(animal, animal.culprits[0]) as service:
         mended = service.capacity()
     return Seen(
         name=animal.name,
-        mode="short" if short else "story",
-        capacity=most["completed"],
-        busy=most["busy"],
+        mode="short" if short else "whole",
+        capacity=burst["completed"],
+        busy=burst["busy"],
         mended=mended["completed"],
         mended_busy=mended["busy"],
         given=given,
@@ -68,52 +74,63 @@ def look(animal: Animal, *, short: bool, with_peers: bool) -> Seen:
     )
 
 
-Given = tuple[tuple[tuple[Any, ...], dict[str, Any]], float]
-
-
-def _captured(service: Service, home: Path, capacity: float) -> Given:
-    """The capture of a known load instead of a search; its knee is that load."""
-    rate = service.animal.load * capacity
-    evidence = captured(service, home, capacity, BASE, KNEE)
-    knee = Knee(
-        rate=rate,
-        low=rate,
-        high=rate,
-        confidence=0.9,
-        criterion="latency.p99",
-        limit=service.animal.limit or LEAST_LIMIT,
-        sharpness=None,
-        label=KneeLabel.BRACKET,
-    )
-    most = Capacity(capacity, capacity, capacity, capacity)
-    return ((evidence, SearchResult(knee, (knee,), most, (), ()), None, ()), {}), rate
-
-
-def _investigated(service: Service, home: Path, capacity: float) -> Given:
-    """A whole investigation with a small budget, and the rate it held."""
-    animal, usual = service.animal, service.drive(1.0, "users", 2)["mean"]
+def investigated(
+    service: Service, home: Path, most: float, *, short: bool
+) -> tuple[tuple[Any, ...], dict[str, Any], float]:
+    """What an investigation gave to `diagnose`, and the rate it held."""
+    animal = service.animal
     (home / "perfhunt.toml").write_text(
         QUESTION.format(
             url=service.url,
             pid=service.pid,
             traffic="\n".join(f'[[traffic]]\nrequest = "GET {path}"' for path in animal.paths),
-            limit=1e3 * (animal.limit or max(LIMIT_TIMES * usual, LEAST_LIMIT)),
-            start=min(max(SLOWEST, 0.1 * capacity), FASTEST),
+            limit=1e3 * (animal.limit or max(LIMIT_TIMES * service.unloaded, LEAST_LIMIT)),
+            start=min(max(SLOWEST, 0.1 * most), FASTEST),
+            baseline="3s" if short else "5s",
+            hold="10s" if short else "15s",
         )
     )
     request = InvestigateRequest(
         file=home / "perfhunt.toml", store=home / "store", allow_busy=True, seed=1
     )
-    with overheard() as heard:
+    usual = known_knee(animal.load * most, most) if short else nullcontext()
+    with overheard() as heard, usual:
         run = run_investigation(request)
-    held = [trial.step.rate for trial in run.trials if trial.step.phase == "hold"]
-    return heard[-1], held[-1] if held else animal.load * capacity
+    held = [trial.step.rate for trial in run.trials if trial.step.phase is Phase.HOLD]
+    return *heard[-1], held[-1]
+
+
+@contextmanager
+def known_knee(rate: float, most: float) -> Iterator[None]:
+    """Investigations that search for no knee while the block lasts: it is a part of the capacity
+    that was measured before, and they go straight to it and hold it for less long.
+    """
+
+    def climbed(question: Question, lab: Lab, floor: investigation.Floor, *_: Any) -> SearchResult:
+        knee = Knee(
+            rate=rate,
+            low=rate,
+            high=rate,
+            confidence=0.9,
+            criterion=lab.criteria[0].name,
+            limit=lab.criteria[0].limit,
+            sharpness=None,
+            label=KneeLabel.BRACKET,
+        )
+        return SearchResult(knee, (knee,), Capacity(most, most, most, most), (floor.trial,), ())
+
+    with (
+        patch.object(investigation, "climb_to_knee", climbed),
+        patch.object(investigation, "judge_at_load", lambda question, lab, climb, floor, _: floor),
+        patch.object(investigation, "BASELINE_PROFILE", PROFILE),
+        patch.object(investigation, "QUIET", QUIET),
+    ):
+        yield
 
 
 def check(animal: Animal) -> dict[str, float]:
     """Answers per second: as it is, without the culprit, and without the decoy."""
     found = {}
-    for name, mended in (("", ""), ("culprit", animal.culprits[0]), ("decoy", "render_page")):
-        with living(animal, mended) as service:
-            found[name or "now"] = service.capacity()["completed"]
+    for name, mended in (("now", ""), ("culprit", animal.culprits[0]), ("decoy", "render_page")):
+        found[name] = capacity(animal, mended)
     return found

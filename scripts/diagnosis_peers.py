@@ -19,7 +19,7 @@ from perfhunt.model.profile import Stack
 from perfhunt.profilers.perf.script import FIELDS, PerfScriptError, parse_perf_script
 from perfhunt.profilers.py_spy.folded import read_folded
 from tests.live.zoo.animals import Animal
-from tests.live.zoo.keeper import HERE, Service
+from tests.live.zoo.keeper import HERE, Service, start_drive
 
 SECONDS = 3  # of each
 _LIMIT = 60.0
@@ -28,7 +28,8 @@ NAMES = ("py-spy", "py-spy --gil", "perf")
 
 def peers(service: Service, rate: float) -> dict[str, Peer]:
     """Each of them for a few seconds, one after the other, under load of that rate."""
-    load = service.start_drive(len(NAMES) * (SECONDS + 1.5) + 1.0, "rate", rate)
+    longest = len(NAMES) * (SECONDS + 1.5) + 1.0
+    load = start_drive(service.port, longest, "rate", rate, service.animal.paths)
     try:
         return {
             "py-spy": _py_spy(service),

@@ -39,7 +39,8 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
     instants = seen.heard("evidence").knee.instants
     effect = seen.heard("effect")
     said, brings = promised(finding, seen), seen.mended / seen.capacity if seen.capacity else None
-    category = str(diagnosis.bottleneck.category)
+    bottleneck = diagnosis.bottleneck
+    category = str(bottleneck.category) if bottleneck else "none"
     first = diagnosis.findings[0].function if diagnosis.findings else ""
     return {
         "rank": rank,
@@ -54,8 +55,8 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
         "observed": brings,
         "withheld": said is None,
         "first": first,
-        "score": diagnosis.bottleneck.score,
-        "runner_up": str(diagnosis.bottleneck.runner_up or ""),
+        "score": bottleneck.score if bottleneck else 0.0,
+        "runner_up": str(bottleneck.runner_up or "") if bottleneck else "",
         "mode": seen.mode,
         "seconds": round(seen.seconds, 1),
         "peers": {name: [peer.own, peer.inclusive] for name, peer in seen.peers.items()},
