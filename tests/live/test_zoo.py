@@ -1,7 +1,7 @@
 """Real services with a known culprit each: it is ranked first, and the class of bottleneck names
 its kind.
 
-Eight of them, in eight servers, as `scripts/bench-diagnosis --quick` looks at them; without
+Seven of them, in five servers, as `scripts/bench-diagnosis --quick` looks at them; without
 `--quick` it looks at all. Which function stops a service is a fact of the host as well: what
 mending the culprit brings is measured beside it, and those where that is clear are judged.
 """
