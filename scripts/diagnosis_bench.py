@@ -12,7 +12,7 @@ from pathlib import Path
 
 from diagnosis_live import check, look
 from diagnosis_record import keep, kept
-from diagnosis_score import Row, halves, heading, peer_summary, score, summary, table_row
+from diagnosis_score import Row, heading, parts, peer_summary, score, summary, table_row
 from diagnosis_sensitivity import report
 
 from perfhunt.errors import PerfhuntError
@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
             {
                 "bench": "diagnosis",
                 **whole,
-                "halves": halves(rows),
+                "parts": parts(rows),
                 "peers": peer_summary(rows),
                 "services": rows,
                 "skipped": skipped,

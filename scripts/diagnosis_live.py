@@ -45,7 +45,7 @@ min_samples = 10
 start = "{start:.1f}/s"
 baseline = "{baseline}"
 hold = "{hold}"
-budget = "25s"
+budget = "40s"
 """
 
 

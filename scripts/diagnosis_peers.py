@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from tests.live.zoo.keeper import HERE, Service, start_drive
 
 SECONDS = 3  # of each
 _LIMIT = 60.0
+# What is written inside a function without a name of its own is that function's.
+_NAMELESS = re.compile(r"(?:\.<locals>\.<\w+>)+$")
 NAMES = ("py-spy", "py-spy --gil", "perf")
 
 
@@ -90,7 +93,7 @@ def ranked(stacks: Mapping[Stack, float], animal: Animal) -> Peer:
     own: dict[str, float] = defaultdict(float)
     inclusive: dict[str, float] = defaultdict(float)
     for stack, weight in stacks.items():
-        functions = [f.function for f in stack if _of_the_zoo(f.file)]
+        functions = [_NAMELESS.sub("", f.function) for f in stack if _of_the_zoo(f.file)]
         if functions:
             own[functions[-1]] += weight
         for function in set(functions):

@@ -10,6 +10,7 @@ from diagnosis_peers import NAMES
 from diagnosis_record import Seen
 
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
+from perfhunt.analysis.trial.interference import disturbed
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Knee
 from tests.live.zoo.animals import Animal, Half
@@ -36,7 +37,8 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
     """The row of a service; None where there is nothing to be said."""
     diagnosis = diagnosis or seen.diagnosis()
     rank, finding = culprit(animal, diagnosis.findings)
-    instants = seen.heard("evidence").knee.instants
+    knee = seen.heard("evidence").knee
+    instants = knee.instants
     effect = seen.heard("effect")
     said, brings = promised(finding, seen), seen.mended / seen.capacity if seen.capacity else None
     bottleneck = diagnosis.bottleneck
@@ -57,6 +59,7 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
         "first": first,
         "score": bottleneck.score if bottleneck else 0.0,
         "runner_up": str(bottleneck.runner_up or "") if bottleneck else "",
+        "disturbed": disturbed(knee.trial.interference if knee.trial else None),
         "mode": seen.mode,
         "seconds": round(seen.seconds, 1),
         "peers": {name: [peer.own, peer.inclusive] for name, peer in seen.peers.items()},
@@ -117,9 +120,10 @@ def summary(rows: Mapping[str, Row]) -> dict[str, Any]:
     }
 
 
-def halves(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
-    """The summary of each half."""
-    return {h: summary({n: r for n, r in rows.items() if r["half"] == h}) for h in Half}
+def parts(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
+    """The summary of each half, and of what no other work on the host disturbed."""
+    found = {str(h): summary({n: r for n, r in rows.items() if r["half"] == h}) for h in Half}
+    return {**found, "undisturbed": summary({n: r for n, r in rows.items() if not r["disturbed"]})}
 
 
 def peer_summary(rows: Mapping[str, Row]) -> dict[str, dict[str, Any]]:
@@ -138,11 +142,13 @@ def heading() -> str:
 
 
 def table_row(name: str, row: Row) -> str:
-    """A row of the table. Others' places are by own time / by inclusive time."""
+    """A row of the table. Others' places are by own time / by inclusive time; † is a service whose
+    hold was disturbed by other work on the host.
+    """
     wrong = "" if row["class_right"] else f" **wrong** ({row['runner_up']})"
     place = row["rank"] or "none"
     cells = [
-        name,
+        f"{name} †" if row["disturbed"] else name,
         row["half"],
         str(place) if row["rank"] == 1 else f"**{place}** ({row['first']})",
         f"{row['class']} {row['score']:.2f}{wrong}",
