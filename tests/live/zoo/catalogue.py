@@ -326,7 +326,15 @@ WIRE = (
         "stamp_receipt",
         "backlog workers sleep",
     ),
-    animal("limiter", "wire", threads("wsgi_limiter", 16), "over_limit", "limiter"),
-    animal("loop-limiter", "wire starlette", uvicorn("asgi_limiter"), "too_many", "limiter"),
+    # A limiter shows above what it lets through.
+    animal("limiter", "wire", threads("wsgi_limiter", 16), "over_limit", "limiter", load=1.2),
+    animal(
+        "loop-limiter",
+        "wire starlette",
+        uvicorn("asgi_limiter"),
+        "too_many",
+        "limiter",
+        load=1.2,
+    ),
 )
 ZOO = (*COMPUTE, *LOOPS, *AWAITS, *LOCKS, *POOLS, *DOWNSTREAM, *STORES, *WIRE)
