@@ -66,9 +66,12 @@ def start_drive(
 def drive(
     port: int, seconds: float, kind: str, amount: float, paths: Sequence[str] = ("/",)
 ) -> dict[str, float]:
-    """What came of so much load."""
+    """What came of so much load. Raises OSError when it could not be sent."""
     child = start_drive(port, seconds, kind, amount, paths)
-    said: dict[str, float] = json.loads(child.communicate()[0])
+    text = child.communicate()[0]
+    if child.returncode:
+        raise OSError(f"load on port {port} failed: exit code {child.returncode}")
+    said: dict[str, float] = json.loads(text)
     return said
 
 

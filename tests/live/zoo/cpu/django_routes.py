@@ -39,6 +39,11 @@ def home(request):
 
 
 urlpatterns = [path("", home), path("cart", cart), path("invoice", invoice)]
-settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="zoo", MIDDLEWARE=[])
+settings.configure(
+    ROOT_URLCONF=__name__,
+    ALLOWED_HOSTS=["*"],
+    SECRET_KEY="zoo",
+    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # which says how long a body is
+)
 django.setup()
 app = get_wsgi_application()
