@@ -41,6 +41,7 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
     instants = knee.instants
     effect = seen.heard("effect")
     said, brings = promised(finding, seen), seen.mended / seen.capacity if seen.capacity else None
+    at_least = bool(finding and finding.what_if and finding.what_if.at_least)
     bottleneck = diagnosis.bottleneck
     category = str(bottleneck.category) if bottleneck else "none"
     first = diagnosis.findings[0].function if diagnosis.findings else ""
@@ -49,13 +50,15 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
         "class": category,
         "class_right": category in animal.classes,
         "closure": closure(diagnosis),
-        "prediction_error": prediction_error(said, brings, seen),
+        "prediction_error": prediction_error(said, at_least, brings, seen),
         "looks_per_s": len(instants) / instants.seconds if instants and instants.seconds else None,
         "probe_p99": effect.p99 if effect else None,
         "half": str(animal.half),
         "predicted": said,
         "observed": brings,
+        "at_least": at_least,
         "withheld": said is None,
+        "why_withheld": finding.withheld if finding else "the culprit is not among the findings",
         "first": first,
         "score": bottleneck.score if bottleneck else 0.0,
         "runner_up": str(bottleneck.runner_up or "") if bottleneck else "",
@@ -75,21 +78,26 @@ def culprit(animal: Animal, findings: Sequence[Finding]) -> tuple[int | None, Fi
 
 
 def promised(finding: Finding | None, seen: Seen) -> float | None:
-    """Times the rate that mending the culprit is said to bring; None: nothing is said."""
-    climb = seen.heard("climb")
-    known = climb.knee if isinstance(climb.knee, Knee) else climb.capacity
-    if finding is None or finding.what_if is None or known is None or not known.rate:
+    """Times the capacity that mending the culprit is said to bring; None: nothing is said."""
+    what_if = finding.what_if if finding is not None else None
+    if what_if is None or not seen.capacity:
         return None
-    return float(finding.what_if.rate / known.rate)
+    if what_if.saturated is not None:
+        return float(what_if.saturated / seen.capacity)
+    knee = seen.heard("climb").knee
+    return float(what_if.rate / knee.rate) if isinstance(knee, Knee) else None
 
 
-def prediction_error(said: float | None, brings: float | None, seen: Seen) -> float | None:
-    """How far off the promise is, as a share of what came; None where nothing was said, or where
-    the generator stopped the mended service and the promise is not below what it could.
+def prediction_error(
+    said: float | None, at_least: bool, brings: float | None, seen: Seen
+) -> float | None:
+    """How far off the promise is, as a share of what came; None where nothing was said, where a
+    lower bound was kept, or where the generator stopped the mended service and the promise is not
+    below what it could.
     """
-    if said is None or brings is None:
+    if said is None or not brings:
         return None
-    if seen.mended_busy > GENERATOR_BUSY and said >= brings:
+    if (at_least and said <= brings) or (seen.mended_busy > GENERATOR_BUSY and said >= brings):
         return None
     return abs(said - brings) / brings
 
@@ -153,7 +161,7 @@ def table_row(name: str, row: Row) -> str:
         str(place) if row["rank"] == 1 else f"**{place}** ({row['first']})",
         f"{row['class']} {row['score']:.2f}{wrong}",
         _number(row["closure"], "{:.0%}"),
-        _number(row["predicted"], "x{:.2f}"),
+        _number(row["predicted"], "≥ x{:.2f}" if row["at_least"] else "x{:.2f}"),
         _number(row["observed"], "x{:.2f}"),
         _number(row["looks_per_s"], "{:.0f}"),
         _number(row["probe_p99"], "x{:.2f}"),

@@ -13,9 +13,9 @@ from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
+from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
-from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
@@ -50,7 +50,7 @@ def diagnose(
     suspects = suspects_of(reading)
     bottleneck = with_leak(classify(reading, suspects), climb.drift, trials)
     ranked = rank(reading, suspects)
-    findings = with_what_if(ranked, bottleneck, reading, suspects, climb)
+    findings = with_what_if(ranked, reading, suspects, climb, trials)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
@@ -109,4 +109,5 @@ def joined(running: Span | None, waiting: Span) -> Span:
         instants=running.instants or waiting.instants,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
+        losses=(*running.losses, *waiting.losses),
     )

@@ -193,6 +193,7 @@ class FindingDocument(Struct, frozen=True):
     evidence: str
     what_if: WhatIf | None
     runtime: str
+    withheld: str = ""  # joined
 
 
 class ProfileDocument(Struct, frozen=True):

@@ -13,7 +13,10 @@ from perfhunt.model.run import SCHEMA
 
 _MEANINGS = CIRCUMSTANCES | RESULTS
 # Keys that are not in every document; all others are always written.
-_OPTIONAL = {"rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"}
+_OPTIONAL = {
+    *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
+    *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
+}
 
 
 def schema() -> dict[str, Any]:
