@@ -29,7 +29,6 @@ NOT_IMPORTED = {
     "types-psutil": "types for mypy",
     "types-pyyaml": "types for mypy",
     "uvicorn": "runs the services of the live tests",
-    "uvloop": "the loop of a service of tests/live/zoo",
     **{
         f"tree-sitter{language}": "loaded by name, and only when the grammar is needed"
         for language in ("", "-go", "-java", "-javascript", "-rust", "-typescript")

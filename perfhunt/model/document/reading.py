@@ -25,7 +25,7 @@ from perfhunt.model.document.shape import (
     RunDocument,
     TrialDocument,
 )
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, Leaf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.latency import Latency
@@ -187,11 +187,14 @@ def _interval(shaped: IntervalDocument) -> Interval:
 
 def _finding(shaped: FindingDocument) -> Finding:
     return Finding(
-        **same_fields(Finding, shaped, "own", "total", "blamed", "grew"),
+        **same_fields(Finding, shaped, "own", "total", "blamed", "grew", "leaves"),
         own=_interval(shaped.own_ms),
         total=_interval(shaped.total_ms),
         blamed=_interval(shaped.ms_per_request),
         grew=None if shaped.grew_ms is None else _interval(shaped.grew_ms),
+        leaves=tuple(
+            Leaf(leaf.function, leaf.file, _interval(leaf.own_ms)) for leaf in shaped.leaves
+        ),
     )
 
 

@@ -175,6 +175,14 @@ class BottleneckDocument(Struct, frozen=True):
     runner_up_score: float
 
 
+class LeafDocument(Struct, frozen=True):
+    """A function that a suspect calls again and again."""
+
+    function: str
+    file: str
+    own_ms: IntervalDocument
+
+
 class FindingDocument(Struct, frozen=True):
     """A suspect."""
 
@@ -194,6 +202,7 @@ class FindingDocument(Struct, frozen=True):
     what_if: WhatIf | None
     runtime: str
     withheld: str = ""  # joined
+    leaves: tuple[LeafDocument, ...] = ()
 
 
 class ProfileDocument(Struct, frozen=True):

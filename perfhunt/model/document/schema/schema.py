@@ -15,6 +15,7 @@ _MEANINGS = CIRCUMSTANCES | RESULTS
 # Keys that are not in every document; all others are always written.
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
+    *("leaves", "application"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
 }
 
