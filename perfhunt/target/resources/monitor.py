@@ -14,7 +14,9 @@ from statistics import linear_regression
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.sock_diag import accept_queues
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
@@ -74,6 +76,10 @@ class ResourceMonitor:
         self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
+        # The kernel is asked for its own namespace's sockets only.
+        self._reachable = bool(self._ports) and link(target.root, "ns/net") == link(
+            os.getpid(), "ns/net"
+        )
 
     def start(self) -> None:
         """Begin. Idempotent."""
@@ -138,12 +144,23 @@ class ResourceMonitor:
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
+        queue = max((n for n in (queue, self._waiting()) if n is not None), default=None)
         with self._lock:
             if rss:
                 self._watched.rss.append((now, rss))
             if queue is not None:
                 self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
             self._watched.connections |= connections  # The larger of the two, per endpoint.
+
+    def _waiting(self) -> int | None:
+        """The longest accept queue now, as the kernel says of the sockets that listen, which costs
+        little: so one that is full for a moment is seen more often. None where the target has a
+        network of its own.
+        """
+        if not self._reachable:
+            return None
+        waiting = (queue.waiting for queue in accept_queues().values() if queue.port in self._ports)
+        return max(waiting, default=None)
 
     def _sockets(self, pids: list[int]) -> tuple[int | None, Counter[str]]:
         """The longest accept queue, and connections to each remote endpoint, the target's clients
@@ -241,6 +258,9 @@ class ResourceMonitor:
                 (at.backlog for at in target.listeners if at.backlog is not None), default=None
             ),
             listen_overflows=grown.listen_overflows,
+            listen_drops=grown.listen_drops,
+            syn_retransmits=grown.syn_retransmits,
+            retransmits=grown.retransmits,
             connections=dict(watched.connections),
         )
 
