@@ -198,6 +198,9 @@ def _for_the_target(peer: Peer, before: Peer | None, reading: EvidenceReading) -
 
 def _threads(knee: SpanReading) -> dict[str, float]:
     """Mean threads, and coroutines, waiting on each endpoint that is no client."""
+    if not knee.has_instants and knee.span.states is not None:
+        exact = knee.span.states.endpoints()
+        return {at: n for at, n in exact.items() if not at.startswith(CLIENT_SOCKET)}
     means: dict[str, float] = {}
     for leads in destinations(knee).values():
         for endpoint, weight in leads.items():
