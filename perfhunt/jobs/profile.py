@@ -85,6 +85,7 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
             instants=attached.instants,
             states=attached.states,
             resources=used,
+            peers=attached.peers,
             losses=attached.losses,
         )
 
@@ -106,6 +107,7 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
         states={SpanName.KNEE: span.states} if span.states else {},
+        peers={SpanName.KNEE: span.peers} if span.peers is not None else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
         cautions=(_PER_SECOND, *loss_cautions(span)),
         next_step=(

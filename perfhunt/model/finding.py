@@ -31,7 +31,8 @@ class BottleneckClass(StrEnum):
     EVENT_LOOP = "event-loop"  # busy with its own work
     EVENT_LOOP_BLOCKED = "event-loop-blocked"  # held up by a call that should not run on it
     LOCK = "lock"
-    DOWNSTREAM = "downstream"
+    DATABASE = "database"  # or a cache
+    DOWNSTREAM = "downstream"  # any other service
     POOL = "pool"
     WORKERS = "workers"
     DISK = "disk"

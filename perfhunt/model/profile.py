@@ -63,6 +63,7 @@ class EvidenceKind(StrEnum):
     WAITS = "the stacks of waiting threads"
     IDLE = "the stacks of threads without load"
     STATES = "the states of threads"
+    PEERS = "what works for the target"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -162,7 +163,13 @@ def _reason(run: Run) -> str:
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
     route = route_time_words(run)
     evidence += f"\n{_text(route)}\n" if route else ""
-    return f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n{evidence}"
+    head = f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n"
+    return head + evidence + _peers(run)
+
+
+def _peers(run: Run) -> str:
+    rows = [tuple(map(_text, peer_cells(peer))) for peer in peers_at_knee(run)]
+    return f"\n{_table(HEAD, rows)}" if rows else ""
 
 
 def _trust(run: Run) -> str:

@@ -11,6 +11,7 @@ from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_duration, format_rate
+from perfhunt.reports.peers import peer_line, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -39,6 +40,7 @@ OBJECTIVES = 8
 SUSPECTS = 5
 ROUTES = 6
 EVIDENCE = 3
+PEERS = 3
 CAUTIONS = 3
 CAUTION_LINES = 3  # of each: what to do about it is in its last words
 _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
@@ -138,6 +140,7 @@ def _reason(run: Run) -> list[str]:
         f"bottleneck  {bottleneck_words(bottleneck.category)} {score}",
         *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
         *(_wrapped(route, "route       ") if route else []),
+        *(_shortened(f"peer {peer_line(peer)}") for peer in peers_at_knee(run)[:PEERS]),
     ]
 
 

@@ -21,6 +21,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.EVENT_LOOP: "a saturated event loop",
     BottleneckClass.EVENT_LOOP_BLOCKED: "a blocked event loop",
     BottleneckClass.LOCK: "a lock",
+    BottleneckClass.DATABASE: "the database",
     BottleneckClass.DOWNSTREAM: "a downstream service",
     BottleneckClass.POOL: "an exhausted connection pool",
     BottleneckClass.WORKERS: "the number of workers",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.run import Application
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
 
@@ -20,7 +20,8 @@ class Span:
 
     `completed` is answers per second in the span; `service` the mean latency from the actual send,
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
-    thread at a few moments each second. `losses` says what else was looked for and not got.
+    thread at a few moments each second. `peers` are the processes at the other end of the target's
+    connections; None when nobody looked. `losses` says what else was looked for and not got.
     """
 
     completed: PerSecond
@@ -30,6 +31,7 @@ class Span:
     instants: Instants | None = None
     states: States | None = None
     resources: Resources | None = None
+    peers: tuple[Peer, ...] | None = None
     losses: tuple[Loss, ...] = ()
 
     @staticmethod
@@ -39,6 +41,7 @@ class Span:
         instants: Instants | None = None,
         states: States | None = None,
         resources: Resources | None = None,
+        peers: tuple[Peer, ...] | None = None,
         losses: tuple[Loss, ...] = (),
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
@@ -50,6 +53,7 @@ class Span:
             instants=instants,
             states=states,
             resources=resources or trial.resources,
+            peers=peers,
             losses=losses,
         )
 

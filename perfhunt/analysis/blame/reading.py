@@ -44,7 +44,8 @@ class SpanReading:
 
     `cpu_per_request` is exact CPU seconds per completed request. `in_flight` is the mean number of
     requests, `unseen` those of them that no thread was working on. `own_part` is how much of the
-    wait for a CPU is the target's own doing: the rest is other processes'.
+    wait for a CPU is the target's own doing, `peer_part` how much its peers': the rest is other
+    processes'.
     """
 
     span: Span
@@ -56,6 +57,7 @@ class SpanReading:
     unseen: float
     pools: Mapping[ThreadGroup, PoolUse]
     own_part: Share = 1.0
+    peer_part: Share = 0.0
 
     @property
     def has_instants(self) -> bool:
@@ -135,6 +137,7 @@ def _read_span(
         unseen=unseen,
         pools=_pools(instants, snapshots),
         own_part=own_part(span, cores),
+        peer_part=peer_part(span, cores),
     )
 
 
@@ -182,6 +185,15 @@ def own_part(span: Span, cores: Cores | None) -> Share:
     if used is None or resources is None or not resources.host_cpu_share or not cores:
         return 1.0
     return min(1.0, used / (resources.host_cpu_share * cores))
+
+
+def peer_part(span: Span, cores: Cores | None) -> Share:
+    """The part of the target's peers in what kept the host's CPUs busy: they work for it."""
+    theirs = sum(peer.cores or 0.0 for peer in span.peers or ())
+    resources = span.resources
+    if not theirs or resources is None or not resources.host_cpu_share or not cores:
+        return 0.0
+    return min(1.0 - own_part(span, cores), theirs / (resources.host_cpu_share * cores))
 
 
 def _workers(instant: Instant) -> Iterator[ThreadSample]:

@@ -112,5 +112,6 @@ def joined(running: Span | None, waiting: Span) -> Span:
         instants=running.instants or waiting.instants,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
+        peers=running.peers if running.peers is not None else waiting.peers,
         losses=(*running.losses, *waiting.losses),
     )

@@ -9,10 +9,11 @@ from enum import StrEnum
 
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
+from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
+from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, wire_reading
 from perfhunt.model.profile import Instants
@@ -33,8 +34,6 @@ BLOCKING = (
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
 # Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
 _SHED_STATUSES = frozenset({429, 503})
-# How the name of a socket begins whose other end is a client of the target.
-CLIENT_SOCKET = "client:"
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
 # part beyond which it is the event loop's: the majority.
 _MOSTLY: Share = 0.5
@@ -69,10 +68,10 @@ class Features:
     """What the rules look at. Times are seconds per request; `added` is latency added between
     baseline and knee, by kind, `standing` the same kinds at the knee, as they stand.
 
-    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, ack (which counts as added at
-    any load: it need not be there), sleep, disk, other, and the same behind `unseen:` for requests
-    that waited before a thread had them, by what the threads did or waited for meanwhile (`await`:
-    an event loop idled).
+    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, peer, client, ack (it counts as added
+    at any load, for it need not be there), sleep, disk, other, and the same behind `unseen:` for
+    requests that waited before a thread had them, by what the threads did or waited for meanwhile
+    (`await`: an event loop idled).
 
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
     loops. `grew_waits` is own wait per request by state, knee over baseline.
@@ -91,7 +90,6 @@ class Features:
     pool_is_loop: bool
     loop: EventLoopLoad | None
     contentions: tuple[Contention, ...]
-    endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
     throttled: Share
@@ -104,14 +102,20 @@ class Features:
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
     wire: WireReading | None = None
+    peers: tuple[PeerLoad, ...] = ()
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
         without a baseline.
         """
         parts = self.added if self.compared else self.standing
+        return self.share_of(sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds))
+
+    def share_of(self, seconds: Seconds) -> Share:
+        """The share that some of that time is."""
+        parts = self.added if self.compared else self.standing
         whole = sum(value for value in parts.values() if value > 0)
-        return sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds) / whole if whole > 0 else 0.0
+        return min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
 
     def share_anywhere(self, *kinds: str) -> Share:
         """The same, within threads or before them."""
@@ -121,6 +125,23 @@ class Features:
     def interference(self) -> Interference | None:
         """What took the machine from the target meanwhile; None where nobody looked."""
         return self.trial.interference if self.trial is not None else None
+
+    @property
+    def peers_part(self) -> Share:
+        """Of the CPU that the target and its peers used, the peers' part: that much of the wait for
+        a CPU is not the target's own code.
+        """
+        theirs = sum(load.cpu for load in self.peers)
+        whole = theirs + (self.cpu or 0.0)
+        return theirs / whole if whole else 0.0
+
+    @property
+    def filled(self) -> Share:
+        """How much of the cores that they share the target and its peers used together."""
+        theirs = sum(load.cpu for load in self.peers)
+        allowed = (load.peer.allowed or 0.0 for load in self.peers if load.cpu)
+        cores = max(self.cores or 0.0, *allowed, 0.0)
+        return ((self.cpu or 0.0) + theirs) / cores if theirs and cores else 0.0
 
     @property
     def of_cores(self) -> Share:
@@ -154,7 +175,6 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         pool_is_loop=group in _loop_groups(span.instants),
         loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
-        endpoints=_endpoints(knee),
         trial=span.trial,
         base_trial=baseline.span.trial if baseline is not None else None,
         throttled=resources.throttled or 0.0,
@@ -167,6 +187,7 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable,
         wire=wire,
+        peers=peer_loads(reading, suspects),
     )
 
 
@@ -208,22 +229,6 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
         if sum(n for target, n in waits.items() if target.startswith(CLIENT_SOCKET))
         > _MOSTLY * sum(waits.values())
     }
-
-
-def _endpoints(reading: SpanReading) -> dict[str, float]:
-    """Mean threads and tasks waiting on each remote endpoint, the most first. A task does not say
-    on which; where the service has connections to one alone, it is that.
-    """
-    resources = reading.span.resources
-    connected = sorted(resources.connections) if resources else []
-    only = connected[0] if len(connected) == 1 else ""
-    means: dict[str, float] = {}
-    for snapshot in (s for present in reading.snapshots for s in present):
-        of_driver = snapshot.state == ThreadState.AWAIT and connected
-        if snapshot.state == ThreadState.SOCKET or of_driver:
-            endpoint = snapshot.sample.wait_on or only
-            means[endpoint] = means.get(endpoint, 0.0) + 1 / len(reading.snapshots)
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 
 def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:

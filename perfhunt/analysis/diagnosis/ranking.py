@@ -16,6 +16,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.blame.snapshots import FUTEX
 from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
+from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
 from perfhunt.model.finding import Finding, Leaf, TimeClass
 from perfhunt.model.interval import Interval
@@ -40,6 +41,7 @@ _CHARGED = {
     str(ThreadState.LOCK): "others waiting for the lock it held",
     str(ThreadState.LOOP): "others waiting for the event loop that it kept",
     str(Cause.POOL): "others waiting for what it had checked out",
+    str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
 }
 _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
@@ -241,12 +243,24 @@ def _evidence(suspect: Suspect, reading: EvidenceReading, caller: str) -> list[s
     targets = account.wait_on.get(cost.key, Counter()).most_common(2)
     remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
-        sentences.append("Waits on " + " and ".join(remote) + ".")
+        sentences += _waits_on(remote, reading)
     if caller:
         sentences.append(f"Called from {caller}.")
     if suspect.base is not None and cost.blamed > 0:
         sentences.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
     return sentences
+
+
+def _waits_on(endpoints: Sequence[str], reading: EvidenceReading) -> list[str]:
+    """Where it waits, and what was done there meanwhile."""
+    names, used = [], {}
+    for endpoint in endpoints:
+        peer = peer_at(endpoint, reading.knee)
+        known = peer is not None and peer.name != endpoint
+        names.append(f"{peer.name} ({endpoint})" if peer and known else endpoint)
+        if peer is not None and (words := used_words(peer)):
+            used[words] = f"{words} meanwhile."
+    return ["Waits on " + " and ".join(names) + ".", *used.values()]
 
 
 def _charged(cost: Cost) -> list[str]:

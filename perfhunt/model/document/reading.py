@@ -33,7 +33,7 @@ from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
 from perfhunt.model.slo import Judged, Measure, Objective
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import RouteResult, Step, Trial
 from perfhunt.model.units import Seconds
 
@@ -86,6 +86,10 @@ def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Ru
         bottleneck=None if shaped.bottleneck is None else _bottleneck(shaped.bottleneck),
         findings=tuple(_finding(finding) for finding in shaped.findings),
         states={span: States(**same_fields(States, s)) for span, s in shaped.states.items()},
+        peers={
+            span: tuple(Peer(**same_fields(Peer, p)) for p in peers)
+            for span, peers in shaped.peers.items()
+        },
         profiles={
             span: _profile(profile, stacks.get(span, {}))
             for span, profile in shaped.profiles.items()

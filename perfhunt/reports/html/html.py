@@ -21,6 +21,7 @@ from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
+from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
 from perfhunt.reports.pictures.charts import latency_chart, states_chart
@@ -71,6 +72,8 @@ def _sections(run: Run) -> dict[str, Any]:
         "any_grew": any(f.grew is not None for f in run.findings),
         "what_if": html_rows.what_if(run),
         "bottleneck": _bottleneck(run),
+        "peers_head": HEAD,
+        "peers": [peer_cells(peer) for peer in peers_at_knee(run)],
         "trust": html_rows.pairs(_trust(run)),
         "routes": routes,
         "routes_at": routes_at,

@@ -119,6 +119,8 @@ class CpuThresholds:
     loop_takes: float = 0.8
     quota_takes: float = 0.5  # of the score, where the quota explains a full CPU
     worth_saying: float = 0.05  # mean threads that wait for a CPU
+    # Of the CPU that target and peers used together, the peers' part: beyond the half it is theirs.
+    peers_part: RampBounds = (0.45, 0.65)
     even: float = 0.5  # score that parts full cores from one full core in what is said
 
 
@@ -153,8 +155,10 @@ def _starved(features: Features, waiting: float) -> float:
     running = features.threads.get(ThreadState.ON_CPU, 0.0)
     if waiting > CPU.behind * running and not features.pool_is_loop:
         behind = features.share(unseen(ThreadState.RUN_QUEUE), unseen(ThreadState.ON_CPU))
-    # Waiting for cores that other work has is no shortage of the target's own making.
-    return (features.share(ThreadState.RUN_QUEUE) + behind) * (1.0 - crowded_out(features))
+    # Waiting for cores that other work has is no shortage of the target's own making; for those
+    # that its database has, the database is the reason.
+    own = (1.0 - crowded_out(features)) * (1.0 - ramp(features.peers_part, CPU.peers_part))
+    return (features.share(ThreadState.RUN_QUEUE) + behind) * own
 
 
 def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tuple[str, ...]:

@@ -26,7 +26,9 @@ def event_loop(features: Features) -> ClassScore:
     loop = features.loop
     if loop is None:
         return nothing(BottleneckClass.EVENT_LOOP)
-    value = ramp(loop.on_cpu + loop.queued, EVENT_LOOP.running)
+    # It queues for a CPU that its peers have: that is their work, not its own.
+    queued = loop.queued * (1.0 - features.peers_part)
+    value = ramp(loop.on_cpu + queued, EVENT_LOOP.running)
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
     sentence = (
         f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time,"

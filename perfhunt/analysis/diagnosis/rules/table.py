@@ -8,6 +8,7 @@ from typing import TypeAlias
 from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.rules.cpu import cpu, gil, host, quota
 from perfhunt.analysis.diagnosis.rules.event_loop import event_loop, event_loop_blocked
+from perfhunt.analysis.diagnosis.rules.peers import database, downstream
 from perfhunt.analysis.diagnosis.rules.score import ClassScore
 from perfhunt.analysis.diagnosis.rules.surroundings import (
     disk,
@@ -16,7 +17,7 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
     memory,
     network,
 )
-from perfhunt.analysis.diagnosis.rules.waits import downstream, lock, pool, sleep, workers
+from perfhunt.analysis.diagnosis.rules.waits import lock, pool, sleep, workers
 from perfhunt.analysis.diagnosis.rules.wire import backlog, connections, delayed_ack
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     event_loop_blocked,
     lock,
     pool,
+    database,
     downstream,
     workers,
     sleep,

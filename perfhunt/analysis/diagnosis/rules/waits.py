@@ -1,4 +1,4 @@
-"""Whether threads wait for each other, for another service, or by their own wish."""
+"""Whether threads wait for each other, or by their own wish."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import is_unseen, unseen
-from perfhunt.analysis.diagnosis.features import CLIENT_SOCKET, Features
+from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
+from perfhunt.analysis.diagnosis.rules.peers import connections, is_awaited
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
@@ -22,9 +23,6 @@ from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
 _NAMED = 2  # contentions or endpoints named in the evidence
-# Requests that wait while no thread works on them, from which they are a queue and not the error of
-# their number.
-_LEAST_AWAITING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def pool(features: Features) -> ClassScore:
     """Threads wait for one of a few things (connections, permits) that others have checked out; or
     coroutines do.
     """
-    awaited = features.share(unseen(Cause.AWAIT)) if _is_awaited(features) else 0.0
+    awaited = features.share(unseen(Cause.AWAIT)) if is_awaited(features) else 0.0
     share = features.share_anywhere(Cause.POOL) + awaited
     pools = [c for c in features.contentions if c.is_pool]
     evidence = [
@@ -116,75 +114,15 @@ def pool(features: Features) -> ClassScore:
     ]
     value = ramp(share, POOL.added)
     if awaited:
-        connections = sum(n for _, n in _awaited_endpoints(features))
+        open_to = sum(connections(features, load) for load in features.peers)
         evidence.append(
             f"{features.unseen:.1f} requests waited while the event loop idled,"
-            f" with {connections} connections open elsewhere."
+            f" with {open_to} connections open elsewhere."
         )
-        value *= ramp(features.unseen / max(connections, 1), POOL.per_connection)
+        value *= ramp(features.unseen / max(open_to, 1), POOL.per_connection)
     evidence.append(f"Waiting for a pool is {format_share(share)} of the latency that load added.")
     value = outside_cpu(features, value) if pools or awaited else 0.0
     return ClassScore(BottleneckClass.POOL, value, tuple(evidence))
-
-
-@dataclass(frozen=True, slots=True)
-class DownstreamThresholds:
-    """When another service is the reason."""
-
-    added: RampBounds = (0.2, 0.6)  # share of added latency
-    # Share of its time that an event loop's thread is blocked, beyond which its waits may be a
-    # blocking call to that service, and what of the score is left then.
-    loop_blocked: Share = 0.2
-    beside_blocked_loop: float = 0.6
-    # Connections to the endpoint per request that waits: with fewer something rations them, and
-    # this is left of the score.
-    rationed: float = 0.5
-    beside_rationing: float = 0.85
-
-
-DOWNSTREAM = DownstreamThresholds()
-
-
-def downstream(features: Features) -> ClassScore:
-    """Threads wait for another service, longer under load, or so many at once that none is left for
-    new requests.
-    """
-    awaited = _awaited_endpoints(features)
-    share = features.share_anywhere(ThreadState.SOCKET)
-    share += features.share(unseen(Cause.AWAIT)) if awaited else 0.0
-    # What a driver awaits is not named; with connections open it is what is at their other end.
-    share += features.share(ThreadState.AWAIT) if features.connections else 0.0
-    value = outside_cpu(features, ramp(share, DOWNSTREAM.added))
-    if features.loop is not None and features.loop.blocked > DOWNSTREAM.loop_blocked:
-        value *= DOWNSTREAM.beside_blocked_loop
-    if awaited and awaited[0][1] < DOWNSTREAM.rationed * features.unseen:
-        value *= DOWNSTREAM.beside_rationing
-    endpoints = [name for name in features.endpoints if not name.startswith(CLIENT_SOCKET)]
-    evidence = [
-        f"{features.endpoints[name]:.2f} threads waited on {name or 'a socket'} on average."
-        for name in endpoints[:_NAMED]
-    ]
-    evidence += [
-        f"{n} connections to {name} were open while the event loop idled."
-        for name, n in awaited[:_NAMED]
-    ]
-    evidence.append(f"Waiting on sockets is {format_share(share)} of the latency that load added.")
-    value = value if endpoints or awaited else 0.0
-    return ClassScore(BottleneckClass.DOWNSTREAM, value, tuple(evidence))
-
-
-def _is_awaited(features: Features) -> bool:
-    """Whether requests wait that no thread works on, while nothing inside is full."""
-    return features.limiting is LimitingResource.AWAIT and features.unseen >= _LEAST_AWAITING
-
-
-def _awaited_endpoints(features: Features) -> list[tuple[str, int]]:
-    """Endpoints that an event loop had connections to while requests waited that no thread was
-    working on, the most connections first.
-    """
-    if not _is_awaited(features):
-        return []
-    return sorted(features.connections.items(), key=lambda connection: -connection[1])
 
 
 @dataclass(frozen=True, slots=True)

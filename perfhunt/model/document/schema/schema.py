@@ -6,18 +6,20 @@ from typing import Any
 
 import msgspec
 
+from perfhunt.model.document.schema.causes import CAUSES
 from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
 from perfhunt.model.document.schema.results import RESULTS
 from perfhunt.model.document.shape import KneeDocument, NoKneeDocument, RunDocument
 from perfhunt.model.run import SCHEMA
 
-_MEANINGS = CIRCUMSTANCES | RESULTS
+_MEANINGS = CIRCUMSTANCES | RESULTS | CAUSES
 # Keys that are not in every document; all others are always written.
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
+    "peers",
 }
 
 
