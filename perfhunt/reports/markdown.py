@@ -17,6 +17,7 @@ from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -29,6 +30,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     predicted_words,
+    prediction,
     ratio_words,
     route_words,
 )
@@ -127,11 +129,12 @@ def _suspects(run: Run) -> str:
     if not run.findings:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
-    text = "### Suspects at the knee\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
+    title = "Suspects at the knee" if accused(run) else "What it spends its time on"
+    text = f"### {title}\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             text += f"\n{_text(leaves_words(finding))}\n"
-    what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
+    what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         about = "" if what_if.at_least else "about "
         cap = f"; {what_if.cap}" if what_if.cap else ""

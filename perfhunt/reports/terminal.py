@@ -16,6 +16,7 @@ from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -27,6 +28,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     predicted_words,
+    prediction,
     ratio_words,
     route_words,
 )
@@ -115,11 +117,12 @@ def _suspects(run: Run) -> list[str]:
     ]
     if not rows:
         return []
-    lines = _table(("suspects", "", "class", "ms/request", "on stack"), rows)
+    head = "suspects" if accused(run) else "time goes to"
+    lines = _table((head, "", "class", "ms/request", "on stack"), rows)
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             lines += _wrapped(leaves_words(finding), "  ")
-    what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
+    what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
         about = "" if what_if.at_least else "about "

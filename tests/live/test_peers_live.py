@@ -119,7 +119,7 @@ def captured(pid: int, port: int, directory: Path) -> Evidence:
         knee = observe(probes, port, "knee", 8.0, 0.85 * capacity)
     finally:
         probes.close()
-    evidence = Evidence(knee, base, idle, target.runtime, target.cpu_limit)
+    evidence = Evidence(knee, base, idle=idle, runtime=target.runtime, cpu_limit=target.cpu_limit)
     if crowded := other_work(evidence):
         pytest.skip(crowded)
     return evidence

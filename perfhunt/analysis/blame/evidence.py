@@ -61,17 +61,19 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The span at the knee, the span at baseline, and instants of the target with no load at all
-    (`idle`).
+    (`idle`); `above` is a short one where the service breaks, which the knee's may not show.
 
-    `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
+    `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `application` says which of what is installed is the application; `sources` are the texts of the
     application's files, by path. `trials` are all of the run.
     """
 
     knee: Span
     baseline: Span | None = None
+    above: Span | None = None
     idle: Instants | None = None
     runtime: str = "cpython"
+    version: str = ""  # of the runtime
     cpu_limit: Cores | None = None
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)

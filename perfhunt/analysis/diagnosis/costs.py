@@ -135,6 +135,10 @@ def costs_of(reading: SpanReading) -> dict[FunctionKey, Cost]:
         cost, own = costs[key], mean_error(waits[key]) if key in waits else 0.0
         cost.error = sqrt(cost.error**2 + (mean_error(np.sum(all_counts, axis=0)) / rate) ** 2)
         cost.own_error = sqrt(cost.own_error**2 + (own / rate) ** 2)
+    for (key, cause), (threads, n) in reading.contended.items():
+        cost, value = costs.setdefault(key, Cost(key)), threads / rate
+        cost.charge(cause, ThreadState.LOCK, value)
+        cost.error = sqrt(cost.error**2 + _DISPERSION / n * value**2)
     return costs
 
 

@@ -12,10 +12,13 @@ from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReadin
 from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
-from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
+from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
+from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
 from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
-from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, wire_reading
+from perfhunt.analysis.knee.answers.failures import Failures, failures_of
+from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, is_certain, wire_reading
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
@@ -32,8 +35,6 @@ BLOCKING = (
 )
 # Own waits whose growth per request tells something.
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
-# Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
-_SHED_STATUSES = frozenset({429, 503})
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
 # part beyond which it is the event loop's: the majority.
 _MOSTLY: Share = 0.5
@@ -73,12 +74,17 @@ class Features:
     requests that waited before a thread had them, by what the threads did or waited for meanwhile
     (`await`: an event loop idled).
 
+    `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
-    loops. `grew_waits` is own wait per request by state, knee over baseline.
+    loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
+    waiting threads are to be had, the kind `hidden` is time in which no thread did anything or
+    waited for anything that can be told, and `helpers` are the threads that a loop hands blocking
+    work to and that are taken.
     """
 
     cpu: Cores | None
     cores: Cores | None
+    traits: RuntimeTraits
     process_cpu: Cores
     processes: int
     threads: Mapping[str, float]
@@ -89,7 +95,10 @@ class Features:
     pool_use: PoolUse | None
     pool_is_loop: bool
     loop: EventLoopLoad | None
+    helpers: PoolUse | None
     contentions: tuple[Contention, ...]
+    contended: Mapping[tuple[FunctionKey, str], tuple[float, int]]
+    endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
     throttled: Share
@@ -98,7 +107,7 @@ class Features:
     psi_memory: Share = 0.0
     oom_kills: int = 0
     connections: Mapping[str, int] = field(default_factory=dict)
-    shed: Share = 0.0
+    failures: Failures | None = None
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
     wire: WireReading | None = None
@@ -127,6 +136,13 @@ class Features:
         return self.trial.interference if self.trial is not None else None
 
     @property
+    def acknowledging(self) -> Share:
+        """The share of the mean latency that was seen to be a wait for acknowledgements."""
+        if self.wire is None or not is_certain(self.wire.wire):
+            return 0.0
+        return min(1.0, ack_wait(self.wire.wire) / self.wire.service)
+
+    @property
     def peers_part(self) -> Share:
         """Of the CPU that the target and its peers used, the peers' part: that much of the wait for
         a CPU is not the target's own code.
@@ -149,19 +165,24 @@ class Features:
         return self.cpu / self.cores if self.cpu is not None and self.cores else 0.0
 
 
-def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
-    """The features of one investigation."""
+def features_of(
+    reading: EvidenceReading, suspects: Suspects, failures: Failures | None = None
+) -> Features:
+    """The features of one investigation; `failures` is how requests failed in its search."""
     knee, baseline, span = reading.knee, reading.baseline, reading.knee.span
     resources = span.resources or Resources(0.0)
     at_knee = _kinds(suspects.at_knee.values(), knee)
     at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
+    base_trial = baseline.span.trial if baseline is not None else None
+    traits = traits_of(reading.evidence.runtime, reading.evidence.version)
     wire = wire_at_knee(reading)
     acknowledged = {LatencyKind.ACK: ack_wait(wire.wire)} if wire is not None else {}
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
         cpu=on_cpu(span),
         cores=reading.evidence.cores,
-        process_cpu=max(per_process(reading, ThreadState.ON_CPU).values()),
+        traits=traits,
+        process_cpu=one_core_use(reading),
         processes=len({t.pid for t in span.states.threads}) if span.states else 1,
         threads=_threads(knee),
         added={
@@ -172,20 +193,23 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         unseen=knee.unseen,
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
-        pool_is_loop=group in _loop_groups(span.instants),
+        pool_is_loop=traits.main_loop or group in _loop_groups(span.instants),
         loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
+        helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
+        contended=knee.contended,
+        endpoints=_endpoints(knee),
         trial=span.trial,
-        base_trial=baseline.span.trial if baseline is not None else None,
+        base_trial=base_trial,
         throttled=resources.throttled or 0.0,
         host=resources.host_cpu_share,
         psi_io=resources.psi_io,
         psi_memory=resources.psi_memory or 0.0,
         oom_kills=resources.oom_kills or 0,
         connections=dict(resources.connections),
-        shed=_shed(span.trial),
+        failures=failures or failures_of(filter(None, (span.trial,)), base_trial),
         grew_waits=_grew_waits(at_knee, at_base),
-        compared=reading.comparable,
+        compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
         wire=wire,
         peers=peer_loads(reading, suspects),
     )
@@ -207,7 +231,11 @@ def _threads(knee: SpanReading) -> dict[str, float]:
 
 
 def _kinds(costs: Iterable[Cost], reading: SpanReading) -> dict[str, Seconds]:
-    """Seconds per request by kind, over all functions."""
+    """Seconds per request by kind, over all functions; by the states of threads where no stacks of
+    what waits are to be had.
+    """
+    if not reading.has_instants and (told := told_by_states(reading)):
+        return told
     totals: dict[str, Seconds] = {}
     to_client = _to_client(reading)
     for cost in costs:
@@ -231,6 +259,12 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
     }
 
 
+def _endpoints(reading: SpanReading) -> dict[str, float]:
+    """Mean threads waiting on each endpoint, where no stacks tell who waits there; else none."""
+    exact = reading.span.states
+    return dict(exact.endpoints()) if exact is not None and not reading.has_instants else {}
+
+
 def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:
     return {
         state: knee[state] / base[state] if base.get(state) else float("inf")
@@ -250,6 +284,10 @@ def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]
     without those.
     """
     span = reading.knee.span
+    if traits_of(reading.evidence.runtime, reading.evidence.version).main_loop:
+        exact = span.states is not None and span.states.source == "syscall"
+        mains = main_threads(reading.knee) if exact else ()
+        return {(t.pid, t.tid): load_of(t.states) for t in mains}
     instants = span.instants or reading.evidence.idle
     if instants is None:
         return {}
@@ -288,16 +326,3 @@ def load_of(states: Mapping[str, Share]) -> EventLoopLoad:
         blocked=total,
         state=str(max(blocked, key=lambda state: blocked[state])) if total > 0 else "",
     )
-
-
-def _shed(trial: Trial | None) -> Share:
-    """Share of answers that turned the request away: 429 or 503."""
-    if trial is None or not trial.n:
-        return 0.0
-    away = sum(
-        count
-        for route in trial.routes.values()
-        for status, count in route.statuses.items()
-        if status in _SHED_STATUSES
-    )
-    return away / trial.n

@@ -74,8 +74,12 @@ class PeerLoad:
     def sentences(self) -> tuple[str, ...]:
         """What it did and who waits for it, with the numbers."""
         used = used_words(self.peer)
-        waits = f"`{self.waiter}` waits for {'it' if used else self.peer.name}"
-        waits = f"{waits} {self.wait * 1e3:.3g} ms per request" if self.waiter else ""
+        waits = ""
+        if self.waiter:
+            whom = "it" if used else self.peer.name
+            waits = f"`{self.waiter}` waits for {whom} {self.wait * 1e3:.3g} ms per request"
+        elif self.waiting:
+            waits = f"{self.waiting:.2f} threads waited on {self.peer.name} on average"
         first = "; ".join(filter(None, (used, waits)))
         own = (f"{self.peer.name}: {sentence}" for sentence in doings(self.peer))
         note = f"{self.peer.note[0].upper()}{self.peer.note[1:]}." if self.peer.note else ""
@@ -198,6 +202,9 @@ def _for_the_target(peer: Peer, before: Peer | None, reading: EvidenceReading) -
 
 def _threads(knee: SpanReading) -> dict[str, float]:
     """Mean threads, and coroutines, waiting on each endpoint that is no client."""
+    if not knee.has_instants and knee.span.states is not None:
+        exact = knee.span.states.endpoints()
+        return {at: n for at, n in exact.items() if not at.startswith(CLIENT_SOCKET)}
     means: dict[str, float] = {}
     for leads in destinations(knee).values():
         for endpoint, weight in leads.items():

@@ -203,4 +203,4 @@ def _finding(shaped: FindingDocument) -> Finding:
 
 
 def _profile(shaped: ProfileDocument, stacks: Mapping[Stack, float]) -> Profile:
-    return Profile(**same_fields(Profile, shaped, "stacks"), stacks=dict(stacks))
+    return Profile(**same_fields(Profile, shaped, "stacks", "lock_waits"), stacks=dict(stacks))

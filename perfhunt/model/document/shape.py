@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
+from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, WhatIf
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
@@ -192,7 +192,7 @@ class FindingDocument(Struct, frozen=True):
     function: str
     file: str
     line: int | None
-    category: TimeClass = field(name="class")
+    category: BottleneckClass = field(name="class")
     self_share: float
     total_share: float
     ms_per_request: IntervalDocument

@@ -230,7 +230,9 @@ def _finding(finding: Finding) -> FindingDocument:
 
 def _profile(span: str, profile: Profile) -> ProfileDocument:
     return ProfileDocument(
-        **same_fields(Profile, profile, "stacks"), weight=profile.total, file=profile_file(span)
+        **same_fields(Profile, profile, "stacks", "lock_waits"),
+        weight=profile.total,
+        file=profile_file(span),
     )
 
 

@@ -11,6 +11,7 @@ from math import isfinite
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
 from perfhunt.analysis.diagnosis.costs import Cost
+from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.analysis.diagnosis.limiting import per_process
 from perfhunt.analysis.diagnosis.peers import PeerLoad
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost, cpu_cost
@@ -174,7 +175,7 @@ def processes_bound_by_gil(reading: EvidenceReading) -> int:
     """How many busy processes there are of which none uses more than one GIL allows; 0 when one
     does, or there is no GIL.
     """
-    if reading.evidence.runtime != "cpython":
+    if not traits_of(reading.evidence.runtime, reading.evidence.version).gil:
         return 0
     used = per_process(reading, ThreadState.ON_CPU).values()
     busiest = max(used)

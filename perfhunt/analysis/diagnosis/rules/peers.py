@@ -12,13 +12,14 @@ from perfhunt.analysis.diagnosis.peers import PeerLoad
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
+    as_sentence,
     nothing,
     outside_cpu,
     part,
     ramp,
 )
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.states import PeerKind
+from perfhunt.model.states import PeerKind, ThreadState
 from perfhunt.model.units import Share, format_share
 
 _NAMED = 2  # peers named in the evidence
@@ -47,6 +48,7 @@ class PeerThresholds:
     of_cpu: RampBounds = (0.45, 0.65)
     # Share of added latency that waits for it, from which a full peer is full for the target.
     waited_for: RampBounds = (0.05, 0.2)
+    by_status: float = 0.6  # the most that a proxy's word is worth: it does not say why
 
 
 PEER = PeerThresholds()
@@ -58,8 +60,16 @@ def database(features: Features) -> ClassScore:
 
 
 def downstream(features: Features) -> ClassScore:
-    """The target waits for another service, or that has the cores."""
-    return _peers_of(features, PeerKind.SERVICE, BottleneckClass.DOWNSTREAM)
+    """The target waits for another service, or that has the cores; or a proxy says so."""
+    waited = _peers_of(features, PeerKind.SERVICE, BottleneckClass.DOWNSTREAM)
+    failures = features.failures
+    if failures is None or not failures.of_proxy:
+        return waited
+    gave_up = PEER.by_status * failures.alike
+    if gave_up <= waited.value:
+        return waited
+    sentence = f"{as_sentence(failures)}: a proxy gave up on what is behind it."
+    return ClassScore(BottleneckClass.DOWNSTREAM, gave_up, (sentence,))
 
 
 def _peers_of(features: Features, kind: PeerKind, category: BottleneckClass) -> ClassScore:
@@ -93,7 +103,10 @@ def _share(features: Features, load: PeerLoad, awaiting: float) -> Share:
     """The share of added latency that waits for a peer, of threads and of coroutines."""
     threads = features.share_of(load.added if features.compared else load.standing)
     coroutines = features.share(unseen(Cause.AWAIT)) * part(awaiting, features.unseen)
-    return threads + coroutines
+    # Without stacks the kernel says how long threads waited on each endpoint, and not which did.
+    here = sum(features.endpoints.get(address, 0.0) for address in load.peer.addresses)
+    by_state = part(here, sum(features.endpoints.values()))
+    return threads + coroutines + by_state * features.share_anywhere(ThreadState.SOCKET)
 
 
 def _filled(features: Features, loads: list[PeerLoad]) -> float:

@@ -56,6 +56,12 @@ def outside_cpu(features: Features, value: float, full: Share | None = None) -> 
     return value * (1.0 - WAITS.taken * ramp(of_cores, WAITS.of_cores))
 
 
+def as_sentence(words: object) -> str:
+    """The words with a capital in front."""
+    text = str(words)
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def nothing(category: BottleneckClass) -> ClassScore:
     """The score of a class of which nothing was seen."""
     return ClassScore(category, 0.0)

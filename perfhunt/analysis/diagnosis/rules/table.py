@@ -19,6 +19,7 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
 )
 from perfhunt.analysis.diagnosis.rules.waits import lock, pool, sleep, workers
 from perfhunt.analysis.diagnosis.rules.wire import backlog, connections, delayed_ack
+from perfhunt.model.finding import BottleneckClass
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
 
@@ -43,4 +44,22 @@ RULES: tuple[Rule, ...] = (
     delayed_ack,
     connections,
     backlog,
+)
+# Classes by which requests queue, so that a service is slow before it fails.
+QUEUES = frozenset(
+    {
+        BottleneckClass.CPU,
+        BottleneckClass.CPU_QUOTA,
+        BottleneckClass.GIL,
+        BottleneckClass.EVENT_LOOP,
+        BottleneckClass.EVENT_LOOP_BLOCKED,
+        BottleneckClass.LOCK,
+        BottleneckClass.POOL,
+        BottleneckClass.DOWNSTREAM,
+        BottleneckClass.WORKERS,
+        BottleneckClass.DISK,
+        BottleneckClass.SLEEP,
+        BottleneckClass.NETWORK,
+        BottleneckClass.HOST,
+    }
 )

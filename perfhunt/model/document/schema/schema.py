@@ -10,6 +10,7 @@ from perfhunt.model.document.schema.causes import CAUSES
 from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
 from perfhunt.model.document.schema.results import RESULTS
 from perfhunt.model.document.shape import KneeDocument, NoKneeDocument, RunDocument
+from perfhunt.model.finding import FORMER_CLASSES, BottleneckClass
 from perfhunt.model.run import SCHEMA
 
 _MEANINGS = CIRCUMSTANCES | RESULTS | CAUSES
@@ -33,6 +34,7 @@ def schema() -> dict[str, Any]:
     for name, described in types.items():
         if "properties" in described:
             _describe(described, _MEANINGS[name])
+    types[BottleneckClass.__name__]["enum"] += FORMER_CLASSES
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:perfhunt:run:{SCHEMA}",

@@ -237,7 +237,7 @@ def test_an_answer_must_be_good_and_must_stand_out(
 ) -> None:
     disk = ClassScore(BottleneckClass.DISK, first, ("x",))
     lock = ClassScore(BottleneckClass.LOCK, second, ("y",))
-    assert decide(None, [lambda _: disk, lambda _: lock]).category == answer  # type: ignore[arg-type]
+    assert decide([disk, lock]).category == answer
 
 
 def test_cores_that_other_work_had_are_the_host_and_not_the_targets_cpu() -> None:
