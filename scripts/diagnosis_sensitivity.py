@@ -82,7 +82,7 @@ def answers(captures: Mapping[str, Seen]) -> Answers:
     for name, seen in captures.items():
         diagnosis = seen.diagnosis()
         first = diagnosis.findings[0].function if diagnosis.findings else ""
-        found[name] = (first, str(diagnosis.bottleneck.category))
+        found[name] = (first, str(diagnosis.bottleneck and diagnosis.bottleneck.category))
     return found
 
 
