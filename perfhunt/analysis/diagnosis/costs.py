@@ -17,7 +17,7 @@ from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import SpanReading
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 
 # Variance over mean of a count of samples: samples of one request follow each other, so counts vary
 # more than Poisson's, whose ratio is 1.
@@ -122,9 +122,16 @@ def _cpu_costs(reading: SpanReading) -> dict[FunctionKey, Cost]:
     costs: dict[FunctionKey, Cost] = {}
     for key, share in reading.use.shares().items():
         samples, own = reading.use.own[key], share * cpu
-        error = own * sqrt(_DISPERSION * max(1 - share, 0.0) / samples) if samples else 0.0
+        error = share_error(own, share, samples)
         costs[key] = Cost(key, cpu=own, error=error, own_error=error)
     return costs
+
+
+def share_error(own: float, share: Share, samples: float) -> float:
+    """Standard error of a function's part, `own`, of an exact whole: it was on top in so many
+    samples, which are that share of all.
+    """
+    return own * sqrt(_DISPERSION * max(1 - share, 0.0) / samples) if samples else 0.0
 
 
 def _own_waits(reading: SpanReading) -> dict[FunctionKey, ThreadCounts]:

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from statistics import linear_regression
+from statistics import fmean, linear_regression
 
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.sock_diag import unread_connections
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
@@ -51,6 +53,7 @@ class _Watched:
     rss: list[tuple[Seconds, Bytes]] = field(default_factory=list)
     accept_queue: int | None = None
     connections: Counter[str] = field(default_factory=Counter)
+    unread: list[int] = field(default_factory=list)
 
 
 class ResourceMonitor:
@@ -74,6 +77,10 @@ class ResourceMonitor:
         self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
+        # The kernel is asked for its own namespace's sockets only.
+        self._reachable = bool(self._ports) and link(target.root, "ns/net") == link(
+            os.getpid(), "ns/net"
+        )
 
     def start(self) -> None:
         """Begin. Idempotent."""
@@ -135,6 +142,7 @@ class ResourceMonitor:
         pids = descendants([self._target.root])
         rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
         queue, connections = None, Counter[str]()
+        unread = self._unread()
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
@@ -143,7 +151,17 @@ class ResourceMonitor:
                 self._watched.rss.append((now, rss))
             if queue is not None:
                 self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
+            if unread is not None:
+                self._watched.unread.append(unread)
             self._watched.connections |= connections  # The larger of the two, per endpoint.
+
+    def _unread(self) -> int | None:
+        """Connections with a request that no thread has read; None where that cannot be seen."""
+        if not self._reachable:
+            return None
+        six = {listener.port for listener in self._target.listeners if ":" in listener.host}
+        counts = [unread_connections(port, ipv4_only=port not in six) for port in self._ports]
+        return None if None in counts else sum(count for count in counts if count)
 
     def _sockets(self, pids: list[int]) -> tuple[int | None, Counter[str]]:
         """The longest accept queue, and connections to each remote endpoint, the target's clients
@@ -242,6 +260,8 @@ class ResourceMonitor:
             ),
             listen_overflows=grown.listen_overflows,
             connections=dict(watched.connections),
+            unread=fmean(watched.unread) if watched.unread else None,
+            unread_looks=len(watched.unread),
         )
 
 

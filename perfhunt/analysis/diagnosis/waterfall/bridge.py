@@ -1,0 +1,165 @@
+"""The bridge from the mean latency at the baseline to that at the knee."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite, sqrt
+
+from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.features import Features, features_of
+from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.diagnosis.waterfall.agreement import disagreement
+from perfhunt.analysis.diagnosis.waterfall.condensed import Change, condensed
+from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, Seen, Time, parts_in, seen_parts
+from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
+from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
+from perfhunt.model.finding import Bottleneck, LatencyPart, Waterfall
+from perfhunt.model.units import Seconds
+
+# Variance over mean square of the length of a queue at one look (geometric, as in M/M/c when all
+# are busy), times 2, for looks follow each other.
+_QUEUE_SPREAD = 2.0
+
+
+def waterfall(reading: EvidenceReading, suspects: Suspects, bottleneck: Bottleneck) -> Waterfall:
+    """The waterfall of one investigation, or why there is none."""
+    if why := _missing(reading):
+        return Waterfall(missing=why)
+    base, knee = serving_threads(reading)
+    features = features_of(reading, suspects)
+    spans = _Spans.of(base, knee)
+    changes = spans.changes(queue_for(reading, features, suspects.limiting), features)
+    return _told(spans, changes, bottleneck)
+
+
+def _missing(reading: EvidenceReading) -> str:
+    base, knee = reading.baseline, reading.knee
+    if base is None:
+        return "The service was seen at one load only."
+    for name, span in (("baseline", base), ("knee", knee)):
+        if not span.has_instants:
+            return f"What threads waited for was not seen at the {name}."
+        if not span.span.completed or span.span.service is None:
+            return f"No request was answered at the {name} while threads were looked at."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Latency:
+    """The mean latency of a span's own trial, from when requests were due and from when they were
+    sent; the first is the second where nobody timed it. `unread` is what of it a request lay in a
+    socket that no thread had read; None where nobody looked.
+    """
+
+    response: Seconds
+    service: Seconds
+    p99: Seconds | None
+    unread: Time | None
+
+    @staticmethod
+    def of(span: Span, rate: float) -> _Latency:
+        trial, used = span.trial, span.resources
+        service = span.service or 0.0
+        response = trial.response.mean if trial is not None else None
+        unread = None
+        if used is not None and used.unread is not None and used.unread_looks:
+            value = used.unread / rate
+            unread = Time(value, value * sqrt(_QUEUE_SPREAD / used.unread_looks))
+        return _Latency(
+            response=service if response is None else response,
+            service=service,
+            p99=trial.response.p99 if trial is not None else None,
+            unread=unread,
+        )
+
+
+@dataclass(slots=True)
+class _Spans:
+    """Both spans: their latencies, and what threads show of them."""
+
+    base: _Latency
+    knee: _Latency
+    seen_base: Seen
+    seen_knee: Seen
+    looks: int
+
+    @staticmethod
+    def of(base: Serving, knee: Serving) -> _Spans:
+        return _Spans(
+            base=_Latency.of(base.reading.span, base.rate),
+            knee=_Latency.of(knee.reading.span, knee.rate),
+            seen_base=seen_parts(base, knee.reading),
+            seen_knee=seen_parts(knee, knee.reading),
+            looks=base.reading.account.instants + knee.reading.account.instants,
+        )
+
+    def changes(self, queue: QueueFor, features: Features) -> dict[PartKey, Change]:
+        """Every part, those that threads show first."""
+        changes = {
+            key: Change(
+                key, self.seen_base.parts.get(key, Time()), self.seen_knee.parts.get(key, Time())
+            )
+            for key in parts_in(self.seen_base, self.seen_knee)
+        }
+        changes.update((c.key, c) for c in self._outside_threads(queue, features))
+        return changes
+
+    def _outside_threads(self, queue: QueueFor, features: Features) -> Iterator[Change]:
+        """What a request waits for before a thread has it, and where no thread ever is."""
+        before, after = self.base.unread, self.knee.unread
+        looked = before is not None and after is not None
+        unread = (before, after) if before and after else (Time(), Time())
+        outside = max(0.0, self.base.service - self.seen_base.total - unread[0].value)
+        left = self.knee.service - self.seen_knee.total - unread[1].value - outside
+        # A loop reads what comes at once and lets it wait inside, where no socket shows it; so does
+        # a server whose sockets nobody looked at.
+        inside = features.loop is not None or not looked
+        waited = max(0.0, left) if queue.certain and inside else 0.0
+        for key, share in queue.users.items():
+            knee = Time(
+                (unread[1].value + waited) * share,
+                sqrt(unread[1].error ** 2 + (self._doubt() if waited else 0.0) ** 2) * share,
+            )
+            base = Time(unread[0].value * share, unread[0].error * share)
+            yield Change(key, base, knee, inferred=waited > unread[1].value)
+        known = Time(outside, 0.0)
+        yield Change(PartKey(LatencyPart.OUTSIDE), known, known)
+        yield Change(
+            PartKey(LatencyPart.GENERATOR),
+            Time(self.base.response - self.base.service),
+            Time(self.knee.response - self.knee.service),
+        )
+
+    def _doubt(self) -> Seconds:
+        """Standard error of what threads show in both spans together."""
+        return sqrt(self.seen_base.error**2 + self.seen_knee.error**2)
+
+    def unexplained(self, changes: dict[PartKey, Change]) -> Change:
+        """What the parts leave of both latencies."""
+        values = changes.values()
+        return Change(
+            PartKey(LatencyPart.UNEXPLAINED),
+            Time(self.base.response - sum(c.base.value for c in values), self.seen_base.error),
+            Time(self.knee.response - sum(c.knee.value for c in values), self.seen_knee.error),
+        )
+
+
+def _told(spans: _Spans, changes: dict[PartKey, Change], bottleneck: Bottleneck) -> Waterfall:
+    """The waterfall, its small parts summed."""
+    base, knee = spans.base.response, spans.knee.response
+    growth, left = knee - base, spans.unexplained(changes).rise(spans.looks)
+    parts = tuple(c.rise(spans.looks) for c in condensed(changes, max(abs(growth), knee)))
+    if not all(isfinite(v) for p in (*parts, left) for v in (p.base, p.knee, p.added.value)):
+        return Waterfall(missing="A reading that the parts are worked out from is no number.")
+    return Waterfall(
+        parts=parts,
+        base=base,
+        knee=knee,
+        unexplained=left,
+        closure=abs(left.added.value) / growth if growth > 0 else None,
+        base_p99=spans.base.p99,
+        knee_p99=spans.knee.p99,
+        differs=disagreement(bottleneck, parts, left),
+    )
