@@ -44,6 +44,7 @@ LEVEL = {name: level for level, names in enumerate(ROWS) for name in names}
 # in words.
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (("trial", "knee", "blame", "diagnosis", "change", "verdict"),),
+    "analysis/diagnosis": (("rules", "waterfall"),),
     "analysis/knee": (("curve", "stages", "answers"),),
     "change": (("git",), ("readers",)),
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),

@@ -2,5 +2,5 @@
 doubts.
 
 One way only, each may import those named before it: costs, limiting, suspects; ranking, whatif,
-waterfall, features, rules, classify, cautions; diagnosis.
+features, rules, classify, cautions; waterfall; diagnosis.
 """

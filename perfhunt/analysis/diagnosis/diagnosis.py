@@ -15,10 +15,11 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
-from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
+from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, Waterfall
 from perfhunt.model.knee import Knee, NoKneeCode
 from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
@@ -36,6 +37,7 @@ class Diagnosis:
     cautions: tuple[Caution, ...]
     next_step: str
     walls: Mapping[SpanName, WallProfile] = field(default_factory=dict)
+    waterfall: Waterfall | None = None
 
 
 def diagnose(
@@ -62,6 +64,7 @@ def diagnose(
         cautions=doubts,
         next_step=next_step(findings, climb),
         walls=wall_profiles(reading),
+        waterfall=waterfall(reading, suspects, bottleneck),
     )
 
 

@@ -12,7 +12,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, TimeClass, WhatIf
+from perfhunt.model.finding import (
+    BottleneckClass,
+    Caution,
+    LatencyPart,
+    ProbeEffect,
+    TimeClass,
+    WhatIf,
+)
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
@@ -33,7 +40,7 @@ from perfhunt.model.trial import (
 # Fields that the noun and its document shape differently; the others are the same in both.
 RUN_RESHAPED = (
     *("question", "judged", "judged_at", "knee", "knees", "baseline", "trials"),
-    *("bottleneck", "findings", "states", "profiles"),
+    *("bottleneck", "findings", "waterfall", "states", "profiles"),
 )
 TRIAL_RESHAPED = ("step", "response", "service", "routes", "rows", "started")
 LATENCIES = ("p50", "p90", "p95", "p99", "mean", "max")  # seconds in one, milliseconds in the other
@@ -195,6 +202,35 @@ class FindingDocument(Struct, frozen=True):
     runtime: str
 
 
+class RiseDocument(Struct, frozen=True):
+    """One part of the mean latency."""
+
+    kind: LatencyPart
+    name: str
+    function: str
+    file: str
+    meanwhile: LatencyPart | None
+    inferred: bool
+    base_ms: float | None
+    knee_ms: float | None
+    added_ms: IntervalDocument
+
+
+class WaterfallDocument(Struct, frozen=True):
+    """From the mean latency at the baseline to that at the knee, part by part."""
+
+    base_ms: float | None
+    knee_ms: float | None
+    base_p99_ms: float | None
+    knee_p99_ms: float | None
+    parts: tuple[RiseDocument, ...]
+    unexplained: RiseDocument | None
+    closure: float | None
+    inferred: float
+    differs: str
+    missing: str
+
+
 class ProfileDocument(Struct, frozen=True):
     """A profile; its stacks are in `file`."""
 
@@ -285,6 +321,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     drains: tuple[Drained, ...]
     bottleneck: BottleneckDocument | None
     findings: tuple[FindingDocument, ...]
+    waterfall: WaterfallDocument | None = None
     states: Mapping[str, StatesDocument]
     profiles: Mapping[str, ProfileDocument]
     # Worked out from the trials, for readers of the file: not missed where it is not there.

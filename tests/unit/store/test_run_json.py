@@ -192,6 +192,7 @@ JOINED = {
     "drift",
     "disturbance",
     "route_knees",
+    "waterfall",
 }  # since runs were first written: old ones open without
 
 

@@ -11,7 +11,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features, features_of
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.diagnosis.waterfall.agreement import disagreement
-from perfhunt.analysis.diagnosis.waterfall.condensed import Change, condensed
+from perfhunt.analysis.diagnosis.waterfall.condensed import PartGrowth, condensed
 from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, Seen, Time, parts_in, seen_parts
 from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
@@ -95,10 +95,10 @@ class _Spans:
             looks=base.reading.account.instants + knee.reading.account.instants,
         )
 
-    def changes(self, queue: QueueFor, features: Features) -> dict[PartKey, Change]:
+    def changes(self, queue: QueueFor, features: Features) -> dict[PartKey, PartGrowth]:
         """Every part, those that threads show first."""
         changes = {
-            key: Change(
+            key: PartGrowth(
                 key, self.seen_base.parts.get(key, Time()), self.seen_knee.parts.get(key, Time())
             )
             for key in parts_in(self.seen_base, self.seen_knee)
@@ -106,7 +106,7 @@ class _Spans:
         changes.update((c.key, c) for c in self._outside_threads(queue, features))
         return changes
 
-    def _outside_threads(self, queue: QueueFor, features: Features) -> Iterator[Change]:
+    def _outside_threads(self, queue: QueueFor, features: Features) -> Iterator[PartGrowth]:
         """What a request waits for before a thread has it, and where no thread ever is."""
         before, after = self.base.unread, self.knee.unread
         looked = before is not None and after is not None
@@ -123,10 +123,10 @@ class _Spans:
                 sqrt(unread[1].error ** 2 + (self._doubt() if waited else 0.0) ** 2) * share,
             )
             base = Time(unread[0].value * share, unread[0].error * share)
-            yield Change(key, base, knee, inferred=waited > unread[1].value)
+            yield PartGrowth(key, base, knee, inferred=waited > unread[1].value)
         known = Time(outside, 0.0)
-        yield Change(PartKey(LatencyPart.OUTSIDE), known, known)
-        yield Change(
+        yield PartGrowth(PartKey(LatencyPart.OUTSIDE), known, known)
+        yield PartGrowth(
             PartKey(LatencyPart.GENERATOR),
             Time(self.base.response - self.base.service),
             Time(self.knee.response - self.knee.service),
@@ -136,17 +136,17 @@ class _Spans:
         """Standard error of what threads show in both spans together."""
         return sqrt(self.seen_base.error**2 + self.seen_knee.error**2)
 
-    def unexplained(self, changes: dict[PartKey, Change]) -> Change:
+    def unexplained(self, changes: dict[PartKey, PartGrowth]) -> PartGrowth:
         """What the parts leave of both latencies."""
         values = changes.values()
-        return Change(
+        return PartGrowth(
             PartKey(LatencyPart.UNEXPLAINED),
             Time(self.base.response - sum(c.base.value for c in values), self.seen_base.error),
             Time(self.knee.response - sum(c.knee.value for c in values), self.seen_knee.error),
         )
 
 
-def _told(spans: _Spans, changes: dict[PartKey, Change], bottleneck: Bottleneck) -> Waterfall:
+def _told(spans: _Spans, changes: dict[PartKey, PartGrowth], bottleneck: Bottleneck) -> Waterfall:
     """The waterfall, its small parts summed."""
     base, knee = spans.base.response, spans.knee.response
     growth, left = knee - base, spans.unexplained(changes).rise(spans.looks)

@@ -57,7 +57,7 @@ _DOING = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PartGrowth:
     """One part at the baseline and at the knee. `inferred`: no thread shows it."""
 
     key: PartKey
@@ -112,7 +112,7 @@ def _meanwhile(key: PartKey) -> LatencyPart | None:
     return LatencyPart(key.detail) if queue and key.detail else None
 
 
-def condensed(changes: Mapping[PartKey, Change], whole: Seconds) -> list[Change]:
+def condensed(changes: Mapping[PartKey, PartGrowth], whole: Seconds) -> list[PartGrowth]:
     """The parts that matter, what load added most to first; `whole` is what they are small or large
     against.
     """
@@ -120,7 +120,7 @@ def condensed(changes: Mapping[PartKey, Change], whole: Seconds) -> list[Change]
     small = [c for c in ordered if c.key.kind not in _ALWAYS and _size(c) < SMALL * whole]
     large = [c for c in ordered if c not in small]
     kept, rest = large[:MOST], [*large[MOST:], *small]
-    sums: dict[PartKey, Change] = {c.key: c for c in kept}
+    sums: dict[PartKey, PartGrowth] = {c.key: c for c in kept}
     for change in rest:
         key = _summed(change.key)
         sums[key] = _added(sums[key], change) if key in sums else replace(change, key=key)
@@ -128,7 +128,7 @@ def condensed(changes: Mapping[PartKey, Change], whole: Seconds) -> list[Change]
     return sorted(shown, key=lambda c: (-c.added, c.key))
 
 
-def _size(change: Change) -> Seconds:
+def _size(change: PartGrowth) -> Seconds:
     return max(abs(change.added), change.knee.value, change.base.value)
 
 
@@ -140,7 +140,7 @@ def _summed(key: PartKey) -> PartKey:
     return PartKey(LatencyPart.CPU if cpu else LatencyPart.OTHER)
 
 
-def _added(one: Change, other: Change) -> Change:
+def _added(one: PartGrowth, other: PartGrowth) -> PartGrowth:
     return replace(
         one,
         base=_sum(one.base, other.base),

@@ -136,6 +136,11 @@ RESULTS: dict[str, dict[str, str]] = {
         "accept_backlog": "Its limit, connections.",
         "listen_overflows": "Connections dropped because the accept queue was full.",
         "connections": "Highest number of established connections to each remote endpoint.",
+        "unread": (
+            "Connections of clients with bytes that no thread had read, mean; null where nobody"
+            " looked."
+        ),
+        "unread_looks": "How often that was looked at.",
     },
     "Interference": {
         "seconds": "Length of the span, seconds.",
@@ -275,6 +280,35 @@ RESULTS: dict[str, dict[str, str]] = {
         "evidence": "Why it is suspected.",
         "what_if": "Prediction of removing it.",
         "runtime": "Runtime of the function.",
+    },
+    "RiseDocument": {
+        "kind": "What the time was spent on.",
+        "name": "The part in words.",
+        "function": "The function it is of: that runs, waits or holds; empty when it is of none.",
+        "file": "Its file.",
+        "meanwhile": (
+            "What threads spent their time on while requests waited for one; null where that is"
+            " not the question."
+        ),
+        "inferred": "No thread shows it: it is what is left where the resource was taken.",
+        "base_ms": "At the baseline, milliseconds per request.",
+        "knee_ms": "At the knee, milliseconds per request.",
+        "added_ms": "What load added, milliseconds per request.",
+    },
+    "WaterfallDocument": {
+        "base_ms": "Mean response time of the profiled baseline, milliseconds.",
+        "knee_ms": "Mean response time of the profiled hold at the knee, milliseconds.",
+        "base_p99_ms": "99th percentile of the same trial, which no parts sum to, milliseconds.",
+        "knee_p99_ms": "99th percentile of the same trial, which no parts sum to, milliseconds.",
+        "parts": "The parts, what load added most to first.",
+        "unexplained": "What the parts leave: with it they sum to base_ms and knee_ms.",
+        "closure": (
+            "The unexplained part over the growth, without its sign; null where the mean did not"
+            " grow."
+        ),
+        "inferred": "Share of the growth that is inferred, 0 to 1.",
+        "differs": "How the largest part disagrees with the class of bottleneck; empty: it agrees.",
+        "missing": "Why there is no waterfall; empty when there is one.",
     },
     "WhatIf": {
         "rate": "Predicted knee, requests per second.",

@@ -13,7 +13,10 @@ from perfhunt.model.run import SCHEMA
 
 _MEANINGS = CIRCUMSTANCES | RESULTS
 # Keys that are not in every document; all others are always written.
-_OPTIONAL = {"rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"}
+_OPTIONAL = {
+    *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
+    *("waterfall", "unread", "unread_looks"),
+}
 
 
 def schema() -> dict[str, Any]:
