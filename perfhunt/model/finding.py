@@ -188,8 +188,8 @@ class Rise:
     load added, with its interval.
 
     `meanwhile` is what the threads spent their time on while a request waited for one (LOOP,
-    QUEUED). `inferred`: no thread shows it; it is what is left where the resource it waits for was
-    seen to be taken.
+    QUEUED). `inferred` is how much of `knee` no thread and no socket shows: it is what is left
+    where the resource that it waits for was seen to be taken.
     """
 
     kind: LatencyPart
@@ -200,7 +200,7 @@ class Rise:
     function: str = ""
     file: str = ""
     meanwhile: LatencyPart | None = None
-    inferred: bool = False
+    inferred: Seconds = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +231,6 @@ class Waterfall:
 
     @property
     def inferred(self) -> Share:
-        """The share of the growth that is told from what is taken, and not seen in any thread."""
-        told = sum(part.added.value for part in self.parts if part.inferred)
+        """The share of the growth that is told from what is taken, and not seen."""
+        told = sum(part.inferred for part in self.parts)
         return told / self.growth if self.growth > 0 else 0.0

@@ -14,6 +14,7 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
+from perfhunt.reports.waterfall import added_words, every_part, remarks, totals_words
 from perfhunt.reports.words import (
     allowed,
     bottleneck_words,
@@ -44,7 +45,7 @@ def markdown(run: Run) -> str:
     """The report; sections that do not fit under the limit are left out from the end, and that is
     said.
     """
-    parts = (_head, _slo, _knee, _suspects, _reason, _trust, _trials, _foot)
+    parts = (_head, _slo, _knee, _suspects, _reason, _waterfall, _trust, _trials, _foot)
     text, size = "", 0
     for section in filter(None, (part(run) for part in parts)):
         size += len(section.encode()) + 1
@@ -153,6 +154,18 @@ def _reason(run: Run) -> str:
     score = f"score {bottleneck.score:.2f}{second if bottleneck.runner_up else ''}"
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
     return f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n{evidence}"
+
+
+def _waterfall(run: Run) -> str:
+    waterfall = run.waterfall
+    if waterfall is None or not waterfall.parts:
+        return ""
+    rows = [
+        (_text(p.name), ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)
+    ]
+    table = _table(("part", "ms at the baseline", "ms at the knee", "added, ms"), rows)
+    notes = _text(" ".join(remarks(waterfall)))
+    return f"### Where the added latency went: {totals_words(waterfall)}\n\n{table}\n{notes}\n"
 
 
 def _trust(run: Run) -> str:

@@ -215,7 +215,8 @@ def _waterfall(shaped: WaterfallDocument) -> Waterfall:
 
 def _rise(shaped: RiseDocument) -> Rise:
     return Rise(
-        **same_fields(Rise, shaped, "base", "knee", "added"),
+        **same_fields(Rise, shaped, "base", "knee", "added", "inferred"),
+        inferred=_seconds(shaped.inferred_ms) or 0.0,
         base=_seconds(shaped.base_ms) or 0.0,
         knee=_seconds(shaped.knee_ms) or 0.0,
         added=_interval(shaped.added_ms),

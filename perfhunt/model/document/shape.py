@@ -210,9 +210,9 @@ class RiseDocument(Struct, frozen=True):
     function: str
     file: str
     meanwhile: LatencyPart | None
-    inferred: bool
     base_ms: float | None
     knee_ms: float | None
+    inferred_ms: float | None
     added_ms: IntervalDocument
 
 

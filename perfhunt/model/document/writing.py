@@ -237,7 +237,8 @@ def _waterfall(waterfall: Waterfall) -> WaterfallDocument:
 
 def _rise(rise: Rise) -> RiseDocument:
     return RiseDocument(
-        **same_fields(Rise, rise, "base", "knee", "added"),
+        **same_fields(Rise, rise, "base", "knee", "added", "inferred"),
+        inferred_ms=ms(rise.inferred),
         base_ms=ms(rise.base),
         knee_ms=ms(rise.knee),
         added_ms=_interval(rise.added),

@@ -53,7 +53,7 @@ _WORDS: Mapping[LatencyPart, str] = {
     LatencyPart.DISK: "waiting for the disk",
     LatencyPart.SLEEP: "sleeping",
     LatencyPart.LOOP: "waiting for the event loop",
-    LatencyPart.QUEUED: "waiting before a thread had it",
+    LatencyPart.QUEUED: "queued before a thread had it",
     LatencyPart.OUTSIDE: "outside the service",
     LatencyPart.GENERATOR: "sending late",
     LatencyPart.UNEXPLAINED: "not accounted for",

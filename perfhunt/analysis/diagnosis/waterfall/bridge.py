@@ -120,10 +120,10 @@ class _Spans:
         for key, share in queue.users.items():
             knee = Time(
                 (unread[1].value + waited) * share,
-                sqrt(unread[1].error ** 2 + (self._doubt() if waited else 0.0) ** 2) * share,
+                (self._doubt() if waited else unread[1].error) * share,
             )
             base = Time(unread[0].value * share, unread[0].error * share)
-            yield PartGrowth(key, base, knee, inferred=waited > unread[1].value)
+            yield PartGrowth(key, base, knee, inferred=waited * share)
         known = Time(outside, 0.0)
         yield PartGrowth(PartKey(LatencyPart.OUTSIDE), known, known)
         yield PartGrowth(
@@ -133,16 +133,30 @@ class _Spans:
         )
 
     def _doubt(self) -> Seconds:
-        """Standard error of what threads show in both spans together."""
-        return sqrt(self.seen_base.error**2 + self.seen_knee.error**2)
+        """Standard error of what threads and sockets show in both spans together."""
+        return sqrt(
+            self._error(self.base, self.seen_base) ** 2
+            + self._error(self.knee, self.seen_knee) ** 2
+        )
+
+    def _error(self, latency: _Latency, seen: Seen) -> Seconds:
+        """The same of one span."""
+        unread = latency.unread.error if latency.unread is not None else 0.0
+        return sqrt(seen.error**2 + unread**2)
 
     def unexplained(self, changes: dict[PartKey, PartGrowth]) -> PartGrowth:
         """What the parts leave of both latencies."""
         values = changes.values()
         return PartGrowth(
             PartKey(LatencyPart.UNEXPLAINED),
-            Time(self.base.response - sum(c.base.value for c in values), self.seen_base.error),
-            Time(self.knee.response - sum(c.knee.value for c in values), self.seen_knee.error),
+            Time(
+                self.base.response - sum(c.base.value for c in values),
+                self._error(self.base, self.seen_base),
+            ),
+            Time(
+                self.knee.response - sum(c.knee.value for c in values),
+                self._error(self.knee, self.seen_knee),
+            ),
         )
 
 

@@ -36,13 +36,16 @@ _IN_STATE = {
     LatencyPart.SLEEP: "sleeping in {f}",
     LatencyPart.OTHER: "off the CPU in {f}",
     LatencyPart.LOOP: "waiting for the event loop",
-    LatencyPart.QUEUED: "waiting before a thread had it",
+    LatencyPart.QUEUED: "queued before a thread had it",
     LatencyPart.OUTSIDE: "network and all that no thread shows, as at the baseline",
     LatencyPart.GENERATOR: "sent late, or held back for a free connection",
     LatencyPart.UNEXPLAINED: "not accounted for",
 }
 _HELD = frozenset({LatencyPart.LOCK, LatencyPart.POOL, LatencyPart.HANDOFF})
-_WHILE = {LatencyPart.LOOP: ", which ", LatencyPart.QUEUED: ", while threads "}
+_WHILE = {
+    LatencyPart.LOOP: "waiting for the event loop, which {}",
+    LatencyPart.QUEUED: "queued, while threads {}",
+}
 _DOING = {
     LatencyPart.CPU: "ran {f}",
     LatencyPart.RUN_QUEUE: "waited for a CPU",
@@ -58,12 +61,13 @@ _DOING = {
 
 @dataclass(frozen=True, slots=True)
 class PartGrowth:
-    """One part at the baseline and at the knee. `inferred`: no thread shows it."""
+    """One part at the baseline and at the knee. `inferred` is how much of the knee
+    nothing shows."""
 
     key: PartKey
     base: Time
     knee: Time
-    inferred: bool = False
+    inferred: Seconds = 0.0
 
     @property
     def added(self) -> Seconds:
@@ -93,7 +97,7 @@ def name_of(key: PartKey) -> str:
     if key.kind in _SUMMED and key.function == NOBODY:
         return _SUMMED[key.kind]
     if doing is not None:
-        return _IN_STATE[key.kind] + _WHILE[key.kind] + _doing(doing, function)
+        return _WHILE[key.kind].format(_doing(doing, function))
     if key.kind is LatencyPart.LOCK and key.detail == UNHELD:
         return f"waiting for a lock in {function}, its holder not seen"
     if key.kind in _HELD and key.detail:
@@ -145,7 +149,7 @@ def _added(one: PartGrowth, other: PartGrowth) -> PartGrowth:
         one,
         base=_sum(one.base, other.base),
         knee=_sum(one.knee, other.knee),
-        inferred=one.inferred or other.inferred,
+        inferred=one.inferred + other.inferred,
     )
 
 

@@ -40,7 +40,7 @@ _OF_STATE: Mapping[str, LatencyPart] = {
     "handoff": LatencyPart.HANDOFF,
 }
 # One line each, whoever waits: the function that waits has no part in how long.
-_ONE_LINE = frozenset({LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL})
+ONE_LINE = frozenset({LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL})
 NOBODY: FunctionKey = ("", "")
 UNHELD = "unheld"  # the detail of a lock whose holder was not seen: its function is the waiter
 
@@ -164,7 +164,7 @@ def _key(
 ) -> PartKey:
     """The part that a thread's time belongs to."""
     kind, function = kind_of(snapshot.state), snapshot.owner.key
-    if kind in _ONE_LINE:
+    if kind in ONE_LINE:
         return PartKey(kind)
     if kind is LatencyPart.LOCK:
         contention = names.account.graph.at(snapshot) or own.account.graph.at(snapshot)

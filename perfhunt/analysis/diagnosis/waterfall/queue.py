@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.charge import Blame, Cause
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.limiting import Limiting, LimitingResource, users_of_threads
-from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, kind_of
+from perfhunt.analysis.diagnosis.waterfall.parts import NOBODY, ONE_LINE, PartKey, kind_of
 from perfhunt.model.finding import LatencyPart
 from perfhunt.model.units import Share
 
@@ -52,7 +52,8 @@ def _shares(kind: LatencyPart, users: Blame) -> dict[PartKey, Share]:
     """
     weights: dict[PartKey, float] = {}
     for (function, cause, doing), weight in users.items():
-        key = PartKey(kind, function, kind_of(doing if cause == Cause.OWN else cause))
+        does = kind_of(doing if cause == Cause.OWN else cause)
+        key = PartKey(kind, NOBODY if does in ONE_LINE else function, does)
         weights[key] = weights.get(key, 0.0) + weight
     whole = sum(weights.values())
     return {key: n / whole for key, n in weights.items()} if whole > 0 else {PartKey(kind): 1.0}

@@ -61,8 +61,8 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
     """Those of the baseline and those of the knee. Raises ValueError without a baseline."""
     if reading.baseline is None:
         raise ValueError("no baseline")
-    aside = _unmoved_by_load(reading.baseline, reading.knee)
-    aside |= _helpers(reading.knee) | _helpers(reading.baseline)
+    # Who waits for whom is learnt where many do: at the baseline a chance meeting looks alike.
+    aside = _unmoved_by_load(reading.baseline, reading.knee) | _helpers(reading.knee)
     return _serving(reading.baseline, aside), _serving(reading.knee, aside)
 
 

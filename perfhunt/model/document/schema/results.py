@@ -290,9 +290,12 @@ RESULTS: dict[str, dict[str, str]] = {
             "What threads spent their time on while requests waited for one; null where that is"
             " not the question."
         ),
-        "inferred": "No thread shows it: it is what is left where the resource was taken.",
         "base_ms": "At the baseline, milliseconds per request.",
         "knee_ms": "At the knee, milliseconds per request.",
+        "inferred_ms": (
+            "How much of knee_ms no thread and no socket shows: what is left where the resource"
+            " was taken."
+        ),
         "added_ms": "What load added, milliseconds per request.",
     },
     "WaterfallDocument": {
