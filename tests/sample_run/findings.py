@@ -188,8 +188,8 @@ def _rise(
     return Rise(
         kind=kind,
         name=name,
-        base=base_ms / 1000,
-        knee=knee_ms / 1000,
+        base=round(base_ms / 1000, 9),
+        knee=round(knee_ms / 1000, 9),
         added=Interval(
             round(added / 1000, 9),
             round((added - doubt_ms) / 1000, 9),
