@@ -42,6 +42,7 @@ _OF_STATE: Mapping[str, LatencyPart] = {
 # One line each, whoever waits: the function that waits has no part in how long.
 ONE_LINE = frozenset({LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL})
 NOBODY: FunctionKey = ("", "")
+NEIGHBOURS = 2  # other programs by name
 UNHELD = "unheld"  # the detail of a lock whose holder was not seen: its function is the waiter
 
 
@@ -101,15 +102,16 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     seen = Seen()
     if serving.rate <= 0:
         return seen
-    series = _series(serving, names)
+    series, neighbours = _series(serving, names), _neighbours(names)
     scales = _scales(serving, series)
     for (key, state), counts in series.items():
         if state == ThreadState.ON_CPU:
             continue
         scale = scales[state] / serving.rate
-        _add(seen, serving, key, float(counts.mean()) * scale, mean_error(counts) * scale)
+        value, error = float(counts.mean()) * scale, mean_error(counts) * scale
+        _add(seen, serving, key, value, error, neighbours)
     _add_cpu(seen, serving, series)
-    _add_unplaced(seen, serving, series)
+    _add_unplaced(seen, serving, series, neighbours)
     cpu_known = on_cpu(serving.reading.span) is not None
     counted = [
         counts
@@ -121,7 +123,22 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     return seen
 
 
-def _add(seen: Seen, serving: Serving, key: PartKey, value: Seconds, error: Seconds) -> None:
+def _neighbours(names: SpanReading) -> PartKey:
+    """The wait for a CPU that others had, with the busiest of them where they are known."""
+    trial = names.span.trial
+    taking = trial.interference.busiest if trial is not None and trial.interference else ()
+    others = ", ".join(neighbour.name for neighbour in taking[:NEIGHBOURS])
+    return PartKey(LatencyPart.NEIGHBOURS, NOBODY, others)
+
+
+def _add(
+    seen: Seen,
+    serving: Serving,
+    key: PartKey,
+    value: Seconds,
+    error: Seconds,
+    neighbours: PartKey,
+) -> None:
     """Add to a part; of the wait for a CPU, what is the service's own doing apart from the rest.
     The scheduler counts that wait, so it has no error.
     """
@@ -130,7 +147,7 @@ def _add(seen: Seen, serving: Serving, key: PartKey, value: Seconds, error: Seco
         return
     own, error = serving.reading.own_part, 0.0 if ThreadState.RUN_QUEUE in serving.exact else error
     seen.add(key, value * own, error * own)
-    seen.add(PartKey(LatencyPart.NEIGHBOURS), value * (1 - own), error * (1 - own))
+    seen.add(neighbours, value * (1 - own), error * (1 - own))
 
 
 def _series(serving: Serving, names: SpanReading) -> _Series:
@@ -221,12 +238,12 @@ def _add_cpu(seen: Seen, serving: Serving, series: _Series) -> None:
         seen.add(PartKey(LatencyPart.CPU, key), own, share_error(own, share, weight))
 
 
-def _add_unplaced(seen: Seen, serving: Serving, series: _Series) -> None:
+def _add_unplaced(seen: Seen, serving: Serving, series: _Series, neighbours: PartKey) -> None:
     """Exact time in a state in which no instant saw a thread."""
     placed = {state for _, state in series} | {str(ThreadState.ON_CPU)}
     for state, threads in serving.exact.items():
         if state not in placed and threads > 0:
-            _add(seen, serving, PartKey(kind_of(state)), threads / serving.rate, 0.0)
+            _add(seen, serving, PartKey(kind_of(state)), threads / serving.rate, 0.0, neighbours)
 
 
 def parts_in(*spans: Seen) -> Iterator[PartKey]:

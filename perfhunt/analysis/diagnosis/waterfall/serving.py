@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.idle import THRESHOLDS as UNMOVED
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
@@ -25,6 +25,8 @@ _SAMPLED = (ThreadState.GIL, ThreadState.DISK)
 # Of the instants at which threads of a kind hold what others wait for, the part in which it is a
 # hand-off: the majority.
 _MOSTLY: Share = 0.5
+# Times the requests in flight: so many threads and tasks are more than the error of a few looks.
+_TWICE = 1.1
 # Times the load: a capture that was on for longer than that is not of one plateau.
 _LONGEST_CAPTURE = 1.5
 
@@ -63,6 +65,7 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
         raise ValueError("no baseline")
     # Who waits for whom is learnt where many do: at the baseline a chance meeting looks alike.
     aside = _unmoved_by_load(reading.baseline, reading.knee) | _helpers(reading.knee)
+    aside |= _beside_tasks(reading.knee)
     return _serving(reading.baseline, aside), _serving(reading.knee, aside)
 
 
@@ -85,6 +88,21 @@ def _helpers(reading: SpanReading) -> frozenset[ThreadGroup]:
             if contention.handoff:
                 helping.update(kinds)
     return frozenset(kind for kind, n in helping.items() if n > _MOSTLY * holding[kind])
+
+
+def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
+    """Kinds of thread to which tasks of an event loop hand their work: where tasks are read, what
+    they await is seen twice. They are told by the sum, which then exceeds the requests there are.
+    """
+    everyone = [s for present in reading.snapshots for s in present]
+    tasks = [s for s in everyone if not s.sample.tid]
+    threads = [s for s in everyone if s.sample.tid and not in_event_loop(s.sample.stack)]
+    homes = {s.sample.pid for s in tasks}
+    beside = [s for s in threads if s.sample.pid in homes]
+    seen = len(everyone) / max(reading.account.instants, 1)
+    if reading.in_flight is None or seen <= _TWICE * reading.in_flight or len(tasks) < len(beside):
+        return frozenset()
+    return frozenset(thread_group(s.sample) for s in beside)
 
 
 def _unmoved_by_load(base: SpanReading, knee: SpanReading) -> frozenset[ThreadGroup]:

@@ -18,7 +18,7 @@ from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.model.finding import LatencyPart, Rise, Waterfall
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
 from perfhunt.model.states import States, ThreadTime
-from perfhunt.model.trial import Resources
+from perfhunt.model.trial import Interference, Neighbour, Resources
 from tests.unit.scenes import instant, profile, series, stack, used
 from tests.unit.trials import HELD
 
@@ -215,6 +215,43 @@ def test_what_a_coroutine_awaits_is_a_part_by_function_and_call() -> None:
     assert (first.kind, first.function) == (LatencyPart.AWAIT, "balance")
     assert first.name == "awaiting acquire (asyncio/locks.py) in balance"
     assert first.added.value == pytest.approx(4 / 40)
+
+
+def test_threads_that_work_for_an_awaiting_task_are_not_counted_beside_it() -> None:
+    def moment(n: int, busy: int) -> Instant:
+        chain = (*stack("view"), Frame("run_sync", "/usr/lib/python3.11/anyio/to_thread.py"))
+        tasks = [ThreadSample(1, 0, chain, "await", thread_name=f"task {i}") for i in range(busy)]
+        threads = instant(*["work>view>mail sleep"] * busy, *["work!get lock@Q"] * (8 - busy))
+        return Instant(n / 10, (loop(" poll"), *tasks, *threads.threads))
+
+    def span(rate: float, service: float, *busy: int) -> Span:
+        moments = tuple(moment(n, b) for n, b in enumerate(busy))
+        return Span(rate, service=service, instants=Instants(len(busy) / 10, moments))
+
+    idle = Instants(1.0, tuple(moment(n, 0) for n in range(10)))
+    answer = told(
+        Evidence(span(100.0, 0.060, *[6] * 40), span(10.0, 0.020, *[1, 0, 0, 0, 0] * 8), idle)
+    )
+    assert added(answer, LatencyPart.SLEEP) == 0.0
+    assert added(answer, LatencyPart.AWAIT) == pytest.approx(40.0)
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
+
+
+def test_other_programs_that_had_the_cpu_are_named() -> None:
+    base = calm("serve>view>price run_queue", service=0.020)
+    other = Interference(10.0, busiest=(Neighbour("postgres", 0.8), Neighbour("node", 0.2)))
+    late = replace(
+        HELD, completed=50.0, service=replace(HELD.service, mean=0.080), interference=other
+    )
+    knee = Span(
+        50.0,
+        service=0.080,
+        trial=replace(late, response=late.service),
+        instants=series(*[["serve>view>price run_queue"] * 4] * 40),
+        resources=replace(used(0.2), host_cpu_share=1.0),
+    )
+    first = largest(told(Evidence(knee, base, idle=IDLE, cpu_limit=2.0)))
+    assert first.name == "waiting for a CPU that other programs had (postgres, node)"
 
 
 def unread(connections: float) -> Resources:
