@@ -4,7 +4,7 @@ but the knee itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perfhunt.model.profile import Instants, Profile
 from perfhunt.model.states import States
@@ -28,6 +28,8 @@ class Span:
     instants: Instants | None = None
     states: States | None = None
     resources: Resources | None = None
+    # The pass that `instants` are of, where `service` and the rest are of another.
+    waits: Span | None = None
 
     @staticmethod
     def of(
@@ -65,6 +67,17 @@ class Evidence:
     runtime: str = "cpython"
     cpu_limit: Cores | None = None
     app_modules: tuple[str, ...] = ()
+
+    @property
+    def of_waits(self) -> Evidence:
+        """The same with the profile at the knee and else nothing but the pass in which threads were
+        looked at: each profiler slows a service in its own way, so that the latency of one pass is
+        not made of what another saw.
+        """
+        waits = self.knee.waits
+        if waits is None:
+            return self
+        return replace(self, knee=replace(waits, profile=waits.profile or self.knee.profile))
 
     @property
     def cores(self) -> Cores | None:

@@ -64,8 +64,14 @@ def diagnose(
         cautions=doubts,
         next_step=next_step(findings, climb),
         walls=wall_profiles(reading),
-        waterfall=waterfall(reading, suspects, bottleneck),
+        waterfall=_waterfall(evidence, bottleneck),
     )
+
+
+def _waterfall(evidence: Evidence, bottleneck: Bottleneck) -> Waterfall:
+    """What load added, by the one pass in which threads were looked at."""
+    reading = read_evidence(evidence.of_waits)
+    return waterfall(reading, suspects_of(reading), bottleneck)
 
 
 def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
@@ -112,4 +118,5 @@ def joined(running: Span | None, waiting: Span) -> Span:
         instants=running.instants or waiting.instants,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
+        waits=None if running.instants is not None else waiting,
     )

@@ -11,7 +11,7 @@ from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features, features_of
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.diagnosis.waterfall.agreement import disagreement
-from perfhunt.analysis.diagnosis.waterfall.condensed import PartGrowth, condensed
+from perfhunt.analysis.diagnosis.waterfall.condensed import PartGrowth, condensed, together
 from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, Seen, Time, parts_in, seen_parts
 from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
@@ -84,6 +84,7 @@ class _Spans:
     seen_base: Seen
     seen_knee: Seen
     looks: int
+    tasks: bool  # whether tasks of an event loop were read
 
     @staticmethod
     def of(base: Serving, knee: Serving) -> _Spans:
@@ -93,6 +94,7 @@ class _Spans:
             seen_base=seen_parts(base, knee.reading),
             seen_knee=seen_parts(knee, knee.reading),
             looks=base.reading.account.instants + knee.reading.account.instants,
+            tasks=any(not s.sample.tid for present in knee.reading.snapshots for s in present),
         )
 
     def changes(self, queue: QueueFor, features: Features) -> dict[PartKey, PartGrowth]:
@@ -103,7 +105,9 @@ class _Spans:
             )
             for key in parts_in(self.seen_base, self.seen_knee)
         }
-        changes.update((c.key, c) for c in self._outside_threads(queue, features))
+        for change in self._outside_threads(queue, features):
+            key = change.key
+            changes[key] = together(changes[key], change) if key in changes else change
         return changes
 
     def _outside_threads(self, queue: QueueFor, features: Features) -> Iterator[PartGrowth]:
@@ -113,9 +117,9 @@ class _Spans:
         unread = (before, after) if before and after else (Time(), Time())
         outside = max(0.0, self.base.service - self.seen_base.total - unread[0].value)
         left = self.knee.service - self.seen_knee.total - unread[1].value - outside
-        # A loop reads what comes at once and lets it wait inside, where no socket shows it; so does
-        # a server whose sockets nobody looked at.
-        inside = features.loop is not None or not looked
+        # A loop reads what comes at once and lets it wait inside, where its tasks show it; where
+        # they cannot be read, or nobody looked into the sockets, there is more than is seen.
+        inside = (features.loop is not None and not self.tasks) or not looked
         waited = max(0.0, left) if queue.certain and inside else 0.0
         for key, share in queue.users.items():
             knee = Time(

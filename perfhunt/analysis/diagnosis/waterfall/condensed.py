@@ -129,7 +129,7 @@ def condensed(changes: Mapping[PartKey, PartGrowth], whole: Seconds) -> list[Par
     sums: dict[PartKey, PartGrowth] = {c.key: c for c in kept}
     for change in rest:
         key = _summed(change.key)
-        sums[key] = _added(sums[key], change) if key in sums else replace(change, key=key)
+        sums[key] = together(sums[key], change) if key in sums else replace(change, key=key)
     shown = [c for c in sums.values() if c.base.value or c.knee.value]
     return sorted(shown, key=lambda c: (-c.added, c.key))
 
@@ -146,7 +146,8 @@ def _summed(key: PartKey) -> PartKey:
     return PartKey(LatencyPart.CPU if cpu else LatencyPart.OTHER)
 
 
-def _added(one: PartGrowth, other: PartGrowth) -> PartGrowth:
+def together(one: PartGrowth, other: PartGrowth) -> PartGrowth:
+    """Two parts as one, under the name of the first; their errors are independent."""
     return replace(
         one,
         base=_sum(one.base, other.base),

@@ -7,7 +7,7 @@ a request spends there.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from typing import NamedTuple, TypeAlias
@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from perfhunt.analysis.blame.charge import ThreadCounts
-from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.reading import SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
 from perfhunt.analysis.blame.wait_for import Contention
@@ -36,6 +36,7 @@ _OF_STATE: Mapping[str, LatencyPart] = {
     str(ThreadState.SLEEP): LatencyPart.SLEEP,
     str(ThreadState.DISK): LatencyPart.DISK,
     "await": LatencyPart.AWAIT,  # a coroutine, which is on no thread
+    "loop": LatencyPart.LOOP,  # one that could go on
     "pool": LatencyPart.POOL,  # the causes of a charge, where they are not states
     "handoff": LatencyPart.HANDOFF,
 }
@@ -156,10 +157,24 @@ def _series(serving: Serving, names: SpanReading) -> _Series:
     series: _Series = {}
     endpoints = _endpoints(names, serving.reading)
     for index, snapshot in serving.snapshots():
-        key = _key(snapshot, names, serving.reading, endpoints)
+        if kind_of(snapshot.state) is LatencyPart.LOOP:
+            key = _while_loop_was_busy(snapshot, serving.reading.snapshots[index])
+        else:
+            key = _key(snapshot, names, serving.reading, endpoints)
         counts = series.setdefault((key, snapshot.state), np.zeros(instants))
         counts[index] += 1
     return series
+
+
+def _while_loop_was_busy(task: Snapshot, present: Sequence[Snapshot]) -> PartKey:
+    """The wait of a task that could go on, by what the thread of its loop did at that moment."""
+    for thread in (s for s in present if s.sample.pid == task.sample.pid and s.sample.tid):
+        if in_event_loop(thread.sample.stack):
+            doing = kind_of(thread.state)
+            return PartKey(
+                LatencyPart.LOOP, NOBODY if doing in ONE_LINE else thread.owner.key, doing
+            )
+    return PartKey(LatencyPart.LOOP, NOBODY, LatencyPart.OTHER)
 
 
 def _scales(serving: Serving, series: _Series) -> dict[str, float]:

@@ -13,6 +13,7 @@ import pytest
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.diagnosis import joined
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.model.finding import LatencyPart, Rise, Waterfall
@@ -192,6 +193,19 @@ def test_requests_that_wait_for_a_blocked_loop_wait_for_what_blocks_it() -> None
     assert answer.inferred > 0.9
 
 
+def test_a_task_that_could_go_on_waits_for_what_the_loop_does_at_that_moment() -> None:
+    ready = tuple(
+        ThreadSample(1, 0, stack("view>load"), "loop", thread_name=f"task {i}") for i in range(3)
+    )
+    moments = [Instant(n / 10, (loop("view>crunch on_cpu"), *ready)) for n in range(40)]
+    base = Span(10.0, service=0.020, instants=looped(*[" poll"] * 40))
+    knee = Span(40.0, service=0.120, instants=Instants(4.0, tuple(moments)))
+    first = largest(told(Evidence(knee, base, idle=looped(*[" poll"] * 10))))
+    assert first.name == "waiting for the event loop, which ran crunch"
+    assert first.added.value == pytest.approx(3 / 40)
+    assert first.inferred == 0.0
+
+
 def test_a_loop_with_time_to_spare_explains_no_queue() -> None:
     poll, runs = " poll", "view>load on_cpu"
     base = Span(10.0, service=0.030, instants=looped(*[runs, *[poll] * 19] * 2))
@@ -335,3 +349,13 @@ def test_a_latency_that_is_no_number_is_no_waterfall() -> None:
     base = calm("serve>view>ask socket@n:1", service=0.020)
     knee = Span(50.0, service=nan, instants=series(*[["serve>view>ask socket@n:1"]] * 40))
     assert "no number" in told(Evidence(knee, base)).missing
+
+
+def test_the_latency_is_that_of_the_pass_whose_threads_are_counted() -> None:
+    slowed = Span(40.0, service=0.100, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 40))
+    quicker = Span(40.0, service=0.050, profile=profile(view=300), resources=used(0.1))
+    evidence = Evidence(joined(quicker, slowed), calm("serve>view>ask socket@n:1", service=0.020))
+    answer = told(evidence.of_waits)
+    assert answer.knee == 0.100
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
+    assert evidence.of_waits.knee.profile is quicker.profile
