@@ -16,11 +16,14 @@ from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, Seen, Time, par
 from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
 from perfhunt.model.finding import Bottleneck, LatencyPart, Waterfall
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 
 # Variance over mean square of the length of a queue at one look (geometric, as in M/M/c when all
 # are busy), times 2, for looks follow each other.
 _QUEUE_SPREAD = 2.0
+# Of the time that no thread shows, the part in unread sockets, below which the server is one that
+# reads requests first and has them wait inside.
+READ_AHEAD: Share = 0.1
 
 
 def waterfall(reading: EvidenceReading, suspects: Suspects, bottleneck: Bottleneck) -> Waterfall:
@@ -117,9 +120,13 @@ class _Spans:
         unread = (before, after) if before and after else (Time(), Time())
         outside = max(0.0, self.base.service - self.seen_base.total - unread[0].value)
         left = self.knee.service - self.seen_knee.total - unread[1].value - outside
-        # A loop reads what comes at once and lets it wait inside, where its tasks show it; where
-        # they cannot be read, or nobody looked into the sockets, there is more than is seen.
-        inside = (features.loop is not None and not self.tasks) or not looked
+        # A loop reads what comes at once and lets it wait inside, where its tasks show it. Where
+        # they cannot be read, nobody looked into the sockets, or these are empty although there is
+        # a queue, there is more of it than is seen.
+        unread_loop = features.loop is not None and not self.tasks
+        inside = (
+            unread_loop or not looked or unread[1].value < READ_AHEAD * (left + unread[1].value)
+        )
         waited = max(0.0, left) if queue.certain and inside else 0.0
         for key, share in queue.users.items():
             knee = Time(

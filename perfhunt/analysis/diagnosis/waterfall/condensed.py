@@ -16,10 +16,8 @@ MOST = 8  # parts by name: more than that is no picture
 # with its like.
 SMALL: Share = 0.03
 _SUMMED = {LatencyPart.CPU: "other code, on a CPU", LatencyPart.OTHER: "other waits"}
-# These are no sum of anything, and stand by their own name however small they are.
-_ALWAYS = frozenset(
-    {LatencyPart.NEIGHBOURS, LatencyPart.OUTSIDE, LatencyPart.GENERATOR, LatencyPart.QUEUED}
-)
+# These are not of the service, and stand by their own name however small they are.
+_ALWAYS = frozenset({LatencyPart.NEIGHBOURS, LatencyPart.OUTSIDE, LatencyPart.GENERATOR})
 _IN_STATE = {
     LatencyPart.CPU: "{f} on a CPU",
     LatencyPart.RUN_QUEUE: "waiting for a CPU that the service's own threads had",
@@ -61,8 +59,7 @@ _DOING = {
 
 @dataclass(frozen=True, slots=True)
 class PartGrowth:
-    """One part at the baseline and at the knee. `inferred` is how much of the knee
-    nothing shows."""
+    """One part at the baseline and at the knee; nothing shows `inferred` of the latter."""
 
     key: PartKey
     base: Time
@@ -123,11 +120,11 @@ def condensed(changes: Mapping[PartKey, PartGrowth], whole: Seconds) -> list[Par
     against.
     """
     ordered = sorted(changes.values(), key=lambda c: (-_size(c), c.key))
-    small = [c for c in ordered if c.key.kind not in _ALWAYS and _size(c) < SMALL * whole]
-    large = [c for c in ordered if c not in small]
-    kept, rest = large[:MOST], [*large[MOST:], *small]
+    others = [c for c in ordered if c.key.kind not in _ALWAYS]
+    large = [c for c in others if _size(c) >= SMALL * whole][:MOST]
+    kept = [*large, *(c for c in ordered if c.key.kind in _ALWAYS)]
     sums: dict[PartKey, PartGrowth] = {c.key: c for c in kept}
-    for change in rest:
+    for change in (c for c in others if c not in large):
         key = _summed(change.key)
         sums[key] = together(sums[key], change) if key in sums else replace(change, key=key)
     shown = [c for c in sums.values() if c.base.value or c.knee.value]

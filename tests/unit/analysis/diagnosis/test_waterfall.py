@@ -284,6 +284,15 @@ def test_a_request_in_a_socket_that_nobody_read_is_queued_and_seen() -> None:
     assert 1e3 * answer.unexplained.added.value == pytest.approx(180 - 75 - 80)
 
 
+def test_a_server_that_reads_first_has_its_queue_inside() -> None:
+    base = replace(calm("serve>view>ask socket@n:1", service=0.020), resources=unread(0.0))
+    moment = ["serve>view>ask socket@n:1"] * 4
+    knee = Span(40.0, service=0.200, instants=series(*[moment] * 40), resources=unread(0.1))
+    answer = told(Evidence(knee, base))
+    assert added(answer, LatencyPart.QUEUED) == pytest.approx(100.0)
+    assert answer.inferred == pytest.approx((0.1 - 0.1 / 40) / 0.18)
+
+
 def test_where_no_socket_can_be_looked_into_taken_threads_tell_of_a_queue() -> None:
     base = calm("serve>view>ask socket@n:1", service=0.020)
     knee = Span(40.0, service=0.200, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 40))
@@ -310,10 +319,17 @@ def test_requests_sent_late_are_a_part_of_their_own() -> None:
 
 
 def test_a_largest_part_that_is_not_of_the_class_is_said_to_differ() -> None:
-    base = calm("serve>view>pay sleep", service=0.020)
-    moment = ["serve>view>pay sleep", *["serve>view>pay lock@A"] * 4, REST]
+    free = "serve!get lock@I"  # half of the pool's threads: nothing queues for one
+    idle = series(*[[free] * 10] * 8)
+    base = Span(
+        10.0,
+        service=0.020,
+        instants=series(*[["serve>view>pay sleep", *[free] * 9], *[[free] * 10] * 4] * 8),
+        resources=unread(0.0),
+    )
+    moment = ["serve>view>pay sleep", *["serve>view>pay lock@A"] * 4, *[free] * 5]
     knee = Span(100.0, service=0.450, instants=series(*[moment] * 40), resources=unread(0.0))
-    answer = told(Evidence(knee, replace(base, resources=unread(0.0)), idle=IDLE))
+    answer = told(Evidence(knee, base, idle=idle))
     assert "not accounted for" in answer.differs
     assert "(lock)" in answer.differs
 
