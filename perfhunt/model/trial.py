@@ -164,9 +164,9 @@ class Resources:
     listen_overflows: int | None = None
     # Remote endpoint -> ESTABLISHED, highest seen.
     connections: Mapping[str, int] = field(default_factory=dict)
-    # Connections of clients with bytes that no thread has read yet, on average; how often looked.
+    # Connections of clients with bytes that no thread has read yet, on average, and its error.
     unread: float | None = None
-    unread_looks: int = 0
+    unread_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

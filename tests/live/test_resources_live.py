@@ -87,7 +87,6 @@ def test_the_accept_queue_is_as_long_as_the_clients_nobody_accepted() -> None:
             client.close()
     assert (taken.accept_queue, taken.accept_backlog) == (5, 7)
     assert taken.unread == 0.0
-    assert taken.unread_looks > 2
 
 
 def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
@@ -98,7 +97,7 @@ def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
         taken, _ = watched(target, 1.2)
         for client in clients:
             client.close()
-    assert taken.unread == 3.0
+    assert (taken.unread, taken.unread_error) == (3.0, 0.0)
 
 
 def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:

@@ -44,7 +44,7 @@ resources = st.builds(
     cpu=st.none() | st.floats(0.0, 4.0),
     host_cpu_share=st.none() | st.floats(0.0, 1.0),
     unread=st.none() | st.floats(0.0, 50.0),
-    unread_looks=st.integers(0, 50),
+    unread_error=st.floats(0.0, 9.0),
 )
 spans = st.builds(
     Span,

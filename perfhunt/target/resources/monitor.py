@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import fmean, linear_regression
 
+from perfhunt.model.interval import sampling_error
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
@@ -261,7 +262,7 @@ class ResourceMonitor:
             listen_overflows=grown.listen_overflows,
             connections=dict(watched.connections),
             unread=fmean(watched.unread) if watched.unread else None,
-            unread_looks=len(watched.unread),
+            unread_error=sampling_error(watched.unread),
         )
 
 

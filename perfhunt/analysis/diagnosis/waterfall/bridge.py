@@ -18,9 +18,6 @@ from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threa
 from perfhunt.model.finding import Bottleneck, LatencyPart, Waterfall
 from perfhunt.model.units import Seconds, Share
 
-# Variance over mean square of the length of a queue at one look (geometric, as in M/M/c when all
-# are busy), times 2, for looks follow each other.
-_QUEUE_SPREAD = 2.0
 # Of the time that no thread shows, the part in unread sockets, below which the server is one that
 # reads requests first and has them wait inside.
 READ_AHEAD: Share = 0.1
@@ -67,9 +64,8 @@ class _Latency:
         service = span.service or 0.0
         response = trial.response.mean if trial is not None else None
         unread = None
-        if used is not None and used.unread is not None and used.unread_looks:
-            value = used.unread / rate
-            unread = Time(value, value * sqrt(_QUEUE_SPREAD / used.unread_looks))
+        if used is not None and used.unread is not None:
+            unread = Time(used.unread / rate, used.unread_error / rate)
         return _Latency(
             response=service if response is None else response,
             service=service,

@@ -23,6 +23,7 @@ from perfhunt.analysis.diagnosis.costs import mean_error, share_error
 from perfhunt.analysis.diagnosis.features import CLIENT_SOCKET
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving
 from perfhunt.model.finding import LatencyPart
+from perfhunt.model.interval import sampling_error
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 
@@ -75,8 +76,8 @@ class Time:
 
 @dataclass(slots=True)
 class Seen:
-    """What threads show of one span, by part. `error` is that of the sum: parts that trade places
-    leave it as it is.
+    """What threads show of one span, by part. `error` is that of the sum, for this very span: parts
+    that trade places leave it as it is.
     """
 
     parts: dict[PartKey, Time] = field(default_factory=dict)
@@ -120,7 +121,7 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
         if state not in serving.exact and not (state == ThreadState.ON_CPU and cpu_known)
     ]
     if counted:
-        seen.error = mean_error(np.sum(counted, axis=0)) / serving.rate
+        seen.error = sampling_error(np.sum(counted, axis=0).tolist()) / serving.rate
     return seen
 
 

@@ -140,7 +140,7 @@ RESULTS: dict[str, dict[str, str]] = {
             "Connections of clients with bytes that no thread had read, mean; null where nobody"
             " looked."
         ),
-        "unread_looks": "How often that was looked at.",
+        "unread_error": "Standard error of that, from how often it was looked at.",
     },
     "Interference": {
         "seconds": "Length of the span, seconds.",

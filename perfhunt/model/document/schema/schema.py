@@ -15,7 +15,7 @@ _MEANINGS = CIRCUMSTANCES | RESULTS
 # Keys that are not in every document; all others are always written.
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
-    *("waterfall", "unread", "unread_looks"),
+    *("waterfall", "unread", "unread_error"),
 }
 
 

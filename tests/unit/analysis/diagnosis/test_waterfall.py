@@ -269,7 +269,7 @@ def test_other_programs_that_had_the_cpu_are_named() -> None:
 
 
 def unread(connections: float) -> Resources:
-    return replace(used(0.1), unread=connections, unread_looks=50)
+    return replace(used(0.1), unread=connections, unread_error=0.0)
 
 
 def test_a_request_in_a_socket_that_nobody_read_is_queued_and_seen() -> None:
