@@ -35,6 +35,8 @@ _COLOURS: Mapping[LatencyPart, str] = {
     LatencyPart.POLL: "s-poll",
     LatencyPart.DISK: "s-disk",
     LatencyPart.SLEEP: "s-sleep",
+    LatencyPart.OTHER: "s-other",
+    LatencyPart.OUTSIDE: "s-other",
     LatencyPart.UNEXPLAINED: "w-unexplained",
 }
 _QUEUES = "w-queue"
