@@ -46,9 +46,10 @@ class Interval:
 def sampling_error(looks: Sequence[float]) -> float:
     """Standard error of a mean over a stretch of time that was looked at now and then, by how much
     neighbouring looks differ (von Neumann 1941): of what was between the looks, not of what another
-    stretch would have been. The first value itself where there are no two.
+    stretch would have been. `looks` are counts, and one of them may always have been one more: so
+    looks that are all alike have an error too; a single one is as doubtful as it is large.
     """
     if len(looks) < 2:
-        return float(looks[0]) if len(looks) else 0.0
-    differences = sum((b - a) ** 2 for a, b in pairwise(looks))
+        return float(sum(looks)) + 1.0
+    differences = 1 + sum((b - a) ** 2 for a, b in pairwise(looks))
     return sqrt(differences / (2 * (len(looks) - 1)) / len(looks))

@@ -97,7 +97,8 @@ def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
         taken, _ = watched(target, 1.2)
         for client in clients:
             client.close()
-    assert (taken.unread, taken.unread_error) == (3.0, 0.0)
+    assert taken.unread == 3.0
+    assert taken.unread_error < 1.0
 
 
 def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:

@@ -34,7 +34,10 @@ _GROWS: Mapping[BottleneckClass, frozenset[LatencyPart]] = {
     BottleneckClass.SLEEP: frozenset({LatencyPart.SLEEP}),
     BottleneckClass.NETWORK: frozenset({LatencyPart.CLIENT, LatencyPart.UNEXPLAINED}),
     BottleneckClass.GENERATOR: frozenset({LatencyPart.GENERATOR, LatencyPart.UNEXPLAINED}),
-    BottleneckClass.HOST: frozenset({LatencyPart.NEIGHBOURS}),
+    # What others take of the cores slows all that needs one.
+    BottleneckClass.HOST: frozenset(
+        {LatencyPart.NEIGHBOURS, LatencyPart.RUN_QUEUE, LatencyPart.CPU, LatencyPart.GIL}
+    ),
 }
 
 
@@ -69,16 +72,18 @@ def disagreement(bottleneck: Bottleneck, parts: Sequence[Rise], unexplained: Ris
     every = [*parts, unexplained]
     if grows is None or not any(part.added.value > 0 for part in every):
         return ""
-    by_kind: dict[LatencyPart, Seconds] = {}
+    added: dict[LatencyPart, Seconds] = {}
+    at_least: dict[LatencyPart, Seconds] = {}
     for part in every:
         kind = part.kind if part.kind in grows else part.meanwhile or part.kind
-        by_kind[kind] = by_kind.get(kind, 0.0) + part.added.value
-    agreeing = sum(value for kind, value in by_kind.items() if kind in grows)
-    largest = max((k for k in by_kind if k not in grows), key=lambda k: by_kind[k], default=None)
-    if largest is None or by_kind[largest] <= agreeing:
+        added[kind] = added.get(kind, 0.0) + part.added.value
+        at_least[kind] = at_least.get(kind, 0.0) + part.added.low
+    agreeing = max(0.0, sum(value for kind, value in added.items() if kind in grows))
+    largest = max((k for k in added if k not in grows), key=lambda k: added[k], default=None)
+    if largest is None or at_least[largest] <= agreeing:
         return ""
     return (
-        f"Most of what load added, {format_duration(by_kind[largest])}, is {_WORDS[largest]};"
-        f" the class ({bottleneck.category}) speaks for {format_duration(max(agreeing, 0.0))}:"
-        " it is what limits the rate, and the wait is elsewhere, or one of the two is wrong."
+        f"Most of what load added, {format_duration(added[largest])}, is {_WORDS[largest]}; what"
+        f" the class ({bottleneck.category}) is about grew by {format_duration(agreeing)}."
+        " Take the class with care, and hold longer to see more."
     )

@@ -120,8 +120,8 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
         for (_, state), counts in series.items()
         if state not in serving.exact and not (state == ThreadState.ON_CPU and cpu_known)
     ]
-    if counted:
-        seen.error = sampling_error(np.sum(counted, axis=0).tolist()) / serving.rate
+    whole = np.sum([np.zeros(serving.reading.account.instants), *counted], axis=0)
+    seen.error = sampling_error(whole.tolist()) / serving.rate
     return seen
 
 
