@@ -22,6 +22,7 @@ from perfhunt.model.units import PerSecond, Share
 # often than instants do and in which no thread idles.
 _SCHEDULED = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _SAMPLED = (ThreadState.GIL, ThreadState.DISK)
+_QUEUES = frozenset({ThreadState.RUN_QUEUE, ThreadState.GIL})
 # Of the instants at which threads of a kind hold what others wait for, the part in which it is a
 # hand-off: the majority.
 _MOSTLY: Share = 0.5
@@ -106,14 +107,39 @@ def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
 
 
 def _unmoved_by_load(base: SpanReading, knee: SpanReading) -> frozenset[ThreadGroup]:
-    """Kinds of thread that were no busier under load: what they do, they do for no request."""
+    """Kinds of thread that did no more under load: what they do, they do for no request."""
     if knee.span.completed < UNMOVED.faster * base.span.completed:
         return frozenset()
+    before, after = _doings(base), _doings(knee)
     return frozenset(
         group
-        for group, pool in base.pools.items()
-        if group in knee.pools and knee.pools[group].busy <= UNMOVED.growth * pool.busy
+        for group, doing in before.items()
+        if group in after
+        and any(doing)
+        and all(b <= UNMOVED.growth * a for a, b in zip(doing, after[group], strict=True))
     )
+
+
+def _doings(reading: SpanReading) -> dict[ThreadGroup, tuple[float, float]]:
+    """By kind of thread, how many were on a CPU, exactly where that is known, and how many were
+    busy with what they do themselves: who queues for a CPU or the GIL is kept by others.
+    """
+    busy: Counter[ThreadGroup] = Counter()
+    running: Counter[ThreadGroup] = Counter()
+    for snapshot in (s for present in reading.snapshots for s in present):
+        group = thread_group(snapshot.sample)
+        busy[group] += snapshot.state not in _QUEUES
+        running[group] += snapshot.state == ThreadState.ON_CPU
+    looks = max(reading.account.instants, 1)
+    on_cpu = {group: n / looks for group, n in running.items()}
+    if reading.span.states is not None:
+        kinds = _kinds(reading)
+        on_cpu = dict.fromkeys(busy, 0.0)
+        for thread in reading.span.states.threads:
+            kind = kinds.get((thread.pid, thread.tid))
+            if kind in on_cpu:
+                on_cpu[kind] += thread.states.get(ThreadState.ON_CPU, 0.0)
+    return {group: (on_cpu.get(group, 0.0), n / looks) for group, n in busy.items()}
 
 
 def _exact(reading: SpanReading, aside: frozenset[ThreadGroup]) -> dict[str, float]:
