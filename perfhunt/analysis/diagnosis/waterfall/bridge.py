@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features, features_of
 from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.diagnosis.waterfall.after_answer import without_work_after_answers
 from perfhunt.analysis.diagnosis.waterfall.agreement import disagreement
 from perfhunt.analysis.diagnosis.waterfall.condensed import PartGrowth, condensed, together
 from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, Seen, Time, parts_in, seen_parts
@@ -87,11 +88,16 @@ class _Spans:
 
     @staticmethod
     def of(base: Serving, knee: Serving) -> _Spans:
+        latency = _Latency.of(base.reading.span, base.rate)
+        before, after = seen_parts(base, knee.reading), seen_parts(knee, knee.reading)
+        unread = latency.unread.value if latency.unread is not None else 0.0
+        beyond = before.total + unread - latency.service
+        before, after = without_work_after_answers(before, after, beyond)
         return _Spans(
-            base=_Latency.of(base.reading.span, base.rate),
+            base=latency,
             knee=_Latency.of(knee.reading.span, knee.rate),
-            seen_base=seen_parts(base, knee.reading),
-            seen_knee=seen_parts(knee, knee.reading),
+            seen_base=before,
+            seen_knee=after,
             looks=base.reading.account.instants + knee.reading.account.instants,
             tasks=any(not s.sample.tid for present in knee.reading.snapshots for s in present),
         )

@@ -304,6 +304,21 @@ def test_where_no_socket_can_be_looked_into_taken_threads_tell_of_a_queue() -> N
     assert first.added.value == pytest.approx(0.100)
 
 
+def test_what_threads_do_once_the_answer_is_sent_is_taken_off_as_the_baseline_tells() -> None:
+    # At the baseline 0.4 threads run at 10/s: 40 ms for requests that last 20 ms.
+    quiet = [[REST] * 6] * 3
+    busy = ["serve>view>price on_cpu"]
+    base = Span(10.0, service=0.020, instants=series(*[busy, busy, *quiet] * 8))
+    moment = ["serve>view>price on_cpu", *["serve>view>price gil"] * 3]
+    knee = Span(50.0, service=0.060, instants=series(*[moment] * 40))
+    answer = told(Evidence(knee, base, idle=IDLE))
+    cpu = [part for part in answer.parts if part.kind is LatencyPart.CPU]
+    assert sum(part.base for part in cpu) == pytest.approx(0.020)
+    # 4 threads at 50/s are 80 ms, of which no more than those 20 ms are after an answer.
+    assert sum(part.knee for part in answer.parts) == pytest.approx(0.060)
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
+
+
 def test_requests_sent_late_are_a_part_of_their_own() -> None:
     base, knee = calm("serve>view>ask socket@n:1", service=0.020), ["serve>view>ask socket@n:1"]
     late = replace(
