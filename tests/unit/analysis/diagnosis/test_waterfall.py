@@ -382,6 +382,16 @@ def test_a_latency_that_is_no_number_is_no_waterfall() -> None:
     assert "no number" in told(Evidence(knee, base)).missing
 
 
+def test_looks_at_threads_before_requests_count_are_left_out() -> None:
+    moment = ["serve>view>ask socket@n:1"] * 4
+    settling = replace(HELD, step=replace(HELD.step, settle=1.0), completed=40.0)
+    looks = series(*[[REST]] * 10, *[moment] * 40)  # ten looks a second
+    span = Span.of(replace(settling, service=replace(HELD.service, mean=0.100)), instants=looks)
+    assert span.settled.instants is not None
+    assert [len(look.threads) for look in span.settled.instants] == [4] * 40
+    assert Span(40.0, instants=looks).settled.instants is looks
+
+
 def test_the_latency_is_that_of_the_pass_whose_threads_are_counted() -> None:
     slowed = Span(40.0, service=0.100, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 40))
     quicker = Span(40.0, service=0.050, profile=profile(view=300), resources=used(0.1))
