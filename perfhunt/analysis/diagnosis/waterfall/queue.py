@@ -42,8 +42,10 @@ def queue_for(reading: EvidenceReading, features: Features, limiting: Limiting) 
         users = users_of_threads(knee, group)
         certain = features.loop.taken >= LOOP_TAKEN
         return QueueFor(LatencyPart.LOOP, _shares(LatencyPart.LOOP, users), certain)
-    certain = limiting.resource is not LimitingResource.AWAIT
-    return QueueFor(LatencyPart.QUEUED, _shares(LatencyPart.QUEUED, limiting.users), certain)
+    certain, users = limiting.resource is not LimitingResource.AWAIT, limiting.users
+    if not certain and group in knee.account.by_group:
+        users = users_of_threads(knee, group)
+    return QueueFor(LatencyPart.QUEUED, _shares(LatencyPart.QUEUED, users), certain)
 
 
 def _shares(kind: LatencyPart, users: Blame) -> dict[PartKey, Share]:
