@@ -10,6 +10,7 @@ from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
@@ -83,6 +84,7 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
             instants=attached.instants,
             states=attached.states,
             resources=used,
+            losses=attached.losses,
         )
 
 
@@ -98,7 +100,7 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
         bottleneck=classify(reading, suspects),
         states={SpanName.KNEE: span.states} if span.states else {},
         profiles={SpanName.KNEE: span.profile} if span.profile else {},
-        cautions=(_PER_SECOND,),
+        cautions=(_PER_SECOND, *loss_cautions(span)),
         next_step=(
             f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
         ),

@@ -77,13 +77,16 @@ class CautionCode(StrEnum):
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
     DRIFT = "drift"  # the service changed while it was looked at
+    EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What removing a finding would bring: the predicted rate, and the resource that caps it next.
-    Bounds, not promises.
+    """What removing a finding would bring: the predicted knee, and the resource that caps it next.
+
+    `saturated` is the capacity then, `binding` the resource that limits now; None and "" in runs of
+    versions that did not tell. `at_least`: the rates are lower bounds.
     """
 
     rate: PerSecond
@@ -92,13 +95,19 @@ class WhatIf:
     removed: Share  # how much of the finding is supposed gone
     cap: str = ""
     caveat: str = ""
+    saturated: PerSecond | None = None
+    saturated_low: PerSecond | None = None
+    saturated_high: PerSecond | None = None
+    at_least: bool = False
+    binding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """A suspect. Times are seconds per completed request, with intervals.
 
-    `own` is time with the function on top, `total` with it anywhere on the stack; `blamed` adds the
+    `withheld` is why there is no `what_if` for it, where there is a knee. `own` is time with the
+    function on top, `total` with it anywhere on the stack; `blamed` adds the
     time other threads spent waiting for it (`own` plus that).
     """
 
@@ -117,6 +126,7 @@ class Finding:
     evidence: str = ""
     what_if: WhatIf | None = None
     runtime: str = "python"
+    withheld: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,15 +104,25 @@ class RouteKnee:
     note: str = ""
 
 
+AT_LEAST = "at least"  # how the note of a lower bound begins
+
+
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """Completions per second when saturated: the second number, always beside the knee."""
+    """Completions per second when saturated: the second number, always beside the knee. A note that
+    begins with `AT_LEAST` makes it a lower bound: the offered rate cut it off.
+    """
 
     rate: PerSecond
     low: PerSecond
     high: PerSecond
     offered: PerSecond
     note: str = ""
+
+    @property
+    def at_least(self) -> bool:
+        """Whether it is a lower bound."""
+        return self.note.startswith(AT_LEAST)
 
 
 class Growing(StrEnum):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from perfhunt.model.units import Cores, PerSecond, Seconds
+from perfhunt.model.units import Cores, PerSecond, Seconds, Share
 
 
 class FrameKind(StrEnum):
@@ -54,6 +54,27 @@ class SpanName(StrEnum):
     def waits(self) -> SpanName:
         """The same stretch, by where its threads worked or waited."""
         return self if self.value.endswith("-waits") else SpanName(f"{self.value}-waits")
+
+
+class EvidenceKind(StrEnum):
+    """What is looked for in a target, and can be lost."""
+
+    ON_CPU = "the stacks on the CPU"
+    WAITS = "the stacks of waiting threads"
+    IDLE = "the stacks of threads without load"
+    STATES = "the states of threads"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Evidence that was looked for and not got: of what kind, how much of it (None: nobody can
+    tell), why, as a clause without a full stop, and what to do about it.
+    """
+
+    what: EvidenceKind
+    share: Share | None
+    why: str
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +197,8 @@ class Profile:
 @dataclass(frozen=True, slots=True)
 class ThreadSample:
     """One thread at one instant: its stack (root first), what the kernel said it was doing, and
-    whether it held the GIL.
+    whether it held the GIL. Or one task of an event loop that waits (`task`, tid 0): its stack is
+    the chain of coroutines it awaits through.
 
     `state` is a `ThreadState` value; `wait_on` names the endpoint, file or futex address it waited
     for ("" when none). `still`: it provably did not move between the readings around its stack, so
@@ -191,6 +213,7 @@ class ThreadSample:
     holds_gil: bool = False
     thread_name: str = ""
     still: bool = False
+    task: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from perfhunt.model.units import Seconds
 
 class ThreadState(StrEnum):
     """The states of thread state analysis (Gregg, TSA method), with Python's GIL told apart from
-    other locks.
+    other locks. A task of an event loop is in one of them too, or in one of the last two.
     """
 
     ON_CPU = "on_cpu"
@@ -24,6 +24,12 @@ class ThreadState(StrEnum):
     DISK = "disk"
     OTHER = "other"  # off CPU in a call that none of the others names
     UNKNOWN = "unknown"  # the kernel would not say
+    AWAIT = "await"  # a task waits for something that none of the others names
+    LOOP = "loop"  # a task is ready, and waits for the event loop to come to it
+
+
+# Of tasks alone: the kernel knows threads.
+OF_TASKS = frozenset({ThreadState.AWAIT, ThreadState.LOOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,8 @@ class States:
         return sum(t.states.get(str(state), 0.0) for t in self.threads)
 
     def totals(self) -> dict[str, float]:
-        """Mean number of threads per state, every state present."""
-        return {str(s): self.in_state(s) for s in ThreadState}
+        """Mean number of threads per state, every state of threads present."""
+        return {str(s): self.in_state(s) for s in ThreadState if s not in OF_TASKS}
 
     def busy(self) -> dict[str, float]:
         """`totals` without the threads that waited for work, who are counted under `idle`."""

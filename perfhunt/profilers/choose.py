@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.run import TargetProcess
+from perfhunt.profilers.instants import can_be_looked_at
 from perfhunt.profilers.profiler import Profiler
-from perfhunt.profilers.py_spy.profiler import PySpyProfiler
 from perfhunt.profilers.table import PROFILERS
 
 RATE_HZ = 99  # off the beat of whatever in the target runs at 100 Hz
@@ -16,8 +16,8 @@ _ANY_PROCESS = "native"  # the runtime of a profiler that can sample whatever ru
 
 @dataclass(frozen=True, slots=True)
 class AttachPlan:
-    """What to attach: a profiler of its workers and its `mode`; `instants`: whether py-spy can dump
-    the threads. `reasons` says why each thing is, or is not, there.
+    """What to attach: a profiler of its workers and its `mode`; `instants`: whether the stacks of
+    all its threads can be read. `reasons` says why each thing is, or is not, there.
     """
 
     profiler: Profiler | None = None
@@ -27,8 +27,8 @@ class AttachPlan:
 
 
 def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
-    """The plan for a target: the best profiler of its runtime that can be used here, and py-spy's
-    dumps for Python.
+    """The plan for a target: the best profiler of its runtime that can be used here, and looks at
+    every thread for Python.
 
     `opened`: the user allows profilers that open a door into the target (Node's inspector). A plan
     may be empty: thread states from /proc are taken in any case.
@@ -46,9 +46,7 @@ def choose(target: TargetProcess, opened: bool = False) -> AttachPlan:
         chosen = profiler
         reasons.append(f"{profiler.name}, {mode}: {because}")
         break
-    dumped = target.runtime in PySpyProfiler.runtimes
-    instants = dumped and not PROFILERS[PySpyProfiler.name].available()
-    return AttachPlan(chosen, mode, instants, tuple(reasons))
+    return AttachPlan(chosen, mode, can_be_looked_at(target.runtime), tuple(reasons))
 
 
 def _candidates(runtime: str) -> list[Profiler]:

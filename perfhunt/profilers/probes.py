@@ -5,22 +5,23 @@ when asked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Instants, Profile, ProfilePolicy
+from perfhunt.model.profile import EvidenceKind, Instants, Loss, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import States
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
-from perfhunt.profilers.profiler import Capture
-from perfhunt.profilers.py_spy.instants import InstantsCapture
+from perfhunt.profilers.following import FollowingCapture, workers_of
+from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.profiler import AccountedCapture
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.target.host.interference import InterferenceMonitor
-from perfhunt.target.proc.threads import tids
 from perfhunt.target.resources.monitor import ResourceMonitor
 
 IDLE: Seconds = 1.5  # of the target without load: a dozen instants
@@ -28,11 +29,13 @@ IDLE: Seconds = 1.5  # of the target without load: a dozen instants
 EARLY: Seconds = 0.5
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 _Given = TypeVar("_Given")
+_NOT_HERE = "perfhunt doctor --pid PID says what is missing."
 
 
 class Attachment:
     """Profilers attached to the target for one span; leaving the context detaches them, whatever
-    happened. `profile`, `instants` and `states` are there then; each of them may be missing.
+    happened. `profile`, `instants` and `states` are there then; each of them may be missing, which
+    is one of the `losses`.
     """
 
     def __init__(
@@ -40,11 +43,12 @@ class Attachment:
     ) -> None:
         self._probes, self._name, self._seconds = probes, name, seconds
         self._on_cpu, self._waits = on_cpu, waits
-        self._profile_capture: Capture | None = None
-        self._instants_capture: InstantsCapture | None = None
+        self._profile_capture: AccountedCapture[Profile] | None = None
+        self._instants_capture: AccountedCapture[Instants] | None = None
         self.profile: Profile | None = None
         self.instants: Instants | None = None
         self.states: States | None = None
+        self.losses: tuple[Loss, ...] = ()
 
     def __enter__(self) -> Attachment:
         seconds = max(_SHORTEST, self._seconds - EARLY)
@@ -63,13 +67,16 @@ class Attachment:
         if self._probes.sampler is not None:
             self.states = self._probes.sampler.take(self._name)
         if self._profile_capture is not None:
-            self.profile = self._probes.result(self._profile_capture.wait)
+            self.profile = self._probes.taken(EvidenceKind.ON_CPU, self._profile_capture)
         if self._instants_capture is not None:
-            self.instants = self._probes.result(self._instants_capture.wait)
+            self.instants = self._probes.taken(EvidenceKind.WAITS, self._instants_capture)
+        self.losses = self._probes.lost()
 
     def span_of(self, trial: Trial) -> Span:
         """What was captured while `trial` ran."""
-        return Span.of(trial, self.profile, self.instants, self.states, trial.resources)
+        return Span.of(
+            trial, self.profile, self.instants, self.states, trial.resources, self.losses
+        )
 
 
 class LiveProbes:
@@ -87,9 +94,10 @@ class LiveProbes:
         self._policy, self._opened = policy, opened
         self._monitor = ResourceMonitor(target)
         self._host = InterferenceMonitor(target.root)
+        self._workers = workers_of(target)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
-        self.failures: list[AttachFailed] = []
+        self._losses: list[Loss] = []
 
     def open(self) -> None:
         """Watch resources and thread states from now on. Raises AttachFailed when a required
@@ -113,7 +121,8 @@ class LiveProbes:
         """The threads of the target with no load from here; None when py-spy cannot see them."""
         if not self._plan.instants:
             return None
-        return self.result(lambda: self._instants(IDLE).wait())
+        capture = self._result(EvidenceKind.IDLE, lambda: self._instants(IDLE))
+        return None if capture is None else self.taken(EvidenceKind.IDLE, capture)
 
     def resources(self) -> Resources:
         """What the target used since the last call."""
@@ -138,35 +147,52 @@ class LiveProbes:
         if self.sampler is not None:
             self.sampler.close()
 
-    def attach(self, name: str, seconds: Seconds) -> Capture | None:
+    def attach(self, name: str, seconds: Seconds) -> AccountedCapture[Profile] | None:
         """The plan's capture of the code that runs, started; None when there is none or it failed,
-        which is noted, or raised when it is required.
+        which is a loss, or raised when it is required.
         """
-        profiler, pids = self._plan.profiler, self._target.workers
+        profiler, mode = self._plan.profiler, self._plan.mode
         if profiler is None:
+            self._lose(EvidenceKind.ON_CPU, "; ".join(self._plan.reasons) or "no profiler fits")
             return None
-        mode = profiler.mode_under_load(
-            self._plan.mode, max((len(tids(pid)) for pid in pids), default=0)
-        )
-        return self.result(
-            lambda: profiler.attach(pids, int(seconds), RATE_HZ, mode, self._directory / name)
+        out = self._directory / name
+        return self._result(
+            EvidenceKind.ON_CPU,
+            lambda: FollowingCapture(profiler, self._workers, seconds, RATE_HZ, mode, out),
         )
 
-    def take_instants(self, seconds: Seconds) -> InstantsCapture | None:
-        """A series of instants, started; None when the plan has none."""
-        return self._instants(seconds) if self._plan.instants else None
+    def take_instants(self, seconds: Seconds) -> AccountedCapture[Instants] | None:
+        """A series of instants, started; None when the plan has none, which is a loss."""
+        if not self._plan.instants:
+            self._lose(EvidenceKind.WAITS, "no tool here reads the stacks of waiting threads")
+            return None
+        return self._result(EvidenceKind.WAITS, lambda: self._instants(seconds))
 
-    def result(self, step: Callable[[], _Given]) -> _Given | None:
-        """What a step of a capture gives; None when it failed, which is noted, or raised when
-        profiles are required.
+    def taken(self, what: EvidenceKind, capture: AccountedCapture[_Given]) -> _Given | None:
+        """What a capture gives, with its losses noted; None when that is nothing."""
+        given = self._result(what, capture.wait)
+        self._losses += [replace(loss, what=what) for loss in capture.losses()]
+        return given
+
+    def lost(self) -> tuple[Loss, ...]:
+        """What was looked for and not got since the last call."""
+        losses, self._losses = tuple(self._losses), []
+        return losses
+
+    def _result(self, what: EvidenceKind, step: Callable[[], _Given]) -> _Given | None:
+        """What a step of a capture gives; None when it failed, which is a loss of all of it, or
+        raised when profiles are required.
         """
         try:
             return step()
         except AttachFailed as failed:
-            self.failures.append(failed)
+            self._lose(what, failed.message.rstrip("."), failed.hint)
             if self._policy is ProfilePolicy.REQUIRED:
                 raise
             return None
+
+    def _lose(self, what: EvidenceKind, why: str, then: str = _NOT_HERE) -> None:
+        self._losses.append(Loss(what, 1.0, why, then))
 
     def _instants(self, seconds: Seconds) -> InstantsCapture:
         return InstantsCapture(self._target.workers, seconds, self._clock, root=self._target.root)

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profile import Loss, Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
+
+_Taken = TypeVar("_Taken", covariant=True)
+
+
+class AccountedCapture(Protocol[_Taken]):
+    """Evidence being taken for a run, which says afterwards what it did not get: nothing goes
+    missing unsaid.
+    """
+
+    def wait(self) -> _Taken:
+        """The evidence, when its time is over or it was stopped. Raises AttachFailed when there is
+        none at all.
+        """
+
+    def stop(self) -> None:
+        """End it now and leave the target running. Idempotent."""
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What of it was lost, once `wait` has returned; empty when nothing was."""
 
 
 class Capture(Protocol):
@@ -27,8 +46,9 @@ class Profiler(Protocol):
 
     `needs` are the programs it runs, `suffix` ends the name of its own file in a run, `runtimes`
     are the values of `Process.runtime` it serves. Some open a door into the target; `opens` says so
-    in a sentence, and such a profiler is used only when that is allowed. A class that is derived
-    from this one has the usual answers already.
+    in a sentence, and such a profiler is used only when that is allowed. `at_once` is how many
+    processes it can, or should, sample at a time. A class that is derived from this one has the
+    usual answers already.
     """
 
     name: str
@@ -38,6 +58,7 @@ class Profiler(Protocol):
     runtimes: tuple[str, ...]
     modes: tuple[ProfileMode, ...]
     opens: str = ""
+    at_once: int = 64
 
     def version(self) -> str:
         """Its installed version; "" when it is absent, or is a part of the target."""
@@ -59,6 +80,10 @@ class Profiler(Protocol):
         """
         return mode
 
+    def rate_for(self, rate_hz: int, processes: int) -> int:
+        """Samples per second of each of so many processes, when `rate_hz` is wanted of one."""
+        return rate_hz
+
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> Capture:
@@ -68,7 +93,7 @@ class Profiler(Protocol):
         ...
 
 
-def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int | None = None) -> Path:
+def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int) -> Path:
     """Where a capture's own file goes (`py-spy-cpu-42.folded`), in a directory that is there; one
     of an earlier capture is removed. Raises ValueError for a mode the profiler does not have.
     """
@@ -76,7 +101,6 @@ def own_file(profiler: Profiler, mode: ProfileMode, out: Path, pid: int | None =
         modes = ", ".join(profiler.modes)
         raise ValueError(f"{profiler.name} has no mode {str(mode)!r}; it has {modes}")
     out.mkdir(parents=True, exist_ok=True)
-    whose = "" if pid is None else f"-{pid}"
-    file = out / f"{profiler.name}-{mode}{whose}{profiler.suffix}"
+    file = out / f"{profiler.name}-{mode}-{pid}{profiler.suffix}"
     file.unlink(missing_ok=True)
     return file

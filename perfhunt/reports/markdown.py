@@ -26,7 +26,7 @@ from perfhunt.reports.words import (
     ms,
     ms_interval,
     place,
-    rate_range,
+    predicted_words,
     ratio_words,
     route_words,
 )
@@ -126,11 +126,14 @@ def _suspects(run: Run) -> str:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
     text = "### Suspects at the knee\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
-    what_if = run.findings[0].what_if
+    what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
     if what_if is not None:
-        rate = f"{format_rate(what_if.rate)}, {rate_range(what_if.low, what_if.high)}"
+        about = "" if what_if.at_least else "about "
         cap = f"; {what_if.cap}" if what_if.cap else ""
-        text += f"\n{_text(f'Without the first: about {rate}{cap}')}. {_text(what_if.caveat)}\n"
+        without = f"Without the first: {about}{predicted_words(what_if)}{cap}"
+        text += f"\n{_text(without)}. {_text(what_if.caveat)}\n"
+    elif withheld:
+        text += f"\n{_text(f'No prediction: {withheld}.')}\n"
     return text
 
 

@@ -24,7 +24,7 @@ from perfhunt.reports.words import (
     measured,
     ms_interval,
     place,
-    rate_range,
+    predicted_words,
     ratio_words,
     route_words,
 )
@@ -122,11 +122,13 @@ def _suspects(run: Run) -> list[str]:
     if not rows:
         return []
     lines = _table(("suspects", "", "class", "ms/request", "on stack"), rows)
-    what_if = run.findings[0].what_if
+    what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
-        rate, interval = format_rate(what_if.rate), rate_range(what_if.low, what_if.high)
-        lines.append(f"  without the first: about {rate} ({interval}){cap}")
+        about = "" if what_if.at_least else "about "
+        lines.append(f"  without the first: {about}{predicted_words(what_if)}{cap}")
+    elif withheld:
+        lines += _wrapped(f"no prediction: {withheld}", "  ")
     return lines
 
 

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 
 from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
+from perfhunt.model.knee import AT_LEAST
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.model.verdict.verdict import Effect, EffectDirection, Verdict
 
 _MARKS = {EffectDirection.BETTER: "+", EffectDirection.WORSE: "-"}
 
 
 def verdict_lines(
-    verdict: Verdict, change: OneChange | None = None, attribution: Attribution | None = None
+    verdict: Verdict,
+    change: OneChange | None = None,
+    attribution: Attribution | None = None,
+    prediction: PredictionScore | None = None,
 ) -> list[str]:
     """The verdict on one screen, most important first."""
     label = f"  ({change.label})" if change is not None and change.label else ""
@@ -29,6 +34,8 @@ def verdict_lines(
         lines += ["", f"change{why}:", *atoms, *(f"  note: {note}" for note in change.notes)]
     if attribution is not None and attribution.sentences:
         lines += ["", "attribution:", *(f"  {sentence}" for sentence in attribution.sentences)]
+    if prediction is not None:
+        lines += ["", "prediction:", f"  {prediction_sentence(prediction)}"]
     lines += ["", *map(_caution, verdict.cautions)] if verdict.cautions else []
     if verdict.next_step:
         lines += ["", f"next: {verdict.next_step}"]
@@ -53,11 +60,15 @@ def _row(effect: Effect) -> tuple[str, ...]:
     return (
         _MARKS.get(effect.direction, " "),
         effect.title,
-        _value(effect.before, effect.unit),
-        _value(effect.after, effect.unit),
+        _bounded(effect.at_least[0], _value(effect.before, effect.unit)),
+        _bounded(effect.at_least[1], _value(effect.after, effect.unit)),
         _percent(effect.speed),
         effect.note,
     )
+
+
+def _bounded(at_least: bool, value: str) -> str:
+    return f"{AT_LEAST} {value}" if at_least else value
 
 
 def _percent(speed: Interval) -> str:
@@ -114,3 +125,38 @@ def _looks(count: int) -> str:
 
 def _caution(caution: Caution) -> str:
     return f"caution: {caution.sentence}" + (f"  -> {caution.next}" if caution.next else "")
+
+
+def prediction_sentence(score: PredictionScore) -> str:
+    """What was predicted and what was observed, and how far they are apart."""
+    what = f"{score.of} predicted"
+    predicted = _rates(score.predicted, score.low, score.high, score.at_least)
+    observed = _rates(
+        score.observed, score.observed_low, score.observed_high, score.observed_at_least
+    )
+    said = f"{what} {predicted}, observed {observed}: {_judged(score)}."
+    if score.removed is not None and not score.as_supposed:
+        said += (
+            f" The edit took {format_share(score.removed)} of {score.function} out; all of it was"
+            " supposed gone."
+        )
+    return said
+
+
+def _rates(rate: float, low: float, high: float, at_least: bool) -> str:
+    if at_least:
+        return f"at least {format_rate(rate)}"
+    if low == high:
+        return format_rate(rate)
+    ends = f"{format_rate(low).removesuffix('/s')} to {format_rate(high).removesuffix('/s')}"
+    return f"{format_rate(rate)} ({ends})"
+
+
+def _judged(score: PredictionScore) -> str:
+    error = score.error
+    off = "" if error is None else f", {format_share(abs(error))} off"
+    if score.within is None:
+        return "no more was offered, so the prediction is not refuted"
+    if score.within:
+        return f"as predicted{off}"
+    return f"{'above' if score.observed > score.predicted else 'below'} the prediction{off}"

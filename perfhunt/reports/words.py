@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
-from perfhunt.model.finding import BottleneckClass, Finding
+from perfhunt.model.finding import BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, RouteKnee
+from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
 from perfhunt.model.slo import Judged
 from perfhunt.model.trial import Disturbance
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
@@ -80,6 +80,13 @@ def rate_range(low: float, high: float) -> str:
     return f"{format_rate(low).removesuffix('/s')} to {format_rate(high)}"
 
 
+def predicted_words(prediction: WhatIf) -> str:
+    """`590/s (520 to 640/s)`, or `at least 590/s`."""
+    if prediction.at_least:
+        return f"at least {format_rate(prediction.rate)}"
+    return f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
+
+
 def knee_kind(knee: Knee) -> str:
     """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`,
     `resource knee`.
@@ -101,9 +108,11 @@ def criterion_words(knee: Knee) -> str:
 
 
 def capacity_words(capacity: Capacity | None) -> str:
-    """`162/s (159 to 166/s)`, or that it was not measured."""
+    """`162/s (159 to 166/s)`, `at least 400/s`, or that it was not measured."""
     if capacity is None:
         return "not measured"
+    if capacity.at_least:
+        return f"{AT_LEAST} {format_rate(capacity.rate)} (all that was offered was answered)"
     return f"{format_rate(capacity.rate)} ({rate_range(capacity.low, capacity.high)})"
 
 

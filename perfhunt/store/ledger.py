@@ -15,11 +15,13 @@ from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds
+from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.store.listing import list_runs
+from perfhunt.store.predictions import stored_predictions
 from perfhunt.store.rundir import read_directory
 
 LEDGER_FILE = "ledger.sqlite"
-VERSION = 1
+VERSION = 2
 _PATIENCE: Seconds = 10.0  # for another perfhunt to finish its one short transaction
 
 
@@ -51,7 +53,32 @@ class LedgerRow:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class PredictionRow:
+    """A prediction that was held against what came of the change. `verification` is the directory
+    of that, `run` the one it was made in; rates are per second, `error` is predicted over observed
+    less 1 (None: not known).
+    """
+
+    verification: str
+    run: str
+    function: str
+    file: str
+    of: str
+    predicted: float
+    low: float
+    high: float
+    observed: float
+    observed_low: float
+    observed_high: float
+    at_least: int
+    observed_at_least: int
+    removed: float | None
+    error: float | None
+
+
 _COLUMNS = tuple(column.name for column in fields(LedgerRow))
+_PREDICTED = tuple(column.name for column in fields(PredictionRow))
 _TYPES = {"str": "TEXT", "int": "INTEGER", "float": "REAL"}  # of a field, of a column
 
 
@@ -102,6 +129,8 @@ def rebuild(root: Path) -> tuple[str, ...]:
     problems = []
     try:
         with _open(root, new=True) as ledger:
+            for directory, score in stored_predictions(root):
+                _insert_prediction(ledger, prediction_row(directory, score))
             for entry in list_runs(root):
                 try:
                     _insert(ledger, row_of(read_directory(entry.path), _relative(root, entry.path)))
@@ -119,6 +148,54 @@ def history(root: Path, *, kind: str = "", limit: int = 50) -> tuple[LedgerRow, 
     except sqlite3.DatabaseError as error:
         _rebuild_unless_busy(root, error)
         return _query(root, kind, limit)
+
+
+def prediction_row(directory: Path, score: PredictionScore) -> PredictionRow:
+    """What the ledger keeps of a scored prediction; `directory` is where its verification is."""
+    return PredictionRow(
+        verification=directory.name,
+        run=score.run,
+        function=score.function,
+        file=score.file,
+        of=score.of,
+        predicted=score.predicted,
+        low=score.low,
+        high=score.high,
+        observed=score.observed,
+        observed_low=score.observed_low,
+        observed_high=score.observed_high,
+        at_least=int(score.at_least),
+        observed_at_least=int(score.observed_at_least),
+        removed=score.removed,
+        error=score.error,
+    )
+
+
+def record_prediction(directory: Path, score: PredictionScore) -> None:
+    """Add or replace a scored prediction, after its verdict was written below `directory`, which
+    stands two levels below the root. A ledger that cannot be used is rebuilt. Raises StoreError.
+    """
+    root = directory.parent.parent
+    try:
+        with _open(root) as ledger:
+            _insert_prediction(ledger, prediction_row(directory, score))
+    except sqlite3.DatabaseError as error:
+        _rebuild_unless_busy(root, error)
+
+
+def predictions(root: Path) -> tuple[PredictionRow, ...]:
+    """Every scored prediction, the newest first. A damaged ledger is rebuilt, then asked."""
+    try:
+        return _query_predictions(root)
+    except sqlite3.DatabaseError as error:
+        _rebuild_unless_busy(root, error)
+        return _query_predictions(root)
+
+
+def _query_predictions(root: Path) -> tuple[PredictionRow, ...]:
+    sql = f"SELECT {', '.join(_PREDICTED)} FROM predictions ORDER BY verification DESC"
+    with _open(root) as ledger:
+        return tuple(PredictionRow(*row) for row in ledger.execute(sql))
 
 
 def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
@@ -150,13 +227,14 @@ def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
     try:
         ledger.execute("PRAGMA journal_mode=WAL")
         if new:
-            typed = ", ".join(
-                f"{column.name} {_TYPES[str(column.type).split(' ')[0]]}"
-                for column in fields(LedgerRow)
-            )
-            ledger.executescript(
-                f"CREATE TABLE runs ({typed}, PRIMARY KEY (id)) STRICT, WITHOUT ROWID"
-            )
+            for table, row, key in (
+                ("runs", LedgerRow, "id"),
+                ("predictions", PredictionRow, "verification"),
+            ):
+                ledger.executescript(
+                    f"CREATE TABLE {table} ({_typed(row)}, PRIMARY KEY ({key}))"
+                    " STRICT, WITHOUT ROWID"
+                )
             ledger.execute(f"PRAGMA user_version = {VERSION}")
         version = ledger.execute("PRAGMA user_version").fetchone()[0]
         if version != VERSION:
@@ -165,6 +243,15 @@ def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
             yield ledger
     finally:
         ledger.close()
+
+
+def _typed(row: type[LedgerRow | PredictionRow]) -> str:
+    return ", ".join(f"{c.name} {_TYPES[str(c.type).split(' ')[0]]}" for c in fields(row))
+
+
+def _insert_prediction(ledger: sqlite3.Connection, row: PredictionRow) -> None:
+    marks = ", ".join("?" for _ in _PREDICTED)
+    ledger.execute(f"INSERT OR REPLACE INTO predictions VALUES ({marks})", astuple(row))
 
 
 def _insert(ledger: sqlite3.Connection, row: LedgerRow) -> None:

@@ -44,7 +44,7 @@ LEVEL = {name: level for level, names in enumerate(ROWS) for name in names}
 # in words.
 CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "analysis": (("trial", "knee", "blame", "diagnosis", "change", "verdict"),),
-    "analysis/diagnosis": (("rules", "waterfall"),),
+    "analysis/diagnosis": (("rules",), ("prediction",), ("waterfall",)),
     "analysis/knee": (("curve", "stages", "answers"),),
     "change": (("git",), ("readers",)),
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),
@@ -52,7 +52,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jobs": (("stored", "verify"), ("bench",)),
     "load/child": (("http", "users"),),
     "model": (("verdict", "document", "testfile"),),
-    "profilers": (("py_spy",), ("perf",), ("node",), ("go",), ("jvm",)),
+    "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),
     "target": (("proc", "resources", "host"),),
 }

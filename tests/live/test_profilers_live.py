@@ -15,12 +15,15 @@ import pytest
 
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.child_process import ProfilerProcess
+from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.node.inspector import is_open
-from perfhunt.profilers.py_spy.instants import InstantsCapture
+from perfhunt.profilers.preflight import checks
 from perfhunt.profilers.table import PROFILERS
-from tests.live.profiler_targets.launch import eventually, running, runs_freely
+from perfhunt.target.process import process_of
+from tests.live.profiler_targets.launch import eventually, in_own_pids, running, runs_freely
 
 pytestmark = pytest.mark.live
 PY_SPY = PROFILERS["py-spy"]
@@ -77,7 +80,8 @@ def test_a_thread_pool_that_filled_up_since_the_choice_is_not_walked_thread_by_t
 @needs_py_spy
 def test_every_worker_of_a_prefork_server_is_recorded(tmp_path: Path) -> None:
     with running("prefork.py") as target:
-        profile = PY_SPY.attach(target.told["workers"], 2, 200, ProfileMode.GIL, tmp_path).wait()
+        rate = PY_SPY.rate_for(200, 2)
+        profile = PY_SPY.attach(target.told["workers"], 2, rate, ProfileMode.GIL, tmp_path).wait()
         assert sorted(profile.pids) == sorted(target.told["workers"])
         assert profile.rate_hz <= 100  # two at once cost no more than one did
         assert leaves(profile).most_common(1)[0][0] == "serve_worker"
@@ -237,6 +241,51 @@ def test_an_instant_joins_each_stack_with_what_its_thread_waits_for() -> None:
     assert (
         spinning[ThreadState.GIL] > 0.1 * spinning.total()
     )  # the rest is the machine's: its cores may be busy
+
+
+def old_python() -> str:
+    """A Python older than 3.11 that runs here, whose threads have no number in memory; ""."""
+    for name in ("python3.10", "python3.9", "python3.8"):
+        program = shutil.which(name)
+        if program and subprocess.run([program, "-V"], capture_output=True).returncode == 0:
+            return program
+    return ""
+
+
+@needs_py_spy
+@pytest.mark.parametrize("program", [sys.executable, old_python()], ids=["ours", "old"])
+def test_in_a_container_stacks_and_states_meet_although_the_numbers_differ(program: str) -> None:
+    if not program:
+        pytest.skip("no Python older than 3.11 here, whose threads have no number in memory")
+    with in_own_pids("threads.py", "lock", "sleep", "receive", program=program) as target:
+        inside = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
+        names = [path.read_text() for path in Path(f"/proc/{target.pid}/task").glob("*/status")]
+        numbers = [line.split() for text in names for line in text.splitlines() if "NSpid:" in line]
+        role_of = {int(own[1]): inside.get(int(own[-1]), "main") for own in numbers}
+        capture = InstantsCapture([target.pid], 1.5)
+        instants = capture.wait()
+    assert len(instants) >= 3 and set(role_of.values()) == {"lock", "sleep", "receive", "main"}
+    expected = {"lock": ThreadState.LOCK, "sleep": ThreadState.SLEEP, "receive": ThreadState.SOCKET}
+    for instant in instants:
+        assert {thread.tid for thread in instant.threads} == set(role_of)
+        for thread in instant.threads:
+            if (role := role_of[thread.tid]) != "main":
+                assert role in [frame.function for frame in thread.stack]
+                assert thread.state == expected[role]
+
+
+@needs_py_spy
+def test_in_a_container_a_thread_that_sleeps_is_not_taken_for_one_that_runs(tmp_path: Path) -> None:
+    with in_own_pids("threads.py", "spin", "receive", "lock") as target:
+        process = process_of(target.pid)
+        assert process is not None
+        seen = TargetProcess(target.pid, (process,), (), (target.pid,), "cpython", "3.12.1")
+        mode, _ = PY_SPY.mode_for(seen)
+        profile = PY_SPY.attach([target.pid], 2, 100, mode, tmp_path).wait()
+        told = {check.name: check.sentence for check in checks(seen)}
+    assert leaves(profile)["spin"] >= 0.95 * profile.total > 0
+    assert "is pid 1 in its container" in told["thread numbers"]
+    assert told["thread waits"] == "what the threads wait for may be read"
 
 
 @pytest.mark.skipif(bool(PROFILERS["perf"].available()), reason=PROFILERS["perf"].available())

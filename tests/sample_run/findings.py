@@ -76,6 +76,10 @@ def _culprit() -> Finding:
             removed=1.0,
             cap="then the pool of 4 connections would be the limit",
             caveat="Others wait while it holds a lock: take it as a lower bound.",
+            saturated=262.0,
+            saturated_low=235.0,
+            saturated_high=289.0,
+            binding="the lock that load_rules waits for",
         ),
     )
 

@@ -22,28 +22,37 @@ from perfhunt.model.profile import (
 from perfhunt.model.trial import Resources
 
 APP = "/srv/shop/app.py"
+LOOP = "/usr/lib/python3.11/asyncio/base_events.py"
 THREADING = "/usr/lib/python3.11/threading.py"
 SERVER = "/srv/venv/lib/python3.11/site-packages/server/worker.py"
 
 
 def stack(text: str) -> Stack:
     """`serve>view>pay!wait`: server and app frames, then after `!` one of the standard library.
-    `serve` is the server's.
+    `serve` is the server's, `run_loop` the event loop's.
     """
     calls, _, library = text.partition("!")
-    frames = [Frame(name, SERVER if name.startswith("serve") else APP) for name in calls.split(">")]
+    files = {"serve": SERVER, "run_l": LOOP}
+    frames = [Frame(name, files.get(name[:5], APP)) for name in calls.split(">")]
     return tuple([*frames, Frame(library, THREADING)] if library else frames)
 
 
 def thread(text: str, tid: int, pid: int = 1) -> ThreadSample:
     """`serve>view>pay sleep`, `serve>view gil`, `... lock@A`; a star after the state: it holds the
-    GIL.
+    GIL. `task serve>view lock@A` is a task that waits.
     """
-    calls, _, state = text.partition(" ")
+    task = text.startswith("task ")
+    calls, _, state = text.removeprefix("task ").partition(" ")
     holds = state.endswith("*")
     state, _, wait_on = state.rstrip("*").partition("@")
     return ThreadSample(
-        pid, tid, stack(calls), state, f"futex:{wait_on}" if state == "lock" else wait_on, holds
+        pid=pid,
+        tid=0 if task else tid,
+        stack=stack(calls),
+        state=state,
+        wait_on=f"futex:{wait_on}" if state == "lock" else wait_on,
+        holds_gil=holds,
+        task=task,
     )
 
 

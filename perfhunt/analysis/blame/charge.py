@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import WaitForGraph, wait_for_graph
 from perfhunt.model.states import ThreadState
@@ -35,7 +35,9 @@ Blame: TypeAlias = dict[BlameKey, float]  # threads
 _K = TypeVar("_K")
 
 NOBODY: FunctionKey = ("", "")  # ahead in a queue, and not seen
-_QUEUES = frozenset({ThreadState.GIL, ThreadState.RUN_QUEUE, ThreadState.LOCK})
+_QUEUES = frozenset({ThreadState.GIL, ThreadState.RUN_QUEUE, ThreadState.LOCK, ThreadState.LOOP})
+# Queues whose users the profile of the CPU does not know: who was seen ahead says more.
+_NOT_OF_THE_CPU = frozenset({ThreadState.LOCK, ThreadState.LOOP})
 # Waits in a row. A longer chain is taken to end where it is: instants are not so exact that its end
 # could be known, and two threads may seem to wait for each other.
 _LONGEST_CHAIN = 4
@@ -94,19 +96,22 @@ def charge(
     )
     for index, present in enumerate(snapshots):
         for snapshot in present:
-            _note(account, snapshot, index)
+            _note(account, snapshot, present, index)
             _charge_one(account, snapshot, present, index)
     _settle(account, cpu_shares)
     return account
 
 
-def _note(account: BlameAccount, snapshot: Snapshot, index: int) -> None:
+def _note(
+    account: BlameAccount, snapshot: Snapshot, present: Sequence[Snapshot], index: int
+) -> None:
     """What one thread was seen to do itself, where, and called by whom."""
     owner = snapshot.owner
     key = owner.key
-    _add(account.own, (key, snapshot.state), index, 1.0, account.instants)
+    weight = _weight(snapshot, present, account.graph)
+    _add(account.own, (key, snapshot.state), index, weight, account.instants)
     for function in snapshot.functions:
-        _add(account.total, function, index, 1.0, account.instants)
+        _add(account.total, function, index, weight, account.instants)
     account.via.setdefault(key, Counter())[owner.via] += 1
     if snapshot.sample.wait_on:
         account.wait_on.setdefault(key, Counter())[snapshot.sample.wait_on] += 1
@@ -121,7 +126,9 @@ def _charge_one(
     account: BlameAccount, snapshot: Snapshot, present: Sequence[Snapshot], index: int
 ) -> None:
     group = account.by_group.setdefault(thread_group(snapshot.sample), {})
-    for blame_key, weight in _blame(snapshot, present, account).items():
+    whole = _weight(snapshot, present, account.graph)
+    for blame_key, part in _blame(snapshot, present, account).items():
+        weight = whole * part
         key, cause, doing = blame_key
         if not snapshot.on_idle_path:
             group[blame_key] = group.get(blame_key, 0.0) + weight
@@ -129,6 +136,17 @@ def _charge_one(
             _add(account.unknown, (cause, doing), index, weight, account.instants)
         else:
             _add(account.blamed, blame_key, index, weight, account.instants)
+
+
+def _weight(snapshot: Snapshot, present: Sequence[Snapshot], graph: WaitForGraph) -> float:
+    """How much of a request its presence is. A task that handed its work to a thread or another
+    task is at hand twice while that works for it; only those beyond them queue.
+    """
+    contention = graph.at(snapshot) if snapshot.sample.task else None
+    if contention is None or not contention.handoff:
+        return 1.0
+    waiting = sum(graph.at(s) is contention for s in present if s.state == ThreadState.LOCK)
+    return max(0.0, 1.0 - len(graph.holders_of(snapshot, present)) / max(waiting, 1))
 
 
 def _add(counts: dict[_K, ThreadCounts], key: _K, index: int, weight: float, instants: int) -> None:
@@ -184,6 +202,8 @@ def _ahead(waiter: Snapshot, present: Sequence[Snapshot], account: BlameAccount)
     """The threads one thread waits for at an instant; empty when they were not seen."""
     if waiter.state == ThreadState.LOCK:
         return account.graph.holders_of(waiter, present)
+    if waiter.state == ThreadState.LOOP:
+        return [s for s in present if s.sample.pid == waiter.sample.pid and _runs_loop(s)]
     if account.profiled:
         return []
     others = [s for s in present if s is not waiter and not s.on_idle_path]
@@ -193,6 +213,12 @@ def _ahead(waiter: Snapshot, present: Sequence[Snapshot], account: BlameAccount)
     return [s for s in peers if s.sample.holds_gil] or [
         s for s in peers if s.state == ThreadState.ON_CPU
     ]
+
+
+def _runs_loop(snapshot: Snapshot) -> bool:
+    """Whether it is the thread of an event loop, at work."""
+    sample = snapshot.sample
+    return not (sample.task or snapshot.on_idle_path) and in_event_loop(sample.stack)
 
 
 def _settle(account: BlameAccount, cpu_shares: Mapping[FunctionKey, Share]) -> None:
@@ -206,7 +232,7 @@ def _settle(account: BlameAccount, cpu_shares: Mapping[FunctionKey, Share]) -> N
         ahead = {
             key: float(blamed.sum()) for key, blamed in account.blamed.items() if key[1] == cause
         }
-        weights = ahead if queue == ThreadState.LOCK or not account.profiled else users
+        weights = ahead if queue in _NOT_OF_THE_CPU or not account.profiled else users
         weights = weights if sum(weights.values()) > 0 else users
         whole = sum(weights.values())
         for key, weight in weights.items():

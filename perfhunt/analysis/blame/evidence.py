@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from perfhunt.model.profile import Instants, Profile
+from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
@@ -18,7 +18,7 @@ class Span:
 
     `completed` is answers per second in the span; `service` the mean latency from the actual send,
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
-    thread at a few moments each second.
+    thread at a few moments each second. `losses` says what else was looked for and not got.
     """
 
     completed: PerSecond
@@ -28,6 +28,7 @@ class Span:
     instants: Instants | None = None
     states: States | None = None
     resources: Resources | None = None
+    losses: tuple[Loss, ...] = ()
     # The pass that `instants` are of, where `service` and the rest are of another.
     waits: Span | None = None
 
@@ -50,6 +51,7 @@ class Span:
         instants: Instants | None = None,
         states: States | None = None,
         resources: Resources | None = None,
+        losses: tuple[Loss, ...] = (),
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
         return Span(
@@ -60,6 +62,7 @@ class Span:
             instants=instants,
             states=states,
             resources=resources or trial.resources,
+            losses=losses,
         )
 
 

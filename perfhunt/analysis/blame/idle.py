@@ -25,8 +25,11 @@ IDLE_STATES = frozenset(
         ThreadState.SLEEP,
         ThreadState.OTHER,
         ThreadState.UNKNOWN,
+        ThreadState.AWAIT,
     }
 )
+# Where a task waits to be told something: most often, the next message of its client.
+_SIGNAL, _ACQUIRE = "Event.wait", "acquire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,19 @@ class IdlePaths:
         path = call_path(sample.stack)
         if path in self.paths or (path, sample.state) in self.exact:
             return True
-        return sample.state != ThreadState.SLEEP and not any(
-            self.code.is_app(frame) for frame in sample.stack
-        )
+        if sample.state == ThreadState.SLEEP or _wants_something(sample):
+            return False
+        return not any(self.code.is_app(frame) for frame in sample.stack)
+
+
+def _wants_something(sample: ThreadSample) -> bool:
+    """Whether a task waits for a thread, a permit or another task. Its request may be handled by a
+    library alone, so that no code of the application is on its way there.
+    """
+    if not sample.task or sample.state != ThreadState.LOCK:
+        return False
+    *callers, leaf = (frame.function for frame in sample.stack)
+    return leaf != _SIGNAL or any(_ACQUIRE in function for function in callers)
 
 
 def idle_paths(evidence: Evidence, code: Code) -> IdlePaths:

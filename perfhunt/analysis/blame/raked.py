@@ -41,7 +41,7 @@ def raked(instants: Instants, states: States | None, profile: Profile | None = N
     """
     if states is None or states.source != "syscall" or not len(instants):
         return instants
-    samples = [t for instant in instants for t in instant.threads if t.stack]
+    samples = [t for instant in instants for t in instant.threads if _is_placed(t)]
     exact = _exact_times(samples, states)
     if not samples or exact.sum() <= 0:
         return instants
@@ -51,10 +51,15 @@ def raked(instants: Instants, states: States | None, profile: Profile | None = N
     return replace(
         instants,
         instants=tuple(
-            Instant(i.at, tuple(next(changed) if t.stack else t for t in i.threads))
+            Instant(i.at, tuple(next(changed) if _is_placed(t) else t for t in i.threads))
             for i in instants
         ),
     )
+
+
+def _is_placed(sample: ThreadSample) -> bool:
+    """Whether it is a thread with a place in the code: of tasks the kernel knows no times."""
+    return bool(sample.stack) and not sample.task
 
 
 def _exact_times(samples: Sequence[ThreadSample], states: States) -> _Counts:

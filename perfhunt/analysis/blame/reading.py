@@ -20,7 +20,7 @@ from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
-from perfhunt.model.profile import Instants, Stack
+from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
@@ -162,8 +162,15 @@ def own_part(span: Span, cores: Cores | None) -> Share:
     return min(1.0, used / (resources.host_cpu_share * cores))
 
 
+def _workers(instant: Instant) -> Iterator[ThreadSample]:
+    """The threads that run Python; tasks are no pool, for there is one for every request."""
+    return (thread for thread in instant.threads if thread.stack and not thread.task)
+
+
 def _pools(instants: Instants, snapshots: Snapshots) -> dict[ThreadGroup, PoolUse]:
-    threads = Counter(thread_group(t) for instant in instants for t in instant.threads if t.stack)
-    busy = Counter(thread_group(s.sample) for present in snapshots for s in present)
+    threads = Counter(thread_group(t) for instant in instants for t in _workers(instant))
+    busy = Counter(
+        thread_group(s.sample) for present in snapshots for s in present if not s.sample.task
+    )
     count = max(len(instants), 1)
     return {group: PoolUse(n / count, busy[group] / count) for group, n in threads.items()}

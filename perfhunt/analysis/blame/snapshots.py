@@ -22,6 +22,8 @@ from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
 
 # How the name of a wait begins that is for an address in the process's own memory.
 FUTEX = "futex:"
+# The same of a task, for what a thread of a pool does for it.
+FOR_A_THREAD = "futex:thread:"
 
 
 @dataclass(frozen=True, slots=True)

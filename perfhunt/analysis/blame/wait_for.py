@@ -12,9 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.blame.frames import CallPath, FunctionKey
+from perfhunt.analysis.blame.frames import CallPath, FunctionKey, in_event_loop
 from perfhunt.analysis.blame.sites import LockSites, WaitSite, joined_sites, wait_site
-from perfhunt.analysis.blame.snapshots import Snapshot, Snapshots, thread_group
+from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, Snapshot, Snapshots, thread_group
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
 
@@ -50,6 +50,7 @@ class HolderThresholds:
 
 
 THRESHOLDS = HolderThresholds()
+_MOSTLY: Share = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Contention:
     another. `waiting` is the mean number of waiters. `depth`: how many frames from the root a
     holder shares with the waiters (0: it is anywhere); `near`: so many that it had entered the very
     function in which the others wait. `handoff`: the holders are threads of another kind, which do
-    the waiters' work for them.
+    the waiters' work for them; `by_tasks`: they are tasks of an event loop.
     """
 
     sites: LockSites
@@ -75,6 +76,7 @@ class Contention:
     near: bool
     depth: int = 0
     handoff: bool = False
+    by_tasks: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -161,12 +163,14 @@ def _contention(
     """The contention at `sites`, from the instants at which somebody waits there, of `captured`."""
     waiters = [s for present in instants for s in _waiters(sites, present)]
     candidates = [_candidates(sites, present) for present in instants]
-    holders = _holders(candidates, waiters)
+    for_threads = _wait_for_threads(waiters)
+    holders = _cover(candidates, 0) if for_threads else _holders(candidates, waiters)
     holding = [
         [s for s in _followers(at_once, holders.depth) if s.owner.key in holders.functions]
         for at_once in candidates
     ]
     counts = [len(at_once) for at_once in holding if at_once]
+    held = [s for at_once in holding for s in at_once]
     waiter, _ = Counter(s.owner.key for s in waiters).most_common(1)[0]
     same_address = _same_address(sites, instants)
     return Contention(
@@ -179,14 +183,23 @@ def _contention(
         waiting=len(waiters) / captured,
         near=bool(holders.functions) and holders.depth >= min(s.owner_depth for s in waiters),
         depth=holders.depth,
-        handoff=holders.depth == 0
-        and same_address < THRESHOLDS.same_address
-        and _are_helpers([s for at_once in holding for s in at_once], waiters),
+        handoff=for_threads
+        or (
+            holders.depth == 0
+            and same_address < THRESHOLDS.same_address
+            and _are_helpers(held, waiters)
+        ),
+        by_tasks=bool(held) and float(np.mean([s.sample.task for s in held])) > _MOSTLY,
     )
 
 
 def _waiters(sites: LockSites, present: Sequence[Snapshot]) -> list[Snapshot]:
     return [s for s in present if s.state == ThreadState.LOCK and wait_site(s) in sites]
+
+
+def _wait_for_threads(waiters: Sequence[Snapshot]) -> bool:
+    """Whether they are tasks known to wait for threads of a pool."""
+    return all(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
 
 
 def _are_helpers(holding: Sequence[Snapshot], waiters: Sequence[Snapshot]) -> bool:
@@ -241,6 +254,7 @@ def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidat
     waiting = _waiters(sites, present)
     pids = {s.sample.pid for s in waiting}
     # A file lock or the like has a name, and any process may hold it.
+    for_threads = _wait_for_threads(waiting)
     everywhere = all(named for _, named in sites)
     ways = {s.path for s in waiting}
     doors = {s.location for s in waiting if s.line is not None}
@@ -250,6 +264,7 @@ def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidat
         if not any(s is waiter for waiter in waiting)
         and not s.on_idle_path
         and (everywhere or s.sample.pid in pids)
+        and (not for_threads or not (s.sample.task or in_event_loop(s.sample.stack)))
         # One that runs at the very line where the others wait is on its way in, or was only just
         # let through.
         and not (s.state in _RUNNABLE and s.location in doors)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from perfhunt.model.profile import Frame, Profile, Stack
+from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.units import Share
 from perfhunt.model.verdict.change import Atom, Kind
 
@@ -35,11 +35,6 @@ def is_frame_of(frame: Frame, atom: Atom) -> bool:
 def _last_part(function: str) -> str:
     bare = function.partition("(")[0] if function.endswith(")") else function
     return bare.rpartition(".")[2]
-
-
-def holds(stack: Stack, atom: Atom) -> bool:
-    """Whether the function is anywhere on the stack."""
-    return any(is_frame_of(frame, atom) for frame in stack)
 
 
 def share_of(profile: Profile, atoms: Sequence[Atom]) -> Share:

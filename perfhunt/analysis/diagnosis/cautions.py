@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from perfhunt.analysis.blame.evidence import Evidence
+from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
@@ -17,7 +17,7 @@ from perfhunt.model.finding import (
     ProbeEffect,
 )
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee
-from perfhunt.model.profile import Profile, ProfileMode
+from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Cores, Share, format_rate, format_share
@@ -37,7 +37,7 @@ class CautionThresholds:
     # standard errors).
     few_samples: float = 400
     few_instants: int = 40  # with fewer, a wait seen half of the time is known to 16 points at best
-    lossy: Share = 0.05  # of the samples, those that could not be read
+    lossy: Share = 0.05  # of the samples, or of any evidence, what could not be read
     # Cores that must be used before the profile is asked to explain them, and the part that it
     # should: less than that is not the error of a short profile.
     explained_from: Cores = 0.3
@@ -48,6 +48,9 @@ class CautionThresholds:
 
 
 THRESHOLDS = CautionThresholds()
+_FLOOR = " at the floor"
+_ALL_STATES = "syscall"  # the source of states that names what a thread waits for
+_MAY_READ = "Run as root or as the owner of the service: perfhunt doctor --pid PID."
 
 
 def cautions(
@@ -60,11 +63,16 @@ def cautions(
 ) -> tuple[Caution, ...]:
     """Every doubt that applies to this run, in the order a reader should weigh them."""
     evidence = reading.evidence
+    missing, partly = _lost_at_the_knee(evidence.knee)
     return (
+        *_about_absence(evidence.knee),
+        *missing,
         *_about_load(trials),
         *_about_knee(knee),
         *_about_probe(effect),
         *_about_profile(evidence),
+        *partly,
+        *_lost_at_the_floor(evidence),
         *_about_findings(findings, bottleneck),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
@@ -156,14 +164,18 @@ def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
         )
 
 
-def _about_profile(evidence: Evidence) -> Iterator[Caution]:
-    span = evidence.knee
+def _about_absence(span: Span) -> Iterator[Caution]:
     if span.profile is None and span.instants is None:
         yield Caution(
             CautionCode.NO_PROFILE,
-            "Nothing was profiled at the knee.",
+            f"Nothing was profiled at the knee{_because(_whole(span, EvidenceKind.ON_CPU))}.",
             "perfhunt doctor --pid PID says what is missing.",
         )
+
+
+def _about_profile(evidence: Evidence) -> Iterator[Caution]:
+    span = evidence.knee
+    if span.profile is None and span.instants is None:
         return
     if span.profile is not None:
         yield from _about_samples(span.profile)
@@ -177,7 +189,8 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
     if span.instants is None:
         yield Caution(
             CautionCode.NO_INSTANTS,
-            "Waits could not be tied to code, so only CPU users are ranked.",
+            "Waits could not be tied to code, so only CPU users are ranked"
+            f"{_because(_whole(span, EvidenceKind.WAITS))}.",
             "perfhunt doctor --pid PID",
         )
     elif evidence.idle is None and evidence.baseline is None:
@@ -186,6 +199,68 @@ def _about_profile(evidence: Evidence) -> Iterator[Caution]:
             "The service was never seen without load, so an idle wait may pass for a real one.",
             "",
         )
+
+
+def loss_cautions(span: Span, where: str = "") -> Iterator[Caution]:
+    """One doubt for each piece of evidence that was looked for and not got in a span, with its
+    size; losses too small to move a share are left out.
+    """
+    for loss in dict.fromkeys((*span.losses, *_unread_states(span))):
+        if loss.share is not None and loss.share < THRESHOLDS.lossy:
+            continue
+        amount = "An unknown part" if loss.share is None else format_share(loss.share)
+        if loss.share == 1.0:
+            amount = "All"
+        what = str(loss.what).removeprefix("the ")
+        place = "" if loss.what is EvidenceKind.IDLE else where
+        yield Caution(
+            CautionCode.EVIDENCE_LOST,
+            f"{amount} of the {what}{place} are missing: {loss.why.rstrip('.')}.",
+            loss.next,
+        )
+
+
+def _lost_at_the_floor(evidence: Evidence) -> Iterator[Caution]:
+    """What was lost at the floor, but for what was lost for the same reason at the knee."""
+    if evidence.baseline is not None:
+        knee = {*evidence.knee.losses, *_unread_states(evidence.knee)}
+        floor = (*evidence.baseline.losses, *_unread_states(evidence.baseline))
+        losses = tuple(loss for loss in floor if loss not in knee)
+        yield from loss_cautions(replace(evidence.baseline, losses=losses, states=None), _FLOOR)
+
+
+def _whole(span: Span, what: EvidenceKind) -> Loss | None:
+    """Why a span has nothing at all of a kind; None when nobody said."""
+    return next((loss for loss in span.losses if loss.what is what and loss.share == 1.0), None)
+
+
+def _lost_at_the_knee(span: Span) -> tuple[list[Caution], list[Caution]]:
+    """What is missing altogether, which a reader should know first, and what is missing in part;
+    without what other doubts about the profile tell of already.
+    """
+    told = set()
+    if span.instants is None:
+        told.add(_whole(span, EvidenceKind.WAITS))
+        if span.profile is None:
+            told.add(_whole(span, EvidenceKind.ON_CPU))
+    left = [loss for loss in span.losses if loss not in told]
+    whole = tuple(loss for loss in left if loss.share == 1.0)
+    partly = tuple(loss for loss in left if loss.share != 1.0)
+    missing = loss_cautions(replace(span, losses=whole, states=None))
+    return [*missing], [*loss_cautions(replace(span, losses=partly))]
+
+
+def _because(loss: Loss | None) -> str:
+    return f": {loss.why.rstrip('.')}" if loss else ""
+
+
+def _unread_states(span: Span) -> Iterator[Loss]:
+    """What the kernel would not say of threads; it is read by nobody who could tell it here."""
+    if span.states is None:
+        return
+    share = 1.0 if span.states.source != _ALL_STATES else None
+    for note in span.states.notes:
+        yield Loss(EvidenceKind.STATES, share, note, _MAY_READ)
 
 
 def _about_samples(profile: Profile) -> Iterator[Caution]:

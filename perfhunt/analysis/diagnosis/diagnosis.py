@@ -13,10 +13,10 @@ from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
+from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
-from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
 from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, Waterfall
@@ -52,7 +52,7 @@ def diagnose(
     suspects = suspects_of(reading)
     bottleneck = with_leak(classify(reading, suspects), climb.drift, trials)
     ranked = rank(reading, suspects)
-    findings = with_what_if(ranked, bottleneck, reading, suspects, climb)
+    findings = with_what_if(ranked, reading, suspects, climb, trials)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
@@ -119,4 +119,5 @@ def joined(running: Span | None, waiting: Span) -> Span:
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
         waits=None if running.instants is not None else waiting,
+        losses=(*running.losses, *waiting.losses),
     )

@@ -145,7 +145,7 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
         pool_is_loop=group in _loop_groups(span.instants),
-        loop=_event_loop(reading),
+        loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
         endpoints=_endpoints(knee),
         trial=span.trial,
@@ -195,11 +195,17 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
 
 
 def _endpoints(reading: SpanReading) -> dict[str, float]:
-    """Mean threads waiting on each remote endpoint, the most first."""
+    """Mean threads and tasks waiting on each remote endpoint, the most first. A task does not say
+    on which; where the service has connections to one alone, it is that.
+    """
+    resources = reading.span.resources
+    connected = sorted(resources.connections) if resources else []
+    only = connected[0] if len(connected) == 1 else ""
     means: dict[str, float] = {}
     for snapshot in (s for present in reading.snapshots for s in present):
-        if snapshot.state == ThreadState.SOCKET:
-            endpoint = snapshot.sample.wait_on
+        of_driver = snapshot.state == ThreadState.AWAIT and connected
+        if snapshot.state == ThreadState.SOCKET or of_driver:
+            endpoint = snapshot.sample.wait_on or only
             means[endpoint] = means.get(endpoint, 0.0) + 1 / len(reading.snapshots)
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 
@@ -218,21 +224,21 @@ def _loop_groups(instants: Instants | None) -> set[ThreadGroup]:
     return {thread_group(t) for t in threads if in_event_loop(t.stack)}
 
 
-def _event_loop(reading: EvidenceReading) -> EventLoopLoad | None:
-    """The event-loop thread that has least time left, by exact thread states; by the instants
+def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]:
+    """Every event-loop thread's load, by (pid, tid): by exact thread states; by the instants
     without those.
     """
     span = reading.knee.span
     instants = span.instants or reading.evidence.idle
     if instants is None:
-        return None
+        return {}
     loops = _loop_threads(instants)
-    loads = []
     if span.states is not None and span.states.source == "syscall":
-        loads = [_load(t.states) for t in span.states.threads if (t.pid, t.tid) in loops]
-    elif span.instants is not None and len(span.instants):
-        loads = [_load(_states_of(thread, span.instants)) for thread in loops]
-    return max(loads, key=lambda load: load.taken, default=None)
+        found = ((t.pid, t.tid, t.states) for t in span.states.threads)
+        return {(pid, tid): load_of(states) for pid, tid, states in found if (pid, tid) in loops}
+    if span.instants is not None and len(span.instants):
+        return {thread: load_of(_states_of(thread, span.instants)) for thread in loops}
+    return {}
 
 
 def _loop_threads(instants: Instants) -> set[tuple[int, int]]:
@@ -251,7 +257,8 @@ def _states_of(thread: tuple[int, int], instants: Instants) -> dict[str, Share]:
     return shares
 
 
-def _load(states: Mapping[str, Share]) -> EventLoopLoad:
+def load_of(states: Mapping[str, Share]) -> EventLoopLoad:
+    """The load of an event loop's thread by the shares of its time in each state."""
     blocked = {state: states.get(state, 0.0) for state in BLOCKING}
     total = sum(blocked.values())
     return EventLoopLoad(

@@ -36,6 +36,7 @@ _CHARGED = {
     str(ThreadState.GIL): "others waiting for the GIL it held",
     str(ThreadState.RUN_QUEUE): "others waiting for the CPU it used",
     str(ThreadState.LOCK): "others waiting for the lock it held",
+    str(ThreadState.LOOP): "others waiting for the event loop that it kept",
     str(Cause.POOL): "others waiting for what it had checked out",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
 }

@@ -34,6 +34,8 @@ class EstimateFamily:
     level: Share
     values: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    # Of the values before and after, which are lower bounds.
+    at_least: Mapping[str, tuple[bool, bool]] = field(default_factory=dict)
     endpoints: Mapping[str, Endpoint] = field(default_factory=lambda: ENDPOINTS)
 
     @property
@@ -51,8 +53,11 @@ class EstimateFamily:
 
     @property
     def bounding(self) -> list[str]:
-        """The endpoints that "no change" needs to be shown for."""
-        return [name for name in self.estimates if self.endpoints[name].bounds]
+        """The endpoints that "no change" needs to be shown for; two lower bounds that are alike
+        show nothing.
+        """
+        unknown = [name for name, bounds in self.at_least.items() if all(bounds)]
+        return [n for n in self.estimates if self.endpoints[n].bounds and n not in unknown]
 
 
 def judge_family(
@@ -117,6 +122,7 @@ def _effect(name: str, family: EstimateFamily, moved: bool) -> Effect:
         sd=sequential.speed_share(estimate.sd),
         smallest=sequential.speed_share(reach),
         note=note,
+        at_least=family.at_least.get(name, (False, False)),
     )
 
 

@@ -57,6 +57,12 @@ _BELOW_BASELINE = (NoKneeCode.MISSED_AT_BASELINE, NoKneeCode.ERRORS_AT_ONCE)
 _MAY_DIFFER = frozenset(HOST_FIELDS) - {"host", "cpu_model", "cores"}
 # Rounds read the knee as a share over the limit at one rate; whole runs have the rate itself.
 _ENDPOINTS = {**ENDPOINTS, KNEE.name: replace(KNEE, title="knee", unit="/s")}
+# Of a capacity before and after: which one the offered rate cut off, and what follows.
+_CUT_OFF = {
+    (False, True): "all that was offered is answered now: the move is at least this",
+    (True, False): "all that was offered was answered before: the move is at least this",
+    (True, True): "all that was offered was answered in both: this says nothing",
+}
 _PAIRED = (
     "perfhunt verify --base REV -- COMMAND"
     " restarts both versions side by side and sees smaller changes"
@@ -66,7 +72,7 @@ _PAIRED = (
 @dataclass(frozen=True, slots=True)
 class EndpointMove:
     """How one endpoint moved between two runs: the log change of speed with its standard error,
-    the values before and after, and what to know about it.
+    the values before and after, what to know about it, and which of the values are lower bounds.
     """
 
     speed: float
@@ -74,6 +80,7 @@ class EndpointMove:
     before: float | None
     after: float | None
     note: str = ""
+    at_least: tuple[bool, bool] = (False, False)
 
 
 def judge_rerun(
@@ -149,6 +156,7 @@ def _family(moves: Mapping[str, EndpointMove], calibration: Calibration | None) 
         level=sequential.ALPHA,
         values={name: (move.before, move.after) for name, move in moves.items()},
         notes={name: move.note for name, move in moves.items()},
+        at_least={name: move.at_least for name, move in moves.items()},
         endpoints=_ENDPOINTS,
     )
 
@@ -162,14 +170,16 @@ def _knee(stored: Run, new: Run) -> EndpointMove | None:
         return _rate_move(a, b)
     if isinstance(a, Knee) and isinstance(b, NoKnee) and (bound := _bound(b, new.baseline, a.rate)):
         rate, note = bound
-        return EndpointMove(math.log(rate / a.rate), _log_error(a), a.rate, rate, note)
+        above = (False, b.code is NoKneeCode.BELOW_MAX_RATE)
+        return EndpointMove(math.log(rate / a.rate), _log_error(a), a.rate, rate, note, above)
     if (
         isinstance(a, NoKnee)
         and isinstance(b, Knee)
         and (bound := _bound(a, stored.baseline, b.rate))
     ):
         rate, note = bound
-        return EndpointMove(math.log(b.rate / rate), _log_error(b), rate, b.rate, note)
+        above = (a.code is NoKneeCode.BELOW_MAX_RATE, False)
+        return EndpointMove(math.log(b.rate / rate), _log_error(b), rate, b.rate, note, above)
     return None
 
 
@@ -189,7 +199,9 @@ def _capacity(stored: Run, new: Run) -> EndpointMove | None:
     a, b = stored.capacity, new.capacity
     if a is None or b is None or a.rate <= 0.0 or b.rate <= 0.0:
         return None
-    return _rate_move(a, b)
+    bounds = (a.at_least, b.at_least)
+    note = _CUT_OFF.get(bounds, "")
+    return replace(_rate_move(a, b), note=note, at_least=bounds)
 
 
 def _rate_move(a: Knee | Capacity, b: Knee | Capacity) -> EndpointMove:

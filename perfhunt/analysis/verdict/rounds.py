@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.verdict import sequential
+from perfhunt.analysis.verdict.endpoints import CAPACITY
 from perfhunt.analysis.verdict.family import (
     EstimateFamily,
     judge_family,
@@ -85,6 +86,7 @@ def _family(rounds: Sequence[Round], analysis: AnalysisPlan) -> EstimateFamily:
         level=sequential.level(len(usable(rounds))),
         values={name: typical(rounds, name) for name in changes},
         notes=_notes(usable(rounds)),
+        at_least={CAPACITY.name: _cut_off(usable(rounds))},
     )
 
 
@@ -94,6 +96,17 @@ def _failed(rounds: Sequence[Round]) -> tuple[Share, Share]:
         math.fsum(r.base.failed for r in rounds) / n,
         math.fsum(r.head.failed for r in rounds) / n,
     )
+
+
+def _cut_off(rounds: Sequence[Round]) -> tuple[bool, bool]:
+    """Whether the offered rate cut off the capacity of base and of head, in at least half of the
+    rounds.
+    """
+    base, head = (
+        2 * sum(CAPACITY.name in reading.notes for reading in readings) >= len(readings) > 0
+        for readings in ([r.base for r in rounds], [r.head for r in rounds])
+    )
+    return base, head
 
 
 def _notes(rounds: Sequence[Round]) -> dict[str, str]:

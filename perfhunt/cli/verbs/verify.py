@@ -95,8 +95,9 @@ def verify(
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     """Print the verdict, and where it is kept."""
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
-    from perfhunt.jobs.verify.verify import VERDICT_FILE, plain
+    from perfhunt.jobs.verify.verify import plain
     from perfhunt.reports.verdict_text import verdict_lines
+    from perfhunt.store.predictions import VERDICT_FILE
 
     directory = result.directory
     if as_json:
@@ -104,6 +105,8 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     elif quiet:
         show_lines([verdict_line(result.verdict, result.change.label)])
     else:
-        show_lines(verdict_lines(result.verdict, result.change, result.attribution))
+        show_lines(
+            verdict_lines(result.verdict, result.change, result.attribution, result.prediction)
+        )
         if directory is not None:
             show_lines(["", f"stored: {directory / VERDICT_FILE}"])

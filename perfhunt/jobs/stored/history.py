@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfhunt.analysis.verdict.prediction import PredictionRecord, record_of
 from perfhunt.errors import UsageError
 from perfhunt.model.run import EventWatcher, Noted, RunEnd, RunKind, unwatched
+from perfhunt.model.verdict.prediction import Predicted, PredictionScore
 from perfhunt.reports.pictures.history_svg import KneePoint, knee_history
 from perfhunt.store import ledger
 from perfhunt.store.files import write_atomic
-from perfhunt.store.ledger import LedgerRow
+from perfhunt.store.ledger import LedgerRow, PredictionRow
 from perfhunt.store.rundir import repair
 
 # Kinds of run that looked for a knee.
@@ -43,6 +45,44 @@ def read_history(
         for problem in ledger.rebuild(store):
             note(problem)
     return ledger.history(store, limit=limit)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionHistory:
+    """How good predictions have been here: all of them, newest first, and in sum."""
+
+    rows: tuple[PredictionRow, ...]
+    record: PredictionRecord
+
+
+def read_predictions(
+    store: Path, *, rebuild: bool = False, watch: EventWatcher = unwatched
+) -> PredictionHistory:
+    """Every prediction that a verification has held against what came of the change."""
+    if rebuild:
+        for problem in ledger.rebuild(store):
+            watch(Noted(problem))
+    rows = ledger.predictions(store)
+    return PredictionHistory(rows, record_of(score_of(row) for row in rows))
+
+
+def score_of(row: PredictionRow) -> PredictionScore:
+    """The score that a row of the ledger keeps."""
+    return PredictionScore(
+        run=row.run,
+        function=row.function,
+        file=row.file,
+        of=Predicted(row.of),
+        predicted=row.predicted,
+        low=row.low,
+        high=row.high,
+        observed=row.observed,
+        observed_low=row.observed_low,
+        observed_high=row.observed_high,
+        at_least=bool(row.at_least),
+        observed_at_least=bool(row.observed_at_least),
+        removed=row.removed,
+    )
 
 
 def draw_knees(rows: Sequence[LedgerRow], path: Path) -> KneePlot:

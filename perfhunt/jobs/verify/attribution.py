@@ -6,10 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from perfhunt.analysis.change.changed_frames import holds, is_frame_of
-from perfhunt.analysis.verdict.attribution import against_prediction, attribute, bound_sentences
+from perfhunt.analysis.change.packages import belongs, holds
+from perfhunt.analysis.verdict.attributed.attribution import acting, attribute, bound_sentences
+from perfhunt.analysis.verdict.prediction import (
+    predicted_finding,
+    removed,
+    score_capacity,
+    score_knee,
+)
+from perfhunt.jobs.verify.installed import with_modules
 from perfhunt.jobs.verify.request import VerifyResult
-from perfhunt.model.finding import WhatIf
+from perfhunt.model.finding import Caution
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack, regrouped
@@ -17,8 +24,8 @@ from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
 from perfhunt.model.units import Cores, PerSecond, Share, format_share
 from perfhunt.model.verdict.attribution import Attribution, Measured
-from perfhunt.model.verdict.change import Atom, OneChange
-from perfhunt.model.verdict.verdict import Verdict
+from perfhunt.model.verdict.change import Atom, Change, OneChange
+from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.reports.pictures.flamegraph import differential
 from perfhunt.store.files import write_atomic
 
@@ -35,11 +42,12 @@ WAITS: Share = 0.5
 @dataclass(frozen=True, slots=True)
 class VersionProfiles:
     """One version's profiles with their load: of threads (waits included) and of what ran on a CPU.
-    Either may be missing.
+    Either may be missing, and `losses` say what of them was.
     """
 
     wall: Measured | None = None
     cpu: Measured | None = None
+    losses: tuple[Caution, ...] = ()
 
 
 def profiles_of(run: Run) -> VersionProfiles:
@@ -49,12 +57,11 @@ def profiles_of(run: Run) -> VersionProfiles:
         return VersionProfiles()
     completed, resources = holds[-1].completed, holds[-1].resources
     cpu = resources.cpu if resources else None
-    return VersionProfiles(
-        *(
-            measured(run.profiles.get(span), completed, cpu)
-            for span in (SpanName.KNEE_WAITS, SpanName.KNEE)
-        )
+    threads, running = (
+        measured(run.profiles.get(span), completed, cpu)
+        for span in (SpanName.KNEE_WAITS, SpanName.KNEE)
     )
+    return VersionProfiles(threads, running)
 
 
 def measured(profile: Profile | None, completed: PerSecond, cpu: Cores | None) -> Measured | None:
@@ -67,17 +74,26 @@ def with_attribution(
     before: VersionProfiles,
     after: VersionProfiles,
     title: str,
-    stored: Run | None,
-    knee: Knee | NoKnee | None = None,
 ) -> VerifyResult:
     """The result with the edited functions' share in it, and a differential flame graph beside the
     run.
     """
-    attribution = attributed(result.change, before, after, gain_of(result.verdict), stored, knee)
-    picture = difference_picture(before, after, title)
+    sampled = [m.profile for each in (before, after) for m in (each.wall, each.cpu) if m]
+    change = with_modules(result.change.change, sampled)
+    one_change = replace(result.change, change=change)
+    attribution = attributed(one_change, before, after, gain_of(result.verdict))
+    if attribution is not None:
+        told = dict.fromkeys((*_lost("before", before), *_lost("after", after)))
+        attribution = replace(attribution, sentences=(*attribution.sentences, *told))
+    picture = difference_picture(before, after, title, change)
     if picture and result.directory is not None:
         write_atomic(result.directory / "difference.svg", picture)
     return replace(result, attribution=attribution)
+
+
+def _lost(which: str, profiles: VersionProfiles) -> list[str]:
+    """What the profiles of a version lack, as sentences."""
+    return [f"Of the profile {which}: {caution.sentence}" for caution in profiles.losses]
 
 
 def gain_of(verdict: Verdict) -> Interval | None:
@@ -91,11 +107,8 @@ def attributed(
     before: VersionProfiles,
     after: VersionProfiles,
     gain: Interval | None,
-    stored: Run | None = None,
-    knee: Knee | NoKnee | None = None,
 ) -> Attribution | None:
-    """Demand of the edited functions before and after, the Amdahl check where it applies, and the
-    stored prediction.
+    """Demand of the edited functions before and after, and the Amdahl check where it applies.
 
     Demands come from thread time, waits included, where both versions have it and the edited code
     waits; else from time on CPU, which is sampled far more often. None when no profile is of both
@@ -113,8 +126,7 @@ def attributed(
         chosen = replace(
             chosen, share=None, bound=None, sentences=(*chosen.sentences, _waits_sentence(w))
         )
-    sentence = prediction_sentence(one_change, stored, knee)
-    return replace(chosen, sentences=(*chosen.sentences, sentence)) if sentence else chosen
+    return chosen
 
 
 def _better(
@@ -145,9 +157,9 @@ def _waits(one_change: OneChange, profiles: VersionProfiles) -> Share:
     """How much of the edited code's thread time is waiting in a version; 0 when it has no such
     profile.
     """
-    return (
-        waiting_share(profiles.wall.profile, one_change.change.functions) if profiles.wall else 0.0
-    )
+    if profiles.wall is None:
+        return 0.0
+    return waiting_share(profiles.wall.profile, acting(one_change.change, profiles.wall))
 
 
 def _few(attribution: Attribution) -> bool:
@@ -199,52 +211,55 @@ def _is_wait(frame: Frame) -> bool:
     return frame.kind == FrameKind.WAIT or frame.function.startswith("[")
 
 
-def prediction_sentence(
-    one_change: OneChange, stored: Run | None, knee: Knee | NoKnee | None
-) -> str:
-    """What the stored run said a fix of the edited code would bring, against the knee that was
-    measured; "" without either.
+def scored(
+    result: VerifyResult, stored: Run | None, knee: Knee | NoKnee | None = None
+) -> VerifyResult:
+    """The result with how the stored prediction for the edited code did: against the knee that was
+    measured, else against the capacity. As it is where nothing was predicted or measured.
     """
-    predicted = predicted_for(one_change, stored) if stored is not None else None
-    if predicted is None or knee is None:
-        return ""
-    if isinstance(knee, Knee):
-        measured = Interval(
-            value=knee.rate,
-            low=knee.low,
-            high=knee.high,
-            n=knee.passes,
-            confidence=knee.confidence,
-        )
-        return against_prediction(predicted, measured)
-    if knee.low is not None and knee.low > 0:
-        return f"The prediction cannot be checked: {knee.reason}."
-    return ""
+    finding = predicted_finding(result.change.change, stored) if stored is not None else None
+    if stored is None or finding is None or result.verdict.word is Word.INVALID:
+        return result
+    effect = result.verdict.effect("capacity")
+    if knee is not None:
+        score = score_knee(finding, stored.id, knee)
+    else:
+        score = score_capacity(finding, stored.id, effect) if effect is not None else None
+    if score is not None and result.attribution is not None:
+        score = replace(score, removed=removed(score, result.attribution.demands))
+    return replace(result, prediction=score)
 
 
-def predicted_for(one_change: OneChange, stored: Run) -> WhatIf | None:
-    """The stored what-if of the first finding that names edited code."""
-    for finding in stored.findings:
-        frame = Frame(finding.function, finding.file)
-        if finding.what_if is not None and any(
-            is_frame_of(frame, atom) for atom in one_change.change.functions
-        ):
-            return finding.what_if
-    return None
-
-
-def difference_picture(before: VersionProfiles, after: VersionProfiles, title: str) -> str:
+def difference_picture(
+    before: VersionProfiles, after: VersionProfiles, title: str, change: Change | None = None
+) -> str:
     """A differential flame graph of the best pair of profiles there is, in time per request; ""
-    when there is none.
+    when there is none. Where nothing but packages was changed it is cut to their code.
     """
     for old, new in ((before.wall, after.wall), (before.cpu, after.cpu)):
         if old is not None and new is not None:
             costs = old.seconds_per_sample, new.seconds_per_sample
             known = (costs[0], costs[1]) if costs[0] and costs[1] else None
-            return differential(
-                _lasting(old.profile), _lasting(new.profile), f"What changed, {title}", known
-            )
+            packages = acting(change, old, new) if change and not change.functions else ()
+            names = f", in {', '.join(atom.name for atom in packages)}" if packages else ""
+            first, second = (_lasting(within(m.profile, packages)) for m in (old, new))
+            return differential(first, second, f"What changed, {title}{names}", known)
     return ""
+
+
+def within(profile: Profile, packages: Sequence[Atom]) -> Profile:
+    """The part of a profile that runs below some packages, from their outermost frame on; all of it
+    without any.
+    """
+    if not packages:
+        return profile
+    stacks: dict[Stack, float] = {}
+    for stack, weight in profile.stacks.items():
+        inside = (any(belongs(frame, atom) for atom in packages) for frame in stack)
+        at = next((i for i, is_inside in enumerate(inside) if is_inside), None)
+        if at is not None:
+            stacks[stack[at:]] = stacks.get(stack[at:], 0.0) + weight
+    return replace(profile, stacks=stacks)
 
 
 def _lasting(profile: Profile) -> Profile:

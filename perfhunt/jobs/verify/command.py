@@ -13,7 +13,7 @@ from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.jobs.stored.run import base_of, hot_stacks
-from perfhunt.jobs.verify.attribution import with_attribution
+from perfhunt.jobs.verify.attribution import scored, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
 from perfhunt.jobs.verify.profiles import profile_versions
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
@@ -28,7 +28,7 @@ from perfhunt.jobs.verify.versions import (
 )
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.profile import ProfilePolicy
-from perfhunt.model.run import EventWatcher, Noted, Run
+from perfhunt.model.run import EventWatcher, Noted
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion
@@ -59,14 +59,12 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
             patch=patch,
             directory=directory,
         )
-        if request.profile is ProfilePolicy.OFF:
-            return result
-        return with_profiles(result, paired, pair, stored)
+        if request.profile is not ProfilePolicy.OFF:
+            result = with_profiles(result, paired, pair)
+        return scored(result, of_base)
 
 
-def with_profiles(
-    result: VerifyResult, paired: PairedQuestion, pair: VersionPair, stored: Run | None
-) -> VerifyResult:
+def with_profiles(result: VerifyResult, paired: PairedQuestion, pair: VersionPair) -> VerifyResult:
     """The result with a profile of each version at the same load: which functions moved, and a
     differential flame graph.
 
@@ -81,7 +79,7 @@ def with_profiles(
         pair.bench.watch(Noted(f"no attribution: {error.message}"))
         return replace(result, verdict=doubted(result.verdict, error))
     title = "base to head at the same load"
-    return with_attribution(result, profiles[BASE], profiles[HEAD], title, stored)
+    return with_attribution(result, profiles[BASE], profiles[HEAD], title)
 
 
 def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:

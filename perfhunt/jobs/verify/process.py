@@ -13,7 +13,7 @@ from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.jobs.request import Confirm, InvestigateRequest
 from perfhunt.jobs.setup import surroundings, target_of, workbench
 from perfhunt.jobs.stored.run import host_noise, hot_stacks
-from perfhunt.jobs.verify.attribution import profiles_of, with_attribution
+from perfhunt.jobs.verify.attribution import profiles_of, scored, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
@@ -68,7 +68,7 @@ def verify_process(
     if verdict.word is Word.INVALID:
         return result
     before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"
-    return with_attribution(result, before, after, title, stored, new.knee)
+    return scored(with_attribution(result, before, after, title), stored, new.knee)
 
 
 def _again(request: VerifyRequest) -> InvestigateRequest:

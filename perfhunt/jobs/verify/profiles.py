@@ -11,6 +11,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wall import wall_profiles
+from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.verdict.pairs import BASE, HEAD, SlicePlan
 from perfhunt.jobs.verify.attribution import VersionProfiles, measured
 from perfhunt.jobs.verify.starter import CommandStarter
@@ -124,4 +125,5 @@ def _version_profiles(span: Span, idle: Instants | None, target: TargetProcess) 
         profile and in_place(profile, target.git_root)
         for profile in (wall.profile if wall else None, span.profile)
     ]
-    return VersionProfiles(*(measured(profile, span.completed, cores) for profile in placed))
+    threads, running = (measured(profile, span.completed, cores) for profile in placed)
+    return VersionProfiles(threads, running, tuple(loss_cautions(span)))

@@ -11,6 +11,7 @@ from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.attribution import Attribution
 from perfhunt.model.verdict.change import OneChange
+from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.stories.verification import BUDGET
 
@@ -48,10 +49,13 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """A verdict with what it is about, and where it is kept (None: nothing was measured)."""
+    """A verdict with what it is about, and where it is kept (None: nothing was measured).
+    `prediction` is how the stored one for the edited code did, where there was one.
+    """
 
     verdict: Verdict
     change: OneChange
     patch: EditPatch
     directory: Path | None = None
     attribution: Attribution | None = None
+    prediction: PredictionScore | None = None

@@ -16,10 +16,11 @@ from perfhunt.model.document.plain import to_plain
 from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.run import EventWatcher, unwatched
 from perfhunt.model.verdict.verdict import Word
+from perfhunt.store import ledger
 from perfhunt.store.files import write_atomic
+from perfhunt.store.predictions import VERDICT_FILE, prediction_document
 
 PATCH_FILE = "change.patch"
-VERDICT_FILE = "verdict.json"
 SCHEMA = 1
 # Verdicts after which the edit is better taken out again.
 TAKEN_OUT = (Word.REVERT, Word.NO_CHANGE, Word.NOT_WORTH_IT)
@@ -76,11 +77,15 @@ def _next_step(result: VerifyResult, revert: bool) -> str:
 
 
 def keep(result: VerifyResult) -> VerifyResult:
-    """The result, stored where its measurements are; not stored when nothing was measured."""
+    """The result, stored where its measurements are, a scored prediction in the ledger as well; not
+    stored when nothing was measured.
+    """
     if result.directory is not None:
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
         text = json.dumps(plain(result), indent=2) + "\n"
         write_atomic(result.directory / VERDICT_FILE, text)
+        if result.prediction is not None:
+            ledger.record_prediction(result.directory, result.prediction)
     return result
 
 
@@ -93,4 +98,5 @@ def plain(result: VerifyResult) -> dict[str, object]:
         "verdict": verdict_document(result.verdict, result.change),
         "change": to_plain(result.change),
         "attribution": to_plain(result.attribution) if result.attribution else None,
+        "prediction": prediction_document(result.prediction) if result.prediction else None,
     }

@@ -200,6 +200,7 @@ class FindingDocument(Struct, frozen=True):
     evidence: str
     what_if: WhatIf | None
     runtime: str
+    withheld: str = ""  # joined
 
 
 class RiseDocument(Struct, frozen=True):

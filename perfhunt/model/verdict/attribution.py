@@ -53,7 +53,9 @@ class Attribution:
     `share` is the share of baseline samples in edited functions; `bound` the largest relative gain
     in capacity that removing them entirely could bring (Amdahl), None when no code was edited.
     `explained` is False when even the low end of the measured gain is beyond that bound, None when
-    there is nothing to check. `moved` are unedited functions that took on the cost.
+    there is nothing to check. `moved` are unedited functions that took on the cost. Of a package,
+    the demands are its own and those of its functions that changed. `shifted` are the functions
+    whose own demand changed where nothing that was edited has frames: no cause is claimed.
     """
 
     atoms: tuple[Atom, ...]
@@ -64,3 +66,4 @@ class Attribution:
     explained: bool | None
     moved: tuple[Demand, ...] = ()
     sentences: tuple[str, ...] = ()
+    shifted: tuple[Demand, ...] = ()

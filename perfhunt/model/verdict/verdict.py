@@ -57,7 +57,7 @@ class Effect:
     `speed` is the equivalent change of speed as a share (0.10 = as if everything ran 10 % faster),
     95 % unless it says otherwise. `before` and `after` are typical values in `unit`. `p` is
     two-sided; `sd` is of one paired difference and `smallest` the smallest change seen with 90 %
-    power, both shares. A bound says so in `note`.
+    power, both shares. `at_least` says of `before` and of `after` whether it is a lower bound.
     """
 
     endpoint: str
@@ -71,6 +71,7 @@ class Effect:
     sd: Share | None = None
     smallest: Share | None = None
     note: str = ""
+    at_least: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)

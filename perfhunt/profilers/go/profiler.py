@@ -52,7 +52,7 @@ def _get(host: str, port: int, path: str, timeout: Seconds) -> tuple[int, bytes]
 class _Download:
     """The profile of one process, on its way."""
 
-    def __init__(self, pid: int, seconds: int, raw: Path, left_out: int) -> None:
+    def __init__(self, pid: int, seconds: int, raw: Path) -> None:
         address = _pprof_address(pid)
         if address is None:
             raise AttachFailed(
@@ -60,7 +60,6 @@ class _Download:
                 'import _ "net/http/pprof" and serve http.DefaultServeMux on a loopback port',
             )
         (self._host, self._port), self._pid, self._seconds, self._raw = address, pid, seconds, raw
-        self._notes = (f"{left_out} more Go processes were not sampled",) if left_out else ()
 
     def fetch(self, ask_stop: threading.Event) -> Profile:
         """The profile. Go gives nothing of one that is cut short, so `ask_stop` means no profile.
@@ -112,7 +111,6 @@ class _Download:
             pids=(self._pid,),
             ticks=round(parsed.seconds * rate),
             command=("GET", f"{where}?seconds={self._seconds}"),
-            notes=self._notes,
             raw=self._raw.name,
         )
 
@@ -126,6 +124,7 @@ class GoProfiler(Profiler):
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    at_once = 1  # each is asked over HTTP, and answers when its time is over
 
     def available(self, pids: Sequence[int] = ()) -> str:
         """Why it cannot be used (for `pids`, when given); "" when it can. Asks the ports of the
@@ -146,5 +145,5 @@ class GoProfiler(Profiler):
         AttachFailed, ValueError.
         """
         raw = own_file(self, mode, out, pids[0])
-        download = _Download(pids[0], seconds, raw, len(pids) - 1)
+        download = _Download(pids[0], seconds, raw)
         return ThreadCapture(download.fetch, f"perfhunt-go-{pids[0]}")

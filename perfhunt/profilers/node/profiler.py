@@ -27,6 +27,7 @@ from perfhunt.profilers.release import wait_until
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import identity, lives
+from perfhunt.target.proc.threads import own_pid
 
 _OPENS_WITHIN: Seconds = 5.0
 _CLOSES_WITHIN: Seconds = 3.0
@@ -50,16 +51,10 @@ class _Session:
     closed again.
     """
 
-    def __init__(
-        self, process: ProcessIdentity, seconds: Seconds, rate_hz: int, raw: Path, left_out: int
-    ) -> None:
+    def __init__(self, process: ProcessIdentity, seconds: Seconds, rate_hz: int, raw: Path) -> None:
         self._process, self._pid = process, process.pid
         self._seconds, self._rate_hz, self._raw = seconds, rate_hz, raw
-        self._notes = (
-            [f"{left_out} more Node processes were not sampled: they share one inspector port"]
-            if left_out
-            else []
-        )
+        self._notes: list[str] = []
         try:
             self._version, self._inspector = self._open()
         except (InspectorError, OSError) as error:
@@ -79,7 +74,7 @@ class _Session:
         inspector = Inspector(session_url())
         try:
             milliseconds = round((self._seconds + _DEAD_MAN) * 1000)
-            if inspector.evaluate(_ARM.format(milliseconds=milliseconds)) != self._pid:
+            if inspector.evaluate(_ARM.format(milliseconds=milliseconds)) != own_pid(self._pid):
                 raise InspectorError(f"port {PORT} is the inspector of another process")
             version = str(inspector.evaluate("process.version"))
             inspector.call("Profiler.enable")
@@ -145,6 +140,7 @@ class NodeProfiler(Profiler):
     help = "JavaScript stacks of a live Node process, through its inspector"
     runtimes: tuple[str, ...] = ("node",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)
+    at_once = 1  # all of them want one inspector port
     opens = (
         f"opens Node's inspector on 127.0.0.1:{PORT} while it samples, and whoever can reach that"
         " port can run code"
@@ -177,5 +173,5 @@ class NodeProfiler(Profiler):
             raise AttachFailed(why)
         if process is None:
             raise AttachFailed(f"process {pid} has ended")
-        session = _Session(process, seconds, rate_hz, raw, len(pids) - 1)
+        session = _Session(process, seconds, rate_hz, raw)
         return ThreadCapture(session.sample, f"perfhunt-node-{pid}")

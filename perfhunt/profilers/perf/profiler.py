@@ -196,7 +196,7 @@ class PerfProfiler(Profiler):
         """Start one recording of all pids, into the directory `out`; returns at once. Raises
         AttachFailed, ValueError.
         """
-        raw = own_file(self, mode, out)
+        raw = own_file(self, mode, out, pids[0])
         if why := self.available():
             raise AttachFailed(why)
         what = ["-e", _EVENT, "-F", str(rate_hz), "-g"]

@@ -21,7 +21,7 @@ from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.py_spy.program import binary, failure
 from perfhunt.target.proc.process import memory
-from perfhunt.target.proc.threads import tids
+from perfhunt.target.proc.threads import has_own_pids, host_tids
 
 _LIMIT: Seconds = 5.0
 _LOOK_EVERY: Seconds = 0.001  # py-spy reads the stacks so long, or twice that, before it answers
@@ -120,19 +120,24 @@ def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:
     when it is something else.
 
     py-spy knows no kernel thread numbers in targets older than Python 3.11; those are then found in
-    the memory of `pid`.
+    the memory of `pid`. Where the target has a pid namespace of its own, py-spy prints the numbers
+    of that, and cannot tell who is active, since it asks /proc by them.
     """
     raw: list[dict[str, Any]] = json.loads(text)
     numbers = {thread["thread_id"]: thread["os_thread_id"] for thread in raw}
     nameless = [thread for thread, tid in numbers.items() if tid is None]
     if nameless:
         numbers = {**numbers, **kernel_tids(pid, nameless)}
+    elsewhere = bool(pid) and has_own_pids(pid)
+    if elsewhere:
+        ours = host_tids(pid)
+        numbers = {thread: ours.get(tid, 0) for thread, tid in numbers.items()}
     return tuple(
         DumpedThread(
             tid=numbers[thread["thread_id"]] or 0,
             stack=tuple(_frame(frame) for frame in reversed(thread["frames"])),
             name=thread["thread_name"] or "",
-            active=None if nameless else bool(thread["active"]),
+            active=None if nameless or elsewhere else bool(thread["active"]),
             holds_gil=bool(thread["owns_gil"]),
         )
         for thread in raw
@@ -144,14 +149,14 @@ def _frame(raw: Mapping[str, Any]) -> Frame:
 
 
 def kernel_tids(pid: int, threads: Sequence[int]) -> dict[int, int]:
-    """Kernel thread numbers of pthreads, by looking for them where glibc keeps them; empty when
-    that finds nothing.
+    """Kernel thread numbers of pthreads, as the process knows them, by looking for them where glibc
+    keeps them; empty when that finds nothing.
 
     A pthread_t is the address of a struct that holds the thread's tid at an offset that differs
     between glibc builds. The right offset is the one at which every thread holds the number of a
     living thread of the process, all different.
     """
-    living = set(tids(pid))
+    living = set(host_tids(pid))
     structs = {}
     for thread in threads:
         raw = memory(pid, thread, _PTHREAD) or memory(pid, thread, _PTHREAD_START)

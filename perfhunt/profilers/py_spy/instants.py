@@ -8,27 +8,19 @@ guessed from function names (py-spy src/python_spy.rs).
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Instant, Instants, ThreadSample
+from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.py_spy.dump import DumpedThread, take_dump
 from perfhunt.profilers.py_spy.program import unusable
-from perfhunt.profilers.release import capture_targets, release
 from perfhunt.target.proc.files import read
 from perfhunt.target.proc.threads import thread_name, tids
-from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
-
-_RATE_HZ = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
-_COST_LIMIT = 0.10  # of one core, dumps and readings together; beyond it the series is thinned
-_GIVE_UP = 10  # failed dumps in a row, with none that worked
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,84 +76,37 @@ def _still(before: ThreadReading | None, after: ThreadReading | None) -> bool:
     return (before.wait, before.on_cpu) == (after.wait, after.on_cpu)
 
 
-class InstantsCapture:
-    """A series of instants being taken, in a thread of the controller; begins when made.
-
-    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since
-    the run began. The rate is lowered until looking costs no more than a tenth of one core.
+class DumpLooker:
+    """Looks at one process by py-spy's dumps, each a process of its own. `cpu` is what they cost
+    so far.
     """
 
-    def __init__(
-        self,
-        pids: Sequence[int],
-        seconds: Seconds,
-        clock: Callable[[], Seconds] = time.monotonic,
-        *,
-        root: int = 0,
-    ) -> None:
+    enough_hz = rate_hz = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
+    cost_limit = 0.10  # of one core
+
+    def __init__(self, pid: int) -> None:
+        """Raises AttachFailed when py-spy cannot be run."""
         if why := unusable():
             raise AttachFailed(why)
-        self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
-        self._waits: dict[int, ProcessWaits] = {}
-        self._targets = capture_targets(pids)
-        self._instants: list[Instant] = []
-        self._errors = 0
-        self._failure: AttachFailed | None = None
-        self._cpu: Seconds = 0.0
+        self.cpu: Seconds = 0.0
+        self.seen = self.unmatched = 0
+        self._pid, self._waits = pid, ProcessWaits(pid)
         self._quickest: Seconds = 0.0  # the shortest that a dump took
-        self._began = time.monotonic()
-        self._took: Seconds = 0.0
-        self._stop = threading.Event()
-        self._notes: list[str] = []
-        self._worker = threading.Thread(target=self._run, name="perfhunt-instants", daemon=True)
-        self._worker.start()
 
-    def stop(self) -> None:
-        """End the series now. Idempotent."""
-        self._stop.set()
-        self._worker.join()
+    def look(self) -> list[ThreadSample]:
+        """Every thread now. Raises AttachFailed when there is no dump."""
+        looks: list[Mapping[int, ThreadReading]] = []
+        dump = take_dump(self._pid, partial(_look, self._waits, looks), self._quickest / 2)
+        self.cpu += dump.cpu
+        self._quickest = min(self._quickest or dump.took, dump.took)
+        samples = joined(self._pid, looks, dump.threads)
+        known = {sample.tid for sample in samples}
+        self.seen += len(dump.threads)
+        self.unmatched += sum(thread.tid not in known for thread in dump.threads)
+        return samples
 
-    def wait(self) -> Instants:
-        """The series, when its time is over or it was stopped. Raises AttachFailed when not one
-        instant could be taken.
-        """
-        self._worker.join()
-        if not self._instants and self._failure is not None:
-            raise self._failure
-        cost = f"the instants cost {self._cpu / max(self._took, 1e-9):.1%} of one core"
-        return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
-
-    def _run(self) -> None:
-        end = self._began + self._seconds
-        try:
-            while not self._stop.is_set() and (now := time.monotonic()) < end:
-                spent, own = self._cpu, time.thread_time()
-                self._take()
-                self._cpu += time.thread_time() - own
-                period = max(1.0 / _RATE_HZ, (self._cpu - spent) / _COST_LIMIT)
-                if not self._instants and self._errors >= _GIVE_UP:
-                    return
-                self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
-        finally:
-            self._took = time.monotonic() - self._began
-            self._notes += release(self._targets)
-
-    def _take(self) -> None:
-        at, threads = self._clock(), []
-        for pid in working_pids(self._pids, self._root):
-            waits = self._waits.setdefault(pid, ProcessWaits(pid))
-            looks: list[Mapping[int, ThreadReading]] = []
-            try:
-                dump = take_dump(pid, partial(_look, waits, looks), self._quickest / 2)
-            except AttachFailed as failed:
-                self._errors += 1
-                self._failure = failed
-                continue
-            self._cpu += dump.cpu
-            self._quickest = min(self._quickest or dump.took, dump.took)
-            threads += joined(pid, looks, dump.threads)
-        if threads:
-            self._instants.append(Instant(at, tuple(threads)))
+    def close(self) -> None:
+        """Nothing is held between dumps."""
 
 
 def _look(waits: ProcessWaits, looks: list[Mapping[int, ThreadReading]]) -> None:

@@ -21,7 +21,7 @@ from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.py_spy import program
 from perfhunt.profilers.py_spy.folded import Folded, read_folded
 from perfhunt.profilers.py_spy.torn import intact
-from perfhunt.target.proc.threads import tids
+from perfhunt.target.proc.threads import has_own_pids, tids
 
 # Beyond this many threads, walking all of them costs the target too much: 0.4 to 0.6 of its
 # throughput at 60 threads.
@@ -30,7 +30,6 @@ _FEW_THREADS = 8
 _ALONE = 2
 # The first version that tells py-spy which threads are idle (py-spy src/python_spy.rs).
 _TELLS_IDLE = (3, 11)
-_MOST_PROCESSES = 8  # recorded at once; the rest of many like workers tells nothing new
 _TOTAL_RATE = 200  # samples per second over all workers together
 _SLOWEST = 20  # samples per second; fewer say too little of a hold of half a minute
 _OPTIONS: Mapping[ProfileMode, tuple[str, ...]] = {
@@ -148,6 +147,7 @@ class PySpyProfiler(Profiler):
     help = "Python stacks of a live process, without stopping it"
     runtimes: tuple[str, ...] = ("cpython",)
     modes: tuple[ProfileMode, ...] = tuple(_OPTIONS)
+    at_once = 8  # the rest of many like workers tells nothing new
 
     def version(self) -> str:
         """Its version, `0.4.3`, or ""."""
@@ -164,6 +164,12 @@ class PySpyProfiler(Profiler):
                 ProfileMode.GIL,
                 f"Python {target.runtime_version} does not tell py-spy which threads are idle, so"
                 " only the GIL's holder is sampled",
+            )
+        if any(map(has_own_pids, target.workers)):
+            return (
+                ProfileMode.GIL,
+                "the target has a pid namespace of its own, where py-spy cannot tell which threads"
+                " are idle, so only the GIL's holder is sampled",
             )
         threads = _most_threads(target)
         if threads > _FEW_THREADS:
@@ -186,34 +192,34 @@ class PySpyProfiler(Profiler):
         """
         return ProfileMode.GIL if mode == ProfileMode.CPU and threads > _ALONE else mode
 
+    def rate_for(self, rate_hz: int, processes: int) -> int:
+        """Lower with several processes, so that all together cost what one costs."""
+        each = _TOTAL_RATE // max(1, min(processes, self.at_once))
+        return max(_SLOWEST, min(rate_hz, each))
+
     def attach(
         self, pids: Sequence[int], seconds: int, rate_hz: int, mode: ProfileMode, out: Path
     ) -> PySpyCapture:
         """Start recording each pid into the directory `out`; returns at once.
 
-        With several pids the rate of each is lowered, so that all together cost what one costs.
         Raises AttachFailed when py-spy is not there, ValueError for an unknown mode.
         """
-        recorded = list(pids)[:_MOST_PROCESSES]
-        files = {pid: own_file(self, mode, out, pid) for pid in recorded}
+        files = {pid: own_file(self, mode, out, pid) for pid in pids}
         if why := self.available():
             raise AttachFailed(why)
         notes = []
-        threads = max((len(tids(pid)) for pid in recorded), default=0)
+        threads = max((len(tids(pid)) for pid in pids), default=0)
         if mode == ProfileMode.CPU and threads > _FEW_THREADS:
             # A thread pool fills up only under load, after the mode was chosen.
             mode = ProfileMode.GIL
-            files = {pid: own_file(self, mode, out, pid) for pid in recorded}
+            files = {pid: own_file(self, mode, out, pid) for pid in pids}
             notes.append(
                 f"a worker has {threads} threads by now, so only the holder of the GIL was sampled"
             )
-        if len(pids) > len(recorded):
-            notes.append(f"{len(pids) - len(recorded)} more worker processes were not recorded")
-        rate = max(_SLOWEST, min(rate_hz, _TOTAL_RATE // max(1, len(recorded))))
         recordings = {
-            pid: (_record(pid, seconds, rate, mode, raw), raw) for pid, raw in files.items()
+            pid: (_record(pid, seconds, rate_hz, mode, raw), raw) for pid, raw in files.items()
         }
-        return PySpyCapture(recordings, mode, rate, notes)
+        return PySpyCapture(recordings, mode, rate_hz, notes)
 
 
 def _record(pid: int, seconds: Seconds, rate: int, mode: ProfileMode, raw: Path) -> ProfilerProcess:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from markupsafe import Markup
 
 from perfhunt.model.finding import BottleneckClass, Finding, Waterfall
-from perfhunt.model.knee import Knee, NoKnee
+from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, RouteResult, Trial
@@ -29,6 +29,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     plural,
+    predicted_words,
     rate_range,
     route_words,
 )
@@ -94,8 +95,11 @@ def _knee_fact(knee: Knee | NoKnee) -> TableRow:
 def _capacity_fact(run: Run) -> TableRow | None:
     if run.capacity is None:
         return None
+    rate = format_rate(run.capacity.rate)
+    if run.capacity.at_least:
+        return _fact("Capacity", f"{AT_LEAST} {rate}", "all that was offered was answered")
     interval = rate_range(run.capacity.low, run.capacity.high)
-    return _fact("Capacity when saturated", format_rate(run.capacity.rate), interval)
+    return _fact("Capacity when saturated", rate, interval)
 
 
 def _bottleneck_fact(run: Run) -> TableRow | None:
@@ -113,6 +117,8 @@ def _what_if_fact(run: Run) -> TableRow | None:
     prediction = run.findings[0].what_if if run.findings else None
     if prediction is None:
         return None
+    if prediction.at_least:
+        return _fact("Without that", f"at least {format_rate(prediction.rate)}", "predicted")
     interval = f"{rate_range(prediction.low, prediction.high)}, predicted"
     return _fact("Without that", format_rate(prediction.rate), interval)
 
@@ -171,18 +177,19 @@ def _finding(finding: Finding, most: float) -> TableRow:
 
 
 def what_if(run: Run) -> str:
-    """The prediction for the first suspect, as a sentence; empty when there is none."""
+    """The prediction for the first suspect, or why there is none; empty when there is neither."""
     top = run.findings[0] if run.findings else None
     if top is None or top.what_if is None:
-        return ""
+        return f"No prediction: {top.withheld}." if top and top.withheld else ""
     prediction = top.what_if
     removed = f"took {format_share(prediction.removed)} less"
     gone = "were gone" if prediction.removed >= 0.999 else removed
-    rate = f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
     cap = f"; {prediction.cap}" if prediction.cap else ""
     caveat = f" {_sentence(prediction.caveat)}" if prediction.caveat else ""
     bound = "A bound, not a promise."
-    return f"{top.function} {gone}, the knee would be near {rate}{cap}.{caveat} {bound}"
+    where = predicted_words(prediction)
+    where = where if prediction.at_least else f"near {where}"
+    return f"{top.function} {gone}, the knee would be {where}{cap}.{caveat} {bound}"
 
 
 def _sentence(text: str) -> str:

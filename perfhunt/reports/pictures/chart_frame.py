@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from perfhunt.model.knee import Capacity, Knee
+from perfhunt.model.knee import AT_LEAST, Capacity, Knee
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate
@@ -47,7 +47,8 @@ def _knee_line(knee: Knee, x: Axis) -> list[str]:
 
 
 def _capacity_line(capacity: Capacity, x: Axis, beside: bool) -> list[str]:
-    at, label = x.at(capacity.rate), f"capacity {format_rate(capacity.rate)}"
+    bound = f"{AT_LEAST} " if capacity.at_least else ""
+    at, label = x.at(capacity.rate), f"capacity {bound}{format_rate(capacity.rate)}"
     shift = {"dx": 6} if beside else {}
     ink = "c-label c-capacity-ink"
     return [

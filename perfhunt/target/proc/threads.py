@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 
 from perfhunt.target.proc.files import read, text
-from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.process import stat, status_field
 
 
 def tids(pid: int) -> list[int]:
@@ -17,6 +17,40 @@ def tids(pid: int) -> list[int]:
         return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
     except OSError:
         return []
+
+
+def host_tids(pid: int) -> dict[int, int]:
+    """The threads of a process by the numbers it knows them by itself: own number -> ours.
+
+    They differ where it lives in a pid namespace of its own (a container): what is read from its
+    memory, or told by it, holds its own numbers, and /proc goes by ours. Threads that ended
+    meanwhile are left out.
+    """
+    if not has_own_pids(pid):
+        return {tid: tid for tid in tids(pid)}
+    numbers = {}
+    for tid in tids(pid):
+        with suppress(OSError):
+            numbers[own_number(read(f"/proc/{pid}/task/{tid}/status"), tid)] = tid
+    return numbers
+
+
+def has_own_pids(pid: int) -> bool:
+    """Whether a process lives in a pid namespace below ours, so that its numbers are not ours."""
+    return len(status_field(pid, "NSpid").split()) > 1
+
+
+def own_pid(pid: int) -> int:
+    """What a process calls itself, in the innermost pid namespace it is in; `pid` when gone."""
+    return int((status_field(pid, "NSpid").split() or [str(pid)])[-1])
+
+
+def own_number(status: bytes, tid: int) -> int:
+    """What a thread calls itself, by its status: the last number of the line `NSpid`, outermost
+    namespace first (proc(5)); `tid` where the kernel has no such line.
+    """
+    at = status.find(b"\nNSpid:")
+    return int(status[at + 1 :].partition(b"\n")[0].split()[-1]) if at >= 0 else tid
 
 
 def thread_name(pid: int, tid: int) -> str:

@@ -11,6 +11,9 @@ from perfhunt.target.proc.files import read
 from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import tids
 
+# A worker that has ended still tells which of its parent's children came in its place.
+_seen_as: dict[int, bytes] = {}
+
 
 def all_pids() -> list[int]:
     """Every process there is now, lowest pid first."""
@@ -69,9 +72,9 @@ def working_pids(pids: Sequence[int], root: int = 0) -> list[int]:
 
 def _started_as(pid: int) -> bytes:
     """A command line without its numbers: workers of one parent differ in handles and counters
-    only. Empty when gone.
+    only. Of one that has ended, as it was last seen; empty when it never was.
     """
-    try:
-        return re.sub(rb"\d+", b"", read(f"/proc/{pid}/cmdline"))
-    except OSError:
-        return b""
+    with suppress(OSError):
+        if words := re.sub(rb"\d+", b"", read(f"/proc/{pid}/cmdline")):
+            _seen_as[pid] = words
+    return _seen_as.get(pid, b"")

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HERE = Path(__file__).parent
 READY_WITHIN = 20.0
 
@@ -23,10 +25,11 @@ class Target:
 
     process: subprocess.Popen[str]
     told: dict[str, Any]
+    inner: int = 0  # the process to look at, where it is not the one that was started
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        return self.inner or self.process.pid
 
     def ask(self) -> Any:
         """The answer to a line on its standard input."""
@@ -61,6 +64,22 @@ def running(script: str, *arguments: str, program: str = sys.executable) -> Iter
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+@contextmanager
+def in_own_pids(script: str, *arguments: str, program: str = sys.executable) -> Iterator[Target]:
+    """The script running as process 1 of a pid namespace of its own, as a container has one.
+    Skips where that may not be made. `told` holds the numbers of the namespace, `pid` is ours.
+    """
+    apart = ["--pid", "--fork", "--mount-proc", "--kill-child"]
+    probe = subprocess.run(["unshare", *apart, "true"], capture_output=True, text=True)
+    if probe.returncode != 0:
+        pytest.skip(f"no pid namespace of its own: {probe.stderr.strip()}")
+    words = [*apart, program, str(HERE / script)]
+    with running("", *words, *arguments, program="unshare") as outer:
+        tasks = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+        (inner,) = map(int, tasks)
+        yield Target(outer.process, outer.told, inner)
 
 
 def eventually(holds: Any, within: float = 5.0) -> bool:

@@ -198,6 +198,7 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
         instants=attached.instants,
         states=attached.states,
         resources=resources,
+        losses=attached.losses,
     )
 
 
@@ -227,6 +228,7 @@ def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10
             at_knee = observe(probes, port, "knee", knee, one.load * capacity)
         finally:
             probes.close()
-        for failed in probes.failures:
-            print(f"{one.name}: {failed.message}", file=sys.stderr)
+        for span in (at_base, at_knee):
+            for loss in span.losses:
+                print(f"{one.name}: {loss.what}: {loss.why}", file=sys.stderr)
     return Evidence(at_knee, at_base, idle, target.runtime, target.cpu_limit)

@@ -28,9 +28,7 @@ from perfhunt.jobs.verify.profiles import in_place
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import question_again, stored_run
 from perfhunt.jobs.verify.verify import concluded, keep
-from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
-from perfhunt.model.knee import Knee, KneeLabel
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
@@ -182,20 +180,6 @@ def test_unlike_profiles_are_not_compared() -> None:
         )
         is None
     )
-
-
-def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> None:
-    run = sample_run()
-    finding = replace(run.findings[0], function="stock_level", file="/srv/shop/shop/warehouse.py")
-    finding = replace(finding, what_if=WhatIf(300.0, 250.0, 350.0, 1.0))
-    knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
-    profiles = VersionProfiles(wall(400.0, 100.0)), VersionProfiles(wall(4.0, 100.0))
-    found = attributed(ONE, *profiles, None, replace(run, findings=(finding,)), knee)
-    assert found is not None
-    assert found.sentences[-1].startswith("As predicted: 250/s to 350/s")
-    elsewhere = attributed(ONE, *profiles, None, run, knee)
-    assert elsewhere is not None
-    assert not any("predict" in s for s in elsewhere.sentences)
 
 
 def test_two_checkouts_name_the_same_function_alike() -> None:

@@ -16,7 +16,7 @@ from perfhunt.target.proc.process import CLOCK_TICKS, PAGE, identity, lives, sta
 from perfhunt.target.proc.sock_diag import unread_connections
 from perfhunt.target.proc.sockets import address
 from perfhunt.target.proc.syscalls import SyscallKind, syscalls
-from perfhunt.target.proc.threads import is_held, tids, tracer
+from perfhunt.target.proc.threads import host_tids, is_held, own_number, tids, tracer
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.proc.waits import RUNNING, Wait, interpreter_ranges
 
@@ -210,3 +210,16 @@ def test_a_request_in_a_socket_counts_as_unread_until_somebody_reads_it() -> Non
                 assert unread_connections(port) == 1
                 served.recv(100)
                 assert unread_connections(port) == 0
+
+
+def test_a_thread_of_a_container_has_its_own_number_last_in_the_kernels_line() -> None:
+    status = b"Name:\tpython\nNStgid:\t31905\t40\t1\nNSpid:\t31908\t43\t4\nNSpgid:\t31905\n"
+    assert own_number(status, 31908) == 4
+    assert own_number(b"Name:\tpython\nNSpid:\t31908\n", 31908) == 31908
+    assert own_number(b"Name:\tpython\n", 31908) == 31908  # a kernel without the line
+
+
+def test_threads_of_our_own_namespace_keep_their_numbers() -> None:
+    here = tids(os.getpid())
+    assert host_tids(os.getpid()) == {tid: tid for tid in here}
+    assert host_tids(2**22 + 1) == {}

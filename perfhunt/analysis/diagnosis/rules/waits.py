@@ -152,6 +152,8 @@ def downstream(features: Features) -> ClassScore:
     awaited = _awaited_endpoints(features)
     share = features.share_anywhere(ThreadState.SOCKET)
     share += features.share(unseen(Cause.AWAIT)) if awaited else 0.0
+    # What a driver awaits is not named; with connections open it is what is at their other end.
+    share += features.share(ThreadState.AWAIT) if features.connections else 0.0
     value = outside_cpu(features, ramp(share, DOWNSTREAM.added))
     if features.loop is not None and features.loop.blocked > DOWNSTREAM.loop_blocked:
         value *= DOWNSTREAM.beside_blocked_loop
@@ -205,7 +207,7 @@ _IDLING = (ThreadState.SLEEP, ThreadState.OTHER, ThreadState.POLL)
 
 def workers(features: Features) -> ClassScore:
     """Every worker thread is taken by waiting; requests queue for one while the CPU has room."""
-    handed_over = [c for c in features.contentions if c.handoff]
+    handed_over = [c for c in features.contentions if c.handoff and not c.by_tasks]
     if handed_over:
         return _handed_over(features, handed_over[0])
     taken = features.limiting is LimitingResource.THREADS

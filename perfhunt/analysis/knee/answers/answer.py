@@ -15,7 +15,7 @@ from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import LIKELY, Standing, standing
-from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
 from perfhunt.model.units import (
@@ -255,7 +255,7 @@ def _capacity(state: SearchState) -> Capacity | None:
     burst = bursts[-1]
     saturated = completions(burst)
     rate = burst.completed if saturated is None else saturated
-    kept_up = "at least: the service kept up with all that was offered"
+    kept_up = f"{AT_LEAST}: the service kept up with all that was offered"
     spread = _spread(burst, rate)
     return Capacity(
         rate=rate,

@@ -13,7 +13,8 @@ from perfhunt.cli import console
 from perfhunt.cli.options import STORE, OneArrayOption, StoreOption
 
 if TYPE_CHECKING:
-    from perfhunt.store.ledger import LedgerRow
+    from perfhunt.jobs.stored.history import PredictionHistory
+    from perfhunt.store.ledger import LedgerRow, PredictionRow
 
 
 def history(
@@ -26,6 +27,12 @@ def history(
         Path | None,
         typer.Option("--plot", help="Draw the knee over commits here (SVG), and list nothing."),
     ] = None,
+    predictions: Annotated[
+        bool,
+        typer.Option(
+            "--predictions", help="How good predictions of a fix have been, instead of the runs."
+        ),
+    ] = False,
     as_json: OneArrayOption = False,
     store: StoreOption = STORE,
 ) -> None:
@@ -33,8 +40,13 @@ def history(
     crash left open.
     """
     from perfhunt.cli.view.watchers import notes
-    from perfhunt.jobs.stored.history import draw_knees, read_history
+    from perfhunt.jobs.stored.history import draw_knees, read_history, read_predictions
 
+    if predictions:
+        show_predictions(
+            read_predictions(store, rebuild=rebuild, watch=notes), limit=limit, as_json=as_json
+        )
+        return
     rows = read_history(store, limit=limit, rebuild=rebuild, watch=notes)
     if plot is not None:
         drawn = draw_knees(rows, plot)
@@ -48,6 +60,44 @@ def history(
     else:
         for row in rows:
             console.out(console.clean(row_line(row)))
+
+
+def show_predictions(history: PredictionHistory, *, limit: int, as_json: bool) -> None:
+    """Print how good predictions have been: in sum, then each, newest first."""
+    rows = history.rows[:limit]
+    if as_json:
+        console.out(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    for line in record_lines(history):
+        console.out(line)
+    for row in rows:
+        console.out(console.clean(prediction_line(row)))
+
+
+def record_lines(history: PredictionHistory) -> list[str]:
+    """How good predictions have been, in a line or two."""
+    from perfhunt.model.units import format_share
+
+    record = history.record
+    if not history.rows:
+        return ["no prediction was checked yet: perfhunt verify does, after a change it foretold"]
+    if record.median_error is None or record.within is None:
+        return ["no prediction can be judged yet"]
+    lines = [
+        f"predictions: median error {format_share(record.median_error)},"
+        f" {format_share(record.within)} within their interval (n={record.n})"
+    ]
+    if record.partial:
+        lines.append(f"{record.partial} not counted: the edit took out only a part of what it was")
+    return lines
+
+
+def prediction_line(row: PredictionRow) -> str:
+    """One prediction in a line."""
+    from perfhunt.jobs.stored.history import score_of
+    from perfhunt.reports.verdict_text import prediction_sentence
+
+    return f"{row.verification}  {row.function}  {prediction_sentence(score_of(row))}"
 
 
 def row_line(row: LedgerRow) -> str:

@@ -280,6 +280,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "evidence": "Why it is suspected.",
         "what_if": "Prediction of removing it.",
         "runtime": "Runtime of the function.",
+        "withheld": "Why there is no prediction of removing it; empty when there is one.",
     },
     "RiseDocument": {
         "kind": "What the time was spent on.",
@@ -320,6 +321,11 @@ RESULTS: dict[str, dict[str, str]] = {
         "removed": "How much of it is supposed gone, 0 to 1.",
         "cap": "What caps the rate next.",
         "caveat": "When the prediction does not hold.",
+        "saturated": "Predicted capacity, requests per second; null when not told.",
+        "saturated_low": "Its lower end.",
+        "saturated_high": "Its upper end.",
+        "at_least": "Whether the rates are lower bounds.",
+        "binding": "The resource that limits the service now; empty when not told.",
     },
     "StatesDocument": {
         "phase": "Which span.",

@@ -1,65 +1,101 @@
-"""Predictions against the utilisation law, worked out by hand."""
+"""Predictions against operational laws, worked out by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import read_evidence
-from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuAtRate, cost_of
+from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
-from perfhunt.analysis.diagnosis.whatif import with_what_if
 from perfhunt.analysis.knee.goal import SearchResult
-from perfhunt.model.finding import Finding
+from perfhunt.model.finding import Finding, WhatIf
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
-from tests.unit.scenes import profile, series, used
+from perfhunt.model.profile import Frame, Instant, Instants, Profile, ProfileMode, ThreadSample
+from perfhunt.model.states import States, ThreadTime
+from perfhunt.model.trial import Interference, Phase, Resources, Step, Trial
+from tests.unit.scenes import APP, profile, series, used
+from tests.unit.trials import HELD
 
 KNEE = Knee(100.0, 95.0, 105.0, 0.95, "latency.p99", 0.2, 8.0, KneeLabel.SHARP)
+ONE_GIL = Evidence(
+    Span(100.0, profile=profile(score=750, render=250), resources=used(0.8)), cpu_limit=8.0
+)
 
 
-def predicted(evidence: Evidence, climb: SearchResult) -> dict[str, Finding]:
+def predicted(
+    evidence: Evidence, climb: SearchResult, trials: Sequence[Trial] = ()
+) -> dict[str, Finding]:
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
-    findings, bottleneck = rank(reading, suspects), classify(reading, suspects)
-    return {f.function: f for f in with_what_if(findings, bottleneck, reading, suspects, climb)}
+    findings = with_what_if(rank(reading, suspects), reading, suspects, climb, trials)
+    return {f.function: f for f in findings}
 
 
-def climb(knee: Knee | NoKnee = KNEE, capacity: float | None = None) -> SearchResult:
-    burst = None if capacity is None else Capacity(capacity, capacity, capacity, 2 * capacity)
+def what_if_of(finding: Finding) -> WhatIf:
+    assert finding.what_if is not None, finding.withheld
+    return finding.what_if
+
+
+def climb(
+    knee: Knee | NoKnee = KNEE, capacity: float | None = 125.0, note: str = ""
+) -> SearchResult:
+    burst = (
+        None
+        if capacity is None
+        else Capacity(capacity, 0.97 * capacity, 1.03 * capacity, 2 * capacity, note)
+    )
     return SearchResult(knee, (knee,), burst, (), ())
 
 
-def test_removing_three_quarters_of_the_only_cores_demand_brings_the_knee_that_is_left() -> None:
-    # One GIL: 8 ms of CPU each, 6 of them in score. Without score 2 ms are left, which is four
-    # times the rate.
-    evidence = Evidence(
-        Span(115.0, profile=profile(score=750, render=250), resources=used(0.92)), cpu_limit=8.0
+def tried(rate: float, cpu: float) -> Trial:
+    return replace(
+        HELD,
+        step=Step(Phase.PASS, rate, 10.0, seed=1),
+        completed=rate,
+        resources=Resources(10.0, cpu=cpu),
     )
-    what_if = predicted(evidence, climb())["score"].what_if
-    assert what_if is not None
-    assert what_if.rate == pytest.approx(400.0)
-    assert what_if.low < 400.0 < what_if.high
+
+
+def test_removing_three_quarters_of_the_only_cores_demand_brings_the_capacity_that_is_left() -> (
+    None
+):
+    # One GIL: 8 ms of CPU each, so 125/s. 6 of them are in score; without it 2 ms are left.
+    what_if = what_if_of(predicted(ONE_GIL, climb())["score"])
+    assert what_if.saturated == pytest.approx(500.0)
+    assert what_if.saturated_low is not None and what_if.saturated_high is not None
+    assert what_if.saturated_low < 500.0 < what_if.saturated_high
+    assert "the GIL" in what_if.binding
+    # As much room is left below the capacity as now, 25/s.
+    assert what_if.rate == pytest.approx(475.0)
+
+
+def test_the_knee_of_a_queue_that_became_quicker_is_the_one_that_theory_knows() -> None:
+    # M/M/1 with 8 ms and then 2 ms: P(response > L) = exp(-(mu - rate) L) = 1 %.
+    limit = 0.1
+    knees = [1 / mean - np.log(100) / limit for mean in (8e-3, 2e-3)]
+    knee = replace(KNEE, rate=knees[0], low=0.97 * knees[0], high=1.03 * knees[0])
+    what_if = what_if_of(predicted(ONE_GIL, climb(knee))["score"])
+    assert what_if.rate == pytest.approx(knees[1], rel=0.01)
+    assert what_if.low < knees[1] < what_if.high
 
 
 def test_the_next_resource_caps_the_prediction_and_is_named() -> None:
-    # The core alone would allow 4x, but two of four threads wait at a neighbour all the time: 17 ms
-    # each, 4 threads.
+    # The core alone would allow 500/s, but two of four threads wait at a neighbour all the time:
+    # 20 ms each, 4 threads.
     moment = (
         ["serve>view>ask socket@n:1"] * 2 + ["serve>view>score on_cpu*"] + ["serve>view>score gil"]
     )
-    evidence = Evidence(
-        Span(
-            115.0,
-            profile=profile(score=750, render=250),
-            instants=series(*[moment] * 32),
-            resources=used(0.92),
-        ),
-        cpu_limit=8.0,
-    )
-    what_if = predicted(evidence, climb())["score"].what_if
-    assert what_if is not None
-    assert what_if.rate < 400.0
+    evidence = replace(ONE_GIL, knee=replace(ONE_GIL.knee, instants=series(*[moment] * 32)))
+    what_if = what_if_of(predicted(evidence, climb())["score"])
+    assert what_if.saturated is not None
+    assert 150.0 < what_if.saturated < 220.0
     assert "worker threads" in what_if.cap
 
 
@@ -68,22 +104,154 @@ def test_what_does_not_use_the_limiting_resource_is_predicted_to_move_nothing_an
     idle = [["serve!get lock@Q"] * 6] * 8
     moments = [[*moment, *["serve!get lock@Q"] * 6]] * 32
     evidence = Evidence(
-        Span(115.0, profile=profile(score=1000), instants=series(*moments), resources=used(0.95)),
+        Span(100.0, profile=profile(score=1000), instants=series(*moments), resources=used(0.8)),
         idle=series(*idle),
         cpu_limit=8.0,
     )
-    what_if = predicted(evidence, climb())["ask"].what_if
-    assert what_if is not None
+    what_if = what_if_of(predicted(evidence, climb())["ask"])
     assert what_if.rate == pytest.approx(100.0)
     assert "not expected to move the knee" in what_if.caveat
 
 
-def test_without_a_knee_the_capacity_is_what_is_scaled() -> None:
+def test_where_nothing_known_explains_the_capacity_there_is_no_prediction_but_the_reason() -> None:
+    # 16 threads, each request in one of them for 40 ms, would allow 400/s; 146/s was all there was.
+    moments = [["serve>view>ask socket@n:1"] * 4 + ["serve!get lock@Q"] * 12] * 32
     evidence = Evidence(
-        Span(115.0, profile=profile(score=500, render=500), resources=used(0.92)), cpu_limit=8.0
+        Span(100.0, instants=series(*moments)), idle=series(*[["serve!get lock@Q"] * 16] * 8)
     )
-    what_if = predicted(evidence, climb(NoKnee(NoKneeCode.BELOW_MAX_RATE, "held"), capacity=120.0))[
-        "score"
-    ].what_if
-    assert what_if is not None
-    assert what_if.rate == pytest.approx(240.0)
+    found = predicted(evidence, climb(capacity=146.0))["ask"]
+    assert found.what_if is None
+    assert found.withheld == (
+        "no known resource explains the capacity of 146/s (the nearest, the 16 worker threads,"
+        " would allow 400/s)"
+    )
+    busy = replace(HELD, interference=Interference(10.0, cores=2.0, others=1.2))
+    beside = replace(evidence, knee=replace(evidence.knee, trial=busy), cpu_limit=2.0)
+    withheld = predicted(beside, climb(capacity=146.0))["ask"].withheld
+    assert withheld.endswith("would allow 400/s); other work had 1.2 of this host's cores")
+
+
+def test_nothing_is_said_where_there_is_no_knee_to_explain() -> None:
+    found = predicted(ONE_GIL, climb(NoKnee(NoKneeCode.BELOW_MAX_RATE, "it held")))["score"]
+    assert (found.what_if, found.withheld) == (None, "")
+
+
+@pytest.mark.parametrize("label", [KneeLabel.ERRORS, KneeLabel.RESOURCE])
+def test_a_knee_that_is_no_queues_has_no_prediction_and_says_so(label: KneeLabel) -> None:
+    found = predicted(ONE_GIL, climb(replace(KNEE, label=label)))["score"]
+    assert found.what_if is None
+    assert "queue" in found.withheld
+
+
+def test_a_capacity_that_was_not_reached_makes_it_a_lower_bound() -> None:
+    note = "at least: the service kept up with all that was offered"
+    what_if = what_if_of(predicted(ONE_GIL, climb(capacity=110.0, note=note))["score"])
+    assert what_if.at_least
+    assert not what_if_of(predicted(ONE_GIL, climb())["score"]).at_least
+
+
+LOOP = Frame("BaseEventLoop.run_forever", "/usr/lib/python3.11/asyncio/base_events.py")
+POLL = Frame("EpollSelector.select", "/usr/lib/python3.11/selectors.py")
+PROFILE, PAGE = Frame("load_profile", APP), Frame("render_page", APP)
+
+
+def blocked_loop() -> Evidence:
+    """The field's case: an event loop at 108/s that a socket call blocks for 68 % of its time, at
+    1.5 ms of CPU per request.
+    """
+    rate, running, blocked = 108.0, 0.162, 0.68
+
+    def look(n: int) -> Instant:
+        if n % 100 < 68:
+            stack, state = (LOOP, PROFILE), "socket"
+        elif n % 100 < 84:
+            stack, state = (LOOP, PAGE), "on_cpu"
+        else:
+            stack, state = (LOOP, POLL), "poll"
+        return Instant(n / 25, (ThreadSample(1, 1, stack, state, "far:1" * (state == "socket")),))
+
+    states = {"on_cpu": running, "socket": blocked, "poll": 1 - running - blocked}
+    idle = Instants(
+        1.0, tuple(Instant(n / 8, (ThreadSample(1, 1, (LOOP, POLL), "poll"),)) for n in range(8))
+    )
+    span = Span(
+        rate,
+        profile=Profile(
+            "py-spy",
+            "0.4.3",
+            ProfileMode.CPU,
+            100,
+            10,
+            {(LOOP, PAGE): 150.0, (LOOP, PROFILE): 12.0},
+        ),
+        instants=Instants(10.0, tuple(look(37 * n) for n in range(250))),
+        states=States("knee", 10.0, (ThreadTime(1, 1, "python", states),), 500),
+        resources=Resources(10.0, cpu=running, cpu_limit=2.0),
+    )
+    return Evidence(span, idle=idle, cpu_limit=2.0)
+
+
+def test_a_blocked_loop_without_the_call_is_left_with_its_cpu() -> None:
+    knee = replace(KNEE, rate=108.0, low=104.0, high=112.0)
+    what_if = what_if_of(predicted(blocked_loop(), climb(knee, 128.0))["load_profile"])
+    assert what_if.binding == "the event loop's thread"
+    assert what_if.saturated == pytest.approx(700.0, rel=0.08)
+    assert 560.0 < what_if.rate < 740.0
+
+
+def test_cpu_per_request_is_that_of_one_more_request() -> None:
+    # 7 ms a second whatever the load, and 1 ms for each request: 1.7 ms at 10/s, 1.05 at 144/s.
+    uses = [CpuAtRate(rate, 0.007 + 1e-3 * rate, 8.0) for rate in (10, 30, 60, 100, 144)]
+    cost = cost_of(uses, mean=1.05e-3, serial=1.0)
+    assert cost.now.value == pytest.approx(1e-3)
+    assert cost.fixed == pytest.approx(0.007)
+    few = cost_of(uses[:2], mean=1.05e-3, serial=1.0)
+    assert (few.now.value, few.fixed) == (1.05e-3, 0.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cost_that_falls_with_the_use_of_the_core_is_between_now_and_where_that_leads(
+    seed: int,
+) -> None:
+    # 1 ms on a full core, and up to 1 ms more for a cold one.
+    random = np.random.default_rng(seed)
+    uses = []
+    for rate in np.linspace(10, 200, 12):
+        cpu = rate * 2e-3 / (1 + rate * 1e-3)
+        uses.append(CpuAtRate(rate, cpu * random.normal(1, 0.01), 8.0))
+    cost = cost_of(uses, mean=2e-3 / 1.2, serial=1.0)
+    assert cost.saturated.low < 1.0e-3 * 1.1
+    assert cost.saturated.value < cost.now.value
+    assert cost.saturated.low < 1.2e-3 < cost.saturated.high
+
+
+def test_a_prediction_of_a_cold_core_is_a_lower_bound() -> None:
+    # Two rates only: nothing tells how much the cost falls.
+    moment = ["serve>view>ask socket@n:1"] * 3 + ["serve!get lock@Q"]
+    evidence = Evidence(
+        Span(
+            100.0,
+            profile=profile(render=1000),
+            instants=series(*[moment] * 32),
+            resources=used(0.1),
+        ),
+        idle=series(*[["serve!get lock@Q"] * 4] * 8),
+        cpu_limit=8.0,
+    )
+    trials = [tried(50.0, 0.05), tried(100.0, 0.1)]
+    what_if = what_if_of(predicted(evidence, climb(capacity=130.0), trials)["ask"])
+    assert what_if.at_least
+    assert "falls as a core gets busier" in what_if.caveat
+
+
+def test_the_main_thread_of_node_is_a_station_though_no_instants_show_it() -> None:
+    # A core for 8 ms of JavaScript a request, and other threads for 4 ms that bind nothing.
+    main, helper = {"on_cpu": 0.8, "poll": 0.2}, {"on_cpu": 0.4, "lock": 0.6}
+    threads = (ThreadTime(1, 1, "node", main), ThreadTime(1, 2, "libuv-worker", helper))
+    span = replace(
+        ONE_GIL.knee, states=States("knee", 10.0, threads, 500), resources=used(1.2, limit=8.0)
+    )
+    evidence = Evidence(span, runtime="node", cpu_limit=8.0)
+    what_if = what_if_of(predicted(evidence, climb())["score"])
+    assert what_if.binding == "the event loop's thread"
+    assert what_if.saturated == pytest.approx(500.0)

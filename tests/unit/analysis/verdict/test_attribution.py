@@ -5,12 +5,13 @@ import math
 import pytest
 
 from perfhunt.analysis.change.changed_frames import is_frame_of
-from perfhunt.analysis.verdict.attribution import against_prediction, amdahl, attribute, wilson
-from perfhunt.model.finding import WhatIf
+from perfhunt.analysis.change.packages import belongs, installed
+from perfhunt.analysis.verdict.attributed.attribution import amdahl, attribute
+from perfhunt.analysis.verdict.attributed.demand import wilson
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame, Profile, ProfileMode
 from perfhunt.model.verdict.attribution import Measured
-from perfhunt.model.verdict.change import Atom, Change, Kind
+from perfhunt.model.verdict.change import Atom, Change, Kind, Links
 
 SLOW = Atom(Kind.CODE, "shop/db.py", "Store.find")
 
@@ -127,14 +128,6 @@ def test_empty_profiles_bound_nothing_and_do_not_fail() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "word"), [(80, 95, "Below"), (130, 150, "Above"), (100, 115, "As predicted")]
-)
-def test_the_prediction_against_the_measurement(low: float, high: float, word: str) -> None:
-    said = against_prediction(WhatIf(110, 105, 120, 1.0), Interval((low + high) / 2, low, high, 5))
-    assert said.startswith(word)
-
-
-@pytest.mark.parametrize(
     ("function", "file", "ours"),
     [
         ("find", "shop/db.py", True),
@@ -150,3 +143,83 @@ def test_the_prediction_against_the_measurement(low: float, high: float, word: s
 )
 def test_a_frame_is_known_by_function_and_end_of_path(function: str, file: str, ours: bool) -> None:
     assert is_frame_of(Frame(function, file), SLOW) is ours
+
+
+def package(name: str, *modules: str) -> Atom:
+    symbols = tuple(f"import:{module}" for module in (name, *modules))
+    return Atom(Kind.DEPENDENCY, "requirements.txt", name, links=Links(defines=symbols))
+
+
+def of_a_library(
+    convert: float, escape: float, other: float, venv: str = "/srv/.venv", completed: float = 100.0
+) -> Measured:
+    """Stacks of a view that calls a library, which calls a function of its own, and other work."""
+    library = f"{venv}/lib/python3.11/site-packages/markdown"
+    view = Frame("page", "/srv/shop/pages.py")
+    inner = Frame("escape", f"{library}/util.py")
+    outer = Frame("convert", f"{library}/core.py")
+    stacks = {
+        (view, outer): convert,
+        (view, outer, inner): escape,
+        (view, Frame("dumps", "/srv/shop/json.py")): other,
+    }
+    return Measured(Profile("py-spy", "0.4", ProfileMode.CPU, 100, 10, stacks), completed, 1.0)
+
+
+def test_a_new_version_of_a_package_is_attributed_to_those_of_its_functions_that_changed() -> None:
+    before, after = of_a_library(100, 700, 200), of_a_library(100, 0, 200, "/tmp/other/.venv")
+    found = attribute(change(package("markdown")), before, after, Interval(1.1, 0.8, 1.4, 10))
+    assert {(d.function, d.file, d.word) for d in found.demands} == {
+        ("markdown", "requirements.txt", "shrunk"),
+        ("convert", "markdown/core.py", "shrunk"),
+        ("escape", "markdown/util.py", "vanished"),
+    }
+    # 800 of 1000 samples at one core and 100 requests a second; 100 of 300 afterwards.
+    assert found.demands[0].before.value == pytest.approx(0.008)
+    assert found.demands[0].after.value == pytest.approx(0.01 / 3)
+    assert found.bound == pytest.approx(1 / (1 - wilson(800, 1000).high) - 1)
+    assert found.explained is True and found.shifted == ()
+    assert "markdown has shrunk from 8 ms (7.74 ms to 8.24 ms) to 3.33 ms" in found.sentences[0]
+    assert any("The code of markdown had 80" in sentence for sentence in found.sentences)
+    assert not any("No function was edited" in sentence for sentence in found.sentences)
+
+
+def test_what_a_package_did_not_change_is_not_among_its_functions() -> None:
+    same = of_a_library(100, 700, 200)
+    found = attribute(change(package("markdown")), same, of_a_library(110, 690, 200))
+    assert [(d.function, d.word) for d in found.demands] == [("markdown", "same")]
+
+
+@pytest.mark.parametrize(
+    ("file", "ours"),
+    [
+        ("/srv/.venv/lib/python3.11/site-packages/yaml/loader.py", True),
+        ("/usr/lib/python3/dist-packages/yaml/loader.py", True),
+        ("/srv/lib/site-packages/_yaml.cpython-311-x86_64-linux-gnu.so", True),
+        ("/srv/.venv/lib/python3.11/site-packages/yamllint/cli.py", False),
+        ("/srv/yaml/loader.py", False),
+        ("", False),
+    ],
+)
+def test_a_frame_is_a_packages_by_the_modules_that_it_installs(file: str, ours: bool) -> None:
+    assert belongs(Frame("load", file), package("pyyaml", "yaml", "_yaml")) is ours
+
+
+def test_packages_of_other_languages_are_found_where_they_lie() -> None:
+    chalk = Frame("red", "/srv/node_modules/listr/node_modules/@scope/chalk/index.js")
+    assert belongs(chalk, package("@scope/chalk")) and not belongs(chalk, package("listr"))
+    gin = Frame("gin.(*Engine).Serve", "/root/go/pkg/mod/github.com/gin/gin@v1.9.1/gin.go")
+    assert belongs(gin, package("github.com/gin/gin"))
+    assert installed(gin.file) == "github.com/gin/gin/gin.go"
+
+
+def test_where_nothing_edited_has_frames_what_moved_is_named_without_a_cause() -> None:
+    before, after = of_a_library(100, 700, 200), of_a_library(100, 100, 200)
+    for atom in (Atom(Kind.CONFIG, ".env", "SAFE"), package("orjson")):
+        found = attribute(change(atom), before, after, Interval(1.0, 0.9, 1.1, 10))
+        assert found.demands == () and found.bound is None and found.explained is None
+        assert found.shifted[0].function == "escape" and found.shifted[0].word == "shrunk"
+        assert "no proof of a cause" in found.sentences[-1]
+        assert any("escape has shrunk from 7 ms" in sentence for sentence in found.sentences)
+    still = attribute(change(Atom(Kind.CONFIG, ".env", "SAFE")), before, before)
+    assert still.shifted == () and "no function's demand changed" in still.sentences[-1]

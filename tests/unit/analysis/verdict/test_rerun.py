@@ -13,6 +13,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.reports.verdict_text import verdict_lines
 from perfhunt.stories.verification import verify_rerun
 from tests.sample_run import moved, sample_run
 
@@ -66,8 +67,23 @@ def test_a_fix_that_moved_the_knee_beyond_what_was_tried_counts_as_at_least_that
     )
     effect = judge_rerun(BEFORE, after).effect("knee")
     assert effect is not None
-    assert "at least this" in effect.note
+    assert "at least this" in effect.note and effect.at_least == (False, True)
     assert effect.speed.value == pytest.approx(400.0 / KNEE.rate - 1.0)
+
+
+@pytest.mark.parametrize("cut", [(False, True), (True, False), (True, True)])
+def test_a_capacity_that_the_offered_rate_cut_off_is_a_lower_bound(cut: tuple[bool, bool]) -> None:
+    runs = []
+    for run, bound in zip((BEFORE, moved(BEFORE, 1.0)), cut, strict=True):
+        assert run.capacity is not None
+        note = "at least: the service kept up with all that was offered" if bound else ""
+        runs.append(replace(run, capacity=replace(run.capacity, note=note)))
+    verdict = judge_rerun(runs[0], runs[1])
+    effect = verdict.effect("capacity")
+    assert effect is not None and effect.at_least == cut
+    assert effect.note.endswith("says nothing" if all(cut) else "at least this")
+    (row,) = (line for line in verdict_lines(verdict) if "saturated capacity" in line)
+    assert row.count("at least ") - row.count("at least this") == sum(cut)
 
 
 def test_a_run_that_tried_less_than_the_old_knee_says_nothing_about_the_knee() -> None:

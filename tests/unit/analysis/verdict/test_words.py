@@ -124,3 +124,17 @@ def test_an_endpoint_at_which_nothing_happened_in_either_version_says_that_it_sa
     effect = judge_rounds(held).effect("knee")
     assert effect is not None
     assert "says nothing" in effect.note
+
+
+def test_a_capacity_that_the_offered_rate_cuts_off_in_both_shows_no_equivalence() -> None:
+    note = {CAPACITY.name: "it answered all of 400/s: its capacity is at least that"}
+    done = rounds(8)
+    verdict = judge_rounds(done)
+    assert verdict.word is Word.NO_CHANGE and "saturated capacity" in verdict.reason
+    side = replace(done[0].base, notes=note)
+    verdict = judge_rounds([replace(r, base=side, head=side) for r in done])
+    effect = verdict.effect(CAPACITY.name)
+    assert effect is not None and effect.at_least == (True, True) and "at least" in effect.note
+    assert "saturated capacity" not in verdict.reason
+    effect = judge_rounds([replace(r, head=side) for r in done]).effect(CAPACITY.name)
+    assert effect is not None and effect.at_least == (False, True)

@@ -1,5 +1,5 @@
 """Tie a measured effect to the edited functions: their demand per request, the Amdahl bound, cost
-that moved, the prediction.
+that moved.
 """
 
 from __future__ import annotations
@@ -8,21 +8,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from statistics import NormalDist
 
-from perfhunt.analysis.change.changed_frames import holds
-from perfhunt.model.finding import WhatIf
+from perfhunt.analysis.change.packages import belongs, holds
+from perfhunt.analysis.verdict.attributed.demand import CONFIDENCE, SCREEN, demand_of, wilson
+from perfhunt.analysis.verdict.attributed.shifted import shifted
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Profile, Stack
-from perfhunt.model.units import Seconds, Share, format_duration, format_rate, format_share
+from perfhunt.model.units import Seconds, Share, format_duration, format_share
 from perfhunt.model.verdict.attribution import Attribution, Demand, Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind
 
 # Of what the edited functions shed: an unedited function that takes this much on is named.
 MOVED: Share = 0.5
-CONFIDENCE: Share = 0.95
-# Confidence for unedited functions: there are hundreds, and one in twenty would differ by chance.
-SCREEN: Share = 0.9999
 
 
 def attribute(
@@ -31,23 +28,44 @@ def attribute(
     """What the edited functions have to do with a measured gain in capacity (relative: 0.2 is 20 %
     more; None: not measured).
     """
-    atoms = tuple(atom for atom in change.functions if atom.name)
+    atoms = acting(change, before, after)
     inside = partial(_holds_any, atoms=atoms)
     share = wilson(*_weights(before.profile, inside)) if atoms else None
     bound = amdahl(share.high) if share else None
     attribution = Attribution(
         atoms=change.atoms,
-        demands=tuple(
-            _demand(atom.name, atom.file, before, after, partial(holds, atom=atom))
-            for atom in atoms
-        ),
+        demands=tuple(d for atom in atoms for d in _demands(atom, before, after)),
         share=share,
         bound=bound,
         gain=gain,
         explained=None if bound is None or gain is None else gain.low <= bound,
         moved=_moved(atoms, before, after),
+        shifted=() if atoms else shifted(before, after, lambda _: True, own=True),
     )
     return replace(attribution, sentences=tuple(_sentences(attribution)))
+
+
+def acting(change: Change, *seen: Measured) -> tuple[Atom, ...]:
+    """The atoms that a profile can show: edited functions, and packages with code in any of these
+    profiles (one in native code has no frames of its own).
+    """
+    packages = tuple(
+        atom
+        for atom in change.atoms
+        if atom.kind == Kind.DEPENDENCY
+        and any(holds(stack, atom) for measured in seen for stack in measured.profile.stacks)
+    )
+    return (*(atom for atom in change.functions if atom.name), *packages)
+
+
+def _demands(atom: Atom, before: Measured, after: Measured) -> tuple[Demand, ...]:
+    """The demand of an edited function, or of a package and those of its functions whose demand
+    changed.
+    """
+    whole = _demand(atom.name, atom.file, (before, after), partial(holds, atom=atom))
+    if atom.kind != Kind.DEPENDENCY:
+        return (whole,)
+    return (whole, *shifted(before, after, partial(belongs, atom=atom)))
 
 
 def amdahl(share: Share) -> float:
@@ -55,37 +73,6 @@ def amdahl(share: Share) -> float:
     1967).
     """
     return math.inf if share >= 1 else 1 / (1 - share) - 1
-
-
-def wilson(weight: float, total: float, confidence: Share = CONFIDENCE) -> Interval:
-    """A share with its score interval (Wilson 1927), from `weight` of `total` samples. No samples:
-    anything from 0 to 1. (scipy's takes whole counts only, and weights need not be.)
-    """
-    if total <= 0:
-        return Interval(0.0, 0.0, 1.0, 0, confidence)
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    p = weight / total
-    middle = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return Interval(
-        value=p,
-        low=max(0.0, middle - half),
-        high=min(1.0, middle + half),
-        n=round(total),
-        confidence=confidence,
-    )
-
-
-def against_prediction(prediction: WhatIf, observed: Interval) -> str:
-    """The stored prediction against the rate that was observed, as a sentence."""
-    promised = f"{format_rate(prediction.low)} to {format_rate(prediction.high)}"
-    interval = f"{format_rate(observed.low)} to {format_rate(observed.high)}"
-    compared = f"{promised} was expected, {format_rate(observed.value)} ({interval}) was measured."
-    if observed.high < prediction.low:
-        return f"Below the prediction: {compared} {prediction.caveat}".rstrip()
-    if observed.low > prediction.high:
-        return f"Above the prediction: {compared} Something else helped as well."
-    return f"As predicted: {compared}"
 
 
 def _holds_any(stack: Stack, atoms: Sequence[Atom]) -> bool:
@@ -99,32 +86,16 @@ def _weights(profile: Profile, inside: Callable[[Stack], bool]) -> tuple[float, 
 def _demand(
     function: str,
     file: str,
-    before: Measured,
-    after: Measured,
+    measured: tuple[Measured, Measured],
     inside: Callable[[Stack], bool],
     confidence: Share = CONFIDENCE,
 ) -> Demand:
-    old, new = (
-        wilson(*_weights(m.profile, inside), confidence).scaled(m.seconds_per_request)
-        for m in (before, after)
-    )
-    return Demand(function=function, file=file, before=old, after=new, word=_word(old, new))
+    before, after = (_weights(m.profile, inside)[0] for m in measured)
+    return demand_of(function, file, measured, (before, after), confidence)
 
 
 def _is_on_top(stack: Stack, key: tuple[str, str]) -> bool:
     return bool(stack) and stack[-1].key == key
-
-
-def _word(before: Interval, after: Interval) -> str:
-    if before.value == after.value == 0:
-        return "unseen"
-    if before.low <= after.high and after.low <= before.high:
-        return "same"
-    if before.value == 0:
-        return "appeared"
-    if after.value == 0:
-        return "vanished"
-    return "grown" if after.value > before.value else "shrunk"
 
 
 def _moved(atoms: Sequence[Atom], before: Measured, after: Measured) -> tuple[Demand, ...]:
@@ -137,7 +108,7 @@ def _moved(atoms: Sequence[Atom], before: Measured, after: Measured) -> tuple[De
     leaves = {s[-1].key: s[-1] for m in (before, after) for s in m.profile.stacks if s}
     unedited = [key for key, frame in leaves.items() if not _holds_any((frame,), atoms)]
     demands = (
-        _demand(*key, before, after, partial(_is_on_top, key=key), SCREEN) for key in unedited
+        _demand(*key, (before, after), partial(_is_on_top, key=key), SCREEN) for key in unedited
     )
     grown = [d for d in demands if d.word in ("grown", "appeared") and _growth(d) >= MOVED * shed]
     return tuple(sorted(grown, key=_growth, reverse=True))
@@ -161,6 +132,7 @@ def _sentences(attribution: Attribution) -> list[str]:
         f" and grew by {format_duration(_growth(demand))} per request: cost moved there"
         for demand in attribution.moved
     ]
+    sentences += [f"{_told(demand)} (per request, its own time)" for demand in attribution.shifted]
     return [*sentences, *bound_sentences(attribution)]
 
 
@@ -172,10 +144,13 @@ def bound_sentences(attribution: Attribution) -> list[str]:
     if bound is None:
         kinds = dict.fromkeys(str(a.kind) for a in attribution.atoms if a.kind != Kind.CODE)
         edited = ", ".join(kinds) or "nothing"
-        return [f"No function was edited ({edited}), so a profile sets no bound on the gain."]
+        none = f"No function was edited ({edited}), so a profile sets no bound on the gain"
+        if not attribution.shifted:
+            return [f"{none}, and no function's demand changed beyond chance."]
+        return [f"{none}: what moved with it is named, and is no proof of a cause."]
     if gain is None or attribution.explained is None:
         return []
-    sentences = [_share_sentence(share, bound)] if share else []
+    sentences = [_share_sentence(share, bound, attribution.atoms)] if share else []
     if attribution.explained is False:
         measured = f"{format_share(gain.value)} (at least {format_share(gain.low)})"
         sentences.append(
@@ -185,10 +160,12 @@ def bound_sentences(attribution: Attribution) -> list[str]:
     return sentences
 
 
-def _share_sentence(share: Interval, bound: Share) -> str:
+def _share_sentence(share: Interval, bound: Share, atoms: Sequence[Atom]) -> str:
+    packages = [atom.name for atom in atoms if atom.kind == Kind.DEPENDENCY]
+    code = f"code of {', '.join(packages)}" if len(packages) == len(atoms) else "edited code"
     most = "any gain" if math.isinf(bound) else f"at most {format_share(bound)}"
     return (
-        f"The edited code had {format_share(share.value)} of the baseline's samples"
+        f"The {code} had {format_share(share.value)} of the baseline's samples"
         f" ({format_share(share.low)} to {format_share(share.high)}),"
         f" so removing it all allows {most}."
     )
@@ -199,14 +176,16 @@ def _range(interval: Interval) -> str:
 
 
 def _demand_sentence(demand: Demand) -> str:
-    before, after = format_duration(demand.before.value), format_duration(demand.after.value)
+    return f"{_told(demand)} (per request, callees included)"
+
+
+def _told(demand: Demand) -> str:
+    old, new = format_duration(demand.before.value), format_duration(demand.after.value)
+    before, after = f"{old} ({_range(demand.before)})", f"{new} ({_range(demand.after)})"
     change = {
         "unseen": "was in no sample, before or after",
-        "same": (
-            f"took {before} ({_range(demand.before)}) before and {after} ({_range(demand.after)})"
-            " after: no clear difference"
-        ),
+        "same": f"took {before} before and {after} after: no clear difference",
         "appeared": f"was in no sample before and takes {after} now",
         "vanished": f"took {before} and is gone from the samples",
     }.get(demand.word, f"has {demand.word} from {before} to {after}")
-    return f"{demand.function} {change} (per request, callees included)"
+    return f"{demand.function} {change}"

@@ -1,0 +1,140 @@
+"""Stations where requests only compute: the cores, all that shares this host's, and the one core
+that a GIL leaves each process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
+from perfhunt.analysis.diagnosis.costs import Cost
+from perfhunt.analysis.diagnosis.limiting import per_process
+from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost, cpu_cost
+from perfhunt.analysis.diagnosis.prediction.station import (
+    Estimated,
+    Station,
+    StationKind,
+    cpu_parts,
+)
+from perfhunt.model.states import ThreadState
+from perfhunt.model.trial import Trial
+from perfhunt.model.units import Cores, Seconds, Share
+
+# Of what the busiest process uses: one that uses more serves requests too.
+_BUSY_PROCESS: Share = 0.25
+# What one GIL allows, with a margin for the error of the measurement. A process may use more where
+# C code lets the GIL go; then the GIL is not what bounds it.
+_ONE_GIL: Cores = 1.05
+
+
+def request_cost(reading: EvidenceReading, trials: Sequence[Trial]) -> CpuCost | None:
+    """What a request costs in CPU; None when that is not known."""
+    cores = reading.evidence.cores or 1.0
+    serial = processes_bound_by_gil(reading) or cores
+    return cpu_cost(reading, trials, min(float(serial), cores))
+
+
+def cpu_stations(
+    reading: EvidenceReading,
+    cost: CpuCost | None,
+    costs: Mapping[FunctionKey, Cost],
+    trials: Sequence[Trial],
+) -> list[Station]:
+    """The cores, with the load generator where it runs on the same ones, and one core for each
+    process with a GIL; none when the cost of a request is not known.
+    """
+    cores = reading.evidence.cores
+    if cost is None:
+        return []
+    shares = cpu_shares_of(reading, costs)
+    stations = []
+    if cores:
+        generator = generator_cost(trials, cores)
+        beside = ", shared with the load generator" if generator else ""
+        count = f"{cores:g} core{'' if cores == 1 else 's'}"
+        name = f"the CPU ({count}{beside})"
+        stations.append(_computing(name, cores, cost, shares, generator))
+    processes = processes_bound_by_gil(reading)
+    if processes and processes < (cores or float("inf")):
+        name = (
+            f"one core for each of {processes} processes (the GIL)"
+            if processes > 1
+            else "one core (the GIL of its only busy process)"
+        )
+        stations.append(_computing(name, float(processes), cost, shares))
+    return stations
+
+
+def _computing(
+    name: str,
+    units: Cores,
+    cost: CpuCost,
+    shares: Mapping[FunctionKey, Estimated],
+    beside: Seconds = 0.0,
+) -> Station:
+    now, saturated = cpu_parts(cost)
+    return Station(
+        name=name,
+        kind=StationKind.CPU,
+        units=units,
+        cpu=now,
+        cpu_saturated=saturated,
+        cpu_shares=shares,
+        waits=Estimated(beside),
+        fixed=min(cost.fixed, units),
+    )
+
+
+def cpu_shares_of(
+    reading: EvidenceReading, costs: Mapping[FunctionKey, Cost]
+) -> dict[FunctionKey, Estimated]:
+    """Each function's part of the CPU, with the error of its samples."""
+    whole = reading.knee.cpu_per_request
+    if not whole:
+        return {}
+    shares = reading.knee.use.shares()
+    return {
+        key: Estimated(min(1.0, cost.cpu / whole), _share_error(shares.get(key, 0.0), reading))
+        for key, cost in costs.items()
+        if cost.cpu > 0
+    }
+
+
+def _share_error(share: Share, reading: EvidenceReading) -> Share:
+    samples = reading.knee.use.samples
+    # Twice the variance of independent samples, as costs are told with.
+    return float((2 * share * max(1 - share, 0.0) / samples) ** 0.5) if samples else share
+
+
+def generator_cost(trials: Sequence[Trial], cores: Cores) -> Seconds:
+    """CPU seconds of the load generator for each request, where it runs on the very cores that the
+    target may use: those of the whole host. 0 where it does not, or nobody looked.
+    """
+    ran = [
+        (t.interference.generator_ran, t.completed)
+        for t in trials
+        if t.interference is not None
+        and t.interference.generator_ran is not None
+        and t.interference.cores == cores
+        and t.completed > 0
+        and not t.invalid
+    ]
+    whole = sum(rate for _, rate in ran)
+    each = sum(cpu for cpu, _ in ran) / whole if whole else 0.0
+    return each if isfinite(each) else 0.0
+
+
+def processes_bound_by_gil(reading: EvidenceReading) -> int:
+    """How many busy processes there are of which none uses more than one GIL allows; 0 when one
+    does, or there is no GIL.
+    """
+    if reading.evidence.runtime != "cpython":
+        return 0
+    used = per_process(reading, ThreadState.ON_CPU).values()
+    busiest = max(used)
+    processes = max(1, sum(share > _BUSY_PROCESS * busiest for share in used))
+    total = on_cpu(reading.knee.span) or 0.0
+    bound = busiest <= _ONE_GIL and total <= _ONE_GIL * processes
+    return processes if bound else 0

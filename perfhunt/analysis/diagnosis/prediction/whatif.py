@@ -1,0 +1,206 @@
+"""What removing a suspect would bring: its part taken out of every station, and the smallest bound
+that is left.
+
+The knee moves with the capacity. In a queue the time that is waited depends on the requests per
+second that are left to the capacity, so the same limit leaves the same room below it: exactly so in
+M/M/1, where the response time is exponential with a rate of capacity less arrivals (Kleinrock
+1975).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from math import isfinite
+
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.prediction.binding import Model, model_of, observed_capacity
+from perfhunt.analysis.diagnosis.prediction.cpu_stations import cpu_stations, request_cost
+from perfhunt.analysis.diagnosis.prediction.station import Station, StationKind
+from perfhunt.analysis.diagnosis.prediction.thread_stations import thread_stations
+from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.knee.goal import SearchResult
+from perfhunt.model.finding import Finding, WhatIf
+from perfhunt.model.interval import Interval
+from perfhunt.model.knee import Knee
+from perfhunt.model.trial import Trial
+from perfhunt.model.units import PerSecond, Share, format_rate, format_share
+
+REMOVED: Share = 1.0  # how much of a suspect is supposed gone
+_CONFIDENT = 3  # findings worth a prediction: nobody starts further down the list
+# Times the capacity: beyond it nothing that was measured says anything.
+_FURTHEST = 10.0
+# Of its capacity: no service keeps its SLO nearer to it.
+_NEAREST: Share = 0.95
+# A knee at less of the capacity than this is not only that of a queue.
+_EARLY: Share = 0.5
+# Of what a station is taken: below it, a CPU cost that was never seen to fall is one of a cold
+# core.
+_COLD: Share = 0.5
+# Of what a lock is held: waiting for a CPU or the GIL, from which a fix that frees those frees it.
+_HELD_UP: Share = 0.2
+# Of the cores that the target may use: other work that has less explains no missing capacity.
+_MUCH: Share = 0.25
+# Of the capacity: a change of less is none.
+_LEAST_GAIN: Share = 0.03
+
+
+def with_what_if(
+    findings: Sequence[Finding],
+    reading: EvidenceReading,
+    suspects: Suspects,
+    climb: SearchResult,
+    trials: Sequence[Trial],
+) -> tuple[Finding, ...]:
+    """The findings, the first few with a prediction, or with why there is none; unchanged where
+    there is no knee to explain.
+    """
+    knee = climb.knee
+    if not isinstance(knee, Knee):
+        return tuple(findings)
+    seen = observed_capacity(knee, climb.capacity)
+    known = stations(reading, suspects, trials)
+    model = seen if isinstance(seen, str) else model_of(known, seen)
+    return tuple(
+        _predicted(f, model, knee, reading) if f.rank <= _CONFIDENT else f for f in findings
+    )
+
+
+def stations(
+    reading: EvidenceReading, suspects: Suspects, trials: Sequence[Trial]
+) -> tuple[Station, ...]:
+    """The resources whose demand is known: cores, one GIL per process, event loops, the threads of
+    each pool, each held lock or pool.
+    """
+    if not reading.knee.span.completed:
+        return ()
+    costs, cost = suspects.at_knee, request_cost(reading, trials)
+    return (
+        *cpu_stations(reading, cost, costs, trials),
+        *thread_stations(reading, cost, costs),
+    )
+
+
+def _predicted(
+    finding: Finding, model: Model | str, knee: Knee, reading: EvidenceReading
+) -> Finding:
+    if isinstance(model, str):
+        return replace(finding, withheld=f"{model}{_beside(reading)}")
+    return replace(finding, what_if=predict(finding, model, knee, reading.knee.span.completed))
+
+
+def _beside(reading: EvidenceReading) -> str:
+    """What other work had of the host, as the end of a sentence, where that was much of it."""
+    trial, cores = reading.knee.span.trial, reading.evidence.cores
+    other = trial.interference.others if trial is not None and trial.interference else None
+    if not other or not cores or other < _MUCH * cores:
+        return ""
+    return f"; other work had {other:.2g} of this host's cores"
+
+
+def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> WhatIf:
+    """The knee and the capacity without a finding; `rate` is that at which demands were read."""
+    gone, now = ((finding.function, finding.file),), model.capacity
+    left = capacity_without(gone, model)
+    binding = model.binding.name
+    if left.value < now * (1 + _LEAST_GAIN):
+        return WhatIf(
+            rate=knee.rate,
+            low=knee.low,
+            high=knee.high,
+            removed=REMOVED,
+            cap=f"{binding} would still be the limit",
+            caveat=(
+                f"It uses little of what limits the service now ({binding}): removing it alone is"
+                " not expected to move the knee."
+            ),
+            saturated=now,
+            saturated_low=model.observed.rate.low,
+            saturated_high=model.observed.rate.high,
+            binding=binding,
+        )
+    next_cap = _next_cap(gone, model)
+    bounded = _bounded_below(gone, model, next_cap, rate)
+    return WhatIf(
+        rate=_knee(knee.rate, now, left.value),
+        low=min(knee.low * left.low / now, _knee(knee.rate, now, left.value)),
+        high=_knee(knee.high, now, left.high),
+        removed=REMOVED,
+        cap=f"then {next_cap.name} would be the limit",
+        caveat=bounded or _caveat(knee, now),
+        saturated=left.value,
+        saturated_low=left.low,
+        saturated_high=left.high,
+        at_least=bool(bounded),
+        binding=binding,
+    )
+
+
+def capacity_without(gone: Collection[FunctionKey], model: Model) -> Interval:
+    """The smallest bound that is left without some functions. A station that binds before and after
+    gives then as much of its bound as it gives now.
+    """
+    furthest = _FURTHEST * model.capacity
+    bounds = [_as_now(s, s.without(gone), model) for s in model.stations]
+    value, low, high = (
+        min(furthest, min(ends))
+        for ends in zip(*((b.value, b.low, b.high) for b in bounds), strict=True)
+    )
+    return Interval(value, low, high, len(bounds))
+
+
+def _as_now(station: Station, bound: Interval, model: Model) -> Interval:
+    if station is not model.binding:
+        return bound
+    return bound.scaled(model.capacity / station.bound.value)
+
+
+def _next_cap(gone: Collection[FunctionKey], model: Model) -> Station:
+    return min(model.stations, key=lambda s: _as_now(s, s.without(gone), model).value)
+
+
+def _knee(rate: PerSecond, before: PerSecond, after: PerSecond) -> PerSecond:
+    """Where the same room is left below another capacity, but never nearer to it than a service
+    comes.
+    """
+    return max(
+        rate * after / before if after < before else rate,
+        min(after - max(0.0, before - rate), max(_NEAREST, min(1.0, rate / before)) * after),
+    )
+
+
+def _bounded_below(
+    gone: Collection[FunctionKey], model: Model, cap: Station, rate: PerSecond
+) -> str:
+    """Why the prediction is only a lower bound, as a sentence; "" when it is not."""
+    if model.observed.cut_off:
+        return "The capacity was not reached, so it may be more."
+    if (
+        not isfinite(cap.without(gone).value)
+        or cap.without(gone).value > _FURTHEST * model.capacity
+    ):
+        return "Nothing that was measured says what would be the limit then."
+    used = rate * (cap.cpu.value if cap.cpu is not None else 0.0) / cap.units
+    if cap.cpu is not None and cap.cpu == cap.cpu_saturated and used < _COLD:
+        busy = format_share(used)
+        return (
+            f"CPU per request was measured with that {busy} in use, and falls as a core gets"
+            " busier: it may be more."
+        )
+    if cap.kind is StationKind.LOCK and cap.held_up > _HELD_UP * cap.demand.value:
+        return "Its holder waits for a CPU or the GIL as well, which goes with it: it may be more."
+    return ""
+
+
+def _caveat(knee: Knee, capacity: PerSecond) -> str:
+    if knee.rate < _EARLY * capacity:
+        return (
+            f"The SLO breaks at {format_share(knee.rate / capacity)} of the capacity"
+            f" ({format_rate(capacity)}), so more than a queue is slow there: the knee is less sure"
+            " than the capacity."
+        )
+    return (
+        "Holds if the cost per request stays as it is under more load, and the change leaves calls"
+        " and payload alone."
+    )

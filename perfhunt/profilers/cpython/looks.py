@@ -1,0 +1,176 @@
+"""Every thread and every task of a process at one moment: the stack from its memory, the state from
+/proc around it.
+
+A thread that did not run since the last look is where it was: it costs one small read. Of one that
+ran, the stack is read between two readings of how long it had run: where they agree, stack and
+state belong together beyond doubt.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import ThreadSample
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.cpython.awaits import wait_of
+from perfhunt.profilers.cpython.memory import ProcessMemory
+from perfhunt.profilers.cpython.objects import Objects
+from perfhunt.profilers.cpython.stacks import PythonThread, Stacks
+from perfhunt.profilers.cpython.target import learnt_layout
+from perfhunt.profilers.cpython.tasks import Tasks
+from perfhunt.target.proc.threads import host_tids, thread_name
+from perfhunt.target.proc.waits import ProcessWaits, Wait
+
+_LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A thread between looks: its open files, which name this very thread, how long it had run and
+    queued (the kernel's own line), and where it was.
+    """
+
+    name: str
+    syscall: int
+    schedstat: int
+    ran: bytes = b""
+    frame: int = 0
+    outside: tuple[int, ...] = ()
+    sample: ThreadSample | None = None
+
+    def close(self) -> None:
+        for file in (self.syscall, self.schedstat):
+            if file >= 0:
+                os.close(file)
+
+
+class CpythonLooker:
+    """Looks at one process, as often as it is asked. Nothing of it runs in the target, and the
+    target is not stopped.
+    """
+
+    rate_hz = 40.0  # faster, a look finds too many of the same waits to be worth its cost
+    enough_hz = 8.0  # what tells a wait seen half of the time to 10 points in ten seconds
+    cost_limit = 0.05  # of one core
+
+    def __init__(self, pid: int) -> None:
+        """Raises AttachFailed, with the reason, where the process cannot be read."""
+        try:
+            self._memory = ProcessMemory(pid)
+        except OSError as error:
+            raise AttachFailed(f"The memory of pid {pid} may not be read: {error}") from error
+        try:
+            objects = Objects(self._memory, learnt_layout(pid))
+        except AttachFailed:
+            self._memory.close()
+            raise
+        self.cpu: Seconds = 0.0  # beside the caller's own thread: none
+        self.seen = self.unmatched = 0
+        self._pid = pid
+        self._stacks, self._tasks = Stacks(objects), Tasks(objects)
+        self._waits = ProcessWaits(pid)
+        self._watched: dict[int, _Watched] = {}
+
+    def close(self) -> None:
+        """Let the process go. Idempotent."""
+        self._memory.close()
+        for watched in self._watched.values():
+            watched.close()
+        self._watched.clear()
+
+    def look(self) -> list[ThreadSample]:
+        """Every thread now, and every task that waits. Raises AttachFailed once the process is
+        gone.
+        """
+        python = {thread.tid: thread for thread in self._stacks.threads()}
+        living = host_tids(self._pid)
+        if not living:
+            raise AttachFailed(f"Process {self._pid} has ended")
+        self.seen += len(python)
+        self.unmatched += sum(tid not in living for tid in python)
+        for tid in self._watched.keys() - set(living.values()):
+            self._watched.pop(tid).close()
+        seen = (self._thread(tid, python.get(own)) for own, tid in living.items())
+        samples = [sample for sample in seen if sample is not None]
+        return [*samples, *self._awaiting([thread.state for thread in python.values()])]
+
+    def _thread(self, tid: int, python: PythonThread | None) -> ThreadSample | None:
+        watched = self._watched.get(tid) or self._meet(tid)
+        if watched is None:
+            return None
+        frame = python.frame if python else 0
+        try:
+            before = os.pread(watched.schedstat, _LINE, 0)
+            sample = watched.sample
+            if (
+                sample is not None
+                and sample.still
+                and before == watched.ran
+                and frame == watched.frame
+            ):
+                return sample
+            wait = self._wait(tid, watched)
+            stack, outside = self._stacks.stack(python) if python else ((), ())
+            after = os.pread(watched.schedstat, _LINE, 0)
+        except OSError:
+            self._watched.pop(tid).close()
+            return None
+        if wait.state is ThreadState.ON_CPU and _queued_longer(watched.ran, after):
+            wait = Wait(ThreadState.RUN_QUEUE)
+        asleep = wait.state not in (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+        watched.ran, watched.frame, watched.outside = after, frame, outside
+        watched.sample = ThreadSample(
+            pid=self._pid,
+            tid=tid,
+            stack=stack,
+            state=wait.state,
+            wait_on=wait.on,
+            thread_name=watched.name,
+            still=asleep and before == after,
+        )
+        return watched.sample
+
+    def _wait(self, tid: int, watched: _Watched) -> Wait:
+        line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
+        return self._waits.wait(tid, line)
+
+    def _meet(self, tid: int) -> _Watched | None:
+        base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
+        try:
+            schedstat = os.open(f"{base}/schedstat", flags)
+        except OSError:
+            return None
+        try:
+            syscall = os.open(f"{base}/syscall", flags)
+        except OSError:
+            syscall = -1
+        watched = _Watched(thread_name(self._pid, tid), syscall, schedstat)
+        self._watched[tid] = watched
+        return watched
+
+    def _awaiting(self, states: Sequence[int]) -> Iterator[ThreadSample]:
+        entered = {frame for watched in self._watched.values() for frame in watched.outside}
+        for chain in self._tasks.read(entered, states):
+            wait = wait_of(chain)
+            yield ThreadSample(
+                pid=self._pid,
+                tid=0,
+                stack=chain.stack,
+                state=wait.state,
+                wait_on=wait.on,
+                thread_name="task",
+                still=True,
+                task=True,
+            )
+
+
+def _queued_longer(before: bytes, after: bytes) -> bool:
+    """Whether a thread queued for longer than it ran between two readings of its schedstat."""
+    if not before or not after:
+        return False
+    (ran, queued, _), (ran_now, queued_now, _) = before.split(), after.split()
+    return int(queued_now) - int(queued) > int(ran_now) - int(ran)

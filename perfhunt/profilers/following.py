@@ -1,0 +1,196 @@
+"""One profiler on all workers of a target, while they come and go: each that starts is recorded as
+soon as it is seen, and what the ended ones gave is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
+from perfhunt.model.run import TargetProcess
+from perfhunt.model.units import Seconds, Share
+from perfhunt.profilers.profiler import Capture, Profiler
+from perfhunt.target.proc.files import link
+from perfhunt.target.proc.threads import tids
+from perfhunt.target.proc.tree import working_pids
+
+_LOOK_EVERY: Seconds = 0.25  # a worker that lives three seconds loses a tenth of them, no more
+_SHORTEST: Seconds = 1.0  # profilers count whole seconds
+_STARTS_PER_SECOND = 2.0  # of recordings; to begin one costs py-spy a fifth of a second of CPU
+_DOCTOR = "perfhunt doctor --pid PID"
+_NEXT = (
+    "Let workers live longer while you measure (no limit of requests per worker, no reload), or"
+    ' hold longer: [ramp] hold = "60s".'
+)
+
+
+@dataclass
+class _Part:
+    """One recording, of the workers it began with, and how many looks found each of them alive."""
+
+    capture: Capture
+    seen: Counter[int] = field(default_factory=Counter)
+
+
+class FollowingCapture:
+    """A profile of whoever does the work while it lasts; begins when made.
+
+    Raises AttachFailed when the first recording cannot begin. `workers` gives the processes to
+    record now; `rate_hz` is wanted of one alone, and `mode` of few threads.
+    """
+
+    def __init__(
+        self,
+        profiler: Profiler,
+        workers: Callable[[], Sequence[int]],
+        seconds: Seconds,
+        rate_hz: int,
+        mode: ProfileMode,
+        out: Path,
+    ) -> None:
+        self._profiler, self._workers, self._out = profiler, workers, out
+        self._mode, self._rate_hz = mode, rate_hz
+        self._parts: list[_Part] = []
+        self._part_of: dict[int, _Part] = {}
+        self._alive: Counter[int] = Counter()  # looks that found a worker
+        self._failures: list[AttachFailed] = []
+        self._losses: tuple[Loss, ...] = ()
+        self._stop = threading.Event()
+        self._began = time.monotonic()
+        self._end = self._began + seconds
+        self._took: Seconds = 0.0
+        self._look(workers())
+        if self._failures:
+            raise self._failures[0]
+        self._watcher = threading.Thread(target=self._watch, name="perfhunt-follow", daemon=True)
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End all recordings now; what was sampled is still given by `wait`. Idempotent."""
+        self._stop.set()
+        self._watcher.join()
+        with ThreadPoolExecutor(len(self._parts) or 1) as pool:
+            list(pool.map(lambda part: part.capture.stop(), self._parts))
+
+    def wait(self) -> Profile:
+        """The profile, all workers together. Raises AttachFailed when none could be recorded.
+
+        Its ticks are those that would have been needed to see as much of every worker, so that
+        weight over ticks remains the number of threads of the whole service.
+        """
+        self._watcher.join()
+        profiles, recorded = self._recorded()
+        if not profiles:
+            nobody = AttachFailed("no process of the target did any work", _DOCTOR)
+            raise next(iter(self._failures), nobody)
+        whole = profiles[0]
+        for other in profiles[1:]:
+            whole = whole.merged(other)
+        share = min(1.0, recorded / max(1, self._alive.total()))
+        self._losses = self._lost(1 - share, {pid for each in profiles for pid in each.pids})
+        if len(profiles) > 1:
+            whole = replace(
+                whole,
+                seconds=self._took,
+                ticks=None if whole.ticks is None else round(self._took * whole.rate_hz),
+            )
+        if whole.ticks is not None:
+            whole = replace(whole, ticks=max(1, round(whole.ticks * share)))
+        return replace(whole, notes=(*whole.notes, *_messages(self._failures)))
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What share of the workers' time was not recorded, once `wait` has returned."""
+        return self._losses
+
+    def _recorded(self) -> tuple[list[Profile], int]:
+        """The profiles that can be added up, and the looks at workers that they cover."""
+        profiles: list[tuple[Profile, int]] = []
+        for part in self._parts:
+            try:
+                taken = part.capture.wait()
+            except AttachFailed as failed:
+                self._failures.append(failed)
+                continue
+            profiles.append((taken, sum(part.seen[pid] for pid in taken.pids)))
+        kinds: Counter[tuple[ProfileMode, float]] = Counter()
+        for taken, looks in profiles:
+            kinds[taken.mode, taken.rate_hz] += looks
+        alike = [kind for kind, _ in kinds.most_common(1)]
+        kept = [each for each in profiles if (each[0].mode, each[0].rate_hz) in alike]
+        return [taken for taken, _ in kept], sum(looks for _, looks in kept)
+
+    def _lost(self, share: Share, recorded: set[int]) -> tuple[Loss, ...]:
+        if share <= 0:
+            return ()
+        missed = self._alive.keys() - recorded
+        why = (
+            f"{len(missed)} of {len(self._alive)} worker processes of that time were not recorded"
+            if missed
+            else f"{len(self._alive)} worker processes came and went"
+        )
+        if len(self._alive) > self._profiler.at_once:
+            why += f" ({self._profiler.name} records {self._profiler.at_once} at once)"
+        whys = (why, *_messages(self._failures))
+        return (Loss(EvidenceKind.ON_CPU, share, "; ".join(whys), _NEXT),)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_LOOK_EVERY) and time.monotonic() < self._end:
+            self._look(self._workers())
+        self._took = time.monotonic() - self._began
+
+    def _look(self, workers: Sequence[int]) -> None:
+        """Count who is there, and begin to record those that are not recorded yet."""
+        self._alive.update(workers)
+        new = [pid for pid in workers if pid not in self._part_of]
+        room = self._profiler.at_once - (len(workers) - len(new))
+        now = time.monotonic()
+        allowed = 1 + (now - self._began) * _STARTS_PER_SECOND
+        if new and room > 0 and self._end - now >= _SHORTEST and len(self._parts) < allowed:
+            self._attach(new[:room], max(1, round(self._end - now)))
+        for pid in workers:
+            if pid in self._part_of:
+                self._part_of[pid].seen[pid] += 1
+
+    def _attach(self, pids: Sequence[int], seconds: int) -> None:
+        if not self._parts:  # Those that come later are added to what these give: as they are.
+            threads = max((len(tids(pid)) for pid in pids), default=0)
+            self._mode = self._profiler.mode_under_load(self._mode, threads)
+            self._rate_hz = self._profiler.rate_for(self._rate_hz, len(pids))
+        try:
+            capture = self._profiler.attach(pids, seconds, self._rate_hz, self._mode, self._out)
+        except AttachFailed as failed:
+            self._failures.append(failed)
+            return
+        except OSError as error:
+            self._failures.append(AttachFailed(f"{self._profiler.name} did not start: {error}"))
+            return
+        self._parts.append(_Part(capture))
+        self._part_of.update(dict.fromkeys(pids, self._parts[-1]))
+
+
+def _messages(failures: Sequence[AttachFailed]) -> list[str]:
+    """What failed first, and how often something did."""
+    if not failures:
+        return []
+    more = f" (and {len(failures) - 1} more failures)" if len(failures) > 1 else ""
+    return [f"{failures[0].message}{more}"]
+
+
+def workers_of(target: TargetProcess) -> Callable[[], list[int]]:
+    """Asks who does the target's work now: its workers and what came in their place, of the same
+    program. To be made while the workers live.
+    """
+    programs = {program for pid in target.workers if (program := link(pid, "exe"))}
+
+    def now() -> list[int]:
+        pids = working_pids(target.workers, target.root)
+        return [pid for pid in pids if not programs or link(pid, "exe") in programs]
+
+    return now

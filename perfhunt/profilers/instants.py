@@ -1,0 +1,201 @@
+"""A series of looks at every thread (and task) of a target, at a rate that costs it little."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from perfhunt.errors import AttachFailed
+from perfhunt.model.profile import EvidenceKind, Instant, Instants, Loss, ThreadSample
+from perfhunt.model.units import Seconds, Share
+from perfhunt.profilers.cpython.looks import CpythonLooker
+from perfhunt.profilers.py_spy.instants import DumpLooker
+from perfhunt.profilers.release import capture_targets, release
+from perfhunt.target.proc.tree import working_pids
+
+_RUNTIME = "cpython"
+_GIVE_UP = 10  # failed looks in a row, with none that worked
+_TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
+
+
+class Looker(Protocol):
+    """Looks at one process. `cpu` is what that cost so far beside the caller's own thread;
+    `rate_hz` and `cost_limit` (of one core) say how often it is worth to, `enough_hz` how often is
+    enough. `seen` counts the threads that the interpreter knew, `unmatched` those of them that
+    /proc did not.
+    """
+
+    cpu: Seconds
+    rate_hz: float
+    enough_hz: float
+    cost_limit: Share
+    seen: int
+    unmatched: int
+
+    def look(self) -> list[ThreadSample]:
+        """Every thread now. Raises AttachFailed when it cannot be told."""
+        ...
+
+    def close(self) -> None:
+        """Let the process go. Idempotent."""
+        ...
+
+
+def can_be_looked_at(runtime: str) -> bool:
+    """Whether the stacks of all threads of that runtime can be read."""
+    return runtime == _RUNTIME
+
+
+def looker_for(pid: int) -> tuple[Looker, str]:
+    """(the best way to look at a process, why it is not a better one). Raises AttachFailed when
+    there is none.
+    """
+    try:
+        return CpythonLooker(pid), ""
+    except AttachFailed as failed:
+        return DumpLooker(pid), failed.message
+
+
+class InstantsCapture:
+    """A series of instants being taken, in a thread of the controller; begins when made.
+
+    `pids` are the workers; with `root` their replacements are followed. `clock` gives seconds since
+    the run began. The rate is lowered until looking costs no more than it may.
+    """
+
+    def __init__(
+        self,
+        pids: Sequence[int],
+        seconds: Seconds,
+        clock: Callable[[], Seconds] = time.monotonic,
+        *,
+        root: int = 0,
+        looker: Callable[[int], tuple[Looker, str]] = looker_for,
+    ) -> None:
+        """Raises AttachFailed when none of the processes can be looked at."""
+        self._pids, self._root, self._seconds, self._clock = tuple(pids), root, seconds, clock
+        self._make = looker
+        self._lookers: dict[int, Looker] = {}
+        self._every: list[Looker] = []  # those of ended processes as well
+        self._looks = 0
+        self._notes: dict[str, None] = {}
+        self._targets = capture_targets(pids)
+        self._instants: list[Instant] = []
+        self._errors = 0
+        self._failure: AttachFailed | None = None
+        self._cpu: Seconds = 0.0
+        self._took: Seconds = 0.0
+        self._stop = threading.Event()
+        self._meet(self._pids)
+        if not self._lookers and self._failure is not None:
+            raise self._failure
+        self._began = time.monotonic()
+        self._worker = threading.Thread(target=self._run, name="perfhunt-instants", daemon=True)
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End the series now. Idempotent."""
+        self._stop.set()
+        self._worker.join()
+
+    def wait(self) -> Instants:
+        """The series, when its time is over or it was stopped. Raises AttachFailed when not one
+        instant could be taken.
+        """
+        self._worker.join()
+        if not self._instants and self._failure is not None:
+            raise self._failure
+        cost = f"the instants cost {self._cpu / max(self._took, 1e-9):.1%} of one core"
+        return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Looks that failed, threads that /proc does not know, and looks that cost too much."""
+        return tuple(
+            Loss(EvidenceKind.WAITS, share, why, then)
+            for share, why, then in (self._failed(), self._unmatched(), self._missed())
+            if share > 0
+        )
+
+    def _failed(self) -> tuple[Share, str, str]:
+        tried = self._errors + self._looks
+        failed = self._failure.message.rstrip(".") if self._failure else ""
+        why = f"{self._errors} of {tried} looks failed: {failed}"
+        return self._errors / max(1, tried), why, ""
+
+    def _unmatched(self) -> tuple[Share, str, str]:
+        seen = sum(looker.seen for looker in self._every)
+        unmatched = sum(looker.unmatched for looker in self._every)
+        why = f"{unmatched} of {seen} threads that were seen have no such number in /proc"
+        return unmatched / max(1, seen), why, "Look from inside the container."
+
+    def _missed(self) -> tuple[Share, str, str]:
+        rate = min((looker.enough_hz for looker in self._every), default=0.0)
+        limit = min((looker.cost_limit for looker in self._every), default=1.0)
+        planned = min(self._took, self._seconds) * rate
+        taken, cost = len(self._instants), self._cpu / max(1, self._errors + self._looks)
+        why = (
+            f"{taken} of {planned:.0f} looks were taken, since one costs {cost * 1e3:.0f} ms of CPU"
+            f" and they may use {limit:.0%} of one core"
+        )
+        return max(0.0, 1 - taken / max(1.0, planned)), why, 'Hold longer: [ramp] hold = "60s".'
+
+    def _run(self) -> None:
+        end = self._began + self._seconds
+        met = self._began
+        try:
+            while not self._stop.is_set() and (now := time.monotonic()) < end:
+                if now - met > _TREE_EVERY:
+                    met = now
+                    self._meet(working_pids(self._pids, self._root))
+                period = self._take()
+                if not self._instants and self._errors >= _GIVE_UP:
+                    return
+                self._stop.wait(max(0.0, min(now + period, end) - time.monotonic()))
+        finally:
+            self._took = time.monotonic() - self._began
+            for looker in self._lookers.values():
+                looker.close()
+            for note in release(self._targets):
+                self._notes[note] = None
+
+    def _meet(self, pids: Sequence[int]) -> None:
+        """Look at these from now on, and no longer at those that are not among them."""
+        for pid in self._lookers.keys() - set(pids):
+            self._lookers.pop(pid).close()
+        for pid in pids:
+            if pid not in self._lookers:
+                try:
+                    looker, why = self._make(pid)
+                except AttachFailed as failed:
+                    self._fail(failed)
+                    continue
+                self._lookers[pid] = looker
+                self._every.append(looker)
+                if why:
+                    self._notes[f"{why}: threads were looked at by py-spy's dumps"] = None
+
+    def _take(self) -> Seconds:
+        """Look once; how long to wait until the next look."""
+        at, threads = self._clock(), list[ThreadSample]()
+        spent, period = 0.0, 0.0
+        for looker in list(self._lookers.values()):
+            before, own = looker.cpu, time.thread_time()
+            try:
+                threads += looker.look()
+                self._looks += 1
+            except AttachFailed as failed:
+                self._fail(failed)
+            cost = looker.cpu - before + time.thread_time() - own
+            spent += cost
+            period = max(period, 1.0 / looker.rate_hz)
+        self._cpu += spent
+        if threads:
+            self._instants.append(Instant(at, tuple(threads)))
+        limit = min((looker.cost_limit for looker in self._lookers.values()), default=1.0)
+        return max(period, spent / limit)
+
+    def _fail(self, failed: AttachFailed) -> None:
+        self._errors += 1
+        self._failure = failed

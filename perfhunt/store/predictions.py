@@ -1,0 +1,36 @@
+"""Scored predictions as verdict.json keeps them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from perfhunt.model.document.plain import to_plain
+from perfhunt.model.verdict.prediction import PredictionScore
+
+VERDICT_FILE = "verdict.json"
+# Where verifications are kept below the root: of one process as runs, of pairs on their own.
+_PLACES = ("runs", "verify")
+
+
+def prediction_document(score: PredictionScore) -> dict[str, object]:
+    """A scored prediction as JSON values, its error with it."""
+    plain: dict[str, object] = dict(to_plain(score))
+    return {**plain, "error": score.error, "within": score.within}
+
+
+def stored_predictions(root: Path) -> Iterator[tuple[Path, PredictionScore]]:
+    """Every scored prediction with the directory of its verification, oldest first. One that cannot
+    be read is left out: its verdict.json stands for itself.
+    """
+    for place in _PLACES:
+        for path in sorted((root / place).glob(f"*/{VERDICT_FILE}")):
+            try:
+                kept = json.loads(path.read_text(encoding="utf-8")).get("prediction")
+                if kept:
+                    yield path.parent, msgspec.convert(kept, PredictionScore)
+            except (OSError, ValueError, AttributeError):
+                continue

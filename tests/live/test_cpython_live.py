@@ -1,0 +1,160 @@
+"""CPython's threads and tasks, read from the memory of real processes of every version at hand."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from perfhunt.model.profile import Instants, ThreadSample
+from perfhunt.model.states import ThreadState
+from perfhunt.profilers.cpython.looks import CpythonLooker
+from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.py_spy.dump import take_dump
+from perfhunt.profilers.py_spy.program import unusable
+from tests.live.profiler_targets.launch import running, runs_freely
+
+pytestmark = pytest.mark.live
+VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+@cache
+def interpreter(version: str) -> str:
+    """A Python of that version that runs here; "" when there is none."""
+    if sys.version.startswith(version + "."):
+        return sys.executable
+    program = shutil.which(f"python{version}") or ""
+    said = "import sys, asyncio; print(sys.executable)"
+    if not program:
+        return ""
+    ran = subprocess.run([program, "-c", said], capture_output=True, text=True)
+    return ran.stdout.strip() if ran.returncode == 0 else ""
+
+
+def needed(version: str) -> str:
+    """The interpreter, or a skip with the reason."""
+    program = interpreter(version)
+    if not program:
+        pytest.skip(f"python{version} is not on PATH, or does not run")
+    return program
+
+
+def functions(sample: ThreadSample) -> list[str]:
+    return [frame.function for frame in sample.stack]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_thread_is_where_it_is_known_to_be(version: str) -> None:
+    roles = ("spin", "lock", "sleep", "receive", "epoll")
+    with running("threads.py", *roles, program=needed(version)) as target:
+        role_of = {tid: role for role, tids in target.told["tids"].items() for tid in tids}
+        instants = InstantsCapture([target.pid], 1.5).wait()
+        assert runs_freely(target.pid)
+    assert not any("dumps" in note for note in instants.notes), instants.notes
+    assert len(instants) >= 12 and instants.errors == 0
+    expected = {
+        "lock": ThreadState.LOCK,
+        "sleep": ThreadState.SLEEP,
+        "receive": ThreadState.SOCKET,
+        "epoll": ThreadState.POLL,
+    }
+    for thread in (thread for instant in instants for thread in instant.threads):
+        role = role_of.get(thread.tid, "main")
+        if role in expected:
+            assert thread.state == expected[role] and thread.still
+            assert role in functions(thread)
+        elif role == "spin":
+            assert thread.stack[-1].function == "spin" and not thread.still
+
+
+@pytest.mark.skipif(bool(unusable()), reason=unusable())
+@pytest.mark.parametrize("version", VERSIONS)
+def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
+    roles = ("lock", "sleep", "receive", "epoll", "queue_get")
+    with running("threads.py", *roles, program=needed(version)) as target:
+        looker = CpythonLooker(target.pid)
+        try:
+            ours = {sample.tid: sample for sample in looker.look()}
+        finally:
+            looker.close()
+        theirs = {thread.tid: thread for thread in take_dump(target.pid).threads}
+    assert ours.keys() == theirs.keys() and len(ours) == len(roles) + 1
+    for tid, thread in theirs.items():
+        shown = [frame for frame in thread.stack if frame.file != "<shim>"]
+        assert [frame.key for frame in ours[tid].stack] == [frame.key for frame in shown]
+        assert [frame.line for frame in ours[tid].stack] == [frame.line for frame in shown]
+
+
+def chains(instants: Instants) -> Counter[tuple[str, ThreadState]]:
+    """Mean tasks by the function of ours that waits, and what for."""
+    counts: Counter[tuple[str, ThreadState]] = Counter()
+    for sample in (t for instant in instants for t in instant.threads if t.task):
+        ours = [f.function for f in sample.stack if f.file.endswith("coroutines.py")]
+        counts[ours[-1], ThreadState(sample.state)] += 1
+    return counts
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) -> None:
+    program = needed(version)
+    if loop == "uvloop" and (program != sys.executable or not importlib.util.find_spec("uvloop")):
+        pytest.skip("uvloop is not installed for this interpreter")
+    with running("coroutines.py", loop, program=program) as target:
+        instants = InstantsCapture([target.pid], 2.0).wait()
+        assert runs_freely(target.pid)
+    assert len(instants) >= 12 and instants.errors == 0
+    seen = {key: n / len(instants) for key, n in chains(instants).items()}
+    # Of four that want the one connection, three wait for it; of three, two for the lock.
+    assert seen["Pool.acquire", ThreadState.LOCK] == pytest.approx(3, abs=0.5)
+    assert seen["get_balance", ThreadState.SLEEP] == pytest.approx(1, abs=0.5)
+    assert seen["update", ThreadState.LOCK] == pytest.approx(2, abs=0.5)
+    assert seen["in_a_thread", ThreadState.LOCK] == pytest.approx(1, abs=0.5)
+    assert seen["read_socket", ThreadState.SOCKET] == pytest.approx(1, abs=0.5)
+    assert seen["numbers", ThreadState.SLEEP] == pytest.approx(1, abs=0.5)
+    # What gathers is told by its two parts; the loop of another thread has one such too.
+    assert seen["slow_part", ThreadState.SLEEP] == pytest.approx(3, abs=0.6)
+    assert not any(function in ("gather_parts", "serve") for function, _ in seen)
+    waiters = {
+        sample.wait_on
+        for instant in instants
+        for sample in instant.threads
+        if sample.task and sample.stack[-1].function == "Lock.acquire"
+    }
+    assert len(waiters) == 1 and waiters.pop().startswith("futex:")
+    # The chain is named down to the call that waits, by line.
+    one = next(s for i in instants for s in i.threads if "Pool.acquire" in functions(s))
+    assert functions(one)[:3] == ["again", "get_balance", "Pool.acquire"]
+    assert all(frame.line for frame in one.stack)
+
+
+@pytest.mark.skipif(bool(unusable()), reason=unusable())
+def test_a_look_costs_a_fraction_of_a_dump() -> None:
+    roles = ["lock"] * 12 + ["sleep"] * 12
+    with running("threads.py", "spin", *roles) as target:
+        looker = CpythonLooker(target.pid)
+        try:
+            looker.look()
+            began = time.thread_time()
+            for _ in range(20):
+                assert len(looker.look()) == len(roles) + 2
+            look = (time.thread_time() - began) / 20
+        finally:
+            looker.close()
+        dump = take_dump(target.pid).cpu
+    assert look < dump / 4
+
+
+def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
+    from perfhunt.errors import AttachFailed
+
+    with subprocess.Popen(["sleep", "30"]) as other:
+        try:
+            with pytest.raises(AttachFailed, match=r"needs Python 3\.11 or later"):
+                CpythonLooker(other.pid)
+        finally:
+            other.kill()

@@ -1,0 +1,113 @@
+"""What `verify` and `history --predictions` say of a prediction that was checked."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from perfhunt.change.git.repository import Repository
+from perfhunt.cli.app import app
+from perfhunt.jobs.stored.history import read_predictions
+from perfhunt.jobs.verify.attribution import scored
+from perfhunt.jobs.verify.edit_patch import EditPatch
+from perfhunt.jobs.verify.request import VerifyResult
+from perfhunt.jobs.verify.verify import keep
+from perfhunt.model.finding import WhatIf
+from perfhunt.model.interval import Interval
+from perfhunt.model.knee import Knee, KneeLabel
+from perfhunt.model.run import Run
+from perfhunt.model.verdict.attribution import Attribution, Demand
+from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
+from perfhunt.model.verdict.verdict import Effect, Verdict, Word
+from perfhunt.reports.verdict_text import prediction_sentence, verdict_lines
+from perfhunt.store.predictions import VERDICT_FILE
+from tests.sample_run import sample_run
+
+ATOM = Atom(Kind.CODE, "shop/warehouse.py", "stock_level")
+ONE = OneChange(Change("/srv/shop", "a" * 40, "", (ATOM,)), (Piece((ATOM,)),), "one-atom", "")
+PATCH = EditPatch(Repository(Path("/srv/shop")), b"patch")
+
+
+def predicting() -> Run:
+    """A stored run that predicts what taking stock_level out would bring."""
+    run = sample_run()
+    finding = replace(run.findings[0], function="stock_level", file="/srv/shop/shop/warehouse.py")
+    what_if = WhatIf(
+        300.0,
+        250.0,
+        350.0,
+        1.0,
+        saturated=400.0,
+        saturated_low=330.0,
+        saturated_high=450.0,
+    )
+    return replace(run, findings=(replace(finding, what_if=what_if),))
+
+
+def result_of(*effects: Effect, word: Word = Word.KEEP) -> VerifyResult:
+    verdict = Verdict(word, "", "paired", effects=effects)
+    return VerifyResult(verdict, ONE, PATCH)
+
+
+def test_the_stored_prediction_is_held_against_the_knee_that_was_measured() -> None:
+    knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
+    took = Interval(0.08, 0.07, 0.09, 400)
+    gone = Demand("stock_level", "shop/warehouse.py", took, took.scaled(0.01), "shrunk")
+    attribution = Attribution((ATOM,), (gone,), None, None, None, None)
+    score = scored(replace(result_of(), attribution=attribution), predicting(), knee).prediction
+    assert score is not None
+    assert (score.of, score.predicted, score.observed) == ("knee", 300.0, 290.0)
+    assert score.error == pytest.approx(300 / 290 - 1)
+    assert score.within
+    assert score.removed == pytest.approx(0.99)
+    assert prediction_sentence(score) == (
+        "knee predicted 300/s (250 to 350), observed 290/s (280 to 300): as predicted, 3.45 % off."
+    )
+    assert scored(result_of(), sample_run(), knee).prediction is None  # nothing was edited there
+
+
+def test_two_versions_side_by_side_are_held_against_the_capacity_that_was_predicted() -> None:
+    gain = Interval(1.0, 0.9, 1.1, 6)
+    capacity = Effect("capacity", "capacity", "/s", 260.0, 520.0, gain, 0.001)
+    score = scored(result_of(capacity), predicting()).prediction
+    assert score is not None
+    assert (score.of, score.predicted, score.observed) == ("capacity", 400.0, 520.0)
+    assert (score.observed_low, score.observed_high) == pytest.approx((494.0, 546.0))
+    assert score.within is False
+    assert "above the prediction" in prediction_sentence(score)
+    assert scored(result_of(), predicting()).prediction is None  # no capacity was measured
+    assert scored(result_of(capacity, word=Word.INVALID), predicting()).prediction is None
+
+
+def test_a_verdict_says_and_keeps_how_the_prediction_did(tmp_path: Path) -> None:
+    knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
+    directory = tmp_path / "runs" / "20261124T043000Z-1f3a9c"
+    directory.mkdir(parents=True)
+    result = scored(replace(result_of(), directory=directory), predicting(), knee)
+    keep(result)
+    kept = json.loads((directory / VERDICT_FILE).read_text())["prediction"]
+    assert (kept["predicted"], kept["observed"], kept["within"]) == (300.0, 290.0, True)
+    lines = verdict_lines(result.verdict, result.change, None, result.prediction)
+    assert "  knee predicted 300/s (250 to 350)" in "\n".join(lines)
+    history = read_predictions(tmp_path)
+    assert [row.observed for row in history.rows] == [290.0]
+    assert read_predictions(tmp_path, rebuild=True) == history
+
+
+def test_history_lists_what_was_predicted_and_how_good_that_was(tmp_path: Path) -> None:
+    knee = Knee(290.0, 280.0, 300.0, 0.95, "latency.p99", 0.1, 10.0, KneeLabel.SHARP)
+    ask = ["history", "--predictions", "--store", str(tmp_path)]
+    assert "no prediction was checked yet" in CliRunner().invoke(app, ask).stdout
+    for directory in ("runs/20261124T043000Z-1f3a9c", "verify/20261125T043000Z-222222"):
+        (tmp_path / directory).mkdir(parents=True)
+        keep(scored(replace(result_of(), directory=tmp_path / directory), predicting(), knee))
+    said = CliRunner().invoke(app, ask)
+    assert said.exit_code == 0, said.output
+    first, newest, oldest = said.stdout.splitlines()
+    assert first == "predictions: median error 3.45 %, 100 % within their interval (n=2)"
+    assert newest.startswith("20261125T043000Z-222222  stock_level  knee predicted 300/s")
+    assert oldest.startswith("20261124T043000Z-1f3a9c")
+    (row, _) = json.loads(CliRunner().invoke(app, [*ask, "--json"]).stdout)
+    assert row["error"] == pytest.approx(300 / 290 - 1)
