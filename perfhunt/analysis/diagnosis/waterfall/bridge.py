@@ -99,7 +99,7 @@ class _Spans:
             seen_base=before,
             seen_knee=after,
             looks=base.reading.account.instants + knee.reading.account.instants,
-            tasks=any(not s.sample.tid for present in knee.reading.snapshots for s in present),
+            tasks=any(s.sample.task for present in knee.reading.snapshots for s in present),
         )
 
     def changes(self, queue: QueueFor, features: Features) -> dict[PartKey, PartGrowth]:

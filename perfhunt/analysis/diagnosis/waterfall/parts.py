@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from perfhunt.analysis.blame.charge import ThreadCounts
+from perfhunt.analysis.blame.charge import Cause, ThreadCounts
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.reading import SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
@@ -36,10 +36,10 @@ _OF_STATE: Mapping[str, LatencyPart] = {
     str(ThreadState.POLL): LatencyPart.POLL,
     str(ThreadState.SLEEP): LatencyPart.SLEEP,
     str(ThreadState.DISK): LatencyPart.DISK,
-    "await": LatencyPart.AWAIT,  # a coroutine, which is on no thread
-    "loop": LatencyPart.LOOP,  # one that could go on
-    "pool": LatencyPart.POOL,  # the causes of a charge, where they are not states
-    "handoff": LatencyPart.HANDOFF,
+    str(ThreadState.AWAIT): LatencyPart.AWAIT,  # a coroutine, which is on no thread
+    str(ThreadState.LOOP): LatencyPart.LOOP,  # one that could go on
+    str(Cause.POOL): LatencyPart.POOL,  # the causes of a charge, where they are not states
+    str(Cause.HANDOFF): LatencyPart.HANDOFF,
 }
 # One line each, whoever waits: the function that waits has no part in how long.
 ONE_LINE = frozenset({LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL})
@@ -169,7 +169,7 @@ def _series(serving: Serving, names: SpanReading) -> _Series:
 
 def _while_loop_was_busy(task: Snapshot, present: Sequence[Snapshot]) -> PartKey:
     """The wait of a task that could go on, by what the thread of its loop did at that moment."""
-    for thread in (s for s in present if s.sample.pid == task.sample.pid and s.sample.tid):
+    for thread in (s for s in present if s.sample.pid == task.sample.pid and not s.sample.task):
         if in_event_loop(thread.sample.stack):
             doing = kind_of(thread.state)
             return PartKey(

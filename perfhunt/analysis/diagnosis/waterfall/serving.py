@@ -96,8 +96,8 @@ def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
     they await is seen twice. They are told by the sum, which then exceeds the requests there are.
     """
     everyone = [s for present in reading.snapshots for s in present]
-    tasks = [s for s in everyone if not s.sample.tid]
-    threads = [s for s in everyone if s.sample.tid and not in_event_loop(s.sample.stack)]
+    tasks = [s for s in everyone if s.sample.task]
+    threads = [s for s in everyone if not s.sample.task and not in_event_loop(s.sample.stack)]
     homes = {s.sample.pid for s in tasks}
     beside = [s for s in threads if s.sample.pid in homes]
     seen = len(everyone) / max(reading.account.instants, 1)
@@ -164,6 +164,6 @@ def _kinds(reading: SpanReading) -> dict[tuple[int, int], ThreadGroup]:
     """(pid, tid) -> what kind of thread it mostly was, for those that were seen with a stack."""
     seen: dict[tuple[int, int], Counter[ThreadGroup]] = {}
     for instant in reading.span.instants or ():
-        for thread in (t for t in instant.threads if t.stack and t.tid):
+        for thread in (t for t in instant.threads if t.stack and not t.task):
             seen.setdefault((thread.pid, thread.tid), Counter())[thread_group(thread)] += 1
     return {thread: kinds.most_common(1)[0][0] for thread, kinds in seen.items()}

@@ -192,9 +192,7 @@ def test_requests_that_wait_for_a_blocked_loop_wait_for_what_blocks_it() -> None
 
 
 def test_a_task_that_could_go_on_waits_for_what_the_loop_does_at_that_moment() -> None:
-    ready = tuple(
-        ThreadSample(1, 0, stack("view>load"), "loop", thread_name=f"task {i}") for i in range(3)
-    )
+    ready = tuple(ThreadSample(1, 0, stack("view>load"), "loop", task=True) for i in range(3))
     moments = [Instant(n / 10, (loop("view>crunch on_cpu"), *ready)) for n in range(40)]
     base = Span(10.0, service=0.020, instants=looped(*[" poll"] * 40))
     knee = Span(40.0, service=0.120, instants=Instants(4.0, tuple(moments)))
@@ -218,7 +216,7 @@ def test_a_loop_with_time_to_spare_explains_no_queue() -> None:
 def test_what_a_coroutine_awaits_is_a_part_by_function_and_call() -> None:
     def awaiting(n: int) -> tuple[ThreadSample, ...]:
         chain = (*stack("view>balance"), Frame("acquire", "/usr/lib/python3.11/asyncio/locks.py"))
-        return tuple(ThreadSample(1, 0, chain, "await", thread_name=f"task {i}") for i in range(n))
+        return tuple(ThreadSample(1, 0, chain, "await", task=True) for i in range(n))
 
     base = Span(10.0, service=0.020, instants=series(*[[REST]] * 40))
     moments = tuple(Instant(n / 10, (*instant(REST).threads, *awaiting(4))) for n in range(40))
@@ -232,7 +230,7 @@ def test_what_a_coroutine_awaits_is_a_part_by_function_and_call() -> None:
 def test_threads_that_work_for_an_awaiting_task_are_not_counted_beside_it() -> None:
     def moment(n: int, busy: int) -> Instant:
         chain = (*stack("view"), Frame("run_sync", "/usr/lib/python3.11/anyio/to_thread.py"))
-        tasks = [ThreadSample(1, 0, chain, "await", thread_name=f"task {i}") for i in range(busy)]
+        tasks = [ThreadSample(1, 0, chain, "await", task=True) for i in range(busy)]
         threads = instant(*["work>view>mail sleep"] * busy, *["work!get lock@Q"] * (8 - busy))
         return Instant(n / 10, (loop(" poll"), *tasks, *threads.threads))
 
