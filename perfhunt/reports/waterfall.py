@@ -42,8 +42,8 @@ def remarks(waterfall: Waterfall) -> tuple[str, ...]:
         said.append(f"{format_share(waterfall.closure)} of the growth is not accounted for.")
     if waterfall.inferred > 0:
         said.append(
-            f"{format_share(min(1.0, waterfall.inferred))} of the growth no thread shows: it is"
-            " what is left, put down to a queue since what that waits for was taken."
+            f"{format_share(min(1.0, waterfall.inferred))} of the growth no thread shows by itself:"
+            " it is put down to a queue, since what that queue is for was taken."
         )
     if waterfall.differs:
         said.append(waterfall.differs)

@@ -13,7 +13,14 @@ from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.diagnosis.waterfall.after_answer import without_work_after_answers
 from perfhunt.analysis.diagnosis.waterfall.agreement import disagreement
 from perfhunt.analysis.diagnosis.waterfall.condensed import PartGrowth, condensed, together
-from perfhunt.analysis.diagnosis.waterfall.parts import PartKey, Seen, Time, parts_in, seen_parts
+from perfhunt.analysis.diagnosis.waterfall.parts import (
+    TIMER,
+    PartKey,
+    Seen,
+    Time,
+    parts_in,
+    seen_parts,
+)
 from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
 from perfhunt.model.finding import Bottleneck, LatencyPart, Waterfall
@@ -110,10 +117,27 @@ class _Spans:
             )
             for key in parts_in(self.seen_base, self.seen_knee)
         }
-        for change in self._outside_threads(queue, features):
+        moved = self._late_timers(queue, changes)
+        for change in (*moved, *self._outside_threads(queue, features)):
             key = change.key
             changes[key] = together(changes[key], change) if key in changes else change
         return changes
+
+    def _late_timers(
+        self, queue: QueueFor, changes: dict[PartKey, PartGrowth]
+    ) -> Iterator[PartGrowth]:
+        """What tasks slept for longer under load: a timer is late only when its event loop is. It
+        is taken from `changes` and told as waiting for the loop.
+        """
+        if queue.kind is not LatencyPart.LOOP:
+            return
+        for key, change in list(changes.items()):
+            if key.detail != TIMER or change.added <= 0:
+                continue
+            changes[key] = PartGrowth(key, change.base, Time(change.base.value, change.base.error))
+            for user, share in queue.users.items():
+                late = change.added * share
+                yield PartGrowth(user, Time(), Time(late, change.knee.error * share), inferred=late)
 
     def _outside_threads(self, queue: QueueFor, features: Features) -> Iterator[PartGrowth]:
         """What a request waits for before a thread has it, and where no thread ever is."""

@@ -101,7 +101,7 @@ def name_of(key: PartKey) -> str:
         return f"{_IN_STATE[key.kind]} ({key.detail})"
     if key.kind in _HELD and key.detail:
         function = f"{function} or {key.detail}"
-    return _IN_STATE[key.kind].format(f=function or "code", d=key.detail or "something")
+    return _IN_STATE[key.kind].format(f=function or "code", d=key.detail or "a socket")
 
 
 def _doing(kind: LatencyPart, function: str) -> str:

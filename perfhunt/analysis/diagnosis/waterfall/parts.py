@@ -44,6 +44,7 @@ _OF_STATE: Mapping[str, LatencyPart] = {
 # One line each, whoever waits: the function that waits has no part in how long.
 ONE_LINE = frozenset({LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL})
 NOBODY: FunctionKey = ("", "")
+TIMER = "timer"  # the detail of a sleep whose end an event loop has to see
 NEIGHBOURS = 2  # other programs by name
 UNHELD = "unheld"  # the detail of a lock whose holder was not seen: its function is the waiter
 
@@ -209,6 +210,8 @@ def _key(
         return PartKey(kind, function, endpoint)
     if kind is LatencyPart.AWAIT:
         return PartKey(kind, function, snapshot.sample.wait_on or snapshot.owner.via)
+    if kind is LatencyPart.SLEEP and snapshot.sample.task:
+        return PartKey(kind, function, TIMER)
     return PartKey(kind, function)
 
 

@@ -202,6 +202,23 @@ def test_a_task_that_could_go_on_waits_for_what_the_loop_does_at_that_moment() -
     assert first.inferred == 0.0
 
 
+def test_a_timer_that_is_late_waited_for_its_loop() -> None:
+    def looks(tasks: int, *busy: str) -> Instants:
+        asleep = tuple(
+            ThreadSample(1, 0, stack("view>mail"), "sleep", task=True) for _ in range(tasks)
+        )
+        return Instants(4.0, tuple(Instant(n / 10, (loop(b), *asleep)) for n, b in enumerate(busy)))
+
+    runs, poll = "view>crunch on_cpu", " poll"
+    base = Span(25.0, service=0.044, instants=looks(1, *[runs, *[poll] * 9] * 4))
+    knee = Span(50.0, service=0.136, instants=looks(6, *[*[runs] * 8, *[poll] * 2] * 4))
+    answer = told(Evidence(knee, base, idle=looped(*[poll] * 10)))
+    # 40 ms asleep at the baseline, 120 ms at the knee: the loop came 80 ms late.
+    assert added(answer, LatencyPart.SLEEP) == pytest.approx(0.0)
+    assert added(answer, LatencyPart.LOOP) == pytest.approx(80.0)
+    assert largest(answer).name == "waiting for the event loop, which ran crunch"
+
+
 def test_a_loop_with_time_to_spare_explains_no_queue() -> None:
     poll, runs = " poll", "view>load on_cpu"
     base = Span(10.0, service=0.030, instants=looped(*[runs, *[poll] * 19] * 2))
