@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.blame.reading import files_of, read_evidence
 from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.ranking import rank
@@ -27,6 +27,7 @@ from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
 from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 from perfhunt.target.host.environment import environment
 
@@ -90,7 +91,13 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
 
 def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
     """The run with what the span shows: ranked functions, the class of bottleneck, no knee."""
-    evidence = Evidence(knee=span, runtime=target.runtime, cpu_limit=target.cpu_limit)
+    evidence = Evidence(
+        knee=span,
+        runtime=target.runtime,
+        cpu_limit=target.cpu_limit,
+        application=target.application,
+    )
+    evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
     return replace(

@@ -103,12 +103,24 @@ class WhatIf:
 
 
 @dataclass(frozen=True, slots=True)
+class Leaf:
+    """A function that another one calls again and again, and so many seconds per request of its
+    own.
+    """
+
+    function: str
+    file: str
+    own: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """A suspect. Times are seconds per completed request, with intervals.
 
     `withheld` is why there is no `what_if` for it, where there is a knee. `own` is time with the
-    function on top, `total` with it anywhere on the stack; `blamed` adds the
-    time other threads spent waiting for it (`own` plus that).
+    function, or one of its `leaves`, on top, `total` with it anywhere on the stack; `blamed` adds
+    the time other threads spent waiting for it (`own` plus that). What counts for a leaf here
+    counts for no other finding.
     """
 
     rank: int
@@ -127,6 +139,13 @@ class Finding:
     what_if: WhatIf | None = None
     runtime: str = "python"
     withheld: str = ""
+    leaves: tuple[Leaf, ...] = ()  # the costliest first
+
+    @property
+    def members(self) -> tuple[tuple[str, str], ...]:
+        """The functions it stands for, as (function, file): itself and its leaves."""
+        leaves = ((leaf.function, leaf.file) for leaf in self.leaves)
+        return ((self.function, self.file), *leaves)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,22 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True)
+class Application:
+    """What tells the application's code from that of others, beside where its files lie.
+
+    `modules` are import names that are the application though installed among libraries, for the
+    command names them as what is served; `entry` those of the distribution that the command itself
+    belongs to. `launchers` are scripts that an installer wrote; `libraries` paths of what was
+    installed elsewhere than among the libraries.
+    """
+
+    modules: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
+    launchers: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TargetProcess:
     """The live target as found: the tree, its sockets, what it runs on and how much it may use.
 
@@ -112,6 +128,7 @@ class TargetProcess:
     git_root: str = ""
     # What a reader of the numbers should know about how it was found; sentences.
     notes: tuple[str, ...] = ()
+    application: Application = Application()
 
 
 @dataclass(frozen=True, slots=True)

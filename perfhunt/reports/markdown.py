@@ -13,6 +13,7 @@ from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.svg import visible
+from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.waterfall import added_words, every_part, remarks, totals_words
 from perfhunt.reports.words import (
@@ -22,6 +23,7 @@ from perfhunt.reports.words import (
     criterion_words,
     knee_kind,
     knee_words,
+    leaves_words,
     measured,
     ms,
     ms_interval,
@@ -126,6 +128,9 @@ def _suspects(run: Run) -> str:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
     text = "### Suspects at the knee\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
+    for finding in run.findings[:SUSPECTS]:
+        if finding.leaves:
+            text += f"\n{_text(leaves_words(finding))}\n"
     what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
     if what_if is not None:
         about = "" if what_if.at_least else "about "
@@ -156,6 +161,8 @@ def _reason(run: Run) -> str:
     second = f"; runner-up {bottleneck.runner_up}, {bottleneck.runner_up_score:.2f}"
     score = f"score {bottleneck.score:.2f}{second if bottleneck.runner_up else ''}"
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
+    route = route_time_words(run)
+    evidence += f"\n{_text(route)}\n" if route else ""
     return f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n{evidence}"
 
 

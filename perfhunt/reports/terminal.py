@@ -12,6 +12,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.pictures.svg import visible
+from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.waterfall import added_words, change_words, largest, totals_words
 from perfhunt.reports.words import (
@@ -21,6 +22,7 @@ from perfhunt.reports.words import (
     criterion_words,
     knee_kind,
     knee_words,
+    leaves_words,
     measured,
     ms_interval,
     place,
@@ -122,6 +124,9 @@ def _suspects(run: Run) -> list[str]:
     if not rows:
         return []
     lines = _table(("suspects", "", "class", "ms/request", "on stack"), rows)
+    for finding in run.findings[:SUSPECTS]:
+        if finding.leaves:
+            lines += _wrapped(leaves_words(finding), "  ")
     what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
@@ -138,9 +143,11 @@ def _reason(run: Run) -> list[str]:
         return []
     second = f"; runner-up {bottleneck.runner_up} ({bottleneck.runner_up_score:.2f})"
     score = f"(score {bottleneck.score:.2f}){second if bottleneck.runner_up else ''}"
+    route = route_time_words(run)
     return [
         f"bottleneck  {bottleneck_words(bottleneck.category)} {score}",
         *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
+        *(_wrapped(route, "route       ") if route else []),
     ]
 
 

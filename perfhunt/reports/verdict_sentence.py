@@ -133,5 +133,8 @@ def _profiled(run: Run) -> str:
     if not run.findings:
         return "Profiled under the load there was: nothing stood out."
     top = run.findings[0]
+    if top.leaves:
+        inside = f"{top.total_share:.1%} of samples in it"
+        return f"Profiled under the load there was: {_named(top)} leads with {inside}."
     share = f"{top.self_share:.1%} of samples its own"
     return f"Profiled under the load there was: {_named(top)} leads with {share}."

@@ -38,6 +38,9 @@ CLASSES: Mapping[str, str] = {
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 
 
+LEAVES = 4  # of a suspect: more than that are in run.json
+
+
 def bottleneck_words(cls: str) -> str:
     """A class of bottleneck as the subject of a sentence."""
     return CLASSES.get(cls, cls)
@@ -133,6 +136,18 @@ def place(finding: Finding, short: bool = False) -> str:
     """`shop/pricing.py:71`; `short`: without the directories. Empty when the file is unknown."""
     file = PurePosixPath(finding.file).name if short else _relative(finding.file)
     return f"{file}:{finding.line}" if finding.file and finding.line else file
+
+
+def leaves_words(finding: Finding) -> str:
+    """`price calls again and again: base 0.30 (0.27 to 0.33) ms, tax 0.25 (0.22 to 0.28) ms`; empty
+    where it stands for itself alone.
+    """
+    if not finding.leaves:
+        return ""
+    shown = [f"{leaf.function} {ms_interval(leaf.own)} ms" for leaf in finding.leaves[:LEAVES]]
+    more = len(finding.leaves) - LEAVES
+    others = f", and {more} more" if more > 0 else ""
+    return f"{finding.function} calls again and again: {', '.join(shown)}{others}"
 
 
 def _relative(file: str) -> str:

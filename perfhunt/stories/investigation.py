@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import app_modules
+from perfhunt.analysis.blame.reading import files_of
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.answers.cost import takes_long
 from perfhunt.analysis.knee.answers.drift import with_slopes
@@ -40,10 +40,11 @@ from perfhunt.model.finding import ProbeEffect
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question, RampMode
-from perfhunt.model.run import Began, Noted, Run
+from perfhunt.model.run import Application, Began, Noted, Run
 from perfhunt.model.trial import Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
+from perfhunt.target.code.sources import sources
 
 # Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
@@ -310,8 +311,10 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         idle=floor.idle,
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
-        app_modules=app_modules(target) if target else (),
+        application=target.application if target else Application(),
     )
+    if target is not None:
+        evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, Process, TargetProcess
+from perfhunt.target.code.application import application_of
 from perfhunt.target.listeners import listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
@@ -70,6 +71,7 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
         memory_limit_source=memory_source,
         git_root=_git_root(lead.cwd) if _same_files(lead.pid) else "",
         notes=(*notes, *_namespace_notes(lead.pid), *_url_notes(served, url)),
+        application=application_of(processes),
     )
 
 

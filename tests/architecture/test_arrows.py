@@ -54,7 +54,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("verdict", "document", "testfile"),),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),
-    "target": (("proc", "resources", "host"),),
+    "target": (("proc", "code", "resources", "host"),),
 }
 
 PROGRAMS = {  # each has its own import root

@@ -4,9 +4,11 @@ but the knee itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from perfhunt.model.profile import Instants, Loss, Profile
+from perfhunt.model.run import Application
 from perfhunt.model.states import States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
@@ -72,8 +74,8 @@ class Evidence:
     (`idle`).
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
-    `app_modules` are import names that are the application even when installed among libraries
-    (`shop` of `gunicorn shop.wsgi:app`).
+    `application` says which of what is installed is the application; `sources` are the texts of the
+    application's files, by path.
     """
 
     knee: Span
@@ -81,7 +83,8 @@ class Evidence:
     idle: Instants | None = None
     runtime: str = "cpython"
     cpu_limit: Cores | None = None
-    app_modules: tuple[str, ...] = ()
+    application: Application = field(default_factory=Application)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def of_waits(self) -> Evidence:

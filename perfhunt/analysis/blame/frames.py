@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
-from perfhunt.model.run import TargetProcess
+from perfhunt.model.run import Application
+from perfhunt.model.units import Share
 
 FunctionKey: TypeAlias = tuple[str, str]  # (function, file), as Frame.key
 CallPath: TypeAlias = tuple[FunctionKey, ...]  # a way through the code, root first
@@ -21,6 +22,8 @@ _STDLIB = re.compile(
 )
 _SYSTEM_LIBRARY = re.compile(r"^/(?:usr/)?(?:local/)?lib(?:32|64)?/|\.so(?:\.[\d.]+)?$|^\[")
 # What the code of other languages is called: in Java by the function, elsewhere by the file.
+# A script that an installer wrote, by where it lies; it holds a call of the program, and no more.
+_LAUNCHER = re.compile(r"[/\\](?:bin|Scripts)[/\\][^/\\.]+$")
 _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.JS: re.compile(r"^node:|^internal/|^$"),
     FrameKind.JVM: re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
@@ -35,6 +38,14 @@ _EVENT_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|geven
 _AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
 # Code objects without a name of their own: their time belongs to the function that wrote them.
 _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>"})
+
+
+# What runs when a file is imported or started.
+MODULE = "<module>"
+_NOT_INSTALLED = Application()  # nothing of what is installed is the application
+# Of the different stacks with the application's code or that of the command's distribution, the
+# part with the user's own, beyond which the distribution is a server for it: the majority.
+MOST: Share = 0.5
 
 
 class Origin(StrEnum):
@@ -66,21 +77,40 @@ class OwningFunction:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """How to tell the application's code from the rest. `fallback`: nothing was the application's,
-    so libraries are.
+    """How to tell the application's code from the rest. `modules` are import names that are the
+    application's though installed; `launchers` and `libraries` are paths that are not. `fallback`:
+    nothing was the application's, so libraries are. `serving` are calls, each with the way to it,
+    in which the application's functions sit while the service idles: what happens in there is the
+    server's work, not theirs; None: not known.
     """
 
-    app_modules: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
     fallback: bool = False
+    launchers: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+    serving: frozenset[CallPath] | None = None
 
     @staticmethod
-    def of(stacks: Iterable[Stack], app_modules: tuple[str, ...] = ()) -> Code:
-        """The rule that fits these stacks: installed libraries count as the application only when
-        nothing else does.
+    def of(stacks: Iterable[Stack], application: Application = _NOT_INSTALLED) -> Code:
+        """The rule that fits these stacks. The distribution that the command belongs to is the
+        application unless code of the user's is on most of its stacks: then it is what that code is
+        served by. Other installed libraries count only when nothing else does.
         """
-        code = Code(app_modules)
-        has_app = any(code.is_app(frame) for stack in stacks for frame in stack)
-        return code if has_app else Code(app_modules, fallback=True)
+        named = Code(
+            application.modules,
+            launchers=application.launchers,
+            libraries=application.libraries,
+        )
+        whole = replace(named, modules=(*application.modules, *application.entry))
+        theirs = [stack for stack in {*stacks} if whole.has_app(stack)]
+        users = [stack for stack in theirs if named.has_app(stack)]
+        code = whole if len(users) <= MOST * len(theirs) else named
+        has_app = any(code.has_app(stack) for stack in theirs)
+        return code if has_app else replace(code, fallback=True)
+
+    def has_app(self, stack: Stack) -> bool:
+        """Whether any frame is the application's own code."""
+        return any(self.is_app(frame) for frame in stack)
 
     def origin(self, frame: Frame) -> Origin:
         """Whose code a frame is, from its kind and its file."""
@@ -93,14 +123,19 @@ class Code:
             return Origin.NATIVE if system else Origin.APP
         if frame.kind in _RUNTIME_OF:
             return _origin_elsewhere(frame)
+        if frame.function == MODULE and _LAUNCHER.search(frame.file):
+            return Origin.RUNTIME
         return self._python_origin(frame.file)
 
     def _python_origin(self, file: str) -> Origin:
         packaged = path_in_packages(file)
         if packaged:
-            module = packaged.replace("\\", "/").split("/")[0].removesuffix(".py")
-            return Origin.APP if module in self.app_modules else Origin.LIBRARY
-        if not file or file.startswith("<") or _STDLIB.search(file):
+            module = packaged.replace("\\", "/").removesuffix(".py").replace("/", ".")
+            ours = any(f"{module}.".startswith(f"{name}.") for name in self.modules)
+            return Origin.APP if ours else Origin.LIBRARY
+        if any(file.startswith((f"{path}/", f"{path}.")) for path in self.libraries):
+            return Origin.LIBRARY
+        if not file or file.startswith("<") or file in self.launchers or _STDLIB.search(file):
             return Origin.RUNTIME
         return Origin.APP
 
@@ -117,12 +152,30 @@ class Code:
             enclosing(stack, index) for index, frame in enumerate(stack) if self.is_app(frame)
         )
 
+    def idling_on(self, paths: Iterable[CallPath]) -> Code:
+        """The same, with the ways on which the service idles; as it is where there are none."""
+        calls = {
+            path[: n + 2]
+            for path in paths
+            for n, (function, file) in enumerate(path[:-1])
+            if self.is_app(Frame(function, file))
+        }
+        return replace(self, serving=frozenset(calls)) if calls else self
+
+    def _serves(self, stack: Stack, index: int) -> bool:
+        """Whether the function at `index` only runs a server there."""
+        if self.serving is None:
+            return in_event_loop(stack[index + 1 :])
+        return call_path(stack[: index + 2]) in self.serving
+
     def owner(self, stack: Stack) -> OwningFunction | None:
-        """The deepest function of the application on the stack, else the deepest frame; None for an
-        empty stack.
+        """The deepest function of the application on the stack, unless it runs a server there; else
+        the deepest frame; None for an empty stack.
         """
         for index in range(len(stack) - 1, -1, -1):
             if self.is_app(stack[index]):
+                if self._serves(stack, index):
+                    break
                 leaf = stack[-1]
                 via = "" if index == len(stack) - 1 else spell(leaf)
                 return OwningFunction(enclosing(stack, index), via, is_app=True)
@@ -157,10 +210,10 @@ def enclosing(stack: Stack, index: int) -> Frame:
     there belongs to.
     """
     frame = stack[index]
-    if not _is_anonymous(frame):
+    if not is_anonymous(frame):
         return frame
     for outer in reversed(stack[:index]):
-        if outer.file == frame.file and not _is_anonymous(outer):
+        if outer.file == frame.file and not is_anonymous(outer):
             return outer
     # A torn stack may lack the function; from Python 3.11 on the qualified name still says whose it
     # is.
@@ -168,7 +221,8 @@ def enclosing(stack: Stack, index: int) -> Frame:
     return replace(frame, function=named) if named and not named.startswith("<") else frame
 
 
-def _is_anonymous(frame: Frame) -> bool:
+def is_anonymous(frame: Frame) -> bool:
+    """Whether a frame is of a comprehension or a lambda."""
     return frame.function.rsplit(".", 1)[-1] in _ANONYMOUS
 
 
@@ -205,14 +259,3 @@ def spell(frame: Frame) -> str:
     """`execute (sqlite3/dbapi2.py)`: a frame for people, its path cut to the last two parts."""
     tail = "/".join(frame.file.replace("\\", "/").split("/")[-2:])
     return f"{frame.function} ({tail})" if tail else frame.function
-
-
-def modules_of(cmdline: Sequence[str]) -> tuple[str, ...]:
-    """Import names of the application that a command line gives away: `shop` of `shop.wsgi:app`."""
-    entry = re.compile(r"([A-Za-z_]\w*)(?:\.\w+)*:[A-Za-z_][\w.]*(?:\(.*\))?")
-    return tuple(dict.fromkeys(match[1] for word in cmdline if (match := entry.fullmatch(word))))
-
-
-def app_modules(target: TargetProcess) -> tuple[str, ...]:
-    """Import names of the application that the command lines of a target give away."""
-    return tuple(sorted({m for p in target.processes for m in modules_of(p.cmdline)}))

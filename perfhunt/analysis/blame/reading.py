@@ -20,7 +20,7 @@ from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
-from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
+from perfhunt.model.profile import FrameKind, Instant, Instants, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
@@ -79,14 +79,26 @@ class EvidenceReading:
 
 def read_evidence(evidence: Evidence) -> EvidenceReading:
     """The evidence, read. Costly: call it once, and hand on what it gives."""
-    code = Code.of(_stacks(evidence), evidence.app_modules)
+    code = Code.of(_stacks(evidence), evidence.application)
     idle = idle_paths(evidence, code)
+    code = code.idling_on([*idle.paths, *(path for path, _ in idle.exact)])
     baseline = None
     if evidence.baseline is not None:
         baseline = _read_span(evidence.baseline, code, idle, 0.0, evidence.cores)
     outside = 0.0 if baseline is None else _outside(baseline)
     knee = _read_span(evidence.knee, code, idle, outside, evidence.cores)
     return EvidenceReading(evidence, code, idle, knee=knee, baseline=baseline)
+
+
+def files_of(evidence: Evidence) -> frozenset[str]:
+    """The application's files that are on any stack."""
+    code = Code.of(_stacks(evidence), evidence.application)
+    return frozenset(
+        frame.file
+        for stack in _stacks(evidence)
+        for frame in stack
+        if frame.kind == FrameKind.PYTHON and frame.file and code.is_app(frame)
+    )
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:

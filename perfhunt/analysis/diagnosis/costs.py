@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from math import sqrt
+from math import hypot, sqrt
 
 import numpy as np
 from scipy import stats
@@ -84,6 +84,18 @@ class Cost:
     def charge(self, cause: str, doing: str, value: Seconds) -> None:
         """Add to a queue that the function held up."""
         self.queues[(cause, doing)] = self.queues.get((cause, doing), 0.0) + value
+
+    def joined(self, other: Cost) -> Cost:
+        """Both costs as this function's; their errors are independent."""
+        whole = Cost(self.key, cpu=self.cpu + other.cpu)
+        for cost in (self, other):
+            for state, value in cost.waits.items():
+                whole.waits[state] = whole.waits.get(state, 0.0) + value
+            for (cause, doing), value in cost.queues.items():
+                whole.charge(cause, doing, value)
+        whole.error = hypot(self.error, other.error)
+        whole.own_error = hypot(self.own_error, other.own_error)
+        return whole
 
 
 def costs_of(reading: SpanReading) -> dict[FunctionKey, Cost]:

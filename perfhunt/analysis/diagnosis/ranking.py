@@ -4,18 +4,20 @@ keep waiting.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import sqrt
 
 from perfhunt.analysis.blame.charge import Cause
+from perfhunt.analysis.blame.culprits.trails import Trail
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.blame.snapshots import FUTEX
 from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
-from perfhunt.model.finding import Finding, TimeClass
+from perfhunt.model.finding import Finding, Leaf, TimeClass
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
@@ -47,11 +49,13 @@ _ON_CPU = str(ThreadState.ON_CPU)
 def rank(reading: EvidenceReading, suspects: Suspects) -> tuple[Finding, ...]:
     """Suspects, the likeliest first; empty when nothing was captured or nothing was completed."""
     cpu = cpu_part(reading, suspects)
-    every = suspects.by_function.values()
+    every = suspects.culprits().values()
     whole = sum(suspect.knee.blamed for suspect in every)
     ordered = sorted(every, key=lambda s: (-weight(s, reading, cpu), s.knee.key))
     kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_BLAME * whole][:MOST]
-    return tuple(_finding(position, s, reading) for position, s in enumerate(kept, 1))
+    return tuple(
+        _finding(position, s, reading, suspects.trails) for position, s in enumerate(kept, 1)
+    )
 
 
 def weight(suspect: Suspect, reading: EvidenceReading, cpu: Share) -> float:
@@ -85,16 +89,18 @@ def cpu_part(reading: EvidenceReading, suspects: Suspects) -> Share:
     return sum(for_cpu) / queues
 
 
-def _finding(position: int, suspect: Suspect, reading: EvidenceReading) -> Finding:
+def _finding(
+    position: int, suspect: Suspect, reading: EvidenceReading, trails: Sequence[Trail]
+) -> Finding:
     cost, account, use = suspect.knee, reading.knee.account, reading.knee.use
     key = cost.key
-    samples = _samples(reading, key)
+    samples = sum(_samples(reading, k) for k in (key, *(leaf.key for leaf in suspect.leaves)))
     self_share, total_share = _shares(reading, key)
     return Finding(
         rank=position,
         function=key[0],
         file=key[1],
-        line=_line(reading, key),
+        line=_line(reading, key) or _line_on(trails, key),
         category=_time_class(cost),
         self_share=self_share,
         total_share=total_share,
@@ -103,9 +109,15 @@ def _finding(position: int, suspect: Suspect, reading: EvidenceReading) -> Findi
         blamed=interval(cost.blamed, cost.error, samples),
         grew=_grew(suspect, samples),
         via=_commonest(use.via.get(key), account.via.get(key)),
-        evidence=" ".join(_evidence(suspect, reading)),
+        evidence=" ".join(_evidence(suspect, reading, _caller(reading, key, trails))),
         runtime=reading.evidence.runtime,
+        leaves=tuple(_leaf(leaf, reading) for leaf in suspect.leaves),
     )
+
+
+def _leaf(cost: Cost, reading: EvidenceReading) -> Leaf:
+    own = interval(cost.own, cost.own_error, _samples(reading, cost.key))
+    return Leaf(function=cost.key[0], file=cost.key[1], own=own)
 
 
 def _samples(reading: EvidenceReading, key: FunctionKey) -> int:
@@ -139,6 +151,28 @@ def _line(reading: EvidenceReading, key: FunctionKey) -> int | None:
     if lines:
         return lines.most_common(1)[0][0]
     return frame.line if frame is not None else None
+
+
+def _line_on(trails: Sequence[Trail], key: FunctionKey) -> int | None:
+    """The line of a function that most of the cost beneath it came by."""
+    weights: defaultdict[int, float] = defaultdict(float)
+    for trail in trails:
+        for call in trail.calls:
+            if call.key == key and call.line is not None:
+                weights[call.line] += trail.weight
+    return max(weights, key=lambda line: (weights[line], -line), default=None)
+
+
+def _caller(reading: EvidenceReading, key: FunctionKey, trails: Sequence[Trail]) -> str:
+    """Who calls a function: as its own samples say, else those of its leaves."""
+    seen = _commonest(reading.knee.use.callers.get(key), reading.knee.account.callers.get(key))
+    if seen:
+        return seen
+    weights: Counter[str] = Counter()
+    for caller, called in (pair for trail in trails for pair in pairwise(trail.calls)):
+        if called.key == key != caller.key:
+            weights[caller.key[0]] += 1
+    return _commonest(weights)
 
 
 def _total(reading: EvidenceReading, key: FunctionKey, samples: int) -> Interval:
@@ -194,12 +228,13 @@ def _commonest(*counters: Counter[str] | None) -> str:
     return merged.most_common(1)[0][0] if merged else ""
 
 
-def _evidence(suspect: Suspect, reading: EvidenceReading) -> list[str]:
+def _evidence(suspect: Suspect, reading: EvidenceReading, caller: str) -> list[str]:
     """Sentences with numbers: what it does itself, whom it keeps waiting, where it waits, who calls
     it.
     """
     cost, account = suspect.knee, reading.knee.account
-    sentences = [f"{cost.own * 1e3:.3g} ms per request of its own ({_parts(cost)})."]
+    whose = "in its loop" if suspect.leaves else "of its own"
+    sentences = [f"{cost.own * 1e3:.3g} ms per request {whose} ({_parts(cost)})."]
     charged = _charged(cost)
     if charged:
         sentences.append("Charged with " + ", ".join(charged) + ".")
@@ -207,7 +242,6 @@ def _evidence(suspect: Suspect, reading: EvidenceReading) -> list[str]:
     remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
         sentences.append("Waits on " + " and ".join(remote) + ".")
-    caller = _commonest(reading.knee.use.callers.get(cost.key), account.callers.get(cost.key))
     if caller:
         sentences.append(f"Called from {caller}.")
     if suspect.base is not None and cost.blamed > 0:

@@ -1,11 +1,17 @@
-"""Suspects: every function with a cost at the knee, next to what it cost at the baseline."""
+"""Suspects: every function with a cost at the knee, next to what it cost at the baseline, and which
+of them stand for others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 
 from perfhunt.analysis.blame.charge import Cause
+from perfhunt.analysis.blame.culprits.culprits import culprits, standing_functions
+from perfhunt.analysis.blame.culprits.source_lines import SourceLines, source_lines
+from perfhunt.analysis.blame.culprits.trails import Charge, Trail, trails_of
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.costs import Cost, costs_of, unseen
@@ -15,10 +21,14 @@ from perfhunt.model.units import Seconds, Share
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A function's cost at the knee and at the baseline (None: not seen there, or no baseline)."""
+    """A function's cost at the knee and at the baseline (None: not seen there, or no baseline).
+
+    One that stands for others has their costs too; `leaves` are those others, the costliest first.
+    """
 
     knee: Cost
     base: Cost | None
+    leaves: tuple[Cost, ...] = ()
 
     def added(self, cpu: Share) -> Seconds:
         """Seconds per request that load added and that are charged to this function.
@@ -43,10 +53,15 @@ class Suspect:
 class Suspects:
     """Every function with a cost at the knee, and the resource that requests queue for before a
     thread has them.
+
+    `trails` are where those costs were seen; `culprit_of` says of a function which other one stands
+    for it.
     """
 
     by_function: Mapping[FunctionKey, Suspect]
     limiting: Limiting
+    trails: tuple[Trail, ...] = ()
+    culprit_of: Mapping[FunctionKey, FunctionKey] = field(default_factory=dict)
 
     @property
     def at_knee(self) -> dict[FunctionKey, Cost]:
@@ -62,6 +77,25 @@ class Suspects:
             if suspect.base is not None
         }
 
+    def culprits(self) -> dict[FunctionKey, Suspect]:
+        """The suspects with every cost in one place: a function that stands for others has theirs,
+        and they have none of their own. The sum is that of `by_function`.
+        """
+        members: dict[FunctionKey, list[Suspect]] = {}
+        for key, suspect in self.by_function.items():
+            members.setdefault(self.culprit_of.get(key, key), []).append(suspect)
+        return {key: _joined(key, each) for key, each in members.items()}
+
+
+def _joined(key: FunctionKey, members: list[Suspect]) -> Suspect:
+    if len(members) == 1 and members[0].knee.key == key:
+        return members[0]
+    bases = [m.base for m in members if m.base is not None]
+    knee = reduce(Cost.joined, (m.knee for m in members), Cost(key))
+    base = reduce(Cost.joined, bases, Cost(key)) if bases else None
+    leaves = sorted((m.knee for m in members if m.knee.key != key), key=lambda c: (-c.own, c.key))
+    return Suspect(knee, base, tuple(leaves))
+
 
 def suspects_of(reading: EvidenceReading) -> Suspects:
     """Every function with a cost at the knee; none when nothing was captured or completed."""
@@ -70,7 +104,27 @@ def suspects_of(reading: EvidenceReading) -> Suspects:
     at_base = costs_of(reading.baseline) if reading.baseline is not None else {}
     _charge_unseen(at_knee, reading, limiting)
     by_function = {key: Suspect(cost, at_base.get(key)) for key, cost in at_knee.items()}
-    return Suspects(by_function, limiting)
+    trails = _trails(reading, at_knee)
+    culprit_of = culprits(trails, _sources(reading), _standing(reading))
+    return Suspects(by_function, limiting, trails, culprit_of)
+
+
+def _trails(reading: EvidenceReading, costs: Mapping[FunctionKey, Cost]) -> tuple[Trail, ...]:
+    knee = reading.knee
+    charges = {
+        key: Charge(cost.own, waits=cost.own - cost.cpu > cost.cpu) for key, cost in costs.items()
+    }
+    return trails_of(knee.span.profile, knee.snapshots, reading.code, reading.idle, charges)
+
+
+def _sources(reading: EvidenceReading) -> dict[str, SourceLines]:
+    parsed = {file: source_lines(text) for file, text in reading.evidence.sources.items()}
+    return {file: lines for file, lines in parsed.items() if lines is not None}
+
+
+def _standing(reading: EvidenceReading) -> frozenset[FunctionKey]:
+    idle = reading.idle
+    return standing_functions([*idle.paths, *(path for path, _ in idle.exact)])
 
 
 def _charge_unseen(

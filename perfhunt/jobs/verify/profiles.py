@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import app_modules
 from perfhunt.analysis.blame.reading import read_evidence
 from perfhunt.analysis.blame.wall import wall_profiles
 from perfhunt.analysis.diagnosis.cautions import loss_cautions
@@ -117,7 +116,7 @@ def _steps(plan: SlicePlan) -> tuple[Step, Step]:
 
 def _version_profiles(span: Span, idle: Instants | None, target: TargetProcess) -> VersionProfiles:
     evidence = Evidence(
-        knee=span, idle=idle, runtime=target.runtime, app_modules=app_modules(target)
+        knee=span, idle=idle, runtime=target.runtime, application=target.application
     )
     cores = span.resources.cpu if span.resources else None
     wall = wall_profiles(read_evidence(evidence)).get(SpanName.KNEE)

@@ -27,7 +27,7 @@ from perfhunt.model.document.shape import (
     TrialDocument,
     WaterfallDocument,
 )
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, Rise, Waterfall
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, Leaf, Rise, Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.latency import Latency
@@ -190,11 +190,14 @@ def _interval(shaped: IntervalDocument) -> Interval:
 
 def _finding(shaped: FindingDocument) -> Finding:
     return Finding(
-        **same_fields(Finding, shaped, "own", "total", "blamed", "grew"),
+        **same_fields(Finding, shaped, "own", "total", "blamed", "grew", "leaves"),
         own=_interval(shaped.own_ms),
         total=_interval(shaped.total_ms),
         blamed=_interval(shaped.ms_per_request),
         grew=None if shaped.grew_ms is None else _interval(shaped.grew_ms),
+        leaves=tuple(
+            Leaf(leaf.function, leaf.file, _interval(leaf.own_ms)) for leaf in shaped.leaves
+        ),
     )
 
 

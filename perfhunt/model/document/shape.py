@@ -182,6 +182,14 @@ class BottleneckDocument(Struct, frozen=True):
     runner_up_score: float
 
 
+class LeafDocument(Struct, frozen=True):
+    """A function that a suspect calls again and again."""
+
+    function: str
+    file: str
+    own_ms: IntervalDocument
+
+
 class FindingDocument(Struct, frozen=True):
     """A suspect."""
 
@@ -201,6 +209,7 @@ class FindingDocument(Struct, frozen=True):
     what_if: WhatIf | None
     runtime: str
     withheld: str = ""  # joined
+    leaves: tuple[LeafDocument, ...] = ()
 
 
 class RiseDocument(Struct, frozen=True):

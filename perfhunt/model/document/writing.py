@@ -21,6 +21,7 @@ from perfhunt.model.document.shape import (
     JudgedDocument,
     KneeDocument,
     LatencyDocument,
+    LeafDocument,
     NoKneeDocument,
     ProfileDocument,
     QuestionDocument,
@@ -211,11 +212,14 @@ def _interval(interval: Interval) -> IntervalDocument:
 
 def _finding(finding: Finding) -> FindingDocument:
     return FindingDocument(
-        **same_fields(Finding, finding, "own", "total", "blamed", "grew"),
+        **same_fields(Finding, finding, "own", "total", "blamed", "grew", "leaves"),
         ms_per_request=_interval(finding.blamed),
         own_ms=_interval(finding.own),
         total_ms=_interval(finding.total),
         grew_ms=None if finding.grew is None else _interval(finding.grew),
+        leaves=tuple(
+            LeafDocument(leaf.function, leaf.file, _interval(leaf.own)) for leaf in finding.leaves
+        ),
     )
 
 

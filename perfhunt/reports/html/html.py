@@ -29,6 +29,7 @@ from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template, visible
 from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.request_cost import cost_per_weight
+from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.waterfall import remarks, totals_words
 from perfhunt.reports.words import bottleneck_words, criterion_words, ms, ratio_words
@@ -164,7 +165,7 @@ def _bottleneck(run: Run) -> dict[str, Any] | None:
         "words": bottleneck_words(bottleneck.category),
         "score": f"{bottleneck.score:.2f}",
         "runner_up": f"{bottleneck_words(second)}, {score}" if second else "",
-        "evidence": list(bottleneck.evidence),
+        "evidence": [*bottleneck.evidence, *filter(None, [route_time_words(run)])],
     }
 
 

@@ -24,6 +24,7 @@ from perfhunt.reports.words import (
     criterion_words,
     knee_kind,
     knee_words,
+    leaves_words,
     measured,
     ms,
     ms_interval,
@@ -172,7 +173,7 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
         "grew": "" if finding.grew is None else ms_interval(finding.grew),
-        "evidence": "; ".join(filter(None, (finding.evidence, via))),
+        "evidence": "; ".join(filter(None, (finding.evidence, leaves_words(finding), via))),
     }
 
 

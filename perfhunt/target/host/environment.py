@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from perfhunt.model.run import Environment, Process, TargetProcess
+from perfhunt.model.run import Environment, TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.target.code.installed import versions_installed
 from perfhunt.target.proc.files import read, text
 from perfhunt.target.proc.process import PAGE
 from perfhunt.version import __version__
@@ -26,7 +27,6 @@ _VOLATILE = re.compile(
     rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+"
     rb"|NODE_UNIQUE_ID|SERVER_SOFTWARE|PORT)="
 )
-_DIST_INFO = re.compile(r"(.+)-([^-]+)\.dist-info")
 # What the load and the statistics are made with.
 _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
 _DIGITS = 4  # hexadecimal ones, of the hash of a variable: 16 bits give no secret away
@@ -51,7 +51,7 @@ def environment(target: TargetProcess, profilers: Mapping[str, str]) -> Environm
         git_revision=revision,
         git_dirty=dirty,
         git_diff_sha256=digest,
-        distributions=_distributions(lead) if lead else {},
+        distributions=versions_installed(lead) if lead else {},
         env_sha256=_env_hash(lead.pid) if lead else "",
         variables=_env_digests(lead.pid) if lead else {},
     )
@@ -96,52 +96,6 @@ def package_version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _distributions(process: Process) -> dict[str, str]:
-    """Name to version of what is installed for a Python process's interpreter, from its dist-info
-    directories.
-    """
-    versions: dict[str, str] = {}
-    for directory in _site_packages(process):
-        try:
-            names = os.listdir(directory)
-        except OSError:
-            continue
-        for name in names:
-            if match := _DIST_INFO.fullmatch(name):
-                # The first on the path wins, as in an import.
-                versions.setdefault(match[1].lower().replace("_", "-"), match[2])
-    return dict(sorted(versions.items()))
-
-
-def _site_packages(process: Process) -> list[Path]:
-    """Where the process imports packages from, without asking it: beside what started it, and where
-    its extensions lie.
-    """
-    root = Path(f"/proc/{process.pid}/root")
-    minor = ".".join(process.runtime_version.split(".")[:2])
-    # argv[0] is the virtual environment's python (or `gunicorn`, run by it); exe is the interpreter
-    # behind it.
-    words = [word for word in process.cmdline[:2] if "/" in word]
-    prefixes = [Path(os.path.normpath(Path(process.cwd) / word)).parent.parent for word in words]
-    venv = next(
-        (prefix for prefix in prefixes if (root / f"{prefix}/pyvenv.cfg".lstrip("/")).exists()),
-        None,
-    )
-    settings = text(f"{root}{venv}/pyvenv.cfg").lower() if venv else ""
-    packages = Path("lib", f"python{minor}", "site-packages")
-    places = [prefix / packages for prefix in ([venv] if venv else prefixes)]
-    if not venv or "include-system-site-packages = true" in settings:
-        places.append(Path(process.exe).parent.parent / packages)
-        if process.exe.startswith("/usr/bin"):
-            places.append(Path("/usr/lib/python3/dist-packages"))
-    places += [
-        Path(match[1])
-        for line in text(f"/proc/{process.pid}/maps").splitlines()
-        if (match := re.search(r"(/\S*?/(?:site|dist)-packages)/", line))
-    ]
-    return [root / str(path).lstrip("/") for path in dict.fromkeys(places)]
 
 
 def _env_hash(pid: int) -> str:

@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.reading import files_of
 from perfhunt.model.question import ProcessSelector
 from perfhunt.profilers.probes import LiveProbes
+from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 
 HERE = Path(__file__).parent
@@ -231,4 +233,13 @@ def capture(one: Animal, directory: Path, *, base: float = 4.0, knee: float = 10
         for span in (at_base, at_knee):
             for loss in span.losses:
                 print(f"{one.name}: {loss.what}: {loss.why}", file=sys.stderr)
-    return Evidence(at_knee, at_base, idle, target.runtime, target.cpu_limit)
+        # While it lives: its files are read through its own root.
+        evidence = Evidence(
+            knee=at_knee,
+            baseline=at_base,
+            idle=idle,
+            runtime=target.runtime,
+            cpu_limit=target.cpu_limit,
+            application=target.application,
+        )
+        return replace(evidence, sources=sources(target, files_of(evidence)))

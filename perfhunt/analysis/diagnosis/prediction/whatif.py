@@ -101,7 +101,7 @@ def _beside(reading: EvidenceReading) -> str:
 
 def predict(finding: Finding, model: Model, knee: Knee, rate: PerSecond) -> WhatIf:
     """The knee and the capacity without a finding; `rate` is that at which demands were read."""
-    gone, now = ((finding.function, finding.file),), model.capacity
+    gone, now = finding.members, model.capacity
     left = capacity_without(gone, model)
     binding = model.binding.name
     if left.value < now * (1 + _LEAST_GAIN):

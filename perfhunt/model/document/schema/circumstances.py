@@ -164,6 +164,16 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "memory_limit_source": "Where that comes from.",
         "git_root": "Repository of its code.",
         "notes": "Remarks.",
+        "application": (
+            "What tells the application's code from that of others; absent in runs of versions that"
+            " did not look."
+        ),
+    },
+    "Application": {
+        "modules": "Import names that are the application though installed: it is served by name.",
+        "entry": "Import names of the distribution that the command itself belongs to.",
+        "launchers": "Scripts that an installer wrote.",
+        "libraries": "Paths of what was installed elsewhere than among the libraries.",
     },
     "Process": {
         "pid": "Process id.",

@@ -270,7 +270,9 @@ RESULTS: dict[str, dict[str, str]] = {
         "ms_per_request": (
             "Its own time and the waits it causes in others, milliseconds per completed request."
         ),
-        "own_ms": "Time with it on top, milliseconds per completed request.",
+        "own_ms": (
+            "Time with it, or one of its leaves, on top, milliseconds per completed request."
+        ),
         "total_ms": "Time with it anywhere on the stack, milliseconds per completed request.",
         "grew_ms": (
             "Own time at the knee minus own time at baseline, milliseconds per request; null"
@@ -281,6 +283,15 @@ RESULTS: dict[str, dict[str, str]] = {
         "what_if": "Prediction of removing it.",
         "runtime": "Runtime of the function.",
         "withheld": "Why there is no prediction of removing it; empty when there is one.",
+        "leaves": (
+            "Functions that it calls again and again, and whose cost counts for it; the costliest"
+            " first. Absent in runs of versions that had none."
+        ),
+    },
+    "LeafDocument": {
+        "function": "Function.",
+        "file": "Its file.",
+        "own_ms": "Time with it on top, milliseconds per completed request.",
     },
     "RiseDocument": {
         "kind": "What the time was spent on.",

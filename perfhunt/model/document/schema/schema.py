@@ -16,6 +16,7 @@ _MEANINGS = CIRCUMSTANCES | RESULTS
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
     *("waterfall", "unread", "unread_error"),
+    *("leaves", "application"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
 }
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from perfhunt.analysis.blame.frames import Code, Origin, modules_of
+from perfhunt.analysis.blame.frames import Code, Origin, call_path
 from perfhunt.model.profile import Frame
+from perfhunt.model.run import Application
 
 APP = "/srv/shop/cart.py"
 
@@ -50,12 +51,82 @@ def test_code_without_a_name_belongs_to_the_function_that_wrote_it(nameless: str
     assert owner.frame.function == "total"
 
 
-def test_an_application_installed_among_libraries_is_known_by_its_command_line() -> None:
-    path = "/srv/venv/lib/python3.11/site-packages/shop/views.py"
-    modules = modules_of(("/srv/venv/bin/gunicorn", "--bind", "127.0.0.1:8000", "shop.wsgi:app"))
-    assert modules == ("shop",)
-    assert Code(modules).is_app(Frame("cart", path))
-    assert not Code().is_app(Frame("cart", path))
+PACKAGES = "/srv/venv/lib/python3.11/site-packages"
+
+
+def test_an_application_installed_among_libraries_is_known_by_its_import_names() -> None:
+    code = Code(("shop", "acme.cart"))
+    assert code.is_app(Frame("pay", f"{PACKAGES}/shop/views.py"))
+    assert code.is_app(Frame("add", f"{PACKAGES}/acme/cart/views.py"))
+    assert not code.is_app(Frame("pay", f"{PACKAGES}/shopping/views.py"))
+    assert not code.is_app(Frame("send", f"{PACKAGES}/acme/mail.py"))
+    assert not Code().is_app(Frame("pay", f"{PACKAGES}/shop/views.py"))
+
+
+def test_a_launcher_is_nobodys_code_whether_it_was_found_out_or_not() -> None:
+    launcher = "/srv/venv/bin/shop"
+    assert not Code().is_app(Frame("<module>", launcher))
+    assert not Code(launchers=(launcher,)).is_app(Frame("main", launcher))
+    # A script of the user's own without a suffix is theirs.
+    assert Code().is_app(Frame("main", "/srv/bin/serve"))
+
+
+def test_what_was_installed_into_a_zip_is_a_library_and_the_rest_of_it_is_not() -> None:
+    code = Code(libraries=("/srv/shop.pyz/flask",))
+    assert code.is_app(Frame("view", "/srv/shop.pyz/shop/views.py"))
+    assert not code.is_app(Frame("dispatch", "/srv/shop.pyz/flask/app.py"))
+    assert code.is_app(Frame("view", "/srv/shop.pyz/flask_shop/app.py"))
+
+
+SERVED = Application(entry=("server",))
+
+
+def test_the_commands_own_distribution_is_the_application_where_the_user_has_no_code() -> None:
+    launched = (Frame("<module>", "/srv/venv/bin/server"), Frame("run", f"{PACKAGES}/server/a.py"))
+    library = (*launched, Frame("select", f"{PACKAGES}/database/b.py"))
+    code = Code.of([launched, library], SERVED)
+    assert [code.is_app(frame) for frame in library] == [False, True, False]
+    owner = code.owner(library)
+    assert owner is not None
+    assert (owner.frame.function, owner.via) == ("run", "select (database/b.py)")
+
+
+def test_the_commands_own_distribution_is_a_server_where_most_stacks_hold_the_users_code() -> None:
+    run = Frame("run", f"{PACKAGES}/server/a.py")
+    views = [(run, Frame(name, APP)) for name in ("buy", "sell")]
+    assert not Code.of([(run,), *views, *views], SERVED).is_app(run)
+    assert Code.of([(run,), (run, run), *views[:1]], SERVED).is_app(run)
+
+
+RUN = (Frame("main", APP), Frame("run_forever", f"{PACKAGES}/server/loop.py"))
+
+
+def test_what_a_server_does_is_not_the_work_of_who_started_it() -> None:
+    asleep = (*RUN, Frame("select", "/usr/lib/python3.11/selectors.py"))
+    code = Code().idling_on([call_path(asleep)])
+    parsing = (*RUN, Frame("parse", f"{PACKAGES}/server/http.py"))
+    owner = code.owner(parsing)
+    assert owner is not None
+    assert (owner.frame.function, owner.is_app) == ("parse", False)
+    view = code.owner(
+        (*parsing, Frame("view", APP), Frame("dumps", "/usr/lib/python3.11/json/a.py"))
+    )
+    assert view is not None
+    assert (view.frame.function, view.is_app) == ("view", True)
+    # What else it calls is its own work.
+    settings = code.owner((RUN[0], Frame("load", f"{PACKAGES}/settings.py")))
+    assert settings is not None
+    assert (settings.frame.function, settings.is_app) == ("main", True)
+
+
+def test_an_event_loop_is_a_server_where_nobody_saw_the_service_idle() -> None:
+    loop = Frame("BaseEventLoop._run_once", "/usr/lib/python3.11/asyncio/base_events.py")
+    owner = Code().owner((RUN[0], loop, Frame("parse", f"{PACKAGES}/server/http.py")))
+    assert owner is not None
+    assert (owner.frame.function, owner.is_app) == ("parse", False)
+    view = Code().owner((RUN[0], loop, Frame("view", APP), Frame("read", f"{PACKAGES}/db.py")))
+    assert view is not None
+    assert view.frame.function == "view"
 
 
 def test_libraries_count_as_the_application_only_when_nothing_else_does() -> None:

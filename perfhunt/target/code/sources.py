@@ -1,0 +1,56 @@
+"""The texts of a target's own files, as its processes see them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+from perfhunt.model.run import Process, TargetProcess
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.files import text
+
+# Nobody writes a longer file by hand, and a generated one says nothing of loops.
+LONGEST: Bytes = 2_000_000
+
+
+def sources(target: TargetProcess, files: Iterable[str]) -> dict[str, str]:
+    """Path -> text, of the files that can be read and were not written to since the process began:
+    what runs is then what they say.
+    """
+    lead = next((p for p in target.processes if p.pid in target.workers), None)
+    if lead is None:
+        return {}
+    texts = {file: _text(lead, file) for file in sorted(files) if os.path.isabs(file)}
+    return {file: content for file, content in texts.items() if content}
+
+
+def _text(process: Process, file: str) -> str:
+    """The file within the root of the process, or within a zip there; "" when it is not to be had,
+    or newer.
+    """
+    path = Path(f"/proc/{process.pid}/root{file}")
+    lies_in = next((p for p in (path, *path.parents) if p.is_file()), path)
+    try:
+        if lies_in.stat().st_mtime > _boot() + process.started:
+            return ""
+        content = lies_in.open("rb") if lies_in == path else _member(lies_in, path)
+        with content:
+            written = content.read(LONGEST + 1)
+        return written.decode() if len(written) <= LONGEST else ""
+    except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile):
+        return ""
+
+
+def _member(archive: Path, path: Path) -> IO[bytes]:
+    """A file of a zip. Raises OSError, KeyError or BadZipFile for none."""
+    with zipfile.ZipFile(archive) as held:
+        return held.open(str(path.relative_to(archive)))
+
+
+def _boot() -> Seconds:
+    """When the host started, in seconds since 1970; infinity when nothing says."""
+    lines = (line.split() for line in text("/proc/stat").splitlines())
+    return next((float(words[1]) for words in lines if words[:1] == ["btime"]), float("inf"))
