@@ -15,6 +15,7 @@ import msgspec
 
 from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.seam import WorkerClock
+from perfhunt.load.wire import WireAccount
 from perfhunt.model.question import Question
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, Share
@@ -147,6 +148,7 @@ class StepDone(Message, frozen=True):
     invalid: str = ""
     routes: tuple[str, ...] | None = None
     users: int = 0
+    wire: WireAccount | None = None  # where the sender looks at it
 
 
 class ProbeAnswered(Message, frozen=True):

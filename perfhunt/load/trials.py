@@ -14,13 +14,16 @@ from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
 from perfhunt.load.messages import StepDone
 from perfhunt.load.tally import GeneratorSecond, StepTally
+from perfhunt.load.wire import wire_of
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.trial import Generator, SecondRow, Step, Trial
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, format_duration
 
 # Requests seen in flight, by either count: a count of n is uncertain by its square root, and 5 % is
 # wanted.
 LITTLE_LEAST = 400.0
+# A name takes a millisecond from a cache near by, and tens of them from a server.
+NAME_SLOW: Seconds = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def build_trial(
         },
         rows=rows,
         samples=samples,
+        wire=wire_of(end.account.wire, counted),
     )
 
 
@@ -169,6 +173,12 @@ def _client_notes(account: StepDone) -> tuple[str, ...]:
         notes.append(
             f"{account.queued} requests waited for others to finish:"
             " the bound on requests in flight was reached"
+        )
+    name = account.wire.resolution if account.wire is not None else None
+    if name is not None and name >= NAME_SLOW:
+        notes.append(
+            f"the host's name took {format_duration(name)} to resolve, once: it is in no latency,"
+            " and a client that asks for every connection waits for it"
         )
     notes += [f"{count} x {error}" for error, count in account.errors.items()]
     return tuple(notes)

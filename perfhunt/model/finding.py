@@ -40,10 +40,19 @@ class BottleneckClass(StrEnum):
     GC = "gc"
     SLEEP = "sleep"
     NETWORK = "network"
+    DELAYED_ACK = "delayed-ack"  # answers in pieces wait for the client to acknowledge the first
+    CONNECTIONS = "connections"  # a new one per request
+    BACKLOG = "backlog"  # the accept queue is full
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores
     UNDETERMINED = "undetermined"
+
+
+# What happens between client and service: no function is to blame for it, nor could one be changed.
+ON_THE_WIRE = frozenset(
+    {BottleneckClass.DELAYED_ACK, BottleneckClass.CONNECTIONS, BottleneckClass.BACKLOG}
+)
 
 
 class CautionCode(StrEnum):
@@ -77,6 +86,8 @@ class CautionCode(StrEnum):
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
     DRIFT = "drift"  # the service changed while it was looked at
+    DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
+    ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 

@@ -162,6 +162,9 @@ class Resources:
     accept_queue: int | None = None  # highest seen of the listen socket's queue
     accept_backlog: int | None = None
     listen_overflows: int | None = None
+    listen_drops: int | None = None  # SYNs dropped for any reason, overflows among them
+    syn_retransmits: int | None = None  # sent again from this host
+    retransmits: int | None = None  # segments that the target's side sent again
     # Remote endpoint -> ESTABLISHED, highest seen.
     connections: Mapping[str, int] = field(default_factory=dict)
     # Connections of clients with bytes that no thread has read yet, on average, and its error.
@@ -223,6 +226,39 @@ class Generator:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """What passed between client and service during a trial, as the client saw it: of the `answers`
+    that count, but connections of the whole trial.
+
+    `in_pieces` of them came in more than one piece, a gap from the first piece to the last (median,
+    p99, and all of them added), `head_first` with the head alone in the first. `held` of the gaps
+    are longer than they need be by the delay of an acknowledgement, `held_total` altogether:
+    `hurried` requests that do not count had their answer's first piece acknowledged at once, and
+    their median gap is `hurried_gap`.
+    """
+
+    answers: int
+    size_mean: float | None = None  # bytes, head included
+    size_p99: float | None = None
+    encodings: tuple[str, ...] = ()  # those that occurred; `identity` for none
+    in_pieces: int = 0
+    head_first: int = 0
+    gap_p50: Seconds | None = None
+    gap_p99: Seconds | None = None
+    gap_total: Seconds = 0.0
+    held: int = 0
+    held_total: Seconds = 0.0
+    hurried: int = 0
+    hurried_gap: Seconds | None = None
+    connects: int = 0  # that came about
+    new_connections: int = 0  # of those, for requests that count
+    connect_p50: Seconds | None = None  # until a request could be written: TLS included
+    connect_p99: Seconds | None = None
+    slow_connects: int = 0  # that took a second or more, as when a SYN is sent again
+    resolution: Seconds | None = None  # of the host's name, once, and in no latency
+
+
+@dataclass(frozen=True, slots=True)
 class RouteResult:
     """One endpoint's share of a trial."""
 
@@ -267,6 +303,7 @@ class Trial:
     samples: str = ""
     started: Seconds = 0.0  # since the run began
     interference: Interference | None = None
+    wire: Wire | None = None
 
     @property
     def n(self) -> int:

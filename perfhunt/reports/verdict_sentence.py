@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from perfhunt.model.finding import BottleneckClass, Finding
-from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_rate
@@ -80,7 +80,10 @@ def _unknown(run: Run) -> str:
 def _knee(run: Run) -> str:
     if isinstance(run.knee, NoKnee):
         other = _of_host(run)
-        return f"No knee{other and f' found{other}'}: {run.knee.reason}."
+        at_any_load = run.bottleneck is not None and run.bottleneck.category in ON_THE_WIRE
+        missed = run.knee.code is NoKneeCode.MISSED_AT_BASELINE
+        why = _because(run) if missed and at_any_load else ""
+        return f"No knee{other and f' found{other}'}: {run.knee.reason}{why}."
     knee = run.knee
     until = {KneeLabel.SOFT: "up to about", KneeLabel.BRACKET: "up to somewhere near"}.get(
         knee.label, "up to"
@@ -107,7 +110,8 @@ def _set_aside(run: Run) -> str:
 def _because(run: Run) -> str:
     if run.bottleneck is None:
         return ""
-    where = f", first of all in {_named(run.findings[0])}" if run.findings else ""
+    in_code = run.findings and run.bottleneck.category not in ON_THE_WIRE
+    where = f", first of all in {_named(run.findings[0])}" if in_code else ""
     if run.bottleneck.category == BottleneckClass.UNDETERMINED:
         return f"; what stops it is undetermined{where}"
     return f"; what stops it is {bottleneck_words(run.bottleneck.category)}{where}"

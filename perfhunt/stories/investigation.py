@@ -312,6 +312,7 @@ def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Di
         runtime=target.runtime if target else "",
         cpu_limit=target.cpu_limit if target else None,
         application=target.application if target else Application(),
+        trials=tuple(lab.trials),
     )
     if target is not None:
         evidence = replace(evidence, sources=sources(target, files_of(evidence)))

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from perfhunt.model.run import Listener
-from perfhunt.target.proc.sock_diag import backlogs
+from perfhunt.target.proc.sock_diag import accept_queues
 from perfhunt.target.proc.sockets import held_inodes, listening
 
 
@@ -27,10 +27,10 @@ def listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
             address = (sockets[inode].local_port, sockets[inode].local)
             holders.setdefault(address, set()).add(pid)
             inodes.setdefault(address, set()).add(inode)
-    limits = backlogs() if holders else {}
+    queues = accept_queues() if holders else {}
     made = []
     for port, host in sorted(holders):
-        known = [limits[inode] for inode in inodes[port, host] if inode in limits]
+        known = [queues[inode].backlog for inode in inodes[port, host] if inode in queues]
         made.append(
             Listener(host, port, tuple(sorted(holders[port, host])), sum(known) if known else None)
         )

@@ -15,6 +15,7 @@ from perfhunt.model.trial import (
     SecondRow,
     Step,
     Trial,
+    Wire,
 )
 
 LIMIT = 0.25  # seconds
@@ -84,7 +85,29 @@ def resources(rate: float, seconds: float) -> Resources:
         accept_queue=0,
         accept_backlog=2048,
         listen_overflows=0,
+        listen_drops=0,
+        syn_retransmits=0,
+        retransmits=2,
         connections={"127.0.0.1:5432": 4},
+    )
+
+
+def wire(n: int) -> Wire:
+    """Answers of n requests over six connections that live on, each in one piece but a few."""
+    return Wire(
+        answers=n,
+        size_mean=1840.0,
+        size_p99=5210.0,
+        encodings=("identity",),
+        in_pieces=3,
+        head_first=1,
+        gap_p50=0.0002,
+        gap_p99=0.0011,
+        gap_total=0.0015,
+        connects=6,
+        connect_p50=0.0003,
+        connect_p99=0.0009,
+        resolution=0.0004,
     )
 
 
@@ -165,6 +188,7 @@ def trial(
         resources=resources(rate, seconds),
         samples=f"trials/{round(started):04d}.samples",
         started=started,
+        wire=wire(n),
     )
 
 

@@ -75,7 +75,7 @@ class Evidence:
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
     `application` says which of what is installed is the application; `sources` are the texts of the
-    application's files, by path.
+    application's files, by path. `trials` are all of the run.
     """
 
     knee: Span
@@ -85,6 +85,7 @@ class Evidence:
     cpu_limit: Cores | None = None
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
 
     @property
     def of_waits(self) -> Evidence:

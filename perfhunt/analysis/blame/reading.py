@@ -20,6 +20,7 @@ from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
+from perfhunt.analysis.trial.wire import ack_wait
 from perfhunt.model.profile import FrameKind, Instant, Instants, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
@@ -122,7 +123,8 @@ def _read_span(
     in_flight = span.completed * span.service if span.service is not None else None
     unseen = 0.0
     if in_flight is not None and account.instants:
-        unseen = max(0.0, in_flight - account.busy() - outside * span.completed)
+        on_the_wire = (outside + _acknowledged(span)) * span.completed
+        unseen = max(0.0, in_flight - account.busy() - on_the_wire)
     return SpanReading(
         span=span,
         snapshots=snapshots,
@@ -142,7 +144,15 @@ def _outside(baseline: SpanReading) -> Seconds:
     """
     if baseline.in_flight is None or not baseline.has_instants or not baseline.span.completed:
         return 0.0
-    return max(0.0, baseline.in_flight - baseline.account.busy()) / baseline.span.completed
+    outside = (baseline.in_flight - baseline.account.busy()) / baseline.span.completed
+    return max(0.0, outside - _acknowledged(baseline.span))
+
+
+def _acknowledged(span: Span) -> Seconds:
+    """What of a request is the wait of its answer's last piece for an acknowledgement: no thread
+    has it then, and none need.
+    """
+    return ack_wait(span.trial.wire) if span.trial is not None else 0.0
 
 
 def cpu_per_request(span: Span) -> Seconds | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.features import wire_at_knee
+from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
     Bottleneck,
@@ -20,7 +22,7 @@ from perfhunt.model.knee import Knee, KneeLabel, NoKnee
 from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
-from perfhunt.model.units import Cores, Share, format_rate, format_share
+from perfhunt.model.units import Cores, Share, format_duration, format_rate, format_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class CautionThresholds:
     # Share of the host's CPU in use, and of the target's cores, between which others took it.
     host_busy: Share = 0.9
     target_not_busy: Share = 0.7
+    # Of the answers, those that wait for an acknowledgement: what a p99 leaves room for.
+    held_back: Share = 0.01
 
 
 THRESHOLDS = CautionThresholds()
@@ -74,6 +78,7 @@ def cautions(
         *partly,
         *_lost_at_the_floor(evidence),
         *_about_findings(findings, bottleneck),
+        *_about_wire(reading, bottleneck),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
 
@@ -320,6 +325,33 @@ def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iter
             CautionCode.UNDETERMINED,
             bottleneck.evidence[0],
             "Hold longer, or look at the thread states in the report.",
+        )
+
+
+def _about_wire(reading: EvidenceReading, bottleneck: Bottleneck) -> Iterator[Caution]:
+    """What happens between client and service beside what stops it."""
+    seen = wire_at_knee(reading)
+    if seen is None:
+        return
+    wire, category = seen.wire, bottleneck.category
+    if (
+        wire.held > THRESHOLDS.held_back * wire.answers
+        and category is not BottleneckClass.DELAYED_ACK
+    ):
+        delay = format_duration(wire.held_total / wire.held)
+        yield Caution(
+            CautionCode.DELAYED_ACK,
+            f"{format_share(wire.held / wire.answers)} of answers wait {delay} for the client's"
+            " delayed acknowledgement, at any load.",
+            f"{FIXES[BottleneckClass.DELAYED_ACK]}.",
+        )
+    if seen.overflows and category is not BottleneckClass.BACKLOG:
+        limit = f" (it takes {seen.accept_backlog:,})" if seen.accept_backlog is not None else ""
+        yield Caution(
+            CautionCode.ACCEPT_QUEUE,
+            f"Connections on this host found an accept queue full {seen.overflows:,} times{limit}:"
+            " each waits a second or more.",
+            f"{FIXES[BottleneckClass.BACKLOG]}.",
         )
 
 

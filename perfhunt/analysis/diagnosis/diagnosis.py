@@ -15,6 +15,7 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.analysis.knee.goal import SearchResult
@@ -62,7 +63,7 @@ def diagnose(
         findings=findings,
         bottleneck=bottleneck,
         cautions=doubts,
-        next_step=next_step(findings, climb),
+        next_step=next_step(findings, climb, bottleneck),
         walls=wall_profiles(reading),
         waterfall=_waterfall(evidence, bottleneck),
     )
@@ -74,7 +75,7 @@ def _waterfall(evidence: Evidence, bottleneck: Bottleneck) -> Waterfall:
     return waterfall(reading, suspects_of(reading), bottleneck)
 
 
-def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
+def next_step(findings: Sequence[Finding], climb: SearchResult, bottleneck: Bottleneck) -> str:
     """The one thing to do now, as a sentence with the command that checks it."""
     code = None if isinstance(climb.knee, Knee) else climb.knee.code
     if code == NoKneeCode.GENERATOR_LIMITED:
@@ -87,6 +88,8 @@ def next_step(findings: Sequence[Finding], climb: SearchResult) -> str:
             "The service held every rate that was allowed:"
             " raise [safety] max_rate if you need to know where it breaks."
         )
+    if fix := FIXES.get(bottleneck.category):
+        return f"{fix}; restart the service, then: perfhunt verify --pid NEW_PID"
     if not findings:
         return (
             "No function could be named: run perfhunt doctor --pid PID and mend what it lists, then"

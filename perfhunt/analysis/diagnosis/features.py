@@ -14,6 +14,7 @@ from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
 from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
 from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, wire_reading
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
@@ -44,6 +45,7 @@ class LatencyKind(StrEnum):
 
     CPU = "cpu"
     CLIENT = "client"  # waiting for a client to take its answer
+    ACK = "ack"  # the answer's last piece waits for the client to acknowledge its first
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,10 @@ class Features:
     """What the rules look at. Times are seconds per request; `added` is latency added between
     baseline and knee, by kind, `standing` the same kinds at the knee, as they stand.
 
-    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, sleep, disk, other, and the
-    same behind `unseen:` for requests that waited before a thread had them, by what the threads did
-    or waited for meanwhile (`await`: an event loop idled).
+    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, ack (which counts as added at
+    any load: it need not be there), sleep, disk, other, and the same behind `unseen:` for requests
+    that waited before a thread had them, by what the threads did or waited for meanwhile (`await`:
+    an event loop idled).
 
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
     loops. `grew_waits` is own wait per request by state, knee over baseline.
@@ -100,6 +103,7 @@ class Features:
     shed: Share = 0.0
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
+    wire: WireReading | None = None
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
@@ -130,6 +134,8 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
     resources = span.resources or Resources(0.0)
     at_knee = _kinds(suspects.at_knee.values(), knee)
     at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
+    wire = wire_at_knee(reading)
+    acknowledged = {LatencyKind.ACK: ack_wait(wire.wire)} if wire is not None else {}
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
         cpu=on_cpu(span),
@@ -139,8 +145,9 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         threads=_threads(knee),
         added={
             kind: at_knee.get(kind, 0.0) - at_base.get(kind, 0.0) for kind in {**at_knee, **at_base}
-        },
-        standing=at_knee,
+        }
+        | acknowledged,
+        standing=at_knee | acknowledged,
         unseen=knee.unseen,
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
@@ -159,7 +166,16 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         shed=_shed(span.trial),
         grew_waits=_grew_waits(at_knee, at_base),
         compared=reading.comparable,
+        wire=wire,
     )
+
+
+def wire_at_knee(reading: EvidenceReading) -> WireReading | None:
+    """What passed between client and service at about the load of the knee."""
+    trial = reading.knee.span.trial
+    if trial is None:
+        return None
+    return wire_reading(about(reading.evidence.trials, trial.step.rate) or (trial,))
 
 
 def _threads(knee: SpanReading) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
+from perfhunt.load.wire import merged_accounts
 from perfhunt.model.units import Share
 
 
@@ -39,6 +40,7 @@ def merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDon
         ports_share=_largest([share.ports_share for share in shares]),
         workers=workers,
         invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
+        wire=merged_accounts([share.wire for share in shares]),
     )
 
 

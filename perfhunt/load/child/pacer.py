@@ -28,12 +28,13 @@ FLOOD_WARMUP: Share = 0.1  # of a flood's length, sent beforehand and not counte
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """What to send when: due times from the epoch (ascending), endpoint and feed row of each; all
-    of shape (n,).
+    of shape (n,). What is due before `settle` does not count.
     """
 
     due: NDArray[np.float64]
     endpoint: NDArray[np.uint16]
     row: NDArray[np.uint32]
+    settle: Seconds = 0.0
 
 
 class Pacer:
@@ -76,7 +77,7 @@ class Pacer:
         sender = self._sender
         with _collector_off() as pauses:
             epoch = self._epoch = epoch or time.monotonic() + LEAD
-            sender.begin_trial(recorder, epoch)
+            sender.begin_trial(recorder, epoch, schedule.settle)
             sender.pace = self._fire
             self._arm()
             self._watch(epoch, duration, grace, report)
@@ -92,6 +93,7 @@ class Pacer:
             queued=counts.queued,
             errors=counts.errors,
             gc_pause=pauses.longest,
+            wire=counts.wire.account() if counts.wire is not None else None,
         )
 
     def _loaded(self, duration: Seconds) -> Seconds:
@@ -108,7 +110,7 @@ class Pacer:
         sender, recorder = self._sender, Recorder("")
         with _collector_off():
             epoch = time.monotonic()
-            sender.begin_trial(recorder, epoch)
+            sender.begin_trial(recorder, epoch, 0.0)
             sender.pace, sender.next_due = self._fire, math.inf
             batch = _Batch(lambda: sender.offer(time.monotonic() - epoch, 0, 0))
             sender.refill = batch.add

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from perfhunt.load.child.http.wire import WireCounts
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.messages import SecondReport
 from perfhunt.model.units import Seconds
@@ -41,6 +42,7 @@ class SendCounts:
     queued: int = 0  # waited for a connection because the bound on requests in flight was reached
     most_open: int = 0  # connections at once
     errors: dict[str, int] = field(default_factory=dict)
+    wire: WireCounts | None = None  # of a client that looks at it
 
     def note(self, error: str) -> None:
         """Counts an error by its text."""
@@ -75,8 +77,10 @@ class ArrivalSender(Protocol):
     def orphans(self) -> Sized:
         """What is unanswered of trials that are over."""
 
-    def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
-        """Counts from zero into `recorder`; due times count from `epoch`."""
+    def begin_trial(self, recorder: Recorder, epoch: Seconds, settle: Seconds) -> None:
+        """Counts from zero into `recorder`; due times count from `epoch`, and what is due before
+        `settle` does not count.
+        """
 
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due: send it now, or let it wait."""

@@ -127,7 +127,9 @@ class TrafficSource:
         if not epoch:
             self._warm(step)
         whole = self._schedule(step)
-        mine = Schedule(whole.due[part::of], whole.endpoint[part::of], whole.row[part::of])
+        mine = Schedule(
+            whole.due[part::of], whole.endpoint[part::of], whole.row[part::of], step.settle
+        )
         self._sender.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
         return msgspec.structs.replace(

@@ -35,6 +35,7 @@ from perfhunt.model.trial import (
     Phase,
     Resources,
     SecondRow,
+    Wire,
 )
 
 # Fields that the noun and its document shape differently; the others are the same in both.
@@ -109,6 +110,7 @@ class TrialDocument(Struct, frozen=True):
     samples: str
     rows: tuple[SecondRow, ...] | UnsetType = UNSET
     interference: Interference | None = None
+    wire: Wire | None = None
 
 
 class JudgedDocument(Struct, frozen=True, forbid_unknown_fields=True):

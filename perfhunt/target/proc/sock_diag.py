@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from perfhunt.model.units import Seconds
 
@@ -29,9 +30,12 @@ _SHOW_PEER, _PEER = 4, 2  # UDIAG_SHOW_PEER, UNIX_DIAG_PEER
 # which the local port comes first, in network order: a dump leaves out sockets of other ports.
 _INET_REQUEST = struct.Struct("=BBBBI")
 _INET_ADDRESS = 48
-# struct inet_diag_msg after 4 bytes and the address: expires, rqueue, wqueue, uid, inode.
+# struct inet_diag_msg: family, state, timer, retransmissions; the address, which begins with the
+# local port; then expires, rqueue, wqueue, uid, inode.
+_INET_PORT = struct.Struct("!H")
+_INET_HEAD = 4
 _INET_ANSWER = struct.Struct("=IIIII")
-_INET_SKIPPED = 4 + _INET_ADDRESS
+_INET_SKIPPED = _INET_HEAD + _INET_ADDRESS
 # struct unix_diag_req: family, protocol, pad, states, inode, show, cookie of two words.
 _UNIX_REQUEST = struct.Struct("=BBHIIIII")
 # struct unix_diag_msg: family, type, state, pad, inode, cookie of two words; then attributes.
@@ -39,21 +43,31 @@ _UNIX_ANSWER = struct.Struct("=BBBBIII")
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr: length, type
 
 
-def backlogs() -> dict[int, int]:
-    """inode -> longest accept queue allowed, for the listening sockets of our network namespace.
+class AcceptQueue(NamedTuple):
+    """Connections that a listening socket has not accepted yet, and how many there may be."""
 
-    The kernel gives it as `idiag_wqueue` of a listening socket. Empty where netlink is refused.
+    port: int
+    waiting: int
+    backlog: int
+
+
+def accept_queues() -> dict[int, AcceptQueue]:
+    """By inode, for the listening sockets of our network namespace.
+
+    The kernel gives them as `idiag_rqueue` and `idiag_wqueue` of a listening socket. Empty where
+    netlink is refused.
     """
-    limits: dict[int, int] = {}
+    queues: dict[int, AcceptQueue] = {}
     for family in (socket.AF_INET, socket.AF_INET6):
         request = _INET_REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, _LISTENING)
         try:
             for message in _dump(request + bytes(_INET_ADDRESS)):
-                _, _, backlog, _, inode = _INET_ANSWER.unpack_from(message, _INET_SKIPPED)
-                limits[inode] = backlog
+                _, waiting, backlog, _, inode = _INET_ANSWER.unpack_from(message, _INET_SKIPPED)
+                (port,) = _INET_PORT.unpack_from(message, _INET_HEAD)
+                queues[inode] = AcceptQueue(port, waiting, backlog)
         except OSError:
             continue
-    return limits
+    return queues
 
 
 def unread_connections(port: int, *, ipv4_only: bool = False) -> int | None:

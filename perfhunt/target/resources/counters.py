@@ -1,5 +1,5 @@
-"""Counters of the kernel around the target: host CPU, pressure, listen overflows, throttling, OOM
-kills.
+"""Counters of the kernel around the target: host CPU, pressure, throttling, OOM kills, connections
+refused and segments sent again.
 
 Each is read whole and only ever used as a difference of two readings; None where this kernel or
 container has none.
@@ -27,6 +27,9 @@ class Counters:
     throttled: int | None = None
     oom_kills: int | None = None
     listen_overflows: int | None = None
+    listen_drops: int | None = None
+    syn_retransmits: int | None = None
+    retransmits: int | None = None
 
     def since(self, before: Counters) -> Counters:
         """The growth from `before` to here; None where either reading was."""
@@ -40,6 +43,7 @@ class Counters:
 def read_counters(pid: int) -> Counters:
     """All of them now, for the cgroups and the network namespace of `pid`."""
     busy, everything = _host_cpu()
+    listening = _protocol(f"/proc/{pid}/net/netstat", "TcpExt:")
     periods, throttled = _throttling(pid)
     return Counters(
         host_busy=busy,
@@ -50,7 +54,11 @@ def read_counters(pid: int) -> Counters:
         periods=periods,
         throttled=throttled,
         oom_kills=_oom_kills(pid),
-        listen_overflows=_listen_overflows(pid),
+        listen_overflows=listening.get("ListenOverflows"),
+        listen_drops=listening.get("ListenDrops"),
+        # The side that connects sends a SYN again, and that is ours, in whatever namespace.
+        syn_retransmits=_protocol("/proc/self/net/netstat", "TcpExt:").get("TCPSynRetrans"),
+        retransmits=_protocol(f"/proc/{pid}/net/snmp", "Tcp:").get("RetransSegs"),
     )
 
 
@@ -95,16 +103,12 @@ def _oom_kills(pid: int) -> int | None:
     return counters("/proc/vmstat").get("oom_kill")
 
 
-def _listen_overflows(pid: int) -> int | None:
-    lines = [
-        line.split()
-        for line in text(f"/proc/{pid}/net/netstat").splitlines()
-        if line.startswith("TcpExt:")
-    ]
+def _protocol(path: str, protocol: str) -> dict[str, int]:
+    """The counters of one protocol: a line of names, and one of their values."""
+    lines = [line.split()[1:] for line in text(path).splitlines() if line.startswith(protocol)]
     if len(lines) != 2:
-        return None
-    counts = dict(zip(lines[0], lines[1], strict=True))
-    return int(counts["ListenOverflows"]) if "ListenOverflows" in counts else None
+        return {}
+    return {name: int(value) for name, value in zip(*lines, strict=True)}
 
 
 def memory_used(pid: int, rss: Bytes, limited: bool) -> Bytes:

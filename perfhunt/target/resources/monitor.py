@@ -17,7 +17,7 @@ from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import stat
-from perfhunt.target.proc.sock_diag import unread_connections
+from perfhunt.target.proc.sock_diag import accept_queues, unread_connections
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
@@ -147,6 +147,7 @@ class ResourceMonitor:
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
+        queue = max((n for n in (queue, self._waiting()) if n is not None), default=None)
         with self._lock:
             if rss:
                 self._watched.rss.append((now, rss))
@@ -163,6 +164,16 @@ class ResourceMonitor:
         six = {listener.port for listener in self._target.listeners if ":" in listener.host}
         counts = [unread_connections(port, ipv4_only=port not in six) for port in self._ports]
         return None if None in counts else sum(count for count in counts if count)
+
+    def _waiting(self) -> int | None:
+        """The longest accept queue now, as the kernel says of the sockets that listen, which costs
+        little: so one that is full for a moment is seen more often. None where the target has a
+        network of its own.
+        """
+        if not self._reachable:
+            return None
+        waiting = (queue.waiting for queue in accept_queues().values() if queue.port in self._ports)
+        return max(waiting, default=None)
 
     def _sockets(self, pids: list[int]) -> tuple[int | None, Counter[str]]:
         """The longest accept queue, and connections to each remote endpoint, the target's clients
@@ -260,6 +271,9 @@ class ResourceMonitor:
                 (at.backlog for at in target.listeners if at.backlog is not None), default=None
             ),
             listen_overflows=grown.listen_overflows,
+            listen_drops=grown.listen_drops,
+            syn_retransmits=grown.syn_retransmits,
+            retransmits=grown.retransmits,
             connections=dict(watched.connections),
             unread=fmean(watched.unread) if watched.unread else None,
             unread_error=sampling_error(watched.unread),

@@ -6,6 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
+from perfhunt.load.messages import StepDone
 from perfhunt.load.tally import (
     ClosedTally,
     GeneratorSecond,
@@ -14,6 +15,7 @@ from perfhunt.load.tally import (
     statuses,
 )
 from perfhunt.load.trials import StepEnd, build_trial
+from perfhunt.load.wire import WireAccount
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Phase, Step, Trial
@@ -184,3 +186,18 @@ def test_a_closed_loop_learns_what_was_due_from_what_has_ended() -> None:
     assert tally.due.tolist() == [0.2, 0.2, 0.5]
     assert tally.row(0, 2.0, GeneratorSecond()).exceed == (1,)
     assert tally.missing(slice(0, 3)) == 0
+
+
+@pytest.mark.parametrize(("took", "noted"), [(0.21, True), (0.001, False), (None, False)])
+def test_a_name_that_took_long_to_resolve_is_noted(took: float | None, noted: bool) -> None:
+    done = StepDone(seconds=1.0, wire=WireAccount(resolution=took))
+    trial = build_trial(
+        Step(Phase.RAMP, 10.0, 1.0, 1),
+        tally_of(sample(0.1, 0.01)),
+        (),
+        StepEnd(1.0, done=done),
+        "",
+        {},
+    )
+    assert any("took 210 ms to resolve" in note for note in trial.generator.notes) is noted
+    assert trial.wire is not None and trial.wire.resolution == took

@@ -14,6 +14,7 @@ from perfhunt.analysis.diagnosis.rules.score import (
     outside_cpu,
     ramp,
 )
+from perfhunt.analysis.diagnosis.rules.wire import sizes
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
@@ -134,4 +135,4 @@ def network(features: Features) -> ClassScore:
     share = features.share_anywhere(LatencyKind.CLIENT)
     sentence = f"Sending is {format_share(share)} of what load added."
     value = outside_cpu(features, ramp(share, NETWORK.added))
-    return ClassScore(BottleneckClass.NETWORK, value, (sentence,))
+    return ClassScore(BottleneckClass.NETWORK, value, (sentence, *sizes(features)))

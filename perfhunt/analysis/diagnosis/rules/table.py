@@ -17,6 +17,7 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
     network,
 )
 from perfhunt.analysis.diagnosis.rules.waits import downstream, lock, pool, sleep, workers
+from perfhunt.analysis.diagnosis.rules.wire import backlog, connections, delayed_ack
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
 
@@ -37,4 +38,7 @@ RULES: tuple[Rule, ...] = (
     disk,
     memory,
     network,
+    delayed_ack,
+    connections,
+    backlog,
 )

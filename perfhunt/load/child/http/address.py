@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Collection
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ class ServerAddress:
     sockaddr: Any
     tls: Any = None
     server_name: str = ""
+    resolution: Seconds | None = None  # how long the name took
 
 
 def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
@@ -36,6 +38,8 @@ def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     try:
+        socket.getaddrinfo("127.0.0.1", 0)  # The first one starts gevent's threads, and takes long.
+        began = monotonic()
         infos = socket.getaddrinfo(
             host, parts.port or _PORTS.get(parts.scheme, 80), type=socket.SOCK_STREAM
         )
@@ -44,6 +48,7 @@ def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
             f"{host} does not resolve: {error.strerror or error}",
             "Check target.url in perfhunt.toml.",
         ) from None
+    took = monotonic() - began
     infos = [info for info in infos if not allowed or _ip(info[4]) in allowed]
     if not infos:
         raise LoadFailed(
@@ -51,7 +56,7 @@ def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
             "Nothing was sent. Run again to clear it anew.",
         )
     tls = client_context(target.verify_tls) if parts.scheme == "https" else None
-    choices = [ServerAddress(family, where, tls, host) for family, _, _, _, where in infos]
+    choices = [ServerAddress(family, where, tls, host, took) for family, _, _, _, where in infos]
     return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
 
 

@@ -18,6 +18,7 @@ from perfhunt.load.child.http.address import ServerAddress
 from perfhunt.load.child.http.connection import Connection
 from perfhunt.load.child.http.inspecting import InspectingConnection
 from perfhunt.load.child.http.tls import TlsConnection
+from perfhunt.load.child.http.wire import WireCounts
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import SendCounts, SendLimits, no_pace
 from perfhunt.load.render import Payloads
@@ -48,6 +49,7 @@ class Client:
         self.endpoints = endpoints
         self.limits = limits
         self.recorder = Recorder("")
+        self.wire = WireCounts()
         self.counts = SendCounts()
         self.epoch: Seconds = 0.0  # when the trial began, on time.monotonic's clock
         self.next_due: Seconds = math.inf  # when the pacer wants to be woken, same clock
@@ -155,6 +157,7 @@ class Client:
             self.answers.clear()
             self._forgotten += 1
         self.answers[head] = (len(content), status)
+        self.wire.read_head(head)
 
     def _serve_waiting(self) -> None:
         while self.waiting and (
@@ -249,9 +252,10 @@ class Client:
             self.orphans.clear()
             self.idle.clear()
 
-    def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
-        """Counts from zero into `recorder`."""
-        self.recorder, self.epoch, self.counts = recorder, epoch, SendCounts()
+    def begin_trial(self, recorder: Recorder, epoch: Seconds, settle: Seconds) -> None:
+        """Counts from zero into `recorder`; what is due before `settle` does not count."""
+        self.wire = WireCounts(settle, self.address.resolution)
+        self.recorder, self.epoch, self.counts = recorder, epoch, SendCounts(wire=self.wire)
         self.answers.clear()
         self._forgotten = 0
 

@@ -15,6 +15,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from perfhunt.load.child.http.address import ServerAddress
 from perfhunt.load.child.http.framing import ResponseHead
+from perfhunt.load.child.http.wire import WireCounts
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
@@ -43,6 +44,7 @@ class ConnectionOwner(Protocol):
     loop: Any
     address: ServerAddress
     counts: SendCounts
+    wire: WireCounts
     next_due: Seconds
     pace: Callable[[], None]
     in_flight: dict[Connection, None]
@@ -80,11 +82,14 @@ class Connection:
         "_send",
         "_watch",
         "_watch_write",
+        "began",
         "client",
         "complete",
         "connected",
         "due",
         "endpoint",
+        "first",
+        "head_first",
         "keep",
         "orphan",
         "payload",
@@ -102,6 +107,7 @@ class Connection:
         refuses at once.
         """
         self.client = client
+        self.began = monotonic()
         address = client.address
         sock = self.sock = _Socket(address.family, sockets.SOCK_STREAM)
         try:
@@ -122,7 +128,8 @@ class Connection:
         self._head: ResponseHead | None = None
         self.complete = self.connected = self.orphan = False
         self.served = 0
-        self.since = 0.0
+        self.since = self.first = 0.0
+        self.head_first = False
         self.payload = b""
         self._watch.start(self.on_readable)
 
@@ -152,7 +159,8 @@ class Connection:
             self.lost(error)
             return
         if taken == len(content):
-            self.connected = True
+            if not self.connected:
+                self.stands()
             return
         self._left = content[taken:] if taken else content
         if self._watch_write is None:
@@ -167,11 +175,16 @@ class Connection:
             if code:
                 self.lost(OSError(code, errno.errorcode.get(code, "connect")))
                 return
-            self.connected = True
+            self.stands()
         left, self._left = self._left, b""
         if left:
             # Not the subclass's: what is left over a TLS connection is ciphertext already.
             Connection.transmit(self, left)
+
+    def stands(self) -> None:
+        """The connection has been made."""
+        self.connected = True
+        self.client.wire.connected(self.due, monotonic() - self.began)
 
     def on_readable(self) -> None:
         """Bytes, or the end, have come."""
@@ -219,7 +232,9 @@ class Connection:
             self._partial(content, now)
             return
         self.complete = False
-        if self.keep and self.size == len(content):
+        if self.size != len(content):
+            self._note_gap(now)
+        elif self.keep:
             client.learn(content, self.status)
         client.finished(self, now, self.verdict(), self.keep)
 
@@ -240,6 +255,8 @@ class Connection:
 
     def _partial(self, content: bytes, now: Seconds) -> None:
         """More is to come: bounds what may, and notes how the body will end."""
+        if self.size == len(content):
+            self._note_first(content, now)
         if self._head is None:
             self._head = ResponseHead()
         if not self._head.feed(content):
@@ -247,12 +264,29 @@ class Connection:
         elif self.size > MAX_BODY:
             self.fail(RequestOutcome.TOO_LARGE, "body beyond 256 MiB", now)
 
+    def _note_first(self, content: bytes, now: Seconds) -> None:
+        """The first piece of an answer that has more. While nothing counts yet it is acknowledged
+        at once, to see whether the rest waits for that.
+        """
+        self.first, self.head_first = now, content.endswith(_END)
+        wire = self.client.wire
+        wire.read_head(content)
+        if self.due < wire.settle and not self.orphan:
+            # Never later on: other clients delay it too, and what they meet is what is asked.
+            self.sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_QUICKACK, 1)
+
+    def _note_gap(self, now: Seconds) -> None:
+        """An answer in pieces is whole. Several pieces that were read at once were one."""
+        if now > self.first and not self.orphan:
+            self.client.wire.came_apart(self.due, now - self.first, self.head_first)
+
     def ended(self, now: Seconds) -> None:
         """The peer closed: the answer's end if nothing else says where it ends, else a loss."""
         if not self.payload:
             self.client.dropped(self)
         elif self._head is not None and self._head.until_close:
             self.status = self._head.status
+            self._note_gap(now)
             self.client.finished(self, now, self.verdict(), keep=False)
         elif self._is_stale():
             self.client.resend(self)

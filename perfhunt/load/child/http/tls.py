@@ -43,6 +43,10 @@ class TlsConnection(InspectingConnection):
         else:
             self._encrypt(content)
 
+    def stands(self) -> None:
+        """TCP's connection: the handshake is still to come, and counts as connecting."""
+        self.connected = True
+
     def _encrypt(self, content: bytes) -> None:
         try:
             self._tls.write(content)
@@ -69,6 +73,7 @@ class TlsConnection(InspectingConnection):
             self._broken(error)
             return
         plain, self._plain = self._plain, None
+        super().stands()
         self._encrypt(plain or b"")
 
     def take(self, content: bytes, now: Seconds) -> None:

@@ -260,7 +260,7 @@ class UserTasks:
             gevent.killall([a.greenlet for a in self.orphans], block=False)
             self.orphans.clear()
 
-    def begin_trial(self, recorder: Recorder, epoch: Seconds) -> None:
+    def begin_trial(self, recorder: Recorder, epoch: Seconds, settle: Seconds) -> None:
         """Counts from zero into `recorder`."""
         self.recorder, self.epoch, self.counts = recorder, epoch, SendCounts()
 

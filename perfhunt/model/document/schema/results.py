@@ -135,6 +135,9 @@ RESULTS: dict[str, dict[str, str]] = {
         "accept_queue": "Longest accept queue seen, connections.",
         "accept_backlog": "Its limit, connections.",
         "listen_overflows": "Connections dropped because the accept queue was full.",
+        "listen_drops": "Connections dropped by listening sockets for any reason.",
+        "syn_retransmits": "SYNs that this host sent again.",
+        "retransmits": "TCP segments sent again on the target's host.",
         "connections": "Highest number of established connections to each remote endpoint.",
         "unread": (
             "Connections of clients with bytes that no thread had read, mean; null where nobody"
@@ -173,6 +176,27 @@ RESULTS: dict[str, dict[str, str]] = {
         ),
         "names": "The busiest programs, the most first.",
     },
+    "Wire": {
+        "answers": "Whole answers that count.",
+        "size_mean": "Size of an answer, head included, mean, bytes.",
+        "size_p99": "The same, 99th percentile, bytes.",
+        "encodings": "Encodings of their bodies that occurred; identity: none.",
+        "in_pieces": "Of the answers, those that came in more than one piece.",
+        "head_first": "Of those, how many had the head alone in the first piece.",
+        "gap_p50": "From the first piece to the last, median, seconds.",
+        "gap_p99": "The same, 99th percentile, seconds.",
+        "gap_total": "The same, all of them added, seconds.",
+        "held": "Of those, how many waited for a delayed acknowledgement.",
+        "held_total": "What that took altogether, seconds.",
+        "hurried": "Answers that do not count and were acknowledged at once.",
+        "hurried_gap": "From their first piece to the last, median, seconds.",
+        "connects": "Connections made in the whole trial.",
+        "new_connections": "Of those, for requests that count.",
+        "connect_p50": "Time to connect, TLS included, median, seconds.",
+        "connect_p99": "The same, 99th percentile, seconds.",
+        "slow_connects": "Connections that took a second or more: a SYN was sent again.",
+        "resolution": "How long the host's name took to resolve, once, seconds.",
+    },
     "Neighbour": {"name": "Name of the program.", "cpu": "CPU it used, cores."},
     "Generator": {
         "lag_p50": "How late requests were sent, median, seconds.",
@@ -203,6 +227,7 @@ RESULTS: dict[str, dict[str, str]] = {
         "errors": "Requests that did not end ok.",
         "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
         "resources": "What the target used meanwhile.",
+        "wire": "What passed between client and service; null where nobody looked.",
         "interference": (
             "What took the machine from target and generator meanwhile; null where it was not"
             " looked at, absent in runs of versions that did not."
