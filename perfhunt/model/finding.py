@@ -217,6 +217,7 @@ class LatencyPart(StrEnum):
     OTHER = "other"
     LOOP = "loop"  # ready to go on, while the thread of the event loop was busy
     QUEUED = "queued"  # before a thread had it
+    ACK = "delayed-ack"  # the second piece of an answer, for an acknowledgement of the first
     OUTSIDE = "outside"  # the network and whatever else no thread shows, as at the baseline
     GENERATOR = "generator"  # sent late
     UNEXPLAINED = "unexplained"

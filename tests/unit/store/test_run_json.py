@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from perfhunt.errors import StoreError
 from perfhunt.model.document.folded import fold
 from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
+from perfhunt.model.document.schema.findings import FINDINGS
 from perfhunt.model.document.schema.results import RESULTS
 from perfhunt.model.document.writing import document, trial_document
 from perfhunt.model.knee import Knee
@@ -257,5 +258,5 @@ def test_the_schema_describes_every_key_that_is_written() -> None:
 
 def test_every_meaning_in_the_schema_is_of_a_key_there_is() -> None:
     defs = json.loads(schema_text())["$defs"] | {"RunDocument": json.loads(schema_text())}
-    meanings = {name: set(keys) for name, keys in (CIRCUMSTANCES | RESULTS).items()}
+    meanings = {name: set(keys) for name, keys in (CIRCUMSTANCES | FINDINGS | RESULTS).items()}
     assert meanings == {n: set(d["properties"]) for n, d in defs.items() if "properties" in d}

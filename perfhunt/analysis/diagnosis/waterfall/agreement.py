@@ -8,6 +8,7 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass, LatencyPart, Ris
 from perfhunt.model.units import Seconds, format_duration
 
 _ON_LOOP = frozenset(LatencyPart) - {
+    LatencyPart.ACK,
     LatencyPart.OUTSIDE,
     LatencyPart.GENERATOR,
     LatencyPart.UNEXPLAINED,
@@ -32,6 +33,7 @@ _GROWS: Mapping[BottleneckClass, frozenset[LatencyPart]] = {
     ),
     BottleneckClass.DISK: frozenset({LatencyPart.DISK}),
     BottleneckClass.SLEEP: frozenset({LatencyPart.SLEEP}),
+    BottleneckClass.DELAYED_ACK: frozenset({LatencyPart.ACK}),
     BottleneckClass.NETWORK: frozenset({LatencyPart.CLIENT, LatencyPart.UNEXPLAINED}),
     BottleneckClass.GENERATOR: frozenset({LatencyPart.GENERATOR, LatencyPart.UNEXPLAINED}),
     # What others take of the cores slows all that needs one.
@@ -57,6 +59,7 @@ _WORDS: Mapping[LatencyPart, str] = {
     LatencyPart.SLEEP: "sleeping",
     LatencyPart.LOOP: "waiting for the event loop",
     LatencyPart.QUEUED: "queued before a thread had it",
+    LatencyPart.ACK: "waiting for delayed acknowledgements",
     LatencyPart.OUTSIDE: "outside the service",
     LatencyPart.GENERATOR: "sending late",
     LatencyPart.UNEXPLAINED: "not accounted for",

@@ -58,17 +58,20 @@ def _missing(reading: EvidenceReading) -> str:
 class _Latency:
     """The mean latency of a span's own trial, from when requests were due and from when they were
     sent; the first is the second where nobody timed it. `unread` is what of it a request lay in a
-    socket that no thread had read; None where nobody looked.
+    socket that no thread had read; None where nobody looked. `held`: its answer was held back by a
+    delayed acknowledgement.
     """
 
     response: Seconds
     service: Seconds
     p99: Seconds | None
     unread: Time | None
+    held: Seconds = 0.0
 
     @staticmethod
     def of(span: Span, rate: float) -> _Latency:
         trial, used = span.trial, span.resources
+        wire = trial.wire if trial is not None else None
         service = span.service or 0.0
         response = trial.response.mean if trial is not None else None
         unread = None
@@ -79,6 +82,7 @@ class _Latency:
             service=service,
             p99=trial.response.p99 if trial is not None else None,
             unread=unread,
+            held=wire.held_total / wire.answers if wire is not None and wire.answers else 0.0,
         )
 
 
@@ -98,7 +102,7 @@ class _Spans:
         latency = _Latency.of(base.reading.span, base.rate)
         before, after = seen_parts(base, knee.reading), seen_parts(knee, knee.reading)
         unread = latency.unread.value if latency.unread is not None else 0.0
-        beyond = before.total + unread - latency.service
+        beyond = before.total + unread + latency.held - latency.service
         before, after = without_work_after_answers(before, after, beyond)
         return _Spans(
             base=latency,
@@ -144,8 +148,10 @@ class _Spans:
         before, after = self.base.unread, self.knee.unread
         looked = before is not None and after is not None
         unread = (before, after) if before and after else (Time(), Time())
-        outside = max(0.0, self.base.service - self.seen_base.total - unread[0].value)
-        left = self.knee.service - self.seen_knee.total - unread[1].value - outside
+        beside_base = self.base.service - self.seen_base.total - self.base.held
+        outside = max(0.0, beside_base - unread[0].value)
+        beside = self.knee.service - self.seen_knee.total - self.knee.held
+        left = beside - unread[1].value - outside
         # A loop reads what comes at once and lets it wait inside, where its tasks show it. Where
         # they cannot be read, nobody looked into the sockets, or these are empty although there is
         # a queue, there is more of it than is seen.
@@ -163,6 +169,8 @@ class _Spans:
             yield PartGrowth(key, base, knee, inferred=waited * share)
         known = Time(outside, 0.0)
         yield PartGrowth(PartKey(LatencyPart.OUTSIDE), known, known)
+        held = Time(self.base.held), Time(self.knee.held)
+        yield PartGrowth(PartKey(LatencyPart.ACK), *held)
         yield PartGrowth(
             PartKey(LatencyPart.GENERATOR),
             Time(self.base.response - self.base.service),

@@ -17,7 +17,9 @@ MOST = 8  # parts by name: more than that is no picture
 SMALL: Share = 0.03
 _SUMMED = {LatencyPart.CPU: "other code, on a CPU", LatencyPart.OTHER: "other waits"}
 # These are not of the service, and stand by their own name however small they are.
-_ALWAYS = frozenset({LatencyPart.NEIGHBOURS, LatencyPart.OUTSIDE, LatencyPart.GENERATOR})
+_ALWAYS = frozenset(
+    {LatencyPart.NEIGHBOURS, LatencyPart.ACK, LatencyPart.OUTSIDE, LatencyPart.GENERATOR}
+)
 _IN_STATE = {
     LatencyPart.CPU: "{f} on a CPU",
     LatencyPart.RUN_QUEUE: "waiting for a CPU that the service's own threads had",
@@ -35,6 +37,7 @@ _IN_STATE = {
     LatencyPart.OTHER: "off the CPU in {f}",
     LatencyPart.LOOP: "waiting for the event loop",
     LatencyPart.QUEUED: "queued before a thread had it",
+    LatencyPart.ACK: "answers held back until the client acknowledged their first piece",
     LatencyPart.OUTSIDE: "network and all that no thread shows, as at the baseline",
     LatencyPart.GENERATOR: "sent late, or held back for a free connection",
     LatencyPart.UNEXPLAINED: "not accounted for",

@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 
 from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
+from perfhunt.model.document.schema.findings import FINDINGS
 from perfhunt.model.document.schema.results import RESULTS
 from perfhunt.model.document.shape import KneeDocument, NoKneeDocument, RunDocument
 from perfhunt.model.run import SCHEMA
 
-_MEANINGS = CIRCUMSTANCES | RESULTS
+_MEANINGS = CIRCUMSTANCES | RESULTS | FINDINGS
 # Keys that are not in every document; all others are always written.
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),

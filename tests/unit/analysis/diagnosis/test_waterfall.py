@@ -17,7 +17,7 @@ from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.model.finding import LatencyPart, Rise, Waterfall
 from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
 from perfhunt.model.states import States, ThreadTime
-from perfhunt.model.trial import Interference, Neighbour, Resources
+from perfhunt.model.trial import Interference, Neighbour, Resources, Wire
 from tests.unit.scenes import instant, profile, series, stack, used
 from tests.unit.trials import HELD
 
@@ -344,6 +344,17 @@ def test_requests_sent_late_are_a_part_of_their_own() -> None:
     answer = told(Evidence(span, base))
     assert added(answer, LatencyPart.GENERATOR) == pytest.approx(30.0)
     assert (answer.knee, answer.knee_p99) == (0.130, 0.4)
+
+
+def test_an_answer_that_waits_for_an_acknowledgement_is_a_part_of_its_own() -> None:
+    held = Wire(answers=1000, in_pieces=1000, held=900, held_total=36.0)  # 36 ms of each
+    trial = replace(HELD, completed=100.0, service=replace(HELD.service, mean=0.076), wire=held)
+    trial = replace(trial, response=trial.service)
+    base = calm("serve>view>ask socket@n:1", service=0.020)
+    knee = Span.of(trial, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 40))
+    answer = told(Evidence(knee, base))
+    assert added(answer, LatencyPart.ACK) == pytest.approx(36.0)
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_largest_part_that_is_not_of_the_class_is_said_to_differ() -> None:
