@@ -299,6 +299,7 @@ class Lab:
             drains=tuple(self.drains),
             baseline=lowest_baseline(self.trials),
             states=self._states({}),
+            peers={name: s.peers for name, s in self.spans.items() if s.peers is not None},
             profiles={
                 name: span.profile for name, span in self.spans.items() if span.profile is not None
             },

@@ -12,6 +12,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import files_of, read_evidence
 from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
 from perfhunt.jobs.publish import publish
@@ -33,6 +34,11 @@ from perfhunt.target.host.environment import environment
 
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
+)
+_IDLE = Caution(
+    CautionCode.IDLE,
+    "The service was idle: it used hardly any CPU and its threads waited where they were, so no"
+    " function leads.",
 )
 _PER_SECOND = Caution(
     CautionCode.PER_SECOND,
@@ -85,6 +91,7 @@ def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> 
             instants=attached.instants,
             states=attached.states,
             resources=used,
+            peers=attached.peers,
             losses=attached.losses,
         )
 
@@ -94,19 +101,31 @@ def diagnosed(start: Run, span: Span, target: TargetProcess) -> Run:
     evidence = Evidence(
         knee=span,
         runtime=target.runtime,
+        version=target.runtime_version,
         cpu_limit=target.cpu_limit,
         application=target.application,
     )
     evidence = replace(evidence, sources=sources(target, files_of(evidence)))
     reading = read_evidence(evidence)
     suspects = suspects_of(reading)
-    return replace(
+    run = replace(
         start,
         knee=_NO_LOAD,
+        states={SpanName.KNEE: span.states} if span.states else {},
+        peers={SpanName.KNEE: span.peers} if span.peers is not None else {},
+        profiles={SpanName.KNEE: span.profile} if span.profile else {},
+    )
+    if is_idle(span):
+        again = f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"
+        return replace(
+            run,
+            cautions=(_IDLE, *loss_cautions(span)),
+            next_step=f"Put load on it: {again}; or profile again while it is used.",
+        )
+    return replace(
+        run,
         findings=rank(reading, suspects),
         bottleneck=classify(reading, suspects),
-        states={SpanName.KNEE: span.states} if span.states else {},
-        profiles={SpanName.KNEE: span.profile} if span.profile else {},
         cautions=(_PER_SECOND, *loss_cautions(span)),
         next_step=(
             f"perfhunt init --pid {target.root}, then perfhunt investigate --pid {target.root}"

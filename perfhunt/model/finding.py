@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -9,21 +10,11 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.units import PerSecond, Seconds, Share
 
 
-class TimeClass(StrEnum):
-    """What kind of time a function costs: the state its threads, or those behind it, are in."""
-
-    CPU = "cpu"
-    GIL = "gil"
-    LOCK = "lock"
-    SOCKET = "socket"
-    SLEEP = "sleep"
-    DISK = "disk"
-    POLL = "poll"
-    OTHER = "other"
-
-
 class BottleneckClass(StrEnum):
-    """What can stop a service."""
+    """What can stop a service, and what kind of time a finding costs: one vocabulary for both.
+
+    A finding's class is what its threads, or those behind it, wait for or do.
+    """
 
     CPU = "cpu"
     CPU_QUOTA = "cpu-quota"
@@ -31,7 +22,8 @@ class BottleneckClass(StrEnum):
     EVENT_LOOP = "event-loop"  # busy with its own work
     EVENT_LOOP_BLOCKED = "event-loop-blocked"  # held up by a call that should not run on it
     LOCK = "lock"
-    DOWNSTREAM = "downstream"
+    DATABASE = "database"  # or a cache
+    DOWNSTREAM = "downstream"  # any other service
     POOL = "pool"
     WORKERS = "workers"
     DISK = "disk"
@@ -46,7 +38,20 @@ class BottleneckClass(StrEnum):
     LIMITER = "limiter"
     GENERATOR = "generator"
     HOST = "host"  # other work took the cores
+    OTHER = "other"  # of a finding: a wait that nothing names
     UNDETERMINED = "undetermined"
+
+    @classmethod
+    def _missing_(cls, value: object) -> BottleneckClass | None:
+        """What findings of stored runs call it that had words of their own."""
+        return FORMER_CLASSES.get(str(value))
+
+
+# Words of stored runs, as they are read now.
+FORMER_CLASSES: Mapping[str, BottleneckClass] = {
+    "socket": BottleneckClass.DOWNSTREAM,
+    "poll": BottleneckClass.OTHER,
+}
 
 
 # What happens between client and service: no function is to blame for it, nor could one be changed.
@@ -79,6 +84,7 @@ class CautionCode(StrEnum):
     NO_IDLE = "no-idle"
     TOP_TWO_CLOSE = "top-two-close"
     UNDETERMINED = "undetermined"
+    IDLE = "idle"  # a profile of a service that nobody used
     PER_SECOND = "per-second"  # a profile without load of ours: costs are per second
     NO_ATTRIBUTION = "no-attribution"
     VERSION = "version"
@@ -138,7 +144,7 @@ class Finding:
     function: str
     file: str
     line: int | None
-    category: TimeClass
+    category: BottleneckClass
     self_share: Share
     total_share: Share
     own: Interval

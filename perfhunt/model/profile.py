@@ -47,8 +47,10 @@ class SpanName(StrEnum):
 
     BASELINE = "baseline"
     KNEE = "knee"
+    ABOVE = "above"  # where the service breaks
     BASELINE_WAITS = "baseline-waits"
     KNEE_WAITS = "knee-waits"
+    ABOVE_WAITS = "above-waits"
 
     @property
     def waits(self) -> SpanName:
@@ -63,6 +65,7 @@ class EvidenceKind(StrEnum):
     WAITS = "the stacks of waiting threads"
     IDLE = "the stacks of threads without load"
     STATES = "the states of threads"
+    PEERS = "what works for the target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,18 @@ def regrouped(
 
 
 @dataclass(frozen=True, slots=True)
+class LockWait:
+    """Threads that waited to enter a lock: with which stack, how many on average, `n` waits. `of`
+    is the kind: `lock`, or `pool` where several may have it at once.
+    """
+
+    stack: Stack
+    of: str
+    threads: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Stacks with their weights (samples, unless `unit` says otherwise).
 
@@ -133,6 +148,8 @@ class Profile:
     started: Seconds = 0.0  # since the run began
     notes: tuple[str, ...] = ()
     raw: str = ""  # file name of the tool's own output within the run
+    # What a tool that knows them saw of locks; in `raw` only, not in run.json.
+    lock_waits: tuple[LockWait, ...] = ()
 
     @property
     def total(self) -> float:
@@ -191,6 +208,7 @@ class Profile:
             dropped=self.dropped + other.dropped,
             late=self.late + other.late,
             notes=self.notes + other.notes,
+            lock_waits=self.lock_waits + other.lock_waits,
         )
 
 

@@ -12,7 +12,7 @@ from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, Route
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Judged, Judgement
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Disturbance, Drained, SecondRow, Step, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
@@ -202,6 +202,8 @@ class Run:
     findings: tuple[Finding, ...] = ()
     waterfall: Waterfall | None = None  # None: not worked out
     states: Mapping[str, States] = field(default_factory=dict)  # by SpanName
+    # By SpanName; a span is not there when nobody looked.
+    peers: Mapping[str, tuple[Peer, ...]] = field(default_factory=dict)
     profiles: Mapping[str, Profile] = field(default_factory=dict)  # by SpanName
     probe_effect: ProbeEffect | None = None
     cautions: tuple[Caution, ...] = ()

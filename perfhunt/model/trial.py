@@ -29,6 +29,7 @@ class Phase(StrEnum):
     STAIRCASE = "staircase"
     CAPACITY = "capacity"
     HOLD = "hold"  # profiled, at the knee; never used in the knee fit
+    ABOVE = "above"  # profiled, where the service breaks
     QUIET = "quiet"  # at the knee with no profiler, before and after the hold
     JUDGE = "judge"  # at the load the SLO names
     FIXED = "fixed"  # a rate fixed in advance, as verify asks

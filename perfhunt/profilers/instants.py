@@ -88,7 +88,8 @@ class InstantsCapture:
         self._cpu: Seconds = 0.0
         self._took: Seconds = 0.0
         self._stop = threading.Event()
-        self._meet(self._pids)
+        # Those that the target was found with may all have been replaced by now.
+        self._meet(working_pids(self._pids, root) or self._pids)
         if not self._lookers and self._failure is not None:
             raise self._failure
         self._began = time.monotonic()

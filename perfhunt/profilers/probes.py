@@ -13,12 +13,13 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import EvidenceKind, Instants, Loss, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
 from perfhunt.profilers.following import FollowingCapture, workers_of
 from perfhunt.profilers.instants import InstantsCapture
+from perfhunt.profilers.peer_watch import PeerWatch
 from perfhunt.profilers.profiler import AccountedCapture
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.target.host.interference import InterferenceMonitor
@@ -34,8 +35,8 @@ _NOT_HERE = "perfhunt doctor --pid PID says what is missing."
 
 class Attachment:
     """Profilers attached to the target for one span; leaving the context detaches them, whatever
-    happened. `profile`, `instants` and `states` are there then; each of them may be missing, which
-    is one of the `losses`.
+    happened. `profile`, `instants`, `states` and `peers` are there then; each of them may be
+    missing, which is one of the `losses`.
     """
 
     def __init__(
@@ -48,12 +49,15 @@ class Attachment:
         self.profile: Profile | None = None
         self.instants: Instants | None = None
         self.states: States | None = None
+        self.peers: tuple[Peer, ...] | None = None
         self.losses: tuple[Loss, ...] = ()
 
     def __enter__(self) -> Attachment:
         seconds = max(_SHORTEST, self._seconds - EARLY)
         if self._probes.sampler is not None:
             self._probes.sampler.mark()
+        if self._probes.peers is not None:
+            self._probes.peers.mark()
         if self._on_cpu:
             self._profile_capture = self._probes.attach(self._name, seconds)
         if self._waits:
@@ -66,6 +70,7 @@ class Attachment:
                 capture.stop()
         if self._probes.sampler is not None:
             self.states = self._probes.sampler.take(self._name)
+        self.peers = self._probes.take_peers()
         if self._profile_capture is not None:
             self.profile = self._probes.taken(EvidenceKind.ON_CPU, self._profile_capture)
         if self._instants_capture is not None:
@@ -75,7 +80,13 @@ class Attachment:
     def span_of(self, trial: Trial) -> Span:
         """What was captured while `trial` ran."""
         return Span.of(
-            trial, self.profile, self.instants, self.states, trial.resources, self.losses
+            trial,
+            self.profile,
+            self.instants,
+            self.states,
+            trial.resources,
+            self.peers,
+            self.losses,
         )
 
 
@@ -97,10 +108,11 @@ class LiveProbes:
         self._workers = workers_of(target)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
+        self.peers: PeerWatch | None = None
         self._losses: list[Loss] = []
 
     def open(self) -> None:
-        """Watch resources and thread states from now on. Raises AttachFailed when a required
+        """Watch resources, thread states and peers from now on. Raises AttachFailed when a required
         profiler cannot be used.
         """
         self._monitor.start()
@@ -110,6 +122,8 @@ class LiveProbes:
         self.sampler = StateSampler(
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
+        self.peers = PeerWatch(self._target.root, self._clock)
+        self.peers.open()
         self._plan = choose(self._target, opened=self._opened)
         if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:
             raise AttachFailed(
@@ -146,6 +160,8 @@ class LiveProbes:
         self._host.close()
         if self.sampler is not None:
             self.sampler.close()
+        if self.peers is not None:
+            self.peers.close()
 
     def attach(self, name: str, seconds: Seconds) -> AccountedCapture[Profile] | None:
         """The plan's capture of the code that runs, started; None when there is none or it failed,
@@ -167,6 +183,16 @@ class LiveProbes:
             self._lose(EvidenceKind.WAITS, "no tool here reads the stacks of waiting threads")
             return None
         return self._result(EvidenceKind.WAITS, lambda: self._instants(seconds))
+
+    def take_peers(self) -> tuple[Peer, ...] | None:
+        """What the target's peers did since the last call (or since `mark`); None when nobody
+        looked, or could, which is a loss.
+        """
+        try:
+            return self.peers.take() if self.peers is not None else None
+        except AttachFailed as failed:
+            self._lose(EvidenceKind.PEERS, failed.message.rstrip("."))
+            return None
 
     def taken(self, what: EvidenceKind, capture: AccountedCapture[_Given]) -> _Given | None:
         """What a capture gives, with its losses noted; None when that is nothing."""

@@ -23,15 +23,23 @@ from perfhunt.target.proc.threads import thread_name, tids
 from perfhunt.target.proc.tree import working_pids
 from perfhunt.target.proc.waits import RUNNING, ProcessWaits, Wait
 
-_RATE_HZ = 50.0  # from Python, faster costs more than it shows
-_SLOWEST_HZ = 5.0  # a hold of half a minute still has 150 looks
-_COST_LIMIT = 0.04  # of one core; beyond it the sampler looks less often
 _SMOOTHING = 0.1  # the weight of the last look in the period, so that one slow look changes little
 _TREE_EVERY: Seconds = 1.0  # between looks for replaced workers
 _TIMES_EVERY: Seconds = 0.1  # between readings of schedstat: a thread that ends loses no more
 _LIVED = 0.5  # of a span; a thread that was there for less is one of the short-lived
 _NANOSECONDS = 1e9  # per second
 _SYSCALL_LINE, _SCHEDSTAT_LINE = 256, 128  # bytes; a number and eight words, and three numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a sampler looks, in looks a second, and what of one core that may cost: beyond it
+    the sampler looks less often.
+    """
+
+    rate: float = 50.0  # from Python, faster costs more than it shows
+    slowest: float = 5.0  # a hold of half a minute still has 150 looks
+    cost: float = 0.04
 
 
 @dataclass
@@ -75,7 +83,9 @@ class StateSampler:
         clock: Callable[[], Seconds] = time.monotonic,
         *,
         root: int = 0,
+        pace: Pace = Pace(),
     ) -> None:
+        self._pace = pace
         self._pids = tuple(pids)
         self._root = root
         self._clock = clock
@@ -154,16 +164,16 @@ class StateSampler:
             self._failure = error
 
     def _watch(self) -> None:
-        period = 1.0 / _RATE_HZ
+        period = fastest = 1.0 / self._pace.rate
         while not self._stop.wait(period):
             began = time.thread_time()
             with self._lock:
                 self._look()
                 spent = time.thread_time() - began
                 self._cost += spent
-            affordable = max(1.0 / _RATE_HZ, spent / _COST_LIMIT)
+            affordable = max(fastest, spent / self._pace.cost)
             smooth = (1 - _SMOOTHING) * period + _SMOOTHING * affordable
-            period = min(1.0 / _SLOWEST_HZ, smooth)
+            period = min(1.0 / self._pace.slowest, smooth)
 
     def _look(self, first: bool = False) -> None:
         now = self._clock()

@@ -12,11 +12,13 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.waterfall import added_words, every_part, remarks, totals_words
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -29,6 +31,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     predicted_words,
+    prediction,
     ratio_words,
     route_words,
 )
@@ -127,11 +130,12 @@ def _suspects(run: Run) -> str:
     if not run.findings:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
-    text = "### Suspects at the knee\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
+    title = "Suspects at the knee" if accused(run) else "What it spends its time on"
+    text = f"### {title}\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             text += f"\n{_text(leaves_words(finding))}\n"
-    what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
+    what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         about = "" if what_if.at_least else "about "
         cap = f"; {what_if.cap}" if what_if.cap else ""
@@ -163,7 +167,13 @@ def _reason(run: Run) -> str:
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
     route = route_time_words(run)
     evidence += f"\n{_text(route)}\n" if route else ""
-    return f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n{evidence}"
+    head = f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n"
+    return head + evidence + _peers(run)
+
+
+def _peers(run: Run) -> str:
+    rows = [tuple(map(_text, peer_cells(peer))) for peer in peers_at_knee(run)]
+    return f"\n{_table(HEAD, rows)}" if rows else ""
 
 
 def _waterfall(run: Run) -> str:

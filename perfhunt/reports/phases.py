@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.profile import SpanName
 from perfhunt.model.run import Run
 
 _AT_KNEE = frozenset({SpanName.KNEE, SpanName.KNEE_WAITS})
-_OF_WAITS = frozenset({SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS})
-_WAITS = frozenset({"lock", "socket", "sleep", "disk", "poll"})
+_ABOVE = frozenset({SpanName.ABOVE, SpanName.ABOVE_WAITS})
+_OF_WAITS = frozenset({SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS, SpanName.ABOVE_WAITS})
+_ON_CPU = frozenset({BottleneckClass.CPU, BottleneckClass.GIL, BottleneckClass.EVENT_LOOP})
 
 
 def phases(run: Run) -> tuple[str, ...]:
@@ -16,7 +18,7 @@ def phases(run: Run) -> tuple[str, ...]:
     A suspect that makes others wait is not on top of on-CPU stacks: then stacks of waiting threads
     go first.
     """
-    waits_first = bool(run.findings) and run.findings[0].category in _WAITS
+    waits_first = bool(run.findings) and run.findings[0].category not in _ON_CPU
 
     def order(phase: str) -> tuple[bool, bool, str]:
         return (phase not in _AT_KNEE, (phase in _OF_WAITS) != waits_first, phase)
@@ -37,5 +39,6 @@ def phase_words(run: Run, phase: str) -> str:
         "gil": "what held the GIL",
         "wall": "where threads worked or waited",
     }.get(mode, mode)
-    where = "at the knee" if phase in _AT_KNEE else "at baseline"
+    above = "above the knee" if phase in _ABOVE else "at baseline"
+    where = "at the knee" if phase in _AT_KNEE else above
     return f"{where}: {shown}"

@@ -15,11 +15,7 @@ def cost_per_weight(run: Run, phase: str) -> Seconds | None:
     The CPU time is the kernel's own count over the trials in which the profile was taken.
     """
     profile = run.profiles.get(phase)
-    spans = [
-        t
-        for t in run.trials
-        if t.step.phase is Phase.HOLD and t.completed > 0 and _belongs(run, t, phase)
-    ]
+    spans = [t for t in run.trials if t.completed > 0 and _belongs(run, t, phase)]
     if profile is None or not profile.total or not spans:
         return None
     completed = sum(t.completed * t.seconds for t in spans) / sum(t.seconds for t in spans)
@@ -30,6 +26,10 @@ def cost_per_weight(run: Run, phase: str) -> Seconds | None:
 
 
 def _belongs(run: Run, trial: Trial, phase: str) -> bool:
+    if phase in (SpanName.ABOVE, SpanName.ABOVE_WAITS):
+        return trial.step.phase is Phase.ABOVE
+    if trial.step.phase is not Phase.HOLD:
+        return False
     floor = run.baseline.step.rate if run.baseline is not None else run.question.ramp.start
     at_floor = trial.step.rate <= floor
     at_baseline = phase in (SpanName.BASELINE, SpanName.BASELINE_WAITS)

@@ -11,11 +11,13 @@ from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_duration, format_rate
+from perfhunt.reports.peers import peer_line, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.waterfall import added_words, change_words, largest, totals_words
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -27,6 +29,7 @@ from perfhunt.reports.words import (
     ms_interval,
     place,
     predicted_words,
+    prediction,
     ratio_words,
     route_words,
 )
@@ -41,6 +44,7 @@ SUSPECTS = 5
 PARTS = 4  # of the latency that load added
 ROUTES = 6
 EVIDENCE = 3
+PEERS = 3
 CAUTIONS = 3
 CAUTION_LINES = 3  # of each: what to do about it is in its last words
 _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
@@ -123,11 +127,12 @@ def _suspects(run: Run) -> list[str]:
     ]
     if not rows:
         return []
-    lines = _table(("suspects", "", "class", "ms/request", "on stack"), rows)
+    head = "suspects" if accused(run) else "time goes to"
+    lines = _table((head, "", "class", "ms/request", "on stack"), rows)
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             lines += _wrapped(leaves_words(finding), "  ")
-    what_if, withheld = run.findings[0].what_if, run.findings[0].withheld
+    what_if, withheld = prediction(run), run.findings[0].withheld
     if what_if is not None:
         cap = f"; {what_if.cap}" if what_if.cap else ""
         about = "" if what_if.at_least else "about "
@@ -148,6 +153,7 @@ def _reason(run: Run) -> list[str]:
         f"bottleneck  {bottleneck_words(bottleneck.category)} {score}",
         *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
         *(_wrapped(route, "route       ") if route else []),
+        *(_shortened(f"peer {peer_line(peer)}") for peer in peers_at_knee(run)[:PEERS]),
     ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding
+from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, CautionCode, Finding
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_rate
 from perfhunt.reports.words import (
+    accused,
     bottleneck_words,
     busy_words,
     criterion_words,
@@ -110,11 +111,14 @@ def _set_aside(run: Run) -> str:
 def _because(run: Run) -> str:
     if run.bottleneck is None:
         return ""
-    in_code = run.findings and run.bottleneck.category not in ON_THE_WIRE
-    where = f", first of all in {_named(run.findings[0])}" if in_code else ""
     if run.bottleneck.category == BottleneckClass.UNDETERMINED:
-        return f"; what stops it is undetermined{where}"
-    return f"; what stops it is {bottleneck_words(run.bottleneck.category)}{where}"
+        most = f" (most of its time goes to {_named(run.findings[0])})" if run.findings else ""
+        return f"; what stops it is undetermined{most}"
+    where = f", first of all in {_named(run.findings[0])}" if run.findings else ""
+    return (
+        f"; what stops it is {bottleneck_words(run.bottleneck.category)}"
+        f"{where if accused(run) else ''}"
+    )
 
 
 def _named(finding: Finding) -> str:
@@ -134,6 +138,8 @@ def _cut_short(run: Run) -> str:
 
 
 def _profiled(run: Run) -> str:
+    if any(caution.code == CautionCode.IDLE for caution in run.cautions):
+        return "The service was idle while it was profiled: no function leads."
     if not run.findings:
         return "Profiled under the load there was: nothing stood out."
     top = run.findings[0]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
-from perfhunt.model.finding import BottleneckClass, Finding, WhatIf
+from perfhunt.model.finding import ON_THE_WIRE, BottleneckClass, Finding, WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, RouteKnee
+from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judged
 from perfhunt.model.trial import Disturbance
 from perfhunt.model.units import Seconds, format_duration, format_rate, format_share
@@ -21,6 +22,7 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.EVENT_LOOP: "a saturated event loop",
     BottleneckClass.EVENT_LOOP_BLOCKED: "a blocked event loop",
     BottleneckClass.LOCK: "a lock",
+    BottleneckClass.DATABASE: "the database",
     BottleneckClass.DOWNSTREAM: "a downstream service",
     BottleneckClass.POOL: "an exhausted connection pool",
     BottleneckClass.WORKERS: "the number of workers",
@@ -36,12 +38,48 @@ CLASSES: Mapping[str, str] = {
     BottleneckClass.LIMITER: "a rate limiter",
     BottleneckClass.GENERATOR: "the load generator itself",
     BottleneckClass.HOST: "other work on the host",
+    BottleneckClass.OTHER: "a wait that nothing names",
     BottleneckClass.UNDETERMINED: "something undetermined",
 }
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 
 
 LEAVES = 4  # of a suspect: more than that are in run.json
+# What stops the service is none of its functions.
+_OUTSIDE = frozenset(
+    {
+        BottleneckClass.LIMITER,
+        BottleneckClass.GENERATOR,
+        BottleneckClass.HOST,
+        BottleneckClass.MEMORY,
+        BottleneckClass.NETWORK,
+        BottleneckClass.UNDETERMINED,
+        *ON_THE_WIRE,
+    }
+)
+
+
+def accused(run: Run) -> bool:
+    """Whether the findings are suspects: what stops the service is known, and may be one of its
+    functions. Else they say what it spends its time on.
+    """
+    if run.bottleneck is None or run.kind == RunKind.PROFILE:
+        return False
+    category = run.bottleneck.category
+    return category not in _OUTSIDE or (
+        category == BottleneckClass.LIMITER
+        and bool(run.findings)
+        and run.findings[0].category == category
+    )
+
+
+def prediction(run: Run) -> WhatIf | None:
+    """What the first finding's removal would bring; None where there is no knee that it would
+    move.
+    """
+    if not run.findings or not isinstance(run.knee, Knee):
+        return None
+    return run.findings[0].what_if
 
 
 def bottleneck_words(cls: str) -> str:

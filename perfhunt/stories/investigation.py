@@ -14,9 +14,11 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import files_of
+from perfhunt.analysis.diagnosis.answer.settled import hides
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.answers.cost import takes_long
 from perfhunt.analysis.knee.answers.drift import with_slopes
+from perfhunt.analysis.knee.beyond import rate_beyond
 from perfhunt.analysis.knee.goal import (
     Search,
     SearchResult,
@@ -41,7 +43,7 @@ from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Application, Began, Noted, Run
-from perfhunt.model.trial import Drain, Phase, Step, Trial
+from perfhunt.model.trial import FITTED_PHASES, Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
 from perfhunt.target.code.sources import sources
@@ -53,6 +55,8 @@ QUIET: Seconds = 6.0
 # Of the hold: the pass that samples waits. The rest samples what is on CPU.
 WAITS_SHARE: Share = 0.4
 BASELINE_PROFILE: Seconds = 8.0
+# Above the knee, where a queue grows: some hundred looks, and no more to recover from than that.
+ABOVE: Seconds = 8.0
 # A profile of a slow service lasts longer than usual, until it has seen so many requests, and no
 # longer than this; fewer do not tell where the time goes.
 SEEN, LONGEST_PROFILE = 20, 120.0
@@ -123,13 +127,16 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
                 rate = soak_rate(climb, held.rate)
                 step = step_of(question, Phase.SOAK, rate, BLOCK, 4)
                 climb = soak(lab, climb, step, options.soak)
+            diagnosis = explain(lab, floor, climb, held)
+            if above := hold_above(question, lab, climb, held, diagnosis):
+                diagnosis = explain(lab, floor, climb, held, above)
             return lab.finish(
                 floor=floor.trial,
                 climb=climb,
                 judged=judge_slo(question.slo, judged, climb.knee, lab.trials),
                 judged_at=judged.step.rate,
                 effect=held.effect,
-                diagnosis=explain(lab, floor, climb, held),
+                diagnosis=diagnosis,
             )
     except PerfhuntError as error:
         lab.abandon(error)
@@ -301,15 +308,39 @@ def judge_at_load(
     return lab.try_step(step) if other and other.used else lab.try_quiet_step(step)
 
 
-def explain(lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult) -> Diagnosis:
+def hold_above(
+    question: Question, lab: Lab, climb: SearchResult, held: HoldResult, diagnosis: Diagnosis
+) -> Span | None:
+    """The load kept a little above the knee for a moment, where the hold at the knee cannot show
+    how the service breaks: it fails there and not below, or what was seen below explains too
+    little. None where it is not needed, or no rate is left to do it at.
+    """
+    rate = rate_beyond(climb, question.safety.max_rate)
+    seen = held.span is not None and (held.span.profile or held.span.instants or held.span.states)
+    if not seen or rate is None or not hides(climb.knee, diagnosis.bottleneck):
+        return None
+    seconds = SETTLE + long_enough(ABOVE, rate)
+    sentence = f"holding {format_rate(rate)}, just above the knee, to see how it breaks"
+    lab.notify(Began("above", sentence, seconds))
+    step = replace(step_of(question, Phase.ABOVE, rate, seconds, 5), stop_on_overload=False)
+    span = lab.profiled(step, SpanName.ABOVE, on_cpu=True, waits=True)
+    lab.drain(Drain())
+    return span
+
+
+def explain(
+    lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult, above: Span | None = None
+) -> Diagnosis:
     """Which function or which wait stops the service there, and what a fix would bring."""
     lab.notify(Began("diagnose", "reading the profiles"))
     target = lab.target
     evidence = Evidence(
-        knee=held.span or Span.of(floor.trial),
+        knee=held.span or Span.of(trial_near(climb, held.rate) or floor.trial),
+        above=above,
         baseline=floor.span,
         idle=floor.idle,
         runtime=target.runtime if target else "",
+        version=target.runtime_version if target else "",
         cpu_limit=target.cpu_limit if target else None,
         application=target.application if target else Application(),
         trials=tuple(lab.trials),
@@ -327,6 +358,14 @@ def hold_rate(climb: SearchResult, start: PerSecond) -> PerSecond:
         return climb.knee.rate
     known = climb.knee.low or highest_held(climb.trials)
     return known or start
+
+
+def trial_near(climb: SearchResult, rate: PerSecond) -> Trial | None:
+    """The search's own trial nearest to a rate, which knows what the target used there; None where
+    none is to be believed.
+    """
+    near = [t for t in climb.trials if not t.invalid and t.step.phase in FITTED_PHASES]
+    return min(near, key=lambda t: abs(t.step.rate - rate), default=None)
 
 
 def highest_held(trials: Sequence[Trial]) -> PerSecond | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from perfhunt.target.proc.files import link, text
 
 _PYTHON = re.compile(r"(?:lib)?python(\d\.\d+)?[a-z]*(?:\.so[\d.]*)?")
+_RUBY = re.compile(r"(?:lib)?ruby[\d.-]*(?:\.so[\d.]*)?")
 _GO_MAGIC = b"\xff Go buildinf:"
 # A server is named at the front of a command line; behind that come options, paths and data.
 _FIRST_WORDS = 12
@@ -73,8 +74,8 @@ _PREFORK = (
 
 
 def runtime_of(pid: int) -> tuple[str, str]:
-    """Runtime (cpython, pypy, node, jvm, go, native) and its version ("" when it cannot be told) of
-    a live process.
+    """Runtime (cpython, pypy, ruby, node, jvm, go, native) and its version ("" when it cannot be
+    told) of a live process. The version of a CPython without a GIL ends in `t`, as its ABI's does.
     """
     exe = _program(pid)
     name = Path(exe).name
@@ -89,6 +90,9 @@ def runtime_of(pid: int) -> tuple[str, str]:
         Path(path).name.startswith("libnode.so") for path in mapped
     ):
         return "node", _node_version(pid, [exe, *mapped])
+    ruby = next((path for path in [exe, *mapped] if _RUBY.fullmatch(Path(path).name)), "")
+    if ruby:
+        return "ruby", _search(pid, ruby, rb"ruby (\d+\.\d+\.\d+)")
     jvm = next((path for path in mapped if Path(path).name == "libjvm.so"), "")
     if jvm or name == "java":
         return "jvm", _java_version(pid, jvm or exe)
@@ -136,7 +140,11 @@ def _python_version(pid: int, path: str, minor: str) -> str:
     # the two).
     series = re.escape(minor).encode() if minor else rb"\d\.\d{1,2}"
     exact = rb"(?<![\d.])(" + series + rb"\.\d{1,2}(?:(?:a|b|rc)\d+)?\+?)\x00"
-    return _search(pid, path, exact) or _search(pid, _libpython(pid), exact) or minor
+    places = (path, _libpython(pid))
+    version = next(filter(None, (_search(pid, place, exact) for place in places)), minor)
+    # A part of what `sys.version` says there; other builds do not hold it.
+    free = any(_search(pid, place, rb"(free-threading build)") for place in places)
+    return version + ("t" if free else "")
 
 
 def _libpython(pid: int) -> str:

@@ -62,7 +62,7 @@ spans = st.builds(
 def test_the_parts_sum_to_both_latencies_and_to_the_growth(
     knee: Span, base: Span, idle: object, cores: float | None
 ) -> None:
-    reading = read_evidence(Evidence(knee, base, idle, cpu_limit=cores))  # type: ignore[arg-type]
+    reading = read_evidence(Evidence(knee, base, idle=idle, cpu_limit=cores))  # type: ignore[arg-type]
     suspects = suspects_of(reading)
     answer = waterfall(reading, suspects, classify(reading, suspects))
     if answer.missing:

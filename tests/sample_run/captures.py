@@ -5,7 +5,7 @@ All numbers are made by hand.
 from __future__ import annotations
 
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
-from perfhunt.model.states import States, ThreadTime
+from perfhunt.model.states import Peer, PeerProcess, States, ThreadTime
 
 LINES = {
     "wsgi_app": ("shop/app.py", 31),
@@ -91,3 +91,32 @@ def states() -> dict[str, States]:
         "baseline": _states("baseline", on_cpu=0.02, gil=0.004, lock=0.005, socket=0.01),
         "knee": _states("knee", on_cpu=0.21, gil=0.09, lock=0.41, socket=0.08),
     }
+
+
+def peers() -> tuple[Peer, ...]:
+    """A database on the same host, and a service of which only the address is known."""
+    return (
+        Peer(
+            name="postgres",
+            addresses=("127.0.0.1:5432",),
+            connections=8.0,
+            pids=(900,),
+            cores=0.12,
+            queued=0.01,
+            allowed=4.0,
+            busiest=0.02,
+            threads=14,
+            states={"on_cpu": 0.12, "run_queue": 0.01, "poll": 13.87},
+            doing={"SELECT": 0.4, "idle": 7.6},
+            processes=(
+                PeerProcess(910, ports=(41000,), cores=0.07, doing="idle"),
+                PeerProcess(911, ports=(41002,), cores=0.05, doing="idle"),
+            ),
+        ),
+        Peer(
+            name="10.0.0.7:8080",
+            addresses=("10.0.0.7:8080",),
+            connections=2.0,
+            note="10.0.0.7:8080 is on another host: of it only what the target waits is known",
+        ),
+    )

@@ -8,7 +8,7 @@ from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode, R
 from perfhunt.model.run import Environment, Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Drained, Phase
-from tests.sample_run.captures import profile, states
+from tests.sample_run.captures import peers, profile, states
 from tests.sample_run.findings import bottleneck, cautions, findings, probe_effect, waterfall
 from tests.sample_run.host import environment, target
 from tests.sample_run.load import CAPACITY, KNEE, LIMIT, P99, SHARPNESS, curve, trial, trials
@@ -80,6 +80,7 @@ def sample_run() -> Run:
         findings=findings(),
         waterfall=waterfall(),
         states=states(),
+        peers={"knee": peers()},
         profiles={"baseline": profile(0.25, 8.0), "knee": profile(1.0, 15.0)},
         probe_effect=probe_effect(),
         cautions=cautions(),

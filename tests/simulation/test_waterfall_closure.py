@@ -133,7 +133,7 @@ def told(seed: int) -> Waterfall:
             Instant(n / 10, tuple(thread(FREE, 100 + k) for k in range(THREADS))) for n in range(10)
         ),
     )
-    reading = read_evidence(Evidence(span(150.0, seed), span(15.0, seed + 1000), idle))
+    reading = read_evidence(Evidence(span(150.0, seed), span(15.0, seed + 1000), idle=idle))
     suspects = suspects_of(reading)
     return waterfall(reading, suspects, classify(reading, suspects))
 

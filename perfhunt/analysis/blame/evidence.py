@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.run import Application
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
 
@@ -20,7 +20,8 @@ class Span:
 
     `completed` is answers per second in the span; `service` the mean latency from the actual send,
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
-    thread at a few moments each second. `losses` says what else was looked for and not got.
+    thread at a few moments each second. `peers` are the processes at the other end of the target's
+    connections; None when nobody looked. `losses` says what else was looked for and not got.
     """
 
     completed: PerSecond
@@ -30,6 +31,7 @@ class Span:
     instants: Instants | None = None
     states: States | None = None
     resources: Resources | None = None
+    peers: tuple[Peer, ...] | None = None
     losses: tuple[Loss, ...] = ()
     # The pass that `instants` are of, where `service` and the rest are of another.
     waits: Span | None = None
@@ -53,6 +55,7 @@ class Span:
         instants: Instants | None = None,
         states: States | None = None,
         resources: Resources | None = None,
+        peers: tuple[Peer, ...] | None = None,
         losses: tuple[Loss, ...] = (),
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
@@ -64,6 +67,7 @@ class Span:
             instants=instants,
             states=states,
             resources=resources or trial.resources,
+            peers=peers,
             losses=losses,
         )
 
@@ -71,17 +75,19 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """The span at the knee, the span at baseline, and instants of the target with no load at all
-    (`idle`).
+    (`idle`); `above` is a short one where the service breaks, which the knee's may not show.
 
-    `cpu_limit` is the cores the target may use; `runtime` is cpython, node, jvm, go, native;
+    `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `application` says which of what is installed is the application; `sources` are the texts of the
     application's files, by path. `trials` are all of the run.
     """
 
     knee: Span
     baseline: Span | None = None
+    above: Span | None = None
     idle: Instants | None = None
     runtime: str = "cpython"
+    version: str = ""  # of the runtime
     cpu_limit: Cores | None = None
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)

@@ -27,11 +27,17 @@ _LAUNCHER = re.compile(r"[/\\](?:bin|Scripts)[/\\][^/\\.]+$")
 _RUNTIME_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.JS: re.compile(r"^node:|^internal/|^$"),
     FrameKind.JVM: re.compile(r"^(?:java|javax|jdk|sun|com\.sun)[./]"),
-    FrameKind.GO: re.compile(r"/go/src/|^runtime"),
+    # Below GOROOT; built with -trimpath, below a directory of the standard library.
+    FrameKind.GO: re.compile(
+        r"/go(?:-[\d.]+)?/src/|^runtime|^(?:archive|bufio|bytes|compress|container|context|crypto"
+        r"|database|debug|encoding|errors|expvar|flag|fmt|go|hash|html|image|internal|io|log|math"
+        r"|mime|net|os|path|reflect|regexp|slices|sort|strconv|strings|sync|syscall|testing|text"
+        r"|time|unicode|vendor)/"
+    ),
 }
 _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.JS: re.compile(r"node_modules"),
-    FrameKind.GO: re.compile(r"/pkg/mod/"),
+    FrameKind.GO: re.compile(r"/pkg/mod/|@v\d"),
 }
 # An event loop: the parts of Python and of its usual replacements that run one.
 _EVENT_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent|trio|curio)/")

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from perfhunt.analysis.blame.charge import BlameAccount, charge
 from perfhunt.analysis.blame.cpu_use import CpuUse, cpu_use_of
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import Code
+from perfhunt.analysis.blame.frames import Code, FunctionKey
 from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
@@ -44,7 +44,9 @@ class SpanReading:
 
     `cpu_per_request` is exact CPU seconds per completed request. `in_flight` is the mean number of
     requests, `unseen` those of them that no thread was working on. `own_part` is how much of the
-    wait for a CPU is the target's own doing: the rest is other processes'.
+    wait for a CPU is the target's own doing, `peer_part` how much its peers': the rest is other
+    processes'. `contended` is, for runtimes that tell of their locks, who waited for one: mean
+    threads and waits, by function and `Cause` (a lock, or a pool).
     """
 
     span: Span
@@ -56,6 +58,8 @@ class SpanReading:
     unseen: float
     pools: Mapping[ThreadGroup, PoolUse]
     own_part: Share = 1.0
+    peer_part: Share = 0.0
+    contended: Mapping[tuple[FunctionKey, str], tuple[float, int]] = field(default_factory=dict)
 
     @property
     def has_instants(self) -> bool:
@@ -106,6 +110,7 @@ def _stacks(evidence: Evidence) -> Iterator[Stack]:
     for span in (evidence.knee, evidence.baseline):
         if span is not None and span.profile is not None:
             yield from span.profile.stacks
+            yield from (wait.stack for wait in span.profile.lock_waits)
         if span is not None and span.instants is not None:
             yield from (t.stack for instant in span.instants for t in instant.threads)
 
@@ -135,7 +140,22 @@ def _read_span(
         unseen=unseen,
         pools=_pools(instants, snapshots),
         own_part=own_part(span, cores),
+        peer_part=peer_part(span, cores),
+        contended=_contended(span, code),
     )
+
+
+def _contended(span: Span, code: Code) -> dict[tuple[FunctionKey, str], tuple[float, int]]:
+    """Lock waits by the function that waits: of a monitor or a lock, it is the one that keeps it as
+    well, since all who want it come the same way.
+    """
+    contended: dict[tuple[FunctionKey, str], tuple[float, int]] = {}
+    for wait in span.profile.lock_waits if span.profile is not None else ():
+        owner = code.owner(wait.stack)
+        if owner is not None:
+            threads, n = contended.get((owner.key, wait.of), (0.0, 0))
+            contended[owner.key, wait.of] = threads + wait.threads, n + wait.n
+    return contended
 
 
 def _outside(baseline: SpanReading) -> Seconds:
@@ -182,6 +202,15 @@ def own_part(span: Span, cores: Cores | None) -> Share:
     if used is None or resources is None or not resources.host_cpu_share or not cores:
         return 1.0
     return min(1.0, used / (resources.host_cpu_share * cores))
+
+
+def peer_part(span: Span, cores: Cores | None) -> Share:
+    """The part of the target's peers in what kept the host's CPUs busy: they work for it."""
+    theirs = sum(peer.cores or 0.0 for peer in span.peers or ())
+    resources = span.resources
+    if not theirs or resources is None or not resources.host_cpu_share or not cores:
+        return 0.0
+    return min(1.0 - own_part(span, cores), theirs / (resources.host_cpu_share * cores))
 
 
 def _workers(instant: Instant) -> Iterator[ThreadSample]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.answer.advice import tied
 from perfhunt.analysis.diagnosis.features import wire_at_knee
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
@@ -61,7 +62,7 @@ def cautions(
     reading: EvidenceReading,
     knee: Knee | NoKnee,
     findings: Sequence[Finding],
-    bottleneck: Bottleneck,
+    bottleneck: Bottleneck | None,
     effect: ProbeEffect | None,
     trials: Sequence[Trial],
 ) -> tuple[Caution, ...]:
@@ -308,19 +309,17 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
         )
 
 
-def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iterator[Caution]:
-    if (
-        len(findings) > 1
-        and findings[0].blamed.low < findings[1].blamed.high
-        and findings[0].category == findings[1].category
-    ):
+def _about_findings(
+    findings: Sequence[Finding], bottleneck: Bottleneck | None
+) -> Iterator[Caution]:
+    if tied(findings):
         yield Caution(
             CautionCode.TOP_TWO_CLOSE,
             f"{findings[0].function} and {findings[1].function}"
             " cannot be told apart by what they cost.",
-            "Change one, verify, and look again.",
+            'Hold longer, [ramp] hold = "60s"; or change one, verify, and look again.',
         )
-    if bottleneck.category == BottleneckClass.UNDETERMINED:
+    if bottleneck is not None and bottleneck.category == BottleneckClass.UNDETERMINED:
         yield Caution(
             CautionCode.UNDETERMINED,
             bottleneck.evidence[0],
@@ -328,12 +327,12 @@ def _about_findings(findings: Sequence[Finding], bottleneck: Bottleneck) -> Iter
         )
 
 
-def _about_wire(reading: EvidenceReading, bottleneck: Bottleneck) -> Iterator[Caution]:
+def _about_wire(reading: EvidenceReading, bottleneck: Bottleneck | None) -> Iterator[Caution]:
     """What happens between client and service beside what stops it."""
     seen = wire_at_knee(reading)
     if seen is None:
         return
-    wire, category = seen.wire, bottleneck.category
+    wire, category = seen.wire, bottleneck.category if bottleneck is not None else None
     if (
         wire.held > THRESHOLDS.held_back * wire.answers
         and category is not BottleneckClass.DELAYED_ACK

@@ -8,13 +8,15 @@ low, make the answer `undetermined`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features, features_of
-from perfhunt.analysis.diagnosis.rules.table import RULES, Rule
+from perfhunt.analysis.diagnosis.rules.score import ClassScore
+from perfhunt.analysis.diagnosis.rules.table import QUEUES, RULES
 from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.knee.answers.failures import Failures
 from perfhunt.model.finding import Bottleneck, BottleneckClass
 
 
@@ -29,15 +31,30 @@ class AnswerThresholds:
 ANSWER = AnswerThresholds()
 
 
-def classify(reading: EvidenceReading, suspects: Suspects) -> Bottleneck:
-    """The class of bottleneck with its evidence; `undetermined` names what came closest."""
-    return decide(features_of(reading, suspects), RULES)
+def classify(
+    reading: EvidenceReading, suspects: Suspects, failures: Failures | None = None
+) -> Bottleneck:
+    """The class of bottleneck with its evidence; `undetermined` names what came closest. `failures`
+    is how requests failed in the search; without it, how they did while the service was looked at.
+    """
+    return decide(scores_of(features_of(reading, suspects, failures)))
 
 
-def decide(features: Features, rules: Sequence[Rule]) -> Bottleneck:
-    """The best of the rules' scores, if it is good enough and stands out."""
-    scores = sorted((rule(features) for rule in rules), key=lambda s: (-s.value, s.category))
-    best, second = scores[0], scores[1]
+def scores_of(features: Features) -> tuple[ClassScore, ...]:
+    """The score of every class that the runtime has."""
+    scores = (rule(features) for rule in RULES)
+    # What turns requests away while it is quick is held up by no queue.
+    free = 1.0 - (features.failures.policy if features.failures is not None else 0.0)
+    return tuple(
+        replace(score, value=score.value * free) if score.category in QUEUES else score
+        for score in scores
+        if features.traits.has(score.category)
+    )
+
+
+def decide(scores: Iterable[ClassScore]) -> Bottleneck:
+    """The best of the scores, if it is good enough and stands out."""
+    best, second = sorted(scores, key=lambda s: (-s.value, s.category))[:2]
     if best.value < ANSWER.least:
         why = (
             "No class of bottleneck explains what was seen;"

@@ -13,10 +13,11 @@ import numpy as np
 from scipy import stats
 
 from perfhunt.analysis.blame.charge import Cause, ThreadCounts
+from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import SpanReading
 from perfhunt.model.interval import Interval
-from perfhunt.model.states import ThreadState
+from perfhunt.model.states import Peer, ThreadState
 from perfhunt.model.units import Seconds, Share
 
 # Variance over mean of a count of samples: samples of one request follow each other, so counts vary
@@ -34,6 +35,13 @@ STUDENT_T_ROUNDED = 2.13
 # were in the state that follows.
 _UNSEEN = "unseen:"
 _ON_CPU = str(ThreadState.ON_CPU)
+# States of waits for what is at the other end of a connection; a coroutine's have no thread.
+WAITS_FOR_OTHERS = (str(ThreadState.SOCKET), str(ThreadState.AWAIT))
+# Waits that do not say on what they are.
+_UNNAMED = ("", "socket", "unix")
+# Of the connections to a peer that is at rest, the part that may be waited on all the same: what it
+# does may not show as work (it waits for others itself).
+_IDLE_PEER = 0.1
 
 
 def unseen(kind: str) -> str:
@@ -118,12 +126,83 @@ def costs_of(reading: SpanReading) -> dict[FunctionKey, Cost]:
         else:
             cost.charge(cause, doing, value)
         series.setdefault(key, []).append(counts)
+    for key, counts in _behind_peers(reading).items():
+        cost = costs.setdefault(key, Cost(key))
+        cost.charge(Cause.PEER, str(ThreadState.SOCKET), float(counts.mean()) / rate)
+        series.setdefault(key, []).append(counts)
     waits = _own_waits(reading)
     for key, all_counts in series.items():
         cost, own = costs[key], mean_error(waits[key]) if key in waits else 0.0
         cost.error = sqrt(cost.error**2 + (mean_error(np.sum(all_counts, axis=0)) / rate) ** 2)
         cost.own_error = sqrt(cost.own_error**2 + (own / rate) ** 2)
+    for (key, cause), (threads, n) in reading.contended.items():
+        cost, value = costs.setdefault(key, Cost(key)), threads / rate
+        cost.charge(cause, ThreadState.LOCK, value)
+        cost.error = sqrt(cost.error**2 + _DISPERSION / n * value**2)
     return costs
+
+
+def destinations(reading: SpanReading) -> dict[FunctionKey, dict[str, float]]:
+    """Where the waits of each function for others lead: endpoint -> weight, in samples. A wait that
+    does not say on what it is (a coroutine's) leads to where the target is connected.
+    """
+    likely = _likely(reading.span)
+    leads: dict[FunctionKey, dict[str, float]] = {}
+    for snapshot in (s for present in reading.snapshots for s in present):
+        if snapshot.state not in WAITS_FOR_OTHERS:
+            continue
+        on = snapshot.sample.wait_on
+        named = on not in _UNNAMED or (snapshot.state == ThreadState.SOCKET and not likely)
+        to = leads.setdefault(snapshot.owner.key, {})
+        for endpoint, part in ({on: 1.0} if named else likely).items():
+            to[endpoint] = to.get(endpoint, 0.0) + part
+    return leads
+
+
+def _likely(span: Span) -> dict[str, Share]:
+    """Where a wait leads that does not say so: to the peers by how much they were at work, and
+    little to those that were not.
+    """
+    peers = span.peers or ()
+    weights = {p.addresses[0]: _at_work(p) for p in peers} if peers else {}
+    if not peers and span.resources is not None:
+        weights = {endpoint: float(n) for endpoint, n in span.resources.connections.items()}
+    whole = sum(weights.values())
+    return {endpoint: weight / whole for endpoint, weight in weights.items()} if whole else {}
+
+
+def _at_work(peer: Peer) -> float:
+    """Of the target's connections to a peer, how many it was likely at work for: all, where it
+    could not be seen.
+    """
+    if peer.busy is None:
+        return peer.connections
+    return max(min(peer.busy, peer.connections), _IDLE_PEER * peer.connections)
+
+
+def _behind_peers(reading: SpanReading) -> dict[FunctionKey, ThreadCounts]:
+    """Threads that wait for a CPU which a peer has, per instant, by the functions that wait for the
+    peer: it does their work.
+    """
+    peers = {
+        address: peer.cores or 0.0
+        for peer in reading.span.peers or ()
+        for address in peer.addresses
+    }
+    weights = {
+        key: sum(n * peers.get(endpoint, 0.0) for endpoint, n in leads.items())
+        for key, leads in destinations(reading).items()
+    }
+    queued = [
+        counts
+        for (_, cause, _), counts in reading.account.blamed.items()
+        if cause == ThreadState.RUN_QUEUE
+    ]
+    whole = sum(weights.values())
+    if not (whole and queued and reading.peer_part):
+        return {}
+    behind = np.sum(queued, axis=0) * reading.peer_part / whole
+    return {key: behind * weight for key, weight in weights.items() if weight}
 
 
 def _cpu_costs(reading: SpanReading) -> dict[FunctionKey, Cost]:

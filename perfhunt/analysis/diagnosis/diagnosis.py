@@ -8,37 +8,58 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
+from perfhunt.analysis.diagnosis.answer.advice import named, next_step
+from perfhunt.analysis.diagnosis.answer.refusing import refusing
+from perfhunt.analysis.diagnosis.answer.settled import settled
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
-from perfhunt.analysis.diagnosis.ranking import rank
-from perfhunt.analysis.diagnosis.rules.wire import FIXES
-from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
+from perfhunt.analysis.diagnosis.suspects import Suspects, suspects_of
 from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
+from perfhunt.analysis.knee.answers.failures import NEARBY, Failures, failures_of
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
-from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, Waterfall
-from perfhunt.model.knee import Knee, NoKneeCode
+from perfhunt.model.finding import (
+    Bottleneck,
+    BottleneckClass,
+    Caution,
+    Finding,
+    ProbeEffect,
+    Waterfall,
+)
+from perfhunt.model.knee import Knee, KneeLabel
 from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
+from perfhunt.model.units import format_rate
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What stops the service, why we think so, and what to do next. `walls` says, by span, where
-    threads worked or waited, and who waited for work.
+    """What stops the service, why we think so, and what to do next. `bottleneck` is None where
+    nothing was seen to stop it; then the findings say what it spends its time on. `walls` says, by
+    span, where threads worked or waited, and who waited for work.
     """
 
     findings: tuple[Finding, ...]
-    bottleneck: Bottleneck
+    bottleneck: Bottleneck | None
     cautions: tuple[Caution, ...]
     next_step: str
     walls: Mapping[SpanName, WallProfile] = field(default_factory=dict)
     waterfall: Waterfall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspicion:
+    """One way to read the evidence: as it is at the knee, or above it."""
+
+    reading: EvidenceReading
+    suspects: Suspects
+    bottleneck: Bottleneck
 
 
 def diagnose(
@@ -49,60 +70,105 @@ def diagnose(
     objectives: Sequence[Objective] = (),
 ) -> Diagnosis:
     """The diagnosis of one investigation; every piece of evidence may be missing."""
-    reading = read_evidence(evidence)
-    suspects = suspects_of(reading)
-    bottleneck = with_leak(classify(reading, suspects), climb.drift, trials)
-    ranked = rank(reading, suspects)
-    findings = with_what_if(ranked, reading, suspects, climb, trials)
+    failures = failures_there(evidence, climb)
+    at_knee = _suspicion(evidence, failures)
+    above = None
+    if evidence.above is not None:
+        above = _suspicion(replace(evidence, knee=evidence.above, above=None), failures)
+    seen = _that_tells(at_knee, above)
+    leaky = with_leak(seen.bottleneck, climb.drift, trials)
+    bottleneck = settled(leaky, climb.knee, failures)
+    findings = rank(seen.reading, seen.suspects)
+    if bottleneck is not None and isinstance(climb.knee, Knee):
+        findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
+        if above is not None and failures is not None and climb.knee.label == KneeLabel.ERRORS:
+            findings, bottleneck = _with_refusing(findings, bottleneck, at_knee, above)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
-        *cautions(reading, climb.knee, findings, bottleneck, effect, trials),
+        *cautions(seen.reading, climb.knee, findings, bottleneck, effect, trials),
     )
     return Diagnosis(
         findings=findings,
         bottleneck=bottleneck,
         cautions=doubts,
-        next_step=next_step(findings, climb, bottleneck),
-        walls=wall_profiles(reading),
+        next_step=next_step(
+            findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence
+        ),
+        walls=wall_profiles(at_knee.reading),
         waterfall=_waterfall(evidence, bottleneck),
     )
 
 
-def _waterfall(evidence: Evidence, bottleneck: Bottleneck) -> Waterfall:
+def _waterfall(evidence: Evidence, bottleneck: Bottleneck | None) -> Waterfall:
     """What load added, by the one pass in which threads were looked at."""
     reading = read_evidence(evidence.of_waits)
     return waterfall(reading, suspects_of(reading), bottleneck)
 
 
-def next_step(findings: Sequence[Finding], climb: SearchResult, bottleneck: Bottleneck) -> str:
-    """The one thing to do now, as a sentence with the command that checks it."""
-    code = None if isinstance(climb.knee, Knee) else climb.knee.code
-    if code == NoKneeCode.GENERATOR_LIMITED:
-        return (
-            "The generator ran out before the service did: run again with --workers 2, or from"
-            " another machine."
-        )
-    if code == NoKneeCode.BELOW_MAX_RATE:
-        return (
-            "The service held every rate that was allowed:"
-            " raise [safety] max_rate if you need to know where it breaks."
-        )
-    if fix := FIXES.get(bottleneck.category):
-        return f"{fix}; restart the service, then: perfhunt verify --pid NEW_PID"
-    if not findings:
-        return (
-            "No function could be named: run perfhunt doctor --pid PID and mend what it lists, then"
-            " investigate again."
-        )
-    first = findings[0]
-    where = (
-        f" ({first.file}:{first.line})" if first.line else f" ({first.file})" if first.file else ""
+def failures_there(evidence: Evidence, climb: SearchResult) -> Failures | None:
+    """How requests failed where the service broke, by the search's trials and the hold above; None
+    where there is no knee that they could explain, or they failed only far above it.
+    """
+    knee = climb.knee
+    if not isinstance(knee, Knee):
+        return None
+    above = evidence.above.trial if evidence.above is not None else None
+    near = [t for t in (*climb.trials, above) if t and t.step.rate <= NEARBY * knee.high]
+    return failures_of(near, evidence.baseline.trial if evidence.baseline else None)
+
+
+def _suspicion(evidence: Evidence, failures: Failures | None) -> _Suspicion:
+    reading = read_evidence(evidence)
+    suspects = suspects_of(reading)
+    return _Suspicion(reading, suspects, classify(reading, suspects, failures))
+
+
+def _that_tells(at_knee: _Suspicion, above: _Suspicion | None) -> _Suspicion:
+    """What was seen at the knee, or above it where only there a class stands out."""
+    unknown = BottleneckClass.UNDETERMINED
+    if above is None or at_knee.bottleneck.category != unknown:
+        return at_knee
+    trial = above.reading.knee.span.trial
+    if above.bottleneck.category == unknown or trial is None:
+        return at_knee
+    sentence = f"Held at {format_rate(trial.step.rate)}, just above the knee, where it shows."
+    told = replace(above.bottleneck, evidence=(*above.bottleneck.evidence, sentence))
+    return replace(above, bottleneck=told)
+
+
+def _with_refusing(
+    findings: tuple[Finding, ...], bottleneck: Bottleneck, at_knee: _Suspicion, above: _Suspicion
+) -> tuple[tuple[Finding, ...], Bottleneck]:
+    """The findings with the function in front that refuses, where one was caught at it; the
+    bottleneck's evidence names it.
+    """
+    suspects = above.suspects
+    key = refusing(at_knee.reading.knee, above.reading.knee)
+    if key is None or key not in suspects.by_function:
+        return findings, bottleneck
+    caught = finding_of(1, suspects.by_function[key], above.reading, suspects.trails)
+    limits = bottleneck.category == BottleneckClass.LIMITER
+    caught = replace(
+        caught,
+        category=BottleneckClass.LIMITER if limits else BottleneckClass.OTHER,
+        withheld=findings[0].withheld if findings else "",
     )
+    others = [f for f in findings if (f.function, f.file) != key]
+    sentence = f"What refuses is {named(caught)}: it is seen above the knee, and hardly at it."
     return (
-        f"Change {first.function}{where}, that alone, restart the service, then:"
-        " perfhunt verify --pid NEW_PID"
+        (caught, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))),
+        replace(bottleneck, evidence=(bottleneck.evidence[0], sentence, *bottleneck.evidence[1:])),
     )
+
+
+def _kinds(findings: Sequence[Finding], suspects: Suspects) -> frozenset[BottleneckClass]:
+    """The kinds of time that the first finding costs."""
+    if not findings:
+        return frozenset()
+    first = findings[0]
+    suspect = suspects.culprits().get((first.function, first.file))
+    return frozenset({first.category, *(kinds_of(suspect.knee) if suspect is not None else ())})
 
 
 def joined(running: Span | None, waiting: Span) -> Span:
@@ -122,5 +188,6 @@ def joined(running: Span | None, waiting: Span) -> Span:
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
         waits=None if running.instants is not None else waiting,
+        peers=running.peers if running.peers is not None else waiting.peers,
         losses=(*running.losses, *waiting.losses),
     )

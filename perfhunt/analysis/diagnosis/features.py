@@ -9,11 +9,15 @@ from enum import StrEnum
 
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
+from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
-from perfhunt.analysis.diagnosis.limiting import LimitingResource, per_process
+from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of
+from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN, helpers_at_work, told_by_states
+from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads, one_core_use
+from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
+from perfhunt.analysis.knee.answers.failures import Failures, failures_of
 from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, wire_reading
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
@@ -31,10 +35,6 @@ BLOCKING = (
 )
 # Own waits whose growth per request tells something.
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
-# Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
-_SHED_STATUSES = frozenset({429, 503})
-# How the name of a socket begins whose other end is a client of the target.
-CLIENT_SOCKET = "client:"
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
 # part beyond which it is the event loop's: the majority.
 _MOSTLY: Share = 0.5
@@ -69,17 +69,22 @@ class Features:
     """What the rules look at. Times are seconds per request; `added` is latency added between
     baseline and knee, by kind, `standing` the same kinds at the knee, as they stand.
 
-    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, client, ack (which counts as added at
-    any load: it need not be there), sleep, disk, other, and the same behind `unseen:` for requests
-    that waited before a thread had them, by what the threads did or waited for meanwhile (`await`:
-    an event loop idled).
+    Kinds: cpu, gil, run_queue, lock, pool, handoff, socket, peer, client, ack (it counts as added
+    at any load, for it need not be there), sleep, disk, other, and the same behind `unseen:` for
+    requests that waited before a thread had them, by what the threads did or waited for meanwhile
+    (`await`: an event loop idled).
 
+    `process_cpu` is what the busiest process uses where its runtime leaves it one core, else 0.
     `pool_use` is of the pool that is taken most, `pool_is_loop` whether its threads are event
-    loops. `grew_waits` is own wait per request by state, knee over baseline.
+    loops. `grew_waits` is own wait per request by state, knee over baseline. Where no stacks of
+    waiting threads are to be had, the kind `hidden` is time in which no thread did anything or
+    waited for anything that can be told, and `helpers` are the threads that a loop hands blocking
+    work to and that are taken.
     """
 
     cpu: Cores | None
     cores: Cores | None
+    traits: RuntimeTraits
     process_cpu: Cores
     processes: int
     threads: Mapping[str, float]
@@ -90,7 +95,9 @@ class Features:
     pool_use: PoolUse | None
     pool_is_loop: bool
     loop: EventLoopLoad | None
+    helpers: PoolUse | None
     contentions: tuple[Contention, ...]
+    contended: Mapping[tuple[FunctionKey, str], tuple[float, int]]
     endpoints: Mapping[str, float]
     trial: Trial | None
     base_trial: Trial | None
@@ -100,18 +107,24 @@ class Features:
     psi_memory: Share = 0.0
     oom_kills: int = 0
     connections: Mapping[str, int] = field(default_factory=dict)
-    shed: Share = 0.0
+    failures: Failures | None = None
     grew_waits: Mapping[str, float] = field(default_factory=dict)
     compared: bool = False
     wire: WireReading | None = None
+    peers: tuple[PeerLoad, ...] = ()
 
     def share(self, *kinds: str) -> Share:
         """The share of the latency that load added which is of these kinds; of all time there is
         without a baseline.
         """
         parts = self.added if self.compared else self.standing
+        return self.share_of(sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds))
+
+    def share_of(self, seconds: Seconds) -> Share:
+        """The share that some of that time is."""
+        parts = self.added if self.compared else self.standing
         whole = sum(value for value in parts.values() if value > 0)
-        return sum(max(parts.get(kind, 0.0), 0.0) for kind in kinds) / whole if whole > 0 else 0.0
+        return min(1.0, max(0.0, seconds) / whole) if whole > 0 else 0.0
 
     def share_anywhere(self, *kinds: str) -> Share:
         """The same, within threads or before them."""
@@ -123,24 +136,46 @@ class Features:
         return self.trial.interference if self.trial is not None else None
 
     @property
+    def peers_part(self) -> Share:
+        """Of the CPU that the target and its peers used, the peers' part: that much of the wait for
+        a CPU is not the target's own code.
+        """
+        theirs = sum(load.cpu for load in self.peers)
+        whole = theirs + (self.cpu or 0.0)
+        return theirs / whole if whole else 0.0
+
+    @property
+    def filled(self) -> Share:
+        """How much of the cores that they share the target and its peers used together."""
+        theirs = sum(load.cpu for load in self.peers)
+        allowed = (load.peer.allowed or 0.0 for load in self.peers if load.cpu)
+        cores = max(self.cores or 0.0, *allowed, 0.0)
+        return ((self.cpu or 0.0) + theirs) / cores if theirs and cores else 0.0
+
+    @property
     def of_cores(self) -> Share:
         """How much of the cores it may use the target used; 0 when that is not known."""
         return self.cpu / self.cores if self.cpu is not None and self.cores else 0.0
 
 
-def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
-    """The features of one investigation."""
+def features_of(
+    reading: EvidenceReading, suspects: Suspects, failures: Failures | None = None
+) -> Features:
+    """The features of one investigation; `failures` is how requests failed in its search."""
     knee, baseline, span = reading.knee, reading.baseline, reading.knee.span
     resources = span.resources or Resources(0.0)
     at_knee = _kinds(suspects.at_knee.values(), knee)
     at_base = {} if baseline is None else _kinds(suspects.at_baseline.values(), baseline)
+    base_trial = baseline.span.trial if baseline is not None else None
+    traits = traits_of(reading.evidence.runtime, reading.evidence.version)
     wire = wire_at_knee(reading)
     acknowledged = {LatencyKind.ACK: ack_wait(wire.wire)} if wire is not None else {}
     group = max(knee.pools, key=lambda g: knee.pools[g].busy, default=())
     return Features(
         cpu=on_cpu(span),
         cores=reading.evidence.cores,
-        process_cpu=max(per_process(reading, ThreadState.ON_CPU).values()),
+        traits=traits,
+        process_cpu=one_core_use(reading),
         processes=len({t.pid for t in span.states.threads}) if span.states else 1,
         threads=_threads(knee),
         added={
@@ -151,22 +186,25 @@ def features_of(reading: EvidenceReading, suspects: Suspects) -> Features:
         unseen=knee.unseen,
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
-        pool_is_loop=group in _loop_groups(span.instants),
+        pool_is_loop=traits.main_loop or group in _loop_groups(span.instants),
         loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
+        helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
+        contended=knee.contended,
         endpoints=_endpoints(knee),
         trial=span.trial,
-        base_trial=baseline.span.trial if baseline is not None else None,
+        base_trial=base_trial,
         throttled=resources.throttled or 0.0,
         host=resources.host_cpu_share,
         psi_io=resources.psi_io,
         psi_memory=resources.psi_memory or 0.0,
         oom_kills=resources.oom_kills or 0,
         connections=dict(resources.connections),
-        shed=_shed(span.trial),
+        failures=failures or failures_of(filter(None, (span.trial,)), base_trial),
         grew_waits=_grew_waits(at_knee, at_base),
-        compared=reading.comparable,
+        compared=reading.comparable or (HIDDEN in at_knee and HIDDEN in at_base),
         wire=wire,
+        peers=peer_loads(reading, suspects),
     )
 
 
@@ -186,7 +224,11 @@ def _threads(knee: SpanReading) -> dict[str, float]:
 
 
 def _kinds(costs: Iterable[Cost], reading: SpanReading) -> dict[str, Seconds]:
-    """Seconds per request by kind, over all functions."""
+    """Seconds per request by kind, over all functions; by the states of threads where no stacks of
+    what waits are to be had.
+    """
+    if not reading.has_instants and (told := told_by_states(reading)):
+        return told
     totals: dict[str, Seconds] = {}
     to_client = _to_client(reading)
     for cost in costs:
@@ -211,19 +253,9 @@ def _to_client(reading: SpanReading) -> set[FunctionKey]:
 
 
 def _endpoints(reading: SpanReading) -> dict[str, float]:
-    """Mean threads and tasks waiting on each remote endpoint, the most first. A task does not say
-    on which; where the service has connections to one alone, it is that.
-    """
-    resources = reading.span.resources
-    connected = sorted(resources.connections) if resources else []
-    only = connected[0] if len(connected) == 1 else ""
-    means: dict[str, float] = {}
-    for snapshot in (s for present in reading.snapshots for s in present):
-        of_driver = snapshot.state == ThreadState.AWAIT and connected
-        if snapshot.state == ThreadState.SOCKET or of_driver:
-            endpoint = snapshot.sample.wait_on or only
-            means[endpoint] = means.get(endpoint, 0.0) + 1 / len(reading.snapshots)
-    return dict(sorted(means.items(), key=lambda item: -item[1]))
+    """Mean threads waiting on each endpoint, where no stacks tell who waits there; else none."""
+    exact = reading.span.states
+    return dict(exact.endpoints()) if exact is not None and not reading.has_instants else {}
 
 
 def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dict[str, float]:
@@ -245,6 +277,10 @@ def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]
     without those.
     """
     span = reading.knee.span
+    if traits_of(reading.evidence.runtime, reading.evidence.version).main_loop:
+        exact = span.states is not None and span.states.source == "syscall"
+        mains = main_threads(reading.knee) if exact else ()
+        return {(t.pid, t.tid): load_of(t.states) for t in mains}
     instants = span.instants or reading.evidence.idle
     if instants is None:
         return {}
@@ -283,16 +319,3 @@ def load_of(states: Mapping[str, Share]) -> EventLoopLoad:
         blocked=total,
         state=str(max(blocked, key=lambda state: blocked[state])) if total > 0 else "",
     )
-
-
-def _shed(trial: Trial | None) -> Share:
-    """Share of answers that turned the request away: 429 or 503."""
-    if trial is None or not trial.n:
-        return 0.0
-    away = sum(
-        count
-        for route in trial.routes.values()
-        for status, count in route.statuses.items()
-        if status in _SHED_STATUSES
-    )
-    return away / trial.n

@@ -8,8 +8,9 @@ from enum import StrEnum
 from perfhunt.analysis.blame.charge import NOBODY, Blame, Cause
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading, on_cpu
 from perfhunt.analysis.blame.snapshots import ThreadGroup
-from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Share
+from perfhunt.analysis.diagnosis.known.runtimes import traits_of
+from perfhunt.model.states import ThreadState, ThreadTime
+from perfhunt.model.units import Cores, Share
 
 # Of what a CPU can do: from here its queue, not the work, decides latency. In an M/M/1 queue a
 # request then waits nearly six times as long as it is served.
@@ -93,14 +94,28 @@ def users_of_threads(knee: SpanReading, group: ThreadGroup) -> Blame:
 
 
 def cpu_saturation(reading: EvidenceReading) -> Share:
-    """How much of its CPU the target uses: of its cores, or of the one core that the GIL leaves its
-    busiest process.
+    """How much of its CPU the target uses: of its cores, or of the one core that its runtime leaves
+    its busiest process.
     """
     used, cores = on_cpu(reading.knee.span), reading.evidence.cores
     of_cores = used / cores if used is not None and cores else 0.0
-    if reading.evidence.runtime != "cpython":
-        return of_cores
-    return max(of_cores, *per_process(reading, ThreadState.ON_CPU).values(), 0.0)
+    return max(of_cores, one_core_use(reading))
+
+
+def one_core_use(reading: EvidenceReading) -> Cores:
+    """What the busiest process uses of the one core that its runtime leaves it; 0 where its threads
+    may run code on several.
+    """
+    traits = traits_of(reading.evidence.runtime, reading.evidence.version)
+    if traits.main_loop:
+        return max((t.states.get(_ON_CPU, 0.0) for t in main_threads(reading.knee)), default=0.0)
+    return max(per_process(reading, ThreadState.ON_CPU).values()) if traits.one_core else 0.0
+
+
+def main_threads(span: SpanReading) -> tuple[ThreadTime, ...]:
+    """The first thread of each process, by the exact thread states; empty without those."""
+    states = span.span.states
+    return tuple(t for t in states.threads if t.tid == t.pid) if states is not None else ()
 
 
 def per_process(reading: EvidenceReading, state: ThreadState) -> dict[int, float]:

@@ -16,11 +16,12 @@ from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.blame.snapshots import FUTEX
 from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
+from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
-from perfhunt.model.finding import Finding, Leaf, TimeClass
+from perfhunt.model.finding import BottleneckClass, Finding, Leaf
 from perfhunt.model.interval import Interval
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Share
+from perfhunt.model.units import Seconds, Share
 
 MOST = 20  # findings kept: more than anybody works through
 _LEAST_BLAME: Share = 0.001  # of all blame: a function with less is noise
@@ -32,6 +33,8 @@ _LITTLE_QUEUEING: Share = 0.10
 # Of the time that a function mostly spends: a queue it causes that is more than half as long names
 # its class instead.
 _QUEUE_NAMES_CLASS: Share = 0.5
+# Of a function's blame: a kind of time that is less is not what it is about.
+_GOOD_PART: Share = 0.2
 # Of a function's blame: a charge of less is not worth a clause in its evidence.
 _WORTH_SAYING: Share = 0.05
 _CHARGED = {
@@ -40,7 +43,20 @@ _CHARGED = {
     str(ThreadState.LOCK): "others waiting for the lock it held",
     str(ThreadState.LOOP): "others waiting for the event loop that it kept",
     str(Cause.POOL): "others waiting for what it had checked out",
+    str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
+}
+# What others wait for that a function has, and what it does itself, as classes.
+_HELD: Mapping[str, BottleneckClass] = {
+    ThreadState.LOCK: BottleneckClass.LOCK,
+    Cause.POOL: BottleneckClass.POOL,
+    Cause.HANDOFF: BottleneckClass.WORKERS,
+}
+_DOING: Mapping[str, BottleneckClass] = {
+    ThreadState.LOCK: BottleneckClass.LOCK,
+    ThreadState.SOCKET: BottleneckClass.DOWNSTREAM,
+    ThreadState.SLEEP: BottleneckClass.SLEEP,
+    ThreadState.DISK: BottleneckClass.DISK,
 }
 _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
 _ON_CPU = str(ThreadState.ON_CPU)
@@ -54,7 +70,7 @@ def rank(reading: EvidenceReading, suspects: Suspects) -> tuple[Finding, ...]:
     ordered = sorted(every, key=lambda s: (-weight(s, reading, cpu), s.knee.key))
     kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_BLAME * whole][:MOST]
     return tuple(
-        _finding(position, s, reading, suspects.trails) for position, s in enumerate(kept, 1)
+        finding_of(position, s, reading, suspects.trails) for position, s in enumerate(kept, 1)
     )
 
 
@@ -89,9 +105,10 @@ def cpu_part(reading: EvidenceReading, suspects: Suspects) -> Share:
     return sum(for_cpu) / queues
 
 
-def _finding(
+def finding_of(
     position: int, suspect: Suspect, reading: EvidenceReading, trails: Sequence[Trail]
 ) -> Finding:
+    """A suspect as a finding of that rank."""
     cost, account, use = suspect.knee, reading.knee.account, reading.knee.use
     key = cost.key
     samples = sum(_samples(reading, k) for k in (key, *(leaf.key for leaf in suspect.leaves)))
@@ -101,7 +118,7 @@ def _finding(
         function=key[0],
         file=key[1],
         line=_line(reading, key) or _line_on(trails, key),
-        category=_time_class(cost),
+        category=time_class(cost),
         self_share=self_share,
         total_share=total_share,
         own=interval(cost.own, cost.own_error, samples),
@@ -127,7 +144,8 @@ def _samples(reading: EvidenceReading, key: FunctionKey) -> int:
         for (function, _), counts in reading.knee.account.own.items()
         if function == key
     )
-    return round(reading.knee.use.own.get(key, 0.0)) + sum(instants)
+    told = sum(n for (function, _), (_, n) in reading.knee.contended.items() if function == key)
+    return round(reading.knee.use.own.get(key, 0.0)) + sum(instants) + told
 
 
 def _shares(reading: EvidenceReading, key: FunctionKey) -> tuple[Share, Share]:
@@ -201,7 +219,22 @@ def _grew(suspect: Suspect, samples: int) -> Interval | None:
     return growth_interval((base.own, base.own_error), (knee.own, knee.own_error), samples)
 
 
-def _time_class(cost: Cost) -> TimeClass:
+def kinds_of(cost: Cost) -> frozenset[BottleneckClass]:
+    """Every kind of time that is a good part of a function's cost, by the classes' names."""
+    parts: dict[BottleneckClass, Seconds] = {BottleneckClass.CPU: cost.cpu}
+    for state, value in cost.waits.items():
+        _add(parts, _DOING.get(state, BottleneckClass.OTHER), value)
+    for cause, category in {**_HELD, ThreadState.GIL: BottleneckClass.GIL}.items():
+        _add(parts, category, cost.queued(cause))
+    good = {kind for kind, value in parts.items() if value > _GOOD_PART * cost.blamed}
+    return frozenset({time_class(cost), *good})
+
+
+def _add(parts: dict[BottleneckClass, Seconds], kind: BottleneckClass, value: Seconds) -> None:
+    parts[kind] = parts.get(kind, 0.0) + value
+
+
+def time_class(cost: Cost) -> BottleneckClass:
     """What kind of time it is: the queue it causes where that is most of it, else what the function
     itself does.
     """
@@ -210,15 +243,13 @@ def _time_class(cost: Cost) -> TimeClass:
         if cause == unseen(doing):
             kinds[doing] = kinds.get(doing, 0.0) + value
     doing, most = max(kinds.items(), key=lambda kind: kind[1])
-    locked = cost.queued(ThreadState.LOCK, Cause.POOL, Cause.HANDOFF)
-    if locked > _QUEUE_NAMES_CLASS * most or doing == ThreadState.LOCK:
-        return TimeClass.LOCK
-    if doing == Cause.AWAIT:
-        return TimeClass.POLL
+    held = {cause: cost.queued(cause) for cause in _HELD}
+    if sum(held.values()) > _QUEUE_NAMES_CLASS * most:
+        return _HELD[max(held, key=lambda cause: held[cause])]
     if doing == _ON_CPU:
         gil = cost.queued(ThreadState.GIL)
-        return TimeClass.GIL if gil > _QUEUE_NAMES_CLASS * cost.cpu else TimeClass.CPU
-    return TimeClass(doing) if doing in ("socket", "sleep", "disk", "poll") else TimeClass.OTHER
+        return BottleneckClass.GIL if gil > _QUEUE_NAMES_CLASS * cost.cpu else BottleneckClass.CPU
+    return _DOING.get(doing, BottleneckClass.OTHER)
 
 
 def _commonest(*counters: Counter[str] | None) -> str:
@@ -241,12 +272,24 @@ def _evidence(suspect: Suspect, reading: EvidenceReading, caller: str) -> list[s
     targets = account.wait_on.get(cost.key, Counter()).most_common(2)
     remote = [name for name, _ in targets if not name.startswith(FUTEX)]
     if remote and cost.waits:
-        sentences.append("Waits on " + " and ".join(remote) + ".")
+        sentences += _waits_on(remote, reading)
     if caller:
         sentences.append(f"Called from {caller}.")
     if suspect.base is not None and cost.blamed > 0:
         sentences.append(f"At baseline load: {suspect.base.blamed * 1e3:.3g} ms.")
     return sentences
+
+
+def _waits_on(endpoints: Sequence[str], reading: EvidenceReading) -> list[str]:
+    """Where it waits, and what was done there meanwhile."""
+    names, used = [], {}
+    for endpoint in endpoints:
+        peer = peer_at(endpoint, reading.knee)
+        known = peer is not None and peer.name != endpoint
+        names.append(f"{peer.name} ({endpoint})" if peer and known else endpoint)
+        if peer is not None and (words := used_words(peer)):
+            used[words] = f"{words} meanwhile."
+    return ["Waits on " + " and ".join(names) + ".", *used.values()]
 
 
 def _charged(cost: Cost) -> list[str]:

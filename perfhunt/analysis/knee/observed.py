@@ -18,7 +18,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 # its time to fill.
 HELD_WELL: Share = 0.5
 FAR = 4.0
-_NOT_EVIDENCE = (Phase.HOLD, Phase.CAPACITY, Phase.WARMUP)
+_NOT_EVIDENCE = (Phase.HOLD, Phase.ABOVE, Phase.CAPACITY, Phase.WARMUP)
 
 # A burst did not saturate a service that completed this share of the offered rate while fewer than
 # half of the requests were late or refused.

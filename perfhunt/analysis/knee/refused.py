@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from perfhunt.analysis.knee.answers.failures import failures_of
 from perfhunt.analysis.knee.goal import Goal
 from perfhunt.analysis.knee.observed import failed_at_once
 from perfhunt.model.knee import NoKnee, NoKneeCode
@@ -45,7 +46,9 @@ def _why(goal: Goal, baseline: Trial, strictly: bool) -> NoKnee | None:
     start = format_rate(baseline.step.rate)
     failed = failed_at_once(baseline)
     if failed >= FAILURES and failed > ERRORS_AT_ONCE * baseline.n:
-        reason = f"{failed} of {baseline.n} requests failed at the baseline of {start}"
+        failures = failures_of((baseline,), None)
+        how = f": {failures}" if failures is not None else ""
+        reason = f"{failed} of {baseline.n} requests failed at the baseline of {start}{how}"
         return NoKnee(NoKneeCode.ERRORS_AT_ONCE, reason)
     if baseline.overload:
         reason = f"the service does not hold the baseline of {start}: {baseline.overload}"

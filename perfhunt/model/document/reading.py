@@ -35,7 +35,7 @@ from perfhunt.model.profile import Profile, Stack
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
 from perfhunt.model.slo import Judged, Measure, Objective
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import RouteResult, Step, Trial
 from perfhunt.model.units import Seconds
 
@@ -89,6 +89,10 @@ def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Ru
         findings=tuple(_finding(finding) for finding in shaped.findings),
         waterfall=None if shaped.waterfall is None else _waterfall(shaped.waterfall),
         states={span: States(**same_fields(States, s)) for span, s in shaped.states.items()},
+        peers={
+            span: tuple(Peer(**same_fields(Peer, p)) for p in peers)
+            for span, peers in shaped.peers.items()
+        },
         profiles={
             span: _profile(profile, stacks.get(span, {}))
             for span, profile in shaped.profiles.items()
@@ -227,4 +231,4 @@ def _rise(shaped: RiseDocument) -> Rise:
 
 
 def _profile(shaped: ProfileDocument, stacks: Mapping[Stack, float]) -> Profile:
-    return Profile(**same_fields(Profile, shaped, "stacks"), stacks=dict(stacks))
+    return Profile(**same_fields(Profile, shaped, "stacks", "lock_waits"), stacks=dict(stacks))

@@ -12,20 +12,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from perfhunt.model.finding import (
-    BottleneckClass,
-    Caution,
-    LatencyPart,
-    ProbeEffect,
-    TimeClass,
-    WhatIf,
-)
+from perfhunt.model.finding import BottleneckClass, Caution, LatencyPart, ProbeEffect, WhatIf
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
 from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
-from perfhunt.model.states import ThreadTime
+from perfhunt.model.states import PeerKind, PeerProcess, ThreadTime
 from perfhunt.model.trial import (
     Count,
     Disturbance,
@@ -41,7 +34,7 @@ from perfhunt.model.trial import (
 # Fields that the noun and its document shape differently; the others are the same in both.
 RUN_RESHAPED = (
     *("question", "judged", "judged_at", "knee", "knees", "baseline", "trials"),
-    *("bottleneck", "findings", "waterfall", "states", "profiles"),
+    *("bottleneck", "findings", "waterfall", "states", "peers", "profiles"),
 )
 TRIAL_RESHAPED = ("step", "response", "service", "routes", "rows", "started")
 LATENCIES = ("p50", "p90", "p95", "p99", "mean", "max")  # seconds in one, milliseconds in the other
@@ -199,7 +192,7 @@ class FindingDocument(Struct, frozen=True):
     function: str
     file: str
     line: int | None
-    category: TimeClass = field(name="class")
+    category: BottleneckClass = field(name="class")
     self_share: float
     total_share: float
     ms_per_request: IntervalDocument
@@ -303,6 +296,28 @@ class StatesDocument(Struct, frozen=True, kw_only=True):
     totals: Mapping[str, float]
 
 
+class PeerDocument(Struct, frozen=True, kw_only=True):
+    """What worked for the target at the other end of its connections, over one span of load."""
+
+    name: str
+    addresses: tuple[str, ...]
+    connections: float
+    pids: tuple[int, ...] = ()
+    others: float = 0.0
+    cores: float | None = None
+    queued: float | None = None
+    allowed: float | None = None
+    busiest: float | None = None
+    threads: int = 0
+    states: Mapping[str, float] = field(default_factory=dict)
+    waits_on: Mapping[str, float] = field(default_factory=dict)
+    doing: Mapping[str, float] = field(default_factory=dict)
+    processes: tuple[PeerProcess, ...] = ()
+    note: str = ""
+    kind: PeerKind
+    busy_share: float | None
+
+
 class RunDocument(Struct, frozen=True, kw_only=True):
     """One investigation. Keys may be added within schema 1; none is renamed, removed or given
     another unit.
@@ -335,6 +350,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     findings: tuple[FindingDocument, ...]
     waterfall: WaterfallDocument | None = None
     states: Mapping[str, StatesDocument]
+    peers: Mapping[str, tuple[PeerDocument, ...]] = field(default_factory=dict)
     profiles: Mapping[str, ProfileDocument]
     # Worked out from the trials, for readers of the file: not missed where it is not there.
     generator: GeneratorDocument | UnsetType = UNSET

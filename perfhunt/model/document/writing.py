@@ -23,6 +23,7 @@ from perfhunt.model.document.shape import (
     LatencyDocument,
     LeafDocument,
     NoKneeDocument,
+    PeerDocument,
     ProfileDocument,
     QuestionDocument,
     RiseDocument,
@@ -41,7 +42,7 @@ from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
 from perfhunt.model.run import SCHEMA, Run
 from perfhunt.model.slo import Judged, Measure
-from perfhunt.model.states import States
+from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Seconds, Share
 from perfhunt.model.verdict.change import OneChange
@@ -77,6 +78,13 @@ def document(run: Run) -> dict[str, Any]:
         states={
             span: StatesDocument(**same_fields(States, states), totals=states.totals())
             for span, states in run.states.items()
+        },
+        peers={
+            span: tuple(
+                PeerDocument(**same_fields(Peer, p), kind=p.kind, busy_share=p.busy_share)
+                for p in peers
+            )
+            for span, peers in run.peers.items()
         },
         profiles={span: _profile(span, profile) for span, profile in run.profiles.items()},
         generator=_generator(run.trials),
@@ -251,7 +259,9 @@ def _rise(rise: Rise) -> RiseDocument:
 
 def _profile(span: str, profile: Profile) -> ProfileDocument:
     return ProfileDocument(
-        **same_fields(Profile, profile, "stacks"), weight=profile.total, file=profile_file(span)
+        **same_fields(Profile, profile, "stacks", "lock_waits"),
+        weight=profile.total,
+        file=profile_file(span),
     )
 
 

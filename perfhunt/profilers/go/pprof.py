@@ -92,8 +92,10 @@ class _Tables:
     locations: dict[int, list[tuple[int, int]]]  # id -> (function, line), innermost inlined first
 
 
-def parse_pprof(raw: bytes) -> Pprof:
-    """The CPU profile in `raw`, gzipped or not. Raises PprofError."""
+def parse_pprof(raw: bytes, counted: str = "samples") -> Pprof:
+    """The profile in `raw`, gzipped or not, by its column `counted`: that of a CPU profile, or
+    `goroutine` of one of goroutines. Raises PprofError.
+    """
     if raw[:2] == b"\x1f\x8b":
         try:
             raw = gzip.decompress(raw)
@@ -121,14 +123,14 @@ def parse_pprof(raw: bytes) -> Pprof:
             period = _number(value)
     try:
         names = [tables.strings[number] for number in types]
-        column = names.index("samples")
+        column = names.index(counted)
         stacks: dict[Stack, float] = {}
         for locations, values in samples:
             stack = _stack(locations, tables)
             stacks[stack] = stacks.get(stack, 0.0) + values[column]
     except (LookupError, ValueError) as error:
         raise PprofError(
-            f"this is no CPU profile, or its tables do not fit together: {error}"
+            f"this is no profile of {counted}, or its tables do not fit together: {error}"
         ) from error
     return Pprof(stacks, nanoseconds / 1e9, period / 1e9)
 

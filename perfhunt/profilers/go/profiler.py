@@ -13,6 +13,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.go.goroutines import LockLooks
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
@@ -23,6 +24,10 @@ _ANSWER: Seconds = 3.0  # of a port that serves it; one that does not speak HTTP
 _PATIENCE: Seconds = 15.0  # beyond the profile's own time
 _NEARLY: Seconds = 1.0  # a profile that ends so soon is waited for, since Go keeps no part of it
 _POLL: Seconds = 0.05
+# Between looks at all goroutines: each stops the program for a moment, some microseconds for each
+# of them (runtime.GoroutineProfile).
+_LOOK_EVERY: Seconds = 0.25
+_MOST_NOTES = 3
 _USUAL_HZ = 100.0  # of runtime/pprof, where a profile does not say its period
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -60,6 +65,8 @@ class _Download:
                 'import _ "net/http/pprof" and serve http.DefaultServeMux on a loopback port',
             )
         (self._host, self._port), self._pid, self._seconds, self._raw = address, pid, seconds, raw
+        self._locks = LockLooks()
+        self._notes: tuple[str, ...] = ()
 
     def fetch(self, ask_stop: threading.Event) -> Profile:
         """The profile. Go gives nothing of one that is cut short, so `ask_stop` means no profile.
@@ -77,7 +84,11 @@ class _Download:
         helper = threading.Thread(target=download, name=f"perfhunt-go-{self._pid}", daemon=True)
         helper.start()
         end = time.monotonic() + self._seconds
+        look_at = time.monotonic()
         while helper.is_alive() and not (ask_stop.is_set() and time.monotonic() < end - _NEARLY):
+            if look_at <= time.monotonic() < end:
+                self._look_at_locks()
+                look_at = time.monotonic() + _LOOK_EVERY
             helper.join(_POLL)
         if not answers:
             raise AttachFailed(
@@ -85,6 +96,15 @@ class _Download:
                 " and Go keeps no part of it"
             )
         return self._profile(answers[0])
+
+    def _look_at_locks(self) -> None:
+        """One look at all goroutines; without it, the profile is one of the CPU alone."""
+        try:
+            status, body = _get(self._host, self._port, f"{_INDEX}goroutine", _ANSWER)
+            if status == 200:
+                self._locks.add(body)
+        except (OSError, http.client.HTTPException, PprofError) as error:
+            self._notes = (*self._notes, f"a look at the goroutines failed: {error}")[:_MOST_NOTES]
 
     def _profile(self, answer: tuple[int, bytes] | str) -> Profile:
         where = f"http://{self._host}:{self._port}{_INDEX}profile"
@@ -111,7 +131,9 @@ class _Download:
             pids=(self._pid,),
             ticks=round(parsed.seconds * rate),
             command=("GET", f"{where}?seconds={self._seconds}"),
+            notes=self._notes,
             raw=self._raw.name,
+            lock_waits=self._locks.waits(),
         )
 
 

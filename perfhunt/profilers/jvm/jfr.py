@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.profile import Frame, FrameKind, LockWait, Stack
+from perfhunt.model.units import Seconds
 
 EVENT = "jdk.ExecutionSample"
 _FRAME = re.compile(
@@ -13,28 +16,94 @@ _FRAME = re.compile(
 )
 
 
+# Waits of a thread to have a monitor, or to go on after it parked.
+MONITOR_EVENT, PARK_EVENT = "jdk.JavaMonitorEnter", "jdk.ThreadPark"
+# What threads park for that wait to have something; others wait for work, or for a time.
+_PARKED_FOR: Mapping[str, str] = {
+    "java.util.concurrent.locks.ReentrantLock": "lock",
+    "java.util.concurrent.locks.ReentrantReadWriteLock": "lock",
+    "java.util.concurrent.locks.StampedLock": "lock",
+    "java.util.concurrent.Semaphore": "pool",
+}
+_DURATION = re.compile(r"([\d.,]+)\s*(ns|us|ms|s|min|m|h)\b")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
 class JfrError(ValueError):
     """A line was not what `jfr print` prints; the message holds its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """What `jfr print` prints of an event: its fields as text, its stack, and whether that was
+    cut.
+    """
+
+    fields: Mapping[str, str]
+    stack: Stack
+    cut: bool
 
 
 def parse_jfr_print(text: str) -> tuple[dict[Stack, float], int]:
     """(stacks to samples, stacks that were cut) of the text of `EVENT`. Raises JfrError."""
     stacks: Counter[Stack] = Counter()
-    frames: list[Frame] | None = None
     cut = 0
+    for event in _events(text):
+        stacks[event.stack] += 1
+        cut += event.cut
+    return dict(stacks), cut
+
+
+def parse_lock_waits(text: str, seconds: Seconds) -> tuple[LockWait, ...]:
+    """Who waited for locks, from the text of `MONITOR_EVENT` and `PARK_EVENT` over so many seconds.
+    Raises JfrError.
+    """
+    waited: Counter[tuple[Stack, str]] = Counter()
+    times: dict[tuple[Stack, str], Seconds] = {}
+    for event in _events(text):
+        if of := _kind(event.fields):
+            key = event.stack, of
+            waited[key] += 1
+            times[key] = times.get(key, 0.0) + _seconds(event.fields.get("duration", ""))
+    return tuple(LockWait(*key, times[key] / seconds, n) for key, n in waited.items())
+
+
+def _kind(fields: Mapping[str, str]) -> str:
+    """`lock`, `pool`, or "" for a wait that is none for something others have."""
+    if "monitorClass" in fields:
+        return "lock"
+    parked = fields.get("parkedClass", "").split(" ")[0].partition("$")[0]
+    return _PARKED_FOR.get(parked, "")
+
+
+def _seconds(text: str) -> Seconds:
+    """`1 m 3.5 s`, as the JDK prints a time, in any locale's decimals."""
+    parts = _DURATION.findall(text)
+    return sum(float(number.replace(",", ".")) * _SECONDS[unit] for number, unit in parts)
+
+
+def _events(text: str) -> Iterator[_Event]:
+    """The events that have a stack."""
+    fields: dict[str, str] = {}
+    frames: list[Frame] | None = None
+    cut = False
     for number, line in enumerate(text.splitlines(), 1):
         content = line.strip()
         if frames is None:
             if content == "stackTrace = [":
-                frames = []
+                frames, cut = [], False
+            elif content.endswith("{"):
+                fields = {}
+            elif " = " in content:
+                name, _, value = content.partition(" = ")
+                fields[name] = value
         elif content == "]":
-            stacks[tuple(reversed(frames))] += 1
+            yield _Event(fields, tuple(reversed(frames)), cut)
             frames = None
         elif content == "...":
-            cut += 1
+            cut = True
         else:
             frames.append(_frame(content, number))
-    return dict(stacks), cut
 
 
 def _frame(text: str, number: int) -> Frame:

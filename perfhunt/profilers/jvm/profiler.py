@@ -13,10 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import Profile, ProfileMode, Stack
+from perfhunt.model.profile import LockWait, Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.jvm.jfr import EVENT, JfrError, parse_jfr_print
+from perfhunt.profilers.jvm.jfr import (
+    EVENT,
+    MONITOR_EVENT,
+    PARK_EVENT,
+    JfrError,
+    parse_jfr_print,
+    parse_lock_waits,
+)
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 
@@ -90,6 +97,7 @@ class _Recording:
 
     def _profile(self, seconds: Seconds) -> Profile:
         stacks: Counter[Stack] = Counter()
+        waits: list[LockWait] = []
         cut = 0
         depth = ("--stack-depth", str(_DEPTH))
         for file in self._files.values():
@@ -97,6 +105,9 @@ class _Recording:
                 sampled, shortened = parse_jfr_print(
                     _run("jfr", "print", "--events", EVENT, *depth, str(file))
                 )
+                locks = f"{MONITOR_EVENT},{PARK_EVENT}"
+                printed = _run("jfr", "print", "--events", locks, *depth, str(file))
+                waits += parse_lock_waits(printed, seconds)
             except JfrError as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
@@ -120,6 +131,7 @@ class _Recording:
             command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
             raw=self._files[pids[0]].name,
+            lock_waits=tuple(waits),
         )
 
 

@@ -14,13 +14,14 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from perfhunt.model.document.writing import worst_generator
-from perfhunt.model.finding import ProbeEffect, TimeClass
+from perfhunt.model.finding import BottleneckClass, ProbeEffect
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
+from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
 from perfhunt.reports.pictures.charts import latency_chart, states_chart
@@ -32,9 +33,11 @@ from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.waterfall import remarks, totals_words
-from perfhunt.reports.words import bottleneck_words, criterion_words, ms, ratio_words
+from perfhunt.reports.words import accused, bottleneck_words, criterion_words, ms, ratio_words
 
 _HERE = "perfhunt.reports.html"
+# Of a finding: others wait for what its function has.
+_HELD_UP = (BottleneckClass.LOCK, BottleneckClass.POOL, BottleneckClass.WORKERS)
 
 
 def html(run: Run) -> str:
@@ -69,11 +72,14 @@ def _sections(run: Run) -> dict[str, Any]:
         "knee_note": html_rows.knee_note(run),
         "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
         "findings": html_rows.findings(run),
+        "findings_title": "What stops it" if accused(run) else "What it spends its time on",
         "findings_note": _findings_note(run),
         "any_grew": any(f.grew is not None for f in run.findings),
         "what_if": html_rows.what_if(run),
         "bottleneck": _bottleneck(run),
         **_waterfall(run),
+        "peers_head": HEAD,
+        "peers": [peer_cells(peer) for peer in peers_at_knee(run)],
         "trust": html_rows.pairs(_trust(run)),
         "routes": routes,
         "routes_at": routes_at,
@@ -145,7 +151,7 @@ def _tone(run: Run) -> str:
 
 
 def _findings_note(run: Run) -> str:
-    waited = any(f.category == TimeClass.LOCK for f in run.findings)
+    waited = any(f.category in _HELD_UP for f in run.findings)
     return "time others waited for it is blamed on it" if waited else ""
 
 

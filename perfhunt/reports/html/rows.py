@@ -18,6 +18,7 @@ from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
 from perfhunt.reports.waterfall import added_words, every_part
 from perfhunt.reports.words import (
+    accused,
     allowed,
     bottleneck_words,
     capacity_words,
@@ -31,6 +32,7 @@ from perfhunt.reports.words import (
     place,
     plural,
     predicted_words,
+    prediction,
     rate_range,
     route_words,
 )
@@ -107,7 +109,7 @@ def _bottleneck_fact(run: Run) -> TableRow | None:
     if run.bottleneck is None:
         return None
     category, note = run.bottleneck.category, f"score {run.bottleneck.score:.2f}"
-    if run.findings:
+    if accused(run) and run.findings:
         top = run.findings[0]
         note = f"in {top.function} ({place(top, short=True)})"
     undetermined = category == BottleneckClass.UNDETERMINED
@@ -115,13 +117,13 @@ def _bottleneck_fact(run: Run) -> TableRow | None:
 
 
 def _what_if_fact(run: Run) -> TableRow | None:
-    prediction = run.findings[0].what_if if run.findings else None
-    if prediction is None:
+    what_if = prediction(run)
+    if what_if is None:
         return None
-    if prediction.at_least:
-        return _fact("Without that", f"at least {format_rate(prediction.rate)}", "predicted")
-    interval = f"{rate_range(prediction.low, prediction.high)}, predicted"
-    return _fact("Without that", format_rate(prediction.rate), interval)
+    if what_if.at_least:
+        return _fact("Without that", f"at least {format_rate(what_if.rate)}", "predicted")
+    interval = f"{rate_range(what_if.low, what_if.high)}, predicted"
+    return _fact("Without that", format_rate(what_if.rate), interval)
 
 
 def knees(run: Run) -> list[TableRow]:
@@ -180,16 +182,16 @@ def _finding(finding: Finding, most: float) -> TableRow:
 def what_if(run: Run) -> str:
     """The prediction for the first suspect, or why there is none; empty when there is neither."""
     top = run.findings[0] if run.findings else None
-    if top is None or top.what_if is None:
+    known = prediction(run)
+    if top is None or known is None:
         return f"No prediction: {top.withheld}." if top and top.withheld else ""
-    prediction = top.what_if
-    removed = f"took {format_share(prediction.removed)} less"
-    gone = "were gone" if prediction.removed >= 0.999 else removed
-    cap = f"; {prediction.cap}" if prediction.cap else ""
-    caveat = f" {_sentence(prediction.caveat)}" if prediction.caveat else ""
+    removed = f"took {format_share(known.removed)} less"
+    gone = "were gone" if known.removed >= 0.999 else removed
+    cap = f"; {known.cap}" if known.cap else ""
+    caveat = f" {_sentence(known.caveat)}" if known.caveat else ""
     bound = "A bound, not a promise."
-    where = predicted_words(prediction)
-    where = where if prediction.at_least else f"near {where}"
+    where = predicted_words(known)
+    where = where if known.at_least else f"near {where}"
     return f"{top.function} {gone}, the knee would be {where}{cap}.{caveat} {bound}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
@@ -66,9 +66,11 @@ def held_inodes(pid: int) -> frozenset[int]:
     return frozenset(inodes)
 
 
-def tcp_sockets(pid: int) -> list[TcpSocket]:
-    """Every TCP socket of the network namespace that `pid` lives in; empty when it is gone."""
-    return _table(pid, "tcp", "tcp6")
+def tcp_sockets(pid: int, *states: int) -> list[TcpSocket]:
+    """Every TCP socket (of these states only, where any are named) of the network namespace that
+    `pid` lives in; empty when it is gone.
+    """
+    return _table(pid, "tcp", "tcp6", states=states)
 
 
 def listening(pid: int) -> list[TcpSocket]:
@@ -87,14 +89,17 @@ def held_listening(pid: int) -> list[TcpSocket]:
     return [row for row in listening(pid) if row.inode in held]
 
 
-def _table(pid: int, *names: str) -> list[TcpSocket]:
+def _table(pid: int, *names: str, states: Collection[int] = ()) -> list[TcpSocket]:
     rows = []
+    wanted = {f"{state:02X}" for state in states}
     for name in names:
         try:
             lines = read(f"/proc/{pid}/net/{name}").decode().splitlines()[1:]
         except OSError:
             continue
-        rows += [_row(line.split()) for line in lines]
+        fields = (line.split() for line in lines)
+        # Addresses are dear to read, and closed connections may rest here by the ten thousand.
+        rows += [_row(field) for field in fields if not wanted or field[3] in wanted]
     return rows
 
 

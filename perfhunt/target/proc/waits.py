@@ -8,6 +8,7 @@ every other lock lives on the heap or on a stack.
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import struct
@@ -19,7 +20,11 @@ from perfhunt.target.proc.process import memory, stat
 from perfhunt.target.proc.sockets import SocketTable, socket_inode
 from perfhunt.target.proc.syscalls import WAITING_FCNTL, SyscallKind, syscalls
 
-_IMAGE = re.compile(r"(lib)?python[0-9.]*[a-z]*(\.so.*)?$")
+# Of a build without a GIL (its ABI ends in `t`), no address is the GIL's.
+_IMAGE = re.compile(r"(lib)?python[0-9.]*(?!\d*t)[a-z]*(\.so.*)?$")
+# Part of a message that every CPython prints before it gives up: a program that holds it holds the
+# interpreter.
+_HOLDS_PYTHON = b"Fatal Python error"
 _POLLFD = struct.Struct("ihh")  # struct pollfd, poll(2)
 # A poll of more descriptors than this is an event loop, not a wait for an answer: client libraries
 # poll one connection, with a wake-up pipe or two.
@@ -63,6 +68,20 @@ def interpreter_ranges(maps: str, exe: str = "") -> list[tuple[int, int]]:
     return ranges
 
 
+def _holds_python(pid: int) -> bool:
+    """Whether a process's program has the interpreter in it: the data of another program, of Go or
+    Node, holds locks of its own, and no GIL.
+    """
+    try:
+        with (
+            open(f"/proc/{pid}/exe", "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            return content.find(_HOLDS_PYTHON) >= 0
+    except (OSError, ValueError):
+        return False
+
+
 class ProcessWaits:
     """Reads what the threads of one process wait for. Keeps its memory map and its socket table
     between looks.
@@ -74,6 +93,7 @@ class ProcessWaits:
         self._sockets = SocketTable(pid)
         self._ranges: list[tuple[int, int]] = []
         self._known_misses: set[int] = set()
+        self._frozen: bool | None = None  # whether the program holds the interpreter; None: unread
 
     def wait(self, tid: int, line: bytes) -> Wait:
         """The meaning of a line of /proc/PID/task/TID/syscall. `running` is RUNNING: on a CPU or
@@ -140,7 +160,9 @@ class ProcessWaits:
         except OSError:
             return
         if exe := link(self.pid, "exe"):
-            self._ranges = interpreter_ranges(maps, exe)
+            if self._frozen is None:
+                self._frozen = _holds_python(self.pid)
+            self._ranges = interpreter_ranges(maps, exe if self._frozen else "")
 
     def _link(self, descriptor: int) -> str:
         return link(self.pid, f"fd/{descriptor & 0xFFFFFFFF}")  # The kernel passes it as an int.

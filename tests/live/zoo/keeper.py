@@ -200,6 +200,7 @@ def observe(probes: LiveProbes, port: int, name: str, seconds: float, rate: floa
         instants=attached.instants,
         states=attached.states,
         resources=resources,
+        peers=attached.peers,
         losses=attached.losses,
     )
 

@@ -6,7 +6,7 @@ import pytest
 
 from perfhunt.model.profile import Frame, FrameKind, Stack
 from perfhunt.profilers.go.pprof import PprofError, parse_pprof
-from perfhunt.profilers.jvm.jfr import JfrError, parse_jfr_print
+from perfhunt.profilers.jvm.jfr import JfrError, parse_jfr_print, parse_lock_waits
 from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
 from perfhunt.profilers.perf.script import PerfScriptError, parse_perf_script
 from perfhunt.profilers.py_spy.folded import read_folded
@@ -172,3 +172,49 @@ def test_a_v8_profile_gives_stacks_without_the_root_and_counts_idle_apart() -> N
         (anonymous,): 1,
         (Frame("(garbage collector)", "", None, FrameKind.JS),): 1,
     }
+
+
+JFR_WAITS = """jdk.JavaMonitorEnter {
+  startTime = 23:33:56.326
+  duration = 29.7 ms
+  monitorClass = java.lang.Object (classLoader = bootstrap)
+  previousOwner = "pool-1-thread-5" (javaThreadId = 16)
+  stackTrace = [
+    App.held() line: 5
+    java.lang.Thread.run() line: 840
+  ]
+}
+
+jdk.JavaMonitorEnter {
+  duration = 1,03 s
+  monitorClass = java.lang.Object (classLoader = bootstrap)
+  stackTrace = [
+    App.held() line: 5
+    java.lang.Thread.run() line: 840
+  ]
+}
+
+jdk.ThreadPark {
+  duration = 30.2 ms
+  parkedClass = java.util.concurrent.Semaphore$NonfairSync (classLoader = bootstrap)
+  stackTrace = [
+    java.util.concurrent.Semaphore.acquire() line: 318
+    App.pooled() line: 8
+  ]
+}
+
+jdk.ThreadPark {
+  duration = 1 m 2 s
+  parkedClass = java.util.concurrent.SynchronousQueue$TransferStack (classLoader = bootstrap)
+  stackTrace = [
+    java.lang.Thread.run() line: 840
+  ]
+}
+"""
+
+
+def test_waits_to_have_a_monitor_or_a_lock_are_told_and_waits_for_work_are_none() -> None:
+    held, pooled = parse_lock_waits(JFR_WAITS, 10.0)
+    assert (held.of, held.n, held.stack[-1].function) == ("lock", 2, "App.held")
+    assert held.threads == pytest.approx((0.0297 + 1.03) / 10)
+    assert (pooled.of, pooled.n, pooled.stack[0].function) == ("pool", 1, "App.pooled")

@@ -5,18 +5,23 @@ that a GIL leaves each process.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
 from perfhunt.analysis.diagnosis.costs import Cost
+from perfhunt.analysis.diagnosis.known.runtimes import traits_of
 from perfhunt.analysis.diagnosis.limiting import per_process
+from perfhunt.analysis.diagnosis.peers import PeerLoad
 from perfhunt.analysis.diagnosis.prediction.cpu_cost import CpuCost, cpu_cost
 from perfhunt.analysis.diagnosis.prediction.station import (
+    NOTHING,
     Estimated,
     Station,
     StationKind,
     cpu_parts,
+    total,
 )
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
@@ -41,9 +46,11 @@ def cpu_stations(
     cost: CpuCost | None,
     costs: Mapping[FunctionKey, Cost],
     trials: Sequence[Trial],
+    loads: Sequence[PeerLoad] = (),
 ) -> list[Station]:
-    """The cores, with the load generator where it runs on the same ones, and one core for each
-    process with a GIL; none when the cost of a request is not known.
+    """The cores, with the load generator and the peers where they run on the same ones, and one
+    core for each process with a GIL; none when the cost of a request is not known. What a peer
+    computes is the use of the functions that wait for it.
     """
     cores = reading.evidence.cores
     if cost is None:
@@ -52,10 +59,15 @@ def cpu_stations(
     stations = []
     if cores:
         generator = generator_cost(trials, cores)
-        beside = ", shared with the load generator" if generator else ""
+        sharing = [load for load in loads if load.cpu and load.peer.allowed == cores]
+        names = [load.peer.name for load in sharing] + ["the load generator"] * (generator > 0)
+        beside = f", shared with {' and '.join(names)}" if names else ""
         count = f"{cores:g} core{'' if cores == 1 else 's'}"
         name = f"the CPU ({count}{beside})"
-        stations.append(_computing(name, cores, cost, shares, generator))
+        uses = _uses_of(sharing, reading)
+        theirs = sum(load.cpu for load in sharing) / reading.knee.span.completed
+        whole = _computing(name, cores, cost, shares, generator + theirs)
+        stations.append(replace(whole, wait_uses=uses))
     processes = processes_bound_by_gil(reading)
     if processes and processes < (cores or float("inf")):
         name = (
@@ -65,6 +77,39 @@ def cpu_stations(
         )
         stations.append(_computing(name, float(processes), cost, shares))
     return stations
+
+
+def peer_stations(reading: EvidenceReading, loads: Sequence[PeerLoad]) -> list[Station]:
+    """The cores of each peer that has others than the target, or one where one thread of it does
+    nearly all.
+    """
+    cores, rate = reading.evidence.cores, reading.knee.span.completed
+    stations = []
+    for load in loads:
+        units = 1.0 if load.is_serial else load.peer.allowed or 0.0
+        if not load.cpu or not units or units == cores:
+            continue
+        what = "the only busy thread" if load.is_serial else f"the {units:g} cores"
+        stations.append(
+            Station(
+                name=f"{what} of {load.peer.name}",
+                kind=StationKind.CPU,
+                units=units,
+                waits=Estimated(load.cpu / rate),
+                wait_uses=_uses_of([load], reading),
+            )
+        )
+    return stations
+
+
+def _uses_of(loads: Sequence[PeerLoad], reading: EvidenceReading) -> dict[FunctionKey, Estimated]:
+    """What each function has peers compute for a request."""
+    uses: dict[FunctionKey, Estimated] = {}
+    for load in loads:
+        each = load.cpu / reading.knee.span.completed
+        for key, part in load.waiters.items():
+            uses[key] = total((uses.get(key, NOTHING), Estimated(each * part)))
+    return uses
 
 
 def _computing(
@@ -130,7 +175,7 @@ def processes_bound_by_gil(reading: EvidenceReading) -> int:
     """How many busy processes there are of which none uses more than one GIL allows; 0 when one
     does, or there is no GIL.
     """
-    if reading.evidence.runtime != "cpython":
+    if not traits_of(reading.evidence.runtime, reading.evidence.version).gil:
         return 0
     used = per_process(reading, ThreadState.ON_CPU).values()
     busiest = max(used)

@@ -15,8 +15,13 @@ from math import isfinite
 
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
+from perfhunt.analysis.diagnosis.peers import peer_loads
 from perfhunt.analysis.diagnosis.prediction.binding import Model, model_of, observed_capacity
-from perfhunt.analysis.diagnosis.prediction.cpu_stations import cpu_stations, request_cost
+from perfhunt.analysis.diagnosis.prediction.cpu_stations import (
+    cpu_stations,
+    peer_stations,
+    request_cost,
+)
 from perfhunt.analysis.diagnosis.prediction.station import Station, StationKind
 from perfhunt.analysis.diagnosis.prediction.thread_stations import thread_stations
 from perfhunt.analysis.diagnosis.suspects import Suspects
@@ -76,8 +81,10 @@ def stations(
     if not reading.knee.span.completed:
         return ()
     costs, cost = suspects.at_knee, request_cost(reading, trials)
+    loads = peer_loads(reading, suspects)
     return (
-        *cpu_stations(reading, cost, costs, trials),
+        *cpu_stations(reading, cost, costs, trials, loads),
+        *peer_stations(reading, loads),
         *thread_stations(reading, cost, costs),
     )
 

@@ -12,7 +12,7 @@ from perfhunt.analysis.diagnosis.limiting import LimitingResource
 from perfhunt.analysis.diagnosis.rules.score import ClassScore, RampBounds, nothing, part, ramp
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import format_share
+from perfhunt.model.units import Share, format_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,8 @@ class HostThresholds:
     # Share of the time that threads wanted to run, waited for others: what is lost of it is lost of
     # the capacity.
     lost: RampBounds = (0.1, 0.33)
+    # Cores that it waited for: a service that hardly runs waits as little, and that stops nothing.
+    waited: RampBounds = (0.03, 0.15)
     # Share of its cores that the target used all the same: then it is short of them by itself.
     of_cores: RampBounds = (0.6, 0.9)
     full_takes: float = 0.7  # of the score
@@ -77,7 +79,9 @@ def crowded_out(features: Features) -> float:
         return 0.0
     ran, others = seen.target_ran or 0.0, seen.others or 0.0
     lost = seen.target_waited / (seen.target_waited + ran)
-    return ramp(lost, HOST.lost) * part(others, others + ran)
+    return (
+        ramp(lost, HOST.lost) * ramp(seen.target_waited, HOST.waited) * part(others, others + ran)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,13 @@ class CpuThresholds:
     # takes: what holds the loop up is the reason then.
     loop_blocked: RampBounds = (0.1, 0.4)
     loop_takes: float = 0.8
+    # Of the score, where the one loop of the one process uses what cores there are: another core
+    # would not help it.
+    one_loop_takes: float = 0.5
     quota_takes: float = 0.5  # of the score, where the quota explains a full CPU
     worth_saying: float = 0.05  # mean threads that wait for a CPU
+    # Of the CPU that target and peers used together, the peers' part: beyond the half it is theirs.
+    peers_part: RampBounds = (0.45, 0.65)
     even: float = 0.5  # score that parts full cores from one full core in what is said
 
 
@@ -142,9 +151,17 @@ def cpu(features: Features) -> ClassScore:
     for_gil = gil_weight(features)
     value = max(full * (1.0 - CPU.gil_takes * for_gil), single * (1.0 - for_gil))
     value *= 1.0 - CPU.loop_takes * blocked
+    value *= 1.0 - CPU.one_loop_takes * _of_one_loop(features)
     value *= 1.0 - CPU.quota_takes * quota(features).value
     only_one_core = full < CPU.even < single
     return ClassScore(BottleneckClass.CPU, value, _cpu_evidence(features, waiting, only_one_core))
+
+
+def _of_one_loop(features: Features) -> Share:
+    """The part of the target's CPU time that one event loop's thread used, where there is one."""
+    if features.loop is None or features.processes > 1 or not features.cpu:
+        return 0.0
+    return min(1.0, features.loop.on_cpu / features.cpu)
 
 
 def _starved(features: Features, waiting: float) -> float:
@@ -153,8 +170,10 @@ def _starved(features: Features, waiting: float) -> float:
     running = features.threads.get(ThreadState.ON_CPU, 0.0)
     if waiting > CPU.behind * running and not features.pool_is_loop:
         behind = features.share(unseen(ThreadState.RUN_QUEUE), unseen(ThreadState.ON_CPU))
-    # Waiting for cores that other work has is no shortage of the target's own making.
-    return (features.share(ThreadState.RUN_QUEUE) + behind) * (1.0 - crowded_out(features))
+    # Waiting for cores that other work has is no shortage of the target's own making; for those
+    # that its database has, the database is the reason.
+    own = (1.0 - crowded_out(features)) * (1.0 - ramp(features.peers_part, CPU.peers_part))
+    return (features.share(ThreadState.RUN_QUEUE) + behind) * own
 
 
 def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tuple[str, ...]:
@@ -166,8 +185,7 @@ def _cpu_evidence(features: Features, waiting: float, only_one_core: bool) -> tu
         evidence.append(f"{waiting:.2f} of its threads waited for a CPU on average.")
     if only_one_core:
         evidence.append(
-            f"A process used {features.process_cpu:.2f} cores, and Python code of one process"
-            " cannot use more than one."
+            f"A process used {features.process_cpu:.2f} cores, and {features.traits.one_core}."
         )
     if features.host is not None:
         evidence.append(f"The host was {format_share(features.host)} busy.")

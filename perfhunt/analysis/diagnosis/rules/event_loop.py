@@ -16,6 +16,10 @@ class EventLoopThresholds:
 
     running: RampBounds = (0.45, 0.85)  # on a CPU, or waiting to be
     blocked: RampBounds = (0.1, 0.35)  # asleep outside its poll: then that is the reason
+    # Share of the cores, and how much of the score that takes: with several processes, each with a
+    # loop of its own, the cores run out first.
+    of_cores: RampBounds = (0.7, 0.9)
+    cores_take: float = 0.5
 
 
 EVENT_LOOP = EventLoopThresholds()
@@ -26,8 +30,12 @@ def event_loop(features: Features) -> ClassScore:
     loop = features.loop
     if loop is None:
         return nothing(BottleneckClass.EVENT_LOOP)
-    value = ramp(loop.on_cpu + loop.queued, EVENT_LOOP.running)
+    # It queues for a CPU that its peers have: that is their work, not its own.
+    queued = loop.queued * (1.0 - features.peers_part)
+    value = ramp(loop.on_cpu + queued, EVENT_LOOP.running)
     value *= 1.0 - ramp(loop.blocked, EVENT_LOOP.blocked)
+    if features.processes > 1:
+        value *= 1.0 - EVENT_LOOP.cores_take * ramp(features.of_cores, EVENT_LOOP.of_cores)
     sentence = (
         f"The event loop's thread was on a CPU {format_share(loop.on_cpu)} of the time,"
         f" and {format_share(loop.queued)} waiting to be."

@@ -43,16 +43,23 @@ def ramp(value: float, bounds: RampBounds) -> float:
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
-def outside_cpu(features: Features, value: float) -> float:
-    """A wait explains less the nearer the CPU is to its own limit: then waiting is what a full CPU
-    looks like.
+def outside_cpu(features: Features, value: float, full: Share | None = None) -> float:
+    """A wait explains less the nearer the CPU is to its own limit (`full`: unless told otherwise
+    the target's and its peers'): then waiting is what a full CPU looks like.
 
     Nor does it explain much where an event loop's own thread does the waiting: whatever for, the
     loop is blocked.
     """
     if features.pool_is_loop and features.loop is not None:
         value *= 1.0 - WAITS.taken * ramp(features.loop.blocked, WAITS.loop_blocked)
-    return value * (1.0 - WAITS.taken * ramp(features.of_cores, WAITS.of_cores))
+    of_cores = max(features.of_cores, features.filled) if full is None else full
+    return value * (1.0 - WAITS.taken * ramp(of_cores, WAITS.of_cores))
+
+
+def as_sentence(words: object) -> str:
+    """The words with a capital in front."""
+    text = str(words)
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def nothing(category: BottleneckClass) -> ClassScore:

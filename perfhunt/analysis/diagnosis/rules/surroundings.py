@@ -10,6 +10,7 @@ from perfhunt.analysis.diagnosis.features import Features, LatencyKind
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
+    as_sentence,
     nothing,
     outside_cpu,
     ramp,
@@ -17,7 +18,7 @@ from perfhunt.analysis.diagnosis.rules.score import (
 from perfhunt.analysis.diagnosis.rules.wire import sizes
 from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Share, format_share
+from perfhunt.model.units import format_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,8 @@ def generator(features: Features) -> ClassScore:
 class LimiterThresholds:
     """When requests are turned away on purpose."""
 
-    least_shed: Share = 0.02  # of answers: fewer refusals are no policy
-    shed: RampBounds = (0.01, 0.1)  # share of answers
-    slower: RampBounds = (1.5, 4.0)  # median service time, knee over baseline
-    # What refusals alone are worth when the others became slow: an overloaded service refuses too.
-    slow_anyway: float = 0.4
+    # Of requests, how many are turned away: less is no policy that a service breaks by.
+    shed: RampBounds = (0.0, 0.03)
 
 
 LIMITER = LimiterThresholds()
@@ -65,17 +63,11 @@ def limiter(features: Features) -> ClassScore:
     """The target, or something before it, turns requests away on purpose: refusals, with latency as
     at baseline.
     """
-    if features.shed < LIMITER.least_shed or features.trial is None:
+    failures = features.failures
+    if failures is None:
         return nothing(BottleneckClass.LIMITER)
-    flat, base = 1.0, features.base_trial
-    if base is not None and base.service.p50 and features.trial.service.p50:
-        flat = 1.0 - ramp(features.trial.service.p50 / base.service.p50, LIMITER.slower)
-    value = ramp(features.shed, LIMITER.shed)
-    value *= LIMITER.slow_anyway + (1.0 - LIMITER.slow_anyway) * flat
-    sentence = (
-        f"{format_share(features.shed)} of answers were 429 or 503 while the others stayed quick."
-    )
-    return ClassScore(BottleneckClass.LIMITER, value, (sentence,))
+    value = failures.policy * ramp(failures.share, LIMITER.shed)
+    return ClassScore(BottleneckClass.LIMITER, value, (f"{as_sentence(failures)}.",))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from perfhunt.analysis.diagnosis.features import Features
 from perfhunt.analysis.diagnosis.rules.cpu import cpu, gil, host, quota
 from perfhunt.analysis.diagnosis.rules.event_loop import event_loop, event_loop_blocked
+from perfhunt.analysis.diagnosis.rules.peers import database, downstream
 from perfhunt.analysis.diagnosis.rules.score import ClassScore
 from perfhunt.analysis.diagnosis.rules.surroundings import (
     disk,
@@ -16,8 +17,9 @@ from perfhunt.analysis.diagnosis.rules.surroundings import (
     memory,
     network,
 )
-from perfhunt.analysis.diagnosis.rules.waits import downstream, lock, pool, sleep, workers
+from perfhunt.analysis.diagnosis.rules.waits import lock, pool, sleep, workers
 from perfhunt.analysis.diagnosis.rules.wire import backlog, connections, delayed_ack
+from perfhunt.model.finding import BottleneckClass
 
 Rule: TypeAlias = Callable[[Features], ClassScore]
 
@@ -32,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     event_loop_blocked,
     lock,
     pool,
+    database,
     downstream,
     workers,
     sleep,
@@ -41,4 +44,22 @@ RULES: tuple[Rule, ...] = (
     delayed_ack,
     connections,
     backlog,
+)
+# Classes by which requests queue, so that a service is slow before it fails.
+QUEUES = frozenset(
+    {
+        BottleneckClass.CPU,
+        BottleneckClass.CPU_QUOTA,
+        BottleneckClass.GIL,
+        BottleneckClass.EVENT_LOOP,
+        BottleneckClass.EVENT_LOOP_BLOCKED,
+        BottleneckClass.LOCK,
+        BottleneckClass.POOL,
+        BottleneckClass.DOWNSTREAM,
+        BottleneckClass.WORKERS,
+        BottleneckClass.DISK,
+        BottleneckClass.SLEEP,
+        BottleneckClass.NETWORK,
+        BottleneckClass.HOST,
+    }
 )

@@ -1,14 +1,17 @@
-"""Whether threads wait for each other, for another service, or by their own wish."""
+"""Whether threads wait for each other, or by their own wish."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from perfhunt.analysis.blame.charge import Cause
+from perfhunt.analysis.blame.reading import PoolUse
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import is_unseen, unseen
-from perfhunt.analysis.diagnosis.features import CLIENT_SOCKET, Features
+from perfhunt.analysis.diagnosis.features import Features
+from perfhunt.analysis.diagnosis.known.states_alone import HIDDEN
 from perfhunt.analysis.diagnosis.limiting import LimitingResource
+from perfhunt.analysis.diagnosis.rules.peers import connections, is_awaited
 from perfhunt.analysis.diagnosis.rules.score import (
     ClassScore,
     RampBounds,
@@ -21,10 +24,8 @@ from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share, format_share
 
+_LEAST_HELPERS = 2  # threads: a single one is no pool
 _NAMED = 2  # contentions or endpoints named in the evidence
-# Requests that wait while no thread works on them, from which they are a queue and not the error of
-# their number.
-_LEAST_AWAITING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ class LockThresholds:
     """When a lock is the reason."""
 
     added: RampBounds = (0.15, 0.5)  # share of added latency
+    # Where no stack of a waiting thread is to be had: the share of added latency in which no thread
+    # did anything, and the most it may score, for what they waited for was not seen.
+    hidden: RampBounds = (0.3, 0.7)
+    by_elimination: float = 0.7
+    beside_peers: float = 0.5  # of the score, where the target has connections to others as well
 
 
 LOCK = LockThresholds()
@@ -66,14 +72,41 @@ def lock(features: Features) -> ClassScore:
     value, by_polling = outside_cpu(features, ramp(share, LOCK.added)), polled(features)
     if by_polling > value:
         return ClassScore(BottleneckClass.LOCK, by_polling, (_polled_sentence(features),))
+    if (by_elimination := _lock_by_elimination(features)) > value:
+        sentence = (
+            f"In {format_share(features.share(HIDDEN))} of the latency that load added no thread"
+            " ran, or waited for a CPU, a disk or another service: requests wait for each other"
+            " inside the process, for what its stacks would tell."
+        )
+        return ClassScore(BottleneckClass.LOCK, by_elimination, (sentence,))
     locks = [c for c in features.contentions if not c.is_pool and not c.handoff]
     evidence = [
         f"{c.waiting:.2f} threads waited in {c.waiter[0]} on average,"
         f" held up by {_holders(c) or 'a holder that was not seen'}."
         for c in locks[:_NAMED]
     ]
+    evidence += _told_by_runtime(features, ThreadState.LOCK)
     evidence.append(f"Waiting for locks is {format_share(share)} of the latency that load added.")
     return ClassScore(BottleneckClass.LOCK, value, tuple(evidence))
+
+
+def _told_by_runtime(features: Features, cause: str) -> list[str]:
+    """What a runtime that tells of its locks says of those who waited for one."""
+    waits = [(n, key[0]) for (key, of), (n, _) in features.contended.items() if of == cause]
+    return [
+        f"{waiting:.2f} waited in {function} on average, by the runtime's own record."
+        for waiting, function in sorted(waits, reverse=True)[:_NAMED]
+    ]
+
+
+def _lock_by_elimination(features: Features) -> float:
+    """What is left when nothing else explains the latency of a runtime whose waits are not seen. An
+    event loop's requests wait for its one thread.
+    """
+    if features.pool_is_loop or not features.compared:
+        return 0.0
+    value = LOCK.by_elimination * ramp(features.share(HIDDEN), LOCK.hidden)
+    return outside_cpu(features, value) * (LOCK.beside_peers if features.connections else 1.0)
 
 
 def _polled_sentence(features: Features) -> str:
@@ -106,7 +139,7 @@ def pool(features: Features) -> ClassScore:
     """Threads wait for one of a few things (connections, permits) that others have checked out; or
     coroutines do.
     """
-    awaited = features.share(unseen(Cause.AWAIT)) if _is_awaited(features) else 0.0
+    awaited = features.share(unseen(Cause.AWAIT)) if is_awaited(features) else 0.0
     share = features.share_anywhere(Cause.POOL) + awaited
     pools = [c for c in features.contentions if c.is_pool]
     evidence = [
@@ -114,77 +147,18 @@ def pool(features: Features) -> ClassScore:
         f" what they wait for ({_holders(c) or 'not seen'})."
         for c in pools[:_NAMED]
     ]
+    evidence += _told_by_runtime(features, Cause.POOL)
     value = ramp(share, POOL.added)
     if awaited:
-        connections = sum(n for _, n in _awaited_endpoints(features))
+        open_to = sum(connections(features, load) for load in features.peers)
         evidence.append(
             f"{features.unseen:.1f} requests waited while the event loop idled,"
-            f" with {connections} connections open elsewhere."
+            f" with {open_to} connections open elsewhere."
         )
-        value *= ramp(features.unseen / max(connections, 1), POOL.per_connection)
+        value *= ramp(features.unseen / max(open_to, 1), POOL.per_connection)
     evidence.append(f"Waiting for a pool is {format_share(share)} of the latency that load added.")
-    value = outside_cpu(features, value) if pools or awaited else 0.0
+    value = outside_cpu(features, value)
     return ClassScore(BottleneckClass.POOL, value, tuple(evidence))
-
-
-@dataclass(frozen=True, slots=True)
-class DownstreamThresholds:
-    """When another service is the reason."""
-
-    added: RampBounds = (0.2, 0.6)  # share of added latency
-    # Share of its time that an event loop's thread is blocked, beyond which its waits may be a
-    # blocking call to that service, and what of the score is left then.
-    loop_blocked: Share = 0.2
-    beside_blocked_loop: float = 0.6
-    # Connections to the endpoint per request that waits: with fewer something rations them, and
-    # this is left of the score.
-    rationed: float = 0.5
-    beside_rationing: float = 0.85
-
-
-DOWNSTREAM = DownstreamThresholds()
-
-
-def downstream(features: Features) -> ClassScore:
-    """Threads wait for another service, longer under load, or so many at once that none is left for
-    new requests.
-    """
-    awaited = _awaited_endpoints(features)
-    share = features.share_anywhere(ThreadState.SOCKET)
-    share += features.share(unseen(Cause.AWAIT)) if awaited else 0.0
-    # What a driver awaits is not named; with connections open it is what is at their other end.
-    share += features.share(ThreadState.AWAIT) if features.connections else 0.0
-    value = outside_cpu(features, ramp(share, DOWNSTREAM.added))
-    if features.loop is not None and features.loop.blocked > DOWNSTREAM.loop_blocked:
-        value *= DOWNSTREAM.beside_blocked_loop
-    if awaited and awaited[0][1] < DOWNSTREAM.rationed * features.unseen:
-        value *= DOWNSTREAM.beside_rationing
-    endpoints = [name for name in features.endpoints if not name.startswith(CLIENT_SOCKET)]
-    evidence = [
-        f"{features.endpoints[name]:.2f} threads waited on {name or 'a socket'} on average."
-        for name in endpoints[:_NAMED]
-    ]
-    evidence += [
-        f"{n} connections to {name} were open while the event loop idled."
-        for name, n in awaited[:_NAMED]
-    ]
-    evidence.append(f"Waiting on sockets is {format_share(share)} of the latency that load added.")
-    value = value if endpoints or awaited else 0.0
-    return ClassScore(BottleneckClass.DOWNSTREAM, value, tuple(evidence))
-
-
-def _is_awaited(features: Features) -> bool:
-    """Whether requests wait that no thread works on, while nothing inside is full."""
-    return features.limiting is LimitingResource.AWAIT and features.unseen >= _LEAST_AWAITING
-
-
-def _awaited_endpoints(features: Features) -> list[tuple[str, int]]:
-    """Endpoints that an event loop had connections to while requests waited that no thread was
-    working on, the most connections first.
-    """
-    if not _is_awaited(features):
-        return []
-    return sorted(features.connections.items(), key=lambda connection: -connection[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +172,8 @@ class WorkersThresholds:
     not_idling: float = 0.3
     # How sure it is that sleep is polling, which has a reason of its own.
     polled: RampBounds = (0.3, 0.8)
+    # Share of its time that an event loop's thread is on a CPU: then requests wait for that.
+    loop_on_cpu: RampBounds = (0.5, 0.9)
 
 
 WORKERS = WorkersThresholds()
@@ -210,6 +186,8 @@ def workers(features: Features) -> ClassScore:
     handed_over = [c for c in features.contentions if c.handoff and not c.by_tasks]
     if handed_over:
         return _handed_over(features, handed_over[0])
+    if features.helpers is not None and features.helpers.threads >= _LEAST_HELPERS:
+        return _helpers_taken(features, features.helpers)
     taken = features.limiting is LimitingResource.THREADS
     if not taken or features.pool_use is None or features.pool_is_loop:
         return nothing(BottleneckClass.WORKERS)
@@ -226,6 +204,18 @@ def workers(features: Features) -> ClassScore:
         f"The target used {features.cpu or 0:.2f} cores.",
     )
     return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), evidence)
+
+
+def _helpers_taken(features: Features, helpers: PoolUse) -> ClassScore:
+    """The threads that an event loop hands blocking work to are all at work; the loop is not."""
+    value = ramp(part(helpers.busy, helpers.threads), WORKERS.taken)
+    if features.loop is not None:
+        value *= 1.0 - ramp(features.loop.on_cpu, WORKERS.loop_on_cpu)
+    sentence = (
+        f"{helpers.busy:.1f} of {helpers.threads:.0f} busy threads of {features.traits.helpers}"
+        " were at work or waited for a core all the time."
+    )
+    return ClassScore(BottleneckClass.WORKERS, outside_cpu(features, value), (sentence,))
 
 
 def _share_of_inner_queues(features: Features) -> Share:

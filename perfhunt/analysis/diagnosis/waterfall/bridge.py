@@ -31,7 +31,9 @@ from perfhunt.model.units import Seconds, Share
 READ_AHEAD: Share = 0.1
 
 
-def waterfall(reading: EvidenceReading, suspects: Suspects, bottleneck: Bottleneck) -> Waterfall:
+def waterfall(
+    reading: EvidenceReading, suspects: Suspects, bottleneck: Bottleneck | None
+) -> Waterfall:
     """The waterfall of one investigation, or why there is none."""
     if why := _missing(reading):
         return Waterfall(missing=why)
@@ -205,7 +207,9 @@ class _Spans:
         )
 
 
-def _told(spans: _Spans, changes: dict[PartKey, PartGrowth], bottleneck: Bottleneck) -> Waterfall:
+def _told(
+    spans: _Spans, changes: dict[PartKey, PartGrowth], bottleneck: Bottleneck | None
+) -> Waterfall:
     """The waterfall, its small parts summed."""
     base, knee = spans.base.response, spans.knee.response
     growth, left = knee - base, spans.unexplained(changes).rise(spans.looks)
@@ -220,5 +224,5 @@ def _told(spans: _Spans, changes: dict[PartKey, PartGrowth], bottleneck: Bottlen
         closure=abs(left.added.value) / growth if growth > 0 else None,
         base_p99=spans.base.p99,
         knee_p99=spans.knee.p99,
-        differs=disagreement(bottleneck, parts, left),
+        differs=disagreement(bottleneck, parts, left) if bottleneck else "",
     )

@@ -4,22 +4,20 @@ interval would cost.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 from perfhunt.analysis.knee.answers.cost import cost_of_narrower
+from perfhunt.analysis.knee.answers.failures import failures_of
 from perfhunt.analysis.knee.answers.shown import WITNESSES
 from perfhunt.analysis.knee.curve.fit import KneeFit
 from perfhunt.analysis.knee.observed import observed_capacity
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.late_route import late_route
 from perfhunt.model.knee import KneeLabel
-from perfhunt.model.trial import Phase
 from perfhunt.model.units import PerSecond, format_rate, format_share
 
-# A limiter answers with these while latency stays below twice the baseline's (and 5 ms more).
-LIMITER_STATUSES = (429, 503)
-FLAT, FLAT_BY = 2.0, 0.005
+# How surely requests are turned away on purpose, from which it is said so.
+SURE = 0.5
 
 
 def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -> Iterator[str]:
@@ -49,16 +47,8 @@ def notes(state: SearchState, fit: KneeFit, label: KneeLabel, rate: PerSecond) -
 
 
 def _failures(state: SearchState) -> str:
-    """How the service refuses, in words: a limiter answers 429 or 503 while others stay quick."""
-    statuses: Counter[int] = Counter()
-    for trial in state.valid():
-        for route in trial.routes.values():
-            statuses.update({code: n for code, n in route.statuses.items() if code >= 400})
-    if not statuses:
+    """How requests fail, in words: status, route, share, and whether it is a policy."""
+    failures = failures_of(state.valid(), state.baseline)
+    if failures is None:
         return "requests fail before they are slow"
-    status, _ = statuses.most_common(1)[0]
-    calm = state.baseline.response.p50 or 0.0
-    medians = [t.response.p50 or 0.0 for t in state.valid() if t.step.phase is Phase.PASS]
-    if status in LIMITER_STATUSES and medians and medians[-1] < FLAT * calm + FLAT_BY:
-        return f"the service answers {status} with flat latency: a limiter, not a bottleneck"
-    return f"requests fail with {status} before they are slow"
+    return f"{failures}{': a limiter, not a bottleneck' if failures.policy >= SURE else ''}"

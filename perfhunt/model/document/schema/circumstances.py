@@ -40,6 +40,10 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             " absent in runs of versions that did not."
         ),
         "states": "Thread states by span: baseline, knee.",
+        "peers": (
+            "Who answered the target's connections, by span, those that used most CPU first;"
+            " absent in runs of versions that did not look."
+        ),
         "profiles": "Profiles by span.",
         "generator": "The worst the generator did over all valid trials.",
         "probe_effect": (

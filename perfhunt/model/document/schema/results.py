@@ -1,4 +1,4 @@
-"""What each key of run.json means, with its unit: what was measured, and what it says."""
+"""What each key of run.json means, with its unit: what was measured."""
 
 from __future__ import annotations
 
@@ -277,63 +277,4 @@ RESULTS: dict[str, dict[str, str]] = {
         "note": "Why there is no rate.",
     },
     "Drained": {"seconds": "How long, seconds.", "recovered": "Whether it came back."},
-    "StatesDocument": {
-        "phase": "Which span.",
-        "seconds": "Its length, seconds.",
-        "threads": "Every thread that lived through at least half of it.",
-        "ticks": "How often the sampler looked.",
-        "source": "How deep: syscall or schedstat.",
-        "cost": "CPU the sampler took, cores.",
-        "notes": "Remarks.",
-        "idle": (
-            "Mean number of threads that waited for work, by the state they waited in; empty"
-            " when stacks did not tell."
-        ),
-        "totals": "Mean number of threads in each state.",
-    },
-    "ThreadTime": {
-        "pid": "Process id.",
-        "tid": "Thread id.",
-        "name": "Thread name.",
-        "states": (
-            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other,"
-            " unknown) to share of wall time, 0 to 1."
-        ),
-        "endpoints": "Remote endpoint to share of wall time spent waiting on it, 0 to 1.",
-    },
-    "ProfileDocument": {
-        "tool": "Profiler.",
-        "version": "Its version.",
-        "mode": "Which threads were counted.",
-        "rate_hz": "Samples per second.",
-        "seconds": "Length, seconds.",
-        "pids": "Processes sampled.",
-        "unit": "Unit of the weights.",
-        "ticks": "How often the tool looked.",
-        "errors": "Failed reads.",
-        "dropped": "Samples thrown away.",
-        "late": "Samples taken late.",
-        "command": "Command line of the tool.",
-        "started": "Seconds since the run began.",
-        "notes": "Remarks.",
-        "raw": "File of the tool's own output.",
-        "weight": "Sum of all weights, in `unit`.",
-        "file": "File of folded stacks in the run directory.",
-    },
-    "GeneratorDocument": {
-        "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
-        "cpu": "CPU of the busiest second, cores.",
-        "achieved_share": "Requests sent of those due, 0 to 1.",
-        "invalid_trials": "Trials that may not be believed.",
-    },
-    "ProbeEffect": {
-        "throughput": "Ratio of completions.",
-        "p99": "Ratio of p99.",
-        "cpu": "Ratio of CPU.",
-        "p50": "Ratio of p50.",
-        "quiet_p99": "p99 of the quiet spans, seconds.",
-        "flagged": "Whether it disturbed the service.",
-        "note": "Remark.",
-    },
-    "Caution": {"code": "Stable code.", "sentence": "The doubt.", "next": "The next command."},
 }

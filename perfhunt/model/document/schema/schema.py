@@ -6,13 +6,14 @@ from typing import Any
 
 import msgspec
 
+from perfhunt.model.document.schema.causes import CAUSES
 from perfhunt.model.document.schema.circumstances import CIRCUMSTANCES
-from perfhunt.model.document.schema.findings import FINDINGS
 from perfhunt.model.document.schema.results import RESULTS
 from perfhunt.model.document.shape import KneeDocument, NoKneeDocument, RunDocument
+from perfhunt.model.finding import FORMER_CLASSES, BottleneckClass
 from perfhunt.model.run import SCHEMA
 
-_MEANINGS = CIRCUMSTANCES | RESULTS | FINDINGS
+_MEANINGS = CIRCUMSTANCES | RESULTS | CAUSES
 # Keys that are not in every document; all others are always written.
 _OPTIONAL = {
     *("rows", "curve", "drift", "disturbance", "interference", "route_knees", "over"),
@@ -20,6 +21,7 @@ _OPTIONAL = {
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
+    "peers",
 }
 
 
@@ -33,6 +35,7 @@ def schema() -> dict[str, Any]:
     for name, described in types.items():
         if "properties" in described:
             _describe(described, _MEANINGS[name])
+    types[BottleneckClass.__name__]["enum"] += FORMER_CLASSES
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:perfhunt:run:{SCHEMA}",

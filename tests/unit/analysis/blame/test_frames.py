@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfhunt.analysis.blame.frames import Code, Origin, call_path
-from perfhunt.model.profile import Frame
+from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.run import Application
 
 APP = "/srv/shop/cart.py"
@@ -133,3 +133,22 @@ def test_libraries_count_as_the_application_only_when_nothing_else_does() -> Non
     library = (Frame("cart", "/srv/venv/lib/python3.11/site-packages/shop/views.py"),)
     assert Code.of([library]).is_app(library[0])
     assert not Code.of([library, (Frame("main", APP),)]).is_app(library[0])
+
+
+@pytest.mark.parametrize(
+    ("file", "origin"),
+    [
+        ("/usr/local/go/src/sync/mutex.go", Origin.RUNTIME),
+        ("/usr/lib/go-1.19/src/net/http/server.go", Origin.RUNTIME),
+        ("sync/mutex.go", Origin.RUNTIME),  # built with -trimpath
+        ("runtime/proc.go", Origin.RUNTIME),
+        ("/root/go/pkg/mod/github.com/lib/pq@v1.10.9/conn.go", Origin.LIBRARY),
+        ("github.com/lib/pq@v1.10.9/conn.go", Origin.LIBRARY),
+        ("/srv/shop/main.go", Origin.APP),
+        ("./main.go", Origin.APP),
+        ("example.com/shop/store/store.go", Origin.APP),
+        ("shop/store/store.go", Origin.APP),
+    ],
+)
+def test_go_code_is_told_apart_however_it_was_built(file: str, origin: Origin) -> None:
+    assert Code().origin(Frame("f", file, kind=FrameKind.GO)) is origin

@@ -96,7 +96,7 @@ def test_waits_in_a_loop_are_one_finding() -> None:
     span = Span(100.0, instants=Instants(3.2, tuple(moments)))
     (only,) = ranked(Evidence(span, sources={APP: dedent(source)}))
     # One thread at 100 requests/s: 10 ms each.
-    assert (only.function, only.category) == ("view", "socket")
+    assert (only.function, only.category) == ("view", "downstream")
     assert only.blamed.value == pytest.approx(0.010)
     assert {leaf.function for leaf in only.leaves} == {"get_customer", "get_stock"}
 

@@ -257,7 +257,7 @@ def test_threads_that_work_for_an_awaiting_task_are_not_counted_beside_it() -> N
 
     idle = Instants(1.0, tuple(moment(n, 0) for n in range(10)))
     answer = told(
-        Evidence(span(100.0, 0.060, *[6] * 40), span(10.0, 0.020, *[1, 0, 0, 0, 0] * 8), idle)
+        Evidence(span(100.0, 0.060, *[6] * 40), span(10.0, 0.020, *[1, 0, 0, 0, 0] * 8), idle=idle)
     )
     assert added(answer, LatencyPart.SLEEP) == 0.0
     assert added(answer, LatencyPart.AWAIT) == pytest.approx(40.0)

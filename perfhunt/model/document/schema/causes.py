@@ -1,8 +1,8 @@
-"""What each key of run.json means, with its unit: what stops the service."""
+"""What each key of run.json means, with its unit: what stops the service, and what shows it."""
 
 from __future__ import annotations
 
-FINDINGS: dict[str, dict[str, str]] = {
+CAUSES: dict[str, dict[str, str]] = {
     "BottleneckDocument": {
         "class": "What it is.",
         "score": "0 to 1.",
@@ -89,4 +89,94 @@ FINDINGS: dict[str, dict[str, str]] = {
         "at_least": "Whether the rates are lower bounds.",
         "binding": "The resource that limits the service now; empty when not told.",
     },
+    "StatesDocument": {
+        "phase": "Which span.",
+        "seconds": "Its length, seconds.",
+        "threads": "Every thread that lived through at least half of it.",
+        "ticks": "How often the sampler looked.",
+        "source": "How deep: syscall or schedstat.",
+        "cost": "CPU the sampler took, cores.",
+        "notes": "Remarks.",
+        "idle": (
+            "Mean number of threads that waited for work, by the state they waited in; empty"
+            " when stacks did not tell."
+        ),
+        "totals": "Mean number of threads in each state.",
+    },
+    "ThreadTime": {
+        "pid": "Process id.",
+        "tid": "Thread id.",
+        "name": "Thread name.",
+        "states": (
+            "State (on_cpu, run_queue, gil, lock, socket, poll, sleep, disk, other,"
+            " unknown) to share of wall time, 0 to 1."
+        ),
+        "endpoints": "Remote endpoint to share of wall time spent waiting on it, 0 to 1.",
+    },
+    "PeerDocument": {
+        "name": "Its program; its address where that is all that is known.",
+        "kind": "database (or a cache), or service.",
+        "addresses": "The endpoints at which the target reaches it.",
+        "connections": "Connections of the target to it, mean.",
+        "others": "Connections of others to it, mean.",
+        "pids": "Its first processes; empty when they may not be seen.",
+        "cores": (
+            "CPU of its processes without those that served only others, cores; null when they"
+            " may not be seen."
+        ),
+        "queued": "Its threads that could run and had no core, mean.",
+        "allowed": "Cores it may use.",
+        "busiest": "Share of the time its busiest thread ran or could, 0 to 1.",
+        "busy_share": (
+            "Share of the processes that serve the target (of its threads, where they have no"
+            " titles) that were at work, 0 to 1."
+        ),
+        "threads": "Its threads.",
+        "states": "Mean number of its threads in each state.",
+        "waits_on": "Mean number of its threads that wait on each endpoint.",
+        "doing": "Mean number of the processes that serve the target by what their titles say.",
+        "processes": "Those processes.",
+        "note": "What could not be read of it, and why.",
+    },
+    "PeerProcess": {
+        "pid": "Process id.",
+        "ports": "The target's ports of the connections it served.",
+        "cores": "CPU it used, cores.",
+        "doing": "What its title said most often.",
+    },
+    "ProfileDocument": {
+        "tool": "Profiler.",
+        "version": "Its version.",
+        "mode": "Which threads were counted.",
+        "rate_hz": "Samples per second.",
+        "seconds": "Length, seconds.",
+        "pids": "Processes sampled.",
+        "unit": "Unit of the weights.",
+        "ticks": "How often the tool looked.",
+        "errors": "Failed reads.",
+        "dropped": "Samples thrown away.",
+        "late": "Samples taken late.",
+        "command": "Command line of the tool.",
+        "started": "Seconds since the run began.",
+        "notes": "Remarks.",
+        "raw": "File of the tool's own output.",
+        "weight": "Sum of all weights, in `unit`.",
+        "file": "File of folded stacks in the run directory.",
+    },
+    "GeneratorDocument": {
+        "lag_p99_ms": "How late requests were sent, 99th percentile, milliseconds.",
+        "cpu": "CPU of the busiest second, cores.",
+        "achieved_share": "Requests sent of those due, 0 to 1.",
+        "invalid_trials": "Trials that may not be believed.",
+    },
+    "ProbeEffect": {
+        "throughput": "Ratio of completions.",
+        "p99": "Ratio of p99.",
+        "cpu": "Ratio of CPU.",
+        "p50": "Ratio of p50.",
+        "quiet_p99": "p99 of the quiet spans, seconds.",
+        "flagged": "Whether it disturbed the service.",
+        "note": "Remark.",
+    },
+    "Caution": {"code": "Stable code.", "sentence": "The doubt.", "next": "The next command."},
 }

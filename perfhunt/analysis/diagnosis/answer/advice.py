@@ -1,0 +1,175 @@
+"""The one thing to do now: change a function where the evidence carries that, else how to get the
+evidence, or what to do about something that is no function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.rules.wire import FIXES
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
+from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
+
+_C = BottleneckClass
+# Which kinds of time a function must cost for it to be what its class is about.
+_FITTING: Mapping[BottleneckClass, frozenset[BottleneckClass]] = {
+    _C.CPU: frozenset({_C.CPU, _C.GIL}),
+    _C.CPU_QUOTA: frozenset({_C.CPU, _C.GIL}),
+    _C.GIL: frozenset({_C.CPU, _C.GIL}),
+    _C.EVENT_LOOP: frozenset({_C.CPU, _C.GIL}),
+    _C.EVENT_LOOP_BLOCKED: frozenset(
+        {_C.DOWNSTREAM, _C.SLEEP, _C.DISK, _C.LOCK, _C.POOL, _C.OTHER}
+    ),
+    _C.LOCK: frozenset({_C.LOCK, _C.SLEEP}),
+    _C.POOL: frozenset({_C.POOL, _C.DOWNSTREAM, _C.OTHER}),
+    _C.DOWNSTREAM: frozenset({_C.DOWNSTREAM, _C.OTHER}),
+    _C.WORKERS: frozenset({_C.WORKERS, _C.SLEEP, _C.DOWNSTREAM, _C.DISK, _C.LOCK, _C.OTHER}),
+    _C.LIMITER: frozenset({_C.LIMITER}),
+}
+# What to do where no function is to blame, by class.
+_ELSEWHERE: Mapping[BottleneckClass, str] = {
+    _C.LIMITER: (
+        "The service turns requests away on purpose, so no code is too slow: raise the limit where"
+        " it is set, restart the service, then: perfhunt investigate --pid NEW_PID"
+    ),
+    _C.GENERATOR: (
+        "The generator ran out before the service did: run again with --workers 2, or from"
+        " another machine."
+    ),
+    _C.HOST: (
+        "Other work took the cores: stop it, or measure where perfhunt doctor says that the host is"
+        " quiet, then investigate again."
+    ),
+    _C.MEMORY: (
+        "Memory ran short: give the service more, or have it keep less, then: perfhunt investigate"
+        " --pid NEW_PID"
+    ),
+    _C.LEAK: (
+        "Something grows with every request: mend that first, restart the service, then: perfhunt"
+        " investigate --pid NEW_PID --soak 30m"
+    ),
+    _C.NETWORK: (
+        "Clients take their answers too slowly: send less of an answer, or measure from a machine"
+        " nearby, then: perfhunt investigate --pid PID"
+    ),
+}
+# How the waits of a runtime are seen whose profiler shows what runs only.
+_SEES_WAITS: Mapping[str, str] = {
+    "jvm": "jcmd PID Thread.print, while the load of the knee is on it, names each monitor waited"
+    " for and who holds it",
+    "go": "curl http://ADDRESS/debug/pprof/goroutine?debug=2, while the load of the knee is on it,"
+    " shows what each goroutine waits for",
+    "node": "perfhunt investigate --pid PID --open-target lets the inspector show what its main"
+    " thread does, and UV_THREADPOOL_SIZE sets how many threads do the rest",
+}
+_SEES_ANY_WAITS = (
+    "gdb -p PID -batch -ex 'thread apply all backtrace', while the load of the knee is on it, shows"
+    " where its threads wait"
+)
+_DOCTOR = "run perfhunt doctor --pid PID and mend what it lists, then investigate again."
+_LONGER = 'hold longer, [ramp] hold = "60s", then: perfhunt investigate --pid PID'
+CHANGE = "Change "  # how advice to change a function begins
+
+
+def next_step(
+    findings: Sequence[Finding],
+    kinds: frozenset[BottleneckClass],
+    bottleneck: Bottleneck | None,
+    knee: Knee | NoKnee,
+    evidence: Evidence,
+) -> str:
+    """The one thing to do now, as a sentence with its command. `kinds` are the kinds of time that
+    the first finding costs.
+    """
+    if isinstance(knee, NoKnee) and bottleneck is None:
+        return _nothing_stops(knee)
+    if isinstance(knee, NoKnee) and knee.code is NoKneeCode.ERRORS_AT_ONCE:
+        return (
+            f"Find out why it fails at any load ({knee.reason.rstrip('.')}): send one such request"
+            " by hand, mend it, then: perfhunt investigate --pid PID"
+        )
+    category = BottleneckClass.UNDETERMINED if bottleneck is None else bottleneck.category
+    if category is _C.LIMITER and findings and _C.LIMITER in kinds:
+        return (
+            f"Raise the limit that {named(findings[0])} keeps, restart the service, then: perfhunt"
+            " investigate --pid NEW_PID"
+        )
+    if category in _ELSEWHERE:
+        return _ELSEWHERE[category]
+    if fix := FIXES.get(category):
+        return f"{fix}; restart the service, then: perfhunt verify --pid NEW_PID"
+    if not findings:
+        return f"No function could be named: {_how_to_see(evidence)}"
+    return _about_functions(findings, kinds, category, evidence)
+
+
+def named(finding: Finding) -> str:
+    """`pay (shop/app.py:12)`."""
+    where = f"{finding.file}:{finding.line}" if finding.line else finding.file
+    return f"{finding.function} ({where})" if where else finding.function
+
+
+def tied(findings: Sequence[Finding]) -> bool:
+    """Whether the second finding may cost as much as the first, and is of the same kind."""
+    return (
+        len(findings) > 1
+        and findings[0].category == findings[1].category
+        and findings[1].blamed.value >= findings[0].blamed.low
+    )
+
+
+def _nothing_stops(knee: NoKnee) -> str:
+    if knee.code is NoKneeCode.BELOW_MAX_RATE:
+        return (
+            "The service held every rate that was allowed:"
+            " raise [safety] max_rate if you need to know where it breaks."
+        )
+    return (
+        "Where the service breaks was not seen: give the search more, [ramp] budget, then: perfhunt"
+        " investigate --pid PID"
+    )
+
+
+def _about_functions(
+    findings: Sequence[Finding],
+    kinds: frozenset[BottleneckClass],
+    category: BottleneckClass,
+    evidence: Evidence,
+) -> str:
+    first = findings[0]
+    if category is _C.UNDETERMINED:
+        return f"What stops it is not settled: {_how_to_see(evidence)}"
+    if not kinds & _FITTING.get(category, frozenset({category})):
+        return (
+            f"{named(first)} costs {_words(first.category)}, which is not what stops the service"
+            f" ({category}): {_how_to_see(evidence)}"
+        )
+    if tied(findings):
+        return (
+            f"{first.function} and {findings[1].function} cost alike, as far as was seen: {_LONGER}"
+        )
+    if first.blamed.low <= 0:
+        return f"What {named(first)} costs is not told from nothing: {_LONGER}"
+    return (
+        f"{CHANGE}{named(first)}, that alone, restart the service, then:"
+        " perfhunt verify --pid NEW_PID"
+    )
+
+
+def _words(category: BottleneckClass) -> str:
+    return "CPU time" if category is _C.CPU else f"time of the kind {category}"
+
+
+def _how_to_see(evidence: Evidence) -> str:
+    """How to get at what is missing, with a command."""
+    if _is_blind(evidence.knee):
+        blind = evidence.runtime == "node"
+        return f"{_SEES_WAITS['node']}." if blind else _DOCTOR
+    if evidence.knee.instants is None and evidence.runtime != "cpython":
+        return f"{_SEES_WAITS.get(evidence.runtime, _SEES_ANY_WAITS)}."
+    return _DOCTOR if evidence.knee.instants is None else _LONGER
+
+
+def _is_blind(span: Span) -> bool:
+    return span.profile is None and span.instants is None

@@ -1,0 +1,47 @@
+"""The function that refuses: seen where the service breaks by its answers, and hardly below."""
+
+from __future__ import annotations
+
+from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.reading import SpanReading
+
+# Looks that must have found it while requests were refused: fewer are chance.
+LEAST_SEEN = 5.0
+# Times as often as at the knee, per look: a function of every request is seen at most as much more
+# often as the rate is higher, a third at these loads.
+MORE_OFTEN = 3.0
+
+
+def refusing(knee: SpanReading, above: SpanReading) -> FunctionKey | None:
+    """The function seen most of those that are seen where requests are refused, and not (or by far
+    less) where hardly any is; None where no look caught one.
+    """
+    before, after = _seen(knee), _seen(above)
+    looks_before, looks_after = _looks(knee), _looks(above)
+    if not looks_before or not looks_after:
+        return None
+    often = {
+        key: n
+        for key, n in after.items()
+        # One look is given to what was not seen at the knee: it may have been missed.
+        if n >= LEAST_SEEN
+        and n / looks_after > MORE_OFTEN * (before.get(key, 0.0) + 1.0) / looks_before
+    }
+    return max(often, key=lambda key: (often[key], key), default=None)
+
+
+def _seen(reading: SpanReading) -> dict[FunctionKey, float]:
+    """How often a function was found at the end of the application's part of a stack, running or
+    not.
+    """
+    counts = dict(reading.use.own)
+    for (key, _), instants in reading.account.own.items():
+        counts[key] = counts.get(key, 0.0) + float(instants.sum())
+    return counts
+
+
+def _looks(reading: SpanReading) -> float:
+    """How often somebody looked, by either tool: what both spans are compared per."""
+    profile = reading.span.profile
+    looks = 0.0 if profile is None else profile.ticks or profile.rate_hz * profile.seconds
+    return looks + reading.account.instants

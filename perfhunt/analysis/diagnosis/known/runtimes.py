@@ -1,0 +1,68 @@
+"""What a runtime has that can stop a service: a class of bottleneck exists only where the runtime
+has the thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from perfhunt.model.finding import BottleneckClass
+
+_PYTHON_CORE = "Python code of one process cannot use more than one"
+# Ends the version of a CPython build that runs without a GIL (PEP 703): the suffix of its ABI.
+_FREE_THREADED = "t"
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeTraits:
+    """What a runtime has. `gil`: one lock lets one thread of a process run its code; `loop`:
+    requests may be served by an event loop; `main_loop`: the main thread is one, always; `helpers`:
+    threads that take over what would block the loop, which are a pool of fixed size; `collector`:
+    it collects garbage. `one_core` ends the sentence that a process uses one core, "" where its
+    threads run code on several.
+    """
+
+    gil: bool = False
+    loop: bool = False
+    main_loop: bool = False
+    helpers: str = ""
+    collector: bool = True
+    one_core: str = ""
+
+    def has(self, category: BottleneckClass) -> bool:
+        """Whether what the class names exists there."""
+        return {
+            BottleneckClass.GIL: self.gil,
+            BottleneckClass.EVENT_LOOP: self.loop,
+            BottleneckClass.EVENT_LOOP_BLOCKED: self.loop,
+            BottleneckClass.GC: self.collector,
+        }.get(category, True)
+
+
+_CPYTHON = RuntimeTraits(gil=True, loop=True, one_core=_PYTHON_CORE)
+_TRAITS: Mapping[str, RuntimeTraits] = {
+    "cpython": _CPYTHON,
+    "pypy": _CPYTHON,
+    "ruby": RuntimeTraits(gil=True, one_core="Ruby code of one process cannot use more than one"),
+    "node": RuntimeTraits(
+        loop=True,
+        main_loop=True,
+        helpers="libuv's pool",
+        one_core="JavaScript of one process runs on one thread",
+    ),
+    "jvm": RuntimeTraits(),
+    "go": RuntimeTraits(),
+}
+_NATIVE = RuntimeTraits(collector=False)
+
+
+def traits_of(runtime: str, version: str = "") -> RuntimeTraits:
+    """What a runtime has; of one that nobody knows, nothing is supposed.
+
+    A free-threaded build of CPython is told by its version, which ends in `t`; what an extension
+    module switches on again inside of it cannot be seen from outside.
+    """
+    if runtime == "cpython" and version.endswith(_FREE_THREADED):
+        return RuntimeTraits(loop=True)
+    return _TRAITS.get(runtime, _NATIVE)

@@ -1,0 +1,28 @@
+"""The rate at which a break shows that the knee itself does not show: refusals, or a queue that is
+short below.
+"""
+
+from __future__ import annotations
+
+from perfhunt.analysis.knee.goal import SearchResult
+from perfhunt.model.knee import Knee, KneeLabel
+from perfhunt.model.trial import Phase
+from perfhunt.model.units import PerSecond
+
+# Times the high end of the knee's interval: beyond it for sure, and not much.
+JUST_ABOVE = 1.1
+# The same where requests fail at once: refusals keep no queue, and more of them are seen.
+REFUSING = 1.5
+
+
+def rate_beyond(climb: SearchResult, most: PerSecond) -> PerSecond | None:
+    """A rate just above the knee, never more than the search has sent already, nor than `most`;
+    None without a knee, or where no such rate is left.
+    """
+    knee = climb.knee
+    if not isinstance(knee, Knee) or knee.label == KneeLabel.RESOURCE:
+        return None
+    tried = [t.step.rate for t in climb.trials if not t.invalid and t.step.phase != Phase.WARMUP]
+    factor = REFUSING if knee.label == KneeLabel.ERRORS else JUST_ABOVE
+    rate = min(factor * knee.high, most, max(tried, default=0.0))
+    return rate if rate > knee.high else None
