@@ -259,6 +259,7 @@ class Lab:
             baseline=floor,
             bottleneck=diagnosis.bottleneck,
             findings=diagnosis.findings,
+            waterfall=diagnosis.waterfall,
             probe_effect=effect,
             cautions=diagnosis.cautions,
             next_step=diagnosis.next_step,

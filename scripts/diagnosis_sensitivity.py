@@ -82,7 +82,8 @@ def answers(captures: Mapping[str, Seen]) -> Answers:
     for name, seen in captures.items():
         diagnosis = seen.diagnosis()
         first = diagnosis.findings[0].function if diagnosis.findings else ""
-        found[name] = (first, str(diagnosis.bottleneck and diagnosis.bottleneck.category))
+        bottleneck = diagnosis.bottleneck
+        found[name] = (first, str(bottleneck.category) if bottleneck is not None else "")
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from perfhunt.model.interval import Interval
-from perfhunt.model.units import PerSecond, Share
+from perfhunt.model.units import PerSecond, Seconds, Share
 
 
 class BottleneckClass(StrEnum):
@@ -202,3 +202,82 @@ class ProbeEffect:
     quiet_p99: tuple[float, ...] = field(default=())
     flagged: bool = False
     note: str = ""
+
+
+class LatencyPart(StrEnum):
+    """What a part of a request's latency was spent on."""
+
+    CPU = "cpu"
+    RUN_QUEUE = "run_queue"  # for a CPU that the service's own threads had
+    NEIGHBOURS = "neighbours"  # for a CPU that other programs had
+    GIL = "gil"
+    LOCK = "lock"
+    POOL = "pool"  # one of several things that others had taken
+    HANDOFF = "handoff"  # for what another kind of thread does on the waiter's behalf
+    AWAIT = "await"  # in a coroutine, while its event loop went on
+    SOCKET = "socket"
+    CLIENT = "client"  # for the client to send its request, or to take its answer
+    POLL = "poll"
+    DISK = "disk"
+    SLEEP = "sleep"
+    OTHER = "other"
+    LOOP = "loop"  # ready to go on, while the thread of the event loop was busy
+    QUEUED = "queued"  # before a thread had it
+    ACK = "delayed-ack"  # the second piece of an answer, for an acknowledgement of the first
+    OUTSIDE = "outside"  # the network and whatever else no thread shows, as at the baseline
+    GENERATOR = "generator"  # sent late
+    UNEXPLAINED = "unexplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """One part of the mean latency: seconds of a request at the baseline and at the knee, and what
+    load added, with its interval.
+
+    `meanwhile` is what the threads spent their time on while a request waited for one (LOOP,
+    QUEUED). `inferred` is how much of `knee` no thread and no socket shows: it is what is left
+    where the resource that it waits for was seen to be taken.
+    """
+
+    kind: LatencyPart
+    name: str
+    base: Seconds
+    knee: Seconds
+    added: Interval
+    function: str = ""
+    file: str = ""
+    meanwhile: LatencyPart | None = None
+    inferred: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """From the mean latency at the baseline to that at the knee, part by part, each trial with the
+    profilers that saw the parts. `parts` with `unexplained` sum to `base` and to `knee` exactly.
+
+    `missing` says why there is none; then there are no parts. `closure` is the unexplained part
+    over the growth, without its sign; None where latency did not grow. `differs`: how the largest
+    part disagrees with the class of bottleneck. Percentiles do not add up: those of the same trials
+    are told beside it.
+    """
+
+    parts: tuple[Rise, ...] = ()
+    base: Seconds = 0.0
+    knee: Seconds = 0.0
+    unexplained: Rise | None = None
+    closure: Share | None = None
+    base_p99: Seconds | None = None
+    knee_p99: Seconds | None = None
+    differs: str = ""
+    missing: str = ""
+
+    @property
+    def growth(self) -> Seconds:
+        """What load added to the mean latency."""
+        return self.knee - self.base
+
+    @property
+    def inferred(self) -> Share:
+        """The share of the growth that is told from what is taken, and not seen."""
+        told = sum(part.inferred for part in self.parts)
+        return told / self.growth if self.growth > 0 else 0.0

@@ -4,7 +4,10 @@ it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
 
 from perfhunt.model.units import Share
 
@@ -38,3 +41,15 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.4g} ({self.low:.4g} to {self.high:.4g}, n={self.n})"
+
+
+def sampling_error(looks: Sequence[float]) -> float:
+    """Standard error of a mean over a stretch of time that was looked at now and then, by how much
+    neighbouring looks differ (von Neumann 1941): of what was between the looks, not of what another
+    stretch would have been. `looks` are counts, and one of them may always have been one more: so
+    looks that are all alike have an error too; a single one is as doubtful as it is large.
+    """
+    if len(looks) < 2:
+        return float(sum(looks)) + 1.0
+    differences = 1 + sum((b - a) ** 2 for a, b in pairwise(looks))
+    return sqrt(differences / (2 * (len(looks) - 1)) / len(looks))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect
+from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, Waterfall
 from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
@@ -200,6 +200,7 @@ class Run:
     drains: tuple[Drained, ...] = ()
     bottleneck: Bottleneck | None = None
     findings: tuple[Finding, ...] = ()
+    waterfall: Waterfall | None = None  # None: not worked out
     states: Mapping[str, States] = field(default_factory=dict)  # by SpanName
     # By SpanName; a span is not there when nobody looked.
     peers: Mapping[str, tuple[Peer, ...]] = field(default_factory=dict)

@@ -168,6 +168,9 @@ class Resources:
     retransmits: int | None = None  # segments that the target's side sent again
     # Remote endpoint -> ESTABLISHED, highest seen.
     connections: Mapping[str, int] = field(default_factory=dict)
+    # Connections of clients with bytes that no thread has read yet, on average, and its error.
+    unread: float | None = None
+    unread_error: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
+from perfhunt.reports.waterfall import added_words, every_part, remarks, totals_words
 from perfhunt.reports.words import (
     accused,
     allowed,
@@ -49,7 +50,7 @@ def markdown(run: Run) -> str:
     """The report; sections that do not fit under the limit are left out from the end, and that is
     said.
     """
-    parts = (_head, _slo, _knee, _suspects, _reason, _trust, _trials, _foot)
+    parts = (_head, _slo, _knee, _suspects, _reason, _waterfall, _trust, _trials, _foot)
     text, size = "", 0
     for section in filter(None, (part(run) for part in parts)):
         size += len(section.encode()) + 1
@@ -173,6 +174,18 @@ def _reason(run: Run) -> str:
 def _peers(run: Run) -> str:
     rows = [tuple(map(_text, peer_cells(peer))) for peer in peers_at_knee(run)]
     return f"\n{_table(HEAD, rows)}" if rows else ""
+
+
+def _waterfall(run: Run) -> str:
+    waterfall = run.waterfall
+    if waterfall is None or not waterfall.parts:
+        return ""
+    rows = [
+        (_text(p.name), ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)
+    ]
+    table = _table(("part", "ms at the baseline", "ms at the knee", "added, ms"), rows)
+    notes = _text(" ".join(remarks(waterfall)))
+    return f"### Where the added latency went: {totals_words(waterfall)}\n\n{table}\n{notes}\n"
 
 
 def _trust(run: Run) -> str:

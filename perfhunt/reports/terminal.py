@@ -1,4 +1,4 @@
-"""The end of a run on one screen of plain text, at most 40 lines: verdict, SLO, knee, suspects,
+"""The end of a run on one screen of plain text, at most 48 lines: verdict, SLO, knee, suspects,
 reason, next step.
 """
 
@@ -15,6 +15,7 @@ from perfhunt.reports.peers import peer_line, peers_that_matter
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
+from perfhunt.reports.waterfall import added_words, change_words, largest, totals_words
 from perfhunt.reports.words import (
     accused,
     allowed,
@@ -34,12 +35,13 @@ from perfhunt.reports.words import (
 )
 
 # One screen: characters of a line, and lines.
-WIDTH, LINES = 100, 40
+WIDTH, LINES = 100, 48
 LONGEST = 120  # characters of a line that is not wrapped
 CELL = 40  # characters of a table's cell
 # Shown at most; the report has the rest.
 OBJECTIVES = 8
 SUSPECTS = 5
+PARTS = 4  # of the latency that load added
 ROUTES = 6
 EVIDENCE = 3
 PEERS = 3
@@ -50,7 +52,15 @@ _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.ME
 
 def terminal(run: Run) -> str:
     """Plain lines, each ended; no colour codes, no control characters from the target's names."""
-    parts = (_verdict(run), _objectives(run), _knee(run), _suspects(run), _reason(run), _trust(run))
+    parts = (
+        _verdict(run),
+        _objectives(run),
+        _knee(run),
+        _suspects(run),
+        _reason(run),
+        _waterfall(run),
+        _trust(run),
+    )
     body, last = [line for part in parts if part for line in (*part, "")], _next(run)
     room = LINES - len(last)
     if len(body) > room:
@@ -144,6 +154,30 @@ def _reason(run: Run) -> list[str]:
         *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
         *(_wrapped(route, "route       ") if route else []),
         *(_shortened(f"peer {peer_line(peer)}") for peer in peers_that_matter(run)[:PEERS]),
+    ]
+
+
+def _waterfall(run: Run) -> list[str]:
+    """Where the added latency went: the largest parts, all else, and what is not accounted for."""
+    waterfall = run.waterfall
+    if waterfall is None:
+        return []
+    if waterfall.missing:
+        return _wrapped(f"not split into its parts: {waterfall.missing}", "latency   ")
+    shown = largest(waterfall.parts, PARTS)
+    rows = [(added_words(part.added), part.name) for part in shown]
+    rest = sum(part.added.value for part in waterfall.parts if part not in shown)
+    if len(shown) < len(waterfall.parts):
+        rows.append((change_words(rest), "all else"))
+    if waterfall.unexplained is not None:
+        rows.append((added_words(waterfall.unexplained.added), waterfall.unexplained.name))
+    room = max(len(number) for number, _ in rows)
+    p99 = waterfall.knee_p99
+    percentile = f"; p99 {format_duration(p99)}, which is not split" if p99 is not None else ""
+    return [
+        f"latency   {totals_words(waterfall)}{percentile}",
+        *(_cut(f"  {number.ljust(room)}  {name}", WIDTH) for number, name in rows),
+        *(_wrapped(waterfall.differs, "  ") if waterfall.differs else []),
     ]
 
 

@@ -86,6 +86,19 @@ def test_the_accept_queue_is_as_long_as_the_clients_nobody_accepted() -> None:
         for client in clients:
             client.close()
     assert (taken.accept_queue, taken.accept_backlog) == (5, 7)
+    assert taken.unread == 0.0
+
+
+def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
+    with running("threads.py", "sleep") as target:
+        clients = [socket.create_connection(("127.0.0.1", target.told["served"])) for _ in range(5)]
+        for client in clients[:3]:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        taken, _ = watched(target, 1.2)
+        for client in clients:
+            client.close()
+    assert taken.unread == 3.0
+    assert taken.unread_error < 1.0
 
 
 def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:

@@ -12,8 +12,11 @@ from perfhunt.model.finding import (
     Caution,
     CautionCode,
     Finding,
+    LatencyPart,
     Leaf,
     ProbeEffect,
+    Rise,
+    Waterfall,
     WhatIf,
 )
 from perfhunt.model.interval import Interval
@@ -151,6 +154,60 @@ def bottleneck() -> Bottleneck:
         ),
         runner_up=BottleneckClass.GIL,
         runner_up_score=0.31,
+    )
+
+
+def waterfall() -> Waterfall:
+    """From 5.2 ms to 24 ms: the lock, what queues behind it, and 1.2 ms that nothing shows."""
+    lock, queued = LatencyPart.LOCK, LatencyPart.QUEUED
+    pricing = {"function": "load_rules", "file": "shop/pricing.py"}
+    behind = "queued, while threads waited for a lock that load_rules holds"
+    socket = "waiting for 127.0.0.1:5432 in execute"
+    outside = "network and all that no thread shows, as at the baseline"
+    return Waterfall(
+        parts=(
+            _rise(lock, "waiting for a lock that load_rules holds", 0.1, 12.2, 1.4, **pricing),
+            replace(_rise(queued, behind, 0.0, 2.2, 0.6, **pricing), meanwhile=lock, inferred=1e-3),
+            _rise(LatencyPart.GIL, "waiting for the GIL", 0.2, 2.2, 0.4),
+            _rise(LatencyPart.SOCKET, socket, 0.8, 1.9, 0.3, function="execute", file="shop/db.py"),
+            _rise(LatencyPart.CPU, "load_rules on a CPU", 0.9, 1.3, 0.2, **pricing),
+            _rise(LatencyPart.CPU, "other code, on a CPU", 1.6, 1.6, 0.2),
+            _rise(LatencyPart.OUTSIDE, outside, 1.1, 1.1, 0.0),
+            _rise(LatencyPart.NEIGHBOURS, "waiting for a CPU that other programs had", 0.5, 0.3, 0),
+        ),
+        base=5.2e-3,
+        knee=24.0e-3,
+        unexplained=_rise(LatencyPart.UNEXPLAINED, "not accounted for", 0.0, 1.2, 2.0),
+        closure=1.2 / 18.8,
+        base_p99=0.0181,
+        knee_p99=0.2502,
+    )
+
+
+def _rise(
+    kind: LatencyPart,
+    name: str,
+    base_ms: float,
+    knee_ms: float,
+    doubt_ms: float,
+    *,
+    function: str = "",
+    file: str = "",
+) -> Rise:
+    added = knee_ms - base_ms
+    return Rise(
+        kind=kind,
+        name=name,
+        base=round(base_ms / 1000, 9),
+        knee=round(knee_ms / 1000, 9),
+        added=Interval(
+            round(added / 1000, 9),
+            round((added - doubt_ms) / 1000, 9),
+            round((added + doubt_ms) / 1000, 9),
+            412,
+        ),
+        function=function,
+        file=file,
     )
 
 

@@ -9,7 +9,7 @@ from perfhunt.model.run import Environment, Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Drained, Phase
 from tests.sample_run.captures import peers, profile, states
-from tests.sample_run.findings import bottleneck, cautions, findings, probe_effect
+from tests.sample_run.findings import bottleneck, cautions, findings, probe_effect, waterfall
 from tests.sample_run.host import environment, target
 from tests.sample_run.load import CAPACITY, KNEE, LIMIT, P99, SHARPNESS, curve, trial, trials
 from tests.sample_run.question import judged, question
@@ -78,6 +78,7 @@ def sample_run() -> Run:
         drains=(Drained(3.2, True), Drained(6.1, True)),
         bottleneck=bottleneck(),
         findings=findings(),
+        waterfall=waterfall(),
         states=states(),
         peers={"knee": peers()},
         profiles={"baseline": profile(0.25, 8.0), "knee": profile(1.0, 15.0)},

@@ -5,7 +5,7 @@ but the knee itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.run import Application
@@ -33,6 +33,20 @@ class Span:
     resources: Resources | None = None
     peers: tuple[Peer, ...] | None = None
     losses: tuple[Loss, ...] = ()
+    # The pass that `instants` are of, where `service` and the rest are of another.
+    waits: Span | None = None
+
+    @property
+    def settled(self) -> Span:
+        """The same without the looks at threads while queues filled: those requests do not count.
+        The looks began with the load.
+        """
+        if self.trial is None or self.instants is None or not len(self.instants):
+            return self
+        looks = self.instants.instants
+        begin = looks[0].at + self.trial.step.settle
+        counted = tuple(look for look in looks if look.at >= begin)
+        return replace(self, instants=replace(self.instants, instants=counted))
 
     @staticmethod
     def of(
@@ -78,6 +92,18 @@ class Evidence:
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def of_waits(self) -> Evidence:
+        """The same with the profile at the knee and else nothing but the pass in which threads were
+        looked at: each profiler slows a service in its own way, so that the latency of one pass is
+        not made of what another saw. Nor is it of the requests that do not count.
+        """
+        knee, waits = self.knee, self.knee.waits
+        if waits is not None:
+            knee = replace(waits, profile=waits.profile or knee.profile)
+        base = self.baseline.settled if self.baseline is not None else None
+        return replace(self, knee=knee.settled, baseline=base)
 
     @property
     def cores(self) -> Cores | None:

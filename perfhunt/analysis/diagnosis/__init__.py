@@ -2,5 +2,5 @@
 doubts.
 
 One way only, each may import those named before it: known; costs, limiting, suspects; peers;
-ranking, waterfall, features; rules, prediction; answer, classify, cautions; diagnosis.
+ranking, features; rules, prediction, waterfall; answer, classify, cautions; diagnosis.
 """

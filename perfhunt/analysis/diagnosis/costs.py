@@ -213,9 +213,16 @@ def _cpu_costs(reading: SpanReading) -> dict[FunctionKey, Cost]:
     costs: dict[FunctionKey, Cost] = {}
     for key, share in reading.use.shares().items():
         samples, own = reading.use.own[key], share * cpu
-        error = own * sqrt(_DISPERSION * max(1 - share, 0.0) / samples) if samples else 0.0
+        error = share_error(own, share, samples)
         costs[key] = Cost(key, cpu=own, error=error, own_error=error)
     return costs
+
+
+def share_error(own: float, share: Share, samples: float) -> float:
+    """Standard error of a function's part, `own`, of an exact whole: it was on top in so many
+    samples, which are that share of all.
+    """
+    return own * sqrt(_DISPERSION * max(1 - share, 0.0) / samples) if samples else 0.0
 
 
 def _own_waits(reading: SpanReading) -> dict[FunctionKey, ThreadCounts]:

@@ -19,10 +19,18 @@ from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
 from perfhunt.analysis.diagnosis.suspects import Suspects, suspects_of
+from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.analysis.knee.answers.failures import NEARBY, Failures, failures_of
 from perfhunt.analysis.knee.goal import SearchResult
 from perfhunt.analysis.knee.resource_limits import resource_cautions
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, Finding, ProbeEffect
+from perfhunt.model.finding import (
+    Bottleneck,
+    BottleneckClass,
+    Caution,
+    Finding,
+    ProbeEffect,
+    Waterfall,
+)
 from perfhunt.model.knee import Knee, KneeLabel
 from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
@@ -42,6 +50,7 @@ class Diagnosis:
     cautions: tuple[Caution, ...]
     next_step: str
     walls: Mapping[SpanName, WallProfile] = field(default_factory=dict)
+    waterfall: Waterfall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,14 @@ def diagnose(
             findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence
         ),
         walls=wall_profiles(at_knee.reading),
+        waterfall=_waterfall(evidence, bottleneck),
     )
+
+
+def _waterfall(evidence: Evidence, bottleneck: Bottleneck | None) -> Waterfall:
+    """What load added, by the one pass in which threads were looked at."""
+    reading = read_evidence(evidence.of_waits)
+    return waterfall(reading, suspects_of(reading), bottleneck)
 
 
 def failures_there(evidence: Evidence, climb: SearchResult) -> Failures | None:
@@ -171,6 +187,7 @@ def joined(running: Span | None, waiting: Span) -> Span:
         instants=running.instants or waiting.instants,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
+        waits=None if running.instants is not None else waiting,
         peers=running.peers if running.peers is not None else waiting.peers,
         losses=(*running.losses, *waiting.losses),
     )

@@ -58,14 +58,14 @@ def limiting_of(reading: EvidenceReading) -> Limiting:
     }
     if taken:
         group = max(taken, key=lambda g: taken[g])
-        return Limiting(LimitingResource.THREADS, _users_of_threads(knee, group))
+        return Limiting(LimitingResource.THREADS, users_of_threads(knee, group))
     # Who awaits is known; for how long is not.
     awaiting = knee.use.awaits.items()
     users = {(key, Cause.AWAIT, Cause.AWAIT): weight for key, weight in awaiting}
     return Limiting(LimitingResource.AWAIT, users)
 
 
-def _users_of_threads(knee: SpanReading, group: ThreadGroup) -> Blame:
+def users_of_threads(knee: SpanReading, group: ThreadGroup) -> Blame:
     """What keeps the threads of a pool, with its time on a CPU and its waits for one divided as the
     profile says.
     """

@@ -5,6 +5,7 @@ their declared types.
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ def to_plain(value: object) -> Any:
     """Dataclasses as dicts by field name, enums as their values, tuples as lists; infinities and
     NaN as text.
     """
-    return _finite(msgspec.to_builtins(value, str_keys=True))
+    return _finite(msgspec.to_builtins(value, str_keys=True, enc_hook=_number))
 
 
 def from_plain(kind: type[_T], plain: Any, where: str = "") -> _T:
@@ -43,6 +44,17 @@ def same_fields(kind: Any, source: Any, *without: str) -> dict[str, Any]:
     in common.
     """
     return {f.name: getattr(source, f.name) for f in fields(kind) if f.name not in without}
+
+
+def _number(value: object) -> Any:
+    """A number of another library's type as Python's own: a run is not lost for that. Raises
+    TypeError for anything else.
+    """
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} has no plain form")
 
 
 def _finite(plain: Any) -> Any:

@@ -22,10 +22,12 @@ from perfhunt.model.document.shape import (
     LatencyDocument,
     NoKneeDocument,
     ProfileDocument,
+    RiseDocument,
     RunDocument,
     TrialDocument,
+    WaterfallDocument,
 )
-from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, Leaf
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding, Leaf, Rise, Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.latency import Latency
@@ -85,6 +87,7 @@ def _run(shaped: RunDocument, stacks: Mapping[str, Mapping[Stack, float]]) -> Ru
         trials=tuple(_trial(trial) for trial in shaped.trials),
         bottleneck=None if shaped.bottleneck is None else _bottleneck(shaped.bottleneck),
         findings=tuple(_finding(finding) for finding in shaped.findings),
+        waterfall=None if shaped.waterfall is None else _waterfall(shaped.waterfall),
         states={span: States(**same_fields(States, s)) for span, s in shaped.states.items()},
         peers={
             span: tuple(Peer(**same_fields(Peer, p)) for p in peers)
@@ -199,6 +202,31 @@ def _finding(shaped: FindingDocument) -> Finding:
         leaves=tuple(
             Leaf(leaf.function, leaf.file, _interval(leaf.own_ms)) for leaf in shaped.leaves
         ),
+    )
+
+
+def _waterfall(shaped: WaterfallDocument) -> Waterfall:
+    left = shaped.unexplained
+    return Waterfall(
+        parts=tuple(_rise(part) for part in shaped.parts),
+        base=_seconds(shaped.base_ms) or 0.0,
+        knee=_seconds(shaped.knee_ms) or 0.0,
+        unexplained=None if left is None else _rise(left),
+        closure=shaped.closure,
+        base_p99=_seconds(shaped.base_p99_ms),
+        knee_p99=_seconds(shaped.knee_p99_ms),
+        differs=shaped.differs,
+        missing=shaped.missing,
+    )
+
+
+def _rise(shaped: RiseDocument) -> Rise:
+    return Rise(
+        **same_fields(Rise, shaped, "base", "knee", "added", "inferred"),
+        inferred=_seconds(shaped.inferred_ms) or 0.0,
+        base=_seconds(shaped.base_ms) or 0.0,
+        knee=_seconds(shaped.knee_ms) or 0.0,
+        added=_interval(shaped.added_ms),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from perfhunt.model.finding import BottleneckClass, Caution, ProbeEffect, WhatIf
+from perfhunt.model.finding import BottleneckClass, Caution, LatencyPart, ProbeEffect, WhatIf
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Ramp, RequestTemplate, Safety, Target
@@ -34,7 +34,7 @@ from perfhunt.model.trial import (
 # Fields that the noun and its document shape differently; the others are the same in both.
 RUN_RESHAPED = (
     *("question", "judged", "judged_at", "knee", "knees", "baseline", "trials"),
-    *("bottleneck", "findings", "states", "peers", "profiles"),
+    *("bottleneck", "findings", "waterfall", "states", "peers", "profiles"),
 )
 TRIAL_RESHAPED = ("step", "response", "service", "routes", "rows", "started")
 LATENCIES = ("p50", "p90", "p95", "p99", "mean", "max")  # seconds in one, milliseconds in the other
@@ -207,6 +207,35 @@ class FindingDocument(Struct, frozen=True):
     leaves: tuple[LeafDocument, ...] = ()
 
 
+class RiseDocument(Struct, frozen=True):
+    """One part of the mean latency."""
+
+    kind: LatencyPart
+    name: str
+    function: str
+    file: str
+    meanwhile: LatencyPart | None
+    base_ms: float | None
+    knee_ms: float | None
+    inferred_ms: float | None
+    added_ms: IntervalDocument
+
+
+class WaterfallDocument(Struct, frozen=True):
+    """From the mean latency at the baseline to that at the knee, part by part."""
+
+    base_ms: float | None
+    knee_ms: float | None
+    base_p99_ms: float | None
+    knee_p99_ms: float | None
+    parts: tuple[RiseDocument, ...]
+    unexplained: RiseDocument | None
+    closure: float | None
+    inferred: float
+    differs: str
+    missing: str
+
+
 class ProfileDocument(Struct, frozen=True):
     """A profile; its stacks are in `file`."""
 
@@ -319,6 +348,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     drains: tuple[Drained, ...]
     bottleneck: BottleneckDocument | None
     findings: tuple[FindingDocument, ...]
+    waterfall: WaterfallDocument | None = None
     states: Mapping[str, StatesDocument]
     peers: Mapping[str, tuple[PeerDocument, ...]] = field(default_factory=dict)
     profiles: Mapping[str, ProfileDocument]

@@ -26,13 +26,15 @@ from perfhunt.model.document.shape import (
     PeerDocument,
     ProfileDocument,
     QuestionDocument,
+    RiseDocument,
     RouteDocument,
     RunDocument,
     SloDocument,
     StatesDocument,
     TrialDocument,
+    WaterfallDocument,
 )
-from perfhunt.model.finding import Bottleneck, Finding
+from perfhunt.model.finding import Bottleneck, Finding, Rise, Waterfall
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee, breaking_criterion
 from perfhunt.model.latency import Latency
@@ -72,6 +74,7 @@ def document(run: Run) -> dict[str, Any]:
         trials=tuple(_trial(trial, criterion) for trial in run.trials),
         bottleneck=None if run.bottleneck is None else _bottleneck(run.bottleneck),
         findings=tuple(_finding(finding) for finding in run.findings),
+        waterfall=None if run.waterfall is None else _waterfall(run.waterfall),
         states={
             span: StatesDocument(**same_fields(States, states), totals=states.totals())
             for span, states in run.states.items()
@@ -225,6 +228,32 @@ def _finding(finding: Finding) -> FindingDocument:
         leaves=tuple(
             LeafDocument(leaf.function, leaf.file, _interval(leaf.own)) for leaf in finding.leaves
         ),
+    )
+
+
+def _waterfall(waterfall: Waterfall) -> WaterfallDocument:
+    left = waterfall.unexplained
+    return WaterfallDocument(
+        base_ms=ms(waterfall.base),
+        knee_ms=ms(waterfall.knee),
+        base_p99_ms=ms(waterfall.base_p99),
+        knee_p99_ms=ms(waterfall.knee_p99),
+        parts=tuple(_rise(part) for part in waterfall.parts),
+        unexplained=None if left is None else _rise(left),
+        closure=waterfall.closure,
+        inferred=waterfall.inferred,
+        differs=waterfall.differs,
+        missing=waterfall.missing,
+    )
+
+
+def _rise(rise: Rise) -> RiseDocument:
+    return RiseDocument(
+        **same_fields(Rise, rise, "base", "knee", "added", "inferred"),
+        inferred_ms=ms(rise.inferred),
+        base_ms=ms(rise.base),
+        knee_ms=ms(rise.knee),
+        added_ms=_interval(rise.added),
     )
 
 

@@ -28,9 +28,11 @@ from perfhunt.reports.pictures.charts import latency_chart, states_chart
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template, visible
+from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
+from perfhunt.reports.waterfall import remarks, totals_words
 from perfhunt.reports.words import accused, bottleneck_words, criterion_words, ms, ratio_words
 
 _HERE = "perfhunt.reports.html"
@@ -75,6 +77,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "any_grew": any(f.grew is not None for f in run.findings),
         "what_if": html_rows.what_if(run),
         "bottleneck": _bottleneck(run),
+        **_waterfall(run),
         "peers_head": HEAD,
         "peers": [peer_cells(peer) for peer in peers_at_knee(run)],
         "trust": html_rows.pairs(_trust(run)),
@@ -96,6 +99,7 @@ def _pictures(run: Run) -> dict[str, Any]:
         "script": Markup(script),
         "knee_chart": Markup(knee_chart(run)),
         "drift_chart": Markup(drift_chart(run)),
+        "waterfall_chart": Markup(waterfall_chart(run)),
         "latency_chart": Markup(latency_chart(run)),
         "states_chart": Markup(states_chart(run)),
         "flames": pictures,
@@ -168,6 +172,18 @@ def _bottleneck(run: Run) -> dict[str, Any] | None:
         "score": f"{bottleneck.score:.2f}",
         "runner_up": f"{bottleneck_words(second)}, {score}" if second else "",
         "evidence": [*bottleneck.evidence, *filter(None, [route_time_words(run)])],
+    }
+
+
+def _waterfall(run: Run) -> dict[str, Any]:
+    """The parts of what load added, and what to know of them."""
+    waterfall = run.waterfall
+    if waterfall is None or not waterfall.parts:
+        return {"waterfall": [], "waterfall_words": "", "waterfall_remarks": ()}
+    return {
+        "waterfall": html_rows.waterfall(waterfall),
+        "waterfall_words": totals_words(waterfall),
+        "waterfall_remarks": remarks(waterfall),
     }
 
 

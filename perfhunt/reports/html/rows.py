@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from markupsafe import Markup
 
-from perfhunt.model.finding import BottleneckClass, Finding
+from perfhunt.model.finding import BottleneckClass, Finding, Waterfall
 from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
@@ -15,6 +16,7 @@ from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
+from perfhunt.reports.waterfall import added_words, every_part
 from perfhunt.reports.words import (
     accused,
     allowed,
@@ -195,6 +197,20 @@ def what_if(run: Run) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def waterfall(parts: Waterfall) -> list[TableRow]:
+    """What load added, part by part, with what is not accounted for."""
+    return [
+        {
+            "name": part.name,
+            "place": PurePosixPath(part.file).name,
+            "base": ms(part.base),
+            "knee": ms(part.knee),
+            "added": added_words(part.added),
+        }
+        for part in every_part(parts)
+    ]
 
 
 def _at_knee(run: Run) -> Trial | None:

@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from statistics import linear_regression
+from statistics import fmean, linear_regression
 
+from perfhunt.model.interval import sampling_error
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import stat
-from perfhunt.target.proc.sock_diag import accept_queues
+from perfhunt.target.proc.sock_diag import accept_queues, unread_connections
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
@@ -53,6 +54,7 @@ class _Watched:
     rss: list[tuple[Seconds, Bytes]] = field(default_factory=list)
     accept_queue: int | None = None
     connections: Counter[str] = field(default_factory=Counter)
+    unread: list[int] = field(default_factory=list)
 
 
 class ResourceMonitor:
@@ -141,6 +143,7 @@ class ResourceMonitor:
         pids = descendants([self._target.root])
         rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
         queue, connections = None, Counter[str]()
+        unread = self._unread()
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
@@ -150,7 +153,17 @@ class ResourceMonitor:
                 self._watched.rss.append((now, rss))
             if queue is not None:
                 self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
+            if unread is not None:
+                self._watched.unread.append(unread)
             self._watched.connections |= connections  # The larger of the two, per endpoint.
+
+    def _unread(self) -> int | None:
+        """Connections with a request that no thread has read; None where that cannot be seen."""
+        if not self._reachable:
+            return None
+        six = {listener.port for listener in self._target.listeners if ":" in listener.host}
+        counts = [unread_connections(port, ipv4_only=port not in six) for port in self._ports]
+        return None if None in counts else sum(count for count in counts if count)
 
     def _waiting(self) -> int | None:
         """The longest accept queue now, as the kernel says of the sockets that listen, which costs
@@ -262,6 +275,8 @@ class ResourceMonitor:
             syn_retransmits=grown.syn_retransmits,
             retransmits=grown.retransmits,
             connections=dict(watched.connections),
+            unread=fmean(watched.unread) if watched.unread else None,
+            unread_error=sampling_error(watched.unread),
         )
 
 

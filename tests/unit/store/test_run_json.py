@@ -193,6 +193,7 @@ JOINED = {
     "drift",
     "disturbance",
     "route_knees",
+    "waterfall",
     "peers",
 }  # since runs were first written: old ones open without
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from perfhunt.model.states import ThreadState
 from perfhunt.profilers.py_spy.instants import ThreadReading, settle
 from perfhunt.target.proc import process
 from perfhunt.target.proc.process import CLOCK_TICKS, PAGE, identity, lives, stat
+from perfhunt.target.proc.sock_diag import unread_connections
 from perfhunt.target.proc.sockets import address
 from perfhunt.target.proc.syscalls import SyscallKind, syscalls
 from perfhunt.target.proc.threads import host_tids, is_held, own_number, tids, tracer
@@ -191,6 +193,23 @@ def test_a_pid_that_was_given_out_again_is_not_the_same_process() -> None:
     assert ours is not None and lives(ours)
     assert not lives(replace(ours, started=ours.started - 1.0))
     assert identity(2**22 - 1) is None
+
+
+def test_a_request_in_a_socket_counts_as_unread_until_somebody_reads_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        if unread_connections(port) is None:
+            pytest.skip("the kernel refuses netlink here")
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            assert unread_connections(port) == 0
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            # Loopback delivers before sendall returns, whether or not anybody has accepted.
+            assert unread_connections(port, ipv4_only=True) == 1
+            served, _ = listener.accept()
+            with served:
+                assert unread_connections(port) == 1
+                served.recv(100)
+                assert unread_connections(port) == 0
 
 
 def test_a_thread_of_a_container_has_its_own_number_last_in_the_kernels_line() -> None:

@@ -116,9 +116,9 @@ def _slope(uses: Sequence[CpuAtRate]) -> tuple[Interval, Cores]:
     weight = np.array([u.seconds / u.rate for u in uses])
     fit = _fitted(np.stack([np.ones_like(rate), rate], axis=1), cpu, weight)
     if fit[0][0] >= 0 and fit[0][1] > 0:
-        return _interval(float(fit[0][1]), fit[1][1], len(uses) - 2), float(fit[0][0])
+        return _interval(float(fit[0][1]), float(fit[1][1]), len(uses) - 2), float(fit[0][0])
     fit = _fitted(rate[:, None], cpu, weight)
-    return _interval(float(fit[0][0]), fit[1][0], len(uses) - 1), 0.0
+    return _interval(float(fit[0][0]), float(fit[1][0]), len(uses) - 1), 0.0
 
 
 def _saturated(uses: Sequence[CpuAtRate], now: Interval, serial: Cores) -> Interval:
@@ -129,8 +129,8 @@ def _saturated(uses: Sequence[CpuAtRate], now: Interval, serial: Cores) -> Inter
     cost = np.array([u.cpu / u.rate for u in uses])
     idle = 1.0 - np.minimum(1.0, np.array([u.cpu for u in uses]) / serial)
     weight = np.array([u.seconds * u.rate for u in uses])
-    (_, falls), (_, error) = _fitted(np.stack([np.ones_like(idle), idle], axis=1), cost, weight)
-    spread = _COLD * now.value
+    (_, falls), (_, unsure) = _fitted(np.stack([np.ones_like(idle), idle], axis=1), cost, weight)
+    spread, error = _COLD * now.value, float(unsure)
     trust = spread**2 / (spread**2 + error**2)
     fall = max(0.0, trust * float(falls))
     left = float(idle.min())

@@ -44,6 +44,38 @@ CAUSES: dict[str, dict[str, str]] = {
         "file": "Its file.",
         "own_ms": "Time with it on top, milliseconds per completed request.",
     },
+    "RiseDocument": {
+        "kind": "What the time was spent on.",
+        "name": "The part in words.",
+        "function": "The function it is of: that runs, waits or holds; empty when it is of none.",
+        "file": "Its file.",
+        "meanwhile": (
+            "What threads spent their time on while requests waited for one; null where that is"
+            " not the question."
+        ),
+        "base_ms": "At the baseline, milliseconds per request.",
+        "knee_ms": "At the knee, milliseconds per request.",
+        "inferred_ms": (
+            "How much of knee_ms no thread and no socket shows: what is left where the resource"
+            " was taken."
+        ),
+        "added_ms": "What load added, milliseconds per request.",
+    },
+    "WaterfallDocument": {
+        "base_ms": "Mean response time of the profiled baseline, milliseconds.",
+        "knee_ms": "Mean response time of the profiled hold at the knee, milliseconds.",
+        "base_p99_ms": "99th percentile of the same trial, which no parts sum to, milliseconds.",
+        "knee_p99_ms": "99th percentile of the same trial, which no parts sum to, milliseconds.",
+        "parts": "The parts, what load added most to first.",
+        "unexplained": "What the parts leave: with it they sum to base_ms and knee_ms.",
+        "closure": (
+            "The unexplained part over the growth, without its sign; null where the mean did not"
+            " grow."
+        ),
+        "inferred": "Share of the growth that is inferred, 0 to 1.",
+        "differs": "How the largest part disagrees with the class of bottleneck; empty: it agrees.",
+        "missing": "Why there is no waterfall; empty when there is one.",
+    },
     "WhatIf": {
         "rate": "Predicted knee, requests per second.",
         "low": "Lower end, requests per second.",

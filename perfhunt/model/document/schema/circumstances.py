@@ -35,6 +35,10 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "drains": "Waits without load until the target was itself again.",
         "bottleneck": "What kind of thing stops the service.",
         "findings": "Suspects, first one first.",
+        "waterfall": (
+            "What load added to the mean latency, part by part; null where it was not worked out,"
+            " absent in runs of versions that did not."
+        ),
         "states": "Thread states by span: baseline, knee.",
         "peers": (
             "Who answered the target's connections, by span, those that used most CPU first;"

@@ -139,6 +139,11 @@ RESULTS: dict[str, dict[str, str]] = {
         "syn_retransmits": "SYNs that this host sent again.",
         "retransmits": "TCP segments sent again on the target's host.",
         "connections": "Highest number of established connections to each remote endpoint.",
+        "unread": (
+            "Connections of clients with bytes that no thread had read, mean; null where nobody"
+            " looked."
+        ),
+        "unread_error": "Standard error of that, from how often it was looked at.",
     },
     "Interference": {
         "seconds": "Length of the span, seconds.",

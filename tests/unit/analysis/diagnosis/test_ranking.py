@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.reading import read_evidence
-from perfhunt.analysis.diagnosis.waterfall import OUTSIDE, waterfall
 from perfhunt.model.finding import Finding
 from perfhunt.model.profile import Instants
 from tests.unit.scenes import instant, profile, ranked, series, used
@@ -166,21 +164,6 @@ def test_requests_that_no_thread_had_are_charged_to_what_keeps_the_threads() -> 
     findings = ranked(Evidence(span))
     assert findings[0].function == "ask"
     assert sum(f.blamed.value for f in findings) == pytest.approx(0.250, rel=0.01)
-
-
-def test_the_waterfall_adds_up_to_the_growth_of_latency() -> None:
-    base = Span(
-        10.0, service=0.050, instants=series(*[["serve>view>ask socket@n:1"], [SERVER_IDLE]] * 16)
-    )
-    knee = Span(40.0, service=0.200, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 32))
-    rises = waterfall(
-        read_evidence(Evidence(knee, base, idle=series([SERVER_IDLE], [SERVER_IDLE])))
-    )
-    assert sum(r.added.value for r in rises) == pytest.approx(0.150)
-    assert {(r.function, round(r.added.value, 6)) for r in rises} == {
-        ("ask", 0.050),
-        (OUTSIDE[0], 0.100),
-    }
 
 
 def test_nothing_captured_means_no_suspects() -> None:

@@ -1,0 +1,169 @@
+"""Which threads a request's latency passes through, and how long they were in each state, exactly
+where the kernel counts it.
+
+A helper that works while the request's own thread waits for it is seen in the wait; a thread that
+is as busy at any load works for no request. Neither is latency.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
+from perfhunt.analysis.blame.idle import THRESHOLDS as UNMOVED
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
+from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
+from perfhunt.model.states import ThreadState
+from perfhunt.model.units import PerSecond, Share
+
+# States whose time the scheduler counts to the nanosecond, and those that the sampler sees far more
+# often than instants do and in which no thread idles.
+_SCHEDULED = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+_SAMPLED = (ThreadState.GIL, ThreadState.DISK)
+_QUEUES = frozenset({ThreadState.RUN_QUEUE, ThreadState.GIL})
+# Of the instants at which threads of a kind hold what others wait for, the part in which it is a
+# hand-off: the majority.
+_MOSTLY: Share = 0.5
+# Times the requests in flight: so many threads and tasks are more than the error of a few looks.
+_TWICE = 1.1
+# Times the load: a capture that was on for longer than that is not of one plateau.
+_LONGEST_CAPTURE = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The threads of one span that serve requests. `rate` is answers per second of the trial that
+    the exact times are of; `exact` mean threads by state, those that are known; `aside` the kinds
+    of thread that are not counted.
+    """
+
+    reading: SpanReading
+    rate: PerSecond
+    exact: Mapping[str, float]
+    aside: frozenset[ThreadGroup]
+
+    def serves(self, snapshot: Snapshot) -> bool:
+        """Whether a thread's time is part of some request's latency."""
+        return thread_group(snapshot.sample) not in self.aside
+
+    def snapshots(self) -> Iterator[tuple[int, Snapshot]]:
+        """The serving threads that were busy, each with the number of its instant."""
+        for index, present in enumerate(self.reading.snapshots):
+            yield from ((index, s) for s in present if self.serves(s))
+
+    def parts(self) -> dict[FunctionKey, Share]:
+        """How much of each function that an instant saw runs on serving threads."""
+        seen = Counter(s.owner.key for present in self.reading.snapshots for s in present)
+        serving = Counter(s.owner.key for _, s in self.snapshots())
+        return {key: serving[key] / n for key, n in seen.items()}
+
+
+def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
+    """Those of the baseline and those of the knee. Raises ValueError without a baseline."""
+    if reading.baseline is None:
+        raise ValueError("no baseline")
+    # Who waits for whom is learnt where many do: at the baseline a chance meeting looks alike.
+    aside = _unmoved_by_load(reading.baseline, reading.knee) | _helpers(reading.knee)
+    aside |= _beside_tasks(reading.knee)
+    return _serving(reading.baseline, aside), _serving(reading.knee, aside)
+
+
+def _serving(reading: SpanReading, aside: frozenset[ThreadGroup]) -> Serving:
+    trial = reading.span.trial
+    rate = trial.completed if trial is not None else reading.span.completed
+    return Serving(reading, rate, _exact(reading, aside), aside)
+
+
+def _helpers(reading: SpanReading) -> frozenset[ThreadGroup]:
+    """Kinds of thread that work on behalf of another kind, which waits for them meanwhile."""
+    helping: Counter[ThreadGroup] = Counter()
+    holding: Counter[ThreadGroup] = Counter()
+    graph = reading.account.graph
+    for present in reading.snapshots:
+        for contention in {id(c): c for c in map(graph.at, present) if c is not None}.values():
+            waiter = next(s for s in present if graph.at(s) is contention)
+            kinds = {thread_group(s.sample) for s in graph.holders_of(waiter, present)}
+            holding.update(kinds)
+            if contention.handoff:
+                helping.update(kinds)
+    return frozenset(kind for kind, n in helping.items() if n > _MOSTLY * holding[kind])
+
+
+def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
+    """Kinds of thread to which tasks of an event loop hand their work: where tasks are read, what
+    they await is seen twice. They are told by the sum, which then exceeds the requests there are.
+    """
+    everyone = [s for present in reading.snapshots for s in present]
+    tasks = [s for s in everyone if s.sample.task]
+    threads = [s for s in everyone if not s.sample.task and not in_event_loop(s.sample.stack)]
+    homes = {s.sample.pid for s in tasks}
+    beside = [s for s in threads if s.sample.pid in homes]
+    seen = len(everyone) / max(reading.account.instants, 1)
+    if reading.in_flight is None or seen <= _TWICE * reading.in_flight or len(tasks) < len(beside):
+        return frozenset()
+    return frozenset(thread_group(s.sample) for s in beside)
+
+
+def _unmoved_by_load(base: SpanReading, knee: SpanReading) -> frozenset[ThreadGroup]:
+    """Kinds of thread that did no more under load: what they do, they do for no request."""
+    if knee.span.completed < UNMOVED.faster * base.span.completed:
+        return frozenset()
+    before, after = _doings(base), _doings(knee)
+    return frozenset(
+        group
+        for group, doing in before.items()
+        if group in after
+        and any(doing)
+        and all(b <= UNMOVED.growth * a for a, b in zip(doing, after[group], strict=True))
+    )
+
+
+def _doings(reading: SpanReading) -> dict[ThreadGroup, tuple[float, float]]:
+    """By kind of thread, how many were on a CPU, exactly where that is known, and how many were
+    busy with what they do themselves: who queues for a CPU or the GIL is kept by others.
+    """
+    busy: Counter[ThreadGroup] = Counter()
+    running: Counter[ThreadGroup] = Counter()
+    for snapshot in (s for present in reading.snapshots for s in present):
+        group = thread_group(snapshot.sample)
+        busy[group] += snapshot.state not in _QUEUES
+        running[group] += snapshot.state == ThreadState.ON_CPU
+    looks = max(reading.account.instants, 1)
+    on_cpu = {group: n / looks for group, n in running.items()}
+    if reading.span.states is not None:
+        kinds = _kinds(reading)
+        on_cpu = dict.fromkeys(busy, 0.0)
+        for thread in reading.span.states.threads:
+            kind = kinds.get((thread.pid, thread.tid))
+            if kind in on_cpu:
+                on_cpu[kind] += thread.states.get(ThreadState.ON_CPU, 0.0)
+    return {group: (on_cpu.get(group, 0.0), n / looks) for group, n in busy.items()}
+
+
+def _exact(reading: SpanReading, aside: frozenset[ThreadGroup]) -> dict[str, float]:
+    """Mean serving threads per state while there was load, where the state sampler knows."""
+    span = reading.span
+    states = span.states
+    if states is None:
+        return {}
+    kinds = _kinds(reading)
+    # Rows of thread 0 are of those that lived shortly: a thread for each request.
+    rows = [t for t in states.threads if not t.tid or (t.pid, t.tid) in kinds] or states.threads
+    serving = [t for t in rows if kinds.get((t.pid, t.tid)) not in aside]
+    known = (*_SCHEDULED, *_SAMPLED) if states.source == "syscall" else _SCHEDULED
+    loaded = 1.0
+    if span.trial is not None and span.trial.seconds > 0:
+        # The capture began before the load did and ended after it.
+        loaded = min(_LONGEST_CAPTURE, max(1.0, states.seconds / span.trial.seconds))
+    return {str(s): loaded * sum(t.states.get(s, 0.0) for t in serving) for s in known}
+
+
+def _kinds(reading: SpanReading) -> dict[tuple[int, int], ThreadGroup]:
+    """(pid, tid) -> what kind of thread it mostly was, for those that were seen with a stack."""
+    seen: dict[tuple[int, int], Counter[ThreadGroup]] = {}
+    for instant in reading.span.instants or ():
+        for thread in (t for t in instant.threads if t.stack and not t.task):
+            seen.setdefault((thread.pid, thread.tid), Counter())[thread_group(thread)] += 1
+    return {thread: kinds.most_common(1)[0][0] for thread, kinds in seen.items()}

@@ -1,0 +1,62 @@
+"""What load added to the mean latency, in the words and lines that all formats share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfhunt.model.finding import Rise, Waterfall
+from perfhunt.model.interval import Interval
+from perfhunt.model.units import Seconds, format_duration, format_share
+from perfhunt.reports.words import ms
+
+
+def change_words(seconds: Seconds) -> str:
+    """`+31.7`, `−2.4`: milliseconds with their sign."""
+    return f"{'−' if seconds < 0 else '+'}{ms(abs(seconds))}"
+
+
+def added_words(added: Interval) -> str:
+    """`+31.7 (22 to 41.4)`: milliseconds."""
+    low, high = (f"{'−' if v < 0 else ''}{ms(abs(v))}" for v in (added.low, added.high))
+    return f"{change_words(added.value)} ({low} to {high})"
+
+
+def totals_words(waterfall: Waterfall) -> str:
+    """`mean 9.6 ms at the baseline, 35.2 ms at the knee (+25.5)`."""
+    base, knee = format_duration(waterfall.base), format_duration(waterfall.knee)
+    grown = change_words(waterfall.growth)
+    return f"mean {base} at the baseline, {knee} at the knee ({grown} ms)"
+
+
+def remarks(waterfall: Waterfall) -> tuple[str, ...]:
+    """What a reader must know to read the parts, as sentences."""
+    percentiles = ""
+    if waterfall.base_p99 is not None and waterfall.knee_p99 is not None:
+        before, after = format_duration(waterfall.base_p99), format_duration(waterfall.knee_p99)
+        percentiles = f": the p99 went from {before} to {after}, and is not split"
+    said = [
+        f"Means add up, percentiles do not{percentiles}.",
+        "Both latencies are those of the trials in which threads were looked at.",
+    ]
+    if waterfall.closure is not None:
+        said.append(f"{format_share(waterfall.closure)} of the growth is not accounted for.")
+    if waterfall.inferred > 0:
+        said.append(
+            f"{format_share(min(1.0, waterfall.inferred))} of the growth no thread shows by itself:"
+            " it is put down to a queue, since what that queue is for was taken."
+        )
+    if waterfall.differs:
+        said.append(waterfall.differs)
+    return tuple(said)
+
+
+def every_part(waterfall: Waterfall) -> tuple[Rise, ...]:
+    """The parts and what they leave, which sum to both latencies."""
+    left = waterfall.unexplained
+    return waterfall.parts if left is None else (*waterfall.parts, left)
+
+
+def largest(parts: Sequence[Rise], most: int) -> list[Rise]:
+    """The parts that load changed most, in the order they are in."""
+    kept = sorted(parts, key=lambda part: -abs(part.added.value))[:most]
+    return [part for part in parts if part in kept]

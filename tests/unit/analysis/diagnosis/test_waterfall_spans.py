@@ -1,0 +1,67 @@
+"""Which spans the waterfall is made from, and when there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import nan
+
+import pytest
+
+from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.diagnosis import joined
+from tests.unit.analysis.diagnosis.test_waterfall import REST, calm, told
+from tests.unit.scenes import profile, series, used
+from tests.unit.trials import HELD
+
+
+@pytest.mark.parametrize(
+    ("knee", "base", "why"),
+    [
+        (Span(10.0, service=0.1, instants=series([REST])), None, "one load only"),
+        (Span(10.0, service=0.1), calm(REST, service=0.1), "not seen at the knee"),
+        (
+            Span(10.0, service=0.1, instants=series([REST])),
+            Span(5.0, service=0.1),
+            "not seen at the baseline",
+        ),
+        (Span(0.0, instants=series([REST])), calm(REST, service=0.1), "No request was answered"),
+    ],
+)
+def test_without_evidence_of_both_spans_there_is_none_and_the_reason_is_said(
+    knee: Span, base: Span | None, why: str
+) -> None:
+    assert why in told(Evidence(knee, base)).missing
+
+
+def test_latency_that_did_not_grow_has_parts_and_no_closure() -> None:
+    base = calm("serve>view>ask socket@n:1", service=0.020)
+    knee = Span(50.0, service=0.020, instants=series(*[["serve>view>ask socket@n:1"]] * 40))
+    answer = told(Evidence(knee, base))
+    assert answer.closure is None
+    assert answer.parts
+
+
+def test_a_latency_that_is_no_number_is_no_waterfall() -> None:
+    base = calm("serve>view>ask socket@n:1", service=0.020)
+    knee = Span(50.0, service=nan, instants=series(*[["serve>view>ask socket@n:1"]] * 40))
+    assert "no number" in told(Evidence(knee, base)).missing
+
+
+def test_looks_at_threads_before_requests_count_are_left_out() -> None:
+    moment = ["serve>view>ask socket@n:1"] * 4
+    settling = replace(HELD, step=replace(HELD.step, settle=1.0), completed=40.0)
+    looks = series(*[[REST]] * 10, *[moment] * 40)  # ten looks a second
+    span = Span.of(replace(settling, service=replace(HELD.service, mean=0.100)), instants=looks)
+    assert span.settled.instants is not None
+    assert [len(look.threads) for look in span.settled.instants] == [4] * 40
+    assert Span(40.0, instants=looks).settled.instants is looks
+
+
+def test_the_latency_is_that_of_the_pass_whose_threads_are_counted() -> None:
+    slowed = Span(40.0, service=0.100, instants=series(*[["serve>view>ask socket@n:1"] * 4] * 40))
+    quicker = Span(40.0, service=0.050, profile=profile(view=300), resources=used(0.1))
+    evidence = Evidence(joined(quicker, slowed), calm("serve>view>ask socket@n:1", service=0.020))
+    answer = told(evidence.of_waits)
+    assert answer.knee == 0.100
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
+    assert evidence.of_waits.knee.profile is quicker.profile
