@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perfhunt.model.finding import BottleneckClass
 from perfhunt.model.profile import SpanName
 from perfhunt.model.run import Run
 from perfhunt.model.states import Peer
-from perfhunt.model.units import format_share
+from perfhunt.model.units import Cores, format_share
 from perfhunt.reports.words import plural
 
 HEAD = ("peer", "at", "connections", "CPU", "at work", "doing")
+_OF_PEERS = (
+    BottleneckClass.DATABASE,
+    BottleneckClass.DOWNSTREAM,
+    BottleneckClass.UNDETERMINED,
+)
+_MUCH: Cores = 0.25  # that a peer used beside another bottleneck: what it took, others had not
 _WORTH = 0.05  # mean processes: what less of them did on average is left out
 
 
@@ -19,6 +26,16 @@ def peers_at_knee(run: Run) -> Sequence[Peer]:
     later.
     """
     return run.peers.get(SpanName.KNEE) or run.peers.get(SpanName.BASELINE) or ()
+
+
+def peers_that_matter(run: Run) -> Sequence[Peer]:
+    """Of those the ones for a screen: all where a peer may be what stops the service, else those
+    that used much of the cores.
+    """
+    peers = peers_at_knee(run)
+    if run.bottleneck is None or run.bottleneck.category in _OF_PEERS:
+        return peers
+    return [peer for peer in peers if (peer.cores or 0.0) >= _MUCH]
 
 
 def peer_cells(peer: Peer) -> tuple[str, ...]:

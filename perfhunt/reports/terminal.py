@@ -11,7 +11,7 @@ from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_duration, format_rate
-from perfhunt.reports.peers import peer_line, peers_at_knee
+from perfhunt.reports.peers import peer_line, peers_that_matter
 from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.pictures.waterfall_words import (
     added_words,
@@ -158,7 +158,7 @@ def _reason(run: Run) -> list[str]:
         f"bottleneck  {bottleneck_words(bottleneck.category)} {score}",
         *("  " + _shortened(f"  {sentence}") for sentence in bottleneck.evidence[:EVIDENCE]),
         *(_wrapped(route, "route       ") if route else []),
-        *(_shortened(f"peer {peer_line(peer)}") for peer in peers_at_knee(run)[:PEERS]),
+        *(_shortened(f"peer {peer_line(peer)}") for peer in peers_that_matter(run)[:PEERS]),
     ]
 
 

@@ -15,7 +15,9 @@ from tests.architecture.source import ROOT, files_under, imports, modules
 
 # Declared and never imported by name, each with its reason.
 NOT_IMPORTED = {
+    "granian": "runs services of tests/live/zoo",
     "gunicorn": "runs the demo's shop and the services of the live tests",
+    "hypercorn": "runs services of tests/live/zoo",
     "mypy": "run by scripts/check",
     "py-spy": "run as a program: it has no module",
     "pyinstrument": "kept: it gets its work with a later capability",

@@ -122,5 +122,5 @@ def test_a_worker_that_is_killed_meanwhile_keeps_its_samples_and_its_successor_a
         later = [pid for pid in children(target.pid) if pid not in first]
     assert {*first, *later} == set(profile.pids) and len(later) == 1
     # Two processes that always run, of two cores that others may want too.
-    assert profile.ticks is not None and 0.5 < profile.total / profile.ticks < 2.5
+    assert profile.ticks is not None and 0.1 < profile.total / profile.ticks < 2.5
     assert sum(loss.share or 0.0 for loss in capture.losses()) < 0.25

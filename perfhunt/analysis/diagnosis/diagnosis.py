@@ -144,7 +144,7 @@ def _with_refusing(
     bottleneck's evidence names it.
     """
     suspects = above.suspects
-    key = refusing(at_knee.reading.knee, above.reading.knee)
+    key = refusing(at_knee.reading.knee, above.reading.knee, above.reading.code)
     if key is None or key not in suspects.by_function:
         return findings, bottleneck
     caught = finding_of(1, suspects.by_function[key], above.reading, suspects.trails)

@@ -18,7 +18,7 @@ from perfhunt.analysis.diagnosis.limiting import LimitingResource, main_threads,
 from perfhunt.analysis.diagnosis.peers import PeerLoad, peer_loads
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.analysis.knee.answers.failures import Failures, failures_of
-from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, wire_reading
+from perfhunt.analysis.trial.wire import WireReading, about, ack_wait, is_certain, wire_reading
 from perfhunt.model.profile import Instants
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Interference, Resources, Trial
@@ -134,6 +134,13 @@ class Features:
     def interference(self) -> Interference | None:
         """What took the machine from the target meanwhile; None where nobody looked."""
         return self.trial.interference if self.trial is not None else None
+
+    @property
+    def acknowledging(self) -> Share:
+        """The share of the mean latency that was seen to be a wait for acknowledgements."""
+        if self.wire is None or not is_certain(self.wire.wire):
+            return 0.0
+        return min(1.0, ack_wait(self.wire.wire) / self.wire.service)
 
     @property
     def peers_part(self) -> Share:

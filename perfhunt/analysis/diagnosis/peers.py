@@ -74,8 +74,12 @@ class PeerLoad:
     def sentences(self) -> tuple[str, ...]:
         """What it did and who waits for it, with the numbers."""
         used = used_words(self.peer)
-        waits = f"`{self.waiter}` waits for {'it' if used else self.peer.name}"
-        waits = f"{waits} {self.wait * 1e3:.3g} ms per request" if self.waiter else ""
+        waits = ""
+        if self.waiter:
+            whom = "it" if used else self.peer.name
+            waits = f"`{self.waiter}` waits for {whom} {self.wait * 1e3:.3g} ms per request"
+        elif self.waiting:
+            waits = f"{self.waiting:.2f} threads waited on {self.peer.name} on average"
         first = "; ".join(filter(None, (used, waits)))
         own = (f"{self.peer.name}: {sentence}" for sentence in doings(self.peer))
         note = f"{self.peer.note[0].upper()}{self.peer.note[1:]}." if self.peer.note else ""

@@ -14,6 +14,7 @@ that is to do nothing.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import time
@@ -30,7 +31,15 @@ def mendable(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function itself; one that does nothing when this process is to show what mending it
     brings.
     """
-    return function if function.__name__ != MENDED else lambda *args: None
+    if function.__name__ != MENDED:
+        return function
+    if not inspect.iscoroutinefunction(function):
+        return lambda *args: None
+
+    async def nothing(*args: Any) -> None:
+        pass
+
+    return nothing
 
 
 def rounds_in(milliseconds: float) -> int:
@@ -58,3 +67,9 @@ def render_page(rounds: int) -> bytes:
     for i in range(rounds if MENDED != "render_page" else 0):
         total += i * i % 7
     return json.dumps({"rows": rows, "total": total}).encode()
+
+
+def plain_answer(start_response: Callable[..., Any], page: bytes) -> list[bytes]:
+    """A WSGI answer with a page in it."""
+    start_response("200 OK", [("Content-Length", str(len(page)))])
+    return [page]

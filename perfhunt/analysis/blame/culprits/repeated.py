@@ -33,6 +33,9 @@ class RepeatThresholds:
     overhead: Share = 0.02
     # Samples of that, below which it may be a stack that was read while it changed.
     overhead_samples: float = 5.0
+    # Of the samples of a call by one name, the part of the second function that is called by it,
+    # from which it is called by it indeed: less are stacks that were read while they changed.
+    dispatched: Share = 0.1
     # Of a function's samples, the part with it beneath itself, from which it recurs.
     recurring: Share = 0.1
 
@@ -45,7 +48,7 @@ class Repeats:
     """What is known of the calls on these trails."""
 
     sources: Sources
-    dispatching: frozenset[_Place]
+    dispatching: frozenset[tuple[FunctionKey, str]]
     recurring: frozenset[FunctionKey]
     busy_lines: frozenset[_Place]
 
@@ -57,31 +60,25 @@ class Repeats:
         if call.key in self.recurring:
             return True
         source = self.sources.get(call.key[1])
-        place = (call.key, call.line)
         if source is None or call.line is None:
-            return index > 0 and place in self.busy_lines
-        if place in self.dispatching:
-            return False
+            return index > 0 and (call.key, call.line) in self.busy_lines
         # The outermost function's `while` is a server's loop over its requests.
-        if index + 1 == len(calls) and call.line in source.sources:
-            return True  # the head of a loop, that fetches the next thing
-        looped = [source.each, *([source.whiles] if index else [])]
-        if any(call.line in lines for lines in looped):
-            callee = calls[index + 1].key if index + 1 < len(calls) else None
-            return self._is_within(callee, call.line, source, looped)
-        return self._is_next_of_generator(calls, index, source)
-
-    def _is_within(
-        self,
-        callee: FunctionKey | None,
-        line: int,
-        source: SourceLines,
-        looped: Sequence[LineNames],
-    ) -> bool:
-        """Whether a callee is called inside the loop, not where its things come from."""
-        if callee is None or not is_named(callee, source.names.get(line, _NONE)):
-            return True
-        return any(is_named(callee, names.get(line, _NONE)) for names in looped)
+        whiles: tuple[LineNames, ...] = (source.whiles,) if index else ()
+        looped = any(call.line in lines for lines in (source.each, *whiles))
+        if index + 1 == len(calls):  # on its own: in a loop, or at its head, for the next thing
+            return looped or call.line in source.sources
+        callee = calls[index + 1].key
+        if (call.key, _called_as(call, callee, self.sources)) in self.dispatching:
+            return False
+        if is_named(callee, source.names.get(call.line, _NONE)):
+            named = (lines.get(call.line, _NONE) for lines in (source.each, *whiles))
+            return any(is_named(callee, names) for names in named) or (
+                self._is_next_of_generator(calls, index, source)
+            )
+        if is_named(callee, source.around.get(call.line, _NONE)):
+            around = (source.around_each, *((source.around_whiles,) if index else ()))
+            return any(is_named(callee, names.get(call.line, _NONE)) for names in around)
+        return looped
 
     def _is_next_of_generator(self, calls: Sequence[Call], index: int, source: SourceLines) -> bool:
         """Whether the call is a loop's, for the next thing of a generator."""
@@ -148,24 +145,34 @@ def _called_by_name(calls: Sequence[Call], index: int, sources: Sources) -> int:
 
 
 def _names(call: Call, callee: FunctionKey, sources: Sources) -> bool | None:
-    """Whether the statement a function is at names the callee; None where that is not known."""
+    """Whether the function names the callee anywhere; None where its source is not known."""
     source = sources.get(call.key[1])
-    if source is None or call.line is None or call.line not in source.names:
+    if source is None or call.line is None or call.line not in source.around:
         return None
-    return is_named(callee, source.names[call.line])
+    return is_named(callee, source.around[call.line])
 
 
-def _dispatching(trails: Iterable[Trail], sources: Sources) -> frozenset[_Place]:
-    """Lines from which several functions are called that the source does not tell apart there: by
-    one name, or by none of theirs.
+def _called_as(call: Call, callee: FunctionKey, sources: Sources) -> str:
+    """The name by which a function calls another; "" for one of which it holds no name."""
+    return "" if _names(call, callee, sources) is False else last_name(callee)
+
+
+def _dispatching(trails: Iterable[Trail], sources: Sources) -> frozenset[tuple[FunctionKey, str]]:
+    """Functions, with a name, by which they call several functions that the source does not tell
+    apart there.
     """
-    called: dict[tuple[_Place, str], set[FunctionKey]] = {}
-    for caller, callee in (pair for t in trails for pair in pairwise(t.calls)):
-        if caller.key != callee.key:
-            named = _names(caller, callee.key, sources) is not False
-            by = last_name(callee.key) if named else ""
-            called.setdefault(((caller.key, caller.line), by), set()).add(callee.key)
-    return frozenset(place for (place, _), callees in called.items() if len(callees) > 1)
+    called: dict[tuple[FunctionKey, str], defaultdict[FunctionKey, float]] = {}
+    for trail in trails:
+        for caller, callee in pairwise(trail.calls):
+            if caller.key != callee.key:
+                by = (caller.key, _called_as(caller, callee.key, sources))
+                called.setdefault(by, defaultdict(float))[callee.key] += trail.samples
+    return frozenset(
+        by
+        for by, callees in called.items()
+        if len(callees) > 1
+        and sorted(callees.values())[-2] >= THRESHOLDS.dispatched * sum(callees.values())
+    )
 
 
 def _recurring(trails: Iterable[Trail]) -> frozenset[FunctionKey]:

@@ -30,6 +30,9 @@ class Loop(IntEnum):
 class SourceLines:
     """Identifiers by line: all of its statement's, those in a loop of each kind, and those that a
     loop goes through. `generators` are the functions that yield.
+
+    `around`, `around_each` and `around_whiles` are the first three of all lines of the function
+    that the line is of: a profiler may read a line after the call that it saw.
     """
 
     names: LineNames
@@ -37,6 +40,9 @@ class SourceLines:
     whiles: LineNames
     sources: LineNames
     generators: frozenset[str]
+    around: LineNames
+    around_each: LineNames
+    around_whiles: LineNames
 
 
 def source_lines(text: str) -> SourceLines | None:
@@ -73,6 +79,8 @@ class _Reader:
     )
     sources: dict[int, set[str]] = field(default_factory=dict)
     generators: set[str] = field(default_factory=set)
+    function: int = 0  # the line at which the one that is read begins
+    function_of: dict[int, int] = field(default_factory=dict)
 
     def result(self) -> SourceLines:
         return SourceLines(
@@ -81,13 +89,24 @@ class _Reader:
             whiles=_frozen(self.loops[Loop.WHILE]),
             sources=_frozen(self.sources),
             generators=frozenset(self.generators),
+            around=self._around(self.names),
+            around_each=self._around(self.loops[Loop.EACH]),
+            around_whiles=self._around(self.loops[Loop.WHILE]),
         )
+
+    def _around(self, marks: Mapping[int, set[str]]) -> LineNames:
+        """By line, what is marked anywhere in its function."""
+        of_function: dict[int, set[str]] = {}
+        for line, names in marks.items():
+            of_function.setdefault(self.function_of[line], set()).update(names)
+        whole = _frozen(of_function)
+        return {line: whole.get(at, frozenset()) for line, at in self.function_of.items()}
 
     def read(self, node: ast.AST, around: Loop) -> None:
         """One statement (or a part of one that holds statements), and those within it."""
-        inside = around
+        inside, function = around, self.function
         if isinstance(node, _FUNCTIONS):
-            inside = Loop.NONE
+            inside, self.function = Loop.NONE, node.lineno
             if any(isinstance(n, ast.Yield | ast.YieldFrom) for n in ast.walk(node)):
                 self.generators.add(node.name)
         elif isinstance(node, ast.For | ast.AsyncFor):
@@ -105,6 +124,7 @@ class _Reader:
         )
         for statement in (*statements, *cases):
             self.read(statement, inside)
+        self.function = function
 
     def _read_expressions(self, parts: Sequence[ast.AST], of: ast.AST, around: Loop) -> None:
         """What a statement holds beside other statements: all of a simple one, the head of a
@@ -144,6 +164,7 @@ class _Reader:
     ) -> None:
         found = {name for part in parts for name in self._identifiers(part)}
         for line in range(first, (last or first) + 1):
+            self.function_of.setdefault(line, self.function)
             if found:
                 marks.setdefault(line, set()).update(found)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.frames import Code, FunctionKey, Origin
 from perfhunt.analysis.blame.reading import SpanReading
+from perfhunt.model.profile import Frame
 
 # Looks that must have found it while requests were refused: fewer are chance.
 LEAST_SEEN = 5.0
@@ -12,9 +13,10 @@ LEAST_SEEN = 5.0
 MORE_OFTEN = 3.0
 
 
-def refusing(knee: SpanReading, above: SpanReading) -> FunctionKey | None:
+def refusing(knee: SpanReading, above: SpanReading, code: Code) -> FunctionKey | None:
     """The function seen most of those that are seen where requests are refused, and not (or by far
-    less) where hardly any is; None where no look caught one.
+    less) where hardly any is; None where no look caught one. What the language itself does (a
+    thread of more clients waits in more sockets) is no decision to refuse.
     """
     before, after = _seen(knee), _seen(above)
     looks_before, looks_after = _looks(knee), _looks(above)
@@ -25,6 +27,7 @@ def refusing(knee: SpanReading, above: SpanReading) -> FunctionKey | None:
         for key, n in after.items()
         # One look is given to what was not seen at the knee: it may have been missed.
         if n >= LEAST_SEEN
+        and code.origin(Frame(*key)) in (Origin.APP, Origin.LIBRARY)
         and n / looks_after > MORE_OFTEN * (before.get(key, 0.0) + 1.0) / looks_before
     }
     return max(often, key=lambda key: (often[key], key), default=None)

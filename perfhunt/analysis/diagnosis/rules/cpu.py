@@ -59,6 +59,8 @@ def host(features: Features) -> ClassScore:
         return nothing(BottleneckClass.HOST)
     value = crowded_out(features)
     value *= 1.0 - HOST.full_takes * ramp(features.of_cores, HOST.of_cores)
+    # Whoever had the cores: no thread wants one while the acknowledgement is waited for.
+    value *= 1.0 - features.acknowledging
     evidence = [
         f"The target ran {seen.target_ran or 0:.2f} cores' worth of time,"
         f" and waited {seen.target_waited:.2f} for cores that other work had."

@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.diagnosis.answer.settled import hides
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
+from perfhunt.model.profile import Frame
 from perfhunt.model.trial import Trial
 from tests.unit.analysis.diagnosis.field import KNEE, climb, span, trial
 from tests.unit.scenes import profile, series
@@ -118,7 +119,11 @@ def test_the_break_is_looked_for_above_the_knee_where_it_does_not_show_at_it() -
 
 def above() -> Evidence:
     """At 150/s a function refuses that was not seen at the knee; the page costs what it cost."""
-    refusing = span(150.0, 0.011, CALM, 0.6, profile(render=550, turn_away=40))
+    seen = profile(render=550, turn_away=40)
+    # More clients than before are waited for, which is no refusal.
+    reading = (Frame("readinto", "/usr/lib/python3.11/socket.py"),)
+    seen = replace(seen, stacks={**seen.stacks, reading: 90.0})
+    refusing = span(150.0, 0.011, CALM, 0.6, seen)
     return replace(below(), above=replace(refusing, trial=trial(150.0, 0.011, {200: 7, 503: 3})))
 
 

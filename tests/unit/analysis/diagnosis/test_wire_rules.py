@@ -15,7 +15,7 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.latency import Latency
 from perfhunt.model.profile import Instants
-from perfhunt.model.trial import Count, Resources, Trial, Wire
+from perfhunt.model.trial import Count, Interference, Neighbour, Resources, Trial, Wire
 from tests.unit.scenes import classified, instant, series, used
 from tests.unit.trials import HELD
 
@@ -200,3 +200,20 @@ def test_what_stops_the_service_is_not_told_twice() -> None:
     told = cautioned(waiting(HELD_BACK), ROOM, BottleneckClass.DELAYED_ACK)
     assert "delayed-ack" not in told
     assert "accept-queue" not in cautioned(HELD, DROPPED, BottleneckClass.BACKLOG)
+
+
+def test_other_work_on_the_host_is_not_why_an_acknowledgement_comes_late() -> None:
+    others = Interference(
+        10.0,
+        cores=2,
+        target_ran=0.1,
+        target_waited=0.4,
+        others=1.8,
+        busiest=(Neighbour("cc", 1.8),),
+    )
+    crowded = replace(HELD, interference=others, wire=replace(HELD_BACK, held=0, held_total=0.0))
+    assert classified(seen(crowded)).category is BottleneckClass.HOST
+    assert (
+        classified(seen(replace(waiting(HELD_BACK), interference=others))).category
+        is BottleneckClass.DELAYED_ACK
+    )
