@@ -14,9 +14,9 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.svg import visible
+from perfhunt.reports.pictures.waterfall_words import added_words, every_part, remarks, totals_words
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
-from perfhunt.reports.waterfall import added_words, every_part, remarks, totals_words
 from perfhunt.reports.words import (
     accused,
     allowed,

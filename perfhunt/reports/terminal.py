@@ -13,9 +13,14 @@ from perfhunt.model.slo import Judgement
 from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.peers import peer_line, peers_that_matter
 from perfhunt.reports.pictures.svg import visible
+from perfhunt.reports.pictures.waterfall_words import (
+    added_words,
+    change_words,
+    largest,
+    totals_words,
+)
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
-from perfhunt.reports.waterfall import added_words, change_words, largest, totals_words
 from perfhunt.reports.words import (
     accused,
     allowed,

@@ -29,10 +29,10 @@ from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template, visible
 from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
+from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
-from perfhunt.reports.waterfall import remarks, totals_words
 from perfhunt.reports.words import accused, bottleneck_words, criterion_words, ms, ratio_words
 
 _HERE = "perfhunt.reports.html"

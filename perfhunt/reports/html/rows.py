@@ -16,7 +16,7 @@ from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
-from perfhunt.reports.waterfall import added_words, every_part
+from perfhunt.reports.pictures.waterfall_words import added_words, every_part
 from perfhunt.reports.words import (
     accused,
     allowed,

@@ -11,7 +11,7 @@ from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds, Share
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, escape
-from perfhunt.reports.waterfall import added_words, every_part
+from perfhunt.reports.pictures.waterfall_words import added_words, every_part
 from perfhunt.reports.words import ms
 
 # Pixels: the picture, the names to its left, the numbers to its right, a row and the bar in it.
