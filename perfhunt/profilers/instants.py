@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from perfhunt.errors import AttachFailed
@@ -41,6 +42,16 @@ class Looker(Protocol):
     def close(self) -> None:
         """Let the process go. Idempotent."""
         ...
+
+
+def _first_look(looker: Looker) -> Seconds:
+    """Look once, for what is read once only (open files, names of functions), so that it does not
+    slow down the looks that follow; the CPU it took.
+    """
+    began = time.thread_time()
+    with suppress(AttachFailed):  # It is told when the series looks.
+        looker.look()
+    return looker.cpu + time.thread_time() - began
 
 
 def can_be_looked_at(runtime: str) -> bool:
@@ -172,6 +183,7 @@ class InstantsCapture:
                 except AttachFailed as failed:
                     self._fail(failed)
                     continue
+                self._cpu += _first_look(looker)
                 self._lookers[pid] = looker
                 self._every.append(looker)
                 if why:

@@ -132,6 +132,14 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
     assert all(frame.line for frame in one.stack)
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_overslept_waits_for_the_loop(version: str) -> None:
+    with running("coroutines.py", "blocked", program=needed(version)) as target:
+        instants = InstantsCapture([target.pid], 1.5).wait()
+    states = {state: n for (function, state), n in chains(instants).items() if function == "nap"}
+    assert states[ThreadState.LOOP] > 4 * states.get(ThreadState.SLEEP, 0)
+
+
 @pytest.mark.skipif(bool(unusable()), reason=unusable())
 def test_a_look_costs_a_fraction_of_a_dump() -> None:
     roles = ["lock"] * 12 + ["sleep"] * 12

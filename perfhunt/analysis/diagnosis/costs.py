@@ -142,11 +142,16 @@ def costs_of(reading: SpanReading) -> dict[FunctionKey, Cost]:
     return costs
 
 
-def destinations(reading: SpanReading) -> dict[FunctionKey, dict[str, float]]:
+def destinations(
+    reading: SpanReading, elsewhere: SpanReading | None = None
+) -> dict[FunctionKey, dict[str, float]]:
     """Where the waits of each function for others lead: endpoint -> weight, in samples. A wait that
-    does not say on what it is (a coroutine's) leads to where the target is connected.
+    does not say on what it is (a coroutine's) leads to where the target is connected; where it was
+    seen connected to nothing, to where it was `elsewhere`.
     """
     likely = _likely(reading.span)
+    if not likely and elsewhere is not None:
+        likely = _likely(elsewhere.span)
     leads: dict[FunctionKey, dict[str, float]] = {}
     for snapshot in (s for present in reading.snapshots for s in present):
         if snapshot.state not in WAITS_FOR_OTHERS:

@@ -126,7 +126,7 @@ def peer_loads(reading: EvidenceReading, suspects: Suspects) -> tuple[PeerLoad, 
     """
     knee, base = reading.knee, reading.baseline
     at_knee = _waits(suspects.at_knee, knee)
-    at_base = [] if base is None else _waits(suspects.at_baseline, base)
+    at_base = [] if base is None else _waits(suspects.at_baseline, base, knee)
     threads = _threads(knee)
     connected = knee.span.resources.connections if knee.span.resources else {}
     before = {peer.addresses: peer for peer in (base.span.peers or ())} if base else {}
@@ -213,10 +213,12 @@ def _threads(knee: SpanReading) -> dict[str, float]:
     return means
 
 
-def _waits(costs: Mapping[FunctionKey, Cost], reading: SpanReading) -> list[_Waits]:
+def _waits(
+    costs: Mapping[FunctionKey, Cost], reading: SpanReading, elsewhere: SpanReading | None = None
+) -> list[_Waits]:
     """What leads to each endpoint, by function."""
     waits = []
-    for key, leads in destinations(reading).items():
+    for key, leads in destinations(reading, elsewhere).items():
         cost = costs.get(key)
         if cost is None:
             continue

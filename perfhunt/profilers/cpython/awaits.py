@@ -7,7 +7,8 @@ import re
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.cpython.tasks import AwaitChain
+from perfhunt.model.units import Seconds
+from perfhunt.profilers.cpython.tasks import SLEEP, AwaitChain
 from perfhunt.target.proc.waits import Wait
 
 _ASYNCIO = re.compile(r"/asyncio/(\w+)\.py$")
@@ -21,7 +22,6 @@ _WAITS_OF = {
     "proactor_events": ThreadState.SOCKET,
     "sslproto": ThreadState.SOCKET,
 }
-_SLEEP = "sleep"  # asyncio.tasks.sleep
 # What an object with waiters of its own calls its wait, in the libraries beside asyncio.
 _ACQUIRES = re.compile(r"(?:^|\.)_*(?:acquire|wait)\w*$")
 # Mutual exclusion: those who wait for the same lock wait for the same thing. Permits, queues and
@@ -29,11 +29,12 @@ _ACQUIRES = re.compile(r"(?:^|\.)_*(?:acquire|wait)\w*$")
 _LOCK = "Lock.acquire"
 
 
-def wait_of(chain: AwaitChain) -> Wait:
+def wait_of(chain: AwaitChain, now: Seconds) -> Wait:
     """The state of a task that is not running, and the address of what it waits for where that is
-    in its own process.
+    in its own process. `now` is of the monotonic clock: who sleeps on when it is time to wake waits
+    for the event loop.
     """
-    if not chain.future:
+    if not chain.future or (chain.due is not None and now > chain.due):
         return Wait(ThreadState.LOOP)
     state = ThreadState.LOCK if chain.threads else _state(chain.stack)
     if state is not ThreadState.LOCK:
@@ -50,7 +51,7 @@ def _state(stack: Stack) -> ThreadState:
     if module is None:
         return ThreadState.LOCK if _ACQUIRES.search(leaf.function) else ThreadState.AWAIT
     if module[1] == "tasks":
-        if leaf.function == _SLEEP:
+        if leaf.function == SLEEP:
             return ThreadState.SLEEP
         # Such as `wait`: for tasks of its own.
         return ThreadState.LOCK

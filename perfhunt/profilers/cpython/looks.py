@@ -9,6 +9,7 @@ state belong together beyond doubt.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -154,8 +155,9 @@ class CpythonLooker:
 
     def _awaiting(self, states: Sequence[int]) -> Iterator[ThreadSample]:
         entered = {frame for watched in self._watched.values() for frame in watched.outside}
+        now = time.monotonic()
         for chain in self._tasks.read(entered, states):
-            wait = wait_of(chain)
+            wait = wait_of(chain, now)
             yield ThreadSample(
                 pid=self._pid,
                 tid=0,

@@ -67,6 +67,10 @@ class Objects:
             kind.encoding, "replace"
         )
 
+    def is_text(self, at: int, text: str) -> bool:
+        """Whether a string is that very text: one read for most that are not."""
+        return self.memory.word(at + self.layout.text.length) == len(text) and self.text(at) == text
+
     def code(self, at: int) -> CodeObject | None:
         """The code object at an address; None when there is none."""
         if at not in self._codes:
@@ -110,7 +114,7 @@ class Objects:
         start = keys + layout.header + (1 << head[layout.index_bytes])
         entries = self.memory.words(start, min(2 * count, _LARGE // WORD))
         for index, (key, value) in enumerate(zip(entries[::2], entries[1::2], strict=False)):
-            if key and self.text(key) == name:
+            if key and self.is_text(key, name):
                 return value or self._shared(dictionary, index)
         return 0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from perfhunt.model.profile import Frame, Stack
+from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.memory import WORD, pointer, word_at
 from perfhunt.profilers.cpython.objects import Objects
 
@@ -18,7 +19,9 @@ _ASKED_EVERY = 40  # looks, about a second: whether asyncio is in use by now
 _VALUES = 24  # local variables and values of a coroutine that are read at once
 # The function by which a future of a thread pool tells one of the event loop.
 _CHAINED = "_chain_future."
-_COUNT = struct.Struct("<i")
+_COUNT, _SECONDS = struct.Struct("<i"), struct.Struct("<d")
+SLEEP, _TASKS = "sleep", "/asyncio/tasks.py"
+_HANDLE = "TimerHandle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,7 @@ class AwaitChain:
     what that awaits.
 
     `future` is the address of what it awaits, 0 for a task that waits only for the event loop.
+    `due` is when the sleep that it ends in is over, seconds of the monotonic clock, None elsewhere.
     `owner` is the object whose method awaits (the lock of `Lock.acquire`), 0 when there is none.
     `threads`: what it awaits is done by a thread of a pool.
     """
@@ -36,6 +40,7 @@ class AwaitChain:
     future: int
     owner: int = 0
     threads: bool = False
+    due: Seconds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +52,13 @@ class _Task:
 
 @dataclass(slots=True)
 class _Path:
-    """The way of a task being read: its frames, and the first local variable of the last of them
-    (for a method, the object).
+    """The way of a task being read: its frames, where the coroutine of the last is, and its first
+    local variable (for a method, the object).
     """
 
     frames: list[Frame]
     owner: int = 0
+    at: int = 0
 
 
 class Tasks:
@@ -174,6 +180,7 @@ class Tasks:
             future=future,
             owner=path.owner,
             threads=bool(future) and self._is_of_threads(future),
+            due=self._due(path),
         )
 
     def _gathers(self, future: int, tasks: Collection[int]) -> bool:
@@ -209,6 +216,7 @@ class Tasks:
                 return
             instruction = word_at(raw, begin + frame.instruction) - code_at - self._instructions
             path.frames.append(code.frame(instruction))
+            path.at = awaitable
             path.owner = pointer(word_at(raw, begin + frame.values))
             if frame.top_is_address:
                 last = word_at(raw, begin + frame.top) - WORD - awaitable
@@ -217,6 +225,18 @@ class Tasks:
                 last = begin + frame.values + (values - 1) * WORD
             inside = 0 <= last <= len(raw) - WORD
             awaitable = pointer(word_at(raw, last) if inside else memory.word(awaitable + last))
+
+    def _due(self, path: _Path) -> Seconds | None:
+        """When a sleep is over, if it is one of asyncio's own."""
+        timer, leaf = self._layout.timer, path.frames[-1]
+        if timer is None or leaf.function != SLEEP or not leaf.file.endswith(_TASKS):
+            return None
+        at = path.at + self._layout.coroutine_frame + self._frame.values + timer.variable * WORD
+        handle = pointer(self._memory.word(at))
+        if self._objects.type_name(self._objects.type_of(handle)) != _HANDLE:
+            return None
+        raw = self._memory.read(self._memory.word(handle + timer.when) + timer.value, WORD)
+        return float(_SECONDS.unpack(raw)[0]) if len(raw) == WORD else None
 
     def _is_of_threads(self, future: int) -> bool:
         """Whether a future is done by a thread of a pool: it tells that thread when it is

@@ -59,6 +59,15 @@ async def read_socket(reader: asyncio.StreamReader) -> None:
     await reader.readexactly(1)
 
 
+async def hold_up() -> None:
+    time.sleep(0.2)
+    await asyncio.sleep(0)
+
+
+async def nap() -> None:
+    await asyncio.sleep(0.01)
+
+
 async def again(work, *arguments) -> None:
     while True:
         await work(*arguments)
@@ -82,6 +91,15 @@ def other_loop() -> None:
         asyncio.run(again(slow_part))
 
 
+async def blocked() -> None:
+    """Tasks whose sleep is over long before the loop, which is held up, comes to them."""
+    tasks = [asyncio.create_task(again(nap)) for _ in range(3)]
+    print("ready" + json.dumps({"tasks": len(tasks) + 1}), flush=True)
+    await asyncio.gather(again(hold_up), *tasks)
+
+
+if LOOP == "blocked":
+    asyncio.run(blocked())
 if LOOP == "uvloop":
     import uvloop
 

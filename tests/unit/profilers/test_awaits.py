@@ -1,5 +1,7 @@
 """What a task waits for, by where its chain of coroutines ends."""
 
+from dataclasses import replace
+
 import pytest
 
 from perfhunt.model.profile import Frame
@@ -8,6 +10,7 @@ from perfhunt.profilers.cpython.awaits import wait_of
 from perfhunt.profilers.cpython.tasks import AwaitChain
 
 ASYNCIO = "/usr/lib/python3.12/asyncio"
+NOW = 100.0
 APP = Frame("get_balance", "/srv/shop/db.py", 41)
 
 
@@ -28,16 +31,22 @@ def chain(*frames: Frame, future: int = 0x100, threads: bool = False) -> AwaitCh
     ],
 )
 def test_the_end_of_the_chain_says_what_is_waited_for(leaf: Frame, state: ThreadState) -> None:
-    assert wait_of(chain(leaf)).state is state
+    assert wait_of(chain(leaf), NOW).state is state
 
 
 def test_waiters_of_one_lock_share_an_address_and_those_for_permits_do_not() -> None:
     lock = Frame("Lock.acquire", f"{ASYNCIO}/locks.py")
-    assert wait_of(chain(lock, future=1)).on == wait_of(chain(lock, future=2)).on
+    assert wait_of(chain(lock, future=1), NOW).on == wait_of(chain(lock, future=2), NOW).on
     permit = Frame("Semaphore.acquire", f"{ASYNCIO}/locks.py")
-    assert wait_of(chain(permit, future=1)).on != wait_of(chain(permit, future=2)).on
+    assert wait_of(chain(permit, future=1), NOW).on != wait_of(chain(permit, future=2), NOW).on
 
 
 def test_a_task_that_awaits_nothing_waits_for_the_loop_and_one_may_wait_for_a_thread() -> None:
-    assert wait_of(chain(future=0)).state is ThreadState.LOOP
-    assert wait_of(chain(threads=True)).state is ThreadState.LOCK
+    assert wait_of(chain(future=0), NOW).state is ThreadState.LOOP
+    assert wait_of(chain(threads=True), NOW).state is ThreadState.LOCK
+
+
+def test_a_sleeper_whose_time_is_over_waits_for_the_loop() -> None:
+    asleep = Frame("sleep", f"{ASYNCIO}/tasks.py")
+    for due, state in ((NOW + 0.1, ThreadState.SLEEP), (NOW - 0.1, ThreadState.LOOP)):
+        assert wait_of(replace(chain(asleep), due=due), NOW).state is state

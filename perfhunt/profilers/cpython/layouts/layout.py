@@ -86,6 +86,18 @@ class DictLayout:
 
 
 @dataclass(frozen=True, slots=True)
+class TimerLayout:
+    """When a sleep is over: `variable` is the place of its handle among the local variables of
+    `asyncio.sleep`, `when` leads from the handle to a number of seconds of the monotonic clock,
+    kept at `value` within that.
+    """
+
+    variable: int
+    when: Offset
+    value: Offset
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLayout:
     """What leads from the module `asyncio.tasks` to every task, and from a task to what it awaits.
 
@@ -116,6 +128,7 @@ class TaskLayout:
     task_type: str
     gathering_type: str
     type_name: Offset
+    timer: TimerLayout | None  # None where asyncio's own sleep is not as known
 
 
 @dataclass(frozen=True, slots=True)

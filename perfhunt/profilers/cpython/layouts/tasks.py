@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from itertools import pairwise
 
-from perfhunt.profilers.cpython.layouts.layout import TaskLayout
+from perfhunt.profilers.cpython.layouts.layout import TaskLayout, TimerLayout
 from perfhunt.profilers.cpython.layouts.search import (
     CHUNK,
     HEAD,
@@ -56,6 +57,7 @@ class TaskSearch(OffsetSearch):
             task_type=facts["task_names"]["task"],
             gathering_type=facts["task_names"]["gathered"],
             type_name=self._type_name(),
+            timer=self._timer(),
         )
 
     def _links(self, tasks: Sequence[int], state: int) -> tuple[int, int]:
@@ -105,6 +107,14 @@ class TaskSearch(OffsetSearch):
             if numbers == (2, 1) and not any(int32(raw, offset) for raw in waiting):
                 return offset
         raise unknown("the state of a future")
+
+    def _timer(self) -> TimerLayout | None:
+        at, seconds = self.facts["when"]
+        value = self.memory.read(at, OBJECT).find(struct.pack("<d", seconds))
+        if value < 0 or self.facts["sleep_handle"] is None:
+            return None
+        when = self.offset("when a timer is due", [self.facts["handle"]])
+        return TimerLayout(self.facts["sleep_handle"], when, value)
 
     def _type_name(self) -> int:
         agreed: set[int] | None = None
