@@ -9,6 +9,7 @@ state belong together beyond doubt.
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,8 +86,15 @@ class CpythonLooker:
 
     def look(self) -> list[ThreadSample]:
         """Every thread now, and every task that waits. Raises AttachFailed once the process is
-        gone.
+        gone, or where what was read made no sense.
         """
+        try:
+            return self._seen()
+        except (struct.error, ValueError, IndexError) as error:
+            why = f"What was read of pid {self._pid} changed meanwhile: {error!r}"
+            raise AttachFailed(why) from error
+
+    def _seen(self) -> list[ThreadSample]:
         python = {thread.tid: thread for thread in self._stacks.threads()}
         living = host_tids(self._pid)
         if not living:

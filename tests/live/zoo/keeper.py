@@ -35,9 +35,11 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def capacity(self) -> dict[str, float]:
-        """What came of a closed burst, which a service answers as fast as it can."""
-        return drive(self.port, 2.0, "users", self.animal.users, self.animal.paths)
+    def capacity(self, times: int = 1) -> dict[str, float]:
+        """What came of a closed burst, which a service answers as fast as it can; of `times` the
+        usual number of users.
+        """
+        return drive(self.port, 2.0, "users", times * self.animal.users, self.animal.paths)
 
 
 @contextmanager
