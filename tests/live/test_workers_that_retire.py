@@ -2,8 +2,8 @@
 is said with its size.
 """
 
+import importlib.util
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -67,7 +67,7 @@ def test_the_profile_is_of_the_workers_that_live_then_and_says_what_it_missed(
 ) -> None:
     if why := PROFILERS["py-spy"].available():
         pytest.skip(why)
-    if shutil.which("gunicorn") is None:
+    if importlib.util.find_spec("gunicorn") is None:
         pytest.skip("gunicorn is not installed")
     (tmp_path / "app.py").write_text(APP)
     port = free_port()

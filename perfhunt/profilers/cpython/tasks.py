@@ -69,6 +69,7 @@ class Tasks:
         self._layout, self._frame = objects.layout.task, objects.layout.frame
         self._instructions = objects.layout.code.instructions
         self._set, self._looks = 0, 0
+        self._shallow: dict[int, tuple[bytes, AwaitChain]] = {}
         task = self._layout
         self._task_size = max(task.coroutine, task.waiter, task.state) + WORD
         # A coroutine with most of its values: few have more.
@@ -90,12 +91,24 @@ class Tasks:
         """
         tasks = {task.at: task for task in self._pending(states)}
         chains, claimed = [], set[int]()
+        shallow: dict[int, tuple[bytes, AwaitChain]] = {}
         for task in tasks.values():
             if task.coroutine + self._layout.coroutine_frame in entered:
+                continue
+            # A connection at rest awaits in its first coroutine. There may be hundreds of them, and
+            # what that coroutine was at says whether anything changed since the last look.
+            first = self._memory.read(task.coroutine, self._carrier_size)
+            known = self._shallow.get(task.at)
+            if known is not None and known[0] == first and known[1].future == task.future:
+                chains.append(known[1])
+                shallow[task.at] = known
                 continue
             found = self._chain(task, tasks, claimed)
             if found is not None:
                 chains.append(found)
+                if len(found.stack) == 1 and task.future:
+                    shallow[task.at] = first, found
+        self._shallow = shallow
         return [found for found in chains if found.task not in claimed]
 
     def _pending(self, states: Sequence[int]) -> Iterator[_Task]:
