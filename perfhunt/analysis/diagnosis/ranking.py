@@ -14,13 +14,20 @@ from perfhunt.analysis.blame.culprits.trails import Trail
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.blame.snapshots import FUTEX
-from perfhunt.analysis.diagnosis.costs import Cost, growth_interval, interval, mean_error, unseen
+from perfhunt.analysis.diagnosis.costs import (
+    Cost,
+    destinations,
+    growth_interval,
+    interval,
+    mean_error,
+    unseen,
+)
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
 from perfhunt.model.finding import BottleneckClass, Finding, Leaf
 from perfhunt.model.interval import Interval
-from perfhunt.model.states import ThreadState
+from perfhunt.model.states import Peer, PeerKind, ThreadState
 from perfhunt.model.units import Seconds, Share
 
 MOST = 20  # findings kept: more than anybody works through
@@ -118,7 +125,7 @@ def finding_of(
         function=key[0],
         file=key[1],
         line=_line(reading, key) or _line_on(trails, key),
-        category=time_class(cost),
+        category=_category(cost, reading),
         self_share=self_share,
         total_share=total_share,
         own=interval(cost.own, cost.own_error, samples),
@@ -232,6 +239,17 @@ def kinds_of(cost: Cost) -> frozenset[BottleneckClass]:
 
 def _add(parts: dict[BottleneckClass, Seconds], kind: BottleneckClass, value: Seconds) -> None:
     parts[kind] = parts.get(kind, 0.0) + value
+
+
+def _category(cost: Cost, reading: EvidenceReading) -> BottleneckClass:
+    """The kind of time, with waits for a database told from those for other services."""
+    kind = time_class(cost)
+    if kind is not BottleneckClass.DOWNSTREAM:
+        return kind
+    leads = destinations(reading.knee).get(cost.key, {})
+    most = max(leads, key=lambda endpoint: leads[endpoint], default="")
+    peer = peer_at(most, reading.knee) or Peer(most, (most,), 0.0)
+    return BottleneckClass.DATABASE if peer.kind is PeerKind.DATABASE else kind
 
 
 def time_class(cost: Cost) -> BottleneckClass:

@@ -19,12 +19,15 @@ _FITTING: Mapping[BottleneckClass, frozenset[BottleneckClass]] = {
     _C.GIL: frozenset({_C.CPU, _C.GIL}),
     _C.EVENT_LOOP: frozenset({_C.CPU, _C.GIL}),
     _C.EVENT_LOOP_BLOCKED: frozenset(
-        {_C.DOWNSTREAM, _C.SLEEP, _C.DISK, _C.LOCK, _C.POOL, _C.OTHER}
+        {_C.DATABASE, _C.DOWNSTREAM, _C.SLEEP, _C.DISK, _C.LOCK, _C.POOL, _C.OTHER}
     ),
     _C.LOCK: frozenset({_C.LOCK, _C.SLEEP}),
-    _C.POOL: frozenset({_C.POOL, _C.DOWNSTREAM, _C.OTHER}),
+    _C.POOL: frozenset({_C.POOL, _C.DATABASE, _C.DOWNSTREAM, _C.OTHER}),
     _C.DOWNSTREAM: frozenset({_C.DOWNSTREAM, _C.OTHER}),
-    _C.WORKERS: frozenset({_C.WORKERS, _C.SLEEP, _C.DOWNSTREAM, _C.DISK, _C.LOCK, _C.OTHER}),
+    _C.DATABASE: frozenset({_C.DATABASE, _C.DOWNSTREAM, _C.OTHER}),
+    _C.WORKERS: frozenset(
+        {_C.WORKERS, _C.SLEEP, _C.DATABASE, _C.DOWNSTREAM, _C.DISK, _C.LOCK, _C.OTHER}
+    ),
     _C.LIMITER: frozenset({_C.LIMITER}),
 }
 # What to do where no function is to blame, by class.

@@ -286,3 +286,11 @@ def test_a_database_is_known_by_its_name_or_its_port(
     name: str, address: str, kind: PeerKind
 ) -> None:
     assert Peer(name, (address,), 1.0).kind is kind
+
+
+def test_who_waits_for_a_database_costs_time_of_the_database_and_may_be_changed() -> None:
+    span = knee([*[ASKS] * 7, *[WANTS_CPU] * 2])
+    evidence = Evidence(span, CALM, cpu_limit=2.0)
+    first = ranked(evidence)[0]
+    assert (first.function, first.category) == ("recent_orders", BottleneckClass.DATABASE)
+    assert first.category == judged(span).category
