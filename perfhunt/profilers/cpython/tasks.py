@@ -103,10 +103,13 @@ class Tasks:
                 chains.append(known[1])
                 shallow[task.at] = known
                 continue
-            found = self._chain(task, tasks, claimed)
+            # Of hundreds of tasks, the last are read long after the first: what each is at is asked
+            # right before its chain is read.
+            now = self._task(task.at)
+            found = self._chain(now, tasks, claimed) if now is not None else None
             if found is not None:
                 chains.append(found)
-                if len(found.stack) == 1 and task.future:
+                if len(found.stack) == 1 and found.future:
                     shallow[task.at] = first, found
         self._shallow = shallow
         return [found for found in chains if found.task not in claimed]
