@@ -16,13 +16,19 @@ REFUSING = 1.5
 
 
 def rate_beyond(climb: SearchResult, most: PerSecond) -> PerSecond | None:
-    """A rate just above the knee, never more than the search has sent already, nor than `most`;
-    None without a knee, or where no such rate is left.
+    """A rate just above the knee, never more than the search has sent already, nor than `most`,
+    nor, unless requests are refused, than the capacity; None without a knee, or where no such rate
+    is left: at a knee so near to the capacity the break shows anyway.
     """
     knee = climb.knee
     if not isinstance(knee, Knee) or knee.label == KneeLabel.RESOURCE:
         return None
     tried = [t.step.rate for t in climb.trials if not t.invalid and t.step.phase != Phase.WARMUP]
-    factor = REFUSING if knee.label == KneeLabel.ERRORS else JUST_ABOVE
-    rate = min(factor * knee.high, most, max(tried, default=0.0))
-    return rate if rate > knee.high else None
+    within = min(most, max(tried, default=0.0))
+    if knee.label == KneeLabel.ERRORS:
+        rate = min(REFUSING * knee.high, within)
+        return rate if rate > knee.high else None
+    # Beyond the capacity a queue grows without end, and costs that are told by it mean nothing.
+    most_answered = climb.capacity.rate if climb.capacity is not None else within
+    rate = min(JUST_ABOVE * knee.high, within, most_answered)
+    return rate if rate > JUST_ABOVE * knee.rate else None
