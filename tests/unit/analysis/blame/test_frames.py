@@ -17,7 +17,7 @@ APP = "/srv/shop/cart.py"
         ("/srv/shop/cart.py", Origin.APP),
         ("/home/me/lib/python/shop.py", Origin.APP),
         ("/usr/lib/python3.11/json/encoder.py", Origin.RUNTIME),
-        ("/root/.pyenv/versions/3.12.1/lib/python3.12/threading.py", Origin.RUNTIME),
+        ("/opt/python/3.12.1/lib/python3.12/threading.py", Origin.RUNTIME),
         ("/srv/venv/lib/python3.11/site-packages/flask/app.py", Origin.LIBRARY),
         ("/usr/lib/python3/dist-packages/flask/app.py", Origin.LIBRARY),
         ("<frozen importlib._bootstrap>", Origin.RUNTIME),
