@@ -32,7 +32,7 @@ _NEXT = (
 
 
 @dataclass
-class _Part:
+class _WorkerRecording:
     """One recording, of the workers it began with, and how many looks found each of them alive."""
 
     capture: Capture
@@ -57,8 +57,8 @@ class FollowingCapture:
     ) -> None:
         self._profiler, self._workers, self._out = profiler, workers, out
         self._mode, self._rate_hz = mode, rate_hz
-        self._parts: list[_Part] = []
-        self._part_of: dict[int, _Part] = {}
+        self._parts: list[_WorkerRecording] = []
+        self._part_of: dict[int, _WorkerRecording] = {}
         self._alive: Counter[int] = Counter()  # looks that found a worker
         self._failures: list[AttachFailed] = []
         self._losses: tuple[Loss, ...] = ()
@@ -171,7 +171,7 @@ class FollowingCapture:
         except OSError as error:
             self._failures.append(AttachFailed(f"{self._profiler.name} did not start: {error}"))
             return
-        self._parts.append(_Part(capture))
+        self._parts.append(_WorkerRecording(capture))
         self._part_of.update(dict.fromkeys(pids, self._parts[-1]))
 
 

@@ -43,7 +43,7 @@ _RUNNABLE = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 
 
 @dataclass
-class _Watched:
+class _WatchedPeer:
     """One peer under observation, and what was seen of it since the span began."""
 
     tree: PeerTree
@@ -90,7 +90,7 @@ class PeerWatch:
     def __init__(self, root: int, clock: Callable[[], Seconds] = time.monotonic) -> None:
         self._root, self._clock = root, clock
         self._finder = PeerFinder()
-        self._watched: dict[tuple[int, ...] | str, _Watched] = {}
+        self._watched: dict[tuple[int, ...] | str, _WatchedPeer] = {}
         self._lock = threading.Lock()
         self._watcher = Watcher(
             "perfhunt-peers", "Looking at the target's peers", self._look_again, TITLES_EVERY
@@ -167,11 +167,11 @@ class PeerWatch:
             self._watch_threads(watched, pids)
             _look_at_ends(watched, theirs, sockets, pids)
 
-    def _meet(self, key: tuple[int, ...] | str, tree: PeerTree) -> _Watched:
-        self._watched[key] = watched = _Watched(tree)
+    def _meet(self, key: tuple[int, ...] | str, tree: PeerTree) -> _WatchedPeer:
+        self._watched[key] = watched = _WatchedPeer(tree)
         return watched
 
-    def _watch_threads(self, watched: _Watched, pids: Collection[int]) -> None:
+    def _watch_threads(self, watched: _WatchedPeer, pids: Collection[int]) -> None:
         """Look at each thread of a peer, as long as they are not too many."""
         if sum(len(tids(pid)) for pid in pids) > _MOST_THREADS:
             watched.close()
@@ -198,7 +198,7 @@ class PeerWatch:
 
 
 def _look_at_ends(
-    watched: _Watched,
+    watched: _WatchedPeer,
     connections: Collection[Opened],
     sockets: SocketsOfHost,
     pids: Iterable[int],
@@ -237,7 +237,7 @@ def _inbound(
     return {inode for inode, row in rows.items() if str(row.local_port) in ports}
 
 
-def _peer(watched: _Watched, used: HostUsed, target: Collection[int], looks: int) -> Peer:
+def _peer(watched: _WatchedPeer, used: HostUsed, target: Collection[int], looks: int) -> Peer:
     """One peer over a span."""
     tree = watched.tree
     addresses = tuple(address for address, _ in watched.connections.most_common())

@@ -31,7 +31,7 @@ _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
 @dataclass(slots=True)
-class _Watched:
+class _WatchedThread:
     """A thread between looks: its open files, which name this very thread, how long it had run and
     queued (the kernel's own line), and where it was.
     """
@@ -75,7 +75,7 @@ class CpythonLooker:
         self._pid = pid
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._waits = ProcessWaits(pid)
-        self._watched: dict[int, _Watched] = {}
+        self._watched: dict[int, _WatchedThread] = {}
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
@@ -143,11 +143,11 @@ class CpythonLooker:
         )
         return watched.sample
 
-    def _wait(self, tid: int, watched: _Watched) -> Wait:
+    def _wait(self, tid: int, watched: _WatchedThread) -> Wait:
         line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
         return self._waits.wait(tid, line)
 
-    def _meet(self, tid: int) -> _Watched | None:
+    def _meet(self, tid: int) -> _WatchedThread | None:
         base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
         try:
             schedstat = os.open(f"{base}/schedstat", flags)
@@ -157,7 +157,7 @@ class CpythonLooker:
             syscall = os.open(f"{base}/syscall", flags)
         except OSError:
             syscall = -1
-        watched = _Watched(thread_name(self._pid, tid), syscall, schedstat)
+        watched = _WatchedThread(thread_name(self._pid, tid), syscall, schedstat)
         self._watched[tid] = watched
         return watched
 

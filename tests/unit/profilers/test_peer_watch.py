@@ -10,8 +10,8 @@ from perfhunt.target.host.peers import Backend, PeerTree
 from perfhunt.target.proc.sockets import ESTABLISHED, TcpSocket
 
 
-def looked_at(connections: list[Opened], sockets: SocketsOfHost) -> peer_watch._Watched:
-    watched = peer_watch._Watched(PeerTree("postgres", (1,)))
+def looked_at(connections: list[Opened], sockets: SocketsOfHost) -> peer_watch._WatchedPeer:
+    watched = peer_watch._WatchedPeer(PeerTree("postgres", (1,)))
     peer_watch._look_at_ends(watched, connections, sockets, [1, 2, 3])
     return watched
 

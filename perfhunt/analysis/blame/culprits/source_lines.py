@@ -55,7 +55,7 @@ def source_lines(text: str) -> SourceLines | None:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return None
-    reader = _Reader(_aliases(tree))
+    reader = _LoopReader(_aliases(tree))
     try:
         for statement in tree.body:
             reader.read(statement, Loop.NONE)
@@ -71,7 +71,7 @@ def _aliases(tree: ast.Module) -> dict[str, str]:
 
 
 @dataclass(slots=True)
-class _Reader:
+class _LoopReader:
     aliases: Mapping[str, str]
     names: dict[int, set[str]] = field(default_factory=dict)
     loops: dict[Loop, dict[int, set[str]]] = field(
