@@ -26,7 +26,7 @@ from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
-from perfhunt.store import ledger
+from perfhunt.store.kept import keep_run
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
@@ -71,9 +71,8 @@ def run_profile(request: ProfileRequest) -> Run:
     began = time.monotonic()
     span = look(target, directory.path / "profiles", request.seconds, request.open_target)
     run = replace(diagnosed(start, span, target), seconds=time.monotonic() - began)
-    run = publish(run, directory, None)
-    ledger.record(request.store, run, directory.finish(run))
-    return run
+    run, place = keep_run(directory, run)
+    return publish(run, place, None) if place is not None else run
 
 
 def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:

@@ -96,6 +96,7 @@ class CautionCode(StrEnum):
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     GROWTH = "growth"  # memory, files or threads grow with the requests served
+    NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written
 
 
 @dataclass(frozen=True, slots=True)

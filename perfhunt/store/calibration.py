@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.errors import StoreError
 from perfhunt.model import redact
 from perfhunt.model.document.plain import PlainError, from_plain, to_plain
-from perfhunt.store.files import read_text, write_atomic
+from perfhunt.store.files import open_store, read_text, write_atomic
 
 CALIBRATION_FILE = "calibration.json"
 SCHEMA = 1
@@ -36,7 +37,7 @@ def save_calibration(
     store: Path, calibration: Calibration, command: tuple[str, ...], now: datetime
 ) -> None:
     """Keep a calibration, its command line without secrets. Raises StoreError."""
-    store.mkdir(parents=True, exist_ok=True)
+    open_store(store)
     stored = StoredCalibration(
         schema=SCHEMA,
         made=now.isoformat(timespec="seconds"),
@@ -53,12 +54,12 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
     not; ("" otherwise).
     """
     path = store / CALIBRATION_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None, ""
     try:
         stored = _read(read_text(path))
         age = ((now or datetime.now(UTC)) - datetime.fromisoformat(stored.made)).days
-    except (PlainError, ValueError, TypeError, StoreError) as error:
+    except (PlainError, ValueError, TypeError, RecursionError, StoreError) as error:
         return None, f"{path} cannot be read ({error}): measure again with perfhunt calibrate"
     again = "it is not used; measure again with: perfhunt calibrate -- COMMAND"
     if age > GOOD_FOR_DAYS:

@@ -67,8 +67,9 @@ def show(calibration: Calibration, store: Path, *, as_json: bool, quiet: bool) -
     elif quiet:
         show_lines([calibration.refused or calibration.sentence()])
     else:
-        stored = f"stored: {store / CALIBRATION_FILE}"
-        show_lines([*calibration_lines(calibration), "", stored])
+        file = store / CALIBRATION_FILE
+        stored = ["", f"stored: {file}"] if file.exists() else []
+        show_lines([*calibration_lines(calibration), *stored])
 
 
 def calibration_lines(calibration: Calibration) -> list[str]:

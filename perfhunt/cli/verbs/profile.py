@@ -36,5 +36,6 @@ def profile(
     )
     run = run_profile(request)
     console.out(FORMATS["terminal"].render(run).rstrip("\n"))
-    if not quiet:
-        console.out(f"\nflame graph: {store / 'runs' / run.id / 'flamegraph.svg'}")
+    picture = store / "runs" / run.id / "flamegraph.svg"
+    if not quiet and picture.exists():
+        console.out(f"\nflame graph: {picture}")

@@ -23,7 +23,9 @@ def show_run(run: Run, store: Path, *, as_json: bool, quiet: bool) -> None:
         console.out(console.clean(verdict_sentence(run)))
     elif not as_json:
         console.out(FORMATS["terminal"].render(run).rstrip("\n"))
-        console.out(f"\nreport: {store / 'runs' / run.id / 'report.html'}")
+        report = store / "runs" / run.id / "report.html"
+        if report.exists():
+            console.out(f"\nreport: {report}")
 
 
 def show_json(event: str, fields: dict[str, object]) -> None:

@@ -58,13 +58,8 @@ def verify_process(
     if moved := unlike(one_change, stored, target):
         return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
-    verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
-    result = VerifyResult(
-        verdict=verdict,
-        change=one_change,
-        patch=patch,
-        directory=request.store / "runs" / new.id,
-    )
+    verdict, new, place = _asked_again(request, stored, target, one_change, watch, confirm)
+    result = VerifyResult(verdict=verdict, change=one_change, patch=patch, directory=place)
     if verdict.word is Word.INVALID:
         return result
     before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"
@@ -91,7 +86,8 @@ def _asked_again(
     one_change: OneChange,
     watch: EventWatcher,
     confirm: Confirm | None,
-) -> tuple[Verdict, Run]:
+) -> tuple[Verdict, Run, Path | None]:
+    """The verdict, the new run, and where that is kept."""
     calibration = host_noise(request.store, watch)
     options = Options(quick=request.quick, profile=request.profile is not ProfilePolicy.OFF)
     with workbench(_again(request), stored.question, target, RunKind.VERIFY, watch, confirm) as lab:
@@ -99,7 +95,8 @@ def _asked_again(
         def ask(question: Question) -> Run:
             return investigate(question, lab, options)
 
-        return verify_rerun(stored, ask, calibration, explained(one_change))
+        verdict, new = verify_rerun(stored, ask, calibration, explained(one_change))
+        return verdict, new, lab.place
 
 
 def _invalid(differences: tuple[str, ...]) -> Verdict:
