@@ -4,19 +4,21 @@ CI looks for them. What cannot be written is a caution of the run, and changes n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.errors import StoreError
 from perfhunt.model.run import Run
-from perfhunt.reports.format import FORMATS
+from perfhunt.reports.format import FORMATS, Format
 from perfhunt.store.copies import copy_into
 from perfhunt.store.kept import doubted
 from perfhunt.store.run_json import write_document
 from perfhunt.store.rundir import write_artifact
 
 STORED = ("html", "markdown", "flamegraph", "speedscope", "junit")
+# What a run that no report was tried with may make one raise: it is kept all the same.
+_UNRENDERED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 def publish(run: Run, directory: Path, artifacts: Path | None) -> Run:
@@ -26,8 +28,8 @@ def publish(run: Run, directory: Path, artifacts: Path | None) -> Run:
     forms = {name: FORMATS[name] for name in STORED if FORMATS[name].has_something(run)}
     names = {name: form.file_name for name, form in forms.items()}
     whole = replace(run, artifacts={**run.artifacts, **names})
-    texts = {form.file_name: form.render(whole) for form in forms.values()}
-    refused = _written(texts, directory)
+    texts, refused = _rendered(whole, forms.values())
+    refused |= _written(texts, directory)
     kept = {name: file for name, file in names.items() if file not in refused}
     run = replace(run, artifacts={**run.artifacts, **kept})
     if refused:
@@ -41,6 +43,17 @@ def publish(run: Run, directory: Path, artifacts: Path | None) -> Run:
     except StoreError as error:
         run = doubted(run, f"the run is kept, and its list of reports is not: {error.message}")
     return run
+
+
+def _rendered(run: Run, forms: Iterable[Format]) -> tuple[dict[str, str], dict[str, str]]:
+    """The reports, and why those that could not be rendered could not, by file name."""
+    texts, refused = {}, {}
+    for form in forms:
+        try:
+            texts[form.file_name] = form.render(run)
+        except _UNRENDERED as error:
+            refused[form.file_name] = f"{form.file_name} could not be rendered ({error!r})"
+    return texts, refused
 
 
 def _written(texts: Mapping[str, str], directory: Path) -> dict[str, str]:

@@ -78,12 +78,26 @@ def append_line(path: Path, plain: Any) -> None:
     """Add one JSON line and wait until it is on the disk. Raises StoreError."""
     line = json.dumps(plain, separators=(",", ":"), allow_nan=False) + "\n"
     try:
-        with open(os.open(path, _APPEND, 0o666), "ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        handle = os.open(path, _APPEND, 0o666)
+        try:
+            _append(handle, line.encode())
+        finally:
+            os.close(handle)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _append(handle: int, raw: bytes) -> None:
+    """All of it or nothing: half a line would spoil every later one."""
+    before = os.fstat(handle).st_size
+    try:
+        while raw:
+            raw = raw[os.write(handle, raw) :]
+        os.fsync(handle)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, before)
+        raise
 
 
 def read_lines(path: Path) -> Iterator[Any]:
@@ -110,10 +124,12 @@ def read_text(path: Path, most: Bytes = READ_MAX) -> str:
     """
     try:
         with open(os.open(path, _LOOK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise StoreError(f"{path} is not a file")
-            raw = file.read(most + 1)
-        if len(raw) > most:
+            # Its size is looked at first, and not believed: it may grow, or be of a kind without.
+            raw = file.read(most + 1) if status.st_size <= most else None
+        if raw is None or len(raw) > most:
             raise StoreError(f"{path} is larger than {most // 2**20} MiB")
         return raw.decode()
     except (OSError, UnicodeDecodeError) as error:

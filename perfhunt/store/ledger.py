@@ -13,7 +13,6 @@ from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
-from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.store.listing import Entry, EntryStatus, list_runs
 from perfhunt.store.predictions import stored_predictions

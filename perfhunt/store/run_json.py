@@ -65,7 +65,7 @@ def write_run(directory: Path, run: Run) -> None:
 
 
 def write_document(directory: Path, run: Run) -> None:
-    """Write the run's document anew, redacted, beside profiles that are there. Raises StoreError."""
+    """Write the run's document anew, redacted, without its profiles. Raises StoreError."""
     write_atomic(directory / RUN_FILE, dumps(run))
 
 

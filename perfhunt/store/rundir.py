@@ -136,15 +136,13 @@ class RunDirectory:
             if (trial.step, trial.started) not in self._stored:
                 self.append_trial(trial)
         write_run(self.path, run)
-        return self._close()
-
         self.path = _closed(self.path)
         self._lock.close()
         return self.path
 
 
 def write_artifact(directory: Path, name: str, content: str | bytes) -> None:
-    """Write a report or picture next to run.json. `name` is a plain file name. Raises StoreError."""
+    """Write a report or picture beside run.json; `name` is a plain file name. Raises StoreError."""
     if not _ARTIFACT.fullmatch(name):
         raise StoreError(f"{name!r} is not a plain file name")
     write_atomic(directory / name, content)

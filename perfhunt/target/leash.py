@@ -22,7 +22,7 @@ from typing import IO
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target import keeper
 
-_STARTED_WITHIN: Seconds = 30.0  # an interpreter without packages takes 20 ms to start, on a calm host
+_STARTED_WITHIN: Seconds = 30.0  # an interpreter without packages starts in 20 ms, on a calm host
 _KILLED_WITHIN: Seconds = 12.0  # longer than a keeper goes on killing
 _LEAVES_WITHIN: Seconds = 0.1  # a keeper with nothing to keep
 _KIB: Bytes = 1024  # the unit of ru_maxrss on Linux (getrusage(2))
@@ -98,7 +98,7 @@ class KeptCommand:
         return line.decode()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the command, if it still runs: only its keeper knows that for certain."""
+        """Send a signal to the command, if it still runs: its keeper knows that for certain."""
         self._order(number)
 
     def end(self, grace: Seconds) -> None:
@@ -113,7 +113,8 @@ class KeptCommand:
         if self.poll() is None:
             self.ended = CommandEnd(-signal.SIGKILL)
         self._line.close()
-        if self._keeper.returncode and self.pid:  # it was killed itself: its child went with it, not all below
+        if self._keeper.returncode and self.pid:
+            # It was killed itself: the command went with it, and not what the command had started.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 

@@ -60,7 +60,7 @@ def show(calibration: Calibration, store: Path, *, as_json: bool, quiet: bool) -
     """Print the noise, and where it is kept."""
     from perfhunt.cli.view.results import show_json, show_lines
     from perfhunt.model.document.plain import to_plain
-    from perfhunt.store.calibration import CALIBRATION_FILE
+    from perfhunt.store.calibration import CALIBRATION_FILE, load_calibration
 
     if as_json:
         show_json("calibration", {"calibration": to_plain(calibration)})
@@ -68,7 +68,7 @@ def show(calibration: Calibration, store: Path, *, as_json: bool, quiet: bool) -
         show_lines([calibration.refused or calibration.sentence()])
     else:
         file = store / CALIBRATION_FILE
-        stored = ["", f"stored: {file}"] if file.exists() else []
+        stored = ["", f"stored: {file}"] if load_calibration(store)[0] == calibration else []
         show_lines([*calibration_lines(calibration), *stored])
 
 

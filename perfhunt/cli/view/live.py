@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -59,7 +60,8 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.__exit__(kind, error, trace)
+        with suppress(OSError):  # the terminal has gone: there is nothing to tidy up
+            self._live.__exit__(kind, error, trace)
 
     def watch(self, event: Event) -> None:
         """Take an event in; drawing happens on its own clock."""
