@@ -40,7 +40,7 @@ def hold(directory: Path) -> IO[bytes]:
     StoreError.
     """
     try:
-        file = open(os.open(directory / LOCK, _OURS, 0o644), "rb")
+        file = os.fdopen(os.open(directory / LOCK, _OURS, 0o644), "rb")
     except OSError as error:
         raise cannot_write(directory / LOCK, error) from error
     with suppress(OSError):  # a file system without locks, of which `is_held` then knows nothing
@@ -53,16 +53,17 @@ def is_held(directory: Path) -> bool:
     may be alive is left alone.
     """
     try:
-        file = open(os.open(directory / LOCK, _LOOK), "rb")
+        lock = os.open(directory / LOCK, _LOOK)
     except PermissionError:
         return True
     except OSError:
         return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
     return False
 
 

@@ -12,8 +12,8 @@ from perfhunt.cli.app import app
 from perfhunt.jobs.stored.history import read_predictions
 from perfhunt.jobs.verify.attribution import scored
 from perfhunt.jobs.verify.edit_patch import EditPatch
-from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.jobs.verify.keeping import keep
+from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.model.finding import WhatIf
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel
