@@ -43,9 +43,7 @@ def deaf() -> int:
     return writes
 
 
-@pytest.mark.parametrize(
-    "words", [["report"], ["report", "--format", "html"], ["history"], ["history", "--json"]]
-)
+@pytest.mark.parametrize("words", [["report"], ["history", "--json"]])
 def test_a_full_disk_is_a_sentence_and_an_error_where_output_was_all(
     store: Path, full: int, words: list[str]
 ) -> None:
@@ -67,11 +65,10 @@ def test_a_full_disk_changes_no_verdict(
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(("before", "after", "code"), [(A, B, 90), (B, A, 0)])
 def test_a_reader_that_has_gone_changes_no_verdict_and_is_told_nothing(
-    store: Path, deaf: int, before: str, after: str, code: int
+    store: Path, deaf: int
 ) -> None:
-    assert perfhunt("compare", before, after, "--store", str(store), out=deaf) == (code, "")
+    assert perfhunt("compare", A, B, "--store", str(store), out=deaf) == (90, "")
 
 
 def test_a_report_that_nobody_reads_is_no_error(store: Path, deaf: int) -> None:

@@ -89,8 +89,11 @@ def test_nothing_is_listed_of_nothing(tmp_path: Path) -> None:
     assert history(tmp_path) == ()
 
 
-def damaged(text: str) -> Callable[[Path], None]:
-    return lambda run: (run / "run.json").write_text(text) and None
+def damaged(text: str | bytes) -> Callable[[Path], None]:
+    def poison(run: Path) -> None:
+        (run / "run.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return poison
 
 
 def changed(key: str, value: object) -> Callable[[Path], None]:
@@ -137,7 +140,7 @@ POISONS: dict[str, Callable[[Path], None]] = {
     "null": damaged("null"),
     "deep": damaged("[" * 100_000),
     "deep objects": damaged('{"a":' * 100_000),
-    "not UTF-8": lambda run: (run / "run.json").write_bytes(b"\xff\xfe{}") and None,
+    "not UTF-8": damaged(b"\xff\xfe{}"),
     "another schema": changed("schema", 2),
     "a number as id": changed("id", 5),
     "an endless number": changed("seconds", 10**400),

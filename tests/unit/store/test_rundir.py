@@ -16,7 +16,7 @@ from perfhunt.errors import StoreError, UsageError
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.question import Expect, RequestTemplate
-from perfhunt.model.run import ProcessIdentity, Run
+from perfhunt.model.run import Run
 from perfhunt.model.trial import Drained
 from perfhunt.store.kept import keep_run
 from perfhunt.store.ledger import history
@@ -184,14 +184,6 @@ def test_a_run_that_can_be_kept_nowhere_keeps_its_verdict(
     assert place is None
     assert "all there is" in run.cautions[-1].sentence
     assert (run.verdict, run.exit_code, run.knee) == (RUN.verdict, RUN.exit_code, RUN.knee)
-
-
-def test_a_process_is_told_by_pid_and_start_within_a_second() -> None:
-    process = ProcessIdentity(4242, 8123.4)
-    assert process.is_same(ProcessIdentity(4242, 8123.9))
-    assert not process.is_same(ProcessIdentity(4242, 8124.4))
-    assert not process.is_same(ProcessIdentity(4243, 8123.4))
-    assert not process.is_same(None)
 
 
 def with_secrets() -> Run:
