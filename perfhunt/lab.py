@@ -48,8 +48,7 @@ from perfhunt.model.trial import (
     Trial,
 )
 from perfhunt.model.units import PerSecond, Seconds
-from perfhunt.store.kept import keep_run
-from perfhunt.store.rundir import RunDirectory
+from perfhunt.store.rundir import RunDirectory, keep_run
 
 ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
 

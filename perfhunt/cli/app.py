@@ -11,7 +11,7 @@ import typer
 
 from perfhunt.cli import console
 from perfhunt.cli.verbs.table import VERBS
-from perfhunt.errors import ExitCode, PerfhuntError, Stopped, StoreError
+from perfhunt.errors import ExitCode, PerfhuntError, Stopped
 from perfhunt.version import __version__
 
 app = typer.Typer(
@@ -33,9 +33,6 @@ app = typer.Typer(
         " 105 stopped by signal or killswitch."
     ),
 )
-
-
-_NO_OUTPUT = "standard output took no more"
 
 
 def _version(requested: bool) -> None:
@@ -60,8 +57,7 @@ def root(
 
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
     """The verb, stopped by Ctrl-C as by any other signal; the parser's own answer to that would be
-    exit code 1. Output that was lost changes no verdict; where it was all there was, it is an
-    error.
+    exit code 1.
     """
 
     @wraps(verb)
@@ -73,12 +69,6 @@ def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
                 "interrupted by Ctrl-C",
                 "What was measured until then is kept: perfhunt report last",
             ) from interrupt
-        except typer.Exit:
-            if lost := console.lost_output():
-                console.note(f"perfhunt: {_NO_OUTPUT}: {lost}")
-            raise
-        if lost := console.lost_output():
-            raise StoreError(f"{_NO_OUTPUT}: {lost}", "Let it go somewhere with room.")
 
     return stopped
 
@@ -109,9 +99,6 @@ def run() -> None:
     except PerfhuntError as error:
         console.complain(error)
         sys.exit(int(error.exit_code))
-    except OSError:
-        console.out()  # Was it the parser's own output (--help) that found no room?
-        if not (lost := console.lost_output()):
-            raise
-        console.complain(StoreError(f"{_NO_OUTPUT}: {lost}"))
-        sys.exit(int(ExitCode.INTERNAL))
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; so has the place to complain
+        sys.exit(int(ExitCode.OK))

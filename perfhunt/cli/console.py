@@ -4,7 +4,6 @@ came from outside.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -12,8 +11,6 @@ from collections.abc import Callable
 
 from perfhunt.errors import PerfhuntError
 
-# Why standard output took no more, when it did not ("": a reader that has gone needs no telling).
-_lost: list[str] = []
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -23,40 +20,21 @@ def clean(text: str) -> str:
 
 
 def out(text: str = "") -> None:
-    """A line for the user, on stdout. Where that takes no more (a full disk, a reader that has
-    gone), the rest goes nowhere and the work goes on: see `lost_output`.
-    """
-    try:
-        sys.stdout.write(text + "\n")
-        sys.stdout.flush()
-    except OSError as error:
-        _lost.append("" if isinstance(error, BrokenPipeError) else error.strerror or str(error))
-        # What is left in the buffer is flushed once more at the very end, and must not fail there.
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(sys.stdout.fileno(), 1)
-
-
-def lost_output() -> str:
-    """Why standard output is not whole; "" when it is, or nobody was left to read it."""
-    return next(filter(None, _lost), "")
+    """A line for the user, on stdout."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """A line about the work itself, on stderr."""
-    _to_stderr(clean(text))
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
 
 
 def complain(error: PerfhuntError) -> None:
     """What went wrong, and under it what to do next."""
     lines = [f"perfhunt: {error.message}", *(f"  {line}" for line in error.hint.splitlines())]
-    _to_stderr("\n".join(clean(line) for text in lines for line in text.split("\n")))
-
-
-def _to_stderr(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # there is no other place to say that
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+    sys.stderr.write("\n".join(clean(line) for text in lines for line in text.split("\n")) + "\n")
 
 
 def is_terminal() -> bool:

@@ -26,8 +26,7 @@ from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
-from perfhunt.store.kept import keep_run
-from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 from perfhunt.target.host.environment import environment

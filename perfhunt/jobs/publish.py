@@ -12,9 +12,8 @@ from perfhunt.errors import StoreError
 from perfhunt.model.run import Run
 from perfhunt.reports.format import FORMATS, Format
 from perfhunt.store.copies import copy_into
-from perfhunt.store.kept import doubted
 from perfhunt.store.run_json import write_document
-from perfhunt.store.rundir import write_artifact
+from perfhunt.store.rundir import doubted, write_artifact
 
 STORED = ("html", "markdown", "flamegraph", "speedscope", "junit")
 # What a run that no report was tried with may make one raise: it is kept all the same.

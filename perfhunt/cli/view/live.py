@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -60,8 +59,7 @@ class LiveView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(OSError):  # the terminal has gone: there is nothing to tidy up
-            self._live.__exit__(kind, error, trace)
+        self._live.__exit__(kind, error, trace)
 
     def watch(self, event: Event) -> None:
         """Take an event in; drawing happens on its own clock."""

@@ -18,7 +18,6 @@ from perfhunt.model.profile import Frame, FrameKind
 from perfhunt.model.question import Expect, RequestTemplate
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Drained
-from perfhunt.store.kept import keep_run
 from perfhunt.store.ledger import history
 from perfhunt.store.listing import find, latest, list_runs
 from perfhunt.store.owner import LOCK, is_held
@@ -27,6 +26,7 @@ from perfhunt.store.rundir import (
     RESERVE,
     RESERVED,
     RunDirectory,
+    keep_run,
     new_id,
     read_directory,
     repair,
