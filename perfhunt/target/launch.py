@@ -10,6 +10,7 @@ Or step by step: `launch`, `await_ready`, `end`.
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -127,7 +128,7 @@ def launch(command: ServiceCommand, port: int, log: Path) -> Launched:
                 _with_port(command.words, port),
                 sink,
                 directory=command.directory,
-                environment={**command.environment, "PORT": str(port)},
+                environment={**os.environ, **command.environment, "PORT": str(port)},
             )
     except OSError as error:
         raise UsageError(

@@ -157,8 +157,8 @@ def spawn(
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> KeptCommand:
-    """The command running, without input, all that it prints in `sink`; `environment` is beside our
-    own. Raises OSError when it cannot be started.
+    """The command running, without input, all that it prints in `sink`; `environment` is all that
+    it has (None: ours). Raises OSError when it cannot be started.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -178,7 +178,8 @@ def spawn(
             raise
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as program:
-            program.write(_program(theirs.fileno(), words, {**os.environ, **(environment or {})}))
+            its_own = os.environ if environment is None else environment
+            program.write(_program(theirs.fileno(), words, its_own))
     return KeptCommand(process, ours)
 
 

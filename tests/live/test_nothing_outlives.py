@@ -188,7 +188,8 @@ def test_a_command_finds_what_it_would_find_alone(tmp_path: Path) -> None:
         start_new_session=True,
         check=True,
     )
-    code, kept = run(words, directory=tmp_path, environment={"X": "caf\udce9 $HOME"})
+    its_own = {**os.environ, "X": "caf\udce9 $HOME"}
+    code, kept = run(words, directory=tmp_path, environment=its_own)
     assert (code, kept) == (0, alone.stdout)
 
 

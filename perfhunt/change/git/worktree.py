@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from perfhunt.change.git.repository import Repository, clean_environment
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.units import Seconds
+from perfhunt.target.leash import run
 from perfhunt.target.proc.process import CLOCK_TICKS, stat
 
 PREPARE_TIMEOUT: Seconds = 900.0  # for installing a project's packages anew
@@ -123,31 +122,20 @@ def _started(pid: int) -> int:
 def _prepare(
     command: Sequence[str], path: Path, environment: Mapping[str, str], timeout: Seconds
 ) -> None:
-    """Run the prepare command in a checkout, in a process group so that all of it can be ended."""
+    """Run the prepare command in a checkout. What it leaves running ends with this process."""
     line = " ".join(command)
     try:
-        with subprocess.Popen(
-            list(command),
-            cwd=path,
-            env=clean_environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
-            try:
-                printed, _ = process.communicate(timeout=timeout)
-            finally:
-                if process.poll() is None:  # too slow, or somebody pressed Ctrl-C
-                    os.killpg(process.pid, signal.SIGKILL)
+        code, printed = run(
+            command, directory=path, environment=clean_environment(environment), within=timeout
+        )
     except FileNotFoundError as error:
         missing = f"the prepare command {command[0]!r} is not there"
         raise UsageError(missing, "Name it by its full path.") from error
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise UsageError(f"the prepare command took longer than {timeout:.0f} s: {line}") from error
-    if process.returncode:
+    if code:
         last = printed.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:]
-        ended = f"the prepare command ended with {process.returncode}: {line}"
+        ended = f"the prepare command ended with {code}: {line}"
         raise UsageError(
             "\n".join((ended, *last)),
             "It runs in a fresh checkout, where ignored files"
