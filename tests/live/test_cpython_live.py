@@ -78,6 +78,8 @@ def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
     with running("threads.py", *roles, program=needed(version)) as target:
         looker = CpythonLooker(target.pid)
         try:
+            # Its first thread has said that it is ready before it reads on: all are to rest first.
+            until(lambda: all(sample.still for sample in looker.look()))
             ours = {sample.tid: sample for sample in looker.look()}
         finally:
             looker.close()
