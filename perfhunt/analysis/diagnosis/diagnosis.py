@@ -185,6 +185,7 @@ def joined(running: Span | None, waiting: Span) -> Span:
         completed=(running.completed + waiting.completed) / 2,
         profile=running.profile or waiting.profile,
         instants=running.instants or waiting.instants,
+        in_service=running.in_service or waiting.in_service,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
         waits=None if running.instants is not None else waiting,
