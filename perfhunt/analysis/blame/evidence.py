@@ -52,7 +52,11 @@ class Span:
         counted = [(i, n) for i, n in zip(looks, requests, strict=True) if n is not None]
         return replace(
             self,
-            instants=replace(self.instants, instants=tuple(look for look, _ in counted)),
+            instants=replace(
+                self.instants,
+                seconds=self.instants.seconds * len(counted) / len(looks),
+                instants=tuple(look for look, _ in counted),
+            ),
             in_service=tuple(n for _, n in counted),
         )
 
