@@ -78,7 +78,8 @@ def diagnose(
     seen = _that_tells(at_knee, above)
     leaky = with_leak(seen.bottleneck, climb.drift, trials)
     bottleneck = settled(leaky, climb.knee, failures)
-    findings = rank(seen.reading, seen.suspects)
+    category = bottleneck.category if bottleneck else BottleneckClass.UNDETERMINED
+    findings = rank(seen.reading, seen.suspects, category)
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
         if above is not None and failures is not None and climb.knee.label == KneeLabel.ERRORS:

@@ -16,8 +16,9 @@ import numpy as np
 
 from perfhunt.analysis.blame.charge import Cause, ThreadCounts
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
+from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, FUTEX, Snapshot
+from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import mean_error, share_error
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving
