@@ -46,6 +46,8 @@ _LITTLE_QUEUEING: Share = 0.10
 _QUEUE_NAMES_CLASS: Share = 0.5
 # Of a function's blame: a kind of time that is less is not what it is about.
 _GOOD_PART: Share = 0.2
+# The same of what it holds while others wait: at the knee the wait is short beside the holding.
+_GOOD_HOLD: Share = 0.10
 # Of a function's blame: a charge of less is not worth a clause in its evidence.
 _WORTH_SAYING: Share = 0.05
 _CHARGED = {
@@ -249,9 +251,10 @@ def kinds_of(cost: Cost) -> frozenset[BottleneckClass]:
     parts: dict[BottleneckClass, Seconds] = {BottleneckClass.CPU: cost.cpu}
     for state, value in cost.waits.items():
         _add(parts, _DOING.get(state, BottleneckClass.OTHER), value)
-    for cause, category in {**_HELD, ThreadState.GIL: BottleneckClass.GIL}.items():
-        _add(parts, category, cost.queued(cause))
+    _add(parts, BottleneckClass.GIL, cost.queued(ThreadState.GIL))
+    held = {category: cost.queued(cause) for cause, category in _HELD.items()}
     good = {kind for kind, value in parts.items() if value > _GOOD_PART * cost.blamed}
+    good |= {kind for kind, value in held.items() if value > _GOOD_HOLD * cost.blamed}
     return frozenset({time_class(cost), *good})
 
 

@@ -11,11 +11,11 @@ from math import hypot
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.culprits.culprits import culprits, standing_functions
+from perfhunt.analysis.blame.culprits.senders import senders_in
 from perfhunt.analysis.blame.culprits.source_lines import SourceLines, source_lines
 from perfhunt.analysis.blame.culprits.trails import Charge, Trail, trails_of
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
-from perfhunt.analysis.blame.culprits.senders import senders_in
 from perfhunt.analysis.diagnosis.costs import Cost, costs_of, share_error, unseen
 from perfhunt.analysis.diagnosis.limiting import Limiting, limiting_of
 from perfhunt.analysis.trial.wire import ack_wait

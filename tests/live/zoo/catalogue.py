@@ -164,7 +164,7 @@ POOLS = (
         "pools starlette anyio",
         uvicorn("asgi_threads"),
         "send_mail",
-        "workers sleep",
+        "workers sleep pool",
         users=32,
     ),
     animal("executor", "pools starlette", uvicorn("asgi_executor"), "read_ledger", "workers sleep"),
