@@ -19,12 +19,13 @@ from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.awaits import wait_of
+from perfhunt.profilers.cpython.chains import AwaitChain
 from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
-from perfhunt.profilers.cpython.stacks import PythonThread, Stacks
+from perfhunt.profilers.cpython.stacks import PythonThread, Stacks, ThreadStack
 from perfhunt.profilers.cpython.target import learnt_layout
 from perfhunt.profilers.cpython.tasks import Tasks
-from perfhunt.target.proc.threads import host_tids, thread_name
+from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
@@ -32,16 +33,16 @@ _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 @dataclass(slots=True)
 class _WatchedThread:
-    """A thread between looks: its open files, which name this very thread, how long it had run and
-    queued (the kernel's own line), and where it was.
+    """A thread between looks: its number in its own namespace, its open files, which name this very
+    thread, how long it had run and queued (the kernel's own line), and where it was.
     """
 
+    own: int
     name: str
     syscall: int
     schedstat: int
     ran: bytes = b""
-    frame: int = 0
-    outside: tuple[int, ...] = ()
+    at: ThreadStack = ThreadStack()
     sample: ThreadSample | None = None
 
     def close(self) -> None:
@@ -76,6 +77,9 @@ class CpythonLooker:
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._waits = ProcessWaits(pid)
         self._watched: dict[int, _WatchedThread] = {}
+        self._apart = has_own_pids(pid)
+        # What was told of a task, whether its sleep was over then, and the sample made of it.
+        self._told: dict[int, tuple[AwaitChain, bool, ThreadSample]] = {}
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
@@ -96,19 +100,25 @@ class CpythonLooker:
 
     def _seen(self) -> list[ThreadSample]:
         python = {thread.tid: thread for thread in self._stacks.threads()}
-        living = host_tids(self._pid)
+        living = self._living()
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
         self.seen += len(python)
         self.unmatched += sum(tid not in living for tid in python)
         for tid in self._watched.keys() - set(living.values()):
             self._watched.pop(tid).close()
-        seen = (self._thread(tid, python.get(own)) for own, tid in living.items())
+        seen = (self._thread(own, tid, python.get(own)) for own, tid in living.items())
         samples = [sample for sample in seen if sample is not None]
         return [*samples, *self._awaiting([thread.state for thread in python.values()])]
 
-    def _thread(self, tid: int, python: PythonThread | None) -> ThreadSample | None:
-        watched = self._watched.get(tid) or self._meet(tid)
+    def _living(self) -> dict[int, int]:
+        """The threads: their numbers in their own namespace -> those of ours."""
+        if not self._apart:
+            return {tid: tid for tid in tids(self._pid)}
+        return host_tids(self._pid, {tid: watched.own for tid, watched in self._watched.items()})
+
+    def _thread(self, own: int, tid: int, python: PythonThread | None) -> ThreadSample | None:
+        watched = self._watched.get(tid) or self._meet(own, tid)
         if watched is None:
             return None
         frame = python.frame if python else 0
@@ -119,11 +129,11 @@ class CpythonLooker:
                 sample is not None
                 and sample.still
                 and before == watched.ran
-                and frame == watched.frame
+                and frame == watched.at.frame
             ):
                 return sample
             wait = self._wait(tid, watched)
-            stack, outside = self._stacks.stack(python) if python else ((), ())
+            at = self._stacks.stack(python) if python else ThreadStack()
             after = os.pread(watched.schedstat, _LINE, 0)
         except OSError:
             self._watched.pop(tid).close()
@@ -131,11 +141,11 @@ class CpythonLooker:
         if wait.state is ThreadState.ON_CPU and _queued_longer(watched.ran, after):
             wait = Wait(ThreadState.RUN_QUEUE)
         asleep = wait.state not in (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
-        watched.ran, watched.frame, watched.outside = after, frame, outside
+        watched.ran, watched.at = after, at
         watched.sample = ThreadSample(
             pid=self._pid,
             tid=tid,
-            stack=stack,
+            stack=at.stack,
             state=wait.state,
             wait_on=wait.on,
             thread_name=watched.name,
@@ -147,7 +157,7 @@ class CpythonLooker:
         line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
         return self._waits.wait(tid, line)
 
-    def _meet(self, tid: int) -> _WatchedThread | None:
+    def _meet(self, own: int, tid: int) -> _WatchedThread | None:
         base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
         try:
             schedstat = os.open(f"{base}/schedstat", flags)
@@ -157,25 +167,36 @@ class CpythonLooker:
             syscall = os.open(f"{base}/syscall", flags)
         except OSError:
             syscall = -1
-        watched = _WatchedThread(thread_name(self._pid, tid), syscall, schedstat)
+        watched = _WatchedThread(
+            own=own, name=thread_name(self._pid, tid), syscall=syscall, schedstat=schedstat
+        )
         self._watched[tid] = watched
         return watched
 
     def _awaiting(self, states: Sequence[int]) -> Iterator[ThreadSample]:
-        entered = {frame for watched in self._watched.values() for frame in watched.outside}
-        now = time.monotonic()
+        entered = {frame for watched in self._watched.values() for frame in watched.at.outside}
+        now, before, told = time.monotonic(), self._told, {}
         for chain in self._tasks.read(entered, states):
-            wait = wait_of(chain, now)
-            yield ThreadSample(
-                pid=self._pid,
-                tid=0,
-                stack=chain.stack,
-                state=wait.state,
-                wait_on=wait.on,
-                thread_name="task",
-                still=True,
-                task=True,
-            )
+            over = chain.due is not None and now > chain.due
+            last = before.get(chain.task)
+            if last is None or last[0] is not chain or last[1] is not over:
+                last = chain, over, self._sample_of(chain, now)
+            told[chain.task] = last
+            yield last[2]
+        self._told = told
+
+    def _sample_of(self, chain: AwaitChain, now: Seconds) -> ThreadSample:
+        wait = wait_of(chain, now)
+        return ThreadSample(
+            pid=self._pid,
+            tid=0,
+            stack=chain.stack,
+            state=wait.state,
+            wait_on=wait.on,
+            thread_name="task",
+            still=True,
+            task=True,
+        )
 
 
 def _queued_longer(before: bytes, after: bytes) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.cpython.awaits import wait_of
-from perfhunt.profilers.cpython.tasks import AwaitChain
+from perfhunt.profilers.cpython.chains import AwaitChain
 
 ASYNCIO = "/usr/lib/python3.12/asyncio"
 NOW = 100.0

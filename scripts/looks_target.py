@@ -1,0 +1,77 @@
+"""A process to look at, for `scripts/bench-looks`; needs nothing but the interpreter it runs in.
+
+looks_target.py threads COUNT MOVING FRAMES: threads so deep, of which so many move all the time.
+looks_target.py tasks RESTING MOVING: tasks of an event loop. Each says `ready` and goes on until its input ends.
+"""
+
+import asyncio
+import sys
+import threading
+import time
+
+NAP = 0.02  # seconds; less than the time between two looks, so that whoever moves has moved
+GATE = threading.Lock()
+
+
+def deep(frames, work):
+    return work() if frames <= 1 else deep(frames - 1, work)
+
+
+def rest():
+    GATE.acquire()
+
+
+def move():
+    while True:
+        sum(range(200))
+        time.sleep(NAP)
+
+
+def threads(count, moving, frames):
+    GATE.acquire()
+    # `run` and the two of `threading` that call it are frames as well, and so is the work.
+    for number in range(count - 1):
+        work = move if number < moving else rest
+        threading.Thread(target=deep, args=(frames - 4, work), daemon=True).start()
+    print("ready", flush=True)
+    deep(frames - 2, sys.stdin.read)
+
+
+class Connection:
+    """What an idle connection of an async service is: three coroutines down to a future."""
+
+    async def handle(self):
+        while True:
+            await self.receive()
+
+    async def receive(self):
+        return await self.next_message()
+
+    async def next_message(self):
+        return await asyncio.get_running_loop().create_future()
+
+
+async def nap():
+    await asyncio.sleep(NAP)
+
+
+async def request():
+    while True:
+        await nap()
+
+
+async def tasks(resting, moving):
+    kept = [asyncio.create_task(Connection().handle()) for _ in range(resting)]
+    kept += [asyncio.create_task(request()) for _ in range(moving)]
+    await asyncio.sleep(0.1)
+    print("ready", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    for task in kept:
+        task.cancel()
+
+
+kind, *numbers = sys.argv[1:]
+if kind == "threads":
+    threads(*map(int, numbers))
+else:
+    asyncio.run(tasks(*map(int, numbers)))
