@@ -10,6 +10,7 @@ import threading
 import time
 
 NAP = 0.02  # seconds; less than the time between two looks, so that whoever moves has moved
+VARIED = 8  # frames, by which a stack grows and shrinks
 GATE = threading.Lock()
 
 
@@ -21,18 +22,24 @@ def rest():
     GATE.acquire()
 
 
+def nap():
+    sum(range(200))
+    time.sleep(NAP)
+
+
 def move():
+    """Never at the same place as at the last look."""
     while True:
-        sum(range(200))
-        time.sleep(NAP)
+        for frames in range(1, VARIED):
+            deep(frames, nap)
 
 
 def threads(count, moving, frames):
     GATE.acquire()
     # `run` and the two of `threading` that call it are frames as well, and so is the work.
     for number in range(count - 1):
-        work = move if number < moving else rest
-        threading.Thread(target=deep, args=(frames - 4, work), daemon=True).start()
+        work, less = (move, VARIED // 2 + 1) if number < moving else (rest, 0)
+        threading.Thread(target=deep, args=(frames - 4 - less, work), daemon=True).start()
     print("ready", flush=True)
     deep(frames - 2, sys.stdin.read)
 
@@ -51,13 +58,13 @@ class Connection:
         return await asyncio.get_running_loop().create_future()
 
 
-async def nap():
+async def answer():
     await asyncio.sleep(NAP)
 
 
 async def request():
     while True:
-        await nap()
+        await answer()
 
 
 async def tasks(resting, moving):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
@@ -28,15 +28,19 @@ from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
+# Threads that are read between two readings of their clocks: more of them cost less, but a clock has
+# more time to move on between its readings, of a thread that never rests for long.
+_AT_ONCE = 8
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
 @dataclass(slots=True)
 class _WatchedThread:
-    """A thread between looks: its number in its own namespace, its open files, which name this very
-    thread, how long it had run and queued (the kernel's own line), and where it was.
+    """A thread between looks: its number here and in its own namespace, its open files, which name
+    this very thread, how long it had run and queued (the kernel's own line), and where it was.
     """
 
+    tid: int
     own: int
     name: str
     syscall: int
@@ -45,10 +49,27 @@ class _WatchedThread:
     at: ThreadStack = ThreadStack()
     sample: ThreadSample | None = None
 
+    def stood(self, ran: bytes) -> ThreadSample | None:
+        """The last sample, if the thread has been asleep since."""
+        last = self.sample
+        return last if last is not None and last.still and ran == self.ran else None
+
     def close(self) -> None:
         for file in (self.syscall, self.schedstat):
             if file >= 0:
                 os.close(file)
+
+
+@dataclass(slots=True)
+class _Moved:
+    """A thread that ran since the last look, or for all that is known: how long it had run by now,
+    and what it waits for.
+    """
+
+    watched: _WatchedThread
+    thread: PythonThread | None
+    before: bytes
+    wait: Wait
 
 
 class CpythonLooker:
@@ -107,8 +128,9 @@ class CpythonLooker:
         self.unmatched += sum(tid not in living for tid in python)
         for tid in self._watched.keys() - set(living.values()):
             self._watched.pop(tid).close()
-        seen = (self._thread(own, tid, python.get(own)) for own, tid in living.items())
-        samples = [sample for sample in seen if sample is not None]
+        every, samples = list(living.items()), list[ThreadSample]()
+        for begin in range(0, len(every), _AT_ONCE):
+            samples += self._threads(every[begin : begin + _AT_ONCE], python)
         return [*samples, *self._awaiting([thread.state for thread in python.values()])]
 
     def _living(self) -> dict[int, int]:
@@ -117,45 +139,57 @@ class CpythonLooker:
             return {tid: tid for tid in tids(self._pid)}
         return host_tids(self._pid, {tid: watched.own for tid, watched in self._watched.items()})
 
-    def _thread(self, own: int, tid: int, python: PythonThread | None) -> ThreadSample | None:
-        watched = self._watched.get(tid) or self._meet(own, tid)
-        if watched is None:
-            return None
-        frame = python.frame if python else 0
+    def _threads(
+        self, some: Sequence[tuple[int, int]], python: Mapping[int, PythonThread]
+    ) -> Iterator[ThreadSample]:
+        """The samples of these threads, (own number, ours) each; those that ended have none."""
+        moved: list[_Moved] = []
+        for own, tid in some:
+            watched = self._watched.get(tid) or self._meet(own, tid)
+            before = watched and self._ran(watched)
+            if not watched or not before:
+                continue
+            if stood := watched.stood(before):
+                yield stood
+            else:
+                moved.append(_Moved(watched, python.get(own), before, self._wait(watched)))
+        stacks = iter(self._stacks.stacks([each.thread for each in moved if each.thread]))
+        for each in moved:
+            at = next(stacks) if each.thread else ThreadStack()
+            if after := self._ran(each.watched):
+                yield self._sample(each, at, after)
+
+    def _ran(self, watched: _WatchedThread) -> bytes:
+        """How long a thread has run and queued; b"", and it is let go, once it has ended."""
         try:
-            before = os.pread(watched.schedstat, _LINE, 0)
-            sample = watched.sample
-            if (
-                sample is not None
-                and sample.still
-                and before == watched.ran
-                and frame == watched.at.frame
-            ):
-                return sample
-            wait = self._wait(tid, watched)
-            at = self._stacks.stack(python) if python else ThreadStack()
-            after = os.pread(watched.schedstat, _LINE, 0)
+            return os.pread(watched.schedstat, _LINE, 0)
         except OSError:
-            self._watched.pop(tid).close()
-            return None
+            self._watched.pop(watched.tid).close()
+            return b""
+
+    def _sample(self, moved: _Moved, at: ThreadStack, after: bytes) -> ThreadSample:
+        watched, wait = moved.watched, moved.wait
         if wait.state is ThreadState.ON_CPU and _queued_longer(watched.ran, after):
             wait = Wait(ThreadState.RUN_QUEUE)
         asleep = wait.state not in (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
         watched.ran, watched.at = after, at
         watched.sample = ThreadSample(
             pid=self._pid,
-            tid=tid,
+            tid=watched.tid,
             stack=at.stack,
             state=wait.state,
             wait_on=wait.on,
             thread_name=watched.name,
-            still=asleep and before == after,
+            still=asleep and moved.before == after,
         )
         return watched.sample
 
-    def _wait(self, tid: int, watched: _WatchedThread) -> Wait:
-        line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
-        return self._waits.wait(tid, line)
+    def _wait(self, watched: _WatchedThread) -> Wait:
+        try:
+            line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
+        except OSError:
+            line = b""
+        return self._waits.wait(watched.tid, line)
 
     def _meet(self, own: int, tid: int) -> _WatchedThread | None:
         base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
@@ -168,7 +202,11 @@ class CpythonLooker:
         except OSError:
             syscall = -1
         watched = _WatchedThread(
-            own=own, name=thread_name(self._pid, tid), syscall=syscall, schedstat=schedstat
+            tid=tid,
+            own=own,
+            name=thread_name(self._pid, tid),
+            syscall=syscall,
+            schedstat=schedstat,
         )
         self._watched[tid] = watched
         return watched

@@ -7,7 +7,7 @@ import errno
 import os
 import struct
 from collections.abc import Sequence
-from itertools import chain
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from perfhunt.model.units import Bytes
@@ -25,9 +25,25 @@ if _READV is not None:
     _READV.argtypes = [ctypes.c_int, _ADDRESS, _WORDS, ctypes.c_char_p, _WORDS, _WORDS]
     _READV.restype = ctypes.c_ssize_t
 _MOST_PIECES = 1024  # of one call: IOV_MAX, limits.h
+_PIECE: Bytes = 16  # struct iovec
+_LARGEST = (1 << 64) - 1  # word
 _ROOM: Bytes = 1 << 18  # what most looks at hundreds of tasks fit into
 # This kernel, or the sandbox around us, does not have the call; single reads may still work.
 _REFUSED = (errno.EPERM, errno.ENOSYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pieces that are read with one call, and the kernel's own word for them."""
+
+    spans: Sequence[Span]
+    remote: bytes
+
+    @staticmethod
+    def of(spans: Sequence[Span]) -> Batch:
+        """These pieces; what is no address counts as one that nothing is mapped at."""
+        flat = [number & _LARGEST for span in spans for number in span]
+        return Batch(spans, struct.pack(f"<{len(flat)}Q", *flat))
 
 
 class ProcessMemory:
@@ -65,43 +81,43 @@ class ProcessMemory:
         raw = self.read(address, WORD)
         return int(_WORD.unpack(raw)[0]) if len(raw) == WORD else 0
 
-    def together(self, spans: Sequence[Span]) -> bytes:
+    def together(self, pieces: Sequence[Span] | Batch) -> bytes:
         """All the pieces, one after the other, with zeros for what cannot be read: one system call
-        for a thousand of them, and a fifth of what as many reads cost.
+        for a thousand of them, and a fraction of what as many reads cost.
         """
-        pieces, at = [], 0
+        batch = pieces if isinstance(pieces, Batch) else Batch.of(pieces)
+        spans, read, at = batch.spans, [], 0
         while at < len(spans):
-            some = spans[at : at + _MOST_PIECES]
-            whole, raw = self._batch(some) if self._batches else (0, b"")
-            pieces.append(raw)
-            at += whole
-            if whole < len(some):  # The next one is the first that could not be read whole.
+            end = min(at + _MOST_PIECES, len(spans))
+            whole, raw = self._batch(batch, at, end) if self._batches else (at, b"")
+            read.append(raw)
+            at = whole
+            if at < end:  # It is the first that could not be read whole.
                 address, size = spans[at]
-                pieces.append(self.read(address, size).ljust(size, b"\0"))
+                read.append(self.read(address, size).ljust(size, b"\0"))
                 at += 1
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return read[0] if len(read) == 1 else b"".join(read)
 
-    def _batch(self, spans: Sequence[Span]) -> tuple[int, bytes]:
-        """(how many of the pieces could be read whole, they themselves)."""
-        flat = tuple(chain.from_iterable(spans))
-        total = sum(flat[1::2])
+    def _batch(self, batch: Batch, begin: int, end: int) -> tuple[int, bytes]:
+        """(the first of these pieces that could not be read whole, those before it)."""
+        spans = batch.spans if end - begin == len(batch.spans) else batch.spans[begin:end]
+        total = sum(size for _, size in spans)
         if total > len(self._room):
             self._make_room(2 * total)
-        try:
-            remote = struct.pack(f"<{len(flat)}Q", *flat)
-        except struct.error:  # One of them is no address.
-            return 0, b""
-        read = _READV(self.pid, self._local, 1, remote, len(spans), 0)
+        remote = batch.remote[begin * _PIECE : end * _PIECE]
+        read = _READV(self.pid, self._local, 1, remote, end - begin, 0)
         if read == total:
-            return len(spans), self._room[:total].tobytes()
+            return end, self._room[:total].tobytes()
         if read < 0:
             self._batches = ctypes.get_errno() not in _REFUSED
-            return 0, b""
-        whole, end = 0, 0
-        while end + spans[whole][1] <= read:
-            end += spans[whole][1]
-            whole += 1
-        return whole, self._room[:end].tobytes()
+            return begin, b""
+        whole = 0
+        for _, size in spans:
+            if whole + size > read:
+                break
+            whole += size
+            begin += 1
+        return begin, self._room[:whole].tobytes()
 
     def _make_room(self, size: Bytes) -> None:
         buffer = ctypes.create_string_buffer(size)

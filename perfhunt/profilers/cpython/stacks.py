@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
-from perfhunt.profilers.cpython.memory import POINTER, WORD, Span, word_at
+from perfhunt.model.units import Bytes
+from perfhunt.profilers.cpython.memory import POINTER, WORD, Batch, Span, word_at
 from perfhunt.profilers.cpython.objects import Objects
 
 _SHIM = "<shim>"  # the file of a frame that the interpreter put in for itself (3.12)
@@ -14,38 +17,48 @@ _MOST_THREADS = 4096
 _DEEPEST = 1000  # frames: of a deeper stack the outermost are left out
 _MOST_KNOWN = 20_000  # stacks that are kept, so that each is put together once
 _BLOCK = 1 << 16  # bytes of a thread's data stack that are read at once: several hundred frames
-# What is read beyond the end of a data stack, at most, for it grows: blocks are whole pages, so
-# nothing beyond one is touched.
-_GROWTH = 1024
+# Bytes that are read beyond the end of a data stack, for it grows; nothing beyond its page, for a
+# block of it is whole pages.
+_GROWTH, _PAGE = 1024, 4096
+_TID = 0xFFFFFFFF  # the part of a word that is the number of a thread
+
+Words: TypeAlias = "memoryview[int]"  # what was read, as 64-bit words
+Place: TypeAlias = tuple[Words, int]  # where in what was read a frame begins, in words
 
 
 @dataclass(frozen=True, slots=True)
 class PythonThread:
-    """A thread that the interpreter knows: its number (the kernel's, of its own namespace), where
-    its state is and the next one's, the frame that runs and where that is told, the block of its
-    data stack and where that is free.
+    """A thread that the interpreter knows: its number (the kernel's, of its own namespace) and
+    where its state is.
     """
 
     tid: int
     state: int
-    next: int
-    frame: int
-    holder: int
-    block: int
-    top: int
 
 
 @dataclass(frozen=True, slots=True)
 class ThreadStack:
-    """Where a thread is, root first, and the frame that runs; empty where it ran on while it was
-    read. `outside`: the frames of it that lie outside its data stack, as those of coroutines do,
-    and what was in them.
+    """Where a thread is, root first; empty where it ran on while it was read. `outside` are those
+    of its frames that lie outside its data stack, as those of coroutines do.
     """
 
     stack: Stack = ()
-    frame: int = 0
-    outside: Mapping[int, bytes] = field(default_factory=dict)
-    block: bytes = b""
+    outside: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """Where the parts of a thread were at the last look: the word that tells the frame that runs,
+    the block of its data stack and how much of that is read, and its frames outside.
+    """
+
+    holder: int
+    block: int
+    size: int
+    outside: tuple[int, ...]
+
+
+_NO_GUESS = _Guess(0, 0, 0, ())
 
 
 class Stacks:
@@ -53,120 +66,123 @@ class Stacks:
 
     def __init__(self, objects: Objects) -> None:
         self._objects, self._memory = objects, objects.memory
-        layout, frame = objects.layout, objects.layout.frame
-        self._thread = layout.thread
+        layout, frame, thread = objects.layout, objects.layout.frame, objects.layout.thread
+        self._thread = thread
+        self._head = objects.runtime + thread.head
         self._instructions = layout.code.instructions
-        fields = (self._thread.next, self._thread.native, self._thread.chunk, self._thread.top)
-        self._state_size = max(*fields, *self._thread.frame[:1]) + WORD
+        fields = (thread.native, thread.chunk, thread.top, thread.frame[0])
+        self._state_size = max(fields) + WORD
+        # Of a thread: its state, and the word that tells the frame that runs.
+        self._own_size = self._state_size + WORD
+        self._native, self._chunk, self._top, self._running = (each // WORD for each in fields)
         parts = (frame.code, frame.previous, frame.instruction)
-        self._code, self._previous, self._instruction = (part // WORD for part in parts)
+        self._code, self._previous, self._instruction = (each // WORD for each in parts)
         self._frame_size = max(parts) + WORD
-        self._met: dict[int, tuple[bytes, PythonThread]] = {}  # by state, at the last look
-        self._last: dict[int, ThreadStack] = {}  # by state
+        self._met: list[PythonThread] = []
+        # Where the list of threads has its links and their numbers, and what was there.
+        self._links = Batch.of([]), b""
+        self._guesses: dict[int, _Guess] = {}  # by state
         self._known: dict[tuple[int, ...], Stack] = {}
 
-    def threads(self) -> list[PythonThread]:
+    def threads(self) -> Sequence[PythonThread]:
         """The threads of the main interpreter, the newest first."""
-        head = self._objects.runtime + self._thread.head
-        ahead = self._read_ahead()
-        state, met = self._memory.word(head), dict[int, tuple[bytes, PythonThread]]()
+        links, before = self._links
+        if not links.spans or self._memory.together(links) != before:
+            self._list()
+        return self._met
+
+    def _list(self) -> None:
+        next_at, native_at = self._thread.next, self._thread.native
+        size = max(next_at, native_at) + WORD
+        state = self._memory.word(self._head)
+        spans, words, met = [(self._head, WORD)], [state], dict[int, PythonThread]()
         while state and state not in met and len(met) < _MOST_THREADS:
-            read = ahead.get(state) or self._thread_at(state)
-            if read is None:
+            raw = self._memory.read(state, size)
+            if len(raw) < size:
                 break
-            met[state] = read
-            state = read[1].next
-        self._met = met
-        for gone in self._last.keys() - met.keys():
-            del self._last[gone]
-        return [thread for _, thread in met.values()]
+            native, following = word_at(raw, native_at), word_at(raw, next_at)
+            met[state] = PythonThread(native & _TID, state)
+            spans += (state + native_at, WORD), (state + next_at, WORD)
+            words += native, following
+            state = following
+        self._met = list(met.values())
+        self._links = Batch.of(spans), struct.pack(f"<{len(words)}Q", *words)
+        self._guesses = {at: guess for at, guess in self._guesses.items() if at in met}
 
-    def stack(self, thread: PythonThread) -> ThreadStack:
-        """Where a thread is now."""
-        last = self._last.get(thread.state) or ThreadStack()
-        used = max(thread.top - thread.block, 0)
-        size = min(used - used % _GROWTH + _GROWTH, _BLOCK)
-        outside: list[Span] = [(frame, self._frame_size) for frame in last.outside]
-        spans = [*self._spans(thread), (thread.block, size), *outside]
-        raw = self._memory.together(spans)
-        now = self._thread_of(thread.state, raw, thread.holder)
-        if now.tid != thread.tid:
+    def stacks(self, threads: Sequence[PythonThread]) -> list[ThreadStack]:
+        """Where these threads are now, read with one call."""
+        guesses = [self._guesses.get(thread.state, _NO_GUESS) for thread in threads]
+        spans: list[Span] = []
+        begins = []
+        at = 0
+        for thread, guess in zip(threads, guesses, strict=True):
+            begins.append(at)
+            spans.append((thread.state, self._state_size))
+            spans.append((guess.holder or thread.state, WORD))
+            spans.append((guess.block, guess.size))
+            spans += [(frame, self._frame_size) for frame in guess.outside]
+            at += self._own_size + guess.size + len(guess.outside) * self._frame_size
+        words = memoryview(self._memory.together(spans)).cast("Q")
+        read = zip(threads, guesses, begins, strict=True)
+        return [self._stack(thread, guess, words, at // WORD) for thread, guess, at in read]
+
+    def _stack(self, thread: PythonThread, guess: _Guess, words: Words, at: int) -> ThreadStack:
+        """The stack in what was read of a thread, and of more where it was guessed wrong."""
+        if words[at + self._native] & _TID != thread.tid:
             return ThreadStack()
-        begin = self._state_size + WORD
-        used = min(max(now.top - now.block, 0), _BLOCK)
-        if now.block == thread.block and used <= size:
-            block = raw[begin : begin + used]
-        else:
-            block = self._memory.read(now.block, used)
-        begin += size
-        places = range(begin, len(raw), self._frame_size)
-        known = {
-            frame: raw[at : at + self._frame_size]
-            for (frame, _), at in zip(outside, places, strict=True)
-        }
-        if now.frame != last.frame or block != last.block or known != last.outside:
-            last = self._last[thread.state] = self._walked(now, block, known)
-        return last
+        holder, frame = self._frame_of(thread, guess, words, at)
+        block, begin = words[at + self._chunk], at + self._own_size // WORD
+        used = min(max(words[at + self._top] - block, 0), _BLOCK)
+        outside: dict[int, Place] = {}
+        place = begin + guess.size // WORD
+        for each in guess.outside:
+            outside[each] = words, place
+            place += self._frame_size // WORD
+        right = block == guess.block and used <= guess.size
+        if not right:
+            raw = self._memory.read(block, used)
+            used = len(raw) // WORD * WORD
+            words, begin = memoryview(raw[:used]).cast("Q"), 0
+        walked = self._walked(frame, block, (words, begin), used, outside)
+        if not right or holder != guess.holder or walked.outside != guess.outside:
+            size = min(_rounded(used, _PAGE), _rounded(used, _GROWTH) + _GROWTH, _BLOCK)
+            self._guesses[thread.state] = _Guess(holder, block, size, walked.outside)
+        return walked
 
-    def _read_ahead(self) -> dict[int, tuple[bytes, PythonThread]]:
-        """The threads of the last look as they are now, by where their states are."""
-        spans = [span for _, thread in self._met.values() for span in self._spans(thread)]
-        raw, size = self._memory.together(spans), self._state_size + WORD
-        ahead = {}
-        for at, (state, (before, thread)) in enumerate(self._met.items()):
-            own = raw[at * size : (at + 1) * size]
-            same = own == before
-            ahead[state] = own, thread if same else self._thread_of(state, own, thread.holder)
-        return ahead
+    def _frame_of(
+        self, thread: PythonThread, guess: _Guess, words: Words, at: int
+    ) -> tuple[int, int]:
+        """(where the frame that runs is told, that frame)."""
+        if len(self._thread.frame) == 1:
+            return thread.state, words[at + self._running]
+        holder = words[at + self._running] + self._thread.frame[1]
+        if holder == guess.holder:
+            return holder, words[at + self._own_size // WORD - 1]
+        return holder, self._memory.word(holder)
 
-    def _spans(self, thread: PythonThread) -> tuple[Span, Span]:
-        return (thread.state, self._state_size), (thread.holder, WORD)
-
-    def _thread_at(self, state: int) -> tuple[bytes, PythonThread] | None:
-        """The thread whose state is at an address, and what was read of it."""
-        raw = self._memory.read(state, self._state_size)
-        if len(raw) < self._state_size:
-            return None
-        thread = self._thread_of(state, raw, 0)
-        return raw + thread.frame.to_bytes(WORD, "little"), thread
-
-    def _thread_of(self, state: int, raw: bytes, holder: int) -> PythonThread:
-        """The thread that a state tells of, and the word behind it, which was read at `holder`."""
-        layout = self._thread
-        told_at = state + layout.frame[0]
-        for step in layout.frame[1:]:
-            told_at = word_at(raw, layout.frame[0]) + step
-        known = told_at == holder
-        return PythonThread(
-            tid=word_at(raw, layout.native) & 0xFFFFFFFF,
-            state=state,
-            next=word_at(raw, layout.next),
-            frame=word_at(raw, self._state_size) if known else self._memory.word(told_at),
-            holder=told_at,
-            block=word_at(raw, layout.chunk),
-            top=word_at(raw, layout.top),
-        )
-
-    def _walked(self, thread: PythonThread, block: bytes, known: Mapping[int, bytes]) -> ThreadStack:
+    def _walked(
+        self, frame: int, block: int, data: Place, used: int, outside: dict[int, Place]
+    ) -> ThreadStack:
         # The hottest loop of a look, so nothing in it is a call that need not be.
-        words = memoryview(block)[: len(block) // WORD * WORD].cast("Q")
-        instruction, previous, begins = self._instruction, self._previous, thread.block
-        last, frame = len(words) * WORD - self._frame_size, thread.frame
+        words, begin = data
+        instruction, previous = begin + self._instruction, begin + self._previous
+        first, last = frame, used - self._frame_size
         path: list[int] = []
-        outside: dict[int, bytes] = {}
-        while frame and len(path) < _DEEPEST:
-            at = frame - begins
+        beyond: list[int] = []
+        for _ in range(_DEEPEST):
+            at = frame - block
             if 0 <= at <= last:
                 at >>= 3
                 path.append(words[at + instruction])
                 caller = words[at + previous]
             else:
-                raw = known.get(frame) or self._memory.read(frame, self._frame_size)
-                if len(raw) < self._frame_size:
+                place = (outside.get(frame) or self._outside(frame)) if frame else None
+                if place is None:
                     break
-                outside[frame] = raw
-                path.append(word_at(raw, instruction * WORD))
-                caller = word_at(raw, previous * WORD)
+                beyond.append(frame)
+                outside[frame] = place
+                path.append(place[0][place[1] + self._instruction])
+                caller = place[0][place[1] + self._previous]
             if caller == frame:
                 break
             frame = caller
@@ -175,25 +191,31 @@ class Stacks:
         if stack is None:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
-            reads = self._steps(thread, len(path), words, outside)
-            stack = self._known[key] = tuple(self._frames([*reads]))
-        return ThreadStack(stack, thread.frame, outside, block)
+            steps = self._steps(first, len(path), block, data, {at: outside[at] for at in beyond})
+            stack = self._known[key] = tuple(self._frames([*steps]))
+        return ThreadStack(stack, tuple(beyond))
+
+    def _outside(self, frame: int) -> Place | None:
+        raw = self._memory.read(frame, self._frame_size)
+        return (memoryview(raw).cast("Q"), 0) if len(raw) == self._frame_size else None
 
     def _steps(
-        self, thread: PythonThread, count: int, words: memoryview, outside: Mapping[int, bytes]
+        self, frame: int, count: int, block: int, data: Place, outside: Mapping[int, Place]
     ) -> Iterator[tuple[int, int]]:
         """(code, instruction) of so many frames, the innermost first, from what was read."""
-        frame = thread.frame
+        words, begin = data
         for _ in range(count):
-            if frame in outside:
-                own, at = memoryview(outside[frame]).cast("Q"), 0
-            else:
-                own, at = words, (frame - thread.block) // WORD
+            own, at = outside.get(frame) or (words, begin + (frame - block) // WORD)
             yield own[at + self._code] & POINTER, own[at + self._instruction]
             frame = own[at + self._previous]
 
-    def _frames(self, steps: list[tuple[int, int]]) -> Iterator[Frame]:
+    def _frames(self, steps: Sequence[tuple[int, int]]) -> Iterator[Frame]:
         for code, instruction in reversed(steps):
             found = self._objects.code(code)
             if found is not None and found.file != _SHIM:
                 yield found.frame(instruction - code - self._instructions)
+
+
+def _rounded(size: Bytes, unit: Bytes) -> Bytes:
+    """The next multiple of a unit."""
+    return (size // unit + 1) * unit

@@ -94,7 +94,7 @@ def _proved(layout: Layout, memory: ProcessMemory) -> Layout:
     tasks = Tasks(objects)
     for _ in range(2):  # The second look rests on what the first told.
         threads = stacks.threads()
-        seen = {_functions(stacks.stack(thread).stack)[-3:] for thread in threads}
+        seen = {_functions(found.stack)[-3:] for found in stacks.stacks(threads)}
         chains = tasks.read((), [thread.state for thread in threads])
         awaits = {_functions(found.stack) for found in chains}
     if _PARKED not in seen or not awaits >= _AWAITING:
