@@ -207,8 +207,11 @@ class Chains:
         kind = word_at(self._noted(future, self._future_size, walk), WORD)
         if objects.type_name(kind) != layout.gathering_type:
             return False
-        attributes = pointer(self._memory.word(future + layout.instance_dict))
-        children = objects.item(attributes, "_children")
+        if layout.gathered:
+            children = self._memory.word(future + layout.gathered)
+        else:
+            attributes = pointer(self._memory.word(future + layout.instance_dict))
+            children = objects.item(attributes, "_children")
         if not children:
             return False
         count = min(self._memory.word(children + 2 * WORD), _MOST_GATHERED)
