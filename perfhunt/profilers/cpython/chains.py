@@ -1,14 +1,15 @@
-"""What one asyncio task of a live process awaits: the chain of its coroutines down to the future."""
+"""What an asyncio task of a live process awaits: the chain of its coroutines down to a future."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.profilers.cpython.memory import WORD, Span, pointer, word_at
+from perfhunt.profilers.cpython.memory import WORD, fields_at, pointer, word_at
 from perfhunt.profilers.cpython.objects import Objects
 
 _DEEPEST = 100  # coroutines and tasks in one chain; a longer one is a misreading
@@ -16,9 +17,12 @@ _MOST_GATHERED = 4096
 _VALUES = 24  # local variables and values of a coroutine that are read at once
 # The function by which a future of a thread pool tells one of the event loop.
 _CHAINED = "_chain_future."
-_COUNT, _SECONDS = struct.Struct("<i"), struct.Struct("<d")
+_SECONDS = struct.Struct("<d")
 SLEEP, _TASKS = "sleep", "/asyncio/tasks.py"
 _HANDLE = "TimerHandle"
+_HALF, _SIGN = 0xFFFFFFFF, 1 << 31  # of a 32-bit number in a word
+
+Evidence: TypeAlias = tuple[int, bytes]  # where memory was read, and what was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class AwaitChain:
 
 @dataclass(frozen=True, slots=True)
 class PendingTask:
-    """A task that is not done: where it is, its coroutine, and the future it waits for (0: none)."""
+    """A task that is not done: where it is, its coroutine, what future it waits for (0: none)."""
 
     at: int
     coroutine: int
@@ -50,44 +54,44 @@ class PendingTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """A piece of memory that was read: `asked` bytes, of which `raw` were used."""
-
-    at: int
-    asked: Bytes
-    raw: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class TaskReading:
     """What was told of a task, and all that it was told from: while that is as it was, so is this.
 
     `chain` is None for a task that gathers others, which tell it; `claimed` are those that are told
-    as part of this one, or this one itself. `asked`: addresses, and whether each was a task that
-    goes on.
+    as part of this one, or this one itself. It was asked of each of `asked` whether it was a task
+    that goes on.
     """
 
     task: PendingTask
     chain: AwaitChain | None
-    claimed: frozenset[int]
-    asked: Mapping[int, bool]
-    evidence: tuple[Evidence, ...]
+    claimed: Collection[int]
+    asked: Collection[int]
+    evidence: Sequence[Evidence]
+
+    def holds(self, read: Callable[[int, Bytes], bytes]) -> bool:
+        """Whether all that it was told from is still as it was."""
+        return all(read(at, len(raw)) == raw for at, raw in self.evidence)
 
 
 @dataclass(slots=True)
 class _Walk:
-    """A task being read: its frames; where the coroutine of the last is, what was read of it and
-    its first local variable (for a method, the object). `ahead` is what was read at once, by where
-    it begins: what the task was told from the last time.
+    """A task being read: its frames; where the coroutine of the last is, what was read of that, and
+    its first local variable (for a method, the object); what was read of the future at the end.
     """
 
-    ahead: Mapping[int, bytes]
+    evidence: list[Evidence] | None  # None: it is not kept
     frames: list[Frame] = field(default_factory=list)
     owner: int = 0
     at: int = 0
+    raw: bytes = b""
+    future: bytes = b""
     claimed: set[int] = field(default_factory=set)
-    asked: dict[int, bool] = field(default_factory=dict)
-    evidence: list[Evidence] = field(default_factory=list)
+    asked: set[int] = field(default_factory=set)
+
+    def note(self, at: int, raw: bytes) -> None:
+        """Keep what was read as evidence, if any is kept."""
+        if self.evidence is not None:
+            self.evidence.append((at, raw))
 
 
 class Chains:
@@ -98,10 +102,14 @@ class Chains:
         self._layout, self._frame = objects.layout.task, objects.layout.frame
         self._instructions = objects.layout.code.instructions
         task = self._layout
-        self.task_size = max(task.coroutine, task.waiter, task.state) + WORD
+        self.task_size = max(task.coroutine, task.waiter, task.state, WORD) + WORD
         self._future_size = max(task.callback, WORD) + WORD
+        self._task_fields = fields_at(WORD, task.state, task.coroutine, task.waiter)
         # A coroutine with most of its values: few have more.
-        self._carrier_size = task.coroutine_frame + self._frame.values + _VALUES * WORD
+        frame, begin = self._frame, task.coroutine_frame
+        self._carrier_size = begin + frame.values + _VALUES * WORD
+        parts = (frame.code, frame.instruction, frame.top, frame.values)
+        self._carrier_fields = fields_at(WORD, *(begin + part for part in parts))
         types = objects.types
         coroutine_like = ("coroutine", "generator", "async_generator")
         self._carriers = {types[name] for name in coroutine_like}
@@ -112,23 +120,20 @@ class Chains:
 
     def pending(self, at: int, raw: bytes) -> PendingTask | None:
         """The task that was read at an address; None when it is done, or none."""
-        layout = self._layout
-        if (
-            len(raw) < self.task_size
-            or self._objects.type_name(word_at(raw, WORD)) != layout.task_type
-        ):
+        if len(raw) < self.task_size:
             return None
-        if _COUNT.unpack_from(raw, layout.state)[0] or not word_at(raw, layout.coroutine):
+        kind, state, coroutine, waiter = self._task_fields(raw)
+        if state & _HALF or not coroutine:
             return None
-        return PendingTask(at, word_at(raw, layout.coroutine), word_at(raw, layout.waiter))
+        if self._objects.type_name(kind) != self._layout.task_type:
+            return None
+        return PendingTask(at, coroutine, waiter)
 
-    def read(
-        self, at: int, tasks: Mapping[int, PendingTask], last: TaskReading | None
-    ) -> TaskReading | None:
+    def read(self, at: int, tasks: Mapping[int, PendingTask], rests: bool) -> TaskReading | None:
         """What a task awaits, through those of `tasks` that it awaits itself; None where it moved
-        on while it was read. `last` is what was told of it before, and guides what is read at once.
+        on while it was read. Of one that `rests`, the evidence is kept.
         """
-        walk = _Walk(self._again(last) if last else {})
+        walk = _Walk([] if rests else None)
         task = self._see_task(at, walk)
         step, future = task, 0
         for _ in range(_DEEPEST):
@@ -145,23 +150,10 @@ class Chains:
             return None
         return self._told(task, self._chain(task, future, walk), walk)
 
-    def _again(self, last: TaskReading) -> dict[int, bytes]:
-        """What is now where a task was told from."""
-        spans: list[Span] = [(one.at, one.asked) for one in last.evidence]
-        raw, ahead, begin = self._memory.together(spans), dict[int, bytes](), 0
-        for at, size in spans:
-            ahead[at] = raw[begin : begin + size]
-            begin += size
-        return ahead
-
-    def _see(self, at: int, size: Bytes, walk: _Walk) -> bytes:
-        raw = walk.ahead.get(at, b"")
-        return raw if len(raw) >= size else self._memory.read(at, size)
-
     def _noted(self, at: int, size: Bytes, walk: _Walk) -> bytes:
         """A piece of memory, all of it evidence; zeros where it cannot be read."""
-        raw = self._see(at, size, walk)[:size].ljust(size, b"\0")
-        walk.evidence.append(Evidence(at, size, raw))
+        raw = self._memory.read(at, size).ljust(size, b"\0")
+        walk.note(at, raw)
         return raw
 
     def _see_task(self, at: int, walk: _Walk) -> PendingTask | None:
@@ -173,7 +165,7 @@ class Chains:
         """The task that a future is; None when it is none that goes on."""
         if not future:
             return None
-        walk.asked[future] = future in tasks
+        walk.asked.add(future)
         if future not in tasks:
             return None
         walk.claimed.add(future)
@@ -184,9 +176,9 @@ class Chains:
         return TaskReading(
             task=task,
             chain=chain,
-            claimed=frozenset(claimed),
+            claimed=claimed,
             asked=walk.asked,
-            evidence=tuple(walk.evidence),
+            evidence=walk.evidence or (),
         )
 
     def _chain(self, task: PendingTask, future: int, walk: _Walk) -> AwaitChain:
@@ -204,7 +196,8 @@ class Chains:
         objects, layout = self._objects, self._layout
         if not future:
             return False
-        kind = word_at(self._noted(future, self._future_size, walk), WORD)
+        walk.future = self._noted(future, self._future_size, walk)
+        kind = word_at(walk.future, WORD)
         if objects.type_name(kind) != layout.gathering_type:
             return False
         if layout.gathered:
@@ -216,7 +209,7 @@ class Chains:
             return False
         count = min(self._memory.word(children + 2 * WORD), _MOST_GATHERED)
         items = self._memory.words(self._memory.word(children + layout.list_items), count)
-        walk.asked.update((item, item in tasks) for item in items)
+        walk.asked.update(items)
         return any(item in tasks for item in items)
 
     def _follow(self, awaitable: int, walk: _Walk) -> None:
@@ -224,49 +217,45 @@ class Chains:
         frame, begin = self._frame, self._layout.coroutine_frame
         least = begin + frame.values + WORD
         for _ in range(_DEEPEST):
-            raw = self._see(awaitable, self._carrier_size, walk)
+            raw = self._memory.read(awaitable, self._carrier_size)
             if len(raw) < least:
                 return
-            kind = word_at(raw, WORD)
+            kind, word, at_instruction, top, owner = self._carrier_fields(raw)
             if kind in self._ways:
                 way = self._ways[kind]
-                self._keep(awaitable, raw, way + WORD, walk)
+                walk.note(awaitable, raw[: way + WORD])
                 awaitable = word_at(raw, way)
                 continue
             if kind not in self._carriers:
                 return
-            code_at = pointer(word_at(raw, begin + frame.code))
+            code_at = pointer(word)
             code = self._objects.code(code_at)
             if code is None:
                 return
-            instruction = word_at(raw, begin + frame.instruction) - code_at - self._instructions
-            walk.frames.append(code.frame(instruction))
-            walk.at = awaitable
-            walk.owner = pointer(word_at(raw, begin + frame.values))
-            last = self._last_value(awaitable, raw)
+            walk.frames.append(code.frame(at_instruction - code_at - self._instructions))
+            walk.at, walk.raw, walk.owner = awaitable, raw, pointer(owner)
+            last = self._last_value(awaitable, top)
             inside = 0 <= last <= len(raw) - WORD
-            self._keep(awaitable, raw, max(least, last + WORD) if inside else len(raw), walk)
+            walk.note(awaitable, raw[: max(least, last + WORD)] if inside else raw)
             there = raw[last : last + WORD] if inside else self._noted(awaitable + last, WORD, walk)
             awaitable = pointer(word_at(there, 0))
 
-    def _last_value(self, coroutine: int, raw: bytes) -> int:
+    def _last_value(self, coroutine: int, top: int) -> int:
         """Where a coroutine has the last of its values, which is what it awaits."""
-        frame, begin = self._frame, self._layout.coroutine_frame
-        if frame.top_is_address:
-            return word_at(raw, begin + frame.top) - WORD - coroutine
-        values = int(_COUNT.unpack_from(raw, begin + frame.top)[0])
-        return begin + frame.values + (values - 1) * WORD
-
-    def _keep(self, at: int, raw: bytes, used: Bytes, walk: _Walk) -> None:
-        walk.evidence.append(Evidence(at, self._carrier_size, raw[:used]))
+        if self._frame.top_is_address:
+            return top - WORD - coroutine
+        values = (top & _HALF ^ _SIGN) - _SIGN
+        return self._layout.coroutine_frame + self._frame.values + (values - 1) * WORD
 
     def _due(self, walk: _Walk) -> Seconds | None:
         """When a sleep is over, if it is one of asyncio's own."""
         timer, leaf = self._layout.timer, walk.frames[-1]
         if timer is None or leaf.function != SLEEP or not leaf.file.endswith(_TASKS):
             return None
-        at = walk.at + self._layout.coroutine_frame + self._frame.values + timer.variable * WORD
-        handle = pointer(self._memory.word(at))
+        at = self._layout.coroutine_frame + self._frame.values + timer.variable * WORD
+        if len(walk.raw) < at + WORD:
+            return None
+        handle = pointer(word_at(walk.raw, at))
         known = self._noted(handle, max(timer.when, WORD) + WORD, walk)
         if self._objects.type_name(word_at(known, WORD)) != _HANDLE:
             return None
@@ -278,7 +267,7 @@ class Chains:
         cancelled.
         """
         objects, layout = self._objects, self._layout
-        called = word_at(self._see(future, self._future_size, walk), layout.callback)
+        called = word_at(walk.future, layout.callback)
         if not called or objects.type_of(called) != objects.types["function"]:
             return False
         name = objects.text(self._memory.word(called + layout.function_name))

@@ -28,9 +28,10 @@ from perfhunt.profilers.cpython.tasks import Tasks
 from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
-# Threads that are read between two readings of their clocks: more of them cost less, but a clock has
-# more time to move on between its readings, of a thread that never rests for long.
+# Threads that are read between two readings of their clocks: more of them cost less, but a clock
+# then has more time to move on between its readings.
 _AT_ONCE = 8
+_NOWHERE = ThreadStack()
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
@@ -46,7 +47,7 @@ class _WatchedThread:
     syscall: int
     schedstat: int
     ran: bytes = b""
-    at: ThreadStack = ThreadStack()
+    at: ThreadStack = _NOWHERE
     sample: ThreadSample | None = None
 
     def stood(self, ran: bytes) -> ThreadSample | None:
@@ -155,7 +156,7 @@ class CpythonLooker:
                 moved.append(_Moved(watched, python.get(own), before, self._wait(watched)))
         stacks = iter(self._stacks.stacks([each.thread for each in moved if each.thread]))
         for each in moved:
-            at = next(stacks) if each.thread else ThreadStack()
+            at = next(stacks) if each.thread else _NOWHERE
             if after := self._ran(each.watched):
                 yield self._sample(each, at, after)
 
@@ -211,17 +212,20 @@ class CpythonLooker:
         self._watched[tid] = watched
         return watched
 
-    def _awaiting(self, states: Sequence[int]) -> Iterator[ThreadSample]:
+    def _awaiting(self, states: Sequence[int]) -> list[ThreadSample]:
         entered = {frame for watched in self._watched.values() for frame in watched.at.outside}
-        now, before, told = time.monotonic(), self._told, {}
-        for chain in self._tasks.read(entered, states):
+        now, told, samples = time.monotonic(), self._told, []
+        chains = self._tasks.read(entered, states)
+        for chain in chains:
             over = chain.due is not None and now > chain.due
-            last = before.get(chain.task)
+            last = told.get(chain.task)
             if last is None or last[0] is not chain or last[1] is not over:
-                last = chain, over, self._sample_of(chain, now)
-            told[chain.task] = last
-            yield last[2]
-        self._told = told
+                last = told[chain.task] = chain, over, self._sample_of(chain, now)
+            samples.append(last[2])
+        if len(told) > 2 * len(chains):
+            living = {chain.task for chain in chains}
+            self._told = {task: last for task, last in told.items() if task in living}
+        return samples
 
     def _sample_of(self, chain: AwaitChain, now: Seconds) -> ThreadSample:
         wait = wait_of(chain, now)

@@ -6,9 +6,10 @@ import ctypes
 import errno
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from operator import itemgetter
+from typing import Any, TypeAlias
 
 from perfhunt.model.units import Bytes
 
@@ -19,7 +20,7 @@ POINTER = ~7
 
 Span: TypeAlias = tuple[int, Bytes]  # where a piece begins, and how long it is
 
-_READV = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", None)
+_READV: Any = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", None)
 if _READV is not None:
     _WORDS, _ADDRESS = ctypes.c_ulong, ctypes.c_void_p
     _READV.argtypes = [ctypes.c_int, _ADDRESS, _WORDS, ctypes.c_char_p, _WORDS, _WORDS]
@@ -38,12 +39,13 @@ class Batch:
 
     spans: Sequence[Span]
     remote: bytes
+    total: Bytes
 
     @staticmethod
     def of(spans: Sequence[Span]) -> Batch:
         """These pieces; what is no address counts as one that nothing is mapped at."""
         flat = [number & _LARGEST for span in spans for number in span]
-        return Batch(spans, struct.pack(f"<{len(flat)}Q", *flat))
+        return Batch(spans, struct.pack(f"<{len(flat)}Q", *flat), sum(flat[1::2]))
 
 
 class ProcessMemory:
@@ -100,8 +102,10 @@ class ProcessMemory:
 
     def _batch(self, batch: Batch, begin: int, end: int) -> tuple[int, bytes]:
         """(the first of these pieces that could not be read whole, those before it)."""
-        spans = batch.spans if end - begin == len(batch.spans) else batch.spans[begin:end]
-        total = sum(size for _, size in spans)
+        spans, total = batch.spans, batch.total
+        if end - begin < len(spans):
+            spans = spans[begin:end]
+            total = sum(size for _, size in spans)
         if total > len(self._room):
             self._make_room(2 * total)
         remote = batch.remote[begin * _PIECE : end * _PIECE]
@@ -128,6 +132,22 @@ class ProcessMemory:
 def word_at(raw: bytes, at: int) -> int:
     """The 64-bit word so many bytes into what was read. Raises struct.error beyond its end."""
     return int(_WORD.unpack_from(raw, at)[0])
+
+
+def fields_at(*offsets: int) -> Callable[[bytes], tuple[int, ...]]:
+    """What takes the words at some offsets, in their order, out of what was read, in one go.
+
+    Words may not overlap: a ValueError. What it makes raises struct.error where too little was
+    read.
+    """
+    ascending = sorted(offsets)
+    begins = (0, *(offset + WORD for offset in ascending))
+    gaps = [offset - begin for offset, begin in zip(ascending, begins, strict=False)]
+    if min(gaps) < 0:
+        raise ValueError(f"Words at {ascending} would overlap")
+    unpack = struct.Struct("<" + "".join(f"{gap}xQ" for gap in gaps)).unpack_from
+    order = itemgetter(*(ascending.index(offset) for offset in offsets))
+    return lambda raw: order(unpack(raw))
 
 
 def pointer(word: int) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import ProcessMemory, Span
+from perfhunt.profilers.cpython.memory import Batch, ProcessMemory, Span
 
 # A tile holds several objects: things made together lie together, and one long read costs less than
 # several short ones. It is less than a page, so it is mapped whole or not at all.
@@ -18,23 +18,41 @@ class Tiles:
 
     def __init__(self, memory: ProcessMemory) -> None:
         self._memory = memory
-        self._held: dict[int, bytes] = {}
+        self._runs = Batch.of([])
+        self._places: dict[int, Bytes] = {}  # where in what was read each tile begins
+        self._raw = b""
 
-    def renew(self, tiles: Iterable[int]) -> set[int]:
+    def renew(self, tiles: Set[int]) -> set[int]:
         """Read these tiles, and hold no others; those that are not as they were held."""
-        wanted = sorted(tiles)
-        raw = self._memory.together(_runs(wanted))
-        held = {tile: raw[at * TILE : (at + 1) * TILE] for at, tile in enumerate(wanted)}
-        before, self._held = self._held, held
-        return {tile for tile, content in held.items() if before.get(tile) != content}
+        places, before = self._places, self._raw
+        if tiles != places.keys():
+            self._runs = Batch.of(_runs(sorted(tiles)))
+            self._places = {tile: at * TILE for at, tile in enumerate(sorted(tiles))}
+        self._raw = raw = self._memory.together(self._runs)
+        suspects = self._places if self._places is not places else self._in_changed_runs(before)
+        changed = set()
+        for tile in suspects:
+            at, was = self._places[tile], places.get(tile)
+            if was is None or raw[at : at + TILE] != before[was : was + TILE]:
+                changed.add(tile)
+        return changed
 
     def read(self, address: int, size: Bytes) -> bytes:
-        """What the held tiles have of a piece; shorter, or empty, where one of them is not held."""
-        first, at = divmod(address, TILE)
-        if at + size <= TILE:
-            return self._held.get(first, b"")[at : at + size]
-        tiles = tiles_of(address, size)
-        return b"".join(self._held.get(tile, b"") for tile in tiles)[at : at + size]
+        """What the held tiles, which must be those that it lies in, have of a piece; b"" where its
+        first is not held.
+        """
+        tile, within = divmod(address, TILE)
+        if tile not in self._places:
+            return b""
+        at = self._places[tile] + within
+        return self._raw[at : at + size]
+
+    def _in_changed_runs(self, before: bytes) -> Iterator[int]:
+        at = 0
+        for address, size in self._runs.spans:
+            if self._raw[at : at + size] != before[at : at + size]:
+                yield from tiles_of(address, size)
+            at += size
 
 
 def tiles_of(address: int, size: Bytes) -> range:
