@@ -22,7 +22,7 @@ SLEEP, _TASKS = "sleep", "/asyncio/tasks.py"
 _HANDLE = "TimerHandle"
 _HALF, _SIGN = 0xFFFFFFFF, 1 << 31  # of a 32-bit number in a word
 
-Evidence: TypeAlias = tuple[int, bytes]  # where memory was read, and what was there
+Proof: TypeAlias = tuple[int, bytes]  # where memory was read, and what was there
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class TaskReading:
     chain: AwaitChain | None
     claimed: Collection[int]
     asked: Collection[int]
-    evidence: Sequence[Evidence]
+    evidence: Sequence[Proof]
 
     def holds(self, read: Callable[[int, Bytes], bytes]) -> bool:
         """Whether all that it was told from is still as it was."""
@@ -79,7 +79,7 @@ class _Walk:
     its first local variable (for a method, the object); what was read of the future at the end.
     """
 
-    evidence: list[Evidence] | None  # None: it is not kept
+    evidence: list[Proof] | None  # None: it is not kept
     frames: list[Frame] = field(default_factory=list)
     owner: int = 0
     at: int = 0

@@ -18,7 +18,7 @@ _WORD = struct.Struct("<Q")
 # The part of a word that is an address: objects are aligned, so that the lowest bits may be flags.
 POINTER = ~7
 
-Span: TypeAlias = tuple[int, Bytes]  # where a piece begins, and how long it is
+Extent: TypeAlias = tuple[int, Bytes]  # where a piece begins, and how long it is
 
 _READV: Any = getattr(ctypes.CDLL(None, use_errno=True), "process_vm_readv", None)
 if _READV is not None:
@@ -37,12 +37,12 @@ _REFUSED = (errno.EPERM, errno.ENOSYS)
 class Batch:
     """Pieces that are read with one call, and the kernel's own word for them."""
 
-    spans: Sequence[Span]
+    spans: Sequence[Extent]
     remote: bytes
     total: Bytes
 
     @staticmethod
-    def of(spans: Sequence[Span]) -> Batch:
+    def of(spans: Sequence[Extent]) -> Batch:
         """These pieces; what is no address counts as one that nothing is mapped at."""
         flat = [number & _LARGEST for span in spans for number in span]
         return Batch(spans, struct.pack(f"<{len(flat)}Q", *flat), sum(flat[1::2]))
@@ -83,7 +83,7 @@ class ProcessMemory:
         raw = self.read(address, WORD)
         return int(_WORD.unpack(raw)[0]) if len(raw) == WORD else 0
 
-    def together(self, pieces: Sequence[Span] | Batch) -> bytes:
+    def together(self, pieces: Sequence[Extent] | Batch) -> bytes:
         """All the pieces, one after the other, with zeros for what cannot be read: one system call
         for a thousand of them, and a fraction of what as many reads cost.
         """

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import POINTER, WORD, Batch, Span, word_at
+from perfhunt.profilers.cpython.memory import POINTER, WORD, Batch, Extent, word_at
 from perfhunt.profilers.cpython.objects import Objects
 
 _SHIM = "<shim>"  # the file of a frame that the interpreter put in for itself (3.12)
@@ -112,7 +112,7 @@ class Stacks:
     def stacks(self, threads: Sequence[PythonThread]) -> list[ThreadStack]:
         """Where these threads are now, read with one call."""
         guesses = [self._guesses.get(thread.state, _NO_GUESS) for thread in threads]
-        spans: list[Span] = []
+        spans: list[Extent] = []
         begins = []
         at = 0
         for thread, guess in zip(threads, guesses, strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 
 from perfhunt.model.units import Bytes
-from perfhunt.profilers.cpython.memory import Batch, ProcessMemory, Span
+from perfhunt.profilers.cpython.memory import Batch, Extent, ProcessMemory
 
 # A tile holds several objects: things made together lie together, and one long read costs less than
 # several short ones. It is less than a page, so it is mapped whole or not at all.
@@ -60,7 +60,7 @@ def tiles_of(address: int, size: Bytes) -> range:
     return range(address // TILE, (address + size - 1) // TILE + 1)
 
 
-def _runs(tiles: Sequence[int]) -> list[Span]:
+def _runs(tiles: Sequence[int]) -> list[Extent]:
     """The tiles, which are in order, as pieces: neighbours are one."""
     ends = [at + 1 for at, (one, other) in enumerate(pairwise(tiles)) if other != one + 1]
     bounds = pairwise([0, *ends, len(tiles)])
