@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from perfhunt.change.git.repository import Repository
-from perfhunt.change.git.worktree import checkout, snapshot, sweep
+from perfhunt.change.git.places import sweep
+from perfhunt.change.git.worktree import checkout, snapshot
 from perfhunt.errors import UsageError
 from tests.git.repositories import git, write_files
 
@@ -116,7 +117,7 @@ def test_checkouts_of_a_crashed_perfhunt_are_swept_and_those_of_a_live_one_are_k
     assert left.is_dir(), done.stderr
     with checkout(repository, "HEAD") as live:
         assert not left.exists()
-        assert sweep(repository) == ()
+        assert sweep() == ()
         assert live.is_dir()
 
 
@@ -127,7 +128,7 @@ def test_a_snapshot_keeps_executable_bits_and_symbolic_links(repository: Reposit
     commit = snapshot(repository)
     modes = {
         line.split()[3]: line.split()[0]
-        for line in git(repository.root, "ls-tree", "-r", commit).splitlines()
+        for line in repository.git("ls-tree", "-r", commit).decode().splitlines()
     }
     assert (modes["run.sh"], modes["link.py"]) == ("100755", "120000")
 
@@ -135,4 +136,5 @@ def test_a_snapshot_keeps_executable_bits_and_symbolic_links(repository: Reposit
 def test_a_repository_without_a_commit_can_be_snapshot(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     write_files(tmp_path, FILES)
-    assert git(tmp_path, "cat-file", "-t", snapshot(Repository(tmp_path))) == "commit"
+    repository = Repository(tmp_path)
+    assert repository.line("cat-file", "-t", snapshot(repository)) == "commit"

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from perfhunt.change.git.repository import Repository
-from perfhunt.change.git.worktree import kept_work
+from perfhunt.change.git.kept import code_state
 from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
 from perfhunt.errors import ChangeRefused
@@ -147,16 +147,16 @@ def test_uncommitted_work_that_was_measured_is_what_the_next_edit_is_counted_fro
     shop: Path,
 ) -> None:
     write_files(shop, {"shop/pages.py": OTHER})
-    kept = kept_work(str(shop))
+    kept = code_state(str(shop), shop / ".perfhunt").snapshot
     write_files(shop, {"shop/stock.py": FASTER})
-    repository = Repository(shop)
+    repository = Repository(shop, store=shop / ".perfhunt")
     base = base_revision(repository, measured(snapshot=kept), VerifyRequest())
     assert [a.name for a in read_change(repository, base).atoms] == ["ask"]
     assert git(shop, "for-each-ref", "refs/perfhunt") == ""
 
 
 def test_a_clean_tree_is_kept_by_its_own_commit(shop: Path) -> None:
-    assert kept_work(str(shop)) == ""
+    assert code_state(str(shop), shop / ".perfhunt").snapshot == ""
 
 
 def test_a_run_of_uncommitted_work_that_was_not_kept_is_refused_with_what_to_do(shop: Path) -> None:

@@ -24,6 +24,7 @@ from perfhunt.cli.options import (
     RunArgument,
     StoreOption,
     TestFileOption,
+    TrustOption,
     UrlOption,
 )
 
@@ -47,6 +48,7 @@ def verify(
     compound: CompoundOption = "",
     revert: RevertOption = False,
     allow_busy: AllowBusyOption = False,
+    trust_repository: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
@@ -84,6 +86,7 @@ def verify(
         compound=compound,
         revert=revert,
         allow_busy=allow_busy,
+        trust_repository=trust_repository,
         store=store,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
