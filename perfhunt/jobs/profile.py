@@ -15,9 +15,9 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.change.git.kept import code_state
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import one_service
-from perfhunt.change.git.kept import code_state
 from perfhunt.jobs.setup import blank_run, surroundings, with_doubt
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import NoKnee, NoKneeCode

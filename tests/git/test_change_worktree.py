@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.places import sweep
+from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.worktree import checkout, snapshot
 from perfhunt.errors import UsageError
 from tests.git.repositories import git, write_files

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from perfhunt.change.git.repository import Repository
 from perfhunt.change.git.kept import code_state
+from perfhunt.change.git.repository import Repository
 from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
 from perfhunt.errors import ChangeRefused
