@@ -70,6 +70,7 @@ class Repository:
         self._trusted = trusted
         self._kept = store.resolve() / KEPT if store else None
         self._own: OwnDirectory | None = None
+        self._differences: dict[tuple[str, str], bytes] = {}
 
     def inside(self, path: Path) -> Path:
         """Where a path lies, counted from the top directory."""
@@ -173,14 +174,14 @@ class Repository:
 
     def contents(self, base: str, head: str) -> tuple[Content, ...]:
         """Every file that differs between two trees (or commits), renames found, in path order."""
-        rows = list(_rows(self.git(*_DIFF, "-z", "-M", base, head, "--")))
-        blobs = self._blobs(row.before for row in rows if row.mode_before != _SUBMODULE)
-        blobs |= self._blobs(row.after for row in rows if row.mode_after != _SUBMODULE)
+        rows = list(_rows(self._difference(base, head)))
+        sides = [side for row in rows for side in row.sides]
+        blobs = self._blobs(blob for mode, blob in sides if mode != _SUBMODULE)
         return tuple(
             Content(
                 edit=FileEdit(row.path, row.old_path, _EDITS.get(row.status, Edit.CHANGED)),
-                before=_side(row.mode_before, row.before, blobs),
-                after=_side(row.mode_after, row.after, blobs),
+                before=_content(*row.sides[0], blobs),
+                after=_content(*row.sides[1], blobs),
             )
             for row in rows
         )
@@ -191,7 +192,16 @@ class Repository:
 
     def fingerprint(self, base: str, head: str) -> str:
         """SHA-256 over the paths, modes and contents' ids that differ between two trees."""
-        return hashlib.sha256(self.git(*_DIFF, "-z", "--no-renames", base, head, "--")).hexdigest()
+        return hashlib.sha256(self._difference(base, head)).hexdigest()
+
+    def _difference(self, base: str, head: str) -> bytes:
+        """The raw difference of two trees by id, asked for once; ids name what never changes."""
+        known = self._differences.get((base, head))
+        if known is None:
+            known = self.git(*_DIFF, "-z", "-M", base, head, "--")
+            if len(base) == len(head) == self.layout.id_length:
+                self._differences[base, head] = known
+        return known
 
     def _blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Blob contents by id; a large one is stood in for by its id."""
@@ -221,12 +231,9 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One record of `git diff-tree --raw`: `before` and `after` are ids of blobs."""
+    """One record of `git diff-tree --raw`: `sides` are mode and id, before and after."""
 
-    mode_before: str
-    mode_after: str
-    before: str
-    after: str
+    sides: tuple[tuple[str, str], tuple[str, str]]
     status: str
     old_path: str
     path: str
@@ -244,18 +251,11 @@ def _rows(raw: bytes) -> Iterator[_Row]:
         mode_before, mode_after, before, after, status = head.removeprefix(":").split(" ")
         old_path = next(fields)
         path = next(fields) if status[0] in "RC" else old_path
-        yield _Row(
-            mode_before=mode_before,
-            mode_after=mode_after,
-            before=before,
-            after=after,
-            status=status[0],
-            old_path=old_path,
-            path=path,
-        )
+        sides = (mode_before, before), (mode_after, after)
+        yield _Row(sides, status[0], old_path, path)
 
 
-def _side(mode: str, blob: str, blobs: Mapping[str, bytes]) -> bytes | None:
+def _content(mode: str, blob: str, blobs: Mapping[str, bytes]) -> bytes | None:
     """The content of one side; of a submodule its commit's id is all there is to compare."""
     return f"submodule {blob}\n".encode() if mode == _SUBMODULE else blobs.get(blob)
 

@@ -12,7 +12,14 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from perfhunt.change.git.filtered import behind_filters, edited_behind, few, filters_of
+from perfhunt.change.git.filtered import (
+    Knowledge,
+    behind_filters,
+    edited_behind,
+    few,
+    filters_of,
+    keeps_secrets,
+)
 from perfhunt.change.git.own_directory import is_ours
 from perfhunt.change.git.repository import LARGE, Repository, paths_of
 from perfhunt.change.paths import IGNORED, may_hold_secrets, role_of
@@ -69,7 +76,7 @@ def working_tree(repository: Repository, for_patches: bool = False) -> WorkingTr
         filters = filters_of(repository, (*edited, *others))
         filtered = behind_filters(repository, edited, filters, extra)
         untracked = _Untracked(repository, others, filters, for_patches)
-        known = [path for path in edited if path not in filters]
+        known = [path for path in edited if path not in filtered]
         gone = [path for path in known if not _there(repository, path)]
         _remove(repository, gone, extra)
         _add(repository, [*(p for p in known if p not in set(gone)), *untracked.wanted], extra)
@@ -81,7 +88,9 @@ def working_tree(repository: Repository, for_patches: bool = False) -> WorkingTr
             left_out=untracked.left_out,
             unmeasured=tuple(untracked.unmeasured),
             behind=behind,
-            untold=tuple(path for path, state in filtered.items() if not state.edited),
+            untold=tuple(
+                path for path, state in filtered.items() if state.known is Knowledge.UNTOLD
+            ),
             warnings=tuple(_warnings(done.stderr)),
         )
 
@@ -124,7 +133,7 @@ def _why_not(repository: Repository, path: str, filters: Mapping[str, str]) -> s
         return "a repository of its own"
     if may_hold_secrets(path):
         return "untracked, and may hold secrets"
-    if path in filters:
+    if keeps_secrets(filters.get(path, "")):
         return f"untracked, and behind the filter {filters[path]}, which is not run"
     try:
         about = place.lstat()

@@ -198,9 +198,6 @@ def _say_filtered(
     """Which files of a checkout are as git stores them, for their filter was not run."""
     seen = {"GIT_DIR": str(path / ".git"), "GIT_WORK_TREE": str(path)}
     names = list(paths_of(repository.git("ls-files", "-z", extra=seen, at=path)))
-    named = any(name.rpartition("/")[2] == ".gitattributes" for name in names)
-    if not named and not (path / ".git" / "info" / "attributes").exists():
-        return
     filters = filters_of(repository, [n for n in names if n not in copied], seen, path)
     if filters:
         say(
