@@ -1,6 +1,7 @@
 """`perfhunt change`, `split` and the way back, on the command line, in a repository of a user's."""
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,21 @@ def test_an_edit_that_was_edited_again_meanwhile_is_not_taken_out(shop: Path) ->
     with pytest.raises(ChangeRefused, match="git apply"):
         patch.take_out()
     assert "return 5" in (shop / "shop/stock.py").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_checkout_of_another_user_is_refused_in_gits_words_and_read_when_trusted(
+    shop: Path,
+) -> None:
+    write_files(shop, {"shop/stock.py": FASTER})
+    for place in (shop, shop / ".git"):
+        os.chown(place, 1000, 1000)
+    _, _, error = run("change")
+    assert isinstance(error, ChangeRefused)
+    assert "dubious ownership" in error.message
+    assert "--trust-repository" in error.hint
+    code, said, _ = run("change", "--trust-repository")
+    assert (code, said.splitlines()[0]) == (0, "ONE CHANGE")
 
 
 def measured(snapshot: str = "") -> Run:

@@ -46,7 +46,7 @@ _OWNERSHIP = ("dubious ownership", "unsafe repository")
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RepositoryLayout:
     """Where a repository lies: `git` holds HEAD and index of this working tree, `common` the
     references and objects. `settings` are those that are taken over.
     """
@@ -62,7 +62,7 @@ class Layout:
         return 64 if ("extensions.objectformat", "sha256") in self.settings else 40
 
 
-def layout_of(root: Path, trusted: bool = False) -> Layout:
+def layout_of(root: Path, trusted: bool = False) -> RepositoryLayout:
     """The layout of the repository whose top directory this is, as git itself finds it.
 
     Raises ChangeRefused with git's own words; git refuses a repository of another user's, unless
@@ -75,7 +75,7 @@ def layout_of(root: Path, trusted: bool = False) -> Layout:
         raise _refusal(root, done.stderr.decode(errors="replace").strip())
     git = Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
     listed = run(root, (*trust, "config", "--list", "-z"), environment).stdout
-    return Layout(root, git, _common(git), tuple(_settings(root, os.fsdecode(listed))))
+    return RepositoryLayout(root, git, _common(git), tuple(_settings(root, os.fsdecode(listed))))
 
 
 def _refusal(root: Path, words: str) -> ChangeRefused:
@@ -122,6 +122,8 @@ def _common(git: Path) -> Path:
 
 def _settings(root: Path, listed: str) -> Iterator[tuple[str, str]]:
     """The settings of a NUL-separated list that are taken over; later ones come last."""
+    home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
+    yield "core.excludesfile", str(Path(home).expanduser() / "git" / "ignore")
     for key, _, value in (record.partition("\n") for record in listed.split("\0")):
         if not _TAKEN_OVER.fullmatch(key):
             continue
@@ -140,9 +142,9 @@ class OwnDirectory:
     `kept` is an object directory of ours with earlier snapshots.
     """
 
-    def __init__(self, layout: Layout, kept: Path | None = None) -> None:
+    def __init__(self, layout: RepositoryLayout, kept: Path | None = None) -> None:
         self.layout = layout
-        held = held_directory("git")
+        held = held_directory("view")
         self.path = held.path / ".git"
         weakref.finalize(self, held.remove)
         others = [layout.common / "objects", *([kept] if kept and kept.is_dir() else [])]
@@ -157,7 +159,7 @@ class OwnDirectory:
         shutil.copyfile(self.layout.git / "HEAD", self.path / "HEAD")
         return {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(self.layout.root)}
 
-    def _see(self, layout: Layout) -> None:
+    def _see(self, layout: RepositoryLayout) -> None:
         """Links to what is data: references, their history, excludes, attributes, split indexes."""
         (self.path / "logs").mkdir()
         shutil.rmtree(self.path / "refs")

@@ -12,7 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.change.git.own_directory import Layout, NoRepository, OwnDirectory, layout_of
+from perfhunt.change.git.own_directory import (
+    NoRepository,
+    OwnDirectory,
+    RepositoryLayout,
+    layout_of,
+)
 from perfhunt.change.git.program import own_environment, run
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.verdict.change import Edit, FileEdit
@@ -88,7 +93,7 @@ class Repository:
         return self._own
 
     @property
-    def layout(self) -> Layout:
+    def layout(self) -> RepositoryLayout:
         """Where it lies, as git says."""
         return self.own.layout
 

@@ -54,7 +54,6 @@ def verify(
     store: StoreOption = STORE,
 ) -> None:
     """Check that exactly one thing changed, ask the stored question again, and give a verdict.
-
     With --pid: of a service you restarted with the change in it. With -- COMMAND: both versions are
     started from git, side by side, each on a $PORT of its own, which is surer and sees smaller
     changes.
