@@ -55,6 +55,15 @@ def test_a_store_that_cannot_be_written_costs_the_snapshot_only(shop: Path, tmp_
     )
 
 
+def test_a_store_that_came_with_the_repository_is_not_followed(shop: Path, tmp_path: Path) -> None:
+    write_files(shop, EDITED)
+    (tmp_path / "elsewhere").mkdir()
+    (shop / ".perfhunt").mkdir()
+    os.symlink(tmp_path / "elsewhere", shop / ".perfhunt" / KEPT)
+    assert code_state(str(shop), shop / ".perfhunt").snapshot == ""
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_untracked_secrets_are_not_read_and_do_not_count(shop: Path) -> None:
     store = shop.parent / "store"
     write_files(shop, {".env": SECRET, "deploy/id_ed25519": SECRET, "secrets.yaml": SECRET})

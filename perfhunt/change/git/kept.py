@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.change.git.repository import KEPT, Repository
+from perfhunt.change.git.own_directory import NoRepository
+from perfhunt.change.git.repository import KEPT, Repository, find_repository
 from perfhunt.change.git.working_tree import WorkingTree, working_tree
 from perfhunt.change.git.worktree import snapshot
-from perfhunt.errors import ChangeRefused
+from perfhunt.errors import ChangeRefused, StoreError
+from perfhunt.store.files import write_atomic
 
 KEEP_UNTRACKED = 20_000_000  # bytes of untracked files: more is not kept unasked
 
@@ -37,12 +37,14 @@ def code_state(root: str, store: Path | None = None, trusted: bool = False) -> C
     """
     if not root:
         return CodeState()
-    repository = Repository(Path(root), trusted, store)
     try:
+        repository = find_repository(Path(root), trusted, store)
         head = repository.attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
         if head.returncode:
             return CodeState()
         return _state(repository, head.stdout.decode().strip(), store)
+    except NoRepository:
+        return CodeState()
     except ChangeRefused as refusal:
         return CodeState(doubt=f"the revision was not read: {refusal.message}. {refusal.hint}")
 
@@ -67,11 +69,13 @@ def _keep(repository: Repository, standing: WorkingTree, store: Path) -> str:
         return ""
     commit = snapshot(repository, standing)
     try:
+        (store / KEPT).mkdir(mode=0o700, parents=True, exist_ok=True)
         for made in (repository.own.path / "objects").glob("??/*"):
             place = store / KEPT / made.parent.name / made.name
-            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.copy(made, half := place.with_suffix(f".{os.getpid()}"))
-            half.replace(place)
-    except OSError:
+            if place.parent.is_symlink() or (store / KEPT).is_symlink():
+                return ""  # a store that came with the repository may lead anywhere
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            write_atomic(place, made.read_bytes())
+    except (OSError, StoreError):
         return ""
     return commit

@@ -145,51 +145,71 @@ class OwnDirectory:
     def __init__(self, layout: RepositoryLayout, kept: Path | None = None) -> None:
         self.layout = layout
         held = held_directory("view")
-        self.path = held.path / ".git"
+        self.path = held.path
         weakref.finalize(self, held.remove)
         others = [layout.common / "objects", *([kept] if kept and kept.is_dir() else [])]
         self.objects = (self.path / "objects", *others)  # ours first
-        make(self.path, others, layout.settings)
+        self._head: tuple[int, int] | None = None
+        self._indexes = 0
+        (self.path / "objects").mkdir()
+        configure(self.path, layout.settings)
         self._see(layout)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables that make git use it."""
-        # Another branch may have been checked out since. It is a copy: git takes no link for HEAD.
-        shutil.copyfile(self.layout.git / "HEAD", self.path / "HEAD")
-        return {"GIT_DIR": str(self.path), "GIT_WORK_TREE": str(self.layout.root)}
+        head = self.layout.git / "HEAD"
+        seen = head.stat().st_ino, head.stat().st_mtime_ns
+        if seen != self._head:  # at first, and when another branch was checked out since
+            shutil.copyfile(head, self.path / "HEAD")  # git takes no link for it
+            self._head = seen
+        return {
+            "GIT_DIR": str(self.path),
+            "GIT_WORK_TREE": str(self.layout.root),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": ":".join(
+                _quoted(str(at)) for at in self.objects[1:]
+            ),
+        }
+
+    def new_index(self) -> Path:
+        """Where an index may be, which no other has."""
+        self._indexes += 1
+        return self.path / f"index.{self._indexes}"
 
     def _see(self, layout: RepositoryLayout) -> None:
         """Links to what is data: references, their history, excludes, attributes, split indexes."""
-        (self.path / "logs").mkdir()
-        shutil.rmtree(self.path / "refs")
+        for name in ("refs", "packed-refs"):
+            os.symlink(layout.common / name, self.path / name)
         links = {
-            **{name: layout.common / name for name in ("refs", "packed-refs", "reftable")},
-            "shallow": layout.common / "shallow",
-            "logs/refs": layout.common / "logs" / "refs",
-            "logs/HEAD": layout.git / "logs" / "HEAD",
-            "info/exclude": layout.common / "info" / "exclude",
-            "info/attributes": layout.common / "info" / "attributes",
+            **{name: layout.common / name for name in ("reftable", "shallow", "info")},
             **{at.name: at for at in layout.git.glob("[A-Z]*_HEAD")},
             **{at.name: at for at in layout.git.glob("sharedindex.*")},
         }
+        if layout.git == layout.common:
+            links["logs"] = layout.common / "logs"
+        else:  # a linked working tree has a history of its own HEAD
+            (self.path / "logs").mkdir()
+            links["logs/refs"] = layout.common / "logs" / "refs"
+            links["logs/HEAD"] = layout.git / "logs" / "HEAD"
         for name, source in links.items():
             if source.exists():
                 os.symlink(source, self.path / name)
 
 
-def make(
-    directory: Path, objects: Iterable[Path], settings: Iterable[tuple[str, str]] = ()
-) -> None:
-    """A git directory with our configuration, objects of its own, and those of others to read."""
+def make(directory: Path, objects: Iterable[Path], settings: Iterable[tuple[str, str]]) -> None:
+    """A git directory that stands alone: our configuration, and the objects of others to read."""
     for name in ("refs", "info", "objects/info", "objects/pack"):
         (directory / name).mkdir(parents=True)
-    (directory / "HEAD").write_text("ref: refs/heads/main\n")
+    configure(directory, settings)
+    lines = "".join(f"{_quoted(str(at))}\n" for at in objects)
+    (directory / "objects" / "info" / "alternates").write_bytes(os.fsencode(lines))
+
+
+def configure(directory: Path, settings: Iterable[tuple[str, str]]) -> None:
+    """Write the configuration of a git directory: ours, and what is taken over."""
     known = [(key, value) for key, value in settings if key not in dict(_OURS)]
     text = "".join(f"{_section(key)}{_quoted(value)}\n" for key, value in (*_OURS, *known))
     (directory / "config").write_bytes(os.fsencode(text))
-    lines = "".join(f"{_quoted(str(at))}\n" for at in objects)
-    (directory / "objects" / "info" / "alternates").write_bytes(os.fsencode(lines))
 
 
 def _section(key: str) -> str:

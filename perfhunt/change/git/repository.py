@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -160,9 +159,17 @@ class Repository:
         return self.line("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
 
     @contextmanager
+    def _own_index(self) -> Iterator[dict[str, str]]:
+        index = self.own.new_index()
+        try:
+            yield {"GIT_INDEX_FILE": str(index)}
+        finally:
+            index.unlink(missing_ok=True)
+
+    @contextmanager
     def users_index(self) -> Iterator[Mapping[str, str]]:
         """Variables for git commands that work on a copy of the user's index."""
-        with _own_index() as extra:
+        with self._own_index() as extra:
             index = self.layout.git / "index"
             if index.is_file():
                 # The copy keeps its time: git tells racy entries by it, and reads only edited
@@ -173,7 +180,7 @@ class Repository:
     @contextmanager
     def temporary_index(self, tree: str) -> Iterator[Mapping[str, str]]:
         """Variables for git commands that work on an index of their own, filled from a tree."""
-        with _own_index() as extra:
+        with self._own_index() as extra:
             self.git("read-tree", tree, extra=extra)
             yield extra
 
@@ -263,12 +270,6 @@ def _rows(raw: bytes) -> Iterator[_Row]:
 def _content(mode: str, blob: str, blobs: Mapping[str, bytes]) -> bytes | None:
     """The content of one side; of a submodule its commit's id is all there is to compare."""
     return f"submodule {blob}\n".encode() if mode == _SUBMODULE else blobs.get(blob)
-
-
-@contextmanager
-def _own_index() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory(prefix="perfhunt-index-") as directory:
-        yield {"GIT_INDEX_FILE": str(Path(directory) / "index")}
 
 
 def find_repository(start: Path, trusted: bool = False, store: Path | None = None) -> Repository:
