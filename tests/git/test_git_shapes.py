@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,32 @@ def test_repositories_of_every_shape_are_read(tmp_path: Path, shape: str) -> Non
     with checkout(repository) as place:
         assert (place / "app.py").read_text() == EDITED["app.py"]
         assert git(place, "rev-parse", "HEAD~1") == git(root, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("name", ['quo"ted', "co:lon", "new\nline", "back\\slash", "-c", "ä b"])
+def test_a_repository_may_be_called_anything(tmp_path: Path, name: str) -> None:
+    root = tmp_path / name
+    project_repository(root, FILES)
+    assert names(edit(root)) == ["price"]
+    with checkout(find_repository(root)) as place:
+        assert (place / "app.py").read_text() == EDITED["app.py"]
+        assert git(place, "rev-parse", "HEAD~1") == git(root, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("outer", ["outer", "co:lon"])
+def test_a_dot_git_that_is_none_is_passed_by(tmp_path: Path, outer: str) -> None:
+    project_repository(tmp_path / outer, FILES)
+    (tmp_path / outer / "inner" / ".git").mkdir(parents=True)
+    assert find_repository(tmp_path / outer / "inner").root == tmp_path / outer
+
+
+def test_what_is_read_may_lie_where_temporary_files_do(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(shop / "tmp"))
+    change = edit(shop)
+    assert (names(change), change.notes) == (["price"], ())
 
 
 def test_the_upstream_of_a_branch_is_a_revision(tmp_path: Path) -> None:

@@ -123,6 +123,15 @@ def _promised(root: Path, command: str) -> None:
         git(root, "config", key, value)
 
 
+def _written_over(root: Path, command: str) -> None:
+    """Settings that are taken over, with values that would be a filter if they were not quoted."""
+    evil = f'\n[filter "evil"]\n\tclean = {command}; cat\n\tsmudge = {command}; cat\n'
+    git(root, "config", "core.excludesFile", f'x"{evil}')
+    git(root, "config", f'branch.a"]{command}\\.merge', f"refs/heads/a\\{evil}")
+    git(root, "config", f'remote.a"]{command}\\.fetch', f'+refs/heads/*:refs/r/*"{evil}')
+    (root / ".git/info/attributes").write_text("* filter=evil\n")
+
+
 def _program_of_the_repositorys(root: Path, command: str) -> None:
     """A git of its own, for a PATH that names the current directory."""
     (root / "git").write_text(f"#!/bin/sh\n{command}\nexit 1\n")
@@ -190,6 +199,7 @@ TRAPS: dict[str, Trap] = {
     "repository inside": Trap(_inner),
     "submodule": Trap(_submodule, ("status",)),
     "promised": Trap(_promised, ("cat-file", "blob", "HEAD:seed.bin")),
+    "values that would be settings": Trap(_written_over),
     "a git of its own": Trap(_program_of_the_repositorys),
 }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.change.git.own_directory import NoRepository
+from perfhunt.change.git.places import sweep
 from perfhunt.change.git.repository import KEPT, Repository, find_repository
 from perfhunt.change.git.working_tree import WorkingTree, working_tree
 from perfhunt.change.git.worktree import snapshot
@@ -37,6 +38,7 @@ def code_state(root: str, store: Path | None = None, trusted: bool = False) -> C
     """
     if not root:
         return CodeState()
+    sweep()
     try:
         repository = find_repository(Path(root), trusted, store)
         head = repository.attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}")

@@ -68,12 +68,14 @@ def layout_of(root: Path, trusted: bool = False) -> RepositoryLayout:
     Raises ChangeRefused with git's own words; git refuses a repository of another user's, unless
     the caller trusts it.
     """
-    trust = ("-c", f"safe.directory={root}") if trusted else ()
+    trust = ("-c", "safe.directory=*") if trusted else ()
     environment = clean_environment({"GIT_CEILING_DIRECTORIES": str(root.parent)})
     done = run(root, (*trust, "rev-parse", "--absolute-git-dir"), environment)
     if done.returncode:
         raise _refusal(root, done.stderr.decode(errors="replace").strip())
     git = Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
+    if (root / ".git").is_dir() and not git.samefile(root / ".git"):
+        raise NoRepository(root)  # git went past a `.git` that is none, and found another
     listed = run(root, (*trust, "config", "--list", "-z"), environment).stdout
     return RepositoryLayout(root, git, _common(git), tuple(_settings(root, os.fsdecode(listed))))
 
