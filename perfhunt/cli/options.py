@@ -63,6 +63,10 @@ PrepareOption = Annotated[
 RevertOption = Annotated[
     bool, typer.Option("--revert", help="On REVERT, take the edit out of the working tree.")
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-repository", help="Read a git repository that belongs to another user."),
+]
 
 # How load is sent and the target watched.
 SearchBudgetOption = Annotated[

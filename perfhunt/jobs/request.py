@@ -71,4 +71,5 @@ class InvestigateRequest:
     allow_busy: bool = False
     warm_up: bool = False
     resume: str | None = None
+    trust_repository: bool = False
     soak: Seconds | None = None
