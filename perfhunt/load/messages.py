@@ -58,7 +58,8 @@ class OpenFleet(Message, frozen=True):
 
 
 class OpenShare(Message, frozen=True):
-    """To a worker: make ready for a share of the load, of `most` at the most. Answered by LoadReady.
+    """To a worker: make ready for a share of the load, `most` being the largest there will be.
+    Answered by LoadReady.
 
     `variables` are those that the traffic names, as the master's user has set them.
     """
@@ -250,7 +251,14 @@ WorkerAnswer = (
 )
 
 M = TypeVar("M", bound=Message)
+_TEXT = 300  # characters of a text that another process sends
 _SHOWN = 40  # bytes or characters of what cannot be read
+
+
+def one_line(text: str) -> str:
+    """Text from another process as it may be shown: short, and nothing that drives a terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_TEXT])
+    return " ".join(shown.split())
 
 
 class MalformedMessage(LoadFailed):
@@ -275,7 +283,9 @@ class Decoder(Generic[M]):
         try:
             message: M = self._decoder.decode(content)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise MalformedMessage(f"{_name(content)} is malformed: {error}") from None
+            raise MalformedMessage(
+                f"{_name(content)} is malformed: {one_line(str(error))}"
+            ) from None
         return message
 
 

@@ -44,9 +44,7 @@ def worker(
         most = parse_rate(max_rate)
     except UnitError as error:
         raise UsageError(f"--max-rate: {error}") from error
-    grant = WorkerGrant(
-        hosts=tuple(allow_host or ()), files=tuple(allow_file or ()), max_rate=most
-    )
+    grant = WorkerGrant(hosts=tuple(allow_host or ()), files=tuple(allow_file or ()), max_rate=most)
     # The master's own user, on the master's own host, has the same.
     known = find_secret(secret, os.environ, make=address.on_this_machine)
     raise typer.Exit(serve_master(address, known, grant))

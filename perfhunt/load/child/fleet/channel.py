@@ -23,7 +23,6 @@ _UNTAKEN = 500
 # came meanwhile all at once.
 _OFTEN: PerSecond = 100.0
 _AT_ONCE = 1000
-_TEXT = 300  # characters of a text that another host sends
 
 
 class Channel(Generic[M]):
@@ -79,9 +78,3 @@ class Channel(Generic[M]):
     def close(self) -> None:
         """Hangs up. May be called twice."""
         hang_up(self._connection)
-
-
-def one_line(text: str) -> str:
-    """Text from another host as it may be shown: short, and nothing that drives a terminal."""
-    shown = "".join(c if c.isprintable() else " " for c in text[:_TEXT])
-    return " ".join(shown.split())

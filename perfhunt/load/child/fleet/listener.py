@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent import socket
+from gevent import socket, ssl
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.fleet.proving import proven_worker
+from perfhunt.load.child.fleet.proving import proven_worker, tls_context
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.secret import LEAST
 from perfhunt.model.units import Seconds
@@ -31,6 +31,9 @@ class WorkerListener:
         """`joined` gets each proven connection, and the address it came from. Raises LoadFailed."""
         if len(secret) < LEAST:
             raise LoadFailed("workers from other hosts can join only where there is a secret")
+        tls_context(
+            ssl.PROTOCOL_TLS_SERVER
+        )  # what cannot be had is said now, not to each who comes
         self._secret, self._joined = secret, joined
         self.strangers = 0
         self._unproven: dict[Any, Any] = {}  # greenlets, and the connection of each

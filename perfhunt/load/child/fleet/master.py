@@ -23,7 +23,7 @@ from gevent import socket
 from gevent.event import Event
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.fleet.channel import Channel, one_line
+from perfhunt.load.child.fleet.channel import Channel
 from perfhunt.load.child.fleet.listener import WorkerListener
 from perfhunt.load.child.fleet.merging import merged_done, merged_report
 from perfhunt.load.child.recorder import Recorder
@@ -50,6 +50,7 @@ from perfhunt.load.messages import (
     WorkerDone,
     WorkerOrder,
     WorkerSecond,
+    one_line,
 )
 from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import MasterAddress

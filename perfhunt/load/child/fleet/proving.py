@@ -1,10 +1,10 @@
-"""How a master and a worker on two hosts find out that they are who they should be, before anything
-else is said.
+"""How a master and a worker on two hosts find out that they are who they should be, before
+anything else is said.
 
-The connection is TLS 1.2 with an anonymous Diffie-Hellman exchange: nobody who only listens can read
-it, and no certificate is needed. That nobody stands between follows from the proofs, which are of
-the shared secret and of this very connection (its `tls-unique`, RFC 5929; as SCRAM does with channel
-binding, RFC 5802). The worker shows its proof first, so a stranger who comes is told nothing.
+The connection is TLS 1.2 with an anonymous Diffie-Hellman exchange: nobody who only listens can
+read it, and no certificate is needed. That nobody stands between follows from the proofs, which are
+of the shared secret and of this very connection (its `tls-unique`, RFC 5929; as SCRAM does with
+channel binding, RFC 5802). The worker shows its proof first: a stranger who comes is told nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def proven_master(connection: Any, secret: str) -> Any:
 
 
 def _proven(connection: Any, side: Any, prove: Callable[[Any], None]) -> Any:
-    tls = _context(side).wrap_socket(
+    tls = tls_context(side).wrap_socket(
         connection,
         server_side=side == ssl.PROTOCOL_TLS_SERVER,
         do_handshake_on_connect=False,
@@ -102,7 +102,8 @@ def _proven(connection: Any, side: Any, prove: Callable[[Any], None]) -> Any:
 
 
 @functools.cache
-def _context(side: Any) -> Any:
+def tls_context(side: Any) -> Any:
+    """TLS as both ends speak it. Raises LoadFailed where this OpenSSL cannot."""
     made = ssl.SSLContext(side)
     made.check_hostname = False
     made.verify_mode = ssl.CERT_NONE
@@ -113,7 +114,7 @@ def _context(side: Any) -> Any:
         made.set_ciphers(_CIPHER)
     except ssl.SSLError as error:
         raise LoadFailed(
-            f"the OpenSSL of this Python ({ssl.OPENSSL_VERSION}) has no {_CIPHER}: {error.reason}",
+            f"the OpenSSL of this Python ({ssl.OPENSSL_VERSION}) has no {_CIPHER}: {error}",
             "Workers on other hosts need it; --workers without --bind does not.",
         ) from None
     if side == ssl.PROTOCOL_TLS_SERVER:

@@ -1,5 +1,5 @@
-"""A load worker: this process's share of the arrivals. It obeys one master, within what its own user
-granted, and dies without it.
+"""A load worker: this process's share of the arrivals. It obeys one master, within what its own
+user granted, and dies without it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gevent.queue import Full, Queue
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed, PerfhuntError
-from perfhunt.load.child.fleet.channel import Channel, one_line
+from perfhunt.load.child.fleet.channel import Channel
 from perfhunt.load.child.fleet.proving import Unproven, proven_master
 from perfhunt.load.child.recorder import SampleBuffer
 from perfhunt.load.child.source import TrafficSource
@@ -45,6 +45,7 @@ from perfhunt.load.messages import (
     WorkerDone,
     WorkerOrder,
     WorkerSecond,
+    one_line,
 )
 from perfhunt.load.trust.grant import WorkerGrant, cleared, narrowed, refuse_rate, refuse_step
 from perfhunt.model.units import Seconds
