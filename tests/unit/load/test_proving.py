@@ -120,7 +120,8 @@ def test_who_stands_between_and_passes_proofs_on_is_found_out() -> None:
     assert isinstance(found[1], Unproven | ConnectionError)
 
 
-def test_who_says_back_what_it_hears_proves_nothing() -> None:
+def test_who_says_back_what_it_hears_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proving, "PROVEN_WITHIN", 1.0)
     master, mirror = socket.socketpair()
 
     def say_back() -> None:
