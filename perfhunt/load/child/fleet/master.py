@@ -160,8 +160,9 @@ class Fleet:
         try:
             for answer in worker.channel.messages():
                 self._take(worker, answer)
-        except MalformedMessage as error:
-            worker.fault = f" ({one_line(error.message)})"
+        except Exception as error:  # whatever it said, it costs no more than its own part
+            why = error.message if isinstance(error, MalformedMessage) else type(error).__name__
+            worker.fault = f" ({one_line(why)})"
         worker.gone = True
         if not self._opened and worker in self._workers:
             self._workers.remove(worker)  # another may still come in its place
