@@ -123,7 +123,8 @@ class Master:
         """What the worker says to it, heartbeats left aside."""
         self.channel.send(order)
         with gevent.Timeout(STARTS_WITHIN):
-            return next(each for each in self._answers if not isinstance(each, Heartbeat))
+            answer: Message = next(a for a in self._answers if not isinstance(a, Heartbeat))
+            return answer
 
 
 def share(url: str, *traffic: RequestTemplate, most: float = 50.0, **more: Any) -> OpenShare:
