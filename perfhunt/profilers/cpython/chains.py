@@ -210,7 +210,11 @@ class Chains:
         count = min(self._memory.word(children + 2 * WORD), _MOST_GATHERED)
         items = self._memory.words(self._memory.word(children + layout.list_items), count)
         walk.asked.update(items)
-        return any(item in tasks for item in items)
+        # They may have been made since the tasks were listed.
+        return any(
+            item in tasks or self.pending(item, self._memory.read(item, self.task_size))
+            for item in items
+        )
 
     def _follow(self, awaitable: int, walk: _Walk) -> None:
         """Add the frames of a coroutine and of those that it awaits."""
