@@ -19,7 +19,7 @@ from perfhunt.analysis.knee.observed import bracket, lowest_baseline
 from perfhunt.analysis.trial.interference import disturbance, disturbed
 from perfhunt.errors import ExitCode, PerfhuntError, Stopped, StoreError, TargetDied
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.finding import CautionCode, ProbeEffect
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
@@ -340,6 +340,9 @@ class Lab:
         self.run, self.place = keep_run(self.directory, run)
         if self.place is not None:
             self.run = self.publish(self.run, self.place)
+        for caution in self.run.cautions:
+            if caution.code is CautionCode.NOT_KEPT:
+                self.watch(Noted(caution.sentence))
         place = str(self.place) if self.place else "nowhere: see its cautions"
         self.watch(Finished(run.id, place, str(run.verdict), run.exit_code))
         return self.run

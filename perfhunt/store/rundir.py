@@ -241,6 +241,6 @@ def keep_run(directory: RunDirectory, run: Run) -> tuple[Run, Path | None]:
 
 
 def doubted(run: Run, sentence: str, next: str = "") -> Run:
-    """The run with a caution that something of it was not kept."""
+    """The run with a caution, before all others, that something of it was not kept."""
     caution = Caution(CautionCode.NOT_KEPT, f"{sentence[:1].upper()}{sentence[1:]}.", next)
-    return replace(run, cautions=(*run.cautions, caution))
+    return replace(run, cautions=(caution, *run.cautions))

@@ -54,9 +54,12 @@ def test_a_run_leaves_its_reports_and_their_copies(tmp_path: Path) -> None:
 
 def test_artifacts_that_cannot_be_written_cost_no_run(tmp_path: Path) -> None:
     (tmp_path / "copies").write_text("a file")
-    run = investigate(question_of(), bench(tmp_path, tmp_path / "copies"))
+    events: list[Event] = []
+    run = investigate(question_of(), bench(tmp_path, tmp_path / "copies", events))
     assert_kept(run, stored(tmp_path))
     (sentence,) = unkept(run)
+    assert sentence == run.cautions[0].sentence  # a terminal shows the first ones
+    assert sentence in [event.sentence for event in events if isinstance(event, Noted)]
     assert str(tmp_path / "copies") in sentence
     assert unkept(stored(tmp_path)) == [sentence]
     assert "html" in run.artifacts

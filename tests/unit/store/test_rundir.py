@@ -169,7 +169,7 @@ def test_a_run_that_its_store_refuses_is_kept_elsewhere_and_says_where(
     run, place = keep_run(directory, RUN)
     assert place is not None and place.is_relative_to(tmp_path / "tmp")
     assert read_run(place).judged == RUN.judged
-    assert str(place) in run.cautions[-1].sentence
+    assert str(place) in run.cautions[0].sentence
     assert run.cautions == read_run(place).cautions
     assert (run.verdict, run.exit_code) == (RUN.verdict, RUN.exit_code)
 
@@ -182,7 +182,7 @@ def test_a_run_that_can_be_kept_nowhere_keeps_its_verdict(
     shutil.rmtree(tmp_path / "store")
     run, place = keep_run(directory, RUN)
     assert place is None
-    assert "all there is" in run.cautions[-1].sentence
+    assert "all there is" in run.cautions[0].sentence
     assert (run.verdict, run.exit_code, run.knee) == (RUN.verdict, RUN.exit_code, RUN.knee)
 
 
