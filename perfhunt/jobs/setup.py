@@ -105,7 +105,9 @@ def workbench(
         stop = held.enter_context(stopping(question, switch)).stop
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
-        engine = ENGINES[DEFAULT_ENGINE](run_id, request.workers, request.bind, cleared.addresses)
+        engine = ENGINES[DEFAULT_ENGINE](
+            run_id, request.workers, request.bind, cleared.addresses, cleared.connects
+        )
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         lab = _lab(request, engine, start, target, stop, watch)
         try:

@@ -5,6 +5,7 @@ seen from the controller.
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -57,12 +58,17 @@ class LocustEngine:
     )
 
     def __init__(
-        self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()
+        self,
+        run: str = "",
+        workers: int = 1,
+        bind: str = "",
+        addresses: Sequence[str] = (),
+        connects: Sequence[str] = (),
     ) -> None:
         self.run_id = run or secrets.token_hex(4)
         self.workers = workers
         self.bind = bind
-        self.addresses = tuple(addresses)
+        self.addresses, self.connects = tuple(addresses), tuple(connects)
         self.pinning = ""
         self._pipe: ChildPipe | None = None
         self._number = 0
@@ -93,6 +99,12 @@ class LocustEngine:
         self.pinning = self._ready.pinning
         return pipe
 
+    def _living(self) -> ChildPipe:
+        """The child, started again if it has ended."""
+        if self._pipe is not None and not self._pipe.lives:
+            self.close()
+        return self._pipe or self._start()
+
     @property
     def child_pid(self) -> int:
         """The load child's pid; 0 when there is none."""
@@ -106,6 +118,7 @@ class LocustEngine:
         return self._ready.workers
 
     def _opening(self) -> OpenLoad:
+        switch = self._question.safety.killswitch.file
         return OpenLoad(
             question=self._question,
             run=self.run_id,
@@ -113,6 +126,8 @@ class LocustEngine:
             in_flight=IN_FLIGHT,
             limit=self._limit,
             addresses=self.addresses,
+            connects=self.connects,
+            killswitch=os.path.abspath(switch) if switch else "",
             workers=self.workers if self.workers > 1 or self.bind else 0,
             bind=self.bind,
         )
@@ -150,7 +165,7 @@ class LocustEngine:
         self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
         """Holds the step's rate; the trial says how it went, and if the generator spoiled it."""
-        pipe = self._pipe or self._start()
+        pipe = self._living()
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"
         path.touch(exist_ok=False)
@@ -200,7 +215,7 @@ class LocustEngine:
         """Full speed in a closed loop: what the generator itself can do on this host. Never part of
         an investigation.
         """
-        pipe = self._pipe or self._start()
+        pipe = self._living()
         try:
             pipe.send(FloodTarget(connections=connections, seconds=seconds))
             return self._expect(pipe, Flooded, 2 * seconds + OVERDUE)
@@ -218,6 +233,7 @@ class LocustEngine:
         while (left := drain.cap - (time.monotonic() - began)) > 0:
             if stop is not None and stop():
                 break
+            self._living().lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
             if probe is not None and _recovered(probe, allowed):
                 self._pause(AFTER_DRAIN + drain.quiet, stop)
@@ -232,7 +248,7 @@ class LocustEngine:
         return max(safe or range(len(weights)), key=lambda i: weights[i])
 
     def _probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered | None:
-        pipe = self._pipe or self._start()
+        pipe = self._living()
         try:
             pipe.send(SendProbe(endpoint=endpoint, timeout=timeout))
             return self._expect(pipe, ProbeAnswered, timeout + OVERDUE)

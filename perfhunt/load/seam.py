@@ -48,14 +48,20 @@ class LoadEngine(Protocol):
     pinning: str  # how generator and target were kept apart, as a sentence; "" when they were not
 
     def __init__(
-        self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()
+        self,
+        run: str = "",
+        workers: int = 1,
+        bind: str = "",
+        addresses: Sequence[str] = (),
+        connects: Sequence[str] = (),
     ) -> None:
         """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
 
         `workers` processes share the load. They are started here, unless `bind` says at which
         HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts. Load
         goes to `addresses` only, whatever the url's host resolves to by then; empty: to any of its
-        addresses.
+        addresses. What the traffic connects to besides, and is no load, is in `connects`
+        (`model.testfile.connects`).
         """
 
     @property

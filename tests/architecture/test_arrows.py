@@ -50,7 +50,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),
     "cli": (("view", "verbs"),),
     "jobs": (("stored", "verify"), ("bench",)),
-    "load/child": (("http", "users"),),
+    "load/child": (("bounds", "http", "users"),),
     "model": (("verdict", "document", "testfile"),),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),

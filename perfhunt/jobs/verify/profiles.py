@@ -90,6 +90,7 @@ def _held(
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))
     bench.check()
+    require_whole(trial)
     return attached.span_of(trial)
 
 

@@ -1,5 +1,5 @@
-"""The load child's main: orders in on stdin, answers out on stdout (see `load.messages`). Load
-stops when stdin ends.
+"""The load child's main: orders in on stdin, answers out on stdout (see `load.messages`), beats on
+the descriptor that it is given (see `load.lifeline`). Load stops when any of them ends.
 
 With `worker HOST:PORT` it serves the master there instead.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from perfhunt.load.child.lifeline import die_with_parent
+# Before anything that brings gevent: it must have the system's own threads.
+from perfhunt.load.child.bounds.sentinel import Sentinel
+from perfhunt.load.child.bounds.parent import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()
@@ -16,6 +18,8 @@ if __name__ == "__main__":
         from perfhunt.load.child import workers
 
         sys.exit(workers.main(sys.argv[2]))
+    sentinel = Sentinel(int(sys.argv[1]))
+    sentinel.start()
     from perfhunt.load.child import session
 
-    sys.exit(session.main())
+    sys.exit(session.main(sentinel))

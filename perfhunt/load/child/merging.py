@@ -27,7 +27,10 @@ def merged_report(reports: Sequence[SecondReport | None], second: int) -> Second
 def merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDone:
     """How the step went, from how each worker's share of it went."""
     shares = [worker.done for worker in ended]
-    errors = sum((Counter(share.errors) for share in shares), Counter())
+    errors, refused = (
+        sum((Counter(each) for each in counts), Counter())
+        for counts in ([s.errors for s in shares], [s.refused for s in shares])
+    )
     return StepDone(
         seconds=min((share.seconds for share in shares), default=0.0),
         opened=sum(share.opened for share in shares),
@@ -40,6 +43,7 @@ def merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDon
         ports_share=_largest([share.ports_share for share in shares]),
         workers=workers,
         invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
+        refused=dict(refused),
         wire=merged_accounts([share.wire for share in shares]),
     )
 

@@ -45,8 +45,9 @@ from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
 # Without a word from the master the load comes off, so that it is off within a second of its death.
-ALONE_AFTER: Seconds = 0.9
-GONE_AFTER: Seconds = 10 * ALONE_AFTER  # the master does not come back
+# It is looked at once a beat.
+ALONE_AFTER: Seconds = 0.7
+GONE_AFTER: Seconds = 9.0  # the master does not come back
 
 
 class Worker:
