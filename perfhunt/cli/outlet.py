@@ -9,8 +9,7 @@ import math
 import os
 import select
 import time
-from collections.abc import Buffer
-from typing import TextIO
+from typing import Any, TextIO
 
 from perfhunt.model.units import Seconds
 
@@ -31,7 +30,7 @@ class Outlet(io.FileIO):
         self.lost = ""
         self.patience: Seconds = math.inf
 
-    def write(self, content: Buffer, /) -> int:
+    def write(self, content: Any, /) -> int:
         """Takes all of it, always."""
         view = memoryview(content).cast("B")
         size = len(view)

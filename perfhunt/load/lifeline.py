@@ -20,7 +20,9 @@ BEAT: Seconds = 0.1
 SILENCE: Seconds = 0.7
 OBEYED_WITHIN: Seconds = 0.15
 ALIVE, STOP = b".", b"!"  # what is said
-ENDED_ITSELF = 75  # exit code of a child whose load did not end otherwise; EX_TEMPFAIL of sysexits.h
+ENDED_ITSELF = (
+    75  # exit code of a child whose load did not end otherwise; EX_TEMPFAIL of sysexits.h
+)
 _LEAVES_WITHIN: Seconds = 1.0  # a thread that asks a stop signal which does not answer is left
 
 

@@ -153,7 +153,9 @@ class StepDone(Message, frozen=True):
     routes: tuple[str, ...] | None = None
     users: int = 0
     wire: WireAccount | None = None  # where the sender looks at it
-    refused: dict[str, int] = {}  # connections to what was not cleared, by where they would have gone
+    refused: dict[
+        str, int
+    ] = {}  # connections to what was not cleared, by where they would have gone
 
 
 class ProbeAnswered(Message, frozen=True):

@@ -16,8 +16,9 @@ from perfhunt.cli.view.lines import bracket_text, trial_line
 from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.trial import Step, Trial
 
-
-ROOM = 1000  # events that wait for a reader who does not keep up; seconds of load beyond are left out
+ROOM = (
+    1000  # events that wait for a reader who does not keep up; seconds of load beyond are left out
+)
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 
+from perfhunt.load.child.bounds.parent import die_with_parent
+
 # Before anything that brings gevent: it must have the system's own threads.
 from perfhunt.load.child.bounds.sentinel import Sentinel
-from perfhunt.load.child.bounds.parent import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()

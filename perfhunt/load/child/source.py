@@ -18,11 +18,11 @@ import msgspec
 import numpy as np
 from locust.env import Environment
 
+from perfhunt.load.child.bounds.outbound import Outbound
+from perfhunt.load.child.bounds.parent import raise_descriptor_limit
 from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http.address import resolve
 from perfhunt.load.child.http.client import Client
-from perfhunt.load.child.bounds.outbound import Outbound
-from perfhunt.load.child.bounds.parent import raise_descriptor_limit
 from perfhunt.load.child.pacer import Pacer, Schedule
 from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits

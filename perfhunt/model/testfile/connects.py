@@ -1,4 +1,4 @@
-"""What a locustfile connects to besides the target, and is no load: a database with test data, say."""
+"""What a locustfile connects to besides the target, and is no load: a database, say."""
 
 from __future__ import annotations
 
