@@ -25,8 +25,10 @@ class Outlet(io.FileIO):
     reader as long as it has `patience`.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(_unblocked(descriptor), "wb", closefd=False)
+    def __init__(self, stream: TextIO) -> None:
+        """To where `stream` goes, which stays open."""
+        super().__init__(_unblocked(stream.fileno()), "wb", closefd=False)
+        self._stream = stream
         self.lost = ""
         self.patience: Seconds = math.inf
 
@@ -74,11 +76,9 @@ _OUTLETS: list[Outlet] = []
 def through_outlet(stream: TextIO) -> TextIO:
     """The same stream, by way of an Outlet. One that is no file (a test's) is given back."""
     try:
-        stream.flush()
-        descriptor = stream.fileno()
-    except OSError:  # what cannot be flushed at the start is not to be lost at the end
+        outlet = Outlet(stream)
+    except io.UnsupportedOperation:
         return stream
-    outlet = Outlet(descriptor)
     _OUTLETS.append(outlet)
     return io.TextIOWrapper(
         io.BufferedWriter(outlet),

@@ -112,8 +112,8 @@ def _about_refused(trials: Sequence[Trial]) -> Iterator[Caution]:
     for place, count in refused.most_common():
         yield Caution(
             CautionCode.NOT_CLEARED,
-            f"{count:,} connections of the locustfile to {place} were refused: load was cleared for"
-            " the target only.",
+            f"Connections of the locustfile to {place} were refused, {count:,} of them: load was"
+            " cleared for the target only.",
             f'For what is no load, such as test data: locustfile_connects = ["{place}"] in the test'
             " file. A redirect: let the locustfile not follow it.",
         )

@@ -251,7 +251,7 @@ def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | No
             home.wrong("locustfile", "is empty", 'write locustfile = "locustfile.py"')
         return None, None
     if home is not top:
-        home.finish()
+        home.finish({"locustfile_connects": "at the top of the file"})
     elif traffic is not None:
         top.wrong(
             "locustfile",
