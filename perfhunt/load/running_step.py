@@ -84,7 +84,8 @@ class RunningStep:
                     return self._end(done)
                 case LoadError() as error:
                     raise ChildDied(f"the load child failed: {error.why}")
-            if time.monotonic() > overdue:
+            # What came while this process was suspended is heard first.
+            if answer is None and time.monotonic() > overdue:
                 self._pipe.process.kill()
                 raise ChildDied("the load child did not answer in time and was ended")
 

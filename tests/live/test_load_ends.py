@@ -167,12 +167,12 @@ def controller(
     try:
         yield process
     finally:
-        family = [psutil.Process(process.pid)]
-        family += family[0].children(recursive=True)
-        for each in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        process.communicate()
+        if process.poll() is None:
+            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    each.kill()
+        if process.stdout is not None and not process.stdout.closed:
+            process.communicate()
 
 
 @pytest.mark.parametrize("traffic", TRAFFIC)
