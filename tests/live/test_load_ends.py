@@ -92,6 +92,21 @@ class U(FastHttpUser):
     @task
     def t(self): self.client.get("/")
 """
+# A process of its own, which the interpreter's end would leave behind.
+IN_ANOTHER_PROCESS = """
+import subprocess, sys
+from locust import FastHttpUser, events, task
+class U(FastHttpUser):
+    @task
+    def t(self): self.client.get("/")
+@events.init.add_listener
+def fork(environment, **more):
+    code = (
+        "import sys, time, urllib.request\\nwhile True:\\n"
+        "    urllib.request.urlopen(sys.argv[1] + '/fork').read(); time.sleep(0.05)"
+    )
+    subprocess.Popen([sys.executable, "-c", code, environment.host])
+"""
 TRAFFIC = {
     "requests": (1, "open", ""),
     "two workers": (2, "open", ""),
@@ -99,6 +114,7 @@ TRAFFIC = {
     "a closed loop": (1, "closed", ORDERLY),
     "a locustfile that never yields": (1, "open", NEVER_YIELDS),
     "a locustfile with something in the background": (1, "open", IN_THE_BACKGROUND),
+    "a locustfile with a process of its own": (1, "open", IN_ANOTHER_PROCESS),
 }
 
 
@@ -120,9 +136,10 @@ def controller(
         yield process
     finally:
         if process.poll() is None:
-            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+            for each in psutil.Process(process.pid).children(recursive=True):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     each.kill()
+            process.kill()
         if process.stdout is not None and not process.stdout.closed:
             process.communicate()
 

@@ -18,7 +18,7 @@ from locust import User, task
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.bounds.sentinel import Sentinel
+from perfhunt.load.child.bounds.sentinel import Sentinel, leave
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
@@ -127,7 +127,7 @@ class ControllerPipe:
         except BlockingIOError:
             return
         if not content:
-            os._exit(0)
+            leave(0)
         for order in self._reader.feed(content):
             if isinstance(order, StopLoad) and self._session is not None:
                 self._session.stop(order.hard)

@@ -1,4 +1,4 @@
-"""Where load arrives: a server in the test's own process that writes down when each request came."""
+"""Where load arrives: a server in the test's own process that notes when each request came."""
 
 import contextlib
 import socket

@@ -12,11 +12,13 @@ import math
 import os
 from _thread import start_new_thread
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # The system's own, since this is imported before gevent puts its own in their place.
 from select import select
+from signal import SIGKILL
 from time import monotonic, sleep
+from typing import NoReturn
 
 from perfhunt.load.lifeline import BEAT, ENDED_ITSELF, OBEYED_WITHIN, SILENCE, STOP
 from perfhunt.model.units import Seconds
@@ -95,7 +97,7 @@ class Sentinel:
             return b""
         said = os.read(self._beats, _READ_SIZE)
         if not said:
-            os._exit(0)  # the controller has let go, or died
+            leave(0)  # the controller has let go, or died
         return said
 
     def _reason(self, silent: Seconds) -> str:
@@ -121,7 +123,7 @@ class Sentinel:
         if self._under_way or self._unruly:
             last = f"The load child ended itself: {why or 'told to stop'}\n"
             os.write(2, last.encode(errors="replace"))
-            os._exit(ENDED_ITSELF)
+            leave(ENDED_ITSELF)
 
     def _look(self) -> None:
         """Looks for the killswitch file, in a thread of its own: a file system may hold it up."""
@@ -129,6 +131,18 @@ class Sentinel:
             self._pulled = _pulled(self._switch)
             self._unseen = 0.0
             sleep(BEAT)
+
+
+def leave(code: int) -> NoReturn:
+    """Ends this process at once, and what it started: whatever is in its process group, which it
+    leads.
+    """
+    if os.getpgrp() == os.getpid():
+        for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
+            with suppress(OSError):  # gone meanwhile
+                if pid != os.getpid() and os.getpgid(pid) == os.getpid():
+                    os.kill(pid, SIGKILL)
+    os._exit(code)
 
 
 def _pulled(path: str) -> str:
