@@ -64,7 +64,6 @@ class U(FastHttpUser):
 NEVER_YIELDS = """
 import gevent.monkey
 from locust import User, task
-connect = gevent.monkey.get_original("socket", "create_connection")
 original = gevent.monkey.get_original("socket", "socket")
 sleep = gevent.monkey.get_original("time", "sleep")
 class U(User):
