@@ -92,7 +92,7 @@ def _held(
     bench.watch(Tried(trial))
     bench.check()
     require_whole(trial)
-    return attached.span_of(trial)
+    return attached.span_of(trial).while_requests_counted(engine.requests_at)
 
 
 def _steps(plan: SlicePlan) -> tuple[Step, Step]:
