@@ -106,7 +106,7 @@ def workbench(
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
         engine = ENGINES[DEFAULT_ENGINE](
-            run_id, request.workers, request.bind, cleared.addresses, cleared.connects
+            run_id, request.workers, request.bind, cleared.addresses, connects=cleared.connects
         )
         start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
         lab = _lab(request, engine, start, target, stop, watch)
