@@ -113,6 +113,8 @@ from perfhunt.load.child.bounds.sentinel import Sentinel
 sentinel = Sentinel(0)
 sentinel.start()
 deaf, idle, unruly, switch, lifetime, lasts = sys.argv[1:]
+if switch:
+    time.sleep(1.0)  # as it takes to get ready: nobody looks for the killswitch meanwhile
 ended = []
 sentinel.open(
     lambda: ended.append(1), float(lifetime), switch, unruly=unruly == "unruly"
@@ -256,6 +258,8 @@ def test_the_end_of_the_line_ends_the_process() -> None:
 
 def test_it_has_an_eye_of_its_own_on_the_killswitch_file(tmp_path: Path) -> None:
     with sending(switch=tmp_path / "stop") as it:
+        it.until(lambda: len(it.lines) > 50)
+        assert it.why == ""
         pulled = time.monotonic()
         (tmp_path / "stop").symlink_to("nowhere")
         it.until(lambda: bool(it.why))

@@ -83,7 +83,7 @@ class Sentinel:
             # A process that was stopped itself sent nothing meanwhile, and heard nothing.
             passed = min(monotonic() - began, 2 * BEAT)
             silent = 0.0 if said else silent + passed
-            self._unseen += passed
+            self._unseen = self._unseen + passed if self._switch else 0.0
             why = self._reason(silent)
             if not why and STOP not in said:
                 ended = False
