@@ -2,4 +2,5 @@
 
 Two ways to send, `http` and `users`; neither knows the other. `sender` says what both can do,
 `bounds` what neither may.
+`fleet` makes several such processes one.
 """

@@ -1,7 +1,8 @@
 """The load child's main: orders in on stdin, answers out on stdout (see `load.messages`), beats on
 the descriptor that it is given (see `load.lifeline`). Load stops when any of them ends.
 
-With `worker HOST:PORT` it serves the master there instead.
+With `worker` it serves the master that its stdin is connected to instead; with `join` the one that
+an order on stdin names.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from perfhunt.load.child.bounds.sentinel import Sentinel
 
 if __name__ == "__main__":
     die_with_parent()
-    if sys.argv[1:2] == ["worker"]:
-        from perfhunt.load.child import workers
+    if not sys.argv[1].isdecimal():
+        from perfhunt.load.child.fleet import worker
 
-        sys.exit(workers.main(sys.argv[2]))
+        sys.exit({"worker": worker.serve_here, "join": worker.join_and_serve}[sys.argv[1]]())
     sentinel = Sentinel(int(sys.argv[1]))
     sentinel.start()
     from perfhunt.load.child import session
