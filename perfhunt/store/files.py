@@ -69,6 +69,17 @@ def read_text(path: Path) -> str:
         raise StoreError(f"{path} cannot be read: {error}") from error
 
 
+def appeared(path: str | Path) -> bool:
+    """Whether there is anything at a path. Raises OSError where that cannot be said, which is not
+    the same as nothing.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def sync_directory(path: Path) -> None:
     """Make renames within a directory durable."""
     handle = os.open(path, os.O_RDONLY)
