@@ -63,6 +63,7 @@ class InvestigateRequest:
     artifacts: Path | None = None
     workers: int = 1
     bind: str = ""
+    secret: Path | None = None
     budget: Seconds | None = None
     seed: int | None = None
     quick: bool = False

@@ -21,6 +21,7 @@ from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.load.seam import LoadEngine
+from perfhunt.load.trust.secret import find_secret
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
@@ -106,7 +107,9 @@ def workbench(
         stop = held.enter_context(stopping(question, switch)).stop
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
-        engine = ENGINES[DEFAULT_ENGINE](run_id, request.workers, request.bind, cleared.addresses)
+        engine = ENGINES[DEFAULT_ENGINE](
+            run_id, request.workers, request.bind, cleared.addresses, _secret(request)
+        )
         code = code_state(target.git_root, request.store, request.trust_repository)
         if code.doubt:
             watch(Noted(code.doubt))
@@ -118,6 +121,11 @@ def workbench(
         finally:
             lab.close()
             _record(request.store, lab, watch)
+
+
+def _secret(request: InvestigateRequest) -> str:
+    """What workers from other hosts must know; "" where none can come. Raises UsageError."""
+    return find_secret(request.secret, os.environ, make=True) if request.bind else ""
 
 
 def stopping(question: Question, switch: KillswitchWatch) -> Watchdog:
