@@ -40,6 +40,7 @@ from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
 from perfhunt.model.trial import (
     SET_ASIDE,
+    STOPPED,
     Drain,
     Drained,
     Interference,
@@ -50,6 +51,7 @@ from perfhunt.model.trial import (
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory, keep_run
 
+KEPT = "What was measured until then is kept: perfhunt report last"
 ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
 
 
@@ -175,6 +177,7 @@ class Lab:
         self._note_down(lambda: self.directory.append_trial(trial))
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
         self._check()
+        require_whole(trial)
         return trial
 
     def try_quiet_step(self, step: Step) -> Trial:
@@ -358,7 +361,13 @@ class Lab:
                 " then start it and run again.",
             )
         if reason := self.stop():
-            raise Stopped(reason, "What was measured until then is kept: perfhunt report last")
+            raise Stopped(reason, KEPT)
+
+
+def require_whole(trial: Trial) -> None:
+    """Raises Stopped for a trial whose load was ended before its time, by whomever."""
+    if trial.stopped:
+        raise Stopped(trial.invalid.removeprefix(STOPPED), KEPT)
 
 
 _EXIT_CODES = {

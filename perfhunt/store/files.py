@@ -153,6 +153,17 @@ def open_store(root: Path) -> None:
         write_atomic(root / ".gitignore", "*\n")
 
 
+def appeared(path: str | Path) -> bool:
+    """Whether there is anything at a path. Raises OSError where that cannot be said, which is not
+    the same as nothing.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def sync_directory(path: Path) -> None:
     """Make renames within a directory durable."""
     handle = os.open(path, _DIRECTORY)
