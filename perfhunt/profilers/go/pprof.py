@@ -18,6 +18,7 @@ _WHAT = "the pprof profile"
 LARGEST: Bytes = 64 << 20  # unzipped: 100,000 different stacks of 64 locations take a quarter
 # Fields and packed numbers: 70 for a stack of 64 locations, each read within a microsecond.
 _MOST_NUMBERS = 4_000_000
+_COST = 8  # numbers that a part of the profile counts for by itself, in time and memory
 _SIGNED = 1 << 63  # numbers from here on stand for negative ones
 
 
@@ -120,6 +121,7 @@ class _Reader:
     def read(self, raw: bytes) -> None:
         tables = self.tables
         for number, value in fields(raw, self._numbers):
+            self._numbers.take(_COST)
             if number == 1:
                 parts = self._fields(value)
                 self.types.append(next((_number(v) for n, v in parts if n == 1), 0))

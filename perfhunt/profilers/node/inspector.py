@@ -113,7 +113,7 @@ class Inspector:
             return result["result"].get("value")
         except (AttributeError, LookupError, TypeError) as error:
             raise InspectorError(
-                f"Runtime.evaluate: an answer of another shape ({error!r})"
+                f"Runtime.evaluate: an answer of another shape ({error})"
             ) from error
 
     def _answer(self, deadline: Seconds) -> dict[str, Any]:
