@@ -39,6 +39,7 @@ from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
 from perfhunt.model.trial import (
     SET_ASIDE,
+    AttachedTool,
     Drain,
     Drained,
     Interference,
@@ -70,6 +71,9 @@ class Probes(Protocol):
         """What took the machine from target and generator since the last call; None when nobody
         looks.
         """
+
+    def attached(self) -> tuple[AttachedTool, ...]:
+        """What looks at the target now, resources aside, which are counted by the kernel anyhow."""
 
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
         """Profilers attached for about `seconds`; leave the context to detach them."""
@@ -146,7 +150,7 @@ class Lab:
         Stopped, TargetDied.
         """
         self._check()
-        started = self.clock() - self.began
+        started, attached = self.clock() - self.began, self.probes.attached()
         self.probes.resources()
         self.probes.interference()
         trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
@@ -155,6 +159,7 @@ class Lab:
             resources=self.probes.resources(),
             interference=self.probes.interference() or trial.interference,
             started=started,
+            attached=attached,
         )
         self.trials.append(trial)
         self.directory.append_trial(trial)
