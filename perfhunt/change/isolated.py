@@ -103,7 +103,7 @@ def _one_child(tasks: Sequence[ReadingTask], locks: Sequence[str]) -> list[Answe
             with child.stdout as output:
                 for answer in _received(output, tasks):
                     answers.append(answer)  # noqa: PERF402 - those before a bad one count
-        except (OSError, Unreadable, msgspec.ValidationError) as error:
+        except (OSError, ValueError, Unreadable, msgspec.ValidationError) as error:
             answers.append(f"was not read ({error})")
         finally:
             child.kill()

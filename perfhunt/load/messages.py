@@ -228,6 +228,8 @@ WorkerAnswer = (
 CHANNEL = "perfhunt"  # the name under which Locust carries what master and workers say
 
 M = TypeVar("M", bound=Message)
+# What msgspec raises for bytes that are no message: text that is none, nesting without end too.
+_MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class MalformedMessage(LoadFailed):
@@ -251,7 +253,7 @@ class Decoder(Generic[M]):
         """The message. Raises MalformedMessage, which names it and what is wrong with it."""
         try:
             message: M = self._decoder.decode(content)
-        except msgspec.MsgspecError as error:
+        except _MALFORMED as error:
             raise MalformedMessage(f"{_name(content)} is malformed: {error}") from None
         return message
 
@@ -260,7 +262,7 @@ def _name(content: bytes) -> str:
     """What the bytes call themselves, else how they begin."""
     try:
         fields = msgspec.msgpack.decode(content)
-    except msgspec.MsgspecError:
+    except _MALFORMED:
         fields = None
     if isinstance(fields, dict) and "type" in fields:
         return f"the message {fields['type']!r}"

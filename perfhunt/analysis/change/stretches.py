@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TypeAlias
 
-# Steps of the inner loop of the search for the longest match: two seconds of them. A lock file of
-# 20,000 lines with 300 edits takes a third; with all lines alike, or none in its place, the search
+# Steps of the inner loop of the search for the longest match: a second of them. A lock of 20,000
+# lines with 300 edits takes two thirds; with all lines alike, or none in its place, the search
 # would take the square of their number, or more.
-_MOST_STEPS = 20_000_000
+_MOST_STEPS = 10_000_000
 
 Items: TypeAlias = Sequence[str] | Sequence[bytes]
 Stretch: TypeAlias = tuple[

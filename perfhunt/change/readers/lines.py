@@ -41,6 +41,10 @@ def located(atoms: Iterable[Atom], texts: FileTexts) -> Iterator[Atom]:
     """The same atoms, with the lines of those of this file whose place its text tells; without
     them where many atoms and many lines make that take long.
     """
+    atoms = list(atoms)
+    if not any(atom.file == texts.path for atom in atoms):
+        yield from atoms
+        return
     old, new = ((text or "").splitlines() for text in (texts.before, texts.after))
     edited = differing(old, new)
     was = _side(old, [i for start, end, _, _ in edited for i in range(start, end)])

@@ -45,7 +45,7 @@ def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], in
     """
     try:
         read = msgspec.convert(profile, _V8Profile)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:  # of a key with half a character too
         raise CpuprofileError(f"{_WHAT} is none: {error}") from error
     nodes = {node.id: node for node in read.nodes}
     parents = {child: node.id for node in read.nodes for child in node.children}

@@ -155,7 +155,7 @@ def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:
     """
     try:
         raw = msgspec.convert(json_value(text, "the dump"), list[_Thread])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:  # of a key with half a character too
         raise Unreadable(f"the dump is none: {error}") from error
     numbers = {thread.thread_id: thread.os_thread_id for thread in raw}
     nameless = [thread for thread, tid in numbers.items() if tid is None]

@@ -55,6 +55,7 @@ class ManifestError(Unreadable):
 
 
 _LONGEST_LINE = 10_000  # characters of setup.cfg: its reader takes quadratic time for blanks
+_SHOWN = 60  # characters of a name that is none
 _FOR_DEVELOPERS = re.compile(r"dev|test|lint|doc|ci\b|typing|build")
 _BROKEN = (
     ValueError,
@@ -76,6 +77,9 @@ def read_manifest(path: str, text: str) -> Manifest:
         raise ManifestError(f"{path} is not read into packages")
     try:
         manifest = form(text)
+        for package in manifest.packages.values():
+            if not all(isinstance(w, str) for w in (package.name, package.version, *package.needs)):
+                raise TypeError(f"{str(package.name)[:_SHOWN]} is not written as a package is")
     except _BROKEN as error:
         raise ManifestError(f"{path} does not parse ({error})") from error
     if form is _requirements and _FOR_DEVELOPERS.search(name):
