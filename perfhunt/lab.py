@@ -136,7 +136,7 @@ class Lab:
         self.began = self.clock()
         self.criteria = question.slo.criteria()
         self.probes.open()
-        self.engine.open(question, self.criteria, self.directory.trials)
+        self.engine.open(question, self.criteria, self.directory.trials, self.stop)
         self.start = replace(
             self.start, environment=replace(self.start.environment, pinning=self.engine.pinning)
         )
@@ -228,7 +228,7 @@ class Lab:
             name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
         ) as attached:
             trial = self.try_step(step)
-        span = attached.span_of(trial)
+        span = attached.span_of(trial).while_requests_counted(self.engine.requests_at)
         self.spans[name] = joined(self.spans.get(name), span)
         return span
 

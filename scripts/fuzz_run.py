@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,7 @@ def fuzzed(name: str, inputs: int) -> dict[str, Any]:
 def fuzz_here(name: str, inputs: int) -> None:
     """Fuzz one reader in this process until the inputs are used up or one crashes it."""
     if find_spec("atheris"):
-        import atheris
-
+        atheris: Any = import_module("atheris")
         with atheris.instrument_imports(include=["perfhunt"], enable_loader_override=False):
             from tests.property.hostile.readers import READERS
         fuzz = _with_atheris
@@ -100,8 +100,7 @@ def fuzz_here(name: str, inputs: int) -> None:
 
 
 def _with_atheris(one: Any, seeds: tuple[bytes, ...], inputs: int) -> None:
-    import atheris
-
+    atheris: Any = import_module("atheris")
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(seeds):
             Path(corpus, str(number)).write_bytes(seed[:LONGEST])

@@ -2,7 +2,7 @@
 message, put into bytes and taken out of them here and nowhere else.
 
 Orders go down (controller to child, master to worker), answers come up. The bytes are MessagePack,
-which carries infinities and raw samples as they are; on a pipe each message is led by its length.
+which carries infinities and raw samples as they are; each message is led by its length.
 Nothing here is sent per request: at most a few messages a second pass.
 """
 
@@ -15,6 +15,8 @@ import msgspec
 
 from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.seam import WorkerClock
+from perfhunt.load.trust.address import MasterAddress
+from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.load.wire import WireAccount
 from perfhunt.model.question import Question
 from perfhunt.model.trial import Step
@@ -33,7 +35,6 @@ class OpenLoad(Message, frozen=True):
 
     `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
     unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
-    `workers` is 0 when the process sends alone; with `bind` they come from other hosts.
     """
 
     question: Question
@@ -42,9 +43,38 @@ class OpenLoad(Message, frozen=True):
     in_flight: int
     limit: Seconds
     addresses: tuple[str, ...] = ()
-    workers: int = 0
-    bind: str = ""
     pin: bool = True
+
+
+class OpenFleet(Message, frozen=True):
+    """The same, for so many `workers` to share. With `bind` they come from other hosts, and must
+    know the `secret`, which goes no further. Answered by LoadReady.
+    """
+
+    load: OpenLoad
+    workers: int
+    bind: MasterAddress | None = None
+    secret: str = ""
+
+
+class OpenShare(Message, frozen=True):
+    """To a worker: make ready for a share of the load, `most` being the largest there will be.
+    Answered by LoadReady.
+
+    `variables` are those that the traffic names, as the master's user has set them.
+    """
+
+    load: OpenLoad
+    variables: dict[str, str]
+    most: PerSecond
+
+
+class JoinMaster(Message, frozen=True):
+    """To a worker from who started it: whom to work for, and what for at the most."""
+
+    master: MasterAddress
+    secret: str
+    grant: WorkerGrant
 
 
 class RunStep(Message, frozen=True):
@@ -130,12 +160,14 @@ class SecondReport(Message, frozen=True):
 
 
 class StepDone(Message, frozen=True):
-    """How the step went for the generator. `seconds` is how long load was on.
+    """How the step went for the generator. `seconds` is how long load was on, from `epoch` on its
+    own time.monotonic.
 
     `routes` and `users` are a closed loop's: names as they were met, and how many users there were.
     """
 
     seconds: Seconds
+    epoch: Seconds = 0.0
     opened: int = 0  # connections
     resent: int = 0
     stray: int = 0
@@ -182,10 +214,6 @@ class LoadError(Message, frozen=True):
         return cls(why=str(error) or type(error).__name__, hint=hint)
 
 
-class Joined(Message, frozen=True):
-    """From a worker: at your orders."""
-
-
 class ClockReading(Message, frozen=True):
     """From a worker: its own clock, and the master's time that came with the question."""
 
@@ -210,12 +238,11 @@ class WorkerDone(Message, frozen=True):
     invalid: str = ""
 
 
-ChildOrder = OpenLoad | RunStep | StopLoad | SendProbe | FloodTarget
+ChildOrder = OpenLoad | OpenFleet | RunStep | StopLoad | SendProbe | FloodTarget
 ChildAnswer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
-WorkerOrder = OpenLoad | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+WorkerOrder = OpenShare | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
 WorkerAnswer = (
-    Joined
-    | LoadReady
+    LoadReady
     | WorkerSecond
     | WorkerDone
     | ProbeAnswered
@@ -225,11 +252,17 @@ WorkerAnswer = (
     | LoadError
 )
 
-CHANNEL = "perfhunt"  # the name under which Locust carries what master and workers say
-
 M = TypeVar("M", bound=Message)
 # What msgspec raises for bytes that are no message: text that is none, nesting without end too.
 _MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
+_TEXT = 300  # characters of a text that another process sends
+_SHOWN = 40  # bytes or characters of what cannot be read
+
+
+def one_line(text: str) -> str:
+    """Text from another process as it may be shown: short, and nothing that drives a terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_TEXT])
+    return " ".join(shown.split())
 
 
 class MalformedMessage(LoadFailed):
@@ -254,7 +287,9 @@ class Decoder(Generic[M]):
         try:
             message: M = self._decoder.decode(content)
         except _MALFORMED as error:
-            raise MalformedMessage(f"{_name(content)} is malformed: {error}") from None
+            raise MalformedMessage(
+                f"{_name(content)} is malformed: {one_line(str(error))}"
+            ) from None
         return message
 
 
@@ -264,32 +299,33 @@ def _name(content: bytes) -> str:
         fields = msgspec.msgpack.decode(content)
     except _MALFORMED:
         fields = None
-    if isinstance(fields, dict) and "type" in fields:
-        return f"the message {fields['type']!r}"
-    return f"a message that begins with {content[:40]!r}"
+    if isinstance(fields, dict) and isinstance(fields.get("type"), str):
+        return f"the message {fields['type'][:_SHOWN]!r}"
+    return f"a message that begins with {content[:_SHOWN]!r}"
 
 
 ORDERS: Decoder[ChildOrder] = Decoder(ChildOrder)
 ANSWERS: Decoder[ChildAnswer] = Decoder(ChildAnswer)
 WORKER_ORDERS: Decoder[WorkerOrder] = Decoder(WorkerOrder)
 WORKER_ANSWERS: Decoder[WorkerAnswer] = Decoder(WorkerAnswer)
+JOINING: Decoder[JoinMaster] = Decoder(JoinMaster)
 
 encode = msgspec.msgpack.Encoder().encode
 
 _LENGTH = struct.Struct(">I")
-# A question is a few kilobytes, a report a few hundred bytes: more is not ours, but text that
-# something else wrote into the pipe.
+# A question is a few kilobytes, a second of samples at 30,000/s one megabyte: more is not ours, but
+# text that something else wrote into the pipe. Nothing that long is ever held.
 LARGEST = 1 << 26  # bytes
 
 
 def frame(message: Message) -> bytes:
-    """The message for a pipe, led by its length."""
+    """The message for a pipe or a connection, led by its length."""
     content = encode(message)
     return _LENGTH.pack(len(content)) + content
 
 
 class PipeReader(Generic[M]):
-    """Puts the messages of a pipe together again from whatever pieces they arrive in."""
+    """Puts messages together again from whatever pieces they arrive in."""
 
     def __init__(self, decoder: Decoder[M]) -> None:
         self._decoder = decoder
@@ -303,7 +339,7 @@ class PipeReader(Generic[M]):
             (length,) = _LENGTH.unpack_from(self._read)
             if length > LARGEST:
                 raise MalformedMessage(
-                    f"{bytes(self._read[:40])!r} in the pipe of the load child is no message"
+                    f"{bytes(self._read[:_SHOWN])!r}, from a load process, is no message"
                 )
             end = _LENGTH.size + length
             if len(self._read) < end:

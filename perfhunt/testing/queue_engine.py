@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,7 +84,13 @@ class QueueEngine:
         self._other = OtherWork(service.neighbour, service.on, service.off, seed)
         self._came = 0  # requests of the steps so far
 
-    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
+    def open(
+        self,
+        question: Question,
+        criteria: tuple[Criterion, ...],
+        directory: Path,
+        stop: Callable[[], str] | None = None,
+    ) -> None:
         """Take the criteria to count by; nothing is started."""
         self.criteria = criteria
 
@@ -115,6 +121,10 @@ class QueueEngine:
         trial = self._trial(step, served, ended, rows, why, f"{STOPPED}{reason}" if reason else "")
         self.clock += ended
         return trial
+
+    def requests_at(self, moments: Sequence[Seconds]) -> tuple[int | None, ...]:
+        """Nothing: its time is not that of any look."""
+        return ()
 
     def drain(self, drain: Drain, stop: Callable[[], str] | None = None) -> Drained:
         """Let virtual time pass until the queue is empty and a probe's time and the quiet asked for

@@ -17,6 +17,7 @@ from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.py_spy.dump import take_dump
 from perfhunt.profilers.py_spy.program import unusable
 from tests.live.profiler_targets.launch import running, runs_freely
+from tests.live.running import until
 
 pytestmark = pytest.mark.live
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
@@ -78,6 +79,8 @@ def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
     with running("threads.py", *roles, program=needed(version)) as target:
         looker = CpythonLooker(target.pid)
         try:
+            # Its first thread has said that it is ready before it reads on: all are to rest first.
+            assert until(lambda: all(sample.still for sample in looker.look()), within=10.0)
             ours = {sample.tid: sample for sample in looker.look()}
         finally:
             looker.close()
@@ -130,6 +133,25 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
     one = next(s for i in instants for s in i.threads if "Pool.acquire" in functions(s))
     assert functions(one)[:3] == ["again", "get_balance", "Pool.acquire"]
     assert all(frame.line for frame in one.stack)
+
+
+def rested(looker: CpythonLooker) -> list[ThreadSample]:
+    """The samples of tasks that nothing ever wakes."""
+    return [s for s in looker.look() if s.task and "read_socket" in functions(s)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_rests_is_told_by_the_sample_of_before_as_a_first_look_tells_it(version: str) -> None:
+    with running("coroutines.py", "asyncio", program=needed(version)) as target:
+        often, once = CpythonLooker(target.pid), CpythonLooker(target.pid)
+        try:
+            first = [rested(often) for _ in range(4)][-1]
+            (last,) = [rested(often) for _ in range(40)][-1]
+            assert first[0] is last and last.state is ThreadState.SOCKET
+            assert rested(once) == [last]
+        finally:
+            often.close()
+            once.close()
 
 
 @pytest.mark.parametrize("version", VERSIONS)

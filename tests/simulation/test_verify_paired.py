@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -113,7 +113,13 @@ class SlotEngine:
     def __init__(self, host: Host) -> None:
         self.host, self.url = host, ""
 
-    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
+    def open(
+        self,
+        question: Question,
+        criteria: tuple[Criterion, ...],
+        directory: Path,
+        stop: object = None,
+    ) -> None:
         self.url = question.target.url
 
     def run(self, step: Step, watch: object = None, stop: object = None) -> Trial:
@@ -123,6 +129,9 @@ class SlotEngine:
         self.host.clock.sleep(live.queue.clock - before)
         live.cpu = answered(trial) * live.mean
         return self.host.spoil(trial)
+
+    def requests_at(self, moments: Sequence[float]) -> tuple[int | None, ...]:
+        return ()
 
     def drain(self, drain: Drain, stop: object = None) -> Drained:
         drained = self.host.lives[self.url].queue.drain(drain)

@@ -49,9 +49,10 @@ class Reader:
 
     def try_on(self, raw: bytes) -> str:
         """ "read", or the error that refused it. Anything else is raised: a crash."""
+        expected: tuple[type[Exception], ...] = (PerfhuntError, *self.may_raise)
         try:
             self.read(raw)
-        except (PerfhuntError, *self.may_raise) as error:
+        except expected as error:
             assert str(error)
             return type(error).__name__
         return "read"
