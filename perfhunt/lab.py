@@ -41,6 +41,7 @@ from perfhunt.model.states import States
 from perfhunt.model.trial import (
     SET_ASIDE,
     STOPPED,
+    AttachedTool,
     Drain,
     Drained,
     Interference,
@@ -73,6 +74,9 @@ class Probes(Protocol):
         """What took the machine from target and generator since the last call; None when nobody
         looks.
         """
+
+    def attached(self) -> tuple[AttachedTool, ...]:
+        """What looks at the target now, resources aside, which are counted by the kernel anyhow."""
 
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
         """Profilers attached for about `seconds`; leave the context to detach them."""
@@ -163,7 +167,7 @@ class Lab:
         Stopped, TargetDied.
         """
         self._check()
-        started = self.clock() - self.began
+        started, attached = self.clock() - self.began, self.probes.attached()
         self.probes.resources()
         self.probes.interference()
         trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
@@ -172,6 +176,7 @@ class Lab:
             resources=self.probes.resources(),
             interference=self.probes.interference() or trial.interference,
             started=started,
+            attached=attached,
         )
         self.trials.append(trial)
         self._note_down(lambda: self.directory.append_trial(trial))

@@ -34,7 +34,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import Began, EventWatcher, Noted, unwatched
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
-from perfhunt.store.files import make_directory, read_text, write_atomic
+from perfhunt.store.files import make_directory, read_json, write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion, survey
 from perfhunt.stories.verification import verify_paired
@@ -96,11 +96,9 @@ class Judgements(MutableMapping[str, CommitLabel]):
         if os.path.lexists(path) and not fresh:
             try:
                 self._labels = {
-                    str(k): v
-                    for k, v in json.loads(read_text(path)).items()
-                    if v in ("good", "bad", "skip")
+                    str(k): v for k, v in read_json(path).items() if v in ("good", "bad", "skip")
                 }
-            except (ValueError, AttributeError, RecursionError) as error:
+            except (StoreError, AttributeError) as error:
                 raise StoreError(
                     f"{path} cannot be read: {error}", "Start over: perfhunt bisect --again ..."
                 ) from error

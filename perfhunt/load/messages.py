@@ -260,6 +260,8 @@ WorkerAnswer = (
 )
 
 M = TypeVar("M", bound=Message)
+# What msgspec raises for bytes that are no message: text that is none, nesting without end too.
+_MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
 _TEXT = 300  # characters of a text that another process sends
 _SHOWN = 40  # bytes or characters of what cannot be read
 
@@ -291,7 +293,7 @@ class Decoder(Generic[M]):
         """The message. Raises MalformedMessage, which names it and what is wrong with it."""
         try:
             message: M = self._decoder.decode(content)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except _MALFORMED as error:
             raise MalformedMessage(
                 f"{_name(content)} is malformed: {one_line(str(error))}"
             ) from None
@@ -302,7 +304,7 @@ def _name(content: bytes) -> str:
     """What the bytes call themselves, else how they begin."""
     try:
         fields = msgspec.msgpack.decode(content)
-    except (msgspec.MsgspecError, RecursionError):
+    except _MALFORMED:
         fields = None
     if isinstance(fields, dict) and isinstance(fields.get("type"), str):
         return f"the message {fields['type'][:_SHOWN]!r}"

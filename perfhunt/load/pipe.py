@@ -15,11 +15,13 @@ from typing import IO
 from perfhunt.errors import LoadFailed
 from perfhunt.load.lifeline import ENDED_ITSELF, Lifeline
 from perfhunt.load.messages import ANSWERS, ChildAnswer, ChildOrder, PipeReader, frame
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.files import tail
 
 LOG = "load-child.log"
 _LEAVES_WITHIN: Seconds = 0.5  # of its pipe's end; then it is killed
 _READ_SIZE = 1 << 16  # bytes: all that a pipe holds
+_LAST_WORDS: Bytes = 1 << 16  # of its log, of which the last line is shown
 
 
 class ChildDied(Exception):
@@ -109,9 +111,8 @@ class ChildPipe:
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
-            lines = [
-                line for line in self._log.read_text(errors="replace").splitlines() if line.strip()
-            ]
+            log = tail(self._log, _LAST_WORDS).decode(errors="replace")
+            lines = [line for line in log.splitlines() if line.strip()]
             if lines and self.process.returncode not in (0, -signal.SIGKILL):
                 return f": {lines[-1].strip()} (all of it is in {self._log})"
         return ""

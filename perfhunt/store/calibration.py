@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.verdict.calibration import Calibration
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model import redact
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.document.plain import PlainError, from_plain, to_plain
 from perfhunt.store.files import open_store, read_text, write_atomic
 
@@ -59,7 +60,7 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
     try:
         stored = _read(read_text(path))
         age = ((now or datetime.now(UTC)) - datetime.fromisoformat(stored.made)).days
-    except (PlainError, ValueError, TypeError, RecursionError, StoreError) as error:
+    except (ValueError, TypeError, ArithmeticError, StoreError, Unreadable) as error:
         return None, f"{path} cannot be read ({error}): measure again with perfhunt calibrate"
     again = "it is not used; measure again with: perfhunt calibrate -- COMMAND"
     if age > GOOD_FOR_DAYS:
@@ -74,7 +75,7 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
 
 
 def _read(text: str) -> StoredCalibration:
-    plain = json.loads(text)
+    plain = json_value(text, "it")
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
         raise PlainError(f"not a calibration of schema {SCHEMA}")
     return from_plain(StoredCalibration, plain)

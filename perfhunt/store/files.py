@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -11,16 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
+from perfhunt.model.document.bounded import json_value, numbered, read_all
 from perfhunt.model.units import Bytes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# Without waiting: a pipe that lies where a file should would wait for a writer for ever.
-_LOOK = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-# No file of ours comes near; one that is larger is not ours, and would fill the memory.
-READ_MAX: Bytes = 256 * 2**20
+# Of a file of a run. A run of a day has 2 MB of run.json, 100 MB of trials with their second rows.
+LARGEST: Bytes = 256 << 20
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -106,33 +106,27 @@ def read_lines(path: Path) -> Iterator[Any]:
     """
     if not os.path.lexists(path):
         return
-    lines = read_text(path).split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            yield json.loads(line)
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):  # no newline behind it: never finished
-                return
-            raise StoreError(f"{path}, line {number}, is not JSON: {error}") from error
+    text = read_text(path)
+    finished = text.count("\n")
+    try:
+        for number, line in numbered(text, str(path)):
+            if line:
+                try:
+                    yield json_value(line, f"{path}, line {number},")
+                except Unreadable:
+                    if number <= finished:
+                        raise
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
 
 
-def read_text(path: Path, most: Bytes = READ_MAX) -> str:
+def read_text(path: Path, most: Bytes = LARGEST) -> str:
     """The text of a file of ours. Raises StoreError when it cannot be read, is none (a pipe, a
     device), or is larger than any of ours.
     """
     try:
-        with open(os.open(path, _LOOK), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise StoreError(f"{path} is not a file")
-            # Its size is looked at first, and not believed: it may grow, or be of a kind without.
-            raw = file.read(most + 1) if status.st_size <= most else None
-        if raw is None or len(raw) > most:
-            raise StoreError(f"{path} is larger than {most // 2**20} MiB")
-        return raw.decode()
-    except (OSError, UnicodeDecodeError) as error:
+        return regular_bytes(path, most).decode()
+    except (OSError, ValueError, Unreadable) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
 
 
@@ -162,6 +156,26 @@ def appeared(path: str | Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file of ours. Raises StoreError when it cannot be read, or is none."""
+    text = read_text(path)
+    try:
+        return json_value(text, str(path))
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
+
+
+def regular_bytes(path: Path, most: Bytes = LARGEST) -> bytes:
+    """The content of a file. Raises OSError for one that cannot be read, or is none (a pipe or a
+    device would keep us waiting), Unreadable for one larger than `most`.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return read_all(file.read, most, str(path))
 
 
 def sync_directory(path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import StoreError
-from perfhunt.store.files import cannot_write, read_text, write_atomic
+from perfhunt.store.files import cannot_write, read_json, write_atomic
 
 MARKER = "owner.json"
 LOCK = "owner.lock"
@@ -70,9 +70,9 @@ def is_held(directory: Path) -> bool:
 def owner_of(path: Path) -> RunWriter:
     """Who was or is writing a directory; NOBODY when that was never noted, or is unreadable."""
     try:
-        plain = json.loads(read_text(path / MARKER))
+        plain = read_json(path / MARKER)
         return RunWriter(str(plain["started"]), str(plain["phase"]))
-    except (StoreError, ValueError, KeyError, TypeError, RecursionError):
+    except (StoreError, LookupError, TypeError):
         return NOBODY
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import msgspec
 from perfhunt.errors import StoreError
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.verdict.prediction import PredictionScore
-from perfhunt.store.files import read_text
+from perfhunt.store.files import read_json
 
 VERDICT_FILE = "verdict.json"
 # Where verifications are kept below the root: of one process as runs, of pairs on their own.
@@ -31,8 +30,8 @@ def stored_predictions(root: Path) -> Iterator[tuple[Path, PredictionScore]]:
     for place in _PLACES:
         for path in sorted((root / place).glob(f"*/{VERDICT_FILE}")):
             try:
-                kept = json.loads(read_text(path)).get("prediction")
+                kept = read_json(path).get("prediction")
                 if kept:
                     yield path.parent, msgspec.convert(kept, PredictionScore)
-            except (StoreError, ValueError, AttributeError, RecursionError, msgspec.MsgspecError):
+            except (StoreError, ValueError, AttributeError, msgspec.MsgspecError):
                 continue

@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.document.folded import fold, unfold
 from perfhunt.model.document.plain import PlainError
 from perfhunt.model.document.reading import read_document, read_trial, with_rows
@@ -17,7 +18,7 @@ from perfhunt.model.document.writing import document, profile_file
 from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
-from perfhunt.store.files import read_lines, read_text, write_atomic
+from perfhunt.store.files import read_json, read_lines, read_text, write_atomic
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
@@ -35,7 +36,14 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
     damaged.
     """
     try:
-        return read_document(json.loads(text), stacks)
+        return _read(json_value(text, "run.json"), stacks)
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
+
+
+def _read(plain: Any, stacks: dict[str, dict[Stack, float]] | None) -> Run:
+    try:
+        return read_document(plain, stacks)
     except PlainError as error:
         hint = (
             "Read it with the perfhunt that wrote it, or upgrade this one."
@@ -43,8 +51,8 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
             else ""
         )
         raise StoreError(str(error), hint) from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"run.json is not JSON: {error}") from error
+    except (ValueError, ArithmeticError) as error:
+        raise StoreError(f"run.json is damaged: {error}") from error
 
 
 def schema_text() -> str:
@@ -82,9 +90,9 @@ def read_outline(directory: Path) -> Run:
 
 def _read_document(directory: Path, whole: bool) -> Run:
     path = directory / RUN_FILE
-    text = read_text(path)
+    plain = read_json(path)
     try:
-        return loads(text, _stacks(directory, json.loads(text)) if whole else None)
+        return _read(plain, _stacks(directory, plain) if whole else None)
     except StoreError as error:
         raise StoreError(f"{path}: {error.message}", error.hint) from error
     except UNLIKE as error:
@@ -110,10 +118,11 @@ def _text(run: Run) -> str:
 def _stacks(directory: Path, plain: Any) -> dict[str, dict[Stack, float]]:
     """The stacks of the profiles that a document names, by span."""
     stacks = {}
-    for span in plain.get("profiles", {}) if isinstance(plain, dict) else ():
+    named = plain.get("profiles", {}) if isinstance(plain, dict) else {}
+    for span in named if isinstance(named, dict) else ():
         path = directory / profile_file(span)
         try:
             stacks[span] = unfold(read_text(path))
-        except ValueError as error:
+        except (ValueError, Unreadable) as error:
             raise StoreError(f"{path}: {error}") from error
     return stacks

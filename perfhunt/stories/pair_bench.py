@@ -83,7 +83,7 @@ class PairBench:
         engine = self.engine_at(question, version.url)
         version.resources()
         trial = engine.run(step, None, self.stop)
-        trial = replace(trial, resources=version.resources())
+        trial = replace(trial, resources=version.resources(), attached=())
         self.watch(Tried(trial))
         self.check()
         require_whole(trial)

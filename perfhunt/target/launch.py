@@ -21,6 +21,7 @@ from pathlib import Path
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import KeptCommand, run, spawn
+from perfhunt.target.proc.files import tail as end_of_file
 
 # Generous: only a command that will never listen waits so long.
 READY_WITHIN: Seconds = 30.0
@@ -252,7 +253,7 @@ def running(
 def tail(log: Path) -> str:
     """The end of a service's log, for a message; empty when there is none."""
     try:
-        text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        text = end_of_file(log, _TAIL).decode(errors="replace").strip()
     except OSError:
         return ""
     return f"Its log ends: {text}" if text else "It wrote nothing to its log."

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from perfhunt.errors import QuestionError, UsageError
+from perfhunt.errors import QuestionError, Unreadable, UsageError
+from perfhunt.model.document.bounded import toml_table
 from perfhunt.model.question import (
     LoopKind,
     ProcessSelector,
@@ -32,6 +32,7 @@ from perfhunt.model.units import format_duration, format_rate
 
 FILE_NAME = "perfhunt.toml"
 FILE_SCHEMA = 1
+_DOTTED_PERCENTILE = re.compile(r"(?:^|[{,])[ \t]*+p[0-9]+\.[0-9]+\s*=", re.MULTILINE)
 
 _ELSEWHERE = {
     "url": "in [target]",
@@ -94,20 +95,15 @@ def parse_question(text: str, source: str, around: Surroundings, table: str = ""
 
 def _document(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml_table(text, source)
+    except Unreadable as error:
         hint = (
             "Each key may stand once, texts need quotes,"
             " and a table such as [slo] may be opened once."
         )
-        if re.search(r"^\s*(?:.*[{,]\s*)?p[0-9]+\.[0-9]+\s*=", text, re.MULTILINE):
+        if _DOTTED_PERCENTILE.search(text):
             hint = 'A percentile with a dot needs quotes: "p99.9" = "<= 1s".'
-        raise QuestionError(f"{source} is not TOML: {error}", hint) from None
-    # Tables nested too deeply; an integer of more digits than Python converts.
-    except (RecursionError, ValueError) as error:
-        raise QuestionError(
-            f"{source} is not TOML that can be read: {error}", "Write it more plainly."
-        ) from None
+        raise QuestionError(error.message, error.hint or hint) from None
 
 
 def _listed(source: str, problems: list[Problem]) -> str:

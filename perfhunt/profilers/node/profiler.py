@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import ProcessIdentity, TargetProcess
 from perfhunt.model.units import Seconds
@@ -93,7 +93,7 @@ class _Session:
             taken = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
             self._raw.write_text(json.dumps(taken))
             stacks, idle = parse_cpuprofile(taken)
-        except (InspectorError, KeyError, TypeError) as error:
+        except (InspectorError, Unreadable, KeyError) as error:
             raise AttachFailed(
                 f"the inspector of Node process {self._pid} gave no profile: {error}"
             ) from error

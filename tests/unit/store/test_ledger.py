@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from perfhunt.cli.app import app
 from perfhunt.errors import StoreError
-from perfhunt.store.files import READ_MAX
+from perfhunt.store.files import LARGEST
 from perfhunt.store.ledger import LedgerRow, history
 from perfhunt.store.listing import latest
 from perfhunt.store.rundir import RunDirectory, read_directory, repair
@@ -125,7 +125,7 @@ def a_directory(run: Path) -> None:
 
 
 def huge(run: Path) -> None:
-    os.truncate(run / "run.json", READ_MAX + 1)
+    os.truncate(run / "run.json", LARGEST + 1)
 
 
 def missing(run: Path) -> None:

@@ -213,6 +213,10 @@ RESULTS: dict[str, dict[str, str]] = {
             " by where they would have gone."
         ),
     },
+    "AttachedTool": {
+        "name": "A profiler, or another watcher of the target.",
+        "rate_hz": "Samples per second asked of it; null where it sets its own pace.",
+    },
     "Count": {"n": "Requests.", "exceed": "Too slow, failed, shed or cut."},
     "TrialDocument": {
         "phase": "Why it was run.",
@@ -235,6 +239,10 @@ RESULTS: dict[str, dict[str, str]] = {
         "interference": (
             "What took the machine from target and generator meanwhile; null where it was not"
             " looked at, absent in runs of versions that did not."
+        ),
+        "attached": (
+            "What of perfhunt looked at the target meanwhile; null in runs of versions that did"
+            " not keep it."
         ),
         "counts": "Counts per criterion, by name.",
         "outcomes": _OUTCOMES,
