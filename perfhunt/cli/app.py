@@ -94,6 +94,7 @@ def run() -> None:
     before, command = split_command(sys.argv[1:])
     if sys.__stdout__ is None:  # closed by whoever started us (`>&-`): nobody reads
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    console.speak_always()
     try:
         app(args=before, obj=command)
     except PerfhuntError as error:

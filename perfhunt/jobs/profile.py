@@ -27,6 +27,7 @@ from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
 from perfhunt.store import ledger
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
@@ -65,7 +66,7 @@ def run_profile(request: ProfileRequest) -> Run:
     url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    surroundings = environment(target, versions())
+    surroundings = environment(target, versions(), mark_of(request.store))
     start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, surroundings, target)
     directory = RunDirectory.create(request.store, start)
     began = time.monotonic()

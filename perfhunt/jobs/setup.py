@@ -31,6 +31,7 @@ from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store import ledger
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
@@ -44,7 +45,8 @@ def question_of(request: InvestigateRequest) -> Question:
     """The question of the test file, with what the request changes. Raises QuestionError (exit
     104), UsageError for a budget that is no time.
     """
-    question = read_question(request.file, Path.cwd(), os.environ, request.pid)
+    mark = mark_of(request.store)
+    question = read_question(request.file, Path.cwd(), os.environ, request.pid, mark)
     budget = question.ramp.budget if request.budget is None else request.budget
     require_time("--budget", budget)
     seed = question.seed if request.seed is None else request.seed
@@ -106,7 +108,8 @@ def workbench(
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
         engine = ENGINES[DEFAULT_ENGINE](run_id, request.workers, request.bind, cleared.addresses)
-        start = blank_run(run_id, kind, stamp, question, surroundings(target), target)
+        now = surroundings(target, request.store)
+        start = blank_run(run_id, kind, stamp, question, now, target)
         lab = _lab(request, engine, start, target, stop, watch)
         try:
             yield lab
@@ -147,11 +150,11 @@ def _lab(
     )
 
 
-def surroundings(target: TargetProcess) -> Environment:
-    """The environment of a run; uncommitted work is kept as a commit of its own, so that `verify`
-    can tell the next edit.
+def surroundings(target: TargetProcess, store: Path) -> Environment:
+    """The environment of a run in a store; uncommitted work is kept as a commit of its own, so that
+    `verify` can tell the next edit.
     """
-    now = environment(target, versions())
+    now = environment(target, versions(), mark_of(store))
     if not target.git_root or not now.git_revision:
         return now
     return replace(now, git_snapshot=kept_work(target.git_root))

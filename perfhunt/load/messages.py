@@ -17,6 +17,7 @@ from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.seam import WorkerClock
 from perfhunt.load.wire import WireAccount
 from perfhunt.model.question import Question
+from perfhunt.model.text.error_words import error_words
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -176,10 +177,10 @@ class LoadError(Message, frozen=True):
     hint: str = ""
 
     @classmethod
-    def of(cls, error: Exception) -> LoadError:
-        """What is said of an exception."""
+    def of(cls, error: Exception, keep_text: bool = False) -> LoadError:
+        """What is said of an exception; its text only when that is to be kept."""
         hint = error.hint if isinstance(error, PerfhuntError) else ""
-        return cls(why=str(error) or type(error).__name__, hint=hint)
+        return cls(why=error_words(error, keep_text), hint=hint)
 
 
 class Joined(Message, frozen=True):

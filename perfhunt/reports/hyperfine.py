@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from statistics import fmean, median, stdev
 
 from perfhunt.errors import StoreError
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 
 
@@ -14,7 +15,7 @@ def write(commands: Sequence[CommandRuns]) -> str:
     """The JSON text of `hyperfine --export-json` (1.18) for these commands; times in seconds,
     memory in bytes.
     """
-    return json.dumps({"results": [_result(command) for command in commands]}, indent=2) + "\n"
+    return json_text({"results": [_result(command) for command in commands]}, indent=2) + "\n"
 
 
 def _result(command: CommandRuns) -> dict[str, object]:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from perfhunt.model import redact
 from perfhunt.model.question import Killswitch
 from perfhunt.model.units import Seconds
 
@@ -97,7 +98,7 @@ def _miss(url: str) -> str:
     "" when it does.
     """
     parts = urlsplit(url)
-    shown = f"{parts.scheme}://{parts.hostname}{parts.path}"  # The query may hold a token.
+    shown = redact.url(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connect = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:

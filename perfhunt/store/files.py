@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from perfhunt.errors import StoreError
+from perfhunt.model.text.escaping import json_text
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` in one step: readers and a power loss see the old file or the new
     one. Raises StoreError.
     """
-    raw = content.encode() if isinstance(content, str) else content
+    raw = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(part, "wb") as file:
@@ -33,7 +34,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def append_line(path: Path, plain: Any) -> None:
     """Add one JSON line and wait until it is on the disk. Raises StoreError."""
-    line = json.dumps(plain, separators=(",", ":"), allow_nan=False) + "\n"
+    line = json_text(plain, separators=(",", ":"), allow_nan=False) + "\n"
     try:
         with open(path, "ab") as file:
             file.write(line.encode())

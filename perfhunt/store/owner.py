@@ -10,6 +10,7 @@ import psutil
 
 from perfhunt.errors import StoreError
 from perfhunt.model.run import ProcessIdentity
+from perfhunt.model.text.escaping import json_text
 from perfhunt.store.files import read_text, write_atomic
 
 MARKER = "owner.json"
@@ -61,7 +62,7 @@ def write_owner(path: Path, owner: RunWriter) -> None:
         "started": owner.started,
         "phase": owner.phase,
     }
-    write_atomic(path / MARKER, json.dumps(plain))
+    write_atomic(path / MARKER, json_text(plain))
 
 
 def _identity(process: psutil.Process) -> ProcessIdentity:

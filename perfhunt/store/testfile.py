@@ -11,8 +11,10 @@ from pathlib import Path
 
 from perfhunt.errors import QuestionError
 from perfhunt.model.question import Question
+from perfhunt.model.redact import Mark
 from perfhunt.model.testfile.testfile import FILE_NAME, parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
+from perfhunt.store.digest_key import FORGOTTEN
 
 _TABLE = "tool.perfhunt"
 _FEED_MAX = 256 * 2**20  # bytes; a feed is held in memory by every load process
@@ -46,13 +48,17 @@ def _has_table(pyproject: Path) -> bool:
 
 
 def read_question(
-    path: Path | None, directory: Path, env: Mapping[str, str], pid: int | None = None
+    path: Path | None,
+    directory: Path,
+    env: Mapping[str, str],
+    pid: int | None = None,
+    mark: Mark = FORGOTTEN,
 ) -> Question:
     """The question of a test file (None: the one that applies in `directory`). Paths in it start
     from its own directory.
 
-    `pid` only makes the advice in a refusal exact. Raises QuestionError (exit 104): no file,
-    unreadable, wrong, or no SLO.
+    `mark` stands for what no store keeps of it (`digest_key.mark_of`). `pid` only makes the advice
+    in a refusal exact. Raises QuestionError (exit 104): no file, unreadable, wrong, or no SLO.
     """
     file = path if path is not None else find_test_file(directory)
     write_one = f"Write one for the live service: perfhunt init --pid {pid or 'PID'}"
@@ -74,7 +80,7 @@ def read_question(
     around = Surroundings(env, lambda name: _read(Path(name)), str(base))
     table = _TABLE if file.name == "pyproject.toml" else ""
     try:
-        return parse_question(text, _shown(file), around, table)
+        return parse_question(text, _shown(file), around, table).marked(mark)
     except QuestionError as error:
         error.hint = error.hint.replace("--pid PID", f"--pid {pid}") if pid else error.hint
         raise

@@ -51,7 +51,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "cli": (("view", "verbs"),),
     "jobs": (("stored", "verify"), ("bench",)),
     "load/child": (("http", "users"),),
-    "model": (("verdict", "document", "testfile"),),
+    "model": (("text", "verdict", "document", "testfile"),),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),
     "target": (("proc", "code", "resources", "host"),),

@@ -4,7 +4,6 @@ take it apart.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +18,7 @@ from perfhunt.cli.options import (
     OneObjectOption,
     StoreOption,
 )
-from perfhunt.cli.view.results import show_lines
+from perfhunt.cli.view.results import show_lines, show_plain
 from perfhunt.errors import ChangeRefused, ExitCode
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def change(
     ruling = rule_on_change(ChangeRequest(base, head, compound, store))
     refused = isinstance(ruling, ChangeRefusal)
     if as_json:
-        console.out(json.dumps({"schema": 1, "one": not refused, **to_plain(ruling)}, indent=2))
+        show_plain({"schema": 1, "one": not refused, **to_plain(ruling)})
         raise typer.Exit(int(ExitCode.CHANGE_REFUSED if refused else ExitCode.OK))
     if isinstance(ruling, ChangeRefusal):
         raise ChangeRefused("\n".join(ruling.lines()), ruling.next)

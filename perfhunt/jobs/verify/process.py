@@ -43,7 +43,9 @@ def verify_process(
             "perfhunt verify --base REV --head REV -- COMMAND",
         )
     stored = stored_run(request)
-    question, target = target_of(_again(request), question_again(stored, request.file))
+    question, target = target_of(
+        _again(request), question_again(stored, request.file, request.store)
+    )
     repository = (
         Repository(Path(target.git_root)) if target.git_root else find_repository(Path.cwd())
     )
@@ -55,7 +57,7 @@ def verify_process(
             "the running process is not the changed code: " + "; ".join(doubts),
             "Restart the service, then verify its new pid.",
         )
-    if moved := unlike(one_change, stored, target):
+    if moved := unlike(one_change, stored, target, request.store):
         return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
     verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
@@ -112,11 +114,14 @@ def _invalid(differences: tuple[str, ...]) -> Verdict:
     )
 
 
-def unlike(one_change: OneChange, stored: Run, target: TargetProcess) -> tuple[str, ...]:
+def unlike(
+    one_change: OneChange, stored: Run, target: TargetProcess, store: Path
+) -> tuple[str, ...]:
     """What besides the change is not as it was when the run was made."""
     # The edit is counted from the very tree that was measured, committed or not.
     then = replace(stored.environment, git_revision=one_change.change.base, git_dirty=False)
-    return differences(one_change.change, then, surroundings(target), stored.target, target)
+    now = surroundings(target, store)
+    return differences(one_change.change, then, now, stored.target, target)
 
 
 def explained(one_change: OneChange) -> frozenset[str]:

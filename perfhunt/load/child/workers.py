@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 import time
-import traceback
 from typing import Any
 
 import gevent
@@ -41,6 +40,7 @@ from perfhunt.load.messages import (
     WorkerSecond,
     encode,
 )
+from perfhunt.model.text.error_words import error_words
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
@@ -90,7 +90,7 @@ class Worker:
             self._fail(value)
 
     def _fail(self, error: Exception) -> None:
-        traceback.print_exception(error)
+        sys.stderr.write(f"{error_words(error)}\n")
         self._send(LoadError.of(error))
 
     def _send(self, answer: WorkerAnswer) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from perfhunt.errors import AttachFailed
+from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
@@ -112,14 +113,13 @@ class _Download:
             raise AttachFailed(f"{where}: {answer}")
         status, body = answer
         if status != 200:
-            raise AttachFailed(
-                f"{where} answered {status}: {body[:200].decode(errors='replace').strip()}"
-            )
-        self._raw.write_bytes(body)
+            raise AttachFailed(f"{where} answered {status}")
         try:
             parsed = parse_pprof(body)
         except PprofError as error:
             raise AttachFailed(f"{where}: {error}") from error
+        # The answer itself may carry labels, which hold whatever the service put there.
+        self._raw.write_text(fold(parsed.stacks))
         rate = 1.0 / parsed.period if parsed.period else _USUAL_HZ
         return Profile(
             tool="go",
@@ -142,7 +142,7 @@ class GoProfiler(Profiler):
 
     name = "go"
     needs: tuple[str, ...] = ()
-    suffix = ".pb.gz"
+    suffix = ".folded"
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)

@@ -102,12 +102,9 @@ class _Recording:
         depth = ("--stack-depth", str(_DEPTH))
         for file in self._files.values():
             try:
-                sampled, shortened = parse_jfr_print(
-                    _run("jfr", "print", "--events", EVENT, *depth, str(file))
-                )
-                locks = f"{MONITOR_EVENT},{PARK_EVENT}"
-                printed = _run("jfr", "print", "--events", locks, *depth, str(file))
-                waits += parse_lock_waits(printed, seconds)
+                running, waiting = _printed(file, depth)
+                sampled, shortened = parse_jfr_print(running)
+                waits += parse_lock_waits(waiting, seconds)
             except JfrError as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
@@ -130,9 +127,23 @@ class _Recording:
             ticks=round(seconds * _RATE_HZ),
             command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
-            raw=self._files[pids[0]].name,
+            raw=self._files[pids[0]].with_suffix(".txt").name,
             lock_waits=tuple(waits),
         )
+
+
+def _printed(file: Path, depth: tuple[str, ...]) -> tuple[str, str]:
+    """What ran and what waited in a recording, as text, which is kept in its place: the recording
+    itself holds the JVM's environment, its properties and its command line.
+    """
+    try:
+        running = _run("jfr", "print", "--events", EVENT, *depth, str(file))
+        locks = f"{MONITOR_EVENT},{PARK_EVENT}"
+        waiting = _run("jfr", "print", "--events", locks, *depth, str(file))
+    finally:
+        file.unlink(missing_ok=True)
+    file.with_suffix(".txt").write_text(running + waiting)
+    return running, waiting
 
 
 def _version(pid: int) -> str:

@@ -6,9 +6,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from perfhunt.model import redact
 from perfhunt.model.profile import Frame, FrameKind, Stack
 
 _IDLE = "(idle)"  # V8's name for a thread that waits in its event loop
+
+
+def without_code(profile: dict[str, Any]) -> dict[str, Any]:
+    """The same profile, its places changed where they are code themselves (`data:` addresses) or
+    addresses with a query. Raises KeyError or TypeError when it is none.
+    """
+    for node in profile["nodes"]:
+        node["callFrame"]["url"] = redact.file_name(str(node["callFrame"]["url"]))
+    return profile
 
 
 def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:

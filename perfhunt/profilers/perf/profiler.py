@@ -22,6 +22,7 @@ from perfhunt.profilers.perf.script import (
     PerfSample,
     PerfScriptError,
     parse_perf_script,
+    without_titles,
 )
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.target.host.environment import printed
@@ -132,6 +133,7 @@ class PerfCapture:
         text, complaints = (out.decode(errors="replace") for out in (made.stdout, made.stderr))
         if made.returncode != 0:
             raise AttachFailed(f"perf script failed: {complaints.strip()[:200]}")
+        text = without_titles(text)
         self._raw.with_suffix(".txt").write_text(text)
         self._raw.unlink()
         return text, complaints

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from perfhunt.model import redact
 from perfhunt.model.profile import Frame, FrameKind, Stack
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
 
-_HEADER = re.compile(r"\s*\S.*?\s+\d+/\d+\s+\d+\.\d+:\s*")
+_HEADER = re.compile(r"\s*(?P<comm>\S.*?)\s+\d+/\d+\s+\d+\.\d+:\s*")
 _FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.+) \((?P<image>.*)\)")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 # Images in brackets are the kernel's and its modules', but for these.
@@ -55,6 +56,18 @@ def parse_perf_script(text: str) -> Iterator[PerfSample]:
             frames.append(_frame(frame["symbol"], frame["image"]))
     if header is not None:
         yield _sample(frames)
+
+
+def without_titles(text: str) -> str:
+    """The text with the names of threads as they may be kept: a program can write a title there."""
+
+    def named(line: str) -> str:
+        match = _HEADER.fullmatch(line)
+        if match is None or line.startswith("#"):
+            return line
+        return line.replace(match["comm"], redact.thread(match["comm"]), 1)
+
+    return "".join(f"{named(line)}\n" for line in text.splitlines())
 
 
 def _frame(symbol: str, image: str) -> Frame:

@@ -21,7 +21,7 @@ _OPTIONAL = {
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
-    "peers",
+    *("peers", "withheld", "keep_error_text"),
 }
 
 
