@@ -139,6 +139,8 @@ class RequestTemplate:
         plain = asdict(self.redacted() if self.withheld else self)
         if plain["feed"]:
             del plain["feed"]["path"]
+        if not self.withheld:
+            del plain["withheld"]
         return plain
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from perfhunt.model import redact
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.testfile.thresholds import BLANK
+from perfhunt.model.text.command_line import HIDDEN
 from perfhunt.model.text.escaping import json_text, visible
 
 _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was found
@@ -51,7 +52,7 @@ def _comments(target: TargetProcess) -> str:
 def _process(process: Process) -> str:
     threads = f"{process.threads} thread{'s' if process.threads > 1 else ''}"
     words = redact.command(process.cmdline, process.exe)[:2]
-    name = " ".join(Path(word).name for word in words if not word.startswith(("-", redact.HIDDEN)))
+    name = " ".join(Path(word).name for word in words if not word.startswith(("-", HIDDEN)))
     return f"pid {process.pid}  {name or Path(process.exe).name}  ({threads})"
 
 

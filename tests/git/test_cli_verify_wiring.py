@@ -226,10 +226,10 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     run = replace(whole, environment=found, target=target)
     store = shop / "web" / ".perfhunt"
     keep(store, run)
-    monkeypatch.setattr(verify_process, "question_again", lambda stored, _: stored.question)
+    monkeypatch.setattr(verify_process, "question_again", lambda stored, *_: stored.question)
     monkeypatch.setattr(verify_process, "target_of", lambda _, question: (question, target))
     monkeypatch.setattr(verify_process, "stale", lambda *_: ())
-    monkeypatch.setattr(verify_process, "surroundings", lambda _: found)
+    monkeypatch.setattr(verify_process, "surroundings", lambda *_: found)
 
     @contextmanager
     def bench(*_: object) -> Iterator[object]:
@@ -268,7 +268,7 @@ def test_a_service_whose_surroundings_changed_is_invalid_and_gets_no_load(
 ) -> None:
     write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
     newer = replace(investigated.environment, kernel="6.9.0")
-    monkeypatch.setattr(verify_process, "surroundings", lambda _: newer)
+    monkeypatch.setattr(verify_process, "surroundings", lambda *_: newer)
     code, lines, _ = verify("--pid", "4242")
     event = json.loads(lines[-1])
     assert (code, event["word"], event["directory"]) == (91, "INVALID", None)

@@ -33,17 +33,20 @@ _FOLDED_START = re.compile(r"[:#]")
 
 
 def visible(text: str) -> str:
-    """The text as one printable line: breaks become spaces, and what cannot be seen its code
-    (`\\x1b`, `\\u202e`; `\\xff` for a byte that is not UTF-8). Doing it twice changes nothing.
+    """The text as one printable line: breaks become spaces, and what cannot be seen a mark that can
+    be. Doing it twice changes nothing.
     """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else _shown(c) for c in _BREAKS.sub(" ", text))
+    return "".join(c if c.isprintable() else _marked(c) for c in _BREAKS.sub(" ", text))
 
 
-def _shown(char: str) -> str:
-    if unicodedata.category(char) == "Zs":
-        return " "
+def _marked(char: str) -> str:
+    return " " if unicodedata.category(char) == "Zs" else "\ufffd"
+
+
+def _coded(char: str) -> str:
+    """The code of a character: `\\x1b`, `\\u202e`; `\\xff` for a byte that is not UTF-8."""
     code = ord(char)
     if _FIRST_BYTE <= code <= _LAST_BYTE:
         return f"\\x{code - 0xDC00:02x}"
@@ -53,10 +56,12 @@ def _shown(char: str) -> str:
 
 
 def terminal(line: str) -> str:
-    """A line for a terminal or a log: it steers neither, and is an order to no CI."""
-    return _ORDER.sub(
-        lambda m: f"{m[1] or ''}\\x{'3a' if m[0][-1] == ':' else '23'}", visible(line)
-    )
+    """A line for a terminal or a log: what cannot be seen is written as its code, so it steers
+    neither, and it is an order to no CI. Doing it twice changes nothing.
+    """
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else _coded(c) for c in _BREAKS.sub(" ", line))
+    return _ORDER.sub(lambda m: f"{m[1] or ''}\\x{ord(m[0][-1]):02x}", line)
 
 
 def markup(text: object) -> Markup:
@@ -105,7 +110,7 @@ def json_text(plain: Any, **how: Any) -> str:
 def _json_code(char: str) -> str:
     code = ord(char)
     if 0xD800 <= code <= 0xDFFF:
-        return f"\\{_shown(char)}" if _FIRST_BYTE <= code <= _LAST_BYTE else "\\ufffd"
+        return f"\\{_coded(char)}" if _FIRST_BYTE <= code <= _LAST_BYTE else "\\ufffd"
     return json.dumps(char)[1:-1] if code > 0x7F else f"\\u{code:04x}"
 
 

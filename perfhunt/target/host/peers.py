@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from perfhunt.model import redact
 from perfhunt.model.states import stores_at
+from perfhunt.model.text.command_line import HIDDEN
 from perfhunt.model.units import Seconds
 from perfhunt.target.host.opened import (
     UNIX,
@@ -243,7 +244,7 @@ def program(pid: int) -> str:
         if word in ("-c", "-e"):
             break
         if before in ("-m", "-jar") or not (word.startswith("-") or before in _VALUED):
-            return name if word == redact.HIDDEN else os.path.basename(word)
+            return name if word == HIDDEN else os.path.basename(word)
     return name
 
 
