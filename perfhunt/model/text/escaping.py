@@ -28,8 +28,8 @@ _MARKDOWN = re.compile(
     r"|^[-+=](?=[-+=\s]|$)|^:(?=:)|^\d+(?=[.)](?:\s|$))"
 )
 _MENTION = re.compile(r"@(?=\w)")
-_FOLDED = re.compile(r"[%;]")
-_FOLDED_START = re.compile(r"[:#]")
+_FOLDED = re.compile(r"[%;]|#(?=#(?:\[|vso\[|teamcity\[))")
+_FOLDED_START = re.compile(r"\s*:(?=:[A-Za-z])")
 
 
 def visible(text: str) -> str:
@@ -73,7 +73,8 @@ def markup(text: object) -> Markup:
 
 def markdown(text: object) -> Markdown:
     """Text for Markdown that brings no markup, no link and no mention of anybody."""
-    marked = _MARKDOWN.sub(_backslashed, visible(str(text)))
+    # Space in front means something in Markdown, and shows nothing.
+    marked = _MARKDOWN.sub(_backslashed, visible(str(text)).strip())
     return Markdown(_MENTION.sub("@<!-- -->", marked))
 
 
@@ -127,7 +128,7 @@ def folded_line(line: str) -> str:
     """A line of folded stacks, its first character encoded where a log of CI would take it for an
     order.
     """
-    return _percent_text(line[0]) + line[1:] if _FOLDED_START.match(line) else line
+    return _FOLDED_START.sub(_percent, line, count=1) if _FOLDED_START.match(line) else line
 
 
 def _percent(match: re.Match[str]) -> str:
