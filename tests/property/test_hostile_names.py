@@ -5,6 +5,7 @@ anything, gives an order to CI, or stops the writing.
 from __future__ import annotations
 
 import html
+import importlib
 import json
 import re
 from collections import Counter
@@ -12,10 +13,10 @@ from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from markdown_it import MarkdownIt
 
 from perfhunt.cli import console
 from perfhunt.model.document.folded import fold, unfold
@@ -30,6 +31,8 @@ from perfhunt.store.ledger import history, record
 from perfhunt.store.rundir import RunDirectory, read_directory
 from tests.sample_run import sample_run
 
+# A reader of CommonMark with GitHub's tables, which rich brings along.
+MarkdownIt: Any = importlib.import_module("markdown_it").MarkdownIt
 PAYLOAD = "evil"
 CORPUS = {
     "nothing": "",
