@@ -282,8 +282,14 @@ LARGEST = 1 << 26  # bytes
 
 
 def frame(message: Message) -> bytes:
-    """The message for a pipe, led by its length."""
-    content = encode(message)
+    """The message for a pipe, led by its length. Raises LoadFailed for one that cannot be sent."""
+    try:
+        content = encode(message)
+    except UnicodeEncodeError as error:
+        raise LoadFailed(
+            f"a path holds bytes that are not UTF-8: {error.object}",
+            "Rename that directory, or work from within it, with relative paths.",
+        ) from None
     return _LENGTH.pack(len(content)) + content
 
 

@@ -41,7 +41,7 @@ _WORD = r"(?:[a-z]{1,20}|[A-Z][a-z]{1,19}|[A-Z]{2,8})"
 _JOINED = rf"{_WORD}(?:[A-Z][a-z]{{1,19}})*"
 _KEY = re.compile(rf"{_JOINED}(?:[_.-]{_JOINED}|\d)*(?:\[(?:{_JOINED})?\])*")
 _PIECE = rf"(?:{_JOINED}|\d{{1,6}}|[A-Za-z0-9]{{1,3}}|[a-z]{{1,12}}\d{{1,2}})"
-_SEGMENT = re.compile(rf"(?:{_PIECE}(?:[-_.~:@]{_PIECE}){{0,5}})?(?:{_PLACEHOLDER})?")
+_SEGMENT = re.compile(rf"(?:{_PIECE}(?:[-_.~:]{_PIECE}){{0,5}})?(?:{_PLACEHOLDER})?")
 _ROUTE_SEGMENT = re.compile(
     rf"(?:v\d{{1,2}}|{_JOINED}(?:[-_.]{_JOINED}){{0,5}}|\[\w{{1,20}}\]|:[a-z]\w{{0,19}}|{_PLACEHOLDER})?"
 )
@@ -50,7 +50,7 @@ _THREAD = re.compile(
 )
 _TOOL_PROCESS = re.compile(r'(process \d+):"?(.*?)"?', re.DOTALL)
 _TOOL_THREAD = re.compile(r"(thread \([0-9A-Fa-fx]+\)): (.*)", re.DOTALL)
-_METHOD = re.compile(r"([A-Z]{3,7}) (.*)", re.DOTALL)
+_METHOD = re.compile(r"([A-Za-z]{1,12}) (.*)", re.DOTALL)
 
 
 def marker(key: bytes) -> Mark:
@@ -109,6 +109,8 @@ def url(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         return HIDDEN
+    if text and not parts.netloc and not text.startswith("/"):
+        return HIDDEN  # neither a URL nor a path
     path = "/".join(_segment(segment, _SEGMENT) for segment in parts.path.split("/"))
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, path, "&".join(_names(parts.query)), ""))

@@ -76,14 +76,25 @@ def read_question(
         raise QuestionError(
             f"{file} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
         ) from error
-    base = file.resolve().parent
-    around = Surroundings(env, lambda name: _read(Path(name)), str(base))
+    around = Surroundings(env, lambda name: _read(Path(name)), _base(file))
     table = _TABLE if file.name == "pyproject.toml" else ""
     try:
         return parse_question(text, _shown(file), around, table).marked(mark)
     except QuestionError as error:
         error.hint = error.hint.replace("--pid PID", f"--pid {pid}") if pid else error.hint
         raise
+
+
+def _base(file: Path) -> str:
+    """Where paths in a file start from; relative where its full name is not UTF-8, for the load
+    child's messages are.
+    """
+    base = str(file.resolve().parent)
+    try:
+        base.encode()
+    except UnicodeEncodeError:
+        return os.path.relpath(base)
+    return base
 
 
 def _read(path: Path) -> bytes:

@@ -109,6 +109,9 @@ URLS = {
     "/services/T024BE7LD/XcVbN1234567890abcdef": "/services/…/…",
     "/api/v2/order-items/42": "/api/v2/order-items/42",
     "http://[": "…",
+    "user:hunter@shop.example": "…",
+    "swordfish": "…",
+    "": "",
 }
 
 
@@ -125,6 +128,7 @@ ROUTES = {
     "POST /users/:id/orders": "POST /users/:id/orders",
     "GET checkout page": "GET checkout page",
     "GET ?S3cret": "GET /",
+    "grpc /shop.Cart/Add?x=S3cret": "grpc /shop.Cart/Add",
 }
 
 
