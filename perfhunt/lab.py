@@ -223,7 +223,7 @@ class Lab:
             name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
         ) as attached:
             trial = self.try_step(step)
-        span = attached.span_of(trial)
+        span = attached.span_of(trial).while_requests_counted(self.engine.requests_at)
         self.spans[name] = joined(self.spans.get(name), span)
         return span
 

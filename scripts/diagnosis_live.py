@@ -54,7 +54,7 @@ def look(animal: Animal, *, short: bool, with_peers: bool) -> Seen:
     """What is seen of a service, from its start to its mended form. Raises PerfhuntError and
     OSError.
     """
-    began = time.monotonic()
+    began, short = time.monotonic(), short and not animal.searched
     with living(animal) as service, tempfile.TemporaryDirectory(prefix="bench-diagnosis-") as home:
         burst = service.capacity()
         given, named, rate = investigated(service, Path(home), burst["completed"], short=short)
@@ -90,7 +90,7 @@ def investigated(
             limit=1e3 * (animal.limit or max(LIMIT_TIMES * service.unloaded, LEAST_LIMIT)),
             start=min(max(SLOWEST, 0.1 * most), FASTEST),
             baseline="3s" if short else "5s",
-            hold="8s" if short else "15s",
+            hold="12s" if short else "15s",
         )
     )
     request = InvestigateRequest(

@@ -68,6 +68,7 @@ class LocustEngine:
         self._number = 0
         # Endpoint index to its median service before there was any trouble.
         self._usual: dict[int, Seconds] = {}
+        self._last: RunningStep | None = None
 
     def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
         """Starts the child and waits until it is ready. Sends no request. Raises LoadFailed with
@@ -167,11 +168,17 @@ class LocustEngine:
             watch=watch,
             stop=stop,
         )
-        trial = running.follow()
+        self._last, trial = running, running.follow()
         if running.died:
             self._pipe = None
         self._remember(trial)
         return trial
+
+    def requests_at(self, moments: Sequence[Seconds]) -> tuple[int | None, ...]:
+        """Requests of the last trial that were sent and unanswered at `moments` of time.monotonic;
+        None before its requests counted and once its load was off; empty when the child was lost.
+        """
+        return () if self._last is None else self._last.requests_at(moments)
 
     def _tally(self, step: Step, closed: bool) -> StepTally:
         """What is due when, and nothing answered yet. A closed loop has no schedule."""

@@ -131,12 +131,14 @@ class SecondReport(Message, frozen=True):
 
 
 class StepDone(Message, frozen=True):
-    """How the step went for the generator. `seconds` is how long load was on.
+    """How the step went for the generator. `seconds` is how long load was on, from `epoch` on its
+    own time.monotonic.
 
     `routes` and `users` are a closed loop's: names as they were met, and how many users there were.
     """
 
     seconds: Seconds
+    epoch: Seconds = 0.0
     opened: int = 0  # connections
     resent: int = 0
     stray: int = 0

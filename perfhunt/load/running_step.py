@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class RunningStep:
         self._overload = self._stopped = ""
         self._at: Seconds = 0.0
         self.died = False
+        self._epoch = self._seconds = 0.0
 
     def follow(self) -> Trial:
         """Gives the order and sees it through to a trial."""
@@ -67,6 +69,17 @@ class RunningStep:
         self._take_samples()
         rows = tuple(self._final_row(second) for second in range(math.ceil(end.seconds)))
         return build_trial(self._step, self._tally, rows, end, self._path.name, self._health)
+
+    def requests_at(self, moments: Sequence[Seconds]) -> tuple[int | None, ...]:
+        """Requests sent and unanswered at `moments` of time.monotonic, once the step is over: None
+        before they counted and once the load was off, empty when the child was lost with it.
+        """
+        if not self._epoch:
+            return ()
+        times = np.asarray(moments, dtype=np.float64) - self._epoch
+        counted = (times >= self._step.settle) & (times < self._seconds)
+        there = self._tally.in_service_at(times)
+        return tuple(int(n) if c else None for n, c in zip(there, counted, strict=True))
 
     def _until_done(self) -> StepEnd:
         overdue = time.monotonic() + self._step.duration + self._grace + OVERDUE
@@ -87,6 +100,7 @@ class RunningStep:
                 raise ChildDied("the load child did not answer in time and was ended")
 
     def _end(self, done: StepDone) -> StepEnd:
+        self._epoch, self._seconds = done.epoch, done.seconds
         if done.routes is not None:
             self._tally.routes = done.routes
         return StepEnd(

@@ -74,6 +74,11 @@ class LoadEngine(Protocol):
         when it cannot start.
         """
 
+    def requests_at(self, moments: Sequence[Seconds]) -> tuple[int | None, ...]:
+        """Requests of the last trial that were sent and unanswered at `moments` of time.monotonic;
+        None before its requests counted and once its load was off; empty when it cannot tell.
+        """
+
     def drain(self, drain: Drain, stop: StopSignal | None = None) -> Drained:
         """Waits, without load, until the target answers a single request as quickly as it did
         before.

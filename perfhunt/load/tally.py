@@ -150,6 +150,14 @@ class StepTally:
         over = np.minimum(self._end[:last], until)
         return float(np.maximum(over - begun, 0.0).sum() / (until - since))
 
+    def in_service_at(self, moments: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Requests sent and unanswered at each of `moments`, seconds from the epoch; same shape."""
+        sampled = self._every[self._every["outcome"] != RequestOutcome.SHED]
+        sent = sampled["due"] + sampled["lag"]
+        ended = sent + sampled["service"]
+        begun, over = (np.searchsorted(np.sort(times), moments, "right") for times in (sent, ended))
+        return begun - over
+
     def counted(self, settle: Seconds, until: Seconds) -> slice:
         """The arrivals that count: due after the settling and before the load came off."""
         first, last = np.searchsorted(self.due, [settle, until])

@@ -4,6 +4,7 @@ when asked.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from perfhunt.target.resources.monitor import ResourceMonitor
 IDLE: Seconds = 1.5  # of the target without load: a dozen instants
 # Captures end this long before the load does, so that no sample is of the silence after it.
 EARLY: Seconds = 0.5
+UNTIL_STOPPED: Seconds = math.inf
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
 _Given = TypeVar("_Given")
 _NOT_HERE = "perfhunt doctor --pid PID says what is missing."
@@ -61,7 +63,7 @@ class Attachment:
         if self._on_cpu:
             self._profile_capture = self._probes.attach(self._name, seconds)
         if self._waits:
-            self._instants_capture = self._probes.take_instants(seconds)
+            self._instants_capture = self._probes.take_instants(UNTIL_STOPPED)
         return self
 
     def __exit__(self, *exc: object) -> None:

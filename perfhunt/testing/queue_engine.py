@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +115,10 @@ class QueueEngine:
         trial = self._trial(step, served, ended, rows, why, f"{STOPPED}{reason}" if reason else "")
         self.clock += ended
         return trial
+
+    def requests_at(self, moments: Sequence[Seconds]) -> tuple[int | None, ...]:
+        """Nothing: its time is not that of any look."""
+        return ()
 
     def drain(self, drain: Drain, stop: Callable[[], str] | None = None) -> Drained:
         """Let virtual time pass until the queue is empty and a probe's time and the quiet asked for

@@ -17,6 +17,7 @@ from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.py_spy.dump import take_dump
 from perfhunt.profilers.py_spy.program import unusable
 from tests.live.profiler_targets.launch import running, runs_freely
+from tests.live.running import until
 
 pytestmark = pytest.mark.live
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
@@ -78,6 +79,8 @@ def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
     with running("threads.py", *roles, program=needed(version)) as target:
         looker = CpythonLooker(target.pid)
         try:
+            # Its first thread has said that it is ready before it reads on: all are to rest first.
+            assert until(lambda: all(sample.still for sample in looker.look()), within=10.0)
             ours = {sample.tid: sample for sample in looker.look()}
         finally:
             looker.close()

@@ -54,7 +54,11 @@ def test_a_culprit_stands_above_its_leaf_and_beneath_no_other(
     assert not set(found) & set(found.values())
     for leaf, culprit in found.items():
         below = [t for t in seen if t.leaf == leaf and culprit in {c.key for c in t.calls[:-1]}]
-        whole = sum(t.weight for t in seen if t.leaf == leaf)
+        mine = [t for t in seen if t.leaf == leaf]
+        called = [t for t in mine if len(t.calls) > 1]
+        # Seen mostly with a caller, those without are stacks that were torn.
+        torn = 2 * sum(t.samples for t in called) > sum(t.samples for t in mine)
+        whole = sum(t.weight for t in (called if torn else mine))
         assert sum(t.weight for t in below) >= 0.8 * whole - 1e-9
 
 

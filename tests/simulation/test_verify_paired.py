@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -123,6 +123,9 @@ class SlotEngine:
         self.host.clock.sleep(live.queue.clock - before)
         live.cpu = answered(trial) * live.mean
         return self.host.spoil(trial)
+
+    def requests_at(self, moments: Sequence[float]) -> tuple[int | None, ...]:
+        return ()
 
     def drain(self, drain: Drain, stop: object = None) -> Drained:
         drained = self.host.lives[self.url].queue.drain(drain)

@@ -25,6 +25,7 @@ class Cause(StrEnum):
     POOL = "pool"  # a lock wait that is a wait for one of several things
     HANDOFF = "handoff"  # a lock wait for what another kind of thread does on the waiter's behalf
     PEER = "peer"  # a wait for a CPU that a peer used on the target's behalf
+    ACK = "ack"  # an answer that was sent in pieces waits for an acknowledgement
     AWAIT = "await"  # requests wait where only coroutines do, while the event loop idles
 
 

@@ -4,7 +4,7 @@ but the knee itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.model.profile import Instants, Loss, Profile
@@ -12,6 +12,9 @@ from perfhunt.model.run import Application
 from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Resources, Trial
 from perfhunt.model.units import Cores, PerSecond, Seconds
+
+# Requests sent and unanswered at moments of time.monotonic; None where no request counted.
+RequestsAt = Callable[[Sequence[Seconds]], Sequence[int | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Span:
     when a generator measured it. `profile` holds on-CPU (or GIL-holding) stacks, `instants` every
     thread at a few moments each second. `peers` are the processes at the other end of the target's
     connections; None when nobody looked. `losses` says what else was looked for and not got.
+    `in_service` are the requests sent and unanswered at each of `instants`; empty: not known.
     """
 
     completed: PerSecond
@@ -33,20 +37,28 @@ class Span:
     resources: Resources | None = None
     peers: tuple[Peer, ...] | None = None
     losses: tuple[Loss, ...] = ()
+    in_service: tuple[int, ...] = ()
     # The pass that `instants` are of, where `service` and the rest are of another.
     waits: Span | None = None
 
-    @property
-    def settled(self) -> Span:
-        """The same without the looks at threads while queues filled: those requests do not count.
-        The looks began with the load.
+    def while_requests_counted(self, requests_at: RequestsAt) -> Span:
+        """The same with no look from before the requests counted, when queues filled, or after the
+        load; and with the requests that were there at each look.
         """
-        if self.trial is None or self.instants is None or not len(self.instants):
+        looks = self.instants.instants if self.instants is not None else ()
+        requests = requests_at([look.at for look in looks])
+        if self.instants is None or not any(count is not None for count in requests):
             return self
-        looks = self.instants.instants
-        begin = looks[0].at + self.trial.step.settle
-        counted = tuple(look for look in looks if look.at >= begin)
-        return replace(self, instants=replace(self.instants, instants=counted))
+        counted = [(i, n) for i, n in zip(looks, requests, strict=True) if n is not None]
+        return replace(
+            self,
+            instants=replace(
+                self.instants,
+                seconds=self.instants.seconds * len(counted) / len(looks),
+                instants=tuple(look for look, _ in counted),
+            ),
+            in_service=tuple(n for _, n in counted),
+        )
 
     @staticmethod
     def of(
@@ -102,8 +114,7 @@ class Evidence:
         knee, waits = self.knee, self.knee.waits
         if waits is not None:
             knee = replace(waits, profile=waits.profile or knee.profile)
-        base = self.baseline.settled if self.baseline is not None else None
-        return replace(self, knee=knee.settled, baseline=base)
+        return replace(self, knee=knee)
 
     @property
     def cores(self) -> Cores | None:

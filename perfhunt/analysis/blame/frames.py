@@ -40,7 +40,9 @@ _LIBRARY_OF: Mapping[str, re.Pattern[str]] = {
     FrameKind.GO: re.compile(r"/pkg/mod/|@v\d"),
 }
 # An event loop: the parts of Python and of its usual replacements that run one.
-_EVENT_LOOP = re.compile(r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent|trio|curio)/")
+_EVENT_LOOP = re.compile(
+    r"asyncio/(?:base_events|runners)\.py$|/(?:uvloop|gevent(?!/threadpool)|trio|curio)/"
+)
 _AWAITING = re.compile(r"/(?:asyncio|anyio|trio|curio)/")
 # Code objects without a name of their own: their time belongs to the function that wrote them.
 _ANONYMOUS = frozenset({"<listcomp>", "<genexpr>", "<dictcomp>", "<setcomp>", "<lambda>"})

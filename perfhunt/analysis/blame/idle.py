@@ -28,6 +28,8 @@ IDLE_STATES = frozenset(
         ThreadState.AWAIT,
     }
 )
+# How the name of a socket begins whose other end is a client of the target.
+CLIENT_SOCKET = "client:"
 # Where a task waits to be told something: most often, the next message of its client.
 _SIGNAL, _ACQUIRE = "Event.wait", "acquire"
 
@@ -64,6 +66,8 @@ class IdlePaths:
             return False
         if not sample.stack:
             return True
+        if sample.state == ThreadState.POLL and sample.wait_on.startswith(CLIENT_SOCKET):
+            return True  # for a client's next request
         path = call_path(sample.stack)
         if path in self.paths or (path, sample.state) in self.exact:
             return True

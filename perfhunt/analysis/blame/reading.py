@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from statistics import fmean
 from typing import NamedTuple
 
 from perfhunt.analysis.blame.charge import BlameAccount, charge
@@ -126,6 +127,8 @@ def _read_span(
     profiled = span.profile is not None and use.samples >= PROFILED
     account = charge(snapshots, use.shares(), profiled=profiled)
     in_flight = span.completed * span.service if span.service is not None else None
+    if span.in_service and len(span.in_service) == len(instants):
+        in_flight = fmean(span.in_service)  # as many as there were when threads were looked at
     unseen = 0.0
     if in_flight is not None and account.instants:
         on_the_wire = (outside + _acknowledged(span)) * span.completed

@@ -24,8 +24,6 @@ from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
 FUTEX = "futex:"
 # The same of a task, for what a thread of a pool does for it.
 FOR_A_THREAD = "futex:thread:"
-# How the name of a socket begins whose other end is a client of the target.
-CLIENT_SOCKET = "client:"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,5 +2,5 @@
 doubts.
 
 One way only, each may import those named before it: known; costs, limiting, suspects; peers;
-ranking, features; rules, prediction, waterfall; answer, classify, cautions; diagnosis.
+fitting, ranking, features; rules, prediction, waterfall; answer, classify, cautions; diagnosis.
 """

@@ -78,7 +78,8 @@ def diagnose(
     seen = _that_tells(at_knee, above)
     leaky = with_leak(seen.bottleneck, climb.drift, trials)
     bottleneck = settled(leaky, climb.knee, failures)
-    findings = rank(seen.reading, seen.suspects)
+    category = bottleneck.category if bottleneck else BottleneckClass.UNDETERMINED
+    findings = rank(seen.reading, seen.suspects, category)
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
         if above is not None and failures is not None and climb.knee.label == KneeLabel.ERRORS:
@@ -185,6 +186,7 @@ def joined(running: Span | None, waiting: Span) -> Span:
         completed=(running.completed + waiting.completed) / 2,
         profile=running.profile or waiting.profile,
         instants=running.instants or waiting.instants,
+        in_service=running.in_service or waiting.in_service,
         states=running.states or waiting.states,
         resources=running.resources or waiting.resources,
         waits=None if running.instants is not None else waiting,

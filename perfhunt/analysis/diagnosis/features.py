@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
+from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import EvidenceReading, PoolUse, SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, ThreadGroup, thread_group
+from perfhunt.analysis.blame.snapshots import ThreadGroup, thread_group
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import Cost, unseen
 from perfhunt.analysis.diagnosis.known.runtimes import RuntimeTraits, traits_of

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.frames import FunctionKey
+from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
-from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET
 from perfhunt.analysis.diagnosis.costs import WAITS_FOR_OTHERS, Cost, destinations, unseen
 from perfhunt.analysis.diagnosis.suspects import Suspects
 from perfhunt.model.states import Peer, PeerKind, ThreadState

@@ -22,6 +22,7 @@ from perfhunt.analysis.diagnosis.costs import (
     mean_error,
     unseen,
 )
+from perfhunt.analysis.diagnosis.fitting import fits
 from perfhunt.analysis.diagnosis.limiting import cpu_saturation
 from perfhunt.analysis.diagnosis.peers import peer_at, used_words
 from perfhunt.analysis.diagnosis.suspects import Suspect, Suspects
@@ -35,6 +36,9 @@ _LEAST_BLAME: Share = 0.001  # of all blame: a function with less is noise
 # Weight of a cost that load does not add to: little enough to settle ties only, and what ranks when
 # there is no baseline.
 _STANDING = 0.1
+# What the cost of a function counts that is of another kind than what stops the service: the class
+# is told from all that was seen, the cost of one function from a few looks at it.
+_ANOTHER_KIND: Share = 0.25
 # Of all blame: queues of less say nothing about what they are for.
 _LITTLE_QUEUEING: Share = 0.10
 # Of the time that a function mostly spends: a queue it causes that is more than half as long names
@@ -42,6 +46,8 @@ _LITTLE_QUEUEING: Share = 0.10
 _QUEUE_NAMES_CLASS: Share = 0.5
 # Of a function's blame: a kind of time that is less is not what it is about.
 _GOOD_PART: Share = 0.2
+# The same of what it holds while others wait: at the knee the wait is short beside the holding.
+_GOOD_HOLD: Share = 0.10
 # Of a function's blame: a charge of less is not worth a clause in its evidence.
 _WORTH_SAYING: Share = 0.05
 _CHARGED = {
@@ -52,12 +58,14 @@ _CHARGED = {
     str(Cause.POOL): "others waiting for what it had checked out",
     str(Cause.PEER): "others waiting for the CPU that its peer used",
     str(Cause.HANDOFF): "others waiting for the work it did for them",
+    str(Cause.ACK): "answers held back until their first piece was acknowledged",
 }
 # What others wait for that a function has, and what it does itself, as classes.
 _HELD: Mapping[str, BottleneckClass] = {
     ThreadState.LOCK: BottleneckClass.LOCK,
     Cause.POOL: BottleneckClass.POOL,
     Cause.HANDOFF: BottleneckClass.WORKERS,
+    Cause.ACK: BottleneckClass.DELAYED_ACK,
 }
 _DOING: Mapping[str, BottleneckClass] = {
     ThreadState.LOCK: BottleneckClass.LOCK,
@@ -69,12 +77,24 @@ _CHARGED_UNSEEN = "requests waiting for a free worker meanwhile"
 _ON_CPU = str(ThreadState.ON_CPU)
 
 
-def rank(reading: EvidenceReading, suspects: Suspects) -> tuple[Finding, ...]:
-    """Suspects, the likeliest first; empty when nothing was captured or nothing was completed."""
+def rank(
+    reading: EvidenceReading,
+    suspects: Suspects,
+    category: BottleneckClass = BottleneckClass.UNDETERMINED,
+) -> tuple[Finding, ...]:
+    """Suspects, the likeliest first; empty when nothing was captured or nothing was completed.
+    `category` is what stops the service, where that is known.
+    """
     cpu = cpu_part(reading, suspects)
     every = suspects.culprits().values()
     whole = sum(suspect.knee.blamed for suspect in every)
-    ordered = sorted(every, key=lambda s: (-weight(s, reading, cpu), s.knee.key))
+
+    def likely(suspect: Suspect) -> float:
+        known = category is not BottleneckClass.UNDETERMINED
+        aside = known and not fits(kinds_of(suspect.knee), category)
+        return weight(suspect, reading, cpu) * (_ANOTHER_KIND if aside else 1.0)
+
+    ordered = sorted(every, key=lambda s: (-likely(s), s.knee.key))
     kept = [s for s in ordered if whole and s.knee.blamed >= _LEAST_BLAME * whole][:MOST]
     return tuple(
         finding_of(position, s, reading, suspects.trails) for position, s in enumerate(kept, 1)
@@ -231,9 +251,10 @@ def kinds_of(cost: Cost) -> frozenset[BottleneckClass]:
     parts: dict[BottleneckClass, Seconds] = {BottleneckClass.CPU: cost.cpu}
     for state, value in cost.waits.items():
         _add(parts, _DOING.get(state, BottleneckClass.OTHER), value)
-    for cause, category in {**_HELD, ThreadState.GIL: BottleneckClass.GIL}.items():
-        _add(parts, category, cost.queued(cause))
+    _add(parts, BottleneckClass.GIL, cost.queued(ThreadState.GIL))
+    held = {category: cost.queued(cause) for cause, category in _HELD.items()}
     good = {kind for kind, value in parts.items() if value > _GOOD_PART * cost.blamed}
+    good |= {kind for kind, value in held.items() if value > _GOOD_HOLD * cost.blamed}
     return frozenset({time_class(cost), *good})
 
 

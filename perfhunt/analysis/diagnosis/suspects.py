@@ -7,15 +7,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from math import hypot
 
 from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.culprits.culprits import culprits, standing_functions
+from perfhunt.analysis.blame.culprits.senders import senders_in
 from perfhunt.analysis.blame.culprits.source_lines import SourceLines, source_lines
 from perfhunt.analysis.blame.culprits.trails import Charge, Trail, trails_of
 from perfhunt.analysis.blame.frames import FunctionKey
-from perfhunt.analysis.blame.reading import EvidenceReading
-from perfhunt.analysis.diagnosis.costs import Cost, costs_of, unseen
+from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
+from perfhunt.analysis.diagnosis.costs import Cost, costs_of, share_error, unseen
 from perfhunt.analysis.diagnosis.limiting import Limiting, limiting_of
+from perfhunt.analysis.trial.wire import ack_wait
+from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds, Share
 
 
@@ -103,6 +107,9 @@ def suspects_of(reading: EvidenceReading) -> Suspects:
     at_knee = costs_of(reading.knee)
     at_base = costs_of(reading.baseline) if reading.baseline is not None else {}
     _charge_unseen(at_knee, reading, limiting)
+    for costs, span in ((at_knee, reading.knee), (at_base, reading.baseline)):
+        if span is not None:
+            _charge_held_back(costs, span, reading)
     by_function = {key: Suspect(cost, at_base.get(key)) for key, cost in at_knee.items()}
     trails = _trails(reading, at_knee)
     culprit_of = culprits(trails, _sources(reading), _standing(reading))
@@ -125,6 +132,20 @@ def _sources(reading: EvidenceReading) -> dict[str, SourceLines]:
 def _standing(reading: EvidenceReading) -> frozenset[FunctionKey]:
     idle = reading.idle
     return standing_functions([*idle.paths, *(path for path, _ in idle.exact)])
+
+
+def _charge_held_back(
+    costs: dict[FunctionKey, Cost], span: SpanReading, reading: EvidenceReading
+) -> None:
+    """Charge the wait of answers for an acknowledgement to the functions that send them."""
+    trial, sources = span.span.trial, reading.evidence.sources
+    held = ack_wait(trial.wire) if trial is not None else 0.0
+    senders = senders_in(span.span, reading.code, sources) if held else {}
+    whole = sum(senders.values())
+    for key, weight in senders.items():
+        cost, value = costs.setdefault(key, Cost(key)), held * weight / whole
+        cost.charge(Cause.ACK, ThreadState.ON_CPU, value)
+        cost.error = hypot(cost.error, share_error(value, weight / whole, weight))
 
 
 def _charge_unseen(

@@ -90,7 +90,7 @@ def _held(
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))
     bench.check()
-    return attached.span_of(trial)
+    return attached.span_of(trial).while_requests_counted(engine.requests_at)
 
 
 def _steps(plan: SlicePlan) -> tuple[Step, Step]:

@@ -185,7 +185,7 @@ class Fleet:
         """As TrafficSource.run, by all workers together. A lost one is told of in `invalid`."""
         workers = self._ordered()
         self._recorder = recorder
-        self._begin(workers, step, grace)
+        epoch = self._begin(workers, step, grace)
         self._running, second, lost = True, 0, ""
         while any(worker.done is None and not worker.lost for worker in workers):
             self._changed.clear()
@@ -196,10 +196,11 @@ class Fleet:
                 report(merged_report([w.reports.pop(second, w.last) for w in workers], second))
                 second += 1
         self._running = False
-        return merged_done([w.done for w in workers if w.done is not None], len(workers), lost)
+        ended = [worker.done for worker in workers if worker.done is not None]
+        return merged_done(ended, len(workers), lost, epoch)
 
-    def _begin(self, workers: Sequence[WorkerState], step: Step, grace: Seconds) -> None:
-        """Gives each worker its share of the step."""
+    def _begin(self, workers: Sequence[WorkerState], step: Step, grace: Seconds) -> Seconds:
+        """Gives each worker its share of the step; when it begins, on our clock."""
         now = time.monotonic()
         for worker in workers:
             worker.reports, worker.last, worker.done, worker.heard = {}, None, None, now
@@ -211,6 +212,7 @@ class Fleet:
                 of=len(workers),
             )
             self._send(worker, share)
+        return now + LEAD
 
     def _lost(self, workers: Sequence[WorkerState]) -> str:
         """Looks for a worker that has fallen silent; its loss stops the others."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
 from perfhunt.load.wire import merged_accounts
-from perfhunt.model.units import Share
+from perfhunt.model.units import Seconds, Share
 
 
 def merged_report(reports: Sequence[SecondReport | None], second: int) -> SecondReport:
@@ -24,12 +24,17 @@ def merged_report(reports: Sequence[SecondReport | None], second: int) -> Second
     )
 
 
-def merged_done(ended: Sequence[WorkerDone], workers: int, lost: str) -> StepDone:
-    """How the step went, from how each worker's share of it went."""
+def merged_done(
+    ended: Sequence[WorkerDone], workers: int, lost: str, epoch: Seconds = 0.0
+) -> StepDone:
+    """How the step that began at `epoch` of the master's clock went, from how each worker's share
+    of it went.
+    """
     shares = [worker.done for worker in ended]
     errors = sum((Counter(share.errors) for share in shares), Counter())
     return StepDone(
         seconds=min((share.seconds for share in shares), default=0.0),
+        epoch=epoch,
         opened=sum(share.opened for share in shares),
         resent=sum(share.resent for share in shares),
         stray=sum(share.stray for share in shares),

@@ -87,6 +87,7 @@ class Pacer:
         counts = sender.counts
         return StepDone(
             seconds=self._loaded(duration),
+            epoch=epoch,
             opened=counts.opened,
             resent=counts.resent,
             stray=counts.stray,

@@ -23,10 +23,23 @@ _WAITS_OF = {
     "sslproto": ThreadState.SOCKET,
 }
 # What an object with waiters of its own calls its wait, in the libraries beside asyncio.
-_ACQUIRES = re.compile(r"(?:^|\.)_*(?:acquire|wait)\w*$")
+_ACQUIRES = re.compile(r"(?:^|\.)_*acquire\w*$")
+# An event may be set by anything: what is waited for is told by who waits, the first of these words
+# up the chain. A queue or a stream within the process is not the network.
+_WAITS = re.compile(r"(?:^|\.)_*wait\w*$")
+_INPUT_OUTPUT = re.compile(
+    r"(?:^|\.)_*a?(?:recv|receive|read|send|write|drain|connect|execute|fetch|query)(?:_\w*)?$"
+)
+_PERMIT = re.compile(
+    r"(?:^|\.)_*(?:acquire\w*|get_?conn\w*|checkout|reserve)$|(?:Queue|Memory\w*|Channel)\."
+)
+# How libraries call what hands a function to a thread of a pool and awaits it.
+_IN_A_THREAD = re.compile(r"(?:^|\.)run_(?:sync_)?in_(?:worker_)?(?:thread|executor)\w*$")
 # Mutual exclusion: those who wait for the same lock wait for the same thing. Permits, queues and
 # events give each waiter its own.
 _LOCK = "Lock.acquire"
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/")
+_EVENT = "Event.wait"
 
 
 def wait_of(chain: AwaitChain, now: Seconds) -> Wait:
@@ -36,10 +49,11 @@ def wait_of(chain: AwaitChain, now: Seconds) -> Wait:
     """
     if not chain.future or (chain.due is not None and now > chain.due):
         return Wait(ThreadState.LOOP)
-    state = ThreadState.LOCK if chain.threads else _state(chain.stack)
+    threads = chain.threads or bool(_IN_A_THREAD.search(chain.stack[-1].function))
+    state = ThreadState.LOCK if threads else _state(chain.stack)
     if state is not ThreadState.LOCK:
         return Wait(state)
-    if chain.threads:
+    if threads:
         return Wait(state, f"{FOR_A_THREAD}{chain.future:#x}")
     owned = chain.owner and chain.stack[-1].function == _LOCK
     return Wait(state, f"{FUTEX}{chain.owner if owned else chain.future:#x}")
@@ -48,6 +62,8 @@ def wait_of(chain: AwaitChain, now: Seconds) -> Wait:
 def _state(stack: Stack) -> ThreadState:
     leaf = stack[-1]
     module = _ASYNCIO.search(leaf.file)
+    if leaf.function == _EVENT or (module is None and _WAITS.search(leaf.function)):
+        return _by_who_waits(stack)
     if module is None:
         return ThreadState.LOCK if _ACQUIRES.search(leaf.function) else ThreadState.AWAIT
     if module[1] == "tasks":
@@ -56,3 +72,15 @@ def _state(stack: Stack) -> ThreadState:
         # Such as `wait`: for tasks of its own.
         return ThreadState.LOCK
     return _WAITS_OF.get(module[1], ThreadState.AWAIT)
+
+
+def _by_who_waits(stack: Stack) -> ThreadState:
+    """What an event stands for, by the words of the libraries that wait for it; within the process,
+    where they do not say.
+    """
+    for frame in stack[-2::-1]:
+        if _PERMIT.search(frame.function) or not _LIBRARY.search(frame.file):
+            break
+        if _INPUT_OUTPUT.search(frame.function):
+            return ThreadState.SOCKET
+    return ThreadState.LOCK

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
-from types import MappingProxyType
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import NamedTuple
 
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import read
+from perfhunt.target.proc.held_socket import SocketName, socket_ends
 from perfhunt.target.proc.sock_diag import unix_peers
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10  # states, as in include/net/tcp_states.h
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _REFRESH: Seconds = 0.2  # the shortest time between two readings of the tables
+_LISTED_FOR: Seconds = 5.0  # the shortest time between two looks for ports that are listened on
+_MOST_KNOWN = 4096  # sockets remembered, then all are forgotten: their inodes never come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +38,26 @@ class TcpSocket:
 
     @property
     def endpoint(self) -> str:
-        """`10.0.0.5:5432`, with square brackets around IPv6."""
-        host = f"[{self.remote}]" if ":" in self.remote else self.remote
-        return f"{host}:{self.remote_port}"
+        """Its other end, as `endpoint_name` writes it."""
+        return endpoint_name(self.remote, self.remote_port)
+
+
+class SocketLead(NamedTuple):
+    """Where a socket leads, and whether the other end came as a client."""
+
+    name: str
+    inbound: bool
+
+
+_UNTOLD = SocketLead("socket", False)
+
+
+def endpoint_name(host: str, port: int) -> str:
+    """`10.0.0.5:5432`, with square brackets around IPv6; an IPv4 address in one is itself."""
+    ip = ip_address(host.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    ip = mapped or ip
+    return f"[{ip}]:{port}" if isinstance(ip, IPv6Address) else f"{ip}:{port}"
 
 
 def socket_inode(link: str) -> int | None:
@@ -140,33 +160,48 @@ def unix_paths(pid: int) -> dict[int, str]:
 
 
 class SocketTable:
-    """Endpoints of the sockets of one process, read again (five times a second at most) when an
-    inode is new.
+    """Endpoints of the sockets of one process: asked of each socket itself where that is allowed,
+    else from the kernel's tables, which take milliseconds and are read five times a second at most.
     """
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._sockets: Mapping[int, TcpSocket] = MappingProxyType({})
-        self._unix: Mapping[int, str] = MappingProxyType({})
+        self._known: dict[int, SocketLead] = {}
         self._listening: frozenset[int] = frozenset()
-        self._read_at = float("-inf")
+        self._read_at = self._listed_at = float("-inf")
 
-    def describe(self, inode: int) -> tuple[str, bool]:
-        """(endpoint, inbound): where the socket leads, and whether the other end came to us as a
-        client.
+    def describe(self, inode: int, descriptor: int) -> SocketLead:
+        """Where the socket leads, and whether the other end came to us as a client.
 
         An inbound endpoint is `client:PORT` with our own port, since clients are many and none of
-        them is a dependency. A socket in no table is `socket`.
+        them is a dependency. A socket that nobody can tell of is `socket`.
         """
-        if inode not in self._sockets and inode not in self._unix:
-            self._refresh()
-        if (tcp := self._sockets.get(inode)) is not None:
-            if tcp.state == LISTEN or tcp.local_port in self._listening:
-                return f"client:{tcp.local_port}", True
-            return tcp.endpoint if tcp.remote_port else "socket", False
-        if (path := self._unix.get(inode)) is not None:
-            return f"unix:{path}" if path else "unix", False
-        return "socket", False
+        if inode not in self._known:
+            if len(self._known) > _MOST_KNOWN:
+                self._known.clear()
+            ends = socket_ends(self._pid, descriptor)
+            if ends is not None:
+                self._known[inode] = self._between(*ends)
+            else:
+                self._refresh()
+        return self._known.get(inode, _UNTOLD)
+
+    def _between(self, here: SocketName, there: SocketName) -> SocketLead:
+        """The endpoint of a connection, from the names of its two ends."""
+        if isinstance(here, str) or isinstance(there, str):
+            path = there or here
+            return SocketLead(f"unix:{path}" if isinstance(path, str) and path else "unix", False)
+        if here is not None and self._is_listened_on(here[1]):
+            return SocketLead(f"client:{here[1]}", True)
+        return _UNTOLD if there is None else SocketLead(endpoint_name(*there[:2]), False)
+
+    def _is_listened_on(self, port: int) -> bool:
+        """Whether clients come to a port: those that are listened on seldom change."""
+        now = time.monotonic()
+        if port not in self._listening and now - self._listed_at > _LISTED_FOR:
+            self._listed_at = now
+            self._listening = frozenset(row.local_port for row in listening(self._pid))
+        return port in self._listening
 
     def _refresh(self) -> None:
         now = time.monotonic()
@@ -174,16 +209,18 @@ class SocketTable:
             return
         self._read_at = now
         tcp = tcp_sockets(self._pid)
+        listened = frozenset(row.local_port for row in tcp if row.state == LISTEN)
         # A client asks its name server over UDP: that is a dependency too. The table has the same
         # columns.
-        self._sockets = {row.inode: row for row in (*_table(self._pid, "udp", "udp6"), *tcp)}
-        self._listening = frozenset(row.local_port for row in tcp if row.state == LISTEN)
-        self._unix = unix_paths(self._pid)
-        if not all(self._unix.values()):
-            # A client's end has no name of its own: it takes the name of the end it is connected
-            # to.
-            peers = unix_peers()
-            self._unix = {
-                inode: path or self._unix.get(peers.get(inode, 0), "")
-                for inode, path in self._unix.items()
-            }
+        for row in (*_table(self._pid, "udp", "udp6"), *tcp):
+            inbound = row.state == LISTEN or row.local_port in listened
+            outbound = SocketLead(row.endpoint, False) if row.remote_port else _UNTOLD
+            self._known[row.inode] = (
+                SocketLead(f"client:{row.local_port}", True) if inbound else outbound
+            )
+        paths = unix_paths(self._pid)
+        # A client's end has no name of its own: it takes the name of the end it is connected to.
+        peers = {} if all(paths.values()) else unix_peers()
+        for inode, path in paths.items():
+            named = path or paths.get(peers.get(inode, 0), "")
+            self._known[inode] = SocketLead(f"unix:{named}" if named else "unix", False)

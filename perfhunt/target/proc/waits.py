@@ -170,7 +170,7 @@ class ProcessWaits:
     def _descriptor(self, descriptor: int, tid: int, *, sending: bool) -> Wait:
         file = self._link(descriptor)
         if (inode := socket_inode(file)) is not None:
-            endpoint, inbound = self._sockets.describe(inode)
+            endpoint, inbound = self._sockets.describe(inode, descriptor)
             # To wait for a client's next request is to wait for work; to wait for a client to take
             # an answer is not.
             return Wait(
@@ -210,8 +210,10 @@ class ProcessWaits:
         endpoints = set()
         for descriptor in descriptors:
             inode = socket_inode(self._link(descriptor))
-            endpoint, inbound = ("", True) if inode is None else self._sockets.describe(inode)
-            if inbound or endpoint in ("", "socket"):
+            if inode is None:
+                return Wait(ThreadState.POLL)
+            endpoint, inbound = self._sockets.describe(inode, descriptor)
+            if inbound or endpoint == "socket":
                 return Wait(ThreadState.POLL)
             endpoints.add(endpoint)
         if len(endpoints) > 1:

@@ -27,7 +27,8 @@ class Animal:
     (`ZOO_MENDED`) empties; what only that one calls, and where it spends all of its time, is right
     as well. `packages` is what it imports beside the standard library. `users` of a
     closed burst show the capacity, `load` is the part of that it is looked at; `limit` the p99 of
-    its SLO in seconds (None: some times what it takes unloaded).
+    its SLO in seconds (None: some times what it takes unloaded). One to be `searched`
+    breaks where no burst shows it.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Animal:
     limit: float | None = None
     paths: tuple[str, ...] = ("/",)
     packages: tuple[str, ...] = ()
+    searched: bool = False
 
     @property
     def half(self) -> Half:

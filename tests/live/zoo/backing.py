@@ -26,7 +26,7 @@ http {{
   access_log off;
   client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; fastcgi_temp_path {home}/fast;
   uwsgi_temp_path {home}/uwsgi; scgi_temp_path {home}/scgi;
-  limit_req_zone $server_name zone=all:1m rate=100r/s;
+  limit_req_zone $server_port zone=all:1m rate=100r/s;
   server {{ listen 127.0.0.1:{port}; root {home}; location / {{ limit_req zone=all burst=500; }} }}
 }}
 """

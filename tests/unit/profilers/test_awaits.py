@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from perfhunt.analysis.blame.snapshots import FOR_A_THREAD
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.cpython.awaits import wait_of
@@ -44,6 +45,37 @@ def test_waiters_of_one_lock_share_an_address_and_those_for_permits_do_not() -> 
 def test_a_task_that_awaits_nothing_waits_for_the_loop_and_one_may_wait_for_a_thread() -> None:
     assert wait_of(chain(future=0), NOW).state is ThreadState.LOOP
     assert wait_of(chain(threads=True), NOW).state is ThreadState.LOCK
+
+
+SITE = "/srv/.venv/lib/python3.12/site-packages"
+EVENT = Frame("Event.wait", f"{ASYNCIO}/locks.py")
+
+
+@pytest.mark.parametrize(
+    ("frames", "state"),
+    [
+        ((Frame("Cursor.execute", SITE), Frame("wait_async", SITE)), ThreadState.SOCKET),
+        ((Frame("SocketStream.receive", SITE), EVENT), ThreadState.SOCKET),
+        ((Frame("Pool.getconn", SITE), Frame("WaitingClient.wait", SITE)), ThreadState.LOCK),
+        ((Frame("MemoryObjectReceiveStream.receive", SITE), EVENT), ThreadState.LOCK),
+        ((Frame("Pool.acquire", SITE), EVENT), ThreadState.LOCK),
+        ((Frame("read_totals", "/srv/shop/read.py"), EVENT), ThreadState.LOCK),
+        ((EVENT,), ThreadState.LOCK),
+    ],
+)
+def test_what_an_event_stands_for_is_told_by_the_library_that_waits_for_it(
+    frames: tuple[Frame, ...], state: ThreadState
+) -> None:
+    assert wait_of(chain(*frames), NOW).state is state
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["AsyncIOBackend.run_sync_in_worker_thread", "run_in_threadpool", "Loop.run_in_executor"],
+)
+def test_work_handed_to_a_thread_is_waited_for_as_a_threads(name: str) -> None:
+    waits = wait_of(chain(Frame(name, SITE)), NOW)
+    assert (waits.state, waits.on[: len(FOR_A_THREAD)]) == (ThreadState.LOCK, FOR_A_THREAD)
 
 
 def test_a_sleeper_whose_time_is_over_waits_for_the_loop() -> None:

@@ -105,8 +105,9 @@ def _assign(
     culprit_of: dict[FunctionKey, FunctionKey],
 ) -> None:
     """Adds to `culprit_of` what these trails say, the outermost function first."""
+    torn = _torn_of(trails)
     cost: dict[FunctionKey, float] = {}
-    for trail in trails:
+    for trail in (t for t in trails if len(t.calls) > 1 or t.leaf not in torn):
         cost[trail.leaf] = cost.get(trail.leaf, 0.0) + trail.weight
     beneath = _beneath(trails, repeats, standing)
     for key in sorted(beneath, key=lambda k: (-beneath[k].anywhere, k)):
@@ -116,6 +117,18 @@ def _assign(
         for leaf, weight in beneath[key].leaves.items():
             if leaf != key and leaf not in taken and weight >= THRESHOLDS.belongs * cost[leaf]:
                 culprit_of[leaf] = key
+
+
+def _torn_of(trails: Sequence[Trail]) -> frozenset[FunctionKey]:
+    """Leaves that are seen without any caller, and mostly with one: the stack was read while a
+    generator was resumed, and says nothing of who called.
+    """
+    alone: dict[FunctionKey, float] = {}
+    called: dict[FunctionKey, float] = {}
+    for trail in trails:
+        seen = called if len(trail.calls) > 1 else alone
+        seen[trail.leaf] = seen.get(trail.leaf, 0.0) + trail.samples
+    return frozenset(leaf for leaf, n in alone.items() if n < called.get(leaf, 0.0))
 
 
 def _beneath(

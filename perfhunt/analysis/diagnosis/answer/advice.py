@@ -7,29 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.diagnosis.fitting import fits
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 
 _C = BottleneckClass
-# Which kinds of time a function must cost for it to be what its class is about.
-_FITTING: Mapping[BottleneckClass, frozenset[BottleneckClass]] = {
-    _C.CPU: frozenset({_C.CPU, _C.GIL}),
-    _C.CPU_QUOTA: frozenset({_C.CPU, _C.GIL}),
-    _C.GIL: frozenset({_C.CPU, _C.GIL}),
-    _C.EVENT_LOOP: frozenset({_C.CPU, _C.GIL}),
-    _C.EVENT_LOOP_BLOCKED: frozenset(
-        {_C.DATABASE, _C.DOWNSTREAM, _C.SLEEP, _C.DISK, _C.LOCK, _C.POOL, _C.OTHER}
-    ),
-    _C.LOCK: frozenset({_C.LOCK, _C.SLEEP}),
-    _C.POOL: frozenset({_C.POOL, _C.DATABASE, _C.DOWNSTREAM, _C.OTHER}),
-    _C.DOWNSTREAM: frozenset({_C.DOWNSTREAM, _C.OTHER}),
-    _C.DATABASE: frozenset({_C.DATABASE, _C.DOWNSTREAM, _C.OTHER}),
-    _C.WORKERS: frozenset(
-        {_C.WORKERS, _C.SLEEP, _C.DATABASE, _C.DOWNSTREAM, _C.DISK, _C.LOCK, _C.OTHER}
-    ),
-    _C.LIMITER: frozenset({_C.LIMITER}),
-}
 # What to do where no function is to blame, by class.
 _ELSEWHERE: Mapping[BottleneckClass, str] = {
     _C.LIMITER: (
@@ -143,7 +126,7 @@ def _about_functions(
     first = findings[0]
     if category is _C.UNDETERMINED:
         return f"What stops it is not settled: {_how_to_see(evidence)}"
-    if not kinds & _FITTING.get(category, frozenset({category})):
+    if not fits(kinds, category):
         return (
             f"{named(first)} costs {_words(first.category)}, which is not what stops the service"
             f" ({category}): {_how_to_see(evidence)}"

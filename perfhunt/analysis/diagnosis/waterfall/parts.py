@@ -16,11 +16,13 @@ import numpy as np
 
 from perfhunt.analysis.blame.charge import Cause, ThreadCounts
 from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
+from perfhunt.analysis.blame.idle import CLIENT_SOCKET
 from perfhunt.analysis.blame.reading import SpanReading, on_cpu
-from perfhunt.analysis.blame.snapshots import CLIENT_SOCKET, FUTEX, Snapshot
+from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import mean_error, share_error
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving
+from perfhunt.analysis.diagnosis.waterfall.there import There, there_of
 from perfhunt.model.finding import LatencyPart
 from perfhunt.model.interval import sampling_error
 from perfhunt.model.states import ThreadState
@@ -104,13 +106,14 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     seen = Seen()
     if serving.rate <= 0:
         return seen
+    there = there_of(serving.reading)
     series, neighbours = _series(serving, names), _neighbours(names)
-    scales = _scales(serving, series)
+    scales = _scales(serving, series, there)
     for (key, state), counts in series.items():
         if state == ThreadState.ON_CPU:
             continue
         scale = scales[state] / serving.rate
-        value, error = float(counts.mean()) * scale, mean_error(counts) * scale
+        value, error = there.mean(counts) * scale, mean_error(there.beside(counts)) * scale
         _add(seen, serving, key, value, error, neighbours)
     _add_cpu(seen, serving, series)
     _add_unplaced(seen, serving, series, neighbours)
@@ -121,7 +124,7 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
         if state not in serving.exact and not (state == ThreadState.ON_CPU and cpu_known)
     ]
     whole = np.sum([np.zeros(serving.reading.account.instants), *counted], axis=0)
-    seen.error = sampling_error(whole.tolist()) / serving.rate
+    seen.error = sampling_error(there.beside(whole).tolist()) / serving.rate
     return seen
 
 
@@ -178,11 +181,11 @@ def _while_loop_was_busy(task: Snapshot, present: Sequence[Snapshot]) -> PartKey
     return PartKey(LatencyPart.LOOP, NOBODY, LatencyPart.OTHER)
 
 
-def _scales(serving: Serving, series: _Series) -> dict[str, float]:
+def _scales(serving: Serving, series: _Series, there: There) -> dict[str, float]:
     """Per state, by how much instants must be multiplied to agree with the exact time."""
     means: dict[str, float] = {}
     for (_, state), counts in series.items():
-        means[state] = means.get(state, 0.0) + float(counts.mean())
+        means[state] = means.get(state, 0.0) + there.mean(counts)
     return {
         state: serving.exact.get(state, mean) / mean if mean > 0 else 1.0
         for state, mean in means.items()
@@ -247,7 +250,8 @@ def _add_cpu(seen: Seen, serving: Serving, series: _Series) -> None:
     elif cores is not None and use.samples:
         cpu = cores * whole / use.samples
     else:
-        cpu = sum(float(counts.mean()) for (_, at), counts in series.items() if at == state)
+        there = there_of(serving.reading)
+        cpu = sum(there.mean(counts) for (_, at), counts in series.items() if at == state)
     if not whole:
         seen.add(PartKey(LatencyPart.CPU), cpu / serving.rate, 0.0)
         return

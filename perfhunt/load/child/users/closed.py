@@ -76,7 +76,11 @@ class ClosedLoop:
         recorder.flush()
         self._recorder = None
         return StepDone(
-            seconds=ended, errors=self._counts.errors, routes=tuple(self.routes), users=users
+            epoch=epoch,
+            seconds=ended,
+            errors=self._counts.errors,
+            routes=tuple(self.routes),
+            users=users,
         )
 
     def _on_request(

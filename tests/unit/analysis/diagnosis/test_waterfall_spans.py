@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from math import nan
 
 import pytest
@@ -11,7 +11,6 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.diagnosis import joined
 from tests.unit.analysis.diagnosis.test_waterfall import REST, calm, told
 from tests.unit.scenes import profile, series, used
-from tests.unit.trials import HELD
 
 
 @pytest.mark.parametrize(
@@ -47,14 +46,19 @@ def test_a_latency_that_is_no_number_is_no_waterfall() -> None:
     assert "no number" in told(Evidence(knee, base)).missing
 
 
-def test_looks_at_threads_before_requests_count_are_left_out() -> None:
-    moment = ["serve>view>ask socket@n:1"] * 4
-    settling = replace(HELD, step=replace(HELD.step, settle=1.0), completed=40.0)
-    looks = series(*[[REST]] * 10, *[moment] * 40)  # ten looks a second
-    span = Span.of(replace(settling, service=replace(HELD.service, mean=0.100)), instants=looks)
-    assert span.settled.instants is not None
-    assert [len(look.threads) for look in span.settled.instants] == [4] * 40
-    assert Span(40.0, instants=looks).settled.instants is looks
+def test_looks_at_threads_while_no_request_counted_are_left_out() -> None:
+    looks = series(*[[REST]] * 10, *[["serve>view>ask socket@n:1"] * 4] * 40, *[[REST]] * 5)
+    begin, end = looks.instants[10].at, looks.instants[50].at
+
+    def requests_at(moments: Sequence[float]) -> list[int | None]:
+        return [4 if begin <= at < end else None for at in moments]
+
+    span = Span(40.0, instants=looks).while_requests_counted(requests_at)
+    assert span.instants is not None
+    assert [len(look.threads) for look in span.instants] == [4] * 40
+    assert span.in_service == (4,) * 40
+    unknown = Span(40.0, instants=looks)
+    assert unknown.while_requests_counted(lambda _: ()) is unknown
 
 
 def test_the_latency_is_that_of_the_pass_whose_threads_are_counted() -> None:
