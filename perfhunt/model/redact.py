@@ -45,8 +45,10 @@ _SEGMENT = re.compile(rf"(?:{_PIECE}(?:[-_.~:]{_PIECE}){{0,5}})?(?:{_PLACEHOLDER
 _ROUTE_SEGMENT = re.compile(
     rf"(?:v\d{{1,2}}|{_JOINED}(?:[-_.]{_JOINED}){{0,5}}|\[\w{{1,20}}\]|:[a-z]\w{{0,19}}|{_PLACEHOLDER})?"
 )
+_NAME = rf"(?:{_PIECE}|[a-z]{{1,8}}\d{{1,4}}[a-z]{{1,8}})"  # sha256sum
 _THREAD = re.compile(
-    rf"[<\[(]?{_PIECE}(?:[-_.:/#]{{1,2}}{_PIECE}|\d{{1,6}}){{0,8}}(?: \(\w{{1,40}}\))?[>\])]?",
+    rf"[<\[(]?{_NAME}(?:[-_.:/#]{{1,2}}{_NAME}|\d{{1,6}}){{0,8}}(?: \(\w{{1,40}}\))?[>\])]?"
+    r"|[A-Z][A-Za-z0-9]{0,9}(?: [A-Z][A-Za-z]{1,14}(?:#\d{1,3})?){1,2}",  # GC Thread#0
 )
 _TOOL_PROCESS = re.compile(r'(process \d+):"?(.*?)"?', re.DOTALL)
 _TOOL_THREAD = re.compile(r"(thread \([0-9A-Fa-fx]+\)): (.*)", re.DOTALL)
