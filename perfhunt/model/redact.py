@@ -47,11 +47,12 @@ _ROUTE_SEGMENT = re.compile(
 )
 _NAME = rf"(?:{_PIECE}|[a-z]{{1,8}}\d{{1,4}}[a-z]{{1,8}})"  # sha256sum
 _THREAD = re.compile(
-    rf"[<\[(]?{_NAME}(?:[-_.:/#]{{1,2}}{_NAME}|\d{{1,6}}){{0,8}}(?: \(\w{{1,40}}\))?[>\])]?"
+    rf"[<\[(]?(?=[A-Za-z]){_NAME}(?:[-_.:/#]{{1,2}}{_NAME}|\d{{1,6}}){{0,8}}(?: \(\w{{1,40}}\))?[>\])]?"
     r"|[A-Z][A-Za-z0-9]{0,9}(?: [A-Z][A-Za-z]{1,14}(?:#\d{1,3})?){1,2}",  # GC Thread#0
 )
 _TOOL_PROCESS = re.compile(r'(process \d+):"?(.*?)"?', re.DOTALL)
 _TOOL_THREAD = re.compile(r"(thread \([0-9A-Fa-fx]+\)): (.*)", re.DOTALL)
+_HOST = re.compile(r"(?:(?:[\w.*-]{0,253}|\[[0-9A-Fa-f:.%\w]{2,64}\])(?::\d{0,5})?)")
 _METHOD = re.compile(r"([A-Za-z]{1,12}) (.*)", re.DOTALL)
 
 
@@ -115,6 +116,8 @@ def url(text: str) -> str:
         return HIDDEN  # neither a URL nor a path
     path = "/".join(_segment(segment, _SEGMENT) for segment in parts.path.split("/"))
     host = parts.netloc.rpartition("@")[2]
+    if not _HOST.fullmatch(host):
+        host = HIDDEN  # a password with a slash in it ends what is taken for the host
     return urlunsplit((parts.scheme, host, path, "&".join(_names(parts.query)), ""))
 
 

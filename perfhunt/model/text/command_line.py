@@ -24,10 +24,11 @@ _FILE = re.compile(
     r"|toml|conf|cfg|ini|json|ya?ml|xml)"
 )
 _PROGRAM_FILE = re.compile(r"(?:[\w.+@-]*/)*s?bin/[\w.+-]{1,40}")
-_MODULE = re.compile(r"[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){0,9}")
+# A word of code: a key or a token, where letters and digits alternate, is none.
+_WORD = r"_{0,2}[A-Za-z]{1,24}\d{0,3}(?:_{1,2}[A-Za-z]{0,24}\d{0,3}){0,8}"
+_MODULE = re.compile(rf"{_WORD}(?:\.{_WORD}){{0,9}}")
 _APPLICATION = re.compile(
-    r"[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){0,9}:[A-Za-z_]\w{0,60}(?:\(\))?"
-    r"|[A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60}){1,9}"
+    rf"{_WORD}(?:\.{_WORD}){{0,9}}:{_WORD}(?:\(\))?|{_WORD}(?:\.{_WORD}){{1,9}}"
 )
 _PROGRAM = re.compile(r"(?:[\w.+@-]*/)*[\w.+@-]{1,64}")
 
@@ -184,8 +185,12 @@ class _Names:
 
     def took(self, option: str, value: str) -> None:
         """An option's value went by: a module is the program from then on."""
-        if option in ("-m", "-jar") and self._expects_script:
+        if option not in ("-m", "-jar") or not self._expects_script:
+            return
+        if self.fits(option, value):
             self._begin(value)
+        else:
+            self.hide()
 
     def hide(self) -> str:
         """What stands for a word that may be secret; the next may be its value."""

@@ -109,6 +109,8 @@ URLS = {
     "/services/T024BE7LD/XcVbN1234567890abcdef": "/services/…/…",
     "/api/v2/order-items/42": "/api/v2/order-items/42",
     "http://[": "…",
+    "http://u:S3cret/x@shop.example/": "http://…/…/",
+    "https://[::1]:8443/a": "https://[::1]:8443/a",
     "user:hunter@shop.example": "…",
     "swordfish": "…",
     "": "",
@@ -152,6 +154,7 @@ def test_routes_of_a_closed_loop_are_grouped_without_values(name: str, kept: str
         ("MainThread", True),
         ("worker --token ", False),
         ("pw=S3cretPw", False),
+        ("483920", False),
         ("C4nThrE5S3cretPw", False),
     ],
 )
