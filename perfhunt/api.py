@@ -43,6 +43,7 @@ def investigate(
     quick: bool = False,
     soak: Seconds | None = None,
     profile: str = ProfilePolicy.AUTO,
+    trust_repository: bool = False,
     watch: EventWatcher = unwatched,
 ) -> Run:
     """The run of one investigation of a live service: its knee, what stops it there, the SLO
@@ -52,7 +53,8 @@ def investigate(
     (default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml, here). `budget` is seconds of
     load for the search; `quick` about a minute of it, and a bracket for the knee; `soak`
     is how long to hold a share of the knee afterwards, to see what grows. `profile` is
-    "auto", "required" or "off". `watch` gets every event as it happens.
+    "auto", "required" or "off". `trust_repository` reads a git repository that belongs to another
+    user. `watch` gets every event as it happens.
 
         run = investigate(pid=4242, quick=True)
         print(run.verdict, run.knee.rate if isinstance(run.knee, Knee) else run.knee.reason)
@@ -71,6 +73,7 @@ def investigate(
         quick=quick,
         soak=soak,
         profile=profile_policy(profile),
+        trust_repository=trust_repository,
     )
     return run_investigation(request, watch)
 
@@ -90,6 +93,7 @@ def verify(
     quick: bool = False,
     profile: str = ProfilePolicy.AUTO,
     compound: str = "",
+    trust_repository: bool = False,
     watch: EventWatcher = unwatched,
 ) -> VerifyResult:
     """The verdict on the one change since `run` (a Run, its id, or "last"), kept in the store.
@@ -98,7 +102,7 @@ def verify(
     `base` and `head` are revisions (default: what the run measured, and the working tree). Without:
     the service at `pid` or `port`, restarted with the change in it, is asked the run's question
     again. `budget` is seconds for the rounds of a paired comparison; `compound` a reason to
-    measure several changes at once.
+    measure several changes at once; `trust_repository` reads one that belongs to another user.
 
         result = verify(run, command=["gunicorn", "app:app"], base="HEAD~1")
         print(result.verdict.word, result.verdict.reason)
@@ -120,6 +124,7 @@ def verify(
         profile=profile_policy(profile, PROFILE_POLICIES),
         compound=compound,
         store=Path(store),
+        trust_repository=trust_repository,
     )
     return run_verification(request, watch)
 

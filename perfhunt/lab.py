@@ -132,7 +132,7 @@ class Lab:
         self.began = self.clock()
         self.criteria = question.slo.criteria()
         self.probes.open()
-        self.engine.open(question, self.criteria, self.directory.trials)
+        self.engine.open(question, self.criteria, self.directory.trials, self.stop)
         self.start = replace(
             self.start, environment=replace(self.start.environment, pinning=self.engine.pinning)
         )

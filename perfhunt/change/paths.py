@@ -80,6 +80,26 @@ _DATA = re.compile(
 _MIGRATION_FOLDERS = frozenset({"migrations", "alembic", "migrate"})
 _PARSED = re.compile(r".*\.([cm]?jsx?|[cm]?tsx?|go|java|rs)")
 
+# Files that keep secrets by convention: one that git does not know is nobody's edit until it does.
+_SECRETS = re.compile(
+    r"\.env(\..+)?|.+\.env|\.(netrc|pgpass|npmrc|pypirc|htpasswd|git-credentials|my\.cnf)"
+    r"|id_(rsa|dsa|ecdsa|ed25519).*|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|gpg|asc|age|ppk|tfstate"
+    r"|tfvars)|(credentials?|secrets?|service[-_]account)([-_.].*)?|.+[-_.](credentials?|secrets?)"
+    r"\..+",
+    re.I,
+)
+_SECRET_FOLDERS = frozenset({"secrets", "secret", ".aws", ".ssh", ".gnupg", ".kube", ".docker"})
+_TEMPLATES = re.compile(r".*[.-](example|sample|template|dist|tpl)", re.I)
+_CODE = re.compile(r".+\.(py|[cm]?[jt]sx?|go|java|rs|rb|php|kt|cs|c|h|cc|cpp)")
+
+
+def may_hold_secrets(path: str) -> bool:
+    """Whether a file's name says that it keeps secrets; code and templates do not."""
+    pure = PurePosixPath(path)
+    if _TEMPLATES.fullmatch(pure.name) or _CODE.fullmatch(pure.name):
+        return False
+    return bool(_SECRETS.fullmatch(pure.name) or _SECRET_FOLDERS.intersection(pure.parts[:-1]))
+
 
 def role_of(path: str) -> Role:
     """What a file is for. A path that says nothing is TEXT: it counts."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from perfhunt.change.git.repository import Content, Repository
+from perfhunt.change.git.working_tree import WorkingTree, working_tree
 from perfhunt.change.paths import IGNORED, Role, role_of
 from perfhunt.change.readers.packages.atoms import package_atoms
 from perfhunt.change.readers.python.atoms import TABLE_DECLARATION, python_atoms
@@ -16,7 +18,7 @@ from perfhunt.change.readers.settings.atoms import settings_atoms
 from perfhunt.change.readers.text import text_atoms
 from perfhunt.change.readers.texts import FileAtoms, FileTexts, together
 from perfhunt.change.readers.treesitter.atoms import treesitter_atoms
-from perfhunt.model.verdict.change import Atom, Change, Edit, Kind, Links
+from perfhunt.model.verdict.change import Atom, Change, Edit, FileEdit, Kind, Links
 
 
 def read_change(repository: Repository, base: str, head: str = "") -> Change:
@@ -27,8 +29,11 @@ def read_change(repository: Repository, base: str, head: str = "") -> Change:
     """
     base_id = repository.resolve(base)
     head_id = repository.resolve(head) if head else ""
-    newer = repository.tree(head_id) if head_id else repository.worktree_tree()
+    standing = None if head_id else working_tree(repository)
+    newer = standing.tree if standing else repository.tree(head_id)
     contents = repository.contents(base_id, newer)
+    if standing:
+        contents = _with_unread(contents, standing)
     listed = repository.git("ls-tree", "-r", "-z", "--name-only", newer)
     read = atoms_of(contents, {os.fsdecode(path) for path in listed.split(b"\0")})
     return Change(
@@ -40,8 +45,15 @@ def read_change(repository: Repository, base: str, head: str = "") -> Change:
         question=tuple(a for a in read.ignored if a.kind == Kind.QUESTION),
         files=tuple(content.edit for content in contents),
         sha256=repository.fingerprint(base_id, newer) if contents else "",
-        notes=read.notes,
+        notes=(*read.notes, *(standing.notes() if standing else ())),
     )
+
+
+def _with_unread(contents: Sequence[Content], standing: WorkingTree) -> tuple[Content, ...]:
+    """The contents with what the working tree holds besides: behind filters, and unmeasured."""
+    read = (replace(each, aside=standing.behind.get(each.path, "")) for each in contents)
+    added = (FileEdit(path, path, Edit.ADDED) for path in standing.unmeasured)
+    return (*read, *(Content(edit, None, None) for edit in added))
 
 
 def atoms_of(contents: Sequence[Content], present: Collection[str]) -> FileAtoms:
@@ -54,7 +66,7 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> FileAtoms
             parts.append(_ignored(content, Kind.IGNORED, role.value))
         elif role == Role.QUESTION:
             parts.append(_ignored(content, Kind.QUESTION, "the test file"))
-        elif content.binary or role == Role.DATA:
+        elif content.binary or content.aside or role == Role.DATA:
             moved = content.before == content.after
             same = _ignored(content, Kind.IGNORED, "same content")
             parts.append(same if moved else FileAtoms((_data(content),)))
@@ -96,7 +108,7 @@ def _data(content: Content) -> Atom:
     """A data file is one atom; files of one directory are one data set."""
     folder = PurePosixPath(content.path).parent
     sizes = [len(side) for side in (content.before, content.after) if side is not None]
-    detail = " -> ".join(f"{size:,} bytes" for size in sizes)
+    detail = content.aside or " -> ".join(f"{size:,} bytes" for size in sizes)
     links = Links(touches=(f"folder:{folder}",))
     return Atom(Kind.DATA, content.path, "", content.edit.edit, detail, links=links)
 

@@ -63,6 +63,10 @@ PrepareOption = Annotated[
 RevertOption = Annotated[
     bool, typer.Option("--revert", help="On REVERT, take the edit out of the working tree.")
 ]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust-repository", help="Read a git repository that belongs to another user."),
+]
 
 # How load is sent and the target watched.
 SearchBudgetOption = Annotated[
@@ -83,7 +87,18 @@ WorkersOption = Annotated[
     int, typer.Option("--workers", min=1, help="Load processes on this machine.")
 ]
 BindOption = Annotated[
-    str, typer.Option("--bind", help="HOST:PORT to wait at for that many `perfhunt worker`s.")
+    str,
+    typer.Option(
+        "--bind", help="[HOST:]PORT to wait at for that many `perfhunt worker`s; HOST: loopback."
+    ),
+]
+SecretOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--secret",
+        help="File with what master and workers both know; else $PERFHUNT_WORKERS_SECRET, else"
+        " ~/.config/perfhunt/workers.secret, which --bind makes.",
+    ),
 ]
 SeedOption = Annotated[
     int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")

@@ -69,6 +69,7 @@ class BisectRequest:
     budget: Seconds = BUDGET
     again: bool = False
     store: Path = Path(".perfhunt")
+    trust_repository: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
             "perfhunt bisect GOOD BAD -- COMMAND, which must listen on $PORT",
         )
     require_time("--budget", request.budget)
-    repository = find_repository(Path.cwd())
+    repository = find_repository(Path.cwd(), request.trust_repository)
     commits = commits_between(repository, request.good, request.bad)
     good, bad = repository.resolve(request.good), commits[0].id
     question = local_question(request.file, request.store)
@@ -212,7 +213,7 @@ class CommitTest:
         command, prepare = self.request.command, self.request.prepare
         directory = self.request.store / "bisect" / fresh_id()
         with (
-            versions(self.repository, self.good, commit, command, prepare) as commands,
+            versions(self.repository, self.good, commit, command, prepare, self.watch) as commands,
             paired_bench(self.question, commands, directory, self.watch) as pair,
         ):
             return self._compared(pair)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import decide, pieces_of
-from perfhunt.change.git.repository import find_repository
+from perfhunt.change.git.repository import Repository, find_repository
 from perfhunt.change.git.split import Patch, split
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused, UsageError
@@ -25,13 +25,18 @@ class ChangeRequest:
     head: str = ""
     compound: str = ""
     store: Path = Path(".perfhunt")
+    trust_repository: bool = False
 
 
 def rule_on_change(request: ChangeRequest) -> OneChange | ChangeRefusal:
     """Whether the edit is exactly one change, and why (not). Raises ChangeRefused outside git."""
-    repository, run = find_repository(Path.cwd()), last_investigation(request.store)
+    repository, run = _repository(request), last_investigation(request.store)
     change = read_change(repository, request.base or base_of(run), request.head)
     return decide(change, hot_stacks(run), request.compound)
+
+
+def _repository(request: ChangeRequest) -> Repository:
+    return find_repository(Path.cwd(), request.trust_repository, request.store)
 
 
 def split_change(request: ChangeRequest, output: Path) -> tuple[Patch, ...]:
@@ -40,7 +45,7 @@ def split_change(request: ChangeRequest, output: Path) -> tuple[Patch, ...]:
     Raises ChangeRefused when nothing that was edited could be measured, UsageError when `output`
     holds something already.
     """
-    repository, run = find_repository(Path.cwd()), last_investigation(request.store)
+    repository, run = _repository(request), last_investigation(request.store)
     change = read_change(repository, request.base or base_of(run), request.head)
     patches = split(repository, change, pieces_of(change.atoms, hot_stacks(run)))
     if not any(patch.pieces for patch in patches):

@@ -9,7 +9,8 @@ from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfhunt.demo.workspace import prepare
+from perfhunt.change.git.create import new_repository
+from perfhunt.demo.workspace import copy_shop
 from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.jobs.investigate import run_investigation
 from perfhunt.jobs.request import InvestigateRequest
@@ -64,7 +65,9 @@ def shop(request: DemoRequest) -> Iterator[Launched]:
             "the demo's shop is served by gunicorn, which is not installed here",
             "pip install 'perfhunt[demo]'",
         )
-    home = prepare(request.directory).resolve()
+    home = request.directory.resolve()
+    if copy_shop(home):
+        new_repository(home, "The shop as it is")
     command = ServiceCommand(name="the demo's shop", words=SERVE, directory=home)
     port = request.port or free_port(USUAL_PORT)
     with ExitStack() as held:

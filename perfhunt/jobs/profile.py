@@ -15,9 +15,10 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.change.git.kept import code_state
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import one_service
-from perfhunt.jobs.setup import blank_run
+from perfhunt.jobs.setup import blank_run, surroundings, with_doubt
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import ProfilePolicy, SpanName
@@ -25,13 +26,11 @@ from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
-from perfhunt.profilers.table import versions
 from perfhunt.store import ledger
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
-from perfhunt.target.host.environment import environment
 
 _NO_LOAD = NoKnee(
     NoKneeCode.NO_LOAD, "nothing was sent: this is a profile of the load the service had"
@@ -57,6 +56,7 @@ class ProfileRequest:
     seconds: int = 20
     open_target: bool = False
     store: Path = Path(".perfhunt")
+    trust_repository: bool = False
 
 
 def run_profile(request: ProfileRequest) -> Run:
@@ -66,8 +66,10 @@ def run_profile(request: ProfileRequest) -> Run:
     url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
-    surroundings = environment(target, versions(), mark_of(request.store))
-    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, surroundings, target)
+    code = code_state(target.git_root, None, request.trust_repository)
+    around = surroundings(target, code, mark_of(request.store))
+    target = with_doubt(target, code)
+    start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
     directory = RunDirectory.create(request.store, start)
     began = time.monotonic()
     span = look(target, directory.path / "profiles", request.seconds, request.open_target)

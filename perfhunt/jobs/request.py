@@ -63,6 +63,7 @@ class InvestigateRequest:
     artifacts: Path | None = None
     workers: int = 1
     bind: str = ""
+    secret: Path | None = None
     budget: Seconds | None = None
     seed: int | None = None
     quick: bool = False
@@ -71,4 +72,5 @@ class InvestigateRequest:
     allow_busy: bool = False
     warm_up: bool = False
     resume: str | None = None
+    trust_repository: bool = False
     soak: Seconds | None = None

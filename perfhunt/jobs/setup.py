@@ -13,14 +13,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from perfhunt.change.git.worktree import kept_work
+from perfhunt.change.git.kept import CodeState, code_state
+from perfhunt.change.git.program import version as git_version
 from perfhunt.errors import PerfhuntError
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.load.seam import LoadEngine
+from perfhunt.load.trust.secret import find_secret
 from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
 from perfhunt.model.testfile.testfile import aim
@@ -31,7 +34,7 @@ from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store import ledger
-from perfhunt.store.digest_key import mark_of
+from perfhunt.store.digest_key import FORGOTTEN, mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
@@ -107,15 +110,26 @@ def workbench(
         stop = held.enter_context(stopping(question, switch)).stop
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
-        engine = ENGINES[DEFAULT_ENGINE](run_id, request.workers, request.bind, cleared.addresses)
-        now = surroundings(target, request.store)
-        start = blank_run(run_id, kind, stamp, question, now, target)
+        engine = ENGINES[DEFAULT_ENGINE](
+            run_id, request.workers, request.bind, cleared.addresses, _secret(request)
+        )
+        code = code_state(target.git_root, request.store, request.trust_repository)
+        if code.doubt:
+            watch(Noted(code.doubt))
+        described = with_doubt(target, code)
+        now = surroundings(target, code, mark_of(request.store))
+        start = blank_run(run_id, kind, stamp, question, now, described)
         lab = _lab(request, engine, start, target, stop, watch)
         try:
             yield lab
         finally:
             lab.close()
             _record(request.store, lab, watch)
+
+
+def _secret(request: InvestigateRequest) -> str:
+    """What workers from other hosts must know; "" where none can come. Raises UsageError."""
+    return find_secret(request.secret, os.environ, make=True) if request.bind else ""
 
 
 def stopping(question: Question, switch: KillswitchWatch) -> Watchdog:
@@ -150,14 +164,25 @@ def _lab(
     )
 
 
-def surroundings(target: TargetProcess, store: Path) -> Environment:
-    """The environment of a run in a store; uncommitted work is kept as a commit of its own, so that
-    `verify` can tell the next edit.
+def surroundings(target: TargetProcess, code: CodeState, mark: Mark = FORGOTTEN) -> Environment:
+    """The environment of a run whose code is in this state; `mark` stands for what its store does
+    not keep.
     """
-    now = environment(target, versions(), mark_of(store))
-    if not target.git_root or not now.git_revision:
-        return now
-    return replace(now, git_snapshot=kept_work(target.git_root))
+    now = environment(target, versions(), mark)
+    git = git_version()
+    return replace(
+        now,
+        tools={**now.tools, "git": git} if git else now.tools,
+        git_revision=code.revision,
+        git_dirty=code.dirty,
+        git_diff_sha256=mark(code.diff_sha256),
+        git_snapshot=code.snapshot,
+    )
+
+
+def with_doubt(target: TargetProcess, code: CodeState) -> TargetProcess:
+    """The target, with a note when the state of its code was not read."""
+    return replace(target, notes=(*target.notes, code.doubt)) if code.doubt else target
 
 
 def blank_run(

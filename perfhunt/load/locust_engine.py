@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import LoadFailed, Stopped
 from perfhunt.load.messages import (
     Flooded,
     FloodTarget,
     LoadError,
     LoadReady,
+    OpenFleet,
     OpenLoad,
     ProbeAnswered,
     SendProbe,
@@ -26,6 +27,7 @@ from perfhunt.load.pipe import ChildDied, ChildPipe
 from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
+from perfhunt.load.trust.address import master_address
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import LoopKind, Question
 from perfhunt.model.slo import Criterion
@@ -57,11 +59,17 @@ class LocustEngine:
     )
 
     def __init__(
-        self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()
+        self,
+        run: str = "",
+        workers: int = 1,
+        bind: str = "",
+        addresses: Sequence[str] = (),
+        secret: str = "",
     ) -> None:
         self.run_id = run or secrets.token_hex(4)
         self.workers = workers
-        self.bind = bind
+        self.bind = master_address(bind) if bind else None
+        self._secret = secret
         self.addresses = tuple(addresses)
         self.pinning = ""
         self._pipe: ChildPipe | None = None
@@ -70,25 +78,31 @@ class LocustEngine:
         self._usual: dict[int, Seconds] = {}
         self._last: RunningStep | None = None
 
-    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
+    def open(
+        self,
+        question: Question,
+        criteria: tuple[Criterion, ...],
+        directory: Path,
+        stop: StopSignal | None = None,
+    ) -> None:
         """Starts the child and waits until it is ready. Sends no request. Raises LoadFailed with
-        the child's own reason.
+        the child's own reason, Stopped.
         """
         self.close()
         self._question, self._criteria, self._directory = question, criteria, directory
         directory.mkdir(parents=True, exist_ok=True)
         self._number = max((int(f.stem) for f in directory.glob("[0-9]*.samples")), default=0)
-        self._start()
+        self._start(stop)
 
-    def _start(self) -> ChildPipe:
+    def _start(self, stop: StopSignal | None = None) -> ChildPipe:
         self._pipe = pipe = ChildPipe(self._directory)
         try:
             pipe.send(self._opening())
-            within = READY_WITHIN if not self.bind else JOINED_WITHIN
-            self._ready = self._expect(pipe, LoadReady, within)
+            within = READY_WITHIN if self.bind is None else JOINED_WITHIN
+            self._ready = self._expect(pipe, LoadReady, within, stop)
         except ChildDied as death:
             raise LoadFailed(str(death)) from None
-        except LoadFailed:
+        except (LoadFailed, Stopped):
             self.close()
             raise
         self.pinning = self._ready.pinning
@@ -106,17 +120,18 @@ class LocustEngine:
         """
         return self._ready.workers
 
-    def _opening(self) -> OpenLoad:
-        return OpenLoad(
+    def _opening(self) -> OpenLoad | OpenFleet:
+        load = OpenLoad(
             question=self._question,
             run=self.run_id,
             deadline=self._deadline,
             in_flight=IN_FLIGHT,
             limit=self._limit,
             addresses=self.addresses,
-            workers=self.workers if self.workers > 1 or self.bind else 0,
-            bind=self.bind,
         )
+        if self.workers == 1 and self.bind is None:
+            return load
+        return OpenFleet(load=load, workers=self.workers, bind=self.bind, secret=self._secret)
 
     @property
     def _limit(self) -> Seconds:
@@ -135,9 +150,13 @@ class LocustEngine:
     def _grace(self) -> Seconds:
         return min(self._question.ramp.timeout, 2 * self._limit)
 
-    def _expect(self, pipe: ChildPipe, kind: type[A], within: Seconds) -> A:
+    def _expect(
+        self, pipe: ChildPipe, kind: type[A], within: Seconds, stop: StopSignal | None = None
+    ) -> A:
         deadline = time.monotonic() + within
         while time.monotonic() < deadline:
+            if stop is not None and (reason := stop()):
+                raise Stopped(reason, "Nothing was sent to the service by then.")
             answer = pipe.receive(POLL)
             if isinstance(answer, LoadError):
                 raise LoadFailed(answer.why, answer.hint)

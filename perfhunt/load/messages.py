@@ -2,7 +2,7 @@
 message, put into bytes and taken out of them here and nowhere else.
 
 Orders go down (controller to child, master to worker), answers come up. The bytes are MessagePack,
-which carries infinities and raw samples as they are; on a pipe each message is led by its length.
+which carries infinities and raw samples as they are; each message is led by its length.
 Nothing here is sent per request: at most a few messages a second pass.
 """
 
@@ -15,6 +15,8 @@ import msgspec
 
 from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.seam import WorkerClock
+from perfhunt.load.trust.address import MasterAddress
+from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.load.wire import WireAccount
 from perfhunt.model.question import Question
 from perfhunt.model.text.error_words import error_words
@@ -34,7 +36,6 @@ class OpenLoad(Message, frozen=True):
 
     `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
     unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
-    `workers` is 0 when the process sends alone; with `bind` they come from other hosts.
     """
 
     question: Question
@@ -43,9 +44,38 @@ class OpenLoad(Message, frozen=True):
     in_flight: int
     limit: Seconds
     addresses: tuple[str, ...] = ()
-    workers: int = 0
-    bind: str = ""
     pin: bool = True
+
+
+class OpenFleet(Message, frozen=True):
+    """The same, for so many `workers` to share. With `bind` they come from other hosts, and must
+    know the `secret`, which goes no further. Answered by LoadReady.
+    """
+
+    load: OpenLoad
+    workers: int
+    bind: MasterAddress | None = None
+    secret: str = ""
+
+
+class OpenShare(Message, frozen=True):
+    """To a worker: make ready for a share of the load, `most` being the largest there will be.
+    Answered by LoadReady.
+
+    `variables` are those that the traffic names, as the master's user has set them.
+    """
+
+    load: OpenLoad
+    variables: dict[str, str]
+    most: PerSecond
+
+
+class JoinMaster(Message, frozen=True):
+    """To a worker from who started it: whom to work for, and what for at the most."""
+
+    master: MasterAddress
+    secret: str
+    grant: WorkerGrant
 
 
 class RunStep(Message, frozen=True):
@@ -185,10 +215,6 @@ class LoadError(Message, frozen=True):
         return cls(why=error_words(error, keep_text), hint=hint)
 
 
-class Joined(Message, frozen=True):
-    """From a worker: at your orders."""
-
-
 class ClockReading(Message, frozen=True):
     """From a worker: its own clock, and the master's time that came with the question."""
 
@@ -213,12 +239,11 @@ class WorkerDone(Message, frozen=True):
     invalid: str = ""
 
 
-ChildOrder = OpenLoad | RunStep | StopLoad | SendProbe | FloodTarget
+ChildOrder = OpenLoad | OpenFleet | RunStep | StopLoad | SendProbe | FloodTarget
 ChildAnswer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
-WorkerOrder = OpenLoad | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+WorkerOrder = OpenShare | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
 WorkerAnswer = (
-    Joined
-    | LoadReady
+    LoadReady
     | WorkerSecond
     | WorkerDone
     | ProbeAnswered
@@ -228,9 +253,15 @@ WorkerAnswer = (
     | LoadError
 )
 
-CHANNEL = "perfhunt"  # the name under which Locust carries what master and workers say
-
 M = TypeVar("M", bound=Message)
+_TEXT = 300  # characters of a text that another process sends
+_SHOWN = 40  # bytes or characters of what cannot be read
+
+
+def one_line(text: str) -> str:
+    """Text from another process as it may be shown: short, and nothing that drives a terminal."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_TEXT])
+    return " ".join(shown.split())
 
 
 class MalformedMessage(LoadFailed):
@@ -254,8 +285,10 @@ class Decoder(Generic[M]):
         """The message. Raises MalformedMessage, which names it and what is wrong with it."""
         try:
             message: M = self._decoder.decode(content)
-        except msgspec.MsgspecError as error:
-            raise MalformedMessage(f"{_name(content)} is malformed: {error}") from None
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise MalformedMessage(
+                f"{_name(content)} is malformed: {one_line(str(error))}"
+            ) from None
         return message
 
 
@@ -263,28 +296,31 @@ def _name(content: bytes) -> str:
     """What the bytes call themselves, else how they begin."""
     try:
         fields = msgspec.msgpack.decode(content)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         fields = None
-    if isinstance(fields, dict) and "type" in fields:
-        return f"the message {fields['type']!r}"
-    return f"a message that begins with {content[:40]!r}"
+    if isinstance(fields, dict) and isinstance(fields.get("type"), str):
+        return f"the message {fields['type'][:_SHOWN]!r}"
+    return f"a message that begins with {content[:_SHOWN]!r}"
 
 
 ORDERS: Decoder[ChildOrder] = Decoder(ChildOrder)
 ANSWERS: Decoder[ChildAnswer] = Decoder(ChildAnswer)
 WORKER_ORDERS: Decoder[WorkerOrder] = Decoder(WorkerOrder)
 WORKER_ANSWERS: Decoder[WorkerAnswer] = Decoder(WorkerAnswer)
+JOINING: Decoder[JoinMaster] = Decoder(JoinMaster)
 
 encode = msgspec.msgpack.Encoder().encode
 
 _LENGTH = struct.Struct(">I")
-# A question is a few kilobytes, a report a few hundred bytes: more is not ours, but text that
-# something else wrote into the pipe.
+# A question is a few kilobytes, a second of samples at 30,000/s one megabyte: more is not ours, but
+# text that something else wrote into the pipe. Nothing that long is ever held.
 LARGEST = 1 << 26  # bytes
 
 
 def frame(message: Message) -> bytes:
-    """The message for a pipe, led by its length. Raises LoadFailed for one that cannot be sent."""
+    """The message for a pipe or a connection, led by its length. Raises LoadFailed for one that
+    cannot be sent.
+    """
     try:
         content = encode(message)
     except UnicodeEncodeError as error:
@@ -296,7 +332,7 @@ def frame(message: Message) -> bytes:
 
 
 class PipeReader(Generic[M]):
-    """Puts the messages of a pipe together again from whatever pieces they arrive in."""
+    """Puts messages together again from whatever pieces they arrive in."""
 
     def __init__(self, decoder: Decoder[M]) -> None:
         self._decoder = decoder
@@ -310,7 +346,7 @@ class PipeReader(Generic[M]):
             (length,) = _LENGTH.unpack_from(self._read)
             if length > LARGEST:
                 raise MalformedMessage(
-                    f"{bytes(self._read[:40])!r} in the pipe of the load child is no message"
+                    f"{bytes(self._read[:_SHOWN])!r}, from a load process, is no message"
                 )
             end = _LENGTH.size + length
             if len(self._read) < end:

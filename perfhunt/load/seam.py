@@ -48,23 +48,34 @@ class LoadEngine(Protocol):
     pinning: str  # how generator and target were kept apart, as a sentence; "" when they were not
 
     def __init__(
-        self, run: str = "", workers: int = 1, bind: str = "", addresses: Sequence[str] = ()
+        self,
+        run: str = "",
+        workers: int = 1,
+        bind: str = "",
+        addresses: Sequence[str] = (),
+        secret: str = "",
     ) -> None:
         """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
 
         `workers` processes share the load. They are started here, unless `bind` says at which
-        HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts. Load
-        goes to `addresses` only, whatever the url's host resolves to by then; empty: to any of its
-        addresses.
+        HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts, which
+        must know the `secret`. Load goes to `addresses` only, whatever the url's host resolves to
+        by then; empty: to any of its addresses. Raises UsageError when `bind` is no HOST:PORT.
         """
 
     @property
     def clocks(self) -> Sequence[WorkerClock]:
         """The clocks of the workers that share the load; empty when one process sends it all."""
 
-    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
-        """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed.
-        Sends no request.
+    def open(
+        self,
+        question: Question,
+        criteria: tuple[Criterion, ...],
+        directory: Path,
+        stop: StopSignal | None = None,
+    ) -> None:
+        """Makes the engine ready; raw samples will be written to `directory`. Raises LoadFailed, or
+        Stopped when `stop` says so meanwhile. Sends no request.
         """
 
     def run(

@@ -110,8 +110,11 @@ class RequestTemplate:
         """The template as it may be stored: values of headers, bodies and queries only where they
         hold no secret.
         """
+        # The mark covers what the feed holds, too: its own hash is for whoever reads it now.
+        feed = replace(self.feed, sha256="") if self.feed and self.withheld else self.feed
         return replace(
             self,
+            feed=feed,
             path=redact.url(self.path),
             headers=tuple((name, redact.header(name, value)) for name, value in self.headers),
             body=redact.body(self.body),
@@ -127,10 +130,11 @@ class RequestTemplate:
 
     def marked(self, mark: redact.Mark) -> RequestTemplate:
         """The template with a mark of what redacting it would leave out, and of its feed."""
-        feed = self.feed and replace(self.feed, sha256=mark(self.feed.sha256))
-        whole = repr((self.path, self.headers, self.body, self.expect.body))
-        same = self.redacted() == self
-        return replace(self, feed=feed, withheld="" if same else self.withheld or mark(whole))
+        content = self.feed and self.feed.sha256
+        whole = repr((self.path, self.headers, self.body, self.expect.body, content))
+        if self.withheld or (self.feed is None and self.redacted() == self):
+            return self
+        return replace(self, withheld=mark(whole))
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for two templates to ask the same, without secrets where they were

@@ -47,7 +47,8 @@ _ROUTE_SEGMENT = re.compile(
 )
 _NAME = rf"(?:{_PIECE}|[a-z]{{1,8}}\d{{1,4}}[a-z]{{1,8}})"  # sha256sum
 _THREAD = re.compile(
-    rf"[<\[(]?(?=[A-Za-z]){_NAME}(?:[-_.:/#]{{1,2}}{_NAME}|\d{{1,6}}){{0,8}}(?: \(\w{{1,40}}\))?[>\])]?"
+    rf"[<\[(]?(?=[A-Za-z]){_NAME}(?:[-_.:/#]{{1,2}}{_NAME}|\d{{1,6}}){{0,8}}"
+    r"(?: \(\w{1,40}\))?[>\])]?"
     r"|[A-Z][A-Za-z0-9]{0,9}(?: [A-Z][A-Za-z]{1,14}(?:#\d{1,3})?){1,2}",  # GC Thread#0
 )
 _TOOL_PROCESS = re.compile(r'(process \d+):"?(.*?)"?', re.DOTALL)

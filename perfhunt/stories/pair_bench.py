@@ -72,7 +72,7 @@ class PairBench:
             question = replace(question, target=replace(question.target, url=url))
             engine = self.engine()
             slot = self.directory / f"slot-{len(self.engines)}"
-            engine.open(question, question.slo.criteria(), slot)
+            engine.open(question, question.slo.criteria(), slot, self.stop)
             self.engines[url] = engine
         return self.engines[url]
 

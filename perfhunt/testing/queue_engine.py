@@ -84,7 +84,13 @@ class QueueEngine:
         self._other = OtherWork(service.neighbour, service.on, service.off, seed)
         self._came = 0  # requests of the steps so far
 
-    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
+    def open(
+        self,
+        question: Question,
+        criteria: tuple[Criterion, ...],
+        directory: Path,
+        stop: Callable[[], str] | None = None,
+    ) -> None:
         """Take the criteria to count by; nothing is started."""
         self.criteria = criteria
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+
+import pytest
 
 from tests.architecture.source import LOAD_CHILD, ROOT, imports, modules, room_of, tree, where
 
@@ -76,6 +79,74 @@ def test_only_cli_prints_or_exits() -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) in SPEAKING
     ]
     assert not wrong, "\n".join(wrong)
+
+
+GIT = "perfhunt/change/git"
+
+
+def starts_git(node: ast.AST) -> bool:
+    """Whether git stands where a program does: in a list of words, or as what is called for."""
+    words = (
+        node.elts
+        if isinstance(node, ast.List | ast.Tuple)
+        else node.args
+        if isinstance(node, ast.Call)
+        else []
+    )
+    said = [word.value for word in words if isinstance(word, ast.Constant)]
+    return any(
+        isinstance(word, str) and re.fullmatch(r"(.*/)?git(-[\w-]+)?", word) for word in said
+    )
+
+
+def test_only_one_module_starts_git() -> None:
+    places = [
+        where(path, node.lineno)
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.List | ast.Tuple | ast.Call) and starts_git(node)
+    ]
+    assert [place.rpartition(":")[0] for place in places] == [f"{GIT}/program.py"], places
+
+
+def test_no_command_is_given_to_a_shell() -> None:
+    """There, a program's name could hide in a sentence."""
+    wrong = [
+        where(path, node.lineno)
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and (
+            any(word.arg == "shell" for word in node.keywords)
+            or ast.unparse(node.func) in ("os.system", "os.popen", "subprocess.getoutput")
+        )
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_the_folder_of_git_asks_the_module_that_starts_it() -> None:
+    asking = {
+        str(path.parent.relative_to(ROOT))
+        for path in modules()
+        for _, name in imports(path)
+        if name in (f"{GIT.replace('/', '.')}.program.{word}" for word in ("run", "streaming"))
+    }
+    assert asking == {GIT}
+
+
+@pytest.mark.parametrize(
+    ("code", "starts"),
+    [
+        ("run(['git', 'status'])", True),
+        ("('/usr/bin/git', *words)", True),
+        ("which('git')", True),
+        ("['git-upload-pack']", True),
+        ("hint = 'git status'", False),
+        ("{'git': version}", False),
+    ],
+)
+def test_a_place_that_starts_git_is_seen(code: str, starts: bool) -> None:
+    assert any(starts_git(node) for node in ast.walk(ast.parse(code))) == starts
 
 
 def test_broad_excepts_stand_only_at_the_child_process_boundary() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.change.git.places import sweep
 from perfhunt.change.git.repository import Repository
-from perfhunt.change.git.worktree import checkout, snapshot, sweep
-from perfhunt.errors import UsageError
+from perfhunt.change.git.worktree import checkout, snapshot
+from perfhunt.errors import ChangeRefused, UsageError
 from tests.git.repositories import git, write_files
 
 FILES = {"app.py": "X = 1\n", "other.py": "Y = 1\n", ".gitignore": "cache/\n"}
@@ -116,7 +117,7 @@ def test_checkouts_of_a_crashed_perfhunt_are_swept_and_those_of_a_live_one_are_k
     assert left.is_dir(), done.stderr
     with checkout(repository, "HEAD") as live:
         assert not left.exists()
-        assert sweep(repository) == ()
+        assert sweep() == ()
         assert live.is_dir()
 
 
@@ -127,12 +128,66 @@ def test_a_snapshot_keeps_executable_bits_and_symbolic_links(repository: Reposit
     commit = snapshot(repository)
     modes = {
         line.split()[3]: line.split()[0]
-        for line in git(repository.root, "ls-tree", "-r", commit).splitlines()
+        for line in repository.git("ls-tree", "-r", commit).decode().splitlines()
     }
     assert (modes["run.sh"], modes["link.py"]) == ("100755", "120000")
+
+
+def test_a_tree_that_leads_out_of_a_checkout_is_refused(
+    repository: Repository, tmp_path: Path
+) -> None:
+    blob = git(repository.root, "rev-parse", "HEAD:app.py")
+    for path in ("../out.py", ".git/hooks/post-checkout", ".GIT/config", "/out.py"):
+        commit = commit_of(repository, blob, path)
+        with pytest.raises(ChangeRefused), checkout(repository, commit):
+            pass
+    assert not (tmp_path / "out.py").exists()
+
+
+def commit_of(repository: Repository, blob: str, path: str) -> str:
+    """A commit with one file at a path that git itself would not write."""
+    *folders, name = path.split("/")
+    entry = f"100644 blob {blob}\t{name}"
+    for folder in reversed(["", *folders]):
+        tree = made(repository, tree_of(entry))
+        entry = f"40000 tree {tree}\t{folder}"
+    return git(repository.root, "commit-tree", "-m", "odd", tree)
+
+
+def tree_of(entry: str) -> bytes:
+    about, name = entry.split("\t")
+    mode, _, object_id = about.split()
+    return f"{mode} {name}".encode() + b"\0" + bytes.fromhex(object_id)
+
+
+def made(repository: Repository, tree: bytes) -> str:
+    done = subprocess.run(
+        ["git", "hash-object", "-t", "tree", "-w", "--literally", "--stdin"],
+        cwd=repository.root,
+        input=tree,
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode().strip()
+
+
+def test_a_file_below_a_link_of_the_same_name_is_not_written_through_it(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """Two entries of one name: a link that leads out, and a folder with a file."""
+    blob = git(repository.root, "rev-parse", "HEAD:app.py")
+    (tmp_path / "target").write_text(str(tmp_path))
+    link = git(repository.root, "hash-object", "-w", str(tmp_path / "target"))
+    inner = made(repository, tree_of(f"100644 blob {blob}\tout.py"))
+    both = tree_of(f"120000 blob {link}\ta") + tree_of(f"40000 tree {inner}\ta")
+    commit = git(repository.root, "commit-tree", "-m", "odd", made(repository, both))
+    with pytest.raises((ChangeRefused, FileExistsError)), checkout(repository, commit):
+        pass
+    assert not (tmp_path / "out.py").exists()
 
 
 def test_a_repository_without_a_commit_can_be_snapshot(tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet")
     write_files(tmp_path, FILES)
-    assert git(tmp_path, "cat-file", "-t", snapshot(Repository(tmp_path))) == "commit"
+    repository = Repository(tmp_path)
+    assert repository.line("cat-file", "-t", snapshot(repository)) == "commit"

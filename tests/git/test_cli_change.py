@@ -1,6 +1,7 @@
 """`perfhunt change`, `split` and the way back, on the command line, in a repository of a user's."""
 
 import json
+import os
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import Repository
-from perfhunt.change.git.worktree import kept_work
 from perfhunt.change.read import read_change
 from perfhunt.cli.app import app, split_command
 from perfhunt.errors import ChangeRefused
@@ -133,6 +134,21 @@ def test_an_edit_that_was_edited_again_meanwhile_is_not_taken_out(shop: Path) ->
     assert "return 5" in (shop / "shop/stock.py").read_text()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_checkout_of_another_user_is_refused_in_gits_words_and_read_when_trusted(
+    shop: Path,
+) -> None:
+    write_files(shop, {"shop/stock.py": FASTER})
+    for place in (shop, shop / ".git"):
+        os.chown(place, 1000, 1000)
+    _, _, error = run("change")
+    assert isinstance(error, ChangeRefused)
+    assert "dubious ownership" in error.message
+    assert "--trust-repository" in error.hint
+    code, said, _ = run("change", "--trust-repository")
+    assert (code, said.splitlines()[0]) == (0, "ONE CHANGE")
+
+
 def measured(snapshot: str = "") -> Run:
     whole = sample_run()
     return replace(
@@ -147,16 +163,16 @@ def test_uncommitted_work_that_was_measured_is_what_the_next_edit_is_counted_fro
     shop: Path,
 ) -> None:
     write_files(shop, {"shop/pages.py": OTHER})
-    kept = kept_work(str(shop))
+    kept = code_state(str(shop), shop / ".perfhunt").snapshot
     write_files(shop, {"shop/stock.py": FASTER})
-    repository = Repository(shop)
+    repository = Repository(shop, store=shop / ".perfhunt")
     base = base_revision(repository, measured(snapshot=kept), VerifyRequest())
     assert [a.name for a in read_change(repository, base).atoms] == ["ask"]
     assert git(shop, "for-each-ref", "refs/perfhunt") == ""
 
 
 def test_a_clean_tree_is_kept_by_its_own_commit(shop: Path) -> None:
-    assert kept_work(str(shop)) == ""
+    assert code_state(str(shop), shop / ".perfhunt").snapshot == ""
 
 
 def test_a_run_of_uncommitted_work_that_was_not_kept_is_refused_with_what_to_do(shop: Path) -> None:

@@ -263,6 +263,8 @@ def _nothing_failed_for_another_reason(said: dict[str, bytes], runs: list[Path])
     assert any("GET /item/…" in t["routes"] for d in documents for t in d["trials"])
     assert b"ValueError at failing.py" in said["broken"]
     assert b"X-Key" in said["wrong"]
+    assert any("AllowedEndpoint" in t["routes"] for d in documents for t in d["trials"])
+    assert any("GET /a;…" in route for d in documents for t in d["trials"] for route in t["routes"])
     assert any(d["profiles"] for d in documents)
 
 

@@ -135,6 +135,25 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
     assert all(frame.line for frame in one.stack)
 
 
+def rested(looker: CpythonLooker) -> list[ThreadSample]:
+    """The samples of tasks that nothing ever wakes."""
+    return [s for s in looker.look() if s.task and "read_socket" in functions(s)]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_rests_is_told_by_the_sample_of_before_as_a_first_look_tells_it(version: str) -> None:
+    with running("coroutines.py", "asyncio", program=needed(version)) as target:
+        often, once = CpythonLooker(target.pid), CpythonLooker(target.pid)
+        try:
+            first = [rested(often) for _ in range(4)][-1]
+            (last,) = [rested(often) for _ in range(40)][-1]
+            assert first[0] is last and last.state is ThreadState.SOCKET
+            assert rested(once) == [last]
+        finally:
+            often.close()
+            once.close()
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_who_overslept_waits_for_the_loop(version: str) -> None:
     with running("coroutines.py", "blocked", program=needed(version)) as target:

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.live
 
 NAMESPACES = ("perfhunt-a", "perfhunt-b")
 MASTER = "198.18.77.1"  # of the block for benchmarks (RFC 2544)
+SECRET = "0123456789abcdef" * 4
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def target() -> Iterator[str]:
 
 @contextlib.contextmanager
 def fleet(url: str, directory: Path, workers: int = 2, bind: str = "") -> Iterator[LocustEngine]:
-    made = LocustEngine(run="test", workers=workers, bind=bind)
+    made = LocustEngine(run="test", workers=workers, bind=bind, secret=SECRET if bind else "")
     try:
         made.open(
             Question(Target(url), (RequestTemplate("root", "GET", "/"),), Slo(())),
@@ -126,14 +127,18 @@ def test_workers_in_network_namespaces_of_their_own_share_the_load_and_their_clo
     tmp_path: Path,
 ) -> None:
     master = f"{MASTER}:5557"
-    call = f"from perfhunt.load.worker import serve_master; serve_master({master!r})"
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    secret.chmod(0o600)
+    words = ["--master", master, "--secret", str(secret), "--allow-host", MASTER]
     with (
         namespaces(),
         contextlib.ExitStack() as stack,
         announced(*python("timed.py", "constant", "0.005", MASTER)) as url,
     ):
         for name in NAMESPACES:
-            command = ["ip", "netns", "exec", name, sys.executable, "-c", call]
+            worker = [sys.executable, "-m", "perfhunt", "worker", *words]
+            command = ["ip", "netns", "exec", name, *worker]
             stack.callback(_end, subprocess.Popen(command, start_new_session=True))
         with fleet(url.replace("127.0.0.1", MASTER), tmp_path, bind=master) as made:
             trial = made.run(step(100, 2.0))

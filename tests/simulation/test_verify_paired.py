@@ -113,7 +113,13 @@ class SlotEngine:
     def __init__(self, host: Host) -> None:
         self.host, self.url = host, ""
 
-    def open(self, question: Question, criteria: tuple[Criterion, ...], directory: Path) -> None:
+    def open(
+        self,
+        question: Question,
+        criteria: tuple[Criterion, ...],
+        directory: Path,
+        stop: object = None,
+    ) -> None:
         self.url = question.target.url
 
     def run(self, step: Step, watch: object = None, stop: object = None) -> Trial:

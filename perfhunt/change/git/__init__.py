@@ -1,6 +1,7 @@
-"""Git: `repository` is the one place of the package that runs it on a repository of the user's.
+"""Git: `program` is the one place of the package that starts it, with no configuration but ours.
 
-`worktree` checks revisions out and takes them away, `split` cuts an edit into patches (`patches`
-writes them), `bisect` halves a history. None imports another, but for `repository`, which all may,
-and `patches`, which `split` does.
+One way only, each may import those named before it: program, places, own_directory (through which a
+repository is seen); repository; filtered, working_tree (the tree of what stands there now);
+worktree (checkouts), patches, split (an edit cut into patches); kept (the state of a measured
+service's code), bisect (a history halved), create (a new repository).
 """

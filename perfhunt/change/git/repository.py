@@ -1,70 +1,45 @@
-"""Git, asked carefully: none of a repository's hooks, pagers, monitors or filters are run."""
+"""A repository, asked through a git directory of our own: nothing that it names is run."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from perfhunt.change.git.own_directory import (
+    NoRepository,
+    OwnDirectory,
+    RepositoryLayout,
+    layout_of,
+)
+from perfhunt.change.git.program import own_environment, run
 from perfhunt.errors import ChangeRefused, UsageError
-from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.change import Edit, FileEdit
 
 LARGE = 4_000_000  # bytes; a bigger file is told apart by its id alone
 NUL_WITHIN = 8000  # bytes at the start of a file: git calls it binary when it sees a NUL there
-_TIMEOUT: Seconds = 120  # for one git command: a diff of a large history takes seconds
+KEPT = "kept"  # the folder of a store with the objects of uncommitted work
 _EDITS = {"A": Edit.ADDED, "D": Edit.REMOVED, "R": Edit.RENAMED}
-
-# A repository that came as an archive carries its own .git/config, so nothing in there may start
-# a program.
-_QUIET = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.pager=cat",
-    "core.quotePath=false",
-    "core.sshCommand=false",
-    "diff.external=",
-    "diff.renames=true",
-    "diff.suppressBlankEmpty=false",
-    "diff.noprefix=false",
-    "diff.mnemonicPrefix=false",
-    "diff.orderFile=/dev/null",
-    "protocol.allow=never",
-    "gc.auto=0",
-    "advice.detachedHead=false",
-    "commit.gpgSign=false",
-    "submodule.recurse=false",
-    "core.alternateRefsCommand=",
-    "log.showSignature=false",
-)
-_PROGRAMS = r"^(filter|diff)\..*\.(clean|smudge|process|textconv|command)$"
-_CALLERS_OWN = r"GIT_(?!SSL_|HTTP_|CONFIG_GLOBAL$|CONFIG_SYSTEM$|CONFIG_NOSYSTEM$)"
-_QUIET_ENVIRONMENT = {
-    "LC_ALL": "C",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_PAGER": "cat",
-    "GIT_ASKPASS": "true",
-    "GIT_EDITOR": "true",
-}
+_SUBMODULE = "160000"  # the mode of a commit of another repository
 _DIFF = ("diff-tree", "-r", "--no-commit-id", "--no-ext-diff", "--no-textconv")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """One file of a diff with both of its contents; None where it does not exist."""
+    """One file of a diff with both of its contents; None where it does not exist.
+
+    `aside` says why the newer content was not read, when it was not.
+    """
 
     edit: FileEdit
     before: bytes | None
     after: bytes | None
+    aside: str = ""
 
     @property
     def path(self) -> str:
@@ -88,24 +63,64 @@ def _text(content: bytes | None) -> str | None:
 
 
 class Repository:
-    """A git repository by its top directory."""
+    """A git repository by its top directory.
 
-    def __init__(self, root: Path) -> None:
+    `trusted`: it may belong to another user. `store` is where snapshots of uncommitted work are
+    kept. Everything raises ChangeRefused where git fails, with git's own words.
+    """
+
+    def __init__(self, root: Path, trusted: bool = False, store: Path | None = None) -> None:
         self.root = root
-        self._options: tuple[str, ...] | None = None
+        self._trusted = trusted
+        self._kept = store.resolve() / KEPT if store else None
+        self._own: OwnDirectory | None = None
+        self._differences: dict[tuple[str, str], bytes] = {}
 
     def inside(self, path: Path) -> Path:
         """Where a path lies, counted from the top directory."""
         return path.resolve().relative_to(self.root.resolve())
 
-    def git(
-        self, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
-    ) -> bytes:
-        """What a git command printed. Raises ChangeRefused with git's own words when it fails.
+    @property
+    def own(self) -> OwnDirectory:
+        """The git directory of ours through which it is seen. Raises ChangeRefused."""
+        if self._own is None:
+            layout = layout_of(self.root.resolve(), self._trusted)
+            try:
+                self._own = OwnDirectory(layout, self._kept)
+            except OSError as error:
+                raise ChangeRefused(f"{self.root} cannot be read by git: {error}") from error
+        return self._own
 
-        `extra` are variables for its environment.
+    @property
+    def layout(self) -> RepositoryLayout:
+        """Where it lies, as git says."""
+        return self.own.layout
+
+    def git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        extra: Mapping[str, str] | None = None,
+        at: Path | None = None,
+    ) -> bytes:
+        """What a git command printed. `extra` are variables for its environment; `at` is where it
+        is started, when not at the top.
         """
-        done = self.attempt(*arguments, stdin=stdin, extra=extra)
+        return self.finished(*arguments, stdin=stdin, extra=extra, at=at).stdout
+
+    def line(self, *arguments: str, extra: Mapping[str, str] | None = None) -> str:
+        """The one line that a git command printed."""
+        return self.git(*arguments, extra=extra).decode().strip()
+
+    def finished(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        extra: Mapping[str, str] | None = None,
+        at: Path | None = None,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """A git command that did what it was asked, with what it printed and warned of."""
+        done = run(at or self.root, arguments, self.environment(extra), stdin)
         if done.returncode:
             words = done.stderr.decode(errors="replace").strip()
             words = words or f"it ended with {done.returncode}"
@@ -113,27 +128,20 @@ class Repository:
                 f"git {arguments[0]} failed in {self.root}: {words}",
                 "Mend the repository, then try again.",
             )
-        return done.stdout
-
-    def line(self, *arguments: str, extra: Mapping[str, str] | None = None) -> str:
-        """The one line that a git command printed. Raises ChangeRefused when it fails."""
-        return self.git(*arguments, extra=extra).decode().strip()
+        return done
 
     def attempt(
         self, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         """The finished git command, whether it failed or not."""
-        if self._options is None:
-            self._options = tuple(self._quiet_options())
-        return _run(self.root, (*self._options, *arguments), stdin, extra)
+        return run(self.root, arguments, self.environment(extra), stdin)
 
-    def _quiet_options(self) -> Iterator[str]:
-        """Options that turn off every program which the repository's configuration names."""
-        listed = _run(self.root, ("config", "-z", "--get-regexp", _PROGRAMS)).stdout
-        records = [r.partition("\n") for r in listed.decode(errors="replace").split("\0") if r]
-        off = [f"{key}=" for key, _, value in records if not value.startswith("git-lfs ")]
-        for setting in (*_QUIET, *off):
-            yield from ("-c", setting)
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The variables that a git command is given."""
+        try:
+            return own_environment({**self.own.environment, **(extra or {})})
+        except OSError as error:
+            raise ChangeRefused(f"{self.root} cannot be read by git: {error}") from error
 
     def resolve(self, revision: str) -> str:
         """The full id of the commit a revision names. Raises UsageError when there is none."""
@@ -150,42 +158,42 @@ class Repository:
         """The id of a commit's tree."""
         return self.line("rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}")
 
-    def untracked(self) -> tuple[str, ...]:
-        """Files git does not know and does not ignore."""
-        listed = self.git("ls-files", "--others", "--exclude-standard", "-z")
-        return tuple(sorted(_paths(listed)))
+    @contextmanager
+    def _own_index(self) -> Iterator[dict[str, str]]:
+        index = self.own.new_index()
+        try:
+            yield {"GIT_INDEX_FILE": str(index)}
+        finally:
+            index.unlink(missing_ok=True)
 
-    def worktree_tree(self) -> str:
-        """A tree of the working tree as it stands, untracked files included.
-
-        The user's index and files are not touched. Its objects stay in the repository's store,
-        unreferenced, until git tidies up (as with `git stash create`).
-        """
-        with _own_index() as extra:
-            index = Path(os.fsdecode(self.git("rev-parse", "--git-path", "index").rstrip(b"\n")))
-            if (self.root / index).exists():
-                # The copy keeps its time: git tells racy entries by it, and hashes only edited
+    @contextmanager
+    def users_index(self) -> Iterator[Mapping[str, str]]:
+        """Variables for git commands that work on a copy of the user's index."""
+        with self._own_index() as extra:
+            index = self.layout.git / "index"
+            if index.is_file():
+                # The copy keeps its time: git tells racy entries by it, and reads only edited
                 # files again.
-                shutil.copy2(self.root / index, extra["GIT_INDEX_FILE"])
-            self.git("add", "--all", "--", ".", extra=extra)
-            return self.line("write-tree", extra=extra)
+                shutil.copy2(index, extra["GIT_INDEX_FILE"])
+            yield extra
 
     @contextmanager
     def temporary_index(self, tree: str) -> Iterator[Mapping[str, str]]:
         """Variables for git commands that work on an index of their own, filled from a tree."""
-        with _own_index() as extra:
+        with self._own_index() as extra:
             self.git("read-tree", tree, extra=extra)
             yield extra
 
     def contents(self, base: str, head: str) -> tuple[Content, ...]:
         """Every file that differs between two trees (or commits), renames found, in path order."""
-        rows = list(_rows(self.git(*_DIFF, "-z", "-M", base, head, "--")))
-        blobs = self._blobs(name for row in rows for name in (row.before, row.after))
+        rows = list(_rows(self._difference(base, head)))
+        sides = [side for row in rows for side in row.sides]
+        blobs = self._blobs(blob for mode, blob in sides if mode != _SUBMODULE)
         return tuple(
             Content(
                 edit=FileEdit(row.path, row.old_path, _EDITS.get(row.status, Edit.CHANGED)),
-                before=blobs.get(row.before),
-                after=blobs.get(row.after),
+                before=_content(*row.sides[0], blobs),
+                after=_content(*row.sides[1], blobs),
             )
             for row in rows
         )
@@ -195,8 +203,17 @@ class Repository:
         return self.git(*_DIFF, "-p", "--binary", "--full-index", base, head, "--", *paths)
 
     def fingerprint(self, base: str, head: str) -> str:
-        """SHA-256 of the difference between two trees."""
-        return hashlib.sha256(self.patch(base, head)).hexdigest()
+        """SHA-256 over the paths, modes and contents' ids that differ between two trees."""
+        return hashlib.sha256(self._difference(base, head)).hexdigest()
+
+    def _difference(self, base: str, head: str) -> bytes:
+        """The raw difference of two trees by id, asked for once; ids name what never changes."""
+        known = self._differences.get((base, head))
+        if known is None:
+            known = self.git(*_DIFF, "-z", "-M", base, head, "--")
+            if len(base) == len(head) == self.layout.id_length:
+                self._differences[base, head] = known
+        return known
 
     def _blobs(self, ids: Iterable[str]) -> dict[str, bytes]:
         """Blob contents by id; a large one is stood in for by its id."""
@@ -204,12 +221,16 @@ class Repository:
         if not named:
             return {}
         listing = "\n".join(named).encode()
-        form = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
-        listed = self.git("cat-file", form, stdin=listing).decode().splitlines()
-        sizes = {blob: int(size) for blob, kind, size in map(str.split, listed) if kind == "blob"}
-        # A submodule's entry is a commit of another repository: its id is all there is to compare.
-        blobs = {blob: f"submodule {blob}\n".encode() for blob in named if blob not in sizes}
-        blobs |= {b: f"large file {b}\0".encode() for b, size in sizes.items() if size > LARGE}
+        listed = self.git("cat-file", "--batch-check", stdin=listing).decode().splitlines()
+        found = [line.split() for line in listed]
+        if missing := [blob for blob, *about in found if about == ["missing"]]:
+            raise ChangeRefused(
+                f"{len(missing)} of the files that differ are not in {self.root}, which holds only"
+                f" a part of its history (the first is {missing[0]})",
+                "perfhunt fetches nothing. Fetch them first: git fetch --refetch --no-filter",
+            )
+        sizes = {blob: int(size) for blob, _, size in found}
+        blobs = {b: f"large file {b}\0".encode() for b, size in sizes.items() if size > LARGE}
         small = [blob for blob, size in sizes.items() if size <= LARGE]
         printed = self.git("cat-file", "--batch", stdin="\n".join(small).encode()) if small else b""
         at = 0
@@ -222,74 +243,46 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One record of `git diff-tree --raw`: `before` and `after` are ids of blobs."""
+    """One record of `git diff-tree --raw`: `sides` are mode and id, before and after."""
 
-    before: str
-    after: str
+    sides: tuple[tuple[str, str], tuple[str, str]]
     status: str
     old_path: str
     path: str
 
 
-def _paths(listed: bytes) -> Iterator[str]:
+def paths_of(listed: bytes) -> Iterator[str]:
     """The paths of a list that git ended each with a NUL."""
     return (os.fsdecode(path) for path in listed.split(b"\0") if path)
 
 
 def _rows(raw: bytes) -> Iterator[_Row]:
     """Records of `git diff-tree --raw -z`: ':mode mode id id status', then a path, or two."""
-    fields = _paths(raw)
+    fields = paths_of(raw)
     for head in fields:
-        _, _, before, after, status = head.split(" ")
+        mode_before, mode_after, before, after, status = head.removeprefix(":").split(" ")
         old_path = next(fields)
         path = next(fields) if status[0] in "RC" else old_path
-        yield _Row(before=before, after=after, status=status[0], old_path=old_path, path=path)
+        sides = (mode_before, before), (mode_after, after)
+        yield _Row(sides, status[0], old_path, path)
 
 
-@contextmanager
-def _own_index() -> Iterator[dict[str, str]]:
-    with tempfile.TemporaryDirectory(prefix="perfhunt-index-") as directory:
-        yield {"GIT_INDEX_FILE": str(Path(directory) / "index")}
+def _content(mode: str, blob: str, blobs: Mapping[str, bytes]) -> bytes | None:
+    """The content of one side; of a submodule its commit's id is all there is to compare."""
+    return f"submodule {blob}\n".encode() if mode == _SUBMODULE else blobs.get(blob)
 
 
-def _run(
-    root: Path,
-    arguments: Sequence[str],
-    stdin: bytes = b"",
-    extra: Mapping[str, str] | None = None,
-) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(
-            ["git", "--no-pager", "--no-replace-objects", "--literal-pathspecs", *arguments],
-            cwd=root,
-            env=clean_environment(extra),
-            input=stdin,
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except FileNotFoundError as error:
-        missing = "git is not installed" if root.is_dir() else f"there is no directory {root}"
-        hint = "Install git (apt-get install git), or name the repository."
-        raise ChangeRefused(missing, hint) from error
-    except subprocess.TimeoutExpired as error:
-        late = f"git {arguments[-1]} took longer than {_TIMEOUT} s in {root}"
-        raise ChangeRefused(late) from error
-
-
-def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without GIT_ variables, git's prompts and network turned off."""
-    kept = {k: v for k, v in os.environ.items() if not re.match(_CALLERS_OWN, k)}
-    return {**kept, **_QUIET_ENVIRONMENT, **(extra or {})}
-
-
-def find_repository(start: Path) -> Repository:
-    """The repository that holds a directory. Raises ChangeRefused when none does."""
-    done = _run(start, ("rev-parse", "--show-toplevel"))
-    if done.returncode:
-        raise ChangeRefused(
-            f"{start} is not in a git repository",
-            "Without git there is no telling what changed. Start one:"
-            " git init && git add -A && git commit",
-        )
-    return Repository(Path(os.fsdecode(done.stdout.rstrip(b"\n"))))
+def find_repository(start: Path, trusted: bool = False, store: Path | None = None) -> Repository:
+    """The repository that holds a directory. Raises ChangeRefused when none does, or when it
+    belongs to another user and is not trusted.
+    """
+    here = start.resolve()
+    for place in (here, *here.parents):
+        if (place / ".git").exists():
+            repository = Repository(place, trusted, store)
+            try:
+                _ = repository.own
+            except NoRepository:
+                continue  # a .git that is none, which git passes by
+            return repository
+    raise NoRepository(start)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from perfhunt.change.git.patches import Hunk, file_patch, hunks_of, lines_of, needs_no_context
 from perfhunt.change.git.repository import Content, Repository
+from perfhunt.change.git.working_tree import working_tree
 from perfhunt.model.verdict.change import Atom, Change, Edit, LineRange, Piece
 
 REST = -1  # the piece of what belongs to none: layout, comments, tests, shared imports
@@ -56,7 +57,8 @@ def split(repository: Repository, change: Change, pieces: Sequence[Piece]) -> tu
     Pieces whose edits cannot be told apart line by line share a patch, with a note. Raises
     ChangeRefused when git fails.
     """
-    head = repository.tree(change.head) if change.head else repository.worktree_tree()
+    standing = None if change.head else working_tree(repository, for_patches=True)
+    head = standing.tree if standing else repository.tree(change.head)
     groups = _PatchGroups(len(pieces))
     parts: list[_Part] = []
     for content in repository.contents(change.base, head):

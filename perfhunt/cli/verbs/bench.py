@@ -18,6 +18,7 @@ from perfhunt.cli.options import (
     TimedBaseOption,
     TimeoutOption,
     TimerOption,
+    TrustOption,
     WarmupRunsOption,
 )
 
@@ -38,6 +39,7 @@ def bench(
     engine: TimerOption = "perfhunt",
     timeout: TimeoutOption = "",
     compound: CompoundOption = "",
+    trust_repository: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -66,6 +68,7 @@ def bench(
         timer=engine,
         timeout=duration_of("--timeout", timeout) if timeout else None,
         compound=compound,
+        trust_repository=trust_repository,
     )
     result = run_bench(request, unwatched if quiet or as_json else notes)
     show(result, as_json=as_json, quiet=quiet)

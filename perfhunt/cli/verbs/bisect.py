@@ -13,6 +13,7 @@ from perfhunt.cli.options import (
     QuietOption,
     StoreOption,
     TestFileOption,
+    TrustOption,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def bisect(
     bad: Annotated[str, typer.Argument(metavar="BAD", help="A later one that is slower.")] = "HEAD",
     file: TestFileOption = None,
     prepare: PrepareOption = "",
+    trust_repository: TrustOption = False,
     budget: Annotated[
         str, typer.Option("--budget", help="Time for each comparison with GOOD.")
     ] = "5m",
@@ -56,6 +58,7 @@ def bisect(
         prepare=tuple(shlex.split(prepare)),
         budget=duration_of("--budget", budget),
         again=again,
+        trust_repository=trust_repository,
         store=store,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:

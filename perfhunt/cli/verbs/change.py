@@ -17,6 +17,7 @@ from perfhunt.cli.options import (
     HeadOption,
     OneObjectOption,
     StoreOption,
+    TrustOption,
 )
 from perfhunt.cli.view.results import show_lines, show_plain
 from perfhunt.errors import ChangeRefused, ExitCode
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 def change(
     base: BaseOption = "",
     head: HeadOption = "",
+    trust_repository: TrustOption = False,
     compound: CompoundOption = "",
     as_json: OneObjectOption = False,
     store: StoreOption = STORE,
@@ -39,7 +41,7 @@ def change(
     from perfhunt.model.document.plain import to_plain
     from perfhunt.model.verdict.change import ChangeRefusal
 
-    ruling = rule_on_change(ChangeRequest(base, head, compound, store))
+    ruling = rule_on_change(ChangeRequest(base, head, compound, store, trust_repository))
     refused = isinstance(ruling, ChangeRefusal)
     if as_json:
         show_plain({"schema": 1, "one": not refused, **to_plain(ruling)})
@@ -60,6 +62,7 @@ def ruling_lines(ruling: OneChange) -> list[str]:
 def split(
     base: BaseOption = "",
     head: HeadOption = "",
+    trust_repository: TrustOption = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the patches go.")] = Path(
         "perfhunt-patches"
     ),
@@ -70,7 +73,9 @@ def split(
     """
     from perfhunt.jobs.change import ChangeRequest, split_change
 
-    patches = split_change(ChangeRequest(base, head, store=store), output)
+    patches = split_change(
+        ChangeRequest(base, head, store=store, trust_repository=trust_repository), output
+    )
     show_lines(f"{output / patch.name}  {patch.title}" for patch in patches)
     first = next(patch for patch in patches if patch.pieces)
     how = " ".join(["git apply", *first.options, str(output / first.name)])

@@ -14,6 +14,7 @@ from perfhunt.cli.options import (
     PortOption,
     QuietOption,
     StoreOption,
+    TrustOption,
 )
 
 
@@ -22,6 +23,7 @@ def profile(
     port: PortOption = None,
     seconds: Annotated[int, typer.Option("--seconds", "-s", min=4, help="How long to look.")] = 20,
     open_target: OpenTargetOption = False,
+    trust_repository: TrustOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
@@ -33,7 +35,12 @@ def profile(
     from perfhunt.reports.format import FORMATS
 
     request = ProfileRequest(
-        pid=pid, port=port, seconds=seconds, open_target=open_target, store=store
+        pid=pid,
+        port=port,
+        seconds=seconds,
+        open_target=open_target,
+        store=store,
+        trust_repository=trust_repository,
     )
     run = run_profile(request)
     console.rendered(FORMATS["terminal"].render(run))

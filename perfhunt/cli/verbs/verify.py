@@ -24,6 +24,7 @@ from perfhunt.cli.options import (
     RunArgument,
     StoreOption,
     TestFileOption,
+    TrustOption,
     UrlOption,
 )
 
@@ -47,12 +48,12 @@ def verify(
     compound: CompoundOption = "",
     revert: RevertOption = False,
     allow_busy: AllowBusyOption = False,
+    trust_repository: TrustOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """Check that exactly one thing changed, ask the stored question again, and give a verdict.
-
     With --pid: of a service you restarted with the change in it. With -- COMMAND: both versions are
     started from git, side by side, each on a $PORT of its own, which is surer and sees smaller
     changes.
@@ -84,6 +85,7 @@ def verify(
         compound=compound,
         revert=revert,
         allow_busy=allow_busy,
+        trust_repository=trust_repository,
         store=store,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:

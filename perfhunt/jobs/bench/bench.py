@@ -50,6 +50,7 @@ class BenchRequest:
     timer: str = "perfhunt"
     timeout: Seconds | None = None
     compound: str = ""
+    trust_repository: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchRe
     check(request)
     older = _exported(request.compare) if request.compare is not None else None
     change = _one_change(request) if request.base else None
-    with commands_of(request) as commands:
+    with commands_of(request, watch) as commands:
         timed = measure(commands, request, watch)
     if request.export is not None:
         write_atomic(request.export, hyperfine.write(timed))
@@ -109,7 +110,8 @@ def check(request: BenchRequest) -> None:
 
 
 def _one_change(request: BenchRequest) -> OneChange:
-    change = read_change(find_repository(Path.cwd()), request.base, request.head)
+    repository = find_repository(Path.cwd(), request.trust_repository)
+    change = read_change(repository, request.base, request.head)
     return require_one(change, None, request.compound)
 
 
@@ -121,7 +123,9 @@ def _advised(caution: Caution, request: BenchRequest) -> Caution:
 
 
 @contextmanager
-def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
+def commands_of(
+    request: BenchRequest, watch: EventWatcher = unwatched
+) -> Iterator[tuple[Command, ...]]:
     """The command, once in place; or once in a checkout of each version, in the directory it was
     typed in.
     """
@@ -130,13 +134,17 @@ def commands_of(request: BenchRequest) -> Iterator[tuple[Command, ...]]:
         # hyperfine's prepare: before each run, and not timed.
         yield (Command(name=text, words=request.words, prepare=request.prepare),)
         return
-    repository = find_repository(Path.cwd())
+    repository = find_repository(Path.cwd(), request.trust_repository)
+
+    def say(sentence: str) -> None:
+        watch(Noted(sentence))
+
     here = repository.inside(Path.cwd())
     versions = (request.base, request.base), (request.head or "working tree", request.head)
     with ExitStack() as held:
         commands = []
         for name, revision in versions:
-            place = held.enter_context(checkout(repository, revision, request.prepare))
+            place = held.enter_context(checkout(repository, revision, request.prepare, say=say))
             commands.append(
                 Command(name=f"{text} @ {name}", words=request.words, directory=place / here)
             )

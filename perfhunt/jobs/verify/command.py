@@ -38,7 +38,7 @@ from perfhunt.stories.verification import verify_paired
 def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     """The verdict on two versions from git, side by side. Raises ChangeRefused (92), UsageError."""
     refuse_to_rewrite(request.revert, request.head)
-    repository = find_repository(Path.cwd())
+    repository = find_repository(Path.cwd(), request.trust_repository, request.store)
     stored = stored_or_none(request)
     base = base_revision(repository, stored, request)
     change = read_change(repository, base, request.head)
@@ -50,7 +50,9 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     )
     directory = request.store / "verify" / fresh_id()
     with (
-        versions(repository, base, request.head, request.command, request.prepare) as commands,
+        versions(
+            repository, base, request.head, request.command, request.prepare, watch
+        ) as commands,
         paired_bench(question, commands, directory, watch) as pair,
     ):
         of_base = stored if base_of(stored) == base else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.change.git.repository import Repository
+from perfhunt.change.git.working_tree import working_tree
 from perfhunt.errors import UsageError
 from perfhunt.model.verdict.change import Change
 
@@ -63,8 +64,10 @@ class EditPatch:
 
 def edit_patch(repository: Repository, change: Change) -> EditPatch:
     """The patch of a change, as far as the measured atoms go."""
-    head_tree = repository.tree(change.head) if change.head else repository.worktree_tree()
-    measured = {atom.file for atom in change.atoms}
+    standing = None if change.head else working_tree(repository)
+    head_tree = standing.tree if standing else repository.tree(change.head)
+    behind = standing.behind if standing else {}
+    measured = {atom.file for atom in change.atoms} - set(behind)
     edits = [edit for edit in change.files if {edit.path, edit.old_path} & measured]
     paths = sorted({path for edit in edits for path in (edit.path, edit.old_path) if path})
     patch = (

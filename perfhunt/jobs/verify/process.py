@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import require_one
-from perfhunt.change.git.repository import Repository, find_repository
+from perfhunt.change.git.kept import code_state
+from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.change.running import differences, stale
 from perfhunt.errors import ChangeRefused, UsageError
@@ -19,9 +20,10 @@ from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
-from perfhunt.model.run import EventWatcher, Run, RunKind, TargetProcess
+from perfhunt.model.run import Environment, EventWatcher, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.store.digest_key import mark_of
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.verification import verify_rerun
 
@@ -46,9 +48,8 @@ def verify_process(
     question, target = target_of(
         _again(request), question_again(stored, request.file, request.store)
     )
-    repository = (
-        Repository(Path(target.git_root)) if target.git_root else find_repository(Path.cwd())
-    )
+    place = Path(target.git_root) if target.git_root else Path.cwd()
+    repository = find_repository(place, request.trust_repository, request.store)
     change = read_change(repository, base_revision(repository, stored, request))
     patch = edit_patch(repository, change)
     one_change = require_one(change, hot_stacks(stored), request.compound)
@@ -57,7 +58,9 @@ def verify_process(
             "the running process is not the changed code: " + "; ".join(doubts),
             "Restart the service, then verify its new pid.",
         )
-    if moved := unlike(one_change, stored, target, request.store):
+    code = code_state(target.git_root, None, request.trust_repository)
+    now = surroundings(target, code, mark_of(request.store))
+    if moved := unlike(one_change, stored, target, now):
         return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
     verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
@@ -83,6 +86,7 @@ def _again(request: VerifyRequest) -> InvestigateRequest:
         store=request.store,
         profile=request.profile,
         allow_busy=request.allow_busy,
+        trust_repository=request.trust_repository,
     )
 
 
@@ -115,12 +119,11 @@ def _invalid(differences: tuple[str, ...]) -> Verdict:
 
 
 def unlike(
-    one_change: OneChange, stored: Run, target: TargetProcess, store: Path
+    one_change: OneChange, stored: Run, target: TargetProcess, now: Environment
 ) -> tuple[str, ...]:
     """What besides the change is not as it was when the run was made."""
     # The edit is counted from the very tree that was measured, committed or not.
     then = replace(stored.environment, git_revision=one_change.change.base, git_dirty=False)
-    now = surroundings(target, store)
     return differences(one_change.change, then, now, stored.target, target)
 
 

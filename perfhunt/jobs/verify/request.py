@@ -45,6 +45,7 @@ class VerifyRequest:
     revert: bool = False
     allow_busy: bool = False
     store: Path = Path(".perfhunt")
+    trust_repository: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, TargetEnvironment
-from perfhunt.model.run import EventWatcher, Run, unwatched
+from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
 from perfhunt.store.digest_key import mark_of
@@ -89,11 +89,23 @@ def _answers(stored: Run, question: Question) -> bool:
 
 @contextmanager
 def versions(
-    repository: Repository, base: str, head: str, words: tuple[str, ...], prepare: tuple[str, ...]
+    repository: Repository,
+    base: str,
+    head: str,
+    words: tuple[str, ...],
+    prepare: tuple[str, ...],
+    watch: EventWatcher = unwatched,
 ) -> Iterator[Mapping[str, ServiceCommand]]:
     """Both versions checked out beside the user's tree, each command in its directory there."""
     here = repository.inside(Path.cwd())
-    with checkout(repository, base, prepare) as older, checkout(repository, head, prepare) as newer:
+
+    def say(sentence: str) -> None:
+        watch(Noted(sentence))
+
+    with (
+        checkout(repository, base, prepare, say=say) as older,
+        checkout(repository, head, prepare, say=say) as newer,
+    ):
         places = {BASE: older / here, HEAD: newer / here}
         for name, place in places.items():
             if not place.is_dir():

@@ -1,4 +1,5 @@
 """The load child: the only process, and the only modules, that import Locust and gevent.
 
 Two ways to send, `http` and `users`; neither knows the other. `sender` says what both can do.
+`fleet` makes several such processes one.
 """

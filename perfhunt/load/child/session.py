@@ -28,6 +28,7 @@ from perfhunt.load.messages import (
     FloodTarget,
     LoadError,
     LoadReady,
+    OpenFleet,
     OpenLoad,
     PipeReader,
     ProbeAnswered,
@@ -113,9 +114,10 @@ class ControllerPipe:
 
     def _serve_session(self) -> None:
         first = self._orders.get()
-        if not isinstance(first, OpenLoad):
+        if not isinstance(first, OpenLoad | OpenFleet):
             raise LoadFailed(f"{type(first).__name__} came before the load was opened")
-        self._keep_text = first.question.keep_error_text
+        load = first if isinstance(first, OpenLoad) else first.load
+        self._keep_text = load.question.keep_error_text
         if not self._keep_text:
             self._quieten()
         self._session = Session(first, self)
@@ -165,24 +167,26 @@ class LoadGenerator(Protocol):
 class Session:
     """One question's load, from the order to open it until the controller hangs up."""
 
-    def __init__(self, order: OpenLoad, pipe: ControllerPipe) -> None:
+    def __init__(self, order: OpenLoad | OpenFleet, pipe: ControllerPipe) -> None:
         self._pipe = pipe
-        # Locust's global events, where the listeners of a locustfile are.
-        self._environment = Environment(events=locust.events, catch_exceptions=False)
-        self._generator: LoadGenerator = self._fleet(order) if order.workers else self._alone(order)
+        self._generator: LoadGenerator = (
+            self._alone(order) if isinstance(order, OpenLoad) else self._fleet(order)
+        )
         pipe.send(self._generator.ready())
 
     def _alone(self, order: OpenLoad) -> LoadGenerator:
+        # Locust's global events, where the listeners of a locustfile are.
+        self._environment = Environment(events=locust.events, catch_exceptions=False)
         self._runner: Any = self._environment.create_local_runner()
-        source = TrafficSource(order, self._environment)
+        source = TrafficSource(order, self._environment, os.environ)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         return source
 
-    def _fleet(self, order: OpenLoad) -> LoadGenerator:
-        from perfhunt.load.child.fleet import Fleet
+    def _fleet(self, order: OpenFleet) -> LoadGenerator:
+        from perfhunt.load.child.fleet.master import Fleet
 
-        return Fleet(order, self._environment)
+        return Fleet(order)
 
     def serve(self, orders: Queue[ChildOrder]) -> None:
         """Carries out the orders. Does not return."""

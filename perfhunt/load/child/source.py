@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -51,8 +51,10 @@ PROBE_DURATION: Seconds = 0.001  # of a "step" that has one arrival, at its very
 class TrafficSource:
     """Everything that is needed to send the traffic of one question, in this process."""
 
-    def __init__(self, order: OpenLoad, environment: Environment) -> None:
-        """Raises LoadFailed."""
+    def __init__(
+        self, order: OpenLoad, environment: Environment, variables: Mapping[str, str]
+    ) -> None:
+        """`variables` are what `${NAME}` stands for. Raises LoadFailed."""
         question = order.question
         self._question, self._environment = question, environment
         environment.host = question.target.url
@@ -74,12 +76,12 @@ class TrafficSource:
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run)
         else:
-            self._open_endpoints(order.run)
+            self._open_endpoints(order.run, variables)
         self._pacer = Pacer(self._sender)
 
-    def _open_endpoints(self, run: str) -> None:
+    def _open_endpoints(self, run: str, variables: Mapping[str, str]) -> None:
         authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
-        endpoints = [prepare(e, authority, run, os.environ) for e in self._question.traffic]
+        endpoints = [prepare(e, authority, run, variables) for e in self._question.traffic]
         self._feeds = [e.rows for e in endpoints]
         self._routes = tuple(e.endpoint.name for e in endpoints)
         self._weights = tuple(e.endpoint.weight for e in endpoints)

@@ -8,7 +8,7 @@ from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.cpython.tasks import SLEEP, AwaitChain
+from perfhunt.profilers.cpython.chains import SLEEP, AwaitChain
 from perfhunt.target.proc.waits import Wait
 
 _ASYNCIO = re.compile(r"/asyncio/(\w+)\.py$")

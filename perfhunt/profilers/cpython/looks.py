@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
@@ -19,35 +19,58 @@ from perfhunt.model.profile import ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.awaits import wait_of
+from perfhunt.profilers.cpython.chains import AwaitChain
 from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
-from perfhunt.profilers.cpython.stacks import PythonThread, Stacks
+from perfhunt.profilers.cpython.stacks import PythonThread, Stacks, ThreadStack
 from perfhunt.profilers.cpython.target import learnt_layout
 from perfhunt.profilers.cpython.tasks import Tasks
-from perfhunt.target.proc.threads import host_tids, thread_name
+from perfhunt.target.proc.threads import has_own_pids, host_tids, thread_name, tids
 from perfhunt.target.proc.waits import ProcessWaits, Wait
 
+# Threads that are read between two readings of their clocks: more of them cost less, but a clock
+# then has more time to move on between its readings.
+_AT_ONCE = 8
+_NOWHERE = ThreadStack()
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
 @dataclass(slots=True)
 class _WatchedThread:
-    """A thread between looks: its open files, which name this very thread, how long it had run and
-    queued (the kernel's own line), and where it was.
+    """A thread between looks: its number here and in its own namespace, its open files, which name
+    this very thread, how long it had run and queued (the kernel's own line), and where it was.
     """
 
+    tid: int
+    own: int
     name: str
     syscall: int
     schedstat: int
     ran: bytes = b""
-    frame: int = 0
-    outside: tuple[int, ...] = ()
+    at: ThreadStack = _NOWHERE
     sample: ThreadSample | None = None
+
+    def stood(self, ran: bytes) -> ThreadSample | None:
+        """The last sample, if the thread has been asleep since."""
+        last = self.sample
+        return last if last is not None and last.still and ran == self.ran else None
 
     def close(self) -> None:
         for file in (self.syscall, self.schedstat):
             if file >= 0:
                 os.close(file)
+
+
+@dataclass(slots=True)
+class _Moved:
+    """A thread that ran since the last look, or for all that is known: how long it had run by now,
+    and what it waits for.
+    """
+
+    watched: _WatchedThread
+    thread: PythonThread | None
+    before: bytes
+    wait: Wait
 
 
 class CpythonLooker:
@@ -76,6 +99,9 @@ class CpythonLooker:
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
         self._waits = ProcessWaits(pid)
         self._watched: dict[int, _WatchedThread] = {}
+        self._apart = has_own_pids(pid)
+        # What was told of a task, whether its sleep was over then, and the sample made of it.
+        self._told: dict[int, tuple[AwaitChain, bool, ThreadSample]] = {}
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
@@ -96,58 +122,77 @@ class CpythonLooker:
 
     def _seen(self) -> list[ThreadSample]:
         python = {thread.tid: thread for thread in self._stacks.threads()}
-        living = host_tids(self._pid)
+        living = self._living()
         if not living:
             raise AttachFailed(f"Process {self._pid} has ended")
         self.seen += len(python)
         self.unmatched += sum(tid not in living for tid in python)
         for tid in self._watched.keys() - set(living.values()):
             self._watched.pop(tid).close()
-        seen = (self._thread(tid, python.get(own)) for own, tid in living.items())
-        samples = [sample for sample in seen if sample is not None]
+        every, samples = list(living.items()), list[ThreadSample]()
+        for begin in range(0, len(every), _AT_ONCE):
+            samples += self._threads(every[begin : begin + _AT_ONCE], python)
         return [*samples, *self._awaiting([thread.state for thread in python.values()])]
 
-    def _thread(self, tid: int, python: PythonThread | None) -> ThreadSample | None:
-        watched = self._watched.get(tid) or self._meet(tid)
-        if watched is None:
-            return None
-        frame = python.frame if python else 0
+    def _living(self) -> dict[int, int]:
+        """The threads: their numbers in their own namespace -> those of ours."""
+        if not self._apart:
+            return {tid: tid for tid in tids(self._pid)}
+        return host_tids(self._pid, {tid: watched.own for tid, watched in self._watched.items()})
+
+    def _threads(
+        self, some: Sequence[tuple[int, int]], python: Mapping[int, PythonThread]
+    ) -> Iterator[ThreadSample]:
+        """The samples of these threads, (own number, ours) each; those that ended have none."""
+        moved: list[_Moved] = []
+        for own, tid in some:
+            watched = self._watched.get(tid) or self._meet(own, tid)
+            before = watched and self._ran(watched)
+            if not watched or not before:
+                continue
+            if stood := watched.stood(before):
+                yield stood
+            else:
+                moved.append(_Moved(watched, python.get(own), before, self._wait(watched)))
+        stacks = iter(self._stacks.stacks([each.thread for each in moved if each.thread]))
+        for each in moved:
+            at = next(stacks) if each.thread else _NOWHERE
+            if after := self._ran(each.watched):
+                yield self._sample(each, at, after)
+
+    def _ran(self, watched: _WatchedThread) -> bytes:
+        """How long a thread has run and queued; b"", and it is let go, once it has ended."""
         try:
-            before = os.pread(watched.schedstat, _LINE, 0)
-            sample = watched.sample
-            if (
-                sample is not None
-                and sample.still
-                and before == watched.ran
-                and frame == watched.frame
-            ):
-                return sample
-            wait = self._wait(tid, watched)
-            stack, outside = self._stacks.stack(python) if python else ((), ())
-            after = os.pread(watched.schedstat, _LINE, 0)
+            return os.pread(watched.schedstat, _LINE, 0)
         except OSError:
-            self._watched.pop(tid).close()
-            return None
+            self._watched.pop(watched.tid).close()
+            return b""
+
+    def _sample(self, moved: _Moved, at: ThreadStack, after: bytes) -> ThreadSample:
+        watched, wait = moved.watched, moved.wait
         if wait.state is ThreadState.ON_CPU and _queued_longer(watched.ran, after):
             wait = Wait(ThreadState.RUN_QUEUE)
         asleep = wait.state not in (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
-        watched.ran, watched.frame, watched.outside = after, frame, outside
+        watched.ran, watched.at = after, at
         watched.sample = ThreadSample(
             pid=self._pid,
-            tid=tid,
-            stack=stack,
+            tid=watched.tid,
+            stack=at.stack,
             state=wait.state,
             wait_on=wait.on,
             thread_name=watched.name,
-            still=asleep and before == after,
+            still=asleep and moved.before == after,
         )
         return watched.sample
 
-    def _wait(self, tid: int, watched: _WatchedThread) -> Wait:
-        line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
-        return self._waits.wait(tid, line)
+    def _wait(self, watched: _WatchedThread) -> Wait:
+        try:
+            line = os.pread(watched.syscall, _LINE, 0) if watched.syscall >= 0 else b""
+        except OSError:
+            line = b""
+        return self._waits.wait(watched.tid, line)
 
-    def _meet(self, tid: int) -> _WatchedThread | None:
+    def _meet(self, own: int, tid: int) -> _WatchedThread | None:
         base, flags = f"/proc/{self._pid}/task/{tid}", os.O_RDONLY | os.O_CLOEXEC
         try:
             schedstat = os.open(f"{base}/schedstat", flags)
@@ -157,25 +202,43 @@ class CpythonLooker:
             syscall = os.open(f"{base}/syscall", flags)
         except OSError:
             syscall = -1
-        watched = _WatchedThread(thread_name(self._pid, tid), syscall, schedstat)
+        watched = _WatchedThread(
+            tid=tid,
+            own=own,
+            name=thread_name(self._pid, tid),
+            syscall=syscall,
+            schedstat=schedstat,
+        )
         self._watched[tid] = watched
         return watched
 
-    def _awaiting(self, states: Sequence[int]) -> Iterator[ThreadSample]:
-        entered = {frame for watched in self._watched.values() for frame in watched.outside}
-        now = time.monotonic()
-        for chain in self._tasks.read(entered, states):
-            wait = wait_of(chain, now)
-            yield ThreadSample(
-                pid=self._pid,
-                tid=0,
-                stack=chain.stack,
-                state=wait.state,
-                wait_on=wait.on,
-                thread_name="task",
-                still=True,
-                task=True,
-            )
+    def _awaiting(self, states: Sequence[int]) -> list[ThreadSample]:
+        entered = {frame for watched in self._watched.values() for frame in watched.at.outside}
+        now, told, samples = time.monotonic(), self._told, []
+        chains = self._tasks.read(entered, states)
+        for chain in chains:
+            over = chain.due is not None and now > chain.due
+            last = told.get(chain.task)
+            if last is None or last[0] is not chain or last[1] is not over:
+                last = told[chain.task] = chain, over, self._sample_of(chain, now)
+            samples.append(last[2])
+        if len(told) > 2 * len(chains):
+            living = {chain.task for chain in chains}
+            self._told = {task: last for task, last in told.items() if task in living}
+        return samples
+
+    def _sample_of(self, chain: AwaitChain, now: Seconds) -> ThreadSample:
+        wait = wait_of(chain, now)
+        return ThreadSample(
+            pid=self._pid,
+            tid=0,
+            stack=chain.stack,
+            state=wait.state,
+            wait_on=wait.on,
+            thread_name="task",
+            still=True,
+            task=True,
+        )
 
 
 def _queued_longer(before: bytes, after: bytes) -> bool:

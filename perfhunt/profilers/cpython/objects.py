@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
@@ -126,17 +125,14 @@ class Objects:
         values = self.memory.word(dictionary + steps[0])
         return self.memory.word(values + steps[1] + index * WORD) if values else 0
 
-    def members(self, at: int) -> Iterator[int]:
+    def members(self, at: int) -> list[int]:
         """The addresses of the members of a set."""
         layout = self.layout.task
         size = self.memory.word(at + layout.set_mask) + 1
         table = self.memory.word(at + layout.set_table)
         if size > _LARGE // WORD:
-            return
-        entries = self.memory.words(table, 2 * size)
-        for key, _ in zip(entries[::2], entries[1::2], strict=False):
-            if key:
-                yield key
+            return []
+        return list(filter(None, self.memory.words(table, 2 * size)[::2]))
 
 
 def image_begin(pid: int, image: str) -> int:

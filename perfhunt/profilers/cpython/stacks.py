@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
-from perfhunt.profilers.cpython.memory import POINTER, WORD, fields_at, word_at
+from perfhunt.model.units import Bytes
+from perfhunt.profilers.cpython.memory import POINTER, WORD, Batch, Extent, word_at
 from perfhunt.profilers.cpython.objects import Objects
 
 _SHIM = "<shim>"  # the file of a frame that the interpreter put in for itself (3.12)
 _MOST_THREADS = 4096
-_DEEPEST = 500  # frames: of a deeper stack the outermost are left out
+_DEEPEST = 1000  # frames: of a deeper stack the outermost are left out
 _MOST_KNOWN = 20_000  # stacks that are kept, so that each is put together once
 _BLOCK = 1 << 16  # bytes of a thread's data stack that are read at once: several hundred frames
+# Bytes that are read beyond the end of a data stack, for it grows; nothing beyond its page, for a
+# block of it is whole pages.
+_GROWTH, _PAGE = 1024, 4096
+_TID = 0xFFFFFFFF  # the part of a word that is the number of a thread
+
+Words: TypeAlias = "memoryview[int]"  # what was read, as 64-bit words
+Place: TypeAlias = tuple[Words, int]  # where in what was read a frame begins, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +34,31 @@ class PythonThread:
 
     tid: int
     state: int
-    frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadStack:
+    """Where a thread is, root first; empty where it ran on while it was read. `outside` are those
+    of its frames that lie outside its data stack, as those of coroutines do.
+    """
+
+    stack: Stack = ()
+    outside: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guess:
+    """Where the parts of a thread were at the last look: the word that tells the frame that runs,
+    the block of its data stack and how much of that is read, and its frames outside.
+    """
+
+    holder: int
     block: int
-    top: int
+    size: int
+    outside: tuple[int, ...]
+
+
+_NO_GUESS = _Guess(0, 0, 0, ())
 
 
 class Stacks:
@@ -34,77 +66,156 @@ class Stacks:
 
     def __init__(self, objects: Objects) -> None:
         self._objects, self._memory = objects, objects.memory
-        layout = objects.layout
-        self._thread = layout.thread
+        layout, frame, thread = objects.layout, objects.layout.frame, objects.layout.thread
+        self._thread = thread
+        self._head = objects.runtime + thread.head
         self._instructions = layout.code.instructions
-        fields = (self._thread.next, self._thread.native, self._thread.chunk, self._thread.top)
-        self._state_size = max(*fields, *self._thread.frame[:1]) + WORD
-        offsets = (layout.frame.code, layout.frame.previous, layout.frame.instruction)
-        self._fields = fields_at(*sorted(offsets))
-        self._order = tuple(sorted(offsets).index(offset) for offset in offsets)
+        fields = (thread.native, thread.chunk, thread.top, thread.frame[0])
+        self._state_size = max(fields) + WORD
+        # Of a thread: its state, and the word that tells the frame that runs.
+        self._own_size = self._state_size + WORD
+        self._native, self._chunk, self._top, self._running = (each // WORD for each in fields)
+        parts = (frame.code, frame.previous, frame.instruction)
+        self._code, self._previous, self._instruction = (each // WORD for each in parts)
+        self._frame_size = max(parts) + WORD
+        self._met: list[PythonThread] = []
+        # Where the list of threads has its links and their numbers, and what was there.
+        self._links = Batch.of([]), b""
+        self._guesses: dict[int, _Guess] = {}  # by state
         self._known: dict[tuple[int, ...], Stack] = {}
 
-    def threads(self) -> Iterator[PythonThread]:
+    def threads(self) -> Sequence[PythonThread]:
         """The threads of the main interpreter, the newest first."""
-        memory, layout = self._memory, self._thread
-        state = memory.word(self._objects.runtime + layout.head)
-        for _ in range(_MOST_THREADS):
-            raw = memory.read(state, self._state_size)
-            if len(raw) < self._state_size:
-                return
-            frame = word_at(raw, layout.frame[0])
-            for step in layout.frame[1:]:
-                frame = memory.word(frame + step)
-            yield PythonThread(
-                tid=word_at(raw, layout.native) & 0xFFFFFFFF,
-                state=state,
-                frame=frame,
-                block=word_at(raw, layout.chunk),
-                top=word_at(raw, layout.top),
-            )
-            state = word_at(raw, layout.next)
+        links, before = self._links
+        if not links.spans or self._memory.together(links) != before:
+            self._list()
+        return self._met
 
-    def stack(self, thread: PythonThread) -> tuple[Stack, tuple[int, ...]]:
-        """(where a thread is, root first; the frames of it that lie outside its own stack, as those
-        of coroutines do). Shorter, or empty, where it ran on while it was read.
-        """
-        size = min(max(thread.top - thread.block, 0), _BLOCK)
-        block = self._memory.read(thread.block, size) if size else b""
-        return self._walk(thread.frame, thread.block, block)
-
-    def _walk(self, frame: int, begins: int, block: bytes) -> tuple[Stack, tuple[int, ...]]:
-        # The hottest loop of a look, so nothing in it is a call that need not be.
-        path: list[int] = []
-        outside: list[int] = []
-        unpack, size, read = self._fields.unpack_from, self._fields.size, self._memory.read
-        code_at, previous_at, instruction_at = self._order
-        last = len(block) - size
-        while frame and len(path) < 2 * _DEEPEST:
-            at = frame - begins
-            if 0 <= at <= last:
-                words = unpack(block, at)
-            else:
-                outside.append(frame)
-                raw = read(frame, size)
-                if len(raw) < size:
-                    break
-                words = unpack(raw)
-            code = words[code_at] & POINTER
-            path.append(code)
-            path.append(words[instruction_at] - code)
-            if words[previous_at] == frame:
+    def _list(self) -> None:
+        next_at, native_at = self._thread.next, self._thread.native
+        size = max(next_at, native_at) + WORD
+        state = self._memory.word(self._head)
+        spans, words, met = [(self._head, WORD)], [state], dict[int, PythonThread]()
+        while state and state not in met and len(met) < _MOST_THREADS:
+            raw = self._memory.read(state, size)
+            if len(raw) < size:
                 break
-            frame = words[previous_at]
+            native, following = word_at(raw, native_at), word_at(raw, next_at)
+            met[state] = PythonThread(native & _TID, state)
+            spans += (state + native_at, WORD), (state + next_at, WORD)
+            words += native, following
+            state = following
+        self._met = list(met.values())
+        self._links = Batch.of(spans), struct.pack(f"<{len(words)}Q", *words)
+        self._guesses = {at: guess for at, guess in self._guesses.items() if at in met}
+
+    def stacks(self, threads: Sequence[PythonThread]) -> list[ThreadStack]:
+        """Where these threads are now, read with one call."""
+        guesses = [self._guesses.get(thread.state, _NO_GUESS) for thread in threads]
+        spans: list[Extent] = []
+        begins = []
+        at = 0
+        for thread, guess in zip(threads, guesses, strict=True):
+            begins.append(at)
+            spans.append((thread.state, self._state_size))
+            spans.append((guess.holder or thread.state, WORD))
+            spans.append((guess.block, guess.size))
+            spans += [(frame, self._frame_size) for frame in guess.outside]
+            at += self._own_size + guess.size + len(guess.outside) * self._frame_size
+        words = memoryview(self._memory.together(spans)).cast("Q")
+        read = zip(threads, guesses, begins, strict=True)
+        return [self._stack(thread, guess, words, at // WORD) for thread, guess, at in read]
+
+    def _stack(self, thread: PythonThread, guess: _Guess, words: Words, at: int) -> ThreadStack:
+        """The stack in what was read of a thread, and of more where it was guessed wrong."""
+        if words[at + self._native] & _TID != thread.tid:
+            return ThreadStack()
+        holder, frame = self._frame_of(thread, guess, words, at)
+        block, begin = words[at + self._chunk], at + self._own_size // WORD
+        used = min(max(words[at + self._top] - block, 0), _BLOCK)
+        outside: dict[int, Place] = {}
+        place = begin + guess.size // WORD
+        for each in guess.outside:
+            outside[each] = words, place
+            place += self._frame_size // WORD
+        right = block == guess.block and used <= guess.size
+        if not right:
+            raw = self._memory.read(block, used)
+            used = len(raw) // WORD * WORD
+            words, begin = memoryview(raw[:used]).cast("Q"), 0
+        walked = self._walked(frame, block, (words, begin), used, outside)
+        if not right or holder != guess.holder or walked.outside != guess.outside:
+            size = min(_rounded(used, _PAGE), _rounded(used, _GROWTH) + _GROWTH, _BLOCK)
+            self._guesses[thread.state] = _Guess(holder, block, size, walked.outside)
+        return walked
+
+    def _frame_of(
+        self, thread: PythonThread, guess: _Guess, words: Words, at: int
+    ) -> tuple[int, int]:
+        """(where the frame that runs is told, that frame)."""
+        if len(self._thread.frame) == 1:
+            return thread.state, words[at + self._running]
+        holder = words[at + self._running] + self._thread.frame[1]
+        if holder == guess.holder:
+            return holder, words[at + self._own_size // WORD - 1]
+        return holder, self._memory.word(holder)
+
+    def _walked(
+        self, frame: int, block: int, data: Place, used: int, outside: dict[int, Place]
+    ) -> ThreadStack:
+        # The hottest loop of a look, so nothing in it is a call that need not be.
+        words, begin = data
+        instruction, previous = begin + self._instruction, begin + self._previous
+        first, last = frame, used - self._frame_size
+        path: list[int] = []
+        beyond: list[int] = []
+        for _ in range(_DEEPEST):
+            at = frame - block
+            if 0 <= at <= last:
+                at >>= 3
+                path.append(words[at + instruction])
+                caller = words[at + previous]
+            else:
+                place = (outside.get(frame) or self._outside(frame)) if frame else None
+                if place is None:
+                    break
+                beyond.append(frame)
+                outside[frame] = place
+                path.append(place[0][place[1] + self._instruction])
+                caller = place[0][place[1] + self._previous]
+            if caller == frame:
+                break
+            frame = caller
         key = tuple(path)
-        known = self._known.get(key)
-        if known is None:
+        stack = self._known.get(key)
+        if stack is None:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
-            known = self._known[key] = tuple(self._frames(path))
-        return known, tuple(outside)
+            steps = self._steps(first, len(path), block, data, {at: outside[at] for at in beyond})
+            stack = self._known[key] = tuple(self._frames([*steps]))
+        return ThreadStack(stack, tuple(beyond))
 
-    def _frames(self, path: list[int]) -> Iterator[Frame]:
-        for code, instruction in zip(path[-2::-2], path[::-2], strict=True):
+    def _outside(self, frame: int) -> Place | None:
+        raw = self._memory.read(frame, self._frame_size)
+        return (memoryview(raw).cast("Q"), 0) if len(raw) == self._frame_size else None
+
+    def _steps(
+        self, frame: int, count: int, block: int, data: Place, outside: Mapping[int, Place]
+    ) -> Iterator[tuple[int, int]]:
+        """(code, instruction) of so many frames, the innermost first, from what was read."""
+        words, begin = data
+        for _ in range(count):
+            own, at = outside.get(frame) or (words, begin + (frame - block) // WORD)
+            yield own[at + self._code] & POINTER, own[at + self._instruction]
+            frame = own[at + self._previous]
+
+    def _frames(self, steps: Sequence[tuple[int, int]]) -> Iterator[Frame]:
+        for code, instruction in reversed(steps):
             found = self._objects.code(code)
             if found is not None and found.file != _SHIM:
-                yield found.frame(instruction - self._instructions)
+                yield found.frame(instruction - code - self._instructions)
+
+
+def _rounded(size: Bytes, unit: Bytes) -> Bytes:
+    """The next multiple of a unit."""
+    return (size // unit + 1) * unit

@@ -91,10 +91,12 @@ def _proved(layout: Layout, memory: ProcessMemory) -> Layout:
     """
     objects = Objects(memory, layout)
     stacks = Stacks(objects)
-    threads = list(stacks.threads())
-    seen = {_functions(stacks.stack(thread)[0])[-3:] for thread in threads}
-    chains = Tasks(objects).read((), [thread.state for thread in threads])
-    awaits = {_functions(found.stack) for found in chains}
+    tasks = Tasks(objects)
+    for _ in range(2):  # The second look rests on what the first told.
+        threads = stacks.threads()
+        seen = {_functions(found.stack)[-3:] for found in stacks.stacks(threads)}
+        chains = tasks.read((), [thread.state for thread in threads])
+        awaits = {_functions(found.stack) for found in chains}
     if _PARKED not in seen or not awaits >= _AWAITING:
         raise AttachFailed(
             "What was learnt of the memory of this build of Python does not explain its own"

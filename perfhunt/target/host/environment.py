@@ -1,10 +1,9 @@
-"""What the numbers depend on besides the code: host, interpreter, tools, installed distributions,
-revision. Read-only.
+"""What the numbers depend on besides the code: host, interpreter, tools, installed distributions.
+Read-only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -32,15 +31,14 @@ _VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # What the load and the statistics are made with.
 _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
 _DIGITS = 4  # hexadecimal ones, of the mark of a variable: enough to tell which one changed
-ANSWER: Seconds = 10.0  # for git in a large repository on a slow disk
+ANSWER: Seconds = 10.0  # for a program that says its version, on a slow disk
 
 
 def environment(target: TargetProcess, profilers: Mapping[str, str], mark: Mark) -> Environment:
-    """The environment of a run as it is now; `profilers` are the versions of those there are, and
-    `mark` stands for what is not kept (variables, uncommitted changes).
+    """The environment of a run as it is now, but for the code's revision; `profilers` are the
+    versions of those there are, and `mark` stands for the variables, which are not kept.
     """
     lead = next((process for process in target.processes if process.pid in target.workers), None)
-    revision, dirty, digest = _git_state(target.git_root)
     return Environment(
         host=platform.node(),
         kernel=platform.release(),
@@ -52,9 +50,6 @@ def environment(target: TargetProcess, profilers: Mapping[str, str], mark: Mark)
         perfhunt=__version__,
         python=platform.python_version(),
         tools=_tool_versions(profilers),
-        git_revision=revision,
-        git_dirty=dirty,
-        git_diff_sha256=mark(digest),
         distributions=versions_installed(lead) if lead else {},
         env_sha256=_env_hash(lead.pid, mark) if lead else "",
         variables=_env_digests(lead.pid, mark) if lead else {},
@@ -89,8 +84,6 @@ def _tool_versions(profilers: Mapping[str, str]) -> dict[str, str]:
     """Name to version of the tools a run may lean on; those that are absent are left out."""
     versions = {name: version for name in _PACKAGES if (version := package_version(name))}
     versions.update(profilers)
-    if said := printed(["git", "--version"]):  # `git version 2.39.5`
-        versions["git"] = said.split()[2]
     return versions
 
 
@@ -132,31 +125,6 @@ def _variables(pid: int) -> list[bytes] | None:
     except OSError:
         return None
     return sorted(pair for pair in pairs if pair and not _VOLATILE.match(pair))
-
-
-def _git_state(root: str) -> tuple[str, bool, str]:
-    """(revision, dirty, SHA-256 of the uncommitted diff) of a repository; ("", False, "") where
-    there is none.
-    """
-    if not root:
-        return "", False, ""
-    revision = _git(root, "rev-parse", "HEAD").strip()
-    if not revision:
-        return "", False, ""
-    dirty = bool(_git(root, "status", "--porcelain", "--untracked-files=no"))
-    diff = _git(root, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD") if dirty else ""
-    return revision, dirty, hashlib.sha256(diff.encode()).hexdigest() if diff else ""
-
-
-def _git(root: str, *arguments: str) -> str:
-    # The repository is the target's, not ours: none of its hooks or helpers may run, and its owner
-    # need not be us.
-    settings = (f"safe.directory={root}", "core.fsmonitor=false", "core.hooksPath=/dev/null")
-    safe = [word for setting in settings for word in ("-c", setting)]
-    return printed(
-        ["git", "-C", root, *safe, *arguments],
-        {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
-    )
 
 
 def printed(

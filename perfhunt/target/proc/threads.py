@@ -5,7 +5,9 @@ holds them stopped.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from perfhunt.target.proc.files import read, text
 from perfhunt.target.proc.process import stat, status_field
@@ -19,8 +21,9 @@ def tids(pid: int) -> list[int]:
         return []
 
 
-def host_tids(pid: int) -> dict[int, int]:
+def host_tids(pid: int, known: Mapping[int, int] = MappingProxyType({})) -> dict[int, int]:
     """The threads of a process by the numbers it knows them by itself: own number -> ours.
+    `known` are own numbers that were read before, by ours.
 
     They differ where it lives in a pid namespace of its own (a container): what is read from its
     memory, or told by it, holds its own numbers, and /proc goes by ours. Threads that ended
@@ -31,7 +34,8 @@ def host_tids(pid: int) -> dict[int, int]:
     numbers = {}
     for tid in tids(pid):
         with suppress(OSError):
-            numbers[own_number(read(f"/proc/{pid}/task/{tid}/status"), tid)] = tid
+            own = known.get(tid) or own_number(read(f"/proc/{pid}/task/{tid}/status"), tid)
+            numbers[own] = tid
     return numbers
 
 

@@ -1,6 +1,6 @@
 """Several workers count as one generator: by hand."""
 
-from perfhunt.load.child.merging import merged_done, merged_report
+from perfhunt.load.child.fleet.merging import merged_done, merged_report
 from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
 
 FIRST = SecondReport(second=3, at=4.01, cpu=0.5, sent=200, unanswered=40, ticks=20)

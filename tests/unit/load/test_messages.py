@@ -23,12 +23,14 @@ from perfhunt.load.messages import (
     Flooded,
     FloodTarget,
     Heartbeat,
-    Joined,
+    JoinMaster,
     LoadError,
     LoadReady,
     MalformedMessage,
     Message,
+    OpenFleet,
     OpenLoad,
+    OpenShare,
     PipeReader,
     ProbeAnswered,
     ReadClock,
@@ -44,6 +46,8 @@ from perfhunt.load.messages import (
     frame,
 )
 from perfhunt.load.seam import LoadEngine, WorkerClock
+from perfhunt.load.trust.address import MasterAddress
+from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.model.question import Expect, Feed, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
@@ -68,16 +72,19 @@ QUESTION = Question(
 STEP = Step(Phase.RAMP, 1 / 3, 10.0, seed=2**31 - 1, settle=0.1)
 DONE = StepDone(seconds=9.7, opened=3, errors={"OSError: ¿qué?": 2}, fds_share=0.1, routes=("a",))
 REPORT = SecondReport(second=4, at=5.0001, cpu=0.3, sent=400, unanswered=7, ticks=20)
+LOAD = OpenLoad(
+    question=QUESTION,
+    run="r1",
+    deadline=2.0,
+    in_flight=10,
+    limit=math.inf,
+    addresses=("::1",),
+)
+MASTER = MasterAddress("10.0.0.1", 5557)
 ONE_OF_EACH: dict[str, tuple[Message, ...]] = {
     "ORDERS": (
-        OpenLoad(
-            question=QUESTION,
-            run="r1",
-            deadline=2.0,
-            in_flight=10,
-            limit=math.inf,
-            addresses=("::1",),
-        ),
+        LOAD,
+        OpenFleet(load=LOAD, workers=2, bind=MASTER, secret="s" * 32),
         RunStep(step=STEP, samples="/tmp/0001.samples", grace=math.inf),
         StopLoad(hard=True),
         SendProbe(endpoint=1, timeout=0.5),
@@ -98,13 +105,14 @@ ONE_OF_EACH: dict[str, tuple[Message, ...]] = {
         Flooded(rate=1e5, cpu=8e-6, errors={}),
         LoadError(why="no", hint="do"),
     ),
+    "JOINING": (JoinMaster(master=MASTER, secret="s" * 32, grant=WorkerGrant(("a",), ("b",))),),
     "WORKER_ORDERS": (
+        OpenShare(load=LOAD, variables={"TOKEN": "t"}, most=50.0),
         RunShare(step=STEP, grace=2.0, epoch=1e5 + 1 / 3, part=1, of=2),
         ReadClock(at=0.1 + 0.2),
         Heartbeat(),
     ),
     "WORKER_ANSWERS": (
-        Joined(),
         ClockReading(at=0.3, theirs=0.1),
         WorkerSecond(report=REPORT, samples=bytes(range(256))),
         WorkerDone(done=DONE, samples=b"", invalid="alone"),
@@ -167,10 +175,11 @@ def test_an_unknown_or_malformed_message_is_named(message: object, names: list[s
 
 
 def test_an_answer_is_no_order() -> None:
-    with pytest.raises(MalformedMessage, match="'Joined'"):
-        ANSWERS.decode(encode(Joined()))
-    with pytest.raises(MalformedMessage, match="'RunStep'"):
-        WORKER_ORDERS.decode(encode(ONE_OF_EACH["ORDERS"][1]))
+    with pytest.raises(MalformedMessage, match="'ClockReading'"):
+        ANSWERS.decode(encode(ClockReading(at=0.3, theirs=0.1)))
+    for order in ONE_OF_EACH["ORDERS"][:3]:  # what is the child's alone, and names files
+        with pytest.raises(MalformedMessage, match=type(order).__name__):
+            WORKER_ORDERS.decode(encode(order))
     with pytest.raises(MalformedMessage, match="'SecondReport'"):
         WORKER_ANSWERS.decode(encode(REPORT))
 
@@ -180,6 +189,33 @@ def test_text_that_strays_into_the_pipe_is_shown() -> None:
         PipeReader(ANSWERS).feed(b"hello from a print\n")
     with pytest.raises(MalformedMessage, match="begins with"):
         PipeReader(ANSWERS).feed(b"\x00\x00\x00\x02\xc1\xc1")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x91" * 100_000,  # arrays in arrays
+        b"\x81\xa4type" + b"\x91" * 100_000,
+        b"\xdd\xff\xff\xff\xff",  # an array that says it has four thousand million members
+        b"\xdf\xff\xff\xff\xff",
+        b"\x82\xa4type\xa4Flop\xa1x" + b"\x81\xa1y" * 50_000,
+        b"",
+    ],
+)
+def test_a_message_that_is_too_deep_or_claims_too_much_is_malformed_like_any_other(
+    content: bytes,
+) -> None:
+    with pytest.raises(MalformedMessage) as error:
+        WORKER_ANSWERS.decode(content)
+    assert len(error.value.message) < 500
+
+
+def test_what_a_message_calls_itself_is_shown_shortened_and_escaped() -> None:
+    with pytest.raises(MalformedMessage) as error:
+        ORDERS.decode(msgspec.msgpack.encode({"type": "\x1b[31m\n::error::" + "x" * 10_000}))
+    assert "\n" not in error.value.message
+    assert "\x1b" not in error.value.message
+    assert len(error.value.message) < 500
 
 
 def test_an_exception_keeps_its_hint() -> None:

@@ -8,7 +8,7 @@ from perfhunt.analysis.blame.snapshots import FOR_A_THREAD
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.cpython.awaits import wait_of
-from perfhunt.profilers.cpython.tasks import AwaitChain
+from perfhunt.profilers.cpython.chains import AwaitChain
 
 ASYNCIO = "/usr/lib/python3.12/asyncio"
 NOW = 100.0

@@ -88,14 +88,14 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "feed": "Rows that fill placeholders.",
         "expect": "What counts as success.",
         "withheld": (
-            "HMAC, under a key of the store, of path, headers and bodies where they are not stored"
-            " whole; empty when they are."
+            "HMAC, under a key of the store, of path, headers, bodies and the feed's content, where"
+            " they are not stored whole; empty when they are."
         ),
     },
     "Feed": {
         "path": "File.",
         "columns": "Columns.",
-        "sha256": "Hash of its content, under a key of the store.",
+        "sha256": "Hash of its content; empty where `withheld` covers it.",
     },
     "Expect": {
         "status": "HTTP statuses; empty: below 400.",

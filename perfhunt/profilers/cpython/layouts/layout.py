@@ -123,7 +123,9 @@ class TaskLayout:
     wrapper_coroutine: Offset
     callback: Offset  # the first that is called when a future is done
     function_name: Offset
-    instance_dict: Offset  # of a future of a class of Python
+    # Where a future that gathers has its dictionary, or, where it has none, its list.
+    instance_dict: Offset
+    gathered: Offset
     list_items: Offset
     task_type: str
     gathering_type: str

@@ -26,6 +26,7 @@ class TaskSearch(OffsetSearch):
         """Tasks and what leads to them; `state` is that of the thread they belong to."""
         facts = self.facts
         name, weakset, data = facts["weakset"]
+        in_dict = facts["gathered_dict"]
         at, _, members = facts["set"]
         tasks, (pending, done, gone) = facts["tasks"], facts["futures"]
         modules = [
@@ -52,7 +53,8 @@ class TaskSearch(OffsetSearch):
             wrapper_coroutine=self.offset("a wrapped coroutine", [facts["wrapper"]]),
             callback=self.offset("what a future calls", [facts["callback"]]),
             function_name=self.offset("the name of a function", facts["functions"]),
-            instance_dict=self.around(*facts["gathered_dict"]),
+            instance_dict=self.around(*in_dict) if in_dict else 0,
+            gathered=0 if in_dict else self.offset("what is gathered", [facts["gathered"]]),
             list_items=self._list_items(*facts["list"]),
             task_type=facts["task_names"]["task"],
             gathering_type=facts["task_names"]["gathered"],

@@ -106,6 +106,8 @@ class ValueSearch(OffsetSearch):
         """The steps to the first value of a dictionary that shares its keys; none where it has its
         own.
         """
+        if not self.facts["attribute"]:
+            return ()
         at, index, value = self.facts["attribute"]
         for offset, word in self.words(at, 8):
             for further, held in self.words(word, 8 + index) if offset != keys else ():

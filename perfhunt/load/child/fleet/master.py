@@ -1,5 +1,5 @@
-"""Several load processes as one: Locust's master here, its workers beside it or on other hosts, and
-perfhunt's messages between.
+"""Commands several load processes as one: workers that it starts beside it, or that join it from
+other hosts.
 
 Each worker takes every n-th arrival of the same seeded schedule, so together they send exactly what
 one would. Their raw samples come up every second and go into one file; a worker that falls silent
@@ -14,30 +14,31 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import gevent
 import msgspec
+from gevent import socket
 from gevent.event import Event
-from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.merging import merged_done, merged_report
+from perfhunt.load.child.fleet.channel import Channel
+from perfhunt.load.child.fleet.listener import WorkerListener
+from perfhunt.load.child.fleet.merging import merged_done, merged_report
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.messages import (
-    CHANNEL,
     WORKER_ANSWERS,
     ClockReading,
     Flooded,
     FloodTarget,
     Heartbeat,
-    Joined,
     LoadError,
     LoadReady,
     MalformedMessage,
-    OpenLoad,
+    OpenFleet,
+    OpenShare,
     ProbeAnswered,
     ReadClock,
     RunShare,
@@ -49,9 +50,13 @@ from perfhunt.load.messages import (
     WorkerDone,
     WorkerOrder,
     WorkerSecond,
-    encode,
+    one_line,
 )
 from perfhunt.load.seam import WorkerClock
+from perfhunt.load.trust.address import MasterAddress
+from perfhunt.model.latency import SAMPLE
+from perfhunt.model.question import ProcessSelector, Question, Safety
+from perfhunt.model.testfile.template import variables_used
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
@@ -73,8 +78,9 @@ class WorkerState:
     trip it was measured by.
     """
 
-    node: str
-    index: int
+    channel: Channel[WorkerAnswer]
+    host: str
+    index: int = 0
     ready: LoadReady | None = None
     offset: Seconds = 0.0
     doubt: Seconds = math.inf
@@ -82,11 +88,10 @@ class WorkerState:
     reports: dict[int, SecondReport] = field(default_factory=dict)  # by their second
     last: SecondReport | None = None
     done: WorkerDone | None = None
+    answer: ProbeAnswered | Flooded | None = None
     lost: bool = False
-
-    @property
-    def host(self) -> str:
-        return self.ready.host if self.ready is not None else self.node
+    gone: bool = False  # its connection has ended
+    fault: str = ""  # what it said that it may not
 
     def clock(self) -> WorkerClock:
         """Who it is, and how far off its clock is."""
@@ -97,93 +102,146 @@ class WorkerState:
 class Fleet:
     """Commands the workers as if they were one source."""
 
-    def __init__(self, order: OpenLoad, environment: Environment) -> None:
+    def __init__(self, order: OpenFleet) -> None:
         """Starts or awaits the workers, opens the question on each, and measures their clocks.
         Raises LoadFailed.
         """
-        host, _, port = (order.bind or "127.0.0.1:0").rpartition(":")
         self._size = order.workers
-        self._runner: Any = environment.create_master_runner(host, int(port))
-        self._workers: dict[str, WorkerState] = {}  # by Locust's name of the node
+        self._workers: list[WorkerState] = []
+        self._opened = False
         self._error: LoadError | None = None
         self._changed = Event()
         self._running = False
         self._recorder = Recorder("")
-        self._answers: list[ProbeAnswered | Flooded] = []
-        self._runner.register_message(CHANNEL, self._on_message)
-        self._processes = (
-            [] if order.bind else [_start(self._runner.server.port) for _ in range(self._size)]
-        )
-        self._await(
-            lambda: len(self._workers) >= self._size,
-            JOIN_WITHIN if self._processes else REMOTE_JOIN_WITHIN,
-        )
         gevent.spawn(self._beat)
+        if order.bind is None:
+            self._processes = [self._start() for _ in range(self._size)]
+        else:
+            self._wait_at(order.bind, order.secret)
         self._open(order)
         self._measure_clocks()
 
-    def _await(self, ready: Callable[[], bool], within: Seconds) -> None:
+    def _start(self) -> subprocess.Popen[bytes]:
+        """A worker with its end of a connection that nobody else can come to."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "perfhunt.load.child", "worker"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+            )
+        self._take_on(ours, "this host")
+        return process
+
+    def _wait_at(self, address: MasterAddress, secret: str) -> None:
+        """Until there are workers enough; then nobody can join any more."""
+        listener = WorkerListener(address, secret, self._take_on)
+        try:
+            self._await(
+                lambda: len(self._workers) >= self._size,
+                REMOTE_JOIN_WITHIN,
+                lambda: _missing(len(self._workers), self._size, listener.strangers),
+                f"On each of their hosts: perfhunt worker --master {address}, with the same secret",
+            )
+        finally:
+            listener.close()
+
+    def _take_on(self, connection: Any, host: str) -> None:
+        worker = WorkerState(Channel(connection, WORKER_ANSWERS), host, heard=time.monotonic())
+        if self._opened or len(self._workers) >= self._size:
+            worker.channel.close()
+        else:
+            self._workers.append(worker)
+        gevent.spawn(self._listen, worker)
+        self._changed.set()
+
+    def _listen(self, worker: WorkerState) -> None:
+        """Hears a worker out. What it may not say ends its connection, and with it its part."""
+        try:
+            for answer in worker.channel.messages():
+                self._take(worker, answer)
+        except Exception as error:  # whatever it said, it costs no more than its own part
+            why = error.message if isinstance(error, MalformedMessage) else type(error).__name__
+            worker.fault = f" ({one_line(why)})"
+        worker.gone = True
+        if not self._opened and worker in self._workers:
+            self._workers.remove(worker)  # another may still come in its place
+        self._changed.set()
+
+    def _await(
+        self,
+        ready: Callable[[], bool],
+        within: Seconds,
+        missing: Callable[[], str] = lambda: "a load worker did not answer in time",
+        hint: str = "",
+    ) -> None:
         deadline = time.monotonic() + within
         while not ready():
             if self._error is not None:
                 raise LoadFailed(self._error.why, self._error.hint)
-            if any(p.poll() is not None for p in self._processes):
+            if early := next((w for w in self._workers if w.gone and w.ready is None), None):
                 raise LoadFailed(
-                    "a load worker ended before it was ready",
-                    "Its log is load-child.log in the run directory.",
+                    f"a load worker on {early.host} ended before it was ready{early.fault}",
+                    "Its log is load-child.log in the run directory; of a worker on another host,"
+                    " what it said there.",
                 )
             if time.monotonic() > deadline:
-                raise LoadFailed(
-                    f"{len(self._workers)} of {self._size} load workers joined within {within:g} s"
-                )
+                raise LoadFailed(missing(), hint)
             self._changed.clear()
             self._changed.wait(BEAT)
 
-    def _open(self, order: OpenLoad) -> None:
-        share = msgspec.structs.replace(
-            order, in_flight=max(1, order.in_flight // self._size), pin=False
+    def _open(self, order: OpenFleet) -> None:
+        """Gives every worker what it needs of the question, and no more."""
+        self._opened, load = True, order.load
+        share = OpenShare(
+            load=msgspec.structs.replace(
+                load,
+                question=_of_workers(load.question),
+                in_flight=max(1, load.in_flight // self._size),
+                pin=False,
+            ),
+            variables=_variables(load.question),
+            most=load.question.safety.max_rate / self._size,
         )
-        for worker in self._workers.values():
+        for worker in self._workers:
             self._send(worker, share)
-        self._await(
-            lambda: all(worker.ready is not None for worker in self._workers.values()), JOIN_WITHIN
-        )
+        self._await(lambda: all(w.ready is not None for w in self._workers), JOIN_WITHIN)
+        if len({(w.ready.routes, w.ready.weights) for w in self._workers if w.ready}) > 1:
+            raise LoadFailed(
+                "the load workers have different traffic", "Give each the same locustfile."
+            )
 
     def _measure_clocks(self) -> None:
         """By the quickest of several round trips (Cristian 1989): the offset is known within half
         of that.
         """
         for _ in range(PINGS):
-            for worker in self._workers.values():
+            for worker in self._workers:
                 self._send(worker, ReadClock(at=time.monotonic()))
             gevent.sleep(PING_EVERY)
         self._await(
-            lambda: all(math.isfinite(worker.doubt) for worker in self._workers.values()),
-            LOST_AFTER,
+            lambda: all(math.isfinite(worker.doubt) for worker in self._workers), LOST_AFTER
         )
 
     def ready(self) -> LoadReady:
         """What the first worker says of itself, and who they all are."""
-        workers = self._ordered()
-        first = workers[0].ready
+        first = self._workers[0].ready
         assert first is not None  # none is missing once the fleet is open
-        return msgspec.structs.replace(first, workers=tuple(worker.clock() for worker in workers))
-
-    def _ordered(self) -> list[WorkerState]:
-        return sorted(self._workers.values(), key=lambda worker: worker.index)
+        clocks = tuple(worker.clock() for worker in self._workers)
+        return msgspec.structs.replace(first, workers=clocks)
 
     def _send(self, worker: WorkerState, order: WorkerOrder) -> None:
-        self._runner.send_message(CHANNEL, encode(order), worker.node)
+        worker.channel.send(order)
 
     def _beat(self) -> None:
         while True:
-            for worker in self._workers.values():
+            for worker in self._workers:
                 self._send(worker, Heartbeat())
             gevent.sleep(BEAT)
 
     def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
         """As TrafficSource.run, by all workers together. A lost one is told of in `invalid`."""
-        workers = self._ordered()
+        workers = self._workers
         self._recorder = recorder
         epoch = self._begin(workers, step, grace)
         self._running, second, lost = True, 0, ""
@@ -202,7 +260,8 @@ class Fleet:
     def _begin(self, workers: Sequence[WorkerState], step: Step, grace: Seconds) -> Seconds:
         """Gives each worker its share of the step; when it begins, on our clock."""
         now = time.monotonic()
-        for worker in workers:
+        for index, worker in enumerate(workers):
+            worker.index = index
             worker.reports, worker.last, worker.done, worker.heard = {}, None, None, now
             share = RunShare(
                 step=step,
@@ -215,21 +274,22 @@ class Fleet:
         return now + LEAD
 
     def _lost(self, workers: Sequence[WorkerState]) -> str:
-        """Looks for a worker that has fallen silent; its loss stops the others."""
+        """Looks for a worker that is gone or silent; its loss stops the others."""
         now = time.monotonic()
         for worker in workers:
-            if worker.done is None and not worker.lost and now - worker.heard > LOST_AFTER:
+            silent = worker.gone or now - worker.heard > LOST_AFTER
+            if worker.done is None and not worker.lost and silent:
                 worker.lost = True
                 self.stop(hard=True)
                 return (
-                    f"load worker {worker.index} on {worker.host} was lost:"
+                    f"load worker {worker.index} on {worker.host} was lost{worker.fault}:"
                     " its share of the requests is missing"
                 )
         return ""
 
     def stop(self, hard: bool) -> None:
         """Takes the load off, everywhere."""
-        for worker in self._workers.values():
+        for worker in self._workers:
             if not worker.lost:
                 self._send(worker, StopLoad(hard=hard))
 
@@ -248,56 +308,71 @@ class Fleet:
 
     def _ask(self, order: WorkerOrder, kind: type[A], seconds: Seconds, count: int) -> list[A]:
         """The answers of the first `count` workers that are left."""
-        self._answers = []
-        workers = [worker for worker in self._ordered() if not worker.lost][:count]
+        workers = [w for w in self._workers if not w.lost and not w.gone][:count]
         for worker in workers:
+            worker.answer = None
             self._send(worker, order)
         if not workers:
             raise LoadFailed("no load worker is left")
-        self._await(lambda: len(self._answers) == len(workers), seconds + JOIN_WITHIN)
-        return [answer for answer in self._answers if isinstance(answer, kind)]
+        self._await(lambda: all(w.answer or w.gone for w in workers), seconds + JOIN_WITHIN)
+        answers = [w.answer for w in workers if isinstance(w.answer, kind)]
+        if len(answers) < len(workers):
+            raise LoadFailed("a load worker was lost")
+        return answers
 
-    def _on_message(self, environment: Any, msg: Any, **more: Any) -> None:
-        try:
-            answer = WORKER_ANSWERS.decode(msg.data)
-        except MalformedMessage as error:
-            self._error = LoadError(why=f"load worker {msg.node_id}: {error}", hint=error.hint)
-        else:
-            self._take(msg.node_id, answer)
-        self._changed.set()
-
-    def _take(self, node: str, answer: WorkerAnswer) -> None:
-        if isinstance(answer, Joined) and len(self._workers) < self._size:
-            self._workers.setdefault(node, WorkerState(node, len(self._workers)))
-        worker = self._workers.get(node)
-        if worker is None:
-            return  # more workers came than were ordered
+    def _take(self, worker: WorkerState, answer: WorkerAnswer) -> None:
         now = worker.heard = time.monotonic()
         match answer:
-            case LoadReady():
-                worker.ready = answer
+            case LoadReady() if worker.ready is None:
+                worker.ready, worker.host = answer, one_line(answer.host)
             case LoadError():
-                self._error = answer
+                self._error = LoadError(
+                    why=f"load worker on {worker.host}: {one_line(answer.why)}",
+                    hint=one_line(answer.hint),
+                )
                 worker.lost = worker.lost or self._running
             case ClockReading():
                 doubt = (now - answer.at) / 2
-                if doubt < worker.doubt:
+                if 0 <= doubt < worker.doubt:
                     worker.doubt, worker.offset = doubt, answer.theirs - (now + answer.at) / 2
             case WorkerSecond():
-                self._recorder.add_bytes(answer.samples)
+                self._recorder.add_bytes(_whole(answer.samples))
                 worker.reports[answer.report.second] = worker.last = answer.report
             case WorkerDone():
-                self._recorder.add_bytes(answer.samples)
+                self._recorder.add_bytes(_whole(answer.samples))
                 worker.done = answer
             case ProbeAnswered() | Flooded():
-                self._answers.append(answer)
+                worker.answer = answer
+        self._changed.set()
 
 
-def _start(port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "perfhunt.load.child", "worker", f"127.0.0.1:{port}"]
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=dict(os.environ)
-    )
+def _of_workers(question: Question) -> Question:
+    """What a worker needs of a question: not how to find the target's process, nor who may stop."""
+    target = replace(question.target, process=ProcessSelector())
+    return replace(question, target=target, safety=Safety(), source="")
+
+
+def _variables(question: Question) -> dict[str, str]:
+    """Those of the environment that the traffic names, with their values here."""
+    texts = [
+        text
+        for endpoint in question.traffic
+        for text in (endpoint.path, endpoint.body or "", *(value for _, value in endpoint.headers))
+    ]
+    names = {name for text in texts for name in variables_used(text)}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+def _missing(joined: int, size: int, strangers: int) -> str:
+    others = f"; {strangers} others did not know the secret" if strangers else ""
+    return f"{joined} of {size} load workers joined within {REMOTE_JOIN_WITHIN:g} s{others}"
+
+
+def _whole(samples: bytes) -> bytes:
+    """Packed samples, none of them cut. Raises MalformedMessage."""
+    if len(samples) % SAMPLE.itemsize:
+        raise MalformedMessage(f"{len(samples)} bytes are no whole number of samples")
+    return samples
 
 
 def _is_whole(workers: Sequence[WorkerState], second: int) -> bool:

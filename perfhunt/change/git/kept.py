@@ -1,0 +1,83 @@
+"""What the code of a measured service was: its commit, and uncommitted work as a commit of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfhunt.change.git.own_directory import NoRepository
+from perfhunt.change.git.places import sweep
+from perfhunt.change.git.repository import KEPT, Repository, find_repository
+from perfhunt.change.git.working_tree import WorkingTree, working_tree
+from perfhunt.change.git.worktree import snapshot
+from perfhunt.errors import ChangeRefused, StoreError
+from perfhunt.store.files import write_atomic
+
+KEEP_UNTRACKED = 20_000_000  # bytes of untracked files: more is not kept unasked
+
+
+@dataclass(frozen=True, slots=True)
+class CodeState:
+    """The state of a repository. `revision` is "" when there is none, or when it was not read:
+    then `doubt` says why.
+
+    `dirty`: tracked files differ from it; `diff_sha256` identifies how. `snapshot` is a commit of
+    the working tree, kept in the store, when it is not the revision's own tree.
+    """
+
+    revision: str = ""
+    dirty: bool = False
+    diff_sha256: str = ""
+    snapshot: str = ""
+    doubt: str = ""
+
+
+def code_state(root: str, store: Path | None = None, trusted: bool = False) -> CodeState:
+    """The state of the repository with this top directory; uncommitted work is kept in the store,
+    if there is one, so that a later edit can be told from it.
+    """
+    if not root:
+        return CodeState()
+    sweep()
+    try:
+        repository = find_repository(Path(root), trusted, store)
+        head = repository.attempt("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        if head.returncode:
+            return CodeState()
+        return _state(repository, head.stdout.decode().strip(), store)
+    except NoRepository:
+        return CodeState()
+    except ChangeRefused as refusal:
+        return CodeState(doubt=f"the revision was not read: {refusal.message}. {refusal.hint}")
+
+
+def _state(repository: Repository, revision: str, store: Path | None) -> CodeState:
+    standing = working_tree(repository)
+    edits = [content.edit for content in repository.contents(revision, standing.tree)]
+    dirty = any(edit.path not in standing.untracked for edit in edits)
+    return CodeState(
+        revision=revision,
+        dirty=dirty,
+        diff_sha256=repository.fingerprint(revision, standing.tree) if dirty else "",
+        snapshot=_keep(repository, standing, store) if edits and store else "",
+    )
+
+
+def _keep(repository: Repository, standing: WorkingTree, store: Path) -> str:
+    """A commit of the working tree whose new objects are in the store; "" when untracked files are
+    many, or the store will not have it.
+    """
+    if standing.size > KEEP_UNTRACKED:
+        return ""
+    commit = snapshot(repository, standing)
+    try:
+        (store / KEPT).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for made in (repository.own.path / "objects").glob("??/*"):
+            place = store / KEPT / made.parent.name / made.name
+            if place.parent.is_symlink() or (store / KEPT).is_symlink():
+                return ""  # a store that came with the repository may lead anywhere
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            write_atomic(place, made.read_bytes())
+    except (OSError, StoreError):
+        return ""
+    return commit

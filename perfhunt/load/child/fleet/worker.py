@@ -1,0 +1,260 @@
+"""A load worker: this process's share of the arrivals. It obeys one master, within what its own
+user granted, and dies without it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+import gevent
+import locust
+import msgspec
+from gevent import socket, ssl
+from gevent.queue import Full, Queue
+from locust.env import Environment
+
+from perfhunt.errors import LoadFailed, PerfhuntError
+from perfhunt.load.child.fleet.channel import Channel
+from perfhunt.load.child.fleet.proving import Unproven, proven_master
+from perfhunt.load.child.recorder import SampleBuffer
+from perfhunt.load.child.source import TrafficSource
+from perfhunt.load.messages import (
+    JOINING,
+    WORKER_ORDERS,
+    ClockReading,
+    Flooded,
+    FloodTarget,
+    Heartbeat,
+    JoinMaster,
+    LoadError,
+    LoadReady,
+    MalformedMessage,
+    OpenShare,
+    PipeReader,
+    ProbeAnswered,
+    ReadClock,
+    RunShare,
+    SecondReport,
+    SendProbe,
+    StopLoad,
+    WorkerAnswer,
+    WorkerDone,
+    WorkerOrder,
+    WorkerSecond,
+    one_line,
+)
+from perfhunt.load.trust.grant import WorkerGrant, cleared, narrowed, refuse_rate, refuse_step
+from perfhunt.model.text.error_words import error_words
+from perfhunt.model.units import Seconds
+
+BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
+# Without a word from the master the load comes off, so that it is off within a second of its death.
+# It is looked at once a beat.
+ALONE_AFTER: Seconds = 0.7
+GONE_AFTER: Seconds = 9.0  # the master does not come back
+_DIAL_WITHIN: Seconds = 5.0
+_DIAL_EVERY: Seconds = 0.5
+_DIALS_FOR: Seconds = 300.0  # workers are often started first, by hand
+_READ_SIZE = 1 << 16  # bytes: all that a pipe holds
+_ORDERS = 16  # not carried out yet; a master gives one and waits
+
+
+class Worker:
+    """Listens to the master and does what it says, one order after the other. Without a grant it
+    may do all: then the master is its own.
+    """
+
+    def __init__(self, connection: Any, grant: WorkerGrant | None = None) -> None:
+        self._environment = Environment(events=locust.events, catch_exceptions=False)
+        self._runner: Any = self._environment.create_local_runner()
+        self._channel: Channel[WorkerOrder] = Channel(connection, WORKER_ORDERS)
+        self._grant = grant
+        self._source: TrafficSource | None = None
+        self._orders: Queue[WorkerOrder] = Queue(_ORDERS)
+        self._heard = time.monotonic()
+        self._alone = False
+
+    def serve(self) -> None:
+        """Works until the master is gone. Raises MalformedMessage when it is no master."""
+        gevent.sleep(0)  # as in session: the hub puts itself in that place when it starts
+        gevent.get_hub().loop.error_handler = self
+        gevent.spawn(self._beat)
+        gevent.spawn(self._work)
+        try:
+            for order in self._channel.messages():
+                self._take(order)
+        finally:
+            if self._source is not None:
+                self._source.stop(hard=True)
+
+    def _beat(self) -> None:
+        while True:
+            gevent.sleep(BEAT)
+            silent = time.monotonic() - self._heard
+            if silent > ALONE_AFTER and self._source is not None:
+                self._source.stop(hard=True)
+                self._alone = True
+            if silent > GONE_AFTER:
+                self._channel.close()
+            self._send(Heartbeat())
+
+    def handle_error(self, where: Any, kind: Any, value: Any, trace: Any) -> None:
+        """From the event loop: a callback raised."""
+        if issubclass(kind, Exception):
+            self._fail(value)
+
+    def _fail(self, error: Exception) -> None:
+        known = isinstance(error, PerfhuntError)
+        sys.stderr.write(f"{_told(error) if known else error_words(error)}\n")
+        self._send(LoadError.of(error))
+
+    def _send(self, answer: WorkerAnswer) -> None:
+        self._channel.send(answer)
+
+    def _take(self, order: WorkerOrder) -> None:
+        """What takes long waits for its turn, so that "stop" is heard meanwhile."""
+        self._heard = time.monotonic()
+        match order:
+            case Heartbeat():
+                pass  # the master lives; hearing it was all
+            case ReadClock():
+                self._send(ClockReading(at=order.at, theirs=time.monotonic()))
+            case StopLoad():
+                if self._source is not None:
+                    self._source.stop(order.hard)
+            case _:
+                try:
+                    self._orders.put_nowait(order)
+                except Full:
+                    raise MalformedMessage(f"more than {_ORDERS} orders came at once") from None
+
+    def _work(self) -> None:
+        while True:
+            order = self._orders.get()
+            try:
+                self._send(self._answer(order))
+            except Exception as error:  # the boundary: a worker must not fail in silence
+                self._fail(error)
+
+    def _answer(self, order: WorkerOrder) -> LoadReady | WorkerDone | ProbeAnswered | Flooded:
+        if isinstance(order, OpenShare) and self._source is None:
+            return self._open(order)
+        if self._source is not None:
+            match order:
+                case RunShare():
+                    return self._run(self._source, order)
+                case SendProbe():
+                    return self._source.probe(order.endpoint, order.timeout)
+                case FloodTarget() if self._grant is None:  # only a bench of our own does that
+                    return self._source.flood(order.connections, order.seconds)
+        raise LoadFailed(f"{type(order).__name__} came where it has no place")
+
+    def _open(self, order: OpenShare) -> LoadReady:
+        """All that is asked for must have been granted before any of it is touched."""
+        load, grant = order.load, self._grant
+        if grant is not None:
+            refuse_rate(grant, order.most)
+            question = narrowed(grant, load.question)
+            addresses = cleared(grant, question.target.url, load.addresses)
+            load = msgspec.structs.replace(load, question=question, addresses=addresses, pin=False)
+        self._source = source = TrafficSource(load, self._environment, order.variables)
+        events: Any = self._environment.events
+        events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        return source.ready()
+
+    def _run(self, source: TrafficSource, order: RunShare) -> WorkerDone:
+        refuse_step(order.step, order.part, order.of, order.grace, order.epoch)
+        if self._grant is not None:
+            refuse_rate(self._grant, order.step.rate / order.of)
+        self._alone = False
+        buffer = SampleBuffer()
+
+        def report(second: SecondReport) -> None:
+            self._send(WorkerSecond(report=second, samples=buffer.take()))
+
+        done = source.run(
+            order.step, order.grace, buffer, report, order.epoch, order.part, order.of
+        )
+        invalid = "a load worker heard nothing from its master, and stopped" if self._alone else ""
+        return WorkerDone(done=done, samples=buffer.take(), invalid=invalid)
+
+
+def serve_here() -> int:
+    """Serves the master at the other end of standard input, which started this process."""
+    connection = socket.socket(fileno=os.dup(0))
+    _leave_input()
+    return _serve(connection, None)
+
+
+def join_and_serve() -> int:
+    """Serves the master that the order on standard input names, once both have shown that they know
+    the secret; 1 when it was never there, or does not know it.
+    """
+    order = _read_order()
+    _leave_input()
+    try:
+        connection = _dial(order)
+    except LoadFailed as error:
+        sys.stderr.write(f"{_told(error)}\n")
+        return 1
+    return _serve(connection, order.grant)
+
+
+def _serve(connection: Any, grant: WorkerGrant | None) -> int:
+    try:
+        Worker(connection, grant).serve()
+    except MalformedMessage as error:
+        sys.stderr.write(f"{_told(error)}\n")
+        return 1
+    return 0
+
+
+def _told(error: PerfhuntError) -> str:
+    return f"perfhunt worker: {one_line(error.message)}\n  {one_line(error.hint)}".rstrip()
+
+
+def _read_order() -> JoinMaster:
+    reader: PipeReader[JoinMaster] = PipeReader(JOINING)
+    orders: list[JoinMaster] = []
+    while not orders and (content := os.read(0, _READ_SIZE)):
+        orders = reader.feed(content)
+    if not orders:
+        raise LoadFailed("nobody said which master to join")
+    return orders[0]
+
+
+def _leave_input() -> None:
+    """A locustfile that reads its standard input finds nothing there."""
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+
+
+def _dial(order: JoinMaster) -> Any:
+    """A proven connection to the master, which may start later. Raises LoadFailed when none comes
+    about.
+    """
+    master, last = order.master, time.monotonic() + _DIALS_FOR
+    waits = False
+    while True:
+        try:
+            connection = socket.create_connection((master.host, master.port), _DIAL_WITHIN)
+            connection.settimeout(None)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return proven_master(connection, order.secret)
+        except (Unproven, ssl.SSLError) as error:
+            why = error.message if isinstance(error, Unproven) else "it speaks no TLS of perfhunt's"
+            raise LoadFailed(
+                f"what answers at {master} is not this worker's master: {why}",
+                "Both need the same secret: copy the file that its --bind keeps, or name it with"
+                " --secret on both sides.",
+            ) from None
+        except OSError as error:
+            if time.monotonic() > last:
+                raise LoadFailed(f"no perfhunt master answers at {master}: {error}") from None
+            if not waits:
+                sys.stderr.write(f"perfhunt worker: waits for a master at {master} ({error})\n")
+            waits = True
+        gevent.sleep(_DIAL_EVERY)

@@ -1,0 +1,144 @@
+"""What a worker does for a master: nothing but what its own user allowed when it was started."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from perfhunt.errors import LoadFailed
+from perfhunt.model.question import Question, Safety
+from perfhunt.model.trial import Step
+from perfhunt.model.units import PerSecond, Seconds, format_rate
+
+# Of a whole step: two days at the default rate limit would be a gigabyte of schedule.
+MOST_ARRIVALS = 50_000_000
+MOST_WORKERS = 1024  # of one master
+LONGEST: Seconds = 7 * 86_400.0  # of a step
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGrant:
+    """What a master may ask of a worker. `hosts` are names, `*.names` and addresses; `files` may be
+    folders. `this_machine`: load may go to loopback as well.
+
+    Of the worker's environment nothing is ever read for a master: variables that a question names
+    come with it, with the values that the master's user has for them.
+    """
+
+    hosts: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    max_rate: PerSecond = Safety().max_rate
+    this_machine: bool = False
+
+
+def addresses_of(host: str) -> tuple[str, ...]:
+    """Every address that a host resolves to here. Raises LoadFailed when it has none."""
+    try:
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise LoadFailed(f"{host!r} does not resolve on the worker: {error}") from None
+    return tuple(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries))
+
+
+def cleared(
+    grant: WorkerGrant,
+    url: str,
+    asked: Sequence[str] = (),
+    resolve: Callable[[str], Sequence[str]] = addresses_of,
+) -> tuple[str, ...]:
+    """The addresses of the url's host that load may go to; where the master asked for some only,
+    those of them. Raises LoadFailed when there is none.
+    """
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    may = [address for address in resolve(host) if _allows(grant, host, address)]
+    if not may:
+        raise LoadFailed(
+            f"this worker may not send load to {host!r}",
+            f"If that is yours to load, start it with --allow-host {host}",
+        )
+    both = tuple(address for address in may if not asked or address in asked)
+    if not both:
+        raise LoadFailed(f"{host!r} has other addresses here than where the load was cleared")
+    return both
+
+
+def _allows(grant: WorkerGrant, host: str, address: str) -> bool:
+    plain = _plain(address)
+    if any(_same(plain, allowed) for allowed in grant.hosts):
+        return True
+    if plain.is_loopback:  # whatever a name says that resolves to it
+        return grant.this_machine or "localhost" in grant.hosts
+    special = plain.is_link_local or plain.is_multicast or plain.is_unspecified
+    return not special and any(_named(host, allowed) for allowed in grant.hosts)
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 one stands for, where it does; else the address itself."""
+    parsed = ip_address(address)
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _same(address: IPv4Address | IPv6Address, allowed: str) -> bool:
+    try:
+        return _plain(allowed.strip("[]")) == address
+    except ValueError:
+        return False
+
+
+def _named(host: str, allowed: str) -> bool:
+    host, allowed = host.lower(), allowed.lower().rstrip(".")
+    return host.endswith(allowed[1:]) if allowed.startswith("*.") else host == allowed
+
+
+def narrowed(grant: WorkerGrant, question: Question) -> Question:
+    """The question with the files it names as they really are. Raises LoadFailed when one of them
+    was not allowed; none is looked at before.
+    """
+
+    def allowed(path: str) -> str:
+        real = Path(path).resolve()
+        if any(real.is_relative_to(Path(may).resolve()) for may in grant.files):
+            return str(real)
+        raise LoadFailed(
+            f"this worker may not read {path!r}",
+            "If a master may have it read, and run if it is a locustfile,"
+            f" start it with --allow-file {path}",
+        )
+
+    traffic = tuple(
+        each
+        if each.feed is None
+        else replace(each, feed=replace(each.feed, path=allowed(each.feed.path)))
+        for each in question.traffic
+    )
+    locustfile = None if question.locustfile is None else allowed(question.locustfile)
+    return replace(question, traffic=traffic, locustfile=locustfile)
+
+
+def refuse_rate(grant: WorkerGrant, rate: PerSecond) -> None:
+    """Raises LoadFailed for a rate above what this worker may send."""
+    if not rate <= grant.max_rate:
+        raise LoadFailed(
+            f"this worker may send {format_rate(grant.max_rate)} at most, and its share of the"
+            f" load can become {format_rate(rate)}",
+            "Lower max_rate in [safety], take more workers, or start it with a higher --max-rate",
+        )
+
+
+def refuse_step(step: Step, part: int, of: int, grace: Seconds, epoch: Seconds) -> None:
+    """Raises LoadFailed for a share of a step that no master would ask for."""
+    sound = (
+        1 <= of <= MOST_WORKERS
+        and 0 <= part < of
+        and 0 <= step.rate * step.duration <= MOST_ARRIVALS
+        and 0 <= step.duration <= LONGEST
+        and all(map(math.isfinite, (step.rate, step.settle, epoch)))
+        and grace >= 0
+    )
+    if not sound:
+        raise LoadFailed(f"part {part} of {of} of {step} is no share of a load")

@@ -1,0 +1,204 @@
+"""What of a working tree is read, what is not and said, and where what was read goes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from perfhunt.change.git.kept import code_state
+from perfhunt.change.git.repository import KEPT, Repository, find_repository
+from perfhunt.change.git.worktree import checkout
+from perfhunt.change.read import read_change
+from perfhunt.errors import ChangeRefused
+from perfhunt.model.verdict.change import Kind
+from tests.git.repositories import commit_all, git, project_repository, write_files
+from tests.git.working_trees import EDITED, FILES, SECRET, dot_git, edit, names, objects_with
+
+
+def test_nothing_is_written_into_the_repository(shop: Path) -> None:
+    write_files(shop, {**EDITED, "new.py": "A = 1\n"})
+    git(shop, "tag", "-a", "-m", "first", "v1")
+    before = dot_git(shop)
+    repository = find_repository(shop)
+    read_change(repository, "HEAD")
+    code_state(str(shop), shop.parent / "store")
+    for revision in ("", "HEAD"):
+        with checkout(repository, revision) as place:
+            assert git(place, "describe", "--tags") == "v1" if revision else place.is_dir()
+    assert dot_git(shop) == before
+
+
+def test_uncommitted_work_is_kept_in_the_store_and_read_from_there(shop: Path) -> None:
+    store = shop.parent / "store"
+    write_files(shop, {"README.md": "A quick shop.\n"})
+    state = code_state(str(shop), store)
+    assert (state.dirty, len(state.diff_sha256)) == (True, 64)
+    write_files(shop, EDITED)
+    read = read_change(Repository(shop, store=store), state.snapshot)
+    assert [content.path for content in read.files] == ["app.py"]
+
+
+def test_a_store_that_cannot_be_written_costs_the_snapshot_only(shop: Path, tmp_path: Path) -> None:
+    write_files(shop, EDITED)
+    (tmp_path / "store").write_text("a file, not a folder")
+    state = code_state(str(shop), tmp_path / "store")
+    assert (state.revision, state.dirty, state.snapshot) == (
+        git(shop, "rev-parse", "HEAD"),
+        True,
+        "",
+    )
+
+
+def test_a_store_that_came_with_the_repository_is_not_followed(shop: Path, tmp_path: Path) -> None:
+    write_files(shop, EDITED)
+    (tmp_path / "elsewhere").mkdir()
+    (shop / ".perfhunt").mkdir()
+    os.symlink(tmp_path / "elsewhere", shop / ".perfhunt" / KEPT)
+    assert code_state(str(shop), shop / ".perfhunt").snapshot == ""
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_untracked_secrets_are_not_read_and_do_not_count(shop: Path) -> None:
+    store = shop.parent / "store"
+    write_files(shop, {".env": SECRET, "deploy/id_ed25519": SECRET, "secrets.yaml": SECRET})
+    change = edit(shop)
+    assert names(change) == ["price"]
+    (note,) = change.notes
+    assert ".env" in note
+    assert "git add" in note
+    assert code_state(str(shop), store).snapshot
+    assert objects_with(shop, store / KEPT, b"return n + 1")
+    assert objects_with(shop, store / KEPT, b"canary-5b1c") == []
+
+
+def test_a_secret_that_git_was_told_of_counts(shop: Path) -> None:
+    write_files(shop, {".env": SECRET})
+    git(shop, "add", "--intent-to-add", ".env")
+    read = read_change(Repository(shop), "HEAD")
+    assert {(atom.kind, atom.file) for atom in read.atoms} == {(Kind.CONFIG, ".env")}
+
+
+def test_large_untracked_data_is_left_where_it_is_and_said(shop: Path) -> None:
+    with (shop / "dump.bin").open("wb") as file:
+        file.truncate(60_000_000)
+    before = dot_git(shop)
+    change = edit(shop)
+    assert names(change) == ["price"]
+    assert "dump.bin" in change.notes[0]
+    assert dot_git(shop) == before
+
+
+def test_documents_and_tests_that_git_does_not_know_are_named_and_not_read(shop: Path) -> None:
+    write_files(shop, {"tests/test_x.py": SECRET, "passwords.txt": SECRET})
+    change = edit(shop)
+    assert {atom.file for atom in change.ignored} == {"tests/test_x.py", "passwords.txt"}
+    code_state(str(shop), shop.parent / "store")
+    assert objects_with(shop, shop.parent / "store" / KEPT, b"canary-5b1c") == []
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_a_repository_inside_that_git_does_not_know_is_none_of_the_change(
+    shop: Path, committed: bool
+) -> None:
+    inner = shop / "vendor" / "inner"
+    inner.mkdir(parents=True)
+    git(inner, "init", "--quiet")
+    write_files(inner, {"x.py": "X = 1\n"})
+    if committed:
+        commit_all(inner, "one")
+    change = edit(shop)
+    assert names(change) == ["price"]
+    assert "vendor/inner/" in change.notes[0]
+
+
+def as_nobody(act: Callable[[], None]) -> None:
+    """Run it in a process that may read what its owner may; root may read everything."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+            act()
+            gc.collect()  # takes away the directories that were held
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def open_shop() -> Iterator[Path]:
+    """A shop of nobody's, in a directory that anybody may enter."""
+    with tempfile.TemporaryDirectory(prefix="perfhunt-test-") as directory:
+        root = Path(directory) / "shop"
+        root.parent.chmod(0o755)
+        project_repository(root, FILES)
+        yield root
+
+
+def given_to_nobody(root: Path) -> None:
+    if os.geteuid() == 0:
+        for place in (root, *root.rglob("*")):
+            os.chown(place, 65534, 65534, follow_symlinks=False)
+
+
+def test_untracked_files_that_may_not_be_read_are_named_and_do_not_count(open_shop: Path) -> None:
+    write_files(open_shop, {**EDITED, "closed.py": "A = 1\n", "closed/x.py": "A = 1\n"})
+    given_to_nobody(open_shop)
+    (open_shop / "closed.py").chmod(0)
+    (open_shop / "closed").chmod(0)
+
+    def look() -> None:
+        change = read_change(Repository(open_shop), "HEAD")
+        assert names(change) == ["price"]
+        said = " ".join(change.notes)
+        assert "closed.py: untracked, and may not be read" in said
+        assert "closed/" in said
+
+    try:
+        as_nobody(look)
+    finally:
+        (open_shop / "closed").chmod(0o700)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_a_repository_of_another_user_is_read_only_when_it_is_trusted(open_shop: Path) -> None:
+    write_files(open_shop, EDITED)
+    given_to_nobody(open_shop)
+    with pytest.raises(ChangeRefused, match="dubious ownership in repository") as refused:
+        find_repository(open_shop / "somewhere")
+    assert "safe.directory" in refused.value.message
+    assert "--trust-repository" in refused.value.hint
+    assert "git init" not in refused.value.hint
+    state = code_state(str(open_shop))
+    assert (state.revision, "dubious ownership" in state.doubt) == ("", True)
+    assert names(read_change(find_repository(open_shop, trusted=True), "HEAD")) == ["price"]
+    assert code_state(str(open_shop), trusted=True).dirty
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+def test_its_owner_reads_it_without_being_asked(open_shop: Path) -> None:
+    write_files(open_shop, EDITED)
+    given_to_nobody(open_shop)
+    as_nobody(lambda: print(names(read_change(find_repository(open_shop), "HEAD"))))
+
+
+def test_what_the_users_git_was_told_to_trust_is_trusted(
+    open_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_to_nobody(open_shop)
+    configuration = tmp_path / "gitconfig"
+    configuration.write_text(f"[safe]\n\tdirectory = {open_shop}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
+    assert find_repository(open_shop).resolve("HEAD")
