@@ -107,8 +107,8 @@ class Worker:
             self._fail(value)
 
     def _fail(self, error: Exception) -> None:
-        known = isinstance(error, PerfhuntError)
-        sys.stderr.write(f"{_told(error) if known else error_words(error)}\n")
+        told = _told(error) if isinstance(error, PerfhuntError) else error_words(error)
+        sys.stderr.write(f"{told}\n")
         self._send(LoadError.of(error))
 
     def _send(self, answer: WorkerAnswer) -> None:
