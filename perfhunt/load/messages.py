@@ -20,6 +20,7 @@ from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.load.wire import WireAccount
 from perfhunt.model.question import Question
 from perfhunt.model.text.error_words import error_words
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -260,8 +261,7 @@ _SHOWN = 40  # bytes or characters of what cannot be read
 
 def one_line(text: str) -> str:
     """Text from another process as it may be shown: short, and nothing that drives a terminal."""
-    shown = "".join(c if c.isprintable() else " " for c in text[:_TEXT])
-    return " ".join(shown.split())
+    return " ".join(visible(text[:_TEXT]).split())
 
 
 class MalformedMessage(LoadFailed):
