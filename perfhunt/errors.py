@@ -12,6 +12,7 @@
     |-- Stopped                105    a signal or the killswitch ended the run
     `-- LoadFailed               1    the load child could not do its work
         StoreError               1    a run directory or the ledger cannot be read or written
+        Unreadable               1    what others wrote is no such thing, or more than is read
 
 Verdicts have codes too, but a verdict is an answer, not an error: see `ExitCode`.
 """
@@ -113,3 +114,9 @@ class LoadFailed(PerfhuntError):
 
 class StoreError(PerfhuntError):
     """A run directory or the ledger could not be read or written."""
+
+
+class Unreadable(PerfhuntError):
+    """What others wrote (a profile, a lock file, an answer) was not what it should be, or was
+    larger, longer or deeper than is read. The readers' own errors are of this kind.
+    """

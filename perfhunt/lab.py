@@ -39,6 +39,8 @@ from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
 from perfhunt.model.trial import (
     SET_ASIDE,
+    STOPPED,
+    AttachedTool,
     Drain,
     Drained,
     Interference,
@@ -49,6 +51,7 @@ from perfhunt.model.trial import (
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory
 
+KEPT = "What was measured until then is kept: perfhunt report last"
 ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
 
 
@@ -70,6 +73,9 @@ class Probes(Protocol):
         """What took the machine from target and generator since the last call; None when nobody
         looks.
         """
+
+    def attached(self) -> tuple[AttachedTool, ...]:
+        """What looks at the target now, resources aside, which are counted by the kernel anyhow."""
 
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
         """Profilers attached for about `seconds`; leave the context to detach them."""
@@ -146,7 +152,7 @@ class Lab:
         Stopped, TargetDied.
         """
         self._check()
-        started = self.clock() - self.began
+        started, attached = self.clock() - self.began, self.probes.attached()
         self.probes.resources()
         self.probes.interference()
         trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
@@ -155,11 +161,13 @@ class Lab:
             resources=self.probes.resources(),
             interference=self.probes.interference() or trial.interference,
             started=started,
+            attached=attached,
         )
         self.trials.append(trial)
         self.directory.append_trial(trial)
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
         self._check()
+        require_whole(trial)
         return trial
 
     def try_quiet_step(self, step: Step) -> Trial:
@@ -335,7 +343,13 @@ class Lab:
                 " then start it and run again.",
             )
         if reason := self.stop():
-            raise Stopped(reason, "What was measured until then is kept: perfhunt report last")
+            raise Stopped(reason, KEPT)
+
+
+def require_whole(trial: Trial) -> None:
+    """Raises Stopped for a trial whose load was ended before its time, by whomever."""
+    if trial.stopped:
+        raise Stopped(trial.invalid.removeprefix(STOPPED), KEPT)
 
 
 _EXIT_CODES = {

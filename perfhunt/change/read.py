@@ -9,15 +9,10 @@ from pathlib import PurePosixPath
 
 from perfhunt.change.git.repository import Content, Repository
 from perfhunt.change.git.working_tree import WorkingTree, working_tree
+from perfhunt.change.isolated import read_apart
 from perfhunt.change.paths import IGNORED, Role, role_of
-from perfhunt.change.readers.packages.atoms import package_atoms
-from perfhunt.change.readers.python.atoms import TABLE_DECLARATION, python_atoms
-from perfhunt.change.readers.schema.atoms import schema_atoms
-from perfhunt.change.readers.schema.sql import table_symbols
-from perfhunt.change.readers.settings.atoms import settings_atoms
-from perfhunt.change.readers.text import text_atoms
+from perfhunt.change.readers.tables import TABLE_DECLARATION, table_symbols
 from perfhunt.change.readers.texts import FileAtoms, FileTexts, together
-from perfhunt.change.readers.treesitter.atoms import treesitter_atoms
 from perfhunt.model.verdict.change import Atom, Change, Edit, FileEdit, Kind, Links
 
 
@@ -72,7 +67,7 @@ def atoms_of(contents: Sequence[Content], present: Collection[str]) -> FileAtoms
             parts.append(same if moved else FileAtoms((_data(content),)))
         else:  # a file that only moved is read too: what it defines has a new name
             by_role[role].append(_texts(content, role))
-    return _declared_once(together([*parts, *_read(by_role, present)]))
+    return _declared_once(together([*parts, *read_apart(by_role, present)]))
 
 
 def _texts(content: Content, role: Role) -> FileTexts:
@@ -84,20 +79,6 @@ def _texts(content: Content, role: Role) -> FileTexts:
         settings=role == Role.CONFIG,
         old_path=content.edit.old_path,
     )
-
-
-def _read(by_role: dict[Role, list[FileTexts]], present: Collection[str]) -> list[FileAtoms]:
-    """Each role by its reader; files of one language are read together."""
-    settings = by_role[Role.CONFIG]
-    settings_in_python = [texts for texts in settings if texts.path.endswith(".py")]
-    return [
-        python_atoms([*by_role[Role.PYTHON], *settings_in_python]),
-        treesitter_atoms(by_role[Role.PARSED]),
-        package_atoms(by_role[Role.MANIFEST], present),
-        *(settings_atoms(texts) for texts in settings if texts not in settings_in_python),
-        *map(schema_atoms, by_role[Role.SCHEMA]),
-        *map(text_atoms, by_role[Role.TEXT]),
-    ]
 
 
 def _ignored(content: Content, kind: Kind, why: str) -> FileAtoms:
@@ -117,20 +98,20 @@ def _declared_once(read: FileAtoms) -> FileAtoms:
     """Without table declarations that only say in code what a migration of the same edit does."""
     migrations = (a for a in read.atoms if a.kind == Kind.SCHEMA and a.detail != TABLE_DECLARATION)
     migrated = {symbol for atom in migrations for symbol in (*atom.links.uses, *_tables(atom))}
-    doubled = [
-        atom
-        for atom in read.atoms
-        if atom.detail == TABLE_DECLARATION and table_symbols(atom.name) & migrated
-    ]
+    doubled = [atom for atom in read.atoms if _doubles(atom, migrated)]
     why = "declares what the migration does"
     return FileAtoms(
-        atoms=tuple(atom for atom in read.atoms if atom not in doubled),
+        atoms=tuple(atom for atom in read.atoms if not _doubles(atom, migrated)),
         ignored=(
             *read.ignored,
             *(Atom(Kind.IGNORED, a.file, a.name, Edit.CHANGED, why, a.line) for a in doubled),
         ),
         notes=read.notes,
     )
+
+
+def _doubles(atom: Atom, migrated: Collection[str]) -> bool:
+    return atom.detail == TABLE_DECLARATION and not table_symbols(atom.name).isdisjoint(migrated)
 
 
 def _tables(atom: Atom) -> set[str]:

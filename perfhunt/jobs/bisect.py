@@ -4,7 +4,6 @@ next is asked for.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.digest_key import mark_of
-from perfhunt.store.files import read_text, write_atomic
+from perfhunt.store.files import read_json, write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion, survey
 from perfhunt.stories.verification import verify_paired
@@ -95,11 +94,9 @@ class Judgements(MutableMapping[str, CommitLabel]):
         if path.exists() and not fresh:
             try:
                 self._labels = {
-                    str(k): v
-                    for k, v in json.loads(read_text(path)).items()
-                    if v in ("good", "bad", "skip")
+                    str(k): v for k, v in read_json(path).items() if v in ("good", "bad", "skip")
                 }
-            except (ValueError, AttributeError) as error:
+            except (StoreError, AttributeError) as error:
                 raise StoreError(
                     f"{path} cannot be read: {error}", "Start over: perfhunt bisect --again ..."
                 ) from error

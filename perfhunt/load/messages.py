@@ -37,6 +37,8 @@ class OpenLoad(Message, frozen=True):
 
     `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
     unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
+    Connections go to `addresses`, at the url's port, and to what `connects` names besides (see
+    `model.testfile.connects`). There is no load when the file `killswitch` is there.
     """
 
     question: Question
@@ -45,6 +47,8 @@ class OpenLoad(Message, frozen=True):
     in_flight: int
     limit: Seconds
     addresses: tuple[str, ...] = ()
+    connects: tuple[str, ...] = ()
+    killswitch: str = ""
     pin: bool = True
 
 
@@ -183,6 +187,9 @@ class StepDone(Message, frozen=True):
     routes: tuple[str, ...] | None = None
     users: int = 0
     wire: WireAccount | None = None  # where the sender looks at it
+    refused: dict[
+        str, int
+    ] = {}  # connections to what was not cleared, by where they would have gone
 
 
 class ProbeAnswered(Message, frozen=True):
@@ -255,6 +262,8 @@ WorkerAnswer = (
 )
 
 M = TypeVar("M", bound=Message)
+# What msgspec raises for bytes that are no message: text that is none, nesting without end too.
+_MALFORMED = (msgspec.MsgspecError, ValueError, RecursionError)
 _TEXT = 300  # characters of a text that another process sends
 _SHOWN = 40  # bytes or characters of what cannot be read
 
@@ -285,7 +294,7 @@ class Decoder(Generic[M]):
         """The message. Raises MalformedMessage, which names it and what is wrong with it."""
         try:
             message: M = self._decoder.decode(content)
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except _MALFORMED as error:
             raise MalformedMessage(
                 f"{_name(content)} is malformed: {one_line(str(error))}"
             ) from None
@@ -296,7 +305,7 @@ def _name(content: bytes) -> str:
     """What the bytes call themselves, else how they begin."""
     try:
         fields = msgspec.msgpack.decode(content)
-    except (msgspec.MsgspecError, RecursionError):
+    except _MALFORMED:
         fields = None
     if isinstance(fields, dict) and isinstance(fields.get("type"), str):
         return f"the message {fields['type'][:_SHOWN]!r}"

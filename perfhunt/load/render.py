@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import LoadFailed, Unreadable
 from perfhunt.model.question import RequestTemplate
-from perfhunt.model.testfile.feed import FeedError, FeedRow, parse_feed
+from perfhunt.model.testfile.feed import FeedRow, parse_feed
 from perfhunt.model.testfile.template import as_is, body_escape, fill, in_path
+from perfhunt.store.files import regular_bytes
 from perfhunt.version import __version__
 
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
@@ -76,9 +77,9 @@ def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
         return (_NO_ROW,)
     path = Path(endpoint.feed.path)
     try:
-        content = path.read_bytes()
+        content = regular_bytes(path)
         rows = parse_feed(endpoint.feed.path, content)
-    except (OSError, FeedError) as error:
+    except (OSError, Unreadable) as error:
         raise LoadFailed(f"{endpoint.name}: the feed {path} cannot be used: {error}") from None
     if endpoint.feed.sha256 and hashlib.sha256(content).hexdigest() != endpoint.feed.sha256:
         raise LoadFailed(

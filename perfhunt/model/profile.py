@@ -11,6 +11,11 @@ from typing import TypeAlias
 
 from perfhunt.model.units import Cores, PerSecond, Seconds, Share
 
+# What is read of one profile. A hold of ten minutes at 100 Hz of eight deep workers has half as
+# many frames in its different stacks; the largest programs have as many functions.
+MOST_FRAMES = 5_000_000
+MOST_DIFFERENT_FRAMES = 500_000
+
 
 class FrameKind(StrEnum):
     """What a frame is of."""

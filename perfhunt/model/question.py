@@ -209,6 +209,8 @@ class Question:
     seed: int = 1
     locustfile: str | None = None
     locustfile_sha256: str | None = None
+    # What the locustfile may connect to besides the target: "host:port", "unix:/path".
+    locustfile_connects: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
@@ -248,7 +250,10 @@ class Question:
         its pid; no secrets of a marked question.
         """
         plain = asdict(self)
-        for key in ("target", "safety", "source", "locustfile", "keep_error_text"):
+        for key in (
+            *("target", "safety", "source", "locustfile", "locustfile_connects"),
+            "keep_error_text",
+        ):
             del plain[key]
         plain["traffic"] = [endpoint.identity() for endpoint in self.traffic]
         same: dict[str, Any] = _with_float_numbers(plain)

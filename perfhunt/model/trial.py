@@ -39,6 +39,9 @@ class Phase(StrEnum):
 # are watched, saturated or spoiled on purpose.
 FITTED_PHASES = frozenset({Phase.COARSE, Phase.PASS, Phase.STAIRCASE})
 
+# Phases in which profilers are attached; no quantity of theirs is compared between two runs.
+WATCHED_PHASES = frozenset({Phase.HOLD, Phase.ABOVE})
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -224,6 +227,8 @@ class Generator:
         None  # mean in-flight / (rate x mean response); 1 when nothing is late
     )
     notes: tuple[str, ...] = ()
+    # Where a locustfile would have gone -> connections that were refused it.
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +276,16 @@ class RouteResult:
     over: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class AttachedTool:
+    """Something of ours that looked at the target during a trial, and how often: what is looked at
+    runs otherwise. None for what sets its own pace.
+    """
+
+    name: str
+    rate_hz: PerSecond | None = None
+
+
 # How `Trial.invalid` begins when the load was stopped from outside.
 STOPPED = "stopped: "
 # How it begins when other work on the host decided the trial, and the search asked for it again.
@@ -284,7 +299,8 @@ class Trial:
 
     `counts` is keyed by criterion name. `achieved` is requests sent per second of the counted span;
     `completed` answers per second. `overload` and `invalid` are sentences, empty when nothing was
-    wrong. `samples` names the raw file, if any.
+    wrong. `samples` names the raw file, if any. `attached` is what looked at the target meanwhile;
+    None in runs that did not keep it.
     """
 
     step: Step
@@ -305,6 +321,7 @@ class Trial:
     started: Seconds = 0.0  # since the run began
     interference: Interference | None = None
     wire: Wire | None = None
+    attached: tuple[AttachedTool, ...] | None = None
 
     @property
     def n(self) -> int:

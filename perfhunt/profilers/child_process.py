@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
-from perfhunt.model.units import Seconds
+from perfhunt.errors import AttachFailed
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.release import capture_targets, release, wait_until
 from perfhunt.target.leash import signal_session, spawn
+from perfhunt.target.proc.files import tail
 from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import switches
 
@@ -21,6 +26,10 @@ _POLL: Seconds = 0.1
 _TERM_GRACE: Seconds = 0.5  # a profiler that is asked to go has no file to write any more
 _LEAST_GRACE: Seconds = 3.0  # to write its file, after an interrupt
 _REAPED_WITHIN: Seconds = 5.0
+_TAIL: Bytes = 1 << 16  # of what a profiler printed: its complaints and its summary come last
+# A minute of samples, each with its whole stack, is a fifth of this.
+LARGEST_TEXT: Bytes = 512 << 20
+_LOOK_AT_TOOL: Seconds = 0.02
 
 
 class ProfilerProcess:
@@ -63,8 +72,8 @@ class ProfilerProcess:
 
     @property
     def output(self) -> str:
-        """What it printed so far."""
-        return self.log.read_text(errors="replace")
+        """The end of what it printed so far."""
+        return tail(self.log, _TAIL).decode(errors="replace")
 
     def wait(self) -> int:
         """Its exit code (negative: the signal that ended it), once it has ended and the target is
@@ -131,3 +140,29 @@ class ProfilerProcess:
         signal_session(self.pid, signal.SIGKILL)  # This ends whatever it started itself.
         self._child.wait()
         self.notes += release(self._targets)
+
+
+def print_into(file: IO[bytes], command: Sequence[str], within: Seconds) -> str:
+    """Run a tool that prints what it recorded, into a file, so that none of it need fit into
+    memory; its complaints. Raises AttachFailed when it fails, does not end within so many seconds,
+    or prints more than LARGEST_TEXT.
+    """
+    name = " ".join(command[:2])
+    with tempfile.TemporaryFile() as errors:
+        tool = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=errors)
+        end, why = time.monotonic() + within, ""
+        while tool.poll() is None and not why:
+            if time.monotonic() > end:
+                why = f"{name} did not end within {within:.0f} s"
+            elif os.fstat(file.fileno()).st_size > LARGEST_TEXT:
+                why = f"{name} printed over {LARGEST_TEXT >> 20} MiB, which is no profile"
+            time.sleep(_LOOK_AT_TOOL)
+        if why:
+            tool.kill()
+        code = tool.wait()
+        errors.seek(max(0, os.fstat(errors.fileno()).st_size - _TAIL))
+        complaints = errors.read(_TAIL).decode(errors="replace")
+    if why or code != 0:
+        raise AttachFailed(why or f"{name} failed: {complaints.strip()[:200]}")
+    file.seek(0)
+    return complaints

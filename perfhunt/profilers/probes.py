@@ -15,13 +15,13 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import EvidenceKind, Instants, Loss, Profile, ProfilePolicy
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.states import Peer, States
-from perfhunt.model.trial import Interference, Resources, Trial
+from perfhunt.model.trial import AttachedTool, Interference, Resources, Trial
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.choose import RATE_HZ, AttachPlan, choose
 from perfhunt.profilers.following import FollowingCapture, workers_of
 from perfhunt.profilers.instants import InstantsCapture
 from perfhunt.profilers.peer_watch import PeerWatch
-from perfhunt.profilers.profiler import AccountedCapture
+from perfhunt.profilers.profiler import AccountedCapture, Profiler
 from perfhunt.profilers.state_sampler import StateSampler
 from perfhunt.target.host.interference import InterferenceMonitor
 from perfhunt.target.resources.monitor import ResourceMonitor
@@ -31,6 +31,8 @@ IDLE: Seconds = 1.5  # of the target without load: a dozen instants
 EARLY: Seconds = 0.5
 UNTIL_STOPPED: Seconds = math.inf
 _SHORTEST: Seconds = 1.0  # profilers count whole seconds
+# The names, in a trial, of what looks at the target beside profilers.
+THREAD_STATES, PEERS, SNAPSHOTS = "thread states", "peers", "thread snapshots"
 _Given = TypeVar("_Given")
 _NOT_HERE = "perfhunt doctor --pid PID says what is missing."
 
@@ -66,7 +68,18 @@ class Attachment:
             self._instants_capture = self._probes.take_instants(UNTIL_STOPPED)
         return self
 
+    def tools(self) -> tuple[AttachedTool, ...]:
+        """What is at work."""
+        at_work: list[AttachedTool] = []
+        profiler = self._probes.profiler
+        if self._profile_capture is not None and profiler is not None:
+            at_work.append(AttachedTool(profiler.name, RATE_HZ))
+        if self._instants_capture is not None:
+            at_work.append(AttachedTool(SNAPSHOTS))
+        return tuple(at_work)
+
     def __exit__(self, *exc: object) -> None:
+        self._probes.detached()
         for capture in (self._profile_capture, self._instants_capture):
             if capture is not None:
                 capture.stop()
@@ -112,6 +125,18 @@ class LiveProbes:
         self.sampler: StateSampler | None = None
         self.peers: PeerWatch | None = None
         self._losses: list[Loss] = []
+        self._attachment: Attachment | None = None
+
+    @property
+    def profiler(self) -> Profiler | None:
+        """The one that samples what runs; None when there is none."""
+        return self._plan.profiler
+
+    def attached(self) -> tuple[AttachedTool, ...]:
+        """What looks at the target now, resources aside."""
+        watchers = ((THREAD_STATES, self.sampler), (PEERS, self.peers))
+        always = (AttachedTool(name) for name, watcher in watchers if watcher is not None)
+        return (*always, *(self._attachment.tools() if self._attachment is not None else ()))
 
     def open(self) -> None:
         """Watch resources, thread states and peers from now on. Raises AttachFailed when a required
@@ -150,7 +175,12 @@ class LiveProbes:
 
     def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attachment:
         """Profilers attached for about `seconds`."""
-        return Attachment(self, name, seconds, on_cpu, waits)
+        self._attachment = Attachment(self, name, seconds, on_cpu, waits)
+        return self._attachment
+
+    def detached(self) -> None:
+        """The last attachment is over."""
+        self._attachment = None
 
     def dead(self) -> str:
         """Why the target can no longer be measured; "" while it lives."""

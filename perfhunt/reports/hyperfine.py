@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from statistics import fmean, median, stdev
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
+
+_MOST = 2.0**63  # of seconds, bytes or an exit code
 
 
 def write(commands: Sequence[CommandRuns]) -> str:
@@ -48,9 +50,9 @@ def read(text: str, source: str = "the file") -> tuple[CommandRuns, ...]:
     StoreError, saying where.
     """
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{source} is not JSON (line {error.lineno}: {error.msg})") from error
+        document = json_value(text, source)
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
     results = document.get("results") if isinstance(document, dict) else None
     if not isinstance(results, list) or not results:
         hint = "hyperfine --export-json writes it"
@@ -88,7 +90,7 @@ def _numbers(entry: dict[str, object], key: str, where: str) -> list[float | Non
     if values is None:
         return []
     if not isinstance(values, list) or not all(
-        v is None or (isinstance(v, int | float) and v >= 0) for v in values
+        v is None or (isinstance(v, int | float) and 0 <= v < _MOST) for v in values
     ):
         raise StoreError(f'{where}: "{key}" is not a list of numbers of at least 0')
     return values

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from perfhunt.analysis.verdict.calibration import Calibration
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model import redact
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.document.plain import PlainError, from_plain, to_plain
 from perfhunt.model.text.escaping import json_text
 from perfhunt.store.files import read_text, write_atomic
@@ -59,7 +59,7 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
     try:
         stored = _read(read_text(path))
         age = ((now or datetime.now(UTC)) - datetime.fromisoformat(stored.made)).days
-    except (PlainError, ValueError, TypeError, StoreError) as error:
+    except (ValueError, TypeError, ArithmeticError, StoreError, Unreadable) as error:
         return None, f"{path} cannot be read ({error}): measure again with perfhunt calibrate"
     again = "it is not used; measure again with: perfhunt calibrate -- COMMAND"
     if age > GOOD_FOR_DAYS:
@@ -74,7 +74,7 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
 
 
 def _read(text: str) -> StoredCalibration:
-    plain = json.loads(text)
+    plain = json_value(text, "it")
     if not isinstance(plain, dict) or plain.get("schema") != SCHEMA:
         raise PlainError(f"not a calibration of schema {SCHEMA}")
     return from_plain(StoredCalibration, plain)

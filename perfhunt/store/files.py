@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
+from perfhunt.model.document.bounded import json_value, numbered, read_all
 from perfhunt.model.text.escaping import json_text
+from perfhunt.model.units import Bytes
+
+# Of a file of a run. A run of a day has 2 MB of run.json, 100 MB of trials with their second rows.
+LARGEST: Bytes = 256 << 20
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -50,24 +56,57 @@ def read_lines(path: Path) -> Iterator[Any]:
     """
     if not path.exists():
         return
-    lines = read_text(path).split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            if number == len(lines):  # no newline behind it: never finished
-                return
-            raise StoreError(f"{path}, line {number}, is not JSON: {error}") from error
+    text = read_text(path)
+    finished = text.count("\n")
+    try:
+        for number, line in numbered(text, str(path)):
+            if line:
+                try:
+                    yield json_value(line, f"{path}, line {number},")
+                except Unreadable:
+                    if number <= finished:
+                        raise
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
 
 
 def read_text(path: Path) -> str:
     """The text of a file of ours. Raises StoreError when it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return regular_bytes(path).decode()
+    except (OSError, ValueError, Unreadable) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
+
+
+def appeared(path: str | Path) -> bool:
+    """Whether there is anything at a path. Raises OSError where that cannot be said, which is not
+    the same as nothing.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file of ours. Raises StoreError when it cannot be read, or is none."""
+    text = read_text(path)
+    try:
+        return json_value(text, str(path))
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
+
+
+def regular_bytes(path: Path, most: Bytes = LARGEST) -> bytes:
+    """The content of a file. Raises OSError for one that cannot be read, or is none (a pipe or a
+    device would keep us waiting), Unreadable for one larger than `most`.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return read_all(file.read, most, str(path))
 
 
 def sync_directory(path: Path) -> None:

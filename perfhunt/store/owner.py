@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import psutil
 from perfhunt.errors import StoreError
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.text.escaping import json_text
-from perfhunt.store.files import read_text, write_atomic
+from perfhunt.store.files import read_json, write_atomic
 
 MARKER = "owner.json"
 
@@ -45,11 +44,11 @@ def current_process() -> ProcessIdentity:
 def owner_of(path: Path) -> RunWriter | None:
     """Who was or is writing a directory; None when that was never noted, or is unreadable."""
     try:
-        plain = json.loads(read_text(path / MARKER))
+        plain = read_json(path / MARKER)
         since_boot = float(plain["pid_started"]) - psutil.boot_time()
         process = ProcessIdentity(int(plain["pid"]), since_boot)
         return RunWriter(process, str(plain["started"]), str(plain["phase"]))
-    except (StoreError, ValueError, KeyError, TypeError):
+    except (StoreError, ValueError, LookupError, TypeError, OverflowError):
         return None
 
 

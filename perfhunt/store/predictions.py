@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from perfhunt.errors import StoreError
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.verdict.prediction import PredictionScore
+from perfhunt.store.files import read_json
 
 VERDICT_FILE = "verdict.json"
 # Where verifications are kept below the root: of one process as runs, of pairs on their own.
@@ -29,8 +30,8 @@ def stored_predictions(root: Path) -> Iterator[tuple[Path, PredictionScore]]:
     for place in _PLACES:
         for path in sorted((root / place).glob(f"*/{VERDICT_FILE}")):
             try:
-                kept = json.loads(path.read_text(encoding="utf-8")).get("prediction")
+                kept = read_json(path).get("prediction")
                 if kept:
                     yield path.parent, msgspec.convert(kept, PredictionScore)
-            except (OSError, ValueError, AttributeError):
+            except (StoreError, ValueError, AttributeError):
                 continue

@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.document.folded import fold, unfold
 from perfhunt.model.document.plain import PlainError
 from perfhunt.model.document.reading import read_document, read_trial, with_rows
@@ -18,7 +18,7 @@ from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.trial import Trial
-from perfhunt.store.files import read_lines, read_text, write_atomic
+from perfhunt.store.files import read_json, read_lines, read_text, write_atomic
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
@@ -34,7 +34,14 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
     damaged.
     """
     try:
-        return read_document(json.loads(text), stacks)
+        return _read(json_value(text, "run.json"), stacks)
+    except Unreadable as error:
+        raise StoreError(error.message, error.hint) from error
+
+
+def _read(plain: Any, stacks: dict[str, dict[Stack, float]] | None) -> Run:
+    try:
+        return read_document(plain, stacks)
     except PlainError as error:
         hint = (
             "Read it with the perfhunt that wrote it, or upgrade this one."
@@ -42,8 +49,8 @@ def loads(text: str, stacks: dict[str, dict[Stack, float]] | None = None) -> Run
             else ""
         )
         raise StoreError(str(error), hint) from error
-    except ValueError as error:
-        raise StoreError(f"run.json is not JSON: {error}") from error
+    except (ValueError, ArithmeticError) as error:
+        raise StoreError(f"run.json is damaged: {error}") from error
 
 
 def schema_text() -> str:
@@ -66,11 +73,10 @@ def write_run(directory: Path, run: Run) -> None:
 def read_run(directory: Path) -> Run:
     """The whole Run in a directory: profiles and second rows included. Raises StoreError."""
     path = directory / RUN_FILE
-    text = read_text(path)
+    plain = read_json(path)
+    stacks = _stacks(directory, plain)
     try:
-        run = loads(text, _stacks(directory, json.loads(text)))
-    except ValueError as error:
-        raise StoreError(f"{path} is not JSON: {error}") from error
+        run = _read(plain, stacks)
     except StoreError as error:
         raise StoreError(f"{path}: {error.message}", error.hint) from error
     return with_rows(run, stored_trials(directory))
@@ -80,10 +86,10 @@ def stored_trials(directory: Path) -> tuple[Trial, ...]:
     """Every trial appended so far, in order, second rows included. Raises StoreError."""
     trials = []
     for number, line in enumerate(read_lines(directory / TRIALS_FILE), start=1):
-        if "trial" in line:
+        if isinstance(line, dict) and "trial" in line:
             try:
                 trials.append(read_trial(line["trial"], f"{TRIALS_FILE} line {number}"))
-            except (PlainError, KeyError) as error:
+            except (ValueError, KeyError, ArithmeticError) as error:
                 raise StoreError(f"{directory / TRIALS_FILE}, line {number}: {error}") from error
     return tuple(trials)
 
@@ -95,10 +101,11 @@ def _text(run: Run) -> str:
 def _stacks(directory: Path, plain: Any) -> dict[str, dict[Stack, float]]:
     """The stacks of the profiles that a document names, by span."""
     stacks = {}
-    for span in plain.get("profiles", {}) if isinstance(plain, dict) else ():
+    named = plain.get("profiles", {}) if isinstance(plain, dict) else {}
+    for span in named if isinstance(named, dict) else ():
         path = directory / profile_file(span)
         try:
             stacks[span] = unfold(read_text(path))
-        except ValueError as error:
+        except (ValueError, Unreadable) as error:
             raise StoreError(f"{path}: {error}") from error
     return stacks

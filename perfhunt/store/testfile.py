@@ -5,19 +5,23 @@ beside it.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from perfhunt.errors import QuestionError
+from perfhunt.errors import QuestionError, Unreadable
+from perfhunt.model.document.bounded import toml_table
 from perfhunt.model.question import Question
 from perfhunt.model.redact import Mark
 from perfhunt.model.testfile.testfile import FILE_NAME, parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
+from perfhunt.model.units import Bytes
 from perfhunt.store.digest_key import FORGOTTEN
+from perfhunt.store.files import regular_bytes
 
 _TABLE = "tool.perfhunt"
-_FEED_MAX = 256 * 2**20  # bytes; a feed is held in memory by every load process
+_LARGEST_FEED: Bytes = 256 << 20  # it is held in memory by every load process
+# People write these by hand; the largest pyproject.toml there are have 100 kB.
+_LARGEST: Bytes = 1 << 20
 
 
 def find_test_file(start: Path) -> Path | None:
@@ -40,8 +44,8 @@ def find_test_file(start: Path) -> Path | None:
 
 def _has_table(pyproject: Path) -> bool:
     try:
-        document = tomllib.loads(pyproject.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        document = toml_table(regular_bytes(pyproject, _LARGEST).decode(), str(pyproject))
+    except (OSError, ValueError, Unreadable):
         return False  # another tool's file, and broken: not for us to report
     tool = document.get("tool")
     return isinstance(tool, dict) and "perfhunt" in tool
@@ -69,9 +73,11 @@ def read_question(
             write_one,
         )
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = regular_bytes(file, _LARGEST).decode("utf-8-sig")
     except OSError as error:
         raise QuestionError(f"{file} cannot be read: {error.strerror}", write_one) from error
+    except Unreadable as error:
+        raise QuestionError(error.message, error.hint) from error
     except UnicodeDecodeError as error:
         raise QuestionError(
             f"{file} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
@@ -98,11 +104,10 @@ def _base(file: Path) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if path.stat().st_size > _FEED_MAX:
-        raise OSError(f"larger than {_FEED_MAX // 2**20} MiB")
-    if not path.is_file():
-        raise OSError("not a regular file")  # a pipe or a device would block here
-    return path.read_bytes()
+    try:
+        return regular_bytes(path, _LARGEST_FEED)
+    except Unreadable as error:
+        raise OSError(f"larger than {_LARGEST_FEED >> 20} MiB") from error
 
 
 def _shown(path: Path) -> str:

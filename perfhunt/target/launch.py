@@ -24,6 +24,7 @@ from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import signal_session, spawn
+from perfhunt.target.proc.files import tail as end_of_file
 from perfhunt.target.proc.process import identity, lives
 from perfhunt.target.proc.tree import descendants
 
@@ -265,7 +266,7 @@ def running(
 def tail(log: Path) -> str:
     """The end of a service's log, for a message; empty when there is none."""
     try:
-        text = log.read_bytes()[-_TAIL:].decode(errors="replace").strip()
+        text = end_of_file(log, _TAIL).decode(errors="replace").strip()
     except OSError:
         return ""
     return f"Its log ends: {text}" if text else "It wrote nothing to its log."

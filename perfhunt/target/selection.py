@@ -5,19 +5,21 @@ this machine.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.target.listeners import holders_of_port
-from perfhunt.target.proc.files import link
+from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import cmdline, stat, status_field
 from perfhunt.target.proc.sockets import listening
 from perfhunt.target.proc.tree import all_pids, ancestors
 
 _SHOWN = 40  # characters of a pidfile's content that a message repeats
+_PID = re.compile(r"[0-9]{1,10}")
+_LARGEST_PIDFILE = 1 << 16  # bytes; it holds a number
 
 
 def selected(selector: ProcessSelector, url: str | None) -> int:
@@ -79,13 +81,13 @@ def gone(pid: int) -> TargetNotFound:
 
 def _pid_in(pidfile: str) -> int:
     try:
-        text = Path(pidfile).read_text("utf-8", errors="replace").strip()
+        text = read(pidfile, _LARGEST_PIDFILE).decode(errors="replace").strip()
     except OSError as error:
         raise TargetNotFound(
             f"the pidfile {pidfile} cannot be read: {error.strerror}", "Is the service running?"
         ) from error
     first = text.split()[0] if text else ""
-    if not first.isascii() or not first.isdigit():
+    if not _PID.fullmatch(first):
         raise TargetNotFound(
             f"the pidfile {pidfile} holds {text[:_SHOWN]!r}, not a pid",
             "Name the process itself: --pid PID",

@@ -21,7 +21,7 @@ from perfhunt.model.profile import Instants
 from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Event, Noted, Run, RunKind, Tried
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
-from perfhunt.model.trial import Phase, Resources, Trial
+from perfhunt.model.trial import AttachedTool, Phase, Resources, Trial
 from perfhunt.reports.terminal import terminal
 from perfhunt.store.rundir import RunDirectory, read_directory
 from perfhunt.stories.investigation import Options, investigate
@@ -59,6 +59,9 @@ class Blind:
 
     def interference(self) -> None:
         return None
+
+    def attached(self) -> tuple[AttachedTool, ...]:
+        return ()
 
     def during(self, name: str, seconds: float, *, on_cpu: bool, waits: bool) -> Blind:
         return self

@@ -9,6 +9,8 @@ several sites, or when a profile of the baseline shows both on one hot path.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
+from typing import TypeAlias
 
 from perfhunt.analysis.change.changed_frames import share_of, shares_together
 from perfhunt.errors import ChangeRefused
@@ -20,6 +22,8 @@ from perfhunt.model.verdict.change import Atom, Change, ChangeRefusal, Edit, Kin
 HOT_PATH: Share = 0.01
 _LISTED = 4  # pieces that a refusal's sentence names; all are listed below it
 
+# Atoms by kind and by whether they are changes of what was there: see _related.
+_Groups: TypeAlias = dict[tuple[Kind, bool], list[int]]
 _BY_WEIGHT = ("connected", "hot-path", "repetition", "carried")  # a later one is the piece's code
 _SPLIT = (
     "Measure them one by one: `perfhunt split` writes a patch for each. To measure them together:"
@@ -43,8 +47,8 @@ def decide(
     `compound` is a person's reason to measure several at once.
     """
     pieces = pieces_of(change.atoms, profile)
-    live = tuple(piece for piece in pieces if any(atom.entry for atom in piece.atoms))
-    idle = [atom for piece in pieces if piece not in live for atom in piece.atoms]
+    live = tuple(filter(_acts, pieces))
+    idle = [atom for piece in pieces if not _acts(piece) for atom in piece.atoms]
     notes = (
         *change.notes,
         *_question_notes(change),
@@ -62,6 +66,11 @@ def decide(
     if compound:
         return OneChange(change, live, "compound", reason, notes=notes, compound=compound)
     return ChangeRefusal(change, live, code, reason, next=_SPLIT, notes=notes)
+
+
+def _acts(piece: Piece) -> bool:
+    """Whether something of it can act by itself."""
+    return any(atom.entry for atom in piece.atoms)
 
 
 def pieces_of(atoms: Sequence[Atom], profile: Profile | None = None) -> tuple[Piece, ...]:
@@ -87,6 +96,7 @@ class _JoinedAtoms:
 
     def root(self, index: int) -> int:
         while self._parent[index] != index:
+            self._parent[index] = self._parent[self._parent[index]]  # shorter for the next one
             index = self._parent[index]
         return index
 
@@ -101,28 +111,47 @@ class _JoinedAtoms:
         members: dict[int, list[Atom]] = {}
         for index, atom in enumerate(self.atoms):
             members.setdefault(self.root(index), []).append(atom)
-        return tuple(self._piece(root, atoms) for root, atoms in members.items())
+        joins: dict[int, list[tuple[str, str]]] = {root: [] for root in members}
+        for index, code, why in self._joins:
+            joins[self.root(index)].append((code, why))
+        return tuple(_piece(joins[root], atoms) for root, atoms in members.items())
 
-    def _piece(self, root: int, atoms: Sequence[Atom]) -> Piece:
-        joins = [(code, why) for index, code, why in self._joins if self.root(index) == root]
-        code = max((code for code, _ in joins), key=_BY_WEIGHT.index, default="one-atom")
-        return Piece(tuple(atoms), "; ".join(dict.fromkeys(why for _, why in joins)), code)
+
+def _piece(joins: Sequence[tuple[str, str]], atoms: Sequence[Atom]) -> Piece:
+    code = max((code for code, _ in joins), key=_BY_WEIGHT.index, default="one-atom")
+    return Piece(tuple(atoms), "; ".join(dict.fromkeys(why for _, why in joins)), code)
 
 
 def _related(atoms: Sequence[Atom]) -> list[tuple[int, int]]:
-    """Pairs of atoms that have a symbol in common, by index: all that could be joined."""
-    owners: dict[str, list[int]] = {}
+    """Pairs of atoms that have a symbol in common, by index: enough of them to join all that could
+    be.
+
+    Atoms of one kind that came about alike are joined to others alike. So of those that own a
+    symbol and those that use it, the first of each such group pairs with all of the other groups:
+    as many pairs as atoms, and not the square of that.
+    """
+    owners: dict[str, _Groups] = {}
+    users: dict[str, _Groups] = {}
     for index, atom in enumerate(atoms):
-        for symbol in (*atom.links.defines, *_shared(atom)):
-            owners.setdefault(symbol, []).append(index)
+        group = (atom.kind, atom.edit == Edit.CHANGED)
+        for symbol in {*atom.links.defines, *_shared(atom)}:
+            owners.setdefault(symbol, {}).setdefault(group, []).append(index)
+        for symbol in {*atom.links.uses, *_shared(atom)}:
+            users.setdefault(symbol, {}).setdefault(group, []).append(index)
     pairs = {
-        (min(index, other), max(index, other))
-        for index, atom in enumerate(atoms)
-        for symbol in (*atom.links.uses, *_shared(atom))
-        for other in owners.get(symbol, ())
-        if other != index
+        (min(pair), max(pair))
+        for symbol in owners.keys() & users.keys()
+        for some, others in product(owners[symbol].values(), users[symbol].values())
+        for pair in _enough_pairs(some, others)
     }
     return sorted(pairs)
+
+
+def _enough_pairs(some: Sequence[int], others: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Pairs that join all of both: the first of each with those of the other."""
+    for pair in (*((some[0], other) for other in others), *((one, others[0]) for one in some)):
+        if pair[0] != pair[1]:
+            yield pair
 
 
 def _shared(atom: Atom) -> Iterator[str]:
@@ -170,8 +199,12 @@ def _join_packages(joined: _JoinedAtoms) -> None:
     """
     atoms = joined.atoms
     packages = [i for i, atom in enumerate(atoms) if atom.kind == Kind.DEPENDENCY]
+    owners: dict[str, list[int]] = {}
+    for i in packages:
+        for symbol in atoms[i].links.defines:
+            owners.setdefault(symbol, []).append(i)
     needs = {
-        i: [j for j in packages if j != i and _meet(atoms[i].links.uses, atoms[j].links.defines)]
+        i: sorted({j for symbol in atoms[i].links.uses for j in owners.get(symbol, ()) if j != i})
         for i in packages
     }
     needed = {forced for all_forced in needs.values() for forced in all_forced}

@@ -10,6 +10,8 @@ from dataclasses import asdict
 from perfhunt.model.question import Question
 from perfhunt.model.redact import TWO_KEYS, of_one_key
 from perfhunt.model.run import Run, TargetProcess
+from perfhunt.model.trial import WATCHED_PHASES
+from perfhunt.model.units import PerSecond
 
 # What of an environment decides how fast the same code runs.
 HOST_FIELDS = (
@@ -43,6 +45,55 @@ def environment_differences(
     if a.target and b.target:
         differences += _target_differences(a.target, b.target, explained)
     return tuple(differences)
+
+
+def attachment_differences(a: Run, b: Run) -> tuple[str, ...]:
+    """What of ours looked at the service in one of two runs and not in the other: what is looked at
+    runs otherwise, even at rest between two looks. Empty when the trials are alike in that.
+    """
+    if was_looked_at(a) != was_looked_at(b):
+        where = "the second" if was_looked_at(b) else "the first"
+        return (f"profilers looked at the service in {where} run alone",)
+    before, after = _tools(a), _tools(b)
+    if before is None or after is None:
+        return ()
+    return tuple(
+        f"{name} looked at the service {_how(before.get(name))} in the first run,"
+        f" {_how(after.get(name))} in the second"
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    )
+
+
+def was_looked_at(run: Run) -> bool:
+    """Whether anything of ours looked at the service; told by what was seen, where a run does not
+    keep it.
+    """
+    tools = _tools(run)
+    return bool(run.profiles or run.states or run.peers) if tools is None else bool(tools)
+
+
+def _tools(run: Run) -> dict[str, tuple[set[PerSecond | None], bool]] | None:
+    """What looked at the service by name: at which rates, and whether in trials that are compared
+    too; None for a run that does not keep it.
+    """
+    tools: dict[str, tuple[set[PerSecond | None], bool]] = {}
+    for trial in run.trials or ((run.baseline,) if run.baseline else ()):
+        if trial.attached is None:
+            return None
+        for tool in trial.attached:
+            rates, always = tools.get(tool.name, (set(), False))
+            compared = trial.step.phase not in WATCHED_PHASES
+            tools[tool.name] = rates | {tool.rate_hz}, always or compared
+    return tools
+
+
+def _how(tool: tuple[set[PerSecond | None], bool] | None) -> str:
+    if tool is None:
+        return "not at all"
+    rates, always = tool
+    paces = " and ".join(f"at {rate:g} Hz" for rate in sorted(r for r in rates if r is not None))
+    return f"{paces} {'all the time' if always else 'in the holds'}".strip()
 
 
 def _host_differences(a: Run, b: Run, explained: frozenset[str]) -> Iterator[str]:

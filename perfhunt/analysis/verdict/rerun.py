@@ -13,6 +13,7 @@ from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.calibration import Calibration, restart_noise
 from perfhunt.analysis.verdict.comparable import (
     HOST_FIELDS,
+    attachment_differences,
     environment_differences,
     question_differences,
 )
@@ -63,6 +64,7 @@ _CUT_OFF = {
     (True, False): "all that was offered was answered before: the move is at least this",
     (True, True): "all that was offered was answered in both: this says nothing",
 }
+_ALIKE = "ask both with the same --profile"
 _PAIRED = (
     "perfhunt verify --base REV -- COMMAND"
     " restarts both versions side by side and sees smaller changes"
@@ -128,6 +130,8 @@ def _refusal(
         return "the two runs were asked different questions: " + "; ".join(unlike)
     if moved := environment_differences(stored, new, explained):
         return "the change is not the only difference: " + "; ".join(moved)
+    if unlike := attachment_differences(stored, new):
+        return f"the trials are not alike: {'; '.join(unlike)}; {_ALIKE}"
     return "" if moves else "nothing was measured in both runs"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from perfhunt.analysis.change.stretches import differing
 
 CONTEXT = 3  # lines around a hunk, as git gives them
 
@@ -33,8 +34,7 @@ def lines_of(content: bytes) -> list[bytes]:
 
 def hunks_of(old: Sequence[bytes], new: Sequence[bytes]) -> list[Hunk]:
     """The differing stretches of two files, in order."""
-    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
-    return [Hunk(*lines) for tag, *lines in matcher.get_opcodes() if tag != "equal"]
+    return [Hunk(*lines) for lines in differing(old, new)]
 
 
 def file_patch(

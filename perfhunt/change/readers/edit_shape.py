@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Sequence
+
+from perfhunt.analysis.change.stretches import differing
 
 MASKED = ("N", "S")  # what stands for names of locals, and for texts
 
@@ -15,9 +16,8 @@ def edit_shape(before: Sequence[str], after: Sequence[str]) -> str:
     Two sites of one mechanical edit have one shape. It is empty when only numbers, operators and
     masked names differ: two knobs set to one value are still two knobs.
     """
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-    codes = (code for tag, *code in matcher.get_opcodes() if tag != "equal")
-    edits = {(tuple(before[i:j]), tuple(after[k:m])) for i, j, k, m in codes}
+    stretches = differing(before, after)
+    edits = {(tuple(before[i:j]), tuple(after[k:m])) for i, j, k, m in stretches}
     tokens = (token for edit in edits for side in edit for token in side)
     telling = any(token.isidentifier() and token not in MASKED for token in tokens)
     parts = sorted(f"-{' '.join(old)} +{' '.join(new)}" for old, new in edits)

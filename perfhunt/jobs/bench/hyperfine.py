@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.reports import hyperfine
+from perfhunt.store.files import read_json, read_text
 from perfhunt.target.command_timer import Command
 
 # One run, without a shell, whatever its exit code, and nothing printed about it.
@@ -34,7 +34,7 @@ def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandR
     with tempfile.TemporaryDirectory(prefix="perfhunt-bench-") as place:
         export = Path(place) / "times.json"
         _run(command, export, timeout)
-        (timed,) = hyperfine.read(export.read_text(), "hyperfine's export")
+        (timed,) = hyperfine.read(read_text(export), "hyperfine's export")
         (run,) = timed.runs
         user, system = _cpu(export)
         return replace(run, user=user, system=system)
@@ -64,5 +64,5 @@ def _run(command: Command, export: Path, timeout: Seconds | None) -> None:
 
 def _cpu(export: Path) -> tuple[Seconds, Seconds]:
     """User and system seconds; of one run, the mean that hyperfine keeps is the run's own."""
-    (entry,) = json.loads(export.read_text())["results"]
+    (entry,) = read_json(export)["results"]
     return float(entry["user"]), float(entry["system"])

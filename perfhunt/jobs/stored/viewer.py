@@ -13,6 +13,7 @@ from pathlib import Path
 from perfhunt.errors import StoreError, UsageError
 from perfhunt.model.units import Seconds
 from perfhunt.reports.format import FORMATS
+from perfhunt.store.files import regular_bytes
 from perfhunt.store.listing import find
 from perfhunt.target.host.environment import printed
 
@@ -66,7 +67,7 @@ def viewer_page(profile: Path) -> str:
     """
     index = _installed() / "index.html"
     script = Path(tempfile.mkdtemp(prefix="perfhunt-speedscope-")) / "profile.js"
-    content = base64.b64encode(profile.read_bytes()).decode()
+    content = base64.b64encode(regular_bytes(profile)).decode()
     script.write_text(f'speedscope.loadFileFromBase64("{profile.name}", "{content}")')
     return f"{index.resolve().as_uri()}#localProfilePath={script.resolve()}"
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import require_one
+from perfhunt.analysis.verdict.comparable import was_looked_at
 from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
@@ -20,7 +21,7 @@ from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, question_again, stored_run
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.question import Question
-from perfhunt.model.run import Environment, EventWatcher, Run, RunKind, TargetProcess
+from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.digest_key import mark_of
@@ -30,6 +31,11 @@ from perfhunt.stories.verification import verify_rerun
 AGAIN = (
     "Start it as it was when it was investigated, with the edit as the only difference;"
     " then verify its pid."
+)
+
+UNWATCHED = (
+    "profilers looked at the service in the stored run, and --profile off keeps them away now:"
+    " leave it out, or investigate the old version again with it"
 )
 
 
@@ -63,6 +69,12 @@ def verify_process(
     if moved := unlike(one_change, stored, target, now):
         return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
+    looked = was_looked_at(stored)
+    if looked and request.profile is ProfilePolicy.OFF:
+        return VerifyResult(verdict=_invalid((UNWATCHED,)), change=one_change, patch=patch)
+    if not looked and request.profile is ProfilePolicy.AUTO:
+        watch(Noted("no profiler attaches: none did in the run that this is compared with"))
+        request = replace(request, profile=ProfilePolicy.OFF)
     verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
     result = VerifyResult(
         verdict=verdict,

@@ -7,16 +7,18 @@ the file and this one reads back what it wrote.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.document.bounded import Allowance, numbered
+from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
 from perfhunt.model.text.escaping import folded, folded_line
 
 _LINE = re.compile(r"(.*) ([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)")
 _FRAME = re.compile(
-    r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>\d+))?\))?"
+    r"(?P<function>.*?)(?: \((?P<file>[^()]*?)(?::(?P<line>[0-9]{1,18}))?\))?"
     rf"(?:_\[(?P<kind>{'|'.join(FrameKind)})\])?",
     re.DOTALL,
 )
@@ -65,15 +67,18 @@ def _weight(weight: float) -> str:
 
 def unfold(text: str) -> dict[Stack, float]:
     """The stacks and weights in folded text. Raises ValueError naming the first line that is not
-    `stack COUNT`.
+    `stack COUNT`, Unreadable for more than is read.
     """
+    allowed = Allowance(MOST_FRAMES, "frames", "the folded profile")
     stacks: dict[Stack, float] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in numbered(text, "the folded profile"):
         if not line:
             continue
         match = _LINE.fullmatch(line)
-        if match is None:
+        if match is None or not math.isfinite(float(match[2])):
             raise ValueError(f"line {number} is not a folded stack: {line[:80]!r}")
-        stack = tuple(parse_frame(f) for f in match[1].split(";")) if match[1] else ()
+        frames = match[1].split(";") if match[1] else []
+        allowed.take(len(frames))
+        stack = tuple(map(parse_frame, frames))
         stacks[stack] = stacks.get(stack, 0.0) + float(match[2])
     return stacks

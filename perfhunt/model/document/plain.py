@@ -32,6 +32,8 @@ def from_plain(kind: type[_T], plain: Any, where: str = "") -> _T:
     """
     try:
         value = msgspec.convert(plain, kind, str_keys=True)
+    except UnicodeEncodeError as error:
+        raise PlainError(f"{where or 'document'}: a key holds half a character") from error
     except msgspec.ValidationError as error:
         value = _with_infinities(kind, plain, _refusal(where, str(error)))
     if unknown := _unknown(plain, to_plain(value), ""):

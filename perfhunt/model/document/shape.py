@@ -20,6 +20,7 @@ from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import PeerKind, PeerProcess, ThreadTime
 from perfhunt.model.trial import (
+    AttachedTool,
     Count,
     Disturbance,
     Drained,
@@ -104,6 +105,7 @@ class TrialDocument(Struct, frozen=True):
     rows: tuple[SecondRow, ...] | UnsetType = UNSET
     interference: Interference | None = None
     wire: Wire | None = None
+    attached: tuple[AttachedTool, ...] | None = None
 
 
 class JudgedDocument(Struct, frozen=True, forbid_unknown_fields=True):
@@ -278,6 +280,7 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     seed: int = 1
     locustfile: str | None = None
     locustfile_sha256: str | None = None
+    locustfile_connects: tuple[str, ...] = ()
     source: str = ""
     keep_error_text: bool = False
     fingerprint: str

@@ -9,12 +9,16 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import Allowance, json_value
 from perfhunt.model.question import Feed
 
 FeedRow = dict[str, str]
+# In all rows. Every load process holds them, each in a hundred bytes or more.
+_MOST_VALUES = 5_000_000
 
 
-class FeedError(ValueError):
+class FeedError(Unreadable):
     """A feed that cannot be used; the message says which line and why."""
 
 
@@ -22,7 +26,7 @@ def parse_feed(path: str, content: bytes) -> tuple[FeedRow, ...]:
     """The rows of a feed, at least one, all with the same columns. `path` decides the format: .csv,
     .jsonl or .ndjson.
 
-    Raises FeedError with the line number.
+    Raises FeedError with the line number, Unreadable for more than is read.
     """
     formats: dict[str, Callable[[str], tuple[FeedRow, ...]]] = {
         "csv": _csv_rows,
@@ -44,7 +48,7 @@ def parse_feed(path: str, content: bytes) -> tuple[FeedRow, ...]:
 
 def feed(path: str, content: bytes) -> Feed:
     """The feed as a question keeps it: where, which columns, and the hash of its content. Raises
-    FeedError.
+    FeedError, or Unreadable for more than is read.
     """
     rows = parse_feed(path, content)
     return Feed(path, tuple(rows[0]), hashlib.sha256(content).hexdigest())
@@ -52,8 +56,12 @@ def feed(path: str, content: bytes) -> Feed:
 
 def _csv_rows(text: str) -> tuple[FeedRow, ...]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    allowed = Allowance(_MOST_VALUES, "values", "the feed")
+    lines: list[tuple[int, list[str]]] = []
     try:
-        lines = [(reader.line_num, line) for line in reader if line]
+        for line in filter(None, reader):
+            allowed.take(len(line))
+            lines.append((reader.line_num, line))
     except csv.Error as error:
         raise FeedError(f"line {reader.line_num}: {error}") from None
     if not lines:
@@ -68,15 +76,17 @@ def _csv_rows(text: str) -> tuple[FeedRow, ...]:
 
 
 def _json_rows(text: str) -> tuple[FeedRow, ...]:
+    allowed = Allowance(_MOST_VALUES, "values", "the feed")
     rows: list[FeedRow] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise FeedError(f"line {number}: not JSON ({error})") from None
+            value = json_value(line, f"line {number}")
+        except Unreadable as error:
+            raise FeedError(error.message) from None
         rows.append(_json_row(value, number))
+        allowed.take(len(rows[-1]))
         if rows[-1].keys() != rows[0].keys():
             raise FeedError(f"line {number}: its keys differ from those of the first line")
     return tuple(rows)

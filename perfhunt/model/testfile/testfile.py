@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from perfhunt.errors import QuestionError, UsageError
+from perfhunt.errors import QuestionError, Unreadable, UsageError
 from perfhunt.model import redact
+from perfhunt.model.document.bounded import toml_table
 from perfhunt.model.question import (
     LoopKind,
     ProcessSelector,
@@ -24,6 +24,7 @@ from perfhunt.model.question import (
     TargetEnvironment,
 )
 from perfhunt.model.slo import Measure
+from perfhunt.model.testfile.connects import peripheral
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
@@ -32,6 +33,7 @@ from perfhunt.model.units import format_duration, format_rate
 
 FILE_NAME = "perfhunt.toml"
 FILE_SCHEMA = 1
+_DOTTED_PERCENTILE = re.compile(r"(?:^|[{,])[ \t]*+p[0-9]+\.[0-9]+\s*=", re.MULTILINE)
 
 _ELSEWHERE = {
     "url": "in [target]",
@@ -53,6 +55,7 @@ _ELSEWHERE = {
     "killswitch": "in [safety]",
     "locustfile": "at the top of the file",
     "keep_error_text": "in [report]",
+    "locustfile_connects": "at the top of the file",
     "comms": "in [safety]",
     "max_duration": "in [safety]",
     "at_load": "in [slo]",
@@ -94,20 +97,15 @@ def parse_question(text: str, source: str, around: Surroundings, table: str = ""
 
 def _document(text: str, source: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml_table(text, source)
+    except Unreadable as error:
         hint = (
             "Each key may stand once, texts need quotes,"
             " and a table such as [slo] may be opened once."
         )
-        if re.search(r"^\s*(?:.*[{,]\s*)?p[0-9]+\.[0-9]+\s*=", text, re.MULTILINE):
+        if _DOTTED_PERCENTILE.search(text):
             hint = 'A percentile with a dot needs quotes: "p99.9" = "<= 1s".'
-        raise QuestionError(f"{source} is not TOML: {error}", hint) from None
-    # Tables nested too deeply; an integer of more digits than Python converts.
-    except (RecursionError, ValueError) as error:
-        raise QuestionError(
-            f"{source} is not TOML that can be read: {error}", "Write it more plainly."
-        ) from None
+        raise QuestionError(error.message, error.hint or hint) from None
 
 
 def _listed(source: str, problems: list[Problem]) -> str:
@@ -142,6 +140,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         )
     target = _target(top)
     locustfile, digest = _locustfile(top, around)
+    connects = _connects(top, locustfile)
     traffic = () if locustfile else read_traffic(top, around)
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
@@ -154,6 +153,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         seed=top.integer("seed", 1, high=2**32 - 1),
         locustfile=locustfile,
         locustfile_sha256=digest,
+        locustfile_connects=connects,
         source=source,
         keep_error_text=_keep_error_text(top),
     )
@@ -259,7 +259,7 @@ def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | No
             home.wrong("locustfile", "is empty", 'write locustfile = "locustfile.py"')
         return None, None
     if home is not top:
-        home.finish()
+        home.finish({"locustfile_connects": "at the top of the file"})
     elif traffic is not None:
         top.wrong(
             "locustfile",
@@ -277,6 +277,25 @@ def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | No
             "paths start from the directory of the test file",
         )
         return path, None
+
+
+def _connects(top: Reader, locustfile: str | None) -> tuple[str, ...]:
+    example = 'locustfile_connects = ["db.internal:5432"]'
+    texts = top.strings("locustfile_connects", (), example)
+    for n, text in enumerate(texts, start=1):
+        if peripheral(text) is None:
+            top.wrong(
+                f"locustfile_connects[{n}]",
+                f"{show(text)} is no place to connect to",
+                'write "db.internal:5432", "[::1]:5432" or "unix:/run/db.sock"',
+            )
+    if texts and not locustfile:
+        top.wrong(
+            "locustfile_connects",
+            "there is no locustfile",
+            "requests of [[traffic]] go to target.url only: leave it out",
+        )
+    return texts
 
 
 def _check_together(top: Reader, question: Question) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.question import Expect, Feed, RequestTemplate
-from perfhunt.model.testfile.feed import FeedError, feed
+from perfhunt.model.testfile.feed import feed
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.suggest import did_you_mean
 from perfhunt.model.testfile.template import (
@@ -180,7 +181,7 @@ def _feed(table: Reader, around: Surroundings) -> Feed | None:
     path = around.path(name)
     try:
         return feed(path, around.read(path))
-    except FeedError as error:
+    except Unreadable as error:
         table.wrong(
             "feed",
             f"{name}: {error}",

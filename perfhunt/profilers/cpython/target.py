@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
+import struct
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.profile import Stack
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.cpython.layouts.layout import Layout
 from perfhunt.profilers.cpython.layouts.learn import layout_of
 from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import Stacks
 from perfhunt.profilers.cpython.tasks import Tasks
-from perfhunt.target.proc.files import link, read
+from perfhunt.target.proc.files import link, read, reader_until
 from perfhunt.target.proc.process import status_field
 
 _LIMIT: Seconds = 10.0  # a tenth of a second is usual
+_LONGEST: Bytes = 1 << 20  # of its one line, which has two kilobytes
 _SPECIMEN = Path(__file__).parent / "layouts" / "specimen.txt"
 # What the specimen is known to be at: the functions that a thread is parked in, and the coroutines
 # that tasks await through.
@@ -81,6 +83,10 @@ def _learnt(
                 memory.close()
         except OSError as error:
             raise AttachFailed(f"The memory of {program} may not be read: {error}") from error
+        except (LookupError, TypeError, ValueError, struct.error) as error:
+            raise AttachFailed(
+                f"What {program} tells of its own objects does not fit together: {error!r}"
+            ) from error
         finally:
             specimen.kill()
 
@@ -111,15 +117,18 @@ def _functions(stack: Stack) -> tuple[str, ...]:
 
 def _told(output: IO[bytes], program: str) -> dict[str, Any]:
     """What the specimen prints, one line. Raises AttachFailed when that is nothing."""
-    ready, _, _ = select.select([output], [], [], _LIMIT)
-    line = output.readline() if ready else b""
+    read_on, line = reader_until(output.fileno(), time.monotonic() + _LIMIT), b""
     try:
-        facts: dict[str, Any] = json.loads(line)
-    except ValueError:
+        while not line.endswith(b"\n") and len(line) < _LONGEST and (more := read_on(_LONGEST)):
+            line += more
+        facts = json_value(line, "its line")
+    except (OSError, Unreadable):
+        facts = None
+    if not isinstance(facts, dict):
         raise AttachFailed(
             f"{program} did not run the script that tells its layout: it needs Python 3.11 or"
             " later, with ctypes"
-        ) from None
+        )
     return facts
 
 

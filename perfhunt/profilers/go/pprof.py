@@ -5,17 +5,24 @@ Field numbers: github.com/google/pprof, proto/profile.proto.
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import Allowance, unzipped
+from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
+from perfhunt.model.units import Bytes
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_WHAT = "the pprof profile"
+LARGEST: Bytes = 64 << 20  # unzipped: 100,000 different stacks of 64 locations take a quarter
+# Fields and packed numbers: 70 for a stack of 64 locations, each read within a microsecond.
+_MOST_NUMBERS = 4_000_000
+_COST = 8  # numbers that a part of the profile counts for by itself, in time and memory
+_SIGNED = 1 << 63  # numbers from here on stand for negative ones
 
 
-class PprofError(ValueError):
+class PprofError(Unreadable):
     """The bytes are not a pprof profile; the message says what is wrong."""
 
 
@@ -28,12 +35,17 @@ class Pprof:
     period: float
 
 
-def fields(raw: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of each field of a message. Raises PprofError."""
+def fields(raw: bytes, numbers: Allowance) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of each field of a message. Raises PprofError, or Unreadable when there are
+    more than `numbers` allows.
+    """
     at = 0
     while at < len(raw):
+        numbers.take()
         key, at = _varint(raw, at)
         kind = key & 7
+        if key < 8:
+            raise PprofError(f"byte {at}: there is no field 0 in protocol buffers")
         value: int | bytes
         if kind == _VARINT:
             value, at = _varint(raw, at)
@@ -62,12 +74,13 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
-def _numbers(value: int | bytes) -> list[int]:
+def _numbers(value: int | bytes, allowed: Allowance) -> list[int]:
     """A repeated number, packed or not."""
     if isinstance(value, int):
         return [value]
     numbers, at = [], 0
     while at < len(value):
+        allowed.take()
         number, at = _varint(value, at)
         numbers.append(number)
     return numbers
@@ -87,82 +100,115 @@ def _number(value: int | bytes) -> int:
 
 @dataclass(slots=True)
 class _Tables:
-    strings: list[str]
-    functions: dict[int, tuple[int, int]]  # id -> name, file
-    locations: dict[int, list[tuple[int, int]]]  # id -> (function, line), innermost inlined first
+    strings: list[str] = field(default_factory=list)
+    functions: dict[int, tuple[int, int]] = field(default_factory=dict)  # id -> name, file
+    # id -> (function, line), innermost inlined first
+    locations: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    frames: dict[int, Stack] = field(default_factory=dict)  # of a location, as they were asked for
+
+
+class _Reader:
+    """Reads one profile: what was read of it so far, and how much more may be."""
+
+    def __init__(self) -> None:
+        self.tables = _Tables()
+        self.samples: list[tuple[list[int], list[int]]] = []
+        self.types: list[int] = []
+        self.nanoseconds = self.period = 0
+        self._numbers = Allowance(_MOST_NUMBERS, "numbers", _WHAT)
+        self._frames = Allowance(MOST_FRAMES, "frames", _WHAT)
+
+    def read(self, raw: bytes) -> None:
+        tables = self.tables
+        for number, value in fields(raw, self._numbers):
+            self._numbers.take(_COST)
+            if number == 1:
+                parts = self._fields(value)
+                self.types.append(next((_number(v) for n, v in parts if n == 1), 0))
+            elif number == 2:
+                self._sample(value)
+            elif number == 4:
+                self._location(value)
+            elif number == 5:
+                function = {n: v for n, v in self._fields(value) if isinstance(v, int)}
+                tables.functions[function.get(1, 0)] = (function.get(2, 0), function.get(4, 0))
+            elif number == 6:
+                tables.strings.append(_message(value).decode(errors="replace"))
+            elif number == 10:
+                self.nanoseconds = _number(value)
+            elif number == 12:
+                self.period = _number(value)
+
+    def _fields(self, value: int | bytes) -> Iterator[tuple[int, int | bytes]]:
+        return fields(_message(value), self._numbers)
+
+    def _sample(self, value: int | bytes) -> None:
+        locations: list[int] = []
+        values: list[int] = []
+        for number, part in self._fields(value):
+            if number == 1:
+                locations += _numbers(part, self._numbers)
+            elif number == 2:
+                values += _numbers(part, self._numbers)
+        self.samples.append((locations, values))
+
+    def _location(self, value: int | bytes) -> None:
+        identity, lines = 0, []
+        for number, part in self._fields(value):
+            if number == 1:
+                identity = _number(part)
+            elif number == 4:
+                line = {n: v for n, v in self._fields(part) if isinstance(v, int)}
+                lines.append((line.get(1, 0), line.get(2, 0)))
+        self.tables.locations[identity] = lines
+
+    def stacks(self, counted: str) -> dict[Stack, float]:
+        """Stacks to what a column counts. Raises LookupError, or ValueError for no such column."""
+        names = [self.tables.strings[number] for number in self.types]
+        column = names.index(counted)
+        stacks: dict[Stack, float] = {}
+        for locations, values in self.samples:
+            if values[column] >= _SIGNED:
+                raise ValueError("a negative count")
+            stack = self._stack(locations)
+            stacks[stack] = stacks.get(stack, 0.0) + values[column]
+        return stacks
+
+    def _stack(self, locations: Sequence[int]) -> Stack:
+        frames: list[Frame] = []
+        for location in reversed(locations):
+            inlined = self._at(location)
+            self._frames.take(len(inlined))
+            frames += inlined
+        return tuple(frames)
+
+    def _at(self, location: int) -> Stack:
+        """The frames of a location, outermost first."""
+        tables = self.tables
+        if location not in tables.frames:
+            placed = [(*tables.functions[f], line) for f, line in tables.locations[location]]
+            tables.frames[location] = tuple(
+                Frame(tables.strings[name], tables.strings[file], line or None, kind=FrameKind.GO)
+                for name, file, line in reversed(placed)
+            )
+        return tables.frames[location]
 
 
 def parse_pprof(raw: bytes, counted: str = "samples") -> Pprof:
     """The profile in `raw`, gzipped or not, by its column `counted`: that of a CPU profile, or
-    `goroutine` of one of goroutines. Raises PprofError.
+    `goroutine` of one of goroutines. Raises PprofError, or Unreadable for one larger than is read.
     """
     if raw[:2] == b"\x1f\x8b":
         try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise PprofError(f"the profile does not unzip: {error}") from error
-    tables = _Tables([], {}, {})
-    samples: list[tuple[list[int], list[int]]] = []
-    types: list[int] = []
-    nanoseconds = period = 0
-    for number, value in fields(raw):
-        if number == 1:
-            types.append(next((_number(v) for n, v in fields(_message(value)) if n == 1), 0))
-        elif number == 2:
-            samples.append(_sample(_message(value)))
-        elif number == 4:
-            _location(_message(value), tables)
-        elif number == 5:
-            function = {n: _number(v) for n, v in fields(_message(value))}
-            tables.functions[function.get(1, 0)] = (function.get(2, 0), function.get(4, 0))
-        elif number == 6:
-            tables.strings.append(_message(value).decode(errors="replace"))
-        elif number == 10:
-            nanoseconds = _number(value)
-        elif number == 12:
-            period = _number(value)
+            raw = unzipped(raw, LARGEST, _WHAT)
+        except Unreadable as error:
+            raise PprofError(error.message, error.hint) from error
+    reader = _Reader()
+    reader.read(raw)
     try:
-        names = [tables.strings[number] for number in types]
-        column = names.index(counted)
-        stacks: dict[Stack, float] = {}
-        for locations, values in samples:
-            stack = _stack(locations, tables)
-            stacks[stack] = stacks.get(stack, 0.0) + values[column]
+        stacks = reader.stacks(counted)
     except (LookupError, ValueError) as error:
         raise PprofError(
             f"this is no profile of {counted}, or its tables do not fit together: {error}"
         ) from error
-    return Pprof(stacks, nanoseconds / 1e9, period / 1e9)
-
-
-def _sample(raw: bytes) -> tuple[list[int], list[int]]:
-    locations: list[int] = []
-    values: list[int] = []
-    for number, value in fields(raw):
-        if number == 1:
-            locations += _numbers(value)
-        elif number == 2:
-            values += _numbers(value)
-    return locations, values
-
-
-def _location(raw: bytes, tables: _Tables) -> None:
-    identity, lines = 0, []
-    for number, value in fields(raw):
-        if number == 1:
-            identity = _number(value)
-        elif number == 4:
-            line = {n: _number(v) for n, v in fields(_message(value))}
-            lines.append((line.get(1, 0), line.get(2, 0)))
-    tables.locations[identity] = lines
-
-
-def _stack(locations: Sequence[int], tables: _Tables) -> Stack:
-    frames = []
-    for location in locations:
-        for function, line in tables.locations[location]:
-            name, file = tables.functions[function]
-            frames.append(
-                Frame(tables.strings[name], tables.strings[file], line or None, kind=FrameKind.GO)
-            )
-    return tuple(reversed(frames))
+    return Pprof(stacks, reader.nanoseconds / 1e9, reader.period / 1e9)

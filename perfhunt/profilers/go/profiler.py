@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
+from perfhunt.model.document.bounded import read_all
 from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.go.goroutines import LockLooks
-from perfhunt.profilers.go.pprof import PprofError, parse_pprof
+from perfhunt.profilers.go.pprof import parse_pprof
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.thread_capture import ThreadCapture
 from perfhunt.target.proc.sockets import held_listening
@@ -29,6 +31,7 @@ _POLL: Seconds = 0.05
 # of them (runtime.GoroutineProfile).
 _LOOK_EVERY: Seconds = 0.25
 _MOST_NOTES = 3
+_LARGEST: Bytes = 16 << 20  # of an answer, which is zipped: a profile of a minute is under 1 MiB
 _USUAL_HZ = 100.0  # of runtime/pprof, where a profile does not say its period
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -37,22 +40,43 @@ def _pprof_address(pid: int) -> tuple[str, int] | None:
     """Where a process serves net/http/pprof, by asking each port it listens on; None when none of
     them answers.
     """
-    for socket in held_listening(pid):
-        host = _LOOPBACK.get(socket.local, socket.local)
+    for listener in held_listening(pid):
+        host = _LOOPBACK.get(listener.local, listener.local)
         try:
-            status, body = _get(host, socket.local_port, _INDEX, _ANSWER)
-        except (OSError, http.client.HTTPException):
+            status, body = _get(host, listener.local_port, _INDEX, _ANSWER)
+        except (OSError, http.client.HTTPException, Unreadable):
             continue
         if status == 200 and b"goroutine" in body and b"profile" in body:
-            return host, socket.local_port
+            return host, listener.local_port
     return None
 
 
-def _get(host: str, port: int, path: str, timeout: Seconds) -> tuple[int, bytes]:
-    with closing(http.client.HTTPConnection(host, port, timeout=timeout)) as connection:
-        connection.request("GET", path, headers={"User-Agent": "perfhunt"})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+def _get(host: str, port: int, path: str, within: Seconds) -> tuple[int, bytes]:
+    """(status, body). Raises OSError when all of it has not come within so many seconds, however
+    slowly it drips, HTTPException for what is no HTTP, Unreadable for a larger answer.
+    """
+    with closing(http.client.HTTPConnection(host, port, timeout=within)) as connection:
+        connection.connect()
+        # The time of a socket is one of each read: a drip would never meet it.
+        cut = threading.Timer(within, _cut, (connection.sock,))
+        cut.daemon = True
+        cut.start()
+        try:
+            connection.request("GET", path, headers={"User-Agent": "perfhunt"})
+            answer = connection.getresponse()
+            where = f"the answer of http://{host}:{port}{path}"
+            body = read_all(answer.read, _LARGEST, where)
+            if answer.length or not cut.is_alive():
+                raise OSError(f"{where} was not whole within {within:.0f} s")
+            return answer.status, body
+        finally:
+            cut.cancel()
+
+
+def _cut(link: socket.socket) -> None:
+    """End a conversation from another thread: who reads there is woken."""
+    with suppress(OSError):
+        link.shutdown(socket.SHUT_RDWR)
 
 
 class _Download:
@@ -79,7 +103,7 @@ class _Download:
         def download() -> None:
             try:
                 answers.append(_get(self._host, self._port, path, self._seconds + _PATIENCE))
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, http.client.HTTPException, Unreadable) as error:
                 answers.append(str(error))
 
         helper = threading.Thread(target=download, name=f"perfhunt-go-{self._pid}", daemon=True)
@@ -104,7 +128,7 @@ class _Download:
             status, body = _get(self._host, self._port, f"{_INDEX}goroutine", _ANSWER)
             if status == 200:
                 self._locks.add(body)
-        except (OSError, http.client.HTTPException, PprofError) as error:
+        except (OSError, http.client.HTTPException, Unreadable) as error:
             self._notes = (*self._notes, f"a look at the goroutines failed: {error}")[:_MOST_NOTES]
 
     def _profile(self, answer: tuple[int, bytes] | str) -> Profile:
@@ -116,7 +140,7 @@ class _Download:
             raise AttachFailed(f"{where} answered {status}")
         try:
             parsed = parse_pprof(body)
-        except PprofError as error:
+        except Unreadable as error:
             raise AttachFailed(f"{where}: {error}") from error
         # The answer itself may carry labels, which hold whatever the service put there.
         self._raw.write_text(fold(parsed.stacks))

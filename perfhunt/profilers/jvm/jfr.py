@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, FrameKind, LockWait, Stack
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import Allowance, numbered
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, LockWait, Stack
 from perfhunt.model.units import Seconds
 
 EVENT = "jdk.ExecutionSample"
 _FRAME = re.compile(
-    r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>\d+))?"
+    r"(?P<class>[^()]+)\.(?P<method>[^.()]+)\((?P<arguments>.*?)\)(?:\s+line:\s*(?P<line>[0-9]{1,9}))?"
 )
+_WHAT = "what jfr printed"
 
 
 # Waits of a thread to have a monitor, or to go on after it parked.
@@ -25,11 +28,13 @@ _PARKED_FOR: Mapping[str, str] = {
     "java.util.concurrent.locks.StampedLock": "lock",
     "java.util.concurrent.Semaphore": "pool",
 }
-_DURATION = re.compile(r"([\d.,]+)\s*(ns|us|ms|s|min|m|h)\b")
+# Possessive, and never begun inside of a number: a long one is looked at once.
+_DURATION = re.compile(r"(?<![0-9.,])([0-9]++(?:[.,][0-9]++)?)\s*+(ns|us|ms|s|min|m|h)\b")
+_LONGEST_DURATION = 100  # characters
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
 
-class JfrError(ValueError):
+class JfrError(Unreadable):
     """A line was not what `jfr print` prints; the message holds its number."""
 
 
@@ -44,8 +49,10 @@ class _Event:
     cut: bool
 
 
-def parse_jfr_print(text: str) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, stacks that were cut) of the text of `EVENT`. Raises JfrError."""
+def parse_jfr_print(text: str | Iterable[str]) -> tuple[dict[Stack, float], int]:
+    """(stacks to samples, stacks that were cut) of the text of `EVENT`, or of its lines. Raises
+    JfrError, or Unreadable for more than is read.
+    """
     stacks: Counter[Stack] = Counter()
     cut = 0
     for event in _events(text):
@@ -54,9 +61,9 @@ def parse_jfr_print(text: str) -> tuple[dict[Stack, float], int]:
     return dict(stacks), cut
 
 
-def parse_lock_waits(text: str, seconds: Seconds) -> tuple[LockWait, ...]:
-    """Who waited for locks, from the text of `MONITOR_EVENT` and `PARK_EVENT` over so many seconds.
-    Raises JfrError.
+def parse_lock_waits(text: str | Iterable[str], seconds: Seconds) -> tuple[LockWait, ...]:
+    """Who waited for locks, from the text of `MONITOR_EVENT` and `PARK_EVENT` over so many seconds,
+    or its lines. Raises JfrError, or Unreadable for more than is read.
     """
     waited: Counter[tuple[Stack, str]] = Counter()
     times: dict[tuple[Stack, str], Seconds] = {}
@@ -78,16 +85,18 @@ def _kind(fields: Mapping[str, str]) -> str:
 
 def _seconds(text: str) -> Seconds:
     """`1 m 3.5 s`, as the JDK prints a time, in any locale's decimals."""
-    parts = _DURATION.findall(text)
+    parts = _DURATION.findall(text[:_LONGEST_DURATION])
     return sum(float(number.replace(",", ".")) * _SECONDS[unit] for number, unit in parts)
 
 
-def _events(text: str) -> Iterator[_Event]:
+def _events(text: str | Iterable[str]) -> Iterator[_Event]:
     """The events that have a stack."""
+    allowed = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
     fields: dict[str, str] = {}
+    known: dict[str, Frame] = {}
     frames: list[Frame] | None = None
     cut = False
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in numbered(text, _WHAT):
         content = line.strip()
         if frames is None:
             if content == "stackTrace = [":
@@ -103,7 +112,10 @@ def _events(text: str) -> Iterator[_Event]:
         elif content == "...":
             cut = True
         else:
-            frames.append(_frame(content, number))
+            if content not in known:
+                allowed.take()
+                known[content] = _frame(content, number)
+            frames.append(known[content])
 
 
 def _frame(text: str, number: int) -> Frame:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import LockWait, Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
+from perfhunt.profilers.child_process import print_into
 from perfhunt.profilers.jvm.jfr import (
     EVENT,
     MONITOR_EVENT,
     PARK_EVENT,
-    JfrError,
     parse_jfr_print,
     parse_lock_waits,
 )
@@ -35,22 +36,26 @@ _DEAD_MAN: Seconds = 60.0  # after its time, the recorder stops by itself
 _FEW_THREADS = 5
 
 
+_HEAD = 1 << 16  # characters of what jcmd says, which is a few lines
+
+
+@contextmanager
+def _printed(*command: str) -> Iterator[IO[str]]:
+    """What a tool of the JDK prints, as a file of text. Raises AttachFailed when it fails."""
+    with tempfile.TemporaryFile() as file:
+        try:
+            print_into(file, command, _ANSWER)
+        except AttachFailed as error:
+            raise AttachFailed(error.message, "Run as the owner of the JVM.") from error
+        number = file.fileno()
+        with open(number, encoding="utf-8", errors="replace", newline="\n", closefd=False) as lines:
+            yield lines
+
+
 def _run(*command: str) -> str:
-    """What a tool of the JDK prints. Raises AttachFailed when it fails."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_ANSWER, stdin=subprocess.DEVNULL
-        )
-    except subprocess.TimeoutExpired as error:
-        raise AttachFailed(
-            f"{' '.join(command[:3])} did not answer within {_ANSWER:.0f} s"
-        ) from error
-    if done.returncode != 0:
-        raise AttachFailed(
-            f"{' '.join(command[:3])} failed: {(done.stderr or done.stdout).strip()[:200]}",
-            "Run as the owner of the JVM.",
-        )
-    return done.stdout
+    """What a tool of the JDK says. Raises AttachFailed when it fails."""
+    with _printed(*command) as said:
+        return said.read(_HEAD)
 
 
 class _Recording:
@@ -102,10 +107,9 @@ class _Recording:
         depth = ("--stack-depth", str(_DEPTH))
         for file in self._files.values():
             try:
-                running, waiting = _printed(file, depth)
-                sampled, shortened = parse_jfr_print(running)
-                waits += parse_lock_waits(waiting, seconds)
-            except JfrError as error:
+                sampled, shortened, locks = _kept(file, depth, seconds)
+                waits += locks
+            except Unreadable as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
             cut += shortened
@@ -132,18 +136,26 @@ class _Recording:
         )
 
 
-def _printed(file: Path, depth: tuple[str, ...]) -> tuple[str, str]:
-    """What ran and what waited in a recording, as text, which is kept in its place: the recording
-    itself holds the JVM's environment, its properties and its command line.
+def _kept(
+    file: Path, depth: Sequence[str], seconds: Seconds
+) -> tuple[Mapping[Stack, float], int, tuple[LockWait, ...]]:
+    """What ran and what waited in a recording. Its text is kept in its place: the recording itself
+    holds the JVM's environment, its properties and its command line.
     """
+    locks = f"{MONITOR_EVENT},{PARK_EVENT}"
     try:
-        running = _run("jfr", "print", "--events", EVENT, *depth, str(file))
-        locks = f"{MONITOR_EVENT},{PARK_EVENT}"
-        waiting = _run("jfr", "print", "--events", locks, *depth, str(file))
+        with file.with_suffix(".txt").open("w", encoding="utf-8") as kept:
+            with _printed("jfr", "print", "--events", EVENT, *depth, str(file)) as events:
+                sampled, shortened = parse_jfr_print(events)
+                events.seek(0)
+                shutil.copyfileobj(events, kept)
+            with _printed("jfr", "print", "--events", locks, *depth, str(file)) as events:
+                waits = parse_lock_waits(events, seconds)
+                events.seek(0)
+                shutil.copyfileobj(events, kept)
     finally:
         file.unlink(missing_ok=True)
-    file.with_suffix(".txt").write_text(running + waiting)
-    return running, waiting
+    return sampled, shortened, waits
 
 
 def _version(pid: int) -> str:

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
+
+from perfhunt.errors import Unreadable
 from perfhunt.model import redact
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.document.bounded import Allowance
+from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
 
 _IDLE = "(idle)"  # V8's name for a thread that waits in its event loop
+_WHAT = "the V8 profile"
+
+_Line = Annotated[int, msgspec.Meta(ge=-(2**31), lt=2**31)]  # of the protocol's own type, integer
+
+
+class CpuprofileError(Unreadable):
+    """The value is no V8 profile; the message says what is wrong, and where."""
+
+
+class _Call(msgspec.Struct):
+    functionName: str
+    url: str
+    lineNumber: _Line
+
+
+class _Node(msgspec.Struct):
+    id: int
+    callFrame: _Call
+    children: list[int] = []
+
+
+class _V8Profile(msgspec.Struct):
+    nodes: list[_Node]
+    samples: list[int]
 
 
 def without_code(profile: dict[str, Any]) -> dict[str, Any]:
@@ -22,32 +50,50 @@ def without_code(profile: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:
-    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises KeyError or TypeError
-    when it is none.
+    """(stacks to samples, samples while idle) of a V8 CPU profile. Raises CpuprofileError when it
+    is none, Unreadable when it is larger than is read.
     """
-    nodes = {node["id"]: node for node in profile["nodes"]}
-    parents = {child: node["id"] for node in nodes.values() for child in node.get("children", ())}
+    try:
+        read = msgspec.convert(profile, _V8Profile)
+    except (msgspec.ValidationError, ValueError) as error:  # of a key with half a character too
+        raise CpuprofileError(f"{_WHAT} is none: {error}") from error
+    nodes = {node.id: node for node in read.nodes}
+    parents = {child: node.id for node in read.nodes for child in node.children}
+    frames = {node.id: _frame(node.callFrame) for node in read.nodes}
+    allowed = Allowance(MOST_FRAMES, "frames", _WHAT)
     stacks: Counter[Stack] = Counter()
     idle = 0
-    for leaf, n in Counter(profile["samples"]).items():
-        if nodes[leaf]["callFrame"]["functionName"] == _IDLE:
+    for leaf, n in Counter(read.samples).items():
+        if leaf not in nodes:
+            raise CpuprofileError(f"{_WHAT} has a sample of node {leaf}, which it does not hold")
+        if nodes[leaf].callFrame.functionName == _IDLE:
             idle += n
-            continue
-        frames, at = [], leaf
-        while at in parents:  # The node without a parent is "(root)", which is no function.
-            frames.append(_frame(nodes[at]["callFrame"]))
-            at = parents[at]
-        if frames:
-            stacks[tuple(reversed(frames))] += n
+        elif stack := _stack(leaf, parents, frames, allowed):
+            stacks[stack] += n
     return dict(stacks), idle
 
 
-def _frame(call: Mapping[str, Any]) -> Frame:
-    file = str(call["url"]).removeprefix("file://")
-    line = int(call["lineNumber"]) + 1  # The protocol counts lines from 0.
+def _stack(
+    leaf: int, parents: Mapping[int, int], frames: Mapping[int, Frame], allowed: Allowance
+) -> Stack:
+    """The frames from the root to a leaf. The node without a parent is "(root)": no function."""
+    stack, at = [], leaf
+    while at in parents:
+        allowed.take()
+        stack.append(frames[at])
+        at = parents[at]
+        if len(stack) > len(frames):
+            raise CpuprofileError(f"{_WHAT} is no tree: node {leaf} is below itself")
+        if at not in frames:
+            raise CpuprofileError(f"{_WHAT} has no node {at}, which others are below")
+    return tuple(reversed(stack))
+
+
+def _frame(call: _Call) -> Frame:
+    line = call.lineNumber + 1  # The protocol counts lines from 0.
     return Frame(
-        str(call["functionName"]) or "(anonymous)",
-        file,
+        call.functionName or "(anonymous)",
+        call.url.removeprefix("file://"),
         line if line > 0 else None,
         kind=FrameKind.JS,
     )

@@ -15,15 +15,18 @@ from typing import Any
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import json_value, read_all
 from perfhunt.model.units import Bytes, Seconds
 
 HOST, PORT = "127.0.0.1", 9229  # where SIGUSR1 makes Node listen
 _OPENS: Seconds = 5.0  # the target answers between two turns of its event loop
 _ANSWER: Seconds = 10.0
 # A profile comes as one message, of about 12 bytes per sample and 300 per node of the call tree: 1
-# to 20 MB for minutes at 1,000 Hz. What is larger by a magnitude is no profile.
-_LARGEST: Bytes = 256 << 20
+# to 20 MB for minutes at 1,000 Hz. As Python's objects it takes up to ten times that.
+_LARGEST: Bytes = 64 << 20
 _LARGEST_LIST: Bytes = 1 << 20
+_LONGEST_WORDS = 200  # characters of what it says of a failure
 
 
 class InspectorError(Exception):
@@ -44,9 +47,9 @@ def session_url(host: str = HOST, port: int = PORT) -> str:
     try:
         with closing(http.client.HTTPConnection(host, port, timeout=_OPENS)) as link:
             link.request("GET", "/json/list")
-            listed = json.loads(link.getresponse().read(_LARGEST_LIST))
-        return str(listed[0]["webSocketDebuggerUrl"])
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+            raw = read_all(link.getresponse().read, _LARGEST_LIST, "the inspector's list")
+        return str(json_value(raw, "the inspector's list")[0]["webSocketDebuggerUrl"])
+    except (OSError, http.client.HTTPException, Unreadable, LookupError, TypeError) as error:
         raise InspectorError(f"port {port} does not answer as a Node inspector: {error}") from error
 
 
@@ -88,11 +91,15 @@ class Inspector:
             answer = self._answer(deadline)
         except TimeoutError as error:
             raise InspectorError(f"{method}: no answer within {timeout:.0f} s") from error
-        except (OSError, ValueError, WebSocketException) as error:
+        except (OSError, ValueError, Unreadable, WebSocketException) as error:
             raise InspectorError(f"{method}: {error}") from error
         if "error" in answer:
-            raise InspectorError(f"{method}: {answer['error'].get('message', answer['error'])}")
-        result: dict[str, Any] = answer.get("result", {})
+            failed = answer["error"]
+            said = failed.get("message", failed) if isinstance(failed, dict) else failed
+            raise InspectorError(f"{method}: {str(said)[:_LONGEST_WORDS]}")
+        result = answer.get("result", {})
+        if not isinstance(result, dict):
+            raise InspectorError(f"{method}: its result is not an object")
         return result
 
     def evaluate(self, expression: str) -> Any:
@@ -100,18 +107,22 @@ class Inspector:
         throws.
         """
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        if "exceptionDetails" in result:
+        try:
+            if "exceptionDetails" in result:
+                raise InspectorError(str(result["exceptionDetails"]["text"])[:_LONGEST_WORDS])
+            return result["result"].get("value")
+        except (AttributeError, LookupError, TypeError) as error:
             raise InspectorError(
-                str(result["exceptionDetails"].get("text", "the expression threw"))
-            )
-        return result["result"].get("value")
+                f"Runtime.evaluate: an answer of another shape ({error})"
+            ) from error
 
     def _answer(self, deadline: Seconds) -> dict[str, Any]:
-        """What belongs to the last command. Raises TimeoutError, OSError, ValueError for a message
-        that is none of the protocol, or WebSocketException.
+        """What belongs to the last command. Raises TimeoutError, OSError, WebSocketException, and
+        ValueError or Unreadable for a message that is none of the protocol.
         """
         while True:
-            message = json.loads(self._link.recv(max(0.0, deadline - time.monotonic())))
+            left = max(0.0, deadline - time.monotonic())
+            message = json_value(self._link.recv(left), "a message of the inspector")
             if not isinstance(message, dict):
                 raise ValueError("a message is not an object")
             number = message.get("id")

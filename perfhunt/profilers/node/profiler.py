@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import ProcessIdentity, TargetProcess
 from perfhunt.model.text.escaping import json_text
@@ -91,9 +91,9 @@ class _Session:
         try:
             seconds = time.monotonic() - self._began
             taken = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
-            stacks, idle = parse_cpuprofile(without_code(taken))
-            self._raw.write_text(json_text(taken))
-        except (InspectorError, KeyError, TypeError) as error:
+            stacks, idle = parse_cpuprofile(taken)
+            self._raw.write_text(json_text(without_code(taken)))
+        except (InspectorError, Unreadable, KeyError) as error:
             raise AttachFailed(
                 f"the inspector of Node process {self._pid} gave no profile: {error}"
             ) from error

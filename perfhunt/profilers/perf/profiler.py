@@ -11,16 +11,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode, Stack
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.child_process import ProfilerProcess
+from perfhunt.profilers.child_process import ProfilerProcess, print_into
 from perfhunt.profilers.perf.script import (
     FIELDS,
     UNKNOWN,
     PerfSample,
-    PerfScriptError,
     parse_perf_script,
     without_titles,
 )
@@ -28,7 +27,7 @@ from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.target.host.environment import printed
 
 _EVENT = "cpu-clock"  # there in virtual machines too, where hardware counters are not
-_LOST = re.compile(r"lost (\d+)", re.IGNORECASE)
+_LOST = re.compile(r"lost ([0-9]{1,9})", re.IGNORECASE)
 _TRIAL_LIMIT: Seconds = 20.0  # of a recording of nothing, which loads the kernel's symbols
 _SCRIPT_LIMIT: Seconds = 120.0  # with every binary's symbols to be read
 _SLACK: Seconds = 15.0  # beyond its time, to write its file
@@ -92,11 +91,12 @@ class PerfCapture:
                 f"perf recorded nothing: {recording.killed or recording.output.strip()[:200]}",
                 _HINT,
             )
-        text, complaints = self._script()
+        complaints = self._script()
         try:
-            samples = list(parse_perf_script(text))
-        except PerfScriptError as error:
-            raise AttachFailed(f"{self._raw.name}: {error}") from error
+            with self._text.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+                samples = list(parse_perf_script(lines))
+        except Unreadable as error:
+            raise AttachFailed(f"{self._text.name}: {error}") from error
         seconds = max(recording.seconds, 1e-9)
         lost = sum(int(n) for n in _LOST.findall(recording.output + complaints))
         weights: Counter[Stack] = Counter(sample.stack for sample in samples)
@@ -116,27 +116,29 @@ class PerfCapture:
                 *_doubts(samples),
                 f"perf used {recording.cpu / seconds:.1%} of one core",
             ),
-            raw=self._raw.with_suffix(".txt").name,
+            raw=self._text.name,
         )
 
-    def _script(self) -> tuple[str, str]:
-        """(text, complaints) of `perf script`. The text is kept in place of perf's data, which only
+    def _script(self) -> str:
+        """The complaints of `perf script`. Its text is kept in place of perf's data, which only
         this machine, with these binaries, can read.
         """
         command = ["perf", "script", "-i", str(self._raw), "-F", FIELDS]
-        try:
-            made = subprocess.run(
-                command, capture_output=True, timeout=_SCRIPT_LIMIT, stdin=subprocess.DEVNULL
-            )
-        except subprocess.TimeoutExpired as error:
-            raise AttachFailed(f"perf script did not end within {_SCRIPT_LIMIT:.0f} s") from error
-        text, complaints = (out.decode(errors="replace") for out in (made.stdout, made.stderr))
-        if made.returncode != 0:
-            raise AttachFailed(f"perf script failed: {complaints.strip()[:200]}")
-        text = without_titles(text)
-        self._raw.with_suffix(".txt").write_text(text)
+        with self._text.open("w+b") as file:
+            complaints = print_into(file, command, _SCRIPT_LIMIT)
+        named = self._text.with_suffix(".part")
+        with (
+            self._text.open(encoding="utf-8", errors="replace", newline="\n") as printed_lines,
+            named.open("w", encoding="utf-8") as file_named,
+        ):
+            file_named.writelines(without_titles(printed_lines))
+        named.replace(self._text)
         self._raw.unlink()
-        return text, complaints
+        return complaints
+
+    @property
+    def _text(self) -> Path:
+        return self._raw.with_suffix(".txt")
 
 
 def _doubts(samples: Sequence[PerfSample]) -> list[str]:

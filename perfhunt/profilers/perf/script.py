@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from perfhunt.errors import Unreadable
 from perfhunt.model import redact
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.document.bounded import Allowance, numbered
+from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Stack
 
 FIELDS = "comm,pid,tid,time,ip,sym,dso"
 UNKNOWN = "[unknown]"
 
-_HEADER = re.compile(r"\s*(?P<comm>\S.*?)\s+\d+/\d+\s+\d+\.\d+:\s*")
-_FRAME = re.compile(r"\s+[0-9a-f]+ (?P<symbol>.+) \((?P<image>.*)\)")
+_WHAT = "what perf script printed"
+# The end of a line that begins a sample: pid/tid, and the time. The name before it holds anything.
+_WHO, _WHEN = re.compile(r"[0-9]+/[0-9]+"), re.compile(r"[0-9]+\.[0-9]+:")
+_ADDRESS = re.compile(r"[0-9a-f]+")
 _OFFSET = re.compile(r"\+0x[0-9a-f]+$")
 # Images in brackets are the kernel's and its modules', but for these.
 _USER_IMAGES = (UNKNOWN, "[vdso]", "[heap]", "[stack]", "[anon]")
 _PYTHON = re.compile(r"py::(?P<function>.*):(?P<file>[^:]*)")
 
 
-class PerfScriptError(ValueError):
+class PerfScriptError(Unreadable):
     """A line was not what `perf script` prints; the message holds its number."""
 
 
@@ -32,45 +36,61 @@ class PerfSample:
     broken: bool
 
 
-def parse_perf_script(text: str) -> Iterator[PerfSample]:
-    """The samples of `perf script -F comm,pid,tid,time,ip,sym,dso`. Raises PerfScriptError at a
-    line that is something else.
+def parse_perf_script(text: str | Iterable[str]) -> Iterator[PerfSample]:
+    """The samples of `perf script -F comm,pid,tid,time,ip,sym,dso`, from its text or its lines.
+    Raises PerfScriptError at a line that is something else, Unreadable for more than is read.
     """
-    header: re.Match[str] | None = None
+    allowed = Allowance(MOST_DIFFERENT_FRAMES, "different frames", _WHAT)
+    known: dict[str, Frame] = {}
+    inside = False
     frames: list[Frame] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in numbered(text, _WHAT):
         if not line.strip():
-            if header is not None:
+            if inside:
                 yield _sample(frames)
-            header, frames = None, []
-        elif header is None:
-            if line.startswith("#"):
-                continue
-            header = _HEADER.fullmatch(line)
-            if header is None:
+            inside, frames = False, []
+        elif inside:
+            named = _without_address(line, number)
+            if named not in known:
+                allowed.take()
+                known[named] = _frame(named, line, number)
+            frames.append(known[named])
+        elif not line.startswith("#"):
+            if not _begins_sample(line):
                 raise PerfScriptError(f"Line {number} does not begin a perf sample: {line[:80]!r}")
-        else:
-            frame = _FRAME.fullmatch(line)
-            if frame is None:
-                raise PerfScriptError(f"Line {number} is not a perf frame: {line[:80]!r}")
-            frames.append(_frame(frame["symbol"], frame["image"]))
-    if header is not None:
+            inside = True
+    if inside:
         yield _sample(frames)
 
 
-def without_titles(text: str) -> str:
-    """The text with the names of threads as they may be kept: a program can write a title there."""
-
-    def named(line: str) -> str:
-        match = _HEADER.fullmatch(line)
-        if match is None or line.startswith("#"):
-            return line
-        return line.replace(match["comm"], redact.thread(match["comm"]), 1)
-
-    return "".join(f"{named(line)}\n" for line in text.splitlines())
+def without_titles(lines: Iterable[str]) -> Iterator[str]:
+    """The lines with names of threads as they may be kept: a program can write a title there."""
+    for line in lines:
+        name = line.rsplit(None, 2)[0].strip() if _begins_sample(line) else ""
+        yield line.replace(name, redact.thread(name), 1) if name else line
 
 
-def _frame(symbol: str, image: str) -> Frame:
+def _begins_sample(line: str) -> bool:
+    words = line.rsplit(None, 2)
+    return len(words) == 3 and bool(_WHO.fullmatch(words[1]) and _WHEN.fullmatch(words[2]))
+
+
+def _without_address(line: str, number: int) -> str:
+    """What follows the address in `   ADDRESS symbol+0xOFFSET (image)`."""
+    address, _, named = line.strip().partition(" ")
+    if not (line[0].isspace() and _ADDRESS.fullmatch(address)):
+        raise PerfScriptError(f"Line {number} is not a perf frame: {line[:80]!r}")
+    return named
+
+
+def _frame(named: str, line: str, number: int) -> Frame:
+    symbol, _, image = named.rpartition(" (")  # Symbols hold spaces and brackets too.
+    if not (symbol and image.endswith(")")):
+        raise PerfScriptError(f"Line {number} is not a perf frame: {line[:80]!r}")
+    return _named(symbol, image[:-1])
+
+
+def _named(symbol: str, image: str) -> Frame:
     symbol = _OFFSET.sub("", symbol)
     if (python := _PYTHON.fullmatch(symbol)) is not None:  # It is CPython's perf trampoline.
         return Frame(python["function"], python["file"])

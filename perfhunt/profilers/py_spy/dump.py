@@ -4,7 +4,6 @@ number.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import struct
@@ -12,18 +11,23 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from perfhunt.errors import AttachFailed
+import msgspec
+
+from perfhunt.errors import AttachFailed, Unreadable
+from perfhunt.model.document.bounded import json_value, read_all
 from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.py_spy.program import binary, failure
+from perfhunt.target.proc.files import reader_until
 from perfhunt.target.proc.process import memory
 from perfhunt.target.proc.threads import has_own_pids, host_tids
 
 _LIMIT: Seconds = 5.0
+_COMPLAINTS: Bytes = 1 << 16  # of what it prints of an error
+_LARGEST: Bytes = 64 << 20  # of a dump: 10,000 threads of 50 frames are 30 MB
 _LOOK_EVERY: Seconds = 0.001  # py-spy reads the stacks so long, or twice that, before it answers
 _PTHREAD: Bytes = 2304  # glibc's struct pthread is no larger on 64-bit machines
 _PTHREAD_START: Bytes = 1024  # holds the tid too, where the pages behind it are not mapped
@@ -31,6 +35,23 @@ _TID = struct.Struct("=i")
 # The offset of the tid is one of those with the most votes, and is believed when so many of the
 # threads agree: one may have ended since its stack was read.
 _CANDIDATES, _AGREEMENT = 8, 0.8
+
+
+class _Frame(msgspec.Struct):
+    name: str
+    filename: str
+    line: int
+
+
+class _Thread(msgspec.Struct):
+    """A thread as py-spy writes it."""
+
+    thread_id: int
+    os_thread_id: int | None
+    thread_name: str | None
+    frames: list[_Frame]
+    active: bool
+    owns_gil: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,22 +100,24 @@ def take_dump(pid: int, meanwhile: Callable[[], None] = lambda: None, after: Sec
             answered = _wait_for(output.fileno(), began, meanwhile, after)
             meanwhile()
             took = time.monotonic() - began
-            if not answered:
+            text, why = b"", f"within {_LIMIT:.0f} s"
+            if answered:
+                text, why = _rest(output.fileno(), began + 2 * _LIMIT)
+            if why:
                 child.kill()
-            text = output.read()
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
-        printed = errors.read().decode(errors="replace")
-    if not answered:
-        raise AttachFailed(f"py-spy gave no dump of pid {pid} within {_LIMIT:.0f} s")
+        printed = errors.read(_COMPLAINTS).decode(errors="replace")
+    if why:
+        raise AttachFailed(f"py-spy gave no dump of pid {pid} {why}")
     if child.returncode != 0:
         raise failure(pid, printed, child.returncode)
     try:
         threads = read_dump(text, pid)
-    except (ValueError, KeyError, TypeError) as error:
+    except Unreadable as error:
         raise AttachFailed(
-            f"py-spy's dump of pid {pid} is not what version 0.4 writes: {error!r}"
+            f"py-spy's dump of pid {pid} is not what version 0.4 writes: {error}"
         ) from error
     return Dump(threads, usage.ru_utime + usage.ru_stime, took)
 
@@ -115,37 +138,43 @@ def _wait_for(answer: int, began: Seconds, meanwhile: Callable[[], None], after:
     return True
 
 
+def _rest(answer: int, end: Seconds) -> tuple[bytes, str]:
+    """(an answer that has begun, why there is none): "" when it is whole before `end`."""
+    try:
+        return read_all(reader_until(answer, end), _LARGEST, "it"), ""
+    except (OSError, Unreadable) as error:
+        return b"", f"that can be read: {error}"
+
+
 def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:
-    """The threads in the JSON of `py-spy dump --json`. Raises ValueError, KeyError or TypeError
-    when it is something else.
+    """The threads in the JSON of `py-spy dump --json`. Raises Unreadable when it is something else.
 
     py-spy knows no kernel thread numbers in targets older than Python 3.11; those are then found in
     the memory of `pid`. Where the target has a pid namespace of its own, py-spy prints the numbers
     of that, and cannot tell who is active, since it asks /proc by them.
     """
-    raw: list[dict[str, Any]] = json.loads(text)
-    numbers = {thread["thread_id"]: thread["os_thread_id"] for thread in raw}
+    try:
+        raw = msgspec.convert(json_value(text, "the dump"), list[_Thread])
+    except (msgspec.ValidationError, ValueError) as error:  # of a key with half a character too
+        raise Unreadable(f"the dump is none: {error}") from error
+    numbers = {thread.thread_id: thread.os_thread_id for thread in raw}
     nameless = [thread for thread, tid in numbers.items() if tid is None]
     if nameless:
         numbers = {**numbers, **kernel_tids(pid, nameless)}
     elsewhere = bool(pid) and has_own_pids(pid)
     if elsewhere:
         ours = host_tids(pid)
-        numbers = {thread: ours.get(tid, 0) for thread, tid in numbers.items()}
+        numbers = {t: ours.get(tid or 0, 0) for t, tid in numbers.items()}
     return tuple(
         DumpedThread(
-            tid=numbers[thread["thread_id"]] or 0,
-            stack=tuple(_frame(frame) for frame in reversed(thread["frames"])),
-            name=thread["thread_name"] or "",
-            active=None if nameless or elsewhere else bool(thread["active"]),
-            holds_gil=bool(thread["owns_gil"]),
+            tid=numbers[thread.thread_id] or 0,
+            stack=tuple(Frame(f.name, f.filename, f.line or None) for f in reversed(thread.frames)),
+            name=thread.thread_name or "",
+            active=None if nameless or elsewhere else thread.active,
+            holds_gil=thread.owns_gil,
         )
         for thread in raw
     )
-
-
-def _frame(raw: Mapping[str, Any]) -> Frame:
-    return Frame(str(raw["name"]), str(raw["filename"]), int(raw["line"]) or None)
 
 
 def kernel_tids(pid: int, threads: Sequence[int]) -> dict[int, int]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from perfhunt.model.profile import Frame, FrameKind, Stack
+from perfhunt.model.document.bounded import Allowance, numbered
+from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
 
-_LINE = re.compile(r"(?P<stack>.+) (?P<count>[0-9]+)")
-_FRAME = re.compile(r"(?P<function>.+) \((?P<file>.*?)(?::(?P<line>[0-9]+))?\)")
+_WHAT = "the folded profile"
+# Of samples or lines: what fits 64 bits, since Python refuses to convert thousands of digits.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _LABEL = re.compile(r"(?:process [0-9]+(?::.*)?|thread \([0-9A-Fa-fx]+\)(?:: .*)?)", re.DOTALL)
 _PROCESS = re.compile(r'process [0-9]+:"(?:[^"\\]|\\.)*"(?=;|$)')
 _NATIVE = re.compile(r"\.so(?:\.[0-9.]+)?$|^(?:lib|ld-)|\.(?:c|cc|cpp|cxx|h|hpp|rs|S)$")
@@ -29,43 +31,50 @@ def parse_frame(text: str) -> Frame:
     """
     if _LABEL.fullmatch(text):
         return Frame(text, kind=FrameKind.THREAD)
-    match = _FRAME.fullmatch(text)
-    if match is None:
+    function, opened, place = text.rpartition(" (")
+    if not (opened and function and place.endswith(")")):
         return Frame(text)
-    file = match["file"]
+    file, colon, line = place[:-1].rpartition(":")
+    if not (colon and _NUMBER.fullmatch(line)):
+        file, line = place[:-1], ""
     kind = FrameKind.NATIVE if _NATIVE.search(file) else FrameKind.PYTHON
-    return Frame(match["function"], file, int(match["line"]) if match["line"] else None, kind)
+    return Frame(function, file, int(line) if line else None, kind)
 
 
 def _split(stack: str) -> Iterator[str]:
     # A command line may hold semicolons and quotes, so quoted process labels are taken off the
     # front first.
-    while (process := _PROCESS.match(stack)) is not None:
+    at = 0
+    while (process := _PROCESS.match(stack, at)) is not None:
         yield process[0]
-        stack = stack[process.end() + 1 :]
-        if not stack:
+        at = process.end() + 1
+        if at >= len(stack):
             return
-    yield from stack.split(";")
+    yield from stack[at:].split(";")
 
 
-def _parse_line(line: str) -> tuple[Stack, int] | None:
-    match = _LINE.fullmatch(line)
-    if match is None:
+def _parse_line(line: str, allowed: Allowance) -> tuple[Stack, int] | None:
+    stack, _, count = line.rpartition(" ")
+    if not (stack and _NUMBER.fullmatch(count)):
         return None
-    frames = list(_split(match["stack"]))
+    frames = list(_split(stack))
+    allowed.take(len(frames))
     if not all(frames):
         return None
-    return tuple(parse_frame(frame) for frame in frames), int(match["count"])
+    return tuple(parse_frame(frame) for frame in frames), int(count)
 
 
-def read_folded(text: str) -> Folded:
-    """Every folded stack in `text`, with the lines that are none set aside and numbered."""
+def read_folded(text: str | Iterable[str]) -> Folded:
+    """Every folded stack in a text, or in its lines, with the lines that are none set aside and
+    numbered. Raises Unreadable for more than is read.
+    """
+    allowed = Allowance(MOST_FRAMES, "frames", _WHAT)
     stacks: dict[Stack, float] = {}
     bad = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in numbered(text, _WHAT):
         if not line:
             continue
-        parsed = _parse_line(line)
+        parsed = _parse_line(line, allowed)
         if parsed is None:
             bad.append((number, line))
         else:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from perfhunt.errors import AttachFailed
+from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
@@ -37,9 +37,9 @@ _OPTIONS: Mapping[ProfileMode, tuple[str, ...]] = {
     ProfileMode.GIL: ("--gil",),
     ProfileMode.WALL: ("--idle",),
 }
-_SUMMARY = re.compile(r"Samples: (\d+) Errors: (\d+)")
-_BEHIND = re.compile(r"([0-9.]+)s behind in sampling")
-_NO_STACK = re.compile(r" \d+")
+_SUMMARY = re.compile(r"Samples: ([0-9]{1,9}) Errors: ([0-9]{1,9})")
+_BEHIND = re.compile(r"(?<![0-9.])([0-9]{1,9}(?:\.[0-9]{1,9})?)s behind in sampling")
+_NO_STACK = re.compile(r" [0-9]{1,9}")
 # So many lines, or this share of them, may be torn; with more the file is not to be trusted.
 _FEW_BAD, _BAD_SHARE = 3, 0.01
 _STALL: Seconds = 3.0  # without a context switch: at 20 samples a second there are sixty
@@ -95,7 +95,11 @@ class PySpyCapture:
             if recording.killed:
                 raise AttachFailed(f"{failed.message}: {recording.killed}", failed.hint)
             raise failed
-        folded = read_folded(raw.read_text(errors="replace"))
+        try:
+            with raw.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+                folded = read_folded(lines)
+        except Unreadable as error:
+            raise AttachFailed(f"{raw.name}: {error}") from error
         lost = _lost_in(folded, raw.name)
         stacks, torn = intact(folded.stacks)
         summary = _SUMMARY.search(output)

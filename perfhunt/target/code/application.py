@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from perfhunt.model.document.bounded import read_all
 from perfhunt.model.run import Application, Process
 from perfhunt.target.code.installed import distributions, site_packages
+from perfhunt.target.code.sources import LONGEST, UNZIPPABLE
 from perfhunt.target.proc.files import read, text
 
 # `shop.wsgi:app`, and `shop.wsgi:create_app('test')`.
@@ -186,15 +188,24 @@ def _libraries_within(archive: Path, path: str) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(archive) as held:
             names = held.namelist()
-            main = held.read("__main__.py").decode(errors="replace")
-    except (OSError, KeyError, zipfile.BadZipFile):
+            main = _member(held, "__main__.py")
+    except (OSError, *UNZIPPABLE):
         return ()
     runs = {match[1].partition(".")[0] for match in _IMPORT.finditer(main)}
     tops: dict[str, set[str]] = {}
     with zipfile.ZipFile(archive) as held:
         for record in (n for n in names if n.endswith(".dist-info/RECORD")):
-            rows = held.read(record).decode(errors="replace").splitlines()
+            try:
+                rows = _member(held, record).splitlines()
+            except (OSError, *UNZIPPABLE):
+                continue
             files = [row.partition(",")[0] for row in rows]
             tops[record] = {f.partition("/")[0] for f in files if ".dist-info/" not in f}
     libraries = {top for own in tops.values() if not own & runs for top in own}
     return tuple(f"{path}/{top}" for top in sorted(libraries))
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> str:
+    """A file of a zip as text. Raises OSError, or one of UNZIPPABLE for none, or a larger one."""
+    with archive.open(name) as packed:
+        return read_all(packed.read, LONGEST, name).decode(errors="replace")

@@ -17,6 +17,7 @@ from perfhunt.target.proc.files import text
 
 _DIST_INFO = re.compile(r"(.+)-([^-]+)\.dist-info")
 _METADATA = re.compile(r".+\.(?:dist|egg)-info")
+_LONGEST_LINE = 4096 + 100  # characters: PATH_MAX, and what RECORD keeps of a file
 _SCRIPTS = ("console_scripts", "gui_scripts")
 
 
@@ -47,8 +48,8 @@ class Distribution:
         parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
         parser.optionxform = str  # type: ignore[assignment, method-assign]
         try:
-            parser.read_string(text(self.metadata / "entry_points.txt"))
-        except configparser.Error:
+            parser.read_string(_plain_lines(text(self.metadata / "entry_points.txt")))
+        except (configparser.Error, ValueError):
             return {}
         return {
             name: target
@@ -88,8 +89,15 @@ def distributions(directories: Iterable[Path]) -> Iterator[Distribution]:
                 yield Distribution(directory / name, _recorded(directory / name / "RECORD"))
 
 
+def _plain_lines(content: str) -> str:
+    """The lines that may be: a path, or a name with an object's, is no longer than a path can be
+    (and the reader of settings takes quadratic time for a line of blanks).
+    """
+    return "\n".join(line for line in content.splitlines() if len(line) <= _LONGEST_LINE)
+
+
 def _recorded(record: Path) -> tuple[str, ...]:
-    rows = csv.reader(text(record).splitlines())
+    rows = csv.reader(_plain_lines(text(record)).splitlines())
     try:
         return tuple(row[0] for row in rows if row)
     except csv.Error:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
+from perfhunt.errors import Unreadable
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import text
 
 # Nobody writes a longer file by hand, and a generated one says nothing of loops.
 LONGEST: Bytes = 2_000_000
+# What a zip raises that is damaged, encrypted, packed in a way that is not known, or made to harm.
+UNZIPPABLE = (
+    *(KeyError, EOFError, ValueError, RuntimeError, struct.error, zlib.error),
+    *(zipfile.BadZipFile, Unreadable),
+)
 
 
 def sources(target: TargetProcess, files: Iterable[str]) -> dict[str, str]:
@@ -40,12 +48,12 @@ def _text(process: Process, file: str) -> str:
         with content:
             written = content.read(LONGEST + 1)
         return written.decode() if len(written) <= LONGEST else ""
-    except (OSError, KeyError, UnicodeDecodeError, zipfile.BadZipFile):
+    except (OSError, *UNZIPPABLE):
         return ""
 
 
 def _member(archive: Path, path: Path) -> IO[bytes]:
-    """A file of a zip. Raises OSError, KeyError or BadZipFile for none."""
+    """A file of a zip. Raises OSError or one of UNZIPPABLE for none."""
     with zipfile.ZipFile(archive) as held:
         return held.open(str(path.relative_to(archive)))
 

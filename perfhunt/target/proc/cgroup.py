@@ -41,13 +41,10 @@ def find(pid: int, controller: str, proc: Path = Path("/proc")) -> Cgroup | None
 
     On a hybrid host the v1 hierarchy of the controller wins: that is where it is enforced.
     """
-    try:
-        groups = [
-            line.split(":", 2) for line in (proc / str(pid) / "cgroup").read_text().splitlines()
-        ]
-        mounts = (proc / "self" / "mountinfo").read_text().splitlines()
-    except OSError:
-        return None
+    # Names of groups and mounts are bytes that others chose.
+    listed = text(proc / str(pid) / "cgroup").split("\n")
+    groups = [fields for line in listed if len(fields := line.split(":", 2)) == 3]
+    mounts = text(proc / "self" / "mountinfo").split("\n")
     unified: Cgroup | None = None
     for _, controllers, path in groups:
         version = 2 if controllers == "" else 1
@@ -63,7 +60,9 @@ def find(pid: int, controller: str, proc: Path = Path("/proc")) -> Cgroup | None
 def _mounted(mounts: list[str], version: int, controller: str, path: str) -> Cgroup | None:
     for line in mounts:
         left, _, right = line.partition(" - ")
-        root, point = (_unescape(field) for field in left.split()[3:5])
+        if len(fields := left.split()) < 5:
+            continue
+        root, point = (_unescape(field) for field in fields[3:5])
         kind, _, options = [*right.split(), "", "", ""][:3]
         if kind != ("cgroup2" if version == 2 else "cgroup"):
             continue

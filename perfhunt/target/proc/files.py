@@ -1,24 +1,59 @@
-"""Reading the small files that the kernel makes up as they are read."""
+"""Reading the small files that the kernel makes up as they are read, and those beside a target."""
 
 from __future__ import annotations
 
+import errno
 import os
+import select
+import time
+from collections.abc import Callable
+from functools import partial
 
-_CHUNK = 1 << 16  # bytes; nearly every file of /proc fits into one
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import read_all
+from perfhunt.model.units import Bytes, Seconds
+
+# A process has 65,530 mappings at most unless told otherwise, of 100 to 200 bytes each in its maps;
+# a host of a million sockets has 150 MB of them in its tables.
+LARGEST: Bytes = 256 << 20
 
 
-def read(path: str) -> bytes:
-    """The whole of a /proc file. Raises OSError (ProcessLookupError or FileNotFoundError when its
-    owner is gone).
+def read(path: str, most: Bytes = LARGEST) -> bytes:
+    """The whole of a /proc file, or of another. Raises OSError (ProcessLookupError or
+    FileNotFoundError when its owner is gone), also for one larger than `most`. A pipe is no file:
+    nobody is waited for.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        chunks = []
-        while chunk := os.read(fd, _CHUNK):
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return read_all(partial(os.read, fd), most, path)
+    except Unreadable as error:
+        raise OSError(errno.EFBIG, error.message) from error
     finally:
         os.close(fd)
+
+
+def tail(path: str | os.PathLike[str], most: Bytes) -> bytes:
+    """The end of a file. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        return os.pread(fd, most, max(0, os.fstat(fd).st_size - most))
+    finally:
+        os.close(fd)
+
+
+def reader_until(pipe: int, end: Seconds) -> Callable[[int], bytes]:
+    """How to read from a pipe for as long as time.monotonic's clock is before `end`: it raises
+    OSError when nothing has come by then.
+    """
+    ready = select.poll()
+    ready.register(pipe, select.POLLIN)
+
+    def read(most: int) -> bytes:
+        if not ready.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, "it had not ended in time")
+        return os.read(pipe, most)
+
+    return read
 
 
 def text(path: str | os.PathLike[str]) -> str:

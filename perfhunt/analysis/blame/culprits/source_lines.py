@@ -10,12 +10,18 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import Allowance, python_tree
+
 LineNames: TypeAlias = Mapping[int, frozenset[str]]  # line -> identifiers
 
+_BLOCKS = (ast.stmt, ast.ExceptHandler, ast.match_case)  # statements, and what holds some
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # Built-in functions that call their first argument for each of the others.
 _APPLYING = frozenset({"map", "filter"})
+# Names of lines, counted once for each line: of 20,000 lines of code there are 100,000.
+_MOST_MARKS = 5_000_000
 
 
 class Loop(IntEnum):
@@ -52,14 +58,11 @@ def source_lines(text: str) -> SourceLines | None:
     when it fails) is none, nor is `while True`, which serves as long as the process lives.
     """
     try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError):
-        return None
-    reader = _LoopReader(_aliases(tree))
-    try:
+        tree = python_tree(text, "the source")
+        reader = _LoopReader(_aliases(tree))
         for statement in tree.body:
             reader.read(statement, Loop.NONE)
-    except RecursionError:
+    except (Unreadable, RecursionError):
         return None
     return reader.result()
 
@@ -81,6 +84,9 @@ class _LoopReader:
     generators: set[str] = field(default_factory=set)
     function: int = 0  # the line at which the one that is read begins
     function_of: dict[int, int] = field(default_factory=dict)
+    allowed: Allowance = field(
+        default_factory=lambda: Allowance(_MOST_MARKS, "names in its lines", "the source")
+    )
 
     def result(self) -> SourceLines:
         return SourceLines(
@@ -115,15 +121,14 @@ class _LoopReader:
         elif isinstance(node, ast.While) and not _endless(node) and not _ends_at_once(node.body):
             inside = max(around, Loop.WHILE)
         held = [*ast.iter_child_nodes(node)]
-        statements = [n for n in held if isinstance(n, ast.stmt | ast.ExceptHandler)]
-        cases = [n for n in held if isinstance(n, ast.match_case)]
+        blocks = [n for n in held if isinstance(n, _BLOCKS)]
         self._read_expressions(
-            [n for n in held if n not in statements and n not in cases],
+            [n for n in held if not isinstance(n, _BLOCKS)],
             node,
             inside if isinstance(node, ast.While) else around,
         )
-        for statement in (*statements, *cases):
-            self.read(statement, inside)
+        for block in blocks:
+            self.read(block, inside)
         self.function = function
 
     def _read_expressions(self, parts: Sequence[ast.AST], of: ast.AST, around: Loop) -> None:
@@ -163,6 +168,7 @@ class _LoopReader:
         parts: Iterable[ast.AST],
     ) -> None:
         found = {name for part in parts for name in self._identifiers(part)}
+        self.allowed.take((len(found) + 1) * ((last or first) + 1 - first))
         for line in range(first, (last or first) + 1):
             self.function_of.setdefault(line, self.function)
             if found:

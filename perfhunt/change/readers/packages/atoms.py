@@ -105,6 +105,11 @@ def _read(
     )
 
 
+def is_read_lock(path: str) -> bool:
+    """Whether a path is that of a lock that is read into packages."""
+    return any(PurePosixPath(path).name in names for names in _LOCKS.values())
+
+
 def _unread(family: str) -> str:
     """What ties a file that is not read to the packages it may lock, and to its own manifest."""
     return f"unread:{family}"

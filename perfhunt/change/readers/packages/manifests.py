@@ -11,7 +11,6 @@ import ast
 import configparser
 import json
 import re
-import tomllib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,9 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import json_value, python_tree, toml_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,20 @@ class Manifest:
     question: str = ""
 
 
-class ManifestError(ValueError):
+class ManifestError(Unreadable):
     """The file is not what its name says, or is not read into packages."""
 
 
+_LONGEST_LINE = 10_000  # characters of setup.cfg: its reader takes quadratic time for blanks
+_SHOWN = 60  # characters of a name that is none
 _FOR_DEVELOPERS = re.compile(r"dev|test|lint|doc|ci\b|typing|build")
 _BROKEN = (
     ValueError,
     KeyError,
     TypeError,
     AttributeError,
-    SyntaxError,
+    RecursionError,
+    Unreadable,
     configparser.Error,
     ElementTree.ParseError,
 )
@@ -72,6 +77,9 @@ def read_manifest(path: str, text: str) -> Manifest:
         raise ManifestError(f"{path} is not read into packages")
     try:
         manifest = form(text)
+        for package in manifest.packages.values():
+            if not all(isinstance(w, str) for w in (package.name, package.version, *package.needs)):
+                raise TypeError(f"{str(package.name)[:_SHOWN]} is not written as a package is")
     except _BROKEN as error:
         raise ManifestError(f"{path} does not parse ({error})") from error
     if form is _requirements and _FOR_DEVELOPERS.search(name):
@@ -149,7 +157,7 @@ def _tables(read: Mapping[str, Any], runtime: str, developers: str) -> dict[str,
 
 
 def _pyproject(text: str) -> Manifest:
-    read = tomllib.loads(text)
+    read = toml_table(text, "it")
     project, tool = read.get("project", {}), read.get("tool", {})
     poetry = tool.get("poetry", {})
     packages = [p for line in project.get("dependencies", []) for p in _requirement(line)]
@@ -165,7 +173,7 @@ def _pyproject(text: str) -> Manifest:
 
 def _toml_lock(text: str) -> Manifest:
     """poetry.lock, uv.lock, pdm.lock, Cargo.lock: an array of packages."""
-    entries = (e for e in tomllib.loads(text).get("package", []) if "version" in e)
+    entries = (e for e in toml_table(text, "it").get("package", []) if "version" in e)
     return Manifest(_by_name(map(_locked, entries)), lock=True)
 
 
@@ -178,11 +186,11 @@ def _locked(entry: Mapping[str, Any]) -> Package:
 
 
 def _pipfile(text: str) -> Manifest:
-    return Manifest(_tables(tomllib.loads(text), "packages", "dev-packages"))
+    return Manifest(_tables(toml_table(text, "it"), "packages", "dev-packages"))
 
 
 def _pipfile_lock(text: str) -> Manifest:
-    read = json.loads(text)
+    read = json_value(text, "it")
     versions = {
         group: {n: e.get("version", "").removeprefix("==") for n, e in read.get(group, {}).items()}
         for group in ("default", "develop")
@@ -191,7 +199,7 @@ def _pipfile_lock(text: str) -> Manifest:
 
 
 def _package_json(text: str) -> Manifest:
-    read = json.loads(text)
+    read = json_value(text, "it")
     starts = ("start", "serve", "prestart", "start:prod")
     scripts = {f"scripts.{k}": v for k, v in read.get("scripts", {}).items() if k in starts}
     engines = {f"engines.{k}": v for k, v in read.get("engines", {}).items()}
@@ -201,7 +209,7 @@ def _package_json(text: str) -> Manifest:
 
 
 def _package_lock(text: str) -> Manifest:
-    read = json.loads(text)
+    read = json_value(text, "it")
     older = {f"node_modules/{n}": e for n, e in read.get("dependencies", {}).items()}
     packages = (
         Package(
@@ -232,7 +240,7 @@ def _go_sum(text: str) -> Manifest:
 
 
 def _cargo_toml(text: str) -> Manifest:
-    read = tomllib.loads(text)
+    read = toml_table(text, "it")
     profiles = {p: table for p, table in read.get("profile", {}).items() if p != "test"}
     settings = {f"profile.{p}.{k}": _plain(v) for p, t in profiles.items() for k, v in t.items()}
     return Manifest(_tables(read, "dependencies", "dev-dependencies"), settings=settings)
@@ -258,7 +266,7 @@ def _pom(text: str) -> Manifest:
 
 
 def _setup_py(text: str) -> Manifest:
-    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    calls = (node for node in ast.walk(python_tree(text, "it")) if isinstance(node, ast.Call))
     named = (k.value for call in calls for k in call.keywords if k.arg == "install_requires")
     lines = [line for value in named for line in ast.literal_eval(value)]
     return Manifest(_by_name(p for line in lines for p in _requirement(line)))
@@ -266,6 +274,8 @@ def _setup_py(text: str) -> Manifest:
 
 def _setup_cfg(text: str) -> Manifest:
     read = configparser.ConfigParser(interpolation=None)
+    if any(len(line) > _LONGEST_LINE for line in text.splitlines()):
+        raise ManifestError(f"it has a line of more than {_LONGEST_LINE:,} characters")
     read.read_string(text)
     lines = read.get("options", "install_requires", fallback="").splitlines()
     return Manifest(_by_name(p for line in lines for p in _requirement(line)))

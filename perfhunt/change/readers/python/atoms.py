@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +15,12 @@ from perfhunt.change.readers.python.definitions import (
 from perfhunt.change.readers.python.links import links_of
 from perfhunt.change.readers.python.normal import Renames
 from perfhunt.change.readers.python.renames import DefinitionPair, renames_of, same_but_parameters
+from perfhunt.change.readers.tables import TABLE_DECLARATION
 from perfhunt.change.readers.texts import FileAtoms, FileTexts, no_change, one_atom, together
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import python_tree
 from perfhunt.model.verdict.change import Atom, Edit, Kind, Links
 
-TABLE_DECLARATION = "table declaration"  # the detail of a class that declares a table
 _TYPING = ("typing.", "typing_extensions.", "collections.abc.", "__future__.")
 _MODELS = ("models.Model", "db.Model", "DeclarativeBase", "TimeStampedModel")
 _PLAIN_MODELS = ("Base", "Model")
@@ -38,9 +39,7 @@ def python_atoms(edited: Sequence[FileTexts]) -> FileAtoms:
     """The atoms of edited Python files, read together so that a move between them is seen."""
     faults = [(texts, _fault(texts)) for texts in edited]
     broken = [
-        one_atom(texts, Kind.CODE, "module-level text", f"{texts.path} does not parse ({fault})")
-        for texts, fault in faults
-        if fault
+        one_atom(texts, Kind.CODE, "module-level text", fault) for texts, fault in faults if fault
     ]
     readable = [texts for texts, fault in faults if not fault]
     files = [_parsed(texts) for texts in readable]
@@ -57,9 +56,9 @@ def _fault(texts: FileTexts) -> str:
     """Why a file cannot be parsed; empty when it can."""
     try:
         for text in (texts.before, texts.after):
-            ast.parse(text or "")
-    except (SyntaxError, ValueError, RecursionError) as error:
-        return str(error) or type(error).__name__
+            python_tree(text or "", texts.path)
+    except Unreadable as error:
+        return error.message
     return ""
 
 

@@ -27,6 +27,7 @@ from perfhunt.change.readers.python.normal import (
     normal_form,
     without_docstring,
 )
+from perfhunt.model.document.bounded import python_tree
 
 STATEMENTS = "module-level statements"  # the name of those that have none
 
@@ -90,12 +91,12 @@ class Module:
 
 
 def parse_module(path: str, text: str, renames: Renames | None = None, beside: str = "") -> Module:
-    """The definitions of a module, what was renamed written the new way. Raises SyntaxError.
+    """The definitions of a module, what was renamed written the new way. Raises Unreadable.
 
     `beside` is the other side of the edit: annotations matter on both sides or on neither, else
     they would seem edited.
     """
-    tree = ast.parse(text)
+    tree = python_tree(text, path)
     if renames:
         tree = WrittenAnew(renames).visit(tree)
     imports, instances = _imports(tree, path), _instances(tree)

@@ -14,6 +14,7 @@ from perfhunt.change.readers.schema.sql import (
     same_tokens,
 )
 from perfhunt.change.readers.texts import FileAtoms, FileTexts, no_change, one_atom
+from perfhunt.errors import Unreadable
 from perfhunt.model.verdict.change import Atom, Edit, Kind
 
 # Every other sort is schema.
@@ -30,7 +31,7 @@ def schema_atoms(texts: FileTexts) -> FileAtoms:
             before, after = list(operations(old)), list(operations(new))
         else:
             before, after = read_statements(old, new)
-    except (SyntaxError, SqlError) as error:
+    except Unreadable as error:
         if isinstance(error, SqlError) and same_tokens(old, new):
             return no_change(texts, "same statements")
         return one_atom(texts, Kind.SCHEMA, "", f"{texts.path} does not parse ({error})")

@@ -11,8 +11,9 @@ from perfhunt.change.readers.schema.sql import (
     StatementSort,
     beginning,
     read_statements,
-    table_symbols,
 )
+from perfhunt.change.readers.tables import table_symbols
+from perfhunt.model.document.bounded import python_tree
 from perfhunt.model.verdict.change import Links
 
 _NEW_INDEXES = ("AddIndex", "create_index", "AddIndexConcurrently")
@@ -25,9 +26,9 @@ _ALEMBIC = ("op.", "batch_op.", "batch.")
 def operations(text: str) -> Iterator[Statement]:
     """The operations of a Django migration, or the calls of op in an Alembic one's upgrade.
 
-    Raises SyntaxError when the text is no Python.
+    Raises Unreadable when the text is no Python.
     """
-    for node in ast.parse(text).body:
+    for node in python_tree(text, "its Python").body:
         if isinstance(node, ast.ClassDef) and node.name == "Migration":
             assigned = (s for s in node.body if isinstance(s, ast.Assign))
             lists = (s.value for s in assigned if ast.unparse(s.targets[0]) == "operations")

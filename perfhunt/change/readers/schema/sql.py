@@ -11,7 +11,9 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from perfhunt.change.readers.tables import table_symbols
 from perfhunt.change.readers.texts import UNLINKED
+from perfhunt.errors import Unreadable
 from perfhunt.model.verdict.change import Links
 
 # Files do not name their dialect: the one that understands most statements of a file is taken.
@@ -46,7 +48,7 @@ class StatementSort(StrEnum):
     NOTHING = "nothing"
 
 
-class SqlError(ValueError):
+class SqlError(Unreadable):
     """A text is SQL in no dialect that we know."""
 
 
@@ -65,7 +67,12 @@ def read_statements(*scripts: str) -> list[list[Statement]]:
 
     Raises SqlError when no dialect fits.
     """
-    readings = [r for dialect in DIALECTS if (r := _parsed(dialect, scripts)) is not None]
+    readings: list[tuple[int, str, list[list[exp.Expr]]]] = []
+    for dialect in DIALECTS:
+        reading = _parsed(dialect, scripts)
+        readings += [reading] if reading is not None else []
+        if readings and readings[-1][0] == 0:  # All is understood: no other does better.
+            break
     if not readings:
         raise SqlError(f"it is SQL in no dialect of {', '.join(DIALECTS)}")
     _, dialect, parsed = min(readings, key=lambda r: r[0])
@@ -90,16 +97,6 @@ def same_tokens(before: str, after: str) -> bool:
     except SqlglotError:
         return False
     return old == new
-
-
-def table_symbols(table: str) -> set[str]:
-    """The ways a table is named: with and without schema or application, one or many.
-
-    `shop_items` is also `items` and `item`.
-    """
-    name = table.lower().rpartition(".")[2].strip('`"[]')
-    names = {name, name.rpartition("_")[2]}
-    return {f"model:{n}" for n in names} | {f"model:{n.removesuffix('s')}" for n in names}
 
 
 def _statement(tree: exp.Expr, dialect: str) -> Statement:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, TypeAlias
@@ -13,8 +12,13 @@ from typing import Any, TypeAlias
 import yaml
 
 from perfhunt.change.readers.lines import last_word
+from perfhunt.errors import Unreadable
+from perfhunt.model.document.bounded import DEEPEST, json_value, toml_table
 
 Settings: TypeAlias = dict[str, tuple[str, ...]]
+_Collected: TypeAlias = dict[str, list[str]]  # settings while a file is read
+# libyaml's loader is ten times as quick; it too gives scalars as they are written.
+_YAML: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 MOST_SETTINGS = 100_000  # in one file: YAML aliases can stand for any number of copies
 
@@ -38,11 +42,11 @@ def read_settings(path: str, text: str) -> Settings:
     """The settings of a configuration file, read in the form that its name suggests.
 
     A command line gives its options as settings of their own: `CMD --workers`. Raises ValueError
-    when the file does not parse.
+    or Unreadable when the file does not parse, or is larger than is read.
     """
     name = PurePosixPath(path).name
     form = next((form for pattern, form in _FORMS if re.fullmatch(pattern, name)), _lines)
-    settings: Settings = {}
+    settings: _Collected = {}
     for setting, values in form(text).items():
         for value in values:
             words = _words(value) if _COMMAND_LINES.fullmatch(setting) else []
@@ -51,7 +55,7 @@ def read_settings(path: str, text: str) -> Settings:
                     _add(settings, f"{setting} {option}".strip(), argument)
             else:
                 _add(settings, setting, value)
-    return settings
+    return {name: tuple(values) for name, values in settings.items()}
 
 
 def plain_name(setting: str) -> str:
@@ -69,8 +73,8 @@ def belongs_to(plain: str) -> tuple[str, ...]:
     return tuple(f"setting:{feature}" for feature in features if len(feature) > _SHORT)
 
 
-def _add(settings: Settings, name: str, *values: str) -> None:
-    settings[name] = (*settings.get(name, ()), *(" ".join(value.split()) for value in values))
+def _add(settings: _Collected, name: str, *values: str) -> None:
+    settings.setdefault(name, []).extend(" ".join(value.split()) for value in values)
     if len(settings) > MOST_SETTINGS:
         raise ValueError(f"it has more than {MOST_SETTINGS:,} settings")
 
@@ -79,9 +83,9 @@ def _words(command: str) -> list[str]:
     """A command line as words, from its shell form or its JSON form."""
     try:
         if command.startswith("["):
-            return [str(word) for word in json.loads(command)]
+            return [str(word) for word in json_value(command, "the command")]
         return shlex.split(command)
-    except ValueError:
+    except (ValueError, TypeError, Unreadable):
         return command.split()
 
 
@@ -106,20 +110,22 @@ def _options(words: list[str]) -> Iterator[tuple[str, str]]:
     yield "", " ".join(plain)
 
 
-def _tree(tree: Any, written: Callable[[Any], str] = json.dumps) -> Settings:
+def _tree(tree: Any, written: Callable[[Any], str] = json.dumps) -> _Collected:
     """Nested tables and lists as dotted names; `written` gives the text of a value."""
-    settings: Settings = {}
+    settings: _Collected = {}
 
-    def visit(value: Any, name: str) -> None:
+    def visit(value: Any, name: str, depth: int = 0) -> None:
+        if depth > DEEPEST:  # aliases of YAML may make it endless
+            raise ValueError(f"it is nested more than {DEEPEST} levels deep")
         if isinstance(value, Mapping):
             for key, inner in value.items():
-                visit(inner, f"{name}.{key}" if name else str(key))
+                visit(inner, f"{name}.{key}" if name else str(key), depth + 1)
         elif isinstance(value, list) and value:
-            visit_list(value, name)
+            visit_list(value, name, depth)
         else:
             _add(settings, name, written(value))
 
-    def visit_list(values: list[Any], name: str) -> None:
+    def visit_list(values: list[Any], name: str, depth: int) -> None:
         plain = [str(value) for value in values if not isinstance(value, Mapping | list)]
         if _COMMAND_LINES.fullmatch(name) and len(plain) == len(values):
             _add(settings, name, shlex.join(plain))
@@ -128,7 +134,8 @@ def _tree(tree: Any, written: Callable[[Any], str] = json.dumps) -> Settings:
             if isinstance(value, Mapping | list):
                 # An entry is known by its name where it has one, as Kubernetes knows it.
                 label = value.get("name") if isinstance(value, Mapping) else None
-                visit(value, f"{name}[{label if isinstance(label, str) else index}]")
+                label = label if isinstance(label, str) else index
+                visit(value, f"{name}[{label}]", depth + 1)
         for variable in filter(_VARIABLE.match, plain):
             _add(settings, f"{name}.{variable.partition('=')[0]}", variable.partition("=")[2])
         values = [text for text in plain if not _VARIABLE.match(text)]
@@ -139,10 +146,10 @@ def _tree(tree: Any, written: Callable[[Any], str] = json.dumps) -> Settings:
     return settings
 
 
-def _yaml(text: str) -> Settings:
+def _yaml(text: str) -> _Collected:
     """Scalars as they are written and no tag obeyed: nothing in the file is built or run."""
     try:
-        documents = list(yaml.load_all(text, Loader=yaml.BaseLoader))
+        documents = list(yaml.load_all(text, Loader=_YAML))
     except yaml.YAMLError as error:
         if "{{" in text:  # a template of YAML, as Helm has them, is read line by line
             return _lines(re.sub(r"^\s*-\s+", "", text, flags=re.M))
@@ -150,12 +157,12 @@ def _yaml(text: str) -> Settings:
     return _tree(documents[0] if len(documents) == 1 else documents, str)
 
 
-def _lines(text: str) -> Settings:
+def _lines(text: str) -> _Collected:
     """`name = value`, `name: value` or `name value` lines, as in ini, env and nginx files.
 
     Lines are in [sections] or in blocks of braces; # and ; begin comments.
     """
-    settings: Settings = {}
+    settings: _Collected = {}
     section, blocks = "", []
     for line in text.splitlines():
         bare = re.sub(r"(^|\s)[#;].*$", "", line).strip().removesuffix(";")
@@ -164,6 +171,8 @@ def _lines(text: str) -> Settings:
             section = f"{bare[1:-1]}."
         elif bare.endswith("{"):
             blocks.append(f"{bare[:-1].strip()}/")
+            if len(blocks) > DEEPEST:
+                raise ValueError(f"its blocks are nested more than {DEEPEST} levels deep")
         elif bare == "}":
             del blocks[-1:]
         elif bare:
@@ -175,9 +184,9 @@ def _lines(text: str) -> Settings:
     return settings
 
 
-def _dockerfile(text: str) -> Settings:
+def _dockerfile(text: str) -> _Collected:
     """Instructions by name, ENV and ARG by variable."""
-    settings: Settings = {}
+    settings: _Collected = {}
     for line in re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.M)).splitlines():
         instruction, _, rest = line.strip().partition(" ")
         instruction = instruction.upper()
@@ -189,9 +198,9 @@ def _dockerfile(text: str) -> Settings:
     return settings
 
 
-def _shell(text: str) -> Settings:
+def _shell(text: str) -> _Collected:
     """A start script: its variables, and its commands."""
-    settings: Settings = {}
+    settings: _Collected = {}
     for line in re.sub(r"\\\n", " ", text).splitlines():
         bare = line.strip()
         variable = re.fullmatch(r"(?:export\s+)?(\w+)=(\S*)", bare)
@@ -202,10 +211,14 @@ def _shell(text: str) -> Settings:
     return settings
 
 
-_FORMS: tuple[tuple[str, Callable[[str], Settings]], ...] = (
+def _toml(text: str) -> _Collected:
+    return _tree(toml_table(text, "it"), lambda value: json.dumps(value, default=str))
+
+
+_FORMS: tuple[tuple[str, Callable[[str], _Collected]], ...] = (
     (r"Dockerfile.*|.*\.dockerfile|Containerfile", _dockerfile),
-    (r".*\.toml", lambda text: _tree(tomllib.loads(text), lambda v: json.dumps(v, default=str))),
-    (r".*\.json", lambda text: _tree(json.loads(text))),
+    (r".*\.toml", _toml),
+    (r".*\.json", lambda text: _tree(json_value(text, "it"))),
     (r".*\.ya?ml", _yaml),
     (r".*\.sh|(docker-)?entrypoint[\w-]*", _shell),
 )

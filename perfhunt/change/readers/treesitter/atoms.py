@@ -103,10 +103,18 @@ def _renames(
     before: Mapping[str, Declaration], after: Mapping[str, Declaration]
 ) -> Iterator[tuple[str, str]]:
     """Old and new name of declarations that are the same but for their own name."""
-    for old in before.keys() - after.keys():
-        for new in after.keys() - before.keys():
-            if before[old].written_as(new, {_own(old): _own(new)}).tokens == after[new].tokens:
-                yield old, new
+    fresh: dict[tuple[str, ...], list[str]] = {}
+    for new in (name for name in after if name not in before):
+        fresh.setdefault(_nameless(new, after[new]), []).append(new)
+    for old in (name for name in before if name not in after):
+        for new in fresh.get(_nameless(old, before[old]), ())[:1]:
+            yield old, new
+
+
+def _nameless(name: str, declaration: Declaration) -> tuple[str, ...]:
+    """The tokens with its own name taken out, so that a renamed one compares equal."""
+    own = _own(name)
+    return tuple("" if token == own else token for token in declaration.tokens)
 
 
 def _file_atoms(file: _ParsedFile, renamed: Mapping[tuple[str, str], str]) -> FileAtoms:

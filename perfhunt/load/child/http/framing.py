@@ -27,10 +27,12 @@ class ResponseHead:
         """Takes the next bytes of the connection; False when the head has outgrown its bound."""
         if self.whole:
             return True
+        since = max(0, len(self._collected) - 3)  # Before that, its end was looked for already.
         self._collected += content
-        while (end := self._collected.find(b"\r\n\r\n")) >= 0 or (
-            end := self._collected.find(b"\n\n")
+        while (end := self._collected.find(b"\r\n\r\n", since)) >= 0 or (
+            end := self._collected.find(b"\n\n", since)
         ) >= 0:
+            since = 0
             head, self._collected = self._collected[: end + 2], self._collected[end + 4 :]
             match = _STATUS.match(head)
             self.status = int(match[1]) if match else 0

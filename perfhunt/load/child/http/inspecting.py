@@ -6,22 +6,24 @@ import zlib
 
 from httptools import HttpResponseParser
 
-from perfhunt.load.child.http.connection import RECV, Connection
+from perfhunt.load.child.http.connection import Connection
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.units import Seconds
 
 MAX_KEPT = 1 << 20  # bytes of a body in which a text is looked for
+_PIECE = 8  # bytes that keeping a piece takes by itself: bodies may come byte by byte
 
 
 class InspectingConnection(Connection):
     """A connection for traffic with HEAD requests, or with bodies that must contain a text."""
 
-    __slots__ = ("_kept", "_renew")
+    __slots__ = ("_kept", "_kept_size", "_renew")
 
     def begin(
         self, due: Seconds, endpoint: int, payload: bytes, sent: Seconds, wait: Seconds
     ) -> None:
         self._kept: list[bytes] = []
+        self._kept_size = 0
         self._renew = False
         super().begin(due, endpoint, payload, sent, wait)
 
@@ -34,8 +36,9 @@ class InspectingConnection(Connection):
 
     def on_body(self, content: bytes) -> None:
         """From the parser: a piece of body, kept up to a bound when a text is looked for in it."""
-        if self.client.texts[self.endpoint] and len(self._kept) * RECV < MAX_KEPT:
+        if self.client.texts[self.endpoint] and self._kept_size < MAX_KEPT:
             self._kept.append(content)
+            self._kept_size += len(content) + _PIECE
 
     def on_message_complete(self) -> None:
         if not self._renew:

@@ -11,7 +11,9 @@ from perfhunt.model.units import Seconds
 
 # A route answers in one encoding or two: after so many heads of a trial the rest are not read.
 HEADS_READ = 256
-_ENCODING = re.compile(rb"^content-encoding[ \t]*:[ \t]*([\w\-, ]+)", re.IGNORECASE | re.MULTILINE)
+_ENCODING = re.compile(
+    rb"^content-encoding[ \t]*:[ \t]*([\w\-, ]{1,60})", re.IGNORECASE | re.MULTILINE
+)
 
 
 class WireCounts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _OUTCOMES = (
     "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls, too_large,"
-    " shed, cut, generator) to count."
+    " shed, cut, generator, not_cleared) to count."
 )
 RESULTS: dict[str, dict[str, str]] = {
     "SloDocument": {
@@ -208,6 +208,14 @@ RESULTS: dict[str, dict[str, str]] = {
         "ports_share": "Local ports used, share of the range, 0 to 1.",
         "little_ratio": "Mean in flight over rate times mean response; 1 when nothing is late.",
         "notes": "Remarks.",
+        "refused": (
+            "Connections of a locustfile to what load was not cleared for, none of which was made,"
+            " by where they would have gone."
+        ),
+    },
+    "AttachedTool": {
+        "name": "A profiler, or another watcher of the target.",
+        "rate_hz": "Samples per second asked of it; null where it sets its own pace.",
     },
     "Count": {"n": "Requests.", "exceed": "Too slow, failed, shed or cut."},
     "TrialDocument": {
@@ -231,6 +239,10 @@ RESULTS: dict[str, dict[str, str]] = {
         "interference": (
             "What took the machine from target and generator meanwhile; null where it was not"
             " looked at, absent in runs of versions that did not."
+        ),
+        "attached": (
+            "What of perfhunt looked at the target meanwhile; null in runs of versions that did"
+            " not keep it."
         ),
         "counts": "Counts per criterion, by name.",
         "outcomes": _OUTCOMES,

@@ -1,0 +1,1 @@
+"""Every reader of what others write, with seeds, and inputs made to harm them."""
