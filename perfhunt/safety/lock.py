@@ -22,6 +22,7 @@ from ipaddress import ip_address
 
 from perfhunt.errors import TargetBusy
 from perfhunt.model.run import ProcessIdentity
+from perfhunt.model.text.escaping import json_text, visible
 from perfhunt.model.units import Bytes, Cores, Seconds
 from perfhunt.target.proc.process import identity
 from perfhunt.target.resources.prior_activity import PriorActivity
@@ -124,7 +125,7 @@ def _words(owner: LockHolder) -> bytes:
         "url": owner.url,
         "started": owner.started,
     }
-    return json.dumps(plain).encode()[:_WORDS]
+    return json_text(plain).encode()[:_WORDS]
 
 
 def _tell(lock: socket.socket, words: bytes) -> None:
@@ -164,9 +165,7 @@ def _busy(name: str, key: str) -> TargetBusy:
     if holder is None:
         return TargetBusy(f"{who} holds {_place(key)}, and does not say what for", hint)
     said = f"run {holder.run}, {who}, since {holder.started}, on {holder.url}"
-    return TargetBusy(
-        f"another load test holds this target: {''.join(filter(str.isprintable, said))}", hint
-    )
+    return TargetBusy(f"another load test holds this target: {visible(said)}", hint)
 
 
 def _asked(name: str) -> tuple[int, int, bytes]:

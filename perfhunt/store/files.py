@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import secrets
 import stat
@@ -14,6 +13,7 @@ from typing import Any
 
 from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model.document.bounded import json_value, numbered, read_all
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Bytes
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -76,7 +76,7 @@ def _is_stream(path: Path) -> bool:
 
 def append_line(path: Path, plain: Any) -> None:
     """Add one JSON line and wait until it is on the disk. Raises StoreError."""
-    line = json.dumps(plain, separators=(",", ":"), allow_nan=False) + "\n"
+    line = json_text(plain, separators=(",", ":"), allow_nan=False) + "\n"
     try:
         handle = os.open(path, _APPEND, 0o666)
         try:

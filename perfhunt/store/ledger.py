@@ -13,6 +13,7 @@ from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.store.listing import Entry, EntryStatus, list_runs
 from perfhunt.store.predictions import stored_predictions
@@ -84,10 +85,10 @@ def row_of(run: Run, path: str) -> LedgerRow:
         path=path,
         kind=run.kind,
         started=run.started,
-        ended=run.ended,
+        ended=visible(run.ended),
         verdict=run.verdict,
         exit_code=run.exit_code,
-        target=run.question.target.url,
+        target=visible(run.question.target.url),
         fingerprint=run.question.fingerprint(),
         git_revision=run.environment.git_revision,
         git_dirty=int(run.environment.git_dirty),
@@ -98,7 +99,7 @@ def row_of(run: Run, path: str) -> LedgerRow:
         capacity=run.capacity.rate if run.capacity else None,
         p99_ms=None if p99 is None else p99 * 1000,
         bottleneck=run.bottleneck.category if run.bottleneck else "",
-        top_function=run.findings[0].function if run.findings else "",
+        top_function=visible(run.findings[0].function) if run.findings else "",
         seconds=run.seconds,
     )
 
@@ -129,7 +130,7 @@ def _unreadable(id: str, path: str, why: str) -> LedgerRow:
         path=path,
         kind=UNREADABLE,
         started="",
-        ended=f"{UNREADABLE}: {' '.join(why.split())}",
+        ended=visible(f"{UNREADABLE}: {' '.join(why.split())}"),
         verdict=Judgement.UNKNOWN,
         exit_code=int(ExitCode.INTERNAL),
         target="",
@@ -153,8 +154,8 @@ def prediction_row(directory: Path, score: PredictionScore) -> PredictionRow:
     return PredictionRow(
         verification=directory.name,
         run=score.run,
-        function=score.function,
-        file=score.file,
+        function=visible(score.function),
+        file=visible(score.file),
         of=score.of,
         predicted=score.predicted,
         low=score.low,

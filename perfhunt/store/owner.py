@@ -8,7 +8,6 @@ a pid says none of that.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import StoreError
+from perfhunt.model.text.escaping import json_text
 from perfhunt.store.files import cannot_write, read_json, write_atomic
 
 MARKER = "owner.json"
@@ -79,4 +79,4 @@ def owner_of(path: Path) -> RunWriter:
 def write_owner(path: Path, owner: RunWriter) -> None:
     """Note in a directory who writes it. Raises StoreError."""
     plain = {"pid": os.getpid(), "started": owner.started, "phase": owner.phase}
-    write_atomic(path / MARKER, json.dumps(plain))
+    write_atomic(path / MARKER, json_text(plain))

@@ -30,6 +30,7 @@ def profile(
     """Profile a live service under the load it has now: what runs, what waits, for what. Sends
     nothing.
     """
+    from perfhunt.cli.view.results import show_lines
     from perfhunt.jobs.profile import ProfileRequest, run_profile
     from perfhunt.reports.format import FORMATS
 
@@ -42,7 +43,7 @@ def profile(
         trust_repository=trust_repository,
     )
     run = run_profile(request)
-    console.out(FORMATS["terminal"].render(run).rstrip("\n"))
+    console.rendered(FORMATS["terminal"].render(run))
     picture = store / "runs" / run.id / "flamegraph.svg"
     if not quiet and picture.exists():
-        console.out(f"\nflame graph: {picture}")
+        show_lines(["", f"flame graph: {picture}"])

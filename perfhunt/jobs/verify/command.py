@@ -52,7 +52,10 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     change = read_change(repository, base, request.head)
     patch = edit_patch(repository, change)
     one_change = require_one(change, hot_stacks(stored), request.compound)
-    question, analysis = local_question(request.file), analysis_plan(request.store, watch)
+    question, analysis = (
+        local_question(request.file, request.store),
+        analysis_plan(request.store, watch),
+    )
     directory = request.store / "verify" / fresh_id()
     measured: list[VerifyResult] = []
     try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-from perfhunt.errors import PerfhuntError, StoreError
+from perfhunt.errors import PerfhuntError, StoreError, TargetDied, UsageError
 from perfhunt.jobs.verify.request import VerifyResult
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.text.escaping import json_text
 from perfhunt.store.files import write_atomic
 from perfhunt.store.predictions import VERDICT_FILE, prediction_document
 
@@ -24,7 +24,7 @@ def keep(result: VerifyResult) -> VerifyResult:
     if result.directory is None:
         return result
     try:
-        write_atomic(result.directory / VERDICT_FILE, json.dumps(plain(result), indent=2) + "\n")
+        write_atomic(result.directory / VERDICT_FILE, json_text(plain(result), indent=2) + "\n")
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
     except StoreError as error:
         return cautioned(result, "the verdict is not kept in full", error, CautionCode.NOT_KEPT)
@@ -34,8 +34,11 @@ def keep(result: VerifyResult) -> VerifyResult:
 def cautioned(
     result: VerifyResult, what: str, error: PerfhuntError, code: CautionCode
 ) -> VerifyResult:
-    """The result with a caution on its verdict, which stands; once, however often it is told."""
-    caution = Caution(code, f"{what}: {error.message}", error.hint)
+    """The result with a caution on its verdict, which stands; once, however often it is told. What
+    a service printed at its end is a hint for the terminal, and not kept.
+    """
+    printed = isinstance(error, TargetDied | UsageError)
+    caution = Caution(code, f"{what}: {error.message}", "" if printed else error.hint)
     cautions = tuple(dict.fromkeys((*result.verdict.cautions, caution)))
     return replace(result, verdict=replace(result.verdict, cautions=cautions))
 
