@@ -74,7 +74,7 @@ def write_run(directory: Path, run: Run) -> None:
 
 def write_document(directory: Path, run: Run) -> None:
     """Write the run's document anew, redacted, without its profiles. Raises StoreError."""
-    write_atomic(directory / RUN_FILE, dumps(run))
+    write_atomic(directory / RUN_FILE, _text(redacted(run)))
 
 
 def read_run(directory: Path) -> Run:
