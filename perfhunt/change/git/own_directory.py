@@ -40,6 +40,7 @@ _OURS = (
     ("maintenance.auto", "false"),
     ("submodule.recurse", "false"),
 )
+_LONGEST_PATH = 4096  # bytes that Linux takes for one
 _FORMATS = {"sha1", "sha256", "files", "reftable"}
 _OUTSIDE = "not a git repository"
 _OWNERSHIP = ("dubious ownership", "unsafe repository")
@@ -116,7 +117,8 @@ def _owner(root: Path) -> str:
 def _common(git: Path) -> Path:
     """Where references and objects lie: elsewhere for a linked working tree."""
     try:
-        named = os.fsdecode((git / "commondir").read_bytes().removesuffix(b"\n"))
+        with (git / "commondir").open("rb") as file:
+            named = os.fsdecode(file.read(_LONGEST_PATH).removesuffix(b"\n"))
     except OSError:
         return git
     return Path(os.path.normpath(git / named))
