@@ -18,9 +18,8 @@ LIMITLESS = {
 WHOLE = ("read_text", "read_bytes", "readline", "readlines")
 # Where they stand all the same, and why.
 ALLOWED = {
+    "change/git/worktree.py": "git's own line before each blob",
     "change/readers": "in a child with limits of time and memory (change/isolated.py)",
-    "change/git/kept.py": "objects that git just made for us",
-    "change/git/worktree.py": "lines of git's own, each an id, a word and a number",
     "store/init_file.py": "a file of the package",
     "reports/pictures/svg.py": "a file of the package",
     "profilers/cpython/target.py": "a file of the package",
