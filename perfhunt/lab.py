@@ -39,6 +39,7 @@ from perfhunt.model.slo import Criterion, Judged, Judgement, overall
 from perfhunt.model.states import States
 from perfhunt.model.trial import (
     SET_ASIDE,
+    STOPPED,
     AttachedTool,
     Drain,
     Drained,
@@ -50,6 +51,7 @@ from perfhunt.model.trial import (
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.store.rundir import RunDirectory
 
+KEPT = "What was measured until then is kept: perfhunt report last"
 ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
 
 
@@ -165,6 +167,7 @@ class Lab:
         self.directory.append_trial(trial)
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
         self._check()
+        require_whole(trial)
         return trial
 
     def try_quiet_step(self, step: Step) -> Trial:
@@ -340,7 +343,13 @@ class Lab:
                 " then start it and run again.",
             )
         if reason := self.stop():
-            raise Stopped(reason, "What was measured until then is kept: perfhunt report last")
+            raise Stopped(reason, KEPT)
+
+
+def require_whole(trial: Trial) -> None:
+    """Raises Stopped for a trial whose load was ended before its time, by whomever."""
+    if trial.stopped:
+        raise Stopped(trial.invalid.removeprefix(STOPPED), KEPT)
 
 
 _EXIT_CODES = {

@@ -9,9 +9,9 @@ from functools import wraps
 
 import typer
 
-from perfhunt.cli import console
+from perfhunt.cli import console, outlet
 from perfhunt.cli.verbs.table import VERBS
-from perfhunt.errors import ExitCode, PerfhuntError, Stopped
+from perfhunt.errors import PerfhuntError, Stopped
 from perfhunt.version import __version__
 
 app = typer.Typer(
@@ -92,13 +92,17 @@ def split_command(words: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 def run() -> None:
     """Run the command line; every PerfhuntError becomes its message, its hint and its exit code."""
     before, command = split_command(sys.argv[1:])
-    if sys.__stdout__ is None:  # closed by whoever started us (`>&-`): nobody reads
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us (`>&-`): nobody reads
+            stream = open(os.devnull, "w")  # noqa: SIM115
+        setattr(sys, name, outlet.through_outlet(stream))
     try:
         app(args=before, obj=command)
     except PerfhuntError as error:
         console.complain(error)
         sys.exit(int(error.exit_code))
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has gone; so has the place to complain
-        sys.exit(int(ExitCode.OK))
+    finally:
+        sys.stdout.flush()
+        if why := outlet.lost():
+            console.note(f"perfhunt: not all of the output was written: {why}")

@@ -15,7 +15,7 @@ from perfhunt.analysis.diagnosis.classify import classify
 from perfhunt.analysis.diagnosis.known.at_rest import is_idle
 from perfhunt.analysis.diagnosis.ranking import rank
 from perfhunt.analysis.diagnosis.suspects import suspects_of
-from perfhunt.change.git.kept import code_state
+from perfhunt.change.git.kept import CodeState, code_state
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import one_service
 from perfhunt.jobs.setup import blank_run, surroundings, with_doubt
@@ -72,9 +72,15 @@ def run_profile(request: ProfileRequest) -> Run:
     began = time.monotonic()
     span = look(target, directory.path / "profiles", request.seconds, request.open_target)
     run = replace(diagnosed(start, span, target), seconds=time.monotonic() - began)
+    run = replace(run, cautions=(*run.cautions, *code_cautions(code)))
     run = publish(run, directory, None)
     ledger.record(request.store, run, directory.finish(run))
     return run
+
+
+def code_cautions(code: CodeState) -> tuple[Caution, ...]:
+    """A caution when the state of the code was not read."""
+    return (Caution(CautionCode.EVIDENCE_LOST, code.doubt),) if code.doubt else ()
 
 
 def look(target: TargetProcess, directory: Path, seconds: int, opened: bool) -> Span:

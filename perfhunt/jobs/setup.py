@@ -108,7 +108,12 @@ def workbench(
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
         engine = ENGINES[DEFAULT_ENGINE](
-            run_id, request.workers, request.bind, cleared.addresses, _secret(request)
+            run_id,
+            request.workers,
+            request.bind,
+            cleared.addresses,
+            _secret(request),
+            cleared.connects,
         )
         code = code_state(target.git_root, request.store, request.trust_repository)
         if code.doubt:

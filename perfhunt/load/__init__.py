@@ -2,6 +2,6 @@
 
 `seam` says what an engine must do, `engines` which there are; every engine's raw samples become a
 trial in `tally` and `trials`. The rest is Locust's: `locust_engine` commands the load child in
-`child`, by the `messages` of a `pipe`. `trust` says whom master and workers believe, and how far;
-`child` acts by it.
+`child`, by the `messages` of a `pipe`, and keeps it alive by a `lifeline`. `trust` says whom master
+and workers believe, and how far; `child` acts by it.
 """

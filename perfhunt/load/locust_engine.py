@@ -5,6 +5,7 @@ seen from the controller.
 from __future__ import annotations
 
 import math
+import os
 import secrets
 import time
 from collections.abc import Sequence
@@ -65,12 +66,13 @@ class LocustEngine:
         bind: str = "",
         addresses: Sequence[str] = (),
         secret: str = "",
+        connects: Sequence[str] = (),
     ) -> None:
         self.run_id = run or secrets.token_hex(4)
         self.workers = workers
         self.bind = master_address(bind) if bind else None
         self._secret = secret
-        self.addresses = tuple(addresses)
+        self.addresses, self.connects = tuple(addresses), tuple(connects)
         self.pinning = ""
         self._pipe: ChildPipe | None = None
         self._number = 0
@@ -108,6 +110,12 @@ class LocustEngine:
         self.pinning = self._ready.pinning
         return pipe
 
+    def _living(self) -> ChildPipe:
+        """The child, started again if it has ended."""
+        if self._pipe is not None and not self._pipe.lives:
+            self.close()
+        return self._pipe or self._start()
+
     @property
     def child_pid(self) -> int:
         """The load child's pid; 0 when there is none."""
@@ -121,6 +129,7 @@ class LocustEngine:
         return self._ready.workers
 
     def _opening(self) -> OpenLoad | OpenFleet:
+        switch = self._question.safety.killswitch.file
         load = OpenLoad(
             question=self._question,
             run=self.run_id,
@@ -128,6 +137,8 @@ class LocustEngine:
             in_flight=IN_FLIGHT,
             limit=self._limit,
             addresses=self.addresses,
+            connects=self.connects,
+            killswitch=os.path.abspath(switch) if switch else "",
         )
         if self.workers == 1 and self.bind is None:
             return load
@@ -170,7 +181,7 @@ class LocustEngine:
         self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
         """Holds the step's rate; the trial says how it went, and if the generator spoiled it."""
-        pipe = self._pipe or self._start()
+        pipe = self._living()
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"
         path.touch(exist_ok=False)
@@ -226,7 +237,7 @@ class LocustEngine:
         """Full speed in a closed loop: what the generator itself can do on this host. Never part of
         an investigation.
         """
-        pipe = self._pipe or self._start()
+        pipe = self._living()
         try:
             pipe.send(FloodTarget(connections=connections, seconds=seconds))
             return self._expect(pipe, Flooded, 2 * seconds + OVERDUE)
@@ -244,6 +255,7 @@ class LocustEngine:
         while (left := drain.cap - (time.monotonic() - began)) > 0:
             if stop is not None and stop():
                 break
+            self._living().lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
             if probe is not None and _recovered(probe, allowed):
                 self._pause(AFTER_DRAIN + drain.quiet, stop)
@@ -258,7 +270,7 @@ class LocustEngine:
         return max(safe or range(len(weights)), key=lambda i: weights[i])
 
     def _probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered | None:
-        pipe = self._pipe or self._start()
+        pipe = self._living()
         try:
             pipe.send(SendProbe(endpoint=endpoint, timeout=timeout))
             return self._expect(pipe, ProbeAnswered, timeout + OVERDUE)

@@ -35,6 +35,8 @@ class OpenLoad(Message, frozen=True):
 
     `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
     unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
+    Connections go to `addresses`, at the url's port, and to what `connects` names besides (see
+    `model.testfile.connects`). There is no load when the file `killswitch` is there.
     """
 
     question: Question
@@ -43,6 +45,8 @@ class OpenLoad(Message, frozen=True):
     in_flight: int
     limit: Seconds
     addresses: tuple[str, ...] = ()
+    connects: tuple[str, ...] = ()
+    killswitch: str = ""
     pin: bool = True
 
 
@@ -181,6 +185,9 @@ class StepDone(Message, frozen=True):
     routes: tuple[str, ...] | None = None
     users: int = 0
     wire: WireAccount | None = None  # where the sender looks at it
+    refused: dict[
+        str, int
+    ] = {}  # connections to what was not cleared, by where they would have gone
 
 
 class ProbeAnswered(Message, frozen=True):

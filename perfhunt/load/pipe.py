@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import LoadFailed
+from perfhunt.load.lifeline import ENDED_ITSELF, Lifeline
 from perfhunt.load.messages import ANSWERS, ChildAnswer, ChildOrder, PipeReader, frame
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import tail
@@ -24,7 +25,13 @@ _LAST_WORDS: Bytes = 1 << 16  # of its log, of which the last line is shown
 
 
 class ChildDied(Exception):
-    """The load child is gone; the message says how it went."""
+    """The load child is gone; the message says how it went. `by_itself`: it had to end itself to
+    end its load.
+    """
+
+    def __init__(self, message: str, *, by_itself: bool = False) -> None:
+        super().__init__(message)
+        self.by_itself = by_itself
 
 
 class ChildPipe:
@@ -37,7 +44,9 @@ class ChildPipe:
         self._log = directory / LOG
         self._reader: PipeReader[ChildAnswer] = PipeReader(ANSWERS)
         self._answers: deque[ChildAnswer] = deque()
-        command = [sys.executable, "-m", "perfhunt.load.child"]
+        self.lifeline = Lifeline()
+        line = self.lifeline.far_end
+        command = [sys.executable, "-m", "perfhunt.load.child", str(line)]
         try:
             with self._log.open("ab") as log:
                 # Its own session: Ctrl-C on the terminal reaches the controller only, which then
@@ -48,13 +57,17 @@ class ChildPipe:
                     stdout=subprocess.PIPE,
                     stderr=log,
                     start_new_session=True,
+                    pass_fds=(line,),
                 )
         except OSError as error:
+            os.close(line)
+            self.lifeline.close()
             raise LoadFailed(f"the load child does not start: {error}") from error
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._to: IO[bytes] = self.process.stdin
         self._from: IO[bytes] = self.process.stdout
+        self.lifeline.start()
 
     def send(self, order: ChildOrder) -> None:
         """Gives the child an order."""
@@ -87,7 +100,14 @@ class ChildPipe:
         how = (
             f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         )
-        return ChildDied(f"the load child {how}{self._last_words()}")
+        return ChildDied(
+            f"the load child {how}{self._last_words()}", by_itself=code == ENDED_ITSELF
+        )
+
+    @property
+    def lives(self) -> bool:
+        """Whether there is still a child to give orders to."""
+        return self.process.poll() is None
 
     def _last_words(self) -> str:
         with contextlib.suppress(OSError):
@@ -99,6 +119,7 @@ class ChildPipe:
 
     def close(self) -> None:
         """The child and whatever it started are gone when this returns. May be called twice."""
+        self.lifeline.close()
         with contextlib.suppress(OSError, ValueError):
             self._to.close()  # end-of-file: it stops the load and leaves
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -22,7 +22,7 @@ from perfhunt.model.latency import SAMPLE
 from perfhunt.model.trial import STOPPED, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds
 
-POLL: Seconds = 0.05  # between two looks at the stop signal: a tenth of what it may take
+POLL: Seconds = 0.05  # between two looks at what was heard of a stop: a tenth of what it may take
 # After an order to stop; then the child is ended, so that load is off within a second.
 STOPPED_WITHIN: Seconds = 0.6
 OVERDUE: Seconds = 10.0  # past the time a step must be over, the child is given up
@@ -48,7 +48,8 @@ class RunningStep:
         self._limit = max(
             (c.limit for c in tally.criteria if math.isfinite(c.limit)), default=math.inf
         )
-        self._path, self._watch, self._stop = path, watch, stop
+        self._path, self._watch = path, watch
+        pipe.lifeline.listen(stop)
         self._rows: list[SecondRow] = []
         self._health: dict[int, GeneratorSecond] = {}
         self._read = 0
@@ -65,7 +66,8 @@ class RunningStep:
             end = self._until_done()
         except ChildDied as death:
             self.died = True
-            end = StepEnd(self._at, self._overload, self._stopped or str(death))
+            why = f"{STOPPED}{death}" if death.by_itself else str(death)
+            end = StepEnd(self._at, self._overload, self._stopped or why)
         self._take_samples()
         rows = tuple(self._final_row(second) for second in range(math.ceil(end.seconds)))
         return build_trial(self._step, self._tally, rows, end, self._path.name, self._health)
@@ -84,18 +86,19 @@ class RunningStep:
     def _until_done(self) -> StepEnd:
         overdue = time.monotonic() + self._step.duration + self._grace + OVERDUE
         while True:
-            match self._pipe.receive(POLL):
+            answer = self._pipe.receive(POLL)
+            if not self._stopped and (reason := self._pipe.lifeline.reason):
+                self._stopped = f"{STOPPED}{reason}"  # the lifeline has told the child
+                overdue = time.monotonic() + STOPPED_WITHIN
+            match answer:
                 case SecondReport() as report:
                     self._on_report(report)
                 case StepDone() as done:
                     return self._end(done)
                 case LoadError() as error:
                     raise ChildDied(f"the load child failed: {error.why}")
-            if not self._stopped and self._stop is not None and (reason := self._stop()):
-                self._stopped = f"{STOPPED}{reason}"
-                self._pipe.send(StopLoad(hard=True))
-                overdue = time.monotonic() + STOPPED_WITHIN
-            if time.monotonic() > overdue:
+            # What came while this process was suspended is heard first.
+            if answer is None and time.monotonic() > overdue:
                 self._pipe.process.kill()
                 raise ChildDied("the load child did not answer in time and was ended")
 

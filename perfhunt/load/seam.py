@@ -54,13 +54,16 @@ class LoadEngine(Protocol):
         bind: str = "",
         addresses: Sequence[str] = (),
         secret: str = "",
+        connects: Sequence[str] = (),
     ) -> None:
         """`run` marks every request sent, in User-Agent and X-Perfhunt-Run; made up when empty.
 
         `workers` processes share the load. They are started here, unless `bind` says at which
         HOST:PORT to wait for that many `perfhunt worker --master HOST:PORT` from other hosts, which
         must know the `secret`. Load goes to `addresses` only, whatever the url's host resolves to
-        by then; empty: to any of its addresses. Raises UsageError when `bind` is no HOST:PORT.
+        by then; empty: to any of its addresses. What the traffic connects to besides, and is no
+        load, is in `connects` (`model.testfile.connects`). Raises UsageError when `bind` is no
+        HOST:PORT.
         """
 
     @property

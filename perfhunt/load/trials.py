@@ -116,6 +116,7 @@ def _generator(
         fds_share=account.fds_share,
         ports_share=account.ports_share,
         little_ratio=_little(tally, health),
+        refused=account.refused,
         notes=_client_notes(account),
     )
 

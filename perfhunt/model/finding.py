@@ -95,6 +95,7 @@ class CautionCode(StrEnum):
     DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
+    NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
     GROWTH = "growth"  # memory, files or threads grow with the requests served
 
 

@@ -27,6 +27,7 @@ class RequestOutcome(IntEnum):
     SHED = 8  # later than the deadline: never sent; its latency is "at least this"
     CUT = 9  # in flight when the trial was stopped; its latency is "at least this"
     GENERATOR = 10  # the generator had no fd or port left: not the service's doing
+    NOT_CLEARED = 11  # would have gone where load was not cleared for: no connection was made
 
 
 # One arrival in the raw file of a trial. `due` is seconds from the trial's start; `lag` = actual

@@ -166,6 +166,8 @@ class Question:
     seed: int = 1
     locustfile: str | None = None
     locustfile_sha256: str | None = None
+    # What the locustfile may connect to besides the target: "host:port", "unix:/path".
+    locustfile_connects: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
 
     def redacted(self) -> Question:
@@ -186,7 +188,7 @@ class Question:
         its pid; no secrets.
         """
         plain = asdict(self.redacted())
-        for key in ("target", "safety", "source", "locustfile"):
+        for key in ("target", "safety", "source", "locustfile", "locustfile_connects"):
             del plain[key]
         for endpoint in plain["traffic"]:
             if endpoint["feed"]:

@@ -227,6 +227,8 @@ class Generator:
         None  # mean in-flight / (rate x mean response); 1 when nothing is late
     )
     notes: tuple[str, ...] = ()
+    # Where a locustfile would have gone -> connections that were refused it.
+    refused: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
 from perfhunt.model.question import Question, Safety, TargetEnvironment
+from perfhunt.model.testfile.connects import Peripheral, peripheral
 from perfhunt.model.units import PerSecond, format_rate
 
 # In CI this variable holds "host:YYYY-MM-DD": consent for that host on that day (UTC).
 TOKEN = "PERFHUNT_PRODUCTION_OK"
+_CONNECTS = 'Write for example locustfile_connects = ["db.internal:5432"]'
 _SHOWN = 3  # addresses of a host that a message repeats
 _PRODUCTION_LABEL = re.compile(r"prod|prd|production|live|www")
 _NAMED_OTHERWISE = re.compile(
@@ -30,10 +32,14 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """Load may go to these addresses and nowhere else, whatever the name resolves to later."""
+    """Load may go to these addresses and nowhere else, whatever the name resolves to later. What a
+    locustfile connects to besides is in `connects` (`model.testfile.connects`): the names, and the
+    addresses they have.
+    """
 
     port: int
     addresses: tuple[str, ...]
+    connects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +81,33 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     if not all(_is_loopback(address) for address in parsed):
         _check_allowed(host, addresses, question.safety)
         _check_declared(host, question.target.environment)
+    connects = _clear_connects(question.locustfile_connects, resolve)
     check_rate(question, question.slo.at_load or 0.0)
     if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
-    return Clearance(port, addresses)
+    return Clearance(port, addresses, connects)
+
+
+def _clear_connects(texts: tuple[str, ...], resolve: Resolve) -> tuple[str, ...]:
+    """The places beside the target, with every address of each. Refused like a target where they
+    are no service's.
+    """
+    places: list[Peripheral] = []
+    for text in texts:
+        place = peripheral(text)
+        if place is None:
+            raise UsageError(f"locustfile_connects: {text!r} is no place to connect to", _CONNECTS)
+        places.append(place)
+        if place.path:
+            continue
+        try:
+            addresses = resolve(place.host, place.port)
+        except TargetNotFound as error:
+            raise TargetNotFound(f"locustfile_connects: {error.message}", _CONNECTS) from None
+        for address in addresses:
+            _refuse_special(place.host, ip_address(address))
+            places.append(Peripheral(address, place.port))
+    return tuple(dict.fromkeys(map(str, places)))
 
 
 def check_rate(question: Question, rate: PerSecond) -> None:

@@ -78,6 +78,17 @@ def read_text(path: Path) -> str:
         raise StoreError(f"{path} cannot be read: {error}") from error
 
 
+def appeared(path: str | Path) -> bool:
+    """Whether there is anything at a path. Raises OSError where that cannot be said, which is not
+    the same as nothing.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def read_json(path: Path) -> Any:
     """The JSON value in a file of ours. Raises StoreError when it cannot be read, or is none."""
     text = read_text(path)

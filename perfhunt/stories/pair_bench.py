@@ -11,6 +11,7 @@ from typing import Protocol
 
 from perfhunt.analysis.verdict.pairs import Round
 from perfhunt.errors import Stopped
+from perfhunt.lab import require_whole
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.question import Question
 from perfhunt.model.run import EventWatcher, Tried, unwatched
@@ -85,6 +86,7 @@ class PairBench:
         trial = replace(trial, resources=version.resources(), attached=())
         self.watch(Tried(trial))
         self.check()
+        require_whole(trial)
         return trial
 
     def drain(self, drain: Drain, version: StartedVersion, question: Question) -> Drained:

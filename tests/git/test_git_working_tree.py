@@ -16,6 +16,7 @@ from perfhunt.change.git.repository import KEPT, Repository, find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused
+from perfhunt.jobs.profile import code_cautions
 from perfhunt.model.verdict.change import Kind
 from tests.git.repositories import commit_all, git, project_repository, write_files
 from tests.git.working_trees import EDITED, FILES, SECRET, dot_git, edit, names, objects_with
@@ -183,6 +184,8 @@ def test_a_repository_of_another_user_is_read_only_when_it_is_trusted(open_shop:
     assert "git init" not in refused.value.hint
     state = code_state(str(open_shop))
     assert (state.revision, "dubious ownership" in state.doubt) == ("", True)
+    (caution,) = code_cautions(state)
+    assert "--trust-repository" in caution.sentence
     assert names(read_change(find_repository(open_shop, trusted=True), "HEAD")) == ["price"]
     assert code_state(str(open_shop), trusted=True).dirty
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,6 +83,99 @@ def test_a_url_that_stops_saying_200_stops_load_within_a_second(
         statuses[0] = 503
         assert seconds_until_tripped(watch, 3.0) < 1.0
         assert "answered 503" in watch.tripped()
+
+
+@pytest.fixture
+def drips() -> Iterator[tuple[str, threading.Event]]:
+    """A url that answers at once until the event is set; from then on a byte in half a second."""
+    dry, server = threading.Event(), socket.create_server(("127.0.0.1", 0))
+
+    def drip(link: socket.socket) -> None:
+        with link, contextlib.suppress(OSError):
+            link.recv(4096)
+            if not dry.is_set():
+                link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                return
+            for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1000:
+                link.sendall(bytes([byte]))
+                time.sleep(0.5)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=drip, args=(server.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}/ok", dry
+    server.close()
+
+
+def test_a_url_that_drips_stops_load_within_three_seconds(
+    drips: tuple[str, threading.Event], tmp_path: Path
+) -> None:
+    url, dry = drips
+    with KillswitchWatch(Killswitch("", url), tmp_path) as watch:
+        assert seconds_until_tripped(watch, 1.5) >= 1.5
+        dry.set()
+        assert seconds_until_tripped(watch, 6.0) < 3.0
+        assert "no answer" in watch.tripped()
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.0  # what hangs is not waited for
+
+
+def test_a_url_that_drips_or_hangs_fails_its_test(
+    drips: tuple[str, threading.Event], tmp_path: Path
+) -> None:
+    url, dry = drips
+    dry.set()
+    began = time.monotonic()
+    assert "hangs" in KillswitchWatch(Killswitch("", url), tmp_path).test()
+    assert time.monotonic() - began < 3.5
+
+
+def test_a_url_whose_name_stops_resolving_stops_load_within_three_seconds(
+    says: Callable[[list[int]], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resolver that says nothing: the system's waits for it much longer."""
+    resolve, lost, over = socket.getaddrinfo, threading.Event(), threading.Event()
+
+    def getaddrinfo(*words: Any, **more: Any) -> Any:
+        if lost.is_set():
+            over.wait(20.0)
+        return resolve(*words, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with KillswitchWatch(Killswitch("", says([200])), tmp_path) as watch:
+        assert seconds_until_tripped(watch, 1.0) >= 1.0
+        lost.set()
+        assert seconds_until_tripped(watch, 6.0) < 3.0
+    over.set()
+
+
+def test_a_watch_that_was_suspended_does_not_take_its_own_silence_for_that_of_the_url(
+    says: Callable[[list[int]], str], tmp_path: Path
+) -> None:
+    code = (
+        "import sys, time\nfrom pathlib import Path\n"
+        "from perfhunt.model.question import Killswitch\n"
+        "from perfhunt.safety.killswitch import KillswitchWatch\n"
+        "with KillswitchWatch(Killswitch('', sys.argv[1]), Path('.')) as watch:\n"
+        "    while True:\n"
+        "        print(watch.tripped() or 'well', flush=True)\n"
+        "        time.sleep(0.05)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, says([200])], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "well\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(4.0)  # the time that is asked about
+        process.send_signal(signal.SIGCONT)
+        began = time.monotonic()
+        while time.monotonic() - began < 2.0:
+            assert process.stdout.readline() == "well\n"
+        process.kill()
 
 
 def test_one_miss_alone_does_not_stop_load(

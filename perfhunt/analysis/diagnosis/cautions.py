@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -95,6 +96,7 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
             "Nothing, if the knee's interval is narrow enough;"
             " else run again on a quieter machine.",
         )
+    yield from _about_refused(trials)
     busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
     if busiest > THRESHOLDS.generator_busy:
         yield Caution(
@@ -102,6 +104,18 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
             f"The generator used up to {format_share(busiest)} of its core,"
             " so some latency may be its own.",
             "Run it from another machine, or pin target and generator to cores of their own.",
+        )
+
+
+def _about_refused(trials: Sequence[Trial]) -> Iterator[Caution]:
+    refused = sum((Counter(t.generator.refused) for t in trials), Counter())
+    for place, count in refused.most_common():
+        yield Caution(
+            CautionCode.NOT_CLEARED,
+            f"Connections of the locustfile to {place} were refused, {count:,} of them: load was"
+            " cleared for the target only.",
+            f'For what is no load, such as test data: locustfile_connects = ["{place}"] in the test'
+            " file. A redirect: let the locustfile not follow it.",
         )
 
 

@@ -35,7 +35,9 @@ QUIET_ALLOWANCE: Share = 0.95
 # slow.
 MOSTLY_FAILED: Share = 0.5
 # Outcomes of requests that fail at once, rather than wait.
-_FAILED_AT_ONCE = frozenset({"status", "connect", "reset", "protocol", "tls", "too_large"})
+_FAILED_AT_ONCE = frozenset(
+    {"status", "connect", "reset", "protocol", "tls", "too_large", "not_cleared"}
+)
 
 
 def holds(trial: Trial, criteria: Sequence[Criterion]) -> bool:

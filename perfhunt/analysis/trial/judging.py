@@ -14,7 +14,7 @@ from perfhunt.model.trial import Count, RouteResult, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 
 # Outcomes in which the network, or what speaks over it, failed: no answer came that was HTTP.
-TRANSPORT = ("timeout", "connect", "reset", "protocol", "tls", "too_large")
+TRANSPORT = ("timeout", "connect", "reset", "protocol", "tls", "too_large", "not_cleared")
 
 
 GROWTH = {

@@ -71,7 +71,7 @@ UNSATURATED: Share = 0.97  # of what was offered: a build that answers this much
 SLOPE_REACH: Share = 0.35
 SLOPE_TRIALS, SLOPE_VARIANCE = 3, 1e-4
 # Outcomes that are wrong, and not slow: lateness is judged by the endpoints.
-BROKEN = ("status", "connect", "reset", "protocol", "tls")
+BROKEN = ("status", "connect", "reset", "protocol", "tls", "not_cleared")
 
 
 def weights_of(names: Sequence[str]) -> dict[str, float]:

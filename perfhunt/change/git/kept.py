@@ -48,7 +48,8 @@ def code_state(root: str, store: Path | None = None, trusted: bool = False) -> C
     except NoRepository:
         return CodeState()
     except ChangeRefused as refusal:
-        return CodeState(doubt=f"the revision was not read: {refusal.message}. {refusal.hint}")
+        said = " ".join(f"{refusal.message}. {refusal.hint}".split())
+        return CodeState(doubt=f"the revision of the code was not read: {said}")
 
 
 def _state(repository: Repository, revision: str, store: Path | None) -> CodeState:

@@ -24,7 +24,7 @@ from perfhunt.change.git.own_directory import is_ours
 from perfhunt.change.git.repository import LARGE, Repository, paths_of
 from perfhunt.change.paths import IGNORED, may_hold_secrets, role_of
 
-_COUNTS = "not read, so not counted as edited (`git add` makes it count)"
+_COUNTS = "not read, so not counted as edited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def _why_not(repository: Repository, path: str, filters: Mapping[str, str]) -> s
     if path.endswith("/"):
         return "a repository of its own"
     if may_hold_secrets(path):
-        return "untracked, and may hold secrets"
+        return "untracked, and may hold secrets (`git add` makes it count)"
     if keeps_secrets(filters.get(path, "")):
         return f"untracked, and behind the filter {filters[path]}, which is not run"
     try:
@@ -141,7 +141,8 @@ def _why_not(repository: Repository, path: str, filters: Mapping[str, str]) -> s
         return "untracked, and cannot be looked at"
     if stat.S_ISREG(about.st_mode) and not os.access(place, os.R_OK):
         return "untracked, and may not be read"
-    return f"untracked, and larger than {LARGE:,} bytes" if about.st_size > LARGE else ""
+    large = f"untracked, and larger than {LARGE:,} bytes (`git add` makes it count)"
+    return large if about.st_size > LARGE else ""
 
 
 def _there(repository: Repository, path: str) -> bool:

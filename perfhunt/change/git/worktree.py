@@ -201,9 +201,9 @@ def _say_filtered(
     filters = filters_of(repository, [n for n in names if n not in copied], seen, path)
     if filters:
         say(
-            f"in the checkout of {what}, {few(filters)} are as git stores them: the filter"
-            f" ({', '.join(sorted(set(filters.values())))}) was not run. If the service needs what"
-            " it makes of them, let --prepare put it there; PERFHUNT_REPOSITORY is your own tree"
+            f"in the checkout of {what} no filter ({', '.join(sorted(set(filters.values())))}) was"
+            f" run: kept as git stores it: {few(filters)}. If the service needs what the filter"
+            " makes of it, let --prepare put it there; PERFHUNT_REPOSITORY is your own tree"
         )
 
 

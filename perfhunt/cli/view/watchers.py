@@ -3,31 +3,85 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
+from queue import SimpleQueue
 
 from perfhunt.cli import console
+from perfhunt.cli.outlet import hurry
 from perfhunt.cli.view.lines import bracket_text, trial_line
 from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
 from perfhunt.model.trial import Step, Trial
 
+ROOM = (
+    1000  # events that wait for a reader who does not keep up; seconds of load beyond are left out
+)
+
 
 @contextmanager
 def watching(*, as_json: bool, quiet: bool) -> Iterator[EventWatcher]:
-    """The watcher for this terminal and these options, for as long as the context lasts."""
+    """The watcher for this terminal and these options, for as long as the context lasts. It never
+    holds up whoever tells it something; at its end a reader is waited for, unless the run was cut
+    short.
+    """
+    whole = False
+    with ExitStack() as held:
+        watch = _watcher(held, as_json=as_json, quiet=quiet)
+        try:
+            yield watch
+            whole = True
+        finally:
+            if not whole:
+                hurry()
+
+
+def _watcher(held: ExitStack, *, as_json: bool, quiet: bool) -> EventWatcher:
     if as_json:
-        yield to_ndjson
-    elif quiet:
-        yield unwatched
-    elif console.is_terminal():
+        return held.enter_context(closing(Aside(to_ndjson))).watch
+    if quiet:
+        return unwatched
+    if console.is_terminal():
         from perfhunt.cli.view.live import LiveView
 
-        with LiveView(colour=console.colour()) as live:
-            yield live.watch
-    else:
-        yield to_lines(time.monotonic())
+        return held.enter_context(LiveView(colour=console.colour())).watch
+    return held.enter_context(closing(Aside(to_lines(time.monotonic())))).watch
+
+
+class Aside:
+    """Tells a watcher what happens in a thread of its own, so that a reader who stalls (a pager, a
+    stopped terminal) holds up no measurement and no stop.
+    """
+
+    def __init__(self, watch: EventWatcher) -> None:
+        self._watch = watch
+        self._events: SimpleQueue[Event | None] = SimpleQueue()
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._tell, name="watcher", daemon=True)
+        self._thread.start()
+
+    def watch(self, event: Event) -> None:
+        """Returns at once. Of events beyond ROOM those of single seconds are left out, and counted:
+        there are few others.
+        """
+        if isinstance(event, Ticked) and self._events.qsize() >= ROOM:
+            self._left_out += 1
+        else:
+            self._events.put(event)
+
+    def _tell(self) -> None:
+        while (event := self._events.get()) is not None:
+            self._watch(event)
+            if self._left_out and self._events.qsize() < ROOM:
+                count, self._left_out = self._left_out, 0
+                self._watch(Noted(f"{count} seconds are not shown here: the reader fell behind"))
+
+    def close(self) -> None:
+        """All was told."""
+        self._events.put(None)
+        self._thread.join()
 
 
 def notes(event: Event) -> None:

@@ -14,6 +14,7 @@ from perfhunt.analysis.diagnosis.cautions import loss_cautions
 from perfhunt.analysis.verdict.pairs import BASE, HEAD, SlicePlan
 from perfhunt.jobs.verify.attribution import VersionProfiles, measured
 from perfhunt.jobs.verify.starter import CommandStarter
+from perfhunt.lab import require_whole
 from perfhunt.model.profile import Instants, Profile, SpanName, Stack, regrouped
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Began, TargetProcess, Ticked, Tried
@@ -90,6 +91,7 @@ def _held(
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))
     bench.check()
+    require_whole(trial)
     return attached.span_of(trial).while_requests_counted(engine.requests_at)
 
 

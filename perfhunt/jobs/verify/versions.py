@@ -151,7 +151,9 @@ def paired_bench(
         starter.prepare()
         bench = PairBench(
             starter=starter,
-            engine=lambda: ENGINES[DEFAULT_ENGINE](directory.name),
+            engine=lambda: ENGINES[DEFAULT_ENGINE](
+                directory.name, addresses=cleared.addresses, connects=cleared.connects
+            ),
             clock=time.monotonic,
             directory=directory,
             stop=watchdog.stop,

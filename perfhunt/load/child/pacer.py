@@ -46,6 +46,12 @@ class Pacer:
         self._stop_at: Seconds = math.inf
         self._hard = False
 
+    def begin(self) -> None:
+        """What was stopped before is over; a stop from now on ends what comes next, even before its
+        first arrival.
+        """
+        self._stop_at, self._hard = math.inf, False
+
     def stop(self, hard: bool) -> None:
         """No more arrivals from this moment. `hard` also cuts what is in flight, and closes its
         connections.
@@ -73,13 +79,13 @@ class Pacer:
         self._schedule, self._next, self._chunk_at = schedule, 0, 0
         self._dues: list[float] = []
         self._load_chunk()
-        self._stop_at, self._hard = math.inf, False
         sender = self._sender
         with _collector_off() as pauses:
             epoch = self._epoch = epoch or time.monotonic() + LEAD
             sender.begin_trial(recorder, epoch, schedule.settle)
             sender.pace = self._fire
-            self._arm()
+            if self._stop_at == math.inf:
+                self._arm()
             self._watch(epoch, duration, grace, report)
             sender.next_due = math.inf
             sender.cut(time.monotonic(), self._hard)
@@ -117,9 +123,9 @@ class Pacer:
             sender.refill = batch.add
             for _ in range(connections):
                 batch.add()
-            gevent.sleep(seconds * FLOOD_WARMUP)
+            self._wait(seconds * FLOOD_WARMUP)
             began, cpu, done = time.monotonic(), time.process_time(), recorder.added
-            gevent.sleep(seconds)
+            self._wait(seconds)
             took, used, done = (
                 time.monotonic() - began,
                 time.process_time() - cpu,
@@ -128,6 +134,12 @@ class Pacer:
             sender.cut(time.monotonic(), hard=True)
             batch.close()
         return Flooded(rate=done / took, cpu=used / max(1, done), errors=sender.counts.errors)
+
+    def _wait(self, seconds: Seconds) -> None:
+        """Sleeps, unless it is told to stop."""
+        until = time.monotonic() + seconds
+        while (left := min(until, self._stop_at) - time.monotonic()) > 0:
+            gevent.sleep(min(left, TICK))
 
     def _watch(
         self, epoch: Seconds, duration: Seconds, grace: Seconds, report: ReportSecond

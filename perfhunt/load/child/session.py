@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 import gevent
 import locust
+import msgspec
 from gevent.event import AsyncResult
 from gevent.queue import Queue
 from locust import User, task
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
+from perfhunt.load.child.bounds.sentinel import Sentinel, leave
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
@@ -38,18 +40,22 @@ from perfhunt.load.messages import (
     StopLoad,
     frame,
 )
-from perfhunt.model.trial import Step
+from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
 
 _READABLE = 1  # libev's EV_READ
 _READ_SIZE = 1 << 16  # bytes: all that a pipe holds
 
 
-def main() -> int:
+# Beyond what its own orders last: longer than the controller gives the child before it ends it.
+OVERTIME: Seconds = 15.0
+
+
+def main(sentinel: Sentinel) -> int:
     """Serves the controller until it hangs up. The exit code is 0 then, 1 after a failure that was
     reported.
     """
-    pipe = ControllerPipe()
+    pipe = ControllerPipe(sentinel)
     try:
         pipe.serve()
     except Exception as error:  # the boundary: whatever it is, the controller must hear of it
@@ -64,10 +70,11 @@ class ControllerPipe:
     middle of a run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sentinel: Sentinel) -> None:
         """Takes standard input and output for the messages; what else is printed goes to standard
         error, where it cannot be taken for one.
         """
+        self._sentinel = sentinel
         self._to = os.dup(1)
         os.dup2(2, 1)
         self._reader: PipeReader[ChildOrder] = PipeReader(ORDERS)
@@ -98,7 +105,16 @@ class ControllerPipe:
         first = self._orders.get()
         if not isinstance(first, OpenLoad | OpenFleet):
             raise LoadFailed(f"{type(first).__name__} came before the load was opened")
-        self._session = Session(first, self)
+        self._session = Session(first, self, self._sentinel)
+        hurry: Any = gevent.get_hub().loop.async_()  # the one thing another thread may touch
+        hurry.start(self._session.stop, True)
+        load = _load_of(first)
+        self._sentinel.open(
+            hurry.send,
+            load.question.safety.max_duration,
+            load.killswitch,
+            unruly=load is first and load.question.locustfile is not None,
+        )
         self._session.serve(self._orders)
 
     def handle_error(self, where: Any, kind: Any, value: Any, trace: Any) -> None:
@@ -115,7 +131,7 @@ class ControllerPipe:
         except BlockingIOError:
             return
         if not content:
-            os._exit(0)
+            leave(0)
         for order in self._reader.feed(content):
             if isinstance(order, StopLoad) and self._session is not None:
                 self._session.stop(order.hard)
@@ -145,8 +161,11 @@ class LoadGenerator(Protocol):
 class Session:
     """One question's load, from the order to open it until the controller hangs up."""
 
-    def __init__(self, order: OpenLoad | OpenFleet, pipe: ControllerPipe) -> None:
-        self._pipe = pipe
+    def __init__(
+        self, order: OpenLoad | OpenFleet, pipe: ControllerPipe, sentinel: Sentinel
+    ) -> None:
+        self._pipe, self._sentinel = pipe, sentinel
+        self._timeout = _load_of(order).question.ramp.timeout
         self._generator: LoadGenerator = (
             self._alone(order) if isinstance(order, OpenLoad) else self._fleet(order)
         )
@@ -202,20 +221,34 @@ class Session:
         self._generator.stop(hard)
 
     def carry_out(self, order: ChildOrder) -> None:
-        """One order, start to end. Raises LoadFailed for one that has no place here."""
+        """One order, start to end, watched over. Raises LoadFailed for one that has no place
+        here.
+        """
         match order:
             case RunStep():
-                self._pipe.send(self._run(order))
+                # Users may log in before a step, each for as long as a request may take.
+                lasts = self._timeout + order.step.duration + order.grace
+                with self._sentinel.under_way(lasts + OVERTIME):
+                    self._pipe.send(self._run(order))
             case SendProbe():
-                self._pipe.send(self._generator.probe(order.endpoint, order.timeout))
+                with self._sentinel.under_way(order.timeout + OVERTIME):
+                    self._pipe.send(self._generator.probe(order.endpoint, order.timeout))
             case FloodTarget():
-                self._pipe.send(self._generator.flood(order.connections, order.seconds))
+                with self._sentinel.under_way(2 * order.seconds + OVERTIME):
+                    self._pipe.send(self._generator.flood(order.connections, order.seconds))
             case _:
                 raise LoadFailed(f"{type(order).__name__} came where it has no place")
 
     def _run(self, order: RunStep) -> StepDone:
         recorder = Recorder(order.samples)
         try:
-            return self._generator.run(order.step, order.grace, recorder, self._pipe.send)
+            done = self._generator.run(order.step, order.grace, recorder, self._pipe.send)
         finally:
             recorder.close()
+        if not (why := self._sentinel.why):
+            return done
+        return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
+
+
+def _load_of(order: OpenLoad | OpenFleet) -> OpenLoad:
+    return order if isinstance(order, OpenLoad) else order.load

@@ -7,7 +7,9 @@ from __future__ import annotations
 import math
 import os
 import socket
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -16,10 +18,11 @@ import msgspec
 import numpy as np
 from locust.env import Environment
 
+from perfhunt.load.child.bounds.outbound import Outbound
+from perfhunt.load.child.bounds.parent import raise_descriptor_limit
 from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http.address import resolve
 from perfhunt.load.child.http.client import Client
-from perfhunt.load.child.lifeline import raise_descriptor_limit
 from perfhunt.load.child.pacer import Pacer, Schedule
 from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits
@@ -65,6 +68,15 @@ class TrafficSource:
             else "not pinned: several load processes share the cores"
         )
         self._address = resolve(question.target, order.addresses)
+        # Before a line of the user's own code runs.
+        self._outbound = Outbound(
+            urlsplit(question.target.url).hostname or "",
+            self._address.sockaddr[1],
+            self._address.cleared,
+            order.connects,
+        )
+        self._outbound.install()
+        self._running = False
         self._limits = SendLimits(
             timeout=question.ramp.timeout,
             deadline=order.deadline,
@@ -124,10 +136,35 @@ class TrafficSource:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
         once).
         """
-        if self._closed is not None:
-            return self._closed.run(step, grace, recorder, report)
-        if not epoch:
-            self._warm(step)
+        with self._under_way():
+            if self._closed is not None:
+                done = self._closed.run(step, grace, recorder, report)
+            else:
+                if not epoch:
+                    self._warm(step)
+                done = self._pace(step, grace, recorder, report, epoch, part, of)
+        return msgspec.structs.replace(done, refused=self._outbound.take_refused())
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """A stop within ends what is sent there; one outside, what is left of it."""
+        self._pacer.begin()
+        self._running = True
+        try:
+            yield
+        finally:
+            self._running = False
+
+    def _pace(
+        self,
+        step: Step,
+        grace: Seconds,
+        recorder: Recorder,
+        report: ReportSecond,
+        epoch: Seconds,
+        part: int,
+        of: int,
+    ) -> StepDone:
         whole = self._schedule(step)
         mine = Schedule(
             whole.due[part::of], whole.endpoint[part::of], whole.row[part::of], step.settle
@@ -153,14 +190,19 @@ class TrafficSource:
         return min(self._limits.in_flight, max(BOUND_LEAST, bound))
 
     def stop(self, hard: bool) -> None:
-        """Takes the load off."""
+        """Takes the load off, and with `hard` what is left of it."""
+        if not self._running:
+            if hard:
+                self._sender.cut(time.monotonic(), hard=True)
+            return
         self._pacer.stop(hard)
         if self._closed is not None:
-            self._closed.stop()
+            self._closed.stop(hard)
 
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """See Pacer.flood."""
-        return self._pacer.flood(connections, seconds)
+        with self._under_way():
+            return self._pacer.flood(connections, seconds)
 
     def _schedule(self, step: Step) -> Schedule:
         due = arrivals(step.seed, step.rate, step.duration, step.arrivals)
@@ -182,7 +224,8 @@ class TrafficSource:
             row=np.zeros(1, dtype=np.uint32),
         )
         recorder = SampleBuffer()
-        self._pacer.run(single, PROBE_DURATION, timeout, recorder, _unreported)
+        with self._under_way():
+            self._pacer.run(single, PROBE_DURATION, timeout, recorder, _unreported)
         ended = np.frombuffer(recorder.take(), SAMPLE)
         return ProbeAnswered(
             outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,

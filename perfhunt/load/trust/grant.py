@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import Question, Safety
+from perfhunt.model.testfile.connects import Peripheral, peripheral
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
@@ -65,6 +66,31 @@ def cleared(
     if not both:
         raise LoadFailed(f"{host!r} has other addresses here than where the load was cleared")
     return both
+
+
+def besides(
+    grant: WorkerGrant,
+    connects: Sequence[str],
+    resolve: Callable[[str], Sequence[str]] = addresses_of,
+) -> tuple[str, ...]:
+    """Of the places that a locustfile may connect to besides the target, those of hosts that were
+    allowed here, with the addresses that they have here; no unix sockets, which are this host's.
+    """
+    may: dict[str, None] = {}
+    for place in filter(None, map(peripheral, connects)):
+        known = _is_address(place.host) or any(_named(place.host, name) for name in grant.hosts)
+        for address in resolve(place.host) if known else ():
+            if _allows(grant, place.host, address):
+                may |= dict.fromkeys((str(place), str(Peripheral(address, place.port))))
+    return tuple(may)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _allows(grant: WorkerGrant, host: str, address: str) -> bool:

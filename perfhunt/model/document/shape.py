@@ -280,6 +280,7 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     seed: int = 1
     locustfile: str | None = None
     locustfile_sha256: str | None = None
+    locustfile_connects: tuple[str, ...] = ()
     source: str = ""
     fingerprint: str
 

@@ -23,6 +23,7 @@ from perfhunt.model.question import (
     TargetEnvironment,
 )
 from perfhunt.model.slo import Measure
+from perfhunt.model.testfile.connects import peripheral
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
@@ -52,6 +53,7 @@ _ELSEWHERE = {
     "allow_hosts": "in [safety]",
     "killswitch": "in [safety]",
     "locustfile": "at the top of the file",
+    "locustfile_connects": "at the top of the file",
     "comms": "in [safety]",
     "max_duration": "in [safety]",
     "at_load": "in [slo]",
@@ -136,6 +138,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         )
     target = _target(top)
     locustfile, digest = _locustfile(top, around)
+    connects = _connects(top, locustfile)
     traffic = () if locustfile else read_traffic(top, around)
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
@@ -148,6 +151,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         seed=top.integer("seed", 1, high=2**32 - 1),
         locustfile=locustfile,
         locustfile_sha256=digest,
+        locustfile_connects=connects,
         source=source,
     )
     if ramp.loop is LoopKind.CLOSED and not locustfile:
@@ -243,7 +247,7 @@ def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | No
             home.wrong("locustfile", "is empty", 'write locustfile = "locustfile.py"')
         return None, None
     if home is not top:
-        home.finish()
+        home.finish({"locustfile_connects": "at the top of the file"})
     elif traffic is not None:
         top.wrong(
             "locustfile",
@@ -261,6 +265,25 @@ def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | No
             "paths start from the directory of the test file",
         )
         return path, None
+
+
+def _connects(top: Reader, locustfile: str | None) -> tuple[str, ...]:
+    example = 'locustfile_connects = ["db.internal:5432"]'
+    texts = top.strings("locustfile_connects", (), example)
+    for n, text in enumerate(texts, start=1):
+        if peripheral(text) is None:
+            top.wrong(
+                f"locustfile_connects[{n}]",
+                f"{show(text)} is no place to connect to",
+                'write "db.internal:5432", "[::1]:5432" or "unix:/run/db.sock"',
+            )
+    if texts and not locustfile:
+        top.wrong(
+            "locustfile_connects",
+            "there is no locustfile",
+            "requests of [[traffic]] go to target.url only: leave it out",
+        )
+    return texts
 
 
 def _check_together(top: Reader, question: Question) -> None:

@@ -14,6 +14,7 @@ from perfhunt.errors import LoadFailed, UsageError
 from perfhunt.load.trust.address import MasterAddress, master_address
 from perfhunt.load.trust.grant import (
     WorkerGrant,
+    besides,
     cleared,
     narrowed,
     refuse_rate,
@@ -253,3 +254,23 @@ def test_a_share_that_no_master_asks_for_is_refused(
     refuse_step(STEP, 1, 2, math.inf, 1.0)
     with pytest.raises(LoadFailed, match="no share"):
         refuse_step(step, part, of, 1.0, epoch)
+
+
+def test_a_locustfile_connects_besides_the_target_only_to_hosts_that_were_allowed_here() -> None:
+    addresses = {
+        "db.internal": ("10.0.0.5",),
+        "10.0.0.7": ("10.0.0.7",),
+        "127.0.0.1": ("127.0.0.1",),
+    }
+    asked = ("db.internal:5432", "10.0.0.7:6379", "127.0.0.1:22", "other:80", "unix:/run/db.sock")
+
+    def resolve(host: str) -> tuple[str, ...]:
+        return addresses[host]  # a name that was not allowed is not even resolved
+
+    assert besides(WorkerGrant(), asked, resolve) == ()
+    grant = WorkerGrant(hosts=("db.internal", "10.0.0.7"))
+    assert besides(grant, asked, resolve) == (
+        "db.internal:5432",
+        "10.0.0.5:5432",
+        "10.0.0.7:6379",
+    )

@@ -95,6 +95,14 @@ def test_a_locustfile_is_pinned_by_its_hash_and_names_its_own_routes() -> None:
     assert question.traffic == ()
 
 
+def test_what_a_locustfile_connects_to_is_a_permission_and_no_part_of_what_is_asked() -> None:
+    text = 'locustfile = "locustfile.py"\n%s' + SLO
+    allowed = ["db.internal:5432", "[::1]:6379", "unix:/run/postgresql/.s.PGSQL.5432"]
+    question = parse(text % f"locustfile_connects = {allowed}\n".replace("'", '"'))
+    assert question.locustfile_connects == tuple(allowed)
+    assert question.fingerprint() == parse(text % "").fingerprint()
+
+
 def test_a_locustfile_may_stand_in_the_traffic_table_too() -> None:
     for table in ("[traffic]", "[[traffic]]"):
         assert parse(f'{SLO}{table}\nlocustfile = "locustfile.py"').locustfile == "locustfile.py"

@@ -186,6 +186,17 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
             "locustfile",
             "keep one",
         ),
+        (
+            'locustfile = "locustfile.py"\nlocustfile_connects = ["db.internal"]\n' + SLO,
+            "locustfile_connects[1]",
+            "db.internal:5432",
+        ),
+        (
+            'locustfile = "locustfile.py"\nlocustfile_connects = ["http://db:1"]\n' + SLO,
+            "locustfile_connects[1]",
+            "no place",
+        ),
+        ('locustfile_connects = ["db:5432"]\n' + SLO, "locustfile_connects", "no locustfile"),
         ('locustfile = "gone.py"\n' + SLO, "locustfile", "cannot be read"),
         (SLO + '[safety]\nallow_hosts = ["*"]', "safety.allow_hosts[1]", "not a host"),
         (SLO + '[safety]\nmax_rate = "5000"', "safety.max_rate", "unit of rate"),

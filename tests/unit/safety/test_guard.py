@@ -200,3 +200,39 @@ def test_a_host_that_does_not_resolve_is_not_found() -> None:
 def test_without_a_url_there_is_nothing_to_clear() -> None:
     with pytest.raises(UsageError):
         judge(ask(""))
+
+
+def test_what_a_locustfile_connects_to_is_cleared_with_the_addresses_it_has_now() -> None:
+    connects = ("db.internal:5432", "[::1]:6379", "unix:/run/db.sock")
+    question = replace(ask("http://127.0.0.1:8000"), locustfile_connects=connects)
+    addresses = {"db.internal": ("203.0.113.7", "203.0.113.8"), "::1": ("::1",)}
+    cleared = clear(
+        question, Consent({}, TODAY), lambda host, port: addresses.get(host, ("127.0.0.1",))
+    )
+    assert cleared.addresses == ("127.0.0.1",)
+    assert cleared.connects == (
+        "db.internal:5432",
+        "203.0.113.7:5432",
+        "203.0.113.8:5432",
+        "[::1]:6379",
+        "unix:/run/db.sock",
+    )
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "0.0.0.0", "224.0.0.1"])
+def test_no_locustfile_connects_to_the_clouds_metadata_or_to_everybody(address: str) -> None:
+    question = replace(
+        ask("http://127.0.0.1:8000"), locustfile_connects=(f"metadata.internal:{80}",)
+    )
+    with pytest.raises(UnsafeTarget):
+        clear(
+            question,
+            Consent({}, TODAY),
+            lambda host, port: (address,) if host == "metadata.internal" else ("127.0.0.1",),
+        )
+
+
+def test_what_a_locustfile_connects_to_and_does_not_resolve_is_named() -> None:
+    question = replace(ask("http://127.0.0.1:8000"), locustfile_connects=("gone.invalid:5432",))
+    with pytest.raises(TargetNotFound, match=r"locustfile_connects: the host gone\.invalid"):
+        clear(question, Consent({}, TODAY))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import stat
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +109,36 @@ def test_a_repeated_sigterm_stays_an_orderly_stop() -> None:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert "SIGTERM" in watchdog.stop()
+
+
+def test_a_signal_is_heard_although_the_main_thread_cannot_take_it() -> None:
+    """As when it is held up in a system call: here in a digest that lasts seconds, and looks at no
+    signal.
+    """
+    heard: list[float] = []
+    over = threading.Event()
+
+    def listen(watchdog: Watchdog) -> None:
+        while not watchdog.stop() and not over.is_set():
+            time.sleep(0.01)
+        heard.append(time.monotonic())
+
+    with Watchdog() as watchdog:
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        listener = threading.Thread(target=listen, args=(watchdog,))
+        listener.start()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 1_500_000)
+        digested = time.monotonic()
+        over.set()
+        listener.join()
+        assert "SIGTERM" in watchdog.stop()
+    assert heard[0] < digested
+
+
+def test_a_killswitch_file_that_cannot_be_looked_at_stops_load(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    assert "cannot be looked at" in KillswitchWatch(Killswitch("loop/stop"), tmp_path).tripped()
 
 
 def test_a_held_target_is_busy_and_names_its_holder(tmp_path: Path) -> None:

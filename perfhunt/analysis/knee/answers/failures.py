@@ -45,6 +45,7 @@ _WORDS: Mapping[str, str] = {
     "protocol": "are answered with what is no HTTP",
     "tls": "fail in TLS",
     "too_large": "are answered with more than is read",
+    "not_cleared": "lead to where load was not cleared for",
 }
 
 

@@ -197,6 +197,7 @@ class Fleet:
             load=msgspec.structs.replace(
                 load,
                 question=_of_workers(load.question),
+                killswitch="",  # a file of this host; the workers are told
                 in_flight=max(1, load.in_flight // self._size),
                 pin=False,
             ),

@@ -31,7 +31,10 @@ def merged_done(
     of it went.
     """
     shares = [worker.done for worker in ended]
-    errors = sum((Counter(share.errors) for share in shares), Counter())
+    errors, refused = (
+        sum((Counter(each) for each in counts), Counter())
+        for counts in ([s.errors for s in shares], [s.refused for s in shares])
+    )
     return StepDone(
         seconds=min((share.seconds for share in shares), default=0.0),
         epoch=epoch,
@@ -45,6 +48,7 @@ def merged_done(
         ports_share=_largest([share.ports_share for share in shares]),
         workers=workers,
         invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
+        refused=dict(refused),
         wire=merged_accounts([share.wire for share in shares]),
     )
 

@@ -47,7 +47,14 @@ from perfhunt.load.messages import (
     WorkerSecond,
     one_line,
 )
-from perfhunt.load.trust.grant import WorkerGrant, cleared, narrowed, refuse_rate, refuse_step
+from perfhunt.load.trust.grant import (
+    WorkerGrant,
+    besides,
+    cleared,
+    narrowed,
+    refuse_rate,
+    refuse_step,
+)
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
@@ -161,7 +168,13 @@ class Worker:
             refuse_rate(grant, order.most)
             question = narrowed(grant, load.question)
             addresses = cleared(grant, question.target.url, load.addresses)
-            load = msgspec.structs.replace(load, question=question, addresses=addresses, pin=False)
+            load = msgspec.structs.replace(
+                load,
+                question=question,
+                addresses=addresses,
+                connects=besides(grant, load.connects),
+                pin=False,
+            )
         self._source = source = TrafficSource(load, self._environment, order.variables)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)

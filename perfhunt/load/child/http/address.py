@@ -20,13 +20,16 @@ _PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where to connect. `tls` is an SSLContext or None; `server_name` goes into the handshake."""
+    """Where to connect. `tls` is an SSLContext or None; `server_name` goes into the handshake.
+    `cleared` are all addresses that may be connected to.
+    """
 
     family: socket.AddressFamily
     sockaddr: Any
     tls: Any = None
     server_name: str = ""
     resolution: Seconds | None = None  # how long the name took
+    cleared: tuple[str, ...] = ()
 
 
 def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
@@ -56,7 +59,10 @@ def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
             "Nothing was sent. Run again to clear it anew.",
         )
     tls = client_context(target.verify_tls) if parts.scheme == "https" else None
-    choices = [ServerAddress(family, where, tls, host, took) for family, _, _, _, where in infos]
+    cleared = tuple(allowed or {_ip(info[4]): None for info in infos})
+    choices = [
+        ServerAddress(family, where, tls, host, took, cleared) for family, _, _, _, where in infos
+    ]
     return next((a for a in choices if _accepts(a)), choices[0]) if len(choices) > 1 else choices[0]
 
 

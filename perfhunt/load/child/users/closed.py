@@ -38,19 +38,22 @@ class ClosedLoop:
         self._recorder: Recorder | None = None
         self._epoch: Seconds = 0.0
         self._stop_at: Seconds = math.inf
+        self._hard = False
         self._counts = SendCounts()
         events: Any = locust.events
         events.request.add_listener(self._on_request)
 
-    def stop(self) -> None:
-        """The users stop at the next tick."""
+    def stop(self, hard: bool) -> None:
+        """The users stop at the next tick, `hard` in the middle of what they do."""
         self._stop_at = min(self._stop_at, time.monotonic())
+        self._hard = self._hard or hard
 
     def run(self, step: Step, grace: Seconds, recorder: Recorder, report: ReportSecond) -> StepDone:
         """Keeps `step.rate` users busy for the step's duration (in a closed loop, "rate" is a
         number of users).
         """
-        self._recorder, self._counts, self._stop_at = recorder, SendCounts(), math.inf
+        self._recorder, self._counts = recorder, SendCounts()
+        self._stop_at, self._hard = math.inf, False
         users = max(1, round(step.rate))
         epoch = self._epoch = time.monotonic() + LEAD
         self._runner.start(users, spawn_rate=max(1, users), wait=False)
@@ -66,7 +69,7 @@ class ClosedLoop:
                     SecondReport(second=second - 1, at=now - epoch, cpu=used, sent=recorder.added)
                 )
         ended = min(step.duration, time.monotonic() - epoch)
-        self._environment.stop_timeout = min(grace, STOPS_WITHIN)
+        self._environment.stop_timeout = 0.0 if self._hard else min(grace, STOPS_WITHIN)
         self._runner.stop()
         recorder.flush()
         self._recorder = None

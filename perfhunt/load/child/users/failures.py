@@ -10,6 +10,7 @@ from geventhttpclient.response import HTTPConnectionClosed, HTTPParseError
 from locust.exception import CatchResponseError
 from urllib3.exceptions import ProtocolError
 
+from perfhunt.load.child.bounds.outbound import NotCleared
 from perfhunt.model.latency import RequestOutcome
 
 # The first that fits counts: subclasses before their bases.
@@ -29,6 +30,8 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], RequestOutcome], ...] = (
 
 def outcome_of(error: object) -> RequestOutcome:
     """The outcome; STATUS for what is not the network's doing, such as an assertion in a task."""
+    if _was_refused(error):
+        return RequestOutcome.NOT_CLEARED
     if (
         isinstance(error, requests.exceptions.ConnectionError)
         and error.args
@@ -39,3 +42,14 @@ def outcome_of(error: object) -> RequestOutcome:
         if isinstance(error, kinds):
             return outcome
     return RequestOutcome.STATUS
+
+
+def _was_refused(error: object) -> bool:
+    """Whether it comes of a connection that was refused here; clients put errors into errors."""
+    seen: set[int] = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        if isinstance(error, NotCleared):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False

@@ -62,6 +62,7 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "seed": "Decides arrivals, mix and feed rows.",
         "locustfile": "A locustfile instead of traffic.",
         "locustfile_sha256": "Hash of its content.",
+        "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
         "source": "The test file.",
     },
     "Target": {

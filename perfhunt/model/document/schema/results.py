@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _OUTCOMES = (
     "How arrivals ended: outcome (ok, status, timeout, connect, reset, protocol, tls, too_large,"
-    " shed, cut, generator) to count."
+    " shed, cut, generator, not_cleared) to count."
 )
 RESULTS: dict[str, dict[str, str]] = {
     "SloDocument": {
@@ -208,6 +208,10 @@ RESULTS: dict[str, dict[str, str]] = {
         "ports_share": "Local ports used, share of the range, 0 to 1.",
         "little_ratio": "Mean in flight over rate times mean response; 1 when nothing is late.",
         "notes": "Remarks.",
+        "refused": (
+            "Connections of a locustfile to what load was not cleared for, none of which was made,"
+            " by where they would have gone."
+        ),
     },
     "AttachedTool": {
         "name": "A profiler, or another watcher of the target.",

@@ -21,8 +21,7 @@ _OPTIONAL = {
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
-    "peers",
-    "attached",
+    *("peers", "locustfile_connects", "refused", "attached"),
 }
 
 
