@@ -12,6 +12,7 @@ from pathlib import Path
 
 from perfhunt.change.readers.packages.manifests import normal_name
 from perfhunt.model import redact
+from perfhunt.model.redact import TWO_KEYS, of_one_key
 from perfhunt.model.run import Environment, Process, TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.change import Change, Edit, Kind
@@ -147,6 +148,9 @@ def _variables(change: Change, before: Environment, after: Environment) -> Itera
     settings = [atom.file for atom in change.atoms if atom.kind == Kind.CONFIG]
     launched = any(part in file for file in settings for part in _LAUNCHES)
     if known and before.env_sha256 != after.env_sha256 and not launched:
+        if not of_one_key(before.env_sha256, after.env_sha256):
+            yield f"whether its environment variables are the same cannot be told: {TWO_KEYS}"
+            return
         which = ", ".join(after.variables_unlike(before)) or "which ones was not recorded"
         unlike = f"the environment variables of the process are not the same ({which})"
         yield f"{unlike}, and the edit names none"
@@ -191,7 +195,10 @@ def _command(target: TargetProcess) -> tuple[str, ...]:
         return ()
     ports = {str(listener.port) for listener in target.listeners}
     program = root.exe or (root.cmdline[0] if root.cmdline else "")
-    return (program, *(_masked(word, ports, root.cwd) for word in redact.command(root.cmdline)[1:]))
+    return (
+        program,
+        *(_masked(word, ports, root.cwd) for word in redact.command(root.cmdline, root.exe)[1:]),
+    )
 
 
 def _masked(word: str, ports: Collection[str], cwd: str) -> str:

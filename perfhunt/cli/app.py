@@ -97,6 +97,7 @@ def run() -> None:
         if stream is None:  # closed by whoever started us (`>&-`): nobody reads
             stream = open(os.devnull, "w")  # noqa: SIM115
         setattr(sys, name, outlet.through_outlet(stream))
+    console.speak_always()
     try:
         app(args=before, obj=command)
     except PerfhuntError as error:

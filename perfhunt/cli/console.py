@@ -4,29 +4,42 @@ came from outside.
 
 from __future__ import annotations
 
+import io
 import os
-import re
 import sys
 from collections.abc import Callable
 
 from perfhunt.errors import PerfhuntError
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def clean(text: str) -> str:
-    """Text with control characters made visible: no name or URL may drive the terminal."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+from perfhunt.model.text.escaping import terminal
 
 
-def out(text: str = "") -> None:
-    """A line for the user, on stdout."""
-    sys.stdout.write(text + "\n")
+def clean(line: str) -> str:
+    """A line as it may be shown: no name or URL in it may drive the terminal, or a log of CI."""
+    return terminal(line)
+
+
+def speak_always() -> None:
+    """What the terminal's encoding has no character for is written as its code, not refused."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def out(line: str = "") -> None:
+    """A line for the user, on stdout, cleaned."""
+    rendered(clean(line))
+
+
+def rendered(text: str) -> None:
+    """The text of a format on stdout, its lines as they are: they are safe by what rendered them,
+    and a program may read them.
+    """
+    sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    """A line about the work itself, on stderr."""
+    """A line about the work itself, on stderr, cleaned."""
     sys.stderr.write(clean(text) + "\n")
     sys.stderr.flush()
 
@@ -49,4 +62,4 @@ def colour() -> bool:
 
 def confirm() -> Callable[[str], str] | None:
     """What asks a person to type something; None when nobody is there to be asked."""
-    return input if sys.stdin.isatty() else None
+    return (lambda prompt: input(clean(prompt))) if sys.stdin.isatty() else None

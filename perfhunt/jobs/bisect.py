@@ -4,8 +4,6 @@ next is asked for.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +28,12 @@ from perfhunt.jobs.verify.versions import (
     versions,
 )
 from perfhunt.model.question import Question
+from perfhunt.model.redact import Mark
 from perfhunt.model.run import Began, EventWatcher, Noted, unwatched
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.files import read_json, write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion, survey
@@ -106,7 +107,7 @@ class Judgements(MutableMapping[str, CommitLabel]):
     def __setitem__(self, commit: str, label: CommitLabel) -> None:
         self._labels[commit] = label
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._path, json.dumps(self._labels, indent=1) + "\n")
+        write_atomic(self._path, json_text(self._labels, indent=1) + "\n")
 
     def __delitem__(self, commit: str) -> None:
         del self._labels[commit]
@@ -131,7 +132,7 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
     repository = find_repository(Path.cwd(), request.trust_repository)
     commits = commits_between(repository, request.good, request.bad)
     good, bad = repository.resolve(request.good), commits[0].id
-    question = local_question(request.file)
+    question = local_question(request.file, request.store)
     test = CommitTest(
         request=request,
         repository=repository,
@@ -146,7 +147,8 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
             f" at most {expected_judgements(len(commits)) + 1} comparisons, if none is skipped"
         )
     )
-    file = request.store / "bisect" / f"{_name(good, question, request.command)}.json"
+    name = _name(good, question, request.command, mark_of(request.store))
+    file = request.store / "bisect" / f"{name}.json"
     judgements = Judgements(file, request.again)
     if bad not in judgements:
         judgements[bad] = test.label(bad)
@@ -219,10 +221,10 @@ class CommitTest:
         return verify_paired(self.paired, pair.bench, self.request.budget, self.analysis).word
 
 
-def _name(good: str, question: Question, words: tuple[str, ...]) -> str:
-    """What judgements belong to: the good commit, the question and the command, as a short hash."""
+def _name(good: str, question: Question, words: tuple[str, ...], mark: Mark) -> str:
+    """What judgements belong to: the good commit, the question and the command, as a short mark."""
     text = "\0".join((good, question.fingerprint(), *words))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return mark(text).rpartition(":")[2][:16]
 
 
 def _subject(repository: Repository, commit: str) -> str:

@@ -41,7 +41,7 @@ def run_calibration(request: CalibrateRequest, watch: EventWatcher = unwatched) 
             "calibrate starts the service itself",
             "perfhunt calibrate -- COMMAND, which must listen on $PORT",
         )
-    question = local_question(request.file)
+    question = local_question(request.file, request.store)
     directory = request.store / "calibrate" / fresh_id()
     with (
         same_build(request.command, request.prepare) as commands,

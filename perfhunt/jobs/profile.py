@@ -27,6 +27,7 @@ from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.store import ledger
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
@@ -66,7 +67,8 @@ def run_profile(request: ProfileRequest) -> Run:
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     code = code_state(target.git_root, None, request.trust_repository)
-    target, around = with_doubt(target, code), surroundings(target, code)
+    around = surroundings(target, code, mark_of(request.store))
+    target = with_doubt(target, code)
     start = blank_run(fresh_id(), RunKind.PROFILE, stamp, question, around, target)
     directory = RunDirectory.create(request.store, start)
     began = time.monotonic()

@@ -23,6 +23,7 @@ from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.secret import find_secret
 from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
 from perfhunt.model.testfile.testfile import aim
@@ -33,6 +34,7 @@ from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.store import ledger
+from perfhunt.store.digest_key import FORGOTTEN, mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
@@ -46,7 +48,8 @@ def question_of(request: InvestigateRequest) -> Question:
     """The question of the test file, with what the request changes. Raises QuestionError (exit
     104), UsageError for a budget that is no time.
     """
-    question = read_question(request.file, Path.cwd(), os.environ, request.pid)
+    mark = mark_of(request.store)
+    question = read_question(request.file, Path.cwd(), os.environ, request.pid, mark)
     budget = question.ramp.budget if request.budget is None else request.budget
     require_time("--budget", budget)
     seed = question.seed if request.seed is None else request.seed
@@ -119,7 +122,8 @@ def workbench(
         if code.doubt:
             watch(Noted(code.doubt))
         described = with_doubt(target, code)
-        start = blank_run(run_id, kind, stamp, question, surroundings(target, code), described)
+        now = surroundings(target, code, mark_of(request.store))
+        start = blank_run(run_id, kind, stamp, question, now, described)
         lab = _lab(request, engine, start, target, stop, watch)
         try:
             yield lab
@@ -165,16 +169,18 @@ def _lab(
     )
 
 
-def surroundings(target: TargetProcess, code: CodeState) -> Environment:
-    """The environment of a run whose code is in this state."""
-    now = environment(target, versions())
+def surroundings(target: TargetProcess, code: CodeState, mark: Mark = FORGOTTEN) -> Environment:
+    """The environment of a run whose code is in this state; `mark` stands for what its store does
+    not keep.
+    """
+    now = environment(target, versions(), mark)
     git = git_version()
     return replace(
         now,
         tools={**now.tools, "git": git} if git else now.tools,
         git_revision=code.revision,
         git_dirty=code.dirty,
-        git_diff_sha256=code.diff_sha256,
+        git_diff_sha256=mark(code.diff_sha256),
         git_snapshot=code.snapshot,
     )
 

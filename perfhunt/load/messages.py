@@ -19,6 +19,8 @@ from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.load.wire import WireAccount
 from perfhunt.model.question import Question
+from perfhunt.model.text.error_words import error_words
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -215,10 +217,10 @@ class LoadError(Message, frozen=True):
     hint: str = ""
 
     @classmethod
-    def of(cls, error: Exception) -> LoadError:
-        """What is said of an exception."""
+    def of(cls, error: Exception, keep_text: bool = False) -> LoadError:
+        """What is said of an exception; its text only when that is to be kept."""
         hint = error.hint if isinstance(error, PerfhuntError) else ""
-        return cls(why=str(error) or type(error).__name__, hint=hint)
+        return cls(why=error_words(error, keep_text), hint=hint)
 
 
 class ClockReading(Message, frozen=True):
@@ -268,8 +270,7 @@ _SHOWN = 40  # bytes or characters of what cannot be read
 
 def one_line(text: str) -> str:
     """Text from another process as it may be shown: short, and nothing that drives a terminal."""
-    shown = "".join(c if c.isprintable() else " " for c in text[:_TEXT])
-    return " ".join(shown.split())
+    return " ".join(visible(text[:_TEXT]).split())
 
 
 class MalformedMessage(LoadFailed):
@@ -326,8 +327,16 @@ LARGEST = 1 << 26  # bytes
 
 
 def frame(message: Message) -> bytes:
-    """The message for a pipe or a connection, led by its length."""
-    content = encode(message)
+    """The message for a pipe or a connection, led by its length. Raises LoadFailed for one that
+    cannot be sent.
+    """
+    try:
+        content = encode(message)
+    except UnicodeEncodeError as error:
+        raise LoadFailed(
+            f"a path holds bytes that are not UTF-8: {error.object}",
+            "Rename that directory, or work from within it, with relative paths.",
+        ) from None
     return _LENGTH.pack(len(content)) + content
 
 

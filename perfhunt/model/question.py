@@ -93,6 +93,7 @@ class RequestTemplate:
     at send time.
 
     `headers` and `body` keep their `${NAME}` unfilled here, so that no secret is ever stored.
+    `withheld` is a mark of what a stored question leaves out, so that two still compare.
     """
 
     name: str
@@ -103,6 +104,48 @@ class RequestTemplate:
     body: str | None = None
     feed: Feed | None = None
     expect: Expect = Expect()
+    withheld: str = ""
+
+    def redacted(self) -> RequestTemplate:
+        """The template as it may be stored: values of headers, bodies and queries only where they
+        hold no secret.
+        """
+        # The mark covers what the feed holds, too: its own hash is for whoever reads it now.
+        feed = replace(self.feed, sha256="") if self.feed and self.withheld else self.feed
+        return replace(
+            self,
+            feed=feed,
+            path=redact.url(self.path),
+            headers=tuple((name, redact.header(name, value)) for name, value in self.headers),
+            body=redact.body(self.body),
+            expect=replace(self.expect, body=redact.body(self.expect.body)),
+        )
+
+    def is_redacted(self) -> bool:
+        """Whether values are missing that must be there to send it."""
+        values = [value for _, value in self.headers]
+        texts = [*values, self.body or "", self.expect.body or ""]
+        stored = bool(self.withheld) and self.redacted() == self
+        return stored or any(map(redact.is_hidden, texts))
+
+    def marked(self, mark: redact.Mark) -> RequestTemplate:
+        """The template with a mark of what redacting it would leave out, and of its feed."""
+        content = self.feed and self.feed.sha256
+        whole = repr((self.path, self.headers, self.body, self.expect.body, content))
+        if self.withheld or (self.feed is None and self.redacted() == self):
+            return self
+        return replace(self, withheld=mark(whole))
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for two templates to ask the same, without secrets where they were
+        marked.
+        """
+        plain = asdict(self.redacted() if self.withheld else self)
+        if plain["feed"]:
+            del plain["feed"]["path"]
+        if not self.withheld:
+            del plain["withheld"]
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,30 +212,50 @@ class Question:
     # What the locustfile may connect to besides the target: "host:port", "unix:/path".
     locustfile_connects: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
+    # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
+    # had in hand.
+    keep_error_text: bool = field(default=False, compare=False)
 
     def redacted(self) -> Question:
-        """The question as it may be stored: header values, bodies and query values only where they
-        hold no secret.
-
-        What was removed is a short hash, so the fingerprint stays what it was.
+        """The question as it may be stored and shown: what redacting leaves out has no trace in it
+        but its marks, so the fingerprint of a marked question stays what it was.
         """
-        traffic = tuple(_redacted(endpoint) for endpoint in self.traffic)
-        killswitch = replace(self.safety.killswitch, url=redact.url(self.safety.killswitch.url))
-        target = replace(self.target, url=redact.url(self.target.url))
+        switch, process = self.safety.killswitch, self.target.process
+        command = process.command and " ".join(redact.command(process.command.split()))
+        target = replace(
+            self.target,
+            url=redact.url(self.target.url),
+            process=replace(process, command=command),
+        )
+        safety = replace(
+            self.safety,
+            killswitch=replace(switch, url=redact.url(switch.url)),
+            comms=redact.marked(self.safety.comms),
+        )
+        traffic = tuple(endpoint.redacted() for endpoint in self.traffic)
+        return replace(self, target=target, traffic=traffic, safety=safety)
+
+    def marked(self, mark: redact.Mark) -> Question:
+        """The question with marks, under a store's key, of what is not stored there: bodies and
+        other values, and the content of its files. Marking twice changes nothing.
+        """
         return replace(
-            self, target=target, traffic=traffic, safety=replace(self.safety, killswitch=killswitch)
+            self,
+            traffic=tuple(endpoint.marked(mark) for endpoint in self.traffic),
+            locustfile_sha256=self.locustfile_sha256 and mark(self.locustfile_sha256),
         )
 
     def identity(self) -> dict[str, Any]:
         """The part that must be equal for two runs to compare: not where the service listens, nor
-        its pid; no secrets.
+        its pid; no secrets of a marked question.
         """
-        plain = asdict(self.redacted())
-        for key in ("target", "safety", "source", "locustfile", "locustfile_connects"):
+        plain = asdict(self)
+        for key in (
+            *("target", "safety", "source", "locustfile", "locustfile_connects"),
+            "keep_error_text",
+        ):
             del plain[key]
-        for endpoint in plain["traffic"]:
-            if endpoint["feed"]:
-                del endpoint["feed"]["path"]
+        plain["traffic"] = [endpoint.identity() for endpoint in self.traffic]
         same: dict[str, Any] = _with_float_numbers(plain)
         return same
 
@@ -200,16 +263,6 @@ class Question:
         """A short stable hash of `identity()`: 16 hex digits."""
         text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _redacted(endpoint: RequestTemplate) -> RequestTemplate:
-    return replace(
-        endpoint,
-        path=redact.url(endpoint.path),
-        headers=tuple((name, redact.header(name, value)) for name, value in endpoint.headers),
-        body=redact.body(endpoint.body),
-        expect=replace(endpoint.expect, body=redact.body(endpoint.expect.body)),
-    )
 
 
 def _with_float_numbers(plain: Any) -> Any:

@@ -11,6 +11,7 @@ from perfhunt.model.finding import Bottleneck, Caution, Finding, ProbeEffect, Wa
 from perfhunt.model.knee import Capacity, Drift, Knee, NoKnee, NoKneeCode, RouteKnee
 from perfhunt.model.profile import Profile
 from perfhunt.model.question import Question
+from perfhunt.model.redact import of_one_key
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.states import Peer, States
 from perfhunt.model.trial import Disturbance, Drained, SecondRow, Step, Trial
@@ -155,15 +156,17 @@ class Environment:
     git_snapshot: str = ""
     # What is installed in the target's environment: name -> version.
     distributions: Mapping[str, str] = field(default_factory=dict)
-    env_sha256: str = ""  # hash of the target's environment variables; values are never stored
-    # Name -> the first 4 hex digits of a hash of its value: enough to see which one changed, too
-    # few to find it out again.
+    # A mark of the target's environment variables, under the store's key; values are never stored.
+    env_sha256: str = ""
+    # Name -> the first 4 hex digits of such a mark of its value: enough to see which one changed.
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def variables_unlike(self, other: Environment) -> tuple[str, ...]:
         """Names of environment variables that are not the same in both; empty when either run did
-        not read them.
+        not read them, or they were marked under two keys.
         """
+        if not of_one_key(self.env_sha256, other.env_sha256):
+            return ()
         mine, theirs = self.variables, other.variables
         return (
             tuple(sorted(n for n in {*mine, *theirs} if mine.get(n) != theirs.get(n)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from statistics import fmean, median, stdev
 
 from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model.document.bounded import json_value
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 
 _MOST = 2.0**63  # of seconds, bytes or an exit code
@@ -17,7 +17,7 @@ def write(commands: Sequence[CommandRuns]) -> str:
     """The JSON text of `hyperfine --export-json` (1.18) for these commands; times in seconds,
     memory in bytes.
     """
-    return json.dumps({"results": [_result(command) for command in commands]}, indent=2) + "\n"
+    return json_text({"results": [_result(command) for command in commands]}, indent=2) + "\n"
 
 
 def _result(command: CommandRuns) -> dict[str, object]:

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunEnd
 from perfhunt.model.slo import Judged, Judgement
-from perfhunt.reports.pictures.svg import visible
+from perfhunt.model.text.escaping import visible
 from perfhunt.reports.verdict_sentence import verdict_sentence
 from perfhunt.reports.words import allowed, knee_words, measured
 
@@ -30,7 +30,7 @@ def junit(run: Run) -> str:
         "time": f"{run.seconds:.3f}",
     }
     suites = ET.Element("testsuites", {"name": "perfhunt", **counts})
-    stamp = run.started.removesuffix("Z")
+    stamp = visible(run.started.removesuffix("Z"))
     suite = ET.SubElement(suites, "testsuite", {"name": SUITE, "timestamp": stamp, **counts})
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(run):

@@ -5,15 +5,17 @@ under 64 kB.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
+from perfhunt.model.text.escaping import Markdown, cell, code
+from perfhunt.model.text.escaping import markdown as _text
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
-from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part, remarks, totals_words
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -43,7 +45,6 @@ _MARKS = {
     Judgement.MISSED: "❌ missed",
     Judgement.UNKNOWN: "❔ unknown",
 }
-_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~$"})
 
 
 def markdown(run: Run) -> str:
@@ -60,24 +61,31 @@ def markdown(run: Run) -> str:
     return text
 
 
-def _text(value: object) -> str:
-    return visible(str(value)).translate(_SPECIAL)
-
-
-def _code(value: str) -> str:
-    shown = visible(value).replace("|", "\\|")
-    fence = "``" if "`" in shown else "`"
-    return f"{fence} {shown} {fence}" if "`" in shown else f"`{shown}`"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table whose cells are text, or Markdown of `code`: nothing else may bring markup in."""
+    titles = [list(map(_cell, head)), ["---"] * len(head)]
+    lines = ["| " + " | ".join(row) + " |" for row in (*titles, *(map(_cell, r) for r in rows))]
     return "\n".join(lines) + "\n"
+
+
+def _cell(value: object) -> str:
+    return cell(value.markdown if isinstance(value, _Code) else _text(value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """A cell that is shown as code."""
+
+    text: str
+
+    @property
+    def markdown(self) -> Markdown:
+        return code(self.text)
 
 
 def _head(run: Run) -> str:
     name = run.question.target.name or run.question.target.url
-    return f"## {headline(run)} · {_text(name)}\n\n{_text(verdict_sentence(run))}\n"
+    return f"## {_text(headline(run))} · {_text(name)}\n\n{_text(verdict_sentence(run))}\n"
 
 
 def _slo(run: Run) -> str:
@@ -85,9 +93,9 @@ def _slo(run: Run) -> str:
         return ""
     rows = [
         (
-            _code(j.objective.name),
-            _text(allowed(j)),
-            _text(measured(j)),
+            _Code(j.objective.name),
+            allowed(j),
+            measured(j),
             f"{j.n:,}",
             _MARKS[j.verdict],
         )
@@ -113,17 +121,14 @@ def _knee(run: Run) -> str:
 def _routes(run: Run) -> str:
     if not run.route_knees:
         return ""
-    rows = (
-        (_text(r.route), format_share(r.share), _text(route_words(r)), f"{r.n:,}")
-        for r in run.route_knees
-    )
+    rows = ((r.route, format_share(r.share), route_words(r), f"{r.n:,}") for r in run.route_knees)
     head = ("route", "of the traffic", "breaks at, of the whole traffic", "n")
     return f"\n{_table(head, rows)}"
 
 
 def _knee_row(knee: Knee) -> tuple[str, ...]:
     sharpness = "—" if knee.sharpness is None else f"{knee.sharpness:.1f}"
-    return _text(criterion_words(knee)), _text(knee_words(knee)), knee_kind(knee), sharpness
+    return criterion_words(knee), knee_words(knee), knee_kind(knee), sharpness
 
 
 def _suspects(run: Run) -> str:
@@ -146,11 +151,11 @@ def _suspects(run: Run) -> str:
     return text
 
 
-def _suspect(finding: Finding) -> tuple[str, ...]:
+def _suspect(finding: Finding) -> tuple[object, ...]:
     return (
         str(finding.rank),
-        _code(finding.function),
-        _text(place(finding)),
+        _Code(finding.function),
+        place(finding),
         finding.category,
         ms_interval(finding.blamed),
         format_share(finding.self_share),
@@ -167,12 +172,13 @@ def _reason(run: Run) -> str:
     evidence = "".join(f"- {_text(sentence)}\n" for sentence in bottleneck.evidence)
     route = route_time_words(run)
     evidence += f"\n{_text(route)}\n" if route else ""
-    head = f"### Bottleneck: {bottleneck_words(bottleneck.category)} ({score})\n\n"
+    words = f"{bottleneck_words(bottleneck.category)} ({score})"
+    head = f"### Bottleneck: {_text(words)}\n\n"
     return head + evidence + _peers(run)
 
 
 def _peers(run: Run) -> str:
-    rows = [tuple(map(_text, peer_cells(peer))) for peer in peers_at_knee(run)]
+    rows = [peer_cells(peer) for peer in peers_at_knee(run)]
     return f"\n{_table(HEAD, rows)}" if rows else ""
 
 
@@ -180,12 +186,12 @@ def _waterfall(run: Run) -> str:
     waterfall = run.waterfall
     if waterfall is None or not waterfall.parts:
         return ""
-    rows = [
-        (_text(p.name), ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)
-    ]
+    rows = [(p.name, ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)]
     table = _table(("part", "ms at the baseline", "ms at the knee", "added, ms"), rows)
     notes = _text(" ".join(remarks(waterfall)))
-    return f"### Where the added latency went: {totals_words(waterfall)}\n\n{table}\n{notes}\n"
+    return (
+        f"### Where the added latency went: {_text(totals_words(waterfall))}\n\n{table}\n{notes}\n"
+    )
 
 
 def _trust(run: Run) -> str:
@@ -194,9 +200,11 @@ def _trust(run: Run) -> str:
     if effect is not None:
         throughput, p99 = ratio_words(effect.throughput), ratio_words(effect.p99)
         flag = " — **flagged**." if effect.flagged else "."
-        lines.append(f"Profiling changed throughput by {throughput} and p99 by {p99}{flag}")
+        lines.append(
+            f"{_text(f'Profiling changed throughput by {throughput} and p99 by {p99}')}{flag}"
+        )
     lines += [
-        _text(c.sentence) + (f" Next: {_code(c.next)}" if c.next else "") for c in run.cautions
+        _text(c.sentence) + (f" Next: {code(c.next)}" if c.next else "") for c in run.cautions
     ]
     return "### Trust\n\n" + "".join(f"- {line}\n" for line in lines) if lines else ""
 
@@ -248,4 +256,4 @@ def _foot(run: Run) -> str:
     revision = run.environment.git_revision[:12]
     at = f", revision {revision}" if revision else ""
     measured = f"perfhunt {run.perfhunt}, run {run.id}, {format_duration(run.seconds)}{at}"
-    return f"{following}<sub>{measured}</sub>\n"
+    return f"{following}<sub>{_text(measured)}</sub>\n"

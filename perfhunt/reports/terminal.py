@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
+from perfhunt.model.text.escaping import terminal as escaped
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import format_duration, format_rate
 from perfhunt.reports.peers import peer_line, peers_that_matter
-from perfhunt.reports.pictures.svg import visible
 from perfhunt.reports.pictures.waterfall_words import (
     added_words,
     change_words,
@@ -70,7 +71,7 @@ def terminal(run: Run) -> str:
     room = LINES - len(last)
     if len(body) > room:
         body = [*body[: room - 2], "… and more in the report", ""]
-    return "".join(visible(line).rstrip() + "\n" for line in [*body, *last])
+    return "".join(escaped(line).rstrip() + "\n" for line in [*body, *last])
 
 
 def _wrapped(text: str, first: str) -> list[str]:

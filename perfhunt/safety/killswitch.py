@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from perfhunt.model import redact
 from perfhunt.model.question import Killswitch
 from perfhunt.model.units import Seconds
 from perfhunt.store.files import appeared
@@ -150,5 +151,4 @@ def _miss(url: str) -> str:
 
 def _shown(url: str) -> str:
     """A url as it may be told: its query may hold a token."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}{parts.path}"
+    return redact.url(url)

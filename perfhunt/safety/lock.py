@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from perfhunt.errors import TargetBusy
 from perfhunt.model.run import ProcessIdentity
+from perfhunt.model.text.escaping import json_text, visible
 from perfhunt.model.units import Cores
 from perfhunt.target.proc.process import identity, lives
 from perfhunt.target.resources.prior_activity import PriorActivity
@@ -143,7 +144,7 @@ def _write_owner(info: Path, owner: LockHolder) -> None:
     with suppress(OSError):
         new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(info, new, 0o644), "w", encoding="utf-8") as file:
-            json.dump(plain, file)
+            file.write(json_text(plain))
 
 
 def _forget_owner(info: Path) -> None:
@@ -179,7 +180,7 @@ def _busy(info: Path, key: str) -> TargetBusy:
     pid = owner.process.pid
     who = f"run {owner.run}, pid {pid}, since {owner.started}, on {owner.url}"
     return TargetBusy(
-        f"another load test holds this target: {''.join(filter(str.isprintable, who))}",
+        f"another load test holds this target: {visible(who)}",
         f"Wait for it, or stop it: kill -INT {pid}",
     )
 

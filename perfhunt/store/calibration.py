@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model import redact
 from perfhunt.model.document.bounded import json_value
 from perfhunt.model.document.plain import PlainError, from_plain, to_plain
+from perfhunt.model.text.escaping import json_text
 from perfhunt.store.files import read_text, write_atomic
 
 CALIBRATION_FILE = "calibration.json"
@@ -43,10 +43,10 @@ def save_calibration(
         made=now.isoformat(timespec="seconds"),
         host=platform.node(),
         kernel=platform.release(),
-        command=redact.command(command),
+        command=redact.command(command, command[0] if command else ""),
         calibration=calibration,
     )
-    write_atomic(store / CALIBRATION_FILE, json.dumps(to_plain(stored), indent=2) + "\n")
+    write_atomic(store / CALIBRATION_FILE, json_text(to_plain(stored), indent=2) + "\n")
 
 
 def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibration | None, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model.document.bounded import json_value, numbered, read_all
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Bytes
 
 # Of a file of a run. A run of a day has 2 MB of run.json, 100 MB of trials with their second rows.
@@ -23,7 +23,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` in one step: readers and a power loss see the old file or the new
     one. Raises StoreError.
     """
-    raw = content.encode() if isinstance(content, str) else content
+    raw = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(part, "wb") as file:
@@ -40,7 +40,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def append_line(path: Path, plain: Any) -> None:
     """Add one JSON line and wait until it is on the disk. Raises StoreError."""
-    line = json.dumps(plain, separators=(",", ":"), allow_nan=False) + "\n"
+    line = json_text(plain, separators=(",", ":"), allow_nan=False) + "\n"
     try:
         with open(path, "ab") as file:
             file.write(line.encode())

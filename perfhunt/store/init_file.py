@@ -4,12 +4,14 @@ are left blank on purpose.
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
 
+from perfhunt.model import redact
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.testfile.thresholds import BLANK
+from perfhunt.model.text.command_line import HIDDEN
+from perfhunt.model.text.escaping import json_text, visible
 
 _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was found
 
@@ -26,7 +28,7 @@ def init_text(target: TargetProcess, port: int | None = None) -> str:
     return template.format(
         found=_comments(target),
         pid=target.root,
-        url=json.dumps(f"http://127.0.0.1:{port}"),
+        url=json_text(f"http://127.0.0.1:{port}"),
         port=port,
         blank=BLANK,
     )
@@ -49,8 +51,8 @@ def _comments(target: TargetProcess) -> str:
 
 def _process(process: Process) -> str:
     threads = f"{process.threads} thread{'s' if process.threads > 1 else ''}"
-    # The program and its first word only: what follows on a command line may be a secret.
-    name = " ".join(Path(word).name for word in process.cmdline[:2] if not word.startswith("-"))
+    words = redact.command(process.cmdline, process.exe)[:2]
+    name = " ".join(Path(word).name for word in words if not word.startswith(("-", HIDDEN)))
     return f"pid {process.pid}  {name or Path(process.exe).name}  ({threads})"
 
 
@@ -70,4 +72,4 @@ def _limits(target: TargetProcess) -> str:
 
 def _plain(line: str) -> str:
     """The line without control characters, which TOML forbids even in a comment."""
-    return "".join(c if c.isprintable() else "?" for c in line)
+    return visible(line)

@@ -14,6 +14,7 @@ from perfhunt.errors import StoreError
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.prediction import PredictionScore
 from perfhunt.store.listing import list_runs
@@ -91,10 +92,10 @@ def row_of(run: Run, path: str) -> LedgerRow:
         path=path,
         kind=run.kind,
         started=run.started,
-        ended=run.ended,
+        ended=visible(run.ended),
         verdict=run.verdict,
         exit_code=run.exit_code,
-        target=run.question.target.url,
+        target=visible(run.question.target.url),
         fingerprint=run.question.fingerprint(),
         git_revision=run.environment.git_revision,
         git_dirty=int(run.environment.git_dirty),
@@ -105,7 +106,7 @@ def row_of(run: Run, path: str) -> LedgerRow:
         capacity=run.capacity.rate if run.capacity else None,
         p99_ms=None if p99 is None else p99 * 1000,
         bottleneck=run.bottleneck.category if run.bottleneck else "",
-        top_function=run.findings[0].function if run.findings else "",
+        top_function=visible(run.findings[0].function) if run.findings else "",
         seconds=run.seconds,
     )
 
@@ -155,8 +156,8 @@ def prediction_row(directory: Path, score: PredictionScore) -> PredictionRow:
     return PredictionRow(
         verification=directory.name,
         run=score.run,
-        function=score.function,
-        file=score.file,
+        function=visible(score.function),
+        file=visible(score.file),
         of=score.of,
         predicted=score.predicted,
         low=score.low,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import psutil
 
 from perfhunt.errors import StoreError
 from perfhunt.model.run import ProcessIdentity
+from perfhunt.model.text.escaping import json_text
 from perfhunt.store.files import read_json, write_atomic
 
 MARKER = "owner.json"
@@ -61,7 +61,7 @@ def write_owner(path: Path, owner: RunWriter) -> None:
         "started": owner.started,
         "phase": owner.phase,
     }
-    write_atomic(path / MARKER, json.dumps(plain))
+    write_atomic(path / MARKER, json_text(plain))
 
 
 def _identity(process: psutil.Process) -> ProcessIdentity:

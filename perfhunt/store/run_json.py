@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from perfhunt.model.document.redaction import redacted
 from perfhunt.model.document.writing import document, profile_file
 from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.trial import Trial
 from perfhunt.store.files import read_json, read_lines, read_text, write_atomic
 
@@ -57,7 +57,7 @@ def schema_text() -> str:
     """The JSON Schema (draft 2020-12) of run.json, every key with its meaning and unit."""
     from perfhunt.model.document.schema.schema import schema
 
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    return json_text(schema(), indent=1) + "\n"
 
 
 def write_run(directory: Path, run: Run) -> None:
@@ -95,7 +95,7 @@ def stored_trials(directory: Path) -> tuple[Trial, ...]:
 
 
 def _text(run: Run) -> str:
-    return json.dumps(document(run), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document(run), indent=1, allow_nan=False) + "\n"
 
 
 def _stacks(directory: Path, plain: Any) -> dict[str, dict[Stack, float]]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from perfhunt.errors import QuestionError, Unreadable
 from perfhunt.model.document.bounded import toml_table
 from perfhunt.model.question import Question
+from perfhunt.model.redact import Mark
 from perfhunt.model.testfile.testfile import FILE_NAME, parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.model.units import Bytes
+from perfhunt.store.digest_key import FORGOTTEN
 from perfhunt.store.files import regular_bytes
 
 _TABLE = "tool.perfhunt"
@@ -50,13 +52,17 @@ def _has_table(pyproject: Path) -> bool:
 
 
 def read_question(
-    path: Path | None, directory: Path, env: Mapping[str, str], pid: int | None = None
+    path: Path | None,
+    directory: Path,
+    env: Mapping[str, str],
+    pid: int | None = None,
+    mark: Mark = FORGOTTEN,
 ) -> Question:
     """The question of a test file (None: the one that applies in `directory`). Paths in it start
     from its own directory.
 
-    `pid` only makes the advice in a refusal exact. Raises QuestionError (exit 104): no file,
-    unreadable, wrong, or no SLO.
+    `mark` stands for what no store keeps of it (`digest_key.mark_of`). `pid` only makes the advice
+    in a refusal exact. Raises QuestionError (exit 104): no file, unreadable, wrong, or no SLO.
     """
     file = path if path is not None else find_test_file(directory)
     write_one = f"Write one for the live service: perfhunt init --pid {pid or 'PID'}"
@@ -76,14 +82,25 @@ def read_question(
         raise QuestionError(
             f"{file} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
         ) from error
-    base = file.resolve().parent
-    around = Surroundings(env, lambda name: _read(Path(name)), str(base))
+    around = Surroundings(env, lambda name: _read(Path(name)), _base(file))
     table = _TABLE if file.name == "pyproject.toml" else ""
     try:
-        return parse_question(text, _shown(file), around, table)
+        return parse_question(text, _shown(file), around, table).marked(mark)
     except QuestionError as error:
         error.hint = error.hint.replace("--pid PID", f"--pid {pid}") if pid else error.hint
         raise
+
+
+def _base(file: Path) -> str:
+    """Where paths in a file start from; relative where its full name is not UTF-8, for the load
+    child's messages are.
+    """
+    base = str(file.resolve().parent)
+    try:
+        base.encode()
+    except UnicodeEncodeError:
+        return os.path.relpath(base)
+    return base
 
 
 def _read(path: Path) -> bytes:

@@ -44,8 +44,8 @@ def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProc
     served = listeners({pid: _held(pid) for pid in pids})
     if not served and not url:
         raise TargetNotFound(
-            f"pid {named} ({shown(cmdline(named))}) and the {len(pids) - 1} processes below it"
-            " listen on no TCP port",
+            f"pid {named} ({shown(cmdline(named), link(named, 'exe'))}) and the {len(pids) - 1}"
+            " processes below it listen on no TCP port",
             _listening_elsewhere(named),
         )
     served = _serving_first(served, _port(url) or selector.port)

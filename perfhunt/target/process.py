@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perfhunt.model import redact
 from perfhunt.model.run import Process
+from perfhunt.model.text.escaping import visible
 from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import cmdline, stat, uid
 from perfhunt.target.runtime import runtime_of
@@ -32,7 +34,6 @@ def process_of(pid: int) -> Process | None:
     )
 
 
-def shown(words: Sequence[str]) -> str:
-    """A command line as a message repeats it: short, and printable."""
-    text = " ".join(words)
-    return "".join(c if c.isprintable() else "?" for c in text[:_SHOWN]) or "no command line"
+def shown(words: Sequence[str], program: str) -> str:
+    """A command line as a message repeats it: short, printable, and without what may be secret."""
+    return visible(" ".join(redact.command(words, program)))[:_SHOWN] or "no command line"

@@ -226,7 +226,7 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     run = replace(whole, environment=found, target=target)
     store = shop / "web" / ".perfhunt"
     keep(store, run)
-    monkeypatch.setattr(verify_process, "question_again", lambda stored, _: stored.question)
+    monkeypatch.setattr(verify_process, "question_again", lambda stored, *_: stored.question)
     monkeypatch.setattr(verify_process, "target_of", lambda _, question: (question, target))
     monkeypatch.setattr(verify_process, "stale", lambda *_: ())
     monkeypatch.setattr(verify_process, "surroundings", lambda *_: found)

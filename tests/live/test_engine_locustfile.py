@@ -56,7 +56,8 @@ def test_the_quickstart_of_locusts_documentation_runs_unchanged(
 def test_task_sets_both_clients_and_failures_are_counted_per_task(
     listener: str, tmp_path: Path
 ) -> None:
-    with engine(listener, tmp_path, locustfile=str(HERE / "shop_locustfile.py")) as made:
+    file = str(HERE / "shop_locustfile.py")
+    with engine(listener, tmp_path, locustfile=file, keep_error_text=True) as made:
         trial = made.run(step(100, 2.0))
     paths = seen(listener)["paths"]
     shopping, failing = trial.routes["Shopper.Browse"], trial.routes["Broken.fail"]

@@ -47,7 +47,10 @@ def test_an_order_before_the_load_was_opened_is_refused(tmp_path: Path) -> None:
     assert "before the load was opened" in answer_to(frame(StopLoad(hard=True)), tmp_path).why
 
 
-def test_a_locustfile_may_print(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_locustfile_may_print_and_it_is_kept_when_that_is_asked_for(
+    tmp_path: Path, kept: bool
+) -> None:
     locustfile = tmp_path / "locustfile.py"
     locustfile.write_text(
         "from locust import FastHttpUser, task\n"
@@ -60,10 +63,10 @@ def test_a_locustfile_may_print(tmp_path: Path) -> None:
     )
     with (
         announced(*python("timed.py", "constant", "0")) as url,
-        engine(url, tmp_path, locustfile=str(locustfile)) as made,
+        engine(url, tmp_path, locustfile=str(locustfile), keep_error_text=kept) as made,
     ):
         trial = made.run(step(20, 1.0, arrivals="uniform"))
     assert trial.outcomes == {"ok": trial.n}
     printed = (tmp_path / "load-child.log").read_text()
-    assert printed.count("in a task") == trial.n
-    assert "on import" in printed
+    assert printed.count("in a task") == (trial.n if kept else 0)
+    assert ("on import" in printed) is kept

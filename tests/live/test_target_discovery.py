@@ -20,6 +20,7 @@ from perfhunt.change.git.kept import code_state
 from perfhunt.errors import TargetNotFound
 from perfhunt.jobs.setup import surroundings
 from perfhunt.model.question import ProcessSelector
+from perfhunt.model.redact import marker
 from perfhunt.model.run import TargetProcess
 from perfhunt.target.address import locate
 from perfhunt.target.find import find_target
@@ -331,12 +332,13 @@ def test_the_environment_is_described_without_its_secrets(
     (tmp_path / "app.py").write_text(WSGI + "\n")
     one = start([str(BIN / "gunicorn"), "-b", f"127.0.0.1:{port}", "app:app"], port, processes=2)
     target = found(one.pid)[0]
-    described = surroundings(target, code_state(target.git_root))
+    described = surroundings(target, code_state(target.git_root), marker(b"key"))
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=tmp_path, capture_output=True, text=True
     ).stdout.strip()
     assert (described.git_revision, described.git_dirty) == (head, True)
-    assert len(described.git_diff_sha256) == len(described.env_sha256) == 64
+    assert described.git_diff_sha256.startswith("hmac:")
+    assert described.env_sha256.startswith("hmac:")
     assert "gunicorn" in described.distributions
     assert "locust" in described.tools
     assert described.tools["git"][0].isdigit()

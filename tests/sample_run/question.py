@@ -12,6 +12,7 @@ from perfhunt.model.question import (
     Target,
     TargetEnvironment,
 )
+from perfhunt.model.redact import marker
 from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo
 from tests.sample_run.load import LIMIT
 
@@ -53,7 +54,8 @@ def question() -> Question:
     target = Target(
         "http://127.0.0.1:8000", TargetEnvironment.LOCAL, ProcessSelector(port=8000), name="shop"
     )
-    return Question(target, traffic(), slo(), Ramp(budget=420.0), seed=7, source="perfhunt.toml")
+    asked = Question(target, traffic(), slo(), Ramp(budget=420.0), seed=7, source="perfhunt.toml")
+    return asked.marked(marker(b"the key of the sample run's store"))
 
 
 def judged() -> tuple[Judged, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
 from perfhunt.model.question import Question
+from perfhunt.model.redact import TWO_KEYS, of_one_key
 from perfhunt.model.run import Run, TargetProcess
 from perfhunt.model.trial import WATCHED_PHASES
 from perfhunt.model.units import PerSecond
@@ -100,6 +101,9 @@ def _host_differences(a: Run, b: Run, explained: frozenset[str]) -> Iterator[str
     for name in HOST_FIELDS:
         if name in explained or not before[name] or not after[name]:
             continue
+        if name == "env_sha256" and not of_one_key(before[name], after[name]):
+            yield f"environment variables: {TWO_KEYS}, so they cannot be compared"
+            continue
         if name == "env_sha256" and before[name] != after[name]:
             # Names say more than two hashes; only when neither run kept them do the hashes stand.
             unlike = b.environment.variables_unlike(a.environment)
@@ -127,5 +131,7 @@ def _differences(path: str, a: object, b: object) -> Iterator[str]:
     elif isinstance(a, list | tuple) and isinstance(b, list | tuple) and len(a) == len(b):
         for i, (x, y) in enumerate(zip(a, b, strict=True)):
             yield from _differences(f"{path}[{i}]", x, y)
+    elif isinstance(a, str) and isinstance(b, str) and a and b and not of_one_key(a, b):
+        yield f"{path}: {TWO_KEYS}, so it cannot be told whether it is the same"
     elif a != b:
         yield f"{path}: {a} -> {b}"

@@ -10,8 +10,8 @@ from perfhunt.change.git.places import sweep
 from perfhunt.change.git.repository import KEPT, Repository, find_repository
 from perfhunt.change.git.working_tree import WorkingTree, working_tree
 from perfhunt.change.git.worktree import snapshot
-from perfhunt.errors import ChangeRefused, StoreError
-from perfhunt.store.files import write_atomic
+from perfhunt.errors import ChangeRefused, StoreError, Unreadable
+from perfhunt.store.files import regular_bytes, write_atomic
 
 KEEP_UNTRACKED = 20_000_000  # bytes of untracked files: more is not kept unasked
 
@@ -78,7 +78,7 @@ def _keep(repository: Repository, standing: WorkingTree, store: Path) -> str:
             if place.parent.is_symlink() or (store / KEPT).is_symlink():
                 return ""  # a store that came with the repository may lead anywhere
             place.parent.mkdir(mode=0o700, exist_ok=True)
-            write_atomic(place, made.read_bytes())
-    except (OSError, StoreError):
+            write_atomic(place, regular_bytes(made))
+    except (OSError, StoreError, Unreadable):
         return ""
     return commit

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from perfhunt.change.git.places import PLACE, held_directory
 from perfhunt.change.git.program import clean_environment, run
-from perfhunt.errors import ChangeRefused
+from perfhunt.errors import ChangeRefused, Unreadable
+from perfhunt.store.files import regular_bytes
 
 # The only settings that are taken over: they say how names and lines are written, and start
 # nothing. A remote without its address cannot be reached.
@@ -41,6 +42,7 @@ _OURS = (
     ("submodule.recurse", "false"),
 )
 _FORMATS = {"sha1", "sha256", "files", "reftable"}
+_LONGEST_PATH = 1 << 16  # bytes; a path of the system has at most 4096, a file may hold anything
 _OUTSIDE = "not a git repository"
 _OWNERSHIP = ("dubious ownership", "unsafe repository")
 
@@ -116,8 +118,8 @@ def _owner(root: Path) -> str:
 def _common(git: Path) -> Path:
     """Where references and objects lie: elsewhere for a linked working tree."""
     try:
-        named = os.fsdecode((git / "commondir").read_bytes().removesuffix(b"\n"))
-    except OSError:
+        named = os.fsdecode(regular_bytes(git / "commondir", _LONGEST_PATH).removesuffix(b"\n"))
+    except (OSError, Unreadable):
         return git
     return Path(os.path.normpath(git / named))
 

@@ -4,7 +4,6 @@ take it apart.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,7 @@ from perfhunt.cli.options import (
     StoreOption,
     TrustOption,
 )
-from perfhunt.cli.view.results import show_lines
+from perfhunt.cli.view.results import show_lines, show_plain
 from perfhunt.errors import ChangeRefused, ExitCode
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def change(
     ruling = rule_on_change(ChangeRequest(base, head, compound, store, trust_repository))
     refused = isinstance(ruling, ChangeRefusal)
     if as_json:
-        console.out(json.dumps({"schema": 1, "one": not refused, **to_plain(ruling)}, indent=2))
+        show_plain({"schema": 1, "one": not refused, **to_plain(ruling)})
         raise typer.Exit(int(ExitCode.CHANGE_REFUSED if refused else ExitCode.OK))
     if isinstance(ruling, ChangeRefusal):
         raise ChangeRefused("\n".join(ruling.lines()), ruling.next)

@@ -30,7 +30,7 @@ def demo(
     """Start the bundled shop, investigate it, and say where the report is. Takes under three
     minutes.
     """
-    from perfhunt.cli.view.results import show_run
+    from perfhunt.cli.view.results import show_lines, show_run
     from perfhunt.cli.view.watchers import watching
     from perfhunt.demo.workspace import PATCH
     from perfhunt.jobs.demo import DemoRequest, run_demo, shop
@@ -47,11 +47,13 @@ def demo(
         result = run_demo(request, watch)
     show_run(result.run, result.store, as_json=as_json, quiet=quiet)
     if not (as_json or quiet):
-        console.out(
-            "\nThat was the demo: the SLO is missed, and the report says why. Try the loop on it:\n"
-            f"  cd {directory} && git apply {PATCH}\n"
-            f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application"
+        lines = (
+            "",
+            "That was the demo: the SLO is missed, and the report says why. Try the loop on it:",
+            f"  cd {directory} && git apply {PATCH}",
+            f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application",
         )
+        show_lines(lines)
 
 
 def _python() -> str:

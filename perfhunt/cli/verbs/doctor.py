@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
 
-from perfhunt.cli import console
 from perfhunt.cli.options import (
     OneArrayOption,
     PidOption,
@@ -32,13 +30,13 @@ def doctor(
     """Check every tool, permission and limit, and what else this host does; each failure comes with
     the command that mends it. Sends no load.
     """
-    from perfhunt.cli.view.results import show_lines
+    from perfhunt.cli.view.results import show_lines, show_plain
     from perfhunt.jobs.doctor import DoctorRequest, run_doctor
 
     result = run_doctor(DoctorRequest(pid, port, file, watch))
     if as_json:
         plain = [asdict(check) for check in result.checks]
-        console.out(json.dumps(plain, indent=2, default=str))
+        show_plain(plain)
     else:
         for check in (*result.checks, result.test_file):
             show_lines(check_lines(check))

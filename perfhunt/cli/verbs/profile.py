@@ -30,6 +30,7 @@ def profile(
     """Profile a live service under the load it has now: what runs, what waits, for what. Sends
     nothing.
     """
+    from perfhunt.cli.view.results import show_lines
     from perfhunt.jobs.profile import ProfileRequest, run_profile
     from perfhunt.reports.format import FORMATS
 
@@ -42,6 +43,6 @@ def profile(
         trust_repository=trust_repository,
     )
     run = run_profile(request)
-    console.out(FORMATS["terminal"].render(run).rstrip("\n"))
+    console.rendered(FORMATS["terminal"].render(run))
     if not quiet:
-        console.out(f"\nflame graph: {store / 'runs' / run.id / 'flamegraph.svg'}")
+        show_lines(["", f"flame graph: {store / 'runs' / run.id / 'flamegraph.svg'}"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfhunt.cli import console
+from perfhunt.model.text.escaping import json_text
 
 if TYPE_CHECKING:
     from perfhunt.model.run import Run
@@ -20,21 +20,26 @@ def show_run(run: Run, store: Path, *, as_json: bool, quiet: bool) -> None:
     from perfhunt.reports.verdict_sentence import verdict_sentence
 
     if quiet:
-        console.out(console.clean(verdict_sentence(run)))
+        console.out(verdict_sentence(run))
     elif not as_json:
-        console.out(FORMATS["terminal"].render(run).rstrip("\n"))
-        console.out(f"\nreport: {store / 'runs' / run.id / 'report.html'}")
+        console.rendered(FORMATS["terminal"].render(run))
+        show_lines(["", f"report: {store / 'runs' / run.id / 'report.html'}"])
 
 
 def show_json(event: str, fields: dict[str, object]) -> None:
     """Print the last line of a verb's NDJSON."""
-    console.out(json.dumps({"schema": 1, "event": event, **fields}))
+    console.rendered(json_text({"schema": 1, "event": event, **fields}))
+
+
+def show_plain(plain: object) -> None:
+    """Print plain values as JSON that a person can read, and a program."""
+    console.rendered(json_text(plain, indent=2, default=str))
 
 
 def show_lines(lines: Iterable[str]) -> None:
     """Print lines that may hold names from outside."""
     for line in lines:
-        console.out(console.clean(line))
+        console.out(line)
 
 
 def verdict_line(verdict: Verdict, label: str = "") -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from perfhunt.cli import console
 from perfhunt.cli.outlet import hurry
 from perfhunt.cli.view.lines import bracket_text, trial_line
 from perfhunt.model.run import Began, Event, EventWatcher, Finished, Noted, Ticked, Tried, unwatched
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.trial import Step, Trial
 
 ROOM = (
@@ -92,11 +92,8 @@ def notes(event: Event) -> None:
 
 def to_ndjson(event: Event) -> None:
     """One JSON object a line on stdout; `event` names its kind, `schema` its version."""
-    console.out(
-        json.dumps(
-            {"schema": 1, "event": type(event).__name__.lower(), **_plain(event)}, default=str
-        )
-    )
+    plain = {"schema": 1, "event": type(event).__name__.lower(), **_plain(event)}
+    console.rendered(json_text(plain, default=str))
 
 
 def _plain(event: Event) -> dict[str, object]:

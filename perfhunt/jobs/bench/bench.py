@@ -16,6 +16,7 @@ from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.jobs.bench.hyperfine import hyperfine_once
+from perfhunt.model import redact
 from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.run import EventWatcher, Noted, unwatched
 from perfhunt.model.units import Seconds, format_duration
@@ -128,7 +129,7 @@ def commands_of(
     """The command, once in place; or once in a checkout of each version, in the directory it was
     typed in.
     """
-    text = " ".join(request.words)
+    text = " ".join(redact.command(request.words, request.words[0]))
     if not request.base:
         # hyperfine's prepare: before each run, and not timed.
         yield (Command(name=text, words=request.words, prepare=request.prepare),)

@@ -44,7 +44,10 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
     change = read_change(repository, base, request.head)
     patch = edit_patch(repository, change)
     one_change = require_one(change, hot_stacks(stored), request.compound)
-    question, analysis = local_question(request.file), analysis_plan(request.store, watch)
+    question, analysis = (
+        local_question(request.file, request.store),
+        analysis_plan(request.store, watch),
+    )
     directory = request.store / "verify" / fresh_id()
     with (
         versions(
@@ -85,10 +88,13 @@ def with_profiles(result: VerifyResult, paired: PairedQuestion, pair: VersionPai
 
 
 def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:
-    """The verdict with a caution that no function could be tied to it."""
+    """The verdict with a caution that no function could be tied to it. What a service printed at
+    its end is a hint for the terminal, and not kept.
+    """
+    printed = isinstance(error, TargetDied | UsageError)
     caution = Caution(
         CautionCode.NO_ATTRIBUTION,
         f"the effect could not be tied to functions: {error.message}",
-        error.hint,
+        "" if printed else error.hint,
     )
     return replace(verdict, cautions=(*verdict.cautions, caution))

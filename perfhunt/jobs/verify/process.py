@@ -24,6 +24,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.verdict.change import Kind, OneChange
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.store.digest_key import mark_of
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.verification import verify_rerun
 
@@ -50,7 +51,9 @@ def verify_process(
             "perfhunt verify --base REV --head REV -- COMMAND",
         )
     stored = stored_run(request)
-    question, target = target_of(_again(request), question_again(stored, request.file))
+    question, target = target_of(
+        _again(request), question_again(stored, request.file, request.store)
+    )
     place = Path(target.git_root) if target.git_root else Path.cwd()
     repository = find_repository(place, request.trust_repository, request.store)
     change = read_change(repository, base_revision(repository, stored, request))
@@ -62,7 +65,8 @@ def verify_process(
             "Restart the service, then verify its new pid.",
         )
     code = code_state(target.git_root, None, request.trust_repository)
-    if moved := unlike(one_change, stored, target, surroundings(target, code)):
+    now = surroundings(target, code, mark_of(request.store))
+    if moved := unlike(one_change, stored, target, now):
         return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
     stored = replace(stored, question=question)
     looked = was_looked_at(stored)

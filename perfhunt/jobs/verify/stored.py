@@ -4,7 +4,6 @@ question asked again.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from perfhunt.jobs.stored.run import base_of, load_run, newest_investigation
 from perfhunt.jobs.verify.request import VerifyRequest
 from perfhunt.model.question import Question
 from perfhunt.model.run import Environment, Run, RunEnd, RunKind
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import read_directory
 from perfhunt.store.testfile import read_question
 
@@ -89,13 +89,14 @@ def _uncommitted(repository: Repository, measured: Environment) -> str:
     return ""
 
 
-def question_again(stored: Run, file: Path | None) -> Question:
-    """The stored question; header values and bodies, which no run holds, are the test file's.
+def question_again(stored: Run, file: Path | None, store: Path) -> Question:
+    """The stored question; header values and bodies, which no run of a store holds, are the test
+    file's.
 
     Raises QuestionError when they are needed and the test file's traffic is not the run's any more.
     """
     question = stored.question
-    written = _written(file)
+    written = _written(file, store)
     if written is not None:
         whole = replace(
             question,
@@ -103,10 +104,11 @@ def question_again(stored: Run, file: Path | None) -> Question:
             safety=written.safety,
             locustfile=written.locustfile,
             locustfile_sha256=written.locustfile_sha256,
+            keep_error_text=written.keep_error_text,
         )
         if whole.fingerprint() == question.fingerprint():
             return whole
-    if "sha256:" in json.dumps([[e.path, e.headers, e.body] for e in question.traffic]):
+    if any(endpoint.is_redacted() for endpoint in question.traffic):
         raise QuestionError(
             f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
             " bodies or secrets to send again",
@@ -116,10 +118,10 @@ def question_again(stored: Run, file: Path | None) -> Question:
     return question
 
 
-def _written(file: Path | None) -> Question | None:
+def _written(file: Path | None, store: Path) -> Question | None:
     """The test file's question; None when there is none where one is looked for."""
     try:
-        return read_question(file, Path.cwd(), os.environ)
+        return read_question(file, Path.cwd(), os.environ, mark=mark_of(store))
     except QuestionError:
         if file is not None:
             raise

@@ -4,7 +4,6 @@ when that was asked.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from perfhunt.errors import UsageError
@@ -15,6 +14,7 @@ from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.model.document.plain import to_plain
 from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.run import EventWatcher, unwatched
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store import ledger
 from perfhunt.store.files import write_atomic
@@ -82,7 +82,7 @@ def keep(result: VerifyResult) -> VerifyResult:
     """
     if result.directory is not None:
         write_atomic(result.directory / PATCH_FILE, result.patch.patch)
-        text = json.dumps(plain(result), indent=2) + "\n"
+        text = json_text(plain(result), indent=2) + "\n"
         write_atomic(result.directory / VERDICT_FILE, text)
         if result.prediction is not None:
             ledger.record_prediction(result.directory, result.prediction)

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.analysis.verdict.rounds import AnalysisPlan
@@ -25,6 +26,7 @@ from perfhunt.model.question import Question, TargetEnvironment
 from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.files import write_atomic
 from perfhunt.store.testfile import read_question
 from perfhunt.stories.pair_bench import PairBench
@@ -43,11 +45,11 @@ class VersionPair:
     starter: CommandStarter
 
 
-def local_question(file: Path | None) -> Question:
+def local_question(file: Path | None, store: Path) -> Question:
     """The test file's question, aimed at versions that are started on this host, whatever the file
     aims at. Raises QuestionError.
     """
-    question = read_question(file, Path.cwd(), os.environ)
+    question = read_question(file, Path.cwd(), os.environ, mark=mark_of(store))
     return replace(
         question, target=replace(question.target, url=LOCAL, environment=TargetEnvironment.LOCAL)
     )
@@ -147,7 +149,10 @@ def paired_bench(
         holder = LockHolder.ourselves(directory.name, "paired versions", stamp)
         held.enter_context(target_lock(cleared.addresses, 0, holder))
         watchdog = held.enter_context(stopping(question, switch))
-        starter = CommandStarter(commands, directory)
+        # What a service prints may hold anything: it is kept only when that was asked for.
+        kept = question.keep_error_text
+        logs = directory if kept else Path(held.enter_context(TemporaryDirectory("-perfhunt")))
+        starter = CommandStarter(commands, logs)
         starter.prepare()
         bench = PairBench(
             starter=starter,

@@ -40,6 +40,7 @@ from perfhunt.load.messages import (
     StopLoad,
     frame,
 )
+from perfhunt.model.text.error_words import error_words
 from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
 
@@ -59,8 +60,7 @@ def main(sentinel: Sentinel) -> int:
     try:
         pipe.serve()
     except Exception as error:  # the boundary: whatever it is, the controller must hear of it
-        traceback.print_exc()
-        pipe.send(LoadError.of(error))
+        pipe.failed(error)
         return 1
     return 0
 
@@ -75,8 +75,9 @@ class ControllerPipe:
         error, where it cannot be taken for one.
         """
         self._sentinel = sentinel
-        self._to = os.dup(1)
+        self._to, self._log = os.dup(1), os.dup(2)
         os.dup2(2, 1)
+        self._keep_text = False
         self._reader: PipeReader[ChildOrder] = PipeReader(ORDERS)
         self._orders: Queue[ChildOrder] = Queue()
         self._crash: AsyncResult[None] = AsyncResult()
@@ -88,6 +89,23 @@ class ControllerPipe:
         with contextlib.suppress(BrokenPipeError):
             while content:
                 content = content[os.write(self._to, content) :]
+
+    def failed(self, error: Exception) -> None:
+        """Tells the controller what this process dies of, and leaves word in the log."""
+        words = error_words(error, self._keep_text)
+        os.write(self._log, f"{words}\n".encode(errors="backslashreplace"))
+        if self._keep_text:
+            traceback.print_exception(error)
+        self.send(LoadError.of(error, self._keep_text))
+
+    def _quieten(self) -> None:
+        """From here on the log holds no word of a locustfile, whose prints, logs and tracebacks may
+        hold secrets.
+        """
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for descriptor in (1, 2):
+            os.dup2(nowhere, descriptor)
+        os.close(nowhere)
 
     def serve(self) -> None:
         """Carries out orders until stdin ends."""
@@ -105,10 +123,13 @@ class ControllerPipe:
         first = self._orders.get()
         if not isinstance(first, OpenLoad | OpenFleet):
             raise LoadFailed(f"{type(first).__name__} came before the load was opened")
+        load = _load_of(first)
+        self._keep_text = load.question.keep_error_text
+        if not self._keep_text:
+            self._quieten()
         self._session = Session(first, self, self._sentinel)
         hurry: Any = gevent.get_hub().loop.async_()  # the one thing another thread may touch
         hurry.start(self._session.stop, True)
-        load = _load_of(first)
         self._sentinel.open(
             hurry.send,
             load.question.safety.max_duration,

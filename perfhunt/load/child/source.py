@@ -102,16 +102,18 @@ class TrafficSource:
 
     def _open_locustfile(self, path: str, run: str) -> None:
         url = self._question.target.url
-        tasks = read_locustfile(path, url)
+        keep_text = self._question.keep_error_text
+        tasks = read_locustfile(path, url, keep_text)
         self._feeds = [1] * len(tasks)
         self._routes = tuple(task.name for task in tasks)
         self._weights = tuple(task.weight for task in tasks)
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = UserTasks(tasks, self._environment, self._limits, url, run)
+        users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
         self._sender = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         if self._question.ramp.loop is LoopKind.CLOSED:
-            self._closed = ClosedLoop([*dict.fromkeys(task.user for task in tasks)], url)
+            users_of = [*dict.fromkeys(task.user for task in tasks)]
+            self._closed = ClosedLoop(users_of, url, keep_text)
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
+from perfhunt.model.text.escaping import folded, folded_line
 
 _LINE = re.compile(r"(.*) ([0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)")
 _FRAME = re.compile(
@@ -21,23 +22,14 @@ _FRAME = re.compile(
     rf"(?:_\[(?P<kind>{'|'.join(FrameKind)})\])?",
     re.DOTALL,
 )
-_UNSAFE = re.compile(r"[%;\x00-\x1f\x7f\x85\u2028\u2029]")
 _EMPTY = "%"  # stands for a function without a name; cannot come out of the encoding otherwise
-
-
-def _percent(match: re.Match[str]) -> str:
-    return "".join(f"%{byte:02X}" for byte in match[0].encode())
-
-
-def _quoted(text: str, also: str) -> str:
-    return re.sub(also, _percent, _UNSAFE.sub(_percent, text))
 
 
 def format_frame(frame: Frame) -> str:
     """One frame as text: `checkout (shop/views.py:40)`, `memcpy (libc.so.6)_[native]`."""
-    text = _quoted(frame.function, r"(?<= )\(|(?<=_)\[") or _EMPTY
+    text = folded(frame.function, r"(?<= )\(|(?<=_)\[") or _EMPTY
     if frame.file or frame.line is not None:
-        place = _quoted(frame.file, r"[()]|:(?=\d+$)")
+        place = folded(frame.file, r"[()]|:(?=\d+$)")
         text += f" ({place}:{frame.line})" if frame.line is not None else f" ({place})"
     return text if frame.kind == FrameKind.PYTHON else f"{text}_[{frame.kind}]"
 
@@ -49,11 +41,15 @@ def parse_frame(text: str) -> Frame:
     match = _FRAME.fullmatch(text)
     if match is None:  # cannot happen: the function part takes anything
         return Frame(text)
-    function = "" if match["function"] == _EMPTY else unquote(match["function"])
+    function = "" if match["function"] == _EMPTY else _read(match["function"])
     line = int(match["line"]) if match["line"] else None
     return Frame(
-        function, unquote(match["file"] or ""), line, FrameKind(match["kind"] or FrameKind.PYTHON)
+        function, _read(match["file"] or ""), line, FrameKind(match["kind"] or FrameKind.PYTHON)
     )
+
+
+def _read(text: str) -> str:
+    return unquote(text, errors="surrogateescape")
 
 
 def fold(stacks: Mapping[Stack, float]) -> str:
@@ -62,7 +58,7 @@ def fold(stacks: Mapping[Stack, float]) -> str:
     """
     lines = [(weight, ";".join(format_frame(f) for f in stack)) for stack, weight in stacks.items()]
     lines.sort(key=lambda pair: (-pair[0], pair[1]))
-    return "".join(f"{text} {_weight(weight)}\n" for weight, text in lines)
+    return "".join(f"{folded_line(text)} {_weight(weight)}\n" for weight, text in lines)
 
 
 def _weight(weight: float) -> str:

@@ -270,7 +270,7 @@ class GeneratorDocument(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class QuestionDocument(Struct, frozen=True, kw_only=True):
-    """What was asked; headers, bodies and query values that may be secret are short hashes."""
+    """What was asked; values that may be secret are left out."""
 
     target: Target
     traffic: tuple[RequestTemplate, ...]
@@ -282,6 +282,7 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     locustfile_sha256: str | None = None
     locustfile_connects: tuple[str, ...] = ()
     source: str = ""
+    keep_error_text: bool = False
     fingerprint: str
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+from perfhunt.model import redact
 from perfhunt.model.question import (
     ArrivalLaw,
     Killswitch,
@@ -103,7 +104,7 @@ def read_safety(top: Reader) -> Safety:
         if killswitch.url and _scheme(killswitch.url) not in ("http", "https"):
             switch.wrong(
                 "url",
-                f"{show(killswitch.url)} is not http:// or https://",
+                f"{show(redact.url(killswitch.url))} is not http:// or https://",
                 "write the address that answers 200 while all is well",
             )
         switch.finish()

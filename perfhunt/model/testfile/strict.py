@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from perfhunt.model.testfile.suggest import closest, did_you_mean
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import (
     PerSecond,
     Seconds,
@@ -24,6 +25,8 @@ from perfhunt.model.units import (
 T = TypeVar("T")
 C = TypeVar("C", bound=StrEnum)
 
+# Keys whose values a message never repeats.
+_SECRETS = {"body", "json", "form", "headers", "expect", "comms"}
 _SHOWN = 60  # characters of a bad value that a message repeats
 
 
@@ -40,7 +43,7 @@ class Problem:
         included.
         """
         text = f"{self.path}: {self.wrong}" + (f"; {self.instead}" if self.instead else "")
-        return "".join(c if c.isprintable() else "?" for c in text)
+        return visible(text)
 
 
 def kind(value: object) -> str:
@@ -101,7 +104,8 @@ class Reader:
             return None
         # bool is an int to Python, never to a reader of the file.
         if not isinstance(value, accepted) or (isinstance(value, bool) and accepted is not bool):
-            self.wrong(key, f"{show(value)} is {kind(value)}", f"write {example}")
+            shown = "" if key in _SECRETS else f"{show(value)} "
+            self.wrong(key, f"{shown}is {kind(value)}", f"write {example}")
             return None
         return value
 

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from perfhunt.errors import QuestionError, Unreadable, UsageError
+from perfhunt.model import redact
 from perfhunt.model.document.bounded import toml_table
 from perfhunt.model.question import (
     LoopKind,
@@ -53,6 +54,7 @@ _ELSEWHERE = {
     "allow_hosts": "in [safety]",
     "killswitch": "in [safety]",
     "locustfile": "at the top of the file",
+    "keep_error_text": "in [report]",
     "locustfile_connects": "at the top of the file",
     "comms": "in [safety]",
     "max_duration": "in [safety]",
@@ -153,6 +155,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         locustfile_sha256=digest,
         locustfile_connects=connects,
         source=source,
+        keep_error_text=_keep_error_text(top),
     )
     if ramp.loop is LoopKind.CLOSED and not locustfile:
         top.wrong(
@@ -163,6 +166,15 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     top.finish(_ELSEWHERE)
     _check_together(top, question)
     return question, reading
+
+
+def _keep_error_text(top: Reader) -> bool:
+    table = top.child("report", "[report] with keep_error_text = true")
+    if table is None:
+        return False
+    keep = table.flag("keep_error_text", False)
+    table.finish(_ELSEWHERE)
+    return keep
 
 
 def _target(top: Reader) -> Target:
@@ -191,8 +203,8 @@ def url_problem(url: str) -> str:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        return f"{show(url)} is not a URL ({error})"
+    except ValueError:
+        return f"{show(redact.url(url))} is not a URL"
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname
@@ -200,14 +212,14 @@ def url_problem(url: str) -> str:
         or " " in url
         or port == 0
     ):
-        return f"{show(url)} is not http:// or https:// with a host"
+        return f"{show(redact.url(url))} is not http:// or https:// with a host"
     if parts.username is not None or parts.password is not None:
         return (
             "holds a user name or password, which would be stored; send an Authorization header"
             " from ${NAME} instead"
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
-        return f"{show(url)} has a path; the path belongs in request of [[traffic]]"
+        return f"{show(redact.url(url))} has a path; the path belongs in request of [[traffic]]"
     return ""
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from perfhunt.errors import Unreadable
+from perfhunt.model import redact
 from perfhunt.model.question import Expect, Feed, RequestTemplate
 from perfhunt.model.testfile.feed import feed
 from perfhunt.model.testfile.strict import Reader, kind, show
@@ -55,7 +56,7 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
         return (RequestTemplate(name="GET /", method="GET", path="/"),)
     endpoints: list[RequestTemplate] = []
     for table in tables:
-        endpoint = _endpoint(table, around)
+        endpoint = _numbered(_endpoint(table, around), endpoints, table.has("name"))
         if any(endpoint.name == other.name for other in endpoints):
             table.wrong(
                 "name",
@@ -68,9 +69,25 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
     return tuple(endpoints)
 
 
+def _numbered(
+    endpoint: RequestTemplate, others: Sequence[RequestTemplate], named: bool
+) -> RequestTemplate:
+    """The endpoint; one that nobody named and that differs from others only in values that its name
+    does not show, with a number behind it.
+    """
+    same = [
+        e
+        for e in others
+        if (e.method, redact.url(e.path)) == (endpoint.method, redact.url(endpoint.path))
+    ]
+    if named or not same or any(e.path == endpoint.path for e in same):
+        return endpoint
+    return replace(endpoint, name=f"{endpoint.name} #{len(same) + 1}")
+
+
 def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
     method, path = _request(table)
-    name = table.text("name", f"{method} {path}")
+    name = table.text("name", f"{method} {redact.url(path)}")
     if not name.strip() or not name.isprintable():
         table.wrong(
             "name",
@@ -117,25 +134,27 @@ def _request(table: Reader) -> tuple[str, str]:
     if match is None:
         table.wrong(
             "request",
-            f"{show(text)} has no method",
-            f'write request = "GET {text}"' if text.startswith("/") else example,
+            f"{show(redact.url(text))} has no method",
+            f'write request = "GET {redact.url(text)}"' if text.startswith("/") else example,
         )
     elif method not in METHODS:
         table.wrong("request", f"{method!r} is not a method", did_you_mean(method, METHODS))
     elif "://" in path.partition("?")[0]:
         table.wrong(
-            "request", f"{show(path)} names a host", "write the path only; the host is target.url"
+            "request",
+            f"{show(redact.url(path))} names a host",
+            "write the path only; the host is target.url",
         )
     elif not path.startswith("/"):
         table.wrong(
             "request",
-            f"the path {show(path)} does not start with /",
-            f'write request = "{method} /{path}"',
+            f"the path {show(redact.url(path))} does not start with /",
+            f'write request = "{method} /{redact.url(path)}"',
         )
     elif not path.isascii() or not path.isprintable() or " " in path or "#" in path:
         table.wrong(
             "request",
-            f"the path {show(path)} holds a character that a request line cannot",
+            f"the path {show(redact.url(path))} holds a character that a request line cannot",
             "percent-encode it (a space is %20)",
         )
     return method, path
@@ -184,7 +203,7 @@ def _headers(table: Reader) -> dict[str, str]:
     for key, value in (lines.table if lines else {}).items():
         assert lines is not None
         if not isinstance(value, str):
-            lines.wrong(key, f"{show(value)} is {kind(value)}", "write it in quotes")
+            lines.wrong(key, f"is {kind(value)}", "write it in quotes")
         elif not _HEADER_NAME.fullmatch(key):
             lines.wrong(key, "is not a header name", "letters, digits and dashes only")
         elif key.lower() in _ENGINES_OWN:
@@ -192,7 +211,7 @@ def _headers(table: Reader) -> dict[str, str]:
         elif any(ord(c) < 32 or ord(c) in (127,) or ord(c) > 255 for c in value):
             lines.wrong(
                 key,
-                f"{show(value)} holds a character that a header cannot",
+                "holds a character that a header cannot",
                 "printable Latin-1 only, no line breaks",
             )
         elif any(key.lower() == other.lower() for other in headers):
@@ -237,7 +256,7 @@ def _form_body(table: Reader) -> str | None:
     for key, value in (fields.table if fields else {}).items():
         assert fields is not None
         if not isinstance(value, str):
-            fields.wrong(key, f"{show(value)} is {kind(value)}", "write it in quotes")
+            fields.wrong(key, f"is {kind(value)}", "write it in quotes")
         else:
             parts.append(f"{quote_around(key)}={quote_around(value)}")
     return "&".join(parts)
@@ -300,11 +319,17 @@ def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundi
         _check_variables(table, where, text, around.env)
 
 
+def _cut_variable(mistake: str) -> str:
+    """What of a `${NAME:-value}` may be repeated: its beginning."""
+    match = re.match(r"\$\{\s*\w*", mistake)
+    return f"{match[0] if match else '$'}…"
+
+
 def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str]) -> None:
     for mistake in bad_variables(text):
         table.wrong(
             where,
-            f"{show(mistake)} is not a variable",
+            f"{show(_cut_variable(mistake))} is not a variable",
             "write ${NAME} with letters, digits and underscores",
         )
     for name in variables_used(text):

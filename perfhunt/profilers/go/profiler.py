@@ -12,6 +12,7 @@ from pathlib import Path
 
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.document.bounded import read_all
+from perfhunt.model.document.folded import fold
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Bytes, Seconds
@@ -136,14 +137,13 @@ class _Download:
             raise AttachFailed(f"{where}: {answer}")
         status, body = answer
         if status != 200:
-            raise AttachFailed(
-                f"{where} answered {status}: {body[:200].decode(errors='replace').strip()}"
-            )
-        self._raw.write_bytes(body)
+            raise AttachFailed(f"{where} answered {status}")
         try:
             parsed = parse_pprof(body)
         except Unreadable as error:
             raise AttachFailed(f"{where}: {error}") from error
+        # The answer itself may carry labels, which hold whatever the service put there.
+        self._raw.write_text(fold(parsed.stacks))
         rate = 1.0 / parsed.period if parsed.period else _USUAL_HZ
         return Profile(
             tool="go",
@@ -166,7 +166,7 @@ class GoProfiler(Profiler):
 
     name = "go"
     needs: tuple[str, ...] = ()
-    suffix = ".pb.gz"
+    suffix = ".folded"
     help = "a Go service's own CPU profile, where it serves /debug/pprof"
     runtimes: tuple[str, ...] = ("go",)
     modes: tuple[ProfileMode, ...] = (ProfileMode.CPU,)

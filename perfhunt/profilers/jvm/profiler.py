@@ -107,11 +107,8 @@ class _Recording:
         depth = ("--stack-depth", str(_DEPTH))
         for file in self._files.values():
             try:
-                with _printed("jfr", "print", "--events", EVENT, *depth, str(file)) as events:
-                    sampled, shortened = parse_jfr_print(events)
-                locks = f"{MONITOR_EVENT},{PARK_EVENT}"
-                with _printed("jfr", "print", "--events", locks, *depth, str(file)) as events:
-                    waits += parse_lock_waits(events, seconds)
+                sampled, shortened, locks = _kept(file, depth, seconds)
+                waits += locks
             except Unreadable as error:
                 raise AttachFailed(f"{file.name}: {error}") from error
             stacks.update(sampled)
@@ -134,9 +131,31 @@ class _Recording:
             ticks=round(seconds * _RATE_HZ),
             command=("jcmd", ",".join(map(str, pids)), "JFR.start", "settings=profile"),
             notes=tuple(notes),
-            raw=self._files[pids[0]].name,
+            raw=self._files[pids[0]].with_suffix(".txt").name,
             lock_waits=tuple(waits),
         )
+
+
+def _kept(
+    file: Path, depth: Sequence[str], seconds: Seconds
+) -> tuple[Mapping[Stack, float], int, tuple[LockWait, ...]]:
+    """What ran and what waited in a recording. Its text is kept in its place: the recording itself
+    holds the JVM's environment, its properties and its command line.
+    """
+    locks = f"{MONITOR_EVENT},{PARK_EVENT}"
+    try:
+        with file.with_suffix(".txt").open("w", encoding="utf-8") as kept:
+            with _printed("jfr", "print", "--events", EVENT, *depth, str(file)) as events:
+                sampled, shortened = parse_jfr_print(events)
+                events.seek(0)
+                shutil.copyfileobj(events, kept)
+            with _printed("jfr", "print", "--events", locks, *depth, str(file)) as events:
+                waits = parse_lock_waits(events, seconds)
+                events.seek(0)
+                shutil.copyfileobj(events, kept)
+    finally:
+        file.unlink(missing_ok=True)
+    return sampled, shortened, waits
 
 
 def _version(pid: int) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from perfhunt.errors import Unreadable
+from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance
 from perfhunt.model.profile import MOST_FRAMES, Frame, FrameKind, Stack
 
@@ -37,6 +38,15 @@ class _Node(msgspec.Struct):
 class _V8Profile(msgspec.Struct):
     nodes: list[_Node]
     samples: list[int]
+
+
+def without_code(profile: dict[str, Any]) -> dict[str, Any]:
+    """The same profile, its places changed where they are code themselves (`data:` addresses) or
+    addresses with a query. Raises KeyError or TypeError when it is none.
+    """
+    for node in profile["nodes"]:
+        node["callFrame"]["url"] = redact.file_name(str(node["callFrame"]["url"]))
+    return profile
 
 
 def parse_cpuprofile(profile: Mapping[str, Any]) -> tuple[dict[Stack, float], int]:

@@ -7,7 +7,6 @@ should die in between.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -19,8 +18,9 @@ from pathlib import Path
 from perfhunt.errors import AttachFailed, Unreadable
 from perfhunt.model.profile import Profile, ProfileMode
 from perfhunt.model.run import ProcessIdentity, TargetProcess
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
+from perfhunt.profilers.node.cpuprofile import parse_cpuprofile, without_code
 from perfhunt.profilers.node.inspector import PORT, Inspector, InspectorError, is_open, session_url
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.profilers.release import wait_until
@@ -91,8 +91,8 @@ class _Session:
         try:
             seconds = time.monotonic() - self._began
             taken = self._inspector.call("Profiler.stop", timeout=_ANSWER)["profile"]
-            self._raw.write_text(json.dumps(taken))
             stacks, idle = parse_cpuprofile(taken)
+            self._raw.write_text(json_text(without_code(taken)))
         except (InspectorError, Unreadable, KeyError) as error:
             raise AttachFailed(
                 f"the inspector of Node process {self._pid} gave no profile: {error}"

@@ -21,6 +21,7 @@ from perfhunt.profilers.perf.script import (
     UNKNOWN,
     PerfSample,
     parse_perf_script,
+    without_titles,
 )
 from perfhunt.profilers.profiler import Profiler, own_file
 from perfhunt.target.host.environment import printed
@@ -125,6 +126,13 @@ class PerfCapture:
         command = ["perf", "script", "-i", str(self._raw), "-F", FIELDS]
         with self._text.open("w+b") as file:
             complaints = print_into(file, command, _SCRIPT_LIMIT)
+        named = self._text.with_suffix(".part")
+        with (
+            self._text.open(encoding="utf-8", errors="replace", newline="\n") as printed_lines,
+            named.open("w", encoding="utf-8") as file_named,
+        ):
+            file_named.writelines(without_titles(printed_lines))
+        named.replace(self._text)
         self._raw.unlink()
         return complaints
 

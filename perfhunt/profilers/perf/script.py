@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from perfhunt.errors import Unreadable
+from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, numbered
 from perfhunt.model.profile import MOST_DIFFERENT_FRAMES, Frame, FrameKind, Stack
 
@@ -60,6 +61,13 @@ def parse_perf_script(text: str | Iterable[str]) -> Iterator[PerfSample]:
             inside = True
     if inside:
         yield _sample(frames)
+
+
+def without_titles(lines: Iterable[str]) -> Iterator[str]:
+    """The lines with names of threads as they may be kept: a program can write a title there."""
+    for line in lines:
+        name = line.rsplit(None, 2)[0].strip() if _begins_sample(line) else ""
+        yield line.replace(name, redact.thread(name), 1) if name else line
 
 
 def _begins_sample(line: str) -> bool:

@@ -18,6 +18,7 @@ from perfhunt.model.finding import BottleneckClass, ProbeEffect
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
+from perfhunt.model.text.escaping import markup
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
@@ -27,7 +28,7 @@ from perfhunt.reports.pictures import flamegraph as flames
 from perfhunt.reports.pictures.charts import latency_chart, states_chart
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
-from perfhunt.reports.pictures.svg import template, visible
+from perfhunt.reports.pictures.svg import template
 from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
 from perfhunt.reports.request_cost import cost_per_weight
@@ -97,11 +98,11 @@ def _pictures(run: Run) -> dict[str, Any]:
         "csp": _policy(script, style),
         "style": Markup(style),
         "script": Markup(script),
-        "knee_chart": Markup(knee_chart(run)),
-        "drift_chart": Markup(drift_chart(run)),
-        "waterfall_chart": Markup(waterfall_chart(run)),
-        "latency_chart": Markup(latency_chart(run)),
-        "states_chart": Markup(states_chart(run)),
+        "knee_chart": knee_chart(run),
+        "drift_chart": drift_chart(run),
+        "waterfall_chart": waterfall_chart(run),
+        "latency_chart": latency_chart(run),
+        "states_chart": states_chart(run),
         "flames": pictures,
         "has_flame": bool(pictures),
     }
@@ -120,10 +121,8 @@ def _template() -> Template:
 
 
 def _shown(value: object) -> object:
-    """Every text that is filled in, without characters that a page must not hold; markup of our own
-    as it is.
-    """
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Every text that is filled in, escaped; markup of our own as it is."""
+    return markup(value) if isinstance(value, str) else value
 
 
 def _policy(script: str, style: str) -> str:
@@ -192,7 +191,7 @@ def _flames(run: Run) -> Iterator[dict[str, Any]]:
     for phase in phases(run):
         title, cost = phase_words(run, phase), cost_per_weight(run, phase)
         picture = flames.flamegraph(run.profiles[phase], title, cost, alone=False)
-        yield {"name": title, "svg": Markup(picture)}
+        yield {"name": title, "svg": picture}
 
 
 def _trust(run: Run) -> Iterator[tuple[str, object]]:

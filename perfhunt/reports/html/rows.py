@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
-from markupsafe import Markup
-
 from perfhunt.model.finding import BottleneckClass, Finding, Waterfall
 from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
 from perfhunt.model.run import Run, RunKind, TargetProcess
@@ -171,7 +169,7 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "place": place(finding),
         "cls": finding.category,
         "cost": ms_interval(blamed),
-        "bar": Markup(interval_bar(blamed.low, blamed.value, blamed.high, most)),
+        "bar": interval_bar(blamed.low, blamed.value, blamed.high, most),
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
         "grew": "" if finding.grew is None else ms_interval(finding.grew),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from markupsafe import Markup
+
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
-from perfhunt.reports.pictures.svg import element, escape
+from perfhunt.reports.pictures.svg import element, lines
 
 # Pixels of the whole picture, and of the margins around the plot.
 WIDTH, HEIGHT = 620, 340
@@ -24,7 +26,7 @@ def rate_axis(run: Run, trials: Iterable[Trial]) -> Axis:
     return Axis(0.0, nice_ceiling(max([*rates, 1.0])), LEFT, WIDTH - RIGHT)
 
 
-def verticals(run: Run, x: Axis) -> list[str]:
+def verticals(run: Run, x: Axis) -> list[Markup]:
     """The knee with its interval as a band, and the capacity."""
     knee = run.knee if isinstance(run.knee, Knee) else None
     parts = _knee_line(knee, x) if knee is not None else []
@@ -34,7 +36,7 @@ def verticals(run: Run, x: Axis) -> list[str]:
     return parts
 
 
-def _knee_line(knee: Knee, x: Axis) -> list[str]:
+def _knee_line(knee: Knee, x: Axis) -> list[Markup]:
     left, right, at, bottom = x.at(knee.low), x.at(knee.high), x.at(knee.rate), HEIGHT - BOTTOM
     width = max(1, right - left)
     label = f"knee {format_rate(knee.rate)}"
@@ -46,7 +48,7 @@ def _knee_line(knee: Knee, x: Axis) -> list[str]:
     ]
 
 
-def _capacity_line(capacity: Capacity, x: Axis, beside: bool) -> list[str]:
+def _capacity_line(capacity: Capacity, x: Axis, beside: bool) -> list[Markup]:
     bound = f"{AT_LEAST} " if capacity.at_least else ""
     at, label = x.at(capacity.rate), f"capacity {bound}{format_rate(capacity.rate)}"
     shift = {"dx": 6} if beside else {}
@@ -57,12 +59,12 @@ def _capacity_line(capacity: Capacity, x: Axis, beside: bool) -> list[str]:
     ]
 
 
-def level(class_: str, y: float) -> str:
+def level(class_: str, y: float) -> Markup:
     """A line across the plot."""
     return element("line", class_=class_, x1=LEFT, x2=WIDTH - RIGHT, y1=y, y2=y)
 
 
-def limit_line(at: float, label: str) -> list[str]:
+def limit_line(at: float, label: str) -> list[Markup]:
     """The line of a limit, with what it says."""
     return [
         level("c-limit", at),
@@ -70,7 +72,9 @@ def limit_line(at: float, label: str) -> list[str]:
     ]
 
 
-def frame(x: Axis, y: Axis, y_ticks: Sequence[tuple[float, str]], x_name: str, y_name: str) -> str:
+def frame(
+    x: Axis, y: Axis, y_ticks: Sequence[tuple[float, str]], x_name: str, y_name: str
+) -> Markup:
     """Grid, ticks and axis names."""
     left, right, bottom = x.start, x.end, y.start
     parts = y_grid(y, y_ticks)
@@ -85,10 +89,10 @@ def frame(x: Axis, y: Axis, y_ticks: Sequence[tuple[float, str]], x_name: str, y
         element("text", x_name, class_="c-name", x=right, y=bottom + 36, text_anchor="end"),
         element("text", y_name, class_="c-name", x=4, y=14),
     ]
-    return "\n".join(parts)
+    return lines(*parts)
 
 
-def y_grid(y: Axis, ticks: Sequence[tuple[float, str]]) -> list[str]:
+def y_grid(y: Axis, ticks: Sequence[tuple[float, str]]) -> list[Markup]:
     """A line and a word at each tick."""
     parts = []
     for value, word in ticks:
@@ -100,11 +104,8 @@ def y_grid(y: Axis, ticks: Sequence[tuple[float, str]]) -> list[str]:
     return parts
 
 
-def chart(height: int, label: str, parts: Sequence[str]) -> str:
+def chart(height: int, label: str, parts: Sequence[Markup]) -> Markup:
     """The chart's element."""
-    inside = "\n".join(("", *parts, ""))
+    inside = lines(Markup(), *parts, Markup())
     box = f"0 0 {WIDTH} {height}"
-    return (
-        element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=escape(label))
-        + "\n"
-    )
+    return element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=label) + "\n"

@@ -7,6 +7,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from markupsafe import Markup
+
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate
@@ -22,7 +24,7 @@ from perfhunt.reports.pictures.chart_frame import (
     rate_axis,
     verticals,
 )
-from perfhunt.reports.pictures.svg import element, escape, number
+from perfhunt.reports.pictures.svg import element, number
 
 _PERCENTILES = ("p50", "p95", "p99")
 STATE_ORDER = (
@@ -67,7 +69,7 @@ LEGEND_SHARE = 0.003  # of the longest row: a state below it is not in the legen
 HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
 
 
-def latency_chart(run: Run) -> str:
+def latency_chart(run: Run) -> Markup:
     """Response percentiles of every trial against its rate, with the limit; empty text when there
     is nothing to draw.
     """
@@ -75,7 +77,7 @@ def latency_chart(run: Run) -> str:
         t for t in (run.baseline, *run.trials) if t is not None and t.response.p99 and not t.invalid
     ]
     if not trials:
-        return ""
+        return Markup()
     limit = getattr(run.knee, "limit", None)
     latencies = [v for t in trials for p in _PERCENTILES if (v := getattr(t.response, p))]
     low, high = min(latencies) / HEADROOM, max([*latencies, limit or 0]) * HEADROOM
@@ -92,7 +94,7 @@ def latency_chart(run: Run) -> str:
     return chart(HEIGHT, "response time percentiles against rate", parts)
 
 
-def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> str:
+def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> Markup:
     """Through the middle trial at each rate: a measured value, not a mean of percentiles."""
     by_rate: dict[float, list[float]] = {}
     for trial in trials:
@@ -104,7 +106,7 @@ def _line(percentile: str, trials: Sequence[Trial], x: Axis, y: Axis) -> str:
     return element("polyline", class_=f"c-line c-{percentile}", points=points)
 
 
-def _dot(percentile: str, trial: Trial, x: Axis, y: Axis) -> str:
+def _dot(percentile: str, trial: Trial, x: Axis, y: Axis) -> Markup:
     latency = getattr(trial.response, percentile)
     cx, cy = x.at(trial.step.rate), y.at(latency)
     at_least = "at least " if trial.overload else ""
@@ -119,7 +121,7 @@ def _dot(percentile: str, trial: Trial, x: Axis, y: Axis) -> str:
     return element("circle", title, class_=f"c-dot c-{percentile}", cx=cx, cy=cy, r=2.8)
 
 
-def _line_names(trials: Sequence[Trial], x: Axis, y: Axis) -> list[str]:
+def _line_names(trials: Sequence[Trial], x: Axis, y: Axis) -> list[Markup]:
     """Names next to the ends of lines, pushed apart where they would touch."""
     last = max(trials, key=lambda t: t.step.rate)
     ends = sorted((y.at(getattr(last.response, p)), p) for p in _PERCENTILES)
@@ -130,13 +132,13 @@ def _line_names(trials: Sequence[Trial], x: Axis, y: Axis) -> list[str]:
     return parts
 
 
-def states_chart(run: Run) -> str:
+def states_chart(run: Run) -> Markup:
     """What threads were doing, baseline above knee: mean number of threads in each state; empty
     text without states.
     """
     phases = [(phase, s.busy()) for phase, s in run.states.items() if s.threads]
     if not phases:
-        return ""
+        return Markup()
     most = max(sum(totals.values()) for _, totals in phases) or 1.0
     x = Axis(0, most, ROWS_LEFT, WIDTH - 16)
     parts, top = [], 12
@@ -155,9 +157,8 @@ def states_chart(run: Run) -> str:
     return chart(height, "thread states at baseline and at the knee", parts)
 
 
-def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[str]:
-    name = escape(phase)
-    parts = [element("text", name, class_="c-label", x=76, y=top + 21, text_anchor="end")]
+def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[Markup]:
+    parts = [element("text", phase, class_="c-label", x=76, y=top + 21, text_anchor="end")]
     left = 0.0
     for state in STATE_ORDER:
         threads = totals.get(state, 0.0)
@@ -166,9 +167,9 @@ def _row(phase: str, totals: Mapping[str, float], x: Axis, top: int) -> list[str
     return parts
 
 
-def _threads_axis(x: Axis, top: int) -> str:
+def _threads_axis(x: Axis, top: int) -> Markup:
     middle, end = {"text_anchor": "middle"}, {"text_anchor": "end"}
-    ticks = "".join(
+    ticks = Markup().join(
         element("text", f"{t:g}", class_="c-tick", x=x.at(t), y=top + 12, **middle)
         for t in x.ticks(8)
     )
@@ -176,10 +177,10 @@ def _threads_axis(x: Axis, top: int) -> str:
     return ticks + element("text", name, class_="c-tick", x=WIDTH - 16, y=top + 30, **end)
 
 
-def _segment(state: str, left: float, threads: float, x: Axis, top: int) -> str:
+def _segment(state: str, left: float, threads: float, x: Axis, top: int) -> Markup:
     start, end = x.at(left), x.at(left + threads)
     if end - start < SEGMENT_DRAWN:
-        return ""
+        return Markup()
     parts = [
         element("title", f"{STATE_WORDS[state]}: {threads:.2f} threads on average"),
         element("rect", class_=f"s-{state}", x=start, y=top, width=end - start, height=ROW_HEIGHT),
@@ -191,7 +192,7 @@ def _segment(state: str, left: float, threads: float, x: Axis, top: int) -> str:
     return element("g", *parts)
 
 
-def _legend(states: Sequence[str], top: int) -> list[str]:
+def _legend(states: Sequence[str], top: int) -> list[Markup]:
     parts = []
     for index, state in enumerate(states):
         x = ROWS_LEFT + (index % LEGEND_COLUMNS) * CELL
@@ -203,7 +204,7 @@ def _legend(states: Sequence[str], top: int) -> list[str]:
     return parts
 
 
-def interval_bar(low: float, value: float, high: float, most: float) -> str:
+def interval_bar(low: float, value: float, high: float, most: float) -> Markup:
     """A small picture of an estimate with its interval on a scale from 0 to `most`."""
     x = Axis(0, most or 1.0, 2, 118)
     at = x.at(value)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from perfhunt.model.finding import CautionCode
 from perfhunt.model.knee import DriftKind
 from perfhunt.model.run import Run
@@ -22,7 +24,7 @@ from perfhunt.reports.pictures.chart_frame import (
     chart,
     frame,
 )
-from perfhunt.reports.pictures.svg import element, escape, number
+from perfhunt.reports.pictures.svg import element, number
 
 PERCENTILES = ("p50", "p99")
 HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
@@ -33,16 +35,16 @@ CHANGED = (DriftKind.SLOWER, DriftKind.QUICKER)
 Aged = tuple[float, Trial]
 
 
-def drift_chart(run: Run) -> str:
+def drift_chart(run: Run) -> Markup:
     """The SVG; empty text where one load was asked once, or nothing changed."""
     if not _changed(run):
-        return ""
+        return Markup()
     trials = [trial for trial in run.trials if not trial.invalid]
     aged = list(zip((at / THOUSAND for at in served_at(trials)), trials, strict=True))
     steady = set(map(id, steady_trials(trials)))
     same = [(age, t) for age, t in aged if id(t) in steady and t.response.p50 and t.response.p99]
     if len(same) < 2:
-        return ""
+        return Markup()
     latencies = [v for _, t in same for p in PERCENTILES if (v := getattr(t.response, p))]
     x = Axis(0.0, nice_ceiling(aged[-1][0]), LEFT, WIDTH - RIGHT)
     low, high = min(latencies) / HEADROOM, max(latencies) * HEADROOM
@@ -62,13 +64,13 @@ def _changed(run: Run) -> bool:
     return drifted or any(caution.code in doubts for caution in run.cautions)
 
 
-def _latency(percentile: str, same: Sequence[Aged], x: Axis, y: Axis) -> list[str]:
+def _latency(percentile: str, same: Sequence[Aged], x: Axis, y: Axis) -> list[Markup]:
     places = [(x.at(age), y.at(getattr(trial.response, percentile))) for age, trial in same]
     parts = [_polyline(f"c-line c-{percentile}", places)]
     for (cx, cy), (age, trial) in zip(places, same, strict=True):
         value = format_duration(getattr(trial.response, percentile))
         words = f"{percentile} after {age:,.1f} thousand requests: {value}"
-        title = element("title", escape(words))
+        title = element("title", words)
         parts.append(element("circle", title, class_=f"c-dot c-{percentile}", cx=cx, cy=cy, r=3.4))
     last = places[-1]
     ink = f"c-label c-ink-{percentile}"
@@ -76,7 +78,7 @@ def _latency(percentile: str, same: Sequence[Aged], x: Axis, y: Axis) -> list[st
     return parts
 
 
-def _memory(aged: Sequence[Aged], x: Axis) -> list[str]:
+def _memory(aged: Sequence[Aged], x: Axis) -> list[Markup]:
     """Resident memory after every trial, from nothing at the bottom."""
     held = [
         (age, t.resources.rss) for age, t in aged if t.resources is not None and t.resources.rss
@@ -94,6 +96,6 @@ def _memory(aged: Sequence[Aged], x: Axis) -> list[str]:
     ]
 
 
-def _polyline(class_: str, places: Sequence[tuple[float, float]]) -> str:
+def _polyline(class_: str, places: Sequence[tuple[float, float]]) -> Markup:
     points = " ".join(f"{number(px)},{number(py)}" for px, py in places)
     return element("polyline", class_=class_, points=points)

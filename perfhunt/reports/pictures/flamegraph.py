@@ -12,7 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from markupsafe import Markup
+
 from perfhunt.model.profile import Profile, Stack, regrouped
+from perfhunt.model.text.escaping import markup, visible
 from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.reports.pictures.flame_tree import (
     FlameBox,
@@ -24,7 +27,7 @@ from perfhunt.reports.pictures.flame_tree import (
     tree,
     vanished,
 )
-from perfhunt.reports.pictures.svg import element, escape, shade, template, visible
+from perfhunt.reports.pictures.svg import element, lines, shade, template
 
 # All in pixels.
 WIDTH = 1200
@@ -71,7 +74,7 @@ class FlamePanel:
 
 def flamegraph(
     profile: Profile, title: str, cost: Seconds | None = None, *, alone: bool = True
-) -> str:
+) -> Markup:
     """The SVG of a profile. `cost` is seconds per completed request for one unit of weight; None:
     hover shows samples only.
 
@@ -88,7 +91,7 @@ def differential(
     after: Profile,
     title: str,
     costs: tuple[Seconds, Seconds] | None = None,
-) -> str:
+) -> Markup:
     """The SVG of what changed. `costs` are seconds per request for one unit of weight, before and
     after.
 
@@ -126,7 +129,7 @@ def _without_lines(stacks: Mapping[Stack, float]) -> dict[Stack, float]:
     return regrouped(stacks, lambda stack: tuple(replace(frame, line=None) for frame in stack))
 
 
-def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) -> str:
+def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) -> Markup:
     narrowest = NARROWEST if alone else NARROWEST_INSIDE
     body, top, left_out, kinds = [], _HEAD, 0, set()
     for index, panel in enumerate(panels):
@@ -149,17 +152,17 @@ def _document(panels: Sequence[FlamePanel], title: str, note: str, alone: bool) 
         *_legend(top, legend),
         _footer(top, left_out, narrowest),
     ]
-    return _picture("\n".join(inside), top + _FOOT, title, alone)
+    return _picture(lines(*inside), top + _FOOT, title, alone)
 
 
-def _picture(inside: str, height: int, title: str, alone: bool) -> str:
+def _picture(inside: Markup, height: int, title: str, alone: bool) -> Markup:
     parts = [inside]
     if alone:
         paper = element("rect", class_="pf-paper", width="100%", height="100%")
         parts = [_quoted("style", style()), paper, inside, _quoted("script", script())]
     picture = element(
         "svg",
-        "\n".join(("", *parts, "")),
+        lines(Markup(), *parts, Markup()),
         xmlns="http://www.w3.org/2000/svg",
         class_="pf-flame",
         tabindex="0",
@@ -167,21 +170,22 @@ def _picture(inside: str, height: int, title: str, alone: bool) -> str:
         width=WIDTH,
         height=height,
         role="img",
-        aria_label=escape(title),
+        aria_label=title,
     )
-    declaration = '<?xml version="1.0" encoding="UTF-8"?>\n' if alone else ""
-    return f"{declaration}{picture}\n"
+    declaration = Markup('<?xml version="1.0" encoding="UTF-8"?>\n' if alone else "")
+    return declaration + picture + "\n"
 
 
-def _quoted(tag: str, text: str) -> str:
-    return element(tag, f"<![CDATA[\n{text}]]>")
+def _quoted(tag: str, text: str) -> Markup:
+    """Text of our own files, which holds no end of such a section."""
+    return element(tag, Markup(f"<![CDATA[\n{text}]]>"))
 
 
-def _note(text: str, y: int) -> str:
-    return element("text", escape(text), class_="pf-note", x=PAD, y=y)
+def _note(text: str, y: int) -> Markup:
+    return element("text", text, class_="pf-note", x=PAD, y=y)
 
 
-def _header(title: str, note: str) -> list[str]:
+def _header(title: str, note: str) -> list[Markup]:
     search = element(
         "input",
         xmlns="http://www.w3.org/1999/xhtml",
@@ -192,14 +196,14 @@ def _header(title: str, note: str) -> list[str]:
     )
     right = WIDTH - PAD
     return [
-        element("text", escape(title), class_="pf-title", x=PAD, y=24),
-        element("text", escape(note), class_="pf-note pf-about", x=PAD, y=46),
+        element("text", title, class_="pf-title", x=PAD, y=24),
+        element("text", note, class_="pf-note pf-about", x=PAD, y=46),
         element("text", "", class_="pf-note pf-found", x=right, y=50, text_anchor="end"),
         element("foreignObject", search, x=right - 260, y=6, width=260, height=28),
     ]
 
 
-def _legend(top: int, kinds: Sequence[str]) -> list[str]:
+def _legend(top: int, kinds: Sequence[str]) -> list[Markup]:
     x, items = PAD, []
     for kind in kinds:
         name = _KINDS[kind]
@@ -211,7 +215,7 @@ def _legend(top: int, kinds: Sequence[str]) -> list[str]:
     return items
 
 
-def _footer(top: int, left_out: int, narrowest: Share) -> str:
+def _footer(top: int, left_out: int, narrowest: Share) -> Markup:
     keys = "click or Enter: zoom · arrows: move · Esc: reset"
     if left_out:
         keys = f"{left_out:,} frames narrower than {narrowest:.2%} are left out · {keys}"
@@ -219,7 +223,7 @@ def _footer(top: int, left_out: int, narrowest: Share) -> str:
     return element("text", keys, class_="pf-note", **place, text_anchor="end")
 
 
-def _frame(box: FlameBox, panel: FlamePanel, index: int, top: int) -> str:
+def _frame(box: FlameBox, panel: FlamePanel, index: int, top: int) -> Markup:
     node, whole = box.node, WIDTH - 2 * PAD
     name = visible(node.frame.function) or "(no name)"
     x, y, width = PAD + box.left * whole, top + node.depth * ROW, max(box.width * whole, 0.3)
@@ -233,9 +237,9 @@ def _frame(box: FlameBox, panel: FlamePanel, index: int, top: int) -> str:
         "g",
         element("title", _title(box, panel, name)),
         element("rect", **fill, x=x, y=y, width=width, height=ROW - 1, rx=1.5),
-        element("text", escape(shown), x=x + 4, y=y + 13),
+        element("text", shown, x=x + 4, y=y + 13),
         class_="pf-frame",
-        data_n=escape(name),
+        data_n=name,
         data_x=f"{box.left:.7g}",
         data_w=f"{box.width:.7g}",
         data_d=node.depth,
@@ -243,15 +247,15 @@ def _frame(box: FlameBox, panel: FlamePanel, index: int, top: int) -> str:
     )
 
 
-def _title(box: FlameBox, panel: FlamePanel, name: str) -> str:
+def _title(box: FlameBox, panel: FlamePanel, name: str) -> Markup:
     node, unit = box.node, panel.unit
     line = f":{node.frame.line}" if node.frame.line else ""
     place = f" ({node.frame.file}{line})" if node.frame.file else ""
     total, own = _cost(node.total, unit), _cost(node.own, unit)
-    lines = [f"{name}{place}", f"{total}, {box.width:.1%} of all, {own} of it its own"]
+    said = [f"{name}{place}", f"{total}, {box.width:.1%} of all, {own} of it its own"]
     if panel.differential:
-        lines.append(_change(node, unit))
-    return "\n".join(escape(line) for line in lines)
+        said.append(_change(node, unit))
+    return Markup("\n").join(map(markup, said))
 
 
 def _change(node: FlameNode, unit: str) -> str:

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from perfhunt.model.units import PerSecond, format_rate
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
-from perfhunt.reports.pictures.svg import element, escape, number
+from perfhunt.reports.pictures.svg import element, lines, number
 
 # Pixels of the picture, and of the margins around the plot.
 HEIGHT = 340
@@ -49,13 +51,13 @@ class KneePoint:
     verify: bool = False
 
 
-def knee_history(points: Sequence[KneePoint], title: str) -> str:
+def knee_history(points: Sequence[KneePoint], title: str) -> Markup:
     """The picture; a run without a knee is a cross at the bottom with its reason."""
     width = max(NARROWEST, LEFT + RIGHT + EACH * max(1, len(points)))
     top = max([p.high or p.rate or 0.0 for p in points], default=0.0)
     y = Axis(0.0, nice_ceiling(top) if top > 0 else 1.0, HEIGHT - BOTTOM, TOP)
     placed = [(LEFT + EACH * (i + 0.5), point) for i, point in enumerate(points)]
-    parts = [element("text", escape(title), class_="t", x=LEFT, y=22), *_grid(y, width)]
+    parts = [element("text", title, class_="t", x=LEFT, y=22), *_grid(y, width)]
     line = [f"{number(x)},{number(y.at(p.rate))}" for x, p in placed if p.rate is not None]
     if len(line) > 1:
         parts.append(element("polyline", class_="l", points=" ".join(line)))
@@ -64,25 +66,25 @@ def knee_history(points: Sequence[KneePoint], title: str) -> str:
     if not points:
         nothing = "No run with this question yet."
         parts.append(element("text", nothing, class_="m", x=LEFT, y=HEIGHT / 2))
-    return _document("\n".join(("", *parts, "")), width, title)
+    return _document(lines(Markup(), *parts, Markup()), width, title)
 
 
-def _document(inside: str, width: int, title: str) -> str:
+def _document(inside: Markup, width: int, title: str) -> Markup:
     picture = element(
         "svg",
-        element("style", _STYLE),
+        element("style", Markup(_STYLE)),
         inside,
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {width} {HEIGHT}",
         width=width,
         height=HEIGHT,
         role="img",
-        aria_label=escape(title),
+        aria_label=title,
     )
     return picture + "\n"
 
 
-def _grid(y: Axis, width: int) -> list[str]:
+def _grid(y: Axis, width: int) -> list[Markup]:
     parts, left = [], LEFT - 8
     for value in y.ticks(5):
         at = y.at(value)
@@ -93,30 +95,30 @@ def _grid(y: Axis, width: int) -> list[str]:
     return [*parts, element("text", "req/s", class_="m", x=left, y=TOP - 12, text_anchor="end")]
 
 
-def _point(x: float, point: KneePoint, y: Axis) -> list[str]:
+def _point(x: float, point: KneePoint, y: Axis) -> list[Markup]:
     bottom, middle = HEIGHT - BOTTOM, {"text_anchor": "middle"}
     day, clock = point.started[:10], point.started[11:16]
     labels = [
-        element("text", escape(point.revision or "no git"), x=x, y=bottom + 20, **middle),
-        element("text", escape(day), class_="m", x=x, y=bottom + 36, **middle),
-        element("text", escape(clock), class_="m", x=x, y=bottom + 51, **middle),
+        element("text", point.revision or "no git", x=x, y=bottom + 20, **middle),
+        element("text", day, class_="m", x=x, y=bottom + 36, **middle),
+        element("text", clock, class_="m", x=x, y=bottom + 51, **middle),
     ]
     if point.rate is None:
         return [_cross(x, bottom, point.none), *labels]
     return [*_knee(x, point, point.rate, y), *labels]
 
 
-def _cross(x: float, bottom: float, reason: str) -> str:
+def _cross(x: float, bottom: float, reason: str) -> Markup:
     left, right, above, below = x - 5, x + 5, bottom - 11, bottom - 1
     return element(
         "g",
-        element("title", escape(f"no knee: {reason}")),
+        element("title", f"no knee: {reason}"),
         element("line", class_="n", x1=left, y1=above, x2=right, y2=below),
         element("line", class_="n", x1=left, y1=below, x2=right, y2=above),
     )
 
 
-def _knee(x: float, point: KneePoint, rate: PerSecond, y: Axis) -> list[str]:
+def _knee(x: float, point: KneePoint, rate: PerSecond, y: Axis) -> list[Markup]:
     low, high = point.low or rate, point.high or rate
     interval = f"{format_rate(low)} to {format_rate(high)}"
     words = f"{point.revision}: knee {format_rate(rate)} ({interval})"
@@ -124,7 +126,7 @@ def _knee(x: float, point: KneePoint, rate: PerSecond, y: Axis) -> list[str]:
     return [
         element(
             "g",
-            element("title", escape(words)),
+            element("title", words),
             element("line", class_="e", x1=x, x2=x, y1=y.at(low), y2=y.at(high)),
             element("circle", class_=kind, cx=x, cy=y.at(rate), r=4.5),
         ),

@@ -7,6 +7,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from markupsafe import Markup
+
 from perfhunt.model.knee import FittedCurve, Knee, breaking_criterion
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Criterion
@@ -25,7 +27,7 @@ from perfhunt.reports.pictures.chart_frame import (
     verticals,
     y_grid,
 )
-from perfhunt.reports.pictures.svg import element, escape, number
+from perfhunt.reports.pictures.svg import element, lines, number
 
 # The axis of shares ends at this share, lower where a trial needs it, and never below the last.
 FLOOR: Share = 1e-4
@@ -41,12 +43,12 @@ def knee_criterion(run: Run) -> Criterion | None:
     return next((c for c in run.question.slo.criteria() if c.name == name), None)
 
 
-def knee_chart(run: Run) -> str:
+def knee_chart(run: Run) -> Markup:
     """The SVG; empty text when no trial counted the criterion."""
     criterion = knee_criterion(run)
     counted = _counted(run, criterion) if criterion is not None else []
     if criterion is None or not counted:
-        return ""
+        return Markup()
     x, y = rate_axis(run, [t for t, _ in counted]), _share_axis(criterion, counted)
     around = Axis(y.low, y.high, HEIGHT - BOTTOM, TOP, log=True)
     over = "requests over the limit" if math.isfinite(criterion.limit) else "requests that fail"
@@ -75,14 +77,14 @@ def _share_axis(criterion: Criterion, counted: Sequence[tuple[Trial, Count]]) ->
     return Axis(floor, 1.0, HEIGHT - BOTTOM - NONE_STRIP, TOP, log=True)
 
 
-def _grid(y: Axis) -> str:
+def _grid(y: Axis) -> Markup:
     ticks = [(share, f"{share * 100:g} %") for share in y.ticks()]
     place = {"x": LEFT - 6, "y": HEIGHT - BOTTOM + 2}
     none = element("text", "none", class_="c-tick", **place, text_anchor="end")
-    return "\n".join([*y_grid(y, ticks), none])
+    return lines(*y_grid(y, ticks), none)
 
 
-def _curve(curve: FittedCurve, x: Axis, y: Axis) -> list[str]:
+def _curve(curve: FittedCurve, x: Axis, y: Axis) -> list[Markup]:
     """The stored share and its interval, where the axes show them."""
     shown = [
         (x.at(rate), share, low, high)
@@ -110,10 +112,10 @@ def _on_top(counted: tuple[Trial, Count]) -> int:
     return 2 if trial.step.phase in FITTED_PHASES and not trial.overload else 1
 
 
-def _point(trial: Trial, count: Count, x: Axis, y: Axis) -> str:
+def _point(trial: Trial, count: Count, x: Axis, y: Axis) -> Markup:
     cx = x.at(trial.step.rate)
     cy = y.at(count.share) if count.exceed else HEIGHT - BOTTOM
-    title = element("title", escape(_words(trial, count)))
+    title = element("title", _words(trial, count))
     if trial.overload and not trial.set_aside:
         cross = f"M{number(cx - 4)} {number(cy - 4)}l8 8m0 -8l-8 8"
         return element("path", title, class_="c-cross", d=cross)

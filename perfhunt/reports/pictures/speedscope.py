@@ -6,12 +6,12 @@ The format is speedscope's src/lib/file-format-spec.ts, type "sampled".
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from perfhunt.model.profile import Frame, Profile
 from perfhunt.model.run import Run
+from perfhunt.model.text.escaping import json_text
 
 SCHEMA_URL = "https://www.speedscope.app/file-format-schema.json"
 _UNITS = {
@@ -45,7 +45,7 @@ def dumps(profiles: Mapping[str, Profile], name: str, version: str) -> str:
         "activeProfileIndex": active,
         "exporter": f"perfhunt {version}",
     }
-    return json.dumps(file, separators=(",", ":"), ensure_ascii=True, allow_nan=False) + "\n"
+    return json_text(file, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def _sampled(name: str, profile: Profile, index: dict[Frame, int]) -> dict[str, Any]:

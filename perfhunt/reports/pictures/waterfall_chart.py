@@ -6,11 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from markupsafe import Markup
+
 from perfhunt.model.finding import LatencyPart, Rise, Waterfall
 from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds, Share
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
-from perfhunt.reports.pictures.svg import element, escape
+from perfhunt.reports.pictures.svg import element, lines
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part
 from perfhunt.reports.words import ms
 
@@ -42,11 +44,11 @@ _COLOURS: Mapping[LatencyPart, str] = {
 _QUEUES = "w-queue"
 
 
-def waterfall_chart(run: Run) -> str:
+def waterfall_chart(run: Run) -> Markup:
     """The SVG; empty text where there is no waterfall."""
     waterfall = run.waterfall
     if waterfall is None or not waterfall.parts:
-        return ""
+        return Markup()
     most = _furthest(waterfall)
     x = Axis(0.0, nice_ceiling(most), LEFT, WIDTH - RIGHT)
     shown = [p for p in every_part(waterfall) if abs(p.added.value) >= SHOWN * x.high]
@@ -58,7 +60,7 @@ def waterfall_chart(run: Run) -> str:
         parts += _step(part, at, x, row)
         at += part.added.value
     parts += _total("mean at the knee", waterfall.knee, x, len(shown) + 1)
-    inside = "\n".join(("", *parts, ""))
+    inside = lines(Markup(), *parts, Markup())
     label = "what load added to the mean latency, part by part"
     box = f"0 0 {WIDTH} {height}"
     return element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=label) + "\n"
@@ -74,7 +76,7 @@ def _furthest(waterfall: Waterfall) -> Seconds:
     return furthest
 
 
-def _grid(x: Axis, bottom: float) -> list[str]:
+def _grid(x: Axis, bottom: float) -> list[Markup]:
     scaled = Axis(x.low / MILLISECOND, x.high / MILLISECOND, x.start, x.end)
     parts = []
     for tick in scaled.ticks(6):
@@ -86,7 +88,7 @@ def _grid(x: Axis, bottom: float) -> list[str]:
     return parts
 
 
-def _total(name: str, value: Seconds, x: Axis, row: int) -> list[str]:
+def _total(name: str, value: Seconds, x: Axis, row: int) -> list[Markup]:
     top = TOP + row * ROW + (ROW - BAR) / 2
     return [
         _name(name, row, "c-label"),
@@ -97,7 +99,7 @@ def _total(name: str, value: Seconds, x: Axis, row: int) -> list[str]:
     ]
 
 
-def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[str]:
+def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[Markup]:
     """One bar from where the last one ended, with the interval of what was added as a line."""
     added, top = part.added, TOP + row * ROW + (ROW - BAR) / 2
     one, other = sorted((x.at(start), x.at(start + added.value)))
@@ -110,7 +112,7 @@ def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[str]:
         _name(part.name, row),
         element(
             "g",
-            element("title", escape(words)),
+            element("title", words),
             element("rect", class_=class_, x=one, y=top, width=max(other - one, 1), height=BAR),
         ),
         element("line", class_="w-range", **line, y2=middle),
@@ -118,12 +120,12 @@ def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[str]:
     ]
 
 
-def _name(name: str, row: int, class_: str = "") -> str:
+def _name(name: str, row: int, class_: str = "") -> Markup:
     cut = name if len(name) <= NAME else f"{name[: NAME - 1]}…"
     place = {"x": LEFT - 10, "y": TOP + row * ROW + ROW / 2 + 4}
-    return element("text", escape(cut), class_=class_ or "w-name", **place, text_anchor="end")
+    return element("text", cut, class_=class_ or "w-name", **place, text_anchor="end")
 
 
-def _number(words: str, row: int, class_: str = "") -> str:
+def _number(words: str, row: int, class_: str = "") -> Markup:
     place = {"x": WIDTH - RIGHT + 10, "y": TOP + row * ROW + ROW / 2 + 4}
-    return element("text", escape(words), class_=class_ or "w-name", **place)
+    return element("text", words, class_=class_ or "w-name", **place)

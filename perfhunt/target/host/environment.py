@@ -4,7 +4,6 @@ Read-only.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
@@ -14,6 +13,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.target.code.installed import versions_installed
@@ -27,15 +27,16 @@ _VOLATILE = re.compile(
     rb"(PWD|OLDPWD|SHLVL|_|TERM\w*|COLUMNS|LINES|SSH_\w+|WINDOWID|DISPLAY|XDG_\w+"
     rb"|NODE_UNIQUE_ID|SERVER_SOFTWARE|PORT)="
 )
+_VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{0,63}")
 # What the load and the statistics are made with.
 _PACKAGES = ("locust", "gevent", "httptools", "numpy", "scipy")
-_DIGITS = 4  # hexadecimal ones, of the hash of a variable: 16 bits give no secret away
+_DIGITS = 4  # hexadecimal ones, of the mark of a variable: enough to tell which one changed
 ANSWER: Seconds = 10.0  # for a program that says its version, on a slow disk
 
 
-def environment(target: TargetProcess, profilers: Mapping[str, str]) -> Environment:
+def environment(target: TargetProcess, profilers: Mapping[str, str], mark: Mark) -> Environment:
     """The environment of a run as it is now, but for the code's revision; `profilers` are the
-    versions of those there are.
+    versions of those there are, and `mark` stands for the variables, which are not kept.
     """
     lead = next((process for process in target.processes if process.pid in target.workers), None)
     return Environment(
@@ -50,8 +51,8 @@ def environment(target: TargetProcess, profilers: Mapping[str, str]) -> Environm
         python=platform.python_version(),
         tools=_tool_versions(profilers),
         distributions=versions_installed(lead) if lead else {},
-        env_sha256=_env_hash(lead.pid) if lead else "",
-        variables=_env_digests(lead.pid) if lead else {},
+        env_sha256=_env_hash(lead.pid, mark) if lead else "",
+        variables=_env_digests(lead.pid, mark) if lead else {},
     )
 
 
@@ -94,21 +95,28 @@ def package_version(name: str) -> str:
         return ""
 
 
-def _env_hash(pid: int) -> str:
-    """SHA-256 over the sorted environment of a process, without what changes from shell to shell;
-    "" when unreadable.
+def _env_hash(pid: int, mark: Mark) -> str:
+    """A mark of the sorted environment of a process, without what changes from shell to shell; ""
+    when unreadable.
     """
     kept = _variables(pid)
-    return "" if kept is None else hashlib.sha256(b"\x00".join(kept)).hexdigest()
+    return "" if kept is None else mark(_text(b"\x00".join(kept)) or "none")
 
 
-def _env_digests(pid: int) -> dict[str, str]:
-    """Name -> the first hex digits of the SHA-256 of `name=value`, of the same variables."""
+def _env_digests(pid: int, mark: Mark) -> dict[str, str]:
+    """Name -> the first hex digits of the mark of `name=value`, of the same variables. What is no
+    name of a variable is text that a program wrote over its environment, and is not kept.
+    """
     pairs = _variables(pid) or []
     return {
-        pair.partition(b"=")[0].decode(errors="replace"): hashlib.sha256(pair).hexdigest()[:_DIGITS]
+        _text(name): mark(_text(pair)).rpartition(":")[2][:_DIGITS]
         for pair in pairs
+        if _VARIABLE.fullmatch(name := pair.partition(b"=")[0]) and b"=" in pair
     }
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="surrogateescape")
 
 
 def _variables(pid: int) -> list[bytes] | None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 
+from perfhunt.model import redact
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.trial import Interference, Neighbour
 from perfhunt.model.units import Cores, Seconds
@@ -193,7 +194,7 @@ def _cores_of(pid: int) -> Iterable[int]:
 def _busiest(used: HostUsed, strangers: dict[ProcessIdentity, Cores]) -> tuple[Neighbour, ...]:
     by_name: dict[str, Cores] = {}
     for process, cpu in strangers.items():
-        name = used.processes[process].name
+        name = redact.thread(used.processes[process].name)
         by_name[name] = by_name.get(name, 0.0) + cpu
     most = sorted(by_name.items(), key=lambda item: -item[1])[:NAMED]
     return tuple(Neighbour(name, cpu) for name, cpu in most if cpu > WORTH_ASKING)

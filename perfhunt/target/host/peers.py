@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import pairwise
 
+from perfhunt.model import redact
 from perfhunt.model.states import stores_at
+from perfhunt.model.text.command_line import HIDDEN
 from perfhunt.model.units import Seconds
 from perfhunt.target.host.opened import (
     UNIX,
@@ -233,15 +235,17 @@ def program(pid: int) -> str:
     now = stat(pid)
     if now is None:
         return ""
+    name = redact.thread(now.name)
     words = list(cmdline(pid))
     if not words or not _INTERPRETER.search(os.path.basename(words[0])):
-        return now.name
-    for before, word in pairwise(words):
+        return name
+    kept = redact.command(words, link(pid, "exe"))
+    for before, word in pairwise(kept):
         if word in ("-c", "-e"):
             break
         if before in ("-m", "-jar") or not (word.startswith("-") or before in _VALUED):
-            return os.path.basename(word)
-    return now.name
+            return name if word == HIDDEN else os.path.basename(word)
+    return name
 
 
 def members(tree: PeerTree, target: Collection[int]) -> list[int]:

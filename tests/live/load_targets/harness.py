@@ -122,6 +122,7 @@ def engine(
     criteria: tuple[Criterion, ...] = (P99,),
     ramp: Ramp | None = None,
     locustfile: str | None = None,
+    keep_error_text: bool = False,
 ) -> Iterator[LocustEngine]:
     """An open engine, aimed at the endpoints (the root without any) or at what a locustfile asks
     for.
@@ -132,6 +133,7 @@ def engine(
         Slo(()),
         ramp or Ramp(),
         locustfile=locustfile,
+        keep_error_text=keep_error_text,
     )
     made = LocustEngine(run="test")
     try:

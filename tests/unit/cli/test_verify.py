@@ -34,6 +34,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.change import Atom, Change, Kind, OneChange, Piece
 from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.store.digest_key import mark_of
 from perfhunt.store.testfile import read_question
 from tests.sample_run import keep as keep_run
 from tests.sample_run import sample_run
@@ -44,6 +45,7 @@ PAGE, LEVEL = Frame("product", "shop/app.py"), Frame("stock_level", "shop/wareho
 LOCK = Frame("[lock]", kind=FrameKind.WAIT)
 PATCH = EditPatch(Repository(Path("/srv/shop")), b"patch")
 
+STORE = Path(".perfhunt")
 TOML = """schema = 1
 [target]
 url = "http://127.0.0.1:1"
@@ -212,19 +214,19 @@ def compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """
     (tmp_path / "perfhunt.toml").write_text(TOML)
     monkeypatch.chdir(tmp_path)
-    question = read_question(None, tmp_path, {})
+    question = read_question(None, tmp_path, {}, mark=mark_of(STORE))
     return replace(sample_run(), question=question.redacted())
 
 
 def test_what_a_stored_run_may_not_hold_comes_from_the_test_file(compared: Run) -> None:
-    (endpoint,) = question_again(compared, None).traffic
+    (endpoint,) = question_again(compared, None, STORE).traffic
     assert endpoint.body == '{"sku":"A1"}'
     assert dict(endpoint.headers)["Authorization"] == "Basic c2VjcmV0"
 
 
 def test_a_stored_question_wins_over_an_slo_edited_since(compared: Run, tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_text(TOML.replace("100ms", "900ms"))
-    again = question_again(compared, None)
+    again = question_again(compared, None, STORE)
     assert again.slo == compared.question.slo
     assert again.traffic[0].body == '{"sku":"A1"}'
 
@@ -232,7 +234,7 @@ def test_a_stored_question_wins_over_an_slo_edited_since(compared: Run, tmp_path
 def test_bodies_that_are_nowhere_to_be_had_are_not_made_up(compared: Run, tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_text(TOML.replace("A1", "B2"))
     with pytest.raises(QuestionError, match="does not ask what run") as refused:
-        question_again(compared, None)
+        question_again(compared, None, STORE)
     assert int(refused.value.exit_code) == 104
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from perfhunt.errors import QuestionError
+from perfhunt.errors import LoadFailed, QuestionError
+from perfhunt.load.messages import OpenLoad, RunStep, frame
+from perfhunt.model.trial import Phase, Step
 from perfhunt.store.testfile import find_test_file, read_question
 from tests.unit.model.testfiles import SLO
 
@@ -57,3 +60,21 @@ def test_a_test_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "perfhunt.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(QuestionError, match="UTF-8"):
         read_question(None, tmp_path, {})
+
+
+def test_a_directory_whose_name_is_not_utf_8_is_worked_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    home.mkdir()
+    (home / "perfhunt.toml").write_text(
+        '[target]\nurl = "http://127.0.0.1:1"\n[slo]\nlatency = { p99 = "<= 1s" }\n'
+        '[[traffic]]\nrequest = "GET /?u={u}"\nfeed = "u.csv"\n'
+    )
+    (home / "u.csv").write_text("u\n1\n")
+    monkeypatch.chdir(home)
+    question = read_question(None, home, {})
+    assert question.traffic[0].feed is not None
+    assert frame(OpenLoad(question=question, run="r", deadline=1.0, in_flight=1, limit=1.0))
+    with pytest.raises(LoadFailed, match="not UTF-8"):
+        frame(RunStep(step=Step(Phase.FIXED, 1.0, 1.0, 1), samples=str(home / "a"), grace=1.0))

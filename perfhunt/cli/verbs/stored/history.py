@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +38,7 @@ def history(
     """List the runs kept here: when, what was found, the knee, the verdict. Closes runs that a
     crash left open.
     """
+    from perfhunt.cli.view.results import show_plain
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.stored.history import draw_knees, read_history, read_predictions
 
@@ -54,24 +54,26 @@ def history(
             f"written: {plot} ({drawn.drawn} of {drawn.searched} runs were asked the same question)"
         )
     elif as_json:
-        console.out(json.dumps([asdict(row) for row in rows], indent=2))
+        show_plain([asdict(row) for row in rows])
     elif not rows:
         console.out(f"no runs under {store}: make one with perfhunt investigate --pid PID")
     else:
         for row in rows:
-            console.out(console.clean(row_line(row)))
+            console.out(row_line(row))
 
 
 def show_predictions(history: PredictionHistory, *, limit: int, as_json: bool) -> None:
     """Print how good predictions have been: in sum, then each, newest first."""
+    from perfhunt.cli.view.results import show_plain
+
     rows = history.rows[:limit]
     if as_json:
-        console.out(json.dumps([asdict(row) for row in rows], indent=2))
+        show_plain([asdict(row) for row in rows])
         return
     for line in record_lines(history):
         console.out(line)
     for row in rows:
-        console.out(console.clean(prediction_line(row)))
+        console.out(prediction_line(row))
 
 
 def record_lines(history: PredictionHistory) -> list[str]:

@@ -36,7 +36,7 @@ def report(
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}")
     text = FORMATS[form].render(load_run(run, store))
     if output is None:
-        console.out(text.rstrip("\n"))
+        console.rendered(text)
     else:
         write_atomic(output, text)
         console.note(f"written: {output}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-import traceback
 from typing import Any
 
 import gevent
@@ -55,6 +54,7 @@ from perfhunt.load.trust.grant import (
     refuse_rate,
     refuse_step,
 )
+from perfhunt.model.text.error_words import error_words
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
@@ -114,10 +114,8 @@ class Worker:
             self._fail(value)
 
     def _fail(self, error: Exception) -> None:
-        if isinstance(error, PerfhuntError):
-            sys.stderr.write(f"{_told(error)}\n")
-        else:
-            traceback.print_exception(error)
+        told = _told(error) if isinstance(error, PerfhuntError) else error_words(error)
+        sys.stderr.write(f"{told}\n")
         self._send(LoadError.of(error))
 
     def _send(self, answer: WorkerAnswer) -> None:

@@ -21,7 +21,9 @@ from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import LEAD, TICK, ReportSecond, SendCounts
 from perfhunt.load.child.users.failures import outcome_of
 from perfhunt.load.messages import SecondReport, StepDone
+from perfhunt.model import redact
 from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.text.error_words import error_words
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
@@ -29,9 +31,12 @@ STOPS_WITHIN: Seconds = 10.0  # at most, for the requests under way when the ste
 
 
 class ClosedLoop:
-    """Locust's own users under its own local runner; each of their requests becomes a sample."""
+    """Locust's own users under its own local runner; each of their requests becomes a sample,
+    counted under its name without a query and values.
+    """
 
-    def __init__(self, classes: Sequence[type[Any]], url: str) -> None:
+    def __init__(self, classes: Sequence[type[Any]], url: str, keep_text: bool = False) -> None:
+        self._keep_text = keep_text
         self._environment = Environment(user_classes=list(classes), events=locust.events, host=url)
         self._runner: Any = self._environment.create_local_runner()
         self.routes: list[str] = []  # names of requests, in the order they were first seen
@@ -98,7 +103,7 @@ class ClosedLoop:
         outcome = RequestOutcome.OK
         if exception is not None:
             outcome = RequestOutcome.STATUS if status else outcome_of(exception)
-            self._counts.note(f"{type(exception).__name__}: {exception}")
+            self._counts.note(error_words(exception, self._keep_text))
         sent = max(0.0, time.monotonic() - service - self._epoch)
         self._recorder.add(
             sent,
@@ -106,7 +111,7 @@ class ClosedLoop:
             service,
             int(response_length or 0),
             status,
-            self._route(f"{request_type} {name}"),
+            self._route(redact.route(f"{request_type} {name}")),
             outcome,
             0.0,
         )

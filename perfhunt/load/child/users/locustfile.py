@@ -16,6 +16,9 @@ from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet, TaskSet
 from locust.util.load_locustfile import load_locustfile
 
 from perfhunt.errors import LoadFailed
+from perfhunt.model.text.error_words import error_words
+
+_HINT = "Its own words: python PATH, or [report] keep_error_text = true, which keeps them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,15 @@ class UserTask:
     weight: float
 
 
-def read_locustfile(path: str, url: str) -> tuple[UserTask, ...]:
-    """The tasks of a locustfile, their user classes aimed at `url`. Raises LoadFailed with
-    what Python said.
+def read_locustfile(path: str, url: str, keep_text: bool = False) -> tuple[UserTask, ...]:
+    """The tasks of a locustfile, their user classes aimed at `url`. Raises LoadFailed with the type
+    and the place of what it raised, and its text when that is to be kept.
     """
     try:
         classes, _ = load_locustfile(str(Path(path).resolve()))
     except (Exception, SystemExit) as error:  # the user's own module may raise anything
-        raise LoadFailed(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        said = error_words(error, keep_text)
+        raise LoadFailed(f"{path} cannot be imported: {said}", _HINT) from None
     tasks = [task for cls in classes.values() for task in _tasks_of(cls, url)]
     if not tasks:
         raise LoadFailed(f"{path} defines no user class with tasks")

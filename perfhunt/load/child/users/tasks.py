@@ -11,6 +11,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +25,9 @@ from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import SendCounts, SendLimits, no_pace
 from perfhunt.load.child.users.failures import outcome_of
 from perfhunt.load.child.users.locustfile import PooledUser, UserPool, UserTask
+from perfhunt.model import redact
 from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.text.error_words import error_words
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.version import __version__
 
@@ -61,7 +64,9 @@ class UserTasks:
         limits: SendLimits,
         url: str,
         run: str,
+        keep_text: bool = False,
     ) -> None:
+        self._words = partial(error_words, keep_text=keep_text)
         self.tasks, self.limits = tuple(tasks), limits
         self._environment, self._url, self._run = environment, url, run
         self._pool = UserPool()
@@ -101,7 +106,7 @@ class UserTasks:
         try:
             self._pool.give(self._new(cls))
         except Exception as error:  # on_start may raise anything; the arrivals will meet it again
-            self.counts.note(f"on_start of {cls.__name__}: {type(error).__name__}: {error}")
+            self.counts.note(f"on_start of {cls.__name__}: {self._words(error)}")
 
     def _new(self, cls: type[Any]) -> PooledUser:
         self.counts.opened += 1
@@ -166,7 +171,7 @@ class UserTasks:
             running.outcome = (
                 outcome_of(error) if running.outcome == RequestOutcome.OK else running.outcome
             )
-            self.counts.note(f"{task.name}: {type(error).__name__}: {error}")
+            self.counts.note(f"{task.name}: {self._words(error)}")
             self._events.user_error.fire(
                 user_instance=user and user.instance, exception=error, tb=error.__traceback__
             )
@@ -211,7 +216,7 @@ class UserTasks:
         running.status = max(running.status, status)
         if exception is not None:
             running.outcome = RequestOutcome.STATUS if status else outcome_of(exception)
-            self.counts.note(f"{type(exception).__name__}: {exception}")
+            self.counts.note(self._words(exception))
 
     def _serve_waiting(self) -> None:
         while self.waiting and len(self.in_flight) + len(self.orphans) < self.limits.in_flight:
@@ -268,5 +273,7 @@ class UserTasks:
 def _same_host(url: str, target: str) -> str:
     """The url, if it goes where load is allowed. Raises LoadFailed."""
     if urlsplit(url).netloc.rpartition("@")[2] != urlsplit(target).netloc.rpartition("@")[2]:
-        raise LoadFailed(f"the locustfile asks for {url}, which is not the target {target}")
+        raise LoadFailed(
+            f"the locustfile asks for {redact.url(url)}, which is not the target {target}"
+        )
     return url

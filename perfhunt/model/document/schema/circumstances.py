@@ -61,9 +61,10 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "safety": "What load is allowed.",
         "seed": "Decides arrivals, mix and feed rows.",
         "locustfile": "A locustfile instead of traffic.",
-        "locustfile_sha256": "Hash of its content.",
+        "locustfile_sha256": "Hash of its content, under a key of the store.",
         "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
         "source": "The test file.",
+        "keep_error_text": "Whether texts of exceptions are kept, which may hold secrets.",
     },
     "Target": {
         "url": "Scheme, host and port.",
@@ -83,15 +84,23 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "method": "HTTP method.",
         "path": "Path template.",
         "weight": "Share of traffic, relative.",
-        "headers": "Name and value (a placeholder, or a hash) of each.",
-        "body": "Hash of the body.",
+        "headers": "Name and value (a placeholder, or …) of each.",
+        "body": "… for a body.",
         "feed": "Rows that fill placeholders.",
         "expect": "What counts as success.",
+        "withheld": (
+            "HMAC, under a key of the store, of path, headers, bodies and the feed's content, where"
+            " they are not stored whole; empty when they are."
+        ),
     },
-    "Feed": {"path": "File.", "columns": "Columns.", "sha256": "Hash of its content."},
+    "Feed": {
+        "path": "File.",
+        "columns": "Columns.",
+        "sha256": "Hash of its content; empty where `withheld` covers it.",
+    },
     "Expect": {
         "status": "HTTP statuses; empty: below 400.",
-        "body": "Hash of text that must be in the answer.",
+        "body": "… for text that must be in the answer.",
     },
     "Slo": {
         "objectives": "Objectives.",
@@ -146,13 +155,16 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "pinning": "How generator and target were kept apart.",
         "git_revision": "Revision of the target's code.",
         "git_dirty": "Whether the working tree held changes.",
-        "git_diff_sha256": "Hash of those changes.",
+        "git_diff_sha256": "Hash of those changes, under a key of the store.",
         "git_snapshot": "Commit that holds the uncommitted changes; empty when there were none.",
         "distributions": "Package to version, in the target's environment.",
-        "env_sha256": "Hash of the target's environment variables; values are never stored.",
+        "env_sha256": (
+            "Hash of the target's environment variables, under a key of the store; values are never"
+            " stored."
+        ),
         "variables": (
-            "Environment variable to the first 4 hex digits of a hash of its value: tells which"
-            " one changed."
+            "Environment variable to the first 4 hex digits of such a hash of its value: tells"
+            " which one changed."
         ),
     },
     "TargetProcess": {

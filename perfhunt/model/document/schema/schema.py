@@ -21,7 +21,8 @@ _OPTIONAL = {
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
-    *("peers", "locustfile_connects", "refused", "attached"),
+    *("peers", "withheld", "keep_error_text"),
+    *("locustfile_connects", "refused", "attached"),
 }
 
 
