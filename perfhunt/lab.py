@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from perfhunt.analysis.blame.evidence import Span
@@ -16,9 +17,9 @@ from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, joined
 from perfhunt.analysis.knee.goal import SearchResult, StepOrDrain, TrialOrDrained
 from perfhunt.analysis.knee.observed import bracket, lowest_baseline
 from perfhunt.analysis.trial.interference import disturbance, disturbed
-from perfhunt.errors import ExitCode, PerfhuntError, Stopped, TargetDied
+from perfhunt.errors import ExitCode, PerfhuntError, Stopped, StoreError, TargetDied
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.finding import ProbeEffect
+from perfhunt.model.finding import CautionCode, ProbeEffect
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question
@@ -49,7 +50,7 @@ from perfhunt.model.trial import (
     Trial,
 )
 from perfhunt.model.units import PerSecond, Seconds
-from perfhunt.store.rundir import RunDirectory
+from perfhunt.store.rundir import RunDirectory, keep_run
 
 KEPT = "What was measured until then is kept: perfhunt report last"
 ASKED_AGAIN = 2  # times, a trial outside the search that other work disturbed
@@ -116,8 +117,11 @@ class Lab:
     criteria: tuple[Criterion, ...] = ()
     began: Seconds = 0.0
     spans: dict[SpanName, Span] = field(default_factory=dict)
+    # Once it is kept; then nothing that fails can take it back.
     run: Run | None = None
-    publish: Callable[[Run, RunDirectory], Run] = lambda run, _: run
+    place: Path | None = None
+    publish: Callable[[Run, Path], Run] = lambda run, _: run
+    behind: bool = False  # whether the store has refused something that was measured
 
     @property
     def target(self) -> TargetProcess | None:
@@ -127,11 +131,22 @@ class Lab:
         """Let the watcher know, and the run's own log."""
         self.watch(event)
         if isinstance(event, Began):
-            self.directory.phase(event.stage)
+            self._note_down(lambda: self.directory.phase(event.stage))
         if isinstance(event, Began | Noted):
-            self.directory.event(
-                type(event).__name__.lower(), at=self.clock() - self.began, sentence=event.sentence
-            )
+            name, at, sentence = type(event).__name__, self.clock() - self.began, event.sentence
+            self._note_down(lambda: self.directory.event(name.lower(), at=at, sentence=sentence))
+
+    def _note_down(self, write: Callable[[], None]) -> None:
+        """Write something into the run directory. A disk that refuses ends no measurement: it is
+        told once, and what was measured is written again with the whole run.
+        """
+        try:
+            write()
+        except StoreError as error:
+            if not self.behind:
+                self.behind = True
+                told = f"{error.message}; it goes on, and is written once more at the end"
+                self.watch(Noted(told))
 
     def open(self, question: Question) -> None:
         """Probes, then the load child: nothing is sent to the target yet."""
@@ -164,7 +179,7 @@ class Lab:
             attached=attached,
         )
         self.trials.append(trial)
-        self.directory.append_trial(trial)
+        self._note_down(lambda: self.directory.append_trial(trial))
         self.watch(Tried(trial, *bracket(self.trials, self.criteria)))
         self._check()
         require_whole(trial)
@@ -186,7 +201,7 @@ class Lab:
     def adopt(self, trial: Trial) -> Trial:
         """A trial of an earlier, interrupted run, as one of this one's."""
         self.trials.append(trial)
-        self.directory.append_trial(trial)
+        self._note_down(lambda: self.directory.append_trial(trial))
         return trial
 
     def mark(self, searched: Sequence[Trial]) -> None:
@@ -205,7 +220,7 @@ class Lab:
         self._check()
         drained = self.engine.drain(drain, self._stopping)
         self.drains.append(drained)
-        self.directory.append_drain(drained)
+        self._note_down(lambda: self.directory.append_drain(drained))
         self._check()
         if not drained.recovered:
             self.notify(
@@ -276,7 +291,11 @@ class Lab:
         return self._store(run)
 
     def abandon(self, error: PerfhuntError) -> None:
-        """What there is, stored and marked with what ended it. The earlier runs are not touched."""
+        """What there is, stored and marked with what ended it. The earlier runs are not touched,
+        nor is this one once it is finished.
+        """
+        if self.run is not None:
+            return
         stopped = isinstance(error, Stopped)
         end = RunEnd.STOPPED if stopped else RunEnd.FAILED
         lost = NoKnee(
@@ -325,12 +344,16 @@ class Lab:
         }
 
     def _store(self, run: Run) -> Run:
-        # Saved before anything is rendered: a report that fails must not cost the measurements.
-        self.directory.save(run)
-        self.run = run = self.publish(run, self.directory)
-        path = self.directory.finish(run)
-        self.watch(Finished(run.id, str(path), str(run.verdict), run.exit_code))
-        return run
+        # Closed before anything is rendered: no report may cost the measurements.
+        self.run, self.place = keep_run(self.directory, run)
+        if self.place is not None:
+            self.run = self.publish(self.run, self.place)
+        for caution in self.run.cautions:
+            if caution.code is CautionCode.NOT_KEPT:
+                self.watch(Noted(caution.sentence))
+        place = str(self.place) if self.place else "nowhere: see its cautions"
+        self.watch(Finished(run.id, place, str(run.verdict), run.exit_code))
+        return self.run
 
     def _stopping(self) -> str:
         return self.stop() or self.probes.dead()

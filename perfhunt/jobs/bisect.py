@@ -4,6 +4,7 @@ next is asked for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.digest_key import mark_of
-from perfhunt.store.files import read_json, write_atomic
+from perfhunt.store.files import make_directory, read_json, write_atomic
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion, survey
 from perfhunt.stories.verification import verify_paired
@@ -85,13 +86,15 @@ class BisectResult:
 
 
 class Judgements(MutableMapping[str, CommitLabel]):
-    """Judgements by commit, on disk as soon as they are made."""
+    """Judgements by commit, on disk as soon as they are made; where the disk refuses them that is
+    noted, and the bisection goes on.
+    """
 
-    def __init__(self, path: Path, fresh: bool = False) -> None:
+    def __init__(self, path: Path, fresh: bool = False, watch: EventWatcher = unwatched) -> None:
         """Reads what is there, but for a fresh start. Raises StoreError for a damaged file."""
-        self._path = path
+        self._path, self._watch = path, watch
         self._labels: dict[str, CommitLabel] = {}
-        if path.exists() and not fresh:
+        if os.path.lexists(path) and not fresh:
             try:
                 self._labels = {
                     str(k): v for k, v in read_json(path).items() if v in ("good", "bad", "skip")
@@ -106,8 +109,11 @@ class Judgements(MutableMapping[str, CommitLabel]):
 
     def __setitem__(self, commit: str, label: CommitLabel) -> None:
         self._labels[commit] = label
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(self._path, json_text(self._labels, indent=1) + "\n")
+        try:
+            make_directory(self._path.parent)
+            write_atomic(self._path, json_text(self._labels, indent=1) + "\n")
+        except StoreError as error:
+            self._watch(Noted(f"a later bisection will not know of it: {error.message}"))
 
     def __delitem__(self, commit: str) -> None:
         del self._labels[commit]
@@ -149,7 +155,7 @@ def run_bisection(request: BisectRequest, watch: EventWatcher = unwatched) -> Bi
     )
     name = _name(good, question, request.command, mark_of(request.store))
     file = request.store / "bisect" / f"{name}.json"
-    judgements = Judgements(file, request.again)
+    judgements = Judgements(file, request.again, watch)
     if bad not in judgements:
         judgements[bad] = test.label(bad)
     _refuse_unless_slower(judgements[bad], request)

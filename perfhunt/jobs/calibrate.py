@@ -11,10 +11,10 @@ from pathlib import Path
 from perfhunt.analysis.verdict.calibration import Calibration
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.change.git.repository import find_repository
-from perfhunt.errors import ChangeRefused, UsageError
+from perfhunt.errors import ChangeRefused, StoreError, UsageError
 from perfhunt.jobs.stored.run import last_investigation
 from perfhunt.jobs.verify.versions import local_question, paired_bench, paired_question, versions
-from perfhunt.model.run import EventWatcher, unwatched
+from perfhunt.model.run import EventWatcher, Noted, unwatched
 from perfhunt.store.calibration import save_calibration
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.verification import CALIBRATION_ROUNDS, calibrate
@@ -33,8 +33,8 @@ class CalibrateRequest:
 
 
 def run_calibration(request: CalibrateRequest, watch: EventWatcher = unwatched) -> Calibration:
-    """The noise of this host, kept in the store. Raises UsageError, QuestionError, Stopped,
-    TargetDied.
+    """The noise of this host, kept in the store; where that refuses it, that is noted. Raises
+    UsageError, QuestionError, Stopped, TargetDied.
     """
     if not request.command:
         raise UsageError(
@@ -49,7 +49,10 @@ def run_calibration(request: CalibrateRequest, watch: EventWatcher = unwatched) 
     ):
         paired = paired_question(last_investigation(request.store), question, pair.bench)
         calibration = calibrate(paired, pair.bench, request.rounds)
-    save_calibration(request.store, calibration, request.command, datetime.now(UTC))
+    try:
+        save_calibration(request.store, calibration, request.command, datetime.now(UTC))
+    except StoreError as error:
+        watch(Noted(f"later verdicts will not know of it: {error.message}"))
     return calibration
 
 

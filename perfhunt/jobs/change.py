@@ -12,7 +12,7 @@ from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.jobs.stored.run import base_of, hot_stacks, last_investigation
 from perfhunt.model.verdict.change import ChangeRefusal, OneChange
-from perfhunt.store.files import write_atomic
+from perfhunt.store.files import make_directory, write_atomic
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def split_change(request: ChangeRequest, output: Path) -> tuple[Patch, ...]:
             f"{output} exists and is not an empty directory",
             "Name another one: perfhunt split --output DIR",
         )
-    output.mkdir(parents=True, exist_ok=True)
+    make_directory(output)
     for patch in patches:
         write_atomic(output / patch.name, patch.text)
     return tuple(patches)

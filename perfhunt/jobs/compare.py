@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfhunt.analysis.verdict.rerun import compare
-from perfhunt.errors import UsageError
+from perfhunt.errors import StoreError, UsageError
 from perfhunt.jobs.stored.run import host_noise, load_run
 from perfhunt.jobs.verify.attribution import difference_picture, profiles_of
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.run import EventWatcher, Run, unwatched
 from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.store.files import write_atomic
@@ -51,7 +52,11 @@ def run_comparison(request: CompareRequest, watch: EventWatcher = unwatched) -> 
             "Ask one of them again: perfhunt investigate",
         )
     if request.flamegraph is not None:
-        _draw(before, after, request.flamegraph)
+        try:
+            _draw(before, after, request.flamegraph)
+        except StoreError as error:
+            missing = Caution(CautionCode.NOT_KEPT, f"no flame graph: {error.message}", error.hint)
+            verdict = replace(verdict, cautions=(*verdict.cautions, missing))
     return CompareResult(before, after, verdict)
 
 

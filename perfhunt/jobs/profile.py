@@ -26,9 +26,8 @@ from perfhunt.model.question import Question, Target
 from perfhunt.model.run import Run, RunKind, TargetProcess
 from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
-from perfhunt.store import ledger
 from perfhunt.store.digest_key import mark_of
-from perfhunt.store.rundir import RunDirectory, fresh_id
+from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 
@@ -75,9 +74,8 @@ def run_profile(request: ProfileRequest) -> Run:
     span = look(target, directory.path / "profiles", request.seconds, request.open_target)
     run = replace(diagnosed(start, span, target), seconds=time.monotonic() - began)
     run = replace(run, cautions=(*run.cautions, *code_cautions(code)))
-    run = publish(run, directory, None)
-    ledger.record(request.store, run, directory.finish(run))
-    return run
+    run, place = keep_run(directory, run)
+    return publish(run, place, None) if place is not None else run
 
 
 def code_cautions(code: CodeState) -> tuple[Caution, ...]:

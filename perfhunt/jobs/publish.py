@@ -1,41 +1,72 @@
-"""Reports and pictures of a run: into its own directory, and copied to where CI looks for them."""
+"""Reports and pictures of a run that is kept already: into its own directory, and copied to where
+CI looks for them. What cannot be written is a caution of the run, and changes no exit code.
+"""
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.errors import StoreError
 from perfhunt.model.run import Run
-from perfhunt.reports.format import FORMATS
-from perfhunt.store.rundir import RunDirectory
+from perfhunt.reports.format import FORMATS, Format
+from perfhunt.store.copies import copy_into
+from perfhunt.store.run_json import write_document
+from perfhunt.store.rundir import doubted, write_artifact
 
 STORED = ("html", "markdown", "flamegraph", "speedscope", "junit")
+# What a run that no report was tried with may make one raise: it is kept all the same.
+_UNRENDERED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
-def publish(run: Run, directory: RunDirectory, artifacts: Path | None) -> Run:
+def publish(run: Run, directory: Path, artifacts: Path | None) -> Run:
     """The run with its reports written and named in `artifacts`; copies go to the directory
     `artifacts`, if one is given.
     """
-    formats = [FORMATS[name] for name in STORED]
-    names = {form.name: form.file_name for form in formats if form.has_something(run)}
-    run = replace(run, artifacts={**run.artifacts, **names})
-    for form in formats:
-        if form.name in names:
-            directory.write_artifact(form.file_name, form.render(run))
-    if artifacts is not None:
-        _copy([directory.path / name for name in names.values()], artifacts)
+    forms = {name: FORMATS[name] for name in STORED if FORMATS[name].has_something(run)}
+    names = {name: form.file_name for name, form in forms.items()}
+    whole = replace(run, artifacts={**run.artifacts, **names})
+    texts, refused = _rendered(whole, forms.values())
+    refused |= _written(texts, directory)
+    kept = {name: file for name, file in names.items() if file not in refused}
+    run = replace(run, artifacts={**run.artifacts, **kept})
+    if refused:
+        again = f"perfhunt report {run.id} --format NAME --output FILE"
+        run = doubted(run, _sentence("reports are missing", refused), again)
+    if artifacts is not None and (refused := copy_into(artifacts, texts)):
+        hint = "Name another directory: --artifacts DIR"
+        run = doubted(run, _sentence(f"copies in {artifacts} are missing", refused), hint)
+    try:
+        write_document(directory, run)
+    except StoreError as error:
+        run = doubted(run, f"the run is kept, and its list of reports is not: {error.message}")
     return run
 
 
-def _copy(files: list[Path], artifacts: Path) -> None:
-    try:
-        artifacts.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copyfile(file, artifacts / file.name)
-    except OSError as error:
-        raise StoreError(
-            f"{artifacts} cannot be written: {error.strerror}",
-            "Name another directory: --artifacts DIR",
-        ) from error
+def _rendered(run: Run, forms: Iterable[Format]) -> tuple[dict[str, str], dict[str, str]]:
+    """The reports, and why those that could not be rendered could not, by file name."""
+    texts, refused = {}, {}
+    for form in forms:
+        try:
+            texts[form.file_name] = form.render(run)
+        except _UNRENDERED as error:
+            refused[form.file_name] = f"{form.file_name} could not be rendered ({error!r})"
+    return texts, refused
+
+
+def _written(texts: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Why the reports that were not written were not, by file name."""
+    refused = {}
+    for name, text in texts.items():
+        try:
+            write_artifact(directory, name, text)
+        except StoreError as error:
+            refused[name] = error.message
+    return refused
+
+
+def _sentence(what: str, refused: Mapping[str, str]) -> str:
+    """One sentence for files that were refused, each reason once."""
+    reasons = dict.fromkeys(refused.values())
+    return f"{what} ({', '.join(refused)}): {'; '.join(reasons)}"

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from perfhunt.change.git.kept import CodeState, code_state
 from perfhunt.change.git.program import version as git_version
-from perfhunt.errors import PerfhuntError
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
@@ -33,7 +32,6 @@ from perfhunt.safety.guard import Clearance, Consent, clear
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, refuse_foreign, target_lock
 from perfhunt.safety.watchdog import Watchdog
-from perfhunt.store import ledger
 from perfhunt.store.digest_key import FORGOTTEN, mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
@@ -105,6 +103,8 @@ def workbench(
     with ExitStack() as held:
         switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
         cleared = clear_question(question, switch, confirm)
+        if cleared.guess:
+            watch(Noted(cleared.guess))
         holder = LockHolder.ourselves(run_id, question.redacted().target.url, stamp)
         held.enter_context(target_lock(cleared.addresses, cleared.port, holder))
         stop = held.enter_context(stopping(question, switch)).stop
@@ -129,7 +129,6 @@ def workbench(
             yield lab
         finally:
             lab.close()
-            _record(request.store, lab, watch)
 
 
 def _secret(request: InvestigateRequest) -> str:
@@ -165,7 +164,7 @@ def _lab(
         clock=time.monotonic,
         stop=stop,
         watch=watch,
-        publish=lambda run, directory: publish(run, directory, request.artifacts),
+        publish=lambda run, place: publish(run, place, request.artifacts),
     )
 
 
@@ -209,17 +208,3 @@ def blank_run(
         target=target,
         verdict=Judgement.UNKNOWN,
     )
-
-
-def _record(store: Path, lab: Lab, watch: EventWatcher) -> None:
-    if lab.run is None:
-        return
-    try:
-        ledger.record(store, lab.run, lab.directory.path)
-    except PerfhuntError as error:
-        watch(
-            Noted(
-                f"the run is stored, but the ledger is not: {error.message};"
-                " perfhunt history --rebuild"
-            )
-        )

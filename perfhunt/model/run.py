@@ -39,25 +39,12 @@ class RunEnd(StrEnum):
     ABORTED = "aborted"  # perfhunt was ended from outside
 
 
-# Two readings of one start may differ by a correction of the wall clock, when one of them was kept
-# as a time of day; within a second no kernel hands the same pid out again.
-_SAME_START: Seconds = 1.0
-
-
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
     """Which process: its pid and its start in seconds since boot, for a pid alone is used again."""
 
     pid: int
     started: Seconds
-
-    def is_same(self, other: ProcessIdentity | None) -> bool:
-        """Whether both are one process; False for None, a process that is gone."""
-        return (
-            other is not None
-            and self.pid == other.pid
-            and abs(self.started - other.started) < _SAME_START
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,13 @@ from typing import IO
 from perfhunt.errors import AttachFailed
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.profilers.release import capture_targets, release, wait_until
-from perfhunt.target.leash import signal_session, spawn
+from perfhunt.target.leash import spawn
 from perfhunt.target.proc.files import tail
-from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import switches
 
 _POLL: Seconds = 0.1
 _TERM_GRACE: Seconds = 0.5  # a profiler that is asked to go has no file to write any more
 _LEAST_GRACE: Seconds = 3.0  # to write its file, after an interrupt
-_REAPED_WITHIN: Seconds = 5.0
 _TAIL: Bytes = 1 << 16  # of what a profiler printed: its complaints and its summary come last
 # A minute of samples, each with its whole stack, is a fifth of this.
 LARGEST_TEXT: Bytes = 512 << 20
@@ -60,7 +58,8 @@ class ProfilerProcess:
         self._seconds, self._limit, self._stall = seconds, limit, stall
         self._ask_stop = threading.Event()
         self._started = time.monotonic()
-        self._child = spawn(command, log, signal.SIGKILL)
+        with log.open("wb") as sink:
+            self._child = spawn(command, sink)
         self._watcher = threading.Thread(
             target=self._watch, name=f"perfhunt-watch-{self._child.pid}", daemon=True
         )
@@ -80,7 +79,7 @@ class ProfilerProcess:
         seen to run.
         """
         self._watcher.join()
-        return self._child.returncode
+        return self._child.ended.code if self._child.ended else -signal.SIGKILL
 
     def ask_stop(self) -> None:
         """Have it ended soon; returns at once."""
@@ -113,32 +112,24 @@ class ProfilerProcess:
             self._reap()
 
     def _ended(self) -> bool:
-        """Whether it has ended. It is left a zombie, so that its CPU time can still be read."""
-        try:
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        except ChildProcessError:
-            return True
+        return self._child.poll() is not None
 
     def _interrupt(self) -> None:
         self.seconds = time.monotonic() - self._started
-        os.kill(self.pid, signal.SIGINT)
+        self._child.signal(signal.SIGINT)
         grace = max(_LEAST_GRACE, self._limit - self._seconds)
         if not wait_until(self._ended, grace):
             self._kill(f"it did not stop within {grace:.0f} s of being asked")
 
     def _kill(self, why: str) -> None:
         self.killed = why
-        signal_session(self.pid, signal.SIGTERM)
-        if not wait_until(self._ended, _TERM_GRACE):
-            signal_session(self.pid, signal.SIGKILL)
+        self._child.end(_TERM_GRACE)
 
     def _reap(self) -> None:
-        wait_until(self._ended, _REAPED_WITHIN)
         self.seconds = self.seconds or time.monotonic() - self._started
-        if (last := stat(self.pid)) is not None:
-            self.cpu = last.cpu + last.children_cpu
-        signal_session(self.pid, signal.SIGKILL)  # This ends whatever it started itself.
-        self._child.wait()
+        self._child.end(0.0)  # This ends whatever it started itself.
+        if (last := self._child.ended) is not None:
+            self.cpu = last.user + last.system
         self.notes += release(self._targets)
 
 

@@ -25,6 +25,29 @@ _PRODUCTION_LABEL = re.compile(r"prod|prd|production|live|www")
 _NAMED_OTHERWISE = re.compile(
     r"staging|stage|stg|dev|test|testing|qa|uat|preview|sandbox|local|ci|demo|nonprod|preprod"
 )
+# Endings that are sold to anybody (the IANA root zone), or that every host of a cluster or an
+# office has: they say nothing of what a host is for.
+_SILENT_ENDINGS = frozenset({"dev", "qa", "ci", "live", "local"})
+# Endings that no public name has (RFC 2606, RFC 6761, RFC 6762 appendix G, ICANN 2024): below them
+# nothing was registered by anybody, so every label was chosen by whoever runs the host.
+_PRIVATE_ENDINGS = frozenset(
+    [
+        "test",
+        "localhost",
+        "local",
+        "internal",
+        "intranet",
+        "private",
+        "corp",
+        "home",
+        "lan",
+        "localdomain",
+    ]
+)
+# `example.co.uk`: the registered name is the third from the end.
+_SECOND_LEVEL = frozenset(
+    ["ac", "co", "com", "edu", "gob", "gov", "gouv", "mil", "ne", "net", "nom", "or", "org"]
+)
 
 IpAddress = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], tuple[str, ...]]
@@ -34,12 +57,14 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 class Clearance:
     """Load may go to these addresses and nowhere else, whatever the name resolves to later. What a
     locustfile connects to besides is in `connects` (`model.testfile.connects`): the names, and the
-    addresses they have.
+    addresses they have. `guess` is what was made of the host's name, as a sentence; "" when there
+    was nothing to guess.
     """
 
     port: int
     addresses: tuple[str, ...]
     connects: tuple[str, ...] = ()
+    guess: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +103,16 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     parsed = [ip_address(text) for text in addresses]
     for address in parsed:
         _refuse_special(host, address)
+    guess = ""
     if not all(_is_loopback(address) for address in parsed):
         _check_allowed(host, addresses, question.safety)
         _check_declared(host, question.target.environment)
+        guess = guessed(host, question.target.environment)
     connects = _clear_connects(question.locustfile_connects, resolve)
     check_rate(question, question.slo.at_load or 0.0)
     if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
-    return Clearance(port, addresses, connects)
+    return Clearance(port, addresses, connects, guess)
 
 
 def _clear_connects(texts: tuple[str, ...], resolve: Resolve) -> tuple[str, ...]:
@@ -194,11 +221,63 @@ def looks_like_production(host: str) -> str:
     """The part of a host's name that says production, or ""; `preprod` and
     `www.staging.example.com` do not say so.
     """
-    pieces = [piece for label in host.split(".") for piece in re.split(r"[-_]", label)]
-    words = {piece: re.sub(r"\d+$", "", piece) for piece in pieces}  # `prod2` says `prod`
-    if any(map(_NAMED_OTHERWISE.fullmatch, words.values())):
+    words = words_of(host)
+    return "" if words.otherwise else words.production
+
+
+@dataclass(frozen=True, slots=True)
+class NameWords:
+    """The parts of a host's name that say what it is for: production, or something else; "" where
+    none does. `ending` is its ending where that only looks as if it did.
+    """
+
+    production: str = ""
+    otherwise: str = ""
+    ending: str = ""
+
+
+def words_of(host: str) -> NameWords:
+    """What a host's name says, which its ending does not, nor, of being anything else than
+    production, the name that was registered: `www.shop.dev` and `www.dev.to` are no test hosts.
+    """
+    labels = host.lower().rstrip(".").split(".")
+    silent = len(labels) > 1 and labels[-1] in _SILENT_ENDINGS
+    named = labels[:-1] if silent else labels
+    return NameWords(
+        production=_said(_PRODUCTION_LABEL, named),
+        otherwise=_said(_NAMED_OTHERWISE, named[: _chosen(labels)]),
+        ending=labels[-1] if silent else "",
+    )
+
+
+def _chosen(labels: list[str]) -> int:
+    """How many labels of a name its owner chose freely, from the left."""
+    last = labels[-1]
+    if len(labels) == 1 or last in _PRIVATE_ENDINGS:
+        return len(labels)
+    if _NAMED_OTHERWISE.fullmatch(last) and last not in _SILENT_ENDINGS:
+        return len(labels)  # `shop.staging`: no such ending is public
+    second = len(last) == 2 and len(labels) > 2 and labels[-2] in _SECOND_LEVEL
+    return len(labels) - (3 if second else 2)
+
+
+def _said(pattern: re.Pattern[str], labels: list[str]) -> str:
+    """The first part of the labels that the pattern is of, whatever number it has: `prod2`."""
+    pieces = [piece for label in labels for piece in re.split(r"[-_]", label)]
+    return next((p for p in pieces if pattern.fullmatch(re.sub(r"\d+$", "", p))), "")
+
+
+def guessed(host: str, environment: TargetEnvironment) -> str:
+    """What was made of a name that can be read in two ways, as a sentence; "" for any other."""
+    words = words_of(host)
+    taken = f'it is taken for what target.environment says, "{environment}"'
+    if environment == TargetEnvironment.PRODUCTION:
         return ""
-    return next((piece for piece in pieces if _PRODUCTION_LABEL.fullmatch(words[piece])), "")
+    if words.otherwise and words.production:
+        return f'{host} has "{words.production}" and "{words.otherwise}" in its name: {taken}'
+    if words.ending and not words.otherwise:
+        return f"{host} ends in .{words.ending}, which says nothing of what it is for: {taken}"
+    return ""
 
 
 def _check_declared(host: str, environment: TargetEnvironment) -> None:
@@ -209,9 +288,11 @@ def _check_declared(host: str, environment: TargetEnvironment) -> None:
         )
     part = looks_like_production(host)
     if part and environment != TargetEnvironment.PRODUCTION:
+        ending = words_of(host).ending
+        silent = f"; its ending, .{ending}, says nothing" if ending else ""
         raise UnsafeTarget(
-            f'{host} looks like production ("{part}" is in its name), but target.environment says'
-            f' "{environment}"',
+            f'{host} looks like production ("{part}" is in its name{silent}), but'
+            f' target.environment says "{environment}"',
             'Say environment = "production" in [target], with comms and a killswitch in [safety];'
             " or load a copy",
         )

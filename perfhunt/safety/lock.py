@@ -1,30 +1,37 @@
 """One load test per target at a time: a lock per address and port, host-wide, let go by the kernel
 when its holder dies.
+
+A lock is a name of the kernel's own, of an abstract socket (unix(7)): there is no file that could
+be left behind, made by somebody else, have the wrong owner, or lead elsewhere. Whoever finds it
+taken is told by the kernel which process and user has it, and by that process for what.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import pwd
 import socket
-import stat
-import tempfile
+import struct
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from perfhunt.errors import TargetBusy
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.text.escaping import json_text, visible
-from perfhunt.model.units import Cores
-from perfhunt.target.proc.process import identity, lives
+from perfhunt.model.units import Bytes, Cores, Seconds
+from perfhunt.target.proc.process import identity
 from perfhunt.target.resources.prior_activity import PriorActivity
 
-_WORDS = 4096  # bytes read of what a holder wrote; its url is the only long thing in it
+SCOPE = "perfhunt"  # before every lock's name: that of all users of a host
+_WORDS: Bytes = 4096  # of what a holder says; its url is the only long thing in it
+_ANSWERS_WITHIN: Seconds = 1.0  # a holder that is stopped says nothing, and is known all the same
+_ASKERS = 16  # that wait to be answered; more are told by the kernel alone who holds it
+_CREDENTIALS = struct.Struct("3i")  # struct ucred of SO_PEERCRED: pid, uid, gid
 # CPU that the target used before any load of ours: what housekeeping (timers, reloaders) does not
 # use, and what it does not use while clients are connected.
 _BUSY: Cores = 0.25
@@ -46,14 +53,6 @@ class LockHolder:
         ours = identity(os.getpid())
         assert ours is not None  # Whoever asks is alive.
         return cls(ours, run, url, started)
-
-
-def lock_directory() -> Path:
-    """The host's directory of locks. /tmp rather than $TMPDIR, which may differ between users who
-    share the target.
-    """
-    shared = Path("/tmp")
-    return (shared if shared.is_dir() else Path(tempfile.gettempdir())) / "perfhunt-locks"
 
 
 def lock_keys(addresses: Sequence[str], port: int) -> tuple[str, ...]:
@@ -80,59 +79,45 @@ def _is_local(address: str) -> bool:
 
 @contextmanager
 def target_lock(
-    addresses: Sequence[str], port: int, owner: LockHolder, directory: Path | None = None
+    addresses: Sequence[str], port: int, owner: LockHolder, scope: str = SCOPE
 ) -> Iterator[None]:
     """Holds the target for the length of the block. Raises TargetBusy (exit 94), naming the holder,
     at once if it is held.
     """
-    home = directory or lock_directory()
-    _make(home)
     with ExitStack() as held:
         for key in lock_keys(addresses, port):
-            _take(held, home, key, owner)
+            name = f"\0{scope}/{key}"
+            held.enter_context(_taken(name, key, owner))
         yield
 
 
-def _make(home: Path) -> None:
-    try:
-        home.mkdir(mode=0o1777, parents=True)
-        home.chmod(0o1777)  # The umask applies to mkdir, and other users need to lock here too.
-    except FileExistsError:
-        # A link or a file put here by somebody else could send the lock astray.
-        if not stat.S_ISDIR(home.lstat().st_mode):
+@contextmanager
+def _taken(name: str, key: str, owner: LockHolder) -> Iterator[None]:
+    """One name, ours; whoever asks for it is told by a thread who we are."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as lock:
+        try:
+            lock.bind(name)
+            lock.listen(_ASKERS)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise _busy(name, key) from None
             raise TargetBusy(
-                f"{home} is not a directory, so targets cannot be locked",
-                f"Look at it, then: rm {home}",
-            ) from None
-    except OSError as error:
-        raise TargetBusy(
-            f"{home} cannot be made ({error.strerror}), so targets cannot be locked",
-            "Make /tmp writable.",
-        ) from error
+                f"the lock of {_place(key)} cannot be taken: {error.strerror}",
+                "The system must allow abstract Unix sockets (unix(7)).",
+            ) from error
+        teller = threading.Thread(
+            target=_tell, args=(lock, _words(owner)), name="perfhunt-lock", daemon=True
+        )
+        teller.start()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.shutdown(socket.SHUT_RDWR)  # wakes the thread
+            teller.join()
 
 
-def _take(held: ExitStack, home: Path, key: str, owner: LockHolder) -> None:
-    # thread_local=False: the watchdog of another thread may be the one to let go.
-    lock = FileLock(home / f"{key}.lock", timeout=0, mode=0o666, thread_local=False)
-    info = home / f"{key}.owner"
-    try:
-        lock.acquire()
-    except Timeout:
-        raise _busy(info, key) from None
-    except OSError as error:
-        hint = f"Look at it: ls -l {home}"
-        raise TargetBusy(
-            f"the lock {home / key}.lock cannot be used ({error.strerror})", hint
-        ) from error
-    held.callback(lock.release)
-    _write_owner(info, owner)
-    held.callback(_forget_owner, info)
-
-
-def _write_owner(info: Path, owner: LockHolder) -> None:
-    """Leaves word of who holds the lock. Only for people: the lock itself does not depend on it, so
-    failing is no error.
-    """
+def _words(owner: LockHolder) -> bytes:
     plain = {
         "pid": owner.process.pid,
         "pid_started": owner.process.started,
@@ -140,49 +125,75 @@ def _write_owner(info: Path, owner: LockHolder) -> None:
         "url": owner.url,
         "started": owner.started,
     }
-    _forget_owner(info)
-    with suppress(OSError):
-        new = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(info, new, 0o644), "w", encoding="utf-8") as file:
-            file.write(json_text(plain))
+    return json_text(plain).encode()[:_WORDS]
 
 
-def _forget_owner(info: Path) -> None:
-    with suppress(OSError):
-        info.unlink(missing_ok=True)
+def _tell(lock: socket.socket, words: bytes) -> None:
+    """Answer everybody who asks, until the lock is let go."""
+    while True:
+        try:
+            asker, _ = lock.accept()
+        except OSError:
+            return
+        with asker, suppress(OSError):
+            asker.setblocking(False)
+            asker.send(words)
 
 
-def read_owner(info: Path) -> LockHolder | None:
-    """Who holds a lock, as they wrote it; None when there is no word, or it is stale, cut or not
-    ours to read.
-    """
+def read_words(words: bytes) -> LockHolder | None:
+    """Who holds a lock, as they say it; None when that is not what a holder says."""
     try:
-        plain = json.loads(info.read_bytes()[:_WORDS])
-        owner = LockHolder(
+        plain = json.loads(words)
+        return LockHolder(
             process=ProcessIdentity(int(plain["pid"]), float(plain["pid_started"])),
             run=str(plain["run"]),
             url=str(plain["url"]),
             started=str(plain["started"]),
         )
-    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
-    return owner if lives(owner.process) else None
 
 
-def _busy(info: Path, key: str) -> TargetBusy:
-    owner = read_owner(info)
-    where = key.replace("local_", "port ").replace("_", " port ")
-    if owner is None:
-        return TargetBusy(
-            f"another perfhunt is loading {where}",
-            "Wait for it to end, then run again. Who: pgrep -af perfhunt",
-        )
-    pid = owner.process.pid
-    who = f"run {owner.run}, pid {pid}, since {owner.started}, on {owner.url}"
-    return TargetBusy(
-        f"another load test holds this target: {visible(who)}",
-        f"Wait for it, or stop it: kill -INT {pid}",
-    )
+def _busy(name: str, key: str) -> TargetBusy:
+    pid, uid, words = _asked(name)
+    unnamed = "a process of another container" if pid == 0 else "a process that answers nobody"
+    who = f"pid {pid}" if pid > 0 else unnamed
+    hint = f"Wait for it, or stop it: kill -INT {pid}" if pid > 0 else "Wait for it to end."
+    if uid >= 0 and uid != os.getuid():
+        who += f" of {_user(uid)}"
+    holder = read_words(words)
+    if holder is None:
+        return TargetBusy(f"{who} holds {_place(key)}, and does not say what for", hint)
+    said = f"run {holder.run}, {who}, since {holder.started}, on {holder.url}"
+    return TargetBusy(f"another load test holds this target: {visible(said)}", hint)
+
+
+def _asked(name: str) -> tuple[int, int, bytes]:
+    """The pid (0: not of this pid namespace) and the uid of who listens at a name, by the kernel's
+    word, and what they say. -1 and -1 when nobody can be asked, or is there any more.
+    """
+    words = b""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asker, suppress(OSError):
+        asker.setblocking(False)  # with as many askers as may wait there is nothing to wait for
+        asker.connect(name)
+        raw = asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, _ = _CREDENTIALS.unpack(raw)
+        asker.settimeout(_ANSWERS_WITHIN)
+        with suppress(OSError):
+            words = asker.recv(_WORDS)
+        return pid, uid, words
+    return -1, -1, b""
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _place(key: str) -> str:
+    return key.replace("local_", "port ").replace("_", " port ")
 
 
 def foreign_load(before: PriorActivity) -> str:

@@ -1,1 +1,1 @@
-"""Runs on disk: atomic, versioned, and indexed by a ledger that can be rebuilt."""
+"""Runs on disk: atomic, versioned, and listed from their own directories."""

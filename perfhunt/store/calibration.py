@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from perfhunt.model import redact
 from perfhunt.model.document.bounded import json_value
 from perfhunt.model.document.plain import PlainError, from_plain, to_plain
 from perfhunt.model.text.escaping import json_text
-from perfhunt.store.files import read_text, write_atomic
+from perfhunt.store.files import open_store, read_text, write_atomic
 
 CALIBRATION_FILE = "calibration.json"
 SCHEMA = 1
@@ -37,7 +38,7 @@ def save_calibration(
     store: Path, calibration: Calibration, command: tuple[str, ...], now: datetime
 ) -> None:
     """Keep a calibration, its command line without secrets. Raises StoreError."""
-    store.mkdir(parents=True, exist_ok=True)
+    open_store(store)
     stored = StoredCalibration(
         schema=SCHEMA,
         made=now.isoformat(timespec="seconds"),
@@ -54,7 +55,7 @@ def load_calibration(store: Path, now: datetime | None = None) -> tuple[Calibrat
     not; ("" otherwise).
     """
     path = store / CALIBRATION_FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return None, ""
     try:
         stored = _read(read_text(path))

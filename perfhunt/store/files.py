@@ -1,10 +1,11 @@
-"""Files that are whole or not there: atomic writes, lines that survive a crash."""
+"""Files that are whole or not there: atomic writes, lines that survive a crash, reads that end."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,46 +16,95 @@ from perfhunt.model.document.bounded import json_value, numbered, read_all
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Bytes
 
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # Of a file of a run. A run of a day has 2 MB of run.json, 100 MB of trials with their second rows.
 LARGEST: Bytes = 256 << 20
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace `path` by `content` in one step: readers and a power loss see the old file or the new
-    one. Raises StoreError.
+    one. A link is replaced and not followed; into a pipe or a device it is simply written. Raises
+    StoreError.
     """
-    raw = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    raw = encoded(content)
     try:
-        with open(part, "wb") as file:
+        if _is_stream(path):
+            path.write_bytes(raw)
+            return
+        home = os.open(path.parent, _DIRECTORY)
+        try:
+            replace_in(home, path.name, raw)
+        finally:
+            os.close(home)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def encoded(content: str | bytes) -> bytes:
+    """The bytes of a text. A lone surrogate, which is what is left of a name that is not UTF-8, is
+    written as `\\udc80`: in JSON that reads as what it was.
+    """
+    return content.encode(errors="backslashreplace") if isinstance(content, str) else content
+
+
+def replace_in(home: int, name: str, raw: bytes) -> None:
+    """Replace a file of an open directory in one step, by a name that nobody could have taken
+    before. Raises OSError, and leaves the old file then.
+    """
+    part = f".{name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with open(os.open(part, _NEW, 0o666, dir_fd=home), "wb") as file:
             file.write(raw)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
-        sync_directory(path.parent)
-    except OSError as error:
+        os.replace(part, name, src_dir_fd=home, dst_dir_fd=home)
+        os.fsync(home)
+    finally:
         with contextlib.suppress(OSError):
-            part.unlink()
-        raise cannot_write(path, error) from error
+            os.unlink(part, dir_fd=home)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether something is there that cannot be replaced by a file: /dev/stdout, /dev/null."""
+    with contextlib.suppress(OSError):
+        mode = os.stat(path).st_mode
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
 
 
 def append_line(path: Path, plain: Any) -> None:
     """Add one JSON line and wait until it is on the disk. Raises StoreError."""
     line = json_text(plain, separators=(",", ":"), allow_nan=False) + "\n"
     try:
-        with open(path, "ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        handle = os.open(path, _APPEND, 0o666)
+        try:
+            _append(handle, line.encode())
+        finally:
+            os.close(handle)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _append(handle: int, raw: bytes) -> None:
+    """All of it or nothing: half a line would spoil every later one."""
+    before = os.fstat(handle).st_size
+    try:
+        while raw:
+            raw = raw[os.write(handle, raw) :]
+        os.fsync(handle)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, before)
+        raise
 
 
 def read_lines(path: Path) -> Iterator[Any]:
     """Every whole JSON line; a torn last line (a crash in mid-write) ends the reading quietly, a
     torn earlier one raises.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return
     text = read_text(path)
     finished = text.count("\n")
@@ -70,12 +120,31 @@ def read_lines(path: Path) -> Iterator[Any]:
         raise StoreError(error.message, error.hint) from error
 
 
-def read_text(path: Path) -> str:
-    """The text of a file of ours. Raises StoreError when it cannot be read."""
+def read_text(path: Path, most: Bytes = LARGEST) -> str:
+    """The text of a file of ours. Raises StoreError when it cannot be read, is none (a pipe, a
+    device), or is larger than any of ours.
+    """
     try:
-        return regular_bytes(path).decode()
+        return regular_bytes(path, most).decode()
     except (OSError, ValueError, Unreadable) as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
+
+
+def make_directory(path: Path) -> None:
+    """A directory, with those above it; one that is there is used. Raises StoreError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def open_store(root: Path) -> None:
+    """The directory that runs are kept in (a `.perfhunt`), made if need be, which git ignores.
+    Raises StoreError.
+    """
+    make_directory(root)
+    if not os.path.lexists(root / ".gitignore"):
+        write_atomic(root / ".gitignore", "*\n")
 
 
 def appeared(path: str | Path) -> bool:
@@ -111,7 +180,7 @@ def regular_bytes(path: Path, most: Bytes = LARGEST) -> bytes:
 
 def sync_directory(path: Path) -> None:
     """Make renames within a directory durable."""
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, _DIRECTORY)
     try:
         os.fsync(handle)
     finally:

@@ -1,29 +1,27 @@
-"""The ledger: an index of runs for `history`. Directories are the truth; a lost or damaged ledger
-is made again from them.
+"""The ledger: what `history` lists of every run, read from the run directories whenever it is asked
+for. There is no index beside them that could be lost, locked, stale or damaged.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import ExitCode, StoreError
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
+from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import visible
-from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.prediction import PredictionScore
-from perfhunt.store.listing import list_runs
+from perfhunt.store.listing import Entry, EntryStatus, list_runs
 from perfhunt.store.predictions import stored_predictions
+from perfhunt.store.run_json import RUN_FILE, UNLIKE, read_outline
 from perfhunt.store.rundir import read_directory
 
-LEDGER_FILE = "ledger.sqlite"
-VERSION = 2
-_PATIENCE: Seconds = 10.0  # for another perfhunt to finish its one short transaction
+# The kind of a run that is there and cannot be read: `ended` says why.
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +76,6 @@ class PredictionRow:
     error: float | None
 
 
-_COLUMNS = tuple(column.name for column in fields(LedgerRow))
-_PREDICTED = tuple(column.name for column in fields(PredictionRow))
-_TYPES = {"str": "TEXT", "int": "INTEGER", "float": "REAL"}  # of a field, of a column
-
-
 def row_of(run: Run, path: str) -> LedgerRow:
     """What the ledger keeps of a run, which is redacted already."""
     knee = run.knee if isinstance(run.knee, Knee) else None
@@ -111,44 +104,49 @@ def row_of(run: Run, path: str) -> LedgerRow:
     )
 
 
-def record(root: Path, run: Run, path: Path) -> None:
-    """Add or replace a run, after its directory was closed. A ledger that cannot be used is
-    rebuilt. Raises StoreError.
-    """
-    row = row_of(redacted(run), _relative(root, path))
-    try:
-        with _open(root) as ledger:
-            _insert(ledger, row)
-    except sqlite3.DatabaseError as error:
-        _rebuild_unless_busy(root, error)
-
-
-def rebuild(root: Path) -> tuple[str, ...]:
-    """Make the ledger again from the directories; a sentence for each that could not be read."""
-    for suffix in ("", "-wal", "-shm"):
-        (root / (LEDGER_FILE + suffix)).unlink(missing_ok=True)
-    problems = []
-    try:
-        with _open(root, new=True) as ledger:
-            for directory, score in stored_predictions(root):
-                _insert_prediction(ledger, prediction_row(directory, score))
-            for entry in list_runs(root):
-                try:
-                    _insert(ledger, row_of(read_directory(entry.path), _relative(root, entry.path)))
-                except StoreError as error:
-                    problems.append(f"{entry.id} is not in the ledger: {error.message}")
-    except sqlite3.Error as error:
-        raise StoreError(f"{root / LEDGER_FILE} cannot be made: {error}") from error
-    return tuple(problems)
-
-
 def history(root: Path, *, kind: str = "", limit: int = 50) -> tuple[LedgerRow, ...]:
-    """The newest runs first, of one kind or of all. A damaged ledger is rebuilt, then asked."""
+    """The newest runs first, of one kind or of all; one that cannot be read is a row of the kind
+    UNREADABLE. Raises StoreError when `root` itself cannot be read.
+    """
+    rows = (_row(root, entry) for entry in reversed(list_runs(root)))
+    return tuple(islice((row for row in rows if kind in ("", row.kind)), limit))
+
+
+def _row(root: Path, entry: Entry) -> LedgerRow:
+    path = str(entry.path.relative_to(root))
     try:
-        return _query(root, kind, limit)
-    except sqlite3.DatabaseError as error:
-        _rebuild_unless_busy(root, error)
-        return _query(root, kind, limit)
+        closed = entry.status is EntryStatus.CLOSED
+        run = read_outline(entry.path) if closed else read_directory(entry.path)
+        return replace(row_of(redacted(run), path), id=entry.id)
+    except StoreError as error:
+        return _unreadable(entry.id, path, error.message)
+    except UNLIKE as error:
+        return _unreadable(entry.id, path, f"{RUN_FILE} is not a run's: {error}")
+
+
+def _unreadable(id: str, path: str, why: str) -> LedgerRow:
+    return LedgerRow(
+        id=id,
+        path=path,
+        kind=UNREADABLE,
+        started="",
+        ended=visible(f"{UNREADABLE}: {' '.join(why.split())}"),
+        verdict=Judgement.UNKNOWN,
+        exit_code=int(ExitCode.INTERNAL),
+        target="",
+        fingerprint="",
+        git_revision="",
+        git_dirty=0,
+        knee=None,
+        knee_low=None,
+        knee_high=None,
+        knee_none="",
+        capacity=None,
+        p99_ms=None,
+        bottleneck="",
+        top_function="",
+        seconds=0.0,
+    )
 
 
 def prediction_row(directory: Path, score: PredictionScore) -> PredictionRow:
@@ -172,94 +170,7 @@ def prediction_row(directory: Path, score: PredictionScore) -> PredictionRow:
     )
 
 
-def record_prediction(directory: Path, score: PredictionScore) -> None:
-    """Add or replace a scored prediction, after its verdict was written below `directory`, which
-    stands two levels below the root. A ledger that cannot be used is rebuilt. Raises StoreError.
-    """
-    root = directory.parent.parent
-    try:
-        with _open(root) as ledger:
-            _insert_prediction(ledger, prediction_row(directory, score))
-    except sqlite3.DatabaseError as error:
-        _rebuild_unless_busy(root, error)
-
-
 def predictions(root: Path) -> tuple[PredictionRow, ...]:
-    """Every scored prediction, the newest first. A damaged ledger is rebuilt, then asked."""
-    try:
-        return _query_predictions(root)
-    except sqlite3.DatabaseError as error:
-        _rebuild_unless_busy(root, error)
-        return _query_predictions(root)
-
-
-def _query_predictions(root: Path) -> tuple[PredictionRow, ...]:
-    sql = f"SELECT {', '.join(_PREDICTED)} FROM predictions ORDER BY verification DESC"
-    with _open(root) as ledger:
-        return tuple(PredictionRow(*row) for row in ledger.execute(sql))
-
-
-def _rebuild_unless_busy(root: Path, error: sqlite3.DatabaseError) -> None:
-    if "locked" in str(error):  # another perfhunt is writing: its ledger is not damaged
-        raise StoreError(
-            f"{root / LEDGER_FILE} stayed locked for {_PATIENCE:.0f} s",
-            "Try again when the other perfhunt has ended.",
-        ) from error
-    rebuild(root)
-
-
-def _query(root: Path, kind: str, limit: int) -> tuple[LedgerRow, ...]:
-    sql = (
-        f"SELECT {', '.join(_COLUMNS)} FROM runs WHERE (:kind = '' OR kind = :kind)"
-        " ORDER BY started DESC, id DESC LIMIT :limit"
-    )
-    values = {"kind": kind, "limit": limit}
-    with _open(root) as ledger:
-        return tuple(LedgerRow(*row) for row in ledger.execute(sql, values))
-
-
-@contextlib.contextmanager
-def _open(root: Path, new: bool = False) -> Iterator[sqlite3.Connection]:
-    """A connection in a transaction. Raises DatabaseError for a ledger that is missing, damaged or
-    of another version.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    ledger = sqlite3.connect(root / LEDGER_FILE, timeout=_PATIENCE)
-    try:
-        ledger.execute("PRAGMA journal_mode=WAL")
-        if new:
-            for table, row, key in (
-                ("runs", LedgerRow, "id"),
-                ("predictions", PredictionRow, "verification"),
-            ):
-                ledger.executescript(
-                    f"CREATE TABLE {table} ({_typed(row)}, PRIMARY KEY ({key}))"
-                    " STRICT, WITHOUT ROWID"
-                )
-            ledger.execute(f"PRAGMA user_version = {VERSION}")
-        version = ledger.execute("PRAGMA user_version").fetchone()[0]
-        if version != VERSION:
-            raise sqlite3.DatabaseError(f"ledger version {version}, not {VERSION}")
-        with ledger:
-            yield ledger
-    finally:
-        ledger.close()
-
-
-def _typed(row: type[LedgerRow | PredictionRow]) -> str:
-    return ", ".join(f"{c.name} {_TYPES[str(c.type).split(' ')[0]]}" for c in fields(row))
-
-
-def _insert_prediction(ledger: sqlite3.Connection, row: PredictionRow) -> None:
-    marks = ", ".join("?" for _ in _PREDICTED)
-    ledger.execute(f"INSERT OR REPLACE INTO predictions VALUES ({marks})", astuple(row))
-
-
-def _insert(ledger: sqlite3.Connection, row: LedgerRow) -> None:
-    marks = ", ".join("?" for _ in _COLUMNS)
-    ledger.execute(f"INSERT OR REPLACE INTO runs VALUES ({marks})", astuple(row))
-
-
-def _relative(root: Path, path: Path) -> str:
-    path, root = path.resolve(), root.resolve()
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    """Every scored prediction, the newest first."""
+    rows = [prediction_row(directory, score) for directory, score in stored_predictions(root)]
+    return tuple(sorted(rows, key=lambda row: row.verification, reverse=True))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import StoreError, UsageError
-from perfhunt.store.owner import owner_of
+from perfhunt.store.owner import is_held
 from perfhunt.store.run_json import RUN_FILE
 from perfhunt.store.rundir import PARTIAL
+
+_STAMP = re.compile(r"\d{8}T\d{6}Z-")  # how the names of runs begin that perfhunt gave
 
 
 class EntryStatus(StrEnum):
@@ -17,7 +22,7 @@ class EntryStatus(StrEnum):
 
     CLOSED = "closed"
     RUNNING = "running"
-    ABORTED = "aborted"  # its owner is gone: see `repair`
+    ABORTED = "aborted"  # its writer is gone: see `repair`
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +35,26 @@ class Entry:
 
 
 def list_runs(root: Path) -> tuple[Entry, ...]:
-    """Every run under `root` (a `.perfhunt`), oldest first; damaged ones too."""
-    runs = root / "runs"
-    if not runs.is_dir():
+    """Every run under `root` (a `.perfhunt`), oldest first; damaged ones too. Directories with a
+    name of somebody else's come before all others. Raises StoreError when they cannot be listed.
+    """
+    try:
+        with os.scandir(root / "runs") as entries:
+            names = [entry.name for entry in entries if _is_directory(entry)]
+    except (FileNotFoundError, NotADirectoryError):
         return ()
-    return tuple(
-        _entry(path)
-        for path in sorted(runs.iterdir())
-        if path.is_dir() and not path.name.startswith(".")
+    except OSError as error:
+        raise StoreError(f"{root / 'runs'} cannot be read: {error.strerror}") from error
+    ours = sorted(
+        (_STAMP.match(name) is not None, name) for name in names if not name.startswith(".")
     )
+    return tuple(_entry(root / "runs" / name) for _, name in ours)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    with suppress(OSError):  # a link to itself
+        return entry.is_dir()
+    return False
 
 
 def latest(root: Path) -> Path:
@@ -75,7 +91,5 @@ def find(root: Path, selector: str = "last") -> Path:
 def _entry(path: Path) -> Entry:
     if not path.name.endswith(PARTIAL):
         return Entry(path.name, path, EntryStatus.CLOSED)
-    owner = owner_of(path)
-    alive = owner is not None and owner.alive()
-    status = EntryStatus.RUNNING if alive else EntryStatus.ABORTED
+    status = EntryStatus.RUNNING if is_held(path) else EntryStatus.ABORTED
     return Entry(path.name.removesuffix(PARTIAL), path, status)

@@ -33,5 +33,5 @@ def stored_predictions(root: Path) -> Iterator[tuple[Path, PredictionScore]]:
                 kept = read_json(path).get("prediction")
                 if kept:
                     yield path.parent, msgspec.convert(kept, PredictionScore)
-            except (StoreError, ValueError, AttributeError):
+            except (StoreError, ValueError, AttributeError, msgspec.MsgspecError):
                 continue

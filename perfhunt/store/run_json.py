@@ -22,6 +22,8 @@ from perfhunt.store.files import read_json, read_lines, read_text, write_atomic
 
 RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
+# What reading a document may raise that somebody else made, or damaged. PlainError is a ValueError.
+UNLIKE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 def dumps(run: Run) -> str:
@@ -70,27 +72,42 @@ def write_run(directory: Path, run: Run) -> None:
     write_atomic(directory / RUN_FILE, _text(run))
 
 
+def write_document(directory: Path, run: Run) -> None:
+    """Write the run's document anew, redacted, without its profiles. Raises StoreError."""
+    write_atomic(directory / RUN_FILE, dumps(run))
+
+
 def read_run(directory: Path) -> Run:
     """The whole Run in a directory: profiles and second rows included. Raises StoreError."""
+    run = _read_document(directory, whole=True)
+    return with_rows(run, stored_trials(directory))
+
+
+def read_outline(directory: Path) -> Run:
+    """The Run in a directory without stacks and second rows: for lists. Raises StoreError."""
+    return _read_document(directory, whole=False)
+
+
+def _read_document(directory: Path, whole: bool) -> Run:
     path = directory / RUN_FILE
     plain = read_json(path)
-    stacks = _stacks(directory, plain)
     try:
-        run = _read(plain, stacks)
+        return _read(plain, _stacks(directory, plain) if whole else None)
     except StoreError as error:
         raise StoreError(f"{path}: {error.message}", error.hint) from error
-    return with_rows(run, stored_trials(directory))
+    except UNLIKE as error:
+        raise StoreError(f"{path} is not a run: {error or type(error).__name__}") from error
 
 
 def stored_trials(directory: Path) -> tuple[Trial, ...]:
     """Every trial appended so far, in order, second rows included. Raises StoreError."""
     trials = []
     for number, line in enumerate(read_lines(directory / TRIALS_FILE), start=1):
-        if isinstance(line, dict) and "trial" in line:
-            try:
+        try:
+            if isinstance(line, dict) and "trial" in line:
                 trials.append(read_trial(line["trial"], f"{TRIALS_FILE} line {number}"))
-            except (ValueError, KeyError, ArithmeticError) as error:
-                raise StoreError(f"{directory / TRIALS_FILE}, line {number}: {error}") from error
+        except UNLIKE as error:
+            raise StoreError(f"{directory / TRIALS_FILE}, line {number}: {error}") from error
     return tuple(trials)
 
 

@@ -139,6 +139,9 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
                 diagnosis=diagnosis,
             )
     except PerfhuntError as error:
+        if lab.run is not None:  # It was finished: what went wrong on leaving costs nothing of it.
+            lab.watch(Noted(error.message))
+            return lab.run
         lab.abandon(error)
         raise
 

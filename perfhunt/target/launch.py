@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -21,12 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.units import Seconds
-from perfhunt.target.leash import signal_session, spawn
+from perfhunt.target.leash import KeptCommand, run, spawn
 from perfhunt.target.proc.files import tail as end_of_file
-from perfhunt.target.proc.process import identity, lives
-from perfhunt.target.proc.tree import descendants
 
 # Generous: only a command that will never listen waits so long.
 READY_WITHIN: Seconds = 30.0
@@ -61,7 +56,7 @@ class Launched:
 
     command: ServiceCommand
     port: int
-    process: subprocess.Popen[bytes]
+    process: KeptCommand
     log: Path
 
     @property
@@ -105,39 +100,37 @@ def run_prepare(
     if not words:
         return
     try:
-        done = subprocess.run(
-            words, cwd=directory, capture_output=True, timeout=within, check=False
-        )
+        code, printed = run(words, directory=directory, within=within)
+    except TimeoutError as error:
+        raise UsageError(
+            f"the prepare command of {name} was not done after {within:.0f} s"
+        ) from error
     except OSError as error:
         raise UsageError(
             f"the prepare command of {name} cannot be started: {error.strerror}"
         ) from error
-    except subprocess.TimeoutExpired as error:
+    if code != 0:
         raise UsageError(
-            f"the prepare command of {name} was not done after {within:.0f} s"
-        ) from error
-    if done.returncode != 0:
-        printed = (done.stderr or done.stdout).decode(errors="replace").strip()[-_TAIL:]
-        raise UsageError(
-            f"the prepare command of {name} failed with exit code {done.returncode}", printed
+            f"the prepare command of {name} failed with exit code {code}",
+            printed.decode(errors="replace").strip()[-_TAIL:],
         )
 
 
 def launch(command: ServiceCommand, port: int, log: Path) -> Launched:
     """Start it, in a session of its own. Returns at once; `await_ready` waits for it to listen.
 
-    The kernel ends it when this process dies, however it dies. Raises UsageError when there is no
-    such program or directory.
+    It ends, with everything it started, when this process does, however that goes. Raises
+    UsageError when there is no such program or directory.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
     try:
-        process = spawn(
-            _with_port(command.words, port),
-            log,
-            signal.SIGTERM,
-            directory=command.directory,
-            environment={**command.environment, "PORT": str(port)},
-        )
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as sink:
+            process = spawn(
+                _with_port(command.words, port),
+                sink,
+                directory=command.directory,
+                environment={**os.environ, **command.environment, "PORT": str(port)},
+            )
     except OSError as error:
         raise UsageError(
             f"{command.name} cannot be started in {command.directory}: {error.strerror}"
@@ -229,16 +222,10 @@ def check_alive(service: Launched) -> None:
 
 
 def end(service: Launched) -> None:
-    """End the service, everything in its session and everything below it: asked first, then killed.
-    Its port is closed when this returns. Idempotent.
+    """End the service and everything that it started: asked first, then killed. Its port is closed
+    when this returns. Idempotent.
     """
-    started = [identity(pid) for pid in descendants([service.pid])]
-    _signal(service, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        service.process.wait(_GRACE)
-    _signal(service, signal.SIGKILL)
-    service.process.wait()
-    _kill_those_left(started)
+    service.process.end(_GRACE)
     until = time.monotonic() + _GONE_WITHIN
     while _accepts(service.port) and time.monotonic() < until:
         time.sleep(_POLL)
@@ -276,18 +263,3 @@ def _accepts(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(_CONNECTS)
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _signal(service: Launched, number: signal.Signals) -> None:
-    # Once it has been waited for, its pid may be somebody else's; that of its session may not, as
-    # long as anybody is left in it.
-    if service.process.returncode is None or identity(service.pid) is None:
-        signal_session(service.pid, number)
-
-
-def _kill_those_left(started: Sequence[ProcessIdentity | None]) -> None:
-    """Kill those of the service's tree that had left its session."""
-    for process in started:
-        if process is not None and lives(process):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, signal.SIGKILL)

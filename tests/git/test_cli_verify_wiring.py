@@ -235,9 +235,9 @@ def investigated(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def bench(*_: object) -> Iterator[object]:
         yield SimpleNamespace(store=store)
 
-    def again(question: Question, lab: object, options: object) -> Run:
+    def again(question: Question, lab: SimpleNamespace, options: object) -> Run:
         new = replace(run, id="20261123T060000Z-ffffff", kind=RunKind.VERIFY, question=question)
-        RunDirectory.create(store, new).finish(new)
+        lab.place = RunDirectory.create(store, new).finish(new)
         return new
 
     monkeypatch.setattr(verify_process, "workbench", bench)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import os
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,8 @@ pytestmark = pytest.mark.live
 ME = LockHolder.ourselves("r", "u", "s")
 HOLDER = """
 import sys
-from pathlib import Path
 from perfhunt.safety.lock import LockHolder, target_lock
-with target_lock(["127.0.0.1"], 8000, LockHolder.ourselves("other", "u", "s"), Path(sys.argv[1])):
+with target_lock(["127.0.0.1"], 8000, LockHolder.ourselves("other", "u", "s"), sys.argv[1]):
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -189,19 +190,46 @@ def test_a_redirect_is_not_200(says: Callable[[list[int]], str], tmp_path: Path)
     assert "answered 302" in KillswitchWatch(Killswitch("", says([302])), tmp_path).test()
 
 
-def test_the_lock_of_a_holder_that_was_killed_is_free_at_once(tmp_path: Path) -> None:
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+@contextmanager
+def holder(scope: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that holds port 8000 until the block ends, or until it is killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, scope],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    assert holder.stdin is not None and holder.stdout is not None
+    assert process.stdin is not None and process.stdout is not None
     try:
-        assert holder.stdout.readline() == b"ready\n"
-        with pytest.raises(TargetBusy), target_lock(["::1"], 8000, ME, tmp_path):
-            pass
+        assert process.stdout.readline() == b"ready\n"
+        yield process
     finally:
-        holder.kill()
-        holder.wait()
-        holder.stdin.close()
-        holder.stdout.close()
-    with target_lock(["127.0.0.1"], 8000, ME, tmp_path):
-        pass
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
+
+
+@pytest.fixture
+def scope(tmp_path: Path) -> str:
+    return f"perfhunt-test-{os.getpid()}-{tmp_path.name[-20:]}"
+
+
+def test_the_lock_of_a_holder_that_was_killed_is_free_at_once(scope: str) -> None:
+    with holder(scope) as process:
+        taken = pytest.raises(TargetBusy, match=f"pid {process.pid},")
+        with taken, target_lock(["::1"], 8000, ME, scope):
+            pass
+        process.kill()
+        process.wait()
+        with target_lock(["127.0.0.1"], 8000, ME, scope):
+            pass
+
+
+def test_a_holder_that_is_stopped_is_named_all_the_same(scope: str) -> None:
+    with holder(scope) as process:
+        process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        taken = pytest.raises(TargetBusy, match=f"pid {process.pid} holds")
+        with taken, target_lock(["::1"], 8000, ME, scope):
+            pass
+        assert time.monotonic() - began < 3.0

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 import sys
 import time
@@ -186,7 +187,7 @@ def test_a_stop_while_waiting_for_a_service_is_obeyed(tmp_path: Path) -> None:
 def test_a_service_that_was_killed_is_missed_with_its_exit_code(tmp_path: Path) -> None:
     service = launch(command("head", tmp_path, 1), free_port(), tmp_path / "log")
     await_ready(service)
-    service.process.kill()
+    service.process.signal(signal.SIGKILL)
     service.process.wait()
     with pytest.raises(TargetDied, match="exit code -9"):
         check_alive(service)

@@ -27,7 +27,7 @@ from perfhunt.model.trial import RouteResult
 from perfhunt.model.verdict.change import Atom, Kind
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.pictures.svg import element
-from perfhunt.store.ledger import history, record
+from perfhunt.store.ledger import history
 from perfhunt.store.rundir import RunDirectory, read_directory
 from tests.sample_run import sample_run
 
@@ -242,7 +242,6 @@ def test_a_run_with_such_names_is_stored_read_and_listed(name: str, tmp_path: Pa
     run = replace(hostile(name), started="2026-11-23T04:30:00Z", id="20261123T043000Z-1f3a9c")
     directory = RunDirectory.create(tmp_path, run)
     path = directory.finish(run)
-    record(tmp_path, run, path)
     assert read_directory(path).id == run.id
     (row,) = history(tmp_path)
     assert row.id == run.id

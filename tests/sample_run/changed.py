@@ -8,7 +8,6 @@ from pathlib import Path
 from perfhunt.model.knee import Knee
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Trial
-from perfhunt.store import ledger
 from perfhunt.store.rundir import RunDirectory
 
 
@@ -45,7 +44,5 @@ def _faster(trial: Trial, factor: float) -> Trial:
 
 
 def keep(store: Path, run: Run) -> Path:
-    """The directory of a finished run, recorded in the store's ledger."""
-    directory = RunDirectory.create(store, run).finish(run)
-    ledger.record(store, run, directory)
-    return directory
+    """The directory of a finished run."""
+    return RunDirectory.create(store, run).finish(run)

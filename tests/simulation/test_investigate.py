@@ -209,7 +209,7 @@ def test_a_report_that_fails_costs_no_measurement(tmp_path: Path) -> None:
     question = question_of()
     bench = lab(tmp_path, question, Blind())
 
-    def failing(run: Run, _: RunDirectory) -> Run:
+    def failing(run: Run, _: Path) -> Run:
         raise RuntimeError("a template is broken")
 
     bench.publish = failing

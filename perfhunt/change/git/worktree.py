@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from perfhunt.change.git.repository import Repository, paths_of
 from perfhunt.change.git.working_tree import WorkingTree, working_tree
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.units import Seconds
+from perfhunt.target.leash import run
 
 PREPARE_TIMEOUT: Seconds = 900.0  # for installing a project's packages anew
 _LAST_WORDS = 5  # lines of a failed prepare command that are shown
@@ -210,31 +209,20 @@ def _say_filtered(
 def _prepare(
     command: Sequence[str], path: Path, environment: Mapping[str, str], timeout: Seconds
 ) -> None:
-    """Run the prepare command in a checkout, in a process group so that all of it can be ended."""
+    """Run the prepare command in a checkout. What it leaves running ends with this process."""
     line = " ".join(command)
     try:
-        with subprocess.Popen(
-            list(command),
-            cwd=path,
-            env=clean_environment(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as process:
-            try:
-                printed, _ = process.communicate(timeout=timeout)
-            finally:
-                if process.poll() is None:  # too slow, or somebody pressed Ctrl-C
-                    os.killpg(process.pid, signal.SIGKILL)
+        code, printed = run(
+            command, directory=path, environment=clean_environment(environment), within=timeout
+        )
     except FileNotFoundError as error:
         missing = f"the prepare command {command[0]!r} is not there"
         raise UsageError(missing, "Name it by its full path.") from error
-    except subprocess.TimeoutExpired as error:
+    except TimeoutError as error:
         raise UsageError(f"the prepare command took longer than {timeout:.0f} s: {line}") from error
-    if process.returncode:
+    if code:
         last = printed.decode(errors="replace").strip().splitlines()[-_LAST_WORDS:]
-        ended = f"the prepare command ended with {process.returncode}: {line}"
+        ended = f"the prepare command ended with {code}: {line}"
         raise UsageError(
             "\n".join((ended, *last)),
             "It runs in a fresh checkout, where ignored files"

@@ -77,9 +77,12 @@ def bench(
 
 def show(result: BenchResult, *, as_json: bool, quiet: bool) -> None:
     """Print the verdict, where there is one, and the times."""
+    from perfhunt.cli import console
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.reports.verdict_text import verdict_lines
 
+    if result.unkept:
+        console.note(f"perfhunt: not exported: {result.unkept}")
     verdict, times = result.verdict, [line for timed in result.timed for line in summary(timed)]
     if as_json:
         show_json("verdict" if verdict else "timed", _plain(result))

@@ -60,15 +60,16 @@ def show(calibration: Calibration, store: Path, *, as_json: bool, quiet: bool) -
     """Print the noise, and where it is kept."""
     from perfhunt.cli.view.results import show_json, show_lines
     from perfhunt.model.document.plain import to_plain
-    from perfhunt.store.calibration import CALIBRATION_FILE
+    from perfhunt.store.calibration import CALIBRATION_FILE, load_calibration
 
     if as_json:
         show_json("calibration", {"calibration": to_plain(calibration)})
     elif quiet:
         show_lines([calibration.refused or calibration.sentence()])
     else:
-        stored = f"stored: {store / CALIBRATION_FILE}"
-        show_lines([*calibration_lines(calibration), "", stored])
+        file = store / CALIBRATION_FILE
+        stored = ["", f"stored: {file}"] if load_calibration(store)[0] == calibration else []
+        show_lines([*calibration_lines(calibration), *stored])
 
 
 def calibration_lines(calibration: Calibration) -> list[str]:

@@ -44,5 +44,6 @@ def profile(
     )
     run = run_profile(request)
     console.rendered(FORMATS["terminal"].render(run))
-    if not quiet:
-        show_lines(["", f"flame graph: {store / 'runs' / run.id / 'flamegraph.svg'}"])
+    picture = store / "runs" / run.id / "flamegraph.svg"
+    if not quiet and picture.exists():
+        show_lines(["", f"flame graph: {picture}"])

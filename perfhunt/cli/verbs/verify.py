@@ -97,7 +97,7 @@ def verify(
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     """Print the verdict, and where it is kept."""
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
-    from perfhunt.jobs.verify.verify import plain
+    from perfhunt.jobs.verify.keeping import plain
     from perfhunt.reports.verdict_text import verdict_lines
     from perfhunt.store.predictions import VERDICT_FILE
 
@@ -110,5 +110,5 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
         show_lines(
             verdict_lines(result.verdict, result.change, result.attribution, result.prediction)
         )
-        if directory is not None:
+        if directory is not None and (directory / VERDICT_FILE).exists():
             show_lines(["", f"stored: {directory / VERDICT_FILE}"])

@@ -23,7 +23,9 @@ def show_run(run: Run, store: Path, *, as_json: bool, quiet: bool) -> None:
         console.out(verdict_sentence(run))
     elif not as_json:
         console.rendered(FORMATS["terminal"].render(run))
-        show_lines(["", f"report: {store / 'runs' / run.id / 'report.html'}"])
+        report = store / "runs" / run.id / "report.html"
+        if report.exists():
+            show_lines(["", f"report: {report}"])
 
 
 def show_json(event: str, fields: dict[str, object]) -> None:

@@ -55,11 +55,14 @@ class BenchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BenchResult:
-    """The times, in the order before, after; and the verdict when two were compared."""
+    """The times, in the order before, after; and the verdict when two were compared. `unkept` says
+    why an export that was asked for is not there.
+    """
 
     timed: tuple[CommandRuns, ...]
     verdict: Verdict | None = None
     change: OneChange | None = None
+    unkept: str = ""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -80,15 +83,23 @@ def run_bench(request: BenchRequest, watch: EventWatcher = unwatched) -> BenchRe
     change = _one_change(request) if request.base else None
     with commands_of(request, watch) as commands:
         timed = measure(commands, request, watch)
-    if request.export is not None:
-        write_atomic(request.export, hyperfine.write(timed))
+    unkept = _exported_to(request.export, timed) if request.export is not None else ""
     if older is not None:
         timed = (older, *timed)
     if len(timed) == 1:
-        return BenchResult(timed)
+        return BenchResult(timed, unkept=unkept)
     verdict = judge_commands(timed[0], timed[1], interleaved=older is None)
     cautions = tuple(_advised(caution, request) for caution in verdict.cautions)
-    return BenchResult(timed, replace(verdict, cautions=cautions), change)
+    return BenchResult(timed, replace(verdict, cautions=cautions), change, unkept)
+
+
+def _exported_to(path: Path, timed: tuple[CommandRuns, ...]) -> str:
+    """Why the times could not be exported, "" when they were. They are told either way."""
+    try:
+        write_atomic(path, hyperfine.write(timed))
+    except StoreError as error:
+        return error.message
+    return ""
 
 
 def check(request: BenchRequest) -> None:

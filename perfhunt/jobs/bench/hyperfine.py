@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from perfhunt.model.verdict.command_run import CommandRun
 from perfhunt.reports import hyperfine
 from perfhunt.store.files import read_json, read_text
 from perfhunt.target.command_timer import Command
+from perfhunt.target.leash import run
 
 # One run, without a shell, whatever its exit code, and nothing printed about it.
 _ONCE = ("hyperfine", "-N", "--runs", "1", "--ignore-failure", "--style", "none")
@@ -42,23 +42,17 @@ def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandR
 
 def _run(command: Command, export: Path, timeout: Seconds | None) -> None:
     prepare = ("--prepare", shlex.join(command.prepare)) if command.prepare else ()
+    words = (*_ONCE, "--export-json", str(export), *prepare, "--", shlex.join(command.words))
     try:
-        done = subprocess.run(
-            [*_ONCE, "--export-json", export, *prepare, "--", shlex.join(command.words)],
-            cwd=command.directory,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        _, printed = run(words, directory=command.directory, within=timeout)
+    except TimeoutError as error:
         raise PerfhuntError(
             f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
         ) from error
     if not export.exists():
         raise UsageError(
             f"hyperfine did not time `{command.name}`",
-            done.stderr.decode(errors="replace").strip()[-TAIL:],
+            printed.decode(errors="replace").strip()[-TAIL:],
         )
 
 

@@ -1,4 +1,4 @@
-"""The ledger, made whole first: runs that a crash left open are closed."""
+"""The runs kept here; those that a crash left open are closed first."""
 
 from __future__ import annotations
 
@@ -31,19 +31,11 @@ class KneePlot:
 
 
 def read_history(
-    store: Path, *, limit: int, rebuild: bool = False, watch: EventWatcher = unwatched
+    store: Path, *, limit: int, watch: EventWatcher = unwatched
 ) -> tuple[LedgerRow, ...]:
-    """The newest runs first, at most `limit`. `rebuild`: the ledger is made again first."""
-
-    def note(sentence: str) -> None:
-        watch(Noted(sentence))
-
-    for closed in repair(store, note):
-        note(f"closed {closed.name}: perfhunt was ended from outside while it ran")
-        rebuild = True
-    if rebuild:
-        for problem in ledger.rebuild(store):
-            note(problem)
+    """The newest runs first, at most `limit`; one that cannot be read is a row that says why."""
+    for closed in repair(store):
+        watch(Noted(f"closed {closed.name}: perfhunt was ended from outside while it ran"))
     return ledger.history(store, limit=limit)
 
 
@@ -55,13 +47,8 @@ class PredictionHistory:
     record: PredictionRecord
 
 
-def read_predictions(
-    store: Path, *, rebuild: bool = False, watch: EventWatcher = unwatched
-) -> PredictionHistory:
+def read_predictions(store: Path) -> PredictionHistory:
     """Every prediction that a verification has held against what came of the change."""
-    if rebuild:
-        for problem in ledger.rebuild(store):
-            watch(Noted(problem))
     rows = ledger.predictions(store)
     return PredictionHistory(rows, record_of(score_of(row) for row in rows))
 

@@ -23,7 +23,7 @@ def load_run(run: str, store: Path) -> Run:
 
 def newest_investigation(store: Path) -> Path | None:
     """The directory of the newest investigation kept here; None when there is none."""
-    rows = ledger.history(store, kind=RunKind.INVESTIGATE, limit=1) if store.is_dir() else ()
+    rows = ledger.history(store, kind=RunKind.INVESTIGATE, limit=1)
     return store / rows[0].path if rows else None
 
 

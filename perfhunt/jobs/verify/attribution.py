@@ -14,9 +14,11 @@ from perfhunt.analysis.verdict.prediction import (
     score_capacity,
     score_knee,
 )
+from perfhunt.errors import StoreError
 from perfhunt.jobs.verify.installed import with_modules
+from perfhunt.jobs.verify.keeping import cautioned
 from perfhunt.jobs.verify.request import VerifyResult
-from perfhunt.model.finding import Caution
+from perfhunt.model.finding import Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Frame, FrameKind, Profile, SpanName, Stack, regrouped
@@ -86,9 +88,16 @@ def with_attribution(
         told = dict.fromkeys((*_lost("before", before), *_lost("after", after)))
         attribution = replace(attribution, sentences=(*attribution.sentences, *told))
     picture = difference_picture(before, after, title, change)
+    return _drawn(replace(result, attribution=attribution), picture)
+
+
+def _drawn(result: VerifyResult, picture: str) -> VerifyResult:
     if picture and result.directory is not None:
-        write_atomic(result.directory / "difference.svg", picture)
-    return replace(result, attribution=attribution)
+        try:
+            write_atomic(result.directory / "difference.svg", picture)
+        except StoreError as error:
+            return cautioned(result, "a picture is missing", error, CautionCode.NOT_KEPT)
+    return result
 
 
 def _lost(which: str, profiles: VersionProfiles) -> list[str]:

@@ -4,17 +4,25 @@ profiled at the same load.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from perfhunt.analysis.change.one_change import require_one
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
-from perfhunt.errors import AttachFailed, LoadFailed, PerfhuntError, Stopped, TargetDied, UsageError
+from perfhunt.errors import (
+    AttachFailed,
+    LoadFailed,
+    PerfhuntError,
+    Stopped,
+    StoreError,
+    TargetDied,
+    UsageError,
+)
 from perfhunt.jobs.stored.run import base_of, hot_stacks
 from perfhunt.jobs.verify.attribution import scored, with_attribution
 from perfhunt.jobs.verify.edit_patch import edit_patch, refuse_to_rewrite
+from perfhunt.jobs.verify.keeping import cautioned, keep
 from perfhunt.jobs.verify.profiles import profile_versions
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import base_revision, stored_or_none
@@ -26,10 +34,10 @@ from perfhunt.jobs.verify.versions import (
     paired_question,
     versions,
 )
-from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.finding import CautionCode
 from perfhunt.model.profile import ProfilePolicy
 from perfhunt.model.run import EventWatcher, Noted
-from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.model.verdict.verdict import Word
 from perfhunt.store.rundir import fresh_id
 from perfhunt.stories.paired_question import PairedQuestion
 from perfhunt.stories.verification import verify_paired
@@ -49,24 +57,33 @@ def verify_command(request: VerifyRequest, watch: EventWatcher) -> VerifyResult:
         analysis_plan(request.store, watch),
     )
     directory = request.store / "verify" / fresh_id()
-    with (
-        versions(
-            repository, base, request.head, request.command, request.prepare, watch
-        ) as commands,
-        paired_bench(question, commands, directory, watch) as pair,
-    ):
-        of_base = stored if base_of(stored) == base else None
-        paired = paired_question(of_base, question, pair.bench)
-        verdict = verify_paired(paired, pair.bench, request.budget, analysis)
-        result = VerifyResult(
-            verdict=verdict,
-            change=one_change,
-            patch=patch,
-            directory=directory,
-        )
-        if request.profile is not ProfilePolicy.OFF:
-            result = with_profiles(result, paired, pair)
-        return scored(result, of_base)
+    measured: list[VerifyResult] = []
+    try:
+        with (
+            versions(
+                repository, base, request.head, request.command, request.prepare, watch
+            ) as commands,
+            paired_bench(question, commands, directory, watch) as pair,
+        ):
+            of_base = stored if base_of(stored) == base else None
+            paired = paired_question(of_base, question, pair.bench)
+            verdict = verify_paired(paired, pair.bench, request.budget, analysis)
+            result = VerifyResult(
+                verdict=verdict,
+                change=one_change,
+                patch=patch,
+                directory=directory,
+            )
+            # From here on nothing can lose the verdict: what is still to come explains it.
+            measured.append(keep(result))
+            if request.profile is not ProfilePolicy.OFF:
+                measured.append(with_profiles(measured[-1], paired, pair))
+            measured.append(scored(measured[-1], of_base))
+    except PerfhuntError as error:
+        if not measured:
+            raise
+        watch(Noted(f"after the verdict: {error.message}"))
+    return measured[-1]
 
 
 def with_profiles(result: VerifyResult, paired: PairedQuestion, pair: VersionPair) -> VerifyResult:
@@ -80,21 +97,9 @@ def with_profiles(result: VerifyResult, paired: PairedQuestion, pair: VersionPai
         return result
     try:
         profiles = profile_versions(paired, pair.bench, pair.starter)
-    except (AttachFailed, LoadFailed, Stopped, TargetDied, UsageError) as error:
+    except (AttachFailed, LoadFailed, StoreError, Stopped, TargetDied, UsageError) as error:
         pair.bench.watch(Noted(f"no attribution: {error.message}"))
-        return replace(result, verdict=doubted(result.verdict, error))
+        what = "the effect could not be tied to functions"
+        return cautioned(result, what, error, CautionCode.NO_ATTRIBUTION)
     title = "base to head at the same load"
     return with_attribution(result, profiles[BASE], profiles[HEAD], title)
-
-
-def doubted(verdict: Verdict, error: PerfhuntError) -> Verdict:
-    """The verdict with a caution that no function could be tied to it. What a service printed at
-    its end is a hint for the terminal, and not kept.
-    """
-    printed = isinstance(error, TargetDied | UsageError)
-    caution = Caution(
-        CautionCode.NO_ATTRIBUTION,
-        f"the effect could not be tied to functions: {error.message}",
-        "" if printed else error.hint,
-    )
-    return replace(verdict, cautions=(*verdict.cautions, caution))

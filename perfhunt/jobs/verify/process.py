@@ -75,13 +75,8 @@ def verify_process(
     if not looked and request.profile is ProfilePolicy.AUTO:
         watch(Noted("no profiler attaches: none did in the run that this is compared with"))
         request = replace(request, profile=ProfilePolicy.OFF)
-    verdict, new = _asked_again(request, stored, target, one_change, watch, confirm)
-    result = VerifyResult(
-        verdict=verdict,
-        change=one_change,
-        patch=patch,
-        directory=request.store / "runs" / new.id,
-    )
+    verdict, new, kept = _asked_again(request, stored, target, one_change, watch, confirm)
+    result = VerifyResult(verdict=verdict, change=one_change, patch=patch, directory=kept)
     if verdict.word is Word.INVALID:
         return result
     before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"
@@ -109,7 +104,8 @@ def _asked_again(
     one_change: OneChange,
     watch: EventWatcher,
     confirm: Confirm | None,
-) -> tuple[Verdict, Run]:
+) -> tuple[Verdict, Run, Path | None]:
+    """The verdict, the new run, and where that is kept."""
     calibration = host_noise(request.store, watch)
     options = Options(quick=request.quick, profile=request.profile is not ProfilePolicy.OFF)
     with workbench(_again(request), stored.question, target, RunKind.VERIFY, watch, confirm) as lab:
@@ -117,7 +113,8 @@ def _asked_again(
         def ask(question: Question) -> Run:
             return investigate(question, lab, options)
 
-        return verify_rerun(stored, ask, calibration, explained(one_change))
+        verdict, new = verify_rerun(stored, ask, calibration, explained(one_change))
+        return verdict, new, lab.place
 
 
 def _invalid(differences: tuple[str, ...]) -> Verdict:

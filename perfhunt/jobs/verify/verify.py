@@ -6,22 +6,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from perfhunt.errors import UsageError
+from perfhunt.errors import PerfhuntError, UsageError
 from perfhunt.jobs.request import Confirm, require_time
 from perfhunt.jobs.verify.command import verify_command
+from perfhunt.jobs.verify.keeping import PATCH_FILE, keep
 from perfhunt.jobs.verify.process import verify_process
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
-from perfhunt.model.document.plain import to_plain
-from perfhunt.model.document.writing import verdict_document
 from perfhunt.model.run import EventWatcher, unwatched
-from perfhunt.model.text.escaping import json_text
 from perfhunt.model.verdict.verdict import Word
-from perfhunt.store import ledger
-from perfhunt.store.files import write_atomic
-from perfhunt.store.predictions import VERDICT_FILE, prediction_document
 
-PATCH_FILE = "change.patch"
-SCHEMA = 1
 # Verdicts after which the edit is better taken out again.
 TAKEN_OUT = (Word.REVERT, Word.NO_CHANGE, Word.NOT_WORTH_IT)
 
@@ -39,7 +32,8 @@ def run_verification(
         result = verify_command(request, watch)
     else:
         result = verify_process(request, watch, confirm)
-    return keep(concluded(result, request.revert))
+    # Kept before anything is done to the working tree, and again with what was.
+    return keep(concluded(keep(result), request.revert))
 
 
 def check(request: VerifyRequest) -> None:
@@ -71,32 +65,14 @@ def _next_step(result: VerifyResult, revert: bool) -> str:
     if word not in TAKEN_OUT or directory is None:
         return ""
     if word is Word.REVERT and revert:
-        return result.patch.take_out()
+        return _taken_out(result)
     put_back = "" if result.patch.revision else " (git apply, without -R, puts it back)"
     return f"take it out again: {result.patch.command(directory / PATCH_FILE)}{put_back}"
 
 
-def keep(result: VerifyResult) -> VerifyResult:
-    """The result, stored where its measurements are, a scored prediction in the ledger as well; not
-    stored when nothing was measured.
-    """
-    if result.directory is not None:
-        write_atomic(result.directory / PATCH_FILE, result.patch.patch)
-        text = json_text(plain(result), indent=2) + "\n"
-        write_atomic(result.directory / VERDICT_FILE, text)
-        if result.prediction is not None:
-            ledger.record_prediction(result.directory, result.prediction)
-    return result
-
-
-def plain(result: VerifyResult) -> dict[str, object]:
-    """A verdict as JSON values."""
-    return {
-        "schema": SCHEMA,
-        "word": str(result.verdict.word),
-        "exit_code": int(result.verdict.exit_code),
-        "verdict": verdict_document(result.verdict, result.change),
-        "change": to_plain(result.change),
-        "attribution": to_plain(result.attribution) if result.attribution else None,
-        "prediction": prediction_document(result.prediction) if result.prediction else None,
-    }
+def _taken_out(result: VerifyResult) -> str:
+    """What was done about the edit, as a sentence; why it could not be, where it could not."""
+    try:
+        return result.patch.take_out()
+    except PerfhuntError as error:
+        return " ".join(("the edit could not be taken out:", error.message, error.hint)).strip()

@@ -27,7 +27,7 @@ from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
 from perfhunt.store.digest_key import mark_of
-from perfhunt.store.files import write_atomic
+from perfhunt.store.files import make_directory, open_store
 from perfhunt.store.testfile import read_question
 from perfhunt.stories.pair_bench import PairBench
 from perfhunt.stories.paired_question import PairedQuestion, paired_question_of, survey
@@ -136,10 +136,8 @@ def paired_bench(
     """A bench for versions started by command: cleared, locked and stoppable, with logs and samples
     under `directory`.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    store = directory.parent.parent
-    if not (store / ".gitignore").exists():
-        write_atomic(store / ".gitignore", "*\n")
+    open_store(directory.parent.parent)
+    make_directory(directory)
     with ExitStack() as held:
         switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
         cleared = clear_question(question, switch)

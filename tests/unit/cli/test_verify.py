@@ -23,11 +23,12 @@ from perfhunt.jobs.verify.attribution import (
     waiting_share,
 )
 from perfhunt.jobs.verify.edit_patch import EditPatch, refuse_to_rewrite
+from perfhunt.jobs.verify.keeping import keep
 from perfhunt.jobs.verify.process import explained
 from perfhunt.jobs.verify.profiles import in_place
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
 from perfhunt.jobs.verify.stored import question_again, stored_run
-from perfhunt.jobs.verify.verify import concluded, keep
+from perfhunt.jobs.verify.verify import concluded
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.run import Run, RunKind

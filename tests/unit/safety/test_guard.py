@@ -151,6 +151,72 @@ def test_a_name_that_only_resembles_production_is_left_alone(host: str) -> None:
     assert not looks_like_production(host)
 
 
+@pytest.mark.parametrize(
+    ("host", "part"),
+    [
+        ("www.shop.dev", "www"),
+        ("prod.shop.qa", "prod"),
+        ("www.shop.ci", "www"),
+        ("www.dev.to", "www"),  # `dev` is what was registered, and no name of a test host
+        ("www.test.co.uk", "www"),
+        ("shop.prod.svc.cluster.local", "prod"),
+        ("prod-1.office.local", "prod"),
+    ],
+)
+def test_an_ending_or_a_registered_name_excuses_no_production_host(host: str, part: str) -> None:
+    assert looks_like_production(host) == part
+    refused(ask(f"http://{host}", "staging", Safety(allow_hosts=(host,))), "203.0.113.7")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "shop.live",  # an ending that anybody can buy
+        "staging.shop.live",
+        "www.staging.shop.dev",
+        "www.uat.shop.co.uk",
+        "www.shop.test",
+        "www.shop.staging",
+        "prod.test.internal",
+        "prod-test",
+        "dev.to",
+    ],
+)
+def test_a_name_is_not_taken_for_production_by_its_ending_or_against_its_own_word(
+    host: str,
+) -> None:
+    assert not looks_like_production(host)
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("shop.dev", "ends in .dev, which says nothing"),
+        ("shop.live", "ends in .live, which says nothing"),
+        ("api.shop.qa", "ends in .qa, which says nothing"),
+        ("www.staging.example.com", '"www" and "staging" in its name'),
+        ("www.shop.test", '"www" and "test" in its name'),
+    ],
+)
+def test_what_was_guessed_from_a_name_is_said(host: str, says: str) -> None:
+    question = ask(f"http://{host}", "staging", Safety(allow_hosts=(host,)))
+    guess = judge(question, "203.0.113.7").guess
+    assert says in guess
+    assert '"staging"' in guess
+
+
+def test_a_refused_name_says_what_its_ending_is_worth() -> None:
+    host = "www.shop.dev"
+    error = refused(ask(f"http://{host}", "staging", Safety(allow_hosts=(host,))), "203.0.113.7")
+    assert ".dev, says nothing" in error.message
+
+
+def test_nothing_is_guessed_of_this_machine_or_of_a_plain_name() -> None:
+    assert judge(ask("http://shop.dev"), "127.0.0.1").guess == ""
+    plain = ask("http://shop.example.com", "staging", READY)
+    assert judge(plain, "203.0.113.7").guess == ""
+
+
 def test_production_needs_comms_killswitch_rate_and_duration_said() -> None:
     bare = Safety(allow_hosts=("shop.example.com",), killswitch=Killswitch("", ""))
     error = refused(ask("http://shop.example.com", "production", bare), "203.0.113.7")

@@ -1,12 +1,10 @@
-"""What stops load, and what keeps a second test away: killswitch, watchdog, lock."""
+"""What stops load, and what is loaded already: killswitch, watchdog, foreign load."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
-import stat
 import threading
 import time
 from pathlib import Path
@@ -16,18 +14,9 @@ import pytest
 from perfhunt.errors import TargetBusy
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
-from perfhunt.safety.lock import (
-    LockHolder,
-    foreign_load,
-    lock_keys,
-    read_owner,
-    refuse_foreign,
-    target_lock,
-)
+from perfhunt.safety.lock import foreign_load, refuse_foreign
 from perfhunt.safety.watchdog import Watchdog
 from perfhunt.target.resources.prior_activity import PriorActivity
-
-ME = LockHolder.ourselves("20260301-1", "http://127.0.0.1:8000", "2026-03-01T10:00:00Z")
 
 
 def test_the_killswitch_file_stops_load_and_a_removed_one_does_not_resume_it(
@@ -139,92 +128,6 @@ def test_a_killswitch_file_that_cannot_be_looked_at_stops_load(tmp_path: Path) -
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert "cannot be looked at" in KillswitchWatch(Killswitch("loop/stop"), tmp_path).tripped()
-
-
-def test_a_held_target_is_busy_and_names_its_holder(tmp_path: Path) -> None:
-    home = tmp_path / "locks"
-    with target_lock(["127.0.0.1"], 8000, ME, home):
-        with pytest.raises(TargetBusy) as caught, target_lock(["127.0.0.1"], 8000, ME, home):
-            pass
-        assert caught.value.exit_code == 94
-        assert f"pid {os.getpid()}" in caught.value.message
-        assert "20260301-1" in caught.value.message
-        assert f"kill -INT {os.getpid()}" in caught.value.hint
-    with target_lock(["127.0.0.1"], 8000, ME, home):
-        pass
-
-
-def test_the_lock_is_one_for_every_name_of_this_machine_and_one_per_port(tmp_path: Path) -> None:
-    assert (
-        lock_keys(["127.0.0.1"], 80)
-        == lock_keys(["::1", "127.0.0.1"], 80)
-        == lock_keys(["127.9.9.9"], 80)
-    )
-    assert lock_keys(["127.0.0.1"], 80) != lock_keys(["127.0.0.1"], 81)
-    assert lock_keys(["203.0.113.8", "203.0.113.7"], 80) == lock_keys(
-        ["203.0.113.7", "203.0.113.8"], 80
-    )
-    assert len(lock_keys(["203.0.113.7", "203.0.113.8"], 80)) == 2
-
-
-def test_one_shared_address_is_enough_to_be_busy_and_leaves_nothing_held(tmp_path: Path) -> None:
-    with target_lock(["203.0.113.8"], 80, ME, tmp_path), pytest.raises(TargetBusy):  # noqa: SIM117
-        with target_lock(["203.0.113.7", "203.0.113.8"], 80, ME, tmp_path):
-            pass
-    with target_lock(["203.0.113.7"], 80, ME, tmp_path):
-        pass
-
-
-def words_of(pid: int, started: float) -> bytes:
-    """What the holder of a lock leaves word of."""
-    plain = {"pid": pid, "pid_started": started, "run": "r", "url": "u", "started": "s"}
-    return json.dumps(plain).encode()
-
-
-def test_stale_and_broken_words_of_a_holder_do_not_matter(tmp_path: Path) -> None:
-    info = tmp_path / "local_8000.owner"
-    info.write_bytes(words_of(os.getpid(), ME.process.started))
-    assert read_owner(info) == LockHolder(ME.process, "r", "u", "s")
-    for words in (
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b'{"pid": "x"}',
-        b"[" * 5000,
-        words_of(2**22 + 1, 1.0),
-        words_of(os.getpid(), ME.process.started - 60.0),  # the pid was given out again
-    ):
-        info.write_bytes(words)
-        assert read_owner(info) is None
-        with target_lock(["127.0.0.1"], 8000, ME, tmp_path):
-            assert read_owner(info) == ME
-    assert read_owner(info) is None
-
-
-def test_other_users_may_lock_too(tmp_path: Path) -> None:
-    home = tmp_path / "locks"
-    with target_lock(["127.0.0.1"], 8000, ME, home):
-        assert stat.S_IMODE(home.stat().st_mode) == 0o1777
-        assert stat.S_IMODE((home / "local_8000.lock").stat().st_mode) == 0o666
-
-
-def test_a_link_in_place_of_the_directory_is_not_followed(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "locks").symlink_to(tmp_path / "elsewhere")
-    with (
-        pytest.raises(TargetBusy, match="not a directory"),
-        target_lock(["127.0.0.1"], 8000, ME, tmp_path / "locks"),
-    ):
-        pass
-
-
-def test_a_link_in_place_of_the_holders_words_is_not_written_through(tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.write_text("keep")
-    (tmp_path / "local_8000.owner").symlink_to(precious)
-    with target_lock(["127.0.0.1"], 8000, ME, tmp_path):
-        assert precious.read_text() == "keep"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
-import sqlite3
+import json
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from perfhunt.store.ledger import LEDGER_FILE, LedgerRow, history, rebuild, record
-from perfhunt.store.rundir import RunDirectory
+from perfhunt.cli.app import app
+from perfhunt.errors import StoreError
+from perfhunt.store.files import LARGEST
+from perfhunt.store.ledger import LedgerRow, history
+from perfhunt.store.listing import latest
+from perfhunt.store.rundir import RunDirectory, read_directory, repair
 from tests.sample_run import aborted_run, keep, sample_run
 
 RUN = sample_run()
@@ -56,55 +64,147 @@ def test_history_filters_by_what_is_asked(tmp_path: Path) -> None:
     assert [r.id for r in history(tmp_path, limit=1)] == [LATER.id]
 
 
-def test_recording_twice_keeps_one_row(tmp_path: Path) -> None:
+def test_a_run_is_listed_from_its_directory_alone(tmp_path: Path) -> None:
+    """An index of an earlier version, whatever has become of it, is not looked at."""
     keep(tmp_path, RUN)
-    record(tmp_path, RUN, tmp_path / "runs" / RUN.id)
-    assert len(history(tmp_path)) == 1
+    (tmp_path / "ledger.sqlite").write_bytes(b"SQLite format 3\0" + b"\xff" * 5000)
+    assert [row.id for row in history(tmp_path)] == [RUN.id]
+
+
+def test_a_run_that_was_deleted_is_listed_no_more(tmp_path: Path) -> None:
+    shutil.rmtree(keep(tmp_path, RUN))
+    assert history(tmp_path) == ()
+
+
+def test_an_aborted_partial_is_listed_as_that(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    assert history(tmp_path)[0].ended == "running"
+    directory._lock.close()  # what the kernel does for a process that was killed
+    assert history(tmp_path)[0].ended.startswith("aborted")
+
+
+def test_nothing_is_listed_of_nothing(tmp_path: Path) -> None:
+    assert history(tmp_path) == history(tmp_path / "none") == ()
+    (tmp_path / "runs").write_text("no directory")
+    assert history(tmp_path) == ()
+
+
+def damaged(text: str | bytes) -> Callable[[Path], None]:
+    def poison(run: Path) -> None:
+        (run / "run.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    return poison
+
+
+def changed(key: str, value: object) -> Callable[[Path], None]:
+    def poison(run: Path) -> None:
+        plain = json.loads((run / "run.json").read_text())
+        (run / "run.json").write_text(json.dumps(plain | {key: value}))
+
+    return poison
+
+
+def a_pipe(run: Path) -> None:
+    (run / "run.json").unlink()
+    os.mkfifo(run / "run.json")
+
+
+def a_device(run: Path) -> None:
+    (run / "run.json").unlink()
+    (run / "run.json").symlink_to("/dev/zero")
+
+
+def a_loop(run: Path) -> None:
+    (run / "run.json").unlink()
+    (run / "run.json").symlink_to(run / "run.json")
+
+
+def a_directory(run: Path) -> None:
+    (run / "run.json").unlink()
+    (run / "run.json").mkdir()
+
+
+def huge(run: Path) -> None:
+    os.truncate(run / "run.json", LARGEST + 1)
+
+
+def missing(run: Path) -> None:
+    (run / "run.json").unlink()
+
+
+POISONS: dict[str, Callable[[Path], None]] = {
+    "nothing there": missing,
+    "empty": damaged(""),
+    "cut": damaged('{"schema": 1, "id"'),
+    "a list": damaged("[]"),
+    "null": damaged("null"),
+    "deep": damaged("[" * 100_000),
+    "deep objects": damaged('{"a":' * 100_000),
+    "not UTF-8": damaged(b"\xff\xfe{}"),
+    "another schema": changed("schema", 2),
+    "a number as id": changed("id", 5),
+    "an endless number": changed("seconds", 10**400),
+    "a url that is none": changed("question", {"target": {"url": "http://[::1"}}),
+    "a knee of text": changed("knee", "high"),
+    "a pipe": a_pipe,
+    "a device": a_device,
+    "a link to itself": a_loop,
+    "a directory": a_directory,
+    "larger than memory": huge,
+}
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_a_run_that_cannot_be_read_is_one_line_and_hides_no_other(
+    tmp_path: Path, poison: str
+) -> None:
+    keep(tmp_path, RUN)
+    POISONS[poison](keep(tmp_path, LATER))
+    unreadable, whole = history(tmp_path)
+    assert whole.id == RUN.id
+    assert (unreadable.id, unreadable.kind) == (LATER.id, "unreadable")
+    assert unreadable.ended.startswith("unreadable: ")
+    assert "\n" not in unreadable.ended
+    assert history(tmp_path, kind=RUN.kind) == (whole,)
+
+
+@pytest.mark.parametrize("poison", POISONS)
+def test_a_poisoned_run_that_was_never_closed_is_one_line_too(tmp_path: Path, poison: str) -> None:
+    keep(tmp_path, RUN)
+    directory = RunDirectory.create(tmp_path, LATER)
+    directory._lock.close()
+    POISONS[poison](directory.path)
+    assert repair(tmp_path) == ()
+    assert [row.kind for row in history(tmp_path)] == ["unreadable", RUN.kind]
 
 
 @pytest.mark.parametrize(
-    "damage", [b"this is not a database", b"", b"SQLite format 3\0" + b"\xff" * 5000]
+    "lines", ["5\n", "[]\n", '{"trial": 5}\n', '{"drain": []}\n', '{"trial": {}}\n', "x\n{}\n"]
 )
-def test_a_damaged_or_empty_ledger_is_made_again_from_the_directories(
-    tmp_path: Path, damage: bytes
-) -> None:
-    keep(tmp_path, RUN)
-    before = history(tmp_path)
-    for suffix in ("-wal", "-shm"):
-        (tmp_path / (LEDGER_FILE + suffix)).unlink(missing_ok=True)
-    (tmp_path / LEDGER_FILE).write_bytes(damage)
-    assert sorted(r.id for r in history(tmp_path)) == sorted(r.id for r in before)
+def test_trials_that_are_none_are_an_error_of_the_store(tmp_path: Path, lines: str) -> None:
+    directory = RunDirectory.create(tmp_path, RUN)
+    (directory.path / "trials.jsonl").write_text(lines)
+    try:
+        assert read_directory(directory.path).trials == ()
+    except StoreError as error:
+        assert "trials.jsonl" in error.message
 
 
-def test_recording_into_a_lost_ledger_brings_the_earlier_runs_back(tmp_path: Path) -> None:
-    keep(tmp_path, RUN)
-    (tmp_path / LEDGER_FILE).unlink()
-    keep(tmp_path, LATER)
-    assert len(history(tmp_path)) == 2
-
-
-def test_a_missing_ledger_is_made_from_the_directories(tmp_path: Path) -> None:
-    RunDirectory.create(tmp_path, RUN).finish(RUN)
-    assert [r.id for r in history(tmp_path)] == [RUN.id]
-
-
-def test_a_ledger_of_another_version_is_made_again(tmp_path: Path) -> None:
-    keep(tmp_path, RUN)
-    with sqlite3.connect(tmp_path / LEDGER_FILE) as ledger:
-        ledger.execute("PRAGMA user_version = 9")
-    ledger.close()
-    assert [r.id for r in history(tmp_path)] == [RUN.id]
-
-
-def test_an_aborted_partial_is_in_the_rebuilt_ledger_and_a_damaged_one_is_named(
+def test_directories_that_perfhunt_did_not_name_come_last_and_are_not_the_newest(
     tmp_path: Path,
 ) -> None:
-    partial = RunDirectory.create(tmp_path, RUN).path
-    (partial / "owner.json").unlink()
-    broken = tmp_path / "runs" / "broken"
-    broken.mkdir()
-    (broken / "run.json").write_text("{")
-    (problem,) = rebuild(tmp_path)
-    assert "broken is not in the ledger" in problem
-    (row,) = history(tmp_path)
-    assert row.ended.startswith("aborted")
+    keep(tmp_path, RUN)
+    (tmp_path / "runs" / "zzz").mkdir()
+    (tmp_path / "runs" / "a file").write_text("")
+    (tmp_path / "runs" / "loop").symlink_to("loop")
+    shutil.copytree(tmp_path / "runs" / RUN.id, tmp_path / "runs" / "before")
+    assert [row.id for row in history(tmp_path)] == [RUN.id, "zzz", "before"]
+    assert latest(tmp_path).name == RUN.id
+
+
+def test_what_a_poisoned_run_says_stays_on_its_line(tmp_path: Path) -> None:
+    keep(tmp_path, RUN)
+    changed("ended", "complete\n20990101T000000Z-ffffff  investigate  MET")(keep(tmp_path, LATER))
+    said = CliRunner().invoke(app, ["history", "--store", str(tmp_path)])
+    assert said.exit_code == 0
+    assert len(said.stdout.splitlines()) == 2

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def history(
     rebuild: Annotated[
         bool,
-        typer.Option("--rebuild", help="Make the ledger again from the run directories first."),
+        typer.Option("--rebuild", help="Changes nothing: the list is always made from the runs."),
     ] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", help="How many runs, newest first.")] = 20,
     plot: Annotated[
@@ -36,18 +36,17 @@ def history(
     store: StoreOption = STORE,
 ) -> None:
     """List the runs kept here: when, what was found, the knee, the verdict. Closes runs that a
-    crash left open.
+    crash left open. One that cannot be read is a line that says why.
     """
+    del rebuild  # of scripts that were written when there was an index to make again
     from perfhunt.cli.view.results import show_plain
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.stored.history import draw_knees, read_history, read_predictions
 
     if predictions:
-        show_predictions(
-            read_predictions(store, rebuild=rebuild, watch=notes), limit=limit, as_json=as_json
-        )
+        show_predictions(read_predictions(store), limit=limit, as_json=as_json)
         return
-    rows = read_history(store, limit=limit, rebuild=rebuild, watch=notes)
+    rows = read_history(store, limit=limit, watch=notes)
     if plot is not None:
         drawn = draw_knees(rows, plot)
         console.out(

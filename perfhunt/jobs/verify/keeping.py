@@ -1,0 +1,56 @@
+"""A verdict on disk, beside what was measured: first of all, and again when more is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from perfhunt.errors import PerfhuntError, StoreError, TargetDied, UsageError
+from perfhunt.jobs.verify.request import VerifyResult
+from perfhunt.model.document.plain import to_plain
+from perfhunt.model.document.writing import verdict_document
+from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.text.escaping import json_text
+from perfhunt.store.files import write_atomic
+from perfhunt.store.predictions import VERDICT_FILE, prediction_document
+
+PATCH_FILE = "change.patch"
+SCHEMA = 1
+
+
+def keep(result: VerifyResult) -> VerifyResult:
+    """The result, stored where its measurements are; not stored when nothing was measured. A disk
+    that refuses is a caution of the verdict, which stands.
+    """
+    if result.directory is None:
+        return result
+    try:
+        write_atomic(result.directory / VERDICT_FILE, json_text(plain(result), indent=2) + "\n")
+        write_atomic(result.directory / PATCH_FILE, result.patch.patch)
+    except StoreError as error:
+        return cautioned(result, "the verdict is not kept in full", error, CautionCode.NOT_KEPT)
+    return result
+
+
+def cautioned(
+    result: VerifyResult, what: str, error: PerfhuntError, code: CautionCode
+) -> VerifyResult:
+    """The result with a caution on its verdict, which stands; once, however often it is told. What
+    a service printed at its end is a hint for the terminal, and not kept.
+    """
+    printed = isinstance(error, TargetDied | UsageError)
+    caution = Caution(code, f"{what}: {error.message}", "" if printed else error.hint)
+    cautions = tuple(dict.fromkeys((*result.verdict.cautions, caution)))
+    return replace(result, verdict=replace(result.verdict, cautions=cautions))
+
+
+def plain(result: VerifyResult) -> dict[str, object]:
+    """A verdict as JSON values."""
+    return {
+        "schema": SCHEMA,
+        "word": str(result.verdict.word),
+        "exit_code": int(result.verdict.exit_code),
+        "verdict": verdict_document(result.verdict, result.change),
+        "change": to_plain(result.change),
+        "attribution": to_plain(result.attribution) if result.attribution else None,
+        "prediction": prediction_document(result.prediction) if result.prediction else None,
+    }
