@@ -13,6 +13,7 @@ import pytest
 
 from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import KEPT, Repository, find_repository
+from perfhunt.change.git.working_tree import working_tree
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused
@@ -161,9 +162,11 @@ def test_untracked_files_that_may_not_be_read_are_named_and_do_not_count(open_sh
     (open_shop / "closed").chmod(0)
 
     def look() -> None:
-        change = read_change(Repository(open_shop), "HEAD")
-        assert names(change) == ["price"]
-        said = " ".join(change.notes)
+        repository = Repository(open_shop)
+        standing = working_tree(repository)
+        edited = repository.contents("HEAD", standing.tree)
+        assert [content.path for content in edited] == ["app.py"]
+        said = " ".join(standing.notes())
         assert "closed.py: untracked, and may not be read" in said
         assert "closed/" in said
 
@@ -194,7 +197,7 @@ def test_a_repository_of_another_user_is_read_only_when_it_is_trusted(open_shop:
 def test_its_owner_reads_it_without_being_asked(open_shop: Path) -> None:
     write_files(open_shop, EDITED)
     given_to_nobody(open_shop)
-    as_nobody(lambda: print(names(read_change(find_repository(open_shop), "HEAD"))))
+    as_nobody(lambda: print(working_tree(find_repository(open_shop)).tree))
 
 
 def test_what_the_users_git_was_told_to_trust_is_trusted(

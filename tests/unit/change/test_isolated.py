@@ -41,12 +41,11 @@ def test_a_file_that_takes_too_long_is_ended_and_counts_as_one_edit() -> None:
     assert time.monotonic() - began < 60.0
 
 
-@pytest.mark.parametrize("name", ["caf\udce9.py", "ünï.py"])
+@pytest.mark.parametrize("name", ["caf\udce9.json", "ünï.json"])
 def test_names_and_texts_that_are_no_utf_8_come_back_as_they_were(name: str) -> None:
-    read = together(
-        read_apart({Role.PYTHON: [FileTexts(name, "A = '\udce9'\n", "A = '\udcff'\n")]}, ())
-    )
-    assert [(atom.file, atom.name) for atom in read.atoms] == [(name, "A")]
+    edit = FileTexts(name, '{"\udce9": 1}', '{"\udce9": 2}')
+    read = together(read_apart({Role.CONFIG: [edit]}, ()))
+    assert [(atom.file, atom.name) for atom in read.atoms] == [(name, "\udce9")]
 
 
 def test_a_long_sum_is_read_and_not_refused() -> None:

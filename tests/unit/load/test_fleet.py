@@ -331,7 +331,7 @@ def test_what_a_worker_complains_of_is_one_short_line_that_names_it() -> None:
     complaint = LoadError(why="no\n::error::pwned\x1b[31m\u202e" + "x" * 9999, hint="do\r\nthat")
     with pytest.raises(LoadFailed) as error:
         fleet_of(but(OpenShare, complaint))
-    assert error.value.message.startswith("load worker on 127.0.0.1: no ::error::pwned [31m")
+    assert error.value.message.startswith("load worker on 127.0.0.1: no ::error::pwned\ufffd[31m")
     assert error.value.hint == "do that"
     assert error.value.message.isprintable()
     assert len(error.value.message) < 400
