@@ -32,7 +32,6 @@ MAY: dict[tuple[str, str], str] = {
     ("reports/pictures/speedscope.py", "dumps"): "its own, which calls `json_text`",
     ("target/runtime.py", "escape"): "of a pattern",
     ("change/readers/lines.py", "escape"): "of a pattern",
-    ("change/readers/settings/atoms.py", "escape"): "of a pattern",
     **{
         (f"reports/pictures/{name}.py", "Markup"): "joins elements, and holds text of our own files"
         for name in (

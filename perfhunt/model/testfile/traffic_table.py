@@ -55,34 +55,33 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
     if not top.has("traffic"):
         return (RequestTemplate(name="GET /", method="GET", path="/"),)
     endpoints: list[RequestTemplate] = []
+    names: set[str] = set()
+    alike: dict[tuple[str, str], list[str]] = {}  # by what a name shows of a request, the paths
     for table in tables:
-        endpoint = _numbered(_endpoint(table, around), endpoints, table.has("name"))
-        if any(endpoint.name == other.name for other in endpoints):
+        endpoint = _endpoint(table, around)
+        paths = alike.setdefault((endpoint.method, redact.url(endpoint.path)), [])
+        endpoint = _numbered(endpoint, paths, table.has("name"))
+        paths.append(endpoint.path)
+        if endpoint.name in names:
             table.wrong(
                 "name",
                 f"{endpoint.name!r} is the name of another endpoint too",
                 "give each its own name",
             )
+        names.add(endpoint.name)
         endpoints.append(endpoint)
     if not endpoints and not top.problems:
         top.wrong("traffic", "is an empty list", 'write [[traffic]] with request = "GET /"')
     return tuple(endpoints)
 
 
-def _numbered(
-    endpoint: RequestTemplate, others: Sequence[RequestTemplate], named: bool
-) -> RequestTemplate:
-    """The endpoint; one that nobody named and that differs from others only in values that its name
-    does not show, with a number behind it.
+def _numbered(endpoint: RequestTemplate, alike: Sequence[str], named: bool) -> RequestTemplate:
+    """The endpoint; one that nobody named and that differs from others (`alike`, their paths) only
+    in values that its name does not show, with a number behind it.
     """
-    same = [
-        e
-        for e in others
-        if (e.method, redact.url(e.path)) == (endpoint.method, redact.url(endpoint.path))
-    ]
-    if named or not same or any(e.path == endpoint.path for e in same):
+    if named or not alike or endpoint.path in alike:
         return endpoint
-    return replace(endpoint, name=f"{endpoint.name} #{len(same) + 1}")
+    return replace(endpoint, name=f"{endpoint.name} #{len(alike) + 1}")
 
 
 def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:

@@ -172,7 +172,9 @@ READERS: dict[str, Reader] = {
     "orders": Reader(ORDERS.decode, (b"\x82\xa4type\xa8StopLoad\xa4hard\xc3",)),
     "answers": Reader(ANSWERS.decode, (b"\x82\xa4type\xa9LoadError\xa3why\xa1x",)),
     "worker orders": Reader(WORKER_ORDERS.decode, (b"\x81\xa4type\xa9Heartbeat",)),
-    "worker answers": Reader(WORKER_ANSWERS.decode, (b"\x81\xa4type\xa6Joined",)),
+    "worker answers": Reader(
+        WORKER_ANSWERS.decode, (b"\x83\xa4type\xacClockReading\xa2at\x01\xa6theirs\x02",)
+    ),
     "pipe": Reader(
         lambda raw: PipeReader(ANSWERS).feed(raw),
         (b"\0\0\0\x16\x82\xa4type\xa9LoadError\xa3why\xa1x",),
