@@ -176,11 +176,12 @@ class Bench:
                     found.append(process)
         return found
 
-    def controller(self) -> psutil.Process:
-        return psutil.Process(self.process.pid)
-
     def member(self, word: str) -> psutil.Process | None:
-        """A process of the run with a word in its command line; the load child, a profiler."""
+        """A process of the run with a word in its command line: the load child, a profiler; the
+        controller for "". None when it is not there.
+        """
+        if not word:
+            return None if self.ended() else psutil.Process(self.process.pid)
         for process in self.family():
             with contextlib.suppress(psutil.Error):
                 if any(word in part for part in process.cmdline()):

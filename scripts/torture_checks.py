@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,8 @@ def stored(bench: Bench) -> list[dict[str, Any]]:
 def check_end(bench: Bench, kind: Disturbance) -> None:
     """The exit code by the table and as the run has it, the message without a traceback."""
     code, runs = bench.process.returncode, stored(bench)
+    if code in (-signal.SIGTERM, -signal.SIGHUP) and not bench.run_id:
+        return  # told to end while it was still being imported
     if code not in kind.codes | COMPLETE:
         bench.wrong.append(f"exit code {code}, none of {sorted(kind.codes)}")
     if code in COMPLETE and not any(r["exit_code"] == code for r in runs):

@@ -1,4 +1,4 @@
-"""What is done to a run, each once: how it is prepared, done and undone, and what must come of it."""
+"""What is done to a run: how it is prepared, done and undone, and what must come of it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,11 +39,6 @@ def nothing(_bench: Bench) -> None:
     """Nothing is to be prepared or undone."""
 
 
-def never() -> str:
-    """It can be made everywhere."""
-    return ""
-
-
 @dataclass(frozen=True)
 class Disturbance:
     """One kind. `strike` gives the moment from which no load may come, None when the run goes on
@@ -69,7 +65,7 @@ def _signal(process: psutil.Process | None, number: signal.Signals) -> None:
 
 def _killed(word: str) -> Callable[[Bench], float | None]:
     def strike(bench: Bench) -> float | None:
-        _signal(bench.member(word) if word else bench.controller(), signal.SIGKILL)
+        _signal(bench.member(word), signal.SIGKILL)
         return None if word else time.monotonic()
 
     return strike
@@ -77,7 +73,7 @@ def _killed(word: str) -> Callable[[Bench], float | None]:
 
 def _suspended(word: str) -> Callable[[Bench], float | None]:
     def strike(bench: Bench) -> None:
-        process = bench.member(word) if word else bench.controller()
+        process = bench.member(word)
         _signal(process, signal.SIGSTOP)
         began = time.monotonic()
         time.sleep(SUSPENDED)
@@ -125,7 +121,7 @@ def _may_not_look(bench: Bench) -> None:
 
 def _no_descriptors(word: str) -> Callable[[Bench], float | None]:
     def strike(bench: Bench) -> None:
-        process = bench.member(word) if word else bench.controller()
+        process = bench.member(word)
         if process is None:
             raise NotThere
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
@@ -146,13 +142,12 @@ def _quick_again(bench: Bench) -> None:
     _told(0.0, 0.0)(bench)
 
 
-def shim() -> Path:
-    """The library that is preloaded, compiled once. Raises OSError where it cannot be."""
+def shim(bench: Bench) -> Path:
+    """The library that is preloaded, compiled."""
     source = Path(__file__).with_name("torture_targets") / "shim.c"
-    made = Path(os.environ.get("TMPDIR", "/tmp"), f"perfhunt-torture-{os.getpid()}.so")
-    if not made.exists():
-        words = ["cc", "-shared", "-fPIC", "-O1", "-o", str(made), str(source), "-ldl"]
-        subprocess.run(words, check=True, capture_output=True)
+    made = bench.directory / "shim.so"
+    words = ["cc", "-shared", "-fPIC", "-O1", "-o", str(made), str(source), "-ldl"]
+    subprocess.run(words, check=True, capture_output=True)
     return made
 
 
@@ -160,7 +155,7 @@ def environment(bench: Bench, kind: Disturbance) -> dict[str, str]:
     """What perfhunt finds in its environment for a kind that needs the shim."""
     if kind.missing is not _no_compiler:
         return {}
-    return {"LD_PRELOAD": str(shim()), "TORTURE_SHIM": str(bench.directory / "shim")}
+    return {"LD_PRELOAD": str(shim(bench)), "TORTURE_SHIM": str(bench.directory / "shim")}
 
 
 def _dies_and_returns(bench: Bench) -> float:
@@ -189,7 +184,7 @@ def _locked(bench: Bench) -> None:
                 held.callback(os.close, handle)
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         subprocess.run(
-            [os.sys.executable, "-m", "perfhunt", "history"],  # type: ignore[attr-defined]
+            [sys.executable, "-m", "perfhunt", "history"],
             cwd=bench.directory,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,

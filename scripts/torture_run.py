@@ -19,7 +19,7 @@ from typing import Any
 
 import torture_checks as checks
 from torture_bench import Bench
-from torture_kinds import KINDS, Disturbance, NotThere, environment
+from torture_kinds import KINDS, PROFILER, Disturbance, NotThere, environment
 
 from tests.live.running import until
 
@@ -35,6 +35,8 @@ BOUNDARIES = {
     "diagnose": "reading the profiles",
     "closed": "closed",
 }
+PROFILED = ("baseline profile", "hold")  # where there are profilers
+PROFILE = 3.0  # seconds, the shortest time that one is at work
 LASTS = 45.0  # seconds, a run that is left alone; random moments are within
 COMES_WITHIN = 120.0  # a boundary, else the run ended or hangs
 THERE_WITHIN = 20.0  # seconds, for a process to be there that is to be disturbed
@@ -45,7 +47,7 @@ ENDS_WITHIN = 30.0  # seconds, after an order to stop: profiles are read and rep
 
 @dataclass(frozen=True)
 class Point:
-    """What is done, and when: at a boundary (by name), or so many seconds after the start."""
+    """What is done, and when: so many seconds after a boundary (by name), or after the start."""
 
     number: int
     kind: str
@@ -70,14 +72,15 @@ def plan(points: int, seed: int, kinds: Sequence[Disturbance]) -> Iterator[Point
     """
     chance = random.Random(seed)
     first = {kind.name: chance.randrange(len(BOUNDARIES)) for kind in kinds}
-    names = tuple(BOUNDARIES)
     for number in range(points):
         turn, at = divmod(number, len(kinds))
         kind = kinds[at]
-        boundary = ""
-        if (turn + at) % 2 == 0:
-            boundary = names[(first[kind.name] + 3 * (turn // 2)) % len(names)]
-        yield Point(number, kind.name, boundary, round(chance.uniform(0.0, LASTS), 2))
+        names = PROFILED if kind.needs == PROFILER else tuple(BOUNDARIES)
+        boundary, after = names[(first[kind.name] + 3 * (turn // 2)) % len(names)], 0.0
+        if (turn + at) % 2:  # a random moment
+            after = round(chance.uniform(0.0, LASTS), 2)
+            boundary, after = (boundary, after % PROFILE) if names is PROFILED else ("", after)
+        yield Point(number, kind.name, boundary, after)
 
 
 def wait_for_moment(bench: Bench, point: Point, kind: Disturbance) -> None:
@@ -96,6 +99,8 @@ def wait_for_moment(bench: Bench, point: Point, kind: Disturbance) -> None:
         bench.wrong.append(f"{point.boundary or point.after} did not come in {COMES_WITHIN:g} s")
     if kind.needs:
         until(lambda: bench.ended() or bench.member(kind.needs) is not None, within=THERE_WITHIN)
+    if point.boundary:
+        until(bench.ended, within=point.after)
     bench.stages()
 
 
@@ -110,9 +115,11 @@ def tried(point: Point, kind: Disturbance, directory: Path) -> Outcome:
         bench.start(environment(bench, kind), kind.on_terminal)
         wait_for_moment(bench, point, kind)
         try:
+            if bench.ended():
+                raise NotThere
             moment = kind.strike(bench)
         except NotThere:
-            outcome.left_out = "there was nothing to disturb"
+            outcome.left_out = "there was nothing to disturb any more"
             return outcome
         see_to_the_end(bench, moment)
         kind.undo(bench)
@@ -163,7 +170,7 @@ class Diary:
                 with self._path.open("a") as file:
                     file.write(json.dumps(asdict(outcome)) + "\n")
             point = outcome.point
-            when = f"at {point.boundary}" if point.boundary else f"after {point.after:g} s"
+            when = f"{point.boundary or 'start'} + {point.after:g} s"
             said = "; ".join(outcome.wrong) or outcome.left_out or "clean"
             line = f"{point.number:3} {point.kind}, {when}: exit {outcome.code}, {said}"
             print(f"{line} ({outcome.seconds:g} s)", flush=True)
@@ -198,9 +205,9 @@ def main(argv: Sequence[str], mounts: bool = False) -> int:
             directory = Path(scratch, str(point.number))
             outcome = tried(point, by_name[point.kind], directory)
             diary.note(outcome)
-            subprocess.run(["umount", "-l", directory / ".perfhunt"], capture_output=True)
             if outcome.wrong and asked.keep:
                 shutil.copytree(directory, Path(f"{scratch}-{point.number}"), symlinks=True)
+            subprocess.run(["umount", "-l", directory / ".perfhunt"], capture_output=True)
             shutil.rmtree(directory, ignore_errors=True)
             return outcome
 

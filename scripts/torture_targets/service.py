@@ -9,6 +9,7 @@ and lets its connections go, and lives on.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -69,12 +70,11 @@ def hide(*_: object) -> None:
 
 
 def let_go(*_: object) -> None:
-    server.socket.close()
+    server.shutdown()
+    server.server_close()
     for link in list(LINKS):
-        try:
+        with contextlib.suppress(OSError):
             link.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 if __name__ == "__main__":
