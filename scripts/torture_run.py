@@ -139,8 +139,8 @@ def see_to_the_end(bench: Bench, moment: float | None) -> None:
     """Stops a run that goes on, and waits for its end, which it must come to by itself."""
     if moment is None:
         until(bench.ended, within=GOES_ON)
-        moment = time.monotonic()
         bench.stages()
+        moment = time.monotonic()
         if not bench.ended():
             bench.process.send_signal(signal.SIGTERM)
     time.sleep(max(0.0, moment + WATCHED - time.monotonic()))
@@ -194,7 +194,7 @@ def main(argv: Sequence[str], mounts: bool = False) -> int:
         print(f"{name}: left out, {why}", flush=True)
     diary = Diary(asked.diary)
     points = [
-        Point(p.number, p.kind, asked.boundary or p.boundary, p.after)
+        Point(p.number, p.kind, asked.boundary or p.boundary, 0.0 if asked.boundary else p.after)
         for p in (plan(asked.points, asked.seed, able) if able else ())
     ]
     known = {outcome.point for outcome in diary.known}

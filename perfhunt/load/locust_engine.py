@@ -34,6 +34,7 @@ from perfhunt.model.question import LoopKind, Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial, arrivals, mix
 from perfhunt.model.units import Seconds
+from perfhunt.store.files import cannot_write
 
 READY_WITHIN: Seconds = 60.0  # importing Locust and rendering a large feed included
 JOINED_WITHIN: Seconds = 180.0  # workers on other hosts are started by hand
@@ -184,7 +185,10 @@ class LocustEngine:
         pipe = self._living()
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"
-        path.touch(exist_ok=False)
+        try:
+            path.touch(exist_ok=False)
+        except OSError as error:
+            raise cannot_write(path, error) from error
         question = self._question
         closed = question.ramp.loop is LoopKind.CLOSED and question.locustfile is not None
         if closed:  # its users wait, so it is never overloaded

@@ -138,12 +138,21 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
                 effect=held.effect,
                 diagnosis=diagnosis,
             )
-    except PerfhuntError as error:
+    except (PerfhuntError, OSError) as raised:
+        error = raised if isinstance(raised, PerfhuntError) else refused(raised)
         if lab.run is not None:  # It was finished: what went wrong on leaving costs nothing of it.
             lab.watch(Noted(error.message))
             return lab.run
         lab.abandon(error)
-        raise
+        raise error from raised
+
+
+def refused(error: OSError) -> PerfhuntError:
+    """What ended a run when the system refused something that it needs (descriptors, a file)."""
+    return PerfhuntError(
+        f"the system refused what the run needs: {error}",
+        "Limits of a process: ulimit -a; of a disk: df. What was measured until then is kept.",
+    )
 
 
 def warmed_up(question: Question, lab: Lab) -> WarmUp:
