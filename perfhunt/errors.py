@@ -116,6 +116,12 @@ class StoreError(PerfhuntError):
     """A run directory or the ledger could not be read or written."""
 
 
+class OwnWords(Exception):
+    """A kind of error that is raised amid code of others, and whose text is ours all the same: it
+    holds nothing that may not be kept.
+    """
+
+
 class Unreadable(PerfhuntError):
     """What others wrote (a profile, a lock file, an answer) was not what it should be, or was
     larger, longer or deeper than is read. The readers' own errors are of this kind.

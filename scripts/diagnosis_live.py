@@ -90,7 +90,7 @@ def investigated(
             limit=1e3 * (animal.limit or max(LIMIT_TIMES * service.unloaded, LEAST_LIMIT)),
             start=min(max(SLOWEST, 0.1 * most), FASTEST),
             baseline="3s" if short else "5s",
-            hold="12s" if short else "15s",
+            hold="10s" if short else "15s",
         )
     )
     request = InvestigateRequest(

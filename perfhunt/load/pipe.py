@@ -46,7 +46,7 @@ class ChildPipe:
         self._answers: deque[ChildAnswer] = deque()
         self.lifeline = Lifeline()
         line = self.lifeline.far_end
-        command = [sys.executable, "-m", "perfhunt.load.child", str(line)]
+        command = [sys.executable, "-P", "-m", "perfhunt.load.child", str(line)]
         try:
             with self._log.open("ab") as log:
                 # Its own session: Ctrl-C on the terminal reaches the controller only, which then

@@ -26,7 +26,7 @@ def serve_master(master: MasterAddress, secret: str, grant: WorkerGrant) -> int:
     order = JoinMaster(master=master, secret=secret, grant=grant)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "perfhunt.load.child", "join"],
+            [sys.executable, "-P", "-m", "perfhunt.load.child", "join"],
             stdin=subprocess.PIPE,
             # A locustfile that runs there has no business with it.
             env={name: value for name, value in os.environ.items() if name != VARIABLE},

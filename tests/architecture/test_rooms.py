@@ -161,6 +161,23 @@ def test_broad_excepts_stand_only_at_the_child_process_boundary() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_our_own_modules_are_started_without_the_directory_we_are_in() -> None:
+    """A repository's `json.py` is none of ours (Python's -P)."""
+    started = [
+        (where(path, node.lineno), [ast.unparse(word) for word in node.elts])
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.List | ast.Tuple)
+    ]
+    ours = [
+        (place, words)
+        for place, words in started
+        if "'-m'" in words and any(word.startswith("'perfhunt") for word in words)
+    ]
+    assert len(ours) >= 4
+    assert not [place for place, words in ours if "'-P'" not in words]
+
+
 def test_the_command_line_starts_without_the_heavy_libraries() -> None:
     code = f"import sys, perfhunt.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
     loaded = subprocess.run(

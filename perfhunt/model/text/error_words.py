@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import traceback
 
-from perfhunt.errors import PerfhuntError
+from perfhunt.errors import OwnWords, PerfhuntError
 
 _LIBRARY = re.compile(r"[/\\](?:site-packages|dist-packages)[/\\]|^<")
 _STANDARD = traceback.__file__.rpartition("/")[0]  # the directory of Python's own modules
@@ -21,7 +21,7 @@ def error_words(error: BaseException, keep_text: bool = False) -> str:
     if isinstance(error, PerfhuntError):
         return error.message
     place = _place(error)
-    if keep_text:
+    if keep_text or isinstance(error, OwnWords):
         text = f"{type(error).__name__}: {error}"
         return f"{text}, at {place}" if place else text
     said = f"{type(error).__name__}{_known(error)}"

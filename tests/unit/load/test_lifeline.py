@@ -172,7 +172,7 @@ class Sending:
 
     def say(self, word: bytes) -> None:
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError):
+        with suppress(BrokenPipeError, ValueError):  # it has ended, or its line was closed
             os.write(self.process.stdin.fileno(), word)
 
     def fall_silent(self) -> Seconds:

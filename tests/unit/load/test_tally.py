@@ -201,3 +201,10 @@ def test_a_name_that_took_long_to_resolve_is_noted(took: float | None, noted: bo
     )
     assert any("took 210 ms to resolve" in note for note in trial.generator.notes) is noted
     assert trial.wire is not None and trial.wire.resolution == took
+
+
+def test_requests_that_are_there_are_those_sent_and_unanswered() -> None:
+    shed = sample(0.0, 9.0, RequestOutcome.SHED)
+    tally = tally_of(shed, sample(0.1, 0.5), sample(0.2, 0.5, lag=0.2), sample(0.3, 0.05))
+    moments = np.array([0.05, 0.15, 0.32, 0.38, 0.45, 0.65, 0.95])
+    assert tally.in_service_at(moments).tolist() == [0, 1, 2, 1, 2, 1, 0]

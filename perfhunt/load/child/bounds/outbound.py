@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
+from perfhunt.errors import OwnWords
 from perfhunt.model.testfile.connects import peripheral
 
 PLACES = 20  # that refusals are counted for one by one; a locustfile may make names up
@@ -31,7 +32,7 @@ _INTERNET = (socket.AF_INET, socket.AF_INET6)
 _WITHIN_THE_KERNEL = getattr(socket, "AF_NETLINK", None)
 
 
-class NotCleared(PermissionError):
+class NotCleared(PermissionError, OwnWords):
     """A connection that would have left what load was cleared for. None was made."""
 
 

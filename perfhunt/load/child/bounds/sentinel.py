@@ -42,6 +42,8 @@ class Sentinel:
         self.why = ""
         self._beats = beats
         os.set_inheritable(beats, False)
+        # Of our own: later nothing that is printed by a locustfile reaches the log.
+        self._log = os.dup(2)
         self._end: Callable[[], None] = _nobody
         self._under_way = self._unruly = False
         self._until = self._expires = math.inf
@@ -122,7 +124,7 @@ class Sentinel:
             sleep(_GLANCE)
         if self._under_way or self._unruly:
             last = f"The load child ended itself: {why or 'told to stop'}\n"
-            os.write(2, last.encode(errors="replace"))
+            os.write(self._log, last.encode(errors="replace"))
             leave(ENDED_ITSELF)
 
     def _look(self) -> None:

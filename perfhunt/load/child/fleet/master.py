@@ -126,7 +126,7 @@ class Fleet:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "perfhunt.load.child", "worker"],
+                [sys.executable, "-P", "-m", "perfhunt.load.child", "worker"],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
             )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from perfhunt.analysis.blame.charge import Cause
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.model.finding import Finding
-from perfhunt.model.profile import Instants
-from tests.unit.scenes import instant, profile, ranked, series, used
+from perfhunt.analysis.blame.reading import read_evidence
+from perfhunt.analysis.diagnosis.ranking import rank
+from perfhunt.analysis.diagnosis.suspects import suspects_of
+from perfhunt.model.finding import BottleneckClass, Finding
+from perfhunt.model.profile import Frame, Instants
+from perfhunt.model.trial import Wire
+from tests.unit.scenes import APP, SERVER, instant, profile, ranked, series, stack, used
+from tests.unit.trials import HELD
 
 SERVER_IDLE = "serve_forever!get lock@I"
 
@@ -171,3 +179,34 @@ def test_nothing_captured_means_no_suspects() -> None:
     assert (
         ranked(Evidence(Span(0.0, instants=Instants(1.0, (instant("serve>view on_cpu"),))))) == ()
     )
+
+
+def test_what_costs_another_kind_of_time_than_what_stops_the_service_comes_after() -> None:
+    moment = ["serve>view>nap sleep"] * 3 + ["serve>view>pay on_cpu"]
+    evidence = Evidence(Span(100.0, instants=series(*[moment] * 40)))
+    reading = read_evidence(evidence)
+    suspects = suspects_of(reading)
+    assert [f.function for f in rank(reading, suspects)][:2] == ["nap", "pay"]
+    cpu = rank(reading, suspects, BottleneckClass.CPU)
+    assert [f.function for f in cpu][:2] == ["pay", "nap"]
+    assert [f.rank for f in cpu][:2] == [1, 2]
+
+
+def test_who_sends_an_answer_in_pieces_is_charged_with_its_wait() -> None:
+    """Where the language's own code has no frame, the line says that it sends."""
+    trial = replace(HELD, completed=100.0, wire=Wire(answers=100, held=90, held_total=3.6))
+    stacks = {
+        stack("serve>view>render"): 90.0,
+        stack("serve>view>reply"): 5.0,
+        (*stack("serve>view>finish"), Frame("_SocketWriter.write", SERVER)): 15.0,
+    }
+    line = replace(stack("reply")[0], line=2)
+    stacks[(*stack("serve>view"), line)] = stacks.pop(stack("serve>view>reply"))
+    seen = replace(profile(), stacks=stacks)
+    span = Span.of(trial, seen, resources=used(1.0))
+    evidence = Evidence(span, sources={APP: "def reply(s):\n    s.sendall(b'x')\n"})
+    suspects = suspects_of(read_evidence(evidence))
+    held = {key[0]: s.knee.queued(Cause.ACK) for key, s in suspects.by_function.items()}
+    assert held["finish"] == pytest.approx(3 * held["reply"])
+    assert sum(held.values()) == pytest.approx(0.036)
+    assert held["render"] == 0.0

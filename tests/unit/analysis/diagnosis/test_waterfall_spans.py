@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -69,3 +70,21 @@ def test_the_latency_is_that_of_the_pass_whose_threads_are_counted() -> None:
     assert answer.knee == 0.100
     assert answer.closure == pytest.approx(0.0, abs=1e-9)
     assert evidence.of_waits.knee.profile is quicker.profile
+
+
+def test_looks_at_less_of_a_queue_than_there_was_are_put_right() -> None:
+    """Two are served at a time (20 ms each), the rest wait: six were there on average, and the
+    looks met four and a half.
+    """
+    served, waits = "serve>view>ask socket@n:1", "serve>view>take!acquire lock@P"
+    there = [2, 3, 4, 5, 6, 7] * 10
+    moments = [[served] * min(n, 2) + [waits] * max(0, n - 2) for n in there]
+    base = Span(10.0, service=0.020, instants=series(*[[served], *[[REST]] * 4] * 10))
+    knee = Span(100.0, service=0.060, instants=series(*moments), in_service=tuple(there))
+    blind = told(Evidence(replace(knee, in_service=()), base))
+    seeing = told(Evidence(knee, base))
+    assert seeing.closure == pytest.approx(0.0, abs=1e-9)
+    assert seeing.parts[0].added.value == pytest.approx(0.040, abs=1e-3)
+    # What looks did not meet is guessed to be a queue, or not at all.
+    assert sum(part.inferred for part in blind.parts) == pytest.approx(0.015, abs=1e-3)
+    assert sum(part.inferred for part in seeing.parts) == pytest.approx(0.0, abs=1e-9)
