@@ -111,11 +111,11 @@ class LocustEngine:
         self.pinning = self._ready.pinning
         return pipe
 
-    def _living(self) -> ChildPipe:
-        """The child, started again if it has ended."""
+    def _living(self, stop: StopSignal | None = None) -> ChildPipe:
+        """The child, started again if it has ended. Raises LoadFailed, Stopped."""
         if self._pipe is not None and not self._pipe.lives:
             self.close()
-        return self._pipe or self._start()
+        return self._pipe or self._start(stop)
 
     @property
     def child_pid(self) -> int:
@@ -181,8 +181,10 @@ class LocustEngine:
     def run(
         self, step: Step, watch: SecondWatcher | None = None, stop: StopSignal | None = None
     ) -> Trial:
-        """Holds the step's rate; the trial says how it went, and if the generator spoiled it."""
-        pipe = self._living()
+        """Holds the step's rate; the trial says how it went, and if the generator spoiled it.
+        Raises Stopped when it was to stop before the step began.
+        """
+        pipe = self._living(stop)
         self._number += 1
         path = self._directory / f"{self._number:04d}.samples"
         try:
@@ -202,6 +204,8 @@ class LocustEngine:
             watch=watch,
             stop=stop,
         )
+        if reason := pipe.lifeline.reason:
+            raise Stopped(reason, "No load began after that.")
         self._last, trial = running, running.follow()
         if running.died:
             self._pipe = None

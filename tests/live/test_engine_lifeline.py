@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from perfhunt.analysis.trial.overload import WINDOW
+from perfhunt.errors import Stopped
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import Ramp, RequestTemplate
 from perfhunt.model.slo import Criterion
@@ -96,6 +97,19 @@ def test_a_stop_ends_the_load_within_a_second_and_cuts_what_is_in_flight(tmp_pat
     assert trial.invalid == "stopped: Ctrl-C"
     assert trial.outcomes == {"cut": trial.n}
     assert trial.n > 5
+
+
+def test_no_load_begins_after_a_stop_and_no_child_is_waited_for(
+    listener: str, tmp_path: Path
+) -> None:
+    with engine(listener, tmp_path) as made:
+        with pytest.raises(Stopped):
+            made.run(step(200, 5.0), stop=lambda: "Ctrl-C")
+        psutil.Process(made.child_pid).kill()
+        with pytest.raises(Stopped):
+            made.run(step(200, 5.0), stop=lambda: "Ctrl-C")
+    with urllib.request.urlopen(f"{listener}/seen") as response:
+        assert "GET /" not in json.load(response)["paths"]
 
 
 def test_overload_takes_the_load_off_early_and_a_drain_waits_until_the_service_is_quick_again(
