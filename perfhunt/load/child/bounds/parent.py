@@ -18,8 +18,8 @@ UNLIMITED = 1 << 20  # descriptors, where there is no limit: fs.nr_open's defaul
 
 
 def die_with_parent() -> None:
-    """From now on the parent's death ends this process and what it started, and Ctrl-C does not: the
-    controller decides what that means.
+    """From now on the parent's death ends this process and what it started, and Ctrl-C does not:
+    the controller decides what that means.
     """
     parent = os.getppid()
 
