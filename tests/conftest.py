@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 # A busy machine is no reason to fail: pytest's own timeout ends what hangs.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-# A shell has what it starts in the background ignore Ctrl-C, and so all that this starts: tests send
-# it.
+# A shell has what it starts in the background ignore Ctrl-C, and so all that this starts: tests
+# send it.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
