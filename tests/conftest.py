@@ -4,6 +4,7 @@ property is judged by how fast this machine is.
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,6 +15,10 @@ from hypothesis import HealthCheck, settings
 # A busy machine is no reason to fail: pytest's own timeout ends what hangs.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+# A shell has what it starts in the background ignore Ctrl-C, and so all that this starts: tests
+# send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 UNIT_SECONDS = 60.0  # that tests/unit may take on two cores, so that people run it at every change
 LIMITS = {"tests/unit": UNIT_SECONDS}

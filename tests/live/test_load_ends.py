@@ -117,6 +117,11 @@ TRAFFIC = {
 }
 
 
+# Each takes six seconds: the others are left to `scripts/test --all`.
+_ALWAYS = ("requests", "a locustfile that never yields", "a locustfile with a process of its own")
+KINDS = [pytest.param(kind, marks=() if kind in _ALWAYS else pytest.mark.long) for kind in TRAFFIC]
+
+
 @contextlib.contextmanager
 def controller(
     receiver: Receiver, directory: Path, traffic: str
@@ -143,7 +148,7 @@ def controller(
             process.communicate()
 
 
-@pytest.mark.parametrize("traffic", TRAFFIC)
+@pytest.mark.parametrize("traffic", KINDS)
 def test_load_of_a_suspended_controller_ends_within_a_second_and_its_trial_says_so(
     traffic: str, receiver: Receiver, tmp_path: Path
 ) -> None:
@@ -158,7 +163,7 @@ def test_load_of_a_suspended_controller_ends_within_a_second_and_its_trial_says_
     assert "nothing was heard" in told
 
 
-@pytest.mark.parametrize("traffic", TRAFFIC)
+@pytest.mark.parametrize("traffic", KINDS)
 def test_load_of_a_killed_controller_ends_within_a_second(
     traffic: str, receiver: Receiver, tmp_path: Path
 ) -> None:

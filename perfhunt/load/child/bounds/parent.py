@@ -11,13 +11,15 @@ import signal
 import sys
 from types import FrameType
 
+from perfhunt.load.child.bounds.sentinel import leave
+
 _PR_SET_PDEATHSIG = 1
 UNLIMITED = 1 << 20  # descriptors, where there is no limit: fs.nr_open's default, the kernel's own
 
 
 def die_with_parent() -> None:
-    """From now on the parent's death ends this process, and Ctrl-C does not: the controller decides
-    what that means.
+    """From now on the parent's death ends this process and what it started, and Ctrl-C does not:
+    the controller decides what that means.
     """
     parent = os.getppid()
 
@@ -25,14 +27,14 @@ def die_with_parent() -> None:
         # The kernel sends the signal when the *thread* that started us ends; only a new parent
         # means the process died.
         if os.getppid() != parent:
-            os._exit(0)
+            leave(0)
 
     signal.signal(signal.SIGHUP, orphaned)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(0)
+        leave(0)
 
 
 def raise_descriptor_limit() -> int:
