@@ -107,7 +107,7 @@ class _Tables:
     frames: dict[int, Stack] = field(default_factory=dict)  # of a location, as they were asked for
 
 
-class _Reader:
+class _ProtobufReader:
     """Reads one profile: what was read of it so far, and how much more may be."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ def parse_pprof(raw: bytes, counted: str = "samples") -> Pprof:
             raw = unzipped(raw, LARGEST, _WHAT)
         except Unreadable as error:
             raise PprofError(error.message, error.hint) from error
-    reader = _Reader()
+    reader = _ProtobufReader()
     reader.read(raw)
     try:
         stacks = reader.stacks(counted)

@@ -43,7 +43,7 @@ class _Frame(msgspec.Struct):
     line: int
 
 
-class _Thread(msgspec.Struct):
+class _DumpedThread(msgspec.Struct):
     """A thread as py-spy writes it."""
 
     thread_id: int
@@ -154,7 +154,7 @@ def read_dump(text: bytes | str, pid: int = 0) -> tuple[DumpedThread, ...]:
     of that, and cannot tell who is active, since it asks /proc by them.
     """
     try:
-        raw = msgspec.convert(json_value(text, "the dump"), list[_Thread])
+        raw = msgspec.convert(json_value(text, "the dump"), list[_DumpedThread])
     except (msgspec.ValidationError, ValueError) as error:  # of a key with half a character too
         raise Unreadable(f"the dump is none: {error}") from error
     numbers = {thread.thread_id: thread.os_thread_id for thread in raw}
