@@ -173,7 +173,9 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
         "grew": "" if finding.grew is None else ms_interval(finding.grew),
-        "evidence": "; ".join(filter(None, (finding.evidence, leaves_words(finding), via))),
+        "evidence": "; ".join(
+            filter(None, (finding.evidence.rstrip("."), leaves_words(finding), via))
+        ),
     }
 
 
