@@ -22,6 +22,8 @@ from perfhunt.errors import TargetBusy
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
+from perfhunt.target.proc.threads import stat, tids
+from tests.live.running import until
 
 pytestmark = pytest.mark.live
 
@@ -209,6 +211,14 @@ def holder(scope: str) -> Iterator[subprocess.Popen[bytes]]:
         process.stdout.close()
 
 
+def all_stopped(pid: int) -> bool:
+    """Whether every thread of a process has obeyed SIGSTOP: each does when it next leaves the
+    kernel, the one that answers askers as well.
+    """
+    threads = [stat(pid, tid) for tid in tids(pid)]
+    return all(thread is not None and thread.state == "T" for thread in threads)
+
+
 @pytest.fixture
 def scope(tmp_path: Path) -> str:
     return f"perfhunt-test-{os.getpid()}-{tmp_path.name[-20:]}"
@@ -228,6 +238,7 @@ def test_the_lock_of_a_holder_that_was_killed_is_free_at_once(scope: str) -> Non
 def test_a_holder_that_is_stopped_is_named_all_the_same(scope: str) -> None:
     with holder(scope) as process:
         process.send_signal(signal.SIGSTOP)
+        assert until(lambda: all_stopped(process.pid), 5.0)
         began = time.monotonic()
         taken = pytest.raises(TargetBusy, match=f"pid {process.pid} holds")
         with taken, target_lock(["::1"], 8000, ME, scope):
