@@ -19,7 +19,15 @@ from perfhunt.model.states import Peer, PeerProcess, States, ThreadState
 from perfhunt.model.units import Cores, Seconds
 from perfhunt.profilers.state_sampler import Pace, StateSampler
 from perfhunt.target.host.host_use import HostUse, HostUsed, host_use, used_between
-from perfhunt.target.host.opened import Opened, SocketsOfHost, opened, sockets_held, sockets_of_host
+from perfhunt.target.host.opened import (
+    CLOSED,
+    Opened,
+    SocketsOfHost,
+    is_endpoint,
+    opened,
+    sockets_held,
+    sockets_of_host,
+)
 from perfhunt.target.host.peers import PeerFinder, PeerTree, backend, members
 from perfhunt.target.proc.cgroup import cpu_limit
 from perfhunt.target.proc.sockets import TcpSocket
@@ -84,11 +92,17 @@ class PeerWatch:
     """Watches the peers of a target in a thread of the controller, from `open` to `close`.
 
     `mark()` starts a span, `take()` ends it and starts the next. `root` is the target's first
-    process.
+    process; `waited_on` tells where the sockets lead that its threads were seen to wait on: a look
+    misses connections that are opened for each request.
     """
 
-    def __init__(self, root: int, clock: Callable[[], Seconds] = time.monotonic) -> None:
-        self._root, self._clock = root, clock
+    def __init__(
+        self,
+        root: int,
+        clock: Callable[[], Seconds] = time.monotonic,
+        waited_on: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        self._root, self._clock, self._waited_on = root, clock, waited_on
         self._finder = PeerFinder()
         self._watched: dict[tuple[int, ...] | str, _WatchedPeer] = {}
         self._lock = threading.Lock()
@@ -153,16 +167,19 @@ class PeerWatch:
         target = descendants([self._root])
         sockets = sockets_of_host(self._root)
         connections = opened(sockets_held(target), sockets)
-        trees = self._finder.trees(connections, sockets, target, now)
+        missed = self._waited_on() - {connection.address for connection in connections}
+        closed = [Opened(at, CLOSED, 0) for at in missed if is_endpoint(at)]
+        trees = self._finder.trees([*connections, *closed], sockets, target, now)
         self._looks += 1
         by_peer: dict[tuple[int, ...] | str, list[Opened]] = {}
-        for connection in connections:
+        for connection in (*connections, *closed):
             tree = trees[connection.address]
             if not tree.is_target:
                 by_peer.setdefault(tree.roots or connection.address, []).append(connection)
         for key, theirs in by_peer.items():
             watched = self._watched.get(key) or self._meet(key, trees[theirs[0].address])
-            watched.connections.update(connection.address for connection in theirs)
+            for connection in theirs:
+                watched.connections[connection.address] += connection.port != CLOSED
             pids = members(watched.tree, target)
             self._watch_threads(watched, pids)
             _look_at_ends(watched, theirs, sockets, pids)

@@ -149,7 +149,7 @@ class LiveProbes:
         self.sampler = StateSampler(
             self._target.workers, self._clock, root=self._target.root
         ).__enter__()
-        self.peers = PeerWatch(self._target.root, self._clock)
+        self.peers = PeerWatch(self._target.root, self._clock, self.sampler.waited_on)
         self.peers.open()
         self._plan = choose(self._target, opened=self._opened)
         if self._policy is ProfilePolicy.REQUIRED and self._plan.profiler is None:

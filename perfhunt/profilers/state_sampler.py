@@ -146,6 +146,13 @@ class StateSampler:
             self._begin()
             return states
 
+    def waited_on(self) -> frozenset[str]:
+        """Where the sockets lead that threads were seen to wait on, in this span."""
+        with self._lock:
+            seen = [*self._threads.values(), *self._ended]
+            waits = (wait for thread in seen for wait in thread.waits)
+            return frozenset(wait.on for wait in waits if wait.state is ThreadState.SOCKET)
+
     def _begin(self) -> None:
         now = self._clock()
         for thread in self._ended:

@@ -93,9 +93,9 @@ def asked(port: int, clients: int = 2) -> Iterator[None]:
             thread.join()
 
 
-def seen(pid: int, seconds: float = 2.5) -> tuple[Peer, ...]:
-    """The peers of a process over some seconds."""
-    watch = PeerWatch(pid)
+def seen(pid: int, seconds: float = 2.5, *waited_on: str) -> tuple[Peer, ...]:
+    """The peers of a process over some seconds, whose threads wait on some endpoints."""
+    watch = PeerWatch(pid, waited_on=lambda: frozenset(waited_on))
     watch.open()
     try:
         watch.mark()
@@ -249,6 +249,17 @@ def test_a_helper_in_the_targets_own_tree_is_no_peer() -> None:
         assert seen(target, 1.0) == ()
         for child in psutil.Process(target).children():
             child.kill()
+
+
+RESTS = "import time; print('ready', flush=True); time.sleep(1000)"
+
+
+def test_a_peer_whose_connections_no_look_meets_is_known_by_what_threads_wait_on() -> None:
+    with started(WORKS_FOR) as (far, port), started(RESTS) as (target, _):
+        at = f"127.0.0.1:{port}"
+        (peer,) = seen(target, 1.0, at, f"client:{port}", "a pipe", "unix")
+    assert peer.pids == (far,) and peer.addresses == (at,)
+    assert peer.connections == 0 and peer.cores is not None
 
 
 UNIX = """

@@ -16,14 +16,15 @@ from perfhunt.target.proc.sockets import (
     unix_paths,
 )
 
+CLOSED = -1  # the port at this end of a connection that is there no more
 UNIX = "unix:"  # how the address of a unix socket begins; its path follows
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A connection as the one who opened it has it: the `address` it leads to, spelled as a wait
-    names it, the port at this end (0: a unix socket), and the inode of the other end (0: that is
-    not in the same network namespace).
+    names it, the port at this end (0: a unix socket; or `CLOSED`), and the inode of the other end
+    (0: that is not in the same network namespace).
     """
 
     address: str
@@ -45,6 +46,12 @@ class SocketsOfHost:
             path = address.removeprefix(UNIX)
             return {inode for inode, name in self.unix.items() if name == path}
         return {row.inode for row in self.listening if _listens_at(row, address)}
+
+
+def is_endpoint(name: str) -> bool:
+    """Whether what a thread waits on leads to an address: a client's does not."""
+    host, _, port = name.rpartition(":")
+    return name.startswith(UNIX) or ((port.isdecimal() and "." in host) or host.startswith("["))
 
 
 def _listens_at(row: TcpSocket, address: str) -> bool:

@@ -180,10 +180,10 @@ class SocketTable:
             if len(self._known) > _MOST_KNOWN:
                 self._known.clear()
             ends = socket_ends(self._pid, descriptor)
-            if ends is not None:
-                self._known[inode] = self._between(*ends)
-            else:
+            if ends is None:
                 self._refresh()
+            elif (lead := self._between(*ends)) is not _UNTOLD:  # not while it is connecting
+                self._known[inode] = lead
         return self._known.get(inode, _UNTOLD)
 
     def _between(self, here: SocketName, there: SocketName) -> SocketLead:

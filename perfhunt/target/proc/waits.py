@@ -12,9 +12,11 @@ import mmap
 import os
 import re
 import struct
+import time
 from dataclasses import dataclass
 
 from perfhunt.model.states import ThreadState
+from perfhunt.model.units import Seconds
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import memory, stat
 from perfhunt.target.proc.sockets import SocketTable, socket_inode
@@ -29,6 +31,10 @@ _POLLFD = struct.Struct("ihh")  # struct pollfd, poll(2)
 # A poll of more descriptors than this is an event loop, not a wait for an answer: client libraries
 # poll one connection, with a wake-up pipe or two.
 _FEW_DESCRIPTORS = 4
+_EPOLLED = re.compile(rb"^tfd:\s+(\d+)", re.MULTILINE)  # a descriptor in fdinfo, proc(5)
+_EPOLLED_BYTES = 1024  # read of it: the few take less, an event loop's would be thousands of lines
+_PAIR = "unix"  # where a unix socket leads that has no name at either end
+_WIDE_FOR: Seconds = 1.0  # how long an epoll of many is taken for one: an event loop keeps its own
 _FD_SETSIZE = 1024  # select(2): larger sets are nobody's client library
 # A process may exec, or load its interpreter late, so its map is read again after so many addresses
 # that lay outside the image; and the set of those is emptied when it has grown to so many.
@@ -82,6 +88,15 @@ def _holds_python(pid: int) -> bool:
         return False
 
 
+def _epolled(pid: int, epoll: int) -> list[int]:
+    """The first descriptors that an epoll of a process watches; none when that cannot be told."""
+    try:
+        with open(f"/proc/{pid}/fdinfo/{epoll}", "rb", buffering=0) as file:
+            return [int(fd) for fd in _EPOLLED.findall(file.read(_EPOLLED_BYTES))]
+    except OSError:
+        return []
+
+
 class ProcessWaits:
     """Reads what the threads of one process wait for. Keeps its memory map and its socket table
     between looks.
@@ -93,6 +108,7 @@ class ProcessWaits:
         self._sockets = SocketTable(pid)
         self._ranges: list[tuple[int, int]] = []
         self._known_misses: set[int] = set()
+        self._wide: dict[int, Seconds] = {}  # epolls that waited for work, when that was seen
         self._frozen: bool | None = None  # whether the program holds the interpreter; None: unread
 
     def wait(self, tid: int, line: bytes) -> Wait:
@@ -122,7 +138,9 @@ class ProcessWaits:
                 return Wait(ThreadState.LOCK, f"futex:{args[0]:#x}")
             case SyscallKind.RECEIVE | SyscallKind.SEND:
                 return self._descriptor(args[0], tid, sending=kind is SyscallKind.SEND)
-            case SyscallKind.EPOLL | SyscallKind.ACCEPT:
+            case SyscallKind.EPOLL:
+                return self._epoll(args[0] & 0xFFFFFFFF)
+            case SyscallKind.ACCEPT:
                 return Wait(ThreadState.POLL)
             case SyscallKind.POLL:
                 return self._poll(args)
@@ -200,6 +218,18 @@ class ProcessWaits:
         for address in filter(None, args[1:4]):
             bits |= int.from_bytes(memory(self.pid, address, size), "little")
         return self._any_of([fd for fd in range(count) if bits >> fd & 1])
+
+    def _epoll(self, epoll: int) -> Wait:
+        """An epoll of a few descriptors is the newer form of a poll of them."""
+        now = time.monotonic()
+        if now - self._wide.get(epoll, float("-inf")) < _WIDE_FOR:
+            return Wait(ThreadState.POLL)
+        wait = self._any_of(_epolled(self.pid, epoll))
+        # A pair without a name is how an event loop is woken: with nothing else it waits for work.
+        if wait.state is ThreadState.SOCKET and wait.on != _PAIR:
+            return wait
+        self._wide[epoll] = now
+        return Wait(ThreadState.POLL)
 
     def _any_of(self, descriptors: list[int]) -> Wait:
         """A client library that polls its one connection waits for that endpoint; anything wider

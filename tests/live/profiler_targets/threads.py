@@ -74,6 +74,32 @@ def select_one():
     select.select([connection], [], [])
 
 
+def epoll_one():
+    """A client library that waits for its one connection as selectors does."""
+    connection = socket.create_connection(LISTENER.getsockname())
+    poller = select.epoll()
+    poller.register(connection, select.EPOLLIN)
+    poller.poll()
+
+
+def epoll_woken():
+    """An event loop with nothing to do but to be woken."""
+    KEPT.extend(socket.socketpair())
+    poller = select.epoll()
+    poller.register(KEPT[-1], select.EPOLLIN)
+    poller.poll()
+
+
+def epoll_many():
+    """An event loop that is connected to a dependency, and can be woken."""
+    KEPT.extend(socket.socketpair())
+    connection = socket.create_connection(LISTENER.getsockname())
+    poller = select.epoll()
+    poller.register(KEPT[-1], select.EPOLLIN)
+    poller.register(connection, select.EPOLLIN)
+    poller.poll()
+
+
 def unix():
     path = f"/tmp/perfhunt-test-{os.getpid()}.sock"
     listener = socket.socket(socket.AF_UNIX)
