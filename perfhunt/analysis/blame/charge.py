@@ -39,7 +39,7 @@ _K = TypeVar("_K")
 NOBODY: FunctionKey = ("", "")  # ahead in a queue, and not seen
 _QUEUES = frozenset({ThreadState.GIL, ThreadState.RUN_QUEUE, ThreadState.LOCK, ThreadState.LOOP})
 # Queues whose users the profile of the CPU does not know: who was seen ahead says more.
-_NOT_OF_THE_CPU = frozenset({ThreadState.LOCK, ThreadState.LOOP})
+_NOT_OF_THE_CPU = frozenset({ThreadState.LOCK, ThreadState.LOOP, ThreadState.AWAIT})
 # Waits in a row. A longer chain is taken to end where it is: instants are not so exact that its end
 # could be known, and two threads may seem to wait for each other.
 _LONGEST_CHAIN = 4
@@ -147,7 +147,7 @@ def _weight(snapshot: Snapshot, present: Sequence[Snapshot], graph: WaitForGraph
     contention = graph.at(snapshot) if snapshot.sample.task else None
     if contention is None or not contention.handoff:
         return 1.0
-    waiting = sum(graph.at(s) is contention for s in present if s.state == ThreadState.LOCK)
+    waiting = sum(graph.at(s) is contention for s in present if s.waits_inside)
     return max(0.0, 1.0 - len(graph.holders_of(snapshot, present)) / max(waiting, 1))
 
 
@@ -161,7 +161,7 @@ def _blame(snapshot: Snapshot, present: Sequence[Snapshot], account: BlameAccoun
     """Where one thread's presence is charged: to itself, or to those it waits for, followed to the
     end of the chain.
     """
-    if snapshot.state not in _QUEUES:
+    if not _queues(snapshot, account.graph):
         return {(snapshot.owner.key, Cause.OWN, snapshot.state): 1.0}
     cause = _cause(snapshot, account.graph)
     blame: Blame = {}
@@ -170,9 +170,16 @@ def _blame(snapshot: Snapshot, present: Sequence[Snapshot], account: BlameAccoun
     return blame
 
 
+def _queues(snapshot: Snapshot, graph: WaitForGraph) -> bool:
+    """Whether it waits for others of the service, rather than by its own wish or for the world."""
+    return snapshot.state in _QUEUES or (
+        snapshot.awaits_a_result and graph.at(snapshot) is not None
+    )
+
+
 def _cause(waiter: Snapshot, graph: WaitForGraph) -> str:
     """What a thread queues for: its state, told further apart where that is a lock."""
-    contention = graph.at(waiter) if waiter.state == ThreadState.LOCK else None
+    contention = graph.at(waiter) if waiter.waits_inside else None
     if contention is None:
         return waiter.state
     if contention.handoff:
@@ -184,7 +191,7 @@ def _ends(
     snapshot: Snapshot, present: Sequence[Snapshot], account: BlameAccount, longest: int
 ) -> list[tuple[FunctionKey, str, float]]:
     """The functions at the end of a chain of waits, what they do there, and each one's part."""
-    if snapshot.state not in _QUEUES or longest == 0:
+    if not _queues(snapshot, account.graph) or longest == 0:
         return [(snapshot.owner.key, snapshot.state, 1.0)]
     ahead = _ahead(snapshot, present, account)
     if not ahead:
@@ -202,7 +209,7 @@ def _ends(
 
 def _ahead(waiter: Snapshot, present: Sequence[Snapshot], account: BlameAccount) -> list[Snapshot]:
     """The threads one thread waits for at an instant; empty when they were not seen."""
-    if waiter.state == ThreadState.LOCK:
+    if waiter.waits_inside:
         return account.graph.holders_of(waiter, present)
     if waiter.state == ThreadState.LOOP:
         return [s for s in present if s.sample.pid == waiter.sample.pid and _runs_loop(s)]

@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import CallPath
 from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot, Snapshots
-from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Share
 
 # The calls down to the one that waits, and what any process may wait for ("" if none).
@@ -69,7 +68,7 @@ def _sightings(snapshots: Snapshots) -> _Sightings:
     sightings = _Sightings()
     for present in snapshots:
         sleepers: Counter[_Address] = Counter()
-        for waiter in (s for s in present if s.state == ThreadState.LOCK):
+        for waiter in (s for s in present if s.waits_inside):
             address, site = (waiter.sample.pid, waiter.sample.wait_on), wait_site(waiter)
             sleepers[address] += 1
             sightings.by_site[site] += 1

@@ -4,7 +4,8 @@ doing there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -19,11 +20,19 @@ from perfhunt.analysis.blame.frames import (
 )
 from perfhunt.analysis.blame.idle import IdlePaths
 from perfhunt.model.profile import Instant, Instants, Stack, ThreadSample
+from perfhunt.model.states import ThreadState
 
 # How the name of a wait begins that is for an address in the process's own memory.
 FUTEX = "futex:"
 # The same of a task, for what a thread of a pool does for it.
 FOR_A_THREAD = "futex:thread:"
+
+
+# Where the standard library waits for what it gave to a pool, and where processes of one begin.
+_RESULT = re.compile(r"/(?:concurrent/futures/_base|multiprocessing/pool)\.py$")
+_WORKER = re.compile(
+    r".*(?:/process(?:_executor)?\.py:_process_worker|/multiprocessing/pool\.py:worker)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,8 @@ class Snapshot:
     `path` is its way through the code, `line` where that ends; `calls` the same way down to the
     call that waits, the language's own code cut off. `app` are the application's functions on it;
     `owner_depth` how many frames lead to its owner, that included. `on_idle_path`: its stack is one
-    on which the service idles, so it was about to have work.
+    on which the service idles, so it was about to have work. `outlives_requests`: others of its
+    kind, or itself, are there when there is no work.
     """
 
     sample: ThreadSample
@@ -44,10 +54,36 @@ class Snapshot:
     line: int | None
     owner_depth: int
     on_idle_path: bool
+    outlives_requests: bool = False
 
     @property
     def state(self) -> str:
         return self.sample.state
+
+    @property
+    def awaits_a_result(self) -> bool:
+        """Whether it is a task whose own code, the application's, awaits a bare future: something
+        that others of its process set.
+        """
+        ends = self.owner.is_app and self.path[-1] == self.owner.key
+        return self.sample.task and self.state == ThreadState.AWAIT and ends
+
+    @property
+    def waits_inside(self) -> bool:
+        """Whether it waits for what others of the service hold or do."""
+        return self.state == ThreadState.LOCK or self.awaits_a_result
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether it waits for work that it gave to a pool of the standard library's."""
+        return self.sample.wait_on.startswith(FOR_A_THREAD) or any(
+            _RESULT.search(file) for _, file in self.path
+        )
+
+    @property
+    def of_a_pool_of_processes(self) -> bool:
+        """Whether it works in a process that was started to be given work."""
+        return any(_WORKER.fullmatch(f"{file}:{function}") for function, file in self.path)
 
     @property
     def location(self) -> CodeLocation:
@@ -66,10 +102,13 @@ ThreadGroup: TypeAlias = CallPath  # what kind of thread: the frame at which its
 
 def snapshots_of(instants: Instants, code: Code, idle: IdlePaths) -> Snapshots:
     """Every busy thread of every instant."""
-    return tuple(tuple(_busy(instant, code, idle)) for instant in instants)
+    at_rest = {_start(path) for path in (*idle.paths, *(path for path, _ in idle.exact)) if path}
+    return tuple(tuple(_busy(instant, code, idle, at_rest)) for instant in instants)
 
 
-def _busy(instant: Instant, code: Code, idle: IdlePaths) -> Iterator[Snapshot]:
+def _busy(
+    instant: Instant, code: Code, idle: IdlePaths, at_rest: Container[ThreadGroup]
+) -> Iterator[Snapshot]:
     for sample in instant.threads:
         owner = code.owner(sample.stack)
         if owner is None or idle.covers(sample):
@@ -86,6 +125,7 @@ def _busy(instant: Instant, code: Code, idle: IdlePaths) -> Iterator[Snapshot]:
                 (n for n, key in enumerate(path, 1) if key == owner.key), default=len(path)
             ),
             on_idle_path=path in idle.paths,
+            outlives_requests=_start(path) in at_rest,
         )
 
 
@@ -98,7 +138,10 @@ def _calls(stack: Stack, code: Code) -> CallPath:
 
 def thread_group(sample: ThreadSample) -> ThreadGroup:
     """What kind of thread it is, by where its stack begins: equal for the threads of a pool."""
-    path = call_path(sample.stack)
+    return _start(call_path(sample.stack))
+
+
+def _start(path: CallPath) -> ThreadGroup:
     start = next(
         (i for i, (_, file) in enumerate(path) if not file.endswith("threading.py")), len(path) - 1
     )

@@ -5,7 +5,7 @@ always there while somebody waits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -63,7 +63,8 @@ class Contention:
     another. `waiting` is the mean number of waiters. `depth`: how many frames from the root a
     holder shares with the waiters (0: it is anywhere); `near`: so many that it had entered the very
     function in which the others wait. `handoff`: the holders are threads of another kind, which do
-    the waiters' work for them; `by_tasks`: they are tasks of an event loop.
+    the waiters' work for them; `by_tasks`: they are tasks of an event loop, made for a request.
+    `for_result`: the waiters await a bare future, which may be for what is elsewhere as well.
     """
 
     sites: LockSites
@@ -77,6 +78,7 @@ class Contention:
     depth: int = 0
     handoff: bool = False
     by_tasks: bool = False
+    for_result: bool = False
 
     @property
     def is_pool(self) -> bool:
@@ -123,13 +125,14 @@ def wait_for_graph(snapshots: Snapshots) -> WaitForGraph:
     sites_at = joined_sites(snapshots)
     instants: dict[LockSites, list[int]] = {}
     for index, present in enumerate(snapshots):
-        waited = {sites_at[wait_site(s)] for s in present if s.state == ThreadState.LOCK}
+        waited = {sites_at[wait_site(s)] for s in present if s.waits_inside}
         for sites in sorted(waited, key=min):
             instants.setdefault(sites, []).append(index)
-    contentions = tuple(
+    found = (
         _contention(sites, [snapshots[i] for i in indices], len(snapshots))
         for sites, indices in instants.items()
     )
+    contentions = tuple(c for c in found if c.holders or not c.for_result)
     return WaitForGraph(contentions, {site: c for c in contentions for site in c.sites})
 
 
@@ -163,8 +166,11 @@ def _contention(
     """The contention at `sites`, from the instants at which somebody waits there, of `captured`."""
     waiters = [s for present in instants for s in _waiters(sites, present)]
     candidates = [_candidates(sites, present) for present in instants]
-    for_threads = _wait_for_threads(waiters)
-    holders = _cover(candidates, 0) if for_threads else _holders(candidates, waiters)
+    for_threads, for_result = _wait_for_threads(waiters), _wait_for_result(waiters)
+    anywhere = for_threads or for_result
+    holders = _cover(candidates, 0) if anywhere else _holders(candidates, waiters)
+    if for_result and holders.coverage < THRESHOLDS.far:
+        holders = _Holders()
     holding = [
         [s for s in _followers(at_once, holders.depth) if s.owner.key in holders.functions]
         for at_once in candidates
@@ -184,22 +190,36 @@ def _contention(
         near=bool(holders.functions) and holders.depth >= min(s.owner_depth for s in waiters),
         depth=holders.depth,
         handoff=for_threads
+        or for_result
+        or _mostly(s.of_a_pool_of_processes for s in held)
         or (
             holders.depth == 0
             and same_address < THRESHOLDS.same_address
             and _are_helpers(held, waiters)
         ),
-        by_tasks=bool(held) and float(np.mean([s.sample.task for s in held])) > _MOSTLY,
+        by_tasks=not for_result and _mostly(s.sample.task for s in held),
+        for_result=for_result,
     )
 
 
+def _mostly(found: Iterable[bool]) -> bool:
+    """Whether it is so of more than half of some."""
+    each = list(found)
+    return sum(each) > _MOSTLY * len(each)
+
+
 def _waiters(sites: LockSites, present: Sequence[Snapshot]) -> list[Snapshot]:
-    return [s for s in present if s.state == ThreadState.LOCK and wait_site(s) in sites]
+    return [s for s in present if s.waits_inside and wait_site(s) in sites]
 
 
 def _wait_for_threads(waiters: Sequence[Snapshot]) -> bool:
     """Whether they are tasks known to wait for threads of a pool."""
     return all(s.sample.wait_on.startswith(FOR_A_THREAD) for s in waiters)
+
+
+def _wait_for_result(waiters: Sequence[Snapshot]) -> bool:
+    """Whether they are tasks that await what somebody sets."""
+    return all(s.awaits_a_result for s in waiters)
 
 
 def _are_helpers(holding: Sequence[Snapshot], waiters: Sequence[Snapshot]) -> bool:
@@ -255,6 +275,9 @@ def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidat
     pids = {s.sample.pid for s in waiting}
     # A file lock or the like has a name, and any process may hold it.
     for_threads = _wait_for_threads(waiting)
+    # Who sets a future was there before the request, and is of another kind than who awaits it.
+    asking = {thread_group(s.sample) for s in waiting} if _wait_for_result(waiting) else None
+    handed = any(s.handed_over for s in waiting)
     everywhere = all(named for _, named in sites)
     ways = {s.path for s in waiting}
     doors = {s.location for s in waiting if s.line is not None}
@@ -263,7 +286,8 @@ def _candidates(sites: LockSites, present: Sequence[Snapshot]) -> list[_Candidat
         for s in present
         if not any(s is waiter for waiter in waiting)
         and not s.on_idle_path
-        and (everywhere or s.sample.pid in pids)
+        and (everywhere or s.sample.pid in pids or (handed and s.of_a_pool_of_processes))
+        and (asking is None or (s.outlives_requests and thread_group(s.sample) not in asking))
         and (not for_threads or not (s.sample.task or in_event_loop(s.sample.stack)))
         # One that runs at the very line where the others wait is on its way in, or was only just
         # let through.

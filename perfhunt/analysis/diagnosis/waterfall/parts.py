@@ -202,9 +202,10 @@ def _key(
     kind, function = kind_of(snapshot.state), snapshot.owner.key
     if kind in ONE_LINE:
         return PartKey(kind)
-    if kind is LatencyPart.LOCK:
+    if snapshot.waits_inside:
         contention = names.account.graph.at(snapshot) or own.account.graph.at(snapshot)
-        return _lock(contention, function)
+        if contention is not None or kind is LatencyPart.LOCK:
+            return _lock(contention, function)
     if kind is LatencyPart.SOCKET:
         endpoint = endpoints.get(function, "")
         if endpoint.startswith(CLIENT_SOCKET):

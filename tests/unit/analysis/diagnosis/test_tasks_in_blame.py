@@ -78,6 +78,40 @@ def test_a_task_that_waits_for_a_task_of_its_own_is_no_second_request() -> None:
     assert classified(evidence).category != "workers"
 
 
+WORKER, HANDLER = "task work_off!get lock@Q", "task handler>home"
+
+
+def queued_for(workers: str, asking: str = f"{HANDLER} await") -> Evidence:
+    """Five requests that await a future while two tasks do as told; without load two rest."""
+    moment = [AT_REST, *[workers] * 2, *[asking] * 5]
+    idle = series(*[[AT_REST, *[WORKER] * 2]] * 8)
+    return Evidence(Span(100.0, instants=series(*[moment] * 24), resources=used(0.1)), idle=idle)
+
+
+def test_a_result_that_tasks_work_for_is_charged_to_them() -> None:
+    evidence = queued_for("task work_off>send_push!sleep sleep")
+    first, *_ = ranked(evidence)
+    # Two are with a task, three queue for one: five requests are there, at 100/s.
+    assert first.function == "send_push" and first.blamed.value == pytest.approx(0.050)
+    assert classified(evidence).category == "workers"
+
+
+def test_a_result_is_not_charged_to_tasks_that_were_made_for_requests() -> None:
+    evidence = queued_for("task report>render!sleep sleep")
+    assert next(f for f in ranked(evidence) if f.function == "home").blamed.value == (
+        pytest.approx(0.050)
+    )
+    assert classified(evidence).category != "workers"
+
+
+def test_a_library_that_awaits_a_future_may_wait_for_the_network() -> None:
+    asking = f"{HANDLER}!read_answer await"
+    evidence = queued_for("task work_off>send_push!sleep sleep", asking)
+    assert next(f for f in ranked(evidence) if f.function == "home").blamed.value == (
+        pytest.approx(0.050)
+    )
+
+
 def test_a_connection_that_waits_for_its_client_is_idle_without_code_of_the_application() -> None:
     moment = [AT_REST, *["task serve await"] * 20, "task serve>view>query!read socket"]
     knee = read_evidence(Evidence(Span(100.0, instants=series(*[moment] * 24)))).knee
