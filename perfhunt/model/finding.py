@@ -97,6 +97,7 @@ class CautionCode(StrEnum):
     EVIDENCE_LOST = "evidence-lost"  # looked for and not got, with how much of it
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
     GROWTH = "growth"  # memory, files or threads grow with the requests served
+    GREENLETS = "greenlets"  # requests waited in them, where nobody can look
     NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written
 
 

@@ -15,6 +15,7 @@ from perfhunt.analysis.diagnosis.answer.refusing import refusing
 from perfhunt.analysis.diagnosis.answer.settled import settled
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.known.greenlets import greenlet_cautions
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
@@ -88,6 +89,7 @@ def diagnose(
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
         *cautions(seen.reading, climb.knee, findings, bottleneck, effect, trials),
+        *greenlet_cautions(seen.reading.knee, bottleneck),
     )
     return Diagnosis(
         findings=findings,

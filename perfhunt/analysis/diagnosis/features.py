@@ -34,6 +34,8 @@ BLOCKING = (
     ThreadState.LOCK,
     ThreadState.OTHER,
 )
+# States of a thread that works, or would if it had a core and the GIL.
+_AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE, ThreadState.GIL, *BLOCKING)
 # Own waits whose growth per request tells something.
 _GROWING = (ThreadState.SOCKET, ThreadState.SLEEP, ThreadState.DISK, ThreadState.OTHER)
 # Of a function's waits, the part beyond which it waits for clients; of a thread's instants, the
@@ -194,7 +196,7 @@ def features_of(
         unseen=knee.unseen,
         limiting=suspects.limiting.resource,
         pool_use=knee.pools.get(group),
-        pool_is_loop=traits.main_loop or group in _loop_groups(span.instants),
+        pool_is_loop=traits.main_loop or group in _loop_groups(reading),
         loop=max(loop_loads(reading).values(), key=lambda load: load.taken, default=None),
         helpers=helpers_at_work(knee) if traits.helpers else None,
         contentions=tuple(sorted(knee.account.graph.contentions, key=lambda c: -c.waiting)),
@@ -274,10 +276,11 @@ def _grew_waits(knee: Mapping[str, Seconds], base: Mapping[str, Seconds]) -> dic
     }
 
 
-def _loop_groups(instants: Instants | None) -> set[ThreadGroup]:
-    """The kinds of threads that run event loops."""
+def _loop_groups(reading: EvidenceReading) -> set[ThreadGroup]:
+    """The kinds of threads that run event loops, and of what runs on them in stacks of its own."""
+    instants, loops = reading.knee.span.instants, _loop_threads(reading)
     threads = (t for instant in instants for t in instant.threads) if instants is not None else ()
-    return {thread_group(t) for t in threads if in_event_loop(t.stack)}
+    return {thread_group(t) for t in threads if in_event_loop(t.stack) or (t.pid, t.tid) in loops}
 
 
 def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]:
@@ -289,10 +292,7 @@ def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]
         exact = span.states is not None and span.states.source == "syscall"
         mains = main_threads(reading.knee) if exact else ()
         return {(t.pid, t.tid): load_of(t.states) for t in mains}
-    instants = span.instants or reading.evidence.idle
-    if instants is None:
-        return {}
-    loops = _loop_threads(instants)
+    loops = _loop_threads(reading) or _driving_threads(reading)
     if span.states is not None and span.states.source == "syscall":
         found = ((t.pid, t.tid, t.states) for t in span.states.threads)
         return {(pid, tid): load_of(states) for pid, tid, states in found if (pid, tid) in loops}
@@ -301,8 +301,30 @@ def loop_loads(reading: EvidenceReading) -> dict[tuple[int, int], EventLoopLoad]
     return {}
 
 
-def _loop_threads(instants: Instants) -> set[tuple[int, int]]:
-    """The threads, as (pid, tid), that are mostly seen in an event loop."""
+def _loop_threads(reading: EvidenceReading) -> set[tuple[int, int]]:
+    """The threads, as (pid, tid), that are mostly seen in an event loop, at work or when there is
+    less of it: what a greenlet does is on a stack of its own, with no loop beneath it.
+    """
+    evidence = reading.evidence
+    baseline = evidence.baseline.instants if evidence.baseline is not None else None
+    spans = (reading.knee.span.instants, baseline, evidence.idle)
+    return set().union(*(_mostly_in_loop(instants) for instants in spans if instants is not None))
+
+
+def _driving_threads(reading: EvidenceReading) -> set[tuple[int, int]]:
+    """The thread, by process, that runs tasks where none is seen in an event loop (it is not of
+    Python): the one that was mostly at work in Python code while tasks that could go on waited.
+    """
+    at_work: dict[int, Counter[int]] = {}
+    for instant in reading.knee.span.instants or ():
+        waited = {t.pid for t in instant.threads if t.task and t.state == ThreadState.LOOP}
+        for t in instant.threads:
+            if t.pid in waited and not t.task and t.stack and t.state in _AT_WORK:
+                at_work.setdefault(t.pid, Counter())[t.tid] += 1
+    return {(pid, seen.most_common(1)[0][0]) for pid, seen in at_work.items()}
+
+
+def _mostly_in_loop(instants: Instants) -> set[tuple[int, int]]:
     threads = [t for instant in instants for t in instant.threads]
     instants_of = Counter((t.pid, t.tid) for t in threads)
     looping = Counter((t.pid, t.tid) for t in threads if in_event_loop(t.stack))

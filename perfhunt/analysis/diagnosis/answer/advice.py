@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.diagnosis.fitting import fits
+from perfhunt.analysis.diagnosis.known.greenlets import HOW_TO_SEE, runs_greenlets
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Finding
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
@@ -154,7 +155,9 @@ def _how_to_see(evidence: Evidence) -> str:
         return f"{_SEES_WAITS['node']}." if blind else _DOCTOR
     if evidence.knee.instants is None and evidence.runtime != "cpython":
         return f"{_SEES_WAITS.get(evidence.runtime, _SEES_ANY_WAITS)}."
-    return _DOCTOR if evidence.knee.instants is None else _LONGER
+    if evidence.knee.instants is None:
+        return _DOCTOR
+    return f"{HOW_TO_SEE}." if runs_greenlets(evidence.knee) else _LONGER
 
 
 def _is_blind(span: Span) -> bool:

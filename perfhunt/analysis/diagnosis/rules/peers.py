@@ -37,6 +37,10 @@ class PeerThresholds:
     # blocking call to that peer, and what of the score is left then.
     loop_blocked: Share = 0.2
     beside_blocked_loop: float = 0.6
+    # Share of its time that an event loop's thread is on a CPU, and how much of the score that
+    # takes: an answer that came is seen late by a loop that has no time.
+    loop_on_cpu: RampBounds = (0.5, 0.9)
+    busy_loop_takes: float = 0.7
     # Connections to the peer per request that waits: with fewer something rations them, and this
     # is left of the score.
     rationed: float = 0.5
@@ -82,8 +86,11 @@ def _peers_of(features: Features, kind: PeerKind, category: BottleneckClass) -> 
     share = min(1.0, sum(share_of.values()))
     waited = outside_cpu(features, ramp(share, PEER.added), features.of_cores)
     first = loads[0]
-    if features.loop is not None and features.loop.blocked > PEER.loop_blocked:
-        waited *= PEER.beside_blocked_loop
+    if features.loop is not None:
+        busy = ramp(features.loop.on_cpu, PEER.loop_on_cpu)
+        waited *= 1.0 - PEER.busy_loop_takes * busy
+        if features.loop.blocked > PEER.loop_blocked:
+            waited *= PEER.beside_blocked_loop
     if awaited.get(first) and connections(features, first) < PEER.rationed * features.unseen:
         waited *= PEER.beside_rationing
     full = max(_filled(features, loads), *(_full(load, share_of[load]) for load in loads))

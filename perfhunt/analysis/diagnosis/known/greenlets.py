@@ -1,0 +1,48 @@
+"""Greenlets: what one waits for is on no thread's stack and in no task, so nobody sees it from
+outside.
+"""
+
+from __future__ import annotations
+
+import re
+
+from perfhunt.analysis.blame.evidence import Span
+from perfhunt.analysis.blame.reading import SpanReading
+from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
+from perfhunt.model.units import Share
+
+HOW_TO_SEE = (
+    "serve it with threads for one investigation (gunicorn --worker-class gthread --threads 32),"
+    " for greenlets that wait cannot be looked at from outside"
+)
+_HUB = re.compile(r"/(?:gevent/hub|eventlet/hubs/hub)\.py$")
+# Of the requests that were there, those that no look met, from which that is what is missing.
+_MISSING: Share = 0.2
+
+
+def runs_greenlets(span: Span) -> bool:
+    """Whether any look met a thread in the hub of a library of greenlets."""
+    return any(
+        _HUB.search(frame.file)
+        for instant in span.instants or ()
+        for thread in instant.threads
+        for frame in thread.stack
+    )
+
+
+def greenlet_cautions(reading: SpanReading, bottleneck: Bottleneck | None) -> tuple[Caution, ...]:
+    """That requests waited where nobody can look, where nothing else explains what was seen."""
+    if bottleneck is None or bottleneck.category is not BottleneckClass.UNDETERMINED:
+        return ()
+    there = reading.span.completed * (reading.span.service or 0.0)
+    missing = there - reading.account.busy()
+    if missing < _MISSING * there or not runs_greenlets(reading.span):
+        return ()
+    return (
+        Caution(
+            CautionCode.GREENLETS,
+            f"Of {there:.1f} requests that were there on average {missing:.1f} waited in"
+            " greenlets, which cannot be looked at from outside.",
+            f"{HOW_TO_SEE[0].upper()}{HOW_TO_SEE[1:]}.",
+        ),
+    )
