@@ -58,13 +58,13 @@ def cpu_use_of(span: Span, snapshots: Snapshots, code: Code, idle: IdlePaths) ->
     """The CPU's users in a span, from the best source it has."""
     if span.profile is None:
         return _use_in_snapshots(snapshots)
-    use = _use_in_profile(span.profile, code, idle)
+    use = use_in_profile(span.profile, code, idle)
     if span.profile.mode == ProfileMode.GIL:
         return _with_native(use, span.profile, snapshots)
     return use
 
 
-def _use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
+def use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
     """The CPU's users in a profile of on-CPU (or GIL-holding) stacks; stacks on which the service
     idles are left out.
     """

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 
+from perfhunt.analysis.blame.cpu_use import use_in_profile
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, on_cpu
 from perfhunt.analysis.diagnosis.costs import Cost
@@ -23,6 +24,7 @@ from perfhunt.analysis.diagnosis.prediction.station import (
     cpu_parts,
     total,
 )
+from perfhunt.model.profile import ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import Cores, Seconds, Share
@@ -76,7 +78,36 @@ def cpu_stations(
             else "one core (the GIL of its only busy process)"
         )
         stations.append(_computing(name, float(processes), cost, shares))
+    elif (held := _held_gil(reading)) is not None:
+        stations.append(held)
     return stations
+
+
+def _held_gil(reading: EvidenceReading) -> Station | None:
+    """The GIL of the only busy process, where C code that lets it go computes beside it: held for
+    as long as the profile of its holders says; None without such a profile.
+    """
+    span = reading.knee.span
+    profile = span.profile
+    if profile is None or profile.mode is not ProfileMode.GIL or not profile.ticks:
+        return None
+    use = use_in_profile(profile, reading.code, reading.idle)
+    if len(_busy_processes(reading)) != 1 or not use.samples:
+        return None
+    each = 1.0 / (profile.ticks * span.completed)
+    holds = use.samples * each
+    # Whoever holds it waits for a core as often as any of its threads that could run.
+    waiting = reading.knee.account.states()
+    running = waiting.get(ThreadState.ON_CPU, 0.0)
+    queued = waiting.get(ThreadState.RUN_QUEUE, 0.0)
+    return Station(
+        name="the GIL of its only busy process",
+        kind=StationKind.LOCK,
+        units=1.0,
+        waits=Estimated(holds, holds * (2.0 / use.samples) ** 0.5),
+        wait_uses={key: Estimated(own * each) for key, own in use.own.items()},
+        held_up=holds * queued / (queued + running) if queued else 0.0,
+    )
 
 
 def peer_stations(reading: EvidenceReading, loads: Sequence[PeerLoad]) -> list[Station]:
@@ -177,9 +208,15 @@ def processes_bound_by_gil(reading: EvidenceReading) -> int:
     """
     if not traits_of(reading.evidence.runtime, reading.evidence.version).gil:
         return 0
+    used = _busy_processes(reading)
+    processes = max(1, len(used))
+    total = on_cpu(reading.knee.span) or 0.0
+    bound = max(used, default=0.0) <= _ONE_GIL and total <= _ONE_GIL * processes
+    return processes if bound else 0
+
+
+def _busy_processes(reading: EvidenceReading) -> list[Cores]:
+    """What each process uses that serves requests too."""
     used = per_process(reading, ThreadState.ON_CPU).values()
     busiest = max(used)
-    processes = max(1, sum(share > _BUSY_PROCESS * busiest for share in used))
-    total = on_cpu(reading.knee.span) or 0.0
-    bound = busiest <= _ONE_GIL and total <= _ONE_GIL * processes
-    return processes if bound else 0
+    return [share for share in used if share > _BUSY_PROCESS * busiest]

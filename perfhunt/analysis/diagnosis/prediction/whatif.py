@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from math import isfinite
 
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading
@@ -40,8 +39,8 @@ _FURTHEST = 10.0
 _NEAREST: Share = 0.95
 # A knee at less of the capacity than this is not only that of a queue.
 _EARLY: Share = 0.5
-# Of what a station is taken: below it, a CPU cost that was never seen to fall is one of a cold
-# core.
+# Of what a station is taken: below it, a CPU cost is that of a cold core. How far it falls is not
+# told by how it fell until then: of the mended services of the benchmark, most gave more.
 _COLD: Share = 0.5
 # Of what a lock is held: waiting for a CPU or the GIL, from which a fix that frees those frees it.
 _HELD_UP: Share = 0.2
@@ -94,6 +93,14 @@ def _predicted(
 ) -> Finding:
     if isinstance(model, str):
         return replace(finding, withheld=f"{model}{_beside(reading)}")
+    if _is_unbounded(finding.members, model):
+        return replace(
+            finding,
+            withheld=(
+                f"nothing that was measured says what would be the limit without it: {_FURTHEST:g}"
+                " times as much fills no known resource"
+            ),
+        )
     return replace(finding, what_if=predict(finding, model, knee, reading.knee.span.completed))
 
 
@@ -183,13 +190,8 @@ def _bounded_below(
     """Why the prediction is only a lower bound, as a sentence; "" when it is not."""
     if model.observed.cut_off:
         return "The capacity was not reached, so it may be more."
-    if (
-        not isfinite(cap.without(gone).value)
-        or cap.without(gone).value > _FURTHEST * model.capacity
-    ):
-        return "Nothing that was measured says what would be the limit then."
     used = rate * (cap.cpu.value if cap.cpu is not None else 0.0) / cap.units
-    if cap.cpu is not None and cap.cpu == cap.cpu_saturated and used < _COLD:
+    if cap.cpu is not None and used < _COLD:
         busy = format_share(used)
         return (
             f"CPU per request was measured with that {busy} in use, and falls as a core gets"
@@ -198,6 +200,14 @@ def _bounded_below(
     if cap.kind is StationKind.LOCK and cap.held_up > _HELD_UP * cap.demand.value:
         return "Its holder waits for a CPU or the GIL as well, which goes with it: it may be more."
     return ""
+
+
+def _is_unbounded(gone: Collection[FunctionKey], model: Model) -> bool:
+    """Whether no known resource would be full without some functions, as far as anything that was
+    measured reaches.
+    """
+    bound = _next_cap(gone, model).without(gone).value
+    return not model.observed.cut_off and bound > _FURTHEST * model.capacity
 
 
 def _caveat(knee: Knee, capacity: PerSecond) -> str:

@@ -255,3 +255,24 @@ def test_the_main_thread_of_node_is_a_station_though_no_instants_show_it() -> No
     what_if = what_if_of(predicted(evidence, climb())["score"])
     assert what_if.binding == "the event loop's thread"
     assert what_if.saturated == pytest.approx(500.0)
+
+
+def test_what_fills_no_known_resource_has_no_number_but_the_reason() -> None:
+    # Nine tenths of a full core go with it, and what is left of 0.08 ms would fill it at 12,500/s.
+    evidence = replace(ONE_GIL, knee=replace(ONE_GIL.knee, profile=profile(score=990, render=10)))
+    found = predicted(evidence, climb())["score"]
+    assert found.what_if is None
+    assert "10 times as much fills no known resource" in found.withheld
+
+
+def test_python_code_beside_native_code_is_left_with_one_gil() -> None:
+    # 16 ms of CPU each on eight cores, of which the GIL is held for 4 ms: 3 ms in render.
+    held = replace(profile(hash=250, render=750), mode=ProfileMode.GIL, ticks=2500, seconds=10.0)
+    moment = ["serve>view>hash on_cpu"] * 3 + ["serve>view>render on_cpu*"]
+    evidence = Evidence(
+        Span(100.0, profile=held, instants=series(*[moment] * 64), resources=used(1.6, limit=2.0)),
+        cpu_limit=2.0,
+    )
+    what_if = what_if_of(predicted(evidence, climb())["hash"])
+    assert what_if.cap == "then the GIL of its only busy process would be the limit"
+    assert what_if.saturated == pytest.approx(1 / 3e-3, rel=0.01)
