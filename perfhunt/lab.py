@@ -170,7 +170,11 @@ class Lab:
         started, attached = self.clock() - self.began, self.probes.attached()
         self.probes.resources()
         self.probes.interference()
-        trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
+        try:
+            trial = self.engine.run(step, lambda row: self.watch(Ticked(step, row)), self._stopping)
+        except Stopped:
+            self._check()  # What stopped it may have been the target's end.
+            raise
         trial = replace(
             trial,
             resources=self.probes.resources(),

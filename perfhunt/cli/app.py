@@ -103,6 +103,12 @@ def run() -> None:
     except PerfhuntError as error:
         console.complain(error)
         sys.exit(int(error.exit_code))
+    except OSError as raised:
+        from perfhunt.model.text.error_words import refused_by_the_system
+
+        refused = refused_by_the_system(raised)
+        console.complain(refused)
+        sys.exit(int(refused.exit_code))
     finally:
         sys.stdout.flush()
         if why := outlet.lost():

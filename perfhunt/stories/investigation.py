@@ -43,6 +43,7 @@ from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.profile import Instants, SpanName
 from perfhunt.model.question import Question, RampMode
 from perfhunt.model.run import Application, Began, Noted, Run
+from perfhunt.model.text.error_words import refused_by_the_system
 from perfhunt.model.trial import FITTED_PHASES, Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
@@ -139,20 +140,12 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
                 diagnosis=diagnosis,
             )
     except (PerfhuntError, OSError) as raised:
-        error = raised if isinstance(raised, PerfhuntError) else refused(raised)
+        error = raised if isinstance(raised, PerfhuntError) else refused_by_the_system(raised)
         if lab.run is not None:  # It was finished: what went wrong on leaving costs nothing of it.
             lab.watch(Noted(error.message))
             return lab.run
         lab.abandon(error)
         raise error from raised
-
-
-def refused(error: OSError) -> PerfhuntError:
-    """What ended a run when the system refused something that it needs (descriptors, a file)."""
-    return PerfhuntError(
-        f"the system refused what the run needs: {error}",
-        "Limits of a process: ulimit -a; of a disk: df. What was measured until then is kept.",
-    )
 
 
 def warmed_up(question: Question, lab: Lab) -> WarmUp:

@@ -14,7 +14,7 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.knee.goal import goal_of
 from perfhunt.analysis.knee.observed import baselines_before
 from perfhunt.analysis.knee.search import replay, search
-from perfhunt.errors import Stopped, TargetDied
+from perfhunt.errors import Stopped
 from perfhunt.lab import Lab
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.profile import Instants
@@ -182,27 +182,6 @@ def test_without_profiles_there_is_no_hold(tmp_path: Path) -> None:
     question = question_of()
     run = investigate(question, lab(tmp_path, question, Blind()), Options(profile=False))
     assert not {Phase.HOLD, Phase.QUIET} & {t.step.phase for t in run.trials}
-
-
-def test_a_stop_keeps_what_was_measured_and_marks_the_run(tmp_path: Path) -> None:
-    question, probes = question_of(), Blind()
-    bench = lab(
-        tmp_path, question, probes, stop=lambda: "stopped by Ctrl-C" if probes.trials > 8 else ""
-    )
-    with pytest.raises(Stopped):
-        investigate(question, bench)
-    run = stored(tmp_path)
-    assert run.ended.startswith("stopped")
-    assert run.trials
-    assert run.exit_code == 105
-    assert probes.closed
-
-
-def test_a_dead_target_ends_the_run_with_its_own_error(tmp_path: Path) -> None:
-    question = question_of()
-    with pytest.raises(TargetDied, match="gone"):
-        investigate(question, lab(tmp_path, question, Blind(dies_after=6)))
-    assert stored(tmp_path).exit_code == 96
 
 
 def test_a_report_that_fails_costs_no_measurement(tmp_path: Path) -> None:

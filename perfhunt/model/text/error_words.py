@@ -28,6 +28,16 @@ def error_words(error: BaseException, keep_text: bool = False) -> str:
     return f"{said} at {place}" if place else said
 
 
+def refused_by_the_system(error: OSError) -> PerfhuntError:
+    """What ends a run, or a verb, when the system refuses something that it needs (descriptors, a
+    file).
+    """
+    return PerfhuntError(
+        f"the system refused what perfhunt needs: {error_words(error, keep_text=True)}",
+        "Limits of a process: ulimit -a; of a disk: df. What was measured until then is kept.",
+    )
+
+
 def _known(error: BaseException) -> str:
     """What of its text is known to be harmless: the system's word for an error, a name of code."""
     if isinstance(error, OSError) and isinstance(error.errno, int) and error.errno > 0:

@@ -1,5 +1,8 @@
 """The one place where what ends a verb becomes an exit code."""
 
+import errno
+import os
+
 import pytest
 
 from perfhunt.cli import app as cli
@@ -17,3 +20,18 @@ def test_an_interrupt_anywhere_in_a_verb_exits_as_stopped_and_not_as_an_internal
         cli.run()
     assert ended.value.code == 105
     assert "interrupted by Ctrl-C" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_a_message_with_its_place_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(**_: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(cli, "app", refused)
+    monkeypatch.setattr("sys.argv", ["perfhunt", "history"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert "Too many open files" in said and "in refused" in said and "Traceback" not in said
