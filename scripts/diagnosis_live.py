@@ -31,6 +31,8 @@ LIMIT_TIMES, LEAST_LIMIT = 5.0, 0.05
 SLOWEST, FASTEST = 2.0, 1500.0  # rates; above, the generator would have to be looked at as well
 # Seconds of a short look: the baseline profile, and each quiet span beside the hold.
 PROFILE, QUIET = 3.0, 2.0
+# Load that a search may send; a limiter's start rate lies far below where it refuses.
+BUDGET, LONG = "40s", "120s"
 MORE_USERS = 4  # times the usual number, to see what a mended service holds
 QUESTION = """
 schema = 1
@@ -46,7 +48,7 @@ min_samples = 10
 start = "{start:.1f}/s"
 baseline = "{baseline}"
 hold = "{hold}"
-budget = "40s"
+budget = "{budget}"
 """
 
 
@@ -91,6 +93,7 @@ def investigated(
             start=min(max(SLOWEST, 0.1 * most), FASTEST),
             baseline="3s" if short else "5s",
             hold="10s" if short else "15s",
+            budget=LONG if animal.searched else BUDGET,
         )
     )
     request = InvestigateRequest(

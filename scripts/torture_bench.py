@@ -8,6 +8,7 @@ import hashlib
 import os
 import pty
 import secrets
+import select
 import signal
 import struct
 import subprocess
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SERVICE = Path(__file__).with_name("torture_targets") / "service.py"
 TOKEN = "PERFHUNT_TORTURE_POINT"  # in the environment of all that a run starts
 EARLIER = ("20260101T000000Z-aaaaaa", "20260102T000000Z-bbbbbb")  # runs that are there before
+LISTENS = 0.05  # seconds between two looks of the reader at whether it shall go on
 _SMALL_PIPE = 4096  # bytes: a page, which a few events fill
 _F_SETPIPE_SZ = 1031  # fcntl(2)
 # Short, and every phase in it: the search has a few seconds, the SLO names a load to judge at.
@@ -92,7 +94,7 @@ class Bench:
         self.reading.set()
         self.log = directory / "stderr"
         self.out = directory / "stdout"
-        self.terminal = -1
+        self._hung_up = threading.Event()
 
     def keep_earlier_runs(self) -> None:
         """Two runs that were there before."""
@@ -115,7 +117,7 @@ class Bench:
         env |= {"TMPDIR": str(self.spare), "TERM": "xterm"}
         if on_terminal:
             ours, theirs = pty.openpty()
-            self.terminal, streams = ours, (theirs, theirs)
+            streams = (theirs, theirs)
         else:
             ours, theirs = os.pipe()
             fcntl.fcntl(theirs, _F_SETPIPE_SZ, _SMALL_PIPE)
@@ -132,14 +134,26 @@ class Bench:
         )
         for descriptor in set(streams):
             os.close(descriptor)
-        self.reader = ours
-        threading.Thread(target=self._read, args=(ours,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(ours,), daemon=True)
+        self._reader.start()
 
     def _read(self, source: int) -> None:
+        """Whoever reads it closes it: another thread's file may have its number the next moment."""
         with contextlib.suppress(OSError), self.out.open("wb") as file:
-            while self.reading.wait() and (content := os.read(source, 4096)):
-                file.write(content)
-                file.flush()
+            while not self._hung_up.is_set():
+                if not self.reading.is_set():
+                    time.sleep(LISTENS)
+                elif select.select([source], [], [], LISTENS)[0]:
+                    if not (content := os.read(source, 4096)):
+                        break
+                    file.write(content)
+                    file.flush()
+        os.close(source)
+
+    def hang_up(self) -> None:
+        """The other end of what perfhunt prints is gone. Idempotent."""
+        self._hung_up.set()
+        self._reader.join()
 
     def partial(self) -> Path | None:
         """The directory of the run while it is open."""
@@ -199,7 +213,6 @@ class Bench:
                 self.process.send_signal(signal.SIGKILL)
             self.process.wait()
             until(lambda: not self.family(), within=2.0)
-            with contextlib.suppress(OSError):
-                os.close(self.reader)
+            self.hang_up()
         for server in self.servers:
             server.close()

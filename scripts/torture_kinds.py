@@ -204,7 +204,7 @@ def _writable(bench: Bench) -> None:
 
 
 def _terminal_gone(bench: Bench) -> float:
-    os.close(bench.terminal)
+    bench.hang_up()
     return time.monotonic()
 
 

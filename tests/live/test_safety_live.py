@@ -22,7 +22,8 @@ from perfhunt.errors import TargetBusy
 from perfhunt.model.question import Killswitch
 from perfhunt.safety.killswitch import KillswitchWatch
 from perfhunt.safety.lock import LockHolder, target_lock
-from perfhunt.target.proc.threads import stat, tids
+from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.threads import tids
 from tests.live.running import until
 
 pytestmark = pytest.mark.live
