@@ -108,7 +108,7 @@ class ProcessWaits:
         self._sockets = SocketTable(pid)
         self._ranges: list[tuple[int, int]] = []
         self._known_misses: set[int] = set()
-        self._wide: dict[int, Seconds] = {}  # epolls that waited for work, when that was seen
+        self._wide: dict[int, Seconds] = {}  # epolls of many descriptors, when that was seen
         self._frozen: bool | None = None  # whether the program holds the interpreter; None: unread
 
     def wait(self, tid: int, line: bytes) -> Wait:
@@ -224,12 +224,12 @@ class ProcessWaits:
         now = time.monotonic()
         if now - self._wide.get(epoll, float("-inf")) < _WIDE_FOR:
             return Wait(ThreadState.POLL)
-        wait = self._any_of(_epolled(self.pid, epoll))
+        descriptors = _epolled(self.pid, epoll)
+        if len(descriptors) > _FEW_DESCRIPTORS:
+            self._wide[epoll] = now
+        wait = self._any_of(descriptors)
         # A pair without a name is how an event loop is woken: with nothing else it waits for work.
-        if wait.state is ThreadState.SOCKET and wait.on != _PAIR:
-            return wait
-        self._wide[epoll] = now
-        return Wait(ThreadState.POLL)
+        return wait if wait.on != _PAIR else Wait(ThreadState.POLL)
 
     def _any_of(self, descriptors: list[int]) -> Wait:
         """A client library that polls its one connection waits for that endpoint; anything wider

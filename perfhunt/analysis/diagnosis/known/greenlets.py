@@ -36,7 +36,7 @@ def greenlet_cautions(reading: SpanReading, bottleneck: Bottleneck | None) -> tu
         return ()
     there = reading.span.completed * (reading.span.service or 0.0)
     missing = there - reading.account.busy()
-    if missing < _MISSING * there or not runs_greenlets(reading.span):
+    if missing <= _MISSING * there or not runs_greenlets(reading.span):
         return ()
     return (
         Caution(
