@@ -6,7 +6,7 @@ import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.model.finding import BottleneckClass
-from perfhunt.model.profile import Frame, Instant, Instants, ThreadSample
+from perfhunt.model.profile import Frame, Instant, Instants, Stack, ThreadSample
 from tests.unit.scenes import APP, classified, ranked, stack, used
 
 LIBRARY = "/usr/lib/python3.11"
@@ -21,6 +21,14 @@ WORKERS = [
 ]
 
 
+def seen_with(helper: ThreadSample, waits_in: Stack, on: list[str]) -> Evidence:
+    """A helper process at work while threads of the service wait, each on its own of those."""
+    waiting = [ThreadSample(1, 10 + n, waits_in, "lock", place) for n, place in enumerate(on)]
+    instants = Instants(3.2, tuple(Instant(n / 10, (helper, *waiting)) for n in range(32)))
+    span = Span(100.0, service=0.060, instants=instants, resources=used(0.9, limit=4.0))
+    return Evidence(span, cpu_limit=4.0)
+
+
 @pytest.mark.parametrize("worker", WORKERS, ids=lambda worker: worker[0].file)
 @pytest.mark.parametrize("forked", [False, True])
 def test_what_a_helper_process_does_is_what_the_threads_wait_for(
@@ -29,27 +37,14 @@ def test_what_a_helper_process_does_is_what_the_threads_wait_for(
     # A process that was forked amid a request still has the stack of that request beneath its own.
     before = stack("serve>view>submit") if forked else ()
     helper = ThreadSample(2, 20, (*before, *worker, Frame("simulate", APP)), "on_cpu")
-    waiting = tuple(
-        ThreadSample(1, 10 + n, (*stack("serve>view"), *RESULT), "lock", f"futex:{n}")
-        for n in range(6)
-    )
-    instants = Instants(3.2, tuple(Instant(n / 10, (helper, *waiting)) for n in range(32)))
-    evidence = Evidence(
-        Span(100.0, service=0.060, instants=instants, resources=used(0.9, limit=4.0)), cpu_limit=4.0
-    )
+    places = [f"futex:{n}" for n in range(6)]  # each waiter of a condition has its own
+    evidence = seen_with(helper, (*stack("serve>view"), *RESULT), places)
     assert ranked(evidence)[0].function == "simulate"
     assert classified(evidence).category is BottleneckClass.WORKERS
 
 
 def test_a_lock_in_memory_is_not_held_by_another_process() -> None:
     helper = ThreadSample(2, 20, (*WORKERS[0], Frame("simulate", APP)), "on_cpu")
-    waiting = tuple(
-        ThreadSample(1, 10 + n, stack("serve>view>reserve!acquire"), "lock", "futex:A")
-        for n in range(6)
-    )
-    instants = Instants(3.2, tuple(Instant(n / 10, (helper, *waiting)) for n in range(32)))
-    evidence = Evidence(
-        Span(100.0, service=0.060, instants=instants, resources=used(0.9, limit=4.0)), cpu_limit=4.0
-    )
+    evidence = seen_with(helper, stack("serve>view>reserve!acquire"), ["futex:A"] * 6)
     assert ranked(evidence)[0].function == "reserve"
     assert classified(evidence).category is BottleneckClass.LOCK
