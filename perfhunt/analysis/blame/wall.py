@@ -59,7 +59,7 @@ def wall_profile(instants: Instants, idle: IdlePaths) -> WallProfile:
         elif thread.stack:
             weights[_with_wait(thread)] += 1
     profile = Profile(
-        tool="py-spy dump",
+        tool="thread snapshots",  # by whichever reader could look: the trial names it
         version="",
         mode=ProfileMode.WALL,
         rate_hz=len(instants) / instants.seconds if instants.seconds else 0.0,
