@@ -44,9 +44,11 @@ BETWEEN_TIMES: Share = 0.02
 # looks, and fewer than so many seconds do not tell.
 CORRELATED, FEWEST_ROWS = 1.5, 4
 # Standard errors, as shares, where a run does not show its own: of a log median whose trial kept no
-# second rows, of CPU per request from one trial, and of a rate whose interval is empty.
+# second rows, of CPU per request from one trial, and of a rate whose interval is empty. A service
+# asked ten times a second spent 505 to 687 µs on a request in 21 windows of 6 and 13 s, in seven
+# lives: standard deviations of 5 and 9 %.
 BLIND_MEDIAN: Share = 0.10
-SINGLE_COST: Share = 0.02
+SINGLE_COST: Share = 0.07
 BLIND_RATE: Share = 0.05
 LEAST_ERROR: Share = 1e-3  # of a median: timers are no finer
 MIDDLE_95 = NormalDist().inv_cdf(0.975)  # standard errors from the middle of a 95 % interval
@@ -287,8 +289,16 @@ def _cpu(stored: Run, new: Run) -> EndpointMove | None:
     if not before or not after:
         return None
     a, b = fmean(before), fmean(after)
-    error = math.hypot(_error_of_mean(before), _error_of_mean(after))
+    error = math.hypot(_error_of_cost(before), _error_of_cost(after))
     return EndpointMove(a - b, error, math.exp(a), math.exp(b))
+
+
+def _error_of_cost(logs: Sequence[float]) -> Share:
+    """Of their mean. What one trial is known to scatter counts as one of them: two that agree by
+    luck are not certain.
+    """
+    spread = SINGLE_COST**2 + sum((log - fmean(logs)) ** 2 for log in logs)
+    return math.sqrt(spread / len(logs)) / math.sqrt(len(logs))
 
 
 def _log_costs(run: Run, phases: Sequence[Phase]) -> list[float]:
@@ -301,7 +311,7 @@ def _log_costs(run: Run, phases: Sequence[Phase]) -> list[float]:
 
 
 def _error_of_mean(logs: Sequence[float]) -> Share:
-    return stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else SINGLE_COST
+    return stdev(logs) / math.sqrt(len(logs))
 
 
 def _failed(run: Run) -> Share:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from perfhunt.model.run import ProcessIdentity
 from perfhunt.model.units import Cores, Seconds, Share
 from perfhunt.target.proc.files import text
-from perfhunt.target.proc.process import CLOCK_TICKS, stat
+from perfhunt.target.proc.process import CLOCK_TICKS, cpu_used, stat
 from perfhunt.target.proc.tree import all_pids
 
 _KERNEL = 2  # pid of kthreadd, the parent of the kernel's own threads
@@ -84,7 +84,7 @@ def host_use() -> HostUse:
         now = stat(pid)
         # The kernel's own threads work for whoever asks.
         if now is not None and now.parent != _KERNEL and pid != _KERNEL:
-            cpu = now.cpu + now.children_cpu
+            cpu = cpu_used(now) + now.children_cpu
             processes[now.identity] = ProcessUse(now.name, now.parent, cpu)
     return HostUse(time.monotonic(), core_times(text("/proc/stat")), processes)
 

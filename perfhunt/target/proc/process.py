@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 
 from perfhunt.model.run import ProcessIdentity
@@ -10,6 +11,7 @@ from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import read, text
 
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")  # per second
+_SCHEDULED = 2  # the CPU clock that counts time as the scheduler does (linux/posix-timers.h)
 PAGE: Bytes = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -59,6 +61,18 @@ def stat(pid: int, tid: int | None = None) -> Stat | None:
         started=int(field[19]) / CLOCK_TICKS,
         rss=int(field[21]) * PAGE,
     )
+
+
+def cpu_used(process: Stat) -> Seconds:
+    """User and system time of a process so far, exited threads included: to the nanosecond from
+    its CPU clock (clock_getcpuclockid(3)), else as its stat says it, in ticks.
+
+    A tick is 10 ms: a service that answered 130 requests in 70 ms has used 60 to 80 by its stat.
+    """
+    try:
+        return max(process.cpu, time.clock_gettime((~process.pid << 3) | _SCHEDULED))
+    except OSError:
+        return process.cpu
 
 
 def identity(pid: int) -> ProcessIdentity | None:

@@ -16,7 +16,7 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.files import link
-from perfhunt.target.proc.process import stat
+from perfhunt.target.proc.process import cpu_used, stat
 from perfhunt.target.proc.sock_diag import accept_queues, unread_connections
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
 from perfhunt.target.proc.threads import switches_by_thread
@@ -206,7 +206,7 @@ class ResourceMonitor:
                 continue
             # A child that was waited for moves its time to its parent, so the sum over the tree is
             # kept.
-            cpu += process.cpu + process.children_cpu
+            cpu += cpu_used(process) + process.children_cpu
             rss, threads = rss + process.rss, threads + process.threads
             processes += 1
             switches.update(switches_by_thread(pid))

@@ -1,9 +1,11 @@
 """What the pieces of /proc mean: addresses, call numbers, and two readings around one moment."""
 
+import errno
 import os
 import platform
 import re
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.py_spy.instants import ThreadReading, settle
 from perfhunt.target.proc import process
-from perfhunt.target.proc.process import CLOCK_TICKS, PAGE, identity, lives, stat
+from perfhunt.target.proc.process import CLOCK_TICKS, PAGE, cpu_used, identity, lives, stat
 from perfhunt.target.proc.sock_diag import unread_connections
 from perfhunt.target.proc.sockets import address
 from perfhunt.target.proc.syscalls import SyscallKind, syscalls
@@ -180,6 +182,27 @@ def test_a_process_name_with_brackets_and_spaces_is_read_whole(
     assert now.cpu == pytest.approx(200 / CLOCK_TICKS)
     assert now.children_cpu == pytest.approx(50 / CLOCK_TICKS)
     assert now.rss == 25 * PAGE
+
+
+def test_cpu_time_is_finer_than_a_tick_and_agrees_with_the_processs_own_clock() -> None:
+    now = stat(os.getpid())
+    assert now is not None
+    before = time.process_time()
+    used = cpu_used(now)
+    assert before <= used <= time.process_time()
+    assert now.cpu <= used
+
+
+def test_a_process_without_a_cpu_clock_has_the_ticks_of_its_stat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_: int) -> float:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    now = stat(os.getpid())
+    assert now is not None
+    monkeypatch.setattr(time, "clock_gettime", refused)
+    assert cpu_used(now) == now.cpu
 
 
 def test_this_process_is_in_its_own_tree_and_is_neither_held_nor_traced() -> None:

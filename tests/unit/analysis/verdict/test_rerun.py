@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.analysis.verdict.comparable import environment_differences, question_differences
+from perfhunt.analysis.verdict.endpoints import answered
 from perfhunt.analysis.verdict.rerun import compare, judge_rerun
 from perfhunt.model.knee import Capacity, Knee, NoKnee, NoKneeCode
 from perfhunt.model.question import Question
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Slo
-from perfhunt.model.verdict.verdict import Verdict, Word
+from perfhunt.model.trial import Phase, Trial
+from perfhunt.model.verdict.verdict import EffectDirection, Verdict, Word
 from perfhunt.reports.verdict_text import verdict_lines
 from perfhunt.stories.verification import verify_rerun
 from tests.sample_run import moved, sample_run
@@ -100,6 +102,38 @@ def test_a_build_that_misses_at_the_baseline_rate_moved_left_by_at_least_that() 
     assert effect is not None
     assert effect.speed.value < -0.5
     assert verdict.word is Word.REVERT
+
+
+def with_cpu(run: Run, *costs: float) -> Run:
+    """A run whose trials near the knee, or whose baseline alone, cost so much CPU per request."""
+
+    def costing(trial: Trial, cost: float) -> Trial:
+        assert trial.resources is not None
+        seconds = answered(trial) * cost
+        return replace(trial, resources=replace(trial.resources, cpu_seconds=seconds))
+
+    assert run.baseline is not None
+    if len(costs) == 1:
+        return replace(run, trials=(), baseline=costing(run.baseline, costs[0]))
+    passed = replace(run.baseline, step=replace(run.baseline.step, phase=Phase.PASS))
+    return replace(run, trials=tuple(costing(passed, cost) for cost in costs))
+
+
+def test_a_tick_more_of_cpu_in_one_baseline_is_no_regression() -> None:
+    before, after = (with_cpu(BEFORE, tick * 0.01 / 131) for tick in (7, 8))
+    effect = judge_rerun(before, after).effect("cpu")
+    assert effect is not None and effect.direction is EffectDirection.UNCLEAR
+
+
+def test_two_trials_that_agree_by_luck_are_less_certain_than_many() -> None:
+    pair, many = [1e-3, 1.0001e-3], [1e-3, 1.0001e-3] * 8
+    reach = []
+    for costs in (pair, many):
+        before, after = with_cpu(BEFORE, *costs), with_cpu(BEFORE, *(1.1 * c for c in costs))
+        effect = judge_rerun(before, after).effect("cpu")
+        assert effect is not None
+        reach.append(effect.speed.high - effect.speed.low)
+    assert reach[0] > 1.5 * reach[1]
 
 
 def test_errors_that_were_not_there_before_revert_a_build_that_looks_twice_as_fast() -> None:
