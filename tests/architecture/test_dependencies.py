@@ -22,6 +22,7 @@ NOT_IMPORTED = {
     "py-spy": "run as a program: it has no module",
     "pyinstrument": "kept: it gets its work with a later capability",
     "pytest-timeout": "a plugin of pytest",
+    "pytest-xdist": "a plugin of pytest: scripts/test asks for it",
     "ruff": "run by scripts/check",
     "scalene": "kept: it gets its work with a later capability",
     "scipy-stubs": "types for mypy",

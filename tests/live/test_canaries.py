@@ -18,7 +18,7 @@ from perfhunt.reports.format import FORMATS
 from perfhunt.store.rundir import read_directory
 from tests.live.running import SERVICES
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 # Where each comes from, and what it looks like: a token, a word, a long number, base64.
 CANARIES = {

@@ -15,7 +15,7 @@ import pytest
 
 from tests.live.running import question, service, start, until, wait_for
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 RAMP = 'start = "20/s"\nbudget = "10s"\nbaseline = "3s"\nhold = "5s"'
 MOMENTS = ["baseline", "baseline profile", "climb", "hold", "diagnose"]

@@ -11,7 +11,7 @@ from perfhunt.load.pipe import ChildDied, ChildPipe
 from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import announced, engine, python, step
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 STARTS_WITHIN: Seconds = 30.0  # it imports Locust
 

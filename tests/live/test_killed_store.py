@@ -14,7 +14,7 @@ from perfhunt.store.run_json import read_run
 from perfhunt.store.rundir import read_directory, repair
 from tests.sample_run import sample_run
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 RUN = sample_run()
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,7 @@ from perfhunt.target.launch import run_prepare
 from perfhunt.target.leash import KeptCommand, run, spawn
 from tests.live.running import until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 # Each becomes so many `sleep`s, all of which work in the current directory.
 TREES = {

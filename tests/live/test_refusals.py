@@ -14,7 +14,7 @@ import pytest
 
 from perfhunt.safety.lock import LockHolder, target_lock
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 SLO = '[slo]\nlatency = { p99 = "<= 200ms" }\n'
 

@@ -14,7 +14,7 @@ import pytest
 from perfhunt.store.rundir import RunDirectory
 from tests.sample_run import keep, sample_run
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 RUN = sample_run()
 HISTORY = [sys.executable, "-m", "perfhunt", "history", "--json", "--store"]

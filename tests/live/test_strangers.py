@@ -45,7 +45,7 @@ from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import announced, python
 from tests.live.running import question, service, until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 SECRET, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 STARTS_WITHIN: Seconds = 40.0  # it imports Locust

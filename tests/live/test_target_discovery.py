@@ -28,7 +28,7 @@ from perfhunt.target.launch import free_port
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.resources.monitor import ResourceMonitor
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 BIN = Path(sys.executable).parent
 WSGI = "def app(environ, start):\n    start('200 OK', [])\n    return [b'ok']\n"

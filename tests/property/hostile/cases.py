@@ -9,7 +9,7 @@ import gzip
 _CALL = b'"callFrame":{"functionName":"f","url":"","lineNumber":1}'
 
 CRASHES: tuple[tuple[str, bytes], ...] = (
-    ("pprof.gz", gzip.compress(bytes(200 << 20), 1)),  # 200 MiB of zeros
+    ("pprof.gz", gzip.compress(bytes(200 << 20), 1, mtime=0)),  # 200 MiB of zeros
     ("pprof", b"\x12\x00" * 100_000),  # empty samples
     (
         "cpuprofile",
