@@ -21,7 +21,7 @@ from tests.live.load_targets.harness import (
     try_path,
 )
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 KINDS = {
     "garbage": "protocol",
