@@ -181,9 +181,48 @@ def test_a_file_below_a_link_of_the_same_name_is_not_written_through_it(
     inner = made(repository, tree_of(f"100644 blob {blob}\tout.py"))
     both = tree_of(f"120000 blob {link}\ta") + tree_of(f"40000 tree {inner}\ta")
     commit = git(repository.root, "commit-tree", "-m", "odd", made(repository, both))
-    with pytest.raises((ChangeRefused, FileExistsError)), checkout(repository, commit):
+    with pytest.raises(ChangeRefused), checkout(repository, commit):
         pass
     assert not (tmp_path / "out.py").exists()
+
+
+def object_of(repository: Repository, content: bytes) -> str:
+    done = subprocess.run(
+        ["git", "hash-object", "-w", "--stdin"],
+        cwd=repository.root,
+        input=content,
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode().strip()
+
+
+@pytest.mark.parametrize("inside", ["120000 blob {link}", "160000 commit {commit}"])
+@pytest.mark.parametrize("way", ["a folder of the same name", "a name with a slash"])
+def test_nothing_is_made_behind_a_link_of_a_tree(
+    way: str, inside: str, repository: Repository, tmp_path: Path
+) -> None:
+    """A link that leads out, and behind it another link, or a submodule's folder."""
+    (tmp_path / "outside").mkdir()
+    link = object_of(repository, bytes(tmp_path / "outside"))
+    about = inside.format(link=link, commit=git(repository.root, "rev-parse", "HEAD"))
+    tree = tree_of(f"120000 blob {link}\ta")
+    if way == "a name with a slash":
+        tree += tree_of(f"{about}\ta/b")
+    else:
+        tree += tree_of(f"40000 tree {made(repository, tree_of(f'{about}{chr(9)}b'))}\ta")
+    commit = git(repository.root, "commit-tree", "-m", "odd", made(repository, tree))
+    with pytest.raises(ChangeRefused, match="cannot be written"), checkout(repository, commit):
+        pass
+    assert list((tmp_path / "outside").iterdir()) == []
+
+
+@pytest.mark.parametrize("target", [b"a\0b", b"", b"a" * 5000])
+def test_a_link_that_no_file_system_holds_is_refused(target: bytes, repository: Repository) -> None:
+    tree = made(repository, tree_of(f"120000 blob {object_of(repository, target)}\ta"))
+    commit = git(repository.root, "commit-tree", "-m", "odd", tree)
+    with pytest.raises(ChangeRefused, match="cannot be written"), checkout(repository, commit):
+        pass
 
 
 def test_a_repository_without_a_commit_can_be_snapshot(tmp_path: Path) -> None:

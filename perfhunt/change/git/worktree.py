@@ -130,7 +130,27 @@ def _entries(repository: Repository, commit: str) -> Iterator[_Entry]:
 
 
 def _write_files(repository: Repository, entries: Sequence[_Entry], path: Path) -> None:
-    """The files, then the links: so no file is written through a link."""
+    """All folders, then the files, then the links: where there is a link yet, nothing is written
+    through it. Raises ChangeRefused for what no file system holds.
+    """
+    try:
+        for folder in {_folder(entry, path) for entry in entries}:
+            folder.mkdir(parents=True, exist_ok=True)
+        _write_contents(repository, entries, path)
+    except (OSError, ValueError) as error:
+        raise ChangeRefused(
+            f"a checkout of {repository.root} cannot be written: {error}"
+        ) from error
+
+
+def _folder(entry: _Entry, path: Path) -> Path:
+    """The folder that an entry needs: a submodule is an empty one itself."""
+    place = path / entry.path
+    return place if entry.mode == _SUBMODULE else place.parent
+
+
+def _write_contents(repository: Repository, entries: Sequence[_Entry], path: Path) -> None:
+    """The files and links of folders that are there."""
     files = [entry for entry in entries if entry.mode not in (_LINK, _SUBMODULE)]
     links = [entry for entry in entries if entry.mode == _LINK]
     listed = "".join(f"{entry.blob}\n" for entry in (*files, *links)).encode()
@@ -138,18 +158,13 @@ def _write_files(repository: Repository, entries: Sequence[_Entry], path: Path) 
     with streaming(repository.root, ("cat-file", "--batch"), environment, listed) as blobs:
         for entry in files:
             size, place = _size(blobs, entry, repository), path / entry.path
-            place.parent.mkdir(parents=True, exist_ok=True)
             mode = 0o777 if entry.mode == _EXECUTABLE else 0o666
             with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 _pass_on(blobs, file, size)
         for entry in links:
             size, place = _size(blobs, entry, repository), path / entry.path
-            place.parent.mkdir(parents=True, exist_ok=True)
             os.symlink(blobs.read(size), os.fsencode(place))
             blobs.read(1)
-    for entry in entries:
-        if entry.mode == _SUBMODULE:
-            (path / entry.path).mkdir(parents=True, exist_ok=True)
 
 
 def _size(blobs: IO[bytes], entry: _Entry, repository: Repository) -> int:
