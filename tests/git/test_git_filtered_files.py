@@ -6,10 +6,13 @@ import hashlib
 import os
 from pathlib import Path
 
+import pytest
+
 from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import KEPT, Repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.change.read import read_change
+from perfhunt.errors import ChangeRefused
 from perfhunt.jobs.verify.edit_patch import edit_patch
 from perfhunt.model.verdict.change import Edit, Kind
 from tests.git.repositories import commit_all, git, project_repository, write_files
@@ -100,3 +103,20 @@ def test_a_checkout_of_the_working_tree_has_what_the_user_has_beside_it(tmp_path
     write_files(tmp_path / "shop", beside)
     with checkout(Repository(tmp_path / "shop")) as place:
         assert {path: (place / path).read_text() for path in beside} == beside
+
+
+@pytest.mark.parametrize("instead", ["a pipe", "a link"])
+def test_what_took_the_place_of_a_file_that_lfs_keeps_is_neither_waited_for_nor_followed(
+    instead: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "shop"
+    lfs_shop(root, "weights one\n")
+    (root / "model.bin").unlink()
+    if instead == "a pipe":
+        os.mkfifo(root / "model.bin")
+        with pytest.raises(ChangeRefused, match=r"model\.bin: unsupported file type"):
+            edit(root)
+    else:
+        (tmp_path / "private").write_text("weights one\n")
+        os.symlink(tmp_path / "private", root / "model.bin")
+        assert sorted(content.path for content in edit(root).files) == ["app.py", "model.bin"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,7 @@ _SECRETIVE = re.compile(r"crypt|secret|age|gpg|pgp|sops|vault|seal|cipher|ssl", 
 _ENCRYPTED = re.compile(
     rb"U2FsdGVkX1|-----BEGIN (AGE|PGP)|age-encryption|[^\0]{0,7999}\0", re.DOTALL
 )
+_AS_IT_WAS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # no link, no waiting
 _NAMED = 3  # files that a sentence names; how many more there are is said
 
 
@@ -124,6 +126,8 @@ def _told(
         about = place.lstat()
     except OSError:
         return None  # it is gone, and that is told without its content
+    if not stat.S_ISREG(about.st_mode):
+        return None  # a link or a pipe took its place
     said = f"{about.st_size:,} bytes behind the filter {name}, which is not run"
     stored = repository.git("cat-file", "blob", f":0:{path}", extra=extra)
     if pointer := _POINTER.match(stored):
@@ -147,7 +151,7 @@ def _told(
 
 def _sum(repository: Repository, path: str) -> str:
     try:
-        with (repository.root / path).open("rb") as file:
+        with open(os.open(repository.root / path, _AS_IT_WAS), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ChangeRefused(f"{path} cannot be read: {error}") from error
