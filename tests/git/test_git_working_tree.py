@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import pwd
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -208,3 +210,33 @@ def test_what_the_users_git_was_told_to_trust_is_trusted(
     configuration.write_text(f"[safe]\n\tdirectory = {open_shop}\n")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(configuration))
     assert find_repository(open_shop).resolve("HEAD")
+
+
+def test_who_has_neither_a_name_nor_a_home_is_a_user_like_any_other(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs under a number."""
+
+    def nobody(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    write_files(shop, EDITED)
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert code_state(str(shop)).dirty
+
+
+def test_bytes_that_no_path_holds_end_a_name_in_a_git_directory(shop: Path, tmp_path: Path) -> None:
+    """As they do for git."""
+    git(shop, "worktree", "add", "--quiet", str(tmp_path / "linked"))
+    (shop / ".git" / "worktrees" / "linked" / "commondir").write_text("../..\0behind\n")
+    assert code_state(str(tmp_path / "linked")).revision == git(shop, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("setting", ["core.compression", "core.bigFileThreshold"])
+def test_what_git_says_of_a_url_is_told_without_its_password(setting: str, shop: Path) -> None:
+    """git shows a value that it cannot use."""
+    git(shop, "config", setting, "https://shop:canary-5b1c@git.example/shop?t=canary-5b1c")
+    doubt = code_state(str(shop)).doubt
+    assert ("https://git.example/shop?" in doubt, "canary" in doubt) == (True, False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from perfhunt.change.git.program import own_environment, run
+from perfhunt.change.git.program import own_environment, run, words_of
 from perfhunt.errors import ChangeRefused
 
 # Whatever the user's git is called or signs with.
@@ -25,5 +25,4 @@ def new_repository(directory: Path, message: str) -> None:
     ):
         done = run(directory, words, environment)
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()
-            raise ChangeRefused(f"git could not make a repository of {directory}: {said}")
+            raise ChangeRefused(f"git could not make a repository of {directory}: {words_of(done)}")

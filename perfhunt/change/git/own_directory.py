@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.change.git.places import PLACE, held_directory
-from perfhunt.change.git.program import clean_environment, run
+from perfhunt.change.git.program import clean_environment, run, words_of
 from perfhunt.errors import ChangeRefused, Unreadable
 from perfhunt.store.files import regular_bytes
 
@@ -74,7 +74,7 @@ def layout_of(root: Path, trusted: bool = False) -> RepositoryLayout:
     environment = clean_environment({"GIT_CEILING_DIRECTORIES": str(root.parent)})
     done = run(root, (*trust, "rev-parse", "--absolute-git-dir"), environment)
     if done.returncode:
-        raise _refusal(root, done.stderr.decode(errors="replace").strip())
+        raise _refusal(root, words_of(done))
     git = Path(os.fsdecode(done.stdout.removesuffix(b"\n")))
     if (root / ".git").is_dir() and not git.samefile(root / ".git"):
         raise NoRepository(root)  # git went past a `.git` that is none, and found another
@@ -121,13 +121,14 @@ def _common(git: Path) -> Path:
         named = os.fsdecode(regular_bytes(git / "commondir", _LONGEST_PATH).removesuffix(b"\n"))
     except (OSError, Unreadable):
         return git
-    return Path(os.path.normpath(git / named))
+    return Path(os.path.normpath(git / named.partition("\0")[0]))  # git's texts end there
 
 
 def _settings(root: Path, listed: str) -> Iterator[tuple[str, str]]:
     """The settings of a NUL-separated list that are taken over; later ones come last."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    yield "core.excludesfile", str(Path(home).expanduser() / "git" / "ignore")
+    # `~` stays when nobody knows where it is: a user of a container may have no name and no home.
+    yield "core.excludesfile", os.path.join(os.path.expanduser(home), "git", "ignore")
     for key, _, value in (record.partition("\n") for record in listed.split("\0")):
         if not _TAKEN_OVER.fullmatch(key):
             continue
@@ -135,7 +136,7 @@ def _settings(root: Path, listed: str) -> Iterator[tuple[str, str]]:
             if value.lower() in _FORMATS:
                 yield key, value.lower()
         elif key == "core.excludesfile":
-            yield key, str(root / Path(value).expanduser()) if value else os.devnull
+            yield key, str(root / os.path.expanduser(value)) if value else os.devnull
         else:
             yield key, value
 

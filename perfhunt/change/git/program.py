@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from perfhunt.errors import ChangeRefused
+from perfhunt.model.redact import url
 from perfhunt.model.units import Seconds
 
 _TIMEOUT: Seconds = 120  # for one git command: a diff of a large history takes seconds
@@ -35,6 +36,7 @@ _QUIET = {
     "GIT_ASKPASS": "true",
     "GIT_EDITOR": "true",
 }
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
 _NOWHERE = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -105,6 +107,13 @@ def streaming(
                 yield process.stdout
             finally:
                 process.kill()
+
+
+def words_of(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What git said on its standard error, with what may be kept of a URL: a remote's may hold a
+    password.
+    """
+    return _URL.sub(lambda m: url(m[0]), done.stderr.decode(errors="replace").strip())
 
 
 def version() -> str:

@@ -17,7 +17,7 @@ from perfhunt.change.git.own_directory import (
     RepositoryLayout,
     layout_of,
 )
-from perfhunt.change.git.program import own_environment, run
+from perfhunt.change.git.program import own_environment, run, words_of
 from perfhunt.errors import ChangeRefused, UsageError
 from perfhunt.model.verdict.change import Edit, FileEdit
 
@@ -84,10 +84,10 @@ class Repository:
     def own(self) -> OwnDirectory:
         """The git directory of ours through which it is seen. Raises ChangeRefused."""
         if self._own is None:
-            layout = layout_of(self.root.resolve(), self._trusted)
             try:
+                layout = layout_of(self.root.resolve(), self._trusted)
                 self._own = OwnDirectory(layout, self._kept)
-            except OSError as error:
+            except (OSError, ValueError) as error:
                 raise ChangeRefused(f"{self.root} cannot be read by git: {error}") from error
         return self._own
 
@@ -122,8 +122,7 @@ class Repository:
         """A git command that did what it was asked, with what it printed and warned of."""
         done = run(at or self.root, arguments, self.environment(extra), stdin)
         if done.returncode:
-            words = done.stderr.decode(errors="replace").strip()
-            words = words or f"it ended with {done.returncode}"
+            words = words_of(done) or f"it ended with {done.returncode}"
             raise ChangeRefused(
                 f"git {arguments[0]} failed in {self.root}: {words}",
                 "Mend the repository, then try again.",

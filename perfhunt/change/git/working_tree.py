@@ -21,6 +21,7 @@ from perfhunt.change.git.filtered import (
     keeps_secrets,
 )
 from perfhunt.change.git.own_directory import is_ours
+from perfhunt.change.git.program import words_of
 from perfhunt.change.git.repository import LARGE, Repository, paths_of
 from perfhunt.change.paths import IGNORED, may_hold_secrets, role_of
 
@@ -91,7 +92,7 @@ def working_tree(repository: Repository, for_patches: bool = False) -> WorkingTr
             untold=tuple(
                 path for path, state in filtered.items() if state.known is Knowledge.UNTOLD
             ),
-            warnings=tuple(_warnings(done.stderr)),
+            warnings=tuple(_warnings(words_of(done))),
         )
 
 
@@ -166,8 +167,8 @@ def _add(repository: Repository, paths: Sequence[str], extra: Mapping[str, str])
         repository.git("update-index", *how, stdin=listed, extra=extra)
 
 
-def _warnings(stderr: bytes) -> Iterator[str]:
+def _warnings(words: str) -> Iterator[str]:
     """git's own warnings: a folder that may not be read."""
-    for line in stderr.decode(errors="replace").splitlines():
+    for line in words.splitlines():
         if line.startswith("warning: "):
             yield f"git says: {line.removeprefix('warning: ')}"
