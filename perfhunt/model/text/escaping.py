@@ -19,6 +19,11 @@ Markdown = NewType("Markdown", str)
 
 # Bytes of a name that are not UTF-8, as Python keeps them (PEP 383).
 _FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
+# What Python calls printable and nobody sees: letters and marks of Unicode's
+# Default_Ignorable_Code_Point (fillers, joiners, variation selectors), and the empty braille cell.
+_UNSEEN = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 _BREAKS = re.compile(r"[\t\n\r\x0b\x0c\x85\u2028\u2029]+")
 # What a log of CI takes for an order to it: GitHub's `::name::` and `##[name]`, `##vso[` of Azure,
 # `##teamcity[`.
@@ -27,7 +32,8 @@ _MARKDOWN = re.compile(
     r"[\\`*_\[\]<>|#~$&]|:(?=//)|(?<=www)\.(?=\S)"
     r"|^[-+=](?=[-+=\s]|$)|^:(?=:)|^\d+(?=[.)](?:\s|$))"
 )
-_MENTION = re.compile(r"@(?=\w)")
+# What GitHub and GitLab make a link of even behind a backslash: people, issues, requests.
+_MENTION = re.compile(r"@(?=\w)|[#!%&~$](?=\d)|(?<=\bGH-)(?=\d)", re.IGNORECASE)
 _FOLDED = re.compile(r"[%;]|#(?=#(?:\[|vso\[|teamcity\[))")
 _FOLDED_START = re.compile(r"\s*:(?=:[A-Za-z])")
 
@@ -36,9 +42,13 @@ def visible(text: str) -> str:
     """The text as one printable line: breaks become spaces, and what cannot be seen a mark that can
     be. Doing it twice changes nothing.
     """
-    if text.isprintable():
+    if _is_seen(text):
         return text
-    return "".join(c if c.isprintable() else _marked(c) for c in _BREAKS.sub(" ", text))
+    return "".join(c if _is_seen(c) else _marked(c) for c in _BREAKS.sub(" ", text))
+
+
+def _is_seen(text: str) -> bool:
+    return text.isprintable() and (text.isascii() or _UNSEEN.search(text) is None)
 
 
 def _marked(char: str) -> str:
@@ -59,8 +69,8 @@ def terminal(line: str) -> str:
     """A line for a terminal or a log: what cannot be seen is written as its code, so it steers
     neither, and it is an order to no CI. Doing it twice changes nothing.
     """
-    if not line.isprintable():
-        line = "".join(c if c.isprintable() else _coded(c) for c in _BREAKS.sub(" ", line))
+    if not _is_seen(line):
+        line = "".join(c if _is_seen(c) else _coded(c) for c in _BREAKS.sub(" ", line))
     return _ORDER.sub(lambda m: f"{m[1] or ''}\\x{ord(m[0][-1]):02x}", line)
 
 
@@ -75,7 +85,7 @@ def markdown(text: object) -> Markdown:
     """Text for Markdown that brings no markup, no link and no mention of anybody."""
     # Space in front means something in Markdown, and shows nothing.
     marked = _MARKDOWN.sub(_backslashed, visible(str(text)).strip())
-    return Markdown(_MENTION.sub("@<!-- -->", marked))
+    return Markdown(_MENTION.sub(r"\g<0><!-- -->", marked))
 
 
 def _backslashed(match: re.Match[str]) -> str:
@@ -103,9 +113,9 @@ def json_text(plain: Any, **how: Any) -> str:
     code, and a byte that is not UTF-8 as the text `\\xff`, so that every reader can read it.
     """
     text = json.dumps(plain, **{**how, "ensure_ascii": False})
-    if text.replace("\n", "").isprintable():
+    if _is_seen(text.replace("\n", "")):
         return text
-    return "".join(c if c.isprintable() or c == "\n" else _json_code(c) for c in text)
+    return "".join(c if c == "\n" or _is_seen(c) else _json_code(c) for c in text)
 
 
 def _json_code(char: str) -> str:
@@ -121,7 +131,7 @@ def folded(text: str, also: str = "") -> str:
     """
     quoted = _FOLDED.sub(_percent, text)
     quoted = re.sub(also, _percent, quoted) if also else quoted
-    return quoted if quoted.isprintable() else "".join(map(_percent_hidden, quoted))
+    return quoted if _is_seen(quoted) else "".join(map(_percent_hidden, quoted))
 
 
 def folded_line(line: str) -> str:
@@ -136,7 +146,7 @@ def _percent(match: re.Match[str]) -> str:
 
 
 def _percent_hidden(char: str) -> str:
-    return char if char.isprintable() else _percent_text(char)
+    return char if _is_seen(char) else _percent_text(char)
 
 
 def _percent_text(text: str) -> str:
