@@ -84,8 +84,12 @@ _PARSED = re.compile(r".*\.([cm]?jsx?|[cm]?tsx?|go|java|rs)")
 _SECRETS = re.compile(
     r"\.env(\..+)?|.+\.env|\.(netrc|pgpass|npmrc|pypirc|htpasswd|git-credentials|my\.cnf)"
     r"|id_(rsa|dsa|ecdsa|ed25519).*|.+\.(pem|key|p12|pfx|jks|keystore|kdbx|gpg|asc|age|ppk|tfstate"
-    r"|tfvars)|(credentials?|secrets?|service[-_]account)([-_.].*)?|.+[-_.](credentials?|secrets?)"
-    r"\..+",
+    r"|tfvars|ovpn|p8|kubeconfig)|\.(envrc|dockercfg|s3cfg|boto|vault[-_]?(pass|token)|yarnrc\.yml)"
+    r"|_netrc|auth\.json|service[-_]account([-_.].*)?"
+    # A word of the name, with what is written around it: gha-creds-12.json, client_secret_9.a.json.
+    r"|(.*[-_.])?(credentials?|creds|secrets?|passw(or)?ds?|passphrase|tokens?|api[-_]?keys?"
+    r"|private[-_]?keys?|(service|gcp|gcloud|aws|azure|account)[-_]?keys?|kubeconfig|cookies)"
+    r"([-_.].*)?",
     re.I,
 )
 _SECRET_FOLDERS = frozenset({"secrets", "secret", ".aws", ".ssh", ".gnupg", ".kube", ".docker"})

@@ -17,6 +17,7 @@ from perfhunt.change.git.kept import code_state
 from perfhunt.change.git.repository import KEPT, Repository, find_repository
 from perfhunt.change.git.working_tree import working_tree
 from perfhunt.change.git.worktree import checkout
+from perfhunt.change.paths import may_hold_secrets
 from perfhunt.change.read import read_change
 from perfhunt.errors import ChangeRefused
 from perfhunt.jobs.profile import code_cautions
@@ -79,6 +80,29 @@ def test_untracked_secrets_are_not_read_and_do_not_count(shop: Path) -> None:
     assert code_state(str(shop), store).snapshot
     assert objects_with(shop, store / KEPT, b"return n + 1")
     assert objects_with(shop, store / KEPT, b"canary-5b1c") == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("kubeconfig", "prod.kubeconfig", ".envrc", "gha-creds-12ab.json", "db_password.txt"),
+        *("client_secret_9.apps.example.json", "gcp-key.json", "api_keys.yaml", "deploy/token"),
+        *(".vault_pass", "home.ovpn", "auth.json", "private-key.txt", "Passwords.csv", "a/.ssh/x"),
+    ],
+)
+def test_a_name_with_a_word_for_a_secret_may_hold_one(path: str) -> None:
+    assert may_hold_secrets(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("app.py", "token.py", "tokenizer.json", "secretary.yaml", "keys.sql", "monkeys.json"),
+        *("secrets.example.yaml.sample", "passwordless.conf", "author.json", "data/keys.csv"),
+    ],
+)
+def test_a_name_that_only_resembles_one_is_read(path: str) -> None:
+    assert not may_hold_secrets(path)
 
 
 def test_a_secret_that_git_was_told_of_counts(shop: Path) -> None:
