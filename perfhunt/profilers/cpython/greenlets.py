@@ -72,7 +72,7 @@ class Greenlets:
         self._way: _Way | None = None
         self._search_at: Seconds = 0.0
 
-    def read(self) -> list[WaitingGreenlet]:
+    def waiting(self) -> list[WaitingGreenlet]:
         """Every greenlet that waits; the hub's own is left out."""
         if not self._in_use():
             return []

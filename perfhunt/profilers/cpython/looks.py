@@ -235,7 +235,7 @@ class CpythonLooker:
         return samples
 
     def _switched_out(self, threads: Sequence[ThreadSample]) -> Iterator[ThreadSample]:
-        waiting = self._greenlets.read()
+        waiting = self._greenlets.waiting()
         resting = any(
             thread.state is ThreadState.POLL and is_hub(thread.stack) for thread in threads
         )
