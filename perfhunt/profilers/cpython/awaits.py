@@ -5,6 +5,7 @@ from where in gevent or eventlet its stack ends.
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Stack
@@ -52,9 +53,10 @@ _GREENLETS = re.compile(r"/(?:gevent|eventlet)/(?:\w+/)*(\w+)\.py$")
 _GREEN_NETWORK = re.compile(r"^_?(?:socket\w*|ssl\w*|select\w*|fileobject\w*)$")
 _GREEN_THREADS = frozenset({"threadpool", "tpool"})
 _TRAMPOLINE = "trampoline"  # eventlet: where a greenlet waits for a file
-_CONDITION = re.compile(
-    r"^(?:Condition|Semaphore|Event|Barrier)\."
-)  # permits and events of threads
+# Mutual exclusion, as these libraries and threading call it; what is built on it and wakes each of
+# those who wait on its own.
+_MUTEX = re.compile(r"Lock\w*\.|^Semaphore\.")
+_SIGNALLED = re.compile(r"(?:Condition|Event|Queue|Barrier|Pool)\.")
 # Of drivers that are handed such a wait.
 _WAITS_FOR_A_FILE = re.compile(r"wait_(?:callback|read|write)$")
 
@@ -120,8 +122,9 @@ def wait_of_greenlet(greenlet: WaitingGreenlet) -> Wait:
             return Wait(ThreadState.SOCKET)
     if _WAITS_FOR_A_FILE.search(stack[-1].function):
         return Wait(ThreadState.SOCKET)
-    outside = next((each for each in stack[::-1] if not _GREENLETS.search(each.file)), stack[-1])
-    if outside is not stack[-1] and not _CONDITION.search(outside.function):
-        place = next((each for each in stack[::-1] if not _LIBRARY.search(each.file)), outside)
+    inner = list(takewhile(lambda each: _LIBRARY.search(each.file), stack[::-1]))
+    names = [each.function for each in inner]
+    if any(map(_MUTEX.search, names)) and not any(map(_SIGNALLED.search, names)):
+        place = stack[len(stack) - 1 - len(inner)] if len(inner) < len(stack) else stack[0]
         own = f"{place.file}:{place.line}"
     return Wait(ThreadState.LOCK, FUTEX + own)

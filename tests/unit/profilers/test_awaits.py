@@ -134,7 +134,8 @@ def test_a_greenlet_waits_for_what_its_stack_ends_in(
 def test_greenlets_share_a_lock_and_each_has_a_permit_of_its_own() -> None:
     locked = (APP, Frame("LockType.acquire", f"{GEVENT}/thread.py"))
     permit = (APP, CONDITION, Frame("LockType.acquire", f"{GEVENT}/thread.py"))
-    for stack, shared in ((locked, True), (permit, False), ((APP,), False)):
+    queued = (APP, Frame("LightQueue.get", f"{EVENTLET}/queue.py"))
+    for stack, shared in ((locked, True), (permit, False), (queued, False), ((APP,), False)):
         one, other = (wait_of_greenlet(WaitingGreenlet(at, stack)).on for at in (0x10, 0x20))
         assert (one == other) is shared
     pooled = (APP, Frame("ThreadPool.apply", f"{GEVENT}/threadpool.py"))
