@@ -38,12 +38,14 @@ from perfhunt.load.messages import (
     WorkerDone,
     WorkerSecond,
 )
+from perfhunt.load.trust.secret import VARIABLE
 from perfhunt.model.question import Feed, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import announced, python
 from tests.live.running import question, service, until
+from tests.live.test_load_ends import IN_ANOTHER_PROCESS, IN_THE_BACKGROUND, NEVER_YIELDS
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
 
@@ -76,7 +78,7 @@ def perfhunt(*words: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "CANARY_VARIABLE": "CANARYenvironment"},
+        env={**os.environ, "CANARY_VARIABLE": "CANARYenvironment", VARIABLE: OTHER},
     )
     try:
         yield process
@@ -106,6 +108,7 @@ class Master:
             connection = proven_worker(self._server.accept()[0], SECRET)
         self.channel: Channel[Any] = Channel(connection, WORKER_ANSWERS)
         self._answers = self.channel.messages()
+        self.silent = False
         gevent.spawn(self._beat)
         return self
 
@@ -116,7 +119,8 @@ class Master:
 
     def _beat(self) -> None:
         while True:
-            self.channel.send(Heartbeat())
+            if not self.silent:
+                self.channel.send(Heartbeat())
             gevent.sleep(0.2)
 
     def ask(self, order: Message) -> Message:
@@ -224,6 +228,68 @@ def test_load_ends_with_its_master(how: str, tmp_path: Path) -> None:
         assert seen(url) == before
 
 
+ENDINGS = ["is silent", "hangs up", "worker killed", "worker suspended"]
+USERS = [NEVER_YIELDS, IN_THE_BACKGROUND, IN_ANOTHER_PROCESS]
+# Each takes four seconds: the others are left to `scripts/test --all`.
+_ALWAYS = {(NEVER_YIELDS, "is silent"), (NEVER_YIELDS, "hangs up"), (USERS[2], "worker killed")}
+
+
+@pytest.mark.parametrize(
+    ("users", "how"),
+    [
+        pytest.param(users, how, marks=() if (users, how) in _ALWAYS else pytest.mark.long)
+        for users in USERS
+        for how in ENDINGS
+    ],
+)
+def test_load_of_a_locustfile_ends_with_master_and_worker_whatever_it_does(
+    users: str, how: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "locustfile.py"
+    file.write_text(users)
+    long = Step(Phase.FIXED, 20.0, 60.0, seed=1)
+    with (
+        announced(*python("listener.py")) as url,
+        Master(free_port(), tmp_path, "--allow-file", str(file)) as master,
+    ):
+        assert isinstance(master.ask(share(url, locustfile=str(file))), LoadReady)
+        order = RunShare(step=long, grace=1.0, epoch=time.monotonic() + 0.3, part=0, of=1)
+        master.channel.send(order)
+        gevent.sleep(0.5)
+        assert until(lambda: sum(seen(url).values()) > 10, 5)
+        match how:
+            case "is silent":
+                master.silent = True
+            case "hangs up":
+                master.channel.close()
+            case "worker killed":
+                master.worker.kill()
+            case _:
+                master.worker.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        before = seen(url)
+        time.sleep(1.0)
+        assert seen(url) == before
+
+
+def test_orders_one_after_the_other_send_no_faster_than_was_allowed(tmp_path: Path) -> None:
+    with (
+        announced(*python("listener.py")) as url,
+        Master(free_port(), tmp_path, "--max-rate", "4/s") as master,
+    ):
+        assert isinstance(master.ask(share(url, PLAIN, most=4.0)), LoadReady)
+        long = Step(Phase.FIXED, 4.0, 60.0, seed=1)
+        past = RunShare(step=long, grace=1.0, epoch=time.monotonic() - 60, part=0, of=1)
+        answer = master.ask(past)
+        assert isinstance(answer, LoadError)
+        assert "after its first arrival" in answer.why
+        began = time.monotonic()
+        for _ in range(9):
+            master.ask(SendProbe(endpoint=0, timeout=1.0))
+        assert time.monotonic() - began >= 8 / 4.0
+        assert seen(url) == {"GET /stolen": 9}
+
+
 @pytest.mark.parametrize("stranger", ["another secret", "ZeroMQ"])
 def test_a_worker_tells_a_stranger_nothing_and_says_why_it_ends(
     stranger: str, tmp_path: Path
@@ -313,7 +379,9 @@ def test_a_master_tells_strangers_nothing_and_ends_when_it_is_told_to(tmp_path: 
         assert b"CANARY" not in heard
         assert len(heard) < 100  # alerts of TLS
         for process in psutil.Process(master.pid).children(recursive=True):
-            assert SECRET not in " ".join([*process.cmdline(), *process.environ().values()])
+            told = " ".join([*process.cmdline(), *process.environ().values()])
+            assert SECRET not in told
+            assert OTHER not in told, "the variable was passed on"
         began = time.monotonic()
         master.send_signal(signal.SIGTERM)
         _, said = master.communicate(timeout=10)
