@@ -38,11 +38,11 @@ from perfhunt.load.messages import (
     WorkerDone,
     WorkerSecond,
 )
-from perfhunt.load.trust.secret import VARIABLE
 from perfhunt.model.question import Feed, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds
+from perfhunt.target.leash import SECRET_VARIABLE
 from tests.live.load_targets.harness import announced, python
 from tests.live.running import question, service, until
 from tests.live.test_load_ends import IN_ANOTHER_PROCESS, IN_THE_BACKGROUND, NEVER_YIELDS
@@ -78,7 +78,7 @@ def perfhunt(*words: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "CANARY_VARIABLE": "CANARYenvironment", VARIABLE: OTHER},
+        env={**os.environ, "CANARY_VARIABLE": "CANARYenvironment", SECRET_VARIABLE: OTHER},
     )
     try:
         yield process

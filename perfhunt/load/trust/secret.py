@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perfhunt.errors import UsageError
-from perfhunt.target.leash import SECRET_VARIABLE as VARIABLE
+from perfhunt.target.leash import SECRET_VARIABLE
 
 NAME = "workers.secret"
 # Characters: 128 bits in hex. Who answers a worker could try shorter ones on what it was shown.
@@ -33,8 +33,8 @@ def find_secret(file: Path | None, env: Mapping[str, str], *, make: bool) -> str
     """
     if file is not None:
         return read_secret(file)
-    if VARIABLE in env:
-        return _long_enough(env[VARIABLE], f"${VARIABLE}")
+    if SECRET_VARIABLE in env:
+        return _long_enough(env[SECRET_VARIABLE], f"${SECRET_VARIABLE}")
     kept = kept_at(env)
     if make and not kept.exists():
         _make(kept)
@@ -107,7 +107,7 @@ def _make(path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"a secret for workers cannot be kept in {path}: {error.strerror}",
-            f"Give one with --secret FILE, or in ${VARIABLE}.",
+            f"Give one with --secret FILE, or in ${SECRET_VARIABLE}.",
         ) from None
 
 

@@ -25,7 +25,6 @@ from perfhunt.load.trust.grant import (
 from perfhunt.load.trust.secret import (
     AS_MASTER,
     AS_WORKER,
-    VARIABLE,
     find_secret,
     kept_at,
     proof,
@@ -34,6 +33,7 @@ from perfhunt.load.trust.secret import (
 from perfhunt.model.question import Feed, LoopKind, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
+from perfhunt.target.leash import SECRET_VARIABLE
 
 GOOD = "0123456789abcdef" * 2
 STEP = Step(Phase.RAMP, 100.0, 10.0, seed=1)
@@ -95,7 +95,7 @@ def test_a_file_goes_before_the_environment_and_that_before_what_is_kept(tmp_pat
     file = tmp_path / "file"
     file.write_text(f"{GOOD}file\n")
     file.chmod(0o400)
-    env = {"HOME": str(tmp_path), VARIABLE: f"{GOOD}variable"}
+    env = {"HOME": str(tmp_path), SECRET_VARIABLE: f"{GOOD}variable"}
     assert find_secret(file, env, make=True) == f"{GOOD}file"
     assert find_secret(None, env, make=True) == f"{GOOD}variable"
 
@@ -132,7 +132,7 @@ def test_a_secret_that_could_be_guessed_is_refused_and_not_repeated(
         read_secret(file)
     assert "hunter2" not in str(error.value)
     with pytest.raises(UsageError, match="shorter"):
-        find_secret(None, {VARIABLE: text}, make=True)
+        find_secret(None, {SECRET_VARIABLE: text}, make=True)
 
 
 def test_what_is_no_plain_short_file_is_no_secret_and_nothing_waits_for_it(tmp_path: Path) -> None:
