@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+# What a logarithm reaches down to: of latencies, less than any clock tells apart. A run that
+# somebody else wrote may hold values below nothing.
+_LEAST = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -15,6 +19,11 @@ class Axis:
     start: float
     end: float
     log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.log and self.low < _LEAST:
+            object.__setattr__(self, "low", _LEAST)
+            object.__setattr__(self, "high", max(self.high, 10 * _LEAST))
 
     def at(self, value: float) -> float:
         """The pixel of a value; values outside land on the edge."""
