@@ -29,7 +29,8 @@ class Axis:
         """The pixel of a value; values outside land on the edge."""
         bounded = min(max(value, self.low), self.high)
         if self.log:
-            share = math.log(bounded / self.low) / math.log(self.high / self.low)
+            first, last = math.log(self.low), math.log(self.high)
+            share = (math.log(bounded) - first) / (last - first)
         else:
             share = (bounded - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)
