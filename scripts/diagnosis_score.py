@@ -11,7 +11,7 @@ from diagnosis_record import Seen
 
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis
 from perfhunt.analysis.trial.interference import disturbed
-from perfhunt.model.finding import Finding
+from perfhunt.model.finding import Finding, Waterfall
 from perfhunt.model.knee import Knee
 from tests.live.zoo.animals import Animal, Half
 
@@ -49,7 +49,7 @@ def score(animal: Animal, seen: Seen, diagnosis: Diagnosis | None = None) -> Row
         "rank": rank,
         "class": category,
         "class_right": category in animal.classes,
-        "closure": closure(diagnosis),
+        **closing(diagnosis.waterfall),
         "prediction_error": prediction_error(said, at_least, brings, seen),
         "looks_per_s": len(instants) / instants.seconds if instants and instants.seconds else None,
         "probe_p99": effect.p99 if effect else None,
@@ -102,11 +102,19 @@ def prediction_error(
     return abs(said - brings) / brings
 
 
-def closure(diagnosis: Diagnosis) -> float | None:
-    """What the waterfall's parts leave unexplained, as a share; None where there is none."""
-    waterfall = getattr(diagnosis, "waterfall", None)
-    value = getattr(waterfall, "closure", None)
-    return None if value is None else float(value)
+def closing(waterfall: Waterfall | None) -> Row:
+    """What the waterfall's parts leave unexplained, as a share; whether the interval of that holds
+    nothing at all; and the share of the growth that is taken from something else than looks. None
+    where there is no waterfall, or latency did not grow.
+    """
+    if waterfall is None or waterfall.closure is None or waterfall.unexplained is None:
+        return {"closure": None, "closes_within_interval": None, "inferred": None}
+    left = waterfall.unexplained.added
+    return {
+        "closure": waterfall.closure,
+        "closes_within_interval": left.low <= 0.0 <= left.high,
+        "inferred": round(waterfall.inferred, 3),
+    }
 
 
 def summary(rows: Mapping[str, Row]) -> dict[str, Any]:
@@ -117,11 +125,15 @@ def summary(rows: Mapping[str, Row]) -> dict[str, Any]:
 
     errors = [r["prediction_error"] for r in rows.values() if r["prediction_error"] is not None]
     closures = [r["closure"] for r in rows.values() if r["closure"] is not None]
+    # Rows of a diary from before have no such fields.
+    closed = [r for r in rows.values() if r.get("closes_within_interval") is not None]
     return {
         "n": len(rows),
         "culprit_first": share([r["rank"] == 1 for r in rows.values()]),
         "class_right": share([r["class_right"] for r in rows.values()]),
         "closure": share([abs(c) <= CLOSES for c in closures]),
+        "closes_within_interval": share([r["closes_within_interval"] for r in closed]),
+        "inferred": round(median(r["inferred"] for r in closed), 3) if closed else None,
         "prediction_error": round(median(errors), 3) if errors else None,
         "predictions": len(errors),
         "withheld": share([r["withheld"] for r in rows.values()]),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from perfhunt.errors import StoreError
+from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model.run import Run
 from perfhunt.reports.format import FORMATS, Format
 from perfhunt.store.copies import copy_into
@@ -17,7 +17,15 @@ from perfhunt.store.rundir import doubted, write_artifact
 
 STORED = ("html", "markdown", "flamegraph", "speedscope", "junit")
 # What a run that no report was tried with may make one raise: it is kept all the same.
-_UNRENDERED = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)
+_UNRENDERED = (
+    Unreadable,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+)
 
 
 def publish(run: Run, directory: Path, artifacts: Path | None) -> Run:

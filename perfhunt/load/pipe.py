@@ -16,6 +16,7 @@ from perfhunt.errors import LoadFailed
 from perfhunt.load.lifeline import ENDED_ITSELF, Lifeline
 from perfhunt.load.messages import ANSWERS, ChildAnswer, ChildOrder, PipeReader, frame
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.leash import inherited
 from perfhunt.target.proc.files import tail
 
 LOG = "load-child.log"
@@ -56,6 +57,7 @@ class ChildPipe:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
+                    env=inherited(),
                     start_new_session=True,
                     pass_fds=(line,),
                 )

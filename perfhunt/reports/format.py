@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from perfhunt.errors import Unreadable
 from perfhunt.model.document.folded import fold
 from perfhunt.model.document.redaction import redacted
 from perfhunt.model.profile import Profile, ProfileMode
@@ -37,8 +38,16 @@ class Format:
     needs_profile: bool = False
 
     def render(self, run: Run) -> str:
-        """The run in this format, redacted."""
-        return self.text(redacted(run))
+        """The run in this format, redacted. Raises Unreadable for one that holds numbers which no
+        run that was measured has: somebody else may have written it.
+        """
+        try:
+            return self.text(redacted(run))
+        except (ArithmeticError, ValueError) as error:
+            raise Unreadable(
+                f"run {run.id} cannot be shown as {self.name}: {type(error).__name__}, {error}",
+                "It holds numbers that cannot be. Was it changed? perfhunt history lists others.",
+            ) from error
 
     def has_something(self, run: Run) -> bool:
         """Whether rendering this run gives more than an empty shell."""

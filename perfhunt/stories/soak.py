@@ -33,13 +33,15 @@ def soak_rate(climb: SearchResult, otherwise: PerSecond) -> PerSecond:
 
 def soak(lab: Lab, climb: SearchResult, step: Step, seconds: Seconds) -> SearchResult:
     """The climb with what a soak says of drift and growth. One step is asked again and again, until
-    the time is over or the service no longer keeps up.
+    the time is over or the service no longer keeps up. What other work on the host spoilt is asked
+    again as well, but takes of that time: nobody is under load for longer than was said.
     """
     rate = format_rate(step.rate)
     lab.notify(Began("soak", f"{rate} for {format_duration(seconds)}", seconds))
     lab.drain(Drain())
     blocks: list[Trial] = []
-    while len(blocks) < max(SHORTEST, seconds) / step.duration:
+    before = len(lab.trials)
+    while sum(trial.step.duration for trial in lab.trials[before:]) < max(SHORTEST, seconds):
         blocks.append(lab.try_quiet_step(step))
         if blocks[-1].overload:
             break

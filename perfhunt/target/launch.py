@@ -10,7 +10,6 @@ Or step by step: `launch`, `await_ready`, `end`.
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
 from perfhunt.model.units import Seconds
-from perfhunt.target.leash import KeptCommand, run, spawn
+from perfhunt.target.leash import KeptCommand, inherited, run, spawn
 from perfhunt.target.proc.files import tail as end_of_file
 
 # Generous: only a command that will never listen waits so long.
@@ -129,7 +128,7 @@ def launch(command: ServiceCommand, port: int, log: Path) -> Launched:
                 _with_port(command.words, port),
                 sink,
                 directory=command.directory,
-                environment={**os.environ, **command.environment, "PORT": str(port)},
+                environment={**inherited(), **command.environment, "PORT": str(port)},
             )
     except OSError as error:
         raise UsageError(

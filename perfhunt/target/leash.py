@@ -26,10 +26,16 @@ _STARTED_WITHIN: Seconds = 30.0  # an interpreter without packages starts in 20 
 _KILLED_WITHIN: Seconds = 12.0  # longer than a keeper goes on killing
 _LEAVES_WITHIN: Seconds = 0.1  # a keeper with nothing to keep
 _KIB: Bytes = 1024  # the unit of ru_maxrss on Linux (getrusage(2))
+SECRET_VARIABLE = "PERFHUNT_WORKERS_SECRET"  # read by `load.trust.secret`
 
 # Commands that have ended, while something that they started (a daemon) goes on: it is kept as long
 # as this process lives, and no longer.
 _left: list[KeptCommand] = []
+
+
+def inherited() -> dict[str, str]:
+    """What of our environment goes on to what we start: all but the secret of load workers."""
+    return {name: value for name, value in os.environ.items() if name != SECRET_VARIABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +184,7 @@ def spawn(
             raise
         assert process.stdin is not None
         with suppress(BrokenPipeError), process.stdin as program:
-            its_own = os.environ if environment is None else environment
+            its_own = inherited() if environment is None else environment
             program.write(_program(theirs.fileno(), words, its_own))
     return KeptCommand(process, ours)
 

@@ -51,7 +51,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "cli": (("view", "verbs"),),
     "jobs": (("stored", "verify"), ("bench",)),
     "load": (("trust", "child"),),
-    "load/child": (("bounds", "http", "users"), ("fleet",)),
+    "load/child": (("bounds", "http", "users"), ("bounds", "fleet")),
     "model": (("text", "verdict", "document", "testfile"),),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),

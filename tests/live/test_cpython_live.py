@@ -188,3 +188,47 @@ def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
                 CpythonLooker(other.pid)
         finally:
             other.kill()
+
+
+def greenlets(instants: Instants) -> Counter[tuple[str, ThreadState]]:
+    """Greenlets seen by the function of the target that waits, and what for."""
+    counts: Counter[tuple[str, ThreadState]] = Counter()
+    for sample in (t for instant in instants for t in instant.threads if t.task):
+        ours = [f.function for f in sample.stack if f.file.endswith("greenlets.py")]
+        counts[ours[-1], ThreadState(sample.state)] += 1
+    return counts
+
+
+def test_every_greenlet_waits_where_it_is_known_to() -> None:
+    pytest.importorskip("gevent")
+    with running("greenlets.py") as target:
+        instants = InstantsCapture([target.pid], 2.0).wait()
+        assert runs_freely(target.pid)
+    assert len(instants) >= 12 and instants.errors == 0
+    counts = greenlets(instants)
+    lock, looks = ThreadState.LOCK, len(instants)
+    assert counts == {
+        ("holds_lock", ThreadState.SLEEP): looks,
+        ("wants_lock", lock): 2 * looks,
+        ("wants_permit", lock): looks,
+        ("wants_native_permit", lock): looks,
+        ("wants_event", lock): looks,
+        ("wants_item", lock): looks,
+        ("receives", ThreadState.SOCKET): looks,
+        ("<module>", ThreadState.SLEEP): looks,
+    }
+    waits = {
+        t.wait_on
+        for t in next(iter(instants)).threads
+        if t.task and t.stack[0].function == "wants_lock"
+    }
+    assert len(waits) == 1
+
+
+def test_greenlets_behind_a_busy_hub_wait_for_the_hub() -> None:
+    pytest.importorskip("gevent")
+    with running("greenlets.py", "busy") as target:
+        instants = InstantsCapture([target.pid], 2.0).wait()
+    counts = greenlets(instants)
+    slept, ready = counts["naps", ThreadState.SLEEP], counts["naps", ThreadState.LOOP]
+    assert ready > 5 * slept and ready + slept > len(instants)

@@ -16,7 +16,7 @@ import pytest
 
 from perfhunt.target.command_timer import Command, time_command
 from perfhunt.target.launch import run_prepare
-from perfhunt.target.leash import KeptCommand, run, spawn
+from perfhunt.target.leash import SECRET_VARIABLE, KeptCommand, run, spawn
 from tests.live.running import until
 
 pytestmark = [pytest.mark.live, pytest.mark.beside]
@@ -191,6 +191,17 @@ def test_a_command_finds_what_it_would_find_alone(tmp_path: Path) -> None:
     its_own = {**os.environ, "X": "caf\udce9 $HOME"}
     code, kept = run(words, directory=tmp_path, environment=its_own)
     assert (code, kept) == (0, alone.stdout)
+
+
+def test_a_command_does_not_find_the_secret_of_load_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(SECRET_VARIABLE, "CANARYsecret")
+    monkeypatch.setenv("ANOTHER", "is passed on")
+    code, printed = run([sys.executable, "-c", "import os; print(dict(os.environ))"])
+    assert code == 0
+    assert b"is passed on" in printed
+    assert b"CANARYsecret" not in printed
 
 
 def test_a_command_that_takes_too_long_is_ended_with_all_of_it(tmp_path: Path) -> None:

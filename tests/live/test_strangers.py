@@ -42,6 +42,7 @@ from perfhunt.model.question import Feed, Question, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds
+from perfhunt.target.leash import SECRET_VARIABLE
 from tests.live.load_targets.harness import announced, python
 from tests.live.running import question, service, until
 
@@ -76,7 +77,7 @@ def perfhunt(*words: str, directory: Path) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "CANARY_VARIABLE": "CANARYenvironment"},
+        env={**os.environ, "CANARY_VARIABLE": "CANARYenvironment", SECRET_VARIABLE: OTHER},
     )
     try:
         yield process
@@ -106,6 +107,7 @@ class Master:
             connection = proven_worker(self._server.accept()[0], SECRET)
         self.channel: Channel[Any] = Channel(connection, WORKER_ANSWERS)
         self._answers = self.channel.messages()
+        self.silent = False
         gevent.spawn(self._beat)
         return self
 
@@ -116,7 +118,8 @@ class Master:
 
     def _beat(self) -> None:
         while True:
-            self.channel.send(Heartbeat())
+            if not self.silent:
+                self.channel.send(Heartbeat())
             gevent.sleep(0.2)
 
     def ask(self, order: Message) -> Message:
@@ -313,7 +316,9 @@ def test_a_master_tells_strangers_nothing_and_ends_when_it_is_told_to(tmp_path: 
         assert b"CANARY" not in heard
         assert len(heard) < 100  # alerts of TLS
         for process in psutil.Process(master.pid).children(recursive=True):
-            assert SECRET not in " ".join([*process.cmdline(), *process.environ().values()])
+            told = " ".join([*process.cmdline(), *process.environ().values()])
+            assert SECRET not in told
+            assert OTHER not in told, "the variable was passed on"
         began = time.monotonic()
         master.send_signal(signal.SIGTERM)
         _, said = master.communicate(timeout=10)

@@ -13,7 +13,7 @@ from perfhunt.model.finding import CautionCode
 from perfhunt.model.knee import DriftKind, Growing, Knee
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement, Measure, Objective
-from perfhunt.model.trial import Phase, Resources
+from perfhunt.model.trial import Interference, Phase, Resources
 from perfhunt.store.rundir import read_directory
 from perfhunt.stories.investigation import Options, investigate
 from perfhunt.stories.soak import BLOCK, SHARE_OF_KNEE, soak_drift
@@ -51,6 +51,24 @@ def test_a_share_of_the_knee_is_held_for_as_long_as_was_asked(tmp_path: Path) ->
     assert {block.step.rate for block in blocks} == {SHARE_OF_KNEE * run.knee.rate}
     assert run.drift is not None and "of soak" in run.drift.sentence
     assert not [c for c in run.cautions if c.code in (CautionCode.GROWTH, CautionCode.DRIFT)]
+
+
+class Restless(Swelling):
+    """Probes beside other work that takes cores from the target every second time they look."""
+
+    def interference(self) -> Interference | None:  # type: ignore[override]
+        waited = 1.0 if self.trials % 2 else 0.0
+        return Interference(1.0, cores=2.0, target_ran=0.5, target_waited=waited)
+
+
+def test_other_work_that_spoils_blocks_makes_no_soak_longer_than_was_asked(tmp_path: Path) -> None:
+    question = question_of(P99)
+    run = investigate(
+        question, lab(tmp_path, question, Restless(0.0)), Options(profile=False, soak=SOAK)
+    )
+    blocks = [trial for trial in run.trials if trial.step.phase is Phase.SOAK]
+    assert len({bool(block.invalid) for block in blocks}) == 2
+    assert sum(block.seconds for block in blocks) <= SOAK + 3 * BLOCK
 
 
 def test_memory_that_grows_is_told_with_when_it_is_gone(tmp_path: Path) -> None:

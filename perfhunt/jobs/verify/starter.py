@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from perfhunt.errors import TargetDied
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.trial import Resources
 from perfhunt.stories.pair_bench import StartedVersion
@@ -62,9 +63,15 @@ class StartedCommand:
         self._monitor.start()
 
     def resources(self) -> Resources | None:
-        """What its processes used since the last call. Raises TargetDied when it ended."""
+        """What its processes used since the last call. Raises TargetDied when it ended, or another
+        process has its port.
+        """
         launching.check_alive(self._service)
-        return self._monitor.take() if self._monitor else None
+        if self._monitor is None:
+            return None
+        if why := self._monitor.dead():
+            raise TargetDied(why, launching.tail(self._service.log))
+        return self._monitor.take()
 
     def close(self) -> None:
         """Stop watching it and end it."""

@@ -127,15 +127,16 @@ class ControllerPipe:
         self._keep_text = load.question.keep_error_text
         if not self._keep_text:
             self._quieten()
-        self._session = Session(first, self, self._sentinel)
         hurry: Any = gevent.get_hub().loop.async_()  # the one thing another thread may touch
-        hurry.start(self._session.stop, True)
+        hurry.start(self._stop, True)
+        # Before a locustfile is read, which may send something as it is.
         self._sentinel.open(
             hurry.send,
             load.question.safety.max_duration,
             load.killswitch,
             unruly=load is first and load.question.locustfile is not None,
         )
+        self._session = Session(first, self, self._sentinel)
         self._session.serve(self._orders)
 
     def handle_error(self, where: Any, kind: Any, value: Any, trace: Any) -> None:
@@ -154,10 +155,14 @@ class ControllerPipe:
         if not content:
             leave(0)
         for order in self._reader.feed(content):
-            if isinstance(order, StopLoad) and self._session is not None:
-                self._session.stop(order.hard)
+            if isinstance(order, StopLoad):
+                self._stop(order.hard)
             else:
                 self._orders.put(order)
+
+    def _stop(self, hard: bool) -> None:
+        if self._session is not None:
+            self._session.stop(hard)
 
 
 class LoadGenerator(Protocol):

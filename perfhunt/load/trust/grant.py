@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from perfhunt.errors import LoadFailed
-from perfhunt.model.question import Question, Safety
+from perfhunt.model.question import LoopKind, Question, Safety
 from perfhunt.model.testfile.connects import Peripheral, peripheral
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, format_rate
@@ -20,6 +20,7 @@ from perfhunt.model.units import PerSecond, Seconds, format_rate
 MOST_ARRIVALS = 50_000_000
 MOST_WORKERS = 1024  # of one master
 LONGEST: Seconds = 7 * 86_400.0  # of a step
+LATEST: Seconds = 1.0  # after its first arrival: a step that comes later finds many due at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,23 @@ def refuse_rate(grant: WorkerGrant, rate: PerSecond) -> None:
             f"this worker may send {format_rate(grant.max_rate)} at most, and its share of the"
             f" load can become {format_rate(rate)}",
             "Lower max_rate in [safety], take more workers, or start it with a higher --max-rate",
+        )
+
+
+def refuse_late(epoch: Seconds, now: Seconds) -> None:
+    """Raises LoadFailed for a step whose arrivals have been due for long, all of which would be
+    sent at once. Both are of the worker's own clock.
+    """
+    if now - epoch > LATEST:
+        raise LoadFailed(f"a step came {now - epoch:.1f} s after its first arrival was due")
+
+
+def refuse_loop(question: Question) -> None:
+    """Raises LoadFailed for a closed loop, whose users send as fast as they are answered."""
+    if question.locustfile is not None and question.ramp.loop is LoopKind.CLOSED:
+        raise LoadFailed(
+            "a closed loop has no rate that a worker on another host could hold it to",
+            'Take loop = "open" in [ramp], or leave --bind out.',
         )
 
 

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perfhunt.errors import UsageError
+from perfhunt.target.leash import SECRET_VARIABLE
 
-VARIABLE = "PERFHUNT_WORKERS_SECRET"
 NAME = "workers.secret"
 # Characters: 128 bits in hex. Who answers a worker could try shorter ones on what it was shown.
 LEAST = 32
@@ -33,8 +33,8 @@ def find_secret(file: Path | None, env: Mapping[str, str], *, make: bool) -> str
     """
     if file is not None:
         return read_secret(file)
-    if VARIABLE in env:
-        return _long_enough(env[VARIABLE], f"${VARIABLE}")
+    if SECRET_VARIABLE in env:
+        return _long_enough(env[SECRET_VARIABLE], f"${SECRET_VARIABLE}")
     kept = kept_at(env)
     if make and not kept.exists():
         _make(kept)
@@ -51,13 +51,19 @@ def read_secret(path: Path) -> str:
     """The secret in a file. Raises UsageError for one that is missing, short, or open to others."""
     try:
         with open(path, "rb", opener=_unblocked) as file:
-            kind = os.fstat(file.fileno()).st_mode
+            found = os.fstat(file.fileno())
+            kind = found.st_mode
             if not stat.S_ISREG(kind):
                 raise UsageError(f"the secret {path} is no file")
             if kind & (stat.S_IRWXG | stat.S_IRWXO):
                 raise UsageError(
                     f"others may read or change the secret {path}; it was not used",
                     f"chmod 600 {path}, and if they may have read it, make a new one.",
+                )
+            if found.st_uid not in (os.geteuid(), 0):
+                raise UsageError(
+                    f"the secret {path} belongs to another user, who knows it; it was not used",
+                    "Make one of your own: openssl rand -hex 32",
                 )
             content = file.read(MOST + 1)
     except OSError as error:
@@ -101,7 +107,7 @@ def _make(path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"a secret for workers cannot be kept in {path}: {error.strerror}",
-            f"Give one with --secret FILE, or in ${VARIABLE}.",
+            f"Give one with --secret FILE, or in ${SECRET_VARIABLE}.",
         ) from None
 
 

@@ -1,14 +1,18 @@
-"""What a task waits for, from where in asyncio its chain of coroutines ends."""
+"""What a task waits for, from where in asyncio its chain of coroutines ends; what a greenlet does,
+from where in gevent or eventlet its stack ends.
+"""
 
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD, FUTEX
 from perfhunt.model.profile import Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.cpython.chains import SLEEP, AwaitChain
+from perfhunt.profilers.cpython.greenlets import WaitingGreenlet
 from perfhunt.target.proc.waits import Wait
 
 _ASYNCIO = re.compile(r"/asyncio/(\w+)\.py$")
@@ -40,6 +44,21 @@ _IN_A_THREAD = re.compile(r"(?:^|\.)run_(?:sync_)?in_(?:worker_)?(?:thread|execu
 _LOCK = "Lock.acquire"
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/")
 _EVENT = "Event.wait"
+
+
+# Greenlets: the modules of their libraries that wait for the network, and those that wait for a
+# thread of a pool. What else they have is within the process, most of it in compiled code: then the
+# stack ends in who called it.
+_GREENLETS = re.compile(r"/(?:gevent|eventlet)/(?:\w+/)*(\w+)\.py$")
+_GREEN_NETWORK = re.compile(r"^_?(?:socket\w*|ssl\w*|select\w*|fileobject\w*)$")
+_GREEN_THREADS = frozenset({"threadpool", "tpool"})
+_TRAMPOLINE = "trampoline"  # eventlet: where a greenlet waits for a file
+# Mutual exclusion, as these libraries and threading call it; what is built on it and wakes each of
+# those who wait on its own.
+_MUTEX = re.compile(r"Lock\w*\.|^Semaphore\.")
+_SIGNALLED = re.compile(r"(?:Condition|Event|Queue|Barrier|Pool)\.")
+# Of drivers that are handed such a wait.
+_WAITS_FOR_A_FILE = re.compile(r"wait_(?:callback|read|write)$")
 
 
 def wait_of(chain: AwaitChain, now: Seconds) -> Wait:
@@ -84,3 +103,28 @@ def _by_who_waits(stack: Stack) -> ThreadState:
         if _INPUT_OUTPUT.search(frame.function):
             return ThreadState.SOCKET
     return ThreadState.LOCK
+
+
+def wait_of_greenlet(greenlet: WaitingGreenlet) -> Wait:
+    """The state of a greenlet that is not running, as of a task. Which lock it waits for is not
+    read: those who wait for one at the same place of the application count as waiting for the same.
+    """
+    stack, own = greenlet.stack, f"{greenlet.at:#x}"
+    for frame in stack[::-1]:
+        module = _GREENLETS.search(frame.file)
+        if module is None:
+            break
+        if module[1] in _GREEN_THREADS:
+            return Wait(ThreadState.LOCK, FOR_A_THREAD + own)
+        if frame.function == SLEEP:
+            return Wait(ThreadState.SLEEP)
+        if frame.function == _TRAMPOLINE or _GREEN_NETWORK.search(module[1]):
+            return Wait(ThreadState.SOCKET)
+    if _WAITS_FOR_A_FILE.search(stack[-1].function):
+        return Wait(ThreadState.SOCKET)
+    inner = list(takewhile(lambda each: _LIBRARY.search(each.file), stack[::-1]))
+    names = [each.function for each in inner]
+    if any(map(_MUTEX.search, names)) and not any(map(_SIGNALLED.search, names)):
+        place = stack[len(stack) - 1 - len(inner)] if len(inner) < len(stack) else stack[0]
+        own = f"{place.file}:{place.line}"
+    return Wait(ThreadState.LOCK, FUTEX + own)

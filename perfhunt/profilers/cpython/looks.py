@@ -1,5 +1,5 @@
-"""Every thread and every task of a process at one moment: the stack from its memory, the state from
-/proc around it.
+"""Every thread, task and greenlet of a process at one moment: the stack from its memory, the state
+from /proc around it.
 
 A thread that did not run since the last look is where it was: it costs one small read. Of one that
 ran, the stack is read between two readings of how long it had run: where they agree, stack and
@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from perfhunt.errors import AttachFailed
-from perfhunt.model.profile import ThreadSample
+from perfhunt.model.profile import Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Seconds
-from perfhunt.profilers.cpython.awaits import wait_of
+from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
 from perfhunt.profilers.cpython.chains import AwaitChain
+from perfhunt.profilers.cpython.greenlets import Greenlets, Readiness, is_hub
 from perfhunt.profilers.cpython.memory import ProcessMemory
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import PythonThread, Stacks, ThreadStack
@@ -32,6 +33,7 @@ from perfhunt.target.proc.waits import ProcessWaits, Wait
 # then has more time to move on between its readings.
 _AT_ONCE = 8
 _NOWHERE = ThreadStack()
+_MOST_SWITCHED = 20_000  # samples of greenlets that are kept, so that each is made once
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
@@ -97,11 +99,15 @@ class CpythonLooker:
         self.seen = self.unmatched = 0
         self._pid = pid
         self._stacks, self._tasks = Stacks(objects), Tasks(objects)
+        self._greenlets = Greenlets(objects, self._stacks)
         self._waits = ProcessWaits(pid)
         self._watched: dict[int, _WatchedThread] = {}
         self._apart = has_own_pids(pid)
         # What was told of a task, whether its sleep was over then, and the sample made of it.
         self._told: dict[int, tuple[AwaitChain, bool, ThreadSample]] = {}
+        # Of greenlets, by which it is and the stack, and whether it is ready.
+        self._switched: dict[tuple[int, int, bool], ThreadSample] = {}
+        self._readiness = Readiness()
 
     def close(self) -> None:
         """Let the process go. Idempotent."""
@@ -132,7 +138,8 @@ class CpythonLooker:
         every, samples = list(living.items()), list[ThreadSample]()
         for begin in range(0, len(every), _AT_ONCE):
             samples += self._threads(every[begin : begin + _AT_ONCE], python)
-        return [*samples, *self._awaiting([thread.state for thread in python.values()])]
+        samples += self._awaiting([thread.state for thread in python.values()])
+        return [*samples, *self._switched_out(samples)]
 
     def _living(self) -> dict[int, int]:
         """The threads: their numbers in their own namespace -> those of ours."""
@@ -227,15 +234,31 @@ class CpythonLooker:
             self._told = {task: last for task, last in told.items() if task in living}
         return samples
 
+    def _switched_out(self, threads: Sequence[ThreadSample]) -> Iterator[ThreadSample]:
+        waiting = self._greenlets.waiting()
+        resting = any(
+            thread.state is ThreadState.POLL and is_hub(thread.stack) for thread in threads
+        )
+        if len(self._switched) > _MOST_SWITCHED:
+            self._switched.clear()
+        for each, ready in zip(waiting, self._readiness.ready(waiting, resting), strict=True):
+            key = each.at, id(each.stack), ready
+            if key not in self._switched:
+                wait = Wait(ThreadState.LOOP) if ready else wait_of_greenlet(each)
+                self._switched[key] = self._waiting(each.stack, wait, "greenlet")
+            yield self._switched[key]
+
     def _sample_of(self, chain: AwaitChain, now: Seconds) -> ThreadSample:
-        wait = wait_of(chain, now)
+        return self._waiting(chain.stack, wait_of(chain, now), "task")
+
+    def _waiting(self, stack: Stack, wait: Wait, name: str) -> ThreadSample:
         return ThreadSample(
             pid=self._pid,
             tid=0,
-            stack=chain.stack,
+            stack=stack,
             state=wait.state,
             wait_on=wait.on,
-            thread_name="task",
+            thread_name=name,
             still=True,
             task=True,
         )

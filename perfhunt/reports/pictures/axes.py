@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+# What a logarithm reaches down to: of latencies, less than any clock tells apart. A run that
+# somebody else wrote may hold values below nothing.
+_LEAST = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -16,11 +20,17 @@ class Axis:
     end: float
     log: bool = False
 
+    def __post_init__(self) -> None:
+        if self.log and self.low < _LEAST:
+            object.__setattr__(self, "low", _LEAST)
+            object.__setattr__(self, "high", max(self.high, 10 * _LEAST))
+
     def at(self, value: float) -> float:
         """The pixel of a value; values outside land on the edge."""
         bounded = min(max(value, self.low), self.high)
         if self.log:
-            share = math.log(bounded / self.low) / math.log(self.high / self.low)
+            first, last = math.log(self.low), math.log(self.high)
+            share = (math.log(bounded) - first) / (last - first)
         else:
             share = (bounded - self.low) / (self.high - self.low)
         return self.start + share * (self.end - self.start)

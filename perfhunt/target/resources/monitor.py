@@ -22,6 +22,7 @@ from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_ino
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
+from perfhunt.target.resources.port_watch import PortWatch
 from perfhunt.target.watcher import Watcher
 
 _PERIOD: Seconds = 0.2  # memory that is taken and given back within less is not seen
@@ -78,6 +79,7 @@ class ResourceMonitor:
         self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
+        self._port = PortWatch(target)
         # The kernel is asked for its own namespace's sockets only.
         self._reachable = bool(self._ports) and link(target.root, "ns/net") == link(
             os.getpid(), "ns/net"
@@ -87,6 +89,7 @@ class ResourceMonitor:
         """Begin. Idempotent."""
         if not self._watcher.started:
             self._usage, self._counters = self._read_tree(), read_counters(self._lead())
+            self._port.look(tcp_sockets(self._lead(), LISTEN))
             self._watcher.start()
 
     def close(self) -> None:
@@ -122,7 +125,7 @@ class ResourceMonitor:
             and not children(root)
         ):
             return f"All workers of the target (pid {root}) are gone"
-        return ""
+        return self._port.taken
 
     def _same(self, pid: int) -> bool:
         now = stat(pid)
@@ -180,6 +183,7 @@ class ResourceMonitor:
         left out.
         """
         sockets = tcp_sockets(self._lead())
+        self._port.look(sockets)
         listening = [socket for socket in sockets if socket.state == LISTEN]
         queues = [socket.receive_queue for socket in listening if socket.local_port in self._ports]
         inward = {socket.local_port for socket in listening}

@@ -109,8 +109,9 @@ def test_a_child_that_never_reads_holds_nobody_up() -> None:
 
 CHILD = """
 import sys, time
+from perfhunt.load.child.bounds.lines import BeatLine
 from perfhunt.load.child.bounds.sentinel import Sentinel
-sentinel = Sentinel(0)
+sentinel = Sentinel(BeatLine(0))
 sentinel.start()
 deaf, idle, unruly, switch, lifetime, lasts = sys.argv[1:]
 if switch:

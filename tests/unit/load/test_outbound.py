@@ -53,6 +53,7 @@ ways = {
     "target, again": connect(socket.socket, V4, ("127.0.0.1", here)),
     "target, without gevent": connect(raw, V4, ("127.0.0.1", here)),
     "target, mapped": connect(raw, V6, ("::ffff:127.0.0.1", here)),
+    "target, as bytes that may change": connect(raw, V4, (bytearray(b"127.0.0.1"), here)),
     "target by name": lambda: socket.create_connection(("localhost", here), 2).close(),
     "target by requests": lambda: requests.get(f"http://127.0.0.1:{here}/", timeout=2),
     "another port": connect(socket.socket, V4, ("127.0.0.1", there)),
@@ -61,6 +62,9 @@ ways = {
     "another address, without gevent": connect(raw, V4, ("127.0.0.2", here)),
     "another address, mapped": connect(raw, V6, ("::ffff:127.0.0.2", here)),
     "another family": connect(raw, V6, ("::1", here)),
+    "another address, as bytes that may change": connect(
+        raw, V4, (bytearray(b"127.0.0.2"), here)
+    ),
     "connect_ex": lambda: connect_ex(("127.0.0.2", here)),
     "every address": connect(raw, V4, ("0.0.0.0", here)),
     "no address": connect(raw, V4, ("", here)),

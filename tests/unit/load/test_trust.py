@@ -17,21 +17,23 @@ from perfhunt.load.trust.grant import (
     besides,
     cleared,
     narrowed,
+    refuse_late,
+    refuse_loop,
     refuse_rate,
     refuse_step,
 )
 from perfhunt.load.trust.secret import (
     AS_MASTER,
     AS_WORKER,
-    VARIABLE,
     find_secret,
     kept_at,
     proof,
     read_secret,
 )
-from perfhunt.model.question import Feed, Question, RequestTemplate, Target
+from perfhunt.model.question import Feed, LoopKind, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
+from perfhunt.target.leash import SECRET_VARIABLE
 
 GOOD = "0123456789abcdef" * 2
 STEP = Step(Phase.RAMP, 100.0, 10.0, seed=1)
@@ -93,9 +95,19 @@ def test_a_file_goes_before_the_environment_and_that_before_what_is_kept(tmp_pat
     file = tmp_path / "file"
     file.write_text(f"{GOOD}file\n")
     file.chmod(0o400)
-    env = {"HOME": str(tmp_path), VARIABLE: f"{GOOD}variable"}
+    env = {"HOME": str(tmp_path), SECRET_VARIABLE: f"{GOOD}variable"}
     assert find_secret(file, env, make=True) == f"{GOOD}file"
     assert find_secret(None, env, make=True) == f"{GOOD}variable"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_secret_of_another_user_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("0123456789abcdef" * 2)
+    path.chmod(0o600)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(UsageError, match="belongs to another user"):
+        read_secret(path)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o666])
@@ -120,7 +132,7 @@ def test_a_secret_that_could_be_guessed_is_refused_and_not_repeated(
         read_secret(file)
     assert "hunter2" not in str(error.value)
     with pytest.raises(UsageError, match="shorter"):
-        find_secret(None, {VARIABLE: text}, make=True)
+        find_secret(None, {SECRET_VARIABLE: text}, make=True)
 
 
 def test_what_is_no_plain_short_file_is_no_secret_and_nothing_waits_for_it(tmp_path: Path) -> None:
@@ -274,3 +286,17 @@ def test_a_locustfile_connects_besides_the_target_only_to_hosts_that_were_allowe
         "10.0.0.5:5432",
         "10.0.0.7:6379",
     )
+
+
+def test_a_step_whose_arrivals_were_due_long_ago_is_refused() -> None:
+    refuse_late(epoch=99.5, now=100.0)
+    with pytest.raises(LoadFailed, match=r"1\.5 s after its first arrival"):
+        refuse_late(epoch=98.5, now=100.0)
+
+
+def test_a_closed_loop_which_has_no_rate_is_refused() -> None:
+    asked = replace(asking(locustfile="users.py"), ramp=Ramp(loop=LoopKind.CLOSED))
+    with pytest.raises(LoadFailed, match="no rate"):
+        refuse_loop(asked)
+    refuse_loop(asking(locustfile="users.py"))
+    refuse_loop(replace(asked, locustfile=None))  # there is no loop without users

@@ -1,4 +1,6 @@
-"""What a task waits for, by where its chain of coroutines ends."""
+"""What a task waits for, by where its chain of coroutines ends, and a greenlet, by where its stack
+does.
+"""
 
 from dataclasses import replace
 
@@ -7,8 +9,9 @@ import pytest
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD
 from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
-from perfhunt.profilers.cpython.awaits import wait_of
+from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
 from perfhunt.profilers.cpython.chains import AwaitChain
+from perfhunt.profilers.cpython.greenlets import Readiness, WaitingGreenlet
 
 ASYNCIO = "/usr/lib/python3.12/asyncio"
 NOW = 100.0
@@ -82,3 +85,72 @@ def test_a_sleeper_whose_time_is_over_waits_for_the_loop() -> None:
     asleep = Frame("sleep", f"{ASYNCIO}/tasks.py")
     for due, state in ((NOW + 0.1, ThreadState.SLEEP), (NOW - 0.1, ThreadState.LOOP)):
         assert wait_of(replace(chain(asleep), due=due), NOW).state is state
+
+
+GEVENT, EVENTLET = "/p/site-packages/gevent", "/p/site-packages/eventlet"
+CONDITION = Frame("Condition.wait", "/usr/lib/python3.12/threading.py")
+
+
+@pytest.mark.parametrize(
+    ("frames", "state"),
+    [
+        ((Frame("SocketMixin.recv", f"{GEVENT}/_socketcommon.py"),), ThreadState.SOCKET),
+        ((Frame("SSLSocket.read", f"{GEVENT}/ssl.py"),), ThreadState.SOCKET),
+        ((Frame("select", f"{GEVENT}/select.py"),), ThreadState.SOCKET),
+        ((Frame("sleep", f"{GEVENT}/hub.py"),), ThreadState.SLEEP),
+        ((Frame("LockType.acquire", f"{GEVENT}/thread.py"),), ThreadState.LOCK),
+        ((Frame("ThreadPool.apply", f"{GEVENT}/threadpool.py"),), ThreadState.LOCK),
+        ((Frame("gevent_wait_callback", "/p/site-packages/psycogreen/g.py"),), ThreadState.SOCKET),
+        ((), ThreadState.LOCK),  # compiled code of gevent's: a semaphore, an event, a queue
+        (
+            (
+                Frame("trampoline", f"{EVENTLET}/hubs/__init__.py"),
+                Frame("BaseHub.switch", f"{EVENTLET}/hubs/hub.py"),
+            ),
+            ThreadState.SOCKET,
+        ),
+        (
+            (
+                Frame("sleep", f"{EVENTLET}/greenthread.py"),
+                Frame("BaseHub.switch", f"{EVENTLET}/hubs/hub.py"),
+            ),
+            ThreadState.SLEEP,
+        ),
+        (
+            (
+                Frame("Semaphore.acquire", f"{EVENTLET}/semaphore.py"),
+                Frame("BaseHub.switch", f"{EVENTLET}/hubs/hub.py"),
+            ),
+            ThreadState.LOCK,
+        ),
+    ],
+)
+def test_a_greenlet_waits_for_what_its_stack_ends_in(
+    frames: tuple[Frame, ...], state: ThreadState
+) -> None:
+    assert wait_of_greenlet(WaitingGreenlet(0x10, (APP, *frames))).state is state
+
+
+def test_greenlets_share_a_lock_and_each_has_a_permit_of_its_own() -> None:
+    locked = (APP, Frame("LockType.acquire", f"{GEVENT}/thread.py"))
+    permit = (APP, CONDITION, Frame("LockType.acquire", f"{GEVENT}/thread.py"))
+    queued = (APP, Frame("LightQueue.get", f"{EVENTLET}/queue.py"))
+    for stack, shared in ((locked, True), (permit, False), (queued, False), ((APP,), False)):
+        one, other = (wait_of_greenlet(WaitingGreenlet(at, stack)).on for at in (0x10, 0x20))
+        assert (one == other) is shared
+    pooled = (APP, Frame("ThreadPool.apply", f"{GEVENT}/threadpool.py"))
+    assert wait_of_greenlet(WaitingGreenlet(0x10, pooled)).on.startswith(FOR_A_THREAD)
+
+
+def test_those_beyond_who_waits_while_the_hub_rests_are_ready() -> None:
+    here, there = (APP,), (APP, CONDITION)
+    waiting = [WaitingGreenlet(0x10, here), WaitingGreenlet(0x20, here), WaitingGreenlet(3, there)]
+    readiness = Readiness()
+    # A hub that was never met at rest has them all wait for it.
+    assert readiness.ready(waiting, resting=False) == [True] * 3
+    for look in range(40):
+        assert not any(readiness.ready(waiting[: 1 if look % 2 else 2], resting=True))
+    # One and a half wait at the one place while it rests, nobody at the other.
+    busy = [readiness.ready(waiting, resting=False) for _ in range(40)]
+    assert sum(sum(each[:2]) for each in busy) == pytest.approx(40 * 0.5, abs=2)
+    assert all(each[2] for each in busy)

@@ -1,5 +1,5 @@
-"""Greenlets: what one waits for is on no thread's stack and in no task, so nobody sees it from
-outside.
+"""Greenlets that no look met: what one waits for is on no thread's stack and in no task, and its
+own may not have been found in memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from perfhunt.model.units import Share
 
 HOW_TO_SEE = (
     "serve it with threads for one investigation (gunicorn --worker-class gthread --threads 32),"
-    " for greenlets that wait cannot be looked at from outside"
+    " for what its greenlets waited for was not found in memory"
 )
 _HUB = re.compile(r"/(?:gevent/hub|eventlet/hubs/hub)\.py$")
 # Of the requests that were there, those that no look met, from which that is what is missing.
@@ -42,7 +42,7 @@ def greenlet_cautions(reading: SpanReading, bottleneck: Bottleneck | None) -> tu
         Caution(
             CautionCode.GREENLETS,
             f"Of {there:.1f} requests that were there on average {missing:.1f} waited in"
-            " greenlets, which cannot be looked at from outside.",
+            " greenlets that were not found in the memory of the process.",
             f"{HOW_TO_SEE[0].upper()}{HOW_TO_SEE[1:]}.",
         ),
     )

@@ -76,7 +76,11 @@ class Outbound:
     def _connects(self, given: tuple[Any, ...]) -> None:
         sock, where = given[0], given[1]
         # Without an address the bytes go where the socket is connected to.
-        if where is None or (type(where) is tuple and where[:2] in self._known):
+        if where is None:
+            return
+        # Of plain types only: others may be equal to what they are not, or no keys.
+        plain = type(where) is tuple and type(where[0]) is str and type(where[1]) is int
+        if plain and where[:2] in self._known:
             return
         family = sock.family
         if family in _INTERNET:

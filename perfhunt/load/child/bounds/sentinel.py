@@ -15,16 +15,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 # The system's own, since this is imported before gevent puts its own in their place.
-from select import select
 from signal import SIGKILL
 from time import monotonic, sleep
 from typing import NoReturn
 
+from perfhunt.load.child.bounds.lines import Line
 from perfhunt.load.lifeline import BEAT, ENDED_ITSELF, OBEYED_WITHIN, SILENCE, STOP
 from perfhunt.model.units import Seconds
 from perfhunt.store.files import appeared
 
-_READ_SIZE = 4096  # bytes: more beats than come in minutes
 # Of a look at the killswitch file; a file system that takes longer is not there.
 _SEEN_WITHIN: Seconds = 0.7
 _GLANCE: Seconds = 0.01  # between two looks at whether the loop has obeyed
@@ -37,11 +36,10 @@ def _nobody() -> None:
 class Sentinel:
     """Watches over what is under way. `why` says afterwards why it was ended from here, or ""."""
 
-    def __init__(self, beats: int) -> None:
-        """`beats` is the descriptor that the controller's `Lifeline` beats on."""
+    def __init__(self, line: Line) -> None:
+        """`line` is what the one above is heard by: a controller, or a worker's master."""
         self.why = ""
-        self._beats = beats
-        os.set_inheritable(beats, False)
+        self._line = line
         # Of our own: later nothing that is printed by a locustfile reaches the log.
         self._log = os.dup(2)
         self._end: Callable[[], None] = _nobody
@@ -84,6 +82,8 @@ class Sentinel:
             said = self._said(BEAT)
             # A process that was stopped itself sent nothing meanwhile, and heard nothing.
             passed = min(monotonic() - began, 2 * BEAT)
+            if silent + passed >= SILENCE:
+                said = said or self._said(0.0)
             silent = 0.0 if said else silent + passed
             self._unseen = self._unseen + passed if self._switch else 0.0
             why = self._reason(silent)
@@ -95,16 +95,14 @@ class Sentinel:
 
     def _said(self, within: Seconds) -> bytes:
         """What was said on the line; nothing when it is silent for so long."""
-        if not select([self._beats], [], [], within)[0]:
-            return b""
-        said = os.read(self._beats, _READ_SIZE)
-        if not said:
-            leave(0)  # the controller has let go, or died
-        return said
+        try:
+            return self._line.said(within)
+        except EOFError:
+            leave(0)
 
     def _reason(self, silent: Seconds) -> str:
         now = monotonic()
-        if silent >= SILENCE and not select([self._beats], [], [], 0.0)[0]:
+        if silent >= SILENCE:
             return (
                 f"nothing was heard of the process that listens for stops for {SILENCE:g} s"
                 " (it was suspended or held up), so the load ended itself"

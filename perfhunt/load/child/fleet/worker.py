@@ -4,9 +4,12 @@ user granted, and dies without it.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import gevent
@@ -17,6 +20,8 @@ from gevent.queue import Full, Queue
 from locust.env import Environment
 
 from perfhunt.errors import LoadFailed, PerfhuntError
+from perfhunt.load.child.bounds.lines import MasterLine
+from perfhunt.load.child.bounds.sentinel import Sentinel
 from perfhunt.load.child.fleet.channel import Channel
 from perfhunt.load.child.fleet.proving import Unproven, proven_master
 from perfhunt.load.child.recorder import SampleBuffer
@@ -51,6 +56,8 @@ from perfhunt.load.trust.grant import (
     besides,
     cleared,
     narrowed,
+    refuse_late,
+    refuse_loop,
     refuse_rate,
     refuse_step,
 )
@@ -58,10 +65,8 @@ from perfhunt.model.text.error_words import error_words
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
-# Without a word from the master the load comes off, so that it is off within a second of its death.
-# It is looked at once a beat.
-ALONE_AFTER: Seconds = 0.7
 GONE_AFTER: Seconds = 9.0  # the master does not come back
+OVERTIME: Seconds = 15.0  # beyond what an order lasts: then its load is ended
 _DIAL_WITHIN: Seconds = 5.0
 _DIAL_EVERY: Seconds = 0.5
 _DIALS_FOR: Seconds = 300.0  # workers are often started first, by hand
@@ -74,15 +79,20 @@ class Worker:
     may do all: then the master is its own.
     """
 
-    def __init__(self, connection: Any, grant: WorkerGrant | None = None) -> None:
+    def __init__(
+        self, connection: Any, grant: WorkerGrant | None = None, above: Sequence[Sentinel] = ()
+    ) -> None:
+        """`above` are those that watch over who started it."""
         self._environment = Environment(events=locust.events, catch_exceptions=False)
         self._runner: Any = self._environment.create_local_runner()
         self._channel: Channel[WorkerOrder] = Channel(connection, WORKER_ORDERS)
         self._grant = grant
         self._source: TrafficSource | None = None
         self._orders: Queue[WorkerOrder] = Queue(_ORDERS)
-        self._heard = time.monotonic()
-        self._alone = False
+        self._heard = self._free = time.monotonic()
+        self._line = MasterLine(connection.fileno())
+        self._sentinels = (*above, Sentinel(self._line))
+        self._sentinels[-1].start()
 
     def serve(self) -> None:
         """Works until the master is gone. Raises MalformedMessage when it is no master."""
@@ -94,17 +104,12 @@ class Worker:
             for order in self._channel.messages():
                 self._take(order)
         finally:
-            if self._source is not None:
-                self._source.stop(hard=True)
+            self._stop(hard=True)
 
     def _beat(self) -> None:
         while True:
             gevent.sleep(BEAT)
-            silent = time.monotonic() - self._heard
-            if silent > ALONE_AFTER and self._source is not None:
-                self._source.stop(hard=True)
-                self._alone = True
-            if silent > GONE_AFTER:
+            if time.monotonic() - self._heard > GONE_AFTER:
                 self._channel.close()
             self._send(Heartbeat())
 
@@ -124,19 +129,23 @@ class Worker:
     def _take(self, order: WorkerOrder) -> None:
         """What takes long waits for its turn, so that "stop" is heard meanwhile."""
         self._heard = time.monotonic()
+        self._line.taken()
         match order:
             case Heartbeat():
                 pass  # the master lives; hearing it was all
             case ReadClock():
                 self._send(ClockReading(at=order.at, theirs=time.monotonic()))
             case StopLoad():
-                if self._source is not None:
-                    self._source.stop(order.hard)
+                self._stop(order.hard)
             case _:
                 try:
                     self._orders.put_nowait(order)
                 except Full:
                     raise MalformedMessage(f"more than {_ORDERS} orders came at once") from None
+
+    def _stop(self, hard: bool) -> None:
+        if self._source is not None:
+            self._source.stop(hard)
 
     def _work(self) -> None:
         while True:
@@ -154,9 +163,12 @@ class Worker:
                 case RunShare():
                     return self._run(self._source, order)
                 case SendProbe():
-                    return self._source.probe(order.endpoint, order.timeout)
+                    self._spend(1.0)
+                    with self._under_way(order.timeout):
+                        return self._source.probe(order.endpoint, order.timeout)
                 case FloodTarget() if self._grant is None:  # only a bench of our own does that
-                    return self._source.flood(order.connections, order.seconds)
+                    with self._under_way(2 * order.seconds):
+                        return self._source.flood(order.connections, order.seconds)
         raise LoadFailed(f"{type(order).__name__} came where it has no place")
 
     def _open(self, order: OpenShare) -> LoadReady:
@@ -164,6 +176,7 @@ class Worker:
         load, grant = order.load, self._grant
         if grant is not None:
             refuse_rate(grant, order.most)
+            refuse_loop(load.question)
             question = narrowed(grant, load.question)
             addresses = cleared(grant, question.target.url, load.addresses)
             load = msgspec.structs.replace(
@@ -173,6 +186,7 @@ class Worker:
                 connects=besides(grant, load.connects),
                 pin=False,
             )
+        self._watch_over(unruly=load.question.locustfile is not None)
         self._source = source = TrafficSource(load, self._environment, order.variables)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
@@ -182,29 +196,55 @@ class Worker:
         refuse_step(order.step, order.part, order.of, order.grace, order.epoch)
         if self._grant is not None:
             refuse_rate(self._grant, order.step.rate / order.of)
-        self._alone = False
+            refuse_late(order.epoch, time.monotonic())
+        self._spend(max(1.0, order.step.rate / order.of * order.step.duration))
         buffer = SampleBuffer()
 
         def report(second: SecondReport) -> None:
             self._send(WorkerSecond(report=second, samples=buffer.take()))
 
-        done = source.run(
-            order.step, order.grace, buffer, report, order.epoch, order.part, order.of
-        )
-        invalid = "a load worker heard nothing from its master, and stopped" if self._alone else ""
-        return WorkerDone(done=done, samples=buffer.take(), invalid=invalid)
+        lasts = max(0.0, order.epoch - time.monotonic()) + order.step.duration + order.grace
+        with self._under_way(lasts):
+            done = source.run(
+                order.step, order.grace, buffer, report, order.epoch, order.part, order.of
+            )
+        why = next((sentinel.why for sentinel in self._sentinels if sentinel.why), "")
+        return WorkerDone(done=done, samples=buffer.take(), invalid=why)
+
+    def _watch_over(self, unruly: bool) -> None:
+        """From now on load ends without the loop where nobody above is heard of."""
+        hurry: Any = gevent.get_hub().loop.async_()  # the one thing another thread may touch
+        hurry.start(self._stop, True)
+        for sentinel in self._sentinels:
+            sentinel.open(hurry.send, math.inf, "", unruly=unruly)
+
+    def _under_way(self, lasts: Seconds) -> ExitStack:
+        within = ExitStack()
+        for sentinel in self._sentinels:
+            within.enter_context(sentinel.under_way(lasts + OVERTIME))
+        return within
+
+    def _spend(self, requests: float) -> None:
+        """Waits until what was sent before leaves room for more at the rate that was granted: it is
+        for no order after another to send faster.
+        """
+        if self._grant is None:
+            return
+        now = time.monotonic()
+        gevent.sleep(max(0.0, self._free - now))
+        self._free = max(self._free, now) + requests / self._grant.max_rate
 
 
 def serve_here() -> int:
     """Serves the master at the other end of standard input, which started this process."""
     connection = socket.socket(fileno=os.dup(0))
     _leave_input()
-    return _serve(connection, None)
+    return _serve(connection, None, ())
 
 
-def join_and_serve() -> int:
+def join_and_serve(above: Sentinel) -> int:
     """Serves the master that the order on standard input names, once both have shown that they know
-    the secret; 1 when it was never there, or does not know it.
+    the secret; 1 when it was never there, or does not know it. `above` watches over who started it.
     """
     order = _read_order()
     _leave_input()
@@ -213,12 +253,12 @@ def join_and_serve() -> int:
     except LoadFailed as error:
         sys.stderr.write(f"{_told(error)}\n")
         return 1
-    return _serve(connection, order.grant)
+    return _serve(connection, order.grant, (above,))
 
 
-def _serve(connection: Any, grant: WorkerGrant | None) -> int:
+def _serve(connection: Any, grant: WorkerGrant | None, above: Sequence[Sentinel]) -> int:
     try:
-        Worker(connection, grant).serve()
+        Worker(connection, grant, above).serve()
     except MalformedMessage as error:
         sys.stderr.write(f"{_told(error)}\n")
         return 1

@@ -29,9 +29,9 @@ class FrameSearch(OffsetSearch):
     def __init__(self, facts: Facts, memory: ProcessMemory) -> None:
         super().__init__(facts, memory)
         self.main_state = 0  # of the main thread, once `thread` has found it
-        self._code_in_frame, at = self._steps_to_code()
+        self._code_in_frame, self._of_object = self._steps_to_code()
         # The frames of the parked thread, the innermost first.
-        self._frames = [memory.word(frame + at) for frame, _, _ in facts["frames"]]
+        self._frames = [memory.word(at + self._of_object) for at, _, _ in facts["frames"]]
         self.frame_in_coroutine = self._coroutine_frame()
 
     def frame(self) -> FrameLayout:
@@ -46,6 +46,7 @@ class FrameSearch(OffsetSearch):
             values=values,
             top=top,
             top_is_address=is_address,
+            of_object=self._of_object,
         )
 
     def thread(self) -> ThreadLayout:

@@ -47,7 +47,7 @@ class ThreadLayout:
 @dataclass(frozen=True, slots=True)
 class FrameLayout:
     """_PyInterpreterFrame. The top of its value stack is a count of words from `values`, or an
-    address.
+    address. `of_object` is where a frame object has it.
     """
 
     code: Offset
@@ -56,6 +56,7 @@ class FrameLayout:
     values: Offset
     top: Offset
     top_is_address: bool
+    of_object: Offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,7 @@ class TaskLayout:
     task_type: str
     gathering_type: str
     type_name: Offset
+    type_base: Offset
     timer: TimerLayout | None  # None where asyncio's own sleep is not as known
 
 

@@ -59,6 +59,7 @@ class TaskSearch(OffsetSearch):
             task_type=facts["task_names"]["task"],
             gathering_type=facts["task_names"]["gathered"],
             type_name=self._type_name(),
+            type_base=self.offset("the base of a type", facts["bases"]),
             timer=self._timer(),
         )
 
