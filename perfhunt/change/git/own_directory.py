@@ -128,7 +128,7 @@ def _settings(root: Path, listed: str) -> Iterator[tuple[str, str]]:
     """The settings of a NUL-separated list that are taken over; later ones come last."""
     home = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
     # `~` stays when nobody knows where it is: a user of a container may have no name and no home.
-    yield "core.excludesfile", os.path.join(os.path.expanduser(home), "git", "ignore")
+    yield "core.excludesfile", str(Path(os.path.expanduser(home)) / "git" / "ignore")
     for key, _, value in (record.partition("\n") for record in listed.split("\0")):
         if not _TAKEN_OVER.fullmatch(key):
             continue
