@@ -29,6 +29,7 @@ from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
 from perfhunt.load.trust.address import master_address
+from perfhunt.load.trust.grant import refuse_loop
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import LoopKind, Question
 from perfhunt.model.slo import Criterion
@@ -143,6 +144,7 @@ class LocustEngine:
         )
         if self.workers == 1 and self.bind is None:
             return load
+        refuse_loop(self._question)
         return OpenFleet(load=load, workers=self.workers, bind=self.bind, secret=self._secret)
 
     @property

@@ -12,9 +12,10 @@ import numpy as np
 import psutil
 import pytest
 
+from perfhunt.errors import LoadFailed
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.question import Question, RequestTemplate, Target
+from perfhunt.model.question import LoopKind, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Drain, arrivals
 from tests.live.load_targets.harness import P99, announced, python, step
@@ -65,6 +66,21 @@ def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(
     while any(psutil.pid_exists(pid) for pid in pids):
         assert time.monotonic() < deadline, "a worker outlived its master"
         time.sleep(0.01)
+
+
+def test_a_closed_loop_is_refused_for_no_worker_can_be_given_a_share_of_it(tmp_path: Path) -> None:
+    asked = Question(
+        Target("http://127.0.0.1:9"),
+        (),
+        Slo(()),
+        locustfile="users.py",
+        ramp=Ramp(loop=LoopKind.CLOSED),
+    )
+    made = LocustEngine(run="test", workers=2)
+    with pytest.raises(LoadFailed, match="no rate that several workers could share") as refused:
+        made.open(asked, (P99,), tmp_path)
+    assert "--workers" in refused.value.hint
+    assert not made.child_pid
 
 
 def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(

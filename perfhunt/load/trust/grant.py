@@ -166,11 +166,13 @@ def refuse_late(epoch: Seconds, now: Seconds) -> None:
 
 
 def refuse_loop(question: Question) -> None:
-    """Raises LoadFailed for a closed loop, whose users send as fast as they are answered."""
+    """Raises LoadFailed for a closed loop, whose users send as fast as they are answered: there is
+    nothing of it that could be shared out, nor a rate that a worker could be held to.
+    """
     if question.locustfile is not None and question.ramp.loop is LoopKind.CLOSED:
         raise LoadFailed(
-            "a closed loop has no rate that a worker on another host could hold it to",
-            'Take loop = "open" in [ramp], or leave --bind out.',
+            "a closed loop has no rate that several workers could share",
+            'Take loop = "open" in [ramp], or leave --workers and --bind out.',
         )
 
 
