@@ -163,6 +163,8 @@ class ControllerPipe:
     def _stop(self, hard: bool) -> None:
         if self._session is not None:
             self._session.stop(hard)
+        else:  # There is no load yet, and none is to begin: it ends this process as an order.
+            self._orders.put(StopLoad(hard=hard))
 
 
 class LoadGenerator(Protocol):
