@@ -20,6 +20,8 @@ CASES = {
     "200 threads of 24 frames, half moving": ("threads", "200", "100", "24"),
     "500 tasks at rest, 10 moving": ("tasks", "500", "10"),
     "200 tasks, all moving": ("tasks", "0", "200"),
+    "200 greenlets of 14 frames": ("greenlets", "200", "14", "0"),
+    "200 greenlets, 300 MB": ("greenlets", "200", "14", "300"),
 }
 
 

@@ -1,11 +1,14 @@
 """A process to look at, for `scripts/bench-looks`; needs nothing but the interpreter it runs in.
 
 looks_target.py threads COUNT MOVING FRAMES: threads so deep, of which so many move all the time.
-looks_target.py tasks RESTING MOVING: tasks of an event loop. Each says `ready` and goes on until
+looks_target.py tasks RESTING MOVING: tasks of an event loop.
+looks_target.py greenlets COUNT FRAMES MEGABYTES: greenlets of gevent, all at rest, beside so much
+memory; that one needs gevent. Each says `ready` and goes on until
 its input ends.
 """
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -80,8 +83,22 @@ async def tasks(resting: int, moving: int) -> None:
         task.cancel()
 
 
+def greenlets(count: int, frames: int, megabytes: int) -> None:
+    import gevent
+
+    kept = [os.urandom(1 << 20) for _ in range(megabytes)]
+    for _ in range(count):
+        gevent.spawn(deep, frames, lambda: gevent.sleep(1e6))
+    gevent.sleep(0.1)
+    print("ready", flush=True)
+    gevent.get_hub().threadpool.apply(sys.stdin.read)
+    del kept
+
+
 kind, *numbers = sys.argv[1:]
 if kind == "threads":
     threads(*map(int, numbers))
+elif kind == "greenlets":
+    greenlets(*map(int, numbers))
 else:
     asyncio.run(tasks(*map(int, numbers)))

@@ -94,7 +94,10 @@ _SECRETS = re.compile(
 )
 _SECRET_FOLDERS = frozenset({"secrets", "secret", ".aws", ".ssh", ".gnupg", ".kube", ".docker"})
 _TEMPLATES = re.compile(r".*[.-](example|sample|template|dist|tpl)", re.I)
-_CODE = re.compile(r".+\.(py|[cm]?[jt]sx?|go|java|rs|rb|php|kt|cs|c|h|cc|cpp)")
+_CODE = re.compile(
+    r".+\.(py|[cm]?[jt]sx?|go|java|rs|rb|php|kt|cs|c|h|cc|cpp"
+    r"|html?|jinja2?|erb|ejs|hbs|vue|svelte|s?css|graphql|proto)"
+)
 
 
 def may_hold_secrets(path: str) -> bool:

@@ -25,7 +25,7 @@ class Looker(Protocol):
     """Looks at one process. `cpu` is what that cost so far beside the caller's own thread;
     `rate_hz` and `cost_limit` (of one core) say how often it is worth to, `enough_hz` how often is
     enough. `seen` counts the threads that the interpreter knew, `unmatched` those of them that
-    /proc did not.
+    /proc did not. `unseen` is what of the process is not read, and why, as a clause; "" for none.
     """
 
     cpu: Seconds
@@ -34,6 +34,11 @@ class Looker(Protocol):
     cost_limit: Share
     seen: int
     unmatched: int
+
+    @property
+    def unseen(self) -> str:
+        """See the class."""
+        ...
 
     def look(self) -> list[ThreadSample]:
         """Every thread now. Raises AttachFailed when it cannot be told."""
@@ -123,12 +128,16 @@ class InstantsCapture:
         return Instants(self._took, tuple(self._instants), self._errors, (*self._notes, cost))
 
     def losses(self) -> tuple[Loss, ...]:
-        """Looks that failed, threads that /proc does not know, and looks that cost too much."""
-        return tuple(
+        """Looks that failed, threads that /proc does not know, looks that cost too much, and what
+        no look reads.
+        """
+        known = tuple(
             Loss(EvidenceKind.WAITS, share, why, then)
             for share, why, then in (self._failed(), self._unmatched(), self._missed())
             if share > 0
         )
+        unseen = dict.fromkeys(looker.unseen for looker in self._every if looker.unseen)
+        return (*known, *(Loss(EvidenceKind.WAITS, None, why) for why in unseen))
 
     def _failed(self) -> tuple[Share, str, str]:
         tried = self._errors + self._looks

@@ -98,6 +98,7 @@ def test_a_name_with_a_word_for_a_secret_may_hold_one(path: str) -> None:
     "path",
     [
         *("app.py", "token.py", "tokenizer.json", "secretary.yaml", "keys.sql", "monkeys.json"),
+        *("password_reset.html", "tokens.css", "cookies.vue", "api-key.graphql"),
         *("secrets.example.yaml.sample", "passwordless.conf", "author.json", "data/keys.csv"),
     ],
 )

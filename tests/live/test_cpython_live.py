@@ -92,11 +92,11 @@ def test_stacks_are_those_that_py_spy_sees(version: str) -> None:
         assert [frame.line for frame in ours[tid].stack] == [frame.line for frame in shown]
 
 
-def chains(instants: Instants) -> Counter[tuple[str, ThreadState]]:
-    """Mean tasks by the function of ours that waits, and what for."""
+def waiting(instants: Instants, script: str) -> Counter[tuple[str, ThreadState]]:
+    """Tasks and greenlets seen, by the function of the target's script that waits, and what for."""
     counts: Counter[tuple[str, ThreadState]] = Counter()
     for sample in (t for instant in instants for t in instant.threads if t.task):
-        ours = [f.function for f in sample.stack if f.file.endswith("coroutines.py")]
+        ours = [f.function for f in sample.stack if f.file.endswith(script)]
         counts[ours[-1], ThreadState(sample.state)] += 1
     return counts
 
@@ -111,7 +111,7 @@ def test_every_task_awaits_what_it_is_known_to_await(version: str, loop: str) ->
         instants = InstantsCapture([target.pid], 2.0).wait()
         assert runs_freely(target.pid)
     assert len(instants) >= 12 and instants.errors == 0
-    seen = {key: n / len(instants) for key, n in chains(instants).items()}
+    seen = {key: n / len(instants) for key, n in waiting(instants, "coroutines.py").items()}
     # Of four that want the one connection, three wait for it; of three, two for the lock.
     assert seen["Pool.acquire", ThreadState.LOCK] == pytest.approx(3, abs=0.5)
     assert seen["get_balance", ThreadState.SLEEP] == pytest.approx(1, abs=0.5)
@@ -158,7 +158,11 @@ def test_who_rests_is_told_by_the_sample_of_before_as_a_first_look_tells_it(vers
 def test_who_overslept_waits_for_the_loop(version: str) -> None:
     with running("coroutines.py", "blocked", program=needed(version)) as target:
         instants = InstantsCapture([target.pid], 1.5).wait()
-    states = {state: n for (function, state), n in chains(instants).items() if function == "nap"}
+    states = {
+        state: n
+        for (function, state), n in waiting(instants, "coroutines.py").items()
+        if function == "nap"
+    }
     assert states[ThreadState.LOOP] > 4 * states.get(ThreadState.SLEEP, 0)
 
 
@@ -190,22 +194,13 @@ def test_a_process_that_is_no_python_is_refused_with_the_reason() -> None:
             other.kill()
 
 
-def greenlets(instants: Instants) -> Counter[tuple[str, ThreadState]]:
-    """Greenlets seen by the function of the target that waits, and what for."""
-    counts: Counter[tuple[str, ThreadState]] = Counter()
-    for sample in (t for instant in instants for t in instant.threads if t.task):
-        ours = [f.function for f in sample.stack if f.file.endswith("greenlets.py")]
-        counts[ours[-1], ThreadState(sample.state)] += 1
-    return counts
-
-
 def test_every_greenlet_waits_where_it_is_known_to() -> None:
     pytest.importorskip("gevent")
     with running("greenlets.py") as target:
         instants = InstantsCapture([target.pid], 2.0).wait()
         assert runs_freely(target.pid)
     assert len(instants) >= 12 and instants.errors == 0
-    counts = greenlets(instants)
+    counts = waiting(instants, "greenlets.py")
     lock, looks = ThreadState.LOCK, len(instants)
     assert counts == {
         ("holds_lock", ThreadState.SLEEP): looks,
@@ -229,6 +224,16 @@ def test_greenlets_behind_a_busy_hub_wait_for_the_hub() -> None:
     pytest.importorskip("gevent")
     with running("greenlets.py", "busy") as target:
         instants = InstantsCapture([target.pid], 2.0).wait()
-    counts = greenlets(instants)
+    counts = waiting(instants, "greenlets.py")
     slept, ready = counts["naps", ThreadState.SLEEP], counts["naps", ThreadState.LOOP]
     assert ready > 5 * slept and ready + slept > len(instants)
+
+
+def test_greenlets_that_are_not_looked_for_are_a_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gevent")
+    monkeypatch.setattr("perfhunt.profilers.cpython.greenlets._MOST_MEMORY", 1 << 20)
+    with running("greenlets.py") as target:
+        capture = InstantsCapture([target.pid], 0.5)
+        assert not any(t.task for instant in capture.wait() for t in instant.threads)
+    (why,) = (loss.why for loss in capture.losses() if loss.share is None)
+    assert why.startswith("greenlets are not looked for in a process of ")

@@ -7,7 +7,6 @@ its frame is learnt from those that are found, for the frame of each is an objec
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -15,8 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perfhunt.analysis.diagnosis.known.greenlets import of_hub
 from perfhunt.model.profile import Stack
-from perfhunt.model.units import Bytes, Seconds, Share
+from perfhunt.model.units import Bytes, Seconds, Share, format_bytes
+from perfhunt.profilers.cpython.layouts.search import LOWEST
 from perfhunt.profilers.cpython.memory import POINTER, WORD, Extent
 from perfhunt.profilers.cpython.objects import Objects
 from perfhunt.profilers.cpython.stacks import Stacks
@@ -26,7 +27,6 @@ _LIBRARY, _MODULE, _TYPE = "/_greenlet.", "greenlet._greenlet", "greenlet"
 # Others use greenlets as well (SQLAlchemy, within a task that is told): those of a hub stand for
 # threads.
 _HUBS = ("gevent.hub", "eventlet.hubs.hub")
-_HUB = re.compile(r"/(?:gevent/hub|eventlet/hubs/hub)\.py$")
 _RUNS = "run"
 _ASKED_EVERY = 40  # looks, about a second: whether they are in use by now
 _MOST = 4096  # greenlets
@@ -39,7 +39,6 @@ _HEAD = 10  # words of a greenlet within which it, or what it points to, leads t
 _INNER = 48  # words of what it points to
 _LEARN_FROM = 64  # greenlets
 _REFERENCES = 1 << 31  # more than any object has: a freed one has an address there
-_LOWEST = 1 << 16
 _REMEMBERED = 40  # looks: of how many wait somewhere while the hub rests
 
 
@@ -71,6 +70,7 @@ class Greenlets:
         self._known: list[int] = []  # where one is, or was
         self._way: _Way | None = None
         self._search_at: Seconds = 0.0
+        self.unseen = ""  # those that are not looked for, and why, as a clause
 
     def waiting(self) -> list[WaitingGreenlet]:
         """Every greenlet that waits; the hub's own is left out."""
@@ -119,6 +119,8 @@ class Greenlets:
         alive = [at for at, raw in self._raw(there) if self._is_alive(raw)]
         if self._way is None:
             self._way = self._learnt(alive[:_LEARN_FROM])
+        if len(alive) > _MOST:
+            self.unseen = f"of {len(alive):,} greenlets {_MOST:,} are read"
         self._known = list(dict.fromkeys((*alive, *self._known)))[:_MOST]
 
     def _holding(self, values: Collection[int]) -> Iterator[int]:
@@ -138,7 +140,11 @@ class Greenlets:
             if field[1].startswith("rw") and field[1].endswith("p"):
                 begin, end = (int(part, 16) for part in field[0].split("-"))
                 extents.append((begin, end - begin))
-        return extents if sum(size for _, size in extents) <= _MOST_MEMORY else []
+        whole = sum(size for _, size in extents)
+        if whole <= _MOST_MEMORY:
+            return extents
+        self.unseen = f"greenlets are not looked for in a process of {format_bytes(whole)}"
+        return []
 
     def _is_derived(self, at: int) -> bool:
         """Whether what is there is the base of a type."""
@@ -162,14 +168,14 @@ class Greenlets:
             for index, word in enumerate(words):
                 if self._is_frame(word):
                     found[_Way(None, index * WORD)] += 1
-                elif word > _LOWEST and not word & ~POINTER:
+                elif word > LOWEST and not word & ~POINTER:
                     for inner, held in enumerate(self._memory.words(word, _INNER)):
                         if self._is_frame(held):
                             found[_Way(index * WORD, inner * WORD)] += 1
         return found.most_common(1)[0][0] if found else None
 
     def _is_frame(self, word: int) -> bool:
-        if word <= _LOWEST or word & ~POINTER:
+        if word <= LOWEST or word & ~POINTER:
             return False
         return self._objects.type_of(word) == self._objects.types["frame"]
 
@@ -188,7 +194,7 @@ class Greenlets:
         of_object = self._objects.layout.frame.of_object
         begun = [at for at, kind in kinds.items() if kind == frame_type]
         frames = self._follow({at: held[at] + of_object for at in begun})
-        return {at: each for at, each in frames.items() if each > _LOWEST and not each & ~POINTER}
+        return {at: each for at, each in frames.items() if each > LOWEST and not each & ~POINTER}
 
     def _follow(self, places: dict[int, int]) -> dict[int, int]:
         """The word at each of these places, under the same key; 0 for what cannot be read."""
@@ -231,7 +237,7 @@ class Readiness:
 
 
 def is_hub(stack: Stack) -> bool:
-    """Whether this is the hub, which waits for events and runs who they are for."""
-    return any(
-        _HUB.search(frame.file) and frame.function.rpartition(".")[2] == _RUNS for frame in stack
-    )
+    """Whether this is the hub, which waits for events and runs who they are for: a greenlet itself,
+    that begins there.
+    """
+    return bool(stack) and of_hub(stack[0]) and stack[0].function.rpartition(".")[2] == _RUNS

@@ -34,6 +34,7 @@ from perfhunt.target.proc.waits import ProcessWaits, Wait
 _AT_ONCE = 8
 _NOWHERE = ThreadStack()
 _MOST_SWITCHED = 20_000  # samples of greenlets that are kept, so that each is made once
+_AT_WORK = (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
 _LINE = 256  # bytes of /proc/PID/task/TID/syscall or schedstat
 
 
@@ -109,6 +110,11 @@ class CpythonLooker:
         self._switched: dict[tuple[int, int, bool], ThreadSample] = {}
         self._readiness = Readiness()
 
+    @property
+    def unseen(self) -> str:
+        """What of the process is not read, and why, as a clause; "" for none."""
+        return self._greenlets.unseen
+
     def close(self) -> None:
         """Let the process go. Idempotent."""
         self._memory.close()
@@ -179,7 +185,7 @@ class CpythonLooker:
         watched, wait = moved.watched, moved.wait
         if wait.state is ThreadState.ON_CPU and _queued_longer(watched.ran, after):
             wait = Wait(ThreadState.RUN_QUEUE)
-        asleep = wait.state not in (ThreadState.ON_CPU, ThreadState.RUN_QUEUE)
+        asleep = wait.state not in _AT_WORK
         watched.ran, watched.at = after, at
         watched.sample = ThreadSample(
             pid=self._pid,
@@ -236,9 +242,7 @@ class CpythonLooker:
 
     def _switched_out(self, threads: Sequence[ThreadSample]) -> Iterator[ThreadSample]:
         waiting = self._greenlets.waiting()
-        resting = any(
-            thread.state is ThreadState.POLL and is_hub(thread.stack) for thread in threads
-        )
+        resting = any(thread.state not in _AT_WORK and is_hub(thread.stack) for thread in threads)
         if len(self._switched) > _MOST_SWITCHED:
             self._switched.clear()
         for each, ready in zip(waiting, self._readiness.ready(waiting, resting), strict=True):

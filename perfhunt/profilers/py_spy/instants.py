@@ -83,6 +83,7 @@ class DumpLooker:
 
     enough_hz = rate_hz = 8.0  # what a tenth of a core pays for where a dump costs 12 ms of CPU
     cost_limit = 0.10  # of one core
+    unseen = ""  # what there is beside threads, nobody knows
 
     def __init__(self, pid: int) -> None:
         """Raises AttachFailed when py-spy cannot be run."""

@@ -25,6 +25,7 @@ class Pretend:
     def __init__(self, pid: int, looked: threading.Semaphore, fails: bool) -> None:
         self.pid, self.looked, self.fails = pid, looked, fails
         self.seen = self.unmatched = self.looks = 0
+        self.unseen = ""
 
     def look(self) -> list[ThreadSample]:
         self.looks += 1

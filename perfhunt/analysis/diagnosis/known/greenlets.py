@@ -9,6 +9,7 @@ import re
 from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.reading import SpanReading
 from perfhunt.model.finding import Bottleneck, BottleneckClass, Caution, CautionCode
+from perfhunt.model.profile import Frame
 from perfhunt.model.units import Share
 
 HOW_TO_SEE = (
@@ -23,11 +24,16 @@ _MISSING: Share = 0.2
 def runs_greenlets(span: Span) -> bool:
     """Whether any look met a thread in the hub of a library of greenlets."""
     return any(
-        _HUB.search(frame.file)
+        of_hub(frame)
         for instant in span.instants or ()
         for thread in instant.threads
         for frame in thread.stack
     )
+
+
+def of_hub(frame: Frame) -> bool:
+    """Whether a frame is of the hub of a library of greenlets, which runs them in turn."""
+    return bool(_HUB.search(frame.file))
 
 
 def greenlet_cautions(reading: SpanReading, bottleneck: Bottleneck | None) -> tuple[Caution, ...]:
