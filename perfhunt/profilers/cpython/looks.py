@@ -241,8 +241,9 @@ class CpythonLooker:
         return samples
 
     def _switched_out(self, threads: Sequence[ThreadSample]) -> Iterator[ThreadSample]:
-        waiting = self._greenlets.waiting()
-        resting = any(thread.state not in _AT_WORK and is_hub(thread.stack) for thread in threads)
+        hubs = [thread for thread in threads if is_hub(thread.stack)]
+        waiting = self._greenlets.waiting(hub_runs=bool(hubs))
+        resting = any(thread.state not in _AT_WORK for thread in hubs)
         if len(self._switched) > _MOST_SWITCHED:
             self._switched.clear()
         for each, ready in zip(waiting, self._readiness.ready(waiting, resting), strict=True):

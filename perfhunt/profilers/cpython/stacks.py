@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from perfhunt.model.profile import Frame, Stack
@@ -47,6 +47,18 @@ class ThreadStack:
 
 
 @dataclass(frozen=True, slots=True)
+class SuspendedStack:
+    """A stack that is on no thread, root first, and the word that told of it, read right after;
+    from where on it is to be read, and all that it was told from, if that was read in one piece.
+    """
+
+    stack: Stack
+    holds: int
+    begin: int
+    own: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class _Guess:
     """Where the parts of a thread were at the last look: the word that tells the frame that runs,
     the block of its data stack and how much of that is read, and its frames outside.
@@ -83,6 +95,7 @@ class Stacks:
         self._links = Batch.of([]), b""
         self._guesses: dict[int, _Guess] = {}  # by state
         self._known: dict[tuple[int, ...], Stack] = {}
+        self._suspended: dict[int, SuspendedStack] = {}  # those of the last look
 
     def threads(self) -> Sequence[PythonThread]:
         """The threads of the main interpreter, the newest first."""
@@ -126,20 +139,41 @@ class Stacks:
         read = zip(threads, guesses, begins, strict=True)
         return [self._stack(thread, guess, words, at // WORD) for thread, guess, at in read]
 
-    def suspended(self, frames: Sequence[int]) -> list[Stack]:
-        """The stacks that end in these frames, none of which runs: read with one call. A stack
-        seldom takes more than the page its last frame is in.
+    def suspended(
+        self, frames: Mapping[int, int], holders: Mapping[int, int]
+    ) -> dict[int, SuspendedStack]:
+        """The stacks that end in these frames, none of which runs, read with one call; both by
+        whose they are. The word at each of `holders` is read right after. What such a stack had
+        below the page of its last frame is read as well the next time.
         """
-        blocks = [frame & -_PAGE for frame in frames]
-        ends = [
-            frame - block + self._frame_size for frame, block in zip(frames, blocks, strict=True)
-        ]
-        raw = self._memory.together(list(zip(blocks, ends, strict=True)))
-        words, at, stacks = memoryview(raw).cast("Q"), 0, []
-        for frame, block, used in zip(frames, blocks, ends, strict=True):
-            stacks.append(self._walked(frame, block, (words, at // WORD), used, {}).stack)
+        spans = list[Extent]()
+        for whose, frame in frames.items():
+            last = self._suspended.get(whose)
+            begin = last.begin if last and 0 <= frame - last.begin < _BLOCK else frame & -_PAGE
+            spans.append((begin, frame - begin + self._frame_size))
+        raw = self._memory.together([*spans, *((holders[whose], WORD) for whose in frames)])
+        held = memoryview(raw).cast("Q")[-len(frames) :] if frames else ()
+        at, now = 0, dict[int, SuspendedStack]()
+        for whose, (begin, used), holds in zip(frames, spans, held, strict=True):
+            last, piece = self._suspended.get(whose), raw[at : at + used]
+            if last is not None and last.own == piece and last.begin == begin:
+                now[whose] = replace(last, holds=holds) if last.holds != holds else last
+            else:
+                now[whose] = self._told(frames[whose], begin, piece, holds)
             at += used
-        return stacks
+        self._suspended |= now
+        return now
+
+    def forget_suspended(self, but: Collection[int]) -> None:
+        """Forget the stacks of all but these."""
+        self._suspended = {whose: self._suspended[whose] for whose in but}
+
+    def _told(self, frame: int, begin: int, raw: bytes, holds: int) -> SuspendedStack:
+        found = self._walked(frame, begin, (memoryview(raw).cast("Q"), 0), len(raw), {})
+        below = [each for each in found.outside if 0 < frame - each < _BLOCK]
+        # What lay elsewhere may change while this does not.
+        own = b"" if found.outside else raw
+        return SuspendedStack(found.stack, holds, min([begin, *below]) & -_PAGE, own)
 
     def _stack(self, thread: PythonThread, guess: _Guess, words: Words, at: int) -> ThreadStack:
         """The stack in what was read of a thread, and of more where it was guessed wrong."""

@@ -1,5 +1,5 @@
-"""Greenlets of gevent, each at rest in a known place; or, with `busy`, a hub that runs one of them
-nearly always while others sleep for moments.
+"""Greenlets of gevent, each at rest in a known place, with `kept` beside many that do not wait; or,
+with `busy`, a hub that runs one of them nearly always while others sleep for moments.
 """
 
 import gevent.monkey
@@ -21,6 +21,7 @@ LOCK, PERMITS = threading.Lock(), threading.Semaphore(0)
 NATIVE, EVENT, ITEMS = gevent.lock.Semaphore(0), gevent.event.Event(), queue.Queue()
 ONE, OTHER = socket.socketpair()
 EVER = 1000.0
+RAW = gevent.Greenlet.__mro__[-2]  # greenlet.greenlet
 
 
 def holds_lock():
@@ -78,6 +79,37 @@ AT_REST = (
 )
 BUSY = (computes, naps, naps, receives)
 
+
+class Derived(gevent.Greenlet):
+    """The first of a long line."""
+
+
+def kept_by_somebody():
+    """Greenlets that nobody waits for: ended ones, some by an error, and others that never began;
+    one that runs within another. All are met before those that wait.
+    """
+    for _ in range(100):
+        kept.append(gevent.spawn(len, ()))
+        kept.append(gevent.spawn(int, "no number"))
+        kept.append(gevent.Greenlet(naps))
+    gevent.joinall([each for each in kept if each.started or each.dead])
+    within = RAW(lambda: gevent.getcurrent().parent.switch())
+    within.switch()
+    kept.append(within)
+
+
+def line(length):
+    """A class so far from the first, of which one waits."""
+    kind = Derived
+    for _ in range(length):
+        kind = type("Derived", (kind,), {})
+    return kind.spawn(wants_event)
+
+
+kept = []
+if "kept" in sys.argv:
+    kept_by_somebody()
+    kept.append(line(8))
 greenlets = [gevent.spawn(work) for work in (BUSY if "busy" in sys.argv else AT_REST)]
 gevent.sleep(0.1)
 print("ready" + json.dumps({}), flush=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.analysis.blame.snapshots import FOR_A_THREAD
-from perfhunt.model.profile import Frame
+from perfhunt.model.profile import Frame, Stack
 from perfhunt.model.states import ThreadState
 from perfhunt.profilers.cpython.awaits import wait_of, wait_of_greenlet
 from perfhunt.profilers.cpython.chains import AwaitChain
@@ -142,15 +142,30 @@ def test_greenlets_share_a_lock_and_each_has_a_permit_of_its_own() -> None:
     assert wait_of_greenlet(WaitingGreenlet(0x10, pooled)).on.startswith(FOR_A_THREAD)
 
 
+HUB, OTHER_HUB = 0x1000, 0x2000
+
+
+def switched(at: int, stack: Stack, hub: int = HUB, behind: bool = False) -> WaitingGreenlet:
+    return WaitingGreenlet(at, stack, hub, behind)
+
+
 def test_those_beyond_who_waits_while_the_hub_rests_are_ready() -> None:
     here, there = (APP,), (APP, CONDITION)
-    waiting = [WaitingGreenlet(0x10, here), WaitingGreenlet(0x20, here), WaitingGreenlet(3, there)]
+    waiting = [switched(0x10, here), switched(0x20, here), switched(0x30, there)]
+    behind = [replace(each, behind=True) for each in waiting]
     readiness = Readiness()
     # A hub that was never met at rest has them all wait for it.
-    assert readiness.ready(waiting, resting=False) == [True] * 3
+    assert readiness.ready(behind, resting=True) == [True] * 3
     for look in range(40):
         assert not any(readiness.ready(waiting[: 1 if look % 2 else 2], resting=True))
     # One and a half wait at the one place while it rests, nobody at the other.
-    busy = [readiness.ready(waiting, resting=False) for _ in range(40)]
+    busy = [readiness.ready(behind, resting=True) for _ in range(40)]
     assert sum(sum(each[:2]) for each in busy) == pytest.approx(40 * 0.5, abs=2)
     assert all(each[2] for each in busy)
+
+
+def test_a_hub_that_rests_says_nothing_of_one_that_is_switched_out() -> None:
+    here = (APP,)
+    waiting = [switched(0x10, here), switched(0x20, here, OTHER_HUB, behind=True)]
+    assert Readiness().ready(waiting, resting=True) == [False, True]
+    assert Readiness().ready(waiting, resting=False) == [True, True]

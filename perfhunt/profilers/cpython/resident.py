@@ -1,0 +1,79 @@
+"""What a process has in memory of what it may write to, and where in it certain words are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perfhunt.model.units import Bytes
+from perfhunt.profilers.cpython.memory import WORD, Extent, ProcessMemory
+from perfhunt.target.proc.files import text
+from perfhunt.target.proc.process import PAGE
+
+_PIECE: Bytes = 8 << 20  # searched at once
+_THERE = 62  # of an entry of pagemap, the lowest of the bits "swapped" and "present" (proc(5))
+
+
+class ResidentMemory:
+    """The pages that there were at the last `renew`. What was never touched (of a thread's stack,
+    say) is not read: that would make pages of it.
+    """
+
+    def __init__(self, memory: ProcessMemory) -> None:
+        self._memory = memory
+        self._extents: list[Extent] = []
+
+    def renew(self) -> Bytes:
+        """Look again at what there is; its size."""
+        mappings = text(f"/proc/{self._memory.pid}/maps").splitlines()
+        try:
+            pages = os.open(f"/proc/{self._memory.pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            pages = -1
+        self._extents = [piece for line in mappings for piece in _pieces(line, pages)]
+        if pages >= 0:
+            os.close(pages)
+        return sum(size for _, size in self._extents)
+
+    def holding(self, values: Collection[int]) -> Iterator[tuple[int, int]]:
+        """(where, which) of every aligned word that is one of these."""
+        wanted = np.fromiter(values, np.uint64)
+        for begin, size in self._extents:
+            for at in range(begin, begin + size, _PIECE):
+                raw = self._memory.read(at, min(_PIECE, begin + size - at))
+                words = np.frombuffer(raw, np.uint64, len(raw) // WORD)
+                for index in np.flatnonzero(np.isin(words, wanted)).tolist():
+                    yield at + index * WORD, int(words[index])
+
+
+def _pieces(line: str, pages: int) -> Iterator[Extent]:
+    """The parts of a mapping that are in memory; the whole where nobody may know. None of one that
+    is shared or may not be written to.
+    """
+    field = line.split(maxsplit=2)
+    if not field[1].startswith("rw") or not field[1].endswith("p"):
+        return
+    begin, end = (int(part, 16) for part in field[0].split("-"))
+    there = _there(begin, end, pages)
+    if there is None:
+        yield begin, end - begin
+        return
+    edges = np.flatnonzero(np.diff(there.astype(np.int8), prepend=0, append=0)).tolist()
+    for first, beyond in zip(edges[::2], edges[1::2], strict=True):
+        yield begin + first * PAGE, (beyond - first) * PAGE
+
+
+def _there(begin: int, end: int, pages: int) -> NDArray[np.bool_] | None:
+    """Of each page whether it is in memory, or was swapped out."""
+    count = (end - begin) // PAGE
+    try:
+        raw = os.pread(pages, count * WORD, begin // PAGE * WORD)
+    except OSError:
+        return None
+    if len(raw) < count * WORD:
+        return None
+    there: NDArray[np.bool_] = np.frombuffer(raw, np.uint64) >> np.uint64(_THERE) != 0
+    return there
