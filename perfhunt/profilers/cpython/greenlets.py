@@ -29,9 +29,11 @@ _RUNS = "run"
 _ASKED_EVERY = 40  # looks, about a second: whether they are in use by now
 _MOST = 4096  # greenlets
 _TRIES = 3  # of a greenlet that moves while it is read
-_SPARE = 256  # of them that do not wait: they run, or will, or have ended
+# Of them that do not wait: they run, or will, or have ended and others take their places.
+_SPARE = 64
 _MOST_MEMORY: Bytes = 512 << 20  # of a larger process they are not looked for
-_SEARCH_SHARE: Share = 0.02  # of one core, for looking for new ones
+# Of one core, for looking for new ones: what it takes is taken from the looks.
+_SEARCH_SHARE: Share = 0.005
 _OFTEN: Seconds = 1.0  # between two searches, however quick
 _HEAD = 10  # words of a greenlet, of which one leads to its state where it is not its own
 _STATE = 48  # words of that
@@ -170,8 +172,8 @@ class Greenlets:
             self.unseen = f"of {len(waits):,} greenlets {_MOST:,} are read"
         above = {states[at].parent for at in waits} & states.keys()
         first = dict.fromkeys((*above, *waits))
-        others = [at for at in every if at not in first]
-        self._known = [*first, *others[:_SPARE]][: _MOST + _SPARE]
+        others = [at for at in (*self._known, *alive) if at not in first]
+        self._known = [*first, *dict.fromkeys(others)][: min(len(first), _MOST) + _SPARE]
 
     def _heads(self, places: Sequence[int]) -> Iterator[tuple[int, Sequence[int]]]:
         """(where, the first words) of each."""
