@@ -118,10 +118,12 @@ def _what_if_fact(run: Run) -> TableRow | None:
     what_if = prediction(run)
     if what_if is None:
         return None
+    # What stops the service may be something else than its first function, so it is named.
+    gone = f"Without {run.findings[0].function}"
     if what_if.at_least:
-        return _fact("Without that", f"at least {format_rate(what_if.rate)}", "predicted")
+        return _fact(gone, f"at least {format_rate(what_if.rate)}", "predicted")
     interval = f"{rate_range(what_if.low, what_if.high)}, predicted"
-    return _fact("Without that", format_rate(what_if.rate), interval)
+    return _fact(gone, format_rate(what_if.rate), interval)
 
 
 def knees(run: Run) -> list[TableRow]:

@@ -23,6 +23,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Disturbance
 from perfhunt.reports.format import FORMATS
+from perfhunt.reports.html.rows import facts
 from perfhunt.reports.terminal import LINES
 from perfhunt.reports.verdict_sentence import verdict_sentence
 from tests.sample_run import aborted_run, sample_run
@@ -356,3 +357,11 @@ def test_a_finding_with_an_endless_interval_is_shown_and_not_a_crash() -> None:
     run = replace(WHOLE, findings=(replace(WHOLE.findings[0], blamed=wide),))
     for form in FORMATS.values():
         assert "inf ms" not in form.render(run)
+
+
+def test_what_a_fix_brings_is_said_of_the_function_that_is_gone() -> None:
+    first = WHOLE.findings[0]
+    assert first.what_if is not None
+    # What stops a service may be something else than its first function.
+    names = [fact["name"] for fact in facts(WHOLE)]
+    assert f"Without {first.function}" in names
