@@ -103,6 +103,7 @@ class Attachment:
             trial.resources,
             self.peers,
             self.losses,
+            self._probes.unread,
         )
 
 
@@ -169,6 +170,13 @@ class LiveProbes:
     def resources(self) -> Resources:
         """What the target used since the last call."""
         return self._monitor.take()
+
+    @property
+    def unread(self) -> tuple[tuple[Seconds, int], ...]:
+        """When the target's sockets were looked at before the last `resources`, and how many of
+        them held a request that no thread had read.
+        """
+        return self._monitor.unread
 
     def interference(self) -> Interference:
         """What took the machine from the target and the generator since the last call."""

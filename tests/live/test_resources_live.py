@@ -98,7 +98,7 @@ def test_clients_that_sent_and_whom_nobody_read_are_counted() -> None:
         for client in clients:
             client.close()
     assert taken.unread == 3.0
-    assert taken.unread_error < 1.0
+    assert taken.unread_error < 0.5  # of a dozen looks and more
 
 
 def test_the_whole_tree_of_a_prefork_server_is_one_target() -> None:

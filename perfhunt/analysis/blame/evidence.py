@@ -7,6 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from perfhunt.analysis.trial.there import There
+from perfhunt.model.interval import sampling_error
 from perfhunt.model.profile import Instants, Loss, Profile
 from perfhunt.model.run import Application
 from perfhunt.model.states import Peer, States
@@ -26,6 +30,8 @@ class Span:
     thread at a few moments each second. `peers` are the processes at the other end of the target's
     connections; None when nobody looked. `losses` says what else was looked for and not got.
     `in_service` are the requests sent and unanswered at each of `instants`; empty: not known.
+    `unread` are looks at the target's sockets, from which `resources` has its mean: when, and how
+    many connections held a request that no thread had read.
     """
 
     completed: PerSecond
@@ -38,13 +44,41 @@ class Span:
     peers: tuple[Peer, ...] | None = None
     losses: tuple[Loss, ...] = ()
     in_service: tuple[int, ...] = ()
+    unread: tuple[tuple[Seconds, int], ...] = ()
     # The pass that `instants` are of, where `service` and the rest are of another.
     waits: Span | None = None
+
+    @property
+    def requests(self) -> float | None:
+        """Requests sent and unanswered, on average (Little's law); None where nobody timed them."""
+        return None if self.service is None else self.completed * self.service
 
     def while_requests_counted(self, requests_at: RequestsAt) -> Span:
         """The same with no look from before the requests counted, when queues filled, or after the
         load; and with the requests that were there at each look.
         """
+        return self._unread_while_counted(requests_at)._looks_while_counted(requests_at)
+
+    def _unread_while_counted(self, requests_at: RequestsAt) -> Span:
+        """The same with the mean of what lay unread for the requests that there were."""
+        requests = requests_at([at for at, _ in self.unread])
+        seen = [
+            (there, count)
+            for there, (_, count) in zip(requests, self.unread, strict=False)
+            if there is not None
+        ]
+        if self.resources is None or not seen:
+            return self
+        counts = np.asarray([count for _, count in seen], dtype=np.float64)
+        there = There.of([n for n, _ in seen], len(seen), self.requests)
+        resources = replace(
+            self.resources,
+            unread=there.mean(counts),
+            unread_error=sampling_error(there.beside(counts).tolist()),
+        )
+        return replace(self, resources=resources)
+
+    def _looks_while_counted(self, requests_at: RequestsAt) -> Span:
         looks = self.instants.instants if self.instants is not None else ()
         requests = requests_at([look.at for look in looks])
         if self.instants is None or not any(count is not None for count in requests):
@@ -69,6 +103,7 @@ class Span:
         resources: Resources | None = None,
         peers: tuple[Peer, ...] | None = None,
         losses: tuple[Loss, ...] = (),
+        unread: tuple[tuple[Seconds, int], ...] = (),
     ) -> Span:
         """The span of a trial; `resources` default to the trial's own."""
         return Span(
@@ -81,6 +116,7 @@ class Span:
             resources=resources or trial.resources,
             peers=peers,
             losses=losses,
+            unread=unread,
         )
 
 

@@ -24,7 +24,7 @@ def partners(target: Iterable[int], candidates: Iterable[int]) -> set[int]:
     for pid in target:
         inodes = _held(pid)
         held |= inodes
-        ends |= {_ends(row) for row in tcp_sockets(pid) if _established(row, inodes)}
+        ends |= {_ends(row) for row in tcp_sockets(pid, ESTABLISHED) if row.inode in inodes}
     others = {peer for inode, peer in unix_peers().items() if inode in held}
     return {pid for pid in candidates if _connected(pid, ends, others)}
 
@@ -33,7 +33,7 @@ def _connected(pid: int, ends: set[_Ends], unix: set[int]) -> bool:
     inodes = _held(pid)
     if inodes & unix:
         return True
-    rows = (row for row in tcp_sockets(pid) if _established(row, inodes))
+    rows = (row for row in tcp_sockets(pid, ESTABLISHED) if row.inode in inodes)
     return any((row.remote, row.remote_port, row.local, row.local_port) in ends for row in rows)
 
 
@@ -41,10 +41,6 @@ def _held(pid: int) -> frozenset[int]:
     with suppress(OSError):
         return held_inodes(pid)
     return frozenset()
-
-
-def _established(row: TcpSocket, inodes: frozenset[int]) -> bool:
-    return row.state == ESTABLISHED and row.inode in inodes
 
 
 def _ends(row: TcpSocket) -> _Ends:

@@ -7,15 +7,18 @@ import re
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
+from socket import AF_INET, AF_INET6, inet_ntop
 from typing import NamedTuple
 
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.files import read
+from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.held_socket import SocketName, socket_ends
-from perfhunt.target.proc.sock_diag import unix_peers
+from perfhunt.target.proc.sock_diag import TcpRow, tcp_rows, unix_peers
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10  # states, as in include/net/tcp_states.h
+_HELD = (*range(1, 6), *range(7, 12))  # all that a descriptor may stand for: no TCP_TIME_WAIT
+_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _REFRESH: Seconds = 0.2  # the shortest time between two readings of the tables
 _LISTED_FOR: Seconds = 5.0  # the shortest time between two looks for ports that are listened on
@@ -24,7 +27,7 @@ _MOST_KNOWN = 4096  # sockets remembered, then all are forgotten: their inodes n
 
 @dataclass(frozen=True, slots=True)
 class TcpSocket:
-    """One row of /proc/net/tcp or tcp6. For a listening socket `receive_queue` is the accept queue
+    """One TCP socket. For a listening socket `receive_queue` is the accept queue
     now, in connections.
     """
 
@@ -87,15 +90,35 @@ def held_inodes(pid: int) -> frozenset[int]:
 
 
 def tcp_sockets(pid: int, *states: int) -> list[TcpSocket]:
-    """Every TCP socket (of these states only, where any are named) of the network namespace that
-    `pid` lives in; empty when it is gone.
+    """Every TCP socket that somebody holds (of these states only, where any are named) of the
+    network namespace that `pid` lives in; empty when it is gone.
+
+    Closed connections rest in /proc/net/tcp by the ten thousand, so it is read only where the
+    kernel cannot be asked.
     """
-    return _table(pid, "tcp", "tcp6", states=states)
+    wanted = states or _HELD
+    if (network := link(pid, "ns/net")) and network == link(os.getpid(), "ns/net"):
+        rows = tcp_rows(*wanted)
+        if rows is not None:
+            return [_told(row) for row in rows]
+    return _table(pid, "tcp", "tcp6", states=wanted)
+
+
+def _told(row: TcpRow) -> TcpSocket:
+    return TcpSocket(
+        local=_host(row.local),
+        local_port=row.local_port,
+        remote=_host(row.remote),
+        remote_port=row.remote_port,
+        state=row.state,
+        receive_queue=row.receive_queue,
+        inode=row.inode,
+    )
 
 
 def listening(pid: int) -> list[TcpSocket]:
     """Every listening TCP socket of the network namespace that `pid` lives in."""
-    return [row for row in tcp_sockets(pid) if row.state == LISTEN]
+    return tcp_sockets(pid, LISTEN)
 
 
 def held_listening(pid: int) -> list[TcpSocket]:
@@ -143,10 +166,14 @@ def address(text: str) -> tuple[str, int]:
     """
     words, _, port = text.partition(":")
     raw = b"".join(bytes.fromhex(words[i : i + 8])[::-1] for i in range(0, len(words), 8))
-    if len(raw) == 4:
-        return str(IPv4Address(raw)), int(port, 16)
-    ip = IPv6Address(raw)
-    return str(ip.ipv4_mapped or ip), int(port, 16)
+    return _host(raw), int(port, 16)
+
+
+def _host(raw: bytes) -> str:
+    """An address of 4 or 16 bytes, in network order; an IPv4 address in IPv6 is itself."""
+    if raw.startswith(_MAPPED) and len(raw) == 16:
+        raw = raw[-4:]
+    return inet_ntop(AF_INET if len(raw) == 4 else AF_INET6, raw)
 
 
 def unix_paths(pid: int) -> dict[int, str]:

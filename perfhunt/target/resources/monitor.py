@@ -15,14 +15,14 @@ from perfhunt.model.interval import sampling_error
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
-from perfhunt.target.proc.files import link
 from perfhunt.target.proc.process import cpu_used, stat
-from perfhunt.target.proc.sock_diag import accept_queues, unread_connections
+from perfhunt.target.proc.sock_diag import accept_queues
 from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
 from perfhunt.target.resources.port_watch import PortWatch
+from perfhunt.target.resources.unread import UnreadWatch
 from perfhunt.target.watcher import Watcher
 
 _PERIOD: Seconds = 0.2  # memory that is taken and given back within less is not seen
@@ -55,7 +55,6 @@ class _Watched:
     rss: list[tuple[Seconds, Bytes]] = field(default_factory=list)
     accept_queue: int | None = None
     connections: Counter[str] = field(default_factory=Counter)
-    unread: list[int] = field(default_factory=list)
 
 
 class ResourceMonitor:
@@ -76,14 +75,12 @@ class ResourceMonitor:
         self._watcher = Watcher(
             "perfhunt-resources", "Reading the target's resources", self._look_again, _PERIOD
         )
+        self.unread: tuple[tuple[Seconds, int], ...] = ()  # of the last `take`: when, how many
         self._usage: TreeUsage | None = None
         self._counters = Counters()
         self._sockets_at = float("-inf")
         self._port = PortWatch(target)
-        # The kernel is asked for its own namespace's sockets only.
-        self._reachable = bool(self._ports) and link(target.root, "ns/net") == link(
-            os.getpid(), "ns/net"
-        )
+        self._unread = UnreadWatch(target)
 
     def start(self) -> None:
         """Begin. Idempotent."""
@@ -91,10 +88,12 @@ class ResourceMonitor:
             self._usage, self._counters = self._read_tree(), read_counters(self._lead())
             self._port.look(tcp_sockets(self._lead(), LISTEN))
             self._watcher.start()
+            self._unread.start()
 
     def close(self) -> None:
         """Stop watching. Idempotent."""
         self._watcher.close()
+        self._unread.close()
 
     def take(self) -> Resources:
         """What the tree and its host used since the last call (or since `start`)."""
@@ -103,6 +102,7 @@ class ResourceMonitor:
             self.start()
         with self._lock:
             watched, self._watched = self._watched, _Watched()
+        self.unread = self._unread.take()
         before, counters = self._usage, self._counters
         assert before is not None
         self._usage, self._counters = self._read_tree(), read_counters(self._lead())
@@ -146,7 +146,6 @@ class ResourceMonitor:
         pids = descendants([self._target.root])
         rss = sum(process.rss for pid in pids if (process := stat(pid)) is not None)
         queue, connections = None, Counter[str]()
-        unread = self._unread()
         if now - self._sockets_at >= _SOCKETS_EVERY:
             self._sockets_at = now
             queue, connections = self._sockets(pids)
@@ -156,24 +155,14 @@ class ResourceMonitor:
                 self._watched.rss.append((now, rss))
             if queue is not None:
                 self._watched.accept_queue = max(queue, self._watched.accept_queue or 0)
-            if unread is not None:
-                self._watched.unread.append(unread)
             self._watched.connections |= connections  # The larger of the two, per endpoint.
-
-    def _unread(self) -> int | None:
-        """Connections with a request that no thread has read; None where that cannot be seen."""
-        if not self._reachable:
-            return None
-        six = {listener.port for listener in self._target.listeners if ":" in listener.host}
-        counts = [unread_connections(port, ipv4_only=port not in six) for port in self._ports]
-        return None if None in counts else sum(count for count in counts if count)
 
     def _waiting(self) -> int | None:
         """The longest accept queue now, as the kernel says of the sockets that listen, which costs
         little: so one that is full for a moment is seen more often. None where the target has a
         network of its own.
         """
-        if not self._reachable:
+        if not self._unread.reachable:
             return None
         waiting = (queue.waiting for queue in accept_queues().values() if queue.port in self._ports)
         return max(waiting, default=None)
@@ -182,7 +171,7 @@ class ResourceMonitor:
         """The longest accept queue, and connections to each remote endpoint, the target's clients
         left out.
         """
-        sockets = tcp_sockets(self._lead())
+        sockets = tcp_sockets(self._lead(), LISTEN, ESTABLISHED, SYN_SENT)
         self._port.look(sockets)
         listening = [socket for socket in sockets if socket.state == LISTEN]
         queues = [socket.receive_queue for socket in listening if socket.local_port in self._ports]
@@ -190,7 +179,7 @@ class ResourceMonitor:
         outward = [
             socket
             for socket in sockets
-            if socket.state in (ESTABLISHED, SYN_SENT) and socket.local_port not in inward
+            if socket.state != LISTEN and socket.local_port not in inward
         ]
         held: set[int] = set()
         if outward:
@@ -234,6 +223,7 @@ class ResourceMonitor:
         self, before: TreeUsage, after: TreeUsage, grown: Counters, watched: _Watched
     ) -> Resources:
         target, seconds = self._target, max(after.at - before.at, 1e-9)
+        unread = [count for _, count in self.unread]
         if not after.processes:
             return Resources(
                 seconds,
@@ -279,8 +269,8 @@ class ResourceMonitor:
             syn_retransmits=grown.syn_retransmits,
             retransmits=grown.retransmits,
             connections=dict(watched.connections),
-            unread=fmean(watched.unread) if watched.unread else None,
-            unread_error=sampling_error(watched.unread),
+            unread=fmean(unread) if unread else None,
+            unread_error=sampling_error(unread),
         )
 
 

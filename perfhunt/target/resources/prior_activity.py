@@ -31,8 +31,5 @@ def prior_activity(target: TargetProcess) -> PriorActivity:
     finally:
         monitor.close()
     ports = {listener.port for listener in target.listeners}
-    clients = sum(
-        socket.state == ESTABLISHED and socket.local_port in ports
-        for socket in tcp_sockets(target.root)
-    )
+    clients = sum(socket.local_port in ports for socket in tcp_sockets(target.root, ESTABLISHED))
     return PriorActivity(used.cpu or 0.0, clients)

@@ -22,7 +22,7 @@ from perfhunt.analysis.blame.snapshots import FUTEX, Snapshot
 from perfhunt.analysis.blame.wait_for import Contention
 from perfhunt.analysis.diagnosis.costs import mean_error, share_error
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving
-from perfhunt.analysis.diagnosis.waterfall.there import There, there_of
+from perfhunt.analysis.trial.there import There
 from perfhunt.model.finding import LatencyPart
 from perfhunt.model.interval import sampling_error
 from perfhunt.model.states import ThreadState
@@ -106,7 +106,7 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     seen = Seen()
     if serving.rate <= 0:
         return seen
-    there = there_of(serving.reading)
+    there = _there(serving.reading)
     series, neighbours = _series(serving, names), _neighbours(names)
     scales = _scales(serving, series, there)
     for (key, state), counts in series.items():
@@ -126,6 +126,11 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     whole = np.sum([np.zeros(serving.reading.account.instants), *counted], axis=0)
     seen.error = sampling_error(there.beside(whole).tolist()) / serving.rate
     return seen
+
+
+def _there(reading: SpanReading) -> There:
+    """What the generator knows of a span's looks."""
+    return There.of(reading.span.in_service, reading.account.instants, reading.span.requests)
 
 
 def _neighbours(names: SpanReading) -> PartKey:
@@ -251,7 +256,7 @@ def _add_cpu(seen: Seen, serving: Serving, series: _Series) -> None:
     elif cores is not None and use.samples:
         cpu = cores * whole / use.samples
     else:
-        there = there_of(serving.reading)
+        there = _there(serving.reading)
         cpu = sum(there.mean(counts) for (_, at), counts in series.items() if at == state)
     if not whole:
         seen.add(PartKey(LatencyPart.CPU), cpu / serving.rate, 0.0)

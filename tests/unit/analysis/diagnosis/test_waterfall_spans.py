@@ -88,3 +88,22 @@ def test_looks_at_less_of_a_queue_than_there_was_are_put_right() -> None:
     # What looks did not meet is guessed to be a queue, or not at all.
     assert sum(part.inferred for part in blind.parts) == pytest.approx(0.015, abs=1e-3)
     assert sum(part.inferred for part in seeing.parts) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_looks_at_sockets_are_put_right_for_the_requests_that_there_were() -> None:
+    # Four threads; who comes while they are taken lies in a socket. The looks met ten requests on
+    # average where there were eight, and one more look is of before the requests counted.
+    there = [4, 16, 8, 12] * 10
+    unread = tuple((float(at), count - 4) for at, count in enumerate(there))
+    span = Span(80.0, service=0.1, resources=used(0.5), unread=(*unread, (-1.0, 50)))
+    seen = span.while_requests_counted(
+        lambda moments: [None if at < 0 else there[int(at)] for at in moments]
+    ).resources
+    assert seen is not None
+    assert seen.unread == pytest.approx(4.0)
+    assert seen.unread_error < 0.05  # what came and went with the requests is no doubt
+
+
+def test_looks_at_sockets_of_a_load_whose_requests_nobody_knows_stay_as_they_are() -> None:
+    span = Span(80.0, resources=replace(used(0.5), unread=3.0), unread=((1.0, 3),))
+    assert span.while_requests_counted(lambda _: ()).resources == span.resources

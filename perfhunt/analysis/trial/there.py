@@ -8,12 +8,11 @@ Parts that sum to all requests still do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from perfhunt.analysis.blame.charge import ThreadCounts
-from perfhunt.analysis.blame.reading import SpanReading
+from numpy.typing import NDArray
 
 LEAST = 12  # looks that a slope is fitted to: fewer say little of it
 
@@ -24,29 +23,29 @@ class There:
     how much the looks met fewer than there were.
     """
 
-    excess: ThreadCounts
+    excess: NDArray[np.float64]
     missed: float = 0.0
 
-    def mean(self, counts: ThreadCounts) -> float:
+    @staticmethod
+    def of(requests: Sequence[int], looks: int, every: float | None) -> There:
+        """What is known of `looks` looks: the requests there at each of them, and how many there
+        were on the whole (None: not known).
+        """
+        seen = np.asarray(requests, dtype=np.float64)
+        if len(seen) != looks or looks < LEAST or every is None:
+            return There(np.zeros(looks))
+        return There(seen - seen.mean(), every - float(seen.mean()))
+
+    def mean(self, counts: NDArray[np.float64]) -> float:
         """The mean of a series of counts, as it would be for the requests that there were."""
         return max(0.0, float(counts.mean()) + self._slope(counts) * self.missed)
 
-    def beside(self, counts: ThreadCounts) -> ThreadCounts:
+    def beside(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same counts less what came and went with the requests: what makes them uncertain."""
-        beside: ThreadCounts = counts - self._slope(counts) * self.excess
+        beside: NDArray[np.float64] = counts - self._slope(counts) * self.excess
         return beside
 
-    def _slope(self, counts: ThreadCounts) -> float:
+    def _slope(self, counts: NDArray[np.float64]) -> float:
         """By how much a count grows with each request that is there."""
         varied = float(np.dot(self.excess, self.excess))
         return float(np.dot(counts, self.excess)) / varied if varied else 0.0
-
-
-def there_of(reading: SpanReading) -> There:
-    """What the generator knows of a span's looks."""
-    seen = np.asarray(reading.span.in_service, dtype=np.float64)
-    unknown = len(seen) != reading.account.instants or len(seen) < LEAST
-    if unknown or reading.span.service is None:
-        return There(np.zeros(reading.account.instants))
-    every = reading.span.completed * reading.span.service
-    return There(seen - seen.mean(), every - float(seen.mean()))
