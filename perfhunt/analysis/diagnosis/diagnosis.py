@@ -8,10 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
+from perfhunt.analysis.blame.frames import Origin
 from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.answer.advice import named, next_step
-from perfhunt.analysis.diagnosis.answer.refusing import refusing
+from perfhunt.analysis.diagnosis.answer.refusing import (
+    finding_of_refusal,
+    read_refusal,
+    refusing,
+)
 from perfhunt.analysis.diagnosis.answer.settled import settled
 from perfhunt.analysis.diagnosis.cautions import cautions
 from perfhunt.analysis.diagnosis.classify import classify
@@ -33,7 +38,7 @@ from perfhunt.model.finding import (
     Waterfall,
 )
 from perfhunt.model.knee import Knee, KneeLabel
-from perfhunt.model.profile import SpanName
+from perfhunt.model.profile import Frame, SpanName
 from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate
@@ -83,8 +88,9 @@ def diagnose(
     findings = rank(seen.reading, seen.suspects, category)
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
-        if above is not None and failures is not None and climb.knee.label == KneeLabel.ERRORS:
-            findings, bottleneck = _with_refusing(findings, bottleneck, at_knee, above)
+        if failures is not None and climb.knee.label == KneeLabel.ERRORS:
+            refuser = _refuser(findings, bottleneck, at_knee, above, failures)
+            findings, bottleneck = _with_refuser(findings, bottleneck, refuser)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
@@ -140,27 +146,53 @@ def _that_tells(at_knee: _Suspicion, above: _Suspicion | None) -> _Suspicion:
     return replace(above, bottleneck=told)
 
 
-def _with_refusing(
-    findings: tuple[Finding, ...], bottleneck: Bottleneck, at_knee: _Suspicion, above: _Suspicion
-) -> tuple[tuple[Finding, ...], Bottleneck]:
-    """The findings with the function in front that refuses, where one was caught at it; the
-    bottleneck's evidence names it.
+def _refuser(
+    findings: tuple[Finding, ...],
+    bottleneck: Bottleneck,
+    at_knee: _Suspicion,
+    above: _Suspicion | None,
+    failures: Failures,
+) -> tuple[Finding, str] | None:
+    """The function that refuses, and how it is known, as a sentence: caught at it above the knee,
+    or read in the code that writes the status. The application's own tells more than a library's.
     """
-    suspects = above.suspects
-    key = refusing(at_knee.reading.knee, above.reading.knee, above.reading.code)
-    if key is None or key not in suspects.by_function:
-        return findings, bottleneck
-    caught = finding_of(1, suspects.by_function[key], above.reading, suspects.trails)
     limits = bottleneck.category == BottleneckClass.LIMITER
-    caught = replace(
-        caught,
-        category=BottleneckClass.LIMITER if limits else BottleneckClass.OTHER,
-        withheld=findings[0].withheld if findings else "",
+    kind = BottleneckClass.LIMITER if limits else BottleneckClass.OTHER
+    withheld = findings[0].withheld if findings else ""
+    caught = None
+    if above is not None:
+        suspects, reading = above.suspects, above.reading
+        key = refusing(at_knee.reading.knee, reading.knee, reading.code)
+        if key is not None and key in suspects.by_function:
+            finding = finding_of(1, suspects.by_function[key], reading, suspects.trails)
+            finding = replace(finding, category=kind, withheld=withheld)
+            sentence = (
+                f"What refuses is {named(finding)}: it is seen above the knee, and hardly at it."
+            )
+            caught = finding, sentence
+            if reading.code.origin(Frame(*key)) is Origin.APP or not limits:
+                return caught
+    read = read_refusal((above or at_knee).reading, failures.status) if limits else None
+    if read is None:
+        return caught
+    finding = finding_of_refusal(read, failures.status, (above or at_knee).reading)
+    return replace(finding, withheld=withheld), (
+        f"What refuses is {named(finding)}, by the code: {read.written} answers {failures.status}."
     )
-    others = [f for f in findings if (f.function, f.file) != key]
-    sentence = f"What refuses is {named(caught)}: it is seen above the knee, and hardly at it."
+
+
+def _with_refuser(
+    findings: tuple[Finding, ...], bottleneck: Bottleneck, refuser: tuple[Finding, str] | None
+) -> tuple[tuple[Finding, ...], Bottleneck]:
+    """The findings with the function in front that refuses, where one is known; the bottleneck's
+    evidence names it.
+    """
+    if refuser is None:
+        return findings, bottleneck
+    first, sentence = refuser
+    others = [f for f in findings if (f.function, f.file) != (first.function, first.file)]
     return (
-        (caught, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))),
+        (first, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))),
         replace(bottleneck, evidence=(bottleneck.evidence[0], sentence, *bottleneck.evidence[1:])),
     )
 

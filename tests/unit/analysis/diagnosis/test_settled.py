@@ -13,7 +13,7 @@ from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import Frame
 from perfhunt.model.trial import Trial
 from tests.unit.analysis.diagnosis.field import KNEE, climb, span, trial
-from tests.unit.scenes import profile, series
+from tests.unit.scenes import APP, profile, series
 
 ERRORS = replace(KNEE, label=KneeLabel.ERRORS)
 CALM = [{"poll": 0.9, "on_cpu": 0.1}]
@@ -135,6 +135,43 @@ def test_the_function_that_refuses_comes_first_and_is_named() -> None:
     assert (second.function, second.rank) == ("render", 2)
     assert "turn_away" in done.bottleneck.evidence[1]
     assert "Raise the limit that turn_away" in done.next_step
+
+
+CODE = """
+def over_limit():
+    return TOKENS[0] < 1
+
+def view(environ, start_response):
+    if over_limit():
+        start_response("503 Service Unavailable", [])
+    return render()
+"""
+
+
+def test_a_function_that_refuses_too_quickly_to_be_met_is_read_in_the_code() -> None:
+    unmet = replace(below(), sources={APP: CODE})
+    done = told(ERRORS, trial(150.0, 0.011, {200: 700, 503: 300}), evidence=unmet)
+    assert done.bottleneck is not None and done.bottleneck.category == "limiter"
+    first, second = done.findings[:2]
+    assert (first.function, first.file, first.line) == ("over_limit", APP, 2)
+    assert (first.category, first.rank, second.rank) == ("limiter", 1, 2)
+    assert first.blamed.value == 0.0 and 0.0 < first.blamed.high < 0.002  # n looks met none
+    assert f"view ({APP}:7)" in first.evidence and "503" in first.evidence
+    assert f"What refuses is over_limit ({APP}:2), by the code" in done.bottleneck.evidence[1]
+    assert "Raise the limit that over_limit" in done.next_step
+    assert first.what_if is None
+
+
+def test_what_was_caught_in_the_application_stands_before_what_was_read() -> None:
+    both = replace(above(), sources={APP: CODE})
+    done = told(ERRORS, trial(150.0, 0.011, {200: 700, 503: 300}), evidence=both)
+    assert done.findings[0].function == "turn_away"
+
+
+def test_a_service_that_is_swamped_is_not_said_to_refuse() -> None:
+    swamped = replace(below(), sources={APP: CODE})
+    done = told(ERRORS, trial(130.0, 0.400, {200: 700, 503: 300}), evidence=swamped)
+    assert "over_limit" not in {finding.function for finding in done.findings}
 
 
 def test_a_class_that_shows_above_the_knee_only_is_taken_from_there() -> None:
