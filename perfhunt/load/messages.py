@@ -24,6 +24,10 @@ from perfhunt.model.text.escaping import visible
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, Share
 
+# The route of requests that no arrival is the cause of: those of greenlets that a task of a
+# locustfile left behind, and those of a user's own.
+UNCAUSED = "requests outside of tasks"
+
 
 class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
     """The base of every message. The name of its class goes along as its tag."""
@@ -139,7 +143,9 @@ class ReadClock(Message, frozen=True):
 
 
 class LoadReady(Message, frozen=True):
-    """All is ready. `routes` are the names of what will be sent, `weights` their shares."""
+    """All is ready. `routes` are the names of what will be sent, `weights` their shares: 0 for
+    UNCAUSED, which no arrival is of.
+    """
 
     host: str
     pid: int

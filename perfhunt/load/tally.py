@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.honesty import LagImpact
+from perfhunt.load.messages import UNCAUSED
 from perfhunt.model.latency import (
     SAMPLE,
     Latency,
@@ -56,7 +57,7 @@ class StepTally:
         timeout: Seconds,
     ) -> None:
         """`due` ascending, shape (n,); `endpoint` the index into `routes` of each; `timeout` stands
-        in for no answer.
+        in for no answer. Samples of the route UNCAUSED are of no arrival, and count beside them.
         """
         self.due, self.endpoint = due, endpoint
         self.criteria, self.routes, self.timeout = tuple(criteria), tuple(routes), timeout
@@ -74,10 +75,29 @@ class StepTally:
             return
         self.samples.append(samples)
         self._fresh.append(samples)
+        uncaused = samples["endpoint"] == self.uncaused
+        if uncaused.any():
+            self._make_room(samples[uncaused])
         # The due time is carried through bit by bit, so it names the arrival.
         self._enter(
             np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1), samples
         )
+
+    @property
+    def uncaused(self) -> int:
+        """The index of the route whose requests no arrival caused; -1 where there is none."""
+        return self.routes.index(UNCAUSED) if UNCAUSED in self.routes else -1
+
+    def _make_room(self, samples: Samples) -> None:
+        """Places among the arrivals for requests that were none."""
+        samples = np.sort(samples, order="due")
+        at, n = np.searchsorted(self.due, samples["due"]), len(samples)
+        self.due = np.insert(self.due, at, samples["due"])
+        self.endpoint = np.insert(self.endpoint, at, samples["endpoint"])
+        self._end = np.insert(self._end, at, np.full(n, np.inf))
+        self._response = np.insert(self._response, at, np.full(n, np.inf))
+        self._own = np.insert(self._own, at, np.zeros(n))
+        self._outcome = np.insert(self._outcome, at, np.full(n, _NOT_ENDED, dtype=np.uint8))
 
     def _enter(self, index: NDArray[np.intp], samples: Samples) -> None:
         """Writes down how the arrivals at `index` ended."""
@@ -142,12 +162,13 @@ class StepTally:
         return on_route
 
     def in_flight(self, since: float, until: float) -> float:
-        """Time average of requests due but not ended, from `since` to `until` seconds."""
+        """Time average of arrivals due but not ended, from `since` to `until` seconds."""
         if until <= since:
             return 0.0
         last = int(np.searchsorted(self.due, until))
-        begun = np.maximum(self.due[:last], since)
-        over = np.minimum(self._end[:last], until)
+        arrivals = self.endpoint[:last] != self.uncaused
+        begun = np.maximum(self.due[:last][arrivals], since)
+        over = np.minimum(self._end[:last][arrivals], until)
         return float(np.maximum(over - begun, 0.0).sum() / (until - since))
 
     def in_service_at(self, moments: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -162,6 +183,10 @@ class StepTally:
         """The arrivals that count: due after the settling and before the load came off."""
         first, last = np.searchsorted(self.due, [settle, until])
         return slice(int(first), int(max(first, last)))
+
+    def offered(self, span: slice) -> int:
+        """Arrivals of a span; requests that none caused are not among them."""
+        return int(np.count_nonzero(self.endpoint[span] != self.uncaused))
 
     def counts(self, span: slice) -> dict[str, Count]:
         """Per criterion: how many arrivals of its route there were, and how many exceeded it."""
@@ -200,12 +225,13 @@ class StepTally:
         return int(np.count_nonzero(inside & np.isin(self._outcome, _ANSWERED)))
 
     def sent_within(self, settle: Seconds, until: Seconds) -> tuple[int, int]:
-        """Requests sent within the counted span, whenever they were due; and those the generator
+        """Arrivals sent within the counted span, whenever they were due; and those the generator
         had got to by then.
 
         They differ by what waited for the service, when too much was in flight.
         """
-        sampled = self._every[self._every["outcome"] != RequestOutcome.SHED]
+        every = self.of_arrivals(self._every)
+        sampled = every[every["outcome"] != RequestOutcome.SHED]
         sent = sampled["due"] + sampled["lag"]
         begun = sent - sampled["wait"]
         return _within(sent, settle, until), _within(begun, settle, until)
@@ -214,6 +240,11 @@ class StepTally:
         """The samples of the counted arrivals, in the order they ended."""
         every = self._every
         return every[(every["due"] >= settle) & (every["due"] < until)]
+
+    def of_arrivals(self, samples: Samples) -> Samples:
+        """Those of samples that an arrival caused."""
+        caused: Samples = samples[samples["endpoint"] != self.uncaused]
+        return caused
 
     @property
     def _every(self) -> Samples:

@@ -12,7 +12,7 @@ import numpy as np
 from perfhunt.analysis.trial.honesty import GeneratorHealth, honesty
 from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
-from perfhunt.load.messages import StepDone
+from perfhunt.load.messages import UNCAUSED, StepDone
 from perfhunt.load.tally import GeneratorSecond, StepTally
 from perfhunt.load.wire import wire_of
 from perfhunt.model.latency import RequestOutcome
@@ -64,7 +64,7 @@ def build_trial(
     generator = _generator(tally, rows, end, settle, health)
     invalid, notes = honesty(
         GeneratorHealth(
-            offered=span.stop - span.start,
+            offered=tally.offered(span),
             sent=begun,
             exhausted=outcomes.get(RequestOutcome.GENERATOR.name.lower(), 0),
             seconds=seconds,
@@ -75,7 +75,12 @@ def build_trial(
             workers=end.account.workers,
         )
     )
-    notes = generator.notes + notes + _doubts(step, tally, rows, end, settle)
+    notes = (
+        generator.notes
+        + notes
+        + _uncaused(tally, counted)
+        + _doubts(step, tally, rows, end, settle)
+    )
     return Trial(
         step=step,
         seconds=end.seconds,
@@ -95,6 +100,17 @@ def build_trial(
         rows=rows,
         samples=samples,
         wire=wire_of(end.account.wire, counted),
+    )
+
+
+def _uncaused(tally: StepTally, counted: tallies.Samples) -> tuple[str, ...]:
+    """How many requests counted that no arrival caused."""
+    n = len(counted) - len(tally.of_arrivals(counted))
+    if not n:
+        return ()
+    return (
+        f"{n} of {len(counted)} results are of requests that no task under way caused: a greenlet"
+        f" that outlived its task sent them, or one of a user's own; they count, as {UNCAUSED!r}",
     )
 
 
@@ -129,7 +145,7 @@ def _doubts(
     """
     if end.overload or end.invalid or not len(tally.due):
         return ()
-    counted = np.sort(tally.of_span(settle, end.seconds), order="due")
+    counted = np.sort(tally.of_arrivals(tally.of_span(settle, end.seconds)), order="due")
     counted = counted[counted["outcome"] != RequestOutcome.SHED]
     begun = counted["due"] + counted["lag"] - counted["wait"]
     return doubts(

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from perfhunt.model import redact
 from perfhunt.model.slo import Slo
@@ -197,6 +198,14 @@ class Safety:
     comms: str = ""
 
 
+# Names of options as Locust has them in its namespace, each with what follows it.
+LocustOptions: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+def _each_value(options: LocustOptions, change: Callable[[str], str]) -> LocustOptions:
+    return tuple((name, tuple(change(value) for value in values)) for name, values in options)
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """Everything that was asked. `seed` decides arrivals, the mix of endpoints and feed rows."""
@@ -211,6 +220,10 @@ class Question:
     locustfile_sha256: str | None = None
     # What the locustfile may connect to besides the target: "host:port", "unix:/path".
     locustfile_connects: tuple[str, ...] = ()
+    # Its own options and Locust's, as on the command line of Locust, and its classes of users that
+    # are to come (none named: all).
+    locust_options: LocustOptions = ()
+    locust_classes: tuple[str, ...] = ()
     source: str = field(default="", compare=False)
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
@@ -233,16 +246,29 @@ class Question:
             comms=redact.marked(self.safety.comms),
         )
         traffic = tuple(endpoint.redacted() for endpoint in self.traffic)
-        return replace(self, target=target, traffic=traffic, safety=safety)
+        return replace(
+            self,
+            target=target,
+            traffic=traffic,
+            safety=safety,
+            locust_options=_each_value(self.locust_options, redact.marked),
+        )
 
     def marked(self, mark: redact.Mark) -> Question:
         """The question with marks, under a store's key, of what is not stored there: bodies and
         other values, and the content of its files. Marking twice changes nothing.
         """
+
+        def shown(value: str) -> bool:
+            return redact.marked(value) == value
+
         return replace(
             self,
             traffic=tuple(endpoint.marked(mark) for endpoint in self.traffic),
             locustfile_sha256=self.locustfile_sha256 and mark(self.locustfile_sha256),
+            locust_options=_each_value(
+                self.locust_options, lambda value: value if shown(value) else mark(value)
+            ),
         )
 
     def identity(self) -> dict[str, Any]:
@@ -255,6 +281,10 @@ class Question:
             "keep_error_text",
         ):
             del plain[key]
+        # Of runs from before there were any, the same was asked.
+        for key in ("locust_options", "locust_classes"):
+            if not plain[key]:
+                del plain[key]
         plain["traffic"] = [endpoint.identity() for endpoint in self.traffic]
         same: dict[str, Any] = _with_float_numbers(plain)
         return same

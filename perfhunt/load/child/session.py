@@ -241,6 +241,8 @@ class Session:
                     orders.get()
 
         self._environment.user_classes = [Arrivals]
+        # The tags among the options are for the locustfile's own classes, which have been filtered.
+        self._environment._tasks_filtered = True
         self._runner.start(1, spawn_rate=1)
         died.get()
 

@@ -27,9 +27,11 @@ from perfhunt.load.child.pacer import Pacer, Schedule
 from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits
 from perfhunt.load.child.users.closed import ClosedLoop
-from perfhunt.load.child.users.locustfile import read_locustfile
+from perfhunt.load.child.users.locustfile import import_locustfile, tasks_of
+from perfhunt.load.child.users.options import parsed_options
 from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.messages import (
+    UNCAUSED,
     Flooded,
     LoadReady,
     OpenLoad,
@@ -86,7 +88,7 @@ class TrafficSource:
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
         if question.locustfile is not None:
-            self._open_locustfile(question.locustfile, order.run)
+            self._open_locustfile(question.locustfile, order.run, variables)
         else:
             self._open_endpoints(order.run, variables)
         self._pacer = Pacer(self._sender)
@@ -100,20 +102,23 @@ class TrafficSource:
         self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
-    def _open_locustfile(self, path: str, run: str) -> None:
-        url = self._question.target.url
-        keep_text = self._question.keep_error_text
-        tasks = read_locustfile(path, url, keep_text)
+    def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
+        question, url = self._question, self._question.target.url
+        keep_text = question.keep_error_text
+        classes = import_locustfile(path, keep_text)
+        options = parsed_options(question.locust_options, variables, url)
+        self._environment.parsed_options = options
+        tasks = tasks_of(classes, question.locust_classes, options, url)
         self._feeds = [1] * len(tasks)
-        self._routes = tuple(task.name for task in tasks)
-        self._weights = tuple(task.weight for task in tasks)
+        self._routes = (*(task.name for task in tasks), UNCAUSED)
+        self._weights = (*(task.weight for task in tasks), 0.0)
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
         users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
         self._sender = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
-        if self._question.ramp.loop is LoopKind.CLOSED:
+        if question.ramp.loop is LoopKind.CLOSED:
             users_of = [*dict.fromkeys(task.user for task in tasks)]
-            self._closed = ClosedLoop(users_of, url, keep_text)
+            self._closed = ClosedLoop(users_of, url, options, keep_text)
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""

@@ -6,7 +6,6 @@ Pure: the environment's variables and the files it refers to come in as `Surroun
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import replace
 from typing import Any
@@ -24,7 +23,7 @@ from perfhunt.model.question import (
     TargetEnvironment,
 )
 from perfhunt.model.slo import Measure
-from perfhunt.model.testfile.connects import peripheral
+from perfhunt.model.testfile.locust_table import read_connects, read_locust, read_locustfile
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
@@ -55,6 +54,8 @@ _ELSEWHERE = {
     "killswitch": "in [safety]",
     "locustfile": "at the top of the file",
     "keep_error_text": "in [report]",
+    "options": "in [locust]",
+    "classes": "in [locust]",
     "locustfile_connects": "at the top of the file",
     "comms": "in [safety]",
     "max_duration": "in [safety]",
@@ -139,8 +140,9 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
             "schema", f"{schema} is not known to this perfhunt", f"write schema = {FILE_SCHEMA}"
         )
     target = _target(top)
-    locustfile, digest = _locustfile(top, around)
-    connects = _connects(top, locustfile)
+    locustfile, digest = read_locustfile(top, around)
+    connects = read_connects(top, locustfile)
+    options, classes = read_locust(top, locustfile, around)
     traffic = () if locustfile else read_traffic(top, around)
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
@@ -154,6 +156,8 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         locustfile=locustfile,
         locustfile_sha256=digest,
         locustfile_connects=connects,
+        locust_options=options,
+        locust_classes=classes,
         source=source,
         keep_error_text=_keep_error_text(top),
     )
@@ -245,57 +249,6 @@ def _selector(table: Reader) -> ProcessSelector:
             lines.wrong(key, "is empty", f'write for example {key} = "{example}"')
     lines.finish()
     return selector
-
-
-def _locustfile(top: Reader, around: Surroundings) -> tuple[str | None, str | None]:
-    traffic = top.raw("traffic")
-    inside = traffic[0] if isinstance(traffic, list) and len(traffic) == 1 else traffic
-    home = top
-    if isinstance(inside, dict) and "locustfile" in inside:
-        home = Reader(inside, top.at("traffic"), top.problems)
-    name = home.text("locustfile", example='locustfile = "locustfile.py"')
-    if not name:
-        if home.has("locustfile") and isinstance(home.raw("locustfile"), str):
-            home.wrong("locustfile", "is empty", 'write locustfile = "locustfile.py"')
-        return None, None
-    if home is not top:
-        home.finish({"locustfile_connects": "at the top of the file"})
-    elif traffic is not None:
-        top.wrong(
-            "locustfile",
-            "there is [[traffic]] as well",
-            "the locustfile brings its own tasks: keep one of them",
-        )
-    path = around.path(name)
-    try:
-        return path, hashlib.sha256(around.read(path)).hexdigest()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        home.wrong(
-            "locustfile",
-            f"{name!r} cannot be read ({reason})",
-            "paths start from the directory of the test file",
-        )
-        return path, None
-
-
-def _connects(top: Reader, locustfile: str | None) -> tuple[str, ...]:
-    example = 'locustfile_connects = ["db.internal:5432"]'
-    texts = top.strings("locustfile_connects", (), example)
-    for n, text in enumerate(texts, start=1):
-        if peripheral(text) is None:
-            top.wrong(
-                f"locustfile_connects[{n}]",
-                f"{show(text)} is no place to connect to",
-                'write "db.internal:5432", "[::1]:5432" or "unix:/run/db.sock"',
-            )
-    if texts and not locustfile:
-        top.wrong(
-            "locustfile_connects",
-            "there is no locustfile",
-            "requests of [[traffic]] go to target.url only: leave it out",
-        )
-    return texts
 
 
 def _check_together(top: Reader, question: Question) -> None:

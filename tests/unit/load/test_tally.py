@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from perfhunt.load.messages import StepDone
+from perfhunt.load.messages import UNCAUSED, StepDone
 from perfhunt.load.tally import (
     ClosedTally,
     GeneratorSecond,
@@ -208,3 +208,40 @@ def test_requests_that_are_there_are_those_sent_and_unanswered() -> None:
     tally = tally_of(shed, sample(0.1, 0.5), sample(0.2, 0.5, lag=0.2), sample(0.3, 0.05))
     moments = np.array([0.05, 0.15, 0.32, 0.38, 0.45, 0.65, 0.95])
     assert tally.in_service_at(moments).tolist() == [0, 1, 2, 1, 2, 1, 0]
+
+
+def uncaused() -> StepTally:
+    """Three arrivals, and two requests that none of them caused, one of which failed."""
+    tally = StepTally(
+        np.array([0.1, 0.2, 0.3]),
+        np.zeros(3, dtype=np.uint16),
+        (P99, ERRORS),
+        ("a", UNCAUSED),
+        10.0,
+    )
+    late = [sample(0.25, 0.05, RequestOutcome.STATUS, endpoint=1), sample(0.15, 0.1, endpoint=1)]
+    for each in (sample(0.2, 0.3), late[0], late[1], sample(0.1, 0.02), sample(0.3, 0.02)):
+        tally.add(np.array([each], dtype=SAMPLE))
+    return tally
+
+
+def test_requests_of_no_arrival_count_in_every_criterion_and_in_no_rate() -> None:
+    tally = uncaused()
+    span = tally.counted(0.0, 1.0)
+    assert tally.counts(span) == {"latency.p99": Count(5, 1), "errors": Count(5, 1)}
+    assert tally.offered(span) == 3 and tally.missing(span) == 0
+    assert tally.sent_within(0.0, 1.0) == (3, 3)
+    assert tally.completed(0.0, 1.0) == 5
+    # 20 ms, 300 ms and 20 ms of the arrivals; the others were there as well, and not waited for.
+    assert tally.in_flight(0.0, 1.0) == pytest.approx(0.34)
+    assert tally.in_service_at(np.array([0.22, 0.28])).tolist() == [2, 2]
+    assert [float(due) for due in tally.due] == [0.1, 0.15, 0.2, 0.25, 0.3]
+
+
+def test_a_trial_tells_of_requests_of_no_arrival() -> None:
+    trial = build_trial(
+        Step(Phase.RAMP, 3.0, 1.0, 1), uncaused(), (), StepEnd(1.0, done=StepDone(1.0)), "", {}
+    )
+    assert (trial.n, trial.achieved, trial.outcomes) == (5, 3.0, {"ok": 4, "status": 1})
+    assert any("2 of 5" in note and UNCAUSED in note for note in trial.generator.notes)
+    assert not trial.invalid

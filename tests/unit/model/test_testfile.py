@@ -6,6 +6,7 @@ import pytest
 
 from perfhunt.errors import UsageError
 from perfhunt.model.question import Plateau
+from perfhunt.model.redact import marker
 from perfhunt.model.slo import Measure
 from perfhunt.model.testfile.testfile import aim
 from tests.unit.model.testfiles import SLO, WHOLE, parse
@@ -101,6 +102,34 @@ def test_what_a_locustfile_connects_to_is_a_permission_and_no_part_of_what_is_as
     question = parse(text % f"locustfile_connects = {allowed}\n".replace("'", '"'))
     assert question.locustfile_connects == tuple(allowed)
     assert question.fingerprint() == parse(text % "").fingerprint()
+
+
+def test_options_and_classes_of_a_locustfile_are_part_of_what_is_asked() -> None:
+    text = 'locustfile = "locustfile.py"\n' + SLO
+    table = '[locust]\nclasses = ["Web"]\noptions = { %s }\n'
+    given = '--dry-run = true, off = false, tenant = "acme", depth = 3, shelf = ["a", "b"]'
+    asked = parse(text + table % given)
+    assert asked.locust_classes == ("Web",)
+    assert asked.locust_options == (
+        ("dry_run", ()),
+        ("tenant", ("acme",)),
+        ("depth", ("3",)),
+        ("shelf", ("a", "b")),
+    )
+    other = parse(text + table % given.replace("acme", "globex"))
+    plain = parse(text)
+    assert len({q.fingerprint() for q in (asked, other, plain)}) == 3
+    assert plain.identity().keys() == parse(SLO).identity().keys()
+
+
+def test_values_of_options_are_not_stored_unless_they_are_the_environments() -> None:
+    text = 'locustfile = "locustfile.py"\n' + SLO
+    asked = parse(text + '[locust]\noptions = { key = "s3cret", token = "${TOKEN}" }')
+    stored = asked.marked(marker(b"k")).redacted()
+    assert "s3cret" not in repr(stored)
+    assert dict(stored.locust_options)["token"] == ("${TOKEN}",)
+    again = asked.marked(marker(b"k"))
+    assert stored.fingerprint() == again.redacted().fingerprint() == again.fingerprint()
 
 
 def test_a_locustfile_may_stand_in_the_traffic_table_too() -> None:

@@ -198,6 +198,32 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
         ),
         ('locustfile_connects = ["db:5432"]\n' + SLO, "locustfile_connects", "no locustfile"),
         ('locustfile = "gone.py"\n' + SLO, "locustfile", "cannot be read"),
+        (SLO + '[locust]\noptions = { tenant = "acme" }', "locust", "no locustfile"),
+        (
+            'locustfile = "locustfile.py"\n' + SLO + "[locust]\noptions = { users = 10 }",
+            "locust.options.users",
+            "ramp.start",
+        ),
+        (
+            'locustfile = "locustfile.py"\n' + SLO + "[locust]\noptions = { a = { b = 1 } }",
+            "locust.options.a",
+            "no value of an option",
+        ),
+        (
+            'locustfile = "locustfile.py"\n' + SLO + '[locust]\noptions = { key = "${GONE}" }',
+            "locust.options.key",
+            "export GONE=",
+        ),
+        (
+            'locustfile = "locustfile.py"\n' + SLO + '[locust]\ntags = ["read"]',
+            "locust.tags",
+            "in options of [locust]",
+        ),
+        (
+            'locustfile = "locustfile.py"\noptions = { tenant = "acme" }\n' + SLO,
+            "options",
+            "in [locust]",
+        ),
         (SLO + '[safety]\nallow_hosts = ["*"]', "safety.allow_hosts[1]", "not a host"),
         (SLO + '[safety]\nmax_rate = "5000"', "safety.max_rate", "unit of rate"),
         (

@@ -35,9 +35,14 @@ class ClosedLoop:
     counted under its name without a query and values.
     """
 
-    def __init__(self, classes: Sequence[type[Any]], url: str, keep_text: bool = False) -> None:
+    def __init__(
+        self, classes: Sequence[type[Any]], url: str, options: Any, keep_text: bool = False
+    ) -> None:
+        """`options` are what a locustfile finds as its environment's `parsed_options`."""
         self._keep_text = keep_text
-        self._environment = Environment(user_classes=list(classes), events=locust.events, host=url)
+        self._environment = Environment(
+            user_classes=list(classes), events=locust.events, host=url, parsed_options=options
+        )
         self._runner: Any = self._environment.create_local_runner()
         self.routes: list[str] = []  # names of requests, in the order they were first seen
         self._recorder: Recorder | None = None

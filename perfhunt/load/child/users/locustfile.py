@@ -4,18 +4,27 @@ Locust's endless loop.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
-from locust.user.task import LOCUST_STATE_RUNNING, DefaultTaskSet, TaskSet
+from locust.user.task import (
+    LOCUST_STATE_RUNNING,
+    DefaultTaskSet,
+    TaskSet,
+    filter_tasks_by_tags,
+)
 from locust.util.load_locustfile import load_locustfile
 
 from perfhunt.errors import LoadFailed
+from perfhunt.model.testfile.suggest import did_you_mean
 from perfhunt.model.text.error_words import error_words
 
 _HINT = "Its own words: python PATH, or [report] keep_error_text = true, which keeps them."
@@ -33,33 +42,73 @@ class UserTask:
     weight: float
 
 
-def read_locustfile(path: str, url: str, keep_text: bool = False) -> tuple[UserTask, ...]:
-    """The tasks of a locustfile, their user classes aimed at `url`. Raises LoadFailed with the type
-    and the place of what it raised, and its text when that is to be kept.
+def import_locustfile(path: str, keep_text: bool = False) -> dict[str, type[Any]]:
+    """The classes of users of a locustfile. Raises LoadFailed with the type and the place of what
+    it raised, and its text when that is to be kept.
     """
     try:
         classes, _ = load_locustfile(str(Path(path).resolve()))
     except (Exception, SystemExit) as error:  # the user's own module may raise anything
         said = error_words(error, keep_text)
         raise LoadFailed(f"{path} cannot be imported: {said}", _HINT) from None
-    tasks = [task for cls in classes.values() for task in _tasks_of(cls, url)]
+    return classes
+
+
+def tasks_of(
+    classes: Mapping[str, type[Any]], wanted: Sequence[str], options: Any, url: str
+) -> tuple[UserTask, ...]:
+    """The tasks of the classes that are `wanted` (none: of all), those that the options' tags leave
+    out aside, aimed at `url`. Raises LoadFailed where there are none.
+    """
+    for name in wanted:
+        if name not in classes:
+            advice = did_you_mean(name, [*classes])
+            raise LoadFailed(f"[locust] classes: the locustfile has no user class {name!r}", advice)
+    tags, excluded = (
+        set(given) if given else None for given in (options.tags, options.exclude_tags)
+    )
+    tasks: list[UserTask] = []
+    for name in wanted or classes:
+        filter_tasks_by_tags(classes[name], tags, excluded)
+        tasks += _tasks_of(classes[name], url)
     if not tasks:
-        raise LoadFailed(f"{path} defines no user class with tasks")
+        tagged = ": its tags leave out every task" if tags or excluded else ""
+        raise LoadFailed(f"the locustfile defines no user class with tasks{tagged}")
     return tuple(tasks)
 
 
-def _tasks_of(cls: Any, url: str) -> list[UserTask]:
-    cls.host = url  # what the test file allows, whatever the class says
+def _tasks_of(cls: Any, url: str) -> Iterator[UserTask]:
+    cls.host = _aimed(cls.host, url)
     bodies: list[Any] = list(cls.tasks)  # each as often as it weighs
-    return [
-        UserTask(
-            name=f"{cls.__name__}.{body.__name__}",
+    several: list[Any] = []
+    for body in bodies:
+        if not any(body is other for other in several):
+            several.append(body)
+    names: Counter[str] = Counter()
+    for body in several:
+        name = f"{cls.__name__}.{_name_of(body)}"
+        names[name] += 1
+        yield UserTask(
+            name=name if names[name] == 1 else f"{name} ({names[name]})",
             user=cls,
             body=body,
-            weight=cls.weight * (bodies.count(body) / len(bodies)),
+            weight=cls.weight * sum(body is other for other in bodies) / len(bodies),
         )
-        for body in dict.fromkeys(bodies)
-    ]
+
+
+def _aimed(own: Any, url: str) -> str:
+    """The host that a class's requests go to: what the test file allows, whatever the class says,
+    below the path that the class's paths count from.
+    """
+    path = urlsplit(own).path.rstrip("/") if isinstance(own, str) else ""
+    return url.rstrip("/") + path if path and not urlsplit(url).path.strip("/") else url
+
+
+def _name_of(body: Any) -> str:
+    """A task is any callable: a function, a class, a `functools.partial`, an object."""
+    while isinstance(body, functools.partial):
+        body = body.func
+    return getattr(body, "__name__", None) or type(body).__name__
 
 
 class PooledUser:

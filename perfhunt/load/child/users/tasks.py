@@ -1,5 +1,6 @@
 """Arrivals that are tasks of a locustfile: each runs one task of a pooled user, and counts from
-when it was due.
+when it was due. How it went is what Locust's own `request` event says of everything that it caused,
+in greenlets of its own too; a request that no arrival under way is the cause of counts by itself.
 
 Only the users' `wait_time` is not used: the arrivals decide when.
 """
@@ -17,6 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+from locust.clients import HttpSession
+from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 from locust.exception import StopUser
 
@@ -33,6 +36,9 @@ from perfhunt.version import __version__
 
 USERS = 1000  # at once; each has a client, and cookies, of its own
 READY_WITHIN: Seconds = 0.1  # users are prepared beforehand for tasks that take this long
+# Where greenlets keep the arrival that they were spawned for; those they spawn inherit it.
+_MILLISECONDS = 1e3  # in a second
+_CAUSE = "perfhunt arrival"
 READY_MOST = 50  # of one class: each may log in, and that is load before the load
 
 
@@ -77,7 +83,6 @@ class UserTasks:
         self.in_flight: dict[RunningTask, None] = {}
         self.orphans: dict[RunningTask, None] = {}
         self.waiting: deque[tuple[Seconds, int, Seconds]] = deque()
-        self._by_greenlet: dict[Any, RunningTask] = {}
         events: Any = environment.events
         self._events = events
         events.request.add_listener(self._on_request)
@@ -115,19 +120,23 @@ class UserTasks:
         return user
 
     def _mark(self, user: Any) -> None:
-        """Every request says where it comes from, and none leaves for another host."""
+        """Every request of Locust's own clients says where it comes from, and none leaves for
+        another host. A client of the user's own is left alone.
+        """
         client: Any = getattr(user, "client", None)
+        if not isinstance(client, HttpSession | FastHttpSession):
+            return
         marks = {
             "User-Agent": f"perfhunt/{__version__} (run={self._run})",
             "X-Perfhunt-Run": self._run,
         }
-        if hasattr(client, "headers"):
-            client.headers.update(marks)
-        elif hasattr(client, "client"):
-            client.client.default_headers.update(marks)
-        if hasattr(client, "_build_url"):
-            build = client._build_url
-            client._build_url = lambda path: _same_host(build(path), self._url)
+        own: Any = client  # Locust's types leave out what they take from elsewhere
+        if isinstance(client, HttpSession):
+            own.headers.update(marks)
+        else:
+            own.client.default_headers.update(marks)
+        build = own._build_url
+        own._build_url = lambda path: _same_host(build(path), self._url)
 
     @property
     def open(self) -> int:
@@ -154,7 +163,8 @@ class UserTasks:
 
     def _carry_out(self, running: RunningTask) -> None:
         task = self.tasks[running.endpoint]
-        self._by_greenlet[gevent.getcurrent()] = running
+        greenlet = gevent.getcurrent()
+        greenlet.spawn_tree_locals = {**(greenlet.spawn_tree_locals or {}), _CAUSE: running}
         user = None
         try:
             user = self._pool.take(task.user)
@@ -175,8 +185,6 @@ class UserTasks:
             self._events.user_error.fire(
                 user_instance=user and user.instance, exception=error, tb=error.__traceback__
             )
-        finally:
-            self._by_greenlet.pop(gevent.getcurrent(), None)
         self._ended(running, user)
 
     def _ended(self, running: RunningTask, user: PooledUser | None) -> None:
@@ -192,7 +200,7 @@ class UserTasks:
             self.pace()
 
     def _record(self, running: RunningTask, now: Seconds, outcome: int) -> None:
-        running.ended = True
+        running.ended, running.outcome = True, outcome
         self.recorder.add(
             running.due,
             running.sent - self.epoch - running.due,
@@ -205,18 +213,36 @@ class UserTasks:
         )
 
     def _on_request(
-        self, response_length: int = 0, response: Any = None, exception: Any = None, **more: Any
+        self,
+        response_time: float = 0.0,
+        response_length: int = 0,
+        response: Any = None,
+        exception: Any = None,
+        **more: Any,
     ) -> None:
-        """From Locust, for each HTTP request of a task: the worst of them is how the task ended."""
-        running = self._by_greenlet.get(gevent.getcurrent())
-        if running is None:
-            return
-        running.size += int(response_length or 0)
+        """From Locust, for each request: the worst that a task caused is how the task ended. One
+        that came to its end after its task, or was no task's, is an arrival of its own.
+        """
+        outcome, size = int(RequestOutcome.OK), int(response_length or 0)
         status = int(getattr(response, "status_code", 0) or 0)
-        running.status = max(running.status, status)
         if exception is not None:
-            running.outcome = RequestOutcome.STATUS if status else outcome_of(exception)
+            outcome = RequestOutcome.STATUS if status else outcome_of(exception)
             self.counts.note(self._words(exception))
+        running = (getattr(gevent.getcurrent(), "spawn_tree_locals", None) or {}).get(_CAUSE)
+        if running is None or running.ended:
+            # What an arrival was cut off with, at the end of a trial, counts as that.
+            if running is None or running.outcome != RequestOutcome.CUT:
+                self._record_uncaused((response_time or 0.0) / _MILLISECONDS, size, status, outcome)
+            return
+        running.size += size
+        running.status = max(running.status, status)
+        if outcome != RequestOutcome.OK:
+            running.outcome = outcome
+
+    def _record_uncaused(self, service: Seconds, size: int, status: int, outcome: int) -> None:
+        due = monotonic() - self.epoch - service
+        if due >= 0:  # else it was sent before the trial
+            self.recorder.add(due, 0.0, service, size, status, len(self.tasks), outcome, 0.0)
 
     def _serve_waiting(self) -> None:
         while self.waiting and len(self.in_flight) + len(self.orphans) < self.limits.in_flight:

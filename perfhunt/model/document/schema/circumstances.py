@@ -62,6 +62,11 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "seed": "Decides arrivals, mix and feed rows.",
         "locustfile": "A locustfile instead of traffic.",
         "locustfile_sha256": "Hash of its content, under a key of the store.",
+        "locust_options": (
+            "Options of the locustfile, each with what follows it, which is left out or under a key"
+            " of the store unless it is only ${NAME}."
+        ),
+        "locust_classes": "Its classes of users that were to come; empty: all.",
         "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
         "source": "The test file.",
         "keep_error_text": "Whether texts of exceptions are kept, which may hold secrets.",

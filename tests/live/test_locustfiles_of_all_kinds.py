@@ -1,0 +1,126 @@
+"""Locustfiles of shapes that people write run as `locust` runs them, and nothing that they cause is
+lost.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfhunt.errors import LoadFailed
+from perfhunt.load.messages import UNCAUSED
+from perfhunt.model.question import LocustOptions
+from perfhunt.model.trial import Trial
+from tests.live.load_targets.harness import HERE, announced, engine, python, step
+
+pytestmark = pytest.mark.live
+
+ODD = str(HERE / "odd_locustfile.py")
+
+
+@pytest.fixture
+def listener() -> Iterator[str]:
+    with announced(*python("listener.py")) as url:
+        yield url
+
+
+def seen(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/seen") as response:
+        found: dict[str, Any] = json.load(response)
+        paths: dict[str, int] = found["paths"]
+        return paths
+
+
+def run(
+    url: str, directory: Path, *classes: str, options: LocustOptions = (), rate: float = 30
+) -> Trial:
+    with engine(
+        url, directory, locustfile=ODD, locust_classes=classes, locust_options=options
+    ) as made:
+        return made.run(step(rate, 2.0, arrivals="uniform"))
+
+
+def test_any_callable_is_a_task_below_the_path_of_its_classs_host(
+    listener: str, tmp_path: Path
+) -> None:
+    trial = run(listener, tmp_path, "Callables")
+    assert trial.outcomes == {"ok": 60}
+    assert trial.routes.keys() == {
+        f"Callables.{name}" for name in ("ask", "ask (2)", "ask (3)", "Object")
+    }
+    assert seen(listener).keys() == {
+        f"GET /base/{name}" for name in ("plain", "partial", "other", "object")
+    }
+
+
+def test_options_have_their_defaults(listener: str, tmp_path: Path) -> None:
+    run(listener, tmp_path, "Tagged", options=(("tags", ("read",)),))
+    assert seen(listener).keys() == {"GET /acme/False/"}
+
+
+def test_options_come_from_the_environment_and_the_test_file_and_tags_choose_tasks(
+    listener: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOAD_TENANT", "globex")
+    monkeypatch.setenv("LOWEST", "-3")
+    options = (("dry_run", ()), ("shelf", ("a", "${LOWEST}")), ("exclude_tags", ("write",)))
+    trial = run(listener, tmp_path, "Tagged", options=options)
+    assert seen(listener).keys() == {"GET /globex/True/a--3"}
+    assert trial.routes.keys() == {"Tagged.look"}
+
+
+@pytest.mark.parametrize(
+    ("classes", "options", "told"),
+    [
+        (("Taged",), (), "Tagged"),
+        (("Tagged",), (("tenent", ("x",)),), "tenant"),
+        (("Tagged",), (("tags", ("none",)),), "tags leave out every task"),
+        (("Tagged",), (("dry_run", ("x",)),), "dry-run"),
+    ],
+)
+def test_what_the_locustfile_does_not_have_is_refused_before_load(
+    classes: tuple[str, ...], options: LocustOptions, told: str, listener: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LoadFailed) as refused:
+        run(listener, tmp_path, *classes, options=options)
+    assert told in f"{refused.value.message} {refused.value.hint}"
+    assert not seen(listener)
+
+
+def test_requests_in_greenlets_of_a_task_are_that_tasks(listener: str, tmp_path: Path) -> None:
+    trial = run(listener, tmp_path, "Browser")
+    assert trial.outcomes == {"status": 60}
+    assert trial.routes["Browser.page"].statuses == {500: 60}
+    assert seen(listener)["GET /fail"] == 180
+
+
+@pytest.mark.parametrize("kind", ["Forgetful", "Poller"])
+def test_requests_of_no_task_under_way_count_all_the_same(
+    kind: str, listener: str, tmp_path: Path
+) -> None:
+    trial = run(listener, tmp_path, kind)
+    late = trial.routes[UNCAUSED]
+    assert late.outcomes == {"status": late.response.n} and late.statuses == {500: late.response.n}
+    assert trial.outcomes["status"] == late.response.n >= 20
+    assert trial.counts["errors"].exceed == late.response.n
+    assert trial.n == 60 + late.response.n  # every arrival, and what nobody asked for
+    assert trial.achieved == pytest.approx(30, rel=0.05)
+    assert any(UNCAUSED in note for note in trial.generator.notes)
+    assert not trial.invalid
+
+
+def test_users_that_speak_something_else_are_counted_by_the_event_alone(
+    listener: str, tmp_path: Path
+) -> None:
+    trial = run(listener, tmp_path, "OwnUser")
+    assert trial.outcomes == {"ok": 60}
+
+
+def test_a_call_of_theirs_that_fails_is_a_failure(listener: str, tmp_path: Path) -> None:
+    trial = run(listener, tmp_path, "FailingOwnUser")
+    assert "ok" not in trial.outcomes and sum(trial.outcomes.values()) == 60
