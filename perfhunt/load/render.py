@@ -10,7 +10,13 @@ from pathlib import Path
 from perfhunt.errors import LoadFailed, Unreadable
 from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.feed import FeedRow, parse_feed
-from perfhunt.model.testfile.template import as_is, body_escape, fill, in_path
+from perfhunt.model.testfile.template import (
+    as_is,
+    body_escape,
+    columns_escaped,
+    fill,
+    in_path,
+)
 from perfhunt.store.files import regular_bytes
 from perfhunt.version import __version__
 
@@ -57,6 +63,7 @@ def prepare(
     payloads = Payloads(
         endpoint=endpoint, host=authority, marks=marks, env=env, feed=_rows(endpoint)
     )
+    _refuse_whole_paths(endpoint, payloads.feed)
     try:
         for row in range(min(payloads.rows, EAGER)):
             payloads.get(row)
@@ -70,6 +77,20 @@ def prepare(
             f"{endpoint.name}: {error}", "A path or header must stay on one line."
         ) from None
     return payloads
+
+
+def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> None:
+    """A column of paths would go into one segment of a path, its slashes encoded. Raises
+    LoadFailed.
+    """
+    for column in columns_escaped(endpoint.path.partition("?")[0]):
+        if all(row.get(column, "").startswith("/") for row in rows):
+            raise LoadFailed(
+                f"{endpoint.name}: {{{column}}} holds whole paths, whose every / would be sent as"
+                " %2F",
+                f"Write {{{column}:raw}} for what is a path as it has to be sent:"
+                f' request = "{endpoint.method} {{{column}:raw}}"',
+            )
 
 
 def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
@@ -109,6 +130,11 @@ def _render(payloads: Payloads, row: FeedRow) -> bytes:
         "transfer-encoding",
     }:
         lines.append(f"Content-Length: {len(body)}")
+    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
+        raise ValueError(
+            "a row gives a path that does not begin with / or holds a character that a request line"
+            " cannot (a space is %20)"
+        )
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a value holds a line break, which would end the header")
     return "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + body

@@ -19,7 +19,7 @@ from perfhunt.model.text.command_line import HIDDEN, kept
 Mark = Callable[[str], str]
 
 _MARK = re.compile(r"hmac:[0-9a-f]{8}:[0-9a-f]{32}|sha256:[0-9a-f]{12}")  # the second: before 1.0
-_PLACEHOLDER = r"\$?\{[A-Za-z_][A-Za-z0-9_]*\}"
+_PLACEHOLDER = r"\$?\{[A-Za-z_][A-Za-z0-9_]*(?::raw)?\}"
 _PLACEHOLDERS = re.compile(
     rf"\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?(?:{_PLACEHOLDER}\s*)+", re.IGNORECASE
 )
@@ -113,7 +113,8 @@ def url(text: str) -> str:
         parts = urlsplit(text)
     except ValueError:
         return HIDDEN
-    if text and not parts.netloc and not text.startswith("/"):
+    pathlike = text.startswith("/") or re.match(_PLACEHOLDER, text) is not None
+    if text and not parts.netloc and not pathlike:
         return HIDDEN  # neither a URL nor a path
     path = "/".join(_segment(segment, _SEGMENT) for segment in parts.path.split("/"))
     host = parts.netloc.rpartition("@")[2]

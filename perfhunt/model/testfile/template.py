@@ -1,5 +1,5 @@
 """Request templates: `{column}` is filled from the feed, `${NAME}` from the environment, both at
-send time.
+send time. `{column:raw}` is what is written as it has to be sent already.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from urllib.parse import quote, quote_plus
 
 # `{ id }` with spaces, `{"id":1}` and `{}` are literal: only a bare name in braces is a
 # placeholder.
-_COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::raw)?\}")
+_ESCAPED = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_EITHER = re.compile(r"(\$?\{[A-Za-z_][A-Za-z0-9_]*\})")
+_EITHER = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{[A-Za-z_][A-Za-z0-9_]*(?::raw)?\})")
 _DOLLAR = re.compile(r"\$\{([^}]*)\}?")
 
 Escape = Callable[[str], str]
@@ -22,6 +23,11 @@ Escape = Callable[[str], str]
 def columns_used(text: str) -> tuple[str, ...]:
     """The names of the feed columns a template asks for, in order, each once."""
     return tuple(dict.fromkeys(_COLUMN.findall(text)))
+
+
+def columns_escaped(text: str) -> tuple[str, ...]:
+    """Those that are not asked for as `{column:raw}`."""
+    return tuple(dict.fromkeys(_ESCAPED.findall(text)))
 
 
 def variables_used(text: str) -> tuple[str, ...]:
@@ -68,7 +74,10 @@ def fill(text: str, row: Mapping[str, str], env: Mapping[str, str], escape: Esca
 
     def value(match: re.Match[str]) -> str:
         token = match[1]
-        return escape(env[token[2:-1]] if token.startswith("$") else row[token[1:-1]])
+        if token.startswith("$"):
+            return escape(env[token[2:-1]])
+        name, raw, _ = token[1:-1].partition(":raw")
+        return row[name] if raw else escape(row[name])
 
     return _EITHER.sub(value, text)
 

@@ -27,6 +27,7 @@ from perfhunt.model.testfile.template import (
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _REQUEST = re.compile(r"([A-Za-z]+)\s+(\S.*)")
+_RAW_PATH = re.compile(r"\{\w+:raw\}")  # a row has the slash that a path begins with
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENGINES_OWN = ("content-length", "transfer-encoding", "connection", "expect")
 
@@ -144,7 +145,7 @@ def _request(table: Reader) -> tuple[str, str]:
             f"{show(redact.url(path))} names a host",
             "write the path only; the host is target.url",
         )
-    elif not path.startswith("/"):
+    elif not path.startswith("/") and not _RAW_PATH.match(path):
         table.wrong(
             "request",
             f"the path {show(redact.url(path))} does not start with /",

@@ -96,3 +96,35 @@ def test_a_head_without_end_is_given_up_at_64_kib() -> None:
     head = ResponseHead()
     assert head.feed(b"HTTP/1.1 200 OK\r\n" + b"x" * 60_000)
     assert not head.feed(b"x" * 10_000)
+
+
+def replayed(request: str, tmp_path: Path, *rows: str) -> list[str]:
+    file = tmp_path / "paths.csv"
+    file.write_text("\n".join(["path", *rows]))
+    feed = Feed(str(file), ("path",), hashlib.sha256(file.read_bytes()).hexdigest())
+    made = prepare(RequestTemplate("it", "GET", request, feed=feed), "h", "r1", {})
+    return [made.get(n).decode().split(" ")[1] for n in range(made.rows)]
+
+
+RECORDED = ("/products/red-shoes/42", "/search?q=caf%C3%A9&page=2", "/a%2Fb")
+
+
+def test_a_recorded_path_is_sent_as_it_was(tmp_path: Path) -> None:
+    assert replayed("{path:raw}", tmp_path, *RECORDED) == [*RECORDED]
+    assert replayed("/v1{path:raw}", tmp_path, "/a?b=%20") == ["/v1/a?b=%20"]
+
+
+def test_a_column_of_paths_is_not_put_into_a_segment(tmp_path: Path) -> None:
+    with pytest.raises(LoadFailed, match=r"whole paths") as refused:
+        replayed("/{path}", tmp_path, *RECORDED)
+    assert 'request = "GET {path:raw}"' in refused.value.hint
+    assert replayed("/{path}", tmp_path, "a/b", "/c") == ["/a%2Fb", "/%2Fc"]  # these are names
+    assert replayed("/next?to={path}", tmp_path, "/a") == ["/next?to=%2Fa"]
+
+
+@pytest.mark.parametrize("path", ["/a b", "/caf\u00e9", "a", "/a\tb", "//evil.example/\x7f"])
+def test_a_recorded_path_that_no_request_line_can_hold_is_refused(
+    path: str, tmp_path: Path
+) -> None:
+    with pytest.raises(LoadFailed, match=r"request line|one line"):
+        replayed("{path:raw}", tmp_path, path)

@@ -124,10 +124,11 @@ def test_options_and_classes_of_a_locustfile_are_part_of_what_is_asked() -> None
 
 def test_values_of_options_are_not_stored_unless_they_are_the_environments() -> None:
     text = 'locustfile = "locustfile.py"\n' + SLO
-    asked = parse(text + '[locust]\noptions = { key = "s3cret", token = "${TOKEN}" }')
+    table = '[locust]\noptions = { key = "s3cret", token = "${SHOP_TOKEN}" }'
+    asked = parse(text + table, SHOP_TOKEN="x")
     stored = asked.marked(marker(b"k")).redacted()
     assert "s3cret" not in repr(stored)
-    assert dict(stored.locust_options)["token"] == ("${TOKEN}",)
+    assert dict(stored.locust_options)["token"] == ("${SHOP_TOKEN}",)
     again = asked.marked(marker(b"k"))
     assert stored.fingerprint() == again.redacted().fingerprint() == again.fingerprint()
 
@@ -153,3 +154,11 @@ def test_the_command_line_may_aim_the_same_question_elsewhere() -> None:
     assert moved.fingerprint() == question.fingerprint()
     with pytest.raises(UsageError):
         aim(question, "ftp://h")
+
+
+@pytest.mark.parametrize("path", ["{path:raw}", "/v1{path:raw}", "/v1/{path:raw}?page={page}"])
+def test_a_path_may_come_from_a_feed_as_it_is(path: str) -> None:
+    text = f'{SLO}[[traffic]]\nrequest = "GET {path}"\nfeed = "recorded.csv"'
+    asked = parse(text).traffic[0]
+    assert asked.path == path and asked.name == f"GET {path}"
+    assert asked.redacted().path == path

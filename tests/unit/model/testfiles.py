@@ -13,6 +13,7 @@ FILES = {
     "pages.csv": b"page,sort\n1,name\n2,price\n",
     "locustfile.py": b"# users",
     "rows.jsonl": b'{"sku": "A1", "n": 3}\n',
+    "recorded.csv": b"path,page\n/items?q=caf%C3%A9,1\n",
 }
 SLO = '[slo]\nlatency = { p99 = "<= 400ms" }\n'
 WHOLE = """
