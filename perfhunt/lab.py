@@ -157,8 +157,8 @@ class Lab:
         self.start = replace(
             self.start, environment=replace(self.start.environment, pinning=self.engine.pinning)
         )
-        for clock in self.engine.clocks:
-            self.notify(Noted(str(clock)))
+        for told in (*self.engine.clocks, *self.engine.remarks):
+            self.notify(Noted(str(told)))
         self.probes.resources()
         self.probes.interference()
 

@@ -130,6 +130,11 @@ class LocustEngine:
         """
         return self._ready.workers
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What of a locustfile is not done as Locust would."""
+        return self._ready.remarks
+
     def _opening(self) -> OpenLoad | OpenFleet:
         switch = self._question.safety.killswitch.file
         load = OpenLoad(

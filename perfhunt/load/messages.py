@@ -27,6 +27,8 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 # The route of requests that no arrival is the cause of: those of greenlets that a task of a
 # locustfile left behind, and those of a user's own.
 UNCAUSED = "requests outside of tasks"
+# What a locustfile does when a test is over may take so long; then its process ends all the same.
+FAREWELL: Seconds = 0.5
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +117,12 @@ class StopLoad(Message, frozen=True):
     hard: bool
 
 
+class EndLoad(Message, frozen=True):
+    """There will be no more orders: leave, after what a locustfile does when a test is over. Not
+    answered.
+    """
+
+
 class SendProbe(Message, frozen=True):
     """One request on its own. Answered by ProbeAnswered."""
 
@@ -144,7 +152,7 @@ class ReadClock(Message, frozen=True):
 
 class LoadReady(Message, frozen=True):
     """All is ready. `routes` are the names of what will be sent, `weights` their shares: 0 for
-    UNCAUSED, which no arrival is of.
+    UNCAUSED, which no arrival is of. `remarks` say what of a locustfile is not done.
     """
 
     host: str
@@ -153,6 +161,7 @@ class LoadReady(Message, frozen=True):
     weights: tuple[float, ...]
     pinning: str
     workers: tuple[WorkerClock, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class SecondReport(Message, frozen=True):
@@ -253,7 +262,7 @@ class WorkerDone(Message, frozen=True):
     invalid: str = ""
 
 
-ChildOrder = OpenLoad | OpenFleet | RunStep | StopLoad | SendProbe | FloodTarget
+ChildOrder = OpenLoad | OpenFleet | RunStep | StopLoad | EndLoad | SendProbe | FloodTarget
 ChildAnswer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
 WorkerOrder = OpenShare | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
 WorkerAnswer = (

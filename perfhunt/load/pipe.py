@@ -14,7 +14,15 @@ from typing import IO
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.lifeline import ENDED_ITSELF, Lifeline
-from perfhunt.load.messages import ANSWERS, ChildAnswer, ChildOrder, PipeReader, frame
+from perfhunt.load.messages import (
+    ANSWERS,
+    FAREWELL,
+    ChildAnswer,
+    ChildOrder,
+    EndLoad,
+    PipeReader,
+    frame,
+)
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.leash import inherited
 from perfhunt.target.proc.files import tail
@@ -121,6 +129,10 @@ class ChildPipe:
 
     def close(self) -> None:
         """The child and whatever it started are gone when this returns. May be called twice."""
+        with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
+            self._to.write(frame(EndLoad()))
+            self._to.flush()
+            self.process.wait(2 * FAREWELL)
         self.lifeline.close()
         with contextlib.suppress(OSError, ValueError):
             self._to.close()  # end-of-file: it stops the load and leaves

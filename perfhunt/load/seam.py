@@ -70,6 +70,10 @@ class LoadEngine(Protocol):
     def clocks(self) -> Sequence[WorkerClock]:
         """The clocks of the workers that share the load; empty when one process sends it all."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What of the traffic is not done as its author may expect, as sentences without a stop."""
+
     def open(
         self,
         question: Question,

@@ -75,6 +75,7 @@ class QueueEngine:
         self.steps_run = 0
         self.pinning = ""
         self.clocks: tuple[WorkerClock, ...] = ()
+        self.remarks: tuple[str, ...] = ()
         self._phase = float(np.random.default_rng([seed, 7]).random())
         self._free = [0.0] * service.workers
         self._lane_free = [0.0] * (service.lane.workers if service.lane else 0)

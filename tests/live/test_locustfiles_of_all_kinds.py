@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import LoadFailed, Stopped
 from perfhunt.load.messages import UNCAUSED
 from perfhunt.model.question import LocustOptions
 from perfhunt.model.trial import Trial
@@ -124,3 +124,30 @@ def test_users_that_speak_something_else_are_counted_by_the_event_alone(
 def test_a_call_of_theirs_that_fails_is_a_failure(listener: str, tmp_path: Path) -> None:
     trial = run(listener, tmp_path, "FailingOwnUser")
     assert "ok" not in trial.outcomes and sum(trial.outcomes.values()) == 60
+
+
+def test_a_locustfile_hears_of_the_end_and_what_is_not_done_is_said(
+    listener: str, tmp_path: Path
+) -> None:
+    options: LocustOptions = (("shelf", ("begin",)),)
+    with engine(
+        listener, tmp_path, locustfile=ODD, locust_classes=("Ends",), locust_options=options
+    ) as made:
+        made.run(step(10, 1.0, arrivals="uniform"))
+        remarks = " ".join(made.remarks)
+        assert "GET /stopped" not in seen(listener)
+    assert {seen(listener)["GET /stopped"], seen(listener)["GET /quitting"]} == {1}
+    for told in ("wait_time of Ends", "fixed_count of Ends", "load shape Shape"):
+        assert told in remarks
+
+
+def test_nothing_more_is_sent_after_a_load_that_was_cut_off(listener: str, tmp_path: Path) -> None:
+    options: LocustOptions = (("shelf", ("begin",)),)
+    with (
+        engine(
+            listener, tmp_path, locustfile=ODD, locust_classes=("Ends",), locust_options=options
+        ) as made,
+        pytest.raises(Stopped),
+    ):
+        made.run(step(10, 5.0), stop=lambda: "enough")
+    assert "GET /stopped" not in seen(listener)

@@ -23,9 +23,11 @@ from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
+    FAREWELL,
     ORDERS,
     ChildAnswer,
     ChildOrder,
+    EndLoad,
     Flooded,
     FloodTarget,
     LoadError,
@@ -157,8 +159,15 @@ class ControllerPipe:
         for order in self._reader.feed(content):
             if isinstance(order, StopLoad):
                 self._stop(order.hard)
+            elif isinstance(order, EndLoad):
+                gevent.spawn(self._leave)
             else:
                 self._orders.put(order)
+
+    def _leave(self) -> None:
+        if self._session is not None:
+            self._session.end()
+        leave(0)
 
     def _stop(self, hard: bool) -> None:
         if self._session is not None:
@@ -193,6 +202,7 @@ class Session:
         self, order: OpenLoad | OpenFleet, pipe: ControllerPipe, sentinel: Sentinel
     ) -> None:
         self._pipe, self._sentinel = pipe, sentinel
+        self._cut_off = self._busy = False
         self._timeout = _load_of(order).question.ramp.timeout
         self._generator: LoadGenerator = (
             self._alone(order) if isinstance(order, OpenLoad) else self._fleet(order)
@@ -248,12 +258,31 @@ class Session:
 
     def stop(self, hard: bool) -> None:
         """Takes the load off."""
+        self._cut_off = self._cut_off or hard
         self._generator.stop(hard)
+
+    def end(self) -> None:
+        """Tells a locustfile that the test is over, unless it was cut off or is in the middle of
+        something: then nothing more is to be sent.
+        """
+        if not isinstance(self._generator, TrafficSource) or self._cut_off or self._busy:
+            return
+        events: Any = self._environment.events
+        with gevent.Timeout(FAREWELL, False):
+            events.test_stop.fire(environment=self._environment)
+            events.quitting.fire(environment=self._environment, reverse=True)
 
     def carry_out(self, order: ChildOrder) -> None:
         """One order, start to end, watched over. Raises LoadFailed for one that has no place
         here.
         """
+        self._busy = True
+        try:
+            self._carry_out(order)
+        finally:
+            self._busy = False
+
+    def _carry_out(self, order: ChildOrder) -> None:
         match order:
             case RunStep():
                 # Users may log in before a step, each for as long as a request may take.

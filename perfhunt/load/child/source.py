@@ -27,7 +27,7 @@ from perfhunt.load.child.pacer import Pacer, Schedule
 from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import ArrivalSender, ReportSecond, SendLimits
 from perfhunt.load.child.users.closed import ClosedLoop
-from perfhunt.load.child.users.locustfile import import_locustfile, tasks_of
+from perfhunt.load.child.users.locustfile import import_locustfile, remarks_on, tasks_of
 from perfhunt.load.child.users.options import parsed_options
 from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.messages import (
@@ -87,6 +87,7 @@ class TrafficSource:
         self._latency_limit = order.limit
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
+        self._remarks: tuple[str, ...] = ()
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables)
         else:
@@ -105,7 +106,7 @@ class TrafficSource:
     def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
         question, url = self._question, self._question.target.url
         keep_text = question.keep_error_text
-        classes = import_locustfile(path, keep_text)
+        classes, shapes = import_locustfile(path, keep_text)
         options = parsed_options(question.locust_options, variables, url)
         self._environment.parsed_options = options
         tasks = tasks_of(classes, question.locust_classes, options, url)
@@ -116,8 +117,10 @@ class TrafficSource:
         users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
         self._sender = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
-        if question.ramp.loop is LoopKind.CLOSED:
-            users_of = [*dict.fromkeys(task.user for task in tasks)]
+        users_of = [*dict.fromkeys(task.user for task in tasks)]
+        closed = question.ramp.loop is LoopKind.CLOSED
+        self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
+        if closed:
             self._closed = ClosedLoop(users_of, url, options, keep_text)
 
     def ready(self) -> LoadReady:
@@ -128,6 +131,7 @@ class TrafficSource:
             routes=self._routes,
             weights=self._weights,
             pinning=self._pinning,
+            remarks=self._remarks,
         )
 
     def run(

@@ -6,7 +6,7 @@ from functools import partial
 
 import gevent
 from gevent.pool import Group
-from locust import FastHttpUser, HttpUser, User, constant, events, tag, task
+from locust import FastHttpUser, HttpUser, LoadTestShape, User, constant, events, tag, task
 
 
 @events.init_command_line_parser.add_listener
@@ -116,3 +116,34 @@ class OwnUser(User):
 
 class FailingOwnUser(OwnUser):
     fails = True
+
+
+class Ends(HttpUser):
+    """Cleans up when the test is over, in the two places that Locust has for it."""
+
+    fixed_count = 2
+    wait_time = constant(3)
+
+    @task
+    def work(self):
+        self.client.get("/work")
+
+
+def tell(path):
+    def told(environment, **more):
+        user = Ends(environment)
+        user.client.get(path)
+
+    return told
+
+
+@events.test_start.add_listener
+def begin(environment, **more):
+    if "begin" in environment.parsed_options.shelf:
+        events.test_stop.add_listener(tell("/stopped"))
+        events.quitting.add_listener(tell("/quitting"))
+
+
+class Shape(LoadTestShape):
+    def tick(self):
+        return None

@@ -7,12 +7,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from locust import User
 from locust.env import Environment
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
 from locust.user.task import (
@@ -42,16 +43,17 @@ class UserTask:
     weight: float
 
 
-def import_locustfile(path: str, keep_text: bool = False) -> dict[str, type[Any]]:
-    """The classes of users of a locustfile. Raises LoadFailed with the type and the place of what
-    it raised, and its text when that is to be kept.
+def import_locustfile(
+    path: str, keep_text: bool = False
+) -> tuple[dict[str, type[Any]], Sequence[Any]]:
+    """The classes of users of a locustfile, and its load shapes. Raises LoadFailed with the type
+    and the place of what it raised, and its text when that is to be kept.
     """
     try:
-        classes, _ = load_locustfile(str(Path(path).resolve()))
+        return load_locustfile(str(Path(path).resolve()))
     except (Exception, SystemExit) as error:  # the user's own module may raise anything
         said = error_words(error, keep_text)
         raise LoadFailed(f"{path} cannot be imported: {said}", _HINT) from None
-    return classes
 
 
 def tasks_of(
@@ -75,6 +77,28 @@ def tasks_of(
         tagged = ": its tags leave out every task" if tags or excluded else ""
         raise LoadFailed(f"the locustfile defines no user class with tasks{tagged}")
     return tuple(tasks)
+
+
+def remarks_on(users: Collection[type[Any]], shapes: Sequence[Any], *, closed: bool) -> list[str]:
+    """What Locust itself would do with these and a run here does not, as sentences without a
+    stop.
+    """
+    remarks = []
+    waiting = sorted(cls.__name__ for cls in users if cls.wait_time is not User.wait_time)
+    if waiting and not closed:
+        remarks.append(
+            f"the wait_time of {', '.join(waiting)} is not used: the rate decides when a task"
+            ' begins ([ramp] loop = "closed" has users that wait)'
+        )
+    if fixed := sorted(cls.__name__ for cls in users if cls.fixed_count and not closed):
+        remarks.append(
+            f"the fixed_count of {', '.join(fixed)} is not used: tasks come by weight, and as many"
+            " users as they need"
+        )
+    if shapes:
+        names = ", ".join(type(shape).__name__ for shape in shapes)
+        remarks.append(f"the load shape {names} is not used: the search decides the rate")
+    return remarks
 
 
 def _tasks_of(cls: Any, url: str) -> Iterator[UserTask]:
