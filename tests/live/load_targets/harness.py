@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.model.question import Expect, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import Expect, LocustOptions, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
 from perfhunt.model.trial import Phase, Step, Trial
 from tests.live.load_targets.timed import PERIOD, STALL
@@ -123,6 +123,8 @@ def engine(
     ramp: Ramp | None = None,
     locustfile: str | None = None,
     keep_error_text: bool = False,
+    locust_options: LocustOptions = (),
+    locust_classes: tuple[str, ...] = (),
 ) -> Iterator[LocustEngine]:
     """An open engine, aimed at the endpoints (the root without any) or at what a locustfile asks
     for.
@@ -134,6 +136,8 @@ def engine(
         ramp or Ramp(),
         locustfile=locustfile,
         keep_error_text=keep_error_text,
+        locust_options=locust_options,
+        locust_classes=locust_classes,
     )
     made = LocustEngine(run="test")
     try:
