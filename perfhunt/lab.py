@@ -78,8 +78,12 @@ class Probes(Protocol):
     def attached(self) -> tuple[AttachedTool, ...]:
         """What looks at the target now, resources aside, which are counted by the kernel anyhow."""
 
-    def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attached:
-        """Profilers attached for about `seconds`; leave the context to detach them."""
+    def during(
+        self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool, settle: Seconds = 0.0
+    ) -> Attached:
+        """Profilers attached for about `seconds`, once a load that is about to begin has been on
+        for `settle`; leave the context to detach them.
+        """
 
     def dead(self) -> str:
         """Why the target can no longer be measured, as a sentence; "" while it lives."""
@@ -247,7 +251,7 @@ class Lab:
     ) -> Span:
         """A trial with profilers attached, and what they saw."""
         with self.probes.during(
-            name, step.duration - step.settle, on_cpu=on_cpu, waits=waits
+            name, step.duration - step.settle, on_cpu=on_cpu, waits=waits, settle=step.settle
         ) as attached:
             trial = self.try_step(step)
         span = attached.span_of(trial).while_requests_counted(self.engine.requests_at)

@@ -5,6 +5,7 @@ when asked.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,10 +45,18 @@ class Attachment:
     """
 
     def __init__(
-        self, probes: LiveProbes, name: str, seconds: Seconds, on_cpu: bool, waits: bool
+        self,
+        probes: LiveProbes,
+        name: str,
+        seconds: Seconds,
+        *,
+        on_cpu: bool,
+        waits: bool,
+        settle: Seconds,
     ) -> None:
         self._probes, self._name, self._seconds = probes, name, seconds
         self._on_cpu, self._waits = on_cpu, waits
+        self._settled = threading.Timer(settle, self._begin_again) if settle else None
         self._profile_capture: AccountedCapture[Profile] | None = None
         self._instants_capture: AccountedCapture[Instants] | None = None
         self.profile: Profile | None = None
@@ -66,7 +75,15 @@ class Attachment:
             self._profile_capture = self._probes.attach(self._name, seconds)
         if self._waits:
             self._instants_capture = self._probes.take_instants(UNTIL_STOPPED)
+        if self._settled is not None:
+            self._settled.daemon = True
+            self._settled.start()
         return self
+
+    def _begin_again(self) -> None:
+        """The load has settled: states are counted from here, as its requests are."""
+        if self._probes.sampler is not None:
+            self._probes.sampler.mark()
 
     def tools(self) -> tuple[AttachedTool, ...]:
         """What is at work."""
@@ -80,6 +97,9 @@ class Attachment:
 
     def __exit__(self, *exc: object) -> None:
         self._probes.detached()
+        if self._settled is not None:
+            self._settled.cancel()
+            self._settled.join()
         for capture in (self._profile_capture, self._instants_capture):
             if capture is not None:
                 capture.stop()
@@ -182,9 +202,15 @@ class LiveProbes:
         """What took the machine from the target and the generator since the last call."""
         return self._host.take()
 
-    def during(self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool) -> Attachment:
-        """Profilers attached for about `seconds`."""
-        self._attachment = Attachment(self, name, seconds, on_cpu, waits)
+    def during(
+        self, name: str, seconds: Seconds, *, on_cpu: bool, waits: bool, settle: Seconds = 0.0
+    ) -> Attachment:
+        """Profilers attached for about `seconds`, once a load that is about to begin has been on
+        for `settle`.
+        """
+        self._attachment = Attachment(
+            self, name, seconds, on_cpu=on_cpu, waits=waits, settle=settle
+        )
         return self._attachment
 
     def detached(self) -> None:

@@ -63,7 +63,9 @@ class Blind:
     def attached(self) -> tuple[AttachedTool, ...]:
         return ()
 
-    def during(self, name: str, seconds: float, *, on_cpu: bool, waits: bool) -> Blind:
+    def during(
+        self, name: str, seconds: float, *, on_cpu: bool, waits: bool, settle: float = 0.0
+    ) -> Blind:
         return self
 
     def __enter__(self) -> Blind:

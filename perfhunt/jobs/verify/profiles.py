@@ -86,7 +86,9 @@ def _held(
     engine.run(warm, None, bench.stop)
     bench.check()
     probes.resources()
-    with probes.during(version, hold.duration - hold.settle, on_cpu=True, waits=True) as attached:
+    with probes.during(
+        version, hold.duration - hold.settle, on_cpu=True, waits=True, settle=hold.settle
+    ) as attached:
         trial = engine.run(hold, lambda row: bench.watch(Ticked(hold, row)), bench.stop)
     trial = replace(trial, resources=probes.resources())
     bench.watch(Tried(trial))

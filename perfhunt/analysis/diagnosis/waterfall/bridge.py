@@ -10,7 +10,10 @@ from perfhunt.analysis.blame.evidence import Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.features import Features, features_of
 from perfhunt.analysis.diagnosis.suspects import Suspects
-from perfhunt.analysis.diagnosis.waterfall.after_answer import without_work_after_answers
+from perfhunt.analysis.diagnosis.waterfall.after_answer import (
+    Busy,
+    without_work_beyond_requests,
+)
 from perfhunt.analysis.diagnosis.waterfall.agreement import disagreement
 from perfhunt.analysis.diagnosis.waterfall.condensed import PartGrowth, condensed, together
 from perfhunt.analysis.diagnosis.waterfall.parts import (
@@ -20,6 +23,7 @@ from perfhunt.analysis.diagnosis.waterfall.parts import (
     Time,
     parts_in,
     seen_parts,
+    server_shares,
 )
 from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
@@ -88,6 +92,17 @@ class _Latency:
         )
 
 
+def _busy(serving: Serving, seen: Seen, latency: _Latency) -> Busy:
+    """What threads show, with by how much that is longer than its requests lasted."""
+    unread = latency.unread or Time()
+    return Busy(
+        seen,
+        server_shares(serving, seen),
+        beyond=seen.total + unread.value + latency.held - latency.service,
+        error=sqrt(seen.error**2 + unread.error**2),
+    )
+
+
 @dataclass(slots=True)
 class _Spans:
     """Both spans: their latencies, and what threads show of them."""
@@ -102,13 +117,14 @@ class _Spans:
     @staticmethod
     def of(base: Serving, knee: Serving) -> _Spans:
         latency = _Latency.of(base.reading.span, base.rate)
-        before, after = seen_parts(base, knee.reading), seen_parts(knee, knee.reading)
-        unread = latency.unread.value if latency.unread is not None else 0.0
-        beyond = before.total + unread + latency.held - latency.service
-        before, after = without_work_after_answers(before, after, beyond)
+        loaded = _Latency.of(knee.reading.span, knee.rate)
+        before, after = without_work_beyond_requests(
+            _busy(base, seen_parts(base, knee.reading), latency),
+            _busy(knee, seen_parts(knee, knee.reading), loaded),
+        )
         return _Spans(
             base=latency,
-            knee=_Latency.of(knee.reading.span, knee.rate),
+            knee=loaded,
             seen_base=before,
             seen_knee=after,
             looks=base.reading.account.instants + knee.reading.account.instants,

@@ -25,8 +25,9 @@ from perfhunt.analysis.diagnosis.waterfall.serving import Serving
 from perfhunt.analysis.trial.there import There
 from perfhunt.model.finding import LatencyPart
 from perfhunt.model.interval import sampling_error
+from perfhunt.model.profile import Frame
 from perfhunt.model.states import ThreadState
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, Share
 
 _OF_STATE: Mapping[str, LatencyPart] = {
     str(ThreadState.ON_CPU): LatencyPart.CPU,
@@ -126,6 +127,31 @@ def seen_parts(serving: Serving, names: SpanReading) -> Seen:
     whole = np.sum([np.zeros(serving.reading.account.instants), *counted], axis=0)
     seen.error = sampling_error(there.beside(whole).tolist()) / serving.rate
     return seen
+
+
+# Such time is short where nothing queues, and waits for nothing but a CPU and the GIL.
+RUNNING = frozenset(
+    {LatencyPart.CPU, LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS, LatencyPart.GIL}
+)
+
+
+def server_shares(serving: Serving, seen: Seen) -> dict[PartKey, Share]:
+    """Of each part on or before a CPU, the share that is of code other than the application's."""
+    code = serving.code
+    every, server = Counter[LatencyPart](), Counter[LatencyPart]()
+    for _, snapshot in serving.snapshots():
+        kind = kind_of(snapshot.state)
+        every[kind] += 1
+        server[kind] += not snapshot.owner.is_app
+    shares = {kind: server[kind] / n for kind, n in every.items()}
+    shares[LatencyPart.NEIGHBOURS] = shares.get(LatencyPart.RUN_QUEUE, 0.0)
+    return {
+        key: float(not code.is_app(Frame(*key.function)))
+        if key.kind is LatencyPart.CPU and key.function != NOBODY
+        else shares.get(key.kind, 0.0)
+        for key in seen.parts
+        if key.kind in RUNNING
+    }
 
 
 def _there(reading: SpanReading) -> There:

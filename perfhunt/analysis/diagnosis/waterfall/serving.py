@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from perfhunt.analysis.blame.frames import FunctionKey, in_event_loop
+from perfhunt.analysis.blame.frames import Code, FunctionKey, in_event_loop
 from perfhunt.analysis.blame.idle import THRESHOLDS as UNMOVED
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
 from perfhunt.analysis.blame.snapshots import Snapshot, ThreadGroup, thread_group
@@ -33,6 +33,18 @@ _LONGEST_CAPTURE = 1.5
 
 
 @dataclass(frozen=True, slots=True)
+class _Aside:
+    """Kinds of thread that are not counted, and kinds in one process."""
+
+    kinds: frozenset[ThreadGroup] = frozenset()
+    of_process: frozenset[tuple[int, ThreadGroup]] = frozenset()
+
+    def has(self, pid: int, kind: ThreadGroup | None) -> bool:
+        """Whether threads of that kind, in that process, are not counted."""
+        return kind in self.kinds or (pid, kind) in self.of_process
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """The threads of one span that serve requests. `rate` is answers per second of the trial that
     the exact times are of; `exact` mean threads by state, those that are known; `aside` the kinds
@@ -40,13 +52,14 @@ class Serving:
     """
 
     reading: SpanReading
+    code: Code
     rate: PerSecond
     exact: Mapping[str, float]
-    aside: frozenset[ThreadGroup]
+    aside: _Aside
 
     def serves(self, snapshot: Snapshot) -> bool:
         """Whether a thread's time is part of some request's latency."""
-        return thread_group(snapshot.sample) not in self.aside
+        return not self.aside.has(snapshot.sample.pid, thread_group(snapshot.sample))
 
     def snapshots(self) -> Iterator[tuple[int, Snapshot]]:
         """The serving threads that were busy, each with the number of its instant."""
@@ -65,30 +78,49 @@ def serving_threads(reading: EvidenceReading) -> tuple[Serving, Serving]:
     if reading.baseline is None:
         raise ValueError("no baseline")
     # Who waits for whom is learnt where many do: at the baseline a chance meeting looks alike.
-    aside = _unmoved_by_load(reading.baseline, reading.knee) | _helpers(reading.knee)
-    aside |= _beside_tasks(reading.knee)
-    return _serving(reading.baseline, aside), _serving(reading.knee, aside)
+    helpers = _helpers(reading.knee)
+    aside = _Aside(
+        helpers.kinds
+        | _unmoved_by_load(reading.baseline, reading.knee)
+        | _beside_tasks(reading.knee),
+        helpers.of_process,
+    )
+    base, knee = (_serving(span, reading.code, aside) for span in (reading.baseline, reading.knee))
+    return base, knee
 
 
-def _serving(reading: SpanReading, aside: frozenset[ThreadGroup]) -> Serving:
+def _serving(reading: SpanReading, code: Code, aside: _Aside) -> Serving:
     trial = reading.span.trial
     rate = trial.completed if trial is not None else reading.span.completed
-    return Serving(reading, rate, _exact(reading, aside), aside)
+    return Serving(reading, code, rate, _exact(reading, aside), aside)
 
 
-def _helpers(reading: SpanReading) -> frozenset[ThreadGroup]:
-    """Kinds of thread that work on behalf of another kind, which waits for them meanwhile."""
-    helping: Counter[ThreadGroup] = Counter()
-    holding: Counter[ThreadGroup] = Counter()
+def _helpers(reading: SpanReading) -> _Aside:
+    """Kinds of thread that work on behalf of others, which wait for them meanwhile. A process that
+    was forked for such work began as one of those that wait, and looks like them but for its pid.
+    """
+    helping: Counter[tuple[int, ThreadGroup]] = Counter()
+    holding: Counter[tuple[int, ThreadGroup]] = Counter()
+    waiting: set[tuple[int, ThreadGroup]] = set()
     graph = reading.account.graph
     for present in reading.snapshots:
         for contention in {id(c): c for c in map(graph.at, present) if c is not None}.values():
             waiter = next(s for s in present if graph.at(s) is contention)
-            kinds = {thread_group(s.sample) for s in graph.holders_of(waiter, present)}
-            holding.update(kinds)
+            holders = {_of_process(s) for s in graph.holders_of(waiter, present)}
+            holding.update(holders)
             if contention.handoff:
-                helping.update(kinds)
-    return frozenset(kind for kind, n in helping.items() if n > _MOSTLY * holding[kind])
+                helping.update(holders)
+                waiting.add(_of_process(waiter))
+    mostly = frozenset(kind for kind, n in helping.items() if n > _MOSTLY * holding[kind])
+    both = {kind for _, kind in mostly} & {kind for _, kind in waiting}
+    return _Aside(
+        frozenset(kind for _, kind in mostly if kind not in both),
+        frozenset(of for of in mostly - waiting if of[1] in both),
+    )
+
+
+def _of_process(snapshot: Snapshot) -> tuple[int, ThreadGroup]:
+    return snapshot.sample.pid, thread_group(snapshot.sample)
 
 
 def _beside_tasks(reading: SpanReading) -> frozenset[ThreadGroup]:
@@ -142,7 +174,7 @@ def _doings(reading: SpanReading) -> dict[ThreadGroup, tuple[float, float]]:
     return {group: (on_cpu.get(group, 0.0), n / looks) for group, n in busy.items()}
 
 
-def _exact(reading: SpanReading, aside: frozenset[ThreadGroup]) -> dict[str, float]:
+def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
     """Mean serving threads per state while there was load, where the state sampler knows."""
     span = reading.span
     states = span.states
@@ -151,12 +183,14 @@ def _exact(reading: SpanReading, aside: frozenset[ThreadGroup]) -> dict[str, flo
     kinds = _kinds(reading)
     # Rows of thread 0 are of those that lived shortly: a thread for each request.
     rows = [t for t in states.threads if not t.tid or (t.pid, t.tid) in kinds] or states.threads
-    serving = [t for t in rows if kinds.get((t.pid, t.tid)) not in aside]
+    serving = [t for t in rows if not aside.has(t.pid, kinds.get((t.pid, t.tid)))]
     known = (*_SCHEDULED, *_SAMPLED) if states.source == "syscall" else _SCHEDULED
     loaded = 1.0
     if span.trial is not None and span.trial.seconds > 0:
-        # The capture began before the load did and ended after it.
-        loaded = min(_LONGEST_CAPTURE, max(1.0, states.seconds / span.trial.seconds))
+        # The capture ended after the load did, and began before it, or before it had settled.
+        whole, settle = span.trial.seconds, span.trial.step.settle
+        seconds = whole if states.seconds >= whole else max(whole - settle, states.seconds / 2)
+        loaded = min(_LONGEST_CAPTURE, max(1.0, states.seconds / seconds))
     return {str(s): loaded * sum(t.states.get(s, 0.0) for t in serving) for s in known}
 
 
