@@ -71,7 +71,8 @@ def tasks_of(
     )
     tasks: list[UserTask] = []
     for name in wanted or classes:
-        filter_tasks_by_tags(classes[name], tags, excluded)
+        if tags or excluded:
+            filter_tasks_by_tags(classes[name], tags, excluded)
         tasks += _tasks_of(classes[name], url)
     if not tasks:
         tagged = ": its tags leave out every task" if tags or excluded else ""
