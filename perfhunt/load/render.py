@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from perfhunt.model.testfile.feed import FeedRow, parse_feed
 from perfhunt.model.testfile.template import (
     as_is,
     body_escape,
-    columns_escaped,
+    columns_unsaid,
     fill,
     in_path,
 )
@@ -23,6 +24,8 @@ from perfhunt.version import __version__
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _NO_ROW: FeedRow = {}
+# What a name for one segment of a path seldom holds, and a recorded path does.
+_OF_PATHS = re.compile(r"[/?]|%[0-9A-Fa-f]{2}")
 
 
 @dataclass(slots=True)
@@ -83,13 +86,17 @@ def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> N
     """A column of paths would go into one segment of a path, its slashes encoded. Raises
     LoadFailed.
     """
-    for column in columns_escaped(endpoint.path.partition("?")[0]):
-        if all(row.get(column, "").startswith("/") for row in rows):
+    for column in columns_unsaid(endpoint.path.partition("?")[0]):
+        values = [row.get(column, "") for row in rows]
+        if all(_OF_PATHS.search(value) for value in values):
+            before = endpoint.path.partition(f"{{{column}}}")[0]
+            whole = before == "/" and all(value.startswith("/") for value in values)
+            raw = f"{'' if whole else before}{{{column}:raw}}"
             raise LoadFailed(
-                f"{endpoint.name}: {{{column}}} holds whole paths, whose every / would be sent as"
-                " %2F",
-                f"Write {{{column}:raw}} for what is a path as it has to be sent:"
-                f' request = "{endpoint.method} {{{column}:raw}}"',
+                f"{endpoint.name}: {{{column}}} holds whole paths, which would be percent-encoded,"
+                " each / as %2F",
+                f'For paths as they have to be sent: request = "{endpoint.method} {raw}"; to encode'
+                f" them all the same: {{{column}:encoded}}",
             )
 
 

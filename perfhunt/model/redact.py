@@ -19,7 +19,7 @@ from perfhunt.model.text.command_line import HIDDEN, kept
 Mark = Callable[[str], str]
 
 _MARK = re.compile(r"hmac:[0-9a-f]{8}:[0-9a-f]{32}|sha256:[0-9a-f]{12}")  # the second: before 1.0
-_PLACEHOLDER = r"\$?\{[A-Za-z_][A-Za-z0-9_]*(?::raw)?\}"
+_PLACEHOLDER = r"\$?\{[A-Za-z_][A-Za-z0-9_]*(?::raw|:encoded)?\}"
 _PLACEHOLDERS = re.compile(
     rf"\s*(?:(?:Bearer|Basic|Token|Digest)\s+)?(?:{_PLACEHOLDER}\s*)+", re.IGNORECASE
 )

@@ -1,5 +1,6 @@
 """Request templates: `{column}` is filled from the feed, `${NAME}` from the environment, both at
-send time. `{column:raw}` is what is written as it has to be sent already.
+send time. `{column:raw}` is what is written as it has to be sent already, `{column:encoded}` what
+is escaped like `{column}`, slashes and all.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from urllib.parse import quote, quote_plus
 
 # `{ id }` with spaces, `{"id":1}` and `{}` are literal: only a bare name in braces is a
 # placeholder.
-_COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::raw)?\}")
-_ESCAPED = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::raw|:encoded)?\}")
+_UNSAID = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_EITHER = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{[A-Za-z_][A-Za-z0-9_]*(?::raw)?\})")
+_EITHER = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{[A-Za-z_][A-Za-z0-9_]*(?::raw|:encoded)?\})")
 _DOLLAR = re.compile(r"\$\{([^}]*)\}?")
 
 Escape = Callable[[str], str]
@@ -25,9 +26,9 @@ def columns_used(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_COLUMN.findall(text)))
 
 
-def columns_escaped(text: str) -> tuple[str, ...]:
-    """Those that are not asked for as `{column:raw}`."""
-    return tuple(dict.fromkeys(_ESCAPED.findall(text)))
+def columns_unsaid(text: str) -> tuple[str, ...]:
+    """Those of which a template does not say whether they are raw or to be encoded."""
+    return tuple(dict.fromkeys(_UNSAID.findall(text)))
 
 
 def variables_used(text: str) -> tuple[str, ...]:
@@ -76,8 +77,8 @@ def fill(text: str, row: Mapping[str, str], env: Mapping[str, str], escape: Esca
         token = match[1]
         if token.startswith("$"):
             return escape(env[token[2:-1]])
-        name, raw, _ = token[1:-1].partition(":raw")
-        return row[name] if raw else escape(row[name])
+        name, _, how = token[1:-1].partition(":")
+        return row[name] if how == "raw" else escape(row[name])
 
     return _EITHER.sub(value, text)
 

@@ -118,7 +118,11 @@ def test_a_column_of_paths_is_not_put_into_a_segment(tmp_path: Path) -> None:
     with pytest.raises(LoadFailed, match=r"whole paths") as refused:
         replayed("/{path}", tmp_path, *RECORDED)
     assert 'request = "GET {path:raw}"' in refused.value.hint
-    assert replayed("/{path}", tmp_path, "a/b", "/c") == ["/a%2Fb", "/%2Fc"]  # these are names
+    with pytest.raises(LoadFailed, match=r"whole paths") as refused:
+        replayed("/v1/{path}", tmp_path, *(path[1:] for path in RECORDED))
+    assert 'request = "GET /v1/{path:raw}"' in refused.value.hint
+    assert replayed("/{path:encoded}", tmp_path, "a/b", "/c") == ["/a%2Fb", "/%2Fc"]
+    assert replayed("/{path}", tmp_path, "a/b", "c") == ["/a%2Fb", "/c"]  # these are names
     assert replayed("/next?to={path}", tmp_path, "/a") == ["/next?to=%2Fa"]
 
 
