@@ -23,6 +23,7 @@ from perfhunt.version import __version__
 
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+_NO_TARGET = re.compile(r"[^!-~]")  # characters that no request line may hold (RFC 9112, 3.2)
 _NO_ROW: FeedRow = {}
 # What a name for one segment of a path seldom holds, and a recorded path does.
 _OF_PATHS = re.compile(r"[/?]|%[0-9A-Fa-f]{2}")
@@ -137,7 +138,7 @@ def _render(payloads: Payloads, row: FeedRow) -> bytes:
         "transfer-encoding",
     }:
         lines.append(f"Content-Length: {len(body)}")
-    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
+    if not path.startswith("/") or _NO_TARGET.search(path):
         raise ValueError(
             "a row gives a path that does not begin with / or holds a character that a request line"
             " cannot (a space is %20)"

@@ -109,6 +109,7 @@ class SlotEngine:
     name, help, pinning = "slot", "", ""
     needs: tuple[str, ...] = ()
     clocks: tuple[WorkerClock, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __init__(self, host: Host) -> None:
         self.host, self.url = host, ""

@@ -22,7 +22,7 @@ _STATUS = re.compile(r"status|code", re.IGNORECASE)
 # Calls from where a status is written to where it is decided: a helper that makes the answer, the
 # exception it is raised as, its handler.
 _FARTHEST = 4
-Names: TypeAlias = frozenset[str]
+CalledNames: TypeAlias = frozenset[str]
 
 
 class Refusal(NamedTuple):
@@ -43,8 +43,8 @@ class _Place:
 
     key: FunctionKey
     line: int
-    guard: Names | None
-    aliases: Names = frozenset()  # what its function is reached by, beside its own name
+    guard: CalledNames | None
+    aliases: CalledNames = frozenset()  # what its function is reached by, beside its own name
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class _Spelling:
     """How a file may spell a status: the number, its words, and constants of its own."""
 
     status: int
-    constants: Names
+    constants: CalledNames
 
     @staticmethod
     def of(tree: ast.Module, status: int) -> _Spelling:
@@ -201,17 +201,17 @@ class _Reader:
     def __init__(self, code: _Code, file: str, spelling: _Spelling) -> None:
         self._code, self._file, self._spelling = code, file, spelling
         self._around: tuple[str, ...] = ()
-        self._aliases: Names = frozenset()
-        self._assigned: dict[str, Names] = {}  # variable -> what was called for its value
+        self._aliases: CalledNames = frozenset()
+        self._assigned: dict[str, CalledNames] = {}  # variable -> what was called for its value
 
-    def block(self, body: Sequence[ast.stmt], guard: Names | None) -> None:
+    def block(self, body: Sequence[ast.stmt], guard: CalledNames | None) -> None:
         """Statements in a row: what follows an `if` that leaves is reached by its test too."""
         for statement in body:
             self._statement(statement, guard)
             if isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVING):
                 guard = self._called([statement.test])
 
-    def _statement(self, node: ast.stmt, guard: Names | None) -> None:
+    def _statement(self, node: ast.stmt, guard: CalledNames | None) -> None:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 self._definition(node)
@@ -250,7 +250,7 @@ class _Reader:
     def _key(self) -> FunctionKey:
         return ".".join(self._around) or "<module>", self._file
 
-    def _expressions(self, node: ast.stmt, guard: Names | None) -> None:
+    def _expressions(self, node: ast.stmt, guard: CalledNames | None) -> None:
         """What a statement holds beside other statements."""
         held = [n for n in ast.iter_child_nodes(node) if not isinstance(n, ast.stmt)]
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
@@ -269,7 +269,7 @@ class _Reader:
             place = _Place(self._key, line, guard if inner is None else inner, self._aliases)
             self._code.written.append(place)
 
-    def _within(self, node: ast.AST, written: ast.AST) -> Names | None:
+    def _within(self, node: ast.AST, written: ast.AST) -> CalledNames | None:
         """What was asked by a conditional expression around it; None outside of any."""
         tests = [
             each.test
@@ -279,7 +279,7 @@ class _Reader:
         ]
         return self._called(tests) if tests else None
 
-    def _called(self, nodes: Iterable[ast.AST]) -> Names:
+    def _called(self, nodes: Iterable[ast.AST]) -> CalledNames:
         """The names of what is called in there, or was for a variable that is read there."""
         inner = [n for node in nodes for n in ast.walk(node)]
         calls = {_name(n.func) for n in inner if isinstance(n, ast.Call)}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.model.finding import BottleneckClass
+from perfhunt.model.finding import BottleneckClass, LatencyPart
 from perfhunt.model.profile import Frame, Instant, Instants, Stack, ThreadSample
+from tests.unit.analysis.diagnosis.test_waterfall import added, told
 from tests.unit.scenes import APP, classified, ranked, stack, used
 
 LIBRARY = "/usr/lib/python3.11"
@@ -41,6 +44,19 @@ def test_what_a_helper_process_does_is_what_the_threads_wait_for(
     evidence = seen_with(helper, (*stack("serve>view"), *RESULT), places)
     assert ranked(evidence)[0].function == "simulate"
     assert classified(evidence).category is BottleneckClass.WORKERS
+
+
+def test_a_helper_that_was_forked_by_a_request_is_seen_in_the_wait_for_it() -> None:
+    # It has the stack of the thread that forked it, and would be taken for one that waits.
+    worker = (*stack("serve>view>submit"), *WORKERS[0], Frame("simulate", APP))
+    helper = ThreadSample(2, 20, worker, "on_cpu")
+    places = [f"futex:{n}" for n in range(6)]
+    busy = seen_with(helper, (*stack("serve>view"), *RESULT), places).knee
+    calm = seen_with(helper, (*stack("serve>view"), *RESULT), places[:1]).knee
+    base = replace(calm, completed=50.0, service=0.020)
+    answer = told(Evidence(replace(busy, service=0.060), base, cpu_limit=4.0))
+    assert added(answer, LatencyPart.HANDOFF) == pytest.approx(40.0)
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_lock_in_memory_is_not_held_by_another_process() -> None:

@@ -332,6 +332,34 @@ def test_what_threads_do_once_the_answer_is_sent_is_taken_off_as_the_baseline_te
     assert answer.closure == pytest.approx(0.0, abs=1e-9)
 
 
+def test_a_server_that_works_on_beyond_what_requests_last_is_no_part_of_them() -> None:
+    # Six threads and two requests unread at 50/s, where requests last 110 ms: 2.5 threads too many.
+    base = replace(calm("serve>view>ask socket@n:1", service=0.020), resources=unread(0.0))
+    moment = [
+        *["serve>view>ask socket@n:1"] * 2,
+        "serve>view>price on_cpu*",
+        *["serve!send gil"] * 3,
+    ]
+    used_up = replace(unread(2.0), cpu=1.0)
+    knee = Span(50.0, service=0.110, instants=series(*[moment] * 40), resources=used_up)
+    answer = told(Evidence(knee, base, idle=IDLE))
+    assert answer.closure == pytest.approx(0.0, abs=1e-9)
+    # Of the server's 60 ms of waiting for the GIL, 50 are of no request; the application's stay.
+    assert added(answer, LatencyPart.GIL) == pytest.approx(10.0)
+    assert added(answer, LatencyPart.CPU) == pytest.approx(20.0)
+    assert added(answer, LatencyPart.QUEUED) == pytest.approx(40.0)
+
+
+def test_application_code_that_adds_up_to_more_than_requests_last_is_not_hidden() -> None:
+    base = replace(calm("serve>view>ask socket@n:1", service=0.020), resources=unread(0.0))
+    moment = ["serve>view>price on_cpu*", *["serve>view>price gil"] * 5]
+    used_up = replace(unread(0.0), cpu=1.0)
+    knee = Span(50.0, service=0.100, instants=series(*[moment] * 40), resources=used_up)
+    answer = told(Evidence(knee, base, idle=IDLE))
+    assert answer.unexplained is not None
+    assert answer.unexplained.added.value == pytest.approx(-0.020)
+
+
 def test_requests_sent_late_are_a_part_of_their_own() -> None:
     base, knee = calm("serve>view>ask socket@n:1", service=0.020), ["serve>view>ask socket@n:1"]
     late = replace(
