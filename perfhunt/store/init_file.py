@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from perfhunt.model import redact
+from perfhunt.model.recorded.traffic import RecordedTraffic
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.testfile.thresholds import BLANK
 from perfhunt.model.text.command_line import HIDDEN
@@ -16,20 +17,36 @@ from perfhunt.model.text.escaping import json_text, visible
 _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was found
 
 
-def init_text(target: TargetProcess, port: int | None = None) -> str:
+_HOME = """[[traffic]]
+name = "home"
+request = "GET /"
+weight = 1"""
+
+
+def init_text(
+    target: TargetProcess | None,
+    port: int | None = None,
+    traffic: RecordedTraffic | None = None,
+) -> str:
     """The test file for a live process: what was found as comments, its port and url filled in, the
-    SLO left blank.
+    SLO left blank. Without a process, for the place where `traffic` was recorded.
 
     `port` is the target's serving one unless said. `parse_question` refuses the text until a person
     has chosen the numbers.
     """
-    port = port or target.listeners[0].port
     template = resources.files(__package__).joinpath("init_template.toml").read_text("utf-8")
+    url, process = traffic.origin if traffic is not None else "", "# process = { port = 8000 }"
+    if target is not None:
+        port = port or target.listeners[0].port
+        url, process = f"http://127.0.0.1:{port}", f"process = {{ port = {port} }}"
+    found = _comments(target) if target is not None else ""
+    notes = "\n".join(f"#   {_plain(note)}" for note in (traffic.notes if traffic else ()))
     return template.format(
-        found=_comments(target),
-        pid=target.root,
-        url=json_text(f"http://127.0.0.1:{port}"),
-        port=port,
+        found="\n".join(filter(None, (found, notes))) or "#   nothing was looked at",
+        pid=target.root if target is not None else "PID",
+        url=json_text(url or "http://127.0.0.1:8000"),
+        process=process,
+        traffic=traffic.toml.rstrip() if traffic is not None else _HOME,
         blank=BLANK,
     )
 

@@ -52,7 +52,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "jobs": (("stored", "verify"), ("bench",)),
     "load": (("trust", "child"),),
     "load/child": (("bounds", "http", "users"), ("bounds", "fleet")),
-    "model": (("text", "verdict", "document", "testfile"),),
+    "model": (("text", "verdict", "document", "testfile", "recorded"),),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),
     "target": (("proc", "code", "resources", "host"),),

@@ -139,3 +139,17 @@ def test_a_second_load_test_on_the_same_target_is_94(tmp_path: Path, service: in
 
 def test_a_word_that_is_no_verb_is_2(tmp_path: Path, service: int) -> None:
     assert perfhunt(tmp_path, "investigat").returncode == 2
+
+
+def test_init_writes_recorded_traffic_with_its_feed_beside_it(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    log.write_text("".join(f'- - [x] "GET /items/{n} HTTP/1.1" 200 5\n' for n in range(9)))
+    made = perfhunt(tmp_path, "init", "--from-log", str(log))
+    assert made.returncode == 0, made.stderr
+    assert "perfhunt-1.jsonl" in made.stdout
+    assert 'feed = "perfhunt-1.jsonl"' in (tmp_path / "perfhunt.toml").read_text()
+    refused(perfhunt(tmp_path, "init", "--from-log", str(log)), 2, "exists already")
+    refused(perfhunt(tmp_path, "init", "--from-har", "gone.har"), 2, "gone.har", "--from-har")
+    refused(perfhunt(tmp_path, "init", "--from-curl", "wget x"), 2, "--from-curl", "curl command")
+    both = perfhunt(tmp_path, "init", "--from-curl", "curl a", "--from-log", str(log))
+    refused(both, 2, "--from-curl and --from-log")

@@ -1,4 +1,4 @@
-"""`perfhunt init`: a test file for a live service."""
+"""`perfhunt init`: a test file for a live service, or for traffic that was recorded."""
 
 from __future__ import annotations
 
@@ -18,12 +18,43 @@ def init(
         "perfhunt.toml"
     ),
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    har: Annotated[
+        Path | None, typer.Option("--from-har", help="Traffic from a browser's HTTP archive.")
+    ] = None,
+    curl: Annotated[
+        str, typer.Option("--from-curl", help="Traffic from curl commands (Copy as cURL).")
+    ] = "",
+    vegeta: Annotated[
+        Path | None, typer.Option("--from-vegeta", help="Traffic from vegeta's target list.")
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option("--from-log", help="GET requests of an access log, weighted by their counts."),
+    ] = None,
 ) -> None:
     """Look at a live process and write a perfhunt.toml for it. Nothing is sent to the service."""
-    from perfhunt.jobs.init import InitRequest, run_init
+    from perfhunt.jobs.init import InitRequest, RecordedAs, run_init
 
-    target = run_init(InitRequest(pid, port, output, force))
-    console.out(f"wrote {output} for pid {target.root} on port {target.listeners[0].port}")
+    given = {
+        RecordedAs.HAR: har,
+        RecordedAs.CURL: curl,
+        RecordedAs.VEGETA: vegeta,
+        RecordedAs.LOG: log,
+    }
+    recorded = {kind: str(source) for kind, source in given.items() if source}
+    done = run_init(InitRequest(pid, port, output, force, recorded))
+    if done.target is not None:
+        listener = done.target.listeners[0]
+        console.out(f"wrote {output} for pid {done.target.root} on port {listener.port}")
+    elif done.traffic is not None:
+        console.out(f"wrote {output} for {done.traffic.origin or 'traffic without a host'}")
+    if done.traffic is not None:
+        for told in (
+            *(f"wrote {name} beside it" for name in done.traffic.feeds),
+            *done.traffic.notes,
+        ):
+            console.out(told)
+    pid_said = done.target.root if done.target is not None else "PID"
     console.out(
-        f"Now choose the numbers of the SLO in it, then: perfhunt investigate --pid {target.root}"
+        f"Now choose the numbers of the SLO in it, then: perfhunt investigate --pid {pid_said}"
     )

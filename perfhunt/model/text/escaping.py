@@ -118,6 +118,21 @@ def json_text(plain: Any, **how: Any) -> str:
     return "".join(c if c == "\n" or _is_seen(c) else _json_code(c) for c in text)
 
 
+def toml_text(text: str) -> str:
+    """A basic string of TOML: JSON's, but for the codes of what cannot be seen, which TOML writes
+    whole; halves of a pair are no characters there.
+    """
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(char if _is_seen(char) else _toml_code(char) for char in quoted)
+
+
+def _toml_code(char: str) -> str:
+    code = ord(char)
+    if 0xD800 <= code <= 0xDFFF:
+        return "\\ufffd"
+    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
+
+
 def _json_code(char: str) -> str:
     code = ord(char)
     if 0xD800 <= code <= 0xDFFF:

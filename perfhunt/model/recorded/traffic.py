@@ -1,0 +1,142 @@
+"""Recorded requests as the `[[traffic]]` of a test file: weights are counts, and requests that
+differ only in their path or body are one endpoint with a feed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from perfhunt.errors import Unreadable
+from perfhunt.model.recorded.request import RecordedRequest
+from perfhunt.model.testfile.template import columns_used, variables_used
+from perfhunt.model.text.escaping import json_text, toml_text
+
+ENDPOINTS = 40  # more are no mix that a person looks over; the rarest are left out, and it is said
+LITERAL = 3  # requests of one shape that stand in the file one by one; more of them are a feed
+# A part of a path that tells one thing from another rather than what kind it is.
+_VALUE = re.compile(r"\d+|[0-9a-fA-F-]{8,}|.*\d.*\d.*\d.*|.*%.*|.{25,}")
+_Shape: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
+
+
+class RecordedTraffic(NamedTuple):
+    """The `[[traffic]]` tables as TOML, the feeds beside the test file by name, the origin that
+    most requests went to ("": not recorded), and what was left out, as sentences.
+    """
+
+    toml: str
+    feeds: Mapping[str, str]
+    origin: str
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    shape: _Shape
+    requests: Counter[tuple[str, str]]  # (target, body)
+
+    @property
+    def weight(self) -> int:
+        return self.requests.total()
+
+
+def traffic_of(requests: Iterable[RecordedRequest], stem: str) -> RecordedTraffic:
+    """The traffic of requests; feeds are named after `stem`. Raises Unreadable where there are
+    none.
+    """
+    every = list(requests)
+    if not every:
+        raise Unreadable("no request was found in it")
+    origin, _ = Counter(request.origin for request in every).most_common(1)[0]
+    here = [request for request in every if request.origin == origin]
+    notes = []
+    if len(here) < len(every):
+        others = sorted({request.origin for request in every} - {origin})
+        notes.append(
+            f"{len(every) - len(here)} of {len(every)} requests went to other places"
+            f" ({', '.join(others[:3])}) and were left out."
+        )
+    endpoints = _endpoints(here)
+    if rare := endpoints[ENDPOINTS:]:
+        n = sum(endpoint.weight for endpoint in rare)
+        notes.append(f"{len(rare)} rare kinds of request ({n} of {len(here)}) were left out.")
+    tables, feeds = list[_Table](), dict[str, str]()
+    for endpoint in endpoints[:ENDPOINTS]:
+        tables += _tables(endpoint, feeds, stem)
+    values = (value for table in tables for _, value in table.headers)
+    if variables := sorted({name for value in values for name in variables_used(value)}):
+        notes.append(
+            "Header values that may be secret come from the environment: export"
+            f" {' '.join(f'{name}=...' for name in variables)}"
+        )
+    return RecordedTraffic("\n".join(_named(tables)), feeds, origin, tuple(notes))
+
+
+def _endpoints(requests: Sequence[RecordedRequest]) -> list[_Endpoint]:
+    """Requests by shape, the commonest first."""
+    shapes: defaultdict[_Shape, Counter[tuple[str, str]]] = defaultdict(Counter)
+    for request in requests:
+        shapes[_shape(request)][request.target, request.body] += 1
+    endpoints = [_Endpoint(shape, found) for shape, found in shapes.items()]
+    return sorted(endpoints, key=lambda e: -e.weight)
+
+
+def _shape(request: RecordedRequest) -> _Shape:
+    path = request.target.partition("?")[0]
+    parts = ["*" if _VALUE.fullmatch(part) else part for part in path.split("/")]
+    return request.method, "/".join(parts), request.headers, bool(request.body)
+
+
+def _tables(endpoint: _Endpoint, feeds: dict[str, str], stem: str) -> list[_Table]:
+    method, path, headers, has_body = endpoint.shape
+    name = f"{method} {path}"
+    if len(endpoint.requests) <= LITERAL and not any(
+        columns_used(body) or "${" in body for _, body in endpoint.requests
+    ):
+        return [
+            _Table(name, f"{method} {target}", headers, body, weight)
+            for (target, body), weight in endpoint.requests.most_common()
+        ]
+    rows = [
+        json_text({"path": target} | ({"body": text} if has_body else {}))
+        for (target, text), n in endpoint.requests.items()
+        for _ in range(n)
+    ]
+    feed = f"{stem}-{len(feeds) + 1}.jsonl"
+    feeds[feed] = "".join(f"{row}\n" for row in rows)
+    body = "{body:raw}" if has_body else ""
+    return [_Table(name, f"{method} {{path:raw}}", headers, body, endpoint.weight, feed)]
+
+
+class _Table(NamedTuple):
+    """One `[[traffic]]` table."""
+
+    name: str
+    request: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+    weight: int
+    feed: str = ""
+
+    def toml(self, name: str) -> str:
+        lines = ["[[traffic]]", f"name = {toml_text(name)}", f"request = {toml_text(self.request)}"]
+        if self.feed:
+            lines.append(f"feed = {toml_text(self.feed)}")
+        if self.headers:
+            pairs = ", ".join(f"{toml_text(k)} = {toml_text(v)}" for k, v in self.headers)
+            lines.append(f"headers = {{ {pairs} }}")
+        if self.body:
+            lines.append(f"body = {toml_text(self.body)}")
+        return "\n".join([*lines, f"weight = {self.weight}", ""])
+
+
+def _named(tables: Iterable[_Table]) -> Iterator[str]:
+    """The tables as TOML; those of one name are numbered."""
+    names: Counter[str] = Counter()
+    for table in tables:
+        names[table.name] += 1
+        n = names[table.name]
+        yield table.toml(table.name if n == 1 else f"{table.name} #{n}")
