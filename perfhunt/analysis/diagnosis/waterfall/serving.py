@@ -28,8 +28,9 @@ _QUEUES = frozenset({ThreadState.RUN_QUEUE, ThreadState.GIL})
 _MOSTLY: Share = 0.5
 # Times the requests in flight: so many threads and tasks are more than the error of a few looks.
 _TWICE = 1.1
-# Times the load: a capture that was on for longer than that is not of one plateau.
-_LONGEST_CAPTURE = 1.5
+# Times the load: a capture that was on for longer than that saw threads finish what was left over
+# when the load came off, which is another mixture.
+_LONGEST_CAPTURE = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,13 @@ def _helpers(reading: SpanReading) -> _Aside:
     graph = reading.account.graph
     for present in reading.snapshots:
         for contention in {id(c): c for c in map(graph.at, present) if c is not None}.values():
-            waiter = next(s for s in present if graph.at(s) is contention)
-            holders = {_of_process(s) for s in graph.holders_of(waiter, present)}
+            waiters = [s for s in present if graph.at(s) is contention]
+            holders = {_of_process(s) for s in graph.holders_of(waiters[0], present)}
             holding.update(holders)
-            if contention.handoff:
+            # A server that waits for a thread to begin waits for no request's sake.
+            if contention.handoff and any(s.owner.is_app for s in waiters):
                 helping.update(holders)
-                waiting.add(_of_process(waiter))
+                waiting.update(map(_of_process, waiters))
     mostly = frozenset(kind for kind, n in helping.items() if n > _MOSTLY * holding[kind])
     both = {kind for _, kind in mostly} & {kind for _, kind in waiting}
     return _Aside(
@@ -190,7 +192,9 @@ def _exact(reading: SpanReading, aside: _Aside) -> dict[str, float]:
         # The capture ended after the load did, and began before it, or before it had settled.
         whole, settle = span.trial.seconds, span.trial.step.settle
         seconds = whole if states.seconds >= whole else max(whole - settle, states.seconds / 2)
-        loaded = min(_LONGEST_CAPTURE, max(1.0, states.seconds / seconds))
+        loaded = max(1.0, states.seconds / seconds)
+        if loaded > _LONGEST_CAPTURE:
+            return {}
     return {str(s): loaded * sum(t.states.get(s, 0.0) for t in serving) for s in known}
 
 

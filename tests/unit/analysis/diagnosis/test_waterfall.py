@@ -103,6 +103,50 @@ def test_exact_times_are_believed_over_instants() -> None:
     assert sum(part.knee for part in cpu) == pytest.approx(0.9 / 50)
 
 
+@pytest.mark.parametrize(("seconds", "settle", "believed"), [(8.4, 2.0, 1.05), (10.4, 0.0, 1.04)])
+def test_exact_times_are_of_as_long_as_the_load_was_on(
+    seconds: float, settle: float, believed: float
+) -> None:
+    assert queued_of(seconds, settle) == pytest.approx(believed * 0.1 / 50 * 1e3)
+
+
+def test_exact_times_of_what_was_left_over_after_the_load_are_not_believed() -> None:
+    # Instants find a thread queueing at every look; the scheduler counted while fifty finished.
+    assert queued_of(13.0, 2.0) == pytest.approx(1.0 / 50 * 1e3)
+
+
+def queued_of(seconds: float, settle: float) -> float:
+    """Milliseconds in the queue for a CPU, of a load of 10 s whose states were counted for so long;
+    0.1 of a thread by the scheduler, and one by the looks.
+    """
+    moment = ["serve>view>price on_cpu", "serve>view>price run_queue"]
+    exact = ThreadTime(1, 100, "w", {"on_cpu": 0.9, "run_queue": 0.1})
+    knee = Span(
+        50.0,
+        service=0.040,
+        trial=replace(HELD, step=replace(HELD.step, settle=settle), completed=50.0),
+        instants=series(*[moment] * 40),
+        states=States("knee", seconds, (exact,), 500, "schedstat"),
+        resources=used(0.9),
+    )
+    answer = told(Evidence(knee, calm("serve>view>price on_cpu", service=0.020), idle=IDLE))
+    return added(answer, LatencyPart.RUN_QUEUE)
+
+
+def test_a_server_that_waits_for_a_thread_to_begin_makes_no_helper_of_it() -> None:
+    base = calm("serve>view>price on_cpu", service=0.020)
+    moment = ["serve>view>price on_cpu*", *["serve>view>price run_queue"] * 3]
+    # Each of the two that accept waits for an event of its own.
+    starts = [
+        [f"serve_main!wait lock@{2 * n}", f"serve_main!wait lock@{2 * n + 1}", *moment]
+        for n in range(20)
+    ]
+    knee = Span(100.0, service=0.040, instants=series(*[moment] * 20, *starts), resources=used(1.0))
+    answer = told(Evidence(knee, base, idle=IDLE))
+    queue = (LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS)
+    assert sum(added(answer, kind) for kind in queue) == pytest.approx(30.0)
+
+
 def test_the_gil_is_one_part_whoever_waits_for_it() -> None:
     base = calm("serve>view>total on_cpu*", service=0.020)
     moment = ["serve>view>total on_cpu*", "serve>view>render gil", "serve>view>total gil"]
