@@ -134,15 +134,18 @@ def queued_of(seconds: float, settle: float) -> float:
 
 
 def test_a_server_that_waits_for_a_thread_to_begin_makes_no_helper_of_it() -> None:
-    base = calm("serve>view>price on_cpu", service=0.020)
+    rests = "main>serve_main!select poll"
+    idle = series(*[[*[REST] * 6, rests]] * 8)
+    base = replace(
+        calm("serve>view>price on_cpu", service=0.020),
+        instants=series(*[["serve>view>price on_cpu", rests], *[[rests]] * 4] * 8),
+    )
     moment = ["serve>view>price on_cpu*", *["serve>view>price run_queue"] * 3]
-    # Each of the two that accept waits for an event of its own.
-    starts = [
-        [f"serve_main!wait lock@{2 * n}", f"serve_main!wait lock@{2 * n + 1}", *moment]
-        for n in range(20)
-    ]
-    knee = Span(100.0, service=0.040, instants=series(*[moment] * 20, *starts), resources=used(1.0))
-    answer = told(Evidence(knee, base, idle=IDLE))
+    # It waits for an event of each thread's own.
+    starts = [[f"main>serve_main!wait lock@{n}", *moment] for n in range(20)]
+    looks = series(*[[rests, *moment]] * 20, *starts)
+    knee = Span(100.0, service=0.040, instants=looks, resources=used(1.0))
+    answer = told(Evidence(knee, base, idle=idle))
     queue = (LatencyPart.RUN_QUEUE, LatencyPart.NEIGHBOURS)
     assert sum(added(answer, kind) for kind in queue) == pytest.approx(30.0)
 
