@@ -4,7 +4,6 @@ differ only in their path or body are one endpoint with a feed.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from perfhunt.model.text.escaping import json_text, toml_text
 
 ENDPOINTS = 40  # more are no mix that a person looks over; the rarest are left out, and it is said
 LITERAL = 3  # requests of one shape that stand in the file one by one; more of them are a feed
-# A part of a path that tells one thing from another rather than what kind it is.
-_VALUE = re.compile(r"\d+|[0-9a-fA-F-]{8,}|.*\d.*\d.*\d.*|.*%.*|.{25,}")
+# A part of a path with more digits, or longer, tells one thing from another.
+DIGITS, LENGTH = 2, 24
 _Shape: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
 
 
@@ -86,8 +85,15 @@ def _endpoints(requests: Sequence[RecordedRequest]) -> list[_Endpoint]:
 
 def _shape(request: RecordedRequest) -> _Shape:
     path = request.target.partition("?")[0]
-    parts = ["*" if _VALUE.fullmatch(part) else part for part in path.split("/")]
+    parts = ["*" if _is_value(part) else part for part in path.split("/")]
     return request.method, "/".join(parts), request.headers, bool(request.body)
+
+
+def _is_value(part: str) -> bool:
+    """Whether a part of a path tells one thing from another rather than what kind it is."""
+    digits = sum(char.isdecimal() for char in part)
+    coded = "%" in part or len(part) > LENGTH
+    return coded or digits > DIGITS or (digits > 0 and digits == len(part))
 
 
 def _tables(endpoint: _Endpoint, feeds: dict[str, str], stem: str) -> list[_Table]:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from perfhunt.analysis.blame.culprits.source_lines import source_lines
+from perfhunt.analysis.diagnosis.answer.refusing_code import refusal_in
 from perfhunt.change.paths import role_of
 from perfhunt.change.readers.every import ReadingTask, read_task
 from perfhunt.change.readers.texts import FileTexts
@@ -17,6 +18,10 @@ from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.messages import ANSWERS, ORDERS, WORKER_ANSWERS, WORKER_ORDERS, PipeReader
 from perfhunt.model.document.bounded import json_value, toml_table, unzipped
 from perfhunt.model.document.folded import unfold
+from perfhunt.model.recorded.access_log import read_access_log
+from perfhunt.model.recorded.curl import read_curl
+from perfhunt.model.recorded.har import read_har
+from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.feed import parse_feed
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
@@ -166,6 +171,25 @@ READERS: dict[str, Reader] = {
     "toml": Reader(_text(partial(toml_table, what="it")), (TOML, b"a.b.c = [1, {d = 2}]\n")),
     "feed.csv": Reader(partial(parse_feed, "f.csv"), (b"a,b\n1,2\n",)),
     "feed.jsonl": Reader(partial(parse_feed, "f.jsonl"), (b'{"a":1}\n{"a":2}\n',)),
+    "har": Reader(
+        _text(lambda text: [*read_har(text)]),
+        (b'{"log":{"entries":[{"request":{"method":"GET","url":"http://a/b?c=d"}}]}}',),
+    ),
+    "curl": Reader(
+        _text(lambda text: [*read_curl(text)]), (b"curl -H 'A: b' -d 'c=d' 'http://a/b' ;",)
+    ),
+    "vegeta": Reader(
+        _text(lambda text: [*read_vegeta(text)]),
+        (b"GET http://a/b\nC: d\n\n", b'{"method":"GET","url":"http://a/","body":"YQ=="}\n'),
+    ),
+    "access log": Reader(
+        _text(lambda text: [*read_access_log(text)]),
+        (b'1.2.3.4 - - [x] "GET /a?b HTTP/1.1" 200 5\n', b'{"method":"GET","path":"/a"}\n'),
+    ),
+    "refusal in a source": Reader(
+        _text(lambda text: refusal_in({"/app.py": text}, 503, ())),
+        (b"def a():\n    if b():\n        return 'x', 503\n",),
+    ),
     "target's source": Reader(
         _text(source_lines), (b"def f(x):\n    for y in x:\n        g(y)\n",)
     ),
