@@ -80,6 +80,7 @@ class LocustEngine:
         self._number = 0
         # Endpoint index to its median service before there was any trouble.
         self._usual: dict[int, Seconds] = {}
+        self._well: set[str] = set()  # routes that were ever answered as they should be
         self._last: RunningStep | None = None
 
     def open(
@@ -240,6 +241,7 @@ class LocustEngine:
 
     def _remember(self, trial: Trial) -> None:
         """The first trial that went well says what a single request usually takes."""
+        self._well |= {name for name, route in trial.routes.items() if route.outcomes.get("ok")}
         if self._usual or trial.overload or trial.invalid:
             return
         for index, name in enumerate(self._ready.routes):
@@ -266,13 +268,16 @@ class LocustEngine:
         """
         began = time.monotonic()
         endpoint = self._probed_endpoint()
+        # A route that fails at any load has nothing better to come back to.
+        failing = self._ready.routes[endpoint] not in self._well
+        good = (RequestOutcome.OK, RequestOutcome.STATUS) if failing else (RequestOutcome.OK,)
         allowed = PROBE_FACTOR * self._usual.get(endpoint, math.inf) + PROBE_SLACK
         while (left := drain.cap - (time.monotonic() - began)) > 0:
             if stop is not None and stop():
                 break
             self._living().lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
-            if probe is not None and _recovered(probe, allowed):
+            if probe is not None and probe.outcome in good and _recovered(probe, allowed):
                 self._pause(AFTER_DRAIN + drain.quiet, stop)
                 return Drained(time.monotonic() - began, True)
             self._pause(PROBE_EVERY, stop)
@@ -307,4 +312,4 @@ class LocustEngine:
 
 def _recovered(probe: ProbeAnswered, allowed: Seconds) -> bool:
     """Whether all that was owed is answered, and this as quickly as it may be."""
-    return probe.orphans == 0 and probe.outcome == RequestOutcome.OK and probe.service <= allowed
+    return probe.orphans == 0 and probe.service <= allowed

@@ -153,6 +153,19 @@ def test_a_drain_gives_up_at_its_cap(tmp_path: Path) -> None:
         assert time.monotonic() - began < 2.5 * cap
 
 
+def test_a_service_that_fails_at_any_load_is_not_waited_for_until_it_does_well(
+    tmp_path: Path,
+) -> None:
+    failing = RequestTemplate("failing", "GET", "/fail")
+    with (
+        announced(*python("listener.py")) as url,
+        engine(url, tmp_path, failing) as made,
+    ):
+        assert made.run(step(20, 1.0)).outcomes.keys() == {"status"}
+        drained = made.drain(Drain(cap=20))
+    assert drained.recovered and drained.seconds < 10
+
+
 def test_past_the_bound_arrivals_wait_here_and_are_shed_which_is_not_the_generators_fault(
     tmp_path: Path,
 ) -> None:
