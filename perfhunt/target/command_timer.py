@@ -4,13 +4,14 @@ children it waited for.
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.errors import PerfhuntError, UsageError
+from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import Seconds
 from perfhunt.model.verdict.command_run import CommandRun
+from perfhunt.target.drained_pipe import DrainedPipe
 from perfhunt.target.launch import run_prepare
 from perfhunt.target.leash import spawn
 
@@ -28,18 +29,21 @@ class Command:
 
 
 def time_command(command: Command, timeout: Seconds | None = None) -> CommandRun:
-    """One run, output thrown away; its keeper keeps time, from the fork to the wait. What it leaves
-    running ends with this process.
+    """One run, what it prints read through a pipe; its keeper keeps time, from the fork to the
+    wait. What it leaves running ends with this process.
 
     Raises UsageError when it cannot be started or prepared, and PerfhuntError on a timeout.
     """
     run_prepare(command.name, command.prepare, command.directory)
+    output = DrainedPipe()
     try:
-        child = spawn(command.words, subprocess.DEVNULL, directory=command.directory)
+        child = spawn(command.words, output.writer, directory=command.directory)
     except OSError as error:
         raise UsageError(
             f"`{' '.join(command.words)}` cannot be started: {error.strerror}"
         ) from error
+    finally:
+        output.started()
     try:
         if child.wait(timeout) is None:
             raise PerfhuntError(
@@ -58,4 +62,5 @@ def time_command(command: Command, timeout: Seconds | None = None) -> CommandRun
         system=child.ended.system,
         peak_rss=child.ended.peak,
         exit_code=child.ended.code,
+        said=visible(output.last_line()) if child.ended.code else "",
     )

@@ -1,6 +1,7 @@
 """`perfhunt bench` with a timer whose every reading is known."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from perfhunt.cli.verbs.bench import summary
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
 from perfhunt.jobs.bench import bench as jobs_bench
 from perfhunt.jobs.bench.bench import BenchRequest, run_bench
-from perfhunt.model.verdict.command_run import CommandRun
+from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
-from perfhunt.target.command_timer import Command
+from perfhunt.target.command_timer import Command, time_command
 from tests.git.repositories import commit_all, write_files
 
 FILES = {"work.py": "def work():\n    return sum(range(10))\n"}
@@ -136,3 +137,38 @@ def test_a_command_line_that_makes_no_sense_is_refused(words: list[str], said: s
     done = CliRunner().invoke(app, ["bench", *words], obj=("true",) if words else ())
     assert isinstance(done.exception, UsageError)
     assert said in done.exception.message
+
+
+PYTHON = (sys.executable, "-S", "-c")
+
+
+def timed_once(program: str) -> CommandRun:
+    return time_command(Command("it", (*PYTHON, program)), 60.0)
+
+
+def test_what_a_command_prints_goes_where_somebody_reads_it() -> None:
+    """grep and others do less when nobody does."""
+    piped = "import os, stat; os._exit(0 if stat.S_ISFIFO(os.fstat(1).st_mode) else 3)"
+    assert timed_once(piped).exit_code == 0
+    # Far more than a pipe holds.
+    assert timed_once("import os\nfor _ in range(64): os.write(1, bytes(1 << 16))").exit_code == 0
+
+
+def test_a_run_that_failed_says_what_it_printed_last() -> None:
+    run = timed_once("import sys; print('one'); sys.exit('no such file: x\\x1b[1m')")
+    assert run.exit_code == 1
+    assert run.said.startswith("no such file: x") and "\x1b" not in run.said
+
+
+def test_what_a_command_leaves_behind_holds_nobody_up() -> None:
+    left = "import subprocess; subprocess.Popen(['sleep', '30'])"
+    assert timed_once(left).wall < 10
+
+
+def test_failed_runs_are_in_no_mean() -> None:
+    runs = (CommandRun(1.0), CommandRun(9.0, exit_code=2, said="disk full"), CommandRun(3.0))
+    lines = summary(CommandRuns("it", runs))
+    assert "2 s" in lines[1] and "n=2" in lines[1]
+    assert "1 of 3 runs failed" in lines[-1] and "exit code 2: disk full" in lines[-1]
+    lines = summary(CommandRuns("it", runs[1:2]))
+    assert "every run failed" in lines[1]

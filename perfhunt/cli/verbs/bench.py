@@ -115,23 +115,32 @@ def summary(timed: CommandRuns) -> list[str]:
 
     from perfhunt.model.units import format_duration
 
-    walls = sorted(run.wall for run in timed.runs)
-    n, mean = len(walls), fmean(walls)
-    spread = stdev(walls) if n > 1 else 0.0
-    lines = [
-        timed.name,
-        (
+    runs = [run for run in timed.runs if not run.exit_code]
+    failed = [run for run in timed.runs if run.exit_code]
+    lines = [timed.name]
+    if runs:
+        walls = sorted(run.wall for run in runs)
+        n, mean = len(walls), fmean(walls)
+        spread = stdev(walls) if n > 1 else 0.0
+        lines.append(
             f"  wall  {format_duration(mean)} ± {format_duration(spread)} (n={n}, "
             f"{format_duration(walls[0])} to {format_duration(walls[-1])})"
-        ),
-    ]
-    users = [run.user for run in timed.runs if run.user is not None]
-    systems = [run.system for run in timed.runs if run.system is not None]
+        )
+    else:
+        lines.append("  wall  not known: every run failed")
+    users = [run.user for run in runs if run.user is not None]
+    systems = [run.system for run in runs if run.system is not None]
     if users and systems:
         user, system = format_duration(fmean(users)), format_duration(fmean(systems))
         lines.append(f"  CPU   {user} user, {system} system")
-    if peaks := [run.peak_rss for run in timed.runs if run.peak_rss]:
+    if peaks := [run.peak_rss for run in runs if run.peak_rss]:
         lines.append(f"  peak  {max(peaks) / 2**20:.1f} MiB")
-    if failed := [run.exit_code for run in timed.runs if run.exit_code]:
-        lines.append(f"  {len(failed)} of {n} runs failed, the first with exit code {failed[0]}")
+    if failed:
+        first = f"exit code {failed[0].exit_code}" + (
+            f": {failed[0].said}" if failed[0].said else ""
+        )
+        lines.append(
+            f"  {len(failed)} of {len(timed.runs)} runs failed and are in no time above, the first"
+            f" with {first}"
+        )
     return lines

@@ -182,8 +182,12 @@ def measure(
     )
 
 
+_SHOWN = 120  # characters of what a run that failed printed last
+
+
 def _run_sentence(number: int, of: int, run: CommandRun, name: str) -> str:
     failed = f", exit code {run.exit_code}" if run.exit_code else ""
+    failed += f" ({run.said[:_SHOWN]})" if run.said else ""
     return f"{number + 1}/{of} {format_duration(run.wall)}{failed}  {name}"
 
 

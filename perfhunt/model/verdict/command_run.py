@@ -9,8 +9,8 @@ from perfhunt.model.units import Bytes, Seconds
 
 @dataclass(frozen=True, slots=True)
 class CommandRun:
-    """One run of a command: what it took. `exit_code` other than 0 makes it no measurement. None:
-    not read.
+    """One run of a command: what it took. `exit_code` other than 0 makes it no measurement; `said`
+    is what it printed last then. None: not read.
     """
 
     wall: Seconds
@@ -18,6 +18,7 @@ class CommandRun:
     system: Seconds | None = None
     peak_rss: Bytes | None = None
     exit_code: int = 0
+    said: str = ""
 
     @property
     def cpu(self) -> Seconds | None:
