@@ -1,4 +1,5 @@
-"""Whose time is whose: what the scheduler counted, and what threads do beyond what requests last."""
+"""Whose time is whose: what the scheduler counted, and what threads do beyond what requests last.
+"""
 
 from __future__ import annotations
 
