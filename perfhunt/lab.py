@@ -50,6 +50,7 @@ from perfhunt.model.trial import (
     Trial,
 )
 from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.safety.stays import require_cleared
 from perfhunt.store.rundir import RunDirectory, keep_run
 
 KEPT = "What was measured until then is kept: perfhunt report last"
@@ -378,9 +379,12 @@ class Lab:
 
 
 def require_whole(trial: Trial) -> None:
-    """Raises Stopped for a trial whose load was ended before its time, by whomever."""
+    """Raises Stopped for a trial whose load was ended before its time, by whomever, UnsafeTarget
+    for one whose requests mostly lead elsewhere.
+    """
     if trial.stopped:
         raise Stopped(trial.invalid.removeprefix(STOPPED), KEPT)
+    require_cleared(trial)
 
 
 _EXIT_CODES = {

@@ -1,5 +1,4 @@
-"""Whose time is whose: what the scheduler counted, and what threads do beyond what requests last.
-"""
+"""Whose time is whose: the scheduler's count, and what threads do beyond what requests last."""
 
 from __future__ import annotations
 
