@@ -14,6 +14,8 @@ from perfhunt.model.document.bounded import Allowance, json_value
 from perfhunt.model.question import Feed
 
 FeedRow = dict[str, str]
+# Beside the comma: what spreadsheets write where the comma is the decimal sign, and tables.
+_DELIMITERS = (";", "\t")
 # In all rows. Every load process holds them, each in a hundred bytes or more.
 _MOST_VALUES = 5_000_000
 
@@ -55,7 +57,9 @@ def feed(path: str, content: bytes) -> Feed:
 
 
 def _csv_rows(text: str) -> tuple[FeedRow, ...]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    first = text.partition("\n")[0]
+    delimiter = next((d for d in _DELIMITERS if d in first and "," not in first), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     allowed = Allowance(_MOST_VALUES, "values", "the feed")
     lines: list[tuple[int, list[str]]] = []
     try:

@@ -10,6 +10,7 @@ from perfhunt.errors import LoadFailed
 from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.render import prepare
 from perfhunt.model.question import Feed, RequestTemplate
+from perfhunt.model.testfile.feed import parse_feed
 
 
 def render(endpoint: RequestTemplate, row: int = 0, **env: str) -> str:
@@ -132,3 +133,16 @@ def test_a_recorded_path_that_no_request_line_can_hold_is_refused(
 ) -> None:
     with pytest.raises(LoadFailed, match=r"request line|one line"):
         replayed("{path:raw}", tmp_path, path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,name\n7,a;b\n",
+        "\ufeffid;name\r\n7;a;b\r\n".replace("a;b", '"a;b"'),
+        "id\tname\n7\ta;b\n",
+        'id;name\n7;"a;b"\n',
+    ],
+)
+def test_a_feed_may_come_from_any_spreadsheet(text: str) -> None:
+    assert parse_feed("rows.csv", text.encode()) == ({"id": "7", "name": "a;b"},)
