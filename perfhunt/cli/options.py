@@ -159,6 +159,12 @@ RunsOption = Annotated[int, typer.Option("--runs", "-r", min=1, help="Runs of ea
 WarmupRunsOption = Annotated[
     int, typer.Option("--warmup", "-w", min=0, help="Runs of each version that do not count.")
 ]
+CleanupOption = Annotated[
+    str, typer.Option("--cleanup", help="A command after each run, not timed.")
+]
+IgnoreFailureOption = Annotated[
+    bool, typer.Option("--ignore-failure", help="A run counts whatever its exit code is.")
+]
 ExportOption = Annotated[
     Path | None, typer.Option("--export-json", help="Write every time here, as hyperfine does.")
 ]

@@ -93,8 +93,19 @@ def prepare(command: ServiceCommand) -> None:
 def run_prepare(
     name: str, words: Sequence[str], directory: Path | None, within: Seconds | None = None
 ) -> None:
-    """Run what is to be done before `name` starts, if there is anything. Raises UsageError, with
-    the end of what it printed.
+    """Run what is to be done before `name` starts, if there is anything. Raises UsageError."""
+    run_aside("prepare", name, words, directory, within)
+
+
+def run_aside(
+    what: str,
+    name: str,
+    words: Sequence[str],
+    directory: Path | None,
+    within: Seconds | None = None,
+) -> None:
+    """Run what is to be done beside `name`, if there is anything. Raises UsageError, with the end
+    of what it printed.
     """
     if not words:
         return
@@ -102,15 +113,15 @@ def run_prepare(
         code, printed = run(words, directory=directory, within=within)
     except TimeoutError as error:
         raise UsageError(
-            f"the prepare command of {name} was not done after {within:.0f} s"
+            f"the {what} command of {name} was not done after {within:.0f} s"
         ) from error
     except OSError as error:
         raise UsageError(
-            f"the prepare command of {name} cannot be started: {error.strerror}"
+            f"the {what} command of {name} cannot be started: {error.strerror}"
         ) from error
     if code != 0:
         raise UsageError(
-            f"the prepare command of {name} failed with exit code {code}",
+            f"the {what} command of {name} failed with exit code {code}",
             printed.decode(errors="replace").strip()[-_TAIL:],
         )
 

@@ -172,3 +172,17 @@ def test_failed_runs_are_in_no_mean() -> None:
     assert "1 of 3 runs failed" in lines[-1] and "exit code 2: disk full" in lines[-1]
     lines = summary(CommandRuns("it", runs[1:2]))
     assert "every run failed" in lines[1]
+
+
+def test_a_cleanup_is_run_after_each_run_and_failures_may_count(tmp_path: Path) -> None:
+    fails = (*PYTHON, "import sys; sys.exit(3)")
+    note = tmp_path / "cleaned"
+    append = (*PYTHON, f"open({str(note)!r}, 'a').write('x')")
+    request = BenchRequest(fails, runs=2, warmup=1, cleanup=append, ignore_failure=True)
+    result = run_bench(request)
+    assert (result.exit_code, note.read_text()) == (0, "xxx")
+    assert not any("failed" in line for line in summary(result.timed[0]))
+    assert run_bench(BenchRequest(fails, runs=2, warmup=0)).exit_code == 91
+    broken = BenchRequest((*PYTHON, ""), runs=1, warmup=0, cleanup=fails)
+    with pytest.raises(UsageError, match=r"the cleanup command .* failed with exit code 3"):
+        run_bench(broken)

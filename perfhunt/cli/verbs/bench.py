@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from perfhunt.cli.options import (
+    CleanupOption,
     CompareOption,
     CompoundOption,
     ExportOption,
     HeadOption,
+    IgnoreFailureOption,
     JsonOption,
     PrepareOption,
     QuietOption,
@@ -35,6 +37,8 @@ def bench(
     runs: RunsOption = 10,
     warmup: WarmupRunsOption = 1,
     prepare: PrepareOption = "",
+    cleanup: CleanupOption = "",
+    ignore_failure: IgnoreFailureOption = False,
     export: ExportOption = None,
     engine: TimerOption = "perfhunt",
     timeout: TimeoutOption = "",
@@ -64,6 +68,8 @@ def bench(
         runs=runs,
         warmup=warmup,
         prepare=tuple(shlex.split(prepare)),
+        cleanup=tuple(shlex.split(cleanup)),
+        ignore_failure=ignore_failure,
         export=export,
         timer=engine,
         timeout=duration_of("--timeout", timeout) if timeout else None,

@@ -26,6 +26,7 @@ from perfhunt.model.verdict.verdict import Verdict
 from perfhunt.reports import hyperfine
 from perfhunt.store.files import read_text, write_atomic
 from perfhunt.target.command_timer import Command, time_command
+from perfhunt.target.launch import run_aside
 
 # Times one run of a command, ended when it takes longer than the limit.
 CommandTimer = Callable[[Command, Seconds | None], CommandRun]
@@ -36,7 +37,8 @@ TIMERS: Mapping[str, CommandTimer] = {"perfhunt": time_command, "hyperfine": hyp
 class BenchRequest:
     """A command to time; with `base`, two versions from git; with `compare`, an earlier export.
 
-    `timeout` ends one run that takes longer; `timer` is a name in `TIMERS`.
+    `timeout` ends one run that takes longer; `timer` is a name in `TIMERS`. `cleanup` is run after
+    each run; with `ignore_failure` a run counts whatever its exit code is.
     """
 
     words: tuple[str, ...]
@@ -46,6 +48,8 @@ class BenchRequest:
     runs: int = 10
     warmup: int = 1
     prepare: tuple[str, ...] = ()
+    cleanup: tuple[str, ...] = ()
+    ignore_failure: bool = False
     export: Path | None = None
     timer: str = "perfhunt"
     timeout: Seconds | None = None
@@ -166,7 +170,13 @@ def measure(
     commands: Sequence[Command], request: BenchRequest, watch: EventWatcher = unwatched
 ) -> tuple[CommandRuns, ...]:
     """Every run of every command, warm-ups first, the order mirrored from round to round (ABBA)."""
-    time_once = TIMERS[request.timer]
+    timer = TIMERS[request.timer]
+
+    def time_once(command: Command, timeout: Seconds | None) -> CommandRun:
+        run = timer(command, timeout)
+        run_aside("cleanup", command.name, request.cleanup, command.directory)
+        return replace(run, exit_code=0) if request.ignore_failure else run
+
     for _ in range(request.warmup):
         for command in commands:
             time_once(command, request.timeout)
