@@ -132,6 +132,7 @@ def summary(rows: Mapping[str, Row]) -> dict[str, Any]:
         "culprit_first": share([r["rank"] == 1 for r in rows.values()]),
         "class_right": share([r["class_right"] for r in rows.values()]),
         "closure": share([abs(c) <= CLOSES for c in closures]),
+        "closure_median": round(median(map(abs, closures)), 3) if closures else None,
         "closes_within_interval": share([r["closes_within_interval"] for r in closed]),
         "inferred": round(median(r["inferred"] for r in closed), 3) if closed else None,
         "prediction_error": round(median(errors), 3) if errors else None,
