@@ -141,7 +141,7 @@ class LiveProbes:
         self._target, self._directory, self._clock = target, directory, clock
         self._policy, self._opened = policy, opened
         self._monitor = ResourceMonitor(target)
-        self._host = InterferenceMonitor(target.root)
+        self._host = InterferenceMonitor(target.root, waited_on=self._waited_on)
         self._workers = workers_of(target)
         self._plan = AttachPlan()
         self.sampler: StateSampler | None = None
@@ -186,6 +186,9 @@ class LiveProbes:
             return None
         capture = self._result(EvidenceKind.IDLE, lambda: self._instants(IDLE))
         return None if capture is None else self.taken(EvidenceKind.IDLE, capture)
+
+    def _waited_on(self) -> frozenset[str]:
+        return self.sampler.waited_on() if self.sampler is not None else frozenset()
 
     def resources(self) -> Resources:
         """What the target used since the last call."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from perfhunt.analysis.trial.interference import disturbed
 from perfhunt.model.trial import Interference
 from perfhunt.target.host.interference import InterferenceMonitor
+from perfhunt.target.host.partners import listening_at
 from tests.live.profiler_targets.launch import Target, running
 
 pytestmark = pytest.mark.live
@@ -110,6 +112,24 @@ def test_who_works_for_the_target_is_a_partner_and_not_a_neighbour() -> None:
     assert "works-for" not in {neighbour.name for neighbour in beside.busiest}
     # It burns on when its client has gone, and is a stranger to a target that never called it.
     assert "works-for" in {neighbour.name for neighbour in stranger.busiest}
+
+
+def test_who_listens_where_the_target_waits_is_a_partner_though_no_connection_is_met() -> None:
+    with running("threads.py", "sleep") as target, started(WORKS_FOR) as (pid, port):
+        place = f"127.0.0.1:{port}"
+        assert listening_at([place, "client:8000", "unix:/none"], [pid, target.pid]) == {pid}
+        assert listening_at(["127.0.0.1:1", "[::1]:2"], [pid]) == set()
+        # Whoever connects lets it begin to burn, and is gone at once.
+        socket.create_connection(("127.0.0.1", int(port))).close()
+        monitor = InterferenceMonitor(target.pid, target.pid, waited_on=lambda: {place, "socket"})
+        monitor.start()
+        try:
+            monitor.take()
+            time.sleep(SECONDS)
+            taken = monitor.take()
+        finally:
+            monitor.close()
+    assert "works-for" not in {neighbour.name for neighbour in taken.busiest}
 
 
 def test_watching_costs_little() -> None:

@@ -49,8 +49,8 @@ def _found(line: str) -> tuple[str, str] | None:
     except Unreadable:
         return None
     if isinstance(value.get("request"), str):  # nginx's own $request
-        method, path, *_ = [*value["request"].split(" "), "", ""]
-        return (method, path) if path else None
+        words: list[str] = value["request"].split(" ")
+        return (words[0], words[1]) if len(words) > 1 else None
     method, path = _first(value, _METHOD_KEYS), _first(value, _PATH_KEYS)
     return (method.upper(), path) if method and path else None
 

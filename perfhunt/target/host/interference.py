@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from perfhunt.model import redact
 from perfhunt.model.run import ProcessIdentity
@@ -13,7 +13,7 @@ from perfhunt.model.trial import Interference, Neighbour
 from perfhunt.model.units import Cores, Seconds
 from perfhunt.target.host.core_speed import core_speed, timed_work
 from perfhunt.target.host.host_use import HostUse, HostUsed, host_use, used_between
-from perfhunt.target.host.partners import partners
+from perfhunt.target.host.partners import listening_at, partners
 from perfhunt.target.host.run_queue import QueueTime, RunQueue
 from perfhunt.target.proc.tree import descendants
 from perfhunt.target.resources.counters import Counters, read_counters
@@ -32,10 +32,17 @@ class InterferenceMonitor:
     the last one.
 
     `root` is the target's first process (0: there is none), `ours` that of perfhunt and the
-    generator (itself, unless it is told otherwise).
+    generator (itself, unless it is told otherwise). `waited_on` gives the places that threads of
+    the target were seen to wait for.
     """
 
-    def __init__(self, root: int = 0, ours: int | None = None) -> None:
+    def __init__(
+        self,
+        root: int = 0,
+        ours: int | None = None,
+        waited_on: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._waited_on = waited_on
         self._root, self._ours = root, os.getpid() if ours is None else ours
         self._target_queue, self._own_queue = RunQueue(), RunQueue()
         self._speeds: list[Seconds] = []
@@ -133,7 +140,8 @@ class InterferenceMonitor:
         inside = {*target, *own}
         outside = {p: cpu for p, cpu in used.cpu.items() if p.pid not in inside}
         worth = [p for p, cpu in outside.items() if cpu > WORTH_ASKING]
-        working = partners(target, [p.pid for p in worth])
+        pids = [p.pid for p in worth]
+        working = partners(target, pids) | listening_at(self._places(), pids)
         for process in worth:
             if process.pid in working:
                 use = used.processes[process]
@@ -143,6 +151,12 @@ class InterferenceMonitor:
             for p, cpu in outside.items()
             if (used.processes[p].name, used.processes[p].parent) not in self._partners
         }
+
+    def _places(self) -> Collection[str]:
+        """Places that lead to another process: neither a client nor one that nobody can tell of."""
+        return [
+            place for place in self._waited_on() if ":" in place and not place.startswith("client:")
+        ]
 
 
 def _others(used: HostUsed, strangers: dict[ProcessIdentity, Cores]) -> Cores | None:

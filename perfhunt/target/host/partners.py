@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
+from perfhunt.target.host.opened import listens_at
 from perfhunt.target.proc.sock_diag import unix_peers
-from perfhunt.target.proc.sockets import ESTABLISHED, TcpSocket, held_inodes, tcp_sockets
+from perfhunt.target.proc.sockets import (
+    ESTABLISHED,
+    LISTEN,
+    TcpSocket,
+    held_inodes,
+    tcp_sockets,
+    unix_paths,
+)
 
+_UNIX = "unix:"
 # Address and port of one end, and of the other.
 _Ends = tuple[str, int, str, int]
 
@@ -27,6 +37,25 @@ def partners(target: Iterable[int], candidates: Iterable[int]) -> set[int]:
         ends |= {_ends(row) for row in tcp_sockets(pid, ESTABLISHED) if row.inode in inodes}
     others = {peer for inode, peer in unix_peers().items() if inode in held}
     return {pid for pid in candidates if _connected(pid, ends, others)}
+
+
+def listening_at(places: Collection[str], candidates: Iterable[int]) -> set[int]:
+    """Those of the candidates that listen at one of these places (`127.0.0.1:5432`, `unix:/path`),
+    in our own network: a connection that lives for milliseconds is seldom met, and who waits in one
+    says where it leads.
+    """
+    candidates = list(candidates)
+    if not places or not candidates:
+        return set()
+    ours = os.getpid()
+    wanted = {
+        row.inode
+        for row in tcp_sockets(ours, LISTEN)
+        if any(listens_at(row, place) for place in places if not place.startswith(_UNIX))
+    }
+    paths = {place.removeprefix(_UNIX) for place in places if place.startswith(_UNIX)}
+    wanted |= {inode for inode, path in unix_paths(ours).items() if path and path in paths}
+    return {pid for pid in candidates if _held(pid) & wanted}
 
 
 def _connected(pid: int, ends: set[_Ends], unix: set[int]) -> bool:
