@@ -40,6 +40,9 @@ _READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest]]] = {
 }
 
 
+_FORMATS = "What each of them is read as: docs/traffic.md. Nothing was written."
+
+
 @dataclass(frozen=True, slots=True)
 class InitRequest:
     """Which service, by pid or by port, and where its test file goes. `recorded` is what its
@@ -106,4 +109,4 @@ def _recorded(kind: RecordedAs, source: str, stem: str) -> RecordedTraffic:
         ) from None
     except Unreadable as error:
         what = "--from-curl" if kind is RecordedAs.CURL else source
-        raise UsageError(f"{what}: {error.message}", error.hint) from None
+        raise UsageError(f"{what}: {error.message}", error.hint or _FORMATS) from None

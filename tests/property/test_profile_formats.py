@@ -15,6 +15,8 @@ from perfhunt.profilers.py_spy.folded import read_folded
 names = st.text(
     st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters=";%["), min_size=1
 ).filter(lambda name: name.strip() == name and "(" not in name and ")" not in name)
+# At the beginning of a line `::` is an order to a CI, so our writer encodes it; nobody else does.
+names = names.filter(lambda name: not name.startswith("::"))
 files = st.text(st.sampled_from("abc/_-. 9"), min_size=1).filter(lambda file: file.strip() == file)
 frames = st.builds(Frame, names, files, st.integers(1, 10**6))
 
