@@ -28,7 +28,7 @@ from perfhunt.analysis.diagnosis.waterfall.parts import (
 from perfhunt.analysis.diagnosis.waterfall.queue import QueueFor, queue_for
 from perfhunt.analysis.diagnosis.waterfall.serving import Serving, serving_threads
 from perfhunt.model.finding import Bottleneck, LatencyPart, Waterfall
-from perfhunt.model.units import Seconds, Share
+from perfhunt.model.units import Seconds, Share, format_duration
 
 # Of the time that no thread shows, the part in unread sockets, below which the server is one that
 # reads requests first and has them wait inside.
@@ -232,6 +232,13 @@ def _told(
     parts = tuple(c.rise(spans.looks) for c in condensed(changes, max(abs(growth), knee)))
     if not all(isfinite(v) for p in (*parts, left) for v in (p.base, p.knee, p.added.value)):
         return Waterfall(missing="A reading that the parts are worked out from is no number.")
+    for span, latency, beside in (("baseline", base, left.base), ("knee", knee, left.knee)):
+        if -beside > latency:
+            return Waterfall(
+                missing=f"What threads and tasks show at the {span} is"
+                f" {format_duration(latency - beside)} for a request of"
+                f" {format_duration(latency)}: some of them wait for no request."
+            )
     return Waterfall(
         parts=parts,
         base=base,

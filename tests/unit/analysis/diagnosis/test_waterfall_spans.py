@@ -47,6 +47,15 @@ def test_a_latency_that_is_no_number_is_no_waterfall() -> None:
     assert "no number" in told(Evidence(knee, base)).missing
 
 
+def test_parts_of_twice_the_latency_are_no_waterfall() -> None:
+    # Four wait at the baseline, where there is a third of a request: for something else.
+    waits = ["serve>view>ask socket@n:1"]
+    base = Span(10.0, service=0.030, instants=series(*[waits * 4] * 40))
+    knee = Span(100.0, service=0.080, instants=series(*[waits * 8] * 40))
+    answer = told(Evidence(knee, base))
+    assert "at the baseline is 400 ms for a request of 30 ms" in answer.missing
+
+
 def test_looks_at_threads_while_no_request_counted_are_left_out() -> None:
     looks = series(*[[REST]] * 10, *[["serve>view>ask socket@n:1"] * 4] * 40, *[[REST]] * 5)
     begin, end = looks.instants[10].at, looks.instants[50].at
