@@ -14,7 +14,7 @@ from perfhunt.jobs.request import one_service
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
-from perfhunt.model.recorded.request import RecordedRequest
+from perfhunt.model.recorded.request import LeftOut, RecordedRequest
 from perfhunt.model.recorded.traffic import RecordedTraffic, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
@@ -32,7 +32,7 @@ class RecordedAs(StrEnum):
     LOG = "log"
 
 
-_READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest]]] = {
+_READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest | LeftOut]]] = {
     RecordedAs.HAR: read_har,
     RecordedAs.CURL: read_curl,
     RecordedAs.VEGETA: read_vegeta,

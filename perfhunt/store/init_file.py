@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from perfhunt.model import redact
+from perfhunt.model.question import TargetEnvironment
 from perfhunt.model.recorded.traffic import RecordedTraffic
 from perfhunt.model.run import Process, TargetProcess
 from perfhunt.model.testfile.thresholds import BLANK
@@ -17,6 +19,7 @@ from perfhunt.model.text.escaping import json_text, visible
 _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was found
 
 
+_HERE = ("localhost", "127.0.0.1", "::1")
 _HOME = """[[traffic]]
 name = "home"
 request = "GET /"
@@ -39,11 +42,14 @@ def init_text(
     if target is not None:
         port = port or target.listeners[0].port
         url, process = f"http://127.0.0.1:{port}", f"process = {{ port = {port} }}"
+    # Whose traffic another host serves is for a person to say: production has rules of its own.
+    elsewhere = target is None and urlsplit(url).hostname not in (None, *_HERE)
     found = _comments(target) if target is not None else ""
     notes = "\n".join(f"#   {_plain(note)}" for note in (traffic.notes if traffic else ()))
     return template.format(
         found="\n".join(filter(None, (found, notes))) or "#   nothing was looked at",
         pid=target.root if target is not None else "PID",
+        environment=BLANK if elsewhere else TargetEnvironment.LOCAL,
         url=json_text(url or "http://127.0.0.1:8000"),
         process=process,
         traffic=traffic.toml.rstrip() if traffic is not None else _HOME,

@@ -117,7 +117,9 @@ def test_who_works_for_the_target_is_a_partner_and_not_a_neighbour() -> None:
 def test_who_listens_where_the_target_waits_is_a_partner_though_no_connection_is_met() -> None:
     with running("threads.py", "sleep") as target, started(WORKS_FOR) as (pid, port):
         place = f"127.0.0.1:{port}"
-        assert listening_at([place, "client:8000", "unix:/none"], [pid, target.pid]) == {pid}
+        assert listening_at(
+            [place, "client:8000", "pipe:[7]", "unix:/none"], [pid, target.pid]
+        ) == {pid}
         assert listening_at(["127.0.0.1:1", "[::1]:2"], [pid]) == set()
         # Whoever connects lets it begin to burn, and is gone at once.
         socket.create_connection(("127.0.0.1", int(port))).close()

@@ -157,3 +157,11 @@ def test_nothing_more_is_sent_after_a_load_that_was_cut_off(listener: str, tmp_p
         trial = made.run(step(10, 5.0), stop=lambda: "enough" if seen(listener) else "")
     assert "enough" in trial.invalid
     assert "GET /stopped" not in seen(listener)
+
+
+def test_what_fails_before_the_load_is_told_and_is_no_arrival(
+    listener: str, tmp_path: Path
+) -> None:
+    trial = run(listener, tmp_path, "Rejected")
+    assert trial.outcomes == {"ok": 60}
+    assert any("before the load" in note for note in trial.generator.notes)

@@ -8,7 +8,7 @@ from typing import Any
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, json_value, numbered
-from perfhunt.model.recorded.request import MOST, RecordedRequest, recorded
+from perfhunt.model.recorded.request import MOST, LeftOut, RecordedRequest, recorded
 
 _REQUEST = re.compile(r'"([A-Z]{3,10}) (\S+) HTTP/[0-9.]+"')
 _METHOD_KEYS = ("method", "request_method", "verb", "http_method")
@@ -18,21 +18,26 @@ _REPEATED = frozenset({"GET", "HEAD"})  # a log has no bodies
 _ODD = 0.5
 
 
-def read_access_log(text: str) -> Iterator[RecordedRequest]:
+def read_access_log(text: str) -> Iterator[RecordedRequest | LeftOut]:
     """The GET and HEAD requests of a log, in order: it holds no body that others could be sent
     with. Raises Unreadable where most lines are no requests.
     """
-    allowed = Allowance(MOST, "requests", "the access log")
+    allowed = Allowance(MOST, "lines", "the access log")
     lines = odd = 0
     for number, line in numbered(text, "the access log"):
         if not line.strip():
             continue
         lines += 1
         found = _found(line)
+        allowed.take()
         if found is None:
             odd += 1
-        elif found[0] in _REPEATED and found[1].startswith("/"):
-            allowed.take()
+            yield LeftOut("their lines hold no request")
+        elif found[0] not in _REPEATED:
+            yield LeftOut("a log has no bodies to send with them")
+        elif not found[1].startswith("/"):
+            yield LeftOut("they ask for no path")
+        else:
             yield recorded(*found, where=f"line {number}")
     if odd > _ODD * lines or not lines:
         raise Unreadable(f"the access log: {odd} of {lines} lines hold no request")

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import Allowance, json_value
-from perfhunt.model.recorded.request import MOST, RecordedRequest, recorded
+from perfhunt.model.recorded.request import MOST, LeftOut, RecordedRequest, recorded
 
 _OF_HTTP = ("http://", "https://")
 
 
-def read_har(text: str) -> Iterator[RecordedRequest]:
+def read_har(text: str) -> Iterator[RecordedRequest | LeftOut]:
     """Its requests in order, those that went over no HTTP (`data:`, `ws:`, an extension's) left
     out. Raises Unreadable.
     """
@@ -30,6 +30,8 @@ def read_har(text: str) -> Iterator[RecordedRequest]:
         if url.startswith(_OF_HTTP):
             headers = list(_pairs(_at(request, "headers")))
             yield recorded(method, url, headers, _body(request), f"entry {number}")
+        else:
+            yield LeftOut("they went over no HTTP")
 
 
 def _body(request: Any) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from perfhunt.errors import Unreadable
+from perfhunt.model.testfile.template import columns_used
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MOST = 200_000  # requests of one file: an hour at 50/s
@@ -25,7 +27,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
     """A request: `target` is its path and query as they were sent, `origin` where it went
-    (`http://host:port`, "": not recorded). Header values that may be secret are `${NAME}`.
+    (`http://host:port`, "": not recorded). Header values that may be secret, or that a test file
+    cannot hold, are `${NAME}`.
     """
 
     method: str
@@ -33,6 +36,12 @@ class RecordedRequest:
     target: str
     headers: tuple[tuple[str, str], ...] = ()
     body: str = ""
+
+
+class LeftOut(NamedTuple):
+    """What was recorded and is not sent again, by the reason: `a log has no bodies`."""
+
+    why: str
 
 
 def recorded(
@@ -76,17 +85,19 @@ def _encoded(char: str) -> str:
 
 
 def _kept(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    """Each header once that is the request's own. What may be secret stands for a variable."""
+    """Each header once that is the request's own. For what may be secret, and for what a test file
+    would take for something else, stands a variable.
+    """
     seen: set[str] = set()
     for name, value in headers:
         lower = name.lower()
         if lower in seen or _LEFT_OUT.fullmatch(name) or not _HEADER_NAME.fullmatch(name):
             continue
         seen.add(lower)
-        if _SECRET.search(name):
-            yield name, f"${{{variable_of(name)}}}"
-        elif all(32 <= ord(char) < 127 for char in value) and "{" not in value:
-            yield name, value
+        plain = all(32 <= ord(char) < 127 for char in value)
+        if _SECRET.search(name) or not plain or columns_used(value) or "${" in value:
+            value = f"${{{variable_of(name)}}}"
+        yield name, value
 
 
 def variable_of(header: str) -> str:

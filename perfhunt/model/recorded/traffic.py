@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from perfhunt.errors import Unreadable
-from perfhunt.model.recorded.request import RecordedRequest
+from perfhunt.model.recorded.request import LeftOut, RecordedRequest
 from perfhunt.model.testfile.template import columns_used, variables_used
 from perfhunt.model.text.escaping import json_text, toml_text
 
@@ -42,16 +42,21 @@ class _Endpoint:
         return self.requests.total()
 
 
-def traffic_of(requests: Iterable[RecordedRequest], stem: str) -> RecordedTraffic:
+def traffic_of(read: Iterable[RecordedRequest | LeftOut], stem: str) -> RecordedTraffic:
     """The traffic of requests; feeds are named after `stem`. Raises Unreadable where there are
     none.
     """
-    every = list(requests)
+    every, reasons = list[RecordedRequest](), Counter[str]()
+    for each in read:
+        if isinstance(each, LeftOut):
+            reasons[each.why] += 1
+        else:
+            every.append(each)
+    notes = [f"{n} were left out: {why}." for why, n in reasons.most_common()]
     if not every:
-        raise Unreadable("no request was found in it")
+        raise Unreadable(" ".join(["no request that can be sent again was found;", *notes]))
     origin, _ = Counter(request.origin for request in every).most_common(1)[0]
     here = [request for request in every if request.origin == origin]
-    notes = []
     if len(here) < len(every):
         others = sorted({request.origin for request in every} - {origin})
         notes.append(
@@ -68,7 +73,8 @@ def traffic_of(requests: Iterable[RecordedRequest], stem: str) -> RecordedTraffi
     values = (value for table in tables for _, value in table.headers)
     if variables := sorted({name for value in values for name in variables_used(value)}):
         notes.append(
-            "Header values that may be secret come from the environment: export"
+            "Header values that may be secret, or that a test file cannot hold, come from the"
+            " environment: export"
             f" {' '.join(f'{name}=...' for name in variables)}"
         )
     return RecordedTraffic("\n".join(_named(tables)), feeds, origin, tuple(notes))

@@ -141,7 +141,7 @@ class InterferenceMonitor:
         outside = {p: cpu for p, cpu in used.cpu.items() if p.pid not in inside}
         worth = [p for p, cpu in outside.items() if cpu > WORTH_ASKING]
         pids = [p.pid for p in worth]
-        working = partners(target, pids) | listening_at(self._places(), pids)
+        working = partners(target, pids) | listening_at(self._waited_on(), pids)
         for process in worth:
             if process.pid in working:
                 use = used.processes[process]
@@ -151,12 +151,6 @@ class InterferenceMonitor:
             for p, cpu in outside.items()
             if (used.processes[p].name, used.processes[p].parent) not in self._partners
         }
-
-    def _places(self) -> Collection[str]:
-        """Places that lead to another process: neither a client nor one that nobody can tell of."""
-        return [
-            place for place in self._waited_on() if ":" in place and not place.startswith("client:")
-        ]
 
 
 def _others(used: HostUsed, strangers: dict[ProcessIdentity, Cores]) -> Cores | None:

@@ -45,7 +45,7 @@ class SocketsOfHost:
         if address.startswith(UNIX):
             path = address.removeprefix(UNIX)
             return {inode for inode, name in self.unix.items() if name == path}
-        return {row.inode for row in self.listening if listens_at(row, address)}
+        return {row.inode for row in self.listening if _listens_at(row, address)}
 
 
 def is_endpoint(name: str) -> bool:
@@ -54,8 +54,7 @@ def is_endpoint(name: str) -> bool:
     return name.startswith(UNIX) or ((port.isdecimal() and "." in host) or host.startswith("["))
 
 
-def listens_at(row: TcpSocket, address: str) -> bool:
-    """Whether a listening socket takes the connections to an endpoint."""
+def _listens_at(row: TcpSocket, address: str) -> bool:
     return row.endpoint == address or (
         row.local_port == int(address.rpartition(":")[2])
         and (row.local in ("0.0.0.0", "::") or row.local == host_of(address))

@@ -6,18 +6,10 @@ import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 
-from perfhunt.target.host.opened import listens_at
+from perfhunt.target.host.opened import is_endpoint, sockets_of_host
 from perfhunt.target.proc.sock_diag import unix_peers
-from perfhunt.target.proc.sockets import (
-    ESTABLISHED,
-    LISTEN,
-    TcpSocket,
-    held_inodes,
-    tcp_sockets,
-    unix_paths,
-)
+from perfhunt.target.proc.sockets import ESTABLISHED, TcpSocket, held_inodes, tcp_sockets
 
-_UNIX = "unix:"
 # Address and port of one end, and of the other.
 _Ends = tuple[str, int, str, int]
 
@@ -40,21 +32,15 @@ def partners(target: Iterable[int], candidates: Iterable[int]) -> set[int]:
 
 
 def listening_at(places: Collection[str], candidates: Iterable[int]) -> set[int]:
-    """Those of the candidates that listen at one of these places (`127.0.0.1:5432`, `unix:/path`),
-    in our own network: a connection that lives for milliseconds is seldom met, and who waits in one
-    says where it leads.
+    """Those of the candidates that listen at one of these places, of which those that are no
+    endpoint lead nowhere, in our own network: a connection that lives for milliseconds is seldom
+    met, and who waits in one says where it leads.
     """
-    candidates = list(candidates)
-    if not places or not candidates:
+    candidates, addresses = list(candidates), list(filter(is_endpoint, places))
+    if not addresses or not candidates:
         return set()
-    ours = os.getpid()
-    wanted = {
-        row.inode
-        for row in tcp_sockets(ours, LISTEN)
-        if any(listens_at(row, place) for place in places if not place.startswith(_UNIX))
-    }
-    paths = {place.removeprefix(_UNIX) for place in places if place.startswith(_UNIX)}
-    wanted |= {inode for inode, path in unix_paths(ours).items() if path and path in paths}
+    sockets = sockets_of_host(os.getpid())
+    wanted = set[int]().union(*map(sockets.listeners, addresses))
     return {pid for pid in candidates if _held(pid) & wanted}
 
 

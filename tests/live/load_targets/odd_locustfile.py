@@ -147,3 +147,14 @@ def begin(environment, **more):
 class Shape(LoadTestShape):
     def tick(self):
         return None
+
+
+class Rejected(HttpUser):
+    """Cannot log in: that comes before the load."""
+
+    def on_start(self):
+        self.client.get("/fail")
+
+    @task
+    def work(self):
+        self.client.get("/work")

@@ -28,7 +28,8 @@ SHOP = "http://shop.test:8000"
 
 def question(traffic: RecordedTraffic, **env: str) -> Question:
     """The file that `init` writes, as `investigate` reads it once its SLO has numbers."""
-    text = init_text(None, None, traffic).replace(BLANK, "40")
+    text = init_text(None, None, traffic).replace(f'environment = "{BLANK}"', "")
+    text = text.replace(BLANK, "40")
     around = Surroundings(env, lambda name: traffic.feeds[name].encode())
     return parse_question(text, "perfhunt.toml", around)
 
@@ -58,7 +59,7 @@ BROWSER = [
 
 
 def test_a_har_is_read_without_what_the_browser_adds_and_without_secrets() -> None:
-    requests = [
+    read = [
         *read_har(
             har(
                 entry("GET", f"{SHOP}/items?page=2", BROWSER),
@@ -69,6 +70,7 @@ def test_a_har_is_read_without_what_the_browser_adds_and_without_secrets() -> No
             )
         )
     ]
+    requests = [each for each in read if isinstance(each, RecordedRequest)]
     assert [(r.method, r.target, r.body) for r in requests] == [
         ("GET", "/items?page=2", ""),
         ("POST", "/pay", '{"sku": "A1"}'),
@@ -76,6 +78,7 @@ def test_a_har_is_read_without_what_the_browser_adds_and_without_secrets() -> No
     ]
     assert requests[0].headers == (("Accept", "application/json"), ("Cookie", "${COOKIE}"))
     assert {r.origin for r in requests} == {SHOP}
+    assert "2 were left out: they went over no HTTP." in traffic_of(read, "x").notes
 
 
 @pytest.mark.parametrize(
@@ -152,14 +155,21 @@ LOG = """\
 """
 
 
+def targets(log: str) -> list[str]:
+    return [r.target for r in read_access_log(log) if isinstance(r, RecordedRequest)]
+
+
 def test_an_access_log_gives_the_requests_that_have_no_body() -> None:
-    assert [r.target for r in read_access_log(LOG)] == ["/items/17?x=1", "/items/18", "/"]
+    assert targets(LOG) == ["/items/17?x=1", "/items/18", "/"]
+    told = " ".join(traffic_of(read_access_log(LOG), "x").notes)
+    assert "1 were left out: a log has no bodies" in told
+    assert "1 were left out: their lines hold no request" in told
     lines = [
         '{"request": "GET /a HTTP/1.1", "status": 200}',
         '{"method": "get", "uri": "/b"}',
         '{"request_method": "GET", "path": "/c"}',
     ]
-    assert [r.target for r in read_access_log("\n".join(lines))] == ["/a", "/b", "/c"]
+    assert targets("\n".join(lines)) == ["/a", "/b", "/c"]
     with pytest.raises(Unreadable, match="2 of 2 lines"):
         [*read_access_log("hello\nthere\n")]
 
@@ -209,6 +219,20 @@ def test_a_secret_is_asked_for_by_the_name_of_its_variable() -> None:
     assert "s3cret" not in init_text(None, None, traffic) and "X_API_KEY" in traffic.notes[0]
 
 
+def test_a_header_that_a_test_file_cannot_hold_comes_from_the_environment() -> None:
+    made = recorded("GET", SHOP, [("X-A", "{page}"), ("X-B", '{"n": 1}'), ("X-C", "caf\u00e9")])
+    assert made.headers == (("X-A", "${X_A}"), ("X-B", '{"n": 1}'), ("X-C", "${X_C}"))
+
+
+def test_whose_traffic_another_host_serves_is_for_a_person_to_say() -> None:
+    elsewhere = traffic_of([recorded("GET", "https://shop.example/")], "x")
+    text = init_text(None, None, elsewhere).replace(f"{BLANK}ms", "40ms").replace(f"{BLANK}%", "1%")
+    with pytest.raises(QuestionError, match=r"target\.environment: .*production"):
+        parse_question(text, "perfhunt.toml", Surroundings({}, lambda name: b""))
+    here = traffic_of([recorded("GET", "http://127.0.0.1:8000/")], "x")
+    assert question(here).target.environment == "local"
+
+
 def test_nothing_recorded_is_no_traffic() -> None:
     with pytest.raises(Unreadable, match="no request"):
         traffic_of([], "perfhunt")
@@ -230,7 +254,8 @@ def test_whatever_was_recorded_the_file_can_be_read(asked: list[tuple[str, str, 
 def test_no_text_is_read_with_anything_but_a_refusal(text: str) -> None:
     for reader in (read_har, read_curl, read_vegeta, read_access_log):
         try:
-            requests: list[RecordedRequest] = [*reader(text)]
+            read = [*reader(text)]
         except Unreadable:
             continue
+        requests = [each for each in read if isinstance(each, RecordedRequest)]
         assert all(request.target.startswith("/") for request in requests)

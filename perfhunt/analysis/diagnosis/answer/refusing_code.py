@@ -48,7 +48,7 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _Code:
+class _CalledCode:
     """All files together: functions by their last name, places where a name is used, and those
     where the status is written.
     """
@@ -66,11 +66,11 @@ def refusal_in(
     """
     if status not in {s.value for s in HTTPStatus}:
         return None
-    code = _Code()
+    code = _CalledCode()
     for file, text in sources.items():
         try:
             tree = python_tree(text, "the source")
-            _Reader(code, file, _Spelling.of(tree, status)).block(tree.body, None)
+            _RefusalReader(code, file, _Spelling.of(tree, status)).block(tree.body, None)
         except (Unreadable, RecursionError):
             continue
     ran = {(_last(function), file) for function, file in seen}
@@ -88,7 +88,7 @@ def _last(function: str) -> str:
     return function.rpartition(".")[2]
 
 
-def _decided(written: _Place, code: _Code) -> Refusal:
+def _decided(written: _Place, code: _CalledCode) -> Refusal:
     """From where a status is written to the function that decided it."""
     place, where = written, f"{written.key[0]} ({written.key[1]}:{written.line})"
     for _ in range(_FARTHEST):
@@ -195,10 +195,10 @@ def _name(node: ast.AST | None) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-class _Reader:
+class _RefusalReader:
     """One file, statement by statement: which function each is in, and what stands before it."""
 
-    def __init__(self, code: _Code, file: str, spelling: _Spelling) -> None:
+    def __init__(self, code: _CalledCode, file: str, spelling: _Spelling) -> None:
         self._code, self._file, self._spelling = code, file, spelling
         self._around: tuple[str, ...] = ()
         self._aliases: CalledNames = frozenset()

@@ -25,7 +25,7 @@ from locust.exception import StopUser
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
-from perfhunt.load.child.sender import SendCounts, SendLimits, no_pace
+from perfhunt.load.child.sender import ERROR_TEXTS, SendCounts, SendLimits, no_pace
 from perfhunt.load.child.users.failures import outcome_of
 from perfhunt.load.child.users.locustfile import PooledUser, UserPool, UserTask
 from perfhunt.model import redact
@@ -85,6 +85,9 @@ class UserTasks:
         self.waiting: deque[tuple[Seconds, int, Seconds]] = deque()
         events: Any = environment.events
         self._events = events
+        # Whether a trial is on, and what went wrong while users were made ready for the next.
+        self._begun = False
+        self._before: deque[str] = deque(maxlen=ERROR_TEXTS)
         events.request.add_listener(self._on_request)
 
     def warm(self, rate: PerSecond, seed: int) -> None:
@@ -92,6 +95,7 @@ class UserTasks:
         tasks.
         """
         random.seed(seed)
+        self._before.clear()
         missing = [
             cls
             for cls in dict.fromkeys(task.user for task in self.tasks)
@@ -111,7 +115,7 @@ class UserTasks:
         try:
             self._pool.give(self._new(cls))
         except Exception as error:  # on_start may raise anything; the arrivals will meet it again
-            self.counts.note(f"on_start of {cls.__name__}: {self._words(error)}")
+            self._before.append(f"on_start of {cls.__name__}: {self._words(error)}")
 
     def _new(self, cls: type[Any]) -> PooledUser:
         self.counts.opened += 1
@@ -223,12 +227,16 @@ class UserTasks:
         """From Locust, for each request: the worst that a task caused is how the task ended. One
         that came to its end after its task, or was no task's, is an arrival of its own.
         """
+        running = (getattr(gevent.getcurrent(), "spawn_tree_locals", None) or {}).get(_CAUSE)
+        if running is None and not self._begun:
+            if exception is not None:
+                self._before.append(f"before the load: {self._words(exception)}")
+            return
         outcome, size = int(RequestOutcome.OK), int(response_length or 0)
         status = int(getattr(response, "status_code", 0) or 0)
         if exception is not None:
             outcome = RequestOutcome.STATUS if status else outcome_of(exception)
             self.counts.note(self._words(exception))
-        running = (getattr(gevent.getcurrent(), "spawn_tree_locals", None) or {}).get(_CAUSE)
         if running is None or running.ended:
             # What an arrival was cut off with, at the end of a trial, counts as that.
             if running is None or running.outcome != RequestOutcome.CUT:
@@ -279,6 +287,7 @@ class UserTasks:
         """The trial is over: tasks under way are recorded at the age they have, and finish unless
         `hard`.
         """
+        self._begun = False
         while self.waiting:
             due, endpoint, since = self.waiting.popleft()
             self._shed(due, endpoint, now, since)
@@ -294,6 +303,10 @@ class UserTasks:
     def begin_trial(self, recorder: Recorder, epoch: Seconds, settle: Seconds) -> None:
         """Counts from zero into `recorder`."""
         self.recorder, self.epoch, self.counts = recorder, epoch, SendCounts()
+        self._begun = True
+        for words in self._before:
+            self.counts.note(words)
+        self._before.clear()
 
 
 def _same_host(url: str, target: str) -> str:
