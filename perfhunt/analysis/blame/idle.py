@@ -5,10 +5,10 @@ of names.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from perfhunt.analysis.blame.evidence import Evidence
+from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.frames import CallPath, Code, call_path
 from perfhunt.model.profile import Frame, Instants, ThreadSample
 from perfhunt.model.states import ThreadState
@@ -42,6 +42,7 @@ class IdleThresholds:
 
     threads: float = 0.3  # mean threads on a path, from which waiting there is how it idles
     growth: float = 1.15  # knee over baseline; a wait that grows less is not the requests' doing
+    looks: int = 12  # at which no request was there, before they say how it idles
     faster: float = 1.5  # rate at the knee over baseline, below which growth says nothing
 
 
@@ -87,15 +88,27 @@ def _wants_something(sample: ThreadSample) -> bool:
 
 
 def idle_paths(evidence: Evidence, code: Code) -> IdlePaths:
-    """The idle paths of the target: seen with no load at all, or just as often at the knee as at a
-    much lower rate.
+    """The idle paths of the target: seen with no load at all, or while no request was there, or
+    just as often at the knee as at a much lower rate.
     """
     usual = _unmoved_by_load(evidence)
-    if evidence.idle is not None:
-        means = _mean_waiting(evidence.idle)
-        usual |= {wait for wait, mean in means.items() if mean >= THRESHOLDS.threads}
+    for unasked in (evidence.idle, _between_requests(evidence.baseline)):
+        if unasked is not None:
+            means = _mean_waiting(unasked)
+            usual |= {wait for wait, mean in means.items() if mean >= THRESHOLDS.threads}
     exact = {(path, state) for path, state in usual if path and _ends_in_app(code, path)}
     return IdlePaths(code, frozenset(path for path, _ in usual - exact), frozenset(exact))
+
+
+def _between_requests(span: Span | None) -> Instants | None:
+    """The looks of a span at which no request was there: what waits then waits for none, though
+    clients are connected, as they are not without load. None where there were too few.
+    """
+    if span is None or span.instants is None or len(span.in_service) != len(span.instants):
+        return None
+    looks = zip(span.instants, span.in_service, strict=True)
+    calm = tuple(look for look, requests in looks if not requests)
+    return replace(span.instants, instants=calm) if len(calm) >= THRESHOLDS.looks else None
 
 
 def _ends_in_app(code: Code, path: CallPath) -> bool:

@@ -117,3 +117,22 @@ def test_application_code_that_adds_up_to_more_than_requests_last_is_not_hidden(
     answer = told(Evidence(knee, base, idle=IDLE))
     assert answer.unexplained is not None
     assert answer.unexplained.added.value == pytest.approx(-0.020)
+
+
+def test_what_waits_while_no_request_is_there_waits_for_none() -> None:
+    # A server keeps a watch over each connection, and there are none without load.
+    watch = "task serve_timer!wait lock@T"
+    busy = ["task serve>view>ask socket@n:1", *[watch] * 2]
+    base = Span(
+        10.0,
+        service=0.020,
+        instants=series(*[busy, *[[watch] * 2] * 4] * 8),
+        in_service=(1, 0, 0, 0, 0) * 8,
+    )
+    moment = ["task serve>view>ask socket@n:1"] * 4
+    knee = Span(100.0, service=0.040, instants=series(*[[*moment, *[watch] * 9]] * 40))
+    answer = told(Evidence(knee, base))
+    assert added(answer, LatencyPart.SOCKET) == pytest.approx(20.0)
+    assert sum(part.knee for part in answer.parts) == pytest.approx(0.040)
+    unknown = told(Evidence(knee, replace(base, in_service=())))
+    assert sum(part.knee for part in unknown.parts) > 0.1 or unknown.missing
