@@ -29,9 +29,9 @@ from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
 from perfhunt.load.trust.address import master_address
-from perfhunt.load.trust.grant import refuse_loop
+from perfhunt.load.trust.grant import has_users
 from perfhunt.model.latency import RequestOutcome
-from perfhunt.model.question import LoopKind, Question
+from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial, arrivals, mix
 from perfhunt.model.units import Seconds
@@ -150,7 +150,6 @@ class LocustEngine:
         )
         if self.workers == 1 and self.bind is None:
             return load
-        refuse_loop(self._question)
         return OpenFleet(load=load, workers=self.workers, bind=self.bind, secret=self._secret)
 
     @property
@@ -200,7 +199,7 @@ class LocustEngine:
         except OSError as error:
             raise cannot_write(path, error) from error
         question = self._question
-        closed = question.ramp.loop is LoopKind.CLOSED and question.locustfile is not None
+        closed = has_users(question)
         if closed:  # its users wait, so it is never overloaded
             step = replace(step, stop_on_overload=False)
         running = RunningStep(
@@ -217,6 +216,8 @@ class LocustEngine:
         self._last, trial = running, running.follow()
         if running.died:
             self._pipe = None
+        elif running.lost:  # the fleet is no longer whole; the next step has another
+            self.close()
         self._remember(trial)
         return trial
 
@@ -235,7 +236,7 @@ class LocustEngine:
             due=due[known],
             endpoint=endpoint[known],
             criteria=self._criteria,
-            routes=self._ready.routes,
+            routes=() if closed else self._ready.routes,  # a closed loop's are told at the end
             timeout=self._question.ramp.timeout,
         )
 
@@ -275,7 +276,7 @@ class LocustEngine:
         while (left := drain.cap - (time.monotonic() - began)) > 0:
             if stop is not None and stop():
                 break
-            self._living().lifeline.listen(stop)
+            self._living(stop).lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
             if probe is not None and probe.outcome in good and _recovered(probe, allowed):
                 self._pause(AFTER_DRAIN + drain.quiet, stop)

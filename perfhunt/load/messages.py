@@ -185,6 +185,7 @@ class StepDone(Message, frozen=True):
     own time.monotonic.
 
     `routes` and `users` are a closed loop's: names as they were met, and how many users there were.
+    `lost` says that of the processes that shared the load one is gone.
     """
 
     seconds: Seconds
@@ -201,6 +202,7 @@ class StepDone(Message, frozen=True):
     invalid: str = ""
     routes: tuple[str, ...] | None = None
     users: int = 0
+    lost: bool = False
     wire: WireAccount | None = None  # where the sender looks at it
     refused: dict[
         str, int
@@ -246,10 +248,13 @@ class ClockReading(Message, frozen=True):
 
 
 class WorkerSecond(Message, frozen=True):
-    """From a worker: its report, and the packed samples since the last one."""
+    """From a worker: its report, and the packed samples since the last one. `met` are the names of
+    a closed loop's requests that are new since then; samples number all of them from 0.
+    """
 
     report: SecondReport
     samples: bytes
+    met: tuple[str, ...] = ()
 
 
 class WorkerDone(Message, frozen=True):
@@ -259,6 +264,7 @@ class WorkerDone(Message, frozen=True):
 
     done: StepDone
     samples: bytes
+    met: tuple[str, ...] = ()
     invalid: str = ""
 
 

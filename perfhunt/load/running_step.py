@@ -29,7 +29,9 @@ OVERDUE: Seconds = 10.0  # past the time a step must be over, the child is given
 
 
 class RunningStep:
-    """Follows one step. `died` says afterwards whether the child was lost with it."""
+    """Follows one step. `died` says afterwards whether the child was lost with it, `lost`
+    whether one of those that shared the load was.
+    """
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class RunningStep:
         self._sent = 0
         self._overload = self._stopped = ""
         self._at: Seconds = 0.0
-        self.died = False
+        self.died = self.lost = False
         self._epoch = self._seconds = 0.0
 
     def follow(self) -> Trial:
@@ -103,7 +105,7 @@ class RunningStep:
                 raise ChildDied("the load child did not answer in time and was ended")
 
     def _end(self, done: StepDone) -> StepEnd:
-        self._epoch, self._seconds = done.epoch, done.seconds
+        self._epoch, self._seconds, self.lost = done.epoch, done.seconds, done.lost
         if done.routes is not None:
             self._tally.routes = done.routes
         return StepEnd(

@@ -304,9 +304,11 @@ class Session:
             done = self._generator.run(order.step, order.grace, recorder, self._pipe.send)
         finally:
             recorder.close()
-        if not (why := self._sentinel.why):
-            return done
-        return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
+        if why := self._sentinel.why:
+            return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
+        if not done.invalid and (paused := self._sentinel.paused(done.epoch)):
+            return msgspec.structs.replace(done, invalid=f"the load child {paused}")
+        return done
 
 
 def _load_of(order: OpenLoad | OpenFleet) -> OpenLoad:

@@ -57,9 +57,15 @@ class TrafficSource:
     """Everything that is needed to send the traffic of one question, in this process."""
 
     def __init__(
-        self, order: OpenLoad, environment: Environment, variables: Mapping[str, str]
+        self,
+        order: OpenLoad,
+        environment: Environment,
+        variables: Mapping[str, str],
+        most: PerSecond = math.inf,
     ) -> None:
-        """`variables` are what `${NAME}` stands for. Raises LoadFailed."""
+        """`variables` are what `${NAME}` stands for; users of a closed loop begin `most` tasks a
+        second. Raises LoadFailed.
+        """
         question = order.question
         self._question, self._environment = question, environment
         environment.host = question.target.url
@@ -89,7 +95,7 @@ class TrafficSource:
         self._closed: ClosedLoop | None = None
         self._remarks: tuple[str, ...] = ()
         if question.locustfile is not None:
-            self._open_locustfile(question.locustfile, order.run, variables)
+            self._open_locustfile(question.locustfile, order.run, variables, most)
         else:
             self._open_endpoints(order.run, variables)
         self._pacer = Pacer(self._sender)
@@ -103,7 +109,9 @@ class TrafficSource:
         self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
-    def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
+    def _open_locustfile(
+        self, path: str, run: str, variables: Mapping[str, str], most: PerSecond
+    ) -> None:
         question, url = self._question, self._question.target.url
         keep_text = question.keep_error_text
         classes, shapes = import_locustfile(path, keep_text)
@@ -121,7 +129,7 @@ class TrafficSource:
         closed = question.ramp.loop is LoopKind.CLOSED
         self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
         if closed:
-            self._closed = ClosedLoop(users_of, url, options, keep_text)
+            self._closed = ClosedLoop(users_of, url, options, keep_text, most)
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""
@@ -145,16 +153,26 @@ class TrafficSource:
         of: int = 1,
     ) -> StepDone:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
-        once).
+        once). Of a closed loop: lets that share of its users loose.
         """
         with self._under_way():
             if self._closed is not None:
-                done = self._closed.run(step, grace, recorder, report)
+                done = self._closed.run(step, grace, recorder, report, epoch, part, of)
             else:
                 if not epoch:
                     self._warm(step)
                 done = self._pace(step, grace, recorder, report, epoch, part, of)
         return msgspec.structs.replace(done, refused=self._outbound.take_refused())
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """Names of a closed loop's requests so far, as its samples number them."""
+        return tuple(self._closed.routes) if self._closed is not None else ()
+
+    @property
+    def held(self) -> int:
+        """Tasks of a closed loop that had to wait in the last step, since there may be no more."""
+        return self._closed.held if self._closed is not None else 0
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from perfhunt.model.units import PerSecond, Seconds, format_rate
 # Of a whole step: two days at the default rate limit would be a gigabyte of schedule.
 MOST_ARRIVALS = 50_000_000
 MOST_WORKERS = 1024  # of one master
+MOST_USERS = 10_000  # of one worker in a closed loop: each holds a descriptor
 LONGEST: Seconds = 7 * 86_400.0  # of a step
 LATEST: Seconds = 1.0  # after its first arrival: a step that comes later finds many due at once
 
@@ -165,14 +166,17 @@ def refuse_late(epoch: Seconds, now: Seconds) -> None:
         raise LoadFailed(f"a step came {now - epoch:.1f} s after its first arrival was due")
 
 
-def refuse_loop(question: Question) -> None:
-    """Raises LoadFailed for a closed loop, whose users send as fast as they are answered: there is
-    nothing of it that could be shared out, nor a rate that a worker could be held to.
-    """
-    if question.locustfile is not None and question.ramp.loop is LoopKind.CLOSED:
+def has_users(question: Question) -> bool:
+    """Whether it is asked in a closed loop, in which a step's "rate" is a number of users."""
+    return question.locustfile is not None and question.ramp.loop is LoopKind.CLOSED
+
+
+def refuse_users(users: float) -> None:
+    """Raises LoadFailed for more users of a closed loop than one worker takes on."""
+    if not users <= MOST_USERS:
         raise LoadFailed(
-            "a closed loop has no rate that several workers could share",
-            'Take loop = "open" in [ramp], or leave --workers and --bind out.',
+            f"a load worker takes on {MOST_USERS} users at most, and its share is {users:.0f}",
+            "Take more workers, or a lower max in [ramp].",
         )
 
 

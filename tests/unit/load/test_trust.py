@@ -16,11 +16,12 @@ from perfhunt.load.trust.grant import (
     WorkerGrant,
     besides,
     cleared,
+    has_users,
     narrowed,
     refuse_late,
-    refuse_loop,
     refuse_rate,
     refuse_step,
+    refuse_users,
 )
 from perfhunt.load.trust.secret import (
     AS_MASTER,
@@ -294,9 +295,13 @@ def test_a_step_whose_arrivals_were_due_long_ago_is_refused() -> None:
         refuse_late(epoch=98.5, now=100.0)
 
 
-def test_a_closed_loop_which_has_no_rate_is_refused() -> None:
+def test_a_closed_loop_is_one_of_users_and_a_worker_takes_on_only_so_many() -> None:
     asked = replace(asking(locustfile="users.py"), ramp=Ramp(loop=LoopKind.CLOSED))
-    with pytest.raises(LoadFailed, match="no rate"):
-        refuse_loop(asked)
-    refuse_loop(asking(locustfile="users.py"))
-    refuse_loop(replace(asked, locustfile=None))  # there is no loop without users
+    assert has_users(asked)
+    assert not has_users(asking(locustfile="users.py"))
+    assert not has_users(replace(asked, locustfile=None))  # there is no loop without users
+    refuse_users(10_000)
+    for users in (10_001, math.nan, math.inf):
+        with pytest.raises(LoadFailed, match="10000 users at most") as error:
+            refuse_users(users)
+        assert "more workers" in error.value.hint

@@ -21,11 +21,14 @@ from typing import NoReturn
 
 from perfhunt.load.child.bounds.lines import Line
 from perfhunt.load.lifeline import BEAT, ENDED_ITSELF, OBEYED_WITHIN, SILENCE, STOP
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, format_duration
 from perfhunt.store.files import appeared
 
 # Of a look at the killswitch file; a file system that takes longer is not there.
 _SEEN_WITHIN: Seconds = 0.7
+# Not run for so long, a generator was suspended or starved: five looks of this thread were missed,
+# which needs a hundredth of a core. What was due or answered meanwhile came late by up to that.
+HELD: Seconds = 0.5
 _GLANCE: Seconds = 0.01  # between two looks at whether the loop has obeyed
 
 
@@ -39,6 +42,7 @@ class Sentinel:
     def __init__(self, line: Line) -> None:
         """`line` is what the one above is heard by: a controller, or a worker's master."""
         self.why = ""
+        self._pauses: list[tuple[Seconds, Seconds]] = []  # when each ended, how long it was
         self._line = line
         # Of our own: later nothing that is printed by a locustfile reaches the log.
         self._log = os.dup(2)
@@ -68,17 +72,36 @@ class Sentinel:
     def under_way(self, seconds: Seconds) -> Iterator[None]:
         """Load may be on within, and for no longer than `seconds`."""
         self.why, self._until = "", monotonic() + seconds
+        self._pauses.clear()
         self._under_way = True
         try:
             yield
         finally:
             self._under_way, self._until = False, math.inf
 
+    def paused(self, since: Seconds) -> str:
+        """That this process did not run for HELD or longer in what was under way last, from `since`
+        on its clock, as the end of a sentence; "" when it ran.
+        """
+        # The thread waits for beats and nothing else: what took longer was no CPU, or a stop.
+        spans = [min(pause, ended - since) for ended, pause in self._pauses]
+        longest = max(spans, default=0.0)
+        if longest < HELD:
+            return ""
+        return (
+            f"was suspended or got no CPU for {format_duration(longest)}:"
+            " what was due or answered meanwhile came late"
+        )
+
     def _watch(self) -> None:
         silent: Seconds = 0.0
         ended = False
+        looked = monotonic()
         while True:
             began = monotonic()
+            if began - looked - BEAT >= HELD:
+                self._pauses.append((began, began - looked - BEAT))
+            looked = began
             said = self._said(BEAT)
             # A process that was stopped itself sent nothing meanwhile, and heard nothing.
             passed = min(monotonic() - began, 2 * BEAT)

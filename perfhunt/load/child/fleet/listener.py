@@ -4,6 +4,7 @@ the secret is told nothing, and disturbs nobody.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import gevent
 from gevent import socket, ssl
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.child.fleet.proving import proven_worker, tls_context
+from perfhunt.load.child.fleet.proving import OtherVersion, Unproven, proven_worker, tls_context
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.secret import LEAST
 from perfhunt.model.units import Seconds
@@ -23,7 +24,9 @@ _FULL: Seconds = 0.1  # no descriptor is left: until some of those are given up
 
 
 class WorkerListener:
-    """Listens until it is closed. `strangers` counts those that could not prove anything."""
+    """Listens until it is closed. `strangers` counts those that could not prove anything, by why:
+    in words of ours, never of theirs.
+    """
 
     def __init__(
         self, address: MasterAddress, secret: str, joined: Callable[[Any, str], None]
@@ -35,7 +38,8 @@ class WorkerListener:
             ssl.PROTOCOL_TLS_SERVER
         )  # what cannot be had is said now, not to each who comes
         self._secret, self._joined = secret, joined
-        self.strangers = 0
+        self.strangers: Counter[str] = Counter()
+        self._other: LoadFailed | None = None
         self._unproven: dict[Any, Any] = {}  # greenlets, and the connection of each
         try:
             family, *_, where = socket.getaddrinfo(
@@ -67,16 +71,35 @@ class WorkerListener:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             proven = proven_worker(connection, self._secret)
+        except OtherVersion as error:  # it knows the secret, and is no stranger
+            self._other = error.met_at(f"worker on {host}")
+            self._give_up(gevent.getcurrent())
+        except Unproven as error:
+            self._give_up(gevent.getcurrent(), error.message)
         except Exception:  # whatever a stranger did, it is not what ends a load
             self._give_up(gevent.getcurrent())
         else:
             if self._unproven.pop(gevent.getcurrent(), None) is not None:
                 self._joined(proven, host)
 
-    def _give_up(self, greenlet: Any) -> None:
+    def heard_of(self) -> bool:
+        """True. Raises LoadFailed when a worker of another version was here: it will not be of the
+        same one next time.
+        """
+        if self._other is not None:
+            raise self._other
+        return True
+
+    @property
+    def turned_away(self) -> str:
+        """Who could prove nothing, as the end of a sentence; "" when there was nobody."""
+        each = [f"{count} because {why}" for why, count in self.strangers.most_common()]
+        return f"; turned away: {', '.join(each)}" if each else ""
+
+    def _give_up(self, greenlet: Any, why: str = "nothing was proven") -> None:
         connection = self._unproven.pop(greenlet, None)
         if connection is not None:
-            self.strangers += 1
+            self.strangers[why] += 1
             connection.close()
             if greenlet is not gevent.getcurrent():
                 greenlet.kill(block=False)

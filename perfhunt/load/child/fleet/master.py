@@ -9,12 +9,11 @@ ends the trial.
 from __future__ import annotations
 
 import math
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import gevent
@@ -25,7 +24,13 @@ from gevent.event import Event
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.fleet.channel import Channel
 from perfhunt.load.child.fleet.listener import WorkerListener
-from perfhunt.load.child.fleet.merging import merged_done, merged_report
+from perfhunt.load.child.fleet.merging import (
+    MergedRoutes,
+    merged_done,
+    merged_report,
+    renumbered,
+)
+from perfhunt.load.child.fleet.share import share_of
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.messages import (
@@ -38,7 +43,6 @@ from perfhunt.load.messages import (
     LoadReady,
     MalformedMessage,
     OpenFleet,
-    OpenShare,
     ProbeAnswered,
     ReadClock,
     RunShare,
@@ -54,9 +58,8 @@ from perfhunt.load.messages import (
 )
 from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import MasterAddress
+from perfhunt.load.trust.grant import has_users
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.question import ProcessSelector, Question, Safety
-from perfhunt.model.testfile.template import variables_used
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
 
@@ -85,6 +88,7 @@ class WorkerState:
     offset: Seconds = 0.0
     doubt: Seconds = math.inf
     heard: Seconds = 0.0
+    routes: list[int] = field(default_factory=list)  # its numbers of them, in the fleet's
     reports: dict[int, SecondReport] = field(default_factory=dict)  # by their second
     last: SecondReport | None = None
     done: WorkerDone | None = None
@@ -92,6 +96,9 @@ class WorkerState:
     lost: bool = False
     gone: bool = False  # its connection has ended
     fault: str = ""  # what it said that it may not
+
+    def __str__(self) -> str:
+        return f"load worker {self.index} on {self.host}"
 
     def clock(self) -> WorkerClock:
         """Who it is, and how far off its clock is."""
@@ -113,6 +120,7 @@ class Fleet:
         self._changed = Event()
         self._running = False
         self._recorder = Recorder("")
+        self._routes = MergedRoutes() if has_users(order.load.question) else None
         gevent.spawn(self._beat)
         if order.bind is None:
             self._processes = [self._start() for _ in range(self._size)]
@@ -138,9 +146,12 @@ class Fleet:
         listener = WorkerListener(address, secret, self._take_on)
         try:
             self._await(
-                lambda: len(self._workers) >= self._size,
+                lambda: listener.heard_of() and len(self._workers) >= self._size,
                 REMOTE_JOIN_WITHIN,
-                lambda: _missing(len(self._workers), self._size, listener.strangers),
+                lambda: (
+                    f"{len(self._workers)} of {self._size} load workers joined within"
+                    f" {REMOTE_JOIN_WITHIN:g} s{listener.turned_away}"
+                ),
                 f"On each of their hosts: perfhunt worker --master {address}, with the same secret",
             )
         finally:
@@ -192,18 +203,7 @@ class Fleet:
 
     def _open(self, order: OpenFleet) -> None:
         """Gives every worker what it needs of the question, and no more."""
-        self._opened, load = True, order.load
-        share = OpenShare(
-            load=msgspec.structs.replace(
-                load,
-                question=_of_workers(load.question),
-                killswitch="",  # a file of this host; the workers are told
-                in_flight=max(1, load.in_flight // self._size),
-                pin=False,
-            ),
-            variables=_variables(load.question),
-            most=load.question.safety.max_rate / self._size,
-        )
+        self._opened, share = True, share_of(order)
         for worker in self._workers:
             self._send(worker, share)
         self._await(lambda: all(w.ready is not None for w in self._workers), JOIN_WITHIN)
@@ -256,7 +256,8 @@ class Fleet:
                 second += 1
         self._running = False
         ended = [worker.done for worker in workers if worker.done is not None]
-        return merged_done(ended, len(workers), lost, epoch)
+        routes = None if self._routes is None else self._routes.names
+        return merged_done(ended, len(workers), lost, epoch, routes)
 
     def _begin(self, workers: Sequence[WorkerState], step: Step, grace: Seconds) -> Seconds:
         """Gives each worker its share of the step; when it begins, on our clock."""
@@ -282,10 +283,7 @@ class Fleet:
             if worker.done is None and not worker.lost and silent:
                 worker.lost = True
                 self.stop(hard=True)
-                return (
-                    f"load worker {worker.index} on {worker.host} was lost{worker.fault}:"
-                    " its share of the requests is missing"
-                )
+                return f"{worker} was lost{worker.fault}: its share of the requests is missing"
         return ""
 
     def stop(self, hard: bool) -> None:
@@ -337,39 +335,23 @@ class Fleet:
                 if 0 <= doubt < worker.doubt:
                     worker.doubt, worker.offset = doubt, answer.theirs - (now + answer.at) / 2
             case WorkerSecond():
-                self._recorder.add_bytes(_whole(answer.samples))
+                self._record(worker, answer)
                 worker.reports[answer.report.second] = worker.last = answer.report
             case WorkerDone():
-                self._recorder.add_bytes(_whole(answer.samples))
-                worker.done = answer
+                self._record(worker, answer)
+                why = f"{worker}: {one_line(answer.invalid)}" if answer.invalid else ""
+                worker.done = msgspec.structs.replace(answer, invalid=why)
             case ProbeAnswered() | Flooded():
                 worker.answer = answer
         self._changed.set()
 
-
-def _of_workers(question: Question) -> Question:
-    """What a worker needs of a question: not how to find the target's process, nor who may stop."""
-    target = replace(question.target, process=ProcessSelector())
-    return replace(question, target=target, safety=Safety(), source="")
-
-
-def _variables(question: Question) -> dict[str, str]:
-    """Those of the environment that the traffic names, or a locustfile's options, with their values
-    here.
-    """
-    texts = [
-        text
-        for endpoint in question.traffic
-        for text in (endpoint.path, endpoint.body or "", *(value for _, value in endpoint.headers))
-    ]
-    texts += [value for _, values in question.locust_options for value in values]
-    names = {name for text in texts for name in variables_used(text)}
-    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
-
-
-def _missing(joined: int, size: int, strangers: int) -> str:
-    others = f"; {strangers} others did not know the secret" if strangers else ""
-    return f"{joined} of {size} load workers joined within {REMOTE_JOIN_WITHIN:g} s{others}"
+    def _record(self, worker: WorkerState, answer: WorkerSecond | WorkerDone) -> None:
+        """Writes down a worker's samples. Raises MalformedMessage for what is none."""
+        samples = _whole(answer.samples)
+        if self._routes is not None:
+            worker.routes += self._routes.add(answer.met)
+            samples = renumbered(samples, worker.routes)
+        self._recorder.add_bytes(samples)
 
 
 def _whole(samples: bytes) -> bytes:

@@ -5,9 +5,54 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
+import numpy as np
+
+from perfhunt.load.messages import (
+    MalformedMessage,
+    SecondReport,
+    StepDone,
+    WorkerDone,
+    one_line,
+)
 from perfhunt.load.wire import merged_accounts
+from perfhunt.model.latency import SAMPLE
 from perfhunt.model.units import Seconds, Share
+
+# Of all workers of a closed loop together: a sample has two bytes for the number of its route.
+MOST_ROUTES = 1 << 16
+
+
+class MergedRoutes:
+    """The routes of a closed loop, which every worker numbers as it meets them, under one
+    numbering.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """As samples of all workers number them."""
+        return tuple(self._numbers)
+
+    def add(self, met: Sequence[str]) -> list[int]:
+        """The numbers of names that a worker has met. Raises MalformedMessage for too many."""
+        numbers = [self._numbers.setdefault(one_line(n), len(self._numbers)) for n in met]
+        if len(self._numbers) > MOST_ROUTES:
+            raise MalformedMessage(f"more than {MOST_ROUTES} names of requests came")
+        return numbers
+
+
+def renumbered(samples: bytes, numbers: Sequence[int]) -> bytes:
+    """Packed samples of one worker, its own number of a route replaced by the one in `numbers`.
+    Raises MalformedMessage for a number that it has told no name of.
+    """
+    renamed = np.frombuffer(samples, SAMPLE).copy()
+    routes = renamed["endpoint"]
+    if len(routes) and int(routes.max()) >= len(numbers):
+        raise MalformedMessage(f"a sample is of route {int(routes.max())}, which has no name")
+    renamed["endpoint"] = np.asarray(numbers, dtype=routes.dtype)[routes] if len(routes) else routes
+    return renamed.tobytes()
 
 
 def merged_report(reports: Sequence[SecondReport | None], second: int) -> SecondReport:
@@ -25,10 +70,14 @@ def merged_report(reports: Sequence[SecondReport | None], second: int) -> Second
 
 
 def merged_done(
-    ended: Sequence[WorkerDone], workers: int, lost: str, epoch: Seconds = 0.0
+    ended: Sequence[WorkerDone],
+    workers: int,
+    lost: str,
+    epoch: Seconds = 0.0,
+    routes: tuple[str, ...] | None = None,
 ) -> StepDone:
     """How the step that began at `epoch` of the master's clock went, from how each worker's share
-    of it went.
+    of it went. `lost` says which worker is gone, `routes` what a closed loop's samples number.
     """
     shares = [worker.done for worker in ended]
     errors, refused = (
@@ -49,6 +98,9 @@ def merged_done(
         workers=workers,
         invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
         refused=dict(refused),
+        routes=routes,
+        users=sum(share.users for share in shares),
+        lost=bool(lost),
         wire=merged_accounts([share.wire for share in shares]),
     )
 

@@ -21,12 +21,14 @@ import gevent
 from gevent import socket, ssl
 
 from perfhunt.errors import LoadFailed
+from perfhunt.load.messages import one_line
 from perfhunt.load.trust.secret import AS_MASTER, AS_WORKER, NONCE, PROOF, proof
 from perfhunt.model.units import Seconds
+from perfhunt.version import __version__
 
 # For all of it: over a slow line it takes four round trips, so a second at the most.
 PROVEN_WITHIN: Seconds = 5.0
-HELLO = b"perfhunt workers 1\n"  # and no word more to who is not proven than that, and a nonce
+HELLO = b"perfhunt workers 2\n"  # and no word more to who is not proven than that, and a nonce
 # Without a certificate it is for the proofs to tell who is there; OpenSSL's security levels count
 # certificates only, and leave anonymous exchanges out from level 1 on.
 _CIPHER = "ADH-AES256-GCM-SHA384:@SECLEVEL=0"
@@ -50,17 +52,34 @@ class Unproven(LoadFailed):
     """The other side did not show that it knows the secret."""
 
 
+class OtherVersion(LoadFailed):
+    """The other side knows the secret, and is another version of perfhunt."""
+
+    def __init__(self, theirs: str, where: str = "at the other end") -> None:
+        super().__init__(
+            f"the perfhunt {where} is version {theirs}, this one is {__version__}",
+            "Install the same version on every host; `perfhunt --version` says which it is.",
+        )
+        self._theirs = theirs
+
+    def met_at(self, where: str) -> OtherVersion:
+        """The same, said with where it was met."""
+        return OtherVersion(self._theirs, where)
+
+
 def proven_worker(connection: Any, secret: str) -> Any:
     """To the master: the connection, encrypted, once a worker has shown that it knows the secret.
-    Raises Unproven, or OSError where the connection ended or took too long; it is closed then.
+    Raises Unproven, OtherVersion, or OSError where the connection ended or took too long; it is
+    closed then.
     """
 
     def prove(tls: Any) -> None:
         mine, theirs = _greet(tls)
         conversation = _bound(tls) + mine + theirs
         if not hmac.compare_digest(_exactly(tls, PROOF), proof(secret, AS_WORKER, conversation)):
-            raise Unproven("a worker has another secret")
+            raise Unproven("the worker has another secret")
         tls.sendall(proof(secret, AS_MASTER, conversation))
+        _agree(tls)
 
     return _proven(connection, ssl.PROTOCOL_TLS_SERVER, prove)
 
@@ -80,6 +99,7 @@ def proven_master(connection: Any, secret: str) -> Any:
             raise Unproven("it did not accept this side's secret") from None
         if not hmac.compare_digest(answer, proof(secret, AS_MASTER, conversation)):
             raise Unproven("it does not know the secret")
+        _agree(tls)
 
     return _proven(connection, ssl.PROTOCOL_TLS_CLIENT, prove)
 
@@ -142,6 +162,17 @@ def _greet(tls: Any) -> tuple[bytes, bytes]:
     if not hello.startswith(HELLO):
         raise Unproven("what is there is no perfhunt, or one of another version")
     return nonce, hello[len(HELLO) :]
+
+
+def _agree(tls: Any) -> None:
+    """Both sides say their version, once both are proven: each finds out by itself, before anything
+    else is said. Raises OtherVersion.
+    """
+    mine = __version__.encode()
+    tls.sendall(bytes([len(mine)]) + mine)
+    theirs = _exactly(tls, _exactly(tls, 1)[0])
+    if theirs != mine:
+        raise OtherVersion(one_line(theirs.decode("ascii", "replace")))
 
 
 def _bound(tls: Any) -> bytes:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import locust
@@ -23,7 +24,7 @@ from perfhunt.errors import LoadFailed, PerfhuntError
 from perfhunt.load.child.bounds.lines import MasterLine
 from perfhunt.load.child.bounds.sentinel import Sentinel
 from perfhunt.load.child.fleet.channel import Channel
-from perfhunt.load.child.fleet.proving import Unproven, proven_master
+from perfhunt.load.child.fleet.proving import OtherVersion, Unproven, proven_master
 from perfhunt.load.child.recorder import SampleBuffer
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
@@ -55,14 +56,15 @@ from perfhunt.load.trust.grant import (
     WorkerGrant,
     besides,
     cleared,
+    has_users,
     narrowed,
     refuse_late,
-    refuse_loop,
     refuse_rate,
     refuse_step,
+    refuse_users,
 )
 from perfhunt.model.text.error_words import error_words
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, format_duration, format_rate
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
 GONE_AFTER: Seconds = 9.0  # the master does not come back
@@ -88,6 +90,8 @@ class Worker:
         self._channel: Channel[WorkerOrder] = Channel(connection, WORKER_ORDERS)
         self._grant = grant
         self._source: TrafficSource | None = None
+        self._users = False  # whether it is a closed loop's
+        self._met = 0  # names of its requests that the master knows
         self._orders: Queue[WorkerOrder] = Queue(_ORDERS)
         self._heard = self._free = time.monotonic()
         self._line = MasterLine(connection.fileno())
@@ -175,8 +179,8 @@ class Worker:
         """All that is asked for must have been granted before any of it is touched."""
         load, grant = order.load, self._grant
         if grant is not None:
-            refuse_rate(grant, order.most)
-            refuse_loop(load.question)
+            if not has_users(load.question):  # they are held to it task by task
+                refuse_rate(grant, order.most)
             question = narrowed(grant, load.question)
             addresses = cleared(grant, question.target.url, load.addresses)
             load = msgspec.structs.replace(
@@ -187,29 +191,68 @@ class Worker:
                 pin=False,
             )
         self._watch_over(unruly=load.question.locustfile is not None)
-        self._source = source = TrafficSource(load, self._environment, order.variables)
+        self._source = source = TrafficSource(
+            load,
+            self._environment,
+            order.variables,
+            math.inf if grant is None else grant.max_rate,
+        )
+        self._users = has_users(load.question)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        most = "" if self._grant is None else format_rate(self._grant.max_rate)
+        place = urlsplit(load.question.target.url).netloc.rpartition("@")[2]
+        _say(f"ready to send to {one_line(place)}, {most} at most", self._grant)
         return source.ready()
 
     def _run(self, source: TrafficSource, order: RunShare) -> WorkerDone:
-        refuse_step(order.step, order.part, order.of, order.grace, order.epoch)
-        if self._grant is not None:
-            refuse_rate(self._grant, order.step.rate / order.of)
-            refuse_late(order.epoch, time.monotonic())
-        self._spend(max(1.0, order.step.rate / order.of * order.step.duration))
+        self._refuse(order)
         buffer = SampleBuffer()
 
         def report(second: SecondReport) -> None:
-            self._send(WorkerSecond(report=second, samples=buffer.take()))
+            samples = buffer.take()
+            self._send(WorkerSecond(report=second, samples=samples, met=self._newly_met(source)))
 
+        _say(f"load: {_share_words(order, users=self._users)}", self._grant)
         lasts = max(0.0, order.epoch - time.monotonic()) + order.step.duration + order.grace
         with self._under_way(lasts):
             done = source.run(
                 order.step, order.grace, buffer, report, order.epoch, order.part, order.of
             )
-        why = next((sentinel.why for sentinel in self._sentinels if sentinel.why), "")
-        return WorkerDone(done=done, samples=buffer.take(), invalid=why)
+        samples = buffer.take()
+        invalid = self._doubt(source, done.epoch)
+        if invalid:
+            _say(invalid, self._grant)
+        return WorkerDone(done=done, samples=samples, met=self._newly_met(source), invalid=invalid)
+
+    def _refuse(self, order: RunShare) -> None:
+        """Raises LoadFailed for a share that may not be sent from here, or waits until it may."""
+        refuse_step(order.step, order.part, order.of, order.grace, order.epoch)
+        mine = order.step.rate / order.of
+        if self._users:
+            refuse_users(mine)
+        elif self._grant is not None:
+            refuse_rate(self._grant, mine)
+        if self._grant is not None:
+            refuse_late(order.epoch, time.monotonic())
+        if not self._users:
+            self._spend(max(1.0, mine * order.step.duration))
+
+    def _newly_met(self, source: TrafficSource) -> tuple[str, ...]:
+        new = source.met[self._met :]
+        self._met += len(new)
+        return new
+
+    def _doubt(self, source: TrafficSource, epoch: Seconds) -> str:
+        """Why the step that began at `epoch` is not to be believed, or ""."""
+        if why := next((sentinel.why for sentinel in self._sentinels if sentinel.why), ""):
+            return why
+        if paused := self._sentinels[-1].paused(epoch):
+            return f"it {paused}"
+        if self._grant is not None and source.held:
+            most = format_rate(self._grant.max_rate)
+            return f"{source.held} tasks had to wait, since it may begin {most} (--max-rate)"
+        return ""
 
     def _watch_over(self, unruly: bool) -> None:
         """From now on load ends without the loop where nobody above is heard of."""
@@ -235,6 +278,19 @@ class Worker:
         self._free = max(self._free, now) + requests / self._grant.max_rate
 
 
+def _say(text: str, grant: WorkerGrant | None) -> None:
+    """Tells whoever started a worker what it does; one of our own has nobody to tell."""
+    if grant is not None:
+        sys.stderr.write(f"perfhunt worker: {text}\n")
+
+
+def _share_words(order: RunShare, *, users: bool) -> str:
+    mine = order.step.rate / order.of
+    what = f"about {mine:.0f} users" if users else format_rate(mine)
+    part = f"part {order.part + 1} of {order.of}"
+    return f"{what} for {format_duration(order.step.duration)}, {part}"
+
+
 def serve_here() -> int:
     """Serves the master at the other end of standard input, which started this process."""
     connection = socket.socket(fileno=os.dup(0))
@@ -253,7 +309,11 @@ def join_and_serve(above: Sentinel) -> int:
     except LoadFailed as error:
         sys.stderr.write(f"{_told(error)}\n")
         return 1
-    return _serve(connection, order.grant, (above,))
+    _say(f"joined the master at {order.master}; nothing is sent until it says so", order.grant)
+    code = _serve(connection, order.grant, (above,))
+    if not code:
+        _say("the master has ended, and so does this worker", order.grant)
+    return code
 
 
 def _serve(connection: Any, grant: WorkerGrant | None, above: Sequence[Sentinel]) -> int:
@@ -297,6 +357,8 @@ def _dial(order: JoinMaster) -> Any:
             connection.settimeout(None)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return proven_master(connection, order.secret)
+        except OtherVersion as error:
+            raise error.met_at(f"master at {master}") from None
         except (Unproven, ssl.SSLError) as error:
             why = error.message if isinstance(error, Unproven) else "it speaks no TLS of perfhunt's"
             raise LoadFailed(
@@ -308,6 +370,10 @@ def _dial(order: JoinMaster) -> Any:
             if time.monotonic() > last:
                 raise LoadFailed(f"no perfhunt master answers at {master}: {error}") from None
             if not waits:
-                sys.stderr.write(f"perfhunt worker: waits for a master at {master} ({error})\n")
+                _say(
+                    f"waits for a master at {master} ({error}), for"
+                    f" {format_duration(_DIALS_FOR)} at most",
+                    order.grant,
+                )
             waits = True
         gevent.sleep(_DIAL_EVERY)
