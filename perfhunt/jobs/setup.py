@@ -20,12 +20,14 @@ from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
 from perfhunt.load.seam import LoadEngine
-from perfhunt.load.trust.secret import find_secret
+from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, master_address
+from perfhunt.load.trust.secret import find_secret, named_place
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
 from perfhunt.model.testfile.testfile import aim
+from perfhunt.model.units import format_duration
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
 from perfhunt.safety.guard import Clearance, Consent, clear
@@ -125,6 +127,8 @@ def workbench(
         now = surroundings(target, code, mark_of(request.store))
         start = blank_run(run_id, kind, stamp, question, now, described)
         lab = _lab(request, engine, start, target, stop, watch)
+        if request.bind:
+            watch(Noted(_who_is_awaited(request)))
         try:
             yield lab
         finally:
@@ -134,6 +138,15 @@ def workbench(
 def _secret(request: InvestigateRequest) -> str:
     """What workers from other hosts must know; "" where none can come. Raises UsageError."""
     return find_secret(request.secret, os.environ, make=True) if request.bind else ""
+
+
+def _who_is_awaited(request: InvestigateRequest) -> str:
+    at, secret = master_address(request.bind), named_place(request.secret, os.environ)
+    only = " (reached from this machine only)" if at.on_this_machine else ""
+    return (
+        f"waits up to {format_duration(REMOTE_JOIN_WITHIN)} at {at}{only} for {request.workers} x"
+        f" `{at.worker_command}` with the secret that is in {secret}"
+    )
 
 
 def stopping(question: Question, switch: KillswitchWatch) -> Watchdog:

@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from types import FrameType
+from typing import NoReturn
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import LoadFailed, Stopped
 from perfhunt.load.lifeline import Lifeline
 from perfhunt.load.messages import JoinMaster, frame
 from perfhunt.load.trust.address import MasterAddress
@@ -19,7 +21,7 @@ from perfhunt.target.leash import inherited
 
 def serve_master(master: MasterAddress, secret: str, grant: WorkerGrant) -> int:
     """Works for the master, within the grant, until it is gone. Returns the worker's exit code, 1
-    when no master came that knows the secret.
+    when no master came that knows the secret and is of this version. Raises Stopped for a signal.
 
     The worker is a child process, since it runs Locust; its load ends when this process does, or is
     suspended. The secret goes to it through a pipe.
@@ -41,6 +43,8 @@ def serve_master(master: MasterAddress, secret: str, grant: WorkerGrant) -> int:
         os.close(line)
         lifeline.close()
         raise LoadFailed(f"the load worker does not start: {error}") from error
+    for number in (signal.SIGINT, signal.SIGTERM):  # the first process of a container has none
+        signal.signal(number, _stopped)
     lifeline.start()
     try:
         with contextlib.suppress(BrokenPipeError):  # it is gone; its exit code tells
@@ -51,3 +55,11 @@ def serve_master(master: MasterAddress, secret: str, grant: WorkerGrant) -> int:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _stopped(number: int, _frame: FrameType | None) -> NoReturn:
+    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    raise Stopped(
+        f"stopped by {name}",
+        "Whatever it was sending has ended; its master marks the trial that it was needed for.",
+    )

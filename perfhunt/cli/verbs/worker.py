@@ -29,8 +29,12 @@ def worker(
 ) -> None:
     """Lend this host to a load that another host commands, until that one is done.
 
-    Nothing is done for a master that does not know the secret, nor for any beyond what is allowed
+    It waits five minutes for `perfhunt investigate --bind HOST:PORT --workers N` on that host. Both
+    must know one secret and be of one version. Nothing is done for a master beyond what is allowed
     here; loopback is, for a master on this machine.
+
+    Exit codes: 0 the master has ended; 1 there was none, or none that may be; 2 usage; 105 stopped
+    by a signal.
     """
     from perfhunt.errors import UsageError
     from perfhunt.load.trust.address import master_address

@@ -1,14 +1,17 @@
-"""HOST:PORT of a master, as it is written on the command line."""
+"""HOST:PORT of a master, as it is written on the command line, and what is said of it."""
 
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 from ipaddress import ip_address
 
 from perfhunt.errors import UsageError
+from perfhunt.model.units import Seconds
 
 LOOPBACK = "127.0.0.1"
+REMOTE_JOIN_WITHIN: Seconds = 120.0  # for workers on other hosts, which are started by hand
 _WRITTEN = re.compile(r"(?:(\[[0-9a-fA-F:.]+\]|[^:\s\[\]]+)?:)?([0-9]{1,5})")
 _PORTS = range(1, 1 << 16)
 
@@ -22,6 +25,18 @@ class MasterAddress:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def worker_command(self) -> str:
+        """What is to be typed on a worker's host; for a master that listens on every address of
+        its own, with this host's name.
+        """
+        try:
+            everywhere = ip_address(self.host).is_unspecified
+        except ValueError:
+            everywhere = False
+        at = MasterAddress(socket.gethostname(), self.port) if everywhere else self
+        return f"perfhunt worker --master {at}"
 
     @property
     def on_this_machine(self) -> bool:

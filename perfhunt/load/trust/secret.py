@@ -41,6 +41,13 @@ def find_secret(file: Path | None, env: Mapping[str, str], *, make: bool) -> str
     return read_secret(kept)
 
 
+def named_place(file: Path | None, env: Mapping[str, str]) -> str:
+    """Where `find_secret` has it from, in words."""
+    if file is not None:
+        return str(file)
+    return f"${SECRET_VARIABLE}" if SECRET_VARIABLE in env else str(kept_at(env))
+
+
 def kept_at(env: Mapping[str, str]) -> Path:
     """Where this user's secret is kept (XDG Base Directory Specification)."""
     config = env.get("XDG_CONFIG_HOME") or Path(env.get("HOME") or "/", ".config")

@@ -57,7 +57,7 @@ from perfhunt.load.messages import (
     one_line,
 )
 from perfhunt.load.seam import WorkerClock
-from perfhunt.load.trust.address import MasterAddress
+from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, MasterAddress
 from perfhunt.load.trust.grant import has_users
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.trial import Step
@@ -66,7 +66,6 @@ from perfhunt.model.units import Seconds
 BEAT: Seconds = 0.2
 LOST_AFTER: Seconds = 1.5  # of silence; with the beat it makes less than two seconds
 JOIN_WITHIN: Seconds = 25.0  # for workers started here, each of which imports Locust
-REMOTE_JOIN_WITHIN: Seconds = 120.0  # for workers on other hosts, which are started by hand
 # From the order to the first arrival, so that every worker has its schedule by then.
 LEAD: Seconds = 0.4
 PINGS = 9  # round trips by which a clock is measured; the quickest counts
@@ -152,7 +151,7 @@ class Fleet:
                     f"{len(self._workers)} of {self._size} load workers joined within"
                     f" {REMOTE_JOIN_WITHIN:g} s{listener.turned_away}"
                 ),
-                f"On each of their hosts: perfhunt worker --master {address}, with the same secret",
+                f"On each of their hosts: {address.worker_command}, with the same secret.",
             )
         finally:
             listener.close()

@@ -368,11 +368,15 @@ def _dial(order: JoinMaster) -> Any:
             ) from None
         except OSError as error:
             if time.monotonic() > last:
-                raise LoadFailed(f"no perfhunt master answers at {master}: {error}") from None
+                raise LoadFailed(
+                    f"no perfhunt master answers at {master}: {error.strerror or error}",
+                    "On the host that commands the load: perfhunt investigate … --bind HOST:PORT"
+                    " --workers N; its firewall must let that port in.",
+                ) from None
             if not waits:
                 _say(
-                    f"waits for a master at {master} ({error}), for"
-                    f" {format_duration(_DIALS_FOR)} at most",
+                    f"waits up to {format_duration(_DIALS_FOR)} for a master at {master}"
+                    f" ({error.strerror or error})",
                     order.grant,
                 )
             waits = True
