@@ -6,6 +6,7 @@ import math
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,10 @@ from perfhunt.load.trust.address import MasterAddress
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import (
     Killswitch,
+    LoopKind,
     ProcessSelector,
     Question,
+    Ramp,
     RequestTemplate,
     Safety,
     Target,
@@ -213,16 +216,19 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def opening(port: int, workers: int = 2) -> OpenFleet:
-    load = OpenLoad(question=QUESTION, run="r", deadline=2.0, in_flight=100, limit=math.inf)
+def opening(port: int, workers: int = 2, *, users: bool = False) -> OpenFleet:
+    closed = replace(QUESTION, locustfile="users.py", ramp=Ramp(loop=LoopKind.CLOSED))
+    load = OpenLoad(
+        question=closed if users else QUESTION, run="r", deadline=2.0, in_flight=100, limit=math.inf
+    )
     at = MasterAddress("127.0.0.1", port)
     return OpenFleet(load=load, workers=workers, bind=at, secret=SECRET)
 
 
-def fleet_of(*answers: Answer) -> tuple[Fleet, list[FakeWorker]]:
+def fleet_of(*answers: Answer, users: bool = False) -> tuple[Fleet, list[FakeWorker]]:
     """A fleet that is open, and its workers in the order they came."""
     port = free_port()
-    opened = gevent.spawn(Fleet, opening(port, len(answers)))
+    opened = gevent.spawn(Fleet, opening(port, len(answers), users=users))
     opened.link_exception(lambda _: None)
     workers = []
     with gevent.Timeout(ENOUGH):
@@ -308,7 +314,16 @@ def test_a_worker_that_leaves_in_a_step_is_noticed_at_once(tmp_path: Path) -> No
     began = time.monotonic()
     done, _ = ran(fleet, tmp_path)
     assert "was lost" in done.invalid
+    assert done.lost
     assert time.monotonic() - began < 1.5  # less than silence is allowed for
+
+
+def test_what_a_worker_doubts_of_its_own_share_is_told_with_its_name(tmp_path: Path) -> None:
+    doubt = WorkerDone(done=StepDone(seconds=1.0), samples=b"", invalid="it was suspended\n\x1b")
+    fleet, _ = fleet_of(honest, but(RunShare, doubt))
+    done, _ = ran(fleet, tmp_path)
+    assert done.invalid == "load worker 1 on host-1: it was suspended \ufffd"
+    assert not done.lost
 
 
 def test_one_that_breaks_the_rules_before_the_start_is_replaced_by_the_next(
@@ -363,7 +378,9 @@ def test_who_is_missing_is_said_with_what_to_do(monkeypatch: pytest.MonkeyPatch)
         joined(port, silent)
         stranger = socket.create_connection(("127.0.0.1", port))
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        with pytest.raises(LoadFailed, match=r"1 of 2 .* turned away: 1 because nothing was proven") as error:
+        with pytest.raises(
+            LoadFailed, match=r"1 of 2 .* turned away: 1 because nothing was proven"
+        ) as error:
             opened.get()
     assert f"perfhunt worker --master 127.0.0.1:{port}" in error.value.hint
     stranger.close()

@@ -128,6 +128,8 @@ if idle != "idle":
     with sentinel.under_way(float(lasts)):
         load()
 print("ended", sentinel.why, flush=True)
+print("paused", sentinel.paused(0.0), flush=True)
+print("since", sentinel.paused(time.monotonic()), flush=True)
 time.sleep(60)
 """
 
@@ -197,8 +199,12 @@ class Sending:
 
     @property
     def why(self) -> str:
-        told = [line.decode() for line in self.lines if line.startswith(b"ended")]
-        return told[0].removeprefix("ended ").strip() if told else ""
+        return self.said("ended")
+
+    def said(self, word: str) -> str:
+        """What it said in the line that begins with a word; "" before it did."""
+        told = [line.decode() for line in self.lines if line.startswith(word.encode())]
+        return told[0].removeprefix(word).strip() if told else ""
 
     def close(self) -> None:
         self._closing.set()
@@ -299,3 +305,8 @@ def test_a_child_that_was_suspended_itself_has_not_missed_what_it_could_not_hear
         before = len(it.lines)
         it.until(lambda: len(it.lines) > before + 50)
         assert it.why == ""
+        it.say(STOP)
+        it.until(lambda: any(line.startswith(b"since") for line in it.lines))
+        # It knows that it was, and that it was not since.
+        assert "suspended or got no CPU for 1." in it.said("paused")
+        assert it.said("since") == ""

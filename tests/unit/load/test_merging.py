@@ -1,7 +1,17 @@
 """Several workers count as one generator: by hand."""
 
-from perfhunt.load.child.fleet.merging import merged_done, merged_report
-from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
+import numpy as np
+import pytest
+
+from perfhunt.load.child.fleet import merging
+from perfhunt.load.child.fleet.merging import (
+    MergedRoutes,
+    merged_done,
+    merged_report,
+    renumbered,
+)
+from perfhunt.load.messages import MalformedMessage, SecondReport, StepDone, WorkerDone
+from perfhunt.model.latency import SAMPLE
 
 FIRST = SecondReport(second=3, at=4.01, cpu=0.5, sent=200, unanswered=40, ticks=20)
 SECOND = SecondReport(second=3, at=4.02, cpu=0.7, sent=199, unanswered=30, ticks=19)
@@ -46,3 +56,44 @@ def test_a_loss_is_said_before_what_a_worker_says() -> None:
     assert merged_done([alone], 2, "worker 1 was lost").invalid == "worker 1 was lost"
     assert merged_done([alone], 2, "").invalid == alone.invalid
     assert merged_done([], 2, "all were lost").seconds == 0.0
+
+
+def of_routes(*numbers: int) -> bytes:
+    samples = np.zeros(len(numbers), SAMPLE)
+    samples["endpoint"], samples["due"] = numbers, range(len(numbers))
+    return samples.tobytes()
+
+
+def test_routes_that_workers_number_each_in_its_own_way_have_one_numbering() -> None:
+    routes = MergedRoutes()
+    first, second = routes.add(["GET /a", "GET /b"]), routes.add(["GET /b", "GET /c"])
+    second += routes.add(["GET /a"])
+    assert routes.names == ("GET /a", "GET /b", "GET /c")
+    assert renumbered(of_routes(0, 1, 0), first) == of_routes(0, 1, 0)
+    assert renumbered(of_routes(0, 1, 2), second) == of_routes(1, 2, 0)
+    assert renumbered(b"", []) == b""
+
+
+def test_a_sample_of_a_route_without_a_name_is_no_sample() -> None:
+    for numbers in ([], [0]):
+        with pytest.raises(MalformedMessage, match="route 1, which has no name"):
+            renumbered(of_routes(0, 1), numbers)
+
+
+def test_names_of_routes_are_bounded_and_drive_no_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(merging, "MOST_ROUTES", 3)
+    routes = MergedRoutes()
+    routes.add(["GET /\x1b[31m", "x" * 9999])
+    assert routes.names[0].isprintable()
+    assert len(routes.names[1]) < 400
+    with pytest.raises(MalformedMessage, match="more than 3 names"):
+        routes.add(["b", "c"])
+
+
+def test_users_of_all_workers_are_counted_and_a_loss_is_told_as_one() -> None:
+    shares = [done(StepDone(seconds=1.0, users=3)), done(StepDone(seconds=1.0, users=2))]
+    merged = merged_done(shares, 2, "", routes=("GET /a",))
+    assert (merged.users, merged.routes, merged.lost) == (5, ("GET /a",), False)
+    assert merged_done(shares[:1], 2, "one was lost").lost

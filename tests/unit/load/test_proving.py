@@ -13,10 +13,17 @@ from gevent import socket, ssl
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.fleet import proving
 from perfhunt.load.child.fleet.listener import UNPROVEN, WorkerListener
-from perfhunt.load.child.fleet.proving import HELLO, Unproven, proven_master, proven_worker
+from perfhunt.load.child.fleet.proving import (
+    HELLO,
+    OtherVersion,
+    Unproven,
+    proven_master,
+    proven_worker,
+)
 from perfhunt.load.trust.address import MasterAddress
-from perfhunt.load.trust.secret import NONCE, PROOF
+from perfhunt.load.trust.secret import AS_MASTER, AS_WORKER, NONCE, PROOF, proof
 from perfhunt.model.units import Seconds
+from perfhunt.version import __version__
 
 SECRET, OTHER = "0123456789abcdef" * 2, "fedcba9876543210" * 2
 ENOUGH: Seconds = 10.0  # for anything here, on a busy machine
@@ -217,6 +224,46 @@ def test_a_hello_of_another_version_is_told() -> None:
     assert len(heard) == len(HELLO) + NONCE
 
 
+def another(connection: Any, *, master: bool, version: bytes) -> bytes:
+    """A perfhunt of another version that knows the secret, and what it hears once both are
+    proven.
+    """
+    tls = plain_tls(connection, ssl.PROTOCOL_TLS_SERVER if master else ssl.PROTOCOL_TLS_CLIENT)
+    mine, theirs = proving._greet(tls)
+    nonces = mine + theirs if master else theirs + mine
+    conversation = tls.get_channel_binding("tls-unique") + nonces
+    if master:
+        proving._exactly(tls, PROOF)
+    tls.sendall(proof(SECRET, AS_MASTER if master else AS_WORKER, conversation))
+    if not master:
+        proving._exactly(tls, PROOF)
+    tls.sendall(bytes([len(version)]) + version)
+    heard = b""
+    while content := tls.recv(1 << 16):
+        heard += content
+    return heard
+
+
+@pytest.mark.parametrize("master", [True, False])
+@pytest.mark.parametrize("version", [b"9.8.7", b"\x1b[31m\xff", b"", b"9" * 255])
+def test_another_version_is_told_on_both_sides_once_both_are_proven(
+    master: bool, version: bytes
+) -> None:
+    ours, theirs = socket.socketpair()
+    ends = [
+        gevent.spawn(outcome, proven_master if master else proven_worker, ours, SECRET),
+        gevent.spawn(another, theirs, master=master, version=version),
+    ]
+    joined(ends)
+    refused, heard = ends[0].value, ends[1].value
+    assert isinstance(refused, OtherVersion)
+    assert f"this one is {__version__}" in refused.message
+    assert refused.message.isprintable()
+    assert ("9.8.7" in refused.message) == (version == b"9.8.7")
+    # The other side hears our version, and no more than that.
+    assert heard == bytes([len(__version__)]) + __version__.encode()
+
+
 class Listening:
     """A listener on a port of its own, and who joined it."""
 
@@ -257,6 +304,25 @@ def test_a_worker_joins_among_strangers_of_every_kind(listening: Listening) -> N
     assert listening.listener.strangers.total() >= 2
     for stranger in strangers:
         stranger.close()
+
+
+def test_who_waits_for_workers_hears_of_one_of_another_version_and_of_why_others_went(
+    listening: Listening,
+) -> None:
+    assert listening.listener.heard_of()
+    assert isinstance(outcome(proven_master, listening.connect(), OTHER), Unproven)
+    with gevent.Timeout(ENOUGH):
+        while not listening.listener.strangers:
+            gevent.sleep(0)
+    assert (
+        listening.listener.turned_away == "; turned away: 1 because the worker has another secret"
+    )
+    another(listening.connect(), master=False, version=b"9.8.7")
+    with gevent.Timeout(ENOUGH), pytest.raises(LoadFailed, match=r"worker on 127.*9\.8\.7") as told:
+        while listening.listener.heard_of():
+            gevent.sleep(0)
+    assert "same version" in told.value.hint
+    assert not listening.joined
 
 
 def test_connections_that_are_only_held_open_keep_no_worker_out(listening: Listening) -> None:
