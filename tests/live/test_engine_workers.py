@@ -1,10 +1,12 @@
 """Several load processes send exactly what one would, and the loss of one is never passed over."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,19 +14,15 @@ import numpy as np
 import psutil
 import pytest
 
-from perfhunt.errors import LoadFailed
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import LoopKind, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Drain, arrivals
 from tests.live.load_targets.harness import P99, announced, python, step
+from tests.live.test_strangers import seen as paths_seen
 
 pytestmark = pytest.mark.live
-
-NAMESPACES = ("perfhunt-a", "perfhunt-b")
-MASTER = "198.18.77.1"  # of the block for benchmarks (RFC 2544)
-SECRET = "0123456789abcdef" * 4
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +32,8 @@ def target() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def fleet(url: str, directory: Path, workers: int = 2, bind: str = "") -> Iterator[LocustEngine]:
-    made = LocustEngine(run="test", workers=workers, bind=bind, secret=SECRET if bind else "")
+def fleet(url: str, directory: Path) -> Iterator[LocustEngine]:
+    made = LocustEngine(run="test", workers=2)
     try:
         made.open(
             Question(Target(url), (RequestTemplate("root", "GET", "/"),), Slo(())),
@@ -68,19 +66,75 @@ def test_two_workers_together_send_the_schedule_of_one_each_arrival_once(
         time.sleep(0.01)
 
 
-def test_a_closed_loop_is_refused_for_no_worker_can_be_given_a_share_of_it(tmp_path: Path) -> None:
-    asked = Question(
-        Target("http://127.0.0.1:9"),
-        (),
-        Slo(()),
-        locustfile="users.py",
-        ramp=Ramp(loop=LoopKind.CLOSED),
-    )
-    made = LocustEngine(run="test", workers=2)
-    with pytest.raises(LoadFailed, match="no rate that several workers could share") as refused:
-        made.open(asked, (P99,), tmp_path)
-    assert "--workers" in refused.value.hint
-    assert not made.child_pid
+CLOSED = """
+from locust import FastHttpUser, constant_throughput, task
+class Often(FastHttpUser):
+    wait_time = constant_throughput(10)
+    weight = 3
+    @task
+    def t(self): self.client.get("/often")
+class Seldom(FastHttpUser):
+    wait_time = constant_throughput(10)
+    @task
+    def t(self): self.client.get(f"/seldom?n={id(self)}")
+"""
+
+
+def test_users_of_a_closed_loop_are_shared_and_all_that_they_ask_for_counts(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "users.py").write_text(CLOSED)
+    ramp = Ramp(loop=LoopKind.CLOSED)
+    made = LocustEngine(run="test", workers=3)
+    with announced(*python("listener.py")) as url:
+        asked = Question(Target(url), (), Slo(()), locustfile=str(tmp_path / "users.py"), ramp=ramp)
+        try:
+            made.open(asked, (P99,), tmp_path)
+            trials = [made.run(step(8, 3.0)), made.run(step(4, 2.0))]
+            seen = paths_seen(url)
+        finally:
+            made.close()
+    assert [trial.invalid for trial in trials] == ["", ""]
+    counted = Counter[str]()
+    for trial, users in zip(trials, (8, 4), strict=True):
+        samples = np.fromfile(tmp_path / trial.samples, dtype=SAMPLE)
+        assert len(samples) == pytest.approx(users * 10 * trial.seconds, rel=0.15)
+        routes = np.bincount(samples["endpoint"], minlength=2)
+        counted.update(dict(zip(trial.routes, routes, strict=True)))
+        assert any(f"closed loop: {users} users" in note for note in trial.generator.notes)
+        # Six of eight and three of four are of the class that weighs three times as much.
+        assert routes.max() / routes.min() == pytest.approx(3, rel=0.25)
+    # Whatever the workers' own order of the names, all is counted once, and under its own name.
+    assert counted == {"GET /often": seen["GET /often"], "GET /seldom": seen["GET /seldom"]}
+
+
+SHARED = """
+import json
+from perfhunt.load.child.users.closed import shared_out
+class Often: weight, fixed_count = 5, 0
+class Seldom: weight, fixed_count = 1, 0
+class Three: weight, fixed_count = 1, 3
+kinds = [Often, Seldom, Three]
+numbers = [(users, of) for users in (1, 2, 7, 12, 100) for of in (1, 2, 4, 7)]
+print(json.dumps([(users, of, shared_out(kinds, users, of)) for users, of in numbers]))
+"""
+
+
+def test_users_are_shared_out_so_that_together_they_are_those_of_one_process() -> None:
+    """In a process of its own, which Locust changes as it likes."""
+    command = [sys.executable, "-c", SHARED]
+    told = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    alone = {users: shares[0] for users, of, shares in told if of == 1}
+    assert len(told) == 20
+    for users, of, shares in told:
+        together = Counter[str]()
+        for share in shares:
+            together.update(share)
+        assert len(shares) == of
+        assert together == alone[users]
+        assert together.total() == users
+        sizes = [sum(share.values()) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
 
 
 def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(
@@ -97,6 +151,12 @@ def test_a_lost_worker_is_noticed_within_two_seconds_and_spoils_the_trial(
         trial = made.run(step(100, 20.0), watch=kill_one)
         assert time.monotonic() - killed[0] < 3.0
         assert "was lost" in trial.invalid
+        # The one that is left sends no step by itself: the next is shared by two again.
+        left = made.clocks[0].pid
+        again = made.run(step(100, 1.0))
+        assert again.invalid == ""
+        assert again.n == len(arrivals(1, 100, 1.0))
+        assert left not in [clock.pid for clock in made.clocks]
 
 
 def test_a_stop_reaches_every_worker_within_a_second(target: str, tmp_path: Path) -> None:
@@ -108,65 +168,3 @@ def test_a_stop_reaches_every_worker_within_a_second(target: str, tmp_path: Path
         assert time.monotonic() - began < 2.0
     assert trial.invalid == "stopped: enough"
     assert trial.seconds < 1.5
-
-
-@contextlib.contextmanager
-def namespaces() -> Iterator[None]:
-    """Two network namespaces, each with a wire to a bridge that the master's address is on; skips
-    where that is not allowed.
-    """
-
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
-    try:
-        ip("link", "add", "perfhunt-br", "type", "bridge")
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("network namespaces may not be made here (no ip, or not root)")
-    try:
-        ip("addr", "add", f"{MASTER}/24", "dev", "perfhunt-br")
-        ip("link", "set", "perfhunt-br", "up")
-        for number, name in enumerate(NAMESPACES, start=2):
-            ip("netns", "add", name)
-            ip("link", "add", f"ph{number}", "type", "veth", "peer", "name", "eth0", "netns", name)
-            ip("link", "set", f"ph{number}", "master", "perfhunt-br", "up")
-            ip("-n", name, "addr", "add", f"198.18.77.{number}/24", "dev", "eth0")
-            ip("-n", name, "link", "set", "eth0", "up")
-        yield
-    finally:
-        for name in NAMESPACES:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
-        subprocess.run(["ip", "link", "del", "perfhunt-br"], capture_output=True, check=False)
-
-
-def test_workers_in_network_namespaces_of_their_own_share_the_load_and_their_clocks_are_known(
-    tmp_path: Path,
-) -> None:
-    master = f"{MASTER}:5557"
-    secret = tmp_path / "secret"
-    secret.write_text(SECRET)
-    secret.chmod(0o600)
-    words = ["--master", master, "--secret", str(secret), "--allow-host", MASTER]
-    with (
-        namespaces(),
-        contextlib.ExitStack() as stack,
-        announced(*python("timed.py", "constant", "0.005", MASTER)) as url,
-    ):
-        for name in NAMESPACES:
-            worker = [sys.executable, "-m", "perfhunt", "worker", *words]
-            command = ["ip", "netns", "exec", name, *worker]
-            stack.callback(_end, subprocess.Popen(command, start_new_session=True))
-        with fleet(url.replace("127.0.0.1", MASTER), tmp_path, bind=master) as made:
-            trial = made.run(step(100, 2.0))
-            assert len(made.clocks) == 2
-            # The namespaces share the kernel's clock: what is measured must be nothing, within half
-            # the round trip (Cristian 1989).
-            assert all(abs(clock.offset) <= clock.doubt for clock in made.clocks)
-    assert trial.outcomes == {"ok": trial.n}
-    assert trial.n == len(arrivals(1, 100, 2.0))
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, 9)
-    process.wait()

@@ -6,12 +6,23 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gevent
+import msgspec
 import pytest
 
-from perfhunt.load.messages import LoadError, LoadReady, RunShare, SendProbe
+from perfhunt.load.messages import (
+    Heartbeat,
+    LoadError,
+    LoadReady,
+    RunShare,
+    SendProbe,
+    WorkerDone,
+    WorkerSecond,
+)
+from perfhunt.model.question import LoopKind, Ramp, Target
 from perfhunt.model.trial import Phase, Step
 from tests.live.load_targets.harness import announced, python
 from tests.live.running import until
@@ -80,3 +91,48 @@ def test_orders_one_after_the_other_send_no_faster_than_was_allowed(tmp_path: Pa
             master.ask(SendProbe(endpoint=0, timeout=1.0))
         assert time.monotonic() - began >= 8 / 4.0
         assert seen(url) == {"GET /stolen": 9}
+
+
+EAGER = """
+from locust import FastHttpUser, constant, task
+class U(FastHttpUser):
+    wait_time = constant(0)
+    @task
+    def t(self): self.client.get("/eager")
+"""
+
+
+def test_users_of_a_closed_loop_send_no_faster_than_was_allowed_and_it_says_so(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "locustfile.py"
+    file.write_text(EAGER)
+    asked = share("http://127.0.0.1", locustfile=str(file), ramp=Ramp(loop=LoopKind.CLOSED))
+    users = Step(Phase.FIXED, 6.0, 3.0, seed=1)
+    words = ("--allow-file", str(file), "--max-rate", "20/s")
+    with (
+        announced(*python("listener.py")) as url,
+        Master(free_port(), tmp_path, *words) as master,
+    ):
+        question = replace(asked.load.question, target=Target(url))
+        load = msgspec.structs.replace(asked.load, question=question)
+        assert isinstance(
+            master.ask(msgspec.structs.replace(asked, load=load, most=9999.0)), LoadReady
+        )
+        many = replace(users, rate=20_002.0)
+        refused = master.ask(RunShare(step=many, grace=1.0, epoch=time.monotonic(), part=0, of=2))
+        assert isinstance(refused, LoadError)
+        assert "10000 users at most" in refused.why
+        began = time.monotonic()
+        answer = master.ask(RunShare(step=users, grace=1.0, epoch=began + 0.4, part=1, of=2))
+        met: tuple[str, ...] = ()
+        while isinstance(answer, WorkerSecond):
+            met += answer.met
+            answer = master.ask(Heartbeat())
+        assert isinstance(answer, WorkerDone)
+        assert met + answer.met == ("GET /eager",)
+        assert answer.done.users == 3
+        assert "tasks had to wait, since it may begin 20/s (--max-rate)" in answer.invalid
+        # A second's worth may begin at once.
+        sent = seen(url)["GET /eager"]
+        assert 20 < sent <= 20 * (1 + time.monotonic() - began)

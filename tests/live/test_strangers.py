@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import psutil
 import pytest
 from gevent import socket
 
+import perfhunt as perfhunt_package
 from perfhunt.load.child.fleet.channel import Channel
 from perfhunt.load.child.fleet.proving import proven_worker
 from perfhunt.load.messages import (
@@ -43,6 +45,7 @@ from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds
 from perfhunt.target.leash import SECRET_VARIABLE
+from perfhunt.version import __version__
 from tests.live.load_targets.harness import announced, python
 from tests.live.running import question, service, until
 
@@ -262,13 +265,15 @@ def test_a_worker_that_waits_for_its_master_ends_when_it_is_told_to(
     words = ("worker", "--master", f"127.0.0.1:{free_port()}", "--secret", str(keep(tmp_path)))
     with perfhunt(*words, directory=tmp_path) as worker:
         assert worker.stderr is not None
-        assert "waits for a master" in worker.stderr.readline()
+        assert "waits up to 5m00s for a master at" in worker.stderr.readline()
         family = psutil.Process(worker.pid).children(recursive=True)
         assert len(family) == 1
         for process in [psutil.Process(worker.pid), *family]:  # nowhere to be read by others
             assert SECRET not in " ".join([*process.cmdline(), *process.environ().values()])
         os.kill(worker.pid, number)
-        worker.wait(5)
+        assert worker.wait(5) == 105
+        name = "Ctrl-C" if number == signal.SIGINT else number.name
+        assert f"stopped by {name}" in worker.stderr.read()
         assert until(lambda: not any(map(alive, family)), 2)
 
 
@@ -330,6 +335,31 @@ def test_a_master_tells_strangers_nothing_and_ends_when_it_is_told_to(tmp_path: 
     ]
     assert kept
     assert not any(SECRET.encode() in content for content in kept)
+
+
+def test_another_version_is_refused_on_both_sides_before_anything_is_asked_of_it(
+    tmp_path: Path,
+) -> None:
+    package = Path(perfhunt_package.__file__).parent
+    shutil.copytree(package, tmp_path / "other" / "perfhunt", ignore=shutil.ignore_patterns("demo"))
+    (tmp_path / "other/perfhunt/version.py").write_text('__version__ = "9.8.7"\n')
+    with waiting_master(tmp_path) as (master, port):
+        words = ("worker", "--master", f"127.0.0.1:{port}", "--secret", str(tmp_path / "secret"))
+        worker = subprocess.run(
+            [sys.executable, "-m", "perfhunt", *words],
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "other")},
+            capture_output=True,
+            text=True,
+            timeout=STARTS_WITHIN,
+            check=False,
+        )
+        _, said = master.communicate(timeout=STARTS_WITHIN)
+    here = f"is version {__version__}, this one is 9.8.7\n  Install the same version on every host"
+    assert f"the perfhunt master at 127.0.0.1:{port} {here}" in worker.stderr
+    assert "joined" not in worker.stderr
+    there = f"is version 9.8.7, this one is {__version__}\n  Install the same version on every host"
+    assert f"the perfhunt worker on 127.0.0.1 {there}" in said
+    assert (worker.returncode, master.returncode) == (1, 1)
 
 
 def test_the_killswitch_is_looked_at_while_workers_are_waited_for(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Channel(Generic[M]):
         self._reader: PipeReader[M] = PipeReader(decoder)
         self._untaken: Queue[bytes] = Queue(_UNTAKEN)
         self._room, self._counted = float(_AT_ONCE), time.monotonic()
+        self._writing = False
         gevent.spawn(self._write)
 
     def send(self, message: Message) -> None:
@@ -42,11 +43,27 @@ class Channel(Generic[M]):
         except Full:
             self.close()
 
+    def beat(self, message: Message) -> None:
+        """Gives a sign of life, and what waits before it, from a greenlet that has nothing else to
+        do. At once, unless something is being sent: to be woken for it the writer would queue
+        behind all that a loop that is behind has to do.
+        """
+        self.send(message)
+        while not self._writing and self._untaken.qsize():
+            self._write_one(self._untaken.get_nowait())
+
     def _write(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it was closed meanwhile
-            while True:
-                self._connection.sendall(self._untaken.get())
-        self.close()
+        while True:
+            self._write_one(self._untaken.get())
+
+    def _write_one(self, content: bytes) -> None:
+        self._writing = True
+        try:
+            self._connection.sendall(content)
+        except (OSError, ValueError):  # it was closed meanwhile
+            self.close()
+        finally:
+            self._writing = False
 
     def messages(self) -> Iterator[M]:
         """What the other end says, until one of both hangs up. Raises MalformedMessage, and closes

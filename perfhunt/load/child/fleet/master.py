@@ -282,7 +282,7 @@ class Fleet:
             if worker.done is None and not worker.lost and silent:
                 worker.lost = True
                 self.stop(hard=True)
-                return f"{worker} was lost{worker.fault}: its share of the requests is missing"
+                return _loss(worker)
         return ""
 
     def stop(self, hard: bool) -> None:
@@ -351,6 +351,15 @@ class Fleet:
             worker.routes += self._routes.add(answer.met)
             samples = renumbered(samples, worker.routes)
         self._recorder.add_bytes(samples)
+
+
+def _loss(worker: WorkerState) -> str:
+    if worker.gone:
+        return f"{worker} was lost{worker.fault}: its share of the requests is missing"
+    return (
+        f"{worker} was silent for {LOST_AFTER:g} s and was given up: it is suspended or cut off, or"
+        " has more to send than it can, which more workers would share"
+    )
 
 
 def _whole(samples: bytes) -> bytes:

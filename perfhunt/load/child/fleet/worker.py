@@ -115,7 +115,7 @@ class Worker:
             gevent.sleep(BEAT)
             if time.monotonic() - self._heard > GONE_AFTER:
                 self._channel.close()
-            self._send(Heartbeat())
+            self._channel.beat(Heartbeat())
 
     def handle_error(self, where: Any, kind: Any, value: Any, trace: Any) -> None:
         """From the event loop: a callback raised."""
