@@ -28,13 +28,13 @@ from perfhunt.load.pipe import ChildDied, ChildPipe
 from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
-from perfhunt.load.trust.address import master_address
+from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, master_address
 from perfhunt.load.trust.grant import has_users
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Drain, Drained, Step, Trial, arrivals, mix
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import Seconds, format_duration
 from perfhunt.store.files import cannot_write
 
 READY_WITHIN: Seconds = 60.0  # importing Locust and rendering a large feed included
@@ -218,8 +218,16 @@ class LocustEngine:
             self._pipe = None
         elif running.lost:  # the fleet is no longer whole; the next step has another
             self.close()
+            trial = replace(trial, invalid=f"{trial.invalid}{self._awaited_again}")
         self._remember(trial)
         return trial
+
+    @property
+    def _awaited_again(self) -> str:
+        if self.bind is None:
+            return ""
+        within = format_duration(REMOTE_JOIN_WITHIN)
+        return f"; now waits up to {within} for {self.workers} x `{self.bind.worker_command}` again"
 
     def requests_at(self, moments: Sequence[Seconds]) -> tuple[int | None, ...]:
         """Requests of the last trial that were sent and unanswered at `moments` of time.monotonic;

@@ -49,12 +49,18 @@ def serve_master(master: MasterAddress, secret: str, grant: WorkerGrant) -> int:
     try:
         with contextlib.suppress(BrokenPipeError):  # it is gone; its exit code tells
             process.communicate(frame(order))
-        return process.wait()
+        code = process.wait()
     finally:
         lifeline.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    if code < 0:
+        raise LoadFailed(
+            f"the load worker was ended by {signal.Signals(-code).name}",
+            "The kernel does that when memory runs out: dmesg says so.",
+        )
+    return min(code, 1)
 
 
 def _stopped(number: int, _frame: FrameType | None) -> NoReturn:

@@ -155,6 +155,8 @@ def test_four_hosts_send_the_schedule_of_one_and_who_of_them_fails_marks_the_tri
         lost = made.run(step(200, 20.0), watch=once(made.clocks[1].pid, signal.SIGKILL))
         assert lost.invalid.startswith("load worker 1 on ")
         assert "was lost" in lost.invalid
+        again = f"now waits up to 2m00s for 4 x `perfhunt worker --master {MASTER}:{PORT}` again"
+        assert lost.invalid.endswith(again)
         assert lost.seconds < 5.0
         # No step is sent by the three that are left: the next waits for four again.
         assert not made.child_pid
