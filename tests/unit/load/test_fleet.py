@@ -318,11 +318,20 @@ def test_a_worker_that_leaves_in_a_step_is_noticed_at_once(tmp_path: Path) -> No
     assert time.monotonic() - began < 1.5  # less than silence is allowed for
 
 
-def test_what_a_worker_doubts_of_its_own_share_is_told_with_its_name(tmp_path: Path) -> None:
-    doubt = WorkerDone(done=StepDone(seconds=1.0), samples=b"", invalid="it was suspended\n\x1b")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("it was suspended\n\x1b", "load worker 1 on host-1: it was suspended \ufffd"),
+        ("stopped: by itself", "stopped: load worker 1 on host-1: by itself"),
+    ],
+)
+def test_what_a_worker_doubts_of_its_own_share_is_told_with_its_name(
+    said: str, told: str, tmp_path: Path
+) -> None:
+    doubt = WorkerDone(done=StepDone(seconds=1.0), samples=b"", invalid=said)
     fleet, _ = fleet_of(honest, but(RunShare, doubt))
     done, _ = ran(fleet, tmp_path)
-    assert done.invalid == "load worker 1 on host-1: it was suspended \ufffd"
+    assert done.invalid == told
     assert not done.lost
 
 

@@ -60,7 +60,7 @@ from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, MasterAddress
 from perfhunt.load.trust.grant import has_users
 from perfhunt.model.latency import SAMPLE
-from perfhunt.model.trial import Step
+from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2
@@ -338,8 +338,7 @@ class Fleet:
                 worker.reports[answer.report.second] = worker.last = answer.report
             case WorkerDone():
                 self._record(worker, answer)
-                why = f"{worker}: {one_line(answer.invalid)}" if answer.invalid else ""
-                worker.done = msgspec.structs.replace(answer, invalid=why)
+                worker.done = msgspec.structs.replace(answer, invalid=_doubt(worker, answer))
             case ProbeAnswered() | Flooded():
                 worker.answer = answer
         self._changed.set()
@@ -351,6 +350,13 @@ class Fleet:
             worker.routes += self._routes.add(answer.met)
             samples = renumbered(samples, worker.routes)
         self._recorder.add_bytes(samples)
+
+
+def _doubt(worker: WorkerState, answer: WorkerDone) -> str:
+    """What a worker says of its own share, with its name; a stop is told as one."""
+    told = one_line(answer.invalid)
+    stopped = STOPPED if told.startswith(STOPPED) else ""
+    return f"{stopped}{worker}: {told.removeprefix(stopped)}" if told else ""
 
 
 def _loss(worker: WorkerState) -> str:
