@@ -175,6 +175,11 @@ TimeoutOption = Annotated[
     str, typer.Option("--timeout", help="End a run that takes longer, e.g. 30s.")
 ]
 
+EngineOption = Annotated[
+    str | None,
+    typer.Option("--engine", help="What makes the load: locust, k6 or vegeta (docs/traffic.md)."),
+]
+
 # Two runs.
 BeforeArgument = Annotated[
     str,

@@ -74,3 +74,4 @@ class InvestigateRequest:
     resume: str | None = None
     trust_repository: bool = False
     soak: Seconds | None = None
+    engine: str | None = None  # None: the test file's

@@ -15,16 +15,18 @@ from urllib.parse import urlsplit
 
 from perfhunt.change.git.kept import CodeState, code_state
 from perfhunt.change.git.program import version as git_version
+from perfhunt.errors import UsageError
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
-from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
+from perfhunt.load.engines import ENGINES
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.secret import find_secret
-from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.question import EngineName, ProcessSelector, Question
 from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
+from perfhunt.model.testfile.engine_keys import engine_problems
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
@@ -51,7 +53,20 @@ def question_of(request: InvestigateRequest) -> Question:
     budget = question.ramp.budget if request.budget is None else request.budget
     require_time("--budget", budget)
     seed = question.seed if request.seed is None else request.seed
-    return replace(question, ramp=replace(question.ramp, budget=budget), seed=seed)
+    question = replace(question, ramp=replace(question.ramp, budget=budget), seed=seed)
+    return question if request.engine is None else with_engine(question, request.engine)
+
+
+def with_engine(question: Question, name: str) -> Question:
+    """The question, asked by another engine. Raises UsageError for one that there is not, or that
+    cannot ask it.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"--engine {name} is none of {', '.join(ENGINES)}")
+    asked = replace(question, engine=EngineName(name))
+    for _, what, instead in engine_problems(asked):
+        raise UsageError(f"--engine {name}: {what}", f"In the test file: {instead}.")
+    return asked
 
 
 def target_of(request: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
@@ -110,7 +125,7 @@ def workbench(
         stop = held.enter_context(stopping(question, switch)).stop
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
-        engine = ENGINES[DEFAULT_ENGINE](
+        engine = ENGINES[question.engine](
             run_id,
             request.workers,
             request.bind,

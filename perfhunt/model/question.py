@@ -16,6 +16,14 @@ from perfhunt.model.slo import Slo
 from perfhunt.model.units import PerSecond, Seconds
 
 
+class EngineName(StrEnum):
+    """What makes the load (`load.engines`)."""
+
+    LOCUST = "locust"
+    K6 = "k6"
+    VEGETA = "vegeta"
+
+
 class TargetEnvironment(StrEnum):
     """Whose traffic a target serves, and so how much care load on it takes."""
 
@@ -224,6 +232,9 @@ class Question:
     # are to come (none named: all).
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    engine: EngineName = EngineName.LOCUST
+    k6_script: str | None = None  # that k6 runs instead of traffic
+    k6_script_sha256: str | None = None
     source: str = field(default="", compare=False)
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
@@ -266,6 +277,7 @@ class Question:
             self,
             traffic=tuple(endpoint.marked(mark) for endpoint in self.traffic),
             locustfile_sha256=self.locustfile_sha256 and mark(self.locustfile_sha256),
+            k6_script_sha256=self.k6_script_sha256 and mark(self.k6_script_sha256),
             locust_options=_each_value(
                 self.locust_options, lambda value: value if shown(value) else mark(value)
             ),
@@ -278,13 +290,15 @@ class Question:
         plain = asdict(self)
         for key in (
             *("target", "safety", "source", "locustfile", "locustfile_connects"),
-            "keep_error_text",
+            *("keep_error_text", "k6_script"),
         ):
             del plain[key]
         # Of runs from before there were any, the same was asked.
-        for key in ("locust_options", "locust_classes"):
+        for key in ("locust_options", "locust_classes", "k6_script_sha256"):
             if not plain[key]:
                 del plain[key]
+        if self.engine is EngineName.LOCUST:
+            del plain["engine"]
         plain["traffic"] = [endpoint.identity() for endpoint in self.traffic]
         same: dict[str, Any] = _with_float_numbers(plain)
         return same

@@ -104,6 +104,8 @@ def question_again(stored: Run, file: Path | None, store: Path) -> Question:
             safety=written.safety,
             locustfile=written.locustfile,
             locustfile_sha256=written.locustfile_sha256,
+            k6_script=written.k6_script,
+            k6_script_sha256=written.k6_script_sha256,
             keep_error_text=written.keep_error_text,
         )
         if whole.fingerprint() == question.fingerprint():

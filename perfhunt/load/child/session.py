@@ -42,6 +42,7 @@ from perfhunt.load.messages import (
     StopLoad,
     frame,
 )
+from perfhunt.model.question import EngineName
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
@@ -214,6 +215,10 @@ class Session:
         self._environment = Environment(events=locust.events, catch_exceptions=False)
         self._runner: Any = self._environment.create_local_runner()
         source = TrafficSource(order, self._environment, os.environ)
+        if order.question.engine is not EngineName.LOCUST:
+            from perfhunt.load.child.programs.source import ProgramSource
+
+            return ProgramSource(order, source)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         return source

@@ -8,7 +8,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -39,7 +39,7 @@ from perfhunt.load.messages import (
     SecondReport,
     StepDone,
 )
-from perfhunt.load.render import prepare
+from perfhunt.load.render import Payloads, prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import LoopKind
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
@@ -69,12 +69,12 @@ class TrafficSource:
             if order.pin
             else "not pinned: several load processes share the cores"
         )
-        self._address = resolve(question.target, order.addresses)
+        self.address = resolve(question.target, order.addresses)
         # Before a line of the user's own code runs.
         self._outbound = Outbound(
             urlsplit(question.target.url).hostname or "",
-            self._address.sockaddr[1],
-            self._address.cleared,
+            self.address.sockaddr[1],
+            self.address.cleared,
             order.connects,
         )
         self._outbound.install()
@@ -85,6 +85,7 @@ class TrafficSource:
             in_flight=min(order.in_flight, self._descriptors - DESCRIPTORS_KEPT),
         )
         self._latency_limit = order.limit
+        self.payloads: Sequence[Payloads] = ()
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
         self._remarks: tuple[str, ...] = ()
@@ -97,10 +98,11 @@ class TrafficSource:
     def _open_endpoints(self, run: str, variables: Mapping[str, str]) -> None:
         authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
         endpoints = [prepare(e, authority, run, variables) for e in self._question.traffic]
+        self.payloads = endpoints
         self._feeds = [e.rows for e in endpoints]
         self._routes = tuple(e.endpoint.name for e in endpoints)
         self._weights = tuple(e.endpoint.weight for e in endpoints)
-        self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
+        self._sender = Client(gevent.get_hub().loop, self.address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
     def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
@@ -180,7 +182,7 @@ class TrafficSource:
         mine = Schedule(
             whole.due[part::of], whole.endpoint[part::of], whole.row[part::of], step.settle
         )
-        self._sender.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
+        self._sender.limits = replace(self._limits, in_flight=self.bound(step.rate / of))
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
         return msgspec.structs.replace(
             done,
@@ -188,7 +190,7 @@ class TrafficSource:
             ports_share=ports_in_use(),
         )
 
-    def _bound(self, rate: PerSecond) -> int:
+    def bound(self, rate: PerSecond) -> int:
         """How many requests may be in flight: several times what counts as overload, so that none
         waits before that.
 
@@ -236,7 +238,7 @@ class TrafficSource:
         )
         recorder = SampleBuffer()
         with self._under_way():
-            self._pacer.run(single, PROBE_DURATION, timeout, recorder, _unreported)
+            self._pacer.run(single, PROBE_DURATION, timeout, recorder, unreported)
         ended = np.frombuffer(recorder.take(), SAMPLE)
         return ProbeAnswered(
             outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
@@ -245,7 +247,7 @@ class TrafficSource:
         )
 
 
-def _unreported(report: SecondReport) -> None:
+def unreported(report: SecondReport) -> None:
     """Nobody watches a probe."""
 
 

@@ -23,6 +23,7 @@ from perfhunt.model.question import (
     TargetEnvironment,
 )
 from perfhunt.model.slo import Measure
+from perfhunt.model.testfile.engine_keys import check_engine, read_engine, read_k6_script
 from perfhunt.model.testfile.locust_table import read_connects, read_locust, read_locustfile
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
@@ -57,6 +58,8 @@ _ELSEWHERE = {
     "options": "in [locust]",
     "classes": "in [locust]",
     "locustfile_connects": "at the top of the file",
+    "k6_script": "at the top of the file",
+    "engine": "at the top of the file",
     "comms": "in [safety]",
     "max_duration": "in [safety]",
     "at_load": "in [slo]",
@@ -143,8 +146,10 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     locustfile, digest = read_locustfile(top, around)
     connects = read_connects(top, locustfile)
     options, classes = read_locust(top, locustfile, around)
-    traffic = () if locustfile else read_traffic(top, around)
-    slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
+    k6_script, k6_digest = read_k6_script(top, around)
+    brought = locustfile or (k6_script and not top.has("traffic"))
+    traffic = () if brought else read_traffic(top, around)
+    slo, reading = read_slo(top, traffic, any_route=bool(locustfile or k6_script))
     ramp, safety = read_ramp(top), read_safety(top)
     question = Question(
         target=target,
@@ -158,6 +163,9 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         locustfile_connects=connects,
         locust_options=options,
         locust_classes=classes,
+        engine=read_engine(top, k6_script),
+        k6_script=k6_script,
+        k6_script_sha256=k6_digest,
         source=source,
         keep_error_text=_keep_error_text(top),
     )
@@ -167,6 +175,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
             '"closed" needs a locustfile, whose users wait for their answers',
             'write loop = "open"',
         )
+    check_engine(top, question)
     top.finish(_ELSEWHERE)
     _check_together(top, question)
     return question, reading

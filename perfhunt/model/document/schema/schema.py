@@ -23,6 +23,7 @@ _OPTIONAL = {
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
     *("peers", "withheld", "keep_error_text"),
     *("locust_options", "locust_classes"),
+    *("engine", "k6_script", "k6_script_sha256"),
     *("locustfile_connects", "refused", "attached"),
 }
 
