@@ -20,13 +20,14 @@ from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import ENGINES
+from perfhunt.load.programs import FACTS, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.secret import find_secret
 from perfhunt.model.question import EngineName, ProcessSelector, Question
 from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
-from perfhunt.model.testfile.engine_keys import engine_problems
+from perfhunt.model.testfile.engine_keys import engine_problems, evenly
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.profilers.table import versions
@@ -66,7 +67,7 @@ def with_engine(question: Question, name: str) -> Question:
     asked = replace(question, engine=EngineName(name))
     for _, what, instead in engine_problems(asked):
         raise UsageError(f"--engine {name}: {what}", f"In the test file: {instead}.")
-    return asked
+    return evenly(asked)
 
 
 def target_of(request: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
@@ -138,6 +139,9 @@ def workbench(
             watch(Noted(code.doubt))
         described = with_doubt(target, code)
         now = surroundings(target, code, mark_of(request.store))
+        if question.engine in FACTS:
+            tools = {**now.tools, question.engine: version_of(question.engine)}
+            now = replace(now, tools=tools)
         start = blank_run(run_id, kind, stamp, question, now, described)
         lab = _lab(request, engine, start, target, stop, watch)
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from perfhunt.model.question import EngineName, LoopKind, Question
+from perfhunt.model.question import ArrivalLaw, EngineName, LoopKind, Question
 from perfhunt.model.testfile.strict import Reader
 from perfhunt.model.testfile.traffic_table import Surroundings
 
@@ -36,10 +37,26 @@ def read_engine(top: Reader, k6_script: str | None) -> EngineName:
     return top.choice("engine", usual)
 
 
-def check_engine(top: Reader, question: Question) -> None:
-    """Whether the engine can do what is asked; problems go to the reader."""
+def check_engine(top: Reader, question: Question) -> Question:
+    """The question as its engine can ask it; problems go to the reader."""
     for key, what, instead in engine_problems(question):
         top.wrong(key, what, instead)
+    ramp = top.raw("ramp")
+    written = ramp.get("arrivals") if isinstance(ramp, dict) else None
+    if question.engine is not EngineName.LOCUST and written == ArrivalLaw.POISSON:
+        top.wrong(
+            "ramp.arrivals",
+            f"{question.engine} sends at even distances only",
+            'write arrivals = "uniform", or leave it out',
+        )
+    return evenly(question)
+
+
+def evenly(question: Question) -> Question:
+    """The question with arrivals as its engine spaces them."""
+    if question.engine is EngineName.LOCUST:
+        return question
+    return replace(question, ramp=replace(question.ramp, arrivals=ArrivalLaw.UNIFORM))
 
 
 def engine_problems(question: Question) -> list[tuple[str, str, str]]:

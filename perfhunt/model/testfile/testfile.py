@@ -175,7 +175,7 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
             '"closed" needs a locustfile, whose users wait for their answers',
             'write loop = "open"',
         )
-    check_engine(top, question)
+    question = check_engine(top, question)
     top.finish(_ELSEWHERE)
     _check_together(top, question)
     return question, reading
