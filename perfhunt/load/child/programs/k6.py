@@ -14,7 +14,7 @@ import math
 import re
 from dataclasses import dataclass, field
 
-from perfhunt.load.child.programs.k6_script import BEGAN, MARK, K6Script, script_of
+from perfhunt.load.child.programs.k6_script import BEGAN, MARK, THREW, K6Script, script_of
 from perfhunt.load.child.programs.log import ArrivalLog, Ending, ProgramPlan
 from perfhunt.load.child.programs.outcomes import error_outcome
 from perfhunt.load.child.programs.program import (
@@ -31,12 +31,12 @@ _NANO, _MILLI = 1e9, 1e3
 _ERROR, _STATUS = b"error", b"status"  # columns of k6's CSV, of tags that the script asks for
 _MARK = re.compile(MARK.encode() + rb"=([0-9]+)")  # among the metadata of a metric
 _TIME, _VALUE = 1, 2  # columns that are always there
-_BEGAN = BEGAN.encode()
+_BEGAN, _THREW = BEGAN.encode(), THREW.encode()
 # What says something of an iteration; the two parts of an HTTP request add up to what it took.
 _OF_ITERATIONS = frozenset(
     (
         *(_BEGAN, b"http_req_duration", b"http_req_blocked", b"grpc_req_duration"),
-        *(b"http_req_failed", b"checks", b"iteration_duration"),
+        *(b"http_req_failed", b"checks", b"iteration_duration", _THREW),
     )
 )
 _SAVE_EVERY = "100ms"
@@ -117,7 +117,6 @@ class _Metrics:
         self._columns: dict[bytes, int] = {}
         self._under_way: dict[int, _Iteration] = {}
         self._dropped = 0
-        self._ending: tuple[_Iteration, Seconds] | None = None
 
     def read(self, line: bytes) -> None:
         """One metric."""
@@ -132,8 +131,6 @@ class _Metrics:
 
     def _take(self, fields: list[bytes], value: float) -> None:
         metric = fields[0]
-        if self._ending is not None:
-            self._end(thrown=metric != b"iterations")
         if metric == b"dropped_iterations":
             self._drop(round(value))
         elif metric in _OF_ITERATIONS and (mark := _MARK.search(fields[-1])) is not None:
@@ -149,12 +146,15 @@ class _Metrics:
         match metric:
             case b"http_req_failed":
                 self._request(iteration, fields, failed=value > 0)
+            case b"perfhunt_threw":
+                self._counts.note("an iteration of the script ended with an exception")
+                iteration.meets(RequestOutcome.STATUS)
             case b"checks":
                 if not value:
                     iteration.meets(RequestOutcome.STATUS)
             case b"iteration_duration":
                 del self._under_way[ordinal]
-                self._ending = iteration, value / _MILLI
+                self._end(iteration, value / _MILLI)
             case b"http_req_blocked":  # before it was sent: the last one's
                 since, until = iteration.waits[-1]
                 iteration.waits[-1] = since - value / _MILLI, until
@@ -186,13 +186,10 @@ class _Metrics:
         self._counts.note(text)
         iteration.meets(error_outcome(text))
 
-    def _end(self, *, thrown: bool) -> None:
-        """The iteration that ended is told whole: whether it threw is known by the next line."""
-        assert self._ending is not None
-        (iteration, lasted), self._ending = self._ending, None
-        if thrown:
-            self._counts.note("an iteration of the script ended with an exception")
-            iteration.meets(RequestOutcome.STATUS)
+    def _end(self, iteration: _Iteration, lasted: Seconds) -> None:
+        """Says how an iteration ended. One without requests that are known here took as long as it
+        lasted.
+        """
         self._log.ends(
             iteration.n,
             Ending(
@@ -203,11 +200,6 @@ class _Metrics:
                 endpoint=iteration.endpoint,
             ),
         )
-
-    def over(self) -> None:
-        """What ended last said nothing after it."""
-        if self._ending is not None:
-            self._end(thrown=True)
 
 
 def _unquoted(line: bytes) -> list[bytes]:

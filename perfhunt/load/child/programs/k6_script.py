@@ -25,7 +25,8 @@ from perfhunt.load.child.programs.user_script import K6Scenario, scenarios_of
 from perfhunt.load.render import Payloads
 from perfhunt.model.units import Seconds
 
-BEGAN = "perfhunt_began"  # our metric: an iteration begins
+# Our metrics: an iteration begins, and ends with an exception.
+BEGAN, THREW = "perfhunt_began", "perfhunt_threw"
 MARK = "perfhunt"  # in metadata: which iteration
 # k6 takes whole numbers: a rate such as 12.5/s is so many in so much time.
 _PER: Seconds = 1000.0
@@ -69,11 +70,22 @@ class K6Script:
 
 _MAIN = f"""
 const began = new Counter('{BEGAN}');
+const threw = new Counter('{THREW}');
 export function perfhunt(data) {{
   const n = exec.scenario.iterationInTest;
   exec.vu.metrics.metadata.{MARK} = String(n);
   began.add(1);
-  return calls[mix.charCodeAt(n % mix.length) - {_FIRST_CHARACTER}](data);
+  const call = calls[mix.charCodeAt(n % mix.length) - {_FIRST_CHARACTER}];
+  try {{
+    const done = call(data);
+    return done instanceof Promise ? done.catch(failed) : done;
+  }} catch (error) {{
+    failed(error);
+  }}
+}}
+function failed(error) {{
+  threw.add(1);
+  throw error;
 }}
 """
 _HEAD = """import exec from 'k6/execution';

@@ -115,7 +115,6 @@ class RunningProgram:
                 *lines, rest = (rest + content).split(b"\n")
                 for line in lines:
                     reader.read(line)
-            reader.over()
         finally:
             os.close(descriptor)
 

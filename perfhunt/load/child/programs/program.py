@@ -47,9 +47,6 @@ class OutputReader(Protocol):
     def read(self, line: bytes) -> None:
         """One line, without its end. What cannot be read is counted as an error of the client."""
 
-    def over(self) -> None:
-        """There are no more lines."""
-
 
 class LoadProgram(Protocol):
     """A program that makes load."""

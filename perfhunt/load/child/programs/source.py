@@ -23,7 +23,7 @@ from perfhunt.load.child.programs.process import RunningProgram
 from perfhunt.load.child.programs.program import LoadProgram, ProgramTraffic
 from perfhunt.load.child.programs.vegeta import Vegeta
 from perfhunt.load.child.recorder import Recorder, SampleBuffer
-from perfhunt.load.child.sender import TICK, ReportSecond, SendCounts
+from perfhunt.load.child.sender import LEAD, TICK, ReportSecond, SendCounts
 from perfhunt.load.child.source import TrafficSource, unreported
 from perfhunt.load.messages import (
     PROBED,
@@ -44,6 +44,7 @@ PROGRAMS: Mapping[str, Callable[[ProgramTraffic], LoadProgram]] = {"k6": K6, "ve
 # What a program says comes so late at the most: k6 writes ten times a second.
 READ_DELAY: Seconds = 0.3
 _OVERTIME: Seconds = 5.0  # beyond a step and its grace: a program that goes on is ended
+_READY_WITHIN: Seconds = 0.2  # our own client, beside it
 # A program that has said nothing for so long after it was to begin is taken to be under way.
 _SILENT: Seconds = 2.0
 
@@ -170,14 +171,15 @@ class ProgramSource:
         until = log.epoch + _SILENT
         while not log.known and time.time() < until and self._stopped_at == math.inf:
             gevent.sleep(TICK)
-        left = step.duration - max(0.0, time.time() - log.epoch)
+        begins = time.time() + _READY_WITHIN
+        # Its epoch may yet turn out a little earlier.
+        left = step.duration - (begins - log.epoch) - LEAD
         buffer = SampleBuffer()
-        epoch = 0.0
         if left > 0 and self._stopped_at == math.inf:
-            done = self._own.run(replace(step, duration=left), grace, buffer, unreported)
-            epoch = done.epoch - time.monotonic() + time.time()
+            at = begins - time.time() + time.monotonic()
+            self._own.run(replace(step, duration=left), grace, buffer, unreported, epoch=at)
         samples = np.frombuffer(buffer.take(), SAMPLE).copy()
-        samples["due"] += epoch - log.epoch
+        samples["due"] += begins - log.epoch
         samples["endpoint"] = len(self._program.routes)  # PROBED, the last
         return samples
 

@@ -128,9 +128,6 @@ class _Results:
             good = expect.body.encode() in body
         return RequestOutcome.OK if good else RequestOutcome.STATUS
 
-    def over(self) -> None:
-        """Every result was whole."""
-
 
 def _fields(line: bytes) -> list[str]:
     """The columns of a line. An error may be quoted and hold commas; the rest never does."""
