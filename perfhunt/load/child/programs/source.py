@@ -37,13 +37,14 @@ from perfhunt.load.messages import (
 from perfhunt.load.programs import probe_rate, program_rate
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.trial import Phase, Step, arrivals, feed_rows, mix
-from perfhunt.model.units import Seconds
+from perfhunt.model.units import PerSecond, Seconds
 
 Probing: TypeAlias = "gevent.Greenlet[..., NDArray[Any]]"
 PROGRAMS: Mapping[str, Callable[[ProgramTraffic], LoadProgram]] = {"k6": K6, "vegeta": Vegeta}
 # What a program says comes so late at the most: k6 writes ten times a second.
 READ_DELAY: Seconds = 0.3
 _OVERTIME: Seconds = 5.0  # beyond a step and its grace: a program that goes on is ended
+_SINGLE: PerSecond = 0.5  # the rate of a step of one arrival, that k6 takes a second for
 _READY_WITHIN: Seconds = 0.2  # our own client, beside it
 # A program that has said nothing for so long after it was to begin is taken to be under way.
 _SILENT: Seconds = 2.0
@@ -196,7 +197,7 @@ class ProgramSource:
         if self._payloads:
             return self._own.probe(min(endpoint, len(self._payloads) - 1), timeout)
         buffer = SampleBuffer()
-        step = Step(Phase.BASELINE, 1.0, 1.0, seed=1)
+        step = Step(Phase.BASELINE, _SINGLE, 1 / _SINGLE, seed=1)
         self.run(step, timeout, buffer, unreported)
         ended = np.frombuffer(buffer.take(), SAMPLE)
         return ProbeAnswered(
