@@ -20,7 +20,7 @@ from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import ENGINES
-from perfhunt.load.programs import FACTS, version_of
+from perfhunt.load.programs.facts import FACTS, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.secret import find_secret
 from perfhunt.model.question import EngineName, ProcessSelector, Question

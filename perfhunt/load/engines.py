@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.load.program_engine import K6Engine, VegetaEngine
+from perfhunt.load.programs.engine import K6Engine, VegetaEngine
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.question import EngineName
 

@@ -19,8 +19,8 @@ from perfhunt.errors import LoadFailed
 from perfhunt.load.child.bounds.kept import ports_can_be_kept
 from perfhunt.load.engines import ENGINES
 from perfhunt.load.messages import PROBED
-from perfhunt.load.program_engine import ProgramEngine
-from perfhunt.load.programs import probe_rate, program_rate
+from perfhunt.load.programs.engine import ProgramEngine
+from perfhunt.load.programs.facts import probe_rate, program_rate
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import EngineName, Expect, Question, Ramp, RequestTemplate, Target

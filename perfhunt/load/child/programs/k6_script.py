@@ -7,7 +7,6 @@ say which functions and how often, and all other options are kept but those that
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, summarize_address_range
@@ -23,6 +22,7 @@ from perfhunt.load.child.programs.program import (
 )
 from perfhunt.load.child.programs.user_script import K6Scenario, scenarios_of
 from perfhunt.load.render import Payloads
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
 
 # Our metrics: an iteration begins, and ends with an exception.
@@ -64,7 +64,7 @@ class K6Script:
         mix = "".join(chr(_FIRST_CHARACTER + choice) for choice in picked)
         options = {**self.options, "scenarios": {"perfhunt": _scenario(plan)}}
         return (
-            f"{self.body}\nconst mix = {json.dumps(mix)};\n"
+            f"{self.body}\nconst mix = {json_text(mix)};\n"
             f"export const options = {_merged(options)};\n{_MAIN}"
         ).encode()
 
@@ -98,7 +98,7 @@ import { Counter } from 'k6/metrics';
 
 def _merged(options: Mapping[str, Any]) -> str:
     """Ours over the user's, as JavaScript; `theirs` is theirs without what decides the load."""
-    return f"Object.assign(theirs, {json.dumps(options)})"
+    return f"Object.assign(theirs, {json_text(options)})"
 
 
 def _scenario(plan: ProgramPlan) -> dict[str, object]:
@@ -147,7 +147,7 @@ def _of_requests(traffic: ProgramTraffic) -> K6Script:
     timeout = f"{traffic.question.ramp.timeout * 1000:.0f}ms"
     body = (
         f"{_HEAD}const theirs = {{ discardResponseBodies: true }};\n"
-        f"const requests = {json.dumps(requests)};\n" + _SENDING.replace("TIMEOUT", timeout)
+        f"const requests = {json_text(requests)};\n" + _SENDING.replace("TIMEOUT", timeout)
     )
     return K6Script(
         routes=tuple(p.endpoint.name for p in traffic.payloads),
@@ -196,7 +196,7 @@ def _around(path: str, traffic: ProgramTraffic) -> K6Script:
     named = sorted({name for scenario in scenarios for name in scenario.variables})
     calls = ",\n".join(_call(scenario, named, traffic.environment) for scenario in scenarios)
     body = (
-        f"{_HEAD}import * as user from {json.dumps(Path(path).absolute().as_uri())};\n"
+        f"{_HEAD}import * as user from {json_text(Path(path).absolute().as_uri())};\n"
         f"{_THEIRS}const calls = [\n{calls}\n];\n"
     )
     return K6Script(
@@ -229,9 +229,9 @@ def _call(scenario: K6Scenario, named: Sequence[str], environment: Mapping[str, 
     settings = ""
     for name in named:
         value = scenario.variables.get(name, environment.get(name))
-        place = f"__ENV[{json.dumps(name)}]"
-        settings += f"delete {place}; " if value is None else f"{place} = {json.dumps(value)}; "
-    return f"(data) => {{ {settings}return user[{json.dumps(scenario.function)}](data); }}"
+        place = f"__ENV[{json_text(name)}]"
+        settings += f"delete {place}; " if value is None else f"{place} = {json_text(value)}; "
+    return f"(data) => {{ {settings}return user[{json_text(scenario.function)}](data); }}"
 
 
 def elsewhere(cleared: Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ from perfhunt.load.messages import (
     SecondReport,
     StepDone,
 )
-from perfhunt.load.programs import probe_rate, program_rate
+from perfhunt.load.programs.facts import probe_rate, program_rate
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.trial import Phase, Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds

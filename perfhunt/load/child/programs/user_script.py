@@ -4,19 +4,21 @@ each.
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import LoadFailed, Unreadable
 from perfhunt.load.child.programs.program import plain_environment, script_directory
+from perfhunt.model.document.bounded import json_value
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.units import Seconds, parse_duration
 
 _READ_WITHIN: Seconds = 30.0  # a script that reads files of data in its beginning takes a while
 _ONE = 1.0
+_PART = re.compile(r"([0-9.]+)(h|ms|m|s)")  # of a duration in Go
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ def scenarios_of(path: str, environment: Mapping[str, str]) -> tuple[K6Scenario,
             env=plain_environment(environment),
             check=False,
         )
-        options = json.loads(shown.stdout) if not shown.returncode else None
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        options = json_value(shown.stdout, path) if not shown.returncode else None
+    except (OSError, subprocess.TimeoutExpired, Unreadable) as error:
         raise LoadFailed(f"k6 inspect {path} failed: {error_words(error, False)}") from None
     if not isinstance(options, dict):
         raise LoadFailed(
@@ -79,8 +81,10 @@ def _weight(said: Any) -> float:
     stages = [stage.get("target") or 0 for stage in said.get("stages") or ()]
     amount = said.get("rate") or max((*stages, said.get("startRate") or 0), default=0)
     amount = amount or said.get("vus") or said.get("startVUs") or _ONE
-    unit = said.get("timeUnit")
-    try:
-        return float(amount) / (parse_duration(unit) if unit else _ONE)
-    except ValueError:
-        return float(amount)
+    return float(amount) / (_seconds(said.get("timeUnit")) or _ONE)
+
+
+def _seconds(unit: object) -> Seconds:
+    """A duration as Go prints it: `1m0s`."""
+    parts = _PART.findall(unit) if isinstance(unit, str) else ()
+    return sum(parse_duration(f"{number}{word}") for number, word in parts)

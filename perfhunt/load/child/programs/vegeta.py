@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from urllib.parse import urlsplit
 
 from perfhunt.load.child.programs.log import ArrivalLog, Ending, ProgramPlan
@@ -23,6 +22,7 @@ from perfhunt.load.child.programs.program import (
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.latency import RequestOutcome
 from perfhunt.model.question import RequestTemplate
+from perfhunt.model.text.escaping import json_text
 from perfhunt.model.units import Seconds
 
 _NANO = 1e9
@@ -83,7 +83,7 @@ class Vegeta:
                 "header": headers,
                 "body": base64.b64encode(request.body).decode(),
             }
-            line = self._lines[endpoint, row] = json.dumps(target).encode() + b"\n"
+            line = self._lines[endpoint, row] = json_text(target).encode() + b"\n"
         return line
 
     def reader(self, plan: ProgramPlan, log: ArrivalLog, counts: SendCounts) -> OutputReader:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.analysis.trial.beside import disagreement, own_doing
 from perfhunt.errors import UsageError
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.load.messages import PROBED
-from perfhunt.load.programs import FACTS, program_rate, require_program, version_of
+from perfhunt.load.programs.beside import disagreement, own_doing
+from perfhunt.load.programs.facts import FACTS, program_rate, require_program, version_of
 from perfhunt.load.seam import SecondWatcher, StopSignal
 from perfhunt.load.tally import Samples, StepTally
 from perfhunt.model.latency import RequestOutcome
