@@ -39,9 +39,12 @@ class RecordedRequest:
 
 
 class LeftOut(NamedTuple):
-    """What was recorded and is not sent again, by the reason: `a log has no bodies`."""
+    """What was recorded and is not sent again, by the reason: `a log has no bodies`; `what` is its
+    name where it has one.
+    """
 
     why: str
+    what: str = ""
 
 
 def recorded(

@@ -23,6 +23,7 @@ from perfhunt.model.testfile.template import (
     quote_around,
     variables_used,
 )
+from perfhunt.model.testfile.thresholds import is_blank
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -128,6 +129,9 @@ def _request(table: Reader) -> tuple[str, str]:
     if not table.has("request"):
         table.wrong("request", "is missing", example)
     if not text:
+        return "GET", "/"
+    if is_blank(text):
+        table.wrong("request", "is still blank, and only a person can choose one", example)
         return "GET", "/"
     match = _REQUEST.fullmatch(text)
     method, path = (match[1], match[2]) if match else ("GET", text)
