@@ -55,6 +55,7 @@ def yaml_value(text: str, what: str) -> Any:
 
     Raises Unreadable, saying where, for what is none, or is larger or nested deeper than is read.
     """
+    text = text.encode("utf-8", "replace").decode()  # libyaml knows no halves of a pair
     try:
         return _built(yaml.parse(text, Loader=_LOADER), what)
     except yaml.YAMLError as error:

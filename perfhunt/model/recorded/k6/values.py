@@ -21,6 +21,7 @@ from perfhunt.model.recorded.k6.syntax import (
 _DEEPEST = 40  # expressions within each other, names that stand for names counted too
 _MOST = 5_000  # expressions that are looked at for one value
 _ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.|\n))")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
 _DECLARATIONS = ("lexical_declaration", "variable_declaration")
 _BLOCKS = frozenset({"program", "statement_block"})
@@ -151,8 +152,8 @@ class ScriptValues:
         holder, key = node.child_by_field_name("object"), _key_of(node)
         if key is None:
             return _hole(node)
-        if source(holder) == "__ENV":
-            return Hole(_word(key), line_of(node), shown(node), from_environment=True)
+        if source(holder) == "__ENV" and _VARIABLE.fullmatch(key):
+            return Hole(key, line_of(node), shown(node), from_environment=True)
         inner = self._value(holder, depth)
         if isinstance(inner, dict) and key in inner:
             return inner[key]

@@ -12,7 +12,12 @@ from urllib.parse import quote_plus
 
 from perfhunt.model.recorded.k6.syntax import Node
 from perfhunt.model.recorded.k6.values import Hole, Json, Text, text_with_holes
-from perfhunt.model.recorded.request import RecordedRequest, recorded, variable_of
+from perfhunt.model.recorded.request import (
+    RecordedRequest,
+    is_own_header,
+    recorded,
+    variable_of,
+)
 from perfhunt.model.testfile.template import columns_used
 from perfhunt.model.text.escaping import json_text
 
@@ -103,6 +108,8 @@ def headers_of(given: Any, places: Places) -> tuple[list[tuple[str, str]], list[
     if isinstance(given, Hole):
         places.remarks.append(f"line {given.line}: the headers {given.text} are not read")
     for name, value in given.items() if isinstance(given, dict) else ():
+        if not is_own_header(name) or any(name.lower() == n.lower() for n, _ in (*plain, *filled)):
+            continue
         text = value if isinstance(value, tuple) else (value,)
         holes = [part for part in text if isinstance(part, Hole)]
         if not holes:

@@ -5,6 +5,7 @@ same each time.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -36,6 +37,30 @@ _FORMATS = {
     "ipv6": "2001:db8::1",
     "byte": "ZXhhbXBsZQ==",
 }
+_SIGNS = 10  # of a pattern that is tried, of one kind
+_SHORT = 3  # characters of a text that is tried on a pattern with repeated groups
+_REPEATED = re.compile(r"\)[*+?{]")
+# What many patterns allow, the plainest first.
+_TRIED = (
+    *(
+        "string",
+        "1",
+        "10",
+        "100",
+        "a",
+        "A",
+        "STRING",
+        "aa",
+        "AA",
+        "AAA",
+        "1.0",
+        "1.0.0",
+        "a1",
+        "A1",
+    ),
+    *("#ffffff", "ffffff", "00000001", "00:00", "2024-01-31", "2024-01", "a-a", "a_1", "/a", "+10"),
+    *("1234567890", "a@a.aa", "a.a", "a:a", "1s"),
+)
 
 
 class _Absent:
@@ -101,7 +126,7 @@ def _value(making: _Making, schema: Schema, where: str, within: frozenset[str], 
             if option.get("type") != "null":
                 value = _value(making, _joined(base, option), where, within, depth + 1)
                 if not isinstance(value, _Absent):
-                    return _told_apart(schema, option, value)
+                    return _told_apart(making, schema, option, value, where)
     match _type(schema):
         case "object":
             return _object(making, schema, where, within, depth)
@@ -171,12 +196,18 @@ def _documented(schema: Schema) -> Any:
     return next((value for value in values if value is not None), _ABSENT)
 
 
-def _told_apart(schema: Schema, option: Schema, value: Any) -> Any:
-    """The value with the property by which the schema tells its options apart."""
+def _told_apart(making: _Making, schema: Schema, option: Schema, value: Any, where: str) -> Any:
+    """The value with the property by which the schema tells its options apart, where the option
+    does not give that itself.
+    """
     discriminator = table(schema.get("discriminator"))
     name, reference = text_of(discriminator.get("propertyName")), text_of(option.get("$ref"))
     if not name or not reference or not isinstance(value, dict):
         return value
+    made_up = f"{where}.{name} = ".lstrip(".")
+    if name in value and not any(each.startswith(made_up) for each in making.invented):
+        return value
+    making.invented = [each for each in making.invented if not each.startswith(made_up)]
     mapping = table(discriminator.get("mapping")).items()
     named = (key for key, place in mapping if place in (reference, reference.rpartition("/")[2]))
     return {**value, name: next(named, reference.rpartition("/")[2])}
@@ -247,8 +278,27 @@ def _text(schema: Schema) -> str:
     if known := _FORMATS.get(text_of(schema.get("format"))):
         return known
     least, most = schema.get("minLength"), schema.get("maxLength")
+    if pattern := text_of(schema.get("pattern"))[:_LONGEST]:
+        low, high = (n if _is_count(n) else limit for n, limit in ((least, 0), (most, _LONGEST)))
+        fits = (each for each in _TRIED if low <= len(each) <= high and _matches(pattern, each))
+        if (fitting := next(fits, None)) is not None:
+            return fitting
     text = "string".ljust(min(least, _LONGEST) if _is_count(least) else 0, "x")
     return text[:most] if _is_count(most) else text
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """Whether a text fits, where that is soon told: a pattern may take time that doubles with each
+    of its signs and each character.
+    """
+    signs = sum(map(pattern.count, "*+?{"))
+    repeated = _REPEATED.search(pattern) is not None
+    if signs > _SIGNS or pattern.count("|") > _SIGNS or (repeated and len(text) > _SHORT):
+        return False
+    try:
+        return "){" not in pattern and re.search(pattern, text) is not None
+    except (re.error, OverflowError, RecursionError):  # what another language allows
+        return False
 
 
 def _number(schema: Schema, whole: bool) -> int | float:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from perfhunt.model.recorded.openapi.document import ApiDocument, items, table, text_of
-from perfhunt.model.recorded.request import variable_of
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+from perfhunt.model.recorded.request import is_own_header, variable_of
 
 
 class Credentials(NamedTuple):
@@ -55,7 +52,7 @@ def _credentials(name: str, scheme: Mapping[str, Any]) -> Credentials:
         remark = f"{variable} is user:password in base64."
         return Credentials((("Authorization", f"Basic ${{{variable}}}"),), (remark,))
     key = text_of(scheme.get("name"))
-    if kind == "apiKey" and where in ("header", "cookie") and _HEADER_NAME.fullmatch(key):
+    if kind == "apiKey" and where in ("header", "cookie") and is_own_header(key):
         if where == "header":
             return Credentials(((key, f"${{{variable}}}"),))
         return Credentials((("Cookie", f"{key}=${{{variable}}}"),))
