@@ -6,6 +6,7 @@ Scalars are those of YAML 1.2's core schema that JSON has too: `yes` and a date 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ _MOST_VALUES = 3_000_000
 _DIGITS = 300  # of a number: Python reads those of 4,300, and floats end at 308
 _INTEGER = re.compile(rf"-?(?:0|[1-9][0-9]{{0,{_DIGITS}}})")
 _FLOAT = re.compile(
-    rf"-?(?:0|[1-9][0-9]{{0,{_DIGITS}}})(?:\.[0-9]{{1,{_DIGITS}}})?(?:[eE][-+]?[0-9]{{1,2}})?"
+    rf"-?(?:0|[1-9][0-9]{{0,{_DIGITS}}})(?:\.[0-9]{{1,{_DIGITS}}})?(?:[eE][-+]?[0-9]{{1,3}})?"
 )
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -140,4 +141,5 @@ def _scalar(event: Any) -> Any:
         return _WORDS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    number = float(text) if _FLOAT.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else text

@@ -10,6 +10,7 @@ from perfhunt.model.recorded.described import DescribedRequest, described_traffi
 from perfhunt.model.recorded.k6.calls import http_names, requests_of
 from perfhunt.model.recorded.k6.checks import expected_statuses
 from perfhunt.model.recorded.k6.options import load_note, options_of, threshold_lines
+from perfhunt.model.recorded.k6.scopes import Scopes
 from perfhunt.model.recorded.k6.syntax import WHAT, Node, line_of, syntax_tree, walked
 from perfhunt.model.recorded.k6.values import ScriptValues
 from perfhunt.model.recorded.request import LeftOut
@@ -22,7 +23,7 @@ def k6_traffic(text: str, stem: str, name: str) -> RecordedTraffic:
     computed is a comment that says its line. Raises Unreadable.
     """
     root = syntax_tree(text, name)
-    names, values = http_names(root), ScriptValues(root)
+    names, values = http_names(root), ScriptValues(Scopes(root))
     read = [*requests_of(root, names, values, expected_statuses(root))]
     options = options_of(root, values)
     requests = [each for each in read if isinstance(each, DescribedRequest)]

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from perfhunt.model.recorded.k6.scopes import Scopes
 from perfhunt.model.recorded.k6.syntax import (
-    FUNCTIONS,
     Node,
     arguments_of,
     bare,
     line_of,
     shown,
     source,
-    walked,
 )
 
 _DEEPEST = 40  # expressions within each other, names that stand for names counted too
 _MOST = 5_000  # expressions that are looked at for one value
 _ESCAPE = re.compile(r"\\(?:u\{([0-9A-Fa-f]{1,6})\}|u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.|\n))")
+_EXACT = 2**53  # beyond which numbers of JavaScript are not what was written
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}
-_DECLARATIONS = ("lexical_declaration", "variable_declaration")
-_BLOCKS = frozenset({"program", "statement_block"})
-# Scopes whose own names are unknown to us, by the fields that hold them.
-_FILLED = {
-    **dict.fromkeys(FUNCTIONS, ("parameters", "parameter")),
-    "for_statement": ("initializer",),
-    "for_in_statement": ("left",),
-    "catch_clause": ("parameter",),
-}
-_SCOPES = 100  # of one place: nobody nests blocks deeper
 _WORDS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None, "undefined": None}
 
 
@@ -64,10 +54,8 @@ class ScriptValues:
     or a Hole. `defaults` are the values of the environment that the script has defaults for.
     """
 
-    root: Node
+    scopes: Scopes
     defaults: dict[str, str] = field(default_factory=dict)
-    _scopes: dict[int, dict[str, Node | None]] = field(default_factory=dict)
-    _changes: dict[str, list[int]] | None = None  # where a name gets another value, by name
     _left: int = 0
 
     def of(self, node: Node | None) -> Any:
@@ -85,28 +73,6 @@ class ScriptValues:
             return _hole(node)
         return read(self, node, depth + 1)
 
-    def declared(self, node: Node) -> Node | None:
-        """The expression that a name was given where it was declared, if it never gets another;
-        None for a parameter, an import and the like.
-        """
-        name, scope = source(node), node.parent
-        for _ in range(_SCOPES):
-            if scope is None:
-                break
-            if scope.type in _BLOCKS or scope.type in _FILLED:
-                names = self._scopes.get(scope.id)
-                if names is None:
-                    names = self._scopes[scope.id] = _names(scope)
-                if name in names:
-                    return None if self._changes_in(scope, name) else names[name]
-            scope = scope.parent
-        return None
-
-    def _changes_in(self, scope: Node, name: str) -> bool:
-        if self._changes is None:
-            self._changes = _changes(self.root)
-        return any(scope.start_byte <= at < scope.end_byte for at in self._changes.get(name, ()))
-
     def _string(self, node: Node, depth: int) -> Text:
         return (_unescaped(source(node)[1:-1]),)
 
@@ -122,15 +88,16 @@ class ScriptValues:
 
     def _number(self, node: Node, depth: int) -> Any:
         text = source(node).replace("_", "")
-        try:
-            return int(text, 0)
-        except ValueError:
-            pass
-        try:
-            number = float(text)
-        except ValueError:
-            return _hole(node)
-        return int(number) if number.is_integer() and abs(number) < 1e15 else number
+        for read in (lambda: int(text, 0), lambda: float(text)):
+            try:
+                number = read()
+            except (ValueError, OverflowError):
+                continue
+            octal = text[:1] == "0" and text[1:].isdigit()
+            if octal or not abs(number) <= _EXACT:  # what JavaScript writes otherwise than we do
+                break
+            return int(number) if number == int(number) else number
+        return _hole(node)
 
     def _literal(self, node: Node, depth: int) -> Any:
         return _WORDS[node.type]
@@ -138,7 +105,7 @@ class ScriptValues:
     def _name(self, node: Node, depth: int) -> Any:
         if source(node) == "undefined":
             return None
-        declared = self.declared(node)
+        declared = self.scopes.declared(node)
         return _hole(node) if declared is None else self._renamed(node, declared, depth)
 
     def _renamed(self, node: Node, declared: Node, depth: int) -> Any:
@@ -179,7 +146,9 @@ class ScriptValues:
         """`a || b`: b where a is missing. What the environment may say has its default here."""
         variable = left if isinstance(left, Hole) else _only_hole(left)
         if variable is None:
-            return left if left not in (None, False, 0, ("",)) else self._value(right_node, depth)
+            return (
+                left if left not in (None, False, 0, (), ("",)) else self._value(right_node, depth)
+            )
         if not variable.from_environment:
             return _hole(node)
         default = self._value(right_node, depth)
@@ -324,47 +293,3 @@ def _key_of(node: Node) -> str | None:
     if key.type == "number" or (key.type == "property_identifier" and not in_brackets):
         return source(key)
     return None
-
-
-def _names(scope: Node) -> dict[str, Node | None]:
-    """The names of a scope, with the expression of those that are given one, once."""
-    names: dict[str, Node | None] = {}
-    for field_name in _FILLED.get(scope.type, ()):
-        names |= dict.fromkeys(map(source, _inside(scope.child_by_field_name(field_name))))
-    for child in scope.named_children if scope.type in _BLOCKS else ():
-        if child.type == "export_statement":
-            child = child.child_by_field_name("declaration") or child
-        if child.type == "import_statement":
-            names |= dict.fromkeys(map(source, _inside(child)))
-        elif child.type in FUNCTIONS or child.type == "class_declaration":
-            names |= dict.fromkeys(map(source, _inside(child.child_by_field_name("name"))))
-        for declared in child.named_children if child.type in _DECLARATIONS else ():
-            pattern, value = (declared.child_by_field_name(f) for f in ("name", "value"))
-            plain = pattern is not None and pattern.type == "identifier"
-            for name in map(source, _inside(pattern)):
-                names[name] = value if plain and name not in names else None
-    return names
-
-
-def _inside(node: Node | None) -> Iterator[Node]:
-    """The names in a pattern, a list of parameters or an import."""
-    for each in walked(node) if node is not None else ():
-        if each.type in ("identifier", "shorthand_property_identifier_pattern"):
-            yield each
-
-
-def _changes(root: Node) -> dict[str, list[int]]:
-    """Where names get another value than they were declared with, or a part of it changes."""
-    changes: dict[str, list[int]] = {}
-    for node in walked(root):
-        if node.type in ("assignment_expression", "augmented_assignment_expression"):
-            target = node.child_by_field_name("left")
-        elif node.type == "update_expression":
-            target = node.child_by_field_name("argument")
-        else:
-            continue
-        while target is not None and target.type in ("member_expression", "subscript_expression"):
-            target = target.child_by_field_name("object")  # `a.b = c` changes what a stands for
-        for each in _inside(target):
-            changes.setdefault(source(each), []).append(node.start_byte)
-    return changes

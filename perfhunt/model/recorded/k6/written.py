@@ -83,7 +83,8 @@ def request_of(
         if isinstance(parts[0], str) and rest and isinstance(rest[0], str):
             rest[0] = re.sub(r"^[^/?#]*", "", rest[0])  # the rest of its host
         parts = [_NOWHERE, *rest]
-    elif parts and isinstance(parts[0], Hole):
+    starts_open = base is None and isinstance(parts[0] if parts else "", Hole)
+    if starts_open:
         parts.insert(0, f"{_NOWHERE}/")
     marks = {f"phHole{n}x": part for n, part in enumerate(parts) if isinstance(part, Hole)}
     names = iter(marks)
@@ -94,8 +95,7 @@ def request_of(
     target = request.target
     for n, (mark, hole) in enumerate(marks.items()):
         column = places.column(hole)
-        whole = base is None and n == 0 and target.startswith(f"/{mark}")
-        if whole:
+        if starts_open and n == 0:
             target = target.replace(f"/{mark}", f"{{{column}:raw}}", 1)
         target = target.replace(mark, f"{{{column}}}")
     origin = "" if request.origin == _NOWHERE else request.origin

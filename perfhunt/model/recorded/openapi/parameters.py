@@ -101,8 +101,10 @@ def _value(document: ApiDocument, parameter: Mapping[str, Any], where: str) -> S
         made = SchemaValue(example, ())
         if example is None:
             made = schema_value(document, holder.get("schema"), where)
-        is_text = isinstance(made.value, str)
-        return SchemaValue(made.value if is_text else json_text(made.value), made.invented)
+        text = made.value
+        if not isinstance(text, str):
+            text = json_text(text, separators=(",", ":"))
+        return SchemaValue(text, made.invented)
     # In Swagger 2 a parameter is its own schema.
     own = {key: inner for key, inner in parameter.items() if key not in ("required", "in", "name")}
     return schema_value(document, parameter.get("schema", own), where)
