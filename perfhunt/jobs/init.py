@@ -4,6 +4,7 @@ for a person to choose.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -82,7 +83,7 @@ def run_init(request: InitRequest) -> Initialised:
         raise UsageError(f"{options} are both given", "Traffic is read from one of them.")
     traffic = None
     for kind, source in recorded.items():
-        traffic = _recorded(kind, source, request.output.stem)
+        traffic = _recorded(kind, source, request.output)
     target = None
     if traffic is None or request.pid is not None or request.port is not None:
         target = find_target(one_service("init", request.pid, request.port))
@@ -103,12 +104,14 @@ def _feeds(traffic: RecordedTraffic | None) -> Mapping[str, str]:
     return traffic.feeds if traffic is not None else {}
 
 
-def _recorded(kind: RecordedAs, source: str, stem: str) -> RecordedTraffic:
+def _recorded(kind: RecordedAs, source: str, output: Path) -> RecordedTraffic:
     try:
         text = source
         if kind is not RecordedAs.CURL:
             text = regular_bytes(Path(source)).decode("utf-8", "replace")
-        return _READERS[kind](text, stem, source)
+        # As the test file would name it, whose paths start from its own directory.
+        beside = source if os.path.isabs(source) else os.path.relpath(source, output.parent)
+        return _READERS[kind](text, output.stem, beside)
     except OSError as error:
         raise UsageError(
             f"{source} cannot be read: {error.strerror}", f"--from-{kind} takes the path of a file."

@@ -54,9 +54,7 @@ def described_traffic(
             every.append(each)
     left_out = [_named(f"left out: {why}", names) for why, names in reasons.items()]
     if not every:
-        raise Unreadable(
-            " ".join(["no request that could be sent was found;", *left_out]).rstrip(";")
-        )
+        raise Unreadable(" ".join(["no request that could be sent was found.", *left_out]))
     awake = [n for n, each in enumerate(every) if not each.asleep]
     awake = sorted(awake, key=lambda n: bool(every[n].invented))[:ENDPOINTS]
     tables, feeds, sleeping = (
@@ -105,7 +103,9 @@ def _table(each: DescribedRequest, awake: bool, feeds: dict[str, str], stem: str
         feeds[feed] = f"{json_text({'body': body})}\n"
         body = "{body:raw}"
     if each.invented:
-        remarks.append(f"invented: {', '.join(each.invented)}")
+        more = len(each.invented) - NAMED
+        listed = [*each.invented[:NAMED], *([f"and {more} more"] if more > 0 else [])]
+        remarks.append(f"invented: {', '.join(listed)}")
     return TrafficTable(
         name=visible(each.name).strip() or request.method,
         request=f"{request.method} {request.target}",

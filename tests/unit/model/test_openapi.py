@@ -291,14 +291,14 @@ def test_a_body_that_looks_like_a_template_is_sent_as_it_is(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{}", "no version"),
-        ("swagger: '1.2'", "no version"),
+        ("{}", "of no version"),
+        ("swagger: '1.2'", "of no version"),
         ("openapi: 3.0.0", "no paths"),
         ("openapi: 3.0.0\npaths: {/a: {get: {parameters: [{$ref: 'b.yaml#/c'}]}}}", "other files"),
         ("openapi: 3.0.0\npaths: {/a: {$ref: '#/b'}}", "#/b, which is not there"),
         ("openapi: 3.0.0\nb: {$ref: '#/b'}\npaths: {/a: {$ref: '#/b'}}", "in a circle"),
         ("openapi: 3.0.0\npaths: {/a: {trace: {}}}", "method that is not sent"),
-        ("- a\n- b\n", "no version"),
+        ("- a\n- b\n", "of no version"),
         ("a: b: c", "line 1"),
     ],
 )

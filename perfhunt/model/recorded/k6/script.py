@@ -11,7 +11,7 @@ from perfhunt.model.recorded.k6.calls import http_names, requests_of
 from perfhunt.model.recorded.k6.checks import expected_statuses
 from perfhunt.model.recorded.k6.options import load_note, options_of, threshold_lines
 from perfhunt.model.recorded.k6.scopes import Scopes
-from perfhunt.model.recorded.k6.syntax import WHAT, Node, line_of, syntax_tree, walked
+from perfhunt.model.recorded.k6.syntax import Node, line_of, syntax_tree, walked
 from perfhunt.model.recorded.k6.values import ScriptValues
 from perfhunt.model.recorded.request import LeftOut
 from perfhunt.model.recorded.traffic import RecordedTraffic
@@ -30,11 +30,14 @@ def k6_traffic(text: str, stem: str, name: str) -> RecordedTraffic:
     lines, refused = threshold_lines(options, {each.name for each in requests})
     notes = [*_not_read(root, names.elsewhere), *refused, *load_note(options)]
     notes += [f"{key} is taken for its default, {value}." for key, value in values.defaults.items()]
-    itself = f"k6 runs the script itself, as it is: k6_script = {toml_text(name)}, no [[traffic]]."
+    itself = (
+        f"k6 itself runs the script as it is: k6_script = {toml_text(name)} at the top of the file,"
+        " in place of [[traffic]]."
+    )
     try:
         return described_traffic(_at_one_place(read), stem, [*notes, itself], lines)
     except Unreadable as error:
-        raise Unreadable(" ".join([f"{WHAT}: {error.message}", *notes]), itself) from None
+        raise Unreadable(" ".join([error.message, *notes]), itself) from None
 
 
 def _at_one_place(

@@ -90,7 +90,7 @@ def api_document(text: str) -> ApiDocument:
         if swagger.startswith("2.") or swagger == "2":
             return ApiDocument(root, 2)
     raise Unreadable(
-        f"{WHAT} says of no version that is read",
+        f"{WHAT} is of no version that is read",
         'It begins with "openapi: 3..." or "swagger: 2.0"; an older one can be converted'
         " (swagger2openapi, converter.swagger.io).",
     )
