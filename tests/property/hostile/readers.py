@@ -18,9 +18,9 @@ from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.messages import ANSWERS, ORDERS, WORKER_ANSWERS, WORKER_ORDERS, PipeReader
 from perfhunt.model.document.bounded import json_value, toml_table, unzipped
 from perfhunt.model.document.folded import unfold
+from perfhunt.model.document.yaml_tree import yaml_value
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
-from perfhunt.model.document.yaml_tree import yaml_value
 from perfhunt.model.recorded.har import read_har
 from perfhunt.model.recorded.k6.script import k6_traffic
 from perfhunt.model.recorded.openapi.operations import openapi_traffic

@@ -116,7 +116,10 @@ def _json(value: Any) -> str:
 
 
 def _form(value: Any) -> str:
-    return "&".join(f"{quote_plus(k)}={quote_plus(v)}" for k, v in _fields(table(value), ""))
+    return "&".join(
+        f"{quote_plus(k, errors='replace')}={quote_plus(v, errors='replace')}"
+        for k, v in _fields(table(value), "")
+    )
 
 
 def _fields(value: Mapping[str, Any], before: str) -> Iterator[tuple[str, str]]:

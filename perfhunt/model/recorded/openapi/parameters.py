@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote_from_bytes
 
 from perfhunt.model.recorded.openapi.document import ApiDocument, items, table, text_of
 from perfhunt.model.recorded.openapi.schema import (
@@ -121,22 +121,22 @@ def _parts(value: Any) -> list[str]:
 
 def _in_path(name: str, value: Any, parameter: Mapping[str, Any]) -> str:
     style, explode = parameter.get("style"), parameter.get("explode") is True
-    parts = [quote(part, safe="") for part in _parts(value)]
+    parts = [_quoted(part) for part in _parts(value)]
     if explode and isinstance(value, dict):
         parts = [f"{key}={each}" for key, each in zip(parts[::2], parts[1::2], strict=True)]
     if style == "label":
         return f".{('.' if explode else ',').join(parts)}"
     if style == "matrix":
         named = explode and isinstance(value, dict)
-        before = "" if named else f"{quote(name, safe='')}="
+        before = "" if named else f"{_quoted(name)}="
         joined = [f";{before}{part}" for part in parts]
         return "".join(joined) if explode else f";{before}{','.join(parts)}"
     return ",".join(parts)
 
 
 def _in_query(name: str, value: Any, parameter: Mapping[str, Any]) -> list[str]:
-    style, key = parameter.get("style", "form"), quote(name, safe="")
-    parts = [quote(part, safe="") for part in _parts(value)]
+    style, key = parameter.get("style", "form"), _quoted(name)
+    parts = [_quoted(part) for part in _parts(value)]
     if isinstance(value, dict) and style == "deepObject":
         return _paired([f"{key}%5B{part}%5D" for part in parts[::2]], parts[1::2])
     if _explodes(parameter, style):
@@ -153,6 +153,11 @@ def _explodes(parameter: Mapping[str, Any], style: Any) -> bool:
         return parameter.get("collectionFormat") == "multi" or parameter.get("type") != "array"
     explode = parameter.get("explode")
     return explode if isinstance(explode, bool) else style == "form"
+
+
+def _quoted(text: str) -> str:
+    """Percent-encoded; halves of a pair, which are no characters, become question marks."""
+    return quote_from_bytes(text.encode("utf-8", "replace"), safe="")
 
 
 def _paired(names: Sequence[str], values: Sequence[str]) -> list[str]:
