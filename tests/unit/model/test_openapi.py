@@ -242,7 +242,7 @@ def test_credentials_come_from_the_environment(
     scheme: dict[str, Any], header: tuple[str, str]
 ) -> None:
     components = {"securitySchemes": {"my-key": scheme}}
-    paths = {"/a": {"get": {"security": [{"my-key": []}]}}}
+    paths: dict[str, Any] = {"/a": {"get": {"security": [{"my-key": []}]}}}
     traffic = described(paths, components=components)
     with pytest.raises(QuestionError, match="export MY_KEY="):
         question(traffic)
@@ -253,7 +253,7 @@ def test_a_key_in_the_query_is_for_a_person_to_give_and_none_is_asked_where_none
     None
 ):
     components = {"securitySchemes": {"k": {"type": "apiKey", "in": "query", "name": "key"}}}
-    paths = {
+    paths: dict[str, Any] = {
         "/a": {"get": {"security": [{"k": []}]}},
         "/b": {"get": {"security": [{"k": []}, {}]}},
     }
@@ -269,7 +269,7 @@ def test_a_document_of_posts_alone_sends_nothing_before_a_person_chose() -> None
 
 
 def test_more_than_a_person_looks_over_are_comments_those_with_known_values_last() -> None:
-    paths = {f"/{n}/{{id}}": {"get": {}} for n in range(5)}
+    paths: dict[str, Any] = {f"/{n}/{{id}}": {"get": {}} for n in range(5)}
     paths |= {f"/known/{n}": {"get": {}} for n in range(ENDPOINTS - 2)}
     asked = question(described(paths))
     assert len(asked.traffic) == ENDPOINTS
