@@ -150,6 +150,7 @@ def test_its_own_load_and_k6_itself_are_told(shop: RecordedTraffic) -> None:
         ("places.shop.url + '/c'", "/shop/c"),
         ("places['shop']['url']", "/shop"),
         ("`${host}/a`", "/a"),
+        ("(__ENV.HOST ? __ENV.HOST : 'http://h') + '/a'", "/a"),
         ("`${__ENV.HOST}/a`", "/a"),
         ("`https://${__ENV.HOST}/a`", "/a"),
         ("`https://${__ENV.HOST}:8080/a`", "/a"),

@@ -156,6 +156,16 @@ class ScriptValues:
             self.defaults[variable.name] = shown(right_node)
         return default
 
+    def _ternary(self, node: Node, depth: int) -> Any:
+        """`__ENV.A ? __ENV.A : b`, which is `__ENV.A || b`."""
+        condition, first, other = (
+            bare(node.child_by_field_name(name))
+            for name in ("condition", "consequence", "alternative")
+        )
+        if condition is None or first is None or source(condition) != source(first):
+            return _hole(node)
+        return self._either(node, self._value(first, depth), other, depth)
+
     def _object(self, node: Node, depth: int) -> Any:
         made: dict[str, Any] = {}
         for child in node.named_children:
@@ -216,6 +226,7 @@ _READERS: Mapping[str, Callable[[ScriptValues, Node, int], Any]] = {
     "member_expression": ScriptValues._member,
     "subscript_expression": ScriptValues._member,
     "binary_expression": ScriptValues._binary,
+    "ternary_expression": ScriptValues._ternary,
     "object": ScriptValues._object,
     "array": ScriptValues._array,
     "unary_expression": ScriptValues._negative,
