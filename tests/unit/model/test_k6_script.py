@@ -176,6 +176,9 @@ def test_urls_are_read_as_far_as_they_are_known(expression: str, path: str) -> N
         ("http.get('http://h/' + id)", "GET /{id}"),
         ("http.get(`http://h/a/${pick(ids)}/b`)", "GET /a/{pick}/b"),
         ("http.get(path)", "GET {path:raw}"),
+        ("http.get(redirectUrl)", "GET {redirectUrl:raw}"),
+        ("http.get(`${redirect().url}/a`)", "GET {url:raw}/a"),
+        ("http.get(`${path}/a`)", "GET {path:raw}/a"),
         ("http.get(`http://h/${a.id}/${b.id}/${a.id}`)", "GET /{id}/{id_2}/{id}"),
         ("for (const id of ids) http.get(`http://h/${id}`)", "GET /{id}"),
         ("let n = '1'; n = '2'; http.get(`http://h/${n}`)", "GET /{n}"),
@@ -208,6 +211,14 @@ def test_bodies_are_what_javascript_makes_of_them(body: str, expected: str) -> N
         params = "{}"
     env = {"T": 's"q'} if "__ENV" in body else {}
     assert only(f"http.post('http://h/', {body}, {params})", **env)[2] == expected
+
+
+def test_a_request_whose_headers_are_computed_is_not_sent_without_them() -> None:
+    traffic = script("http.get('http://h/a', params()); http.get('http://h/b', { headers: h });")
+    assert traffic.toml.count("# [[traffic]]") == 2 and "params() are not read" in traffic.toml
+    base = "const base = { 'X-A': 'b' };"
+    merged = only("http.get('http://h/', { headers: Object.assign({}, base, { c: 'd' }) })", base)
+    assert merged[1] == {"X-A": "b", "c": "d"}
 
 
 def test_a_body_with_a_computed_part_keeps_the_rest() -> None:

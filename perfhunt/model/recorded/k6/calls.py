@@ -203,6 +203,7 @@ def _described(sent: _Sent, statuses: frozenset[int]) -> DescribedRequest | Left
     params = sent.params if isinstance(sent.params, dict) else {}
     if isinstance(sent.params, Hole):
         places.remarks.append(f"line {line}: its params {sent.params.text} are not read")
+        places.unfinished = True
     plain, filled = headers_of(params.get("headers"), places)
     if isinstance(cookies := params.get("cookies"), dict):
         filled.append(("Cookie", "${COOKIE}"))

@@ -23,6 +23,7 @@ _CHANGING = frozenset(
         *("set", "append", "delete", "clear", "add"),
     }
 )
+_NAMED = ("identifier", "member_expression", "subscript_expression")
 _SCOPES = 100  # of one place: nobody nests blocks deeper
 
 
@@ -113,8 +114,9 @@ def _changed_by(call: Node) -> Node | None:
     function, given = call.child_by_field_name("function"), arguments_of(call)
     if function is None or function.type != "member_expression":
         return None
+    changed: Node | None = None
     if source(function) == "Object.assign":
-        return given[0] if given else None
-    is_changing = source(function.child_by_field_name("property")) in _CHANGING
-    holder: Node | None = function.child_by_field_name("object")
-    return holder if is_changing else None
+        changed = given[0] if given else None
+    elif source(function.child_by_field_name("property")) in _CHANGING:
+        changed = function.child_by_field_name("object")
+    return changed if changed is not None and changed.type in _NAMED else None

@@ -208,6 +208,10 @@ class ScriptValues:
         if name == "JSON.stringify" and (len(given) == 1 or source(given[1]) == "null"):
             value = self._value(given[0], depth)
             return value if isinstance(value, Hole) else Json(value)
+        if name == "Object.assign":
+            every = [self._value(each, depth) for each in given]
+            whole = all(isinstance(each, dict) for each in every)
+            return {k: v for each in every for k, v in each.items()} if whole else _hole(node)
         if name in ("Object.freeze", "String"):
             value = self._value(given[0], depth)
             return value if name == "Object.freeze" else _text(_as_text(value, node))

@@ -26,6 +26,8 @@ _NOWHERE = "http://nowhere.invalid"  # for the time that a target is read
 _HOST = re.compile(r"https?://[^/?#]*")
 # What a base url is called. Another name may stand for a path.
 _BASE = re.compile(r"url|uri|host|base|origin|server|target|endpoint|addr|domain|site|root", re.I)
+# A name that is imported or given, or a member of settings: not one of an answer.
+_NAMES = re.compile(r"(?:(?:config|conf|cfg|env|settings|options|constants|data)(?:\.\w+)*\.)?\w+")
 _DEEPEST = 40
 _PLAIN = re.compile(r"[ -z|~]*")  # what a header holds, but braces
 
@@ -65,9 +67,11 @@ def base_of(text: Text) -> Hole | None:
     if isinstance(first, str):
         inside = _HOST.fullmatch(first)
         return text[1] if inside and len(text) > 1 and isinstance(text[1], Hole) else None
-    is_base = first.from_environment or _BASE.search(first.name)
+    # One that is computed and has no path behind it may have one in it.
+    is_named = _BASE.search(first.name) and _NAMES.fullmatch(first.text) and len(text) > 1
     follows = text[1] if len(text) > 1 else "/"
-    return first if is_base and isinstance(follows, str) and follows[:1] in ("/", "?") else None
+    begins = isinstance(follows, str) and follows[:1] in ("/", "?")
+    return first if begins and (first.from_environment or is_named) else None
 
 
 def request_of(
@@ -107,6 +111,7 @@ def headers_of(given: Any, places: Places) -> tuple[list[tuple[str, str]], list[
     plain, filled = list[tuple[str, str]](), list[tuple[str, str]]()
     if isinstance(given, Hole):
         places.remarks.append(f"line {given.line}: the headers {given.text} are not read")
+        places.unfinished = True
     for name, value in given.items() if isinstance(given, dict) else ():
         if not is_own_header(name) or any(name.lower() == n.lower() for n, _ in (*plain, *filled)):
             continue
