@@ -53,6 +53,7 @@ def init_text(
         url=json_text(url or "http://127.0.0.1:8000"),
         process=process,
         traffic=traffic.toml.rstrip() if traffic is not None else _HOME,
+        suggested="".join(f"# {_plain(line)}\n" for line in (traffic.slo if traffic else ())),
         blank=BLANK,
     )
 

@@ -57,6 +57,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("bounds", "fleet"),
     ),
     "model": (("text", "verdict", "document", "testfile", "recorded"),),
+    "model/recorded": (("openapi",), ("k6",)),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html"),),
     "target": (("proc", "code", "resources", "host"),),

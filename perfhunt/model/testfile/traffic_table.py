@@ -23,6 +23,7 @@ from perfhunt.model.testfile.template import (
     quote_around,
     variables_used,
 )
+from perfhunt.model.testfile.thresholds import is_blank
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -129,6 +130,9 @@ def _request(table: Reader) -> tuple[str, str]:
         table.wrong("request", "is missing", example)
     if not text:
         return "GET", "/"
+    if is_blank(text):
+        table.wrong("request", "is still blank, and only a person can choose one", example)
+        return "GET", "/"
     match = _REQUEST.fullmatch(text)
     method, path = (match[1], match[2]) if match else ("GET", text)
     if match is None:
@@ -139,7 +143,7 @@ def _request(table: Reader) -> tuple[str, str]:
         )
     elif method not in METHODS:
         table.wrong("request", f"{method!r} is not a method", did_you_mean(method, METHODS))
-    elif "://" in path.partition("?")[0]:
+    elif "://" in path.partition("?")[0] and not path.startswith("/"):
         table.wrong(
             "request",
             f"{show(redact.url(path))} names a host",
