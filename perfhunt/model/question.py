@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -210,10 +209,6 @@ class Safety:
 LocustOptions: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def _each_value(options: LocustOptions, change: Callable[[str], str]) -> LocustOptions:
-    return tuple((name, tuple(change(value) for value in values)) for name, values in options)
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """Everything that was asked. `seed` decides arrivals, the mix of endpoints and feed rows."""
@@ -232,6 +227,7 @@ class Question:
     # are to come (none named: all).
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    locust_withheld: str = ""  # a mark of the values of options that a stored question leaves out
     engine: EngineName = EngineName.LOCUST
     k6_script: str | None = None  # that k6 runs instead of traffic
     k6_script_sha256: str | None = None
@@ -262,25 +258,34 @@ class Question:
             target=target,
             traffic=traffic,
             safety=safety,
-            locust_options=_each_value(self.locust_options, redact.marked),
+            locust_options=self._kept_options(),
         )
+
+    def _kept_options(self) -> LocustOptions:
+        """The locustfile's options as they may be stored: values only where they are `${NAME}`."""
+        return tuple(
+            (name, tuple(redact.marked(value) for value in values))
+            for name, values in self.locust_options
+        )
+
+    def is_redacted(self) -> bool:
+        """Whether values are missing that must be there to ask it again."""
+        values = [value for _, given in self.locust_options for value in given]
+        return any(map(redact.is_hidden, values)) or any(e.is_redacted() for e in self.traffic)
 
     def marked(self, mark: redact.Mark) -> Question:
         """The question with marks, under a store's key, of what is not stored there: bodies and
-        other values, and the content of its files. Marking twice changes nothing.
+        other values, and the content of its files. The values stay. Marking twice changes nothing.
         """
-
-        def shown(value: str) -> bool:
-            return redact.marked(value) == value
-
+        withheld = self.locust_withheld
+        if not withheld and self._kept_options() != self.locust_options:
+            withheld = mark(repr(self.locust_options))
         return replace(
             self,
             traffic=tuple(endpoint.marked(mark) for endpoint in self.traffic),
             locustfile_sha256=self.locustfile_sha256 and mark(self.locustfile_sha256),
             k6_script_sha256=self.k6_script_sha256 and mark(self.k6_script_sha256),
-            locust_options=_each_value(
-                self.locust_options, lambda value: value if shown(value) else mark(value)
-            ),
+            locust_withheld=withheld,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -294,7 +299,9 @@ class Question:
         ):
             del plain[key]
         # Of runs from before there were any, the same was asked.
-        for key in ("locust_options", "locust_classes", "k6_script_sha256"):
+        if self.locust_withheld:
+            plain["locust_options"] = self._kept_options()
+        for key in ("locust_options", "locust_classes", "locust_withheld", "k6_script_sha256"):
             if not plain[key]:
                 del plain[key]
         if self.engine is EngineName.LOCUST:

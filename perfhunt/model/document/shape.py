@@ -290,6 +290,7 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     locustfile_connects: tuple[str, ...] = ()
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    locust_withheld: str = ""
     engine: EngineName = EngineName.LOCUST
     k6_script: str | None = None
     k6_script_sha256: str | None = None

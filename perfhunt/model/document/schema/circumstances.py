@@ -63,9 +63,10 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "locustfile": "A locustfile instead of traffic.",
         "locustfile_sha256": "Hash of its content, under a key of the store.",
         "locust_options": (
-            "Options of the locustfile, each with what follows it, which is left out or under a key"
-            " of the store unless it is only ${NAME}."
+            "Options of the locustfile, each with what follows it, which is left out unless it is"
+            " only ${NAME}."
         ),
+        "locust_withheld": "Hash of what is left out of them, under a key of the store.",
         "locust_classes": "Its classes of users that were to come; empty: all.",
         "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
         "engine": "What made the load; locust in runs of versions that had nothing else.",

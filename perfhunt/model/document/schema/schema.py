@@ -22,7 +22,7 @@ _OPTIONAL = {
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
     *("peers", "withheld", "keep_error_text"),
-    *("locust_options", "locust_classes"),
+    *("locust_options", "locust_classes", "locust_withheld"),
     *("engine", "k6_script", "k6_script_sha256"),
     *("locustfile_connects", "refused", "attached"),
 }
