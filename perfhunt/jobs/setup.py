@@ -20,7 +20,7 @@ from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
 from perfhunt.load.engines import ENGINES
-from perfhunt.load.programs.facts import FACTS, version_of
+from perfhunt.load.programs.facts import FACTS, require_program, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.secret import find_secret
 from perfhunt.model.question import EngineName, ProcessSelector, Question
@@ -116,6 +116,8 @@ def workbench(
     Raises UnsafeTarget, TargetBusy, AttachFailed or StoreError before anything is sent.
     """
     run_id, stamp = fresh_id(), datetime.now(UTC).isoformat(timespec="seconds")
+    if question.engine in FACTS:
+        require_program(question.engine, alone=request.workers == 1 and not request.bind)
     with ExitStack() as held:
         switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
         cleared = clear_question(question, switch, confirm)

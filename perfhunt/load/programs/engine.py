@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.errors import UsageError
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.load.messages import PROBED
 from perfhunt.load.programs.beside import disagreement, own_doing
@@ -36,12 +35,7 @@ class ProgramEngine(LocustEngine):
         """As LocustEngine. Raises UsageError when the program is not there, or cannot do what was
         asked.
         """
-        require_program(self.name)
-        if self.workers > 1 or self.bind is not None:
-            raise UsageError(
-                f"--workers share the load of the locust engine, and {self.name} sends its own",
-                "Leave --workers and --bind out, or --engine.",
-            )
+        require_program(self.name, alone=self.workers == 1 and self.bind is None)
         super().open(question, criteria, directory, stop)
 
     @property

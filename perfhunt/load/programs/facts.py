@@ -107,7 +107,14 @@ def version_of(name: str) -> str:
     return found[1] if found is not None else ""
 
 
-def require_program(name: str) -> None:
-    """Raises UsageError when the program cannot be used here."""
+def require_program(name: str, *, alone: bool) -> None:
+    """Raises UsageError when the program cannot be used here, or not `alone`, with workers of
+    ours.
+    """
+    if not alone:
+        raise UsageError(
+            f"--workers and --bind share the load of the locust engine, and {name} sends its own",
+            "Leave them out, or --engine.",
+        )
     if why := missing(name):
         raise UsageError(why, "Or leave --engine out: the locust engine is always there.")

@@ -12,7 +12,8 @@ import ctypes
 import os
 import signal
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
@@ -27,9 +28,11 @@ def ports_can_be_kept() -> bool:
     return _syscall(_CREATE_RULESET, None, 0, _GIVE_VERSION) >= _NETWORK_SINCE
 
 
-def kept_to(ports: Collection[int]) -> Callable[[], None]:
-    """What a program does before it begins (`preexec_fn`). Everything that can fail is done here,
-    for the other side of a fork is no place for it. Where ports cannot be kept, they are not.
+@contextmanager
+def kept_to(ports: Collection[int]) -> Iterator[Callable[[], None]]:
+    """What a program that is started within does before it begins (`preexec_fn`). Everything that
+    can fail is done here, for the other side of a fork is no place for it. Where ports cannot be
+    kept, they are not. Raises OSError.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     ruleset = _ruleset(ports) if ports_can_be_kept() else -1
@@ -42,7 +45,11 @@ def kept_to(ports: Collection[int]) -> Callable[[], None]:
             if libc.syscall(_RESTRICT_SELF, ruleset, 0):
                 os._exit(126)
 
-    return restrict
+    try:
+        yield restrict
+    finally:
+        if ruleset >= 0:
+            os.close(ruleset)
 
 
 def _ruleset(ports: Collection[int]) -> int:

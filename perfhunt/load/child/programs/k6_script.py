@@ -33,7 +33,6 @@ _PER: Seconds = 1000.0
 # Each virtual user holds a whole JavaScript runtime, made before the load begins.
 MOST_USERS = 2000
 _SHORTEST: Seconds = 1.0  # that k6 takes for a duration
-_SPARE = 8  # users beyond what the rate and a slow answer need
 # Different requests: each is a character in the list of arrivals, below where Unicode has gaps.
 _MOST_REQUESTS = 50_000
 _FIRST_CHARACTER = 0x30
@@ -102,7 +101,7 @@ def _merged(options: Mapping[str, Any]) -> str:
 
 
 def _scenario(plan: ProgramPlan) -> dict[str, object]:
-    users = min(MOST_USERS, plan.in_flight + _SPARE)
+    users = min(MOST_USERS, plan.in_flight)
     # k6 begins one at the very end, too: it ends half an interval after the last that is due.
     lasts = max(_SHORTEST, (len(plan.due) - 0.5) / plan.rate)
     return {

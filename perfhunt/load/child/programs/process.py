@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from perfhunt.load.child.programs.program import (
     OUTPUT,
     LoadProgram,
     OutputReader,
+    ProgramCommand,
     plain_environment,
 )
 from perfhunt.load.child.recorder import Recorder
@@ -77,36 +79,41 @@ class RunningProgram:
 
     def _start(self, reader: OutputReader) -> None:
         command = self._program.command(self._plan)
-        environment = {**plain_environment(os.environ), **command.variables}
-        restrict = kept_to((self._port,))
         given = os.memfd_create("perfhunt-load")
         into, out = os.pipe()
         try:
             with os.fdopen(os.dup(given), "wb") as file:
                 file.write(command.given)
             os.lseek(given, 0, os.SEEK_SET)
-            source: int | None = given
-            for n, stage in enumerate(command.stages):
-                last = n == len(command.stages) - 1
-                own_output = any(OUTPUT in word for word in stage)
-                process = Popen(
-                    [word.replace(OUTPUT, f"/dev/fd/{out}") for word in stage],
-                    stdin=source,
-                    stdout=DEVNULL if own_output else out if last else PIPE,
-                    stderr=PIPE,
-                    env=environment,
-                    cwd=command.directory,
-                    pass_fds=(out,) if own_output else (),
-                    preexec_fn=restrict,
-                )
-                self._stages.append(process)
-                source = process.stdout.fileno() if process.stdout is not None else None
-                self._reading.append(gevent.spawn(self._hear, process))
+            with kept_to((self._port,)) as restrict:
+                self._start_stages(command, given, out, restrict)
         finally:
             os.close(given)
             os.close(out)
             make_nonblocking(into)
             self._reading.append(gevent.spawn(self._read, into, reader))
+
+    def _start_stages(
+        self, command: ProgramCommand, given: int, out: int, restrict: Callable[[], None]
+    ) -> None:
+        environment = {**plain_environment(os.environ), **command.variables}
+        source: int | None = given
+        for n, stage in enumerate(command.stages):
+            own_output = any(OUTPUT in word for word in stage)
+            last = n == len(command.stages) - 1
+            process = Popen(
+                [word.replace(OUTPUT, f"/dev/fd/{out}") for word in stage],
+                stdin=source,
+                stdout=DEVNULL if own_output else out if last else PIPE,
+                stderr=PIPE,
+                env=environment,
+                cwd=command.directory,
+                pass_fds=(out,) if own_output else (),
+                preexec_fn=restrict,
+            )
+            self._stages.append(process)
+            source = process.stdout.fileno() if process.stdout is not None else None
+            self._reading.append(gevent.spawn(self._hear, process))
 
     def _read(self, descriptor: int, reader: OutputReader) -> None:
         rest = b""

@@ -37,14 +37,15 @@ from perfhunt.load.messages import (
 from perfhunt.load.programs.facts import probe_rate, program_rate
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.trial import Phase, Step, arrivals, feed_rows, mix
-from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.model.units import Seconds
 
 Probing: TypeAlias = "gevent.Greenlet[..., NDArray[Any]]"
 PROGRAMS: Mapping[str, Callable[[ProgramTraffic], LoadProgram]] = {"k6": K6, "vegeta": Vegeta}
 # What a program says comes so late at the most: k6 writes ten times a second.
 READ_DELAY: Seconds = 0.3
 _OVERTIME: Seconds = 5.0  # beyond a step and its grace: a program that goes on is ended
-_SINGLE: PerSecond = 0.5  # the rate of a step of one arrival, that k6 takes a second for
+# Iterations to see by whether the service is well, and how long they take.
+_FEW, _FEW_LAST = 3, 1.5
 _READY_WITHIN: Seconds = 0.2  # our own client, beside it
 # A program that has said nothing for so long after it was to begin is taken to be under way.
 _SILENT: Seconds = 2.0
@@ -79,13 +80,17 @@ class ProgramSource:
         """Has the program send the step's arrivals; blocks until they are over. Raises LoadFailed
         when it sends none.
         """
+        return self._send(self._plan(step, grace), step, recorder, report)
+
+    def _send(
+        self, plan: ProgramPlan, step: Step, recorder: Recorder, report: ReportSecond
+    ) -> StepDone:
         self._stopped_at, self._hard = math.inf, False
         counts = SendCounts()
-        plan = self._plan(step, grace)
         with RunningProgram(self._program, plan, self._own.address, counts) as running:
             self._running = running
             running.begin(recorder)
-            probing = self._probing(running.log, step, grace)
+            probing = self._probing(running.log, step, plan.grace)
             self._watch(running, plan, recorder, report)
         self._running = None
         now, log = time.time(), running.log
@@ -196,16 +201,26 @@ class ProgramSource:
         """A single request, by our own client; by the program where the script alone knows how."""
         if self._payloads:
             return self._own.probe(min(endpoint, len(self._payloads) - 1), timeout)
+        return self._asked_by_program(timeout)
+
+    def _asked_by_program(self, timeout: Seconds) -> ProbeAnswered:
+        """A few iterations of one user, the best of which had a connection already."""
         buffer = SampleBuffer()
-        step = Step(Phase.BASELINE, _SINGLE, 1 / _SINGLE, seed=1)
-        self.run(step, timeout, buffer, unreported)
+        step = Step(Phase.BASELINE, _FEW / _FEW_LAST, _FEW_LAST, seed=1)
+        self._send(replace(self._plan(step, timeout), in_flight=1), step, buffer, unreported)
         ended = np.frombuffer(buffer.take(), SAMPLE)
+        good = ended[ended["outcome"] == RequestOutcome.OK]
+        if not len(good):
+            return ProbeAnswered(outcome=_outcome_of(ended), service=0.0, orphans=0)
         return ProbeAnswered(
-            outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
-            service=float(ended["service"][-1]) if len(ended) else 0.0,
-            orphans=0,
+            outcome=RequestOutcome.OK, service=float(good["service"].min()), orphans=0
         )
 
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """Only our own client sends as fast as it can."""
         return self._own.flood(connections, seconds)
+
+
+def _outcome_of(ended: NDArray[Any]) -> int:
+    """How the last of them ended."""
+    return int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT
