@@ -44,8 +44,7 @@ FACTS: Mapping[str, ProgramFacts] = {
         ProgramFacts(
             name="k6",
             help="k6: a k6 script as it is, or [[traffic]]; HTTP/2, gRPC and WebSocket by scripts",
-            install="see https://grafana.com/docs/k6/latest/set-up/install-k6/, or go install"
-            " go.k6.io/k6@latest",
+            install="To get it: go install go.k6.io/k6@latest, or a package of k6's",
             asks=("version",),
             versions=(1, 2),
             label="evenly spaced; latency from when an iteration was due, less what the script"
@@ -54,7 +53,7 @@ FACTS: Mapping[str, ProgramFacts] = {
         ProgramFacts(
             name="vegeta",
             help="vegeta: [[traffic]] at a constant rate",
-            install="go install github.com/tsenart/vegeta/v12@latest",
+            install="To get it: go install github.com/tsenart/vegeta/v12@latest",
             asks=("-version",),
             versions=(12,),
             label="evenly spaced; latency from when a request was due, since vegeta's own counts"
@@ -77,15 +76,15 @@ def program_rate(rate: PerSecond, question: Question) -> PerSecond:
 
 
 def missing(name: str) -> str:
-    """Why a program cannot be used here, with how to get it; "" when it can."""
+    """Why a program cannot be used here; "" when it can."""
     facts = FACTS[name]
     if shutil.which(name) is None:
-        return f"{name} is not installed: {facts.install}"
+        return f"{name} is not installed"
     version = version_of(name)
     major = re.match(r"[0-9]+", version)
     if major is not None and int(major[0]) not in facts.versions:
         spoken = " and ".join(map(str, facts.versions))
-        return f"{name} {version} is not known here, {spoken} are: {facts.install}"
+        return f"{name} {version} is not known here, {spoken} are"
     return ""
 
 
@@ -117,4 +116,6 @@ def require_program(name: str, *, alone: bool) -> None:
             "Leave them out, or --engine.",
         )
     if why := missing(name):
-        raise UsageError(why, "Or leave --engine out: the locust engine is always there.")
+        raise UsageError(
+            why, f"{FACTS[name].install}; or leave --engine out: the locust engine is always there."
+        )

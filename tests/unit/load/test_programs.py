@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perfhunt.errors import UsageError
 from perfhunt.load.child.http.address import ServerAddress
 from perfhunt.load.child.programs.k6 import K6
 from perfhunt.load.child.programs.k6_script import elsewhere
@@ -22,7 +23,7 @@ from perfhunt.load.child.programs.vegeta import Vegeta
 from perfhunt.load.child.recorder import SampleBuffer
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.load.programs.beside import disagreement, own_doing
-from perfhunt.load.programs.facts import missing
+from perfhunt.load.programs.facts import FACTS, missing, require_program
 from perfhunt.load.render import prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import Expect, Question, RequestTemplate, Target
@@ -184,8 +185,11 @@ def test_the_weight_of_a_scenario_is_what_it_would_have_made(
 
 def test_a_program_that_is_not_there_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert "go install" in missing("k6")
-    assert "go install" in missing("vegeta")
+    for name in FACTS:
+        assert missing(name) == f"{name} is not installed"
+        with pytest.raises(UsageError) as refused:
+            require_program(name, alone=True)
+        assert "go install" in refused.value.hint
 
 
 @given(st.floats(0.5, 3.0), st.integers(0, 10))
