@@ -105,6 +105,11 @@ def body(text: str | None) -> str | None:
     return text if not text or is_hidden(text) else HIDDEN
 
 
+def field_name(text: str) -> str:
+    """The name of a form's field, where it is one."""
+    return text if not text or _KEY.fullmatch(text) else HIDDEN
+
+
 def url(text: str) -> str:
     """A URL or a path: no userinfo, no fragment, no parameters behind `;`; of its path the parts
     that are words or short numbers, of its query the names alone.

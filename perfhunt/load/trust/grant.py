@@ -138,9 +138,14 @@ def narrowed(grant: WorkerGrant, question: Question) -> Question:
         )
 
     traffic = tuple(
-        each
-        if each.feed is None
-        else replace(each, feed=replace(each.feed, path=allowed(each.feed.path)))
+        replace(
+            each,
+            feed=each.feed and replace(each.feed, path=allowed(each.feed.path)),
+            parts=tuple(
+                part.pinned(allowed(part.file.path), part.file.sha256) if part.file else part
+                for part in each.parts
+            ),
+        )
         for each in question.traffic
     )
     locustfile = None if question.locustfile is None else allowed(question.locustfile)

@@ -51,6 +51,11 @@ def in_json(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
+def in_quotes(value: str) -> str:
+    """Escapes a name for the head of a part of a form, as browsers do (HTML, 4.10.21.8)."""
+    return value.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+
+
 def as_is(value: str) -> str:
     """The value itself: headers and plain bodies."""
     return value

@@ -4,23 +4,23 @@ the environment.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.question import Expect, Feed, RequestTemplate
+from perfhunt.model.testfile.body import given_boundary, is_multipart, read_body
 from perfhunt.model.testfile.feed import feed
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.suggest import did_you_mean
 from perfhunt.model.testfile.template import (
     bad_variables,
     columns_used,
-    quote_around,
     variables_used,
 )
 
@@ -96,9 +96,16 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
         )
     rows = _feed(table, around)
     headers = _headers(table)
-    body, content_type = _body(table)
-    if content_type and not any(key.lower() == "content-type" for key in headers):
-        headers["Content-Type"] = content_type
+    body = read_body(table, partial(_beside, around=around))
+    given = next((value for key, value in headers.items() if key.lower() == "content-type"), None)
+    if given is None and body.content_type:
+        headers["Content-Type"] = body.content_type
+    if given is not None and is_multipart(body.parts) and not given_boundary(given):
+        table.wrong(
+            "headers.Content-Type",
+            "names no boundary, so nobody could tell the parts of the body apart",
+            "leave it out: it is made with the body",
+        )
     expect = _expect(table)
     endpoint = RequestTemplate(
         name=name,
@@ -106,9 +113,10 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
         path=path,
         weight=_weight(table),
         headers=tuple(headers.items()),
-        body=body,
+        body=body.text,
         feed=rows,
         expect=expect,
+        parts=body.parts,
     )
     _check_templates(table, endpoint, around)
     table.finish(
@@ -175,22 +183,34 @@ def _weight(table: Reader) -> float:
 
 
 def _feed(table: Reader, around: Surroundings) -> Feed | None:
-    name = table.text("feed", example='feed = "rows.csv"')
-    if not name:
+    read = _beside(table, "feed", around)
+    if read is None:
         return None
-    path = around.path(name)
     try:
-        return feed(path, around.read(path))
+        return feed(*read)
     except Unreadable as error:
         table.wrong(
             "feed",
-            f"{name}: {error}",
+            f"{table.text('feed')}: {error}",
             "a feed is CSV with a header line, or JSON Lines with one object a line",
         )
+    return None
+
+
+def _beside(table: Reader, key: str, around: Surroundings) -> tuple[str, bytes] | None:
+    """The path and the bytes of the file that is named at a key; None, and told, without."""
+    name = table.text(key, example=f'{key} = "{"rows.csv" if key == "feed" else "photo.jpg"}"')
+    if not name:
+        if table.table.get(key) == "" and key != "feed":
+            table.wrong(key, "is empty", f'write for example {key} = "photo.jpg"')
+        return None
+    path = around.path(name)
+    try:
+        return path, around.read(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         table.wrong(
-            "feed",
+            key,
             f"{name!r} cannot be read ({reason})",
             "paths start from the directory of the test file",
         )
@@ -219,47 +239,6 @@ def _headers(table: Reader) -> dict[str, str]:
         else:
             headers[key] = value
     return headers
-
-
-def _body(table: Reader) -> tuple[str | None, str]:
-    """The body as a template, and the Content-Type it implies ("" when none)."""
-    given = [key for key in ("json", "form", "body") if table.has(key)]
-    if len(given) > 1:
-        table.wrong(
-            given[1], f"there is already {given[0]}", "a request has one of json, form and body"
-        )
-    if not given:
-        return None, ""
-    if given[0] == "json":
-        return _json_body(table), "application/json"
-    if given[0] == "form":
-        return _form_body(table), "application/x-www-form-urlencoded"
-    return table.text("body", example='body = "text"'), ""
-
-
-def _json_body(table: Reader) -> str | None:
-    value = table.raw("json")
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError):
-        table.wrong(
-            "json",
-            "holds a date, a time, inf or nan, which JSON does not have",
-            'write it in quotes, like "2026-01-31"',
-        )
-        return None
-
-
-def _form_body(table: Reader) -> str | None:
-    fields = table.child("form", 'form = { sku = "A1" }')
-    parts: list[str] = []
-    for key, value in (fields.table if fields else {}).items():
-        assert fields is not None
-        if not isinstance(value, str):
-            fields.wrong(key, f"is {kind(value)}", "write it in quotes")
-        else:
-            parts.append(f"{quote_around(key)}={quote_around(value)}")
-    return "&".join(parts)
 
 
 def _expect(table: Reader) -> Expect:
@@ -297,6 +276,9 @@ def _expect(table: Reader) -> Expect:
 def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundings) -> None:
     places = [("request", endpoint.path), ("body", endpoint.body or "")]
     places += [(f"headers.{key}", value) for key, value in endpoint.headers]
+    for part in endpoint.parts:
+        at = f"body.form.{part.name}"
+        places += [(at, part.name), (at, part.text), (f"{at}.filename", part.filename)]
     known = endpoint.feed.columns if endpoint.feed else ()
     for where, text in places:
         if where == "body" and not table.has("body"):

@@ -124,7 +124,7 @@ class Connection:
         self._watch = client.loop.io(sock.fileno(), READ)
         self._watch_write: Any = None
         self._parser: Any = HttpResponseParser(self)
-        self._left = b""
+        self._left: bytes | memoryview = b""
         self._head: ResponseHead | None = None
         self.complete = self.connected = self.orphan = False
         self.served = 0
@@ -149,7 +149,7 @@ class Connection:
         self.client.counts.sent += 1
         self.transmit(payload)
 
-    def transmit(self, content: bytes) -> None:
+    def transmit(self, content: bytes | memoryview) -> None:
         """Writes what the socket takes and leaves the rest to the write watcher."""
         try:
             taken = self._send(content)
@@ -162,7 +162,8 @@ class Connection:
             if not self.connected:
                 self.stands()
             return
-        self._left = content[taken:] if taken else content
+        # A view: of an upload the socket takes many pieces, and each rest would be a copy.
+        self._left = memoryview(content)[taken:] if taken else content
         if self._watch_write is None:
             self._watch_write = self._loop.io(self.sock.fileno(), WRITE)
         self._watch_write.start(self.on_writable)
@@ -217,7 +218,7 @@ class Connection:
             known = client.answers.get(content[: content.find(_END)])
             if known is not None and known[0] == len(content):
                 self.size, self.status = known[0], known[1]
-                client.finished(self, now, self.verdict(), True)
+                client.finished(self, now, self.verdict(), not self._left)
                 return
         self.size += len(content)
         try:
@@ -236,7 +237,8 @@ class Connection:
             self._note_gap(now)
         elif self.keep:
             client.learn(content, self.status)
-        client.finished(self, now, self.verdict(), self.keep)
+        # Answered before all of it was sent: what is left would run into the next request.
+        client.finished(self, now, self.verdict(), self.keep and not self._left)
 
     def verdict(self) -> int:
         """OK or STATUS, from the answer's status."""

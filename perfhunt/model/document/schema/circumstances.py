@@ -97,6 +97,18 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             "HMAC, under a key of the store, of path, headers, bodies and the feed's content, where"
             " they are not stored whole; empty when they are."
         ),
+        "parts": "Parts of a multipart body; of a body that is one file, that.",
+    },
+    "BodyPart": {
+        "name": "Field, or …; empty for a body that is one file.",
+        "text": "… for a text.",
+        "file": "What is sent, null for a text.",
+        "type": "Its Content-Type.",
+        "filename": "… for the name it is sent under, empty for its own.",
+    },
+    "BodyFile": {
+        "path": "File.",
+        "sha256": "Hash of its content; empty where `withheld` covers it.",
     },
     "Feed": {
         "path": "File.",

@@ -21,7 +21,7 @@ _OPTIONAL = {
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
-    *("peers", "withheld", "keep_error_text"),
+    *("peers", "parts", "keep_error_text"),
     *("locust_options", "locust_classes"),
     *("locustfile_connects", "refused", "attached"),
 }
