@@ -62,7 +62,7 @@ def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
     service = one_service("profile", request.pid, request.port)
     target = find_target(service)
-    url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
+    url = target.listeners[0].url if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     code = code_state(target.git_root, None, request.trust_repository)

@@ -1,13 +1,15 @@
-"""The url that load goes to, from the ports a target listens on."""
+"""The url that load goes to, from the ports or the unix socket a target listens on."""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, TargetProcess
+from perfhunt.model.text.socket_url import PREFIX, socket_url
 from perfhunt.model.units import Seconds
 from perfhunt.target.find import find_target, in_other_network
 
@@ -27,7 +29,8 @@ def locate(selector: ProcessSelector, url: str = "") -> tuple[TargetProcess, str
 
 
 def target_url(target: TargetProcess) -> str:
-    """`http://host:port` of the target. Of several ports, the only one that answers HTTP.
+    """`http://host:port` of the target, or its unix socket where it listens on no port. Of several,
+    the only one that answers HTTP.
 
     Raises TargetNotFound, saying to give --url, when there is none, when several answer, or when
     the port is not reachable from here. Asks a port one harmless question only when there is more
@@ -37,6 +40,8 @@ def target_url(target: TargetProcess) -> str:
         raise TargetNotFound(
             f"pid {target.root} listens on nothing", "Say where load goes: --url http://HOST:PORT"
         )
+    if not any(listener.port for listener in target.listeners):
+        return _socket_of(target)
     if in_other_network(target.workers[0]):
         port = target.listeners[0].port
         raise TargetNotFound(
@@ -49,7 +54,7 @@ def target_url(target: TargetProcess) -> str:
         by_port.setdefault(listener.port, []).append(listener)
     if len(by_port) == 1:
         return _url_of(target.listeners)
-    answering = [port for port, shared in by_port.items() if _speaks_http(*_reach(shared))]
+    answering = [port for port, shared in by_port.items() if _speaks_http(_reach(shared))]
     if len(answering) == 1:
         return _url_of(by_port[answering[0]])
     listed = ", ".join(map(str, by_port))
@@ -58,6 +63,24 @@ def target_url(target: TargetProcess) -> str:
     raise TargetNotFound(
         f"pid {target.root} listens on ports {listed}, {what}",
         f"Say which: --url http://127.0.0.1:{pick}",
+    )
+
+
+def _socket_of(target: TargetProcess) -> str:
+    """The url of the only unix socket, or of the only one of several that answers HTTP."""
+    paths = [listener.path for listener in target.listeners]
+    if not any(map(os.path.exists, paths)):
+        raise TargetNotFound(
+            f"pid {target.root} listens on the unix socket {paths[0]}, and there is none here",
+            "If it is a container's, say where it is mounted: --url unix:/PATH",
+        )
+    answering = paths if len(paths) == 1 else [path for path in paths if _speaks_http(path)]
+    if len(answering) == 1:
+        return socket_url(answering[0])
+    what = f"and {'none' if not answering else 'more than one'} of them answers plain HTTP"
+    raise TargetNotFound(
+        f"pid {target.root} listens on the unix sockets {', '.join(paths)}, {what}",
+        f"Say which: --url {PREFIX}{(answering or paths)[0]}",
     )
 
 
@@ -76,13 +99,19 @@ def _reach(listeners: Sequence[Listener]) -> tuple[str, int]:
     return hosts[0], listeners[0].port
 
 
-def _speaks_http(host: str, port: int) -> bool:
-    """Whether a port answers `HEAD /` with something that starts with HTTP/."""
+def _speaks_http(at: tuple[str, int] | str) -> bool:
+    """Whether a port, or the unix socket at a path, answers `HEAD /` with something that starts
+    with HTTP/.
+    """
+    family = socket.AF_UNIX
+    if isinstance(at, tuple):
+        family = socket.AF_INET6 if ":" in at[0] else socket.AF_INET
+    host = f"{at[0]}:{at[1]}" if isinstance(at, tuple) else "localhost"
     try:
-        with socket.create_connection((host, port), _ANSWER) as link:
-            link.sendall(
-                f"HEAD / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode()
-            )
+        with socket.socket(family) as link:
+            link.settimeout(_ANSWER)
+            link.connect(at)
+            link.sendall(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
             return link.recv(16).startswith(b"HTTP/")
     except OSError:
         return False

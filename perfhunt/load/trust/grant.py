@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import LoopKind, Question, Safety
 from perfhunt.model.testfile.connects import Peripheral, peripheral
+from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
@@ -56,6 +57,11 @@ def cleared(
     """The addresses of the url's host that load may go to; where the master asked for some only,
     those of them. Raises LoadFailed when there is none.
     """
+    if socket_path(url):
+        raise LoadFailed(
+            "the target is a unix socket, and workers of other hosts cannot reach it",
+            "Leave --bind out, or let the service listen on a port.",
+        )
     host = (urlsplit(url).hostname or "").rstrip(".")
     may = [address for address in resolve(host) if _allows(grant, host, address)]
     if not may:

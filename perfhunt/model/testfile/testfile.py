@@ -28,6 +28,7 @@ from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
 from perfhunt.model.testfile.traffic_table import Surroundings, read_traffic
+from perfhunt.model.text.socket_url import LONGEST_PATH, in_one_spelling, socket_path
 from perfhunt.model.units import format_duration, format_rate
 
 FILE_NAME = "perfhunt.toml"
@@ -167,6 +168,12 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
             '"closed" needs a locustfile, whose users wait for their answers',
             'write loop = "open"',
         )
+    if locustfile and socket_path(target.url):
+        top.wrong(
+            "target.url",
+            "is a unix socket, which the clients of a locustfile cannot connect to",
+            'take [[traffic]], or let the service listen on a port: url = "http://127.0.0.1:8000"',
+        )
     top.finish(_ELSEWHERE)
     _check_together(top, question)
     return question, reading
@@ -192,7 +199,7 @@ def _target(top: Reader) -> Target:
     environment = table.choice("environment", TargetEnvironment.LOCAL)
     process = _selector(table)
     target = Target(
-        url=url.rstrip("/"),
+        url=in_one_spelling(url),
         environment=environment,
         process=process,
         verify_tls=table.flag("verify_tls", True),
@@ -203,7 +210,12 @@ def _target(top: Reader) -> Target:
 
 
 def url_problem(url: str) -> str:
-    """Why load cannot be sent to a url, as the end of a sentence; "" for `scheme://host[:port]`."""
+    """Why load cannot be sent to a url, as the end of a sentence; "" for `scheme://host[:port]` and
+    a unix socket.
+    """
+    spelled = in_one_spelling(url)
+    if path := socket_path(spelled):
+        return _socket_problem(spelled, path)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -224,6 +236,17 @@ def url_problem(url: str) -> str:
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         return f"{show(redact.url(url))} has a path; the path belongs in request of [[traffic]]"
+    return ""
+
+
+def _socket_problem(url: str, path: str) -> str:
+    shown = show(redact.url(url))
+    if not path.startswith("/") or not path.isprintable():
+        return f"{shown} is no path of a unix socket, from / on"
+    if len(path.encode()) > LONGEST_PATH:
+        return f"{shown} has a path of more than {LONGEST_PATH} bytes, which no unix socket has"
+    if "/" in url.partition("://")[2]:
+        return f"{shown} has a path behind the socket; it belongs in request of [[traffic]]"
     return ""
 
 
@@ -295,5 +318,5 @@ def aim(question: Question, url: str) -> Question:
     """
     if url and (wrong := url_problem(url)):
         raise UsageError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
-    target = replace(question.target, url=url.rstrip("/") or question.target.url)
+    target = replace(question.target, url=in_one_spelling(url) or question.target.url)
     return replace(question, target=target)

@@ -66,7 +66,7 @@ class ResourceMonitor:
 
     def __init__(self, target: TargetProcess) -> None:
         self._target = target
-        self._ports = frozenset(listener.port for listener in target.listeners)
+        self._ports = frozenset(at.port for at in target.listeners if at.port)
         self._processes = {
             process.pid: process.identity for process in target.processes if process.started
         }

@@ -30,6 +30,9 @@ MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
 STALE: Seconds = 0.9
 _END = b"\r\n\r\n"
 _CONNECTING = frozenset({0, errno.EINPROGRESS})
+# connect(2) of a unix socket that has no room for one more that waits to be accepted: there is
+# nothing to wait for.
+_REFUSALS = {errno.EAGAIN: "the accept queue of the unix socket is full"}
 
 
 class ConnectionOwner(Protocol):
@@ -112,10 +115,11 @@ class Connection:
         sock = self.sock = _Socket(address.family, sockets.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+            if address.is_internet:
+                sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
             error = sock.connect_ex(address.sockaddr)
             if error not in _CONNECTING:
-                raise OSError(error, errno.errorcode.get(error, "connect"))
+                raise OSError(error, _REFUSALS.get(error) or errno.errorcode.get(error, "connect"))
         except OSError:
             sock.close()
             raise
@@ -273,7 +277,7 @@ class Connection:
         self.first, self.head_first = now, content.endswith(_END)
         wire = self.client.wire
         wire.read_head(content)
-        if self.due < wire.settle and not self.orphan:
+        if self.due < wire.settle and not self.orphan and self.client.address.is_internet:
             # Never later on: other clients delay it too, and what they meet is what is asked.
             self.sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_QUICKACK, 1)
 

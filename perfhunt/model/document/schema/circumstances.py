@@ -72,7 +72,7 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "keep_error_text": "Whether texts of exceptions are kept, which may hold secrets.",
     },
     "Target": {
-        "url": "Scheme, host and port.",
+        "url": "Scheme, host and port; of a unix socket http+unix:// and its path, encoded.",
         "environment": "local, ci, staging or production.",
         "process": "How the process is found: one of these.",
         "verify_tls": "Whether certificates are checked.",
@@ -222,8 +222,8 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "runtime_version": "Its version.",
     },
     "Listener": {
-        "host": "Address.",
-        "port": "Port.",
+        "host": "Address; of a unix socket, unix: and its path.",
+        "port": "Port; 0 of a unix socket.",
         "pids": "Who holds it.",
         "backlog": "Accept backlog, connections.",
     },
