@@ -1,4 +1,4 @@
-"""A server that answers with the head of each request, as it came. Listens on the unix socket or
+"""A server that answers with each request, as it came. Listens on the unix socket or
 the address that is named; prints "ready PORT" (0 of a unix socket).
 """
 
@@ -10,11 +10,11 @@ import sys
 async def serve(reader, writer):
     try:
         while True:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = re.search(rb"(?i)content-length: (\d+)", head)
+            whole = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", whole)
             if length:
-                await reader.readexactly(int(length[1]))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
+                whole += await reader.readexactly(int(length[1]))
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(whole) + whole)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         pass
