@@ -143,6 +143,12 @@ class RequestTemplate:
     withheld: str = ""
     parts: tuple[BodyPart, ...] = ()  # of a body that has files or several parts, else none
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Everything that is filled before it is sent."""
+        parts = (text for part in self.parts for text in (part.name, part.text, part.filename))
+        return (self.path, *(value for _, value in self.headers), self.body or "", *parts)
+
     def redacted(self) -> RequestTemplate:
         """The template as it may be stored: values of headers, bodies and queries only where they
         hold no secret.
@@ -165,11 +171,8 @@ class RequestTemplate:
 
     def is_redacted(self) -> bool:
         """Whether values are missing that must be there to send it."""
-        values = [value for _, value in self.headers]
-        texts = [*values, self.body or "", self.expect.body or ""]
-        texts += [text for part in self.parts for text in (part.name, part.text, part.filename)]
         stored = bool(self.withheld) and self.redacted() == self
-        return stored or any(map(redact.is_hidden, texts))
+        return stored or any(map(redact.is_hidden, (*self.texts, self.expect.body or "")))
 
     def marked(self, mark: redact.Mark) -> RequestTemplate:
         """The template with a mark of what redacting it would leave out, and of its feed."""

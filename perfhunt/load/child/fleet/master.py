@@ -357,11 +357,7 @@ def _variables(question: Question) -> dict[str, str]:
     """Those of the environment that the traffic names, or a locustfile's options, with their values
     here.
     """
-    texts = [
-        text
-        for endpoint in question.traffic
-        for text in (endpoint.path, endpoint.body or "", *(value for _, value in endpoint.headers))
-    ]
+    texts = [text for endpoint in question.traffic for text in endpoint.texts]
     texts += [value for _, values in question.locust_options for value in values]
     names = {name for text in texts for name in variables_used(text)}
     return {name: os.environ[name] for name in sorted(names) if name in os.environ}
