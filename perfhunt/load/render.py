@@ -16,6 +16,7 @@ from perfhunt.model.testfile.template import (
     as_is,
     body_escape,
     columns_unsaid,
+    columns_used,
     fill,
     in_path,
     in_quotes,
@@ -63,11 +64,16 @@ class Payloads:
 
 
 def prepare(
-    endpoint: RequestTemplate, authority: str, run: str, env: Mapping[str, str]
+    endpoint: RequestTemplate,
+    authority: str,
+    run: str,
+    env: Mapping[str, str],
+    sessions: Sequence[FeedRow] = (),
 ) -> Payloads:
     """The endpoint's payloads, the first of them rendered already.
 
-    `authority` is what the Host header says unless the endpoint sets its own. Raises LoadFailed
+    `authority` is what the Host header says unless the endpoint sets its own; `sessions` fill what
+    no feed of its own does, each row with one of them. Raises LoadFailed
     when a variable is not set or the feed or a file cannot be read, is not what the question
     pinned, or lacks a column.
     """
@@ -82,7 +88,7 @@ def prepare(
         host=authority,
         marks=marks,
         env=env,
-        feed=_rows(endpoint),
+        feed=_in_sessions(endpoint, _rows(endpoint), sessions),
         files=files,
         boundary=_boundary(endpoint, files.values()) if is_multipart(endpoint.parts) else "",
     )
@@ -130,6 +136,21 @@ def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
         return parse_feed(endpoint.feed.path, content)
     except Unreadable as error:
         raise _unusable(endpoint, "feed", endpoint.feed.path, error) from None
+
+
+def _in_sessions(
+    endpoint: RequestTemplate, rows: Sequence[FeedRow], sessions: Sequence[FeedRow]
+) -> Sequence[FeedRow]:
+    """The rows, each in one of the sessions, where the endpoint needs one: as many as there are of
+    the more numerous.
+    """
+    used = {column for text in endpoint.texts for column in columns_used(text)} - rows[0].keys()
+    if not sessions or not used:
+        return rows
+    return [
+        sessions[n % len(sessions)] | rows[n % len(rows)]
+        for n in range(max(len(rows), len(sessions)))
+    ]
 
 
 def _pinned(endpoint: RequestTemplate, what: str, path: str, sha256: str, most: Bytes) -> bytes:

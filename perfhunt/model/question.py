@@ -277,6 +277,11 @@ class Question:
     # are to come (none named: all).
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    # Asked before the load, once for each of so many `sessions` (0: of its rows); `session_values`
+    # are names of columns for the traffic, each with where in the answer its value stands.
+    login: RequestTemplate | None = None
+    session_values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
     source: str = field(default="", compare=False)
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
@@ -303,6 +308,7 @@ class Question:
             self,
             target=target,
             traffic=traffic,
+            login=self.login and self.login.redacted(),
             safety=safety,
             locust_options=_each_value(self.locust_options, redact.marked),
         )
@@ -318,6 +324,7 @@ class Question:
         return replace(
             self,
             traffic=tuple(endpoint.marked(mark) for endpoint in self.traffic),
+            login=self.login and self.login.marked(mark),
             locustfile_sha256=self.locustfile_sha256 and mark(self.locustfile_sha256),
             locust_options=_each_value(
                 self.locust_options, lambda value: value if shown(value) else mark(value)
@@ -335,10 +342,12 @@ class Question:
         ):
             del plain[key]
         # Of runs from before there were any, the same was asked.
-        for key in ("locust_options", "locust_classes"):
+        for key in ("locust_options", "locust_classes", "login", "session_values", "sessions"):
             if not plain[key]:
                 del plain[key]
         plain["traffic"] = [endpoint.identity() for endpoint in self.traffic]
+        if self.login is not None:
+            plain["login"] = self.login.identity()
         same: dict[str, Any] = _with_float_numbers(plain)
         return same
 

@@ -101,6 +101,7 @@ def question_again(stored: Run, file: Path | None, store: Path) -> Question:
         whole = replace(
             question,
             traffic=written.traffic,
+            login=written.login,
             safety=written.safety,
             locustfile=written.locustfile,
             locustfile_sha256=written.locustfile_sha256,
@@ -108,7 +109,8 @@ def question_again(stored: Run, file: Path | None, store: Path) -> Question:
         )
         if whole.fingerprint() == question.fingerprint():
             return whole
-    if any(endpoint.is_redacted() for endpoint in question.traffic):
+    asked = (*question.traffic, *((question.login,) if question.login else ()))
+    if any(endpoint.is_redacted() for endpoint in asked):
         raise QuestionError(
             f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
             " bodies or secrets to send again",

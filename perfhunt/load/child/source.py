@@ -8,7 +8,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -43,6 +43,7 @@ from perfhunt.load.messages import (
 from perfhunt.load.render import prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import LoopKind
+from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.text.socket_url import authority
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
@@ -59,9 +60,15 @@ class TrafficSource:
     """Everything that is needed to send the traffic of one question, in this process."""
 
     def __init__(
-        self, order: OpenLoad, environment: Environment, variables: Mapping[str, str]
+        self,
+        order: OpenLoad,
+        environment: Environment,
+        variables: Mapping[str, str],
+        sessions: Sequence[FeedRow] = (),
     ) -> None:
-        """`variables` are what `${NAME}` stands for. Raises LoadFailed."""
+        """`variables` are what `${NAME}` stands for, `sessions` what the logins gave. Raises
+        LoadFailed.
+        """
         question = order.question
         self._question, self._environment = question, environment
         environment.host = question.target.url
@@ -93,12 +100,14 @@ class TrafficSource:
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables)
         else:
-            self._open_endpoints(order.run, variables)
+            self._open_endpoints(order.run, variables, sessions)
         self._pacer = Pacer(self._sender)
 
-    def _open_endpoints(self, run: str, variables: Mapping[str, str]) -> None:
+    def _open_endpoints(
+        self, run: str, variables: Mapping[str, str], sessions: Sequence[FeedRow]
+    ) -> None:
         host = authority(self._question.target.url)
-        endpoints = [prepare(e, host, run, variables) for e in self._question.traffic]
+        endpoints = [prepare(e, host, run, variables, sessions) for e in self._question.traffic]
         self._feeds = [e.rows for e in endpoints]
         self._routes = tuple(e.endpoint.name for e in endpoints)
         self._weights = tuple(e.endpoint.weight for e in endpoints)

@@ -283,6 +283,9 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     locustfile_connects: tuple[str, ...] = ()
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    login: RequestTemplate | None = None
+    session_values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
     source: str = ""
     keep_error_text: bool = False
     fingerprint: str

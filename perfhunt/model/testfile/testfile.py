@@ -27,7 +27,7 @@ from perfhunt.model.testfile.locust_table import read_connects, read_locust, rea
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
-from perfhunt.model.testfile.traffic_table import Surroundings, read_traffic
+from perfhunt.model.testfile.traffic_table import Surroundings, read_login, read_traffic
 from perfhunt.model.text.socket_url import LONGEST_PATH, in_one_spelling, socket_path
 from perfhunt.model.units import format_duration, format_rate
 
@@ -144,7 +144,8 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     locustfile, digest = read_locustfile(top, around)
     connects = read_connects(top, locustfile)
     options, classes = read_locust(top, locustfile, around)
-    traffic = () if locustfile else read_traffic(top, around)
+    login = read_login(top, around)
+    traffic = () if locustfile else read_traffic(top, around, login)
     slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
     ramp, safety = read_ramp(top), read_safety(top)
     question = Question(
@@ -159,6 +160,9 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         locustfile_connects=connects,
         locust_options=options,
         locust_classes=classes,
+        login=login.request,
+        session_values=login.values,
+        sessions=login.sessions,
         source=source,
         keep_error_text=_keep_error_text(top),
     )
@@ -168,6 +172,8 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
             '"closed" needs a locustfile, whose users wait for their answers',
             'write loop = "open"',
         )
+    if locustfile and login.request is not None:
+        top.wrong("login", "is for [[traffic]]", "a locustfile logs in by itself, in on_start")
     if locustfile and socket_path(target.url):
         top.wrong(
             "target.url",

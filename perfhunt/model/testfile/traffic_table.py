@@ -15,18 +15,16 @@ from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.question import Expect, Feed, RequestTemplate
 from perfhunt.model.testfile.body import given_boundary, is_multipart, read_body
-from perfhunt.model.testfile.feed import feed
+from perfhunt.model.testfile.feed import feed, is_place
 from perfhunt.model.testfile.strict import Reader, kind, show
 from perfhunt.model.testfile.suggest import did_you_mean
-from perfhunt.model.testfile.template import (
-    bad_variables,
-    columns_used,
-    variables_used,
-)
+from perfhunt.model.testfile.template import check_templates
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _REQUEST = re.compile(r"([A-Za-z]+)\s+(\S.*)")
+MOST_SESSIONS = 1000  # each is a request before the load
+_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RAW_PATH = re.compile(r"\{\w+:raw\}")  # a row has the slash that a path begins with
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENGINES_OWN = ("content-length", "transfer-encoding", "connection", "expect")
@@ -48,7 +46,61 @@ class Surroundings:
         return posixpath.join(self.base, name)
 
 
-def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ...]:
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The `[login]` table: what is asked before the load, how many times (0: once for each row),
+    and where in each answer the values of a session stand.
+    """
+
+    request: RequestTemplate | None = None
+    values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it fills in other requests."""
+        fed = self.request.feed.columns if self.request and self.request.feed else ()
+        return (*fed, *(name for name, _ in self.values))
+
+
+NO_LOGIN = Login()
+
+
+def read_login(top: Reader, around: Surroundings) -> Login:
+    """The login, if there is one; problems go to the reader."""
+    table = top.child("login", '[login] with request = "POST /login"')
+    if table is None:
+        return NO_LOGIN
+    example = 'extract = { token = "json:$.token" }'
+    lines = table.child("extract", example)
+    if lines is None or not lines.table:
+        table.wrong("extract", "says nothing that the traffic could use", f"write {example}")
+    values: list[tuple[str, str]] = []
+    for name, place in lines.table.items() if lines else ():
+        assert lines is not None
+        if not _COLUMN_NAME.fullmatch(name):
+            lines.wrong(name, "is no name for a column", "letters, digits and underscores only")
+        elif not isinstance(place, str) or not is_place(place):
+            lines.wrong(
+                name,
+                f"{show(place)} is no place in an answer",
+                'write "json:$.token", "header:X-Token" or "cookie:sid"',
+            )
+        else:
+            values.append((name, place))
+    sessions = table.integer("sessions", 0, low=1, high=MOST_SESSIONS)
+    if table.has("weight"):
+        table.wrong("weight", "has no meaning here", "write how many: sessions = 10")
+    request = _endpoint(table, around, NO_LOGIN)
+    login = Login(request, tuple(values), sessions)
+    for name in {name for name in login.columns if login.columns.count(name) > 1}:
+        table.wrong(f"extract.{name}", "is a column of its feed, too", "give it another name")
+    return login
+
+
+def read_traffic(
+    top: Reader, around: Surroundings, login: Login = NO_LOGIN
+) -> tuple[RequestTemplate, ...]:
     """Every endpoint of the file, names unique; problems go to the reader. Without any, `GET /`
     alone.
     """
@@ -59,7 +111,7 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
     names: set[str] = set()
     alike: dict[tuple[str, str], list[str]] = {}  # by what a name shows of a request, the paths
     for table in tables:
-        endpoint = _endpoint(table, around)
+        endpoint = _endpoint(table, around, login)
         paths = alike.setdefault((endpoint.method, redact.url(endpoint.path)), [])
         endpoint = _numbered(endpoint, paths, table.has("name"))
         paths.append(endpoint.path)
@@ -85,7 +137,7 @@ def _numbered(endpoint: RequestTemplate, alike: Sequence[str], named: bool) -> R
     return replace(endpoint, name=f"{endpoint.name} #{len(alike) + 1}")
 
 
-def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
+def _endpoint(table: Reader, around: Surroundings, login: Login) -> RequestTemplate:
     method, path = _request(table)
     name = table.text("name", f"{method} {redact.url(path)}")
     if not name.strip() or not name.isprintable():
@@ -118,7 +170,13 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
         expect=expect,
         parts=body.parts,
     )
-    _check_templates(table, endpoint, around)
+    check_templates(
+        table,
+        endpoint,
+        (*(rows.columns if rows else ()), *login.columns),
+        "the feed or the login" if login.request else "the feed",
+        around.env,
+    )
     table.finish(
         {
             "latency": "in [slo] or [[slo.route]]",
@@ -271,61 +329,3 @@ def _expect(table: Reader) -> Expect:
         )
     lines.finish()
     return Expect(tuple(sorted(set(codes))), body)
-
-
-def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundings) -> None:
-    places = [("request", endpoint.path), ("body", endpoint.body or "")]
-    places += [(f"headers.{key}", value) for key, value in endpoint.headers]
-    for part in endpoint.parts:
-        at = f"body.form.{part.name}"
-        places += [(at, part.name), (at, part.text), (f"{at}.filename", part.filename)]
-    known = endpoint.feed.columns if endpoint.feed else ()
-    for where, text in places:
-        if where == "body" and not table.has("body"):
-            where = "json" if table.has("json") else "form"
-        for column in columns_used(text):
-            if column not in known and not (
-                table.has("feed") and not known
-            ):  # the unreadable feed was told already
-                advice = (
-                    did_you_mean(column, known)
-                    if known
-                    else 'add feed = "rows.csv" with that column'
-                )
-                literal = (
-                    ""
-                    if where == "request"
-                    else f"; for the characters themselves write {{ {column} }} with spaces"
-                )
-                table.wrong(where, f"{{{column}}} is no column of the feed", advice + literal)
-        _check_variables(table, where, text, around.env)
-
-
-def _cut_variable(mistake: str) -> str:
-    """What of a `${NAME:-value}` may be repeated: its beginning."""
-    match = re.match(r"\$\{\s*\w*", mistake)
-    return f"{match[0] if match else '$'}…"
-
-
-def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str]) -> None:
-    for mistake in bad_variables(text):
-        table.wrong(
-            where,
-            f"{show(_cut_variable(mistake))} is not a variable",
-            "write ${NAME} with letters, digits and underscores",
-        )
-    for name in variables_used(text):
-        if where == "request":
-            table.wrong(
-                where,
-                f"${{{name}}} cannot be in a path, which is stored and shown",
-                "put it in a header or a body",
-            )
-        elif name not in env:
-            table.wrong(where, f"the environment has no {name}", f"set it: export {name}=...")
-        elif where.startswith("headers.") and any(ord(c) < 32 for c in env[name]):
-            table.wrong(
-                where,
-                f"the value of {name} holds a line break or control character",
-                f"export {name} without it",
-            )

@@ -67,6 +67,9 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             " of the store unless it is only ${NAME}."
         ),
         "locust_classes": "Its classes of users that were to come; empty: all.",
+        "login": "Request asked before the load, once for each session; null for none.",
+        "session_values": "Columns for the traffic, each with where in that answer it stood.",
+        "sessions": "Sessions; 0: as many as the login's feed has rows.",
         "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
         "source": "The test file.",
         "keep_error_text": "Whether texts of exceptions are kept, which may hold secrets.",

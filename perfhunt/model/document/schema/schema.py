@@ -22,7 +22,7 @@ _OPTIONAL = {
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
     *("peers", "parts", "keep_error_text"),
-    *("locust_options", "locust_classes"),
+    *("locust_options", "locust_classes", "login", "session_values", "sessions"),
     *("locustfile_connects", "refused", "attached"),
 }
 
