@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import LoadFailed, Stopped
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question
 from perfhunt.store.testfile import read_question
@@ -136,3 +137,25 @@ def test_no_token_is_in_any_file_of_a_run(members: str, tmp_path: Path) -> None:
     kept = [path for path in (tmp_path / "load").rglob("*") if path.is_file()]
     assert kept
     assert not [path for path in kept if b"t-ann" in path.read_bytes()]
+
+
+def test_a_stop_ends_a_login_that_nobody_answers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(0.0)
+        asked: list[socket.socket] = []
+
+        def stop() -> str:
+            with contextlib.suppress(BlockingIOError):
+                asked.append(silent.accept()[0])
+            return "asked to" if asked else ""
+
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        text = f'{LOGIN}extract = {{ token = "json:$.t" }}\n{MINE}'
+        made = LocustEngine(run="test")
+        with pytest.raises(Stopped, match="asked to"):
+            made.open(asking(url, tmp_path, text), (P99,), tmp_path / "load", stop)
+        assert made.child_pid == 0
+        with asked[0] as link:
+            link.settimeout(5.0)
+            while content := link.recv(1 << 16):  # until whoever logs in is gone
+                assert content.startswith(b"POST /login")

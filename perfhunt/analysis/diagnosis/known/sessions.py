@@ -26,8 +26,7 @@ def session_cautions(trials: Sequence[Trial]) -> tuple[Caution, ...]:
             CautionCode.SESSION_ENDED,
             f"From trial {first + 1} of {len(answered)} on, answers were 401, {sum(counts):,} in"
             " all, and none before: a token or a session ended in the middle of the run.",
-            "Let it live longer than the run, or shorten the run ([ramp] budget), and run again:"
-            " what came after says little of the service.",
+            "Let it live longer than the run, or shorten the run ([ramp] budget), then run again.",
         ),
     )
 
