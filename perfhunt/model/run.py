@@ -14,7 +14,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.redact import of_one_key
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.states import Peer, States
-from perfhunt.model.text.socket_url import PREFIX, socket_url
+from perfhunt.model.text.socket_url import PREFIX
 from perfhunt.model.trial import Disturbance, Drained, SecondRow, Step, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
@@ -89,11 +89,6 @@ class Listener:
     def place(self) -> str:
         """Where it listens, in words."""
         return f"port {self.port}" if self.port else self.host
-
-    @property
-    def url(self) -> str:
-        """Its url on this host, by the loopback address or by its path."""
-        return f"http://127.0.0.1:{self.port}" if self.port else socket_url(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,18 +31,20 @@ def init_text(
     target: TargetProcess | None,
     port: int | None = None,
     traffic: RecordedTraffic | None = None,
+    at: str = "",
 ) -> str:
     """The test file for a live process: what was found as comments, its port and url filled in, the
     SLO left blank. Without a process, for the place where `traffic` was recorded.
 
-    `port` is the target's serving one unless said. `parse_question` refuses the text until a person
+    `port` is the target's serving one unless said, and `at` its url where that is not by
+    127.0.0.1. `parse_question` refuses the text until a person
     has chosen the numbers.
     """
     template = resources.files(__package__).joinpath("init_template.toml").read_text("utf-8")
     url, process = traffic.origin if traffic is not None else "", "# process = { port = 8000 }"
     if target is not None:
         port = port or target.listeners[0].port
-        url = f"http://127.0.0.1:{port}" if port else target.listeners[0].url
+        url = at or f"http://127.0.0.1:{port}"
         process = f"process = {{ port = {port} }}" if port else _BY_URL
     # Whose traffic another host serves is for a person to say: production has rules of its own.
     elsewhere = target is None and urlsplit(url).hostname not in (None, *_HERE)

@@ -12,6 +12,7 @@ from perfhunt.model.run import Listener, TargetProcess
 from perfhunt.model.text.socket_url import PREFIX, socket_url
 from perfhunt.model.units import Seconds
 from perfhunt.target.find import find_target, in_other_network
+from perfhunt.target.proc.sock_diag import ipv6_only_ports
 
 # A socket bound to every address of the host is reached over the loopback one.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
@@ -84,6 +85,17 @@ def _socket_of(target: TargetProcess) -> str:
     )
 
 
+def local_url(target: TargetProcess, port: int | None = None) -> str:
+    """The url of a port of the target (its serving one unless said), or of its unix socket, on this
+    host. Asks nobody.
+    """
+    first = target.listeners[0]
+    shared = [at for at in target.listeners if at.port == (port or first.port)]
+    if shared and shared[0].path:
+        return socket_url(first.path)
+    return _url_of(shared) if shared else f"http://127.0.0.1:{port}"
+
+
 def _url_of(listeners: Sequence[Listener]) -> str:
     """`http://host:port` of listeners that share a port."""
     host, port = _reach(listeners)
@@ -92,8 +104,10 @@ def _url_of(listeners: Sequence[Listener]) -> str:
 
 def _reach(listeners: Sequence[Listener]) -> tuple[str, int]:
     # Loopback first: it is what is allowed without being asked about.
+    alone = listeners[0].port in ipv6_only_ports()
+    known = _LOOPBACK | ({"::": "::1"} if alone else {})
     hosts = sorted(
-        (_LOOPBACK.get(listener.host, listener.host) for listener in listeners),
+        (known.get(listener.host, listener.host) for listener in listeners),
         key=lambda host: (host != "127.0.0.1", host != "::1", host),
     )
     return hosts[0], listeners[0].port

@@ -17,7 +17,7 @@ from perfhunt.model.question import Expect, ProcessSelector, RequestTemplate
 from perfhunt.model.text.socket_url import socket_url
 from perfhunt.model.trial import Trial
 from perfhunt.profilers.preflight import reachable
-from perfhunt.target.address import locate
+from perfhunt.target.address import local_url, locate
 from perfhunt.target.find import find_target
 from perfhunt.target.host.check import CheckStatus
 from tests.live.load_targets.harness import announced, engine, python, step
@@ -38,13 +38,14 @@ def on_unix(sock: Path) -> Iterator[str]:
         yield socket_url(str(sock))
 
 
-@pytest.fixture
-def on_ipv6() -> Iterator[str]:
+@pytest.fixture(params=["::1", "::"])
+def on_ipv6(request: pytest.FixtureRequest) -> Iterator[str]:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError as error:
         pytest.skip(f"this host has no IPv6: {error}")
-    with announced(*python("mirror.py", "::1")) as url:
+    # asyncio binds :: for IPv6 alone, as Node and uvicorn do.
+    with announced(*python("mirror.py", request.param)) as url:
         yield url.replace("127.0.0.1", "[::1]")
 
 
@@ -105,8 +106,20 @@ def test_a_service_on_ipv6_alone_is_found_and_loaded(on_ipv6: str, tmp_path: Pat
     target, url = locate(ProcessSelector(), on_ipv6)
     assert url == on_ipv6
     assert locate(ProcessSelector(pid=target.root))[1] == on_ipv6
+    assert local_url(target) == on_ipv6
     host = on_ipv6.removeprefix("http://")
     assert asked(on_ipv6, tmp_path, f"\r\nHost: {host}\r\n").outcomes == {"ok": 20}
+
+
+def test_a_service_of_both_kinds_of_addresses_is_loaded_by_ipv4() -> None:
+    try:
+        server = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    except (OSError, ValueError) as error:
+        pytest.skip(f"this host has no socket for both: {error}")
+    with server:
+        port = server.getsockname()[1]
+        target = find_target(ProcessSelector(pid=os.getpid()), f"http://127.0.0.1:{port}")
+        assert local_url(target, port) == f"http://127.0.0.1:{port}"
 
 
 PROXIES = ("HTTP_PROXY", "http_proxy", "https_proxy", "ALL_PROXY")

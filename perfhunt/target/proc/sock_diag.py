@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from perfhunt.model.units import Seconds
@@ -25,6 +26,7 @@ _ANSWER: Seconds = 1.0  # the kernel answers at once or not at all
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _ESTABLISHED, _LISTEN = 1, 10  # states; a request has a bit for each
 _ANY_STATE = _NO_COOKIE = 0xFFFFFFFF
+_IPV6_ONLY = 11  # INET_DIAG_SKV6ONLY, of every listening socket of IPv6 (Linux 4.3)
 _SHOW_PEER, _PEER = 4, 2  # UDIAG_SHOW_PEER, UNIX_DIAG_PEER
 # struct inet_diag_req_v2: family, protocol, extensions, pad, states; then 48 bytes of address, of
 # which the local port comes first, in network order: a dump leaves out sockets of other ports.
@@ -102,6 +104,20 @@ def _row(message: bytes, size: int) -> TcpRow:
         send_queue=send,
         inode=inode,
     )
+
+
+def ipv6_only_ports() -> frozenset[int]:
+    """Ports that a socket of all IPv6 addresses listens on, and that IPv4 does not come to; none
+    where netlink is refused.
+    """
+    request = _INET_REQUEST.pack(socket.AF_INET6, socket.IPPROTO_TCP, 0, 0, 1 << _LISTEN)
+    ports = set()
+    with suppress(OSError):
+        for message in _dump(request + bytes(_INET_ADDRESS)):
+            attributes = dict(_attributes(message[_INET_SKIPPED + _INET_ANSWER.size :]))
+            if any(attributes.get(_IPV6_ONLY, b"")):
+                ports.add(_INET_PORTS.unpack_from(message, _INET_HEAD)[0])
+    return frozenset(ports)
 
 
 def accept_queues() -> dict[int, AcceptQueue]:

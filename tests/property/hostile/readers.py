@@ -135,7 +135,8 @@ TOML = b'[slo]\nlatency = { p99 = "<= 1s" }\n[[traffic]]\nrequest = "GET /a"\n[t
 TRAFFIC = (
     b'[slo]\nlatency = { p99 = "<= 1s" }\n[target]\nurl = "unix:/run/a.sock"\n'
     b'[login]\nrequest = "POST /in"\nextract = { t = "json:$.t" }\n'
-    b'[[traffic]]\nrequest = "POST /"\nbody = { form = { a = ["{t}", "${A}"], b = { text = "x", type = "a/b" } } }\n'
+    b'[[traffic]]\nrequest = "POST /"\n'
+    b'body = { form = { a = ["{t}", "${A}"], b = { text = "x", type = "a/b" } } }\n'
 )
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok"
 HYPERFINE = b'{"results":[{"command":"a","times":[0.1,0.2],"exit_codes":[0,0]}]}'
