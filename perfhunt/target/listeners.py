@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from perfhunt.model.run import Listener
 from perfhunt.model.text.socket_url import PREFIX
 from perfhunt.target.proc.files import link
-from perfhunt.target.proc.sock_diag import accept_queues
+from perfhunt.target.proc.sock_diag import accept_queues, unix_queues
 from perfhunt.target.proc.sockets import held_inodes, listening, unix_listening
 
 
@@ -58,12 +58,18 @@ def holders_of_port(port: int, pids: Iterable[int]) -> tuple[int, ...]:
 def unix_listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
     """The unix sockets that some processes (pid -> inodes held) listen on, by path."""
     holders: dict[str, set[int]] = {}
+    backlogs: dict[str, int] = {}
+    queues = unix_queues()
     for pid, own in held.items():
         for inode, path in unix_listening(pid).items() if own else ():
             if inode in own:
-                holders.setdefault(_whole(path, pid), set()).add(pid)
+                whole = _whole(path, pid)
+                holders.setdefault(whole, set()).add(pid)
+                if inode in queues:
+                    backlogs[whole] = queues[inode].backlog
     return tuple(
-        Listener(f"{PREFIX}{path}", 0, tuple(sorted(holders[path]))) for path in sorted(holders)
+        Listener(f"{PREFIX}{path}", 0, tuple(sorted(holders[path])), backlogs.get(path))
+        for path in sorted(holders)
     )
 
 

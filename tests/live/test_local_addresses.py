@@ -4,6 +4,7 @@ that the environment names, which no load goes to.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -20,8 +21,10 @@ from perfhunt.profilers.preflight import reachable
 from perfhunt.target.address import local_url, locate
 from perfhunt.target.find import find_target
 from perfhunt.target.host.check import CheckStatus
+from perfhunt.target.resources.monitor import ResourceMonitor
 from tests.live.load_targets.harness import announced, engine, python, step
 from tests.live.load_targets.receiver import Receiver
+from tests.live.running import until
 
 pytestmark = pytest.mark.live
 
@@ -100,6 +103,22 @@ def test_a_full_accept_queue_of_a_unix_socket_is_told_as_that(sock: Path, tmp_pa
         trial = asked(socket_url(str(sock)), tmp_path, "any")
     assert trial.outcomes["connect"] >= 15
     assert any("accept queue of the unix socket is full" in note for note in trial.generator.notes)
+
+
+def test_the_accept_queue_of_a_unix_socket_is_seen(sock: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener, contextlib.ExitStack() as clients:
+        listener.bind(str(sock))
+        listener.listen(5)
+        target = find_target(ProcessSelector(pid=os.getpid()), socket_url(str(sock)))
+        if target.listeners[0].backlog is None:
+            pytest.skip("the kernel refuses netlink here")
+        for _ in range(3):
+            clients.enter_context(socket.socket(socket.AF_UNIX)).connect(str(sock))
+        monitor = ResourceMonitor(target)
+        clients.callback(monitor.close)
+        monitor.start()
+        assert until(lambda: monitor.take().accept_queue == 3, 10.0)
+        assert monitor.take().accept_backlog == 5
 
 
 def test_a_service_on_ipv6_alone_is_found_and_loaded(on_ipv6: str, tmp_path: Path) -> None:
