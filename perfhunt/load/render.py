@@ -36,13 +36,16 @@ _OF_PATHS = re.compile(r"[/?]|%[0-9A-Fa-f]{2}")
 
 @dataclass(slots=True)
 class Payloads:
-    """The bytes of one endpoint's requests, by feed row. `rows` is 1 without a feed."""
+    """The bytes of one endpoint's requests, by row. `rows` is 1 without a feed; each is in one of
+    the `sessions`, if there are any, so there are as many as of the more numerous.
+    """
 
     endpoint: RequestTemplate
     host: str
     marks: tuple[tuple[str, str], ...]
     env: Mapping[str, str]
     feed: Sequence[FeedRow] = (_NO_ROW,)
+    sessions: Sequence[FeedRow] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)  # of its parts, by path
     boundary: str = ""  # between its parts; occurs in none of its files
     made: dict[int, bytes] = field(default_factory=dict)
@@ -50,13 +53,18 @@ class Payloads:
 
     @property
     def rows(self) -> int:
-        return len(self.feed)
+        return max(len(self.feed), len(self.sessions))
+
+    def values(self, row: int) -> FeedRow:
+        """What fills the request of a row."""
+        fed = self.feed[row % len(self.feed)]
+        return self.sessions[row % len(self.sessions)] | fed if self.sessions else fed
 
     def get(self, row: int) -> bytes:
-        """The request for feed row `row`, whole."""
+        """The request of a row, whole."""
         payload = self.made.get(row)
         if payload is None:
-            payload = _render(self, self.feed[row])
+            payload = _render(self, self.values(row))
             if len(self.made) < EAGER and (not self.made or self.kept < EAGER_BYTES):
                 self.made[row] = payload
                 self.kept += len(payload)
@@ -83,12 +91,14 @@ def prepare(
         for part in endpoint.parts
         if part.file
     }
+    rows = _rows(endpoint)
     payloads = Payloads(
         endpoint=endpoint,
         host=authority,
         marks=marks,
         env=env,
-        feed=_in_sessions(endpoint, _rows(endpoint), sessions),
+        feed=rows,
+        sessions=_sessions_of(endpoint, rows, sessions),
         files=files,
         boundary=_boundary(endpoint, files.values()) if is_multipart(endpoint.parts) else "",
     )
@@ -138,19 +148,12 @@ def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
         raise _unusable(endpoint, "feed", endpoint.feed.path, error) from None
 
 
-def _in_sessions(
+def _sessions_of(
     endpoint: RequestTemplate, rows: Sequence[FeedRow], sessions: Sequence[FeedRow]
 ) -> Sequence[FeedRow]:
-    """The rows, each in one of the sessions, where the endpoint needs one: as many as there are of
-    the more numerous.
-    """
-    used = {column for text in endpoint.texts for column in columns_used(text)} - rows[0].keys()
-    if not sessions or not used:
-        return rows
-    return [
-        sessions[n % len(sessions)] | rows[n % len(rows)]
-        for n in range(max(len(rows), len(sessions)))
-    ]
+    """The sessions, where the endpoint uses a column that is none of its own rows'."""
+    used = {column for text in endpoint.texts for column in columns_used(text)}
+    return sessions if used - rows[0].keys() else ()
 
 
 def _pinned(endpoint: RequestTemplate, what: str, path: str, sha256: str, most: Bytes) -> bytes:

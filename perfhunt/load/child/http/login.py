@@ -58,7 +58,7 @@ def log_in(order: OpenLoad, variables: Mapping[str, str]) -> tuple[FeedRow, ...]
                 row = n % payloads.rows
                 which = _which(login, row)
                 answer = _asked(login, payloads.get(row), address, question.ramp.timeout, which)
-                rows.append(payloads.feed[row] | _values(question, login.expect, answer, which))
+                rows.append(payloads.values(row) | _values(question, login.expect, answer, which))
     except gevent.Timeout:
         raise LoadFailed(
             f"[login] took longer than {LOGIN_WITHIN:g} s: {len(rows)} of {count} sessions were"
