@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, quote_plus
 
 from perfhunt.model.question import RequestTemplate
-from perfhunt.model.testfile.strict import Reader, show
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import Reader, did_you_mean, show
 
 # `{ id }` with spaces, `{"id":1}` and `{}` are literal: only a bare name in braces is a
 # placeholder.

@@ -16,8 +16,7 @@ from perfhunt.model import redact
 from perfhunt.model.question import Expect, Feed, RequestTemplate
 from perfhunt.model.testfile.body import given_boundary, is_multipart, read_body
 from perfhunt.model.testfile.feed import feed, is_place
-from perfhunt.model.testfile.strict import Reader, kind, show
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import Reader, did_you_mean, kind, show
 from perfhunt.model.testfile.template import check_templates
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

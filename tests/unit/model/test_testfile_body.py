@@ -74,6 +74,7 @@ def test_a_field_of_a_form_may_come_several_times() -> None:
         ("body = { form = {} }", "body.form", "has no field"),
         ('body = { form = { "" = "x" } }', "body.form", "without a name"),
         ("body = { form = { n = 3 } }", "body.form.n", "write it in quotes"),
+        ("body = { form = { n = { text = 4111 } } }", "body.form.n.text", "is a number"),
         ("body = { form = { n = {} } }", "body.form.n", "neither file nor text"),
         ('body = { form = { n = { file = "x.jpg" } } }', "body.form.n.file", "cannot be read"),
         (
@@ -104,6 +105,7 @@ def test_a_field_of_a_form_may_come_several_times() -> None:
 def test_a_body_that_cannot_be_is_refused_with_its_place(lines: str, path: str, words: str) -> None:
     message = refusal(f'{SLO}[[traffic]]\nrequest = "POST /up"\n{lines}')
     assert f"traffic[1].{path}: " in message
+    assert "4111" not in message
     assert words in message
 
 
