@@ -19,7 +19,10 @@ PortOption = Annotated[
 ]
 UrlOption = Annotated[
     str | None,
-    typer.Option("--url", help="Where to send load, instead of the port that was found."),
+    typer.Option(
+        "--url",
+        help="Where to send load (http://HOST:PORT, unix:/PATH), instead of what was found.",
+    ),
 ]
 TestFileOption = Annotated[
     Path | None,

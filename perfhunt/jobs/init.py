@@ -22,6 +22,7 @@ from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
 from perfhunt.store.files import regular_bytes, write_atomic
 from perfhunt.store.init_file import init_text
+from perfhunt.target.address import local_url
 from perfhunt.target.find import find_target
 
 
@@ -96,7 +97,8 @@ def run_init(request: InitRequest) -> Initialised:
             )
     for path, text in feeds.items():
         write_atomic(path, text)
-    write_atomic(request.output, init_text(target, request.port, traffic))
+    at = local_url(target, request.port) if target is not None else ""
+    write_atomic(request.output, init_text(target, request.port, traffic, at))
     return Initialised(target, traffic)
 
 

@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from perfhunt.change.git.kept import CodeState, code_state
 from perfhunt.change.git.program import version as git_version
@@ -39,7 +38,7 @@ from perfhunt.store.digest_key import FORGOTTEN, mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
-from perfhunt.target.find import find_target
+from perfhunt.target.find import find_target, is_aimed_at
 from perfhunt.target.host.environment import environment
 from perfhunt.target.resources.prior_activity import prior_activity
 from perfhunt.version import __version__
@@ -74,18 +73,17 @@ def target_of(request: InvestigateRequest, question: Question) -> tuple[Question
     """The live target, and the question aimed at it. Raises TargetNotFound, UsageError.
 
     A pid or port given by hand wins over the url of the file, unless the file's url is one of its
-    ports.
+    ports, or its unix socket.
     """
     question = aim(question, request.url or "")
     if request.pid is None and request.port is None:
         target, url = locate(question.target.process, question.target.url)
         return aim(question, url), target
     selector = ProcessSelector(pid=request.pid, port=request.port)
-    written = urlsplit(question.target.url)
-    if request.url or written.port in [
-        listener.port for listener in find_target(selector, question.target.url or None).listeners
-    ]:
-        return question, find_target(selector, question.target.url)
+    url = question.target.url
+    target = find_target(selector, url or None)
+    if request.url or any(is_aimed_at(listener, url) for listener in target.listeners):
+        return question, target
     target, url = locate(selector)
     return aim(question, url), target
 
@@ -124,7 +122,8 @@ def workbench(
         if cleared.guess:
             watch(Noted(cleared.guess))
         holder = LockHolder.ourselves(run_id, question.redacted().target.url, stamp)
-        held.enter_context(target_lock(cleared.addresses, cleared.port, holder))
+        locked = target_lock(cleared.addresses, cleared.port, holder, path=cleared.path)
+        held.enter_context(locked)
         stop = held.enter_context(stopping(question, switch)).stop
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))

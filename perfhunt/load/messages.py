@@ -31,6 +31,7 @@ UNCAUSED = "requests outside of tasks"
 PROBED = "perfhunt's own probe"
 # What a locustfile does when a test is over may take so long; then its process ends all the same.
 FAREWELL: Seconds = 0.5
+LOGIN_WITHIN: Seconds = 60.0  # all logins together: hundreds, at the speed of a slow password hash
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,12 +76,14 @@ class OpenShare(Message, frozen=True):
     """To a worker: make ready for a share of the load, `most` being the largest there will be.
     Answered by LoadReady.
 
-    `variables` are those that the traffic names, as the master's user has set them.
+    `variables` are those that the traffic names, as the master's user has set them; `sessions` what
+    the logins gave, one row each.
     """
 
     load: OpenLoad
     variables: dict[str, str]
     most: PerSecond
+    sessions: tuple[dict[str, str], ...] = ()
 
 
 class JoinMaster(Message, frozen=True):

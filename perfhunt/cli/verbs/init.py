@@ -53,8 +53,8 @@ def init(
     recorded = {kind: str(source) for kind, source in given.items() if source}
     done = run_init(InitRequest(pid, port, output, force, recorded))
     if done.target is not None:
-        listener = done.target.listeners[0]
-        console.out(f"wrote {output} for pid {done.target.root} on port {listener.port}")
+        place = done.target.listeners[0].place
+        console.out(f"wrote {output} for pid {done.target.root} on {place}")
     elif done.traffic is not None:
         console.out(f"wrote {output} for {done.traffic.origin or 'traffic without a host'}")
     if done.traffic is not None:

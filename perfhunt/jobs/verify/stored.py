@@ -101,6 +101,7 @@ def question_again(stored: Run, file: Path | None, store: Path) -> Question:
         whole = replace(
             question,
             traffic=written.traffic,
+            login=written.login,
             safety=written.safety,
             locustfile=written.locustfile,
             locustfile_sha256=written.locustfile_sha256,

@@ -19,11 +19,13 @@ from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.bounds.sentinel import Sentinel, leave
+from perfhunt.load.child.http.login import log_in
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
     FAREWELL,
+    LOGIN_WITHIN,
     ORDERS,
     ChildAnswer,
     ChildOrder,
@@ -43,6 +45,7 @@ from perfhunt.load.messages import (
     frame,
 )
 from perfhunt.model.question import EngineName
+from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
@@ -205,6 +208,10 @@ class Session:
         self._pipe, self._sentinel = pipe, sentinel
         self._cut_off = self._busy = False
         self._timeout = _load_of(order).question.ramp.timeout
+        self._sessions: tuple[FeedRow, ...] = ()
+        if _load_of(order).question.login is not None:
+            with sentinel.under_way(LOGIN_WITHIN + OVERTIME):
+                self._sessions = log_in(_load_of(order), os.environ)
         self._generator: LoadGenerator = (
             self._alone(order) if isinstance(order, OpenLoad) else self._fleet(order)
         )
@@ -214,7 +221,7 @@ class Session:
         # Locust's global events, where the listeners of a locustfile are.
         self._environment = Environment(events=locust.events, catch_exceptions=False)
         self._runner: Any = self._environment.create_local_runner()
-        source = TrafficSource(order, self._environment, os.environ)
+        source = TrafficSource(order, self._environment, os.environ, self._sessions)
         if order.question.engine is not EngineName.LOCUST:
             from perfhunt.load.child.programs.source import ProgramSource
 
@@ -226,7 +233,7 @@ class Session:
     def _fleet(self, order: OpenFleet) -> LoadGenerator:
         from perfhunt.load.child.fleet.master import Fleet
 
-        return Fleet(order)
+        return Fleet(order, self._sessions)
 
     def serve(self, orders: Queue[ChildOrder]) -> None:
         """Carries out the orders. Does not return."""

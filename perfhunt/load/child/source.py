@@ -20,6 +20,7 @@ from locust.env import Environment
 
 from perfhunt.load.child.bounds.outbound import Outbound
 from perfhunt.load.child.bounds.parent import raise_descriptor_limit
+from perfhunt.load.child.bounds.proxies import unset_proxies
 from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http.address import resolve
 from perfhunt.load.child.http.client import Client
@@ -42,6 +43,8 @@ from perfhunt.load.messages import (
 from perfhunt.load.render import Payloads, prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import LoopKind
+from perfhunt.model.testfile.feed import FeedRow
+from perfhunt.model.text.socket_url import authority
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -57,9 +60,15 @@ class TrafficSource:
     """Everything that is needed to send the traffic of one question, in this process."""
 
     def __init__(
-        self, order: OpenLoad, environment: Environment, variables: Mapping[str, str]
+        self,
+        order: OpenLoad,
+        environment: Environment,
+        variables: Mapping[str, str],
+        sessions: Sequence[FeedRow] = (),
     ) -> None:
-        """`variables` are what `${NAME}` stands for. Raises LoadFailed."""
+        """`variables` are what `${NAME}` stands for, `sessions` what the logins gave. Raises
+        LoadFailed.
+        """
         question = order.question
         self._question, self._environment = question, environment
         environment.host = question.target.url
@@ -73,9 +82,9 @@ class TrafficSource:
         # Before a line of the user's own code runs.
         self._outbound = Outbound(
             urlsplit(question.target.url).hostname or "",
-            self.address.sockaddr[1],
+            self.address.port,
             self.address.cleared,
-            order.connects,
+            (*order.connects, *self.address.unix),
         )
         self._outbound.install()
         self._running = False
@@ -92,12 +101,14 @@ class TrafficSource:
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables)
         else:
-            self._open_endpoints(order.run, variables)
+            self._open_endpoints(order.run, variables, sessions)
         self._pacer = Pacer(self._sender)
 
-    def _open_endpoints(self, run: str, variables: Mapping[str, str]) -> None:
-        authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
-        endpoints = [prepare(e, authority, run, variables) for e in self._question.traffic]
+    def _open_endpoints(
+        self, run: str, variables: Mapping[str, str], sessions: Sequence[FeedRow]
+    ) -> None:
+        host = authority(self._question.target.url)
+        endpoints = [prepare(e, host, run, variables, sessions) for e in self._question.traffic]
         self.payloads = endpoints
         self._feeds = [e.rows for e in endpoints]
         self._routes = tuple(e.endpoint.name for e in endpoints)
@@ -108,6 +119,7 @@ class TrafficSource:
     def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
         question, url = self._question, self._question.target.url
         keep_text = question.keep_error_text
+        unused = unset_proxies(os.environ)  # which requests, httpx and urllib would send load to
         classes, shapes = import_locustfile(path, keep_text)
         options = parsed_options(question.locust_options, variables, url)
         self._environment.parsed_options = options
@@ -121,7 +133,8 @@ class TrafficSource:
         self._warm = lambda step: users.warm(step.rate, step.seed)
         users_of = [*dict.fromkeys(task.user for task in tasks)]
         closed = question.ramp.loop is LoopKind.CLOSED
-        self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
+        remarks = remarks_on(users_of, shapes, closed=closed)
+        self._remarks = tuple(filter(None, (*remarks, unused)))
         if closed:
             self._closed = ClosedLoop(users_of, url, options, keep_text)
 

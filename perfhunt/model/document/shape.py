@@ -294,6 +294,9 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     engine: EngineName = EngineName.LOCUST
     k6_script: str | None = None
     k6_script_sha256: str | None = None
+    login: RequestTemplate | None = None
+    session_values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
     source: str = ""
     keep_error_text: bool = False
     fingerprint: str

@@ -8,6 +8,7 @@ from dataclasses import replace
 from perfhunt.model.question import ArrivalLaw, EngineName, LoopKind, Question
 from perfhunt.model.testfile.strict import Reader
 from perfhunt.model.testfile.traffic_table import Surroundings
+from perfhunt.model.text.socket_url import socket_path
 
 
 def read_k6_script(top: Reader, around: Surroundings) -> tuple[str | None, str | None]:
@@ -75,6 +76,10 @@ def engine_problems(question: Question) -> list[tuple[str, str, str]]:
                 f"{engine} cannot run a locustfile",
                 'leave it out, or write engine = "locust"',
             )
+        )
+    if engine is not EngineName.LOCUST and socket_path(question.target.url):
+        problems.append(
+            ("engine", f"{engine} is not led to a unix socket", "leave it out, or take a port")
         )
     if question.ramp.loop is LoopKind.CLOSED and engine is not EngineName.LOCUST:
         problems.append(

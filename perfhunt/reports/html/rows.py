@@ -296,6 +296,7 @@ def question(run: Run) -> list[TableRow]:
             ("target", q.target.url),
             ("environment", q.target.environment),
             *(("traffic", f"{e.name}: {e.method} {e.path} ×{e.weight:g}") for e in q.traffic),
+            ("login", q.login and f"{q.login.method} {q.login.path}"),
             ("locustfile", q.locustfile),
             ("k6 script", q.k6_script),
             *(("objective", str(o)) for o in q.slo.objectives),

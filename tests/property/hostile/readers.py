@@ -25,7 +25,7 @@ from perfhunt.model.recorded.har import read_har
 from perfhunt.model.recorded.k6.script import k6_traffic
 from perfhunt.model.recorded.openapi.operations import openapi_traffic
 from perfhunt.model.recorded.vegeta import read_vegeta
-from perfhunt.model.testfile.feed import parse_feed
+from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.profilers.go.goroutines import LockLooks
@@ -135,6 +135,12 @@ V8 = (
     b'}}],"samples":[2,2,1]}'
 )
 TOML = b'[slo]\nlatency = { p99 = "<= 1s" }\n[[traffic]]\nrequest = "GET /a"\n[target]\nurl="http://h"\n'
+TRAFFIC = (
+    b'[slo]\nlatency = { p99 = "<= 1s" }\n[target]\nurl = "unix:/run/a.sock"\n'
+    b'[login]\nrequest = "POST /in"\nextract = { t = "json:$.t" }\n'
+    b'[[traffic]]\nrequest = "POST /"\n'
+    b'body = { form = { a = ["{t}", "${A}"], b = { text = "x", type = "a/b" } } }\n'
+)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok"
 HYPERFINE = b'{"results":[{"command":"a","times":[0.1,0.2],"exit_codes":[0,0]}]}'
 
@@ -200,7 +206,7 @@ READERS: dict[str, Reader] = {
         _in_store(load_calibration, "calibration.json"), (b'{"schema":1,"made":"2026-01-01"}',)
     ),
     "hyperfine": Reader(_text(hyperfine.read), (HYPERFINE,)),
-    "perfhunt.toml": Reader(_text(_question), (TOML,)),
+    "perfhunt.toml": Reader(_text(_question), (TOML, TRAFFIC)),
     "toml": Reader(_text(partial(toml_table, what="it")), (TOML, b"a.b.c = [1, {d = 2}]\n")),
     "feed.csv": Reader(partial(parse_feed, "f.csv"), (b"a,b\n1,2\n",)),
     "feed.jsonl": Reader(partial(parse_feed, "f.jsonl"), (b'{"a":1}\n{"a":2}\n',)),
@@ -243,6 +249,13 @@ READERS: dict[str, Reader] = {
         (b"\0\0\0\x16\x82\xa4type\xa9LoadError\xa3why\xa1x",),
     ),
     "head of an answer": Reader(_head, (HEAD,)),
+    "answer to a login": Reader(
+        lambda raw: value_at('json:$.data[0]["a b"]', [], raw), (b'{"data": [{"a b": "t-1"}]}',)
+    ),
+    "cookie of a login": Reader(
+        lambda raw: value_at("cookie:sid", [("Set-Cookie", raw.decode("latin-1"))], b""),
+        (b"sid=a=b; Path=/; HttpOnly",),
+    ),
 }
 
 EDITED: dict[str, bytes] = {

@@ -56,6 +56,7 @@ from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import ProcessSelector, Question, Safety
+from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.testfile.template import variables_used
 from perfhunt.model.trial import Step
 from perfhunt.model.units import Seconds
@@ -102,10 +103,11 @@ class WorkerState:
 class Fleet:
     """Commands the workers as if they were one source."""
 
-    def __init__(self, order: OpenFleet) -> None:
+    def __init__(self, order: OpenFleet, sessions: Sequence[FeedRow] = ()) -> None:
         """Starts or awaits the workers, opens the question on each, and measures their clocks.
-        Raises LoadFailed.
+        `sessions` are what the logins gave. Raises LoadFailed.
         """
+        self._sessions = tuple(sessions)
         self._size = order.workers
         self._workers: list[WorkerState] = []
         self._opened = False
@@ -203,6 +205,7 @@ class Fleet:
             ),
             variables=_variables(load.question),
             most=load.question.safety.max_rate / self._size,
+            sessions=self._sessions,
         )
         for worker in self._workers:
             self._send(worker, share)
@@ -350,18 +353,14 @@ class Fleet:
 def _of_workers(question: Question) -> Question:
     """What a worker needs of a question: not how to find the target's process, nor who may stop."""
     target = replace(question.target, process=ProcessSelector())
-    return replace(question, target=target, safety=Safety(), source="")
+    return replace(question, target=target, safety=Safety(), source="", login=None)
 
 
 def _variables(question: Question) -> dict[str, str]:
     """Those of the environment that the traffic names, or a locustfile's options, with their values
     here.
     """
-    texts = [
-        text
-        for endpoint in question.traffic
-        for text in (endpoint.path, endpoint.body or "", *(value for _, value in endpoint.headers))
-    ]
+    texts = [text for endpoint in question.traffic for text in endpoint.texts]
     texts += [value for _, values in question.locust_options for value in values]
     names = {name for text in texts for name in variables_used(text)}
     return {name: os.environ[name] for name in sorted(names) if name in os.environ}

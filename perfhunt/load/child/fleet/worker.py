@@ -187,7 +187,9 @@ class Worker:
                 pin=False,
             )
         self._watch_over(unruly=load.question.locustfile is not None)
-        self._source = source = TrafficSource(load, self._environment, order.variables)
+        self._source = source = TrafficSource(
+            load, self._environment, order.variables, order.sessions
+        )
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
         return source.ready()

@@ -25,7 +25,7 @@ from locust.user.task import (
 from locust.util.load_locustfile import load_locustfile
 
 from perfhunt.errors import LoadFailed
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import did_you_mean
 from perfhunt.model.text.error_words import error_words
 
 _HINT = "Its own words: python PATH, or [report] keep_error_text = true, which keeps them."
