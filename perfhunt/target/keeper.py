@@ -8,14 +8,17 @@ when no child is left; until then it obeys one line, a socket to its owner. The 
 the end of the owner: then all that is below is asked to end, and after ORPHANED killed.
 
 Told to the owner, a line of text each: `pid N`, or `error ERRNO`; then `ended STATUS WALL USER
-SYSTEM PEAK`, of wait4(2), in seconds and KiB, PEAK 0 where it cannot be seen. Obeyed, a byte each:
+SYSTEM PEAK LEFT`, of wait4(2), in seconds and KiB: from its execve(2) on, for the fork before it is
+ours; PEAK 0 where it cannot be seen, LEFT 1 when what it started goes on. Obeyed, a byte each:
 ASK_ALL, KILL_ALL, or the number of a signal for the command alone.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import resource
 import select
 import signal
 import time
@@ -55,7 +58,7 @@ class Keeper:
 
     def __init__(self, line: int) -> None:
         self._line, self._command, self._alone = line, 0, False
-        self._began = 0.0
+        self._began = self._user = self._system = 0.0  # when it became the command, and its CPU
         os.set_inheritable(line, False)
         self._libc = ctypes.CDLL(None)
         self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -74,18 +77,19 @@ class Keeper:
 
     def start(self, words: Sequence[bytes], environment: Mapping[bytes, bytes]) -> bool:
         """Whether the command runs; the owner is told its pid, or why it does not."""
-        refused, refusal = os.pipe()
-        self._began = time.perf_counter()
+        told, tells = os.pipe()
         self._command = os.fork()
         if self._command == 0:
-            self._become(words, environment, refusal)
-        os.close(refusal)
-        errno = os.read(refused, 16)
-        self._tell(f"error {errno.decode()}" if errno else f"pid {self._command}")
-        return not errno
+            self._become(words, environment, tells)
+        os.close(tells)
+        with open(told, "rb") as lines:
+            began, *refusal = lines.read().decode().split("\n")
+        self._began, self._user, self._system = map(float, began.split() or (0.0, 0.0, 0.0))
+        self._tell(f"error {refusal[0]}" if refusal else f"pid {self._command}")
+        return not refusal
 
     def _become(
-        self, words: Sequence[bytes], environment: Mapping[bytes, bytes], refusal: int
+        self, words: Sequence[bytes], environment: Mapping[bytes, bytes], tells: int
     ) -> None:
         try:
             os.setsid()
@@ -93,9 +97,14 @@ class Keeper:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            began = f"{time.perf_counter()} {used.ru_utime} {used.ru_stime}"
+            os.write(tells, began.encode())
             os.execvpe(words[0], list(words), environment)
         except OSError as error:
-            os.write(refusal, str(error.errno).encode())
+            os.write(tells, f"\n{error.errno}".encode())
+        except ValueError:  # an empty name
+            os.write(tells, f"\n{errno.ENOENT}".encode())
         finally:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -163,7 +172,9 @@ class Keeper:
                 # exec_mmap): a peak below our own is ours.
                 seen = peak if peak > _own_peak() else 0
                 self._command = 0
-                self._tell(f"ended {status} {wall} {usage.ru_utime} {usage.ru_stime} {seen}")
+                user, system = usage.ru_utime - self._user, usage.ru_stime - self._system
+                took = f"{wall} {max(0.0, user)} {max(0.0, system)} {seen}"
+                self._tell(f"ended {status} {took} {int(_children_go_on())}")
 
     def _tell(self, words: str) -> None:
         with suppress(OSError):  # nobody is there to be told, which the line says as well
@@ -173,6 +184,14 @@ class Keeper:
 def _send(pid: int, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):  # it has ended, or is another user's
         os.kill(pid, number)
+
+
+def _children_go_on() -> bool:
+    """Whether there are children, and none of them has ended."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False
 
 
 def _own_peak() -> int:
