@@ -20,7 +20,7 @@ from perfhunt.analysis.verdict.family import (
 )
 from perfhunt.analysis.verdict.sequential import ALPHA, Estimate
 from perfhunt.model.finding import Caution, CautionCode
-from perfhunt.model.units import Seconds, Share
+from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Verdict, Word
 
@@ -170,7 +170,8 @@ def _cold_start(name: str) -> Caution:
 
 def _outlier(name: str, slowest: Seconds, middle: Seconds) -> Caution:
     sentence = (
-        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s:"
+        f"a run of `{name}` took {format_duration(slowest)} against a median of"
+        f" {format_duration(middle)}:"
         " something interfered."
     )
     return Caution(

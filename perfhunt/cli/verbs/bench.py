@@ -123,7 +123,9 @@ def _plain(result: BenchResult) -> dict[str, object]:
             for timed, document in zip(result.timed[1::2], documents, strict=False)
         ],
         "change": to_plain(result.change),
-        "timed": to_plain(result.timed),
+        "timed": [
+            {**to_plain(timed), "parameters": dict(timed.parameters)} for timed in result.timed
+        ],
         "cautions": to_plain(result.cautions),
     }
 
@@ -153,8 +155,8 @@ def _short(result: BenchResult) -> list[str]:
 
 
 def _labelled(result: BenchResult) -> list[tuple[Verdict, str]]:
-    labels = [", ".join(map("=".join, timed.parameters)) for timed in result.timed[1::2]]
-    return list(zip(result.verdicts, labels, strict=True))
+    labels = (", ".join(map("=".join, timed.parameters)) for timed in result.timed[1::2])
+    return list(zip(result.verdicts, labels, strict=False))  # no verdicts, where none are compared
 
 
 def comparison(result: BenchResult) -> list[str]:
