@@ -165,3 +165,130 @@ def test_what_fails_before_the_load_is_told_and_is_no_arrival(
     trial = run(listener, tmp_path, "Rejected")
     assert trial.outcomes == {"ok": 60}
     assert any("before the load" in note for note in trial.generator.notes)
+
+
+def written(
+    url: str, directory: Path, name: str, *classes: str, options: LocustOptions = ()
+) -> tuple[Trial, str]:
+    """A second of a locustfile as people write them, to its end; and what was remarked on it."""
+    file = str(HERE / "locustfiles" / f"{name}.py")
+    with engine(
+        url,
+        directory,
+        criteria=(P99, ERRORS),
+        locustfile=file,
+        locust_classes=classes,
+        locust_options=options,
+    ) as made:
+        return made.run(step(60, 1.0, arrivals="uniform")), " ".join(made.remarks)
+
+
+def test_users_log_in_before_the_load_check_answers_and_log_out_at_the_end(
+    listener: str, tmp_path: Path
+) -> None:
+    trial, _ = written(listener, tmp_path, "accounts")
+    paths = seen(listener)
+    assert trial.outcomes == {"ok": 60}
+    assert trial.routes["ApiUser.order"].statuses.keys() == {200}  # with the token: else 401
+    assert trial.routes["ApiUser.absent"].statuses.keys() == {500}
+    assert paths["POST /login"] == paths["POST /logout"] >= 6
+    assert paths.keys() >= {f"GET /private/orders/{number}" for number in (1, 2, 3)}
+
+
+def test_the_fast_client_and_rest_of_tagged_tasks_and_of_a_users_own_class(
+    listener: str, tmp_path: Path
+) -> None:
+    trial, _ = written(listener, tmp_path, "catalogue", options=(("tags", ("read",)),))
+    assert seen(listener).keys() == {
+        *("GET /shelf", "POST /echo"),
+        *("POST /right", "POST /wrong"),
+    }
+    by_outcome = {name: set(route.outcomes) for name, route in trial.routes.items()}
+    assert by_outcome.pop("Checked.wrong") == {"status"}
+    assert set.union(*by_outcome.values()) == {"ok"}
+
+
+def test_a_sequence_is_gone_through_in_order_and_a_set_within_it_to_its_end(
+    listener: str, tmp_path: Path
+) -> None:
+    trial, _ = written(listener, tmp_path, "journey")
+    paths = seen(listener)
+    steps = ["1-login", "2-product", "3-basket", "4-logout"]
+    visits = [paths[f"GET /visit/{step}"] for step in steps]
+    assert visits == sorted(visits, reverse=True) and visits[0] - visits[-1] <= 10
+    # Each arrival asked once: one that only leaves the set within goes on with what follows it.
+    assert sum(visits) == trial.routes["Visitor.Visit"].response.n
+    ends = {path: count for path, count in paths.items() if path.startswith("GET /thread/close")}
+    assert sum(ends.values()) == paths["GET /thread/open"]  # when it was left, or at the end
+    assert paths["GET /thread/read"] == sum(int(end[-1]) * n for end, n in ends.items())
+    assert ends["GET /thread/close-3"] >= 3
+    assert paths.keys() == {*(f"GET /visit/{step}" for step in steps), *ends} | {
+        "GET /thread/open",
+        "GET /thread/read",
+    }
+
+
+def test_a_protocol_of_the_users_own_is_counted_by_the_events_that_it_fires(tmp_path: Path) -> None:
+    with announced(*python("locustfiles/procedure_server.py")) as url:
+        trial, _ = written(url, tmp_path, "procedures")
+    assert trial.n == 60
+    assert trial.routes["Caller.echo"].outcomes.keys() == {"ok"}
+    assert trial.routes["Caller.fault"].outcomes.keys() == {"status"}
+
+
+def test_users_take_turns_with_the_rows_of_a_file_that_they_took(
+    listener: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCUST_TENANT", "acme")
+    options = (("pages", ("2",)), ("region", ("eu",)))
+    trial, _ = written(listener, tmp_path, "settings", options=options)
+    paths = seen(listener)
+    assert trial.outcomes == {"ok": 60} and sum(paths.values()) == 120
+    rows = {path.split("/")[3] for path in paths}
+    assert len(rows) >= 6  # made ready for 60 tasks a second
+    assert paths.keys() == {f"GET /eu/acme/{row}/{page}" for row in rows for page in (0, 1)}
+
+
+def test_what_an_open_loop_has_no_use_for_is_said(listener: str, tmp_path: Path) -> None:
+    trial, remarks = written(listener, tmp_path, "paced")
+    assert trial.outcomes == {"ok": 60}
+    assert "wait_time of Own, Paced" in remarks and "load shape Stages" in remarks
+
+
+def test_classes_with_a_base_of_their_own_are_asked_by_weight(
+    listener: str, tmp_path: Path
+) -> None:
+    trial, _ = written(listener, tmp_path, "family")
+    paths = seen(listener)
+    assert trial.routes["MobileUser.visit"].response.n / 60 == pytest.approx(3 / 4, abs=0.15)
+    assert paths["GET /desktop"] == paths["GET /desktop/more"] > 0
+    assert paths.keys() == {
+        *("GET /mobile", "GET /desktop"),
+        *("GET /desktop/more", "POST /checkout"),
+    }
+
+
+def test_listeners_prepare_the_test_and_hear_how_it_went(listener: str, tmp_path: Path) -> None:
+    trial, _ = written(listener, tmp_path, "lifecycle")
+    assert trial.outcomes == {"ok": 60}
+    assert seen(listener) == {
+        "GET /private": 60,
+        "POST /seed": 1,
+        "POST /unseed/seeded": 1,
+        "POST /quit/0/True": 1,
+    }
+
+
+def test_users_that_stop_say_farewell_and_pages_follow_by_their_transitions(
+    listener: str, tmp_path: Path
+) -> None:
+    trial, _ = written(listener, tmp_path, "wandering")
+    paths = seen(listener)
+    assert trial.outcomes == {"ok": 60}
+    dismissed = trial.routes["Dismissed.work"].response.n
+    assert paths["GET /dismissed/last"] == dismissed
+    assert paths["GET /dismissed/gone"] >= dismissed > 0  # with those who were never asked
+    halfway = paths.get("GET /tired/gone-1", 0)
+    assert paths["GET /tired/gone-0"] * 2 + halfway == paths["GET /tired/work"] > 1
+    assert paths["GET /tired/doze"] == trial.routes["Tired.doze"].response.n > 0
+    assert paths["GET /wander/first"] >= paths["GET /wander/second"] >= paths["GET /wander/third"]

@@ -268,6 +268,7 @@ class Session:
         if not isinstance(self._generator, TrafficSource) or self._cut_off or self._busy:
             return
         events: Any = self._environment.events
+        self._generator.farewell(FAREWELL)  # Locust stops its users first
         with gevent.Timeout(FAREWELL, False):
             events.test_stop.fire(environment=self._environment)
             events.quitting.fire(environment=self._environment, reverse=True)

@@ -210,6 +210,11 @@ class TrafficSource:
         if self._closed is not None:
             self._closed.stop(hard)
 
+    def farewell(self, within: Seconds) -> None:
+        """Users of a locustfile hear that the test is over."""
+        if isinstance(self._sender, UserTasks):
+            self._sender.farewell(within)
+
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """See Pacer.flood."""
         with self._under_way():

@@ -1,4 +1,4 @@
-"""`perfhunt bench` as hyperfine's users know it: parameters, where output goes, and the warnings."""
+"""`perfhunt bench` as users of hyperfine know it: parameters, where output goes, warnings."""
 
 from __future__ import annotations
 
