@@ -305,7 +305,8 @@ class Session:
             done = self._generator.run(order.step, order.grace, recorder, self._pipe.send)
         finally:
             recorder.close()
-        if not (why := self._sentinel.why):
+        ended = self._generator.ended if isinstance(self._generator, TrafficSource) else ""
+        if not (why := self._sentinel.why or ended):
             return done
         return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -50,6 +51,8 @@ from perfhunt.model.units import PerSecond, Seconds
 BOUND = 6.0
 BOUND_LEAST = 512  # at low rates a pause of the service brings a bunch, which is no reason to wait
 DESCRIPTORS_KEPT = 200  # of the limit: the interpreter's own, logs, feeds and the users' files
+# Why a run is over whose locustfile calls `environment.runner.quit()`.
+ENDED = "the locustfile ended the test"
 PROBE_DURATION: Seconds = 0.001  # of a "step" that has one arrival, at its very start
 
 
@@ -79,6 +82,7 @@ class TrafficSource:
         )
         self._outbound.install()
         self._running = False
+        self.ended = ""  # why there is no more load, when the locustfile says so
         self._limits = SendLimits(
             timeout=question.ramp.timeout,
             deadline=order.deadline,
@@ -106,6 +110,9 @@ class TrafficSource:
     def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
         question, url = self._question, self._question.target.url
         keep_text = question.keep_error_text
+        # Locust's own would end the one user that carries out orders.
+        runner: Any = self._environment.runner
+        runner.quit = runner.stop = self._end_test
         classes, shapes = import_locustfile(path, keep_text)
         options = parsed_options(question.locust_options, variables, url)
         self._environment.parsed_options = options
@@ -121,7 +128,11 @@ class TrafficSource:
         closed = question.ramp.loop is LoopKind.CLOSED
         self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
         if closed:
-            self._closed = ClosedLoop(users_of, url, options, keep_text)
+            self._closed = ClosedLoop(users_of, url, options, self._end_test, keep_text)
+
+    def _end_test(self) -> None:
+        self.ended = ENDED
+        self.stop(hard=False)
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""
@@ -145,8 +156,10 @@ class TrafficSource:
         of: int = 1,
     ) -> StepDone:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
-        once).
+        once); none once the test was `ended`.
         """
+        if self.ended:
+            return StepDone(seconds=0.0, epoch=time.monotonic())
         with self._under_way():
             if self._closed is not None:
                 done = self._closed.run(step, grace, recorder, report)

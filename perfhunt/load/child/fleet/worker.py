@@ -62,6 +62,7 @@ from perfhunt.load.trust.grant import (
     refuse_step,
 )
 from perfhunt.model.text.error_words import error_words
+from perfhunt.model.trial import STOPPED
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
@@ -209,6 +210,7 @@ class Worker:
                 order.step, order.grace, buffer, report, order.epoch, order.part, order.of
             )
         why = next((sentinel.why for sentinel in self._sentinels if sentinel.why), "")
+        why = why or (f"{STOPPED}{source.ended}" if source.ended else "")
         return WorkerDone(done=done, samples=buffer.take(), invalid=why)
 
     def _watch_over(self, unruly: bool) -> None:

@@ -22,7 +22,7 @@ from gevent.pool import Pool
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
-from locust.exception import StopUser
+from locust.exception import StopTest, StopUser
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
@@ -186,7 +186,7 @@ class UserTasks:
             running.outcome, running.status, running.size = RequestOutcome.OK, 0, 0
             running.asked = False
             user.run(task.body, lambda: running.asked)
-        except StopUser:
+        except (StopUser, StopTest):  # of a task, Locust takes the two for the same
             self._stop(user)
             user = None
         except Exception as error:  # the user's own task may raise anything: it counts as failed

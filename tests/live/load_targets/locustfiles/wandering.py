@@ -3,7 +3,7 @@
 import random
 
 from locust import HttpUser, MarkovTaskSet, constant, task, transition, transitions
-from locust.exception import RescheduleTask, StopUser
+from locust.exception import RescheduleTask, StopTest, StopUser
 
 
 class Wander(MarkovTaskSet):
@@ -39,7 +39,7 @@ class Tired(HttpUser):
         self.left -= 1
         self.client.get("/tired/work")
         if self.left == 0:
-            raise StopUser
+            raise random.choice([StopUser, StopTest])
 
     @task
     def doze(self):
