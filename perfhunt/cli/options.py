@@ -159,6 +159,7 @@ RunsOption = Annotated[int, typer.Option("--runs", "-r", min=1, help="Runs of ea
 WarmupRunsOption = Annotated[
     int, typer.Option("--warmup", "-w", min=0, help="Runs of each version that do not count.")
 ]
+MisplacedArgument = Annotated[list[str] | None, typer.Argument(hidden=True, metavar="-- COMMAND")]
 ParameterOption = Annotated[
     list[str] | None,
     typer.Option(

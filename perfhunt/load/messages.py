@@ -27,8 +27,7 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 # The route of requests that no arrival is the cause of: those of greenlets that a task of a
 # locustfile left behind, and those of a user's own.
 UNCAUSED = "requests outside of tasks"
-# What the users of a locustfile do when a test is over may take so long, and as long what its
-# listeners do; then its process ends all the same.
+# What a locustfile does when a test is over may take so long; then its process ends all the same.
 FAREWELL: Seconds = 0.5
 
 

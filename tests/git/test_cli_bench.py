@@ -134,6 +134,8 @@ def test_json_ends_with_the_verdict(stopwatch: Stopwatch, shop: Path) -> None:
         ([], "times a command"),
         (["--base", "a", "--compare", "b"], "both name"),
         (["--head", "a"], "needs a --base"),
+        (["--timeout", "0s"], "no time"),
+        (["sleep 1"], "stands behind --"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(words: list[str], said: str) -> None:

@@ -227,5 +227,7 @@ def _with_the_price(reason: str, smallest: Share, wanted: Share, further: Second
     limit = f"{reason}. The smallest change this could have seen is {smallest:.1%}"
     if not further:
         return limit
-    lasts = format_duration(further) if further < _MINUTE else f"{further / _MINUTE:.0f} minutes"
+    lasts = (
+        format_duration(further) if further < 2 * _MINUTE else f"{further / _MINUTE:.0f} minutes"
+    )
     return f"{limit}; ±{wanted:.0%} takes about {lasts} more"

@@ -14,6 +14,7 @@ from perfhunt.cli.options import (
     HeadOption,
     IgnoreFailureOption,
     JsonOption,
+    MisplacedArgument,
     OutputOption,
     ParameterOption,
     QuietOption,
@@ -27,6 +28,8 @@ from perfhunt.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from perfhunt.jobs.bench.bench import BenchResult
     from perfhunt.model.verdict.command_run import CommandRuns
     from perfhunt.model.verdict.verdict import Verdict
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 def bench(
     context: typer.Context,
+    misplaced: MisplacedArgument = None,
     base: TimedBaseOption = "",
     head: HeadOption = "",
     compare: CompareOption = None,
@@ -68,7 +72,7 @@ def bench(
     from perfhunt.model.run import unwatched
 
     request = BenchRequest(
-        words=tuple(context.obj or ()),
+        words=_behind_dashes(context.obj, misplaced),
         base=base,
         head=head,
         compare=compare,
@@ -88,6 +92,16 @@ def bench(
     result = run_bench(request, unwatched if quiet or as_json else notes)
     show(result, as_json=as_json, quiet=quiet)
     raise typer.Exit(int(result.exit_code))
+
+
+def _behind_dashes(words: Sequence[str] | None, misplaced: Sequence[str] | None) -> tuple[str, ...]:
+    from perfhunt.errors import UsageError
+
+    if misplaced:
+        raise UsageError(
+            "the command to time stands behind --", f"perfhunt bench -- {' '.join(misplaced)}"
+        )
+    return tuple(words or ())
 
 
 def show(result: BenchResult, *, as_json: bool, quiet: bool) -> None:

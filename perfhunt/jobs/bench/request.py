@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perfhunt.errors import UsageError
 from perfhunt.jobs.bench.parameters import Parameters, check_used, combinations
+from perfhunt.jobs.request import require_time
 from perfhunt.model.units import Seconds
 
 
@@ -54,6 +55,8 @@ def check(request: BenchRequest) -> tuple[Parameters, ...]:
             "--head needs a --base to compare with",
             f"perfhunt bench --base HEAD~1 --head {request.head} -- COMMAND",
         )
+    if request.timeout is not None:
+        require_time("--timeout", request.timeout)
     found = combinations(request.parameters)
     beside = request.cleanup if request.base else (*request.prepare, *request.cleanup)
     check_used((name for name, _ in found[0]), (*request.words, *beside))
