@@ -168,7 +168,12 @@ def test_what_fails_before_the_load_is_told_and_is_no_arrival(
 
 
 def written(
-    url: str, directory: Path, name: str, *classes: str, options: LocustOptions = ()
+    url: str,
+    directory: Path,
+    name: str,
+    *classes: str,
+    options: LocustOptions = (),
+    workers: int = 1,
 ) -> tuple[Trial, str]:
     """A second of a locustfile as people write them, to its end; and what was remarked on it."""
     file = str(HERE / "locustfiles" / f"{name}.py")
@@ -179,6 +184,7 @@ def written(
         locustfile=file,
         locust_classes=classes,
         locust_options=options,
+        workers=workers,
     ) as made:
         return made.run(step(60, 1.0, arrivals="uniform")), " ".join(made.remarks)
 
@@ -270,14 +276,17 @@ def test_classes_with_a_base_of_their_own_are_asked_by_weight(
     }
 
 
-def test_listeners_prepare_the_test_and_hear_how_it_went(listener: str, tmp_path: Path) -> None:
-    trial, _ = written(listener, tmp_path, "lifecycle")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_listeners_prepare_the_test_and_hear_how_it_went(
+    workers: int, listener: str, tmp_path: Path
+) -> None:
+    trial, _ = written(listener, tmp_path, "lifecycle", workers=workers)
     assert trial.outcomes == {"ok": 60}
     assert seen(listener) == {
         "GET /private": 60,
-        "POST /seed": 1,
-        "POST /unseed/seeded": 1,
-        "POST /quit/0/True": 1,
+        "POST /seed": workers,  # in each, as each has a locustfile of its own
+        "POST /unseed/seeded": workers,
+        "POST /quit/0/True": workers,
     }
 
 

@@ -32,6 +32,7 @@ from perfhunt.load.child.users.locustfile import import_locustfile, remarks_on, 
 from perfhunt.load.child.users.options import parsed_options
 from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.messages import (
+    FAREWELL,
     UNCAUSED,
     Flooded,
     LoadReady,
@@ -105,7 +106,7 @@ class TrafficSource:
         self._routes = tuple(e.endpoint.name for e in endpoints)
         self._weights = tuple(e.endpoint.weight for e in endpoints)
         self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
-        self._warm: Callable[[Step], None] = _nothing
+        self._warm: Callable[[PerSecond, int, bool], None] = _nothing
 
     def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
         question, url = self._question, self._question.target.url
@@ -123,7 +124,7 @@ class TrafficSource:
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
         users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
         self._sender = users
-        self._warm = lambda step: users.warm(step.rate, step.seed)
+        self._warm = users.warm
         users_of = [*dict.fromkeys(task.user for task in tasks)]
         closed = question.ramp.loop is LoopKind.CLOSED
         self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
@@ -164,8 +165,7 @@ class TrafficSource:
             if self._closed is not None:
                 done = self._closed.run(step, grace, recorder, report)
             else:
-                if not epoch:
-                    self._warm(step)
+                self._warm(step.rate / of, step.seed, not epoch)
                 done = self._pace(step, grace, recorder, report, epoch, part, of)
         return msgspec.structs.replace(done, refused=self._outbound.take_refused())
 
@@ -223,10 +223,17 @@ class TrafficSource:
         if self._closed is not None:
             self._closed.stop(hard)
 
-    def farewell(self, within: Seconds) -> None:
-        """Users of a locustfile hear that the test is over."""
-        if isinstance(self._sender, UserTasks):
-            self._sender.farewell(within)
+    def end(self) -> None:
+        """Tells a locustfile that the test is over: its users, as Locust does, and then its
+        listeners. Each of the two may take FAREWELL.
+        """
+        if not isinstance(self._sender, UserTasks):
+            return
+        self._sender.farewell(FAREWELL)
+        events: Any = self._environment.events
+        with gevent.Timeout(FAREWELL, False):
+            events.test_stop.fire(environment=self._environment)
+            events.quitting.fire(environment=self._environment, reverse=True)
 
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """See Pacer.flood."""
@@ -267,5 +274,5 @@ def _unreported(report: SecondReport) -> None:
     """Nobody watches a probe."""
 
 
-def _nothing(step: Step) -> None:
+def _nothing(rate: PerSecond, seed: int, ahead: bool) -> None:
     """Endpoints need no users prepared."""

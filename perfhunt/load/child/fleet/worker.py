@@ -30,6 +30,7 @@ from perfhunt.load.messages import (
     JOINING,
     WORKER_ORDERS,
     ClockReading,
+    EndLoad,
     Flooded,
     FloodTarget,
     Heartbeat,
@@ -89,6 +90,7 @@ class Worker:
         self._channel: Channel[WorkerOrder] = Channel(connection, WORKER_ORDERS)
         self._grant = grant
         self._source: TrafficSource | None = None
+        self._cut_off = self._busy = False
         self._orders: Queue[WorkerOrder] = Queue(_ORDERS)
         self._heard = self._free = time.monotonic()
         self._line = MasterLine(connection.fileno())
@@ -137,12 +139,21 @@ class Worker:
             case ReadClock():
                 self._send(ClockReading(at=order.at, theirs=time.monotonic()))
             case StopLoad():
+                self._cut_off = self._cut_off or order.hard
                 self._stop(order.hard)
+            case EndLoad():
+                gevent.spawn(self._leave)
             case _:
                 try:
                     self._orders.put_nowait(order)
                 except Full:
                     raise MalformedMessage(f"more than {_ORDERS} orders came at once") from None
+
+    def _leave(self) -> None:
+        """A locustfile hears that the test is over, but for what Session.end says."""
+        if self._source is not None and not self._cut_off and not self._busy:
+            self._source.end()
+        self._channel.close()
 
     def _stop(self, hard: bool) -> None:
         if self._source is not None:
@@ -151,10 +162,12 @@ class Worker:
     def _work(self) -> None:
         while True:
             order = self._orders.get()
+            self._busy = True
             try:
                 self._send(self._answer(order))
             except Exception as error:  # the boundary: a worker must not fail in silence
                 self._fail(error)
+            self._busy = False
 
     def _answer(self, order: WorkerOrder) -> LoadReady | WorkerDone | ProbeAnswered | Flooded:
         if isinstance(order, OpenShare) and self._source is None:
@@ -191,6 +204,7 @@ class Worker:
         self._source = source = TrafficSource(load, self._environment, order.variables)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        events.test_start.fire(environment=self._environment)
         return source.ready()
 
     def _run(self, source: TrafficSource, order: RunShare) -> WorkerDone:
