@@ -106,7 +106,7 @@ class TrafficSource:
         self._routes = tuple(e.endpoint.name for e in endpoints)
         self._weights = tuple(e.endpoint.weight for e in endpoints)
         self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
-        self._warm: Callable[[PerSecond, int, bool], None] = _nothing
+        self._warm: Callable[[Step], None] = _nothing
 
     def _open_locustfile(self, path: str, run: str, variables: Mapping[str, str]) -> None:
         question, url = self._question, self._question.target.url
@@ -124,7 +124,7 @@ class TrafficSource:
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
         users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
         self._sender = users
-        self._warm = users.warm
+        self._warm = lambda step: users.warm(step.rate, step.seed)
         users_of = [*dict.fromkeys(task.user for task in tasks)]
         closed = question.ramp.loop is LoopKind.CLOSED
         self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
@@ -165,7 +165,10 @@ class TrafficSource:
             if self._closed is not None:
                 done = self._closed.run(step, grace, recorder, report)
             else:
-                self._warm(step.rate / of, step.seed, not epoch)
+                if not epoch:
+                    self._warm(step)
+                elif isinstance(self._sender, UserTasks):  # among workers there is no time for more
+                    self._sender.take_turns(step.rate / of)
                 done = self._pace(step, grace, recorder, report, epoch, part, of)
         return msgspec.structs.replace(done, refused=self._outbound.take_refused())
 
@@ -274,5 +277,5 @@ def _unreported(report: SecondReport) -> None:
     """Nobody watches a probe."""
 
 
-def _nothing(rate: PerSecond, seed: int, ahead: bool) -> None:
+def _nothing(step: Step) -> None:
     """Endpoints need no users prepared."""

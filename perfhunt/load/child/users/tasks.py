@@ -93,27 +93,27 @@ class UserTasks:
         self._before: deque[str] = deque(maxlen=ERROR_TEXTS)
         events.request.add_listener(self._on_request)
 
-    def warm(self, rate: PerSecond, seed: int, ahead: bool) -> None:
-        """Seeds the chance in the users' tasks, says how many take turns, and prepares them before
-        the load starts, `on_start` included, where that may be done `ahead`.
+    def warm(self, rate: PerSecond, seed: int) -> None:
+        """Prepares users before the load starts, `on_start` included, and seeds the chance in their
+        tasks.
         """
         random.seed(seed)
         self._before.clear()
-        self._pool.turns = {
-            cls: self._busy_users(cls, rate) for cls in dict.fromkeys(t.user for t in self.tasks)
-        }
-        missing = (
-            []
-            if not ahead
-            else [
-                cls
-                for cls, users in self._pool.turns.items()
-                for _ in range(users - len(self._pool.free.get(cls, ())))
-            ]
-        )
+        self.take_turns(rate)
+        missing = [
+            cls
+            for cls, users in self._pool.turns.items()
+            for _ in range(users - len(self._pool.free.get(cls, ())))
+        ]
         gevent.joinall(
             [gevent.spawn(self._prepare, cls) for cls in missing], timeout=self.limits.timeout
         )
+
+    def take_turns(self, rate: PerSecond) -> None:
+        """As many users of each class as `rate` keeps busy take turns from here on."""
+        self._pool.turns = {
+            cls: self._busy_users(cls, rate) for cls in dict.fromkeys(t.user for t in self.tasks)
+        }
 
     def _busy_users(self, cls: type[Any], rate: PerSecond) -> int:
         """How many users of a class would be busy at `rate`, with tasks of READY_WITHIN each."""
