@@ -242,7 +242,9 @@ class UserPool:
         the values of one user only.
         """
         users = self.free.get(cls)
-        return users.pop(max(0, len(users) - self.turns.get(cls, 1))) if users else None
+        # Of a class without weight nobody takes turns, and a probe may ask for one all the same.
+        turns = max(1, self.turns.get(cls, 1))
+        return users.pop(max(0, len(users) - turns)) if users else None
 
     def everyone(self) -> list[PooledUser]:
         """Those who are here, of every class."""
