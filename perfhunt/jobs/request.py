@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,19 @@ def duration_of(option: str, text: str) -> Seconds:
         return parse_duration(text)
     except UnitError as error:
         raise UsageError(f"{option}: {error}") from error
+
+
+def words_of(option: str, text: str) -> tuple[str, ...]:
+    """The words of an option's value that is a command, as a shell splits them. Raises UsageError,
+    naming the option.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text} is no command: {str(error).lower()}",
+            f"Quote it as a whole for your shell: {option} 'make clean'",
+        ) from error
 
 
 def require_time(option: str, seconds: Seconds) -> None:

@@ -269,7 +269,9 @@ class WorkerDone(Message, frozen=True):
 
 ChildOrder = OpenLoad | OpenFleet | RunStep | StopLoad | EndLoad | SendProbe | FloodTarget
 ChildAnswer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
-WorkerOrder = OpenShare | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+WorkerOrder = (
+    OpenShare | RunShare | StopLoad | EndLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+)
 WorkerAnswer = (
     LoadReady
     | WorkerSecond

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
@@ -24,7 +25,6 @@ from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
-    FAREWELL,
     LOGIN_WITHIN,
     ORDERS,
     ChildAnswer,
@@ -207,6 +207,7 @@ class Session:
     ) -> None:
         self._pipe, self._sentinel = pipe, sentinel
         self._cut_off = self._busy = False
+        self._farewell: Callable[[], None] = lambda: None
         self._timeout = _load_of(order).question.ramp.timeout
         self._sessions: tuple[FeedRow, ...] = ()
         if _load_of(order).question.login is not None:
@@ -228,12 +229,15 @@ class Session:
             return ProgramSource(order, source)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        self._farewell = source.end
         return source
 
     def _fleet(self, order: OpenFleet) -> LoadGenerator:
         from perfhunt.load.child.fleet.master import Fleet
 
-        return Fleet(order, self._sessions)
+        fleet = Fleet(order, self._sessions)
+        self._farewell = fleet.end
+        return fleet
 
     def serve(self, orders: Queue[ChildOrder]) -> None:
         """Carries out the orders. Does not return."""
@@ -277,12 +281,8 @@ class Session:
         """Tells a locustfile that the test is over, unless it was cut off or is in the middle of
         something: then nothing more is to be sent.
         """
-        if not isinstance(self._generator, TrafficSource) or self._cut_off or self._busy:
-            return
-        events: Any = self._environment.events
-        with gevent.Timeout(FAREWELL, False):
-            events.test_stop.fire(environment=self._environment)
-            events.quitting.fire(environment=self._environment, reverse=True)
+        if not self._cut_off and not self._busy:
+            self._farewell()
 
     def carry_out(self, order: ChildOrder) -> None:
         """One order, start to end, watched over. Raises LoadFailed for one that has no place
@@ -316,7 +316,8 @@ class Session:
             done = self._generator.run(order.step, order.grace, recorder, self._pipe.send)
         finally:
             recorder.close()
-        if not (why := self._sentinel.why):
+        ended = self._generator.ended if isinstance(self._generator, TrafficSource) else ""
+        if not (why := self._sentinel.why or ended):
             return done
         return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -32,6 +33,7 @@ from perfhunt.load.child.users.locustfile import import_locustfile, remarks_on, 
 from perfhunt.load.child.users.options import parsed_options
 from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.messages import (
+    FAREWELL,
     UNCAUSED,
     Flooded,
     LoadReady,
@@ -53,6 +55,8 @@ from perfhunt.model.units import PerSecond, Seconds
 BOUND = 6.0
 BOUND_LEAST = 512  # at low rates a pause of the service brings a bunch, which is no reason to wait
 DESCRIPTORS_KEPT = 200  # of the limit: the interpreter's own, logs, feeds and the users' files
+# Why a run is over whose locustfile calls `environment.runner.quit()`.
+ENDED = "the locustfile ended the test"
 PROBE_DURATION: Seconds = 0.001  # of a "step" that has one arrival, at its very start
 
 
@@ -88,6 +92,7 @@ class TrafficSource:
         )
         self._outbound.install()
         self._running = False
+        self.ended = ""  # why there is no more load, when the locustfile says so
         self._limits = SendLimits(
             timeout=question.ramp.timeout,
             deadline=order.deadline,
@@ -120,6 +125,9 @@ class TrafficSource:
         question, url = self._question, self._question.target.url
         keep_text = question.keep_error_text
         unused = unset_proxies(os.environ)  # which requests, httpx and urllib would send load to
+        # Locust's own would end the one user that carries out orders.
+        runner: Any = self._environment.runner
+        runner.quit = runner.stop = self._end_test
         classes, shapes = import_locustfile(path, keep_text)
         options = parsed_options(question.locust_options, variables, url)
         self._environment.parsed_options = options
@@ -136,7 +144,11 @@ class TrafficSource:
         remarks = remarks_on(users_of, shapes, closed=closed)
         self._remarks = tuple(filter(None, (*remarks, unused)))
         if closed:
-            self._closed = ClosedLoop(users_of, url, options, keep_text)
+            self._closed = ClosedLoop(users_of, url, options, self._end_test, keep_text)
+
+    def _end_test(self) -> None:
+        self.ended = ENDED
+        self.stop(hard=False)
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""
@@ -160,14 +172,18 @@ class TrafficSource:
         of: int = 1,
     ) -> StepDone:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
-        once).
+        once); none once the test was `ended`.
         """
+        if self.ended:
+            return StepDone(seconds=0.0, epoch=time.monotonic())
         with self._under_way():
             if self._closed is not None:
                 done = self._closed.run(step, grace, recorder, report)
             else:
                 if not epoch:
                     self._warm(step)
+                elif isinstance(self._sender, UserTasks):  # among workers there is no time for more
+                    self._sender.take_turns(step.rate / of)
                 done = self._pace(step, grace, recorder, report, epoch, part, of)
         return msgspec.structs.replace(done, refused=self._outbound.take_refused())
 
@@ -224,6 +240,18 @@ class TrafficSource:
         self._pacer.stop(hard)
         if self._closed is not None:
             self._closed.stop(hard)
+
+    def end(self) -> None:
+        """Tells a locustfile that the test is over: its users, as Locust does, and then its
+        listeners. Each of the two may take FAREWELL.
+        """
+        if not isinstance(self._sender, UserTasks):
+            return
+        self._sender.farewell(FAREWELL)
+        events: Any = self._environment.events
+        with gevent.Timeout(FAREWELL, False):
+            events.test_stop.fire(environment=self._environment)
+            events.quitting.fire(environment=self._environment, reverse=True)
 
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """See Pacer.flood."""

@@ -29,8 +29,10 @@ from perfhunt.load.child.fleet.merging import merged_done, merged_report
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.messages import (
+    FAREWELL,
     WORKER_ANSWERS,
     ClockReading,
+    EndLoad,
     Flooded,
     FloodTarget,
     Heartbeat,
@@ -296,6 +298,15 @@ class Fleet:
         for worker in self._workers:
             if not worker.lost:
                 self._send(worker, StopLoad(hard=hard))
+
+    def end(self) -> None:
+        """Tells the workers that the test is over, and waits while they tell their locustfiles."""
+        for worker in self._workers:
+            self._send(worker, EndLoad())
+        with gevent.Timeout(2 * FAREWELL, False):
+            while any(not worker.gone for worker in self._workers):
+                self._changed.clear()
+                self._changed.wait(BEAT)
 
     def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
         """One request, from the first worker that is left; nothing may be unanswered at any."""

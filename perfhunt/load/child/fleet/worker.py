@@ -30,6 +30,7 @@ from perfhunt.load.messages import (
     JOINING,
     WORKER_ORDERS,
     ClockReading,
+    EndLoad,
     Flooded,
     FloodTarget,
     Heartbeat,
@@ -62,6 +63,7 @@ from perfhunt.load.trust.grant import (
     refuse_step,
 )
 from perfhunt.model.text.error_words import error_words
+from perfhunt.model.trial import STOPPED
 from perfhunt.model.units import Seconds
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
@@ -88,6 +90,7 @@ class Worker:
         self._channel: Channel[WorkerOrder] = Channel(connection, WORKER_ORDERS)
         self._grant = grant
         self._source: TrafficSource | None = None
+        self._cut_off = self._busy = False
         self._orders: Queue[WorkerOrder] = Queue(_ORDERS)
         self._heard = self._free = time.monotonic()
         self._line = MasterLine(connection.fileno())
@@ -136,12 +139,21 @@ class Worker:
             case ReadClock():
                 self._send(ClockReading(at=order.at, theirs=time.monotonic()))
             case StopLoad():
+                self._cut_off = self._cut_off or order.hard
                 self._stop(order.hard)
+            case EndLoad():
+                gevent.spawn(self._leave)
             case _:
                 try:
                     self._orders.put_nowait(order)
                 except Full:
                     raise MalformedMessage(f"more than {_ORDERS} orders came at once") from None
+
+    def _leave(self) -> None:
+        """A locustfile hears that the test is over, but for what Session.end says."""
+        if self._source is not None and not self._cut_off and not self._busy:
+            self._source.end()
+        self._channel.close()
 
     def _stop(self, hard: bool) -> None:
         if self._source is not None:
@@ -150,10 +162,12 @@ class Worker:
     def _work(self) -> None:
         while True:
             order = self._orders.get()
+            self._busy = True
             try:
                 self._send(self._answer(order))
             except Exception as error:  # the boundary: a worker must not fail in silence
                 self._fail(error)
+            self._busy = False
 
     def _answer(self, order: WorkerOrder) -> LoadReady | WorkerDone | ProbeAnswered | Flooded:
         if isinstance(order, OpenShare) and self._source is None:
@@ -192,6 +206,7 @@ class Worker:
         )
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        events.test_start.fire(environment=self._environment)
         return source.ready()
 
     def _run(self, source: TrafficSource, order: RunShare) -> WorkerDone:
@@ -211,6 +226,7 @@ class Worker:
                 order.step, order.grace, buffer, report, order.epoch, order.part, order.of
             )
         why = next((sentinel.why for sentinel in self._sentinels if sentinel.why), "")
+        why = why or (f"{STOPPED}{source.ended}" if source.ended else "")
         return WorkerDone(done=done, samples=buffer.take(), invalid=why)
 
     def _watch_over(self, unruly: bool) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -36,14 +36,23 @@ class ClosedLoop:
     """
 
     def __init__(
-        self, classes: Sequence[type[Any]], url: str, options: Any, keep_text: bool = False
+        self,
+        classes: Sequence[type[Any]],
+        url: str,
+        options: Any,
+        end_test: Callable[[], None],
+        keep_text: bool = False,
     ) -> None:
-        """`options` are what a locustfile finds as its environment's `parsed_options`."""
+        """`options` are what a locustfile finds as its environment's `parsed_options`; `end_test`
+        is called where it ends the test.
+        """
         self._keep_text = keep_text
         self._environment = Environment(
             user_classes=list(classes), events=locust.events, host=url, parsed_options=options
         )
-        self._runner: Any = self._environment.create_local_runner()
+        runner: Any = self._environment.create_local_runner()
+        self._runner, self._stop_users = runner, runner.stop
+        runner.quit = runner.stop = end_test
         self.routes: list[str] = []  # names of requests, in the order they were first seen
         self._recorder: Recorder | None = None
         self._epoch: Seconds = 0.0
@@ -80,7 +89,7 @@ class ClosedLoop:
                 )
         ended = min(step.duration, time.monotonic() - epoch)
         self._environment.stop_timeout = 0.0 if self._hard else min(grace, STOPS_WITHIN)
-        self._runner.stop()
+        self._stop_users()
         recorder.flush()
         self._recorder = None
         return StepDone(
