@@ -43,6 +43,7 @@ def investigate(
     quick: bool = False,
     soak: Seconds | None = None,
     profile: str = ProfilePolicy.AUTO,
+    engine: str | None = None,
     trust_repository: bool = False,
     watch: EventWatcher = unwatched,
 ) -> Run:
@@ -53,7 +54,8 @@ def investigate(
     (default: perfhunt.toml, or [tool.perfhunt] of pyproject.toml, here). `budget` is seconds of
     load for the search; `quick` about a minute of it, and a bracket for the knee; `soak`
     is how long to hold a share of the knee afterwards, to see what grows. `profile` is
-    "auto", "required" or "off". `trust_repository` reads a git repository that belongs to another
+    "auto", "required" or "off"; `engine` what makes the load, where it is not to be the test file's
+    ("locust", "k6", "vegeta"). `trust_repository` reads a git repository that belongs to another
     user. `watch` gets every event as it happens.
 
         run = investigate(pid=4242, quick=True)
@@ -73,6 +75,7 @@ def investigate(
         quick=quick,
         soak=soak,
         profile=profile_policy(profile),
+        engine=engine,
         trust_repository=trust_repository,
     )
     return run_investigation(request, watch)

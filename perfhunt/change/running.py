@@ -193,7 +193,7 @@ def _command(target: TargetProcess) -> tuple[str, ...]:
     root = next((p for p in target.processes if p.pid == target.root), None)
     if root is None:
         return ()
-    ports = {str(listener.port) for listener in target.listeners}
+    ports = {str(listener.port) for listener in target.listeners if listener.port}
     program = root.exe or (root.cmdline[0] if root.cmdline else "")
     return (
         program,

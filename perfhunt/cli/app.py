@@ -67,7 +67,7 @@ def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt as interrupt:
             raise Stopped(
                 "interrupted by Ctrl-C",
-                "What was measured until then is kept: perfhunt report last",
+                "Runs that were kept until then: perfhunt history",
             ) from interrupt
 
     return stopped

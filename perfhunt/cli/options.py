@@ -19,7 +19,10 @@ PortOption = Annotated[
 ]
 UrlOption = Annotated[
     str | None,
-    typer.Option("--url", help="Where to send load, instead of the port that was found."),
+    typer.Option(
+        "--url",
+        help="Where to send load (http://HOST:PORT, unix:/PATH), instead of what was found.",
+    ),
 ]
 TestFileOption = Annotated[
     Path | None,
@@ -159,8 +162,32 @@ RunsOption = Annotated[int, typer.Option("--runs", "-r", min=1, help="Runs of ea
 WarmupRunsOption = Annotated[
     int, typer.Option("--warmup", "-w", min=0, help="Runs of each version that do not count.")
 ]
+MisplacedArgument = Annotated[list[str] | None, typer.Argument(hidden=True, metavar="-- COMMAND")]
+ParameterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--parameter",
+        "-P",
+        metavar="NAME=VALUES",
+        help="Run with each value in place of {NAME}: threads=1,2,4 or size=0..1:0.25; several"
+        " give every combination.",
+    ),
+]
+RunPrepareOption = Annotated[
+    str,
+    typer.Option(
+        "--prepare",
+        help="A command before each run, not timed; with --base once, in each fresh checkout.",
+    ),
+]
 CleanupOption = Annotated[
     str, typer.Option("--cleanup", help="A command after each run, not timed.")
+]
+OutputOption = Annotated[
+    str,
+    typer.Option(
+        "--output", help="Where what it prints goes: pipe (read, and dropped), null, or a file."
+    ),
 ]
 IgnoreFailureOption = Annotated[
     bool, typer.Option("--ignore-failure", help="A run counts whatever its exit code is.")
@@ -173,6 +200,11 @@ TimerOption = Annotated[
 ]
 TimeoutOption = Annotated[
     str, typer.Option("--timeout", help="End a run that takes longer, e.g. 30s.")
+]
+
+EngineOption = Annotated[
+    str | None,
+    typer.Option("--engine", help="What makes the load: locust, k6 or vegeta (docs/traffic.md)."),
 ]
 
 # Two runs.

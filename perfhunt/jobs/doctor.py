@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.errors import ExitCode, QuestionError
+from perfhunt.load.programs.facts import FACTS, missing, version_of
 from perfhunt.model.question import ProcessSelector, Question
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.preflight import checks
 from perfhunt.store.testfile import read_question
 from perfhunt.target.find import find_target
-from perfhunt.target.host.check import Check, CheckStatus, ok, warn
+from perfhunt.target.host.check import Check, CheckStatus, fail, ok, warn
 from perfhunt.target.host.quietness import WATCHED, quietness
 
 
@@ -51,11 +53,21 @@ def run_doctor(request: DoctorRequest) -> DoctorResult:
     if request.pid is not None or request.port is not None:
         target = find_target(ProcessSelector(pid=request.pid, port=request.port))
     question, test_file = _test_file(request)
-    made = checks(target, question)
+    made = (*checks(target, question), *_programs(question))
     if request.watch:
         # Last: the profilers that were tried are other work too.
         made = (*made, quietness(target.root if target else 0, request.watch))
     return DoctorResult(made, test_file, target)
+
+
+def _programs(question: Question | None) -> Iterator[Check]:
+    """The programs that may make the load; one that is not there matters where it was asked for."""
+    for name, facts in FACTS.items():
+        if not (why := missing(name)):
+            said = f"{name} {version_of(name)}".rstrip()
+            yield ok(name, f"{said} is here, for --engine {name}")
+        elif question is not None and question.engine == name:
+            yield fail(name, f"the test file asks for {name}: {why}", facts.install)
 
 
 def _test_file(request: DoctorRequest) -> tuple[Question | None, Check]:

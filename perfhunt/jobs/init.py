@@ -4,7 +4,8 @@ for a person to choose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +15,14 @@ from perfhunt.jobs.request import one_service
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
-from perfhunt.model.recorded.request import LeftOut, RecordedRequest
+from perfhunt.model.recorded.k6.script import k6_traffic
+from perfhunt.model.recorded.openapi.operations import openapi_traffic
 from perfhunt.model.recorded.traffic import RecordedTraffic, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
 from perfhunt.store.files import regular_bytes, write_atomic
 from perfhunt.store.init_file import init_text
+from perfhunt.target.address import local_url
 from perfhunt.target.find import find_target
 
 
@@ -30,13 +33,18 @@ class RecordedAs(StrEnum):
     CURL = "curl"
     VEGETA = "vegeta"
     LOG = "log"
+    OPENAPI = "openapi"
+    K6 = "k6"
 
 
-_READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest | LeftOut]]] = {
-    RecordedAs.HAR: read_har,
-    RecordedAs.CURL: read_curl,
-    RecordedAs.VEGETA: read_vegeta,
-    RecordedAs.LOG: read_access_log,
+# Each is given the text, the stem of the names of feeds, and the name of the file.
+_READERS: Mapping[RecordedAs, Callable[[str, str, str], RecordedTraffic]] = {
+    RecordedAs.HAR: lambda text, stem, _: traffic_of(read_har(text), stem),
+    RecordedAs.CURL: lambda text, stem, _: traffic_of(read_curl(text), stem),
+    RecordedAs.VEGETA: lambda text, stem, _: traffic_of(read_vegeta(text), stem),
+    RecordedAs.LOG: lambda text, stem, _: traffic_of(read_access_log(text), stem),
+    RecordedAs.OPENAPI: lambda text, stem, _: openapi_traffic(text, stem),
+    RecordedAs.K6: k6_traffic,
 }
 
 
@@ -76,7 +84,7 @@ def run_init(request: InitRequest) -> Initialised:
         raise UsageError(f"{options} are both given", "Traffic is read from one of them.")
     traffic = None
     for kind, source in recorded.items():
-        traffic = _recorded(kind, source, request.output.stem)
+        traffic = _recorded(kind, source, request.output)
     target = None
     if traffic is None or request.pid is not None or request.port is not None:
         target = find_target(one_service("init", request.pid, request.port))
@@ -89,7 +97,8 @@ def run_init(request: InitRequest) -> Initialised:
             )
     for path, text in feeds.items():
         write_atomic(path, text)
-    write_atomic(request.output, init_text(target, request.port, traffic))
+    at = local_url(target, request.port) if target is not None else ""
+    write_atomic(request.output, init_text(target, request.port, traffic, at))
     return Initialised(target, traffic)
 
 
@@ -97,12 +106,14 @@ def _feeds(traffic: RecordedTraffic | None) -> Mapping[str, str]:
     return traffic.feeds if traffic is not None else {}
 
 
-def _recorded(kind: RecordedAs, source: str, stem: str) -> RecordedTraffic:
+def _recorded(kind: RecordedAs, source: str, output: Path) -> RecordedTraffic:
     try:
         text = source
         if kind is not RecordedAs.CURL:
             text = regular_bytes(Path(source)).decode("utf-8", "replace")
-        return traffic_of(_READERS[kind](text), stem)
+        # As the test file would name it, whose paths start from its own directory.
+        beside = source if os.path.isabs(source) else os.path.relpath(source, output.parent)
+        return _READERS[kind](text, output.stem, beside)
     except OSError as error:
         raise UsageError(
             f"{source} cannot be read: {error.strerror}", f"--from-{kind} takes the path of a file."

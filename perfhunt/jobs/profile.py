@@ -28,6 +28,7 @@ from perfhunt.model.slo import Slo
 from perfhunt.profilers.probes import LiveProbes
 from perfhunt.store.digest_key import mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id, keep_run
+from perfhunt.target.address import local_url
 from perfhunt.target.code.sources import sources
 from perfhunt.target.find import find_target
 
@@ -62,7 +63,7 @@ def run_profile(request: ProfileRequest) -> Run:
     """The stored run of a profile taken now. Raises UsageError, TargetNotFound, AttachFailed."""
     service = one_service("profile", request.pid, request.port)
     target = find_target(service)
-    url = f"http://127.0.0.1:{target.listeners[0].port}" if target.listeners else ""
+    url = local_url(target) if target.listeners else ""
     question = Question(target=Target(url), traffic=(), slo=Slo(()))
     stamp = datetime.now(UTC).isoformat(timespec="seconds")
     code = code_state(target.git_root, None, request.trust_repository)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,19 @@ def duration_of(option: str, text: str) -> Seconds:
         raise UsageError(f"{option}: {error}") from error
 
 
+def words_of(option: str, text: str) -> tuple[str, ...]:
+    """The words of an option's value that is a command, as a shell splits them. Raises UsageError,
+    naming the option.
+    """
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(
+            f"{option} {text} is no command: {str(error).lower()}",
+            f"Quote it as a whole for your shell: {option} 'make clean'",
+        ) from error
+
+
 def require_time(option: str, seconds: Seconds) -> None:
     """Raises UsageError, naming the option, for a time in which nothing could be measured."""
     if not seconds > 0:
@@ -74,3 +88,4 @@ class InvestigateRequest:
     resume: str | None = None
     trust_repository: bool = False
     soak: Seconds | None = None
+    engine: str | None = None  # None: the test file's

@@ -11,21 +11,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from perfhunt.change.git.kept import CodeState, code_state
 from perfhunt.change.git.program import version as git_version
+from perfhunt.errors import UsageError
 from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
 from perfhunt.lab import Lab
-from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
+from perfhunt.load.engines import ENGINES
+from perfhunt.load.programs.facts import FACTS, require_program, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, master_address
 from perfhunt.load.trust.secret import find_secret, named_place
-from perfhunt.model.question import ProcessSelector, Question
+from perfhunt.model.question import EngineName, ProcessSelector, Question
 from perfhunt.model.redact import Mark
 from perfhunt.model.run import Environment, EventWatcher, Noted, Run, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement
+from perfhunt.model.testfile.engine_keys import engine_problems, evenly
 from perfhunt.model.testfile.testfile import aim
 from perfhunt.model.units import format_duration
 from perfhunt.profilers.probes import LiveProbes
@@ -38,7 +40,7 @@ from perfhunt.store.digest_key import FORGOTTEN, mark_of
 from perfhunt.store.rundir import RunDirectory, fresh_id
 from perfhunt.store.testfile import read_question
 from perfhunt.target.address import locate
-from perfhunt.target.find import find_target
+from perfhunt.target.find import find_target, is_aimed_at
 from perfhunt.target.host.environment import environment
 from perfhunt.target.resources.prior_activity import prior_activity
 from perfhunt.version import __version__
@@ -53,25 +55,37 @@ def question_of(request: InvestigateRequest) -> Question:
     budget = question.ramp.budget if request.budget is None else request.budget
     require_time("--budget", budget)
     seed = question.seed if request.seed is None else request.seed
-    return replace(question, ramp=replace(question.ramp, budget=budget), seed=seed)
+    question = replace(question, ramp=replace(question.ramp, budget=budget), seed=seed)
+    return question if request.engine is None else with_engine(question, request.engine)
+
+
+def with_engine(question: Question, name: str) -> Question:
+    """The question, asked by another engine. Raises UsageError for one that there is not, or that
+    cannot ask it.
+    """
+    if name not in ENGINES:
+        raise UsageError(f"--engine {name} is none of {', '.join(ENGINES)}")
+    asked = replace(question, engine=EngineName(name))
+    for _, what, instead in engine_problems(asked):
+        raise UsageError(f"--engine {name}: {what}", f"In the test file: {instead}.")
+    return evenly(asked)
 
 
 def target_of(request: InvestigateRequest, question: Question) -> tuple[Question, TargetProcess]:
     """The live target, and the question aimed at it. Raises TargetNotFound, UsageError.
 
     A pid or port given by hand wins over the url of the file, unless the file's url is one of its
-    ports.
+    ports, or its unix socket.
     """
     question = aim(question, request.url or "")
     if request.pid is None and request.port is None:
         target, url = locate(question.target.process, question.target.url)
         return aim(question, url), target
     selector = ProcessSelector(pid=request.pid, port=request.port)
-    written = urlsplit(question.target.url)
-    if request.url or written.port in [
-        listener.port for listener in find_target(selector, question.target.url or None).listeners
-    ]:
-        return question, find_target(selector, question.target.url)
+    url = question.target.url
+    target = find_target(selector, url or None)
+    if request.url or any(is_aimed_at(listener, url) for listener in target.listeners):
+        return question, target
     target, url = locate(selector)
     return aim(question, url), target
 
@@ -102,17 +116,20 @@ def workbench(
     Raises UnsafeTarget, TargetBusy, AttachFailed or StoreError before anything is sent.
     """
     run_id, stamp = fresh_id(), datetime.now(UTC).isoformat(timespec="seconds")
+    if question.engine in FACTS:
+        require_program(question.engine, alone=request.workers == 1 and not request.bind)
     with ExitStack() as held:
         switch = held.enter_context(KillswitchWatch(question.safety.killswitch, Path.cwd()))
         cleared = clear_question(question, switch, confirm)
         if cleared.guess:
             watch(Noted(cleared.guess))
         holder = LockHolder.ourselves(run_id, question.redacted().target.url, stamp)
-        held.enter_context(target_lock(cleared.addresses, cleared.port, holder))
+        locked = target_lock(cleared.addresses, cleared.port, holder, path=cleared.path)
+        held.enter_context(locked)
         stop = held.enter_context(stopping(question, switch)).stop
         if not request.allow_busy:
             refuse_foreign(prior_activity(target))
-        engine = ENGINES[DEFAULT_ENGINE](
+        engine = ENGINES[question.engine](
             run_id,
             request.workers,
             request.bind,
@@ -125,6 +142,9 @@ def workbench(
             watch(Noted(code.doubt))
         described = with_doubt(target, code)
         now = surroundings(target, code, mark_of(request.store))
+        if question.engine in FACTS:
+            tools = {**now.tools, question.engine: version_of(question.engine)}
+            now = replace(now, tools=tools)
         start = blank_run(run_id, kind, stamp, question, now, described)
         lab = _lab(request, engine, start, target, stop, watch)
         if request.bind:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from perfhunt.errors import LoadFailed, Stopped
 from perfhunt.load.messages import (
+    LOGIN_WITHIN,
     Flooded,
     FloodTarget,
     LoadError,
@@ -90,8 +91,8 @@ class LocustEngine:
         directory: Path,
         stop: StopSignal | None = None,
     ) -> None:
-        """Starts the child and waits until it is ready. Sends no request. Raises LoadFailed with
-        the child's own reason, Stopped.
+        """Starts the child and waits until it is ready. Sends no request but the logins. Raises
+        LoadFailed with the child's own reason, Stopped.
         """
         self.close()
         self._question, self._criteria, self._directory = question, criteria, directory
@@ -104,6 +105,7 @@ class LocustEngine:
         try:
             pipe.send(self._opening())
             within = READY_WITHIN if self.bind is None else JOINED_WITHIN
+            within += LOGIN_WITHIN if self._question.login is not None else 0.0
             self._ready = self._expect(pipe, LoadReady, within, stop)
         except ChildDied as death:
             raise LoadFailed(str(death)) from None

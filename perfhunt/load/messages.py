@@ -27,8 +27,11 @@ from perfhunt.model.units import PerSecond, Seconds, Share
 # The route of requests that no arrival is the cause of: those of greenlets that a task of a
 # locustfile left behind, and those of a user's own.
 UNCAUSED = "requests outside of tasks"
+# The route of the requests that our own client sends beside another program's, to measure by.
+PROBED = "perfhunt's own probe"
 # What a locustfile does when a test is over may take so long; then its process ends all the same.
 FAREWELL: Seconds = 0.5
+LOGIN_WITHIN: Seconds = 60.0  # all logins together: hundreds, at the speed of a slow password hash
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,12 +76,14 @@ class OpenShare(Message, frozen=True):
     """To a worker: make ready for a share of the load, `most` being the largest there will be.
     Answered by LoadReady.
 
-    `variables` are those that the traffic names, as the master's user has set them.
+    `variables` are those that the traffic names, as the master's user has set them; `sessions` what
+    the logins gave, one row each.
     """
 
     load: OpenLoad
     variables: dict[str, str]
     most: PerSecond
+    sessions: tuple[dict[str, str], ...] = ()
 
 
 class JoinMaster(Message, frozen=True):
@@ -270,7 +275,9 @@ class WorkerDone(Message, frozen=True):
 
 ChildOrder = OpenLoad | OpenFleet | RunStep | StopLoad | EndLoad | SendProbe | FloodTarget
 ChildAnswer = LoadReady | SecondReport | StepDone | ProbeAnswered | Flooded | LoadError
-WorkerOrder = OpenShare | RunShare | StopLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+WorkerOrder = (
+    OpenShare | RunShare | StopLoad | EndLoad | SendProbe | FloodTarget | ReadClock | Heartbeat
+)
 WorkerAnswer = (
     LoadReady
     | WorkerSecond

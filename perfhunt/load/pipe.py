@@ -132,7 +132,7 @@ class ChildPipe:
         with contextlib.suppress(OSError, ValueError, subprocess.TimeoutExpired):
             self._to.write(frame(EndLoad()))
             self._to.flush()
-            self.process.wait(2 * FAREWELL)
+            self.process.wait(3 * FAREWELL)
         self.lifeline.close()
         with contextlib.suppress(OSError, ValueError):
             self._to.close()  # end-of-file: it stops the load and leaves

@@ -16,7 +16,7 @@ from perfhunt.analysis.trial.overload import overload
 from perfhunt.load.messages import LoadError, RunStep, SecondReport, StepDone, StopLoad
 from perfhunt.load.pipe import ChildDied, ChildPipe
 from perfhunt.load.seam import SecondWatcher, StopSignal
-from perfhunt.load.tally import GeneratorSecond, StepTally
+from perfhunt.load.tally import GeneratorSecond, Samples, StepTally
 from perfhunt.load.trials import StepEnd, build_trial
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.trial import STOPPED, SecondRow, Step, Trial
@@ -84,6 +84,16 @@ class RunningStep:
         counted = (times >= self._step.settle) & (times < self._seconds)
         there = self._tally.in_service_at(times)
         return tuple(int(n) if c else None for n, c in zip(there, counted, strict=True))
+
+    def counted(self) -> tuple[Samples, Samples]:
+        """Of a step that is over, the samples that count of its schedule, and those of probes
+        beside it.
+        """
+        samples = self._tally.of_span(self._step.settle, self._seconds)
+        return (
+            self._tally.of_schedule(samples),
+            samples[samples["endpoint"] == self._tally.probed],
+        )
 
     def _until_done(self) -> StepEnd:
         overdue = time.monotonic() + self._step.duration + self._grace + OVERDUE

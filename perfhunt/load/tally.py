@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.honesty import LagImpact
-from perfhunt.load.messages import UNCAUSED
+from perfhunt.load.messages import PROBED, UNCAUSED
 from perfhunt.model.latency import (
     SAMPLE,
     Latency,
@@ -57,7 +57,8 @@ class StepTally:
         timeout: Seconds,
     ) -> None:
         """`due` ascending, shape (n,); `endpoint` the index into `routes` of each; `timeout` stands
-        in for no answer. Samples of the route UNCAUSED are of no arrival, and count beside them.
+        in for no answer. Samples of the route UNCAUSED are of no arrival, and count beside them;
+        those of PROBED are of arrivals that the schedule does not hold.
         """
         self.due, self.endpoint = due, endpoint
         self.criteria, self.routes, self.timeout = tuple(criteria), tuple(routes), timeout
@@ -75,9 +76,10 @@ class StepTally:
             return
         self.samples.append(samples)
         self._fresh.append(samples)
-        uncaused = samples["endpoint"] == self.uncaused
-        if uncaused.any():
-            self._make_room(samples[uncaused])
+        for aside in (self.uncaused, self.probed):
+            unplanned = samples["endpoint"] == aside
+            if unplanned.any():
+                self._make_room(samples[unplanned])
         # The due time is carried through bit by bit, so it names the arrival.
         self._enter(
             np.minimum(np.searchsorted(self.due, samples["due"]), len(self.due) - 1), samples
@@ -86,10 +88,19 @@ class StepTally:
     @property
     def uncaused(self) -> int:
         """The index of the route whose requests no arrival caused; -1 where there is none."""
-        return self.routes.index(UNCAUSED) if UNCAUSED in self.routes else -1
+        return self._route(UNCAUSED)
+
+    @property
+    def probed(self) -> int:
+        """The index of the route of our own probes beside a program; -1 where there are none."""
+        return self._route(PROBED)
+
+    def _route(self, name: str) -> int:
+        """The index of a route; -1, which no sample has, where there is none of that name."""
+        return self.routes.index(name) if name in self.routes else -1
 
     def _make_room(self, samples: Samples) -> None:
-        """Places among the arrivals for requests that were none."""
+        """Places among the arrivals for requests that the schedule knows nothing of."""
         samples = np.sort(samples, order="due")
         at, n = np.searchsorted(self.due, samples["due"]), len(samples)
         self.due = np.insert(self.due, at, samples["due"])
@@ -106,6 +117,7 @@ class StepTally:
         self._response[index] = response
         self._own[index] = np.maximum(samples["lag"] - samples["wait"], 0.0)
         self._outcome[index] = samples["outcome"]
+        self.endpoint[index] = samples["endpoint"]
 
     def row(self, second: int, at: Seconds, health: GeneratorSecond) -> SecondRow:
         """What happened in one second, as far as it is known `at` seconds from the start (infinite:
@@ -157,8 +169,7 @@ class StepTally:
     def _on_route(self, criterion: Criterion, span: slice) -> NDArray[np.bool_]:
         if criterion.route is None:
             return np.ones(len(self.due[span]), dtype=np.bool_)
-        index = self.routes.index(criterion.route) if criterion.route in self.routes else -1
-        on_route: NDArray[np.bool_] = self.endpoint[span] == index
+        on_route: NDArray[np.bool_] = self.endpoint[span] == self._route(criterion.route)
         return on_route
 
     def in_flight(self, since: float, until: float) -> float:
@@ -245,6 +256,10 @@ class StepTally:
         """Those of samples that an arrival caused."""
         caused: Samples = samples[samples["endpoint"] != self.uncaused]
         return caused
+
+    def of_schedule(self, samples: Samples) -> Samples:
+        """Those of samples that the schedule holds."""
+        return samples[~np.isin(samples["endpoint"], (self.uncaused, self.probed))]
 
     @property
     def _every(self) -> Samples:

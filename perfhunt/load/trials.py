@@ -145,7 +145,8 @@ def _doubts(
     """
     if end.overload or end.invalid or not len(tally.due):
         return ()
-    counted = np.sort(tally.of_arrivals(tally.of_span(settle, end.seconds)), order="due")
+    caused = tally.of_arrivals(tally.of_span(settle, end.seconds))
+    counted = np.sort(tally.of_schedule(caused), order="due")
     counted = counted[counted["outcome"] != RequestOutcome.SHED]
     begun = counted["due"] + counted["lag"] - counted["wait"]
     return doubts(
@@ -153,7 +154,7 @@ def _doubts(
         sent=begun,
         response=counted["lag"] + counted["service"],
         rows=rows,
-        rate=step.rate,
+        rate=step.rate * len(counted) / max(1, len(caused)),
         law=step.arrivals,
         settle=settle,
     )

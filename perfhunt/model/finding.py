@@ -91,6 +91,9 @@ class CautionCode(StrEnum):
     COLD_START = "cold-start"
     OUTLIER = "outlier"
     TOO_QUICK = "too-quick"
+    SHELL_START = "shell-start"  # the shell before a command takes much of what was timed
+    NULL_OUTPUT = "null-output"  # nobody read what a command printed, which some notice
+    LEFT_RUNNING = "left-running"  # what a command started went on beside the runs after
     DRIFT = "drift"  # the service changed while it was looked at
     DELAYED_ACK = "delayed-ack"  # answers wait for it, and something else stops the service
     ACCEPT_QUEUE = "accept-queue"  # it was full, and something else stops the service
@@ -98,6 +101,7 @@ class CautionCode(StrEnum):
     NOT_CLEARED = "not-cleared"  # connections of a locustfile to elsewhere, refused
     GROWTH = "growth"  # memory, files or threads grow with the requests served
     GREENLETS = "greenlets"  # requests waited in them, where nobody can look
+    SESSION_ENDED = "session-ended"  # answers became 401 in the middle of the run
     NOT_KEPT = "not-kept"  # a report, a copy or more of what was made could not be written
 
 

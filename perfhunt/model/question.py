@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -14,6 +13,14 @@ from typing import Any, TypeAlias
 from perfhunt.model import redact
 from perfhunt.model.slo import Slo
 from perfhunt.model.units import PerSecond, Seconds
+
+
+class EngineName(StrEnum):
+    """What makes the load (`load.engines`)."""
+
+    LOCUST = "locust"
+    K6 = "k6"
+    VEGETA = "vegeta"
 
 
 class TargetEnvironment(StrEnum):
@@ -89,6 +96,41 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyFile:
+    """A file whose bytes are sent as they are. `sha256` pins the content to the question."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPart:
+    """One field of a multipart form: a text, or a file with the `filename` it is sent under (""
+    for its own). A body that is one file is one part without a name.
+    """
+
+    name: str = ""
+    text: str = ""
+    file: BodyFile | None = None
+    type: str = ""
+    filename: str = ""
+
+    def redacted(self) -> BodyPart:
+        """The part as it may be stored: no text, and names only where they are words."""
+        return replace(
+            self,
+            name=redact.field_name(self.name),
+            text=redact.body(self.text) or "",
+            type=redact.header("content-type", self.type),
+            filename=redact.marked(self.filename),
+        )
+
+    def pinned(self, path: str = "", sha256: str = "") -> BodyPart:
+        """The part with that path and hash instead of its file's own, if it has a file."""
+        return replace(self, file=self.file and BodyFile(path, sha256))
+
+
+@dataclass(frozen=True, slots=True)
 class RequestTemplate:
     """One weighted request template. `{column}` comes from the feed, `${NAME}` from the environment
     at send time.
@@ -106,13 +148,24 @@ class RequestTemplate:
     feed: Feed | None = None
     expect: Expect = Expect()
     withheld: str = ""
+    parts: tuple[BodyPart, ...] = ()  # of a body that has files or several parts, else none
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Everything that is filled before it is sent."""
+        parts = (text for part in self.parts for text in (part.name, part.text, part.filename))
+        return (self.path, *(value for _, value in self.headers), self.body or "", *parts)
 
     def redacted(self) -> RequestTemplate:
         """The template as it may be stored: values of headers, bodies and queries only where they
         hold no secret.
         """
-        # The mark covers what the feed holds, too: its own hash is for whoever reads it now.
+        # The mark covers what the feed and files hold, too: their own hashes are for whoever reads
+        # them now.
         feed = replace(self.feed, sha256="") if self.feed and self.withheld else self.feed
+        parts = tuple(part.redacted() for part in self.parts)
+        if self.withheld:
+            parts = tuple(part.pinned(part.file.path) if part.file else part for part in parts)
         return replace(
             self,
             feed=feed,
@@ -120,20 +173,24 @@ class RequestTemplate:
             headers=tuple((name, redact.header(name, value)) for name, value in self.headers),
             body=redact.body(self.body),
             expect=replace(self.expect, body=redact.body(self.expect.body)),
+            parts=parts,
         )
 
     def is_redacted(self) -> bool:
         """Whether values are missing that must be there to send it."""
-        values = [value for _, value in self.headers]
-        texts = [*values, self.body or "", self.expect.body or ""]
         stored = bool(self.withheld) and self.redacted() == self
-        return stored or any(map(redact.is_hidden, texts))
+        return stored or any(map(redact.is_hidden, (*self.texts, self.expect.body or "")))
 
     def marked(self, mark: redact.Mark) -> RequestTemplate:
         """The template with a mark of what redacting it would leave out, and of its feed."""
         content = self.feed and self.feed.sha256
-        whole = repr((self.path, self.headers, self.body, self.expect.body, content))
-        if self.withheld or (self.feed is None and self.redacted() == self):
+        parts = tuple(
+            part.pinned("", part.file.sha256) if part.file else part for part in self.parts
+        )
+        said = (self.path, self.headers, self.body, self.expect.body, content)
+        whole = repr((*said, parts) if parts else said)
+        outside = self.feed is not None or any(part.file for part in parts)
+        if self.withheld or (not outside and self.redacted() == self):
             return self
         return replace(self, withheld=mark(whole))
 
@@ -142,8 +199,11 @@ class RequestTemplate:
         marked.
         """
         plain = asdict(self.redacted() if self.withheld else self)
-        if plain["feed"]:
-            del plain["feed"]["path"]
+        for file in (plain["feed"], *(part["file"] for part in plain["parts"])):
+            if file:
+                del file["path"]
+        if not self.parts:  # as in runs from before there were any
+            del plain["parts"]
         if not self.withheld:
             del plain["withheld"]
         return plain
@@ -202,10 +262,6 @@ class Safety:
 LocustOptions: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def _each_value(options: LocustOptions, change: Callable[[str], str]) -> LocustOptions:
-    return tuple((name, tuple(change(value) for value in values)) for name, values in options)
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """Everything that was asked. `seed` decides arrivals, the mix of endpoints and feed rows."""
@@ -224,6 +280,15 @@ class Question:
     # are to come (none named: all).
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    locust_withheld: str = ""  # a mark of the values of options that a stored question leaves out
+    engine: EngineName = EngineName.LOCUST
+    k6_script: str | None = None  # that k6 runs instead of traffic
+    k6_script_sha256: str | None = None
+    # Asked before the load, once for each of so many `sessions` (0: of its rows); `session_values`
+    # are names of columns for the traffic, each with where in the answer its value stands.
+    login: RequestTemplate | None = None
+    session_values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
     source: str = field(default="", compare=False)
     # Whether texts of exceptions are kept: they may hold anything that the target or a locustfile
     # had in hand.
@@ -250,25 +315,38 @@ class Question:
             self,
             target=target,
             traffic=traffic,
+            login=self.login and self.login.redacted(),
             safety=safety,
-            locust_options=_each_value(self.locust_options, redact.marked),
+            locust_options=self._kept_options(),
         )
+
+    def _kept_options(self) -> LocustOptions:
+        """The locustfile's options as they may be stored: values only where they are `${NAME}`."""
+        return tuple(
+            (name, tuple(redact.marked(value) for value in values))
+            for name, values in self.locust_options
+        )
+
+    def is_redacted(self) -> bool:
+        """Whether values are missing that must be there to ask it again."""
+        values = [value for _, given in self.locust_options for value in given]
+        asked = (*self.traffic, *((self.login,) if self.login else ()))
+        return any(map(redact.is_hidden, values)) or any(e.is_redacted() for e in asked)
 
     def marked(self, mark: redact.Mark) -> Question:
         """The question with marks, under a store's key, of what is not stored there: bodies and
-        other values, and the content of its files. Marking twice changes nothing.
+        other values, and the content of its files. The values stay. Marking twice changes nothing.
         """
-
-        def shown(value: str) -> bool:
-            return redact.marked(value) == value
-
+        withheld = self.locust_withheld
+        if not withheld and self._kept_options() != self.locust_options:
+            withheld = mark(repr(self.locust_options))
         return replace(
             self,
             traffic=tuple(endpoint.marked(mark) for endpoint in self.traffic),
+            login=self.login and self.login.marked(mark),
             locustfile_sha256=self.locustfile_sha256 and mark(self.locustfile_sha256),
-            locust_options=_each_value(
-                self.locust_options, lambda value: value if shown(value) else mark(value)
-            ),
+            k6_script_sha256=self.k6_script_sha256 and mark(self.k6_script_sha256),
+            locust_withheld=withheld,
         )
 
     def identity(self) -> dict[str, Any]:
@@ -278,14 +356,23 @@ class Question:
         plain = asdict(self)
         for key in (
             *("target", "safety", "source", "locustfile", "locustfile_connects"),
-            "keep_error_text",
+            *("keep_error_text", "k6_script"),
         ):
             del plain[key]
         # Of runs from before there were any, the same was asked.
-        for key in ("locust_options", "locust_classes"):
+        if self.locust_withheld:
+            plain["locust_options"] = self._kept_options()
+        for key in (
+            *("locust_options", "locust_classes", "locust_withheld", "k6_script_sha256"),
+            *("login", "session_values", "sessions"),
+        ):
             if not plain[key]:
                 del plain[key]
+        if self.engine is EngineName.LOCUST:
+            del plain["engine"]
         plain["traffic"] = [endpoint.identity() for endpoint in self.traffic]
+        if self.login is not None:
+            plain["login"] = self.login.identity()
         same: dict[str, Any] = _with_float_numbers(plain)
         return same
 

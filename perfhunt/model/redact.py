@@ -11,9 +11,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable, Iterator, Sequence
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from perfhunt.model.text.command_line import HIDDEN, kept
+from perfhunt.model.text.socket_url import socket_path, socket_url
 
 # Text to what stands for it: equal for equal texts, and nobody without the key can try texts out.
 Mark = Callable[[str], str]
@@ -105,10 +106,18 @@ def body(text: str | None) -> str | None:
     return text if not text or is_hidden(text) else HIDDEN
 
 
+def field_name(text: str) -> str:
+    """The name of a form's field, where it is one."""
+    return text if not text or _KEY.fullmatch(text) else HIDDEN
+
+
 def url(text: str) -> str:
     """A URL or a path: no userinfo, no fragment, no parameters behind `;`; of its path the parts
-    that are words or short numbers, of its query the names alone.
+    that are words or short numbers, of its query the names alone. Of a unix socket, its path so.
     """
+    if socket := socket_path(text):
+        kept_path = "/".join(_segment(segment, _SEGMENT) for segment in socket.split("/"))
+        return socket_url(kept_path).replace(quote(HIDDEN), HIDDEN)
     try:
         parts = urlsplit(text)
     except ValueError:

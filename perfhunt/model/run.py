@@ -14,6 +14,7 @@ from perfhunt.model.question import Question
 from perfhunt.model.redact import of_one_key
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.states import Peer, States
+from perfhunt.model.text.socket_url import PREFIX
 from perfhunt.model.trial import Disturbance, Drained, SecondRow, Step, Trial
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds
 
@@ -70,12 +71,24 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listening TCP socket and the pids that hold it."""
+    """A listening TCP socket and the pids that hold it; of a unix socket, `host` is `unix:` with
+    its path, and there is no port (0).
+    """
 
     host: str
     port: int
     pids: tuple[int, ...]
     backlog: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The path of a unix socket; "" of TCP."""
+        return "" if self.port else self.host.removeprefix(PREFIX)
+
+    @property
+    def place(self) -> str:
+        """Where it listens, in words."""
+        return f"port {self.port}" if self.port else self.host
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ mends it.
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from perfhunt.errors import AttachFailed
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import Question, Ramp, Safety
 from perfhunt.model.run import TargetProcess
+from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import Seconds
 from perfhunt.profilers.instants import can_be_looked_at, looker_for
 from perfhunt.profilers.profiler import Profiler
@@ -223,15 +225,22 @@ def reachable(url: str) -> Check:
     """Whether a connection to the url's host and port opens within two seconds; nothing is sent
     over it.
     """
-    parts = urlsplit(url)
+    parts, path = urlsplit(url), socket_path(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    place = path or f"{host}:{port}"
+    asking = f"curl -v --unix-socket {shlex.quote(path)} http://localhost/" if path else ""
     try:
-        socket.create_connection((host, port), _CONNECTS).close()
+        if path:
+            with socket.socket(socket.AF_UNIX) as link:
+                link.settimeout(_CONNECTS)
+                link.connect(path)
+        else:
+            socket.create_connection((host, port), _CONNECTS).close()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         return fail(
             "target answers",
-            f"{host}:{port} does not take connections ({reason})",
-            f"curl -v {url}/",
+            f"{place} does not take connections ({reason})",
+            asking or f"curl -v {url}/",
         )
-    return ok("target answers", f"{host}:{port} takes connections")
+    return ok("target answers", f"{place} takes connections")

@@ -11,6 +11,7 @@ from perfhunt.model.text.escaping import json_text
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 
 _MOST = 2.0**63  # of seconds, bytes or an exit code
+_SIGNALLED = 128  # how a shell tells of a signal; hyperfine tells no number (`null`)
 
 
 def write(commands: Sequence[CommandRuns]) -> str:
@@ -34,6 +35,7 @@ def _result(command: CommandRuns) -> dict[str, object]:
         "times": walls,
         "memory_usage_byte": [run.peak_rss or 0 for run in command.runs],
         "exit_codes": [run.exit_code for run in command.runs],
+        **({"parameters": dict(command.parameters)} if command.parameters else {}),
         # Not hyperfine's: it keeps CPU time as a mean only, and a verdict needs every run.
         "user_times": [run.user for run in command.runs],
         "system_times": [run.system for run in command.runs],
@@ -70,34 +72,49 @@ def _command(entry: object, where: str) -> CommandRuns:
             "exports made with --export-json keep every time; summaries do not",
         )
     n = len(walls)
-    users, systems = (_column(entry, key, n, where) for key in ("user_times", "system_times"))
-    memory, codes = (_column(entry, key, n, where) for key in ("memory_usage_byte", "exit_codes"))
+    users, systems, memory = (
+        _column(entry, key, n, where) for key in ("user_times", "system_times", "memory_usage_byte")
+    )
+    codes = _column(entry, "exit_codes", n, where, least=-_MOST)
+    ended = _SIGNALLED if entry.get("exit_codes") else 0  # early versions told none
     runs = tuple(
         CommandRun(
             wall=wall,
             user=user,
             system=system,
             peak_rss=int(rss) if rss else None,
-            exit_code=int(code) if code is not None else 0,
+            exit_code=int(code) if code is not None else ended,
         )
         for wall, user, system, rss, code in zip(walls, users, systems, memory, codes, strict=True)
     )
-    return CommandRuns(entry["command"], runs)
+    return CommandRuns(entry["command"], runs, _parameters(entry, where))
 
 
-def _numbers(entry: dict[str, object], key: str, where: str) -> list[float | None]:
+def _parameters(entry: dict[str, object], where: str) -> tuple[tuple[str, str], ...]:
+    found = entry.get("parameters") or {}
+    if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+        raise StoreError(f'{where}: "parameters" is not an object of texts')
+    return tuple(found.items())
+
+
+def _numbers(
+    entry: dict[str, object], key: str, where: str, least: float = 0.0
+) -> list[float | None]:
     values = entry.get(key)
     if values is None:
         return []
     if not isinstance(values, list) or not all(
-        v is None or (isinstance(v, int | float) and 0 <= v < _MOST) for v in values
+        v is None or (isinstance(v, int | float) and least <= v < _MOST) for v in values
     ):
-        raise StoreError(f'{where}: "{key}" is not a list of numbers of at least 0')
+        bound = "" if least else " of at least 0"
+        raise StoreError(f'{where}: "{key}" is not a list of numbers{bound}')
     return values
 
 
-def _column(entry: dict[str, object], key: str, n: int, where: str) -> list[float | None]:
-    values = _numbers(entry, key, where)
+def _column(
+    entry: dict[str, object], key: str, n: int, where: str, least: float = 0.0
+) -> list[float | None]:
+    values = _numbers(entry, key, where, least)
     if values and len(values) != n:
         raise StoreError(f'{where}: "{key}" has {len(values)} values for {n} times')
     return values or [None] * n

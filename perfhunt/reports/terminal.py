@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from perfhunt.model.knee import NoKnee
+from perfhunt.model.question import EngineName
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import terminal as escaped
@@ -31,6 +32,7 @@ from perfhunt.reports.words import (
     knee_kind,
     knee_words,
     leaves_words,
+    made_by,
     measured,
     ms_interval,
     place,
@@ -218,7 +220,9 @@ def _next(run: Run) -> list[str]:
     if not run.seconds:
         return lines
     took = format_duration(run.seconds)
-    return [*lines, f"took {took}, {len(run.trials)} trials, seed {run.question.seed}"]
+    ours = run.question.engine is EngineName.LOCUST
+    by = "" if ours else f", load by {made_by(run)}"
+    return [*lines, f"took {took}, {len(run.trials)} trials, seed {run.question.seed}{by}"]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

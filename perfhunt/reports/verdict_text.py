@@ -36,7 +36,7 @@ def verdict_lines(
         lines += ["", "attribution:", *(f"  {sentence}" for sentence in attribution.sentences)]
     if prediction is not None:
         lines += ["", "prediction:", f"  {prediction_sentence(prediction)}"]
-    lines += ["", *map(_caution, verdict.cautions)] if verdict.cautions else []
+    lines += ["", *map(caution_line, verdict.cautions)] if verdict.cautions else []
     if verdict.next_step:
         lines += ["", f"next: {verdict.next_step}"]
     return lines
@@ -123,7 +123,8 @@ def _looks(count: int) -> str:
     return "one look" if count == 1 else f"{count} looks"
 
 
-def _caution(caution: Caution) -> str:
+def caution_line(caution: Caution) -> str:
+    """A doubt, and what to do about it."""
     return f"caution: {caution.sentence}" + (f"  -> {caution.next}" if caution.next else "")
 
 

@@ -82,6 +82,12 @@ def prediction(run: Run) -> WhatIf | None:
     return run.findings[0].what_if
 
 
+def made_by(run: Run) -> str:
+    """What made the load, with its version where it is a program of its own."""
+    engine = run.question.engine
+    return f"{engine} {run.environment.tools.get(engine, '')}".rstrip()
+
+
 def bottleneck_words(cls: str) -> str:
     """A class of bottleneck as the subject of a sentence."""
     return CLASSES.get(cls, cls)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from perfhunt.errors import TargetNotFound, UnsafeTarget, UsageError
 from perfhunt.model.question import Question, Safety, TargetEnvironment
 from perfhunt.model.testfile.connects import Peripheral, peripheral
+from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import PerSecond, format_rate
 
 # In CI this variable holds "host:YYYY-MM-DD": consent for that host on that day (UTC).
@@ -55,16 +56,17 @@ Resolve = Callable[[str, int], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Clearance:
-    """Load may go to these addresses and nowhere else, whatever the name resolves to later. What a
-    locustfile connects to besides is in `connects` (`model.testfile.connects`): the names, and the
-    addresses they have. `guess` is what was made of the host's name, as a sentence; "" when there
-    was nothing to guess.
+    """Load may go to these addresses and nowhere else, whatever the name resolves to later; or to a
+    unix socket, which is this host's and has a `path` and no address. What a locustfile connects to
+    besides is in `connects` (`model.testfile.connects`): the names, and the addresses they have.
+    `guess` is what was made of the host's name, as a sentence; "" when there was nothing to guess.
     """
 
     port: int
     addresses: tuple[str, ...]
     connects: tuple[str, ...] = ()
     guess: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,9 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     TargetNotFound (exit 2) when the host does not resolve; UsageError (exit 2) when there is no url
     yet.
     """
-    host, port = _host(question.target.url)
-    addresses = resolve(host, port)
+    path = socket_path(question.target.url)
+    host, port = ("localhost", 0) if path else _host(question.target.url)
+    addresses = () if path else resolve(host, port)
     parsed = [ip_address(text) for text in addresses]
     for address in parsed:
         _refuse_special(host, address)
@@ -112,7 +115,7 @@ def clear(question: Question, consent: Consent, resolve: Resolve = resolve) -> C
     check_rate(question, question.slo.at_load or 0.0)
     if question.target.environment == TargetEnvironment.PRODUCTION:
         _check_production(host, question.safety, consent)
-    return Clearance(port, addresses, connects, guess)
+    return Clearance(port=port, addresses=addresses, connects=connects, guess=guess, path=path)
 
 
 def _clear_connects(texts: tuple[str, ...], resolve: Resolve) -> tuple[str, ...]:

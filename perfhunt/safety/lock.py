@@ -1,5 +1,5 @@
-"""One load test per target at a time: a lock per address and port, host-wide, let go by the kernel
-when its holder dies.
+"""One load test per target at a time: a lock per address and port, or unix socket, host-wide, let
+go by the kernel when its holder dies.
 
 A lock is a name of the kernel's own, of an abstract socket (unix(7)): there is no file that could
 be left behind, made by somebody else, have the wrong owner, or lead elsewhere. Whoever finds it
@@ -9,6 +9,7 @@ taken is told by the kernel which process and user has it, and by that process f
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import pwd
@@ -28,6 +29,7 @@ from perfhunt.target.proc.process import identity
 from perfhunt.target.resources.prior_activity import PriorActivity
 
 SCOPE = "perfhunt"  # before every lock's name: that of all users of a host
+_SOCKET = "unix_"  # before a key of one
 _WORDS: Bytes = 4096  # of what a holder says; its url is the only long thing in it
 _ANSWERS_WITHIN: Seconds = 1.0  # a holder that is stopped says nothing, and is known all the same
 _ASKERS = 16  # that wait to be answered; more are told by the kernel alone who holds it
@@ -55,10 +57,13 @@ class LockHolder:
         return cls(ours, run, url, started)
 
 
-def lock_keys(addresses: Sequence[str], port: int) -> tuple[str, ...]:
+def lock_keys(addresses: Sequence[str], port: int, path: str = "") -> tuple[str, ...]:
     """One key per distinct service address, in one order for everybody. All addresses of this
-    machine are one.
+    machine are one, and so are all paths that lead to one unix socket.
     """
+    if path:
+        # A name of the kernel's is no longer than a path, so both do not fit into one.
+        return (f"{_SOCKET}{hashlib.sha256(os.path.realpath(path).encode()).hexdigest()[:32]}",)
     hosts = {"local" if _is_local(at) else at.replace(":", "-") for at in addresses}
     return tuple(sorted(f"{host}_{port}" for host in hosts))
 
@@ -79,13 +84,13 @@ def _is_local(address: str) -> bool:
 
 @contextmanager
 def target_lock(
-    addresses: Sequence[str], port: int, owner: LockHolder, scope: str = SCOPE
+    addresses: Sequence[str], port: int, owner: LockHolder, scope: str = SCOPE, path: str = ""
 ) -> Iterator[None]:
     """Holds the target for the length of the block. Raises TargetBusy (exit 94), naming the holder,
     at once if it is held.
     """
     with ExitStack() as held:
-        for key in lock_keys(addresses, port):
+        for key in lock_keys(addresses, port, path):
             name = f"\0{scope}/{key}"
             held.enter_context(_taken(name, key, owner))
         yield
@@ -193,6 +198,8 @@ def _user(uid: int) -> str:
 
 
 def _place(key: str) -> str:
+    if key.startswith(_SOCKET):
+        return "this unix socket"
     return key.replace("local_", "port ").replace("_", " port ")
 
 

@@ -20,6 +20,7 @@ _MOST_PROCESSES = 12  # shown in the comments: a screenful, with what else was f
 
 
 _HERE = ("localhost", "127.0.0.1", "::1")
+_BY_URL = "# process = { pid = 4242 }          # else who listens on that socket"
 _HOME = """[[traffic]]
 name = "home"
 request = "GET /"
@@ -30,18 +31,21 @@ def init_text(
     target: TargetProcess | None,
     port: int | None = None,
     traffic: RecordedTraffic | None = None,
+    at: str = "",
 ) -> str:
     """The test file for a live process: what was found as comments, its port and url filled in, the
     SLO left blank. Without a process, for the place where `traffic` was recorded.
 
-    `port` is the target's serving one unless said. `parse_question` refuses the text until a person
+    `port` is the target's serving one unless said, and `at` its url where that is not by
+    127.0.0.1. `parse_question` refuses the text until a person
     has chosen the numbers.
     """
     template = resources.files(__package__).joinpath("init_template.toml").read_text("utf-8")
     url, process = traffic.origin if traffic is not None else "", "# process = { port = 8000 }"
     if target is not None:
         port = port or target.listeners[0].port
-        url, process = f"http://127.0.0.1:{port}", f"process = {{ port = {port} }}"
+        url = at or f"http://127.0.0.1:{port}"
+        process = f"process = {{ port = {port} }}" if port else _BY_URL
     # Whose traffic another host serves is for a person to say: production has rules of its own.
     elsewhere = target is None and urlsplit(url).hostname not in (None, *_HERE)
     found = _comments(target) if target is not None else ""
@@ -53,6 +57,7 @@ def init_text(
         url=json_text(url or "http://127.0.0.1:8000"),
         process=process,
         traffic=traffic.toml.rstrip() if traffic is not None else _HOME,
+        suggested="".join(f"# {_plain(line)}\n" for line in (traffic.slo if traffic else ())),
         blank=BLANK,
     )
 
@@ -61,7 +66,10 @@ def _comments(target: TargetProcess) -> str:
     runtime = f"{target.runtime} {target.runtime_version}".strip()
     served = f", served by {target.framework}" if target.framework else ""
     lines = [f"{runtime}{served}"]
-    lines += [f"listens on {listener.host} port {listener.port}" for listener in target.listeners]
+    lines += [
+        f"listens on {at.host} {at.place}" if at.port else f"listens on {at.place}"
+        for at in target.listeners
+    ]
     lines.append(f"may use {_limits(target)}")
     lines.append("processes (* does the work):")
     shown = target.processes[:_MOST_PROCESSES]

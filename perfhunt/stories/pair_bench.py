@@ -66,21 +66,25 @@ class PairBench:
     together: bool = True
     rounds: list[Round] = field(default_factory=list)
     engines: dict[str, LoadEngine] = field(default_factory=dict)
+    opened_for: dict[str, StartedVersion] = field(default_factory=dict)  # by url, as the engines
 
-    def engine_at(self, question: Question, url: str) -> LoadEngine:
-        """The engine that sends the question's traffic to `url`."""
-        if url not in self.engines:
+    def engine_at(self, question: Question, version: StartedVersion) -> LoadEngine:
+        """The engine that sends the question's traffic to a version: that of its slot, opened anew
+        where there is a login, for no other life of a service need know its sessions.
+        """
+        url, engine = version.url, self.engines.get(version.url)
+        if engine is None or (question.login and self.opened_for[url] is not version):
             question = replace(question, target=replace(question.target, url=url))
-            engine = self.engine()
-            slot = self.directory / f"slot-{len(self.engines)}"
+            slot = self.directory / f"slot-{[*(self.engines | {url: None})].index(url)}"
+            engine = engine or self.engine()
             engine.open(question, question.slo.criteria(), slot, self.stop)
-            self.engines[url] = engine
-        return self.engines[url]
+            self.engines[url], self.opened_for[url] = engine, version
+        return engine
 
     def try_step(self, step: Step, version: StartedVersion, question: Question) -> Trial:
         """One trial of a version, with what it used meanwhile. Raises Stopped, TargetDied."""
         self.check()
-        engine = self.engine_at(question, version.url)
+        engine = self.engine_at(question, version)
         version.resources()
         trial = engine.run(step, None, self.stop)
         trial = replace(trial, resources=version.resources(), attached=())
@@ -91,7 +95,7 @@ class PairBench:
 
     def drain(self, drain: Drain, version: StartedVersion, question: Question) -> Drained:
         """No load on a version until it is itself again."""
-        return self.engine_at(question, version.url).drain(drain, self.stop)
+        return self.engine_at(question, version).drain(drain, self.stop)
 
     def check(self) -> None:
         """Raises Stopped when `stop` gives a reason."""

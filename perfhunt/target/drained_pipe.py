@@ -28,16 +28,17 @@ class DrainedPipe:
         self._thread.start()
 
     def _drain(self) -> None:
-        while piece := os.read(self._reader, _PIECE):
-            self._end = (self._end + piece[-_KEPT:])[-_KEPT:]
+        room = memoryview(bytearray(_PIECE))  # one for all: to make one for each costs as much
+        while size := os.readv(self._reader, [room]):
+            self._end = (self._end + bytes(room[max(0, size - _KEPT) : size]))[-_KEPT:]
         os.close(self._reader)
 
     def started(self) -> None:
         """The command has its end; ours is closed, so that its last word ends the reading."""
         os.close(self.writer)
 
-    def last_line(self) -> str:
-        """What was printed last, once the command has ended."""
+    def last_lines(self, most: int) -> list[str]:
+        """What was printed last, once the command has ended; no line of it is blank."""
         self._thread.join(_REST)
         lines = [line for line in self._end.decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1].strip() if lines else ""
+        return [line.strip() for line in lines[-most:]]

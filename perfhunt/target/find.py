@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
 from perfhunt.model.run import Listener, Process, TargetProcess
+from perfhunt.model.text.socket_url import PREFIX, socket_path
 from perfhunt.target.code.application import application_of
-from perfhunt.target.listeners import listeners
+from perfhunt.target.listeners import is_at, listeners, unix_listeners
 from perfhunt.target.proc import cgroup
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import cmdline, status_field, uid
-from perfhunt.target.proc.sockets import held_inodes, held_listening, listening
+from perfhunt.target.proc.sockets import held_inodes, held_listening, listening, unix_listening
 from perfhunt.target.proc.tree import ancestors, descendants
 from perfhunt.target.process import process_of, shown
 from perfhunt.target.runtime import framework_of, is_prefork
@@ -33,22 +34,26 @@ _HOUSEKEEPING = (
 
 def find_target(selector: ProcessSelector, url: str | None = None) -> TargetProcess:
     """The target as it is now. With an empty selector the process is the one that listens on the
-    port of a loopback `url`.
+    port of a loopback `url`, or on its unix socket.
 
-    The serving listener comes first in `listeners`. Raises TargetNotFound (exit 2), with the next
+    The serving listener comes first in `listeners`; unix sockets are among them where load goes to
+    one, or where there is nothing else. Raises TargetNotFound (exit 2), with the next
     command, when the process is gone, is not ours to look at, or listens on nothing.
     """
     named = selected(selector, url)
     root, notes = _root(named)
     pids = descendants([root])
-    served = listeners({pid: _held(pid) for pid in pids})
+    held = {pid: _held(pid) for pid in pids}
+    served = listeners(held)
+    if socket_path(url or "") or not (served or url):
+        served = (*served, *unix_listeners(held))
     if not served and not url:
         raise TargetNotFound(
             f"pid {named} ({shown(cmdline(named), link(named, 'exe'))}) and the {len(pids) - 1}"
-            " processes below it listen on no TCP port",
+            " processes below it listen on no TCP port and on no unix socket",
             _listening_elsewhere(named),
         )
-    served = _serving_first(served, _port(url) or selector.port)
+    served = _serving_first(served, url or "", selector.port)
     processes = tuple(alive for pid in pids if (alive := process_of(pid)) is not None)
     if not processes:
         raise gone(named)
@@ -92,7 +97,8 @@ def _root(named: int) -> tuple[int, tuple[str, ...]]:
     own = _held(named)
     for parent in ancestors(named)[1:2]:
         try:
-            shared = own & held_inodes(parent) & {socket.inode for socket in listening(named)}
+            listened = {socket.inode for socket in listening(named)} | {*unix_listening(named)}
+            shared = own & held_inodes(parent) & listened
         except PermissionError:
             continue
         if (shared or _in_cluster(named)) and link(parent, "exe") == link(named, "exe"):
@@ -115,12 +121,28 @@ def _held(pid: int) -> frozenset[int]:
         ) from None
 
 
-def _serving_first(served: Sequence[Listener], port: int | None) -> tuple[Listener, ...]:
-    return tuple(sorted(served, key=lambda at: (at.port != port, at.port, at.host)))
+def _serving_first(served: Sequence[Listener], url: str, port: int | None) -> tuple[Listener, ...]:
+    def serves(at: Listener) -> bool:
+        return is_aimed_at(at, url) if url else at.port == port
+
+    # Of unix sockets, that which most processes hold: a control socket is their parent's alone.
+    return tuple(
+        sorted(
+            served,
+            key=lambda at: (not serves(at), at.port, -len(at.pids) if at.path else 0, at.host),
+        )
+    )
 
 
-def _port(url: str | None) -> int | None:
-    parts = urlsplit(url or "")
+def is_aimed_at(listener: Listener, url: str) -> bool:
+    """Whether load for a url of this machine comes to that listener: by its port, or its path."""
+    if path := socket_path(url):
+        return bool(listener.path) and is_at(listener.path, path)
+    return listener.port == _port(url)
+
+
+def _port(url: str) -> int | None:
+    parts = urlsplit(url)
     return parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
@@ -185,8 +207,8 @@ def _listening_elsewhere(pid: int) -> str:
         if ports := [socket.local_port for socket in held_listening(parent)]:
             return f"Its ancestor pid {parent} listens on port {min(ports)}: use --pid {parent}"
     return (
-        "If it serves through a proxy or a socket file, say where load goes:"
-        " --url http://HOST:PORT; else list: ss -ltnp"
+        "If it serves through a proxy, say where load goes: --url http://HOST:PORT, or"
+        " --url unix:/PATH; else list: ss -ltnp"
     )
 
 
@@ -220,11 +242,14 @@ def in_other_network(pid: int) -> bool:
 
 
 def _url_notes(served: Sequence[Listener], url: str | None) -> list[str]:
-    port = _port(url)
-    if port is None or any(listener.port == port for listener in served):
+    if not url or any(is_aimed_at(listener, url) for listener in served):
         return []
-    own = ", ".join(str(listener.port) for listener in served) or "nothing"
+    own = ", ".join(str(at.port or at.host) for at in served) or "nothing"
+    path, port = socket_path(url), _port(url)
+    if not path and port is None:
+        return []
+    place = f"{PREFIX}{path}" if path else f"port {port}"
     return [
-        f"load goes to port {port}, but the process named listens on {own}: a profile shows it only"
+        f"load goes to {place}, but the process named listens on {own}: a profile shows it only"
         " if a proxy leads there"
     ]

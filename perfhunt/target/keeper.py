@@ -8,16 +8,21 @@ when no child is left; until then it obeys one line, a socket to its owner. The 
 the end of the owner: then all that is below is asked to end, and after ORPHANED killed.
 
 Told to the owner, a line of text each: `pid N`, or `error ERRNO`; then `ended STATUS WALL USER
-SYSTEM PEAK`, of wait4(2), in seconds and KiB, PEAK 0 where it cannot be seen. Obeyed, a byte each:
+SYSTEM PEAK LEFT`, of wait4(2), in seconds and KiB: from its execve(2) on, for the fork before it is
+ours; PEAK 0 where it cannot be seen, LEFT 1 when what it started goes on. Obeyed, a byte each:
 ASK_ALL, KILL_ALL, or the number of a signal for the command alone.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
+import mmap
 import os
+import resource
 import select
 import signal
+import struct
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +32,7 @@ ASK_ALL, KILL_ALL = 200, 201  # beyond every signal's number
 ORPHANED = 0.5  # seconds between SIGTERM and SIGKILL when the owner is gone
 _GIVE_UP = 10.0  # seconds; what SIGKILL has not ended by then is not ours to end
 _POLL = 0.01  # seconds between two looks at what is left to kill
+_BEGUN = struct.Struct("3d")  # on the clock, and the user and system time of the fork: seconds
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
@@ -55,7 +61,8 @@ class Keeper:
 
     def __init__(self, line: int) -> None:
         self._line, self._command, self._alone = line, 0, False
-        self._began = 0.0
+        self._end = ""  # of the command, until the owner was told
+        self._began = self._user = self._system = 0.0  # when it became the command, and its CPU
         os.set_inheritable(line, False)
         self._libc = ctypes.CDLL(None)
         self._libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -75,17 +82,24 @@ class Keeper:
     def start(self, words: Sequence[bytes], environment: Mapping[bytes, bytes]) -> bool:
         """Whether the command runs; the owner is told its pid, or why it does not."""
         refused, refusal = os.pipe()
-        self._began = time.perf_counter()
+        programs = _programs(words[0], environment)
+        begun = mmap.mmap(-1, _BEGUN.size)  # and no pipe, which would wake us beside the command
         self._command = os.fork()
         if self._command == 0:
-            self._become(words, environment, refusal)
+            self._become(programs, words, environment, refusal, begun)
         os.close(refusal)
-        errno = os.read(refused, 16)
-        self._tell(f"error {errno.decode()}" if errno else f"pid {self._command}")
-        return not errno
+        number = os.read(refused, 16)
+        self._began, self._user, self._system = _BEGUN.unpack(begun)
+        self._tell(f"error {number.decode()}" if number else f"pid {self._command}")
+        return not number
 
     def _become(
-        self, words: Sequence[bytes], environment: Mapping[bytes, bytes], refusal: int
+        self,
+        programs: Sequence[bytes],
+        words: Sequence[bytes],
+        environment: Mapping[bytes, bytes],
+        refusal: int,
+        begun: mmap.mmap,
     ) -> None:
         try:
             os.setsid()
@@ -93,7 +107,9 @@ class Keeper:
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            os.execvpe(words[0], list(words), environment)
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            _BEGUN.pack_into(begun, 0, time.perf_counter(), used.ru_utime, used.ru_stime)
+            os.write(refusal, str(_execute(programs, words, environment)).encode())
         except OSError as error:
             os.write(refusal, str(error.errno).encode())
         finally:
@@ -154,20 +170,56 @@ class Keeper:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
+                self._tell_end(left=False)
                 return False
             if pid == 0:
+                self._tell_end(left=True)
                 return True
             if pid == self._command:
                 wall, peak = time.perf_counter() - self._began, usage.ru_maxrss
                 # Linux carries the high-water mark of who forked through exec (fs/exec.c,
                 # exec_mmap): a peak below our own is ours.
                 seen = peak if peak > _own_peak() else 0
+                user, system = usage.ru_utime - self._user, usage.ru_stime - self._system
                 self._command = 0
-                self._tell(f"ended {status} {wall} {usage.ru_utime} {usage.ru_stime} {seen}")
+                self._end = f"{status} {wall} {max(0.0, user)} {max(0.0, system)} {seen}"
+
+    def _tell_end(self, left: bool) -> None:
+        """The owner is told once of the command's end, and whether something goes on after it."""
+        if self._end:
+            self._tell(f"ended {self._end} {int(left)}")
+            self._end = ""
 
     def _tell(self, words: str) -> None:
         with suppress(OSError):  # nobody is there to be told, which the line says as well
             os.write(self._line, words.encode() + b"\n")
+
+
+def _programs(name: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
+    """Every path that a name may stand for, as execvp(3) tries them; looked up before the time."""
+    if b"/" in name:
+        return [name]
+    found = {os.fsdecode(key): os.fsdecode(value) for key, value in environment.items()}
+    return [os.path.join(os.fsencode(place), name) for place in os.get_exec_path(found)]
+
+
+def _execute(
+    programs: Sequence[bytes], words: Sequence[bytes], environment: Mapping[bytes, bytes]
+) -> int:
+    """The number of the error that says why none of the programs could be executed: the first that
+    is not for a path that is not there.
+    """
+    absent, refused = errno.ENOENT, 0
+    for program in programs:
+        try:
+            os.execve(program, list(words), environment)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            absent = error.errno or absent
+        except ValueError:  # a command without a name
+            break
+        except OSError as error:
+            refused = refused or error.errno or 0
+    return refused or absent
 
 
 def _send(pid: int, number: int) -> None:

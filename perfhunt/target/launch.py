@@ -122,7 +122,7 @@ def run_aside(
     if code != 0:
         raise UsageError(
             f"the {what} command of {name} failed with exit code {code}",
-            printed.decode(errors="replace").strip()[-_TAIL:],
+            printed.decode(errors="replace").strip()[-_TAIL:] or "It printed nothing.",
         )
 
 

@@ -41,7 +41,8 @@ def inherited() -> dict[str, str]:
 @dataclass(frozen=True, slots=True)
 class CommandEnd:
     """How a command ended: its exit code (negative: the signal that ended it), and what it took,
-    with the children it waited for. `peak` is None where it cannot be told from the keeper's own.
+    with the children it waited for. `peak` is None where it cannot be told from the keeper's own;
+    `left`: something that it started went on.
     """
 
     code: int
@@ -49,6 +50,7 @@ class CommandEnd:
     user: Seconds = 0.0
     system: Seconds = 0.0
     peak: Bytes | None = None
+    left: bool = False
 
 
 class KeptCommand:
@@ -124,13 +126,16 @@ class KeptCommand:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
-    def leave(self) -> None:
-        """Go on, once the command has ended: what it left behind ends with this process."""
+    def leave(self) -> bool:
+        """Go on, once the command has ended: what it left behind ends with this process. Whether
+        there is anything.
+        """
         _left[:] = [command for command in _left if not command._is_gone(0.0)]
         if self._is_gone(_LEAVES_WITHIN):
             self._line.close()
-        else:
-            _left.append(self)
+            return False
+        _left.append(self)
+        return self.ended is not None and self.ended.left
 
     def _order(self, order: int) -> None:
         with suppress(OSError):
@@ -146,13 +151,14 @@ class KeptCommand:
 
 
 def _read_end(line: str) -> CommandEnd:
-    _, status, wall, user, system, peak = line.split()
+    _, status, wall, user, system, peak, left = line.split()
     return CommandEnd(
         code=os.waitstatus_to_exitcode(int(status)),
         wall=float(wall),
         user=float(user),
         system=float(system),
         peak=int(peak) * _KIB or None,
+        left=left == "1",
     )
 
 
@@ -160,11 +166,13 @@ def spawn(
     words: Sequence[str],
     sink: IO[bytes] | int,
     *,
+    errors: int | None = None,
     directory: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> KeptCommand:
-    """The command running, without input, all that it prints in `sink`; `environment` is all that
-    it has (None: ours). Raises OSError when it cannot be started.
+    """The command running, without input, all that it prints in `sink`, but its standard error in
+    `errors` where that is given; `environment` is all that it has (None: ours). Raises OSError when
+    it cannot be started.
     """
     ours, theirs = socket.socketpair()
     with theirs:
@@ -175,7 +183,7 @@ def spawn(
                 cwd=directory,
                 stdin=subprocess.PIPE,
                 stdout=sink,
-                stderr=sink,
+                stderr=sink if errors is None else errors,
                 start_new_session=True,
                 pass_fds=[theirs.fileno()],
             )

@@ -1,5 +1,5 @@
 """Which process listens where: the kernel's socket table gives the inodes, `PID/fd` says who holds
-them.
+them. A unix socket is listened on by a path, which may be relative to its owner's directory.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ import os
 from collections.abc import Iterable, Mapping
 
 from perfhunt.model.run import Listener
-from perfhunt.target.proc.sock_diag import accept_queues
-from perfhunt.target.proc.sockets import held_inodes, listening
+from perfhunt.model.text.socket_url import PREFIX
+from perfhunt.target.proc.files import link
+from perfhunt.target.proc.sock_diag import accept_queues, unix_queues
+from perfhunt.target.proc.sockets import held_inodes, listening, unix_listening
 
 
 def listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
@@ -51,3 +53,44 @@ def holders_of_port(port: int, pids: Iterable[int]) -> tuple[int, ...]:
         if own & inodes:
             holders.append(pid)
     return tuple(holders)
+
+
+def unix_listeners(held: Mapping[int, frozenset[int]]) -> tuple[Listener, ...]:
+    """The unix sockets that some processes (pid -> inodes held) listen on, by path."""
+    holders: dict[str, set[int]] = {}
+    backlogs: dict[str, int] = {}
+    queues = unix_queues()
+    for pid, own in held.items():
+        for inode, path in unix_listening(pid).items() if own else ():
+            if inode in own:
+                whole = _whole(path, pid)
+                holders.setdefault(whole, set()).add(pid)
+                if inode in queues:
+                    backlogs[whole] = queues[inode].backlog
+    return tuple(
+        Listener(f"{PREFIX}{path}", 0, tuple(sorted(holders[path])), backlogs.get(path))
+        for path in sorted(holders)
+    )
+
+
+def holders_of_path(path: str, pids: Iterable[int]) -> tuple[int, ...]:
+    """Which of some processes listen on the unix socket at a path. As `holders_of_port`."""
+    sockets = unix_listening(os.getpid())
+    holders: list[int] = []
+    for pid in pids if sockets else ():
+        try:
+            own = held_inodes(pid) & sockets.keys()
+        except PermissionError:
+            continue
+        if any(is_at(_whole(sockets[inode], pid), path) for inode in own):
+            holders.append(pid)
+    return tuple(holders)
+
+
+def is_at(path: str, other: str) -> bool:
+    """Whether two paths lead to one socket: /var/run is often /run."""
+    return os.path.realpath(path) == os.path.realpath(other)
+
+
+def _whole(path: str, pid: int) -> str:
+    return path if path.startswith("/") else os.path.normpath(f"{link(pid, 'cwd')}/{path}")

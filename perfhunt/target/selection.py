@@ -1,5 +1,5 @@
-"""Which process a selector means: a pid, a port, a pidfile, a command line, or the port of a url of
-this machine.
+"""Which process a selector means: a pid, a port, a pidfile, a command line, or the port or unix
+socket of a url of this machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import TargetNotFound
 from perfhunt.model.question import ProcessSelector
-from perfhunt.target.listeners import holders_of_port
+from perfhunt.model.text.socket_url import socket_path
+from perfhunt.target.listeners import holders_of_path, holders_of_port
 from perfhunt.target.proc.files import link, read
 from perfhunt.target.proc.process import cmdline, stat, status_field
 from perfhunt.target.proc.sockets import listening
@@ -23,8 +24,8 @@ _LARGEST_PIDFILE = 1 << 16  # bytes; it holds a number
 
 
 def selected(selector: ProcessSelector, url: str | None) -> int:
-    """The pid a selector means; with an empty one, who listens on the port of a loopback `url`.
-    Raises TargetNotFound.
+    """The pid a selector means; with an empty one, who listens on the port of a loopback `url`, or
+    on its unix socket. Raises TargetNotFound.
     """
     if selector.pid is not None:
         return _alive(selector.pid)
@@ -34,6 +35,8 @@ def selected(selector: ProcessSelector, url: str | None) -> int:
         return _by_command(selector.command)
     if selector.port is not None:
         return _by_port(selector.port)
+    if path := socket_path(url or ""):
+        return _by_path(path)
     parts = urlsplit(url or "")
     if not parts.hostname:
         raise TargetNotFound(
@@ -105,6 +108,18 @@ def _by_port(port: int) -> int:
             "Run as that user, or with sudo",
         )
     raise TargetNotFound(f"nothing listens on port {port}", "List what does: ss -ltnp")
+
+
+def _by_path(path: str) -> int:
+    if holders := holders_of_path(path, all_pids()):
+        return _topmost(holders)[0]
+    if not os.path.lexists(path):
+        raise TargetNotFound(f"there is no unix socket {path}", "List those there are: ss -lxp")
+    raise TargetNotFound(
+        f"no process that you may look into listens on the unix socket {path}",
+        "It may belong to another user, or have been left behind: sudo ss -lxp;"
+        " or name the process: --pid PID",
+    )
 
 
 def _by_command(text: str) -> int:

@@ -18,7 +18,7 @@ ESCAPING = {
 # Who may call one all the same, each with its reason.
 MAY: dict[tuple[str, str], str] = {
     ("model/question.py", "dumps"): "what a fingerprint is counted from",
-    ("model/testfile/traffic_table.py", "dumps"): "a body that is sent",
+    ("model/testfile/body.py", "dumps"): "a body that is sent",
     ("model/testfile/template.py", "dumps"): "a value within a body that is sent",
     ("model/testfile/feed.py", "dumps"): "a number of a feed, as it is sent",
     ("model/testfile/traffic_table.py", "isprintable"): "refuses names and paths; shows none",

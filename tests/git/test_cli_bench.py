@@ -11,7 +11,9 @@ from perfhunt.cli.app import app
 from perfhunt.cli.verbs.bench import summary
 from perfhunt.errors import ChangeRefused, StoreError, UsageError
 from perfhunt.jobs.bench import bench as jobs_bench
-from perfhunt.jobs.bench.bench import BenchRequest, run_bench
+from perfhunt.jobs.bench import measuring
+from perfhunt.jobs.bench.bench import run_bench
+from perfhunt.jobs.bench.request import BenchRequest
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports import hyperfine
@@ -40,7 +42,8 @@ class Stopwatch:
 @pytest.fixture
 def stopwatch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
     made = Stopwatch()
-    monkeypatch.setattr(jobs_bench, "TIMERS", {"perfhunt": made, "hyperfine": made})
+    for module in (jobs_bench, measuring):
+        monkeypatch.setattr(module, "TIMERS", {"perfhunt": made, "hyperfine": made})
     return made
 
 
@@ -131,6 +134,8 @@ def test_json_ends_with_the_verdict(stopwatch: Stopwatch, shop: Path) -> None:
         ([], "times a command"),
         (["--base", "a", "--compare", "b"], "both name"),
         (["--head", "a"], "needs a --base"),
+        (["--timeout", "0s"], "no time"),
+        (["sleep 1"], "stands behind --"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(words: list[str], said: str) -> None:
@@ -169,7 +174,11 @@ def test_failed_runs_are_in_no_mean() -> None:
     runs = (CommandRun(1.0), CommandRun(9.0, exit_code=2, said="disk full"), CommandRun(3.0))
     lines = summary(CommandRuns("it", runs))
     assert "2 s" in lines[1] and "n=2" in lines[1]
-    assert "1 of 3 runs failed" in lines[-1] and "exit code 2: disk full" in lines[-1]
+    assert (
+        "1 of 3 runs failed" in lines[-2]
+        and "exit code 2, and said last" in lines[-2]
+        and lines[-1].strip() == "disk full"
+    )
     lines = summary(CommandRuns("it", runs[1:2]))
     assert "every run failed" in lines[1]
 

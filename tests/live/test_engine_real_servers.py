@@ -25,6 +25,8 @@ ROUTES = (
     RequestTemplate("missing", "GET", "/missing", expect=Expect((404,))),
     RequestTemplate("head", "HEAD", "/big"),
     RequestTemplate("echo", "POST", "/echo", body='{"sku": "A1"}', expect=Expect((201,), "A1")),
+    # More than a socket takes at once, and less than what nginx refuses.
+    RequestTemplate("upload", "POST", "/echo", body="A1" * 450_000, expect=Expect((201,), "A1")),
 )
 RATE, SECONDS = 70.0, 1.5
 NGINX = """

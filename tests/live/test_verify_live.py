@@ -18,7 +18,8 @@ import pytest
 from perfhunt.analysis.verdict.endpoints import Elasticities
 from perfhunt.analysis.verdict.pairs import SlicePlan
 from perfhunt.errors import PerfhuntError, Stopped, TargetDied, UsageError
-from perfhunt.jobs.bench.bench import BenchRequest, measure
+from perfhunt.jobs.bench.measuring import measure
+from perfhunt.jobs.bench.request import BenchRequest
 from perfhunt.jobs.verify.starter import CommandStarter
 from perfhunt.load.locust_engine import LocustEngine
 from perfhunt.model.question import Question, RequestTemplate, Target

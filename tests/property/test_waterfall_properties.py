@@ -67,7 +67,7 @@ def test_the_parts_sum_to_both_latencies_and_to_the_growth(
     answer = waterfall(reading, suspects, classify(reading, suspects))
     if answer.missing:
         assert not answer.parts
-        # What was captured in full has a waterfall, unless what waits in it outnumbers the requests.
+        # What was captured in full has one, unless what waits in it outnumbers the requests.
         assert (
             None in (knee.service, base.service, knee.instants, base.instants)
             or 0.0 in (knee.completed, base.completed)

@@ -16,7 +16,7 @@ from perfhunt.analysis.verdict.sequential import LOOKS
 from perfhunt.errors import QuestionError, Stopped, TargetDied
 from perfhunt.load.seam import WorkerClock
 from perfhunt.model.knee import Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
-from perfhunt.model.question import Question, Target
+from perfhunt.model.question import Question, RequestTemplate, Target
 from perfhunt.model.run import Event, Noted, Run
 from perfhunt.model.slo import Criterion, Measure, Objective, Slo
 from perfhunt.model.trial import Drain, Drained, Phase, Resources, Step, Trial
@@ -170,6 +170,27 @@ def test_versions_change_slots_each_round_and_are_ended_each_time() -> None:
     assert host.started[:4] == [("base", 0), ("head", 1), ("base", 1), ("head", 0)]
     assert len(host.started) == 2 * verdict.pairs
     assert host.running == set()
+
+
+@pytest.mark.parametrize(
+    ("login", "opened"), [(None, [0, 1]), (RequestTemplate("l", "POST", "/l"), [0, 1, 0])]
+)
+def test_each_life_of_a_version_is_logged_in_to_and_engines_stay_where_they_are(
+    login: RequestTemplate | None, opened: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots: list[int] = []
+    monkeypatch.setattr(
+        SlotEngine,
+        "open",
+        lambda _, question, criteria, slot, stop: slots.append(int(slot.name[-1])),
+    )
+    host = Host({"base": 1.0, "head": 1.0})
+    question, bench = replace(QUESTION, login=login), host.bench()
+    base, head = host.start("base", 0), host.start("head", 1)
+    for version in (base, head, head, base, again := host.start("base", 0), again, head):
+        assert bench.engine_at(question, version) is bench.engines[version.url]
+    assert slots == opened
+    assert len(bench.engines) == 2
 
 
 def test_versions_that_cannot_live_side_by_side_take_turns_in_abba_order() -> None:

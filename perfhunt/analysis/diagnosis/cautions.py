@@ -10,6 +10,7 @@ from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.answer.advice import tied
 from perfhunt.analysis.diagnosis.features import wire_at_knee
+from perfhunt.analysis.diagnosis.known.sessions import session_cautions
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
@@ -97,6 +98,7 @@ def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
             " else run again on a quieter machine.",
         )
     yield from _about_refused(trials)
+    yield from session_cautions(trials)
     busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
     if busiest > THRESHOLDS.generator_busy:
         yield Caution(

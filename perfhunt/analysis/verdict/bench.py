@@ -20,7 +20,7 @@ from perfhunt.analysis.verdict.family import (
 )
 from perfhunt.analysis.verdict.sequential import ALPHA, Estimate
 from perfhunt.model.finding import Caution, CautionCode
-from perfhunt.model.units import Seconds, Share
+from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.model.verdict.command_run import CommandRun, CommandRuns
 from perfhunt.model.verdict.verdict import Verdict, Word
 
@@ -40,13 +40,16 @@ TINY: Seconds = 0.005  # a command so quick is mostly the start of its process
 Series = Mapping[str, tuple[list[float], list[float]]]  # endpoint -> values before and after
 
 
-def judge_commands(base: CommandRuns, head: CommandRuns, interleaved: bool = True) -> Verdict:
+def judge_commands(
+    base: CommandRuns, head: CommandRuns, interleaved: bool = True, of: int = 1
+) -> Verdict:
     """The verdict on two versions of a command; run i of one is the pair of run i of the other when
     `interleaved`.
 
     Not interleaved (two files made at different times), the noise between times of day is added to
     every interval. INVALID when a run failed or there are fewer than five of either. The sample
-    size is fixed in advance: one look, level 0.02.
+    size is fixed in advance: one look, level 0.02, shared among the `of` verdicts that are given
+    at once (Bonferroni).
     """
     seconds = math.fsum(run.wall for runs in (base, head) for run in runs.runs)
     pairs = min(len(base.runs), len(head.runs))
@@ -55,7 +58,7 @@ def judge_commands(base: CommandRuns, head: CommandRuns, interleaved: bool = Tru
     if pairs < MINIMUM_PAIRS:
         reason = f"{pairs} runs each; at least {MINIMUM_PAIRS} are needed"
         return Verdict(Word.INVALID, reason, "bench", pairs=pairs, seconds=seconds)
-    family = _family(_series(base, head), interleaved)
+    family = _family(_series(base, head), interleaved, ALPHA / of)
     verdict = judge_family(
         family,
         "bench",
@@ -66,7 +69,7 @@ def judge_commands(base: CommandRuns, head: CommandRuns, interleaved: bool = Tru
         pairs=pairs,
         seconds=seconds,
         noise="" if interleaved else NOT_INTERLEAVED,
-        cautions=(*_cautions(base), *_cautions(head)),
+        cautions=(*timing_cautions(base), *timing_cautions(head)),
     )
 
 
@@ -101,11 +104,11 @@ def _positive(values: Iterable[float | None]) -> list[float]:
     return [float(value) for value in values if value is not None and value > 0]
 
 
-def _family(series: Series, interleaved: bool) -> EstimateFamily:
+def _family(series: Series, interleaved: bool, level: Share) -> EstimateFamily:
     estimate = _paired if interleaved else _unpaired
     return EstimateFamily(
         estimates={name: estimate(before, after) for name, (before, after) in series.items()},
-        level=ALPHA,
+        level=level,
         values={
             name: (geometric_mean(before), geometric_mean(after))
             for name, (before, after) in series.items()
@@ -140,9 +143,13 @@ def _to_resolve(family: EstimateFamily, pairs: int, seconds: Seconds) -> Seconds
     return (needed - pairs) * seconds / pairs if needed > pairs else None
 
 
-def _cautions(command: CommandRuns) -> list[Caution]:
-    """Doubts about the timings: a slow first run, outliers, a command too quick to time."""
-    walls = [run.wall for run in command.runs]
+def timing_cautions(command: CommandRuns) -> list[Caution]:
+    """Doubts about the timings of the runs that did not fail: a slow first run, outliers, a command
+    too quick to time.
+    """
+    walls = [run.wall for run in command.measured]
+    if not walls:
+        return []
     middle, slowest, cautions = median_high(walls), max(walls), []
     spread = median_high(abs(wall - middle) for wall in walls)
     if walls[0] == slowest and slowest - middle > max(
@@ -163,7 +170,8 @@ def _cold_start(name: str) -> Caution:
 
 def _outlier(name: str, slowest: Seconds, middle: Seconds) -> Caution:
     sentence = (
-        f"a run of `{name}` took {slowest:.3g} s against a median of {middle:.3g} s:"
+        f"a run of `{name}` took {format_duration(slowest)} against a median of"
+        f" {format_duration(middle)}:"
         " something interfered."
     )
     return Caution(

@@ -41,7 +41,7 @@ def environment_differences(
     """What besides the code differs between two runs. A field that either run left empty says
     nothing and is skipped.
     """
-    differences = [*_host_differences(a, b, explained)]
+    differences = [*_host_differences(a, b, explained), *_engine_differences(a, b)]
     if a.target and b.target:
         differences += _target_differences(a.target, b.target, explained)
     return tuple(differences)
@@ -94,6 +94,14 @@ def _how(tool: tuple[set[PerSecond | None], bool] | None) -> str:
     rates, always = tool
     paces = " and ".join(f"at {rate:g} Hz" for rate in sorted(r for r in rates if r is not None))
     return f"{paces} {'all the time' if always else 'in the holds'}".strip()
+
+
+def _engine_differences(a: Run, b: Run) -> Iterator[str]:
+    """Another version of the program that made the load."""
+    engine = a.question.engine
+    before, after = (run.environment.tools.get(engine) for run in (a, b))
+    if b.question.engine is engine and before and after:
+        yield from _differences(engine, before, after)
 
 
 def _host_differences(a: Run, b: Run, explained: frozenset[str]) -> Iterator[str]:

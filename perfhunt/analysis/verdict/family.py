@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from perfhunt.analysis.verdict import sequential
 from perfhunt.analysis.verdict.endpoints import ENDPOINTS, KNEE, Endpoint, weights_of
 from perfhunt.analysis.verdict.sequential import Estimate
-from perfhunt.model.units import Seconds, Share
+from perfhunt.model.units import Seconds, Share, format_duration
 from perfhunt.model.verdict.verdict import Effect, EffectDirection, Verdict, Word
 
 MARGIN: Share = 0.05  # "no change" means shown to be within this share either way
@@ -20,6 +20,7 @@ WORTH: Share = 0.03  # the least speed change worth having
 BOUND_LEVEL: Share = 0.025
 # A build that answers this much more often with an error is worse, however quick its errors are.
 FAILS: Share = 0.01
+_MINUTE: Seconds = 60.0
 # An endpoint with less of the error rate than this is no ground for a plan.
 MAIN_WEIGHT: Share = 0.2
 
@@ -226,4 +227,7 @@ def _with_the_price(reason: str, smallest: Share, wanted: Share, further: Second
     limit = f"{reason}. The smallest change this could have seen is {smallest:.1%}"
     if not further:
         return limit
-    return f"{limit}; ±{wanted:.0%} takes about {further / 60:.0f} minutes more"
+    lasts = (
+        format_duration(further) if further < 2 * _MINUTE else f"{further / _MINUTE:.0f} minutes"
+    )
+    return f"{limit}; ±{wanted:.0%} takes about {lasts} more"

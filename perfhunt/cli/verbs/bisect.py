@@ -44,18 +44,16 @@ def bisect(
     are kept, so that a bisection that was stopped goes on. Exit code 0: found; 91: skipped commits
     hide which of several it is.
     """
-    import shlex
-
     from perfhunt.cli.view.watchers import watching
     from perfhunt.jobs.bisect import BisectRequest, run_bisection
-    from perfhunt.jobs.request import duration_of
+    from perfhunt.jobs.request import duration_of, words_of
 
     request = BisectRequest(
         good=good,
         bad=bad,
         command=tuple(context.obj or ()),
         file=file,
-        prepare=tuple(shlex.split(prepare)),
+        prepare=words_of("--prepare", prepare),
         budget=duration_of("--budget", budget),
         again=again,
         trust_repository=trust_repository,

@@ -38,15 +38,14 @@ def calibrate(
     Later verdicts use it: `verify` needs fewer rounds, and is refused on a host whose identical
     builds already differ (exit code 91).
     """
-    import shlex
-
     from perfhunt.cli.view.watchers import watching
     from perfhunt.jobs.calibrate import CalibrateRequest, run_calibration
+    from perfhunt.jobs.request import words_of
 
     request = CalibrateRequest(
         command=tuple(context.obj or ()),
         file=file,
-        prepare=tuple(shlex.split(prepare)),
+        prepare=words_of("--prepare", prepare),
         rounds=rounds,
         store=store,
     )

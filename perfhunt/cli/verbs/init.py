@@ -31,6 +31,13 @@ def init(
         Path | None,
         typer.Option("--from-log", help="GET requests of an access log, weighted by their counts."),
     ] = None,
+    openapi: Annotated[
+        Path | None,
+        typer.Option("--from-openapi", help="Operations of an OpenAPI or Swagger document."),
+    ] = None,
+    k6: Annotated[
+        Path | None, typer.Option("--from-k6", help="Requests of a k6 script, which is not run.")
+    ] = None,
 ) -> None:
     """Look at a live process and write a perfhunt.toml for it. Nothing is sent to the service."""
     from perfhunt.jobs.init import InitRequest, RecordedAs, run_init
@@ -40,12 +47,14 @@ def init(
         RecordedAs.CURL: curl,
         RecordedAs.VEGETA: vegeta,
         RecordedAs.LOG: log,
+        RecordedAs.OPENAPI: openapi,
+        RecordedAs.K6: k6,
     }
     recorded = {kind: str(source) for kind, source in given.items() if source}
     done = run_init(InitRequest(pid, port, output, force, recorded))
     if done.target is not None:
-        listener = done.target.listeners[0]
-        console.out(f"wrote {output} for pid {done.target.root} on port {listener.port}")
+        place = done.target.listeners[0].place
+        console.out(f"wrote {output} for pid {done.target.root} on {place}")
     elif done.traffic is not None:
         console.out(f"wrote {output} for {done.traffic.origin or 'traffic without a host'}")
     if done.traffic is not None:

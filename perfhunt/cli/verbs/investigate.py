@@ -9,6 +9,7 @@ from perfhunt.cli.options import (
     AllowBusyOption,
     ArtifactsOption,
     BindOption,
+    EngineOption,
     JsonOption,
     OpenTargetOption,
     PidOption,
@@ -37,6 +38,7 @@ def investigate(
     file: TestFileOption = None,
     budget: SearchBudgetOption = None,
     quick: QuickOption = False,
+    engine: EngineOption = None,
     workers: WorkersOption = 1,
     bind: BindOption = "",
     secret: SecretOption = None,
@@ -82,6 +84,7 @@ def investigate(
         warm_up=warm_up,
         resume=resume,
         soak=duration_of("--soak", soak) if soak else None,
+        engine=engine,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())

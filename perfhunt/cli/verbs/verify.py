@@ -61,11 +61,9 @@ def verify(
     Exit code 0: KEEP, NO CHANGE or NOT WORTH IT; 90: REVERT; 91: MIXED, INCONCLUSIVE or INVALID;
     92: not exactly one change.
     """
-    import shlex
-
     from perfhunt.cli import console
     from perfhunt.cli.view.watchers import watching
-    from perfhunt.jobs.request import duration_of, profile_policy
+    from perfhunt.jobs.request import duration_of, profile_policy, words_of
     from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest
     from perfhunt.jobs.verify.verify import run_verification
 
@@ -78,7 +76,7 @@ def verify(
         file=file,
         base=base,
         head=head,
-        prepare=tuple(shlex.split(prepare)),
+        prepare=words_of("--prepare", prepare),
         budget=duration_of("--budget", budget),
         quick=quick,
         profile=profile_policy(profile, PROFILE_POLICIES),

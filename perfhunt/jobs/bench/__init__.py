@@ -1,1 +1,4 @@
-"""A command timed, or two versions of it judged. Arrows inside: bench > hyperfine."""
+"""A command timed, or two versions of it judged.
+
+Arrows inside: bench > doubts, measuring > request, hyperfine > parameters.
+"""

@@ -42,7 +42,9 @@ def hyperfine_once(command: Command, timeout: Seconds | None = None) -> CommandR
 
 def _run(command: Command, export: Path, timeout: Seconds | None) -> None:
     prepare = ("--prepare", shlex.join(command.prepare)) if command.prepare else ()
-    words = (*_ONCE, "--export-json", str(export), *prepare, "--", shlex.join(command.words))
+    output = "pipe" if command.output is None else str(command.output.absolute())
+    told = ("--export-json", str(export), "--output", output, *prepare)
+    words = (*_ONCE, *told, "--", shlex.join(command.words))
     try:
         _, printed = run(words, directory=command.directory, within=timeout)
     except TimeoutError as error:

@@ -21,7 +21,7 @@ from perfhunt.model.run import Began, TargetProcess, Ticked, Tried
 from perfhunt.model.trial import Phase, Step
 from perfhunt.model.units import Seconds, format_rate
 from perfhunt.profilers.probes import LiveProbes
-from perfhunt.stories.pair_bench import PairBench
+from perfhunt.stories.pair_bench import PairBench, StartedVersion
 from perfhunt.stories.paired_question import PairedQuestion
 from perfhunt.target.find import find_target
 
@@ -60,7 +60,7 @@ def _profiled(
         with closing(LiveProbes(target, directory, bench.clock)) as probes:
             probes.open()
             idle = probes.idle()
-            span = _held(version, started.url, paired, bench, probes)
+            span = _held(version, started, paired, bench, probes)
     finally:
         starter.end(started)
     return _version_profiles(span, idle, target)
@@ -79,9 +79,13 @@ def in_place(profile: Profile, root: str) -> Profile:
 
 
 def _held(
-    version: str, url: str, paired: PairedQuestion, bench: PairBench, probes: LiveProbes
+    version: str,
+    started: StartedVersion,
+    paired: PairedQuestion,
+    bench: PairBench,
+    probes: LiveProbes,
 ) -> Span:
-    engine = bench.engine_at(paired.question, url)
+    engine = bench.engine_at(paired.question, started)
     warm, hold = _steps(paired.plan)
     engine.run(warm, None, bench.stop)
     bench.check()

@@ -101,14 +101,19 @@ def question_again(stored: Run, file: Path | None, store: Path) -> Question:
         whole = replace(
             question,
             traffic=written.traffic,
+            login=written.login,
             safety=written.safety,
             locustfile=written.locustfile,
             locustfile_sha256=written.locustfile_sha256,
+            locust_options=written.locust_options,
+            locust_withheld=written.locust_withheld,
+            k6_script=written.k6_script,
+            k6_script_sha256=written.k6_script_sha256,
             keep_error_text=written.keep_error_text,
         )
         if whole.fingerprint() == question.fingerprint():
             return whole
-    if any(endpoint.is_redacted() for endpoint in question.traffic):
+    if question.is_redacted():
         raise QuestionError(
             f"the test file does not ask what run {stored.id} asked, and a stored run keeps no"
             " bodies or secrets to send again",

@@ -20,7 +20,7 @@ from perfhunt.errors import UsageError
 from perfhunt.jobs.setup import clear_question, stopping
 from perfhunt.jobs.stored.run import host_noise
 from perfhunt.jobs.verify.starter import CommandStarter
-from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
+from perfhunt.load.engines import ENGINES
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import Question, TargetEnvironment
 from perfhunt.model.run import EventWatcher, Noted, Run, unwatched
@@ -154,7 +154,7 @@ def paired_bench(
         starter.prepare()
         bench = PairBench(
             starter=starter,
-            engine=lambda: ENGINES[DEFAULT_ENGINE](
+            engine=lambda: ENGINES[question.engine](
                 directory.name, addresses=cleared.addresses, connects=cleared.connects
             ),
             clock=time.monotonic,

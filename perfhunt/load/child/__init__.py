@@ -1,6 +1,6 @@
 """The load child: the only process, and the only modules, that import Locust and gevent.
 
-Two ways to send, `http` and `users`; neither knows the other. `sender` says what both can do,
-`bounds` what neither may.
+Three ways to send, `http`, `users` and `programs`; none knows another. `sender` says what the first
+two can do, `bounds` what none may.
 `fleet` makes several such processes one.
 """

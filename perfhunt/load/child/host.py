@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.units import Share
 
 _LOOPBACK = re.compile(r"localhost|127(\.[0-9]+){3}|::1")
@@ -35,7 +36,7 @@ def pin_apart(url: str) -> str:
 
     The target is left where it is: moving it would change what is measured.
     """
-    host = urlsplit(url).hostname or ""
+    host = "localhost" if socket_path(url) else urlsplit(url).hostname or ""
     if not hasattr(os, "sched_setaffinity"):
         return "not pinned: this platform cannot"
     allowed = sorted(os.sched_getaffinity(0))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import traceback
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import gevent
@@ -19,11 +20,12 @@ from locust.env import Environment
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.bounds.sentinel import Sentinel, leave
+from perfhunt.load.child.http.login import log_in
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.child.source import TrafficSource
 from perfhunt.load.messages import (
-    FAREWELL,
+    LOGIN_WITHIN,
     ORDERS,
     ChildAnswer,
     ChildOrder,
@@ -42,6 +44,8 @@ from perfhunt.load.messages import (
     StopLoad,
     frame,
 )
+from perfhunt.model.question import EngineName
+from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
@@ -203,7 +207,12 @@ class Session:
     ) -> None:
         self._pipe, self._sentinel = pipe, sentinel
         self._cut_off = self._busy = False
+        self._farewell: Callable[[], None] = lambda: None
         self._timeout = _load_of(order).question.ramp.timeout
+        self._sessions: tuple[FeedRow, ...] = ()
+        if _load_of(order).question.login is not None:
+            with sentinel.under_way(LOGIN_WITHIN + OVERTIME):
+                self._sessions = log_in(_load_of(order), os.environ)
         self._generator: LoadGenerator = (
             self._alone(order) if isinstance(order, OpenLoad) else self._fleet(order)
         )
@@ -213,15 +222,22 @@ class Session:
         # Locust's global events, where the listeners of a locustfile are.
         self._environment = Environment(events=locust.events, catch_exceptions=False)
         self._runner: Any = self._environment.create_local_runner()
-        source = TrafficSource(order, self._environment, os.environ)
+        source = TrafficSource(order, self._environment, os.environ, self._sessions)
+        if order.question.engine is not EngineName.LOCUST:
+            from perfhunt.load.child.programs.source import ProgramSource
+
+            return ProgramSource(order, source)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        self._farewell = source.end
         return source
 
     def _fleet(self, order: OpenFleet) -> LoadGenerator:
         from perfhunt.load.child.fleet.master import Fleet
 
-        return Fleet(order)
+        fleet = Fleet(order, self._sessions)
+        self._farewell = fleet.end
+        return fleet
 
     def serve(self, orders: Queue[ChildOrder]) -> None:
         """Carries out the orders. Does not return."""
@@ -265,12 +281,8 @@ class Session:
         """Tells a locustfile that the test is over, unless it was cut off or is in the middle of
         something: then nothing more is to be sent.
         """
-        if not isinstance(self._generator, TrafficSource) or self._cut_off or self._busy:
-            return
-        events: Any = self._environment.events
-        with gevent.Timeout(FAREWELL, False):
-            events.test_stop.fire(environment=self._environment)
-            events.quitting.fire(environment=self._environment, reverse=True)
+        if not self._cut_off and not self._busy:
+            self._farewell()
 
     def carry_out(self, order: ChildOrder) -> None:
         """One order, start to end, watched over. Raises LoadFailed for one that has no place
@@ -304,7 +316,8 @@ class Session:
             done = self._generator.run(order.step, order.grace, recorder, self._pipe.send)
         finally:
             recorder.close()
-        if why := self._sentinel.why:
+        ended = self._generator.ended if isinstance(self._generator, TrafficSource) else ""
+        if why := self._sentinel.why or ended:
             return msgspec.structs.replace(done, invalid=f"{STOPPED}{why}")
         if not done.invalid and (paused := self._sentinel.paused(done.epoch)):
             return msgspec.structs.replace(done, invalid=f"the load child {paused}")

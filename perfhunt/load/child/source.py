@@ -8,9 +8,10 @@ import math
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -20,6 +21,7 @@ from locust.env import Environment
 
 from perfhunt.load.child.bounds.outbound import Outbound
 from perfhunt.load.child.bounds.parent import raise_descriptor_limit
+from perfhunt.load.child.bounds.proxies import unset_proxies
 from perfhunt.load.child.host import pin_apart, ports_in_use
 from perfhunt.load.child.http.address import resolve
 from perfhunt.load.child.http.client import Client
@@ -31,6 +33,7 @@ from perfhunt.load.child.users.locustfile import import_locustfile, remarks_on, 
 from perfhunt.load.child.users.options import parsed_options
 from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.messages import (
+    FAREWELL,
     UNCAUSED,
     Flooded,
     LoadReady,
@@ -39,9 +42,11 @@ from perfhunt.load.messages import (
     SecondReport,
     StepDone,
 )
-from perfhunt.load.render import prepare
+from perfhunt.load.render import Payloads, prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import LoopKind
+from perfhunt.model.testfile.feed import FeedRow
+from perfhunt.model.text.socket_url import authority
 from perfhunt.model.trial import Step, arrivals, feed_rows, mix
 from perfhunt.model.units import PerSecond, Seconds
 
@@ -50,6 +55,8 @@ from perfhunt.model.units import PerSecond, Seconds
 BOUND = 6.0
 BOUND_LEAST = 512  # at low rates a pause of the service brings a bunch, which is no reason to wait
 DESCRIPTORS_KEPT = 200  # of the limit: the interpreter's own, logs, feeds and the users' files
+# Why a run is over whose locustfile calls `environment.runner.quit()`.
+ENDED = "the locustfile ended the test"
 PROBE_DURATION: Seconds = 0.001  # of a "step" that has one arrival, at its very start
 
 
@@ -61,10 +68,11 @@ class TrafficSource:
         order: OpenLoad,
         environment: Environment,
         variables: Mapping[str, str],
+        sessions: Sequence[FeedRow] = (),
         most: PerSecond = math.inf,
     ) -> None:
-        """`variables` are what `${NAME}` stands for; users of a closed loop begin `most` tasks a
-        second. Raises LoadFailed.
+        """`variables` are what `${NAME}` stands for, `sessions` what the logins gave; users of a
+        closed loop begin `most` tasks a second. Raises LoadFailed.
         """
         question = order.question
         self._question, self._environment = question, environment
@@ -75,38 +83,43 @@ class TrafficSource:
             if order.pin
             else "not pinned: several load processes share the cores"
         )
-        self._address = resolve(question.target, order.addresses)
+        self.address = resolve(question.target, order.addresses)
         # Before a line of the user's own code runs.
         self._outbound = Outbound(
             urlsplit(question.target.url).hostname or "",
-            self._address.sockaddr[1],
-            self._address.cleared,
-            order.connects,
+            self.address.port,
+            self.address.cleared,
+            (*order.connects, *self.address.unix),
         )
         self._outbound.install()
         self._running = False
+        self.ended = ""  # why there is no more load, when the locustfile says so
         self._limits = SendLimits(
             timeout=question.ramp.timeout,
             deadline=order.deadline,
             in_flight=min(order.in_flight, self._descriptors - DESCRIPTORS_KEPT),
         )
         self._latency_limit = order.limit
+        self.payloads: Sequence[Payloads] = ()
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
         self._remarks: tuple[str, ...] = ()
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables, most)
         else:
-            self._open_endpoints(order.run, variables)
+            self._open_endpoints(order.run, variables, sessions)
         self._pacer = Pacer(self._sender)
 
-    def _open_endpoints(self, run: str, variables: Mapping[str, str]) -> None:
-        authority = urlsplit(self._question.target.url).netloc.rpartition("@")[2]
-        endpoints = [prepare(e, authority, run, variables) for e in self._question.traffic]
+    def _open_endpoints(
+        self, run: str, variables: Mapping[str, str], sessions: Sequence[FeedRow]
+    ) -> None:
+        host = authority(self._question.target.url)
+        endpoints = [prepare(e, host, run, variables, sessions) for e in self._question.traffic]
+        self.payloads = endpoints
         self._feeds = [e.rows for e in endpoints]
         self._routes = tuple(e.endpoint.name for e in endpoints)
         self._weights = tuple(e.endpoint.weight for e in endpoints)
-        self._sender = Client(gevent.get_hub().loop, self._address, endpoints, self._limits)
+        self._sender = Client(gevent.get_hub().loop, self.address, endpoints, self._limits)
         self._warm: Callable[[Step], None] = _nothing
 
     def _open_locustfile(
@@ -114,6 +127,10 @@ class TrafficSource:
     ) -> None:
         question, url = self._question, self._question.target.url
         keep_text = question.keep_error_text
+        unused = unset_proxies(os.environ)  # which requests, httpx and urllib would send load to
+        # Locust's own would end the one user that carries out orders.
+        runner: Any = self._environment.runner
+        runner.quit = runner.stop = self._end_test
         classes, shapes = import_locustfile(path, keep_text)
         options = parsed_options(question.locust_options, variables, url)
         self._environment.parsed_options = options
@@ -127,9 +144,14 @@ class TrafficSource:
         self._warm = lambda step: users.warm(step.rate, step.seed)
         users_of = [*dict.fromkeys(task.user for task in tasks)]
         closed = question.ramp.loop is LoopKind.CLOSED
-        self._remarks = tuple(remarks_on(users_of, shapes, closed=closed))
+        remarks = remarks_on(users_of, shapes, closed=closed)
+        self._remarks = tuple(filter(None, (*remarks, unused)))
         if closed:
-            self._closed = ClosedLoop(users_of, url, options, keep_text, most)
+            self._closed = ClosedLoop(users_of, url, options, self._end_test, keep_text, most)
+
+    def _end_test(self) -> None:
+        self.ended = ENDED
+        self.stop(hard=False)
 
     def ready(self) -> LoadReady:
         """What the controller must know of it."""
@@ -153,14 +175,18 @@ class TrafficSource:
         of: int = 1,
     ) -> StepDone:
         """Sends the step's arrivals, or every `of`-th of them from `part` on, from `epoch` (0: at
-        once). Of a closed loop: lets that share of its users loose.
+        once). Of a closed loop: lets that share of its users loose. None once the test was `ended`.
         """
+        if self.ended:
+            return StepDone(seconds=0.0, epoch=time.monotonic())
         with self._under_way():
             if self._closed is not None:
                 done = self._closed.run(step, grace, recorder, report, epoch, part, of)
             else:
                 if not epoch:
                     self._warm(step)
+                elif isinstance(self._sender, UserTasks):  # among workers there is no time for more
+                    self._sender.take_turns(step.rate / of)
                 done = self._pace(step, grace, recorder, report, epoch, part, of)
         return msgspec.structs.replace(done, refused=self._outbound.take_refused())
 
@@ -198,7 +224,7 @@ class TrafficSource:
         mine = Schedule(
             whole.due[part::of], whole.endpoint[part::of], whole.row[part::of], step.settle
         )
-        self._sender.limits = replace(self._limits, in_flight=self._bound(step.rate / of))
+        self._sender.limits = replace(self._limits, in_flight=self.bound(step.rate / of))
         done = self._pacer.run(mine, step.duration, grace, recorder, report, epoch)
         return msgspec.structs.replace(
             done,
@@ -206,7 +232,7 @@ class TrafficSource:
             ports_share=ports_in_use(),
         )
 
-    def _bound(self, rate: PerSecond) -> int:
+    def bound(self, rate: PerSecond) -> int:
         """How many requests may be in flight: several times what counts as overload, so that none
         waits before that.
 
@@ -227,6 +253,18 @@ class TrafficSource:
         self._pacer.stop(hard)
         if self._closed is not None:
             self._closed.stop(hard)
+
+    def end(self) -> None:
+        """Tells a locustfile that the test is over: its users, as Locust does, and then its
+        listeners. Each of the two may take FAREWELL.
+        """
+        if not isinstance(self._sender, UserTasks):
+            return
+        self._sender.farewell(FAREWELL)
+        events: Any = self._environment.events
+        with gevent.Timeout(FAREWELL, False):
+            events.test_stop.fire(environment=self._environment)
+            events.quitting.fire(environment=self._environment, reverse=True)
 
     def flood(self, connections: int, seconds: Seconds) -> Flooded:
         """See Pacer.flood."""
@@ -254,7 +292,7 @@ class TrafficSource:
         )
         recorder = SampleBuffer()
         with self._under_way():
-            self._pacer.run(single, PROBE_DURATION, timeout, recorder, _unreported)
+            self._pacer.run(single, PROBE_DURATION, timeout, recorder, unreported)
         ended = np.frombuffer(recorder.take(), SAMPLE)
         return ProbeAnswered(
             outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
@@ -263,7 +301,7 @@ class TrafficSource:
         )
 
 
-def _unreported(report: SecondReport) -> None:
+def unreported(report: SecondReport) -> None:
     """Nobody watches a probe."""
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import LoopKind, Question, Safety
 from perfhunt.model.testfile.connects import Peripheral, peripheral
+from perfhunt.model.text.socket_url import socket_path
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 
@@ -57,6 +58,11 @@ def cleared(
     """The addresses of the url's host that load may go to; where the master asked for some only,
     those of them. Raises LoadFailed when there is none.
     """
+    if socket_path(url):
+        raise LoadFailed(
+            "the target is a unix socket, and workers of other hosts cannot reach it",
+            "Leave --bind out, or let the service listen on a port.",
+        )
     host = (urlsplit(url).hostname or "").rstrip(".")
     may = [address for address in resolve(host) if _allows(grant, host, address)]
     if not may:
@@ -139,9 +145,14 @@ def narrowed(grant: WorkerGrant, question: Question) -> Question:
         )
 
     traffic = tuple(
-        each
-        if each.feed is None
-        else replace(each, feed=replace(each.feed, path=allowed(each.feed.path)))
+        replace(
+            each,
+            feed=each.feed and replace(each.feed, path=allowed(each.feed.path)),
+            parts=tuple(
+                part.pinned(allowed(part.file.path), part.file.sha256) if part.file else part
+                for part in each.parts
+            ),
+        )
         for each in question.traffic
     )
     locustfile = None if question.locustfile is None else allowed(question.locustfile)

@@ -15,7 +15,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from perfhunt.model.finding import BottleneckClass, Caution, LatencyPart, ProbeEffect, WhatIf
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
 from perfhunt.model.profile import ProfileMode
-from perfhunt.model.question import LocustOptions, Ramp, RequestTemplate, Safety, Target
+from perfhunt.model.question import (
+    EngineName,
+    LocustOptions,
+    Ramp,
+    RequestTemplate,
+    Safety,
+    Target,
+)
 from perfhunt.model.run import Environment, RunKind, TargetProcess
 from perfhunt.model.slo import Judgement, Slo
 from perfhunt.model.states import PeerKind, PeerProcess, ThreadTime
@@ -283,6 +290,13 @@ class QuestionDocument(Struct, frozen=True, kw_only=True):
     locustfile_connects: tuple[str, ...] = ()
     locust_options: LocustOptions = ()
     locust_classes: tuple[str, ...] = ()
+    locust_withheld: str = ""
+    engine: EngineName = EngineName.LOCUST
+    k6_script: str | None = None
+    k6_script_sha256: str | None = None
+    login: RequestTemplate | None = None
+    session_values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
     source: str = ""
     keep_error_text: bool = False
     fingerprint: str

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.testfile.template import columns_used
+from perfhunt.model.testfile.testfile import url_problem
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MOST = 200_000  # requests of one file: an hour at 50/s
@@ -39,9 +40,12 @@ class RecordedRequest:
 
 
 class LeftOut(NamedTuple):
-    """What was recorded and is not sent again, by the reason: `a log has no bodies`."""
+    """What was recorded and is not sent again, by the reason: `a log has no bodies`; `what` is its
+    name where it has one.
+    """
 
     why: str
+    what: str = ""
 
 
 def recorded(
@@ -61,10 +65,13 @@ def recorded(
         raise Unreadable(f"{where}: no url and no path")
     if parts.scheme not in ("http", "https", ""):
         raise Unreadable(f"{where}: {parts.scheme}: is not sent over HTTP")
+    origin = f"{parts.scheme or 'http'}://{host}" if host else ""
+    if origin and (problem := url_problem(origin)):
+        raise Unreadable(f"{where}: {problem}")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return RecordedRequest(
         method=method.upper(),
-        origin=f"{parts.scheme or 'http'}://{host}" if host else "",
+        origin=origin,
         target=_sendable(target),
         headers=tuple(_kept(headers)),
         body=body,
@@ -91,7 +98,7 @@ def _kept(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     seen: set[str] = set()
     for name, value in headers:
         lower = name.lower()
-        if lower in seen or _LEFT_OUT.fullmatch(name) or not _HEADER_NAME.fullmatch(name):
+        if lower in seen or not is_own_header(name):
             continue
         seen.add(lower)
         plain = all(32 <= ord(char) < 127 for char in value)
@@ -100,6 +107,12 @@ def _kept(headers: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
         yield name, value
 
 
+def is_own_header(name: str) -> bool:
+    """Whether a header is the request's own: none that a browser, a proxy or the engine sets."""
+    return bool(_HEADER_NAME.fullmatch(name)) and not _LEFT_OUT.fullmatch(name)
+
+
 def variable_of(header: str) -> str:
     """The variable of the environment that a header's value comes from."""
-    return re.sub(r"[^A-Z0-9]+", "_", header.upper()).strip("_") or "VALUE"
+    name = re.sub(r"[^A-Z0-9]+", "_", header.upper()).strip("_") or "VALUE"
+    return f"_{name}" if name[0].isdigit() else name

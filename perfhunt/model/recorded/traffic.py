@@ -5,14 +5,15 @@ differ only in their path or body are one endpoint with a feed.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from perfhunt.errors import Unreadable
 from perfhunt.model.recorded.request import LeftOut, RecordedRequest
+from perfhunt.model.recorded.table import TrafficTable, tables_toml
 from perfhunt.model.testfile.template import columns_used, variables_used
-from perfhunt.model.text.escaping import json_text, toml_text
+from perfhunt.model.text.escaping import json_text
 
 ENDPOINTS = 40  # more are no mix that a person looks over; the rarest are left out, and it is said
 LITERAL = 3  # requests of one shape that stand in the file one by one; more of them are a feed
@@ -23,13 +24,15 @@ _Shape: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], bool]
 
 class RecordedTraffic(NamedTuple):
     """The `[[traffic]]` tables as TOML, the feeds beside the test file by name, the origin that
-    most requests went to ("": not recorded), and what was left out, as sentences.
+    most requests went to ("": not recorded), what was left out, as sentences, and lines for the
+    `[slo]` that a person may choose.
     """
 
     toml: str
     feeds: Mapping[str, str]
     origin: str
     notes: tuple[str, ...]
+    slo: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -67,17 +70,23 @@ def traffic_of(read: Iterable[RecordedRequest | LeftOut], stem: str) -> Recorded
     if rare := endpoints[ENDPOINTS:]:
         n = sum(endpoint.weight for endpoint in rare)
         notes.append(f"{len(rare)} rare kinds of request ({n} of {len(here)}) were left out.")
-    tables, feeds = list[_Table](), dict[str, str]()
+    tables, feeds = list[TrafficTable](), dict[str, str]()
     for endpoint in endpoints[:ENDPOINTS]:
         tables += _tables(endpoint, feeds, stem)
-    values = (value for table in tables for _, value in table.headers)
-    if variables := sorted({name for value in values for name in variables_used(value)}):
-        notes.append(
-            "Header values that may be secret, or that a test file cannot hold, come from the"
-            " environment: export"
-            f" {' '.join(f'{name}=...' for name in variables)}"
-        )
-    return RecordedTraffic("\n".join(_named(tables)), feeds, origin, tuple(notes))
+    notes += exports(tables)
+    return RecordedTraffic(tables_toml(tables), feeds, origin, tuple(notes))
+
+
+def exports(tables: Iterable[TrafficTable]) -> list[str]:
+    """What has to be exported before the tables can be sent, as a sentence; none where nothing."""
+    texts = (text for table in tables for text in (table.body, *(v for _, v in table.headers)))
+    variables = sorted({name for text in texts for name in variables_used(text)})
+    if not variables:
+        return []
+    return [
+        "Values that may be secret, or that a test file cannot hold, come from the environment:"
+        f" export {' '.join(f'{name}=...' for name in variables)}"
+    ]
 
 
 def _endpoints(requests: Sequence[RecordedRequest]) -> list[_Endpoint]:
@@ -102,14 +111,20 @@ def _is_value(part: str) -> bool:
     return coded or digits > DIGITS or (digits > 0 and digits == len(part))
 
 
-def _tables(endpoint: _Endpoint, feeds: dict[str, str], stem: str) -> list[_Table]:
+def _tables(endpoint: _Endpoint, feeds: dict[str, str], stem: str) -> list[TrafficTable]:
     method, path, headers, has_body = endpoint.shape
     name = f"{method} {path}"
     if len(endpoint.requests) <= LITERAL and not any(
         columns_used(body) or "${" in body for _, body in endpoint.requests
     ):
         return [
-            _Table(name, f"{method} {target}", headers, body, weight)
+            TrafficTable(
+                name=name,
+                request=f"{method} {target}",
+                headers=headers,
+                body=body,
+                weight=weight,
+            )
             for (target, body), weight in endpoint.requests.most_common()
         ]
     rows = [
@@ -119,36 +134,12 @@ def _tables(endpoint: _Endpoint, feeds: dict[str, str], stem: str) -> list[_Tabl
     ]
     feed = f"{stem}-{len(feeds) + 1}.jsonl"
     feeds[feed] = "".join(f"{row}\n" for row in rows)
-    body = "{body:raw}" if has_body else ""
-    return [_Table(name, f"{method} {{path:raw}}", headers, body, endpoint.weight, feed)]
-
-
-class _Table(NamedTuple):
-    """One `[[traffic]]` table."""
-
-    name: str
-    request: str
-    headers: tuple[tuple[str, str], ...]
-    body: str
-    weight: int
-    feed: str = ""
-
-    def toml(self, name: str) -> str:
-        lines = ["[[traffic]]", f"name = {toml_text(name)}", f"request = {toml_text(self.request)}"]
-        if self.feed:
-            lines.append(f"feed = {toml_text(self.feed)}")
-        if self.headers:
-            pairs = ", ".join(f"{toml_text(k)} = {toml_text(v)}" for k, v in self.headers)
-            lines.append(f"headers = {{ {pairs} }}")
-        if self.body:
-            lines.append(f"body = {toml_text(self.body)}")
-        return "\n".join([*lines, f"weight = {self.weight}", ""])
-
-
-def _named(tables: Iterable[_Table]) -> Iterator[str]:
-    """The tables as TOML; those of one name are numbered."""
-    names: Counter[str] = Counter()
-    for table in tables:
-        names[table.name] += 1
-        n = names[table.name]
-        yield table.toml(table.name if n == 1 else f"{table.name} #{n}")
+    table = TrafficTable(
+        name=name,
+        request=f"{method} {{path:raw}}",
+        headers=headers,
+        body="{body:raw}" if has_body else "",
+        weight=endpoint.weight,
+        feed=feed,
+    )
+    return [table]

@@ -1,4 +1,6 @@
-"""Feeds: the rows that fill `{column}` placeholders, from CSV with a header line or JSON Lines."""
+"""Feeds: the rows that fill `{column}` placeholders, from CSV with a header line or JSON Lines; and
+values for them that stand in an answer: `json:$.token`, `header:X-Token`, `cookie:sid`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,12 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from perfhunt.errors import Unreadable
+from perfhunt.model import redact
 from perfhunt.model.document.bounded import Allowance, json_value
 from perfhunt.model.question import Feed
 
@@ -18,6 +22,11 @@ FeedRow = dict[str, str]
 _DELIMITERS = (";", "\t")
 # In all rows. Every load process holds them, each in a hundred bytes or more.
 _MOST_VALUES = 5_000_000
+# The part of JSONPath (RFC 9535) that names one value: $.data[0].token, $["access token"].
+_STEP = re.compile(r"""\.([A-Za-z_][\w-]*)|\[(\d{1,9})\]|\["([^"\\]+)"\]|\['([^'\\]+)'\]""")
+_JSON = re.compile(rf"json:\$((?:{_STEP.pattern})+)")
+_NAMED = re.compile(r"(header|cookie):([!#$%&'*+.^_`|~0-9A-Za-z-]+)")
+_SHOWN = 12  # keys of an answer that a message repeats
 
 
 class FeedError(Unreadable):
@@ -54,6 +63,55 @@ def feed(path: str, content: bytes) -> Feed:
     """
     rows = parse_feed(path, content)
     return Feed(path, tuple(rows[0]), hashlib.sha256(content).hexdigest())
+
+
+def is_place(text: str) -> bool:
+    """Whether a text says where in an answer a value stands."""
+    return bool(_JSON.fullmatch(text) or _NAMED.fullmatch(text))
+
+
+def value_at(place: str, headers: Sequence[tuple[str, str]], body: bytes) -> str:
+    """The value at a place of an answer. Raises FeedError when there is none, which repeats no
+    value of the answer.
+    """
+    if match := _NAMED.fullmatch(place):
+        kind, name = match[1], match[2]
+        found = _cookies(headers) if kind == "cookie" else headers
+        values = [
+            v for n, v in found if n == name or (kind == "header" and n.lower() == name.lower())
+        ]
+        if not values:
+            raise FeedError(f"the answer has no {kind} {name}")
+        return values[-1]
+    try:
+        value = json_value(body, "the answer")
+    except Unreadable:
+        raise FeedError("the answer is not JSON") from None
+    return _json_at(place, value)
+
+
+def _cookies(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Names and values of what the answer sets (RFC 6265, 4.1.1)."""
+    pairs = [v.partition(";")[0].partition("=") for n, v in headers if n.lower() == "set-cookie"]
+    return [(name.strip(), value.strip()) for name, _, value in pairs]
+
+
+def _json_at(place: str, value: Any) -> str:
+    path = place.removeprefix("json:")
+    for step in _STEP.finditer(path):
+        key = step[1] or step[3] or step[4]
+        if key is None:
+            index = int(step[2])
+            value = value[index] if isinstance(value, list) and index < len(value) else None
+        else:
+            if isinstance(value, dict) and key not in value:
+                keys = ", ".join(redact.field_name(k) for k in [*value][:_SHOWN]) or "nothing"
+                raise FeedError(f"{path} is not in the answer, which has {keys} there")
+            value = value.get(key) if isinstance(value, dict) else None
+    if value is None or isinstance(value, (dict, list)):
+        kind = {type(None): "nothing", dict: "an object", list: "a list"}[type(value)]
+        raise FeedError(f"{path} is {kind} in the answer, and no text or number")
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _csv_rows(text: str) -> tuple[FeedRow, ...]:

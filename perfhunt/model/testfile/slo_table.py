@@ -11,8 +11,7 @@ from typing import Any
 
 from perfhunt.model.question import RequestTemplate
 from perfhunt.model.slo import Measure, Objective, Slo
-from perfhunt.model.testfile.strict import Reader, kind, show
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import Reader, did_you_mean, kind, show
 from perfhunt.model.testfile.thresholds import ThresholdError, is_blank, k6_objectives, objective
 
 _EXAMPLE = '[slo] with latency = { p99 = "<= 400ms" }'

@@ -4,13 +4,13 @@ is a mistake.
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from perfhunt.model.testfile.suggest import closest, did_you_mean
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.units import (
     PerSecond,
@@ -26,8 +26,11 @@ T = TypeVar("T")
 C = TypeVar("C", bound=StrEnum)
 
 # Keys whose values a message never repeats.
-_SECRETS = {"body", "json", "form", "headers", "expect", "comms"}
+_SECRETS = {"body", "json", "form", "text", "headers", "expect", "comms"}
 _SHOWN = 60  # characters of a bad value that a message repeats
+
+_ALIKE = 0.6  # ratio of matching letters from which difflib calls words close; its own default
+_BEGINNING = 3  # letters: shorter beginnings fit too many names
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,26 @@ def show(value: object) -> str:
     """The value as a message repeats it: quoted, on one line and not too long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known name nearest to `word`, or "" when none is near enough to be worth saying."""
+    by_folded = {name.casefold().replace("-", "_"): name for name in known}
+    folded = word.casefold().replace("-", "_")
+    near = difflib.get_close_matches(folded, by_folded, n=1, cutoff=_ALIKE)
+    # "prod" is half of "production", which no edit distance sees.
+    if not near and len(folded) >= _BEGINNING:
+        near = [name for name in by_folded if name.startswith(folded)]
+    return by_folded[near[0]] if near else ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean "timeout"?`, else the whole list of what is known."""
+    names = sorted(known)
+    near = closest(word, names)
+    if near:
+        return f'did you mean "{near}"?'
+    return f"known here: {', '.join(names)}" if names else "nothing is expected here"
 
 
 class Reader:

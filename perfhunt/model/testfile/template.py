@@ -1,14 +1,17 @@
 """Request templates: `{column}` is filled from the feed, `${NAME}` from the environment, both at
 send time. `{column:raw}` is what is written as it has to be sent already, `{column:encoded}` what
-is escaped like `{column}`, slashes and all.
+is escaped like `{column}`, slashes and all. A `{column}` that no feed has may come from the login.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, quote_plus
+
+from perfhunt.model.question import RequestTemplate
+from perfhunt.model.testfile.strict import Reader, did_you_mean, show
 
 # `{ id }` with spaces, `{"id":1}` and `{}` are literal: only a bare name in braces is a
 # placeholder.
@@ -51,6 +54,11 @@ def in_json(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)[1:-1]
 
 
+def in_quotes(value: str) -> str:
+    """Escapes a name for the head of a part of a form, as browsers do (HTML, 4.10.21.8)."""
+    return value.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+
+
 def as_is(value: str) -> str:
     """The value itself: headers and plain bodies."""
     return value
@@ -88,3 +96,74 @@ def quote_around(text: str) -> str:
     return "".join(
         part if _EITHER.fullmatch(part) else quote_plus(part) for part in _EITHER.split(text)
     )
+
+
+def check_templates(
+    table: Reader,
+    endpoint: RequestTemplate,
+    known: Sequence[str],
+    of: str,
+    env: Mapping[str, str],
+) -> None:
+    """Tells the reader of every placeholder of an endpoint that nothing fills: neither the `known`
+    columns, which are of `of`, nor the environment.
+    """
+    places = [("request", endpoint.path), ("body", endpoint.body or "")]
+    places += [(f"headers.{key}", value) for key, value in endpoint.headers]
+    for part in endpoint.parts:
+        at = f"body.form.{part.name}"
+        places += [(at, part.name), (at, part.text), (f"{at}.filename", part.filename)]
+    for where, text in places:
+        if where == "body" and not table.has("body"):
+            where = "json" if table.has("json") else "form"
+        for column in columns_used(text):
+            if known.count(column) > 1:
+                table.wrong(
+                    where,
+                    f"{{{column}}} is a column of the feed and of the login",
+                    "give one of them another name",
+                )
+            unread = table.has("feed") and endpoint.feed is None  # which was told already
+            if column not in known and not unread:
+                advice = (
+                    did_you_mean(column, known)
+                    if known
+                    else 'add feed = "rows.csv" with that column'
+                )
+                literal = (
+                    ""
+                    if where == "request"
+                    else f"; for the characters themselves write {{ {column} }} with spaces"
+                )
+                table.wrong(where, f"{{{column}}} is no column of {of}", advice + literal)
+        _check_variables(table, where, text, env)
+
+
+def _cut_variable(mistake: str) -> str:
+    """What of a `${NAME:-value}` may be repeated: its beginning."""
+    match = re.match(r"\$\{\s*\w*", mistake)
+    return f"{match[0] if match else '$'}…"
+
+
+def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str]) -> None:
+    for mistake in bad_variables(text):
+        table.wrong(
+            where,
+            f"{show(_cut_variable(mistake))} is not a variable",
+            "write ${NAME} with letters, digits and underscores",
+        )
+    for name in variables_used(text):
+        if where == "request":
+            table.wrong(
+                where,
+                f"${{{name}}} cannot be in a path, which is stored and shown",
+                "put it in a header or a body",
+            )
+        elif name not in env:
+            table.wrong(where, f"the environment has no {name}", f"set it: export {name}=...")
+        elif where.startswith("headers.") and any(ord(c) < 32 for c in env[name]):
+            table.wrong(
+                where,
+                f"the value of {name} holds a line break or control character",
+                f"export {name} without it",
+            )

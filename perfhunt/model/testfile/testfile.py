@@ -23,11 +23,13 @@ from perfhunt.model.question import (
     TargetEnvironment,
 )
 from perfhunt.model.slo import Measure
+from perfhunt.model.testfile.engine_keys import check_engine, read_engine, read_k6_script
 from perfhunt.model.testfile.locust_table import read_connects, read_locust, read_locustfile
 from perfhunt.model.testfile.ramp_table import read_ramp, read_safety
 from perfhunt.model.testfile.slo_table import SloReading, read_slo
 from perfhunt.model.testfile.strict import Problem, Reader, show
-from perfhunt.model.testfile.traffic_table import Surroundings, read_traffic
+from perfhunt.model.testfile.traffic_table import Surroundings, read_login, read_traffic
+from perfhunt.model.text.socket_url import LONGEST_PATH, in_one_spelling, socket_path
 from perfhunt.model.units import format_duration, format_rate
 
 FILE_NAME = "perfhunt.toml"
@@ -57,6 +59,8 @@ _ELSEWHERE = {
     "options": "in [locust]",
     "classes": "in [locust]",
     "locustfile_connects": "at the top of the file",
+    "k6_script": "at the top of the file",
+    "engine": "at the top of the file",
     "comms": "in [safety]",
     "max_duration": "in [safety]",
     "at_load": "in [slo]",
@@ -143,8 +147,11 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
     locustfile, digest = read_locustfile(top, around)
     connects = read_connects(top, locustfile)
     options, classes = read_locust(top, locustfile, around)
-    traffic = () if locustfile else read_traffic(top, around)
-    slo, reading = read_slo(top, traffic, any_route=bool(locustfile))
+    k6_script, k6_digest = read_k6_script(top, around)
+    brought = locustfile or (k6_script and not top.has("traffic"))
+    login = read_login(top, around)
+    traffic = () if brought else read_traffic(top, around, login)
+    slo, reading = read_slo(top, traffic, any_route=bool(locustfile or k6_script))
     ramp, safety = read_ramp(top), read_safety(top)
     question = Question(
         target=target,
@@ -158,6 +165,12 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
         locustfile_connects=connects,
         locust_options=options,
         locust_classes=classes,
+        engine=read_engine(top, k6_script),
+        k6_script=k6_script,
+        k6_script_sha256=k6_digest,
+        login=login.request,
+        session_values=login.values,
+        sessions=login.sessions,
         source=source,
         keep_error_text=_keep_error_text(top),
     )
@@ -167,6 +180,17 @@ def _read(top: Reader, around: Surroundings, source: str) -> tuple[Question, Slo
             '"closed" needs a locustfile, whose users wait for their answers',
             'write loop = "open"',
         )
+    if (locustfile or k6_script) and login.request is not None:
+        top.wrong(
+            "login", "is for [[traffic]]", "a script logs in by itself: in on_start, or in setup"
+        )
+    if locustfile and socket_path(target.url):
+        top.wrong(
+            "target.url",
+            "is a unix socket, which the clients of a locustfile cannot connect to",
+            'take [[traffic]], or let the service listen on a port: url = "http://127.0.0.1:8000"',
+        )
+    question = check_engine(top, question)
     top.finish(_ELSEWHERE)
     _check_together(top, question)
     return question, reading
@@ -192,7 +216,7 @@ def _target(top: Reader) -> Target:
     environment = table.choice("environment", TargetEnvironment.LOCAL)
     process = _selector(table)
     target = Target(
-        url=url.rstrip("/"),
+        url=in_one_spelling(url),
         environment=environment,
         process=process,
         verify_tls=table.flag("verify_tls", True),
@@ -203,7 +227,12 @@ def _target(top: Reader) -> Target:
 
 
 def url_problem(url: str) -> str:
-    """Why load cannot be sent to a url, as the end of a sentence; "" for `scheme://host[:port]`."""
+    """Why load cannot be sent to a url, as the end of a sentence; "" for `scheme://host[:port]` and
+    a unix socket.
+    """
+    spelled = in_one_spelling(url)
+    if path := socket_path(spelled):
+        return _socket_problem(spelled, path)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -224,6 +253,17 @@ def url_problem(url: str) -> str:
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         return f"{show(redact.url(url))} has a path; the path belongs in request of [[traffic]]"
+    return ""
+
+
+def _socket_problem(url: str, path: str) -> str:
+    shown = show(redact.url(url))
+    if not path.startswith("/") or not path.isprintable():
+        return f"{shown} is no path of a unix socket, from / on"
+    if len(path.encode()) > LONGEST_PATH:
+        return f"{shown} has a path of more than {LONGEST_PATH} bytes, which no unix socket has"
+    if "/" in url.partition("://")[2]:
+        return f"{shown} has a path behind the socket; it belongs in request of [[traffic]]"
     return ""
 
 
@@ -295,5 +335,5 @@ def aim(question: Question, url: str) -> Question:
     """
     if url and (wrong := url_problem(url)):
         raise UsageError(f"--url {wrong}", "Write for example --url http://127.0.0.1:8000")
-    target = replace(question.target, url=url.rstrip("/") or question.target.url)
+    target = replace(question.target, url=in_one_spelling(url) or question.target.url)
     return replace(question, target=target)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from perfhunt.model.slo import Measure, Objective
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import did_you_mean
 from perfhunt.model.units import (
     Seconds,
     UnitError,

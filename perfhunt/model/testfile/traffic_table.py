@@ -4,29 +4,27 @@ the environment.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
 from perfhunt.model.question import Expect, Feed, RequestTemplate
-from perfhunt.model.testfile.feed import feed
-from perfhunt.model.testfile.strict import Reader, kind, show
-from perfhunt.model.testfile.suggest import did_you_mean
-from perfhunt.model.testfile.template import (
-    bad_variables,
-    columns_used,
-    quote_around,
-    variables_used,
-)
+from perfhunt.model.testfile.body import given_boundary, is_multipart, read_body
+from perfhunt.model.testfile.feed import feed, is_place
+from perfhunt.model.testfile.strict import Reader, did_you_mean, kind, show
+from perfhunt.model.testfile.template import check_templates
+from perfhunt.model.testfile.thresholds import is_blank
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _REQUEST = re.compile(r"([A-Za-z]+)\s+(\S.*)")
+MOST_SESSIONS = 1000  # each is a request before the load
+_COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RAW_PATH = re.compile(r"\{\w+:raw\}")  # a row has the slash that a path begins with
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ENGINES_OWN = ("content-length", "transfer-encoding", "connection", "expect")
@@ -48,7 +46,61 @@ class Surroundings:
         return posixpath.join(self.base, name)
 
 
-def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ...]:
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The `[login]` table: what is asked before the load, how many times (0: once for each row),
+    and where in each answer the values of a session stand.
+    """
+
+    request: RequestTemplate | None = None
+    values: tuple[tuple[str, str], ...] = ()
+    sessions: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What it fills in other requests."""
+        fed = self.request.feed.columns if self.request and self.request.feed else ()
+        return (*fed, *(name for name, _ in self.values))
+
+
+NO_LOGIN = Login()
+
+
+def read_login(top: Reader, around: Surroundings) -> Login:
+    """The login, if there is one; problems go to the reader."""
+    table = top.child("login", '[login] with request = "POST /login"')
+    if table is None:
+        return NO_LOGIN
+    example = 'extract = { token = "json:$.token" }'
+    lines = table.child("extract", example)
+    if lines is None or not lines.table:
+        table.wrong("extract", "says nothing that the traffic could use", f"write {example}")
+    values: list[tuple[str, str]] = []
+    for name, place in lines.table.items() if lines else ():
+        assert lines is not None
+        if not _COLUMN_NAME.fullmatch(name):
+            lines.wrong(name, "is no name for a column", "letters, digits and underscores only")
+        elif not isinstance(place, str) or not is_place(place):
+            lines.wrong(
+                name,
+                f"{show(place)} is no place in an answer",
+                'write "json:$.token", "header:X-Token" or "cookie:sid"',
+            )
+        else:
+            values.append((name, place))
+    sessions = table.integer("sessions", 0, low=1, high=MOST_SESSIONS)
+    if table.has("weight"):
+        table.wrong("weight", "has no meaning here", "write how many: sessions = 10")
+    request = _endpoint(table, around, NO_LOGIN)
+    login = Login(request, tuple(values), sessions)
+    for name in {name for name in login.columns if login.columns.count(name) > 1}:
+        table.wrong(f"extract.{name}", "is a column of its feed, too", "give it another name")
+    return login
+
+
+def read_traffic(
+    top: Reader, around: Surroundings, login: Login = NO_LOGIN
+) -> tuple[RequestTemplate, ...]:
     """Every endpoint of the file, names unique; problems go to the reader. Without any, `GET /`
     alone.
     """
@@ -59,7 +111,7 @@ def read_traffic(top: Reader, around: Surroundings) -> tuple[RequestTemplate, ..
     names: set[str] = set()
     alike: dict[tuple[str, str], list[str]] = {}  # by what a name shows of a request, the paths
     for table in tables:
-        endpoint = _endpoint(table, around)
+        endpoint = _endpoint(table, around, login)
         paths = alike.setdefault((endpoint.method, redact.url(endpoint.path)), [])
         endpoint = _numbered(endpoint, paths, table.has("name"))
         paths.append(endpoint.path)
@@ -85,7 +137,7 @@ def _numbered(endpoint: RequestTemplate, alike: Sequence[str], named: bool) -> R
     return replace(endpoint, name=f"{endpoint.name} #{len(alike) + 1}")
 
 
-def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
+def _endpoint(table: Reader, around: Surroundings, login: Login) -> RequestTemplate:
     method, path = _request(table)
     name = table.text("name", f"{method} {redact.url(path)}")
     if not name.strip() or not name.isprintable():
@@ -96,9 +148,16 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
         )
     rows = _feed(table, around)
     headers = _headers(table)
-    body, content_type = _body(table)
-    if content_type and not any(key.lower() == "content-type" for key in headers):
-        headers["Content-Type"] = content_type
+    body = read_body(table, partial(_beside, around=around))
+    given = next((value for key, value in headers.items() if key.lower() == "content-type"), None)
+    if given is None and body.content_type:
+        headers["Content-Type"] = body.content_type
+    if given is not None and is_multipart(body.parts) and not given_boundary(given):
+        table.wrong(
+            "headers.Content-Type",
+            "names no boundary, so nobody could tell the parts of the body apart",
+            "leave it out: it is made with the body",
+        )
     expect = _expect(table)
     endpoint = RequestTemplate(
         name=name,
@@ -106,11 +165,18 @@ def _endpoint(table: Reader, around: Surroundings) -> RequestTemplate:
         path=path,
         weight=_weight(table),
         headers=tuple(headers.items()),
-        body=body,
+        body=body.text,
         feed=rows,
         expect=expect,
+        parts=body.parts,
     )
-    _check_templates(table, endpoint, around)
+    check_templates(
+        table,
+        endpoint,
+        (*(rows.columns if rows else ()), *login.columns),
+        "the feed or the login" if login.request else "the feed",
+        around.env,
+    )
     table.finish(
         {
             "latency": "in [slo] or [[slo.route]]",
@@ -129,6 +195,9 @@ def _request(table: Reader) -> tuple[str, str]:
         table.wrong("request", "is missing", example)
     if not text:
         return "GET", "/"
+    if is_blank(text):
+        table.wrong("request", "is still blank, and only a person can choose one", example)
+        return "GET", "/"
     match = _REQUEST.fullmatch(text)
     method, path = (match[1], match[2]) if match else ("GET", text)
     if match is None:
@@ -139,7 +208,7 @@ def _request(table: Reader) -> tuple[str, str]:
         )
     elif method not in METHODS:
         table.wrong("request", f"{method!r} is not a method", did_you_mean(method, METHODS))
-    elif "://" in path.partition("?")[0]:
+    elif "://" in path.partition("?")[0] and not path.startswith("/"):
         table.wrong(
             "request",
             f"{show(redact.url(path))} names a host",
@@ -175,22 +244,34 @@ def _weight(table: Reader) -> float:
 
 
 def _feed(table: Reader, around: Surroundings) -> Feed | None:
-    name = table.text("feed", example='feed = "rows.csv"')
-    if not name:
+    read = _beside(table, "feed", around)
+    if read is None:
         return None
-    path = around.path(name)
     try:
-        return feed(path, around.read(path))
+        return feed(*read)
     except Unreadable as error:
         table.wrong(
             "feed",
-            f"{name}: {error}",
+            f"{table.text('feed')}: {error}",
             "a feed is CSV with a header line, or JSON Lines with one object a line",
         )
+    return None
+
+
+def _beside(table: Reader, key: str, around: Surroundings) -> tuple[str, bytes] | None:
+    """The path and the bytes of the file that is named at a key; None, and told, without."""
+    name = table.text(key, example=f'{key} = "{"rows.csv" if key == "feed" else "photo.jpg"}"')
+    if not name:
+        if table.table.get(key) == "" and key != "feed":
+            table.wrong(key, "is empty", f'write for example {key} = "photo.jpg"')
+        return None
+    path = around.path(name)
+    try:
+        return path, around.read(path)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = getattr(error, "strerror", None) or str(error)
         table.wrong(
-            "feed",
+            key,
             f"{name!r} cannot be read ({reason})",
             "paths start from the directory of the test file",
         )
@@ -219,47 +300,6 @@ def _headers(table: Reader) -> dict[str, str]:
         else:
             headers[key] = value
     return headers
-
-
-def _body(table: Reader) -> tuple[str | None, str]:
-    """The body as a template, and the Content-Type it implies ("" when none)."""
-    given = [key for key in ("json", "form", "body") if table.has(key)]
-    if len(given) > 1:
-        table.wrong(
-            given[1], f"there is already {given[0]}", "a request has one of json, form and body"
-        )
-    if not given:
-        return None, ""
-    if given[0] == "json":
-        return _json_body(table), "application/json"
-    if given[0] == "form":
-        return _form_body(table), "application/x-www-form-urlencoded"
-    return table.text("body", example='body = "text"'), ""
-
-
-def _json_body(table: Reader) -> str | None:
-    value = table.raw("json")
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError):
-        table.wrong(
-            "json",
-            "holds a date, a time, inf or nan, which JSON does not have",
-            'write it in quotes, like "2026-01-31"',
-        )
-        return None
-
-
-def _form_body(table: Reader) -> str | None:
-    fields = table.child("form", 'form = { sku = "A1" }')
-    parts: list[str] = []
-    for key, value in (fields.table if fields else {}).items():
-        assert fields is not None
-        if not isinstance(value, str):
-            fields.wrong(key, f"is {kind(value)}", "write it in quotes")
-        else:
-            parts.append(f"{quote_around(key)}={quote_around(value)}")
-    return "&".join(parts)
 
 
 def _expect(table: Reader) -> Expect:
@@ -292,58 +332,3 @@ def _expect(table: Reader) -> Expect:
         )
     lines.finish()
     return Expect(tuple(sorted(set(codes))), body)
-
-
-def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundings) -> None:
-    places = [("request", endpoint.path), ("body", endpoint.body or "")]
-    places += [(f"headers.{key}", value) for key, value in endpoint.headers]
-    known = endpoint.feed.columns if endpoint.feed else ()
-    for where, text in places:
-        if where == "body" and not table.has("body"):
-            where = "json" if table.has("json") else "form"
-        for column in columns_used(text):
-            if column not in known and not (
-                table.has("feed") and not known
-            ):  # the unreadable feed was told already
-                advice = (
-                    did_you_mean(column, known)
-                    if known
-                    else 'add feed = "rows.csv" with that column'
-                )
-                literal = (
-                    ""
-                    if where == "request"
-                    else f"; for the characters themselves write {{ {column} }} with spaces"
-                )
-                table.wrong(where, f"{{{column}}} is no column of the feed", advice + literal)
-        _check_variables(table, where, text, around.env)
-
-
-def _cut_variable(mistake: str) -> str:
-    """What of a `${NAME:-value}` may be repeated: its beginning."""
-    match = re.match(r"\$\{\s*\w*", mistake)
-    return f"{match[0] if match else '$'}…"
-
-
-def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str]) -> None:
-    for mistake in bad_variables(text):
-        table.wrong(
-            where,
-            f"{show(_cut_variable(mistake))} is not a variable",
-            "write ${NAME} with letters, digits and underscores",
-        )
-    for name in variables_used(text):
-        if where == "request":
-            table.wrong(
-                where,
-                f"${{{name}}} cannot be in a path, which is stored and shown",
-                "put it in a header or a body",
-            )
-        elif name not in env:
-            table.wrong(where, f"the environment has no {name}", f"set it: export {name}=...")
-        elif where.startswith("headers.") and any(ord(c) < 32 for c in env[name]):
-            table.wrong(
-                where,
-                f"the value of {name} holds a line break or control character",
-                f"export {name} without it",
-            )

@@ -119,9 +119,12 @@ def json_text(plain: Any, **how: Any) -> str:
 
 
 def toml_text(text: str) -> str:
-    """A basic string of TOML: JSON's, but for the codes of what cannot be seen, which TOML writes
-    whole; halves of a pair are no characters there.
+    """A string of TOML: as it stands between single quotes where it may, else a basic string, which
+    is JSON's but for the codes of what cannot be seen, which TOML writes whole; halves of a pair
+    are no characters there.
     """
+    if ('"' in text or "\\" in text) and "'" not in text and _is_seen(text):
+        return f"'{text}'"
     quoted = json.dumps(text, ensure_ascii=False)
     return "".join(char if _is_seen(char) else _toml_code(char) for char in quoted)
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 from perfhunt.model.units import Seconds
@@ -25,7 +26,10 @@ _ANSWER: Seconds = 1.0  # the kernel answers at once or not at all
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _ESTABLISHED, _LISTEN = 1, 10  # states; a request has a bit for each
 _ANY_STATE = _NO_COOKIE = 0xFFFFFFFF
+_IPV6_ONLY = 11  # INET_DIAG_SKV6ONLY, of every listening socket of IPv6 (Linux 4.3)
 _SHOW_PEER, _PEER = 4, 2  # UDIAG_SHOW_PEER, UNIX_DIAG_PEER
+_SHOW_QUEUE, _QUEUE = 16, 4  # UDIAG_SHOW_RQLEN, UNIX_DIAG_RQLEN
+_UNIX_QUEUE = struct.Struct("=II")  # struct unix_diag_rqlen: of one that listens, as AcceptQueue
 # struct inet_diag_req_v2: family, protocol, extensions, pad, states; then 48 bytes of address, of
 # which the local port comes first, in network order: a dump leaves out sockets of other ports.
 _INET_REQUEST = struct.Struct("=BBBBI")
@@ -60,7 +64,9 @@ class TcpRow(NamedTuple):
 
 
 class AcceptQueue(NamedTuple):
-    """Connections that a listening socket has not accepted yet, and how many there may be."""
+    """Connections that a listening socket has not accepted yet, and how many there may be; of a
+    unix socket the port is 0.
+    """
 
     port: int
     waiting: int
@@ -104,6 +110,20 @@ def _row(message: bytes, size: int) -> TcpRow:
     )
 
 
+def ipv6_only_ports() -> frozenset[int]:
+    """Ports that a socket of all IPv6 addresses listens on, and that IPv4 does not come to; none
+    where netlink is refused.
+    """
+    request = _INET_REQUEST.pack(socket.AF_INET6, socket.IPPROTO_TCP, 0, 0, 1 << _LISTEN)
+    ports = set()
+    with suppress(OSError):
+        for message in _dump(request + bytes(_INET_ADDRESS)):
+            attributes = dict(_attributes(message[_INET_SKIPPED + _INET_ANSWER.size :]))
+            if any(attributes.get(_IPV6_ONLY, b"")):
+                ports.add(_INET_PORTS.unpack_from(message, _INET_HEAD)[0])
+    return frozenset(ports)
+
+
 def accept_queues() -> dict[int, AcceptQueue]:
     """By inode, for the listening sockets of our network namespace. Empty where netlink is
     refused.
@@ -126,19 +146,31 @@ def unix_peers() -> dict[int, int]:
     """inode -> inode of the other end, for the connected unix sockets of our own network namespace;
     empty when refused.
     """
-    request = _UNIX_REQUEST.pack(
-        socket.AF_UNIX, 0, 0, _ANY_STATE, 0, _SHOW_PEER, _NO_COOKIE, _NO_COOKIE
-    )
-    peers: dict[int, int] = {}
+    found = _of_unix(_ANY_STATE, _SHOW_PEER, _PEER)
+    return {inode: int.from_bytes(value[:4], sys.byteorder) for inode, value in found.items()}
+
+
+def unix_queues() -> dict[int, AcceptQueue]:
+    """As `accept_queues`, of the unix sockets that listen."""
+    found = _of_unix(1 << _LISTEN, _SHOW_QUEUE, _QUEUE)
+    return {
+        inode: AcceptQueue(0, *_UNIX_QUEUE.unpack_from(value)) for inode, value in found.items()
+    }
+
+
+def _of_unix(states: int, show: int, wanted: int) -> dict[int, bytes]:
+    """One attribute of each unix socket in these states, by inode; empty when refused."""
+    request = _UNIX_REQUEST.pack(socket.AF_UNIX, 0, 0, states, 0, show, _NO_COOKIE, _NO_COOKIE)
+    found: dict[int, bytes] = {}
     try:
         for message in _dump(request):
             inode = _UNIX_ANSWER.unpack_from(message)[4]
             for name, value in _attributes(message[_UNIX_ANSWER.size :]):
-                if name == _PEER:
-                    peers[inode] = int.from_bytes(value[:4], sys.byteorder)
+                if name == wanted:
+                    found[inode] = value
     except OSError:
         return {}
-    return peers
+    return found
 
 
 def _dump(request: bytes) -> Iterator[bytes]:

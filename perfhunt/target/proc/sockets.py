@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from socket import AF_INET, AF_INET6, inet_ntop
+from socket import AF_INET, AF_INET6, SOCK_STREAM, inet_ntop
 from typing import NamedTuple
 
 from perfhunt.model.units import Bytes, Seconds
@@ -18,6 +18,7 @@ from perfhunt.target.proc.sock_diag import TcpRow, tcp_rows, unix_peers
 
 ESTABLISHED, SYN_SENT, LISTEN = 1, 2, 10  # states, as in include/net/tcp_states.h
 _HELD = (*range(1, 6), *range(7, 12))  # all that a descriptor may stand for: no TCP_TIME_WAIT
+_ACCEPTS = 1 << 16  # __SO_ACCEPTCON of include/linux/net.h
 _MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 _REFRESH: Seconds = 0.2  # the shortest time between two readings of the tables
@@ -178,12 +179,29 @@ def _host(raw: bytes) -> str:
 
 def unix_paths(pid: int) -> dict[int, str]:
     """Unix sockets in the network namespace of `pid`: inode -> the path it is bound to, or ""."""
+    fields = _unix_table(pid)
+    return {int(field[6]): field[7] if len(field) > 7 else "" for field in fields}
+
+
+def unix_listening(pid: int) -> dict[int, str]:
+    """Those that connections can be made to, by their path as their owner wrote it."""
+    return {
+        int(field[6]): field[7]
+        for field in _unix_table(pid)
+        if len(field) > 7
+        and int(field[3], 16) & _ACCEPTS
+        and int(field[4], 16) == SOCK_STREAM
+        and not field[7].startswith("@")  # of the abstract name space
+    }
+
+
+def _unix_table(pid: int) -> list[list[str]]:
+    """The fields of each line: number, references, protocol, flags, type, state, inode, path."""
     try:
         lines = read(f"/proc/{pid}/net/unix").decode(errors="replace").splitlines()[1:]
     except OSError:
-        return {}
-    fields = (line.split(maxsplit=7) for line in lines)
-    return {int(field[6]): field[7] if len(field) > 7 else "" for field in fields}
+        return []
+    return [line.split(maxsplit=7) for line in lines]
 
 
 class SocketTable:

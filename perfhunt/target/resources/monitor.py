@@ -16,8 +16,15 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.model.trial import Resources
 from perfhunt.model.units import Bytes, Seconds
 from perfhunt.target.proc.process import cpu_used, stat
-from perfhunt.target.proc.sock_diag import accept_queues
-from perfhunt.target.proc.sockets import ESTABLISHED, LISTEN, SYN_SENT, held_inodes, tcp_sockets
+from perfhunt.target.proc.sock_diag import accept_queues, unix_queues
+from perfhunt.target.proc.sockets import (
+    ESTABLISHED,
+    LISTEN,
+    SYN_SENT,
+    held_inodes,
+    tcp_sockets,
+    unix_listening,
+)
 from perfhunt.target.proc.threads import switches_by_thread
 from perfhunt.target.proc.tree import children, descendants
 from perfhunt.target.resources.counters import Counters, memory_used, read_counters
@@ -66,7 +73,8 @@ class ResourceMonitor:
 
     def __init__(self, target: TargetProcess) -> None:
         self._target = target
-        self._ports = frozenset(listener.port for listener in target.listeners)
+        self._ports = frozenset(at.port for at in target.listeners if at.port)
+        self._unix = _unix_inodes(target)
         self._processes = {
             process.pid: process.identity for process in target.processes if process.started
         }
@@ -162,9 +170,10 @@ class ResourceMonitor:
         little: so one that is full for a moment is seen more often. None where the target has a
         network of its own.
         """
-        if not self._unread.reachable:
-            return None
-        waiting = (queue.waiting for queue in accept_queues().values() if queue.port in self._ports)
+        queues = accept_queues().values() if self._unread.reachable else ()
+        waiting = [queue.waiting for queue in queues if queue.port in self._ports]
+        if self._unix:
+            waiting += [q.waiting for inode, q in unix_queues().items() if inode in self._unix]
         return max(waiting, default=None)
 
     def _sockets(self, pids: list[int]) -> tuple[int | None, Counter[str]]:
@@ -272,6 +281,15 @@ class ResourceMonitor:
             unread=fmean(unread) if unread else None,
             unread_error=sampling_error(unread),
         )
+
+
+def _unix_inodes(target: TargetProcess) -> frozenset[int]:
+    """The unix sockets that the target listens on, where load goes to one."""
+    held: set[int] = set()
+    for pid in {pid for listener in target.listeners if listener.path for pid in listener.pids}:
+        with suppress(PermissionError):
+            held |= held_inodes(pid)
+    return frozenset(held & unix_listening(target.root).keys()) if held else frozenset()
 
 
 def _share(part: int | None, whole: float | None) -> float | None:

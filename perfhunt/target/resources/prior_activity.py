@@ -30,6 +30,6 @@ def prior_activity(target: TargetProcess) -> PriorActivity:
         used = monitor.take()
     finally:
         monitor.close()
-    ports = {listener.port for listener in target.listeners}
+    ports = {listener.port for listener in target.listeners if listener.port}
     clients = sum(socket.local_port in ports for socket in tcp_sockets(target.root, ESTABLISHED))
     return PriorActivity(used.cpu or 0.0, clients)

@@ -26,8 +26,9 @@ class UnreadWatch:
 
     def __init__(self, target: TargetProcess) -> None:
         # IPv6 takes a walk of its own through the kernel's table.
-        six = {listener.port for listener in target.listeners if ":" in listener.host}
-        self._ports = {at.port: at.port not in six for at in target.listeners}
+        of_tcp = [listener for listener in target.listeners if listener.port]
+        six = {listener.port for listener in of_tcp if ":" in listener.host}
+        self._ports = {at.port: at.port not in six for at in of_tcp}
         # The kernel is asked for its own namespace's sockets only.
         self.reachable = bool(self._ports) and link(target.root, "ns/net") == link(
             os.getpid(), "ns/net"

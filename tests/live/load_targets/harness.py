@@ -125,6 +125,7 @@ def engine(
     keep_error_text: bool = False,
     locust_options: LocustOptions = (),
     locust_classes: tuple[str, ...] = (),
+    workers: int = 1,
 ) -> Iterator[LocustEngine]:
     """An open engine, aimed at the endpoints (the root without any) or at what a locustfile asks
     for.
@@ -139,7 +140,7 @@ def engine(
         locust_options=locust_options,
         locust_classes=locust_classes,
     )
-    made = LocustEngine(run="test")
+    made = LocustEngine(run="test", workers=workers)
     try:
         made.open(question, criteria, directory)
         yield made

@@ -1,6 +1,6 @@
 """A server that answers everything and remembers it: GET /seen tells. Prints "ready PORT".
 
-`/fail` is a 500, `/slow` takes 50 ms.
+`/fail` is a 500, `/slow` takes 50 ms, `/private…` is a 401 without an Authorization.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ async def serve(reader, writer):
             if path == "/slow":
                 await asyncio.sleep(0.05)
             status = "500 Oh No" if path == "/fail" else "200 OK"
+            if path.startswith("/private") and "authorization:" not in head.lower():
+                status = "401 Who Are You"
             writer.write(
                 f"HTTP/1.1 {status}\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
             )

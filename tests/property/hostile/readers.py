@@ -18,11 +18,14 @@ from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.messages import ANSWERS, ORDERS, WORKER_ANSWERS, WORKER_ORDERS, PipeReader
 from perfhunt.model.document.bounded import json_value, toml_table, unzipped
 from perfhunt.model.document.folded import unfold
+from perfhunt.model.document.yaml_tree import yaml_value
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
+from perfhunt.model.recorded.k6.script import k6_traffic
+from perfhunt.model.recorded.openapi.operations import openapi_traffic
 from perfhunt.model.recorded.vegeta import read_vegeta
-from perfhunt.model.testfile.feed import parse_feed
+from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.profilers.go.goroutines import LockLooks
@@ -132,8 +135,44 @@ V8 = (
     b'}}],"samples":[2,2,1]}'
 )
 TOML = b'[slo]\nlatency = { p99 = "<= 1s" }\n[[traffic]]\nrequest = "GET /a"\n[target]\nurl="http://h"\n'
+TRAFFIC = (
+    b'[slo]\nlatency = { p99 = "<= 1s" }\n[target]\nurl = "unix:/run/a.sock"\n'
+    b'[login]\nrequest = "POST /in"\nextract = { t = "json:$.t" }\n'
+    b'[[traffic]]\nrequest = "POST /"\n'
+    b'body = { form = { a = ["{t}", "${A}"], b = { text = "x", type = "a/b" } } }\n'
+)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\n\r\nok"
 HYPERFINE = b'{"results":[{"command":"a","times":[0.1,0.2],"exit_codes":[0,0]}]}'
+
+OPENAPI = b"""openapi: 3.0.0
+servers: [{url: "http://localhost/v1"}]
+security: [{k: []}]
+paths:
+  /a/{b}:
+    parameters: [{$ref: "#/components/parameters/b"}]
+    get: {responses: {200: {description: ok}}}
+    post:
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/C"}}}}
+components:
+  securitySchemes: {k: {type: apiKey, in: header, name: X-K}}
+  parameters: {b: {name: b, in: path, required: true, schema: {type: integer, minimum: 2}}}
+  schemas:
+    C: {type: object, properties: {d: {type: string}, e: {$ref: "#/components/schemas/C"}}}
+"""
+SWAGGER = (
+    b'{"swagger":"2.0","basePath":"/v1","paths":{"/a":{"get":{"parameters":[{"in":"query","name":'
+    b'"q","required":true,"type":"array","items":{"type":"number","maximum":3}}]}}}}'
+)
+K6 = b"""import http from 'k6/http';
+import { check } from 'k6';
+const BASE = __ENV.BASE || 'http://localhost:3000';
+export const options = { stages: [{ target: 9 }], thresholds: { http_reqs: ['rate>1'] } };
+export default function () {
+  const r = http.post(`${BASE}/a/${id}`, JSON.stringify({ b: 'c', d: x }), { headers: { A: 'b' } });
+  check(r, { ok: (r) => r.status === 201 });
+  http.batch([['GET', BASE + '/e']]);
+}
+"""
 
 READERS: dict[str, Reader] = {
     "pprof": Reader(parse_pprof, (unzipped(_golden("go-cpu.pb.gz"), 1 << 24, "it")[:4000],)),
@@ -167,7 +206,7 @@ READERS: dict[str, Reader] = {
         _in_store(load_calibration, "calibration.json"), (b'{"schema":1,"made":"2026-01-01"}',)
     ),
     "hyperfine": Reader(_text(hyperfine.read), (HYPERFINE,)),
-    "perfhunt.toml": Reader(_text(_question), (TOML,)),
+    "perfhunt.toml": Reader(_text(_question), (TOML, TRAFFIC)),
     "toml": Reader(_text(partial(toml_table, what="it")), (TOML, b"a.b.c = [1, {d = 2}]\n")),
     "feed.csv": Reader(partial(parse_feed, "f.csv"), (b"a,b\n1,2\n",)),
     "feed.jsonl": Reader(partial(parse_feed, "f.jsonl"), (b'{"a":1}\n{"a":2}\n',)),
@@ -186,6 +225,12 @@ READERS: dict[str, Reader] = {
         _text(lambda text: [*read_access_log(text)]),
         (b'1.2.3.4 - - [x] "GET /a?b HTTP/1.1" 200 5\n', b'{"method":"GET","path":"/a"}\n'),
     ),
+    "yaml": Reader(
+        _text(partial(yaml_value, what="it")), (b"a: &a {b: [1, 'c']}\nd: *a\ne:\n  <<: *a\n",)
+    ),
+    "openapi": Reader(_text(lambda text: openapi_traffic(text, "a")), (OPENAPI, SWAGGER)),
+    "k6 script": Reader(_text(lambda text: k6_traffic(text, "a", "a.js")), (K6,)),
+    "k6 script in TypeScript": Reader(_text(lambda text: k6_traffic(text, "a", "a.ts")), (K6,)),
     "refusal in a source": Reader(
         _text(lambda text: refusal_in({"/app.py": text}, 503, ())),
         (b"def a():\n    if b():\n        return 'x', 503\n",),
@@ -204,6 +249,13 @@ READERS: dict[str, Reader] = {
         (b"\0\0\0\x16\x82\xa4type\xa9LoadError\xa3why\xa1x",),
     ),
     "head of an answer": Reader(_head, (HEAD,)),
+    "answer to a login": Reader(
+        lambda raw: value_at('json:$.data[0]["a b"]', [], raw), (b'{"data": [{"a b": "t-1"}]}',)
+    ),
+    "cookie of a login": Reader(
+        lambda raw: value_at("cookie:sid", [("Set-Cookie", raw.decode("latin-1"))], b""),
+        (b"sid=a=b; Path=/; HttpOnly",),
+    ),
 }
 
 EDITED: dict[str, bytes] = {

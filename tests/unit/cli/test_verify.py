@@ -239,6 +239,26 @@ def test_bodies_that_are_nowhere_to_be_had_are_not_made_up(compared: Run, tmp_pa
     assert int(refused.value.exit_code) == 104
 
 
+def test_options_of_a_locustfile_are_asked_again_with_the_values_of_the_test_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        'locustfile = "l.py"\n[locust]\noptions = { tenant = "%s" }\n'
+        '[slo]\nlatency = { p99 = "<= 1s" }\n'
+    )
+    (tmp_path / "l.py").write_text("")
+    (tmp_path / "perfhunt.toml").write_text(text % "acme")
+    monkeypatch.chdir(tmp_path)
+    asked = read_question(None, tmp_path, {}, mark=mark_of(STORE))
+    assert asked.locust_options == (("tenant", ("acme",)),)
+    stored = replace(sample_run(), question=asked.redacted())
+    assert "acme" not in repr(stored)
+    assert question_again(stored, None, STORE).locust_options == asked.locust_options
+    (tmp_path / "perfhunt.toml").write_text(text % "globex")
+    with pytest.raises(QuestionError, match="does not ask what run"):
+        question_again(stored, None, STORE)
+
+
 def test_a_store_without_an_investigation_says_what_to_do_first(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no investigation") as refused:
         stored_run(VerifyRequest(store=tmp_path / "none"))

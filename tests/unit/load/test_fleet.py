@@ -47,6 +47,7 @@ from perfhunt.load.messages import (
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import (
+    BodyPart,
     Killswitch,
     LoopKind,
     ProcessSelector,
@@ -68,6 +69,7 @@ QUESTION = Question(
     (
         RequestTemplate("a", "GET", "/a?t=${IN_PATH}", headers=(("X", "Bearer ${IN_HEADER}"),)),
         RequestTemplate("b", "POST", "/b", body="${IN_BODY} ${NOT_SET}"),
+        RequestTemplate("c", "POST", "/c", parts=(BodyPart("f", "${IN_PART}"),)),
     ),
     Slo(()),
     safety=Safety(
@@ -267,14 +269,14 @@ def test_workers_that_keep_the_rules_share_a_step(tmp_path: Path) -> None:
 def test_a_worker_is_told_what_it_needs_of_the_question_and_no_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("IN_PATH", "IN_HEADER", "IN_BODY", "ELSEWHERE"):
+    for name in ("IN_PATH", "IN_HEADER", "IN_BODY", "IN_PART", "ELSEWHERE"):
         monkeypatch.setenv(name, f"value of {name}")
     monkeypatch.delenv("NOT_SET", raising=False)
     _, workers = fleet_of(honest)
     (share,) = [order for order in workers[0].heard if isinstance(order, OpenShare)]
     assert share.load.question.traffic == QUESTION.traffic
     assert share.variables == {
-        name: f"value of {name}" for name in ("IN_PATH", "IN_HEADER", "IN_BODY")
+        name: f"value of {name}" for name in ("IN_PATH", "IN_HEADER", "IN_BODY", "IN_PART")
     }
     assert share.most == 100.0
     content = encode(share)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perfhunt.errors import LoadFailed, UsageError
 from perfhunt.load import messages
-from perfhunt.load.engines import DEFAULT_ENGINE, ENGINES
+from perfhunt.load.engines import ENGINES
 from perfhunt.load.messages import (
     ANSWERS,
     ORDERS,
@@ -49,7 +49,15 @@ from perfhunt.load.messages import (
 from perfhunt.load.seam import LoadEngine, WorkerClock
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.grant import WorkerGrant
-from perfhunt.model.question import Expect, Feed, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import (
+    EngineName,
+    Expect,
+    Feed,
+    Question,
+    Ramp,
+    RequestTemplate,
+    Target,
+)
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 
@@ -230,7 +238,7 @@ def test_an_exception_keeps_its_hint() -> None:
 
 def test_every_engine_of_the_table_is_made_alike_and_says_what_it_is() -> None:
     made = inspect.signature(LoadEngine.__init__)
-    assert DEFAULT_ENGINE in ENGINES
+    assert set(ENGINES) == set(EngineName)
     for name, engine in ENGINES.items():
         assert engine.name == name
         assert engine.help

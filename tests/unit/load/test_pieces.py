@@ -152,3 +152,17 @@ def test_connections_are_counted_and_those_of_requests_that_count(client: Client
         if not connection.connected:
             connection.on_writable()
     assert (sum(account(client).connects.values()), account(client).new) == (2, 1)
+
+
+@pytest.mark.parametrize("answers", [1, 2])  # the second is known by its head
+def test_a_connection_that_was_answered_before_all_was_sent_takes_no_other_request(
+    client: Client, answers: int
+) -> None:
+    for _ in range(answers - 1):
+        sent(client).take(HEAD + b"hello", 10.0)
+    client.endpoints[0].made[0] = bytes(1 << 26)  # more than sockets hold that nobody reads
+    connection = sent(client)
+    connection.take(HEAD + b"hello", 11.0)
+    assert client.recorder.added == answers
+    assert not client.idle
+    assert connection.sock.fileno() == -1

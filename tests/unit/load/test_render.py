@@ -146,3 +146,23 @@ def test_a_recorded_path_that_no_request_line_can_hold_is_refused(
 )
 def test_a_feed_may_come_from_any_spreadsheet(text: str) -> None:
     assert parse_feed("rows.csv", text.encode()) == ({"id": "7", "name": "a;b"},)
+
+
+def test_each_row_goes_in_a_session_where_one_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("id\n1\n2\n3\n")
+    feed = Feed(str(file), ("id",), "")
+    sessions = [{"token": "t-a", "user": "a"}, {"token": "t-b", "user": "b"}]
+    bearer = (("A", "{token}"),)
+
+    def sent(endpoint: RequestTemplate) -> list[str]:
+        made = prepare(endpoint, "h", "r1", {}, sessions)
+        return [made.get(n).decode() for n in range(made.rows)]
+
+    fed = sent(RequestTemplate("it", "GET", "/{id}/{user}", headers=bearer, feed=feed))
+    assert [text.split(" ")[1] for text in fed] == ["/1/a", "/2/b", "/3/a"]
+    assert [text.split("A: t-")[1][0] for text in fed] == ["a", "b", "a"]
+    alone = sent(RequestTemplate("it", "GET", "/{user}", headers=bearer))
+    assert [text.split(" ")[1] for text in alone] == ["/a", "/b"]
+    assert len(sent(RequestTemplate("it", "GET", "/{id}", feed=feed))) == 3
+    assert len(sent(RequestTemplate("it", "GET", "/"))) == 1

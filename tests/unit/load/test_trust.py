@@ -31,7 +31,16 @@ from perfhunt.load.trust.secret import (
     proof,
     read_secret,
 )
-from perfhunt.model.question import Feed, LoopKind, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import (
+    BodyFile,
+    BodyPart,
+    Feed,
+    LoopKind,
+    Question,
+    Ramp,
+    RequestTemplate,
+    Target,
+)
 from perfhunt.model.slo import Slo
 from perfhunt.model.trial import Phase, Step
 from perfhunt.target.leash import SECRET_VARIABLE
@@ -205,8 +214,15 @@ def test_a_master_may_ask_for_fewer_addresses_but_not_for_others() -> None:
         cleared(named, "http://shop.test", ("10.9.9.9",), resolve)
 
 
-def asking(*, feed: str | None = None, locustfile: str | None = None) -> Question:
-    request = RequestTemplate("x", "GET", "/", feed=Feed(feed, ("a",), "") if feed else None)
+def test_no_worker_of_another_host_is_asked_for_a_unix_socket() -> None:
+    with pytest.raises(LoadFailed, match="unix socket"):
+        cleared(WorkerGrant(this_machine=True), "http+unix://%2Frun%2Fapp.sock")
+
+
+def asking(*, feed: str | None = None, locustfile: str | None = None, body: str = "") -> Question:
+    rows = Feed(feed, ("a",), "") if feed else None
+    parts = (BodyPart("f", file=BodyFile(body, "")),) if body else ()
+    request = RequestTemplate("x", "GET", "/", feed=rows, parts=parts)
     return Question(Target("http://shop.test"), (request,), Slo(()), locustfile=locustfile)
 
 
@@ -234,6 +250,11 @@ def test_no_file_is_read_or_run_that_was_not_allowed(tmp_path: Path) -> None:
             narrowed(grant, asking(feed=path))
         with pytest.raises(LoadFailed, match="may not read"):
             narrowed(grant, asking(locustfile=path))
+        with pytest.raises(LoadFailed, match="may not read"):
+            narrowed(grant, asking(body=path))
+    body = narrowed(grant, asking(body=str(allowed / "a.csv"))).traffic[0].parts[0].file
+    assert body is not None
+    assert body.path == str((allowed / "a.csv").resolve())
     with pytest.raises(LoadFailed):  # nor with no grant at all
         narrowed(WorkerGrant(), asking(locustfile=file))
 

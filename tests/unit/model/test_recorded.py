@@ -11,27 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfhunt.errors import QuestionError, Unreadable
-from perfhunt.model.question import Question
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
 from perfhunt.model.recorded.request import RecordedRequest, recorded
-from perfhunt.model.recorded.traffic import ENDPOINTS, RecordedTraffic, traffic_of
+from perfhunt.model.recorded.traffic import ENDPOINTS, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.thresholds import BLANK
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.init_file import init_text
+from tests.unit.model.initialised import question
 
 SHOP = "http://shop.test:8000"
-
-
-def question(traffic: RecordedTraffic, **env: str) -> Question:
-    """The file that `init` writes, as `investigate` reads it once its SLO has numbers."""
-    text = init_text(None, None, traffic).replace(f'environment = "{BLANK}"', "")
-    text = text.replace(BLANK, "40")
-    around = Surroundings(env, lambda name: traffic.feeds[name].encode())
-    return parse_question(text, "perfhunt.toml", around)
 
 
 def entry(
@@ -248,6 +240,17 @@ def test_whatever_was_recorded_the_file_can_be_read(asked: list[tuple[str, str, 
     every = [recorded(method, url, (), body) for method, url, body in asked]
     traffic = traffic_of(every, "perfhunt")
     assert sum(endpoint.weight for endpoint in question(traffic).traffic) == len(every)
+
+
+@pytest.mark.parametrize("url", ["http://[::1/a", "http://a:b/c", "http://:80/", "http://a b/c"])
+def test_a_request_to_a_host_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(Unreadable, match="line 3"):
+        recorded("GET", url, where="line 3")
+
+
+def test_a_path_may_hold_another_url() -> None:
+    traffic = traffic_of([recorded("GET", f"{SHOP}/proxy/http://other.test/a")], "x")
+    assert question(traffic).traffic[0].path == "/proxy/http://other.test/a"
 
 
 @given(st.text())

@@ -130,6 +130,10 @@ def test_values_of_options_are_not_stored_unless_they_are_the_environments() -> 
     assert "s3cret" not in repr(stored)
     assert dict(stored.locust_options)["token"] == ("${SHOP_TOKEN}",)
     again = asked.marked(marker(b"k"))
+    assert again.locust_options == asked.locust_options  # what is sent is what was written
+    assert stored.is_redacted() and not again.is_redacted()
+    other = parse(text + table.replace("s3cret", "s4cret"), SHOP_TOKEN="x").marked(marker(b"k"))
+    assert other.fingerprint() != again.fingerprint()
     assert stored.fingerprint() == again.redacted().fingerprint() == again.fingerprint()
 
 

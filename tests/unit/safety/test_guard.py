@@ -64,6 +64,15 @@ def test_this_machine_may_be_loaded_without_being_listed(address: str) -> None:
     assert (cleared.addresses, cleared.port) == ((address,), 8000)
 
 
+def test_a_unix_socket_is_this_machine_and_nothing_is_resolved_for_it() -> None:
+    question = ask("http+unix://%2Frun%2Fprod.sock", safety=Safety(allow_hosts=()))
+    consent = Consent({}, TODAY)
+    cleared = clear(question, consent, lambda host, port: pytest.fail("nothing to resolve"))
+    assert cleared == Clearance(0, (), path="/run/prod.sock")
+    with pytest.raises(UnsafeTarget, match="is production"):
+        clear(ask("http+unix://%2Frun%2Fprod.sock", "production"), consent)
+
+
 def test_the_resolved_addresses_are_pinned() -> None:
     question = ask("https://shop.example.com", "staging", Safety(allow_hosts=("shop.example.com",)))
     cleared = judge(question, "203.0.113.7", "203.0.113.8")

@@ -64,6 +64,17 @@ def test_the_lock_is_one_for_every_name_of_this_machine_and_one_per_port() -> No
     assert len(lock_keys(["203.0.113.7", "203.0.113.8"], 80)) == 2
 
 
+def test_a_unix_socket_has_one_lock_whatever_leads_to_it(scope: str, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    path, other = f"{tmp_path}/{'a' * 60}.sock", f"{tmp_path}/b.sock"
+    with target_lock((), 0, ME, scope, path):
+        with pytest.raises(TargetBusy, match=f"pid {os.getpid()}"):  # noqa: SIM117
+            with target_lock((), 0, ME, scope, f"{tmp_path}/link/{'a' * 60}.sock"):
+                pass
+        with target_lock((), 0, ME, scope, other), target_lock(HERE, 0, ME, scope):
+            pass
+
+
 def test_one_shared_address_is_enough_to_be_busy_and_leaves_nothing_held(scope: str) -> None:
     with target_lock(["203.0.113.8"], 80, ME, scope), pytest.raises(TargetBusy):  # noqa: SIM117
         with target_lock(["203.0.113.7", "203.0.113.8"], 80, ME, scope):

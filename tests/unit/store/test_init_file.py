@@ -78,15 +78,16 @@ def test_every_commented_line_is_right_when_it_is_uncommented() -> None:
     lines = []
     for line in init_text(TARGET).replace(BLANK, "400").splitlines():
         body = line.removeprefix("# ")
-        is_example = line.startswith("# ") and (" = " in body or body.startswith("[["))
+        is_example = line.startswith("# ") and (" = " in body or body.startswith("["))
         lines.append(body if is_example else line)
-    rows = Surroundings({"SHOP_TOKEN": "x"}, lambda name: b"ref\n1\n")
+    rows = Surroundings({"SHOP_TOKEN": "x", "SHOP_PASSWORD": "y"}, lambda name: b"ref\n1\n")
     question = parse_question(
         "\n".join(lines).replace('p95 = "<= 400ms"', 'p95 = "<= 300ms"').replace("< 400%", "< 1%"),
         "f",
         rows,
     )
     assert [endpoint.name for endpoint in question.traffic] == ["home", "checkout"]
+    assert question.session_values == (("token", "json:$.token"),)
     assert question.slo.at_load == 300.0
     assert "latency.p99[checkout]" in {objective.name for objective in question.slo.objectives}
 

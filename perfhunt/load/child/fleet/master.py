@@ -34,8 +34,10 @@ from perfhunt.load.child.fleet.share import share_of
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ReportSecond
 from perfhunt.load.messages import (
+    FAREWELL,
     WORKER_ANSWERS,
     ClockReading,
+    EndLoad,
     Flooded,
     FloodTarget,
     Heartbeat,
@@ -60,6 +62,7 @@ from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, MasterAddress
 from perfhunt.load.trust.grant import has_users
 from perfhunt.model.latency import SAMPLE
+from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.trial import STOPPED, Step
 from perfhunt.model.units import Seconds
 
@@ -108,10 +111,11 @@ class WorkerState:
 class Fleet:
     """Commands the workers as if they were one source."""
 
-    def __init__(self, order: OpenFleet) -> None:
+    def __init__(self, order: OpenFleet, sessions: Sequence[FeedRow] = ()) -> None:
         """Starts or awaits the workers, opens the question on each, and measures their clocks.
-        Raises LoadFailed.
+        `sessions` are what the logins gave. Raises LoadFailed.
         """
+        self._sessions = tuple(sessions)
         self._size = order.workers
         self._workers: list[WorkerState] = []
         self._opened = False
@@ -202,7 +206,7 @@ class Fleet:
 
     def _open(self, order: OpenFleet) -> None:
         """Gives every worker what it needs of the question, and no more."""
-        self._opened, share = True, share_of(order)
+        self._opened, share = True, share_of(order, self._sessions)
         for worker in self._workers:
             self._send(worker, share)
         self._await(lambda: all(w.ready is not None for w in self._workers), JOIN_WITHIN)
@@ -290,6 +294,15 @@ class Fleet:
         for worker in self._workers:
             if not worker.lost:
                 self._send(worker, StopLoad(hard=hard))
+
+    def end(self) -> None:
+        """Tells the workers that the test is over, and waits while they tell their locustfiles."""
+        for worker in self._workers:
+            self._send(worker, EndLoad())
+        with gevent.Timeout(2 * FAREWELL, False):
+            while any(not worker.gone for worker in self._workers):
+                self._changed.clear()
+                self._changed.wait(BEAT)
 
     def probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered:
         """One request, from the first worker that is left; nothing may be unanswered at any."""

@@ -31,6 +31,7 @@ from perfhunt.load.messages import (
     JOINING,
     WORKER_ORDERS,
     ClockReading,
+    EndLoad,
     Flooded,
     FloodTarget,
     Heartbeat,
@@ -64,6 +65,7 @@ from perfhunt.load.trust.grant import (
     refuse_users,
 )
 from perfhunt.model.text.error_words import error_words
+from perfhunt.model.trial import STOPPED
 from perfhunt.model.units import Seconds, format_duration, format_rate
 
 BEAT: Seconds = 0.2  # between heartbeats: several may be late before anybody is given up
@@ -92,6 +94,7 @@ class Worker:
         self._source: TrafficSource | None = None
         self._users = False  # whether it is a closed loop's
         self._met = 0  # names of its requests that the master knows
+        self._cut_off = self._busy = False
         self._orders: Queue[WorkerOrder] = Queue(_ORDERS)
         self._heard = self._free = time.monotonic()
         self._line = MasterLine(connection.fileno())
@@ -140,12 +143,21 @@ class Worker:
             case ReadClock():
                 self._send(ClockReading(at=order.at, theirs=time.monotonic()))
             case StopLoad():
+                self._cut_off = self._cut_off or order.hard
                 self._stop(order.hard)
+            case EndLoad():
+                gevent.spawn(self._leave)
             case _:
                 try:
                     self._orders.put_nowait(order)
                 except Full:
                     raise MalformedMessage(f"more than {_ORDERS} orders came at once") from None
+
+    def _leave(self) -> None:
+        """A locustfile hears that the test is over, but for what Session.end says."""
+        if self._source is not None and not self._cut_off and not self._busy:
+            self._source.end()
+        self._channel.close()
 
     def _stop(self, hard: bool) -> None:
         if self._source is not None:
@@ -154,10 +166,12 @@ class Worker:
     def _work(self) -> None:
         while True:
             order = self._orders.get()
+            self._busy = True
             try:
                 self._send(self._answer(order))
             except Exception as error:  # the boundary: a worker must not fail in silence
                 self._fail(error)
+            self._busy = False
 
     def _answer(self, order: WorkerOrder) -> LoadReady | WorkerDone | ProbeAnswered | Flooded:
         if isinstance(order, OpenShare) and self._source is None:
@@ -195,11 +209,13 @@ class Worker:
             load,
             self._environment,
             order.variables,
+            order.sessions,
             math.inf if grant is None else grant.max_rate,
         )
         self._users = has_users(load.question)
         events: Any = self._environment.events
         events.init.fire(environment=self._environment, runner=self._runner, web_ui=None)
+        events.test_start.fire(environment=self._environment)
         most = "" if self._grant is None else format_rate(self._grant.max_rate)
         place = urlsplit(load.question.target.url).netloc.rpartition("@")[2]
         _say(f"ready to send to {one_line(place)}, {most} at most", self._grant)
@@ -220,8 +236,7 @@ class Worker:
                 order.step, order.grace, buffer, report, order.epoch, order.part, order.of
             )
         samples = buffer.take()
-        invalid = self._doubt(source, done.epoch)
-        if invalid:
+        if invalid := self._doubt(source, done.epoch):
             _say(invalid, self._grant)
         return WorkerDone(done=done, samples=samples, met=self._newly_met(source), invalid=invalid)
 
@@ -247,6 +262,8 @@ class Worker:
         """Why the step that began at `epoch` is not to be believed, or ""."""
         if why := next((sentinel.why for sentinel in self._sentinels if sentinel.why), ""):
             return why
+        if source.ended:
+            return f"{STOPPED}{source.ended}"
         if paused := self._sentinels[-1].paused(epoch):
             return f"it {paused}"
         if self._grant is not None and source.held:

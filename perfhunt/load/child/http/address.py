@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import Target
+from perfhunt.model.text.socket_url import PREFIX, socket_path
 from perfhunt.model.units import Seconds
 
 ACCEPTS_WITHIN: Seconds = 1.0  # of several addresses one that takes longer is passed over
@@ -20,8 +21,8 @@ _PORTS = {"https": 443, "http": 80}
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """Where to connect. `tls` is an SSLContext or None; `server_name` goes into the handshake.
-    `cleared` are all addresses that may be connected to.
+    """Where to connect; of a unix socket, `sockaddr` is its path. `tls` is an SSLContext or None;
+    `server_name` goes into the handshake. `cleared` are all addresses that may be connected to.
     """
 
     family: socket.AddressFamily
@@ -31,6 +32,20 @@ class ServerAddress:
     resolution: Seconds | None = None  # how long the name took
     cleared: tuple[str, ...] = ()
 
+    @property
+    def is_internet(self) -> bool:
+        """Whether it is TCP's, with options of its own; else it is a unix socket's."""
+        return self.family in (socket.AF_INET, socket.AF_INET6)
+
+    @property
+    def port(self) -> int:
+        return int(self.sockaddr[1]) if self.is_internet else 0
+
+    @property
+    def unix(self) -> tuple[str, ...]:
+        """The unix socket, as `model.testfile.connects` writes it; none of TCP."""
+        return () if self.is_internet else (f"{PREFIX}{self.sockaddr}",)
+
 
 def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
     """The first of the host's addresses that takes a connection, else the first; of `allowed` ones,
@@ -38,6 +53,8 @@ def resolve(target: Target, allowed: Collection[str]) -> ServerAddress:
 
     Raises LoadFailed when there is none.
     """
+    if path := socket_path(target.url):
+        return ServerAddress(socket.AF_UNIX, path)
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     try:

@@ -30,6 +30,9 @@ MAX_BODY = 1 << 28  # 256 MiB: read and counted up to here, never kept
 STALE: Seconds = 0.9
 _END = b"\r\n\r\n"
 _CONNECTING = frozenset({0, errno.EINPROGRESS})
+# connect(2) of a unix socket that has no room for one more that waits to be accepted: there is
+# nothing to wait for.
+_REFUSALS = {errno.EAGAIN: "the accept queue of the unix socket is full"}
 
 
 class ConnectionOwner(Protocol):
@@ -112,10 +115,11 @@ class Connection:
         sock = self.sock = _Socket(address.family, sockets.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+            if address.is_internet:
+                sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
             error = sock.connect_ex(address.sockaddr)
             if error not in _CONNECTING:
-                raise OSError(error, errno.errorcode.get(error, "connect"))
+                raise OSError(error, _REFUSALS.get(error) or errno.errorcode.get(error, "connect"))
         except OSError:
             sock.close()
             raise
@@ -124,7 +128,7 @@ class Connection:
         self._watch = client.loop.io(sock.fileno(), READ)
         self._watch_write: Any = None
         self._parser: Any = HttpResponseParser(self)
-        self._left = b""
+        self._left: bytes | memoryview = b""
         self._head: ResponseHead | None = None
         self.complete = self.connected = self.orphan = False
         self.served = 0
@@ -149,7 +153,7 @@ class Connection:
         self.client.counts.sent += 1
         self.transmit(payload)
 
-    def transmit(self, content: bytes) -> None:
+    def transmit(self, content: bytes | memoryview) -> None:
         """Writes what the socket takes and leaves the rest to the write watcher."""
         try:
             taken = self._send(content)
@@ -162,7 +166,8 @@ class Connection:
             if not self.connected:
                 self.stands()
             return
-        self._left = content[taken:] if taken else content
+        # A view: of an upload the socket takes many pieces, and each rest would be a copy.
+        self._left = memoryview(content)[taken:] if taken else content
         if self._watch_write is None:
             self._watch_write = self._loop.io(self.sock.fileno(), WRITE)
         self._watch_write.start(self.on_writable)
@@ -217,7 +222,7 @@ class Connection:
             known = client.answers.get(content[: content.find(_END)])
             if known is not None and known[0] == len(content):
                 self.size, self.status = known[0], known[1]
-                client.finished(self, now, self.verdict(), True)
+                client.finished(self, now, self.verdict(), not self._left)
                 return
         self.size += len(content)
         try:
@@ -236,7 +241,8 @@ class Connection:
             self._note_gap(now)
         elif self.keep:
             client.learn(content, self.status)
-        client.finished(self, now, self.verdict(), self.keep)
+        # Answered before all of it was sent: what is left would run into the next request.
+        client.finished(self, now, self.verdict(), self.keep and not self._left)
 
     def verdict(self) -> int:
         """OK or STATUS, from the answer's status."""
@@ -271,7 +277,7 @@ class Connection:
         self.first, self.head_first = now, content.endswith(_END)
         wire = self.client.wire
         wire.read_head(content)
-        if self.due < wire.settle and not self.orphan:
+        if self.due < wire.settle and not self.orphan and self.client.address.is_internet:
             # Never later on: other clients delay it too, and what they meet is what is asked.
             self.sock.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_QUICKACK, 1)
 

@@ -37,7 +37,7 @@ class TlsConnection(InspectingConnection):
             self._plain = payload
         super().begin(due, endpoint, payload, sent, wait)
 
-    def transmit(self, content: bytes) -> None:
+    def transmit(self, content: bytes | memoryview) -> None:
         if self._plain is not None:
             self._shake_hands()
         else:
@@ -47,7 +47,7 @@ class TlsConnection(InspectingConnection):
         """TCP's connection: the handshake is still to come, and counts as connecting."""
         self.connected = True
 
-    def _encrypt(self, content: bytes) -> None:
+    def _encrypt(self, content: bytes | memoryview) -> None:
         try:
             self._tls.write(content)
         except ssl.SSLError as error:
@@ -59,7 +59,7 @@ class TlsConnection(InspectingConnection):
         if self._outgoing.pending:
             cipher = self._outgoing.read()
             if self._left:
-                self._left += cipher
+                self._left = bytes(self._left) + cipher
             else:
                 super().transmit(cipher)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gevent
@@ -95,11 +95,12 @@ class ClosedLoop:
         classes: Sequence[type[Any]],
         url: str,
         options: Any,
+        end_test: Callable[[], None],
         keep_text: bool = False,
         most: PerSecond = math.inf,
     ) -> None:
-        """`options` are what a locustfile finds as its environment's `parsed_options`; `most` is
-        how many tasks a second may begin.
+        """`options` are what a locustfile finds as its environment's `parsed_options`; `end_test`
+        is called where it ends the test; `most` is how many tasks a second may begin.
         """
         self._keep_text, self._classes = keep_text, tuple(classes)
         self._gate = _Gate(most)
@@ -108,7 +109,9 @@ class ClosedLoop:
         self._environment = Environment(
             user_classes=list(classes), events=locust.events, host=url, parsed_options=options
         )
-        self._runner: Any = self._environment.create_local_runner()
+        runner: Any = self._environment.create_local_runner()
+        self._runner, self._stop_users = runner, runner.stop
+        runner.quit = runner.stop = end_test
         # Names of requests, in the order they were first seen, with their numbers.
         self.routes: dict[str, int] = {}
         self._recorder: Recorder | None = None
@@ -163,7 +166,7 @@ class ClosedLoop:
                 )
         ended = max(0.0, min(step.duration, time.monotonic() - epoch))
         self._environment.stop_timeout = 0.0 if self._hard else min(grace, STOPS_WITHIN)
-        self._runner.stop()
+        self._stop_users()
         recorder.flush()
         self._recorder = None
         return StepDone(

@@ -15,9 +15,15 @@ from urllib.parse import urlsplit
 
 from locust import User
 from locust.env import Environment
-from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately
+from locust.exception import (
+    InterruptTaskSet,
+    RescheduleTask,
+    RescheduleTaskImmediately,
+    StopUser,
+)
 from locust.user.task import (
     LOCUST_STATE_RUNNING,
+    LOCUST_STATE_STOPPING,
     DefaultTaskSet,
     TaskSet,
     filter_tasks_by_tags,
@@ -25,9 +31,10 @@ from locust.user.task import (
 from locust.util.load_locustfile import load_locustfile
 
 from perfhunt.errors import LoadFailed
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import did_you_mean
 from perfhunt.model.text.error_words import error_words
 
+MOST_LEFT = 100  # task sets one after another that ask for nothing: Locust itself would never end
 _HINT = "Its own words: python PATH, or [report] keep_error_text = true, which keeps them."
 
 
@@ -145,30 +152,73 @@ class PooledUser:
         self.instance = cls(environment)
         mark(self.instance)
         self.instance._state = LOCUST_STATE_RUNNING
-        self._root = self.instance._taskset_instance = DefaultTaskSet(self.instance)
-        self._entered: dict[type[Any], Any] = {}
+        self.instance._taskset_instance = DefaultTaskSet(self.instance)
+        # Of the class's own task sets that were entered and not left: the innermost within each.
+        self._within: dict[type[Any], Any] = {}
 
-    def run(self, body: Any) -> None:
-        """One task; of a task set, the next one of its tasks."""
-        if not _is_set(body):
-            body(self.instance)
-            return
-        taskset: Any = self._enter(body, self._root)
+    def run(self, body: Any, asked: Callable[[], bool]) -> None:
+        """One task; of a task set, the next one of its tasks, or of the set within it that was
+        entered last. A task that only leaves its set is followed by another at once, as in Locust,
+        until something was `asked`. Raises StopUser when the user is to stop.
+        """
+        for _ in range(MOST_LEFT):
+            if self._run_one(body) and not asked():
+                continue
+            break
+        if self.instance._state == LOCUST_STATE_STOPPING:
+            raise StopUser
+
+    def _run_one(self, body: Any) -> bool:
+        """Whether it left a task set, and another task is to follow at once."""
+        try:
+            if _is_set(body):
+                self._run_within(body)
+            else:
+                body(self.instance)
+        except RescheduleTaskImmediately:
+            return True
+        except RescheduleTask:
+            pass
+        return False
+
+    def _run_within(self, body: type[Any]) -> None:
+        taskset = self._within.get(body) or self._enter(body, body, self.instance)
         try:
             while _is_set(chosen := _next_task(taskset)):
-                taskset = self._enter(chosen, taskset)
+                taskset = self._enter(body, chosen, taskset)
             taskset.execute_task(chosen)
-        except (RescheduleTask, RescheduleTaskImmediately):
-            pass
-        except InterruptTaskSet:
-            self._entered.pop(type(taskset), None)
+        except InterruptTaskSet as interrupt:
             taskset.on_stop()
+            if taskset.parent is self.instance:
+                del self._within[body]
+            else:
+                self._within[body] = taskset.parent
+            raise _rescheduled(interrupt) from interrupt
 
-    def _enter(self, cls: type[Any], parent: Any) -> Any:
-        if cls not in self._entered:
-            self._entered[cls] = entered = cls(parent)
+    def _enter(self, body: type[Any], cls: type[Any], parent: Any) -> Any:
+        entered = cls(parent)
+        try:
             entered.on_start()
-        return self._entered[cls]
+        except InterruptTaskSet as interrupt:  # it was never within
+            raise _rescheduled(interrupt) from interrupt
+        self._within[body] = entered
+        return entered
+
+    def stop(self) -> None:
+        """What Locust calls when a user stops: `on_stop` of its task sets, the innermost first, and
+        its own. Raises what they raise.
+        """
+        for innermost in self._within.values():
+            taskset = innermost
+            while taskset is not self.instance:
+                taskset.on_stop()
+                taskset = taskset.parent
+        self.instance.on_stop()
+
+
+def _rescheduled(interrupt: Any) -> Exception:
+    """What an interrupted set is to its parent."""
+    return RescheduleTaskImmediately() if interrupt.reschedule else RescheduleTask()
 
 
 def _is_set(body: Any) -> bool:
@@ -181,14 +231,24 @@ def _next_task(taskset: Any) -> Any:
 
 @dataclass(slots=True)
 class UserPool:
-    """Users of each class that have nothing to do."""
+    """Users of each class that have nothing to do, in the order in which they came to it."""
 
     free: dict[type[Any], list[PooledUser]] = field(default_factory=dict)
+    turns: dict[type[Any], int] = field(default_factory=dict)  # how many of a class take turns
 
     def take(self, cls: type[Any]) -> PooledUser | None:
-        """The user that was busy last, or None."""
+        """The user of those who take turns that has had nothing to do for longest, or None. More
+        than those would let connections go unused until the service closes them; fewer would send
+        the values of one user only.
+        """
         users = self.free.get(cls)
-        return users.pop() if users else None
+        # Of a class without weight nobody takes turns, and a probe may ask for one all the same.
+        turns = max(1, self.turns.get(cls, 1))
+        return users.pop(max(0, len(users) - turns)) if users else None
+
+    def everyone(self) -> list[PooledUser]:
+        """Those who are here, of every class."""
+        return [user for users in self.free.values() for user in users]
 
     def give(self, user: PooledUser) -> None:
         """It has nothing to do any more."""

@@ -12,7 +12,7 @@ from locust.argument_parser import get_parser
 
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import LocustOptions
-from perfhunt.model.testfile.suggest import did_you_mean
+from perfhunt.model.testfile.strict import did_you_mean
 from perfhunt.model.testfile.template import fill
 
 _WHERE = "[locust] options of the test file"

@@ -18,10 +18,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
+from gevent.pool import Pool
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
-from locust.exception import StopUser
+from locust.exception import StopTest, StopUser
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
@@ -39,6 +40,7 @@ READY_WITHIN: Seconds = 0.1  # users are prepared beforehand for tasks that take
 # Where greenlets keep the arrival that they were spawned for; those they spawn inherit it.
 _MILLISECONDS = 1e3  # in a second
 _CAUSE = "perfhunt arrival"
+STOPPING = 10  # at once, at the end: what they ask for then is no load
 READY_MOST = 50  # of one class: each may log in, and that is load before the load
 
 
@@ -56,6 +58,7 @@ class RunningTask:
     size: int = 0
     status: int = 0
     outcome: int = RequestOutcome.OK
+    asked: bool = False  # whether it caused a request, or more
     greenlet: Any = None
     ended: bool = False
 
@@ -96,14 +99,21 @@ class UserTasks:
         """
         random.seed(seed)
         self._before.clear()
+        self.take_turns(rate)
         missing = [
             cls
-            for cls in dict.fromkeys(task.user for task in self.tasks)
-            for _ in range(self._busy_users(cls, rate) - len(self._pool.free.get(cls, ())))
+            for cls, users in self._pool.turns.items()
+            for _ in range(users - len(self._pool.free.get(cls, ())))
         ]
         gevent.joinall(
             [gevent.spawn(self._prepare, cls) for cls in missing], timeout=self.limits.timeout
         )
+
+    def take_turns(self, rate: PerSecond) -> None:
+        """As many users of each class as `rate` keeps busy take turns from here on."""
+        self._pool.turns = {
+            cls: self._busy_users(cls, rate) for cls in dict.fromkeys(t.user for t in self.tasks)
+        }
 
     def _busy_users(self, cls: type[Any], rate: PerSecond) -> int:
         """How many users of a class would be busy at `rate`, with tasks of READY_WITHIN each."""
@@ -178,8 +188,10 @@ class UserTasks:
                 running.wait += monotonic() - began
             running.sent = monotonic()
             running.outcome, running.status, running.size = RequestOutcome.OK, 0, 0
-            user.run(task.body)
-        except StopUser:
+            running.asked = False
+            user.run(task.body, lambda: running.asked)
+        except (StopUser, StopTest):  # of a task, Locust takes the two for the same
+            self._stop(user)
             user = None
         except Exception as error:  # the user's own task may raise anything: it counts as failed
             running.outcome = (
@@ -190,6 +202,21 @@ class UserTasks:
                 user_instance=user and user.instance, exception=error, tb=error.__traceback__
             )
         self._ended(running, user)
+
+    def _stop(self, user: PooledUser | None) -> None:
+        try:
+            if user is not None:
+                user.stop()
+        except Exception as error:  # on_stop may raise anything, and the user is gone all the same
+            self.counts.note(f"on_stop: {self._words(error)}")
+
+    def farewell(self, within: Seconds) -> None:
+        """The test is over for every user that has nothing to do: `on_stop`, as in Locust. Who is
+        not done within so many seconds is not waited for.
+        """
+        stopping = Pool(STOPPING)
+        leaving = gevent.spawn(stopping.map, self._stop, self._pool.everyone())
+        leaving.join(within)
 
     def _ended(self, running: RunningTask, user: PooledUser | None) -> None:
         now = monotonic()
@@ -232,6 +259,8 @@ class UserTasks:
             if exception is not None:
                 self._before.append(f"before the load: {self._words(exception)}")
             return
+        if running is not None:
+            running.asked = True
         outcome, size = int(RequestOutcome.OK), int(response_length or 0)
         status = int(getattr(response, "status_code", 0) or 0)
         if exception is not None:

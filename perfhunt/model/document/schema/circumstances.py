@@ -63,16 +63,23 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "locustfile": "A locustfile instead of traffic.",
         "locustfile_sha256": "Hash of its content, under a key of the store.",
         "locust_options": (
-            "Options of the locustfile, each with what follows it, which is left out or under a key"
-            " of the store unless it is only ${NAME}."
+            "Options of the locustfile, each with what follows it, which is left out unless it is"
+            " only ${NAME}."
         ),
+        "locust_withheld": "Hash of what is left out of them, under a key of the store.",
         "locust_classes": "Its classes of users that were to come; empty: all.",
+        "login": "Request asked before the load, once for each session; null for none.",
+        "session_values": "Columns for the traffic, each with where in that answer it stood.",
+        "sessions": "Sessions; 0: as many as the login's feed has rows.",
         "locustfile_connects": "Where it may connect besides the target: host:port, unix:/path.",
+        "engine": "What made the load; locust in runs of versions that had nothing else.",
+        "k6_script": "A k6 script instead of traffic.",
+        "k6_script_sha256": "Hash of its content, under a key of the store.",
         "source": "The test file.",
         "keep_error_text": "Whether texts of exceptions are kept, which may hold secrets.",
     },
     "Target": {
-        "url": "Scheme, host and port.",
+        "url": "Scheme, host and port; of a unix socket http+unix:// and its path, encoded.",
         "environment": "local, ci, staging or production.",
         "process": "How the process is found: one of these.",
         "verify_tls": "Whether certificates are checked.",
@@ -97,6 +104,18 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
             "HMAC, under a key of the store, of path, headers, bodies and the feed's content, where"
             " they are not stored whole; empty when they are."
         ),
+        "parts": "Parts of a multipart body; of a body that is one file, that.",
+    },
+    "BodyPart": {
+        "name": "Field, or …; empty for a body that is one file.",
+        "text": "… for a text.",
+        "file": "What is sent, null for a text.",
+        "type": "Its Content-Type.",
+        "filename": "… for the name it is sent under, empty for its own.",
+    },
+    "BodyFile": {
+        "path": "File.",
+        "sha256": "Hash of its content; empty where `withheld` covers it.",
     },
     "Feed": {
         "path": "File.",
@@ -210,8 +229,8 @@ CIRCUMSTANCES: dict[str, dict[str, str]] = {
         "runtime_version": "Its version.",
     },
     "Listener": {
-        "host": "Address.",
-        "port": "Port.",
+        "host": "Address; of a unix socket, unix: and its path.",
+        "port": "Port; 0 of a unix socket.",
         "pids": "Who holds it.",
         "backlog": "Accept backlog, connections.",
     },

@@ -21,8 +21,10 @@ _OPTIONAL = {
     *("leaves", "application"),
     *("wire", "listen_drops", "syn_retransmits", "retransmits"),
     *("withheld", "saturated", "saturated_low", "saturated_high", "at_least", "binding"),
-    *("peers", "withheld", "keep_error_text"),
-    *("locust_options", "locust_classes"),
+    *("peers", "parts", "keep_error_text"),
+    *("locust_options", "locust_classes", "locust_withheld"),
+    *("engine", "k6_script", "k6_script_sha256"),
+    *("login", "session_values", "sessions"),
     *("locustfile_connects", "refused", "attached"),
 }
 

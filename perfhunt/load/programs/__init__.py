@@ -1,0 +1,3 @@
+"""Other programs that make load, as the controller sees them: what they are, and how they are
+driven.
+"""
