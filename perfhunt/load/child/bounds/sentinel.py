@@ -54,7 +54,7 @@ class Sentinel:
 
     def start(self) -> None:
         """Begins to watch. Nothing is under way yet."""
-        start_new_thread(self._watch, ())
+        start_new_thread(self._watch, (monotonic(),))
 
     def open(
         self, end: Callable[[], None], lifetime: Seconds, switch: str, *, unruly: bool
@@ -93,10 +93,10 @@ class Sentinel:
             " what was due or answered meanwhile came late"
         )
 
-    def _watch(self) -> None:
+    def _watch(self, looked: Seconds) -> None:
+        """`looked` is when it was started."""
         silent: Seconds = 0.0
         ended = False
-        looked = monotonic()
         while True:
             began = monotonic()
             if began - looked - BEAT >= HELD:
