@@ -4,13 +4,16 @@ for a person to choose.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import codecs
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import Unreadable, UsageError
 from perfhunt.jobs.request import one_service
+from perfhunt.model.document.bounded import unzipped
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
@@ -18,8 +21,8 @@ from perfhunt.model.recorded.request import LeftOut, RecordedRequest
 from perfhunt.model.recorded.traffic import RecordedTraffic, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
-from perfhunt.store.files import regular_bytes, write_atomic
-from perfhunt.store.init_file import init_text
+from perfhunt.store.files import LARGEST, regular_bytes, write_atomic
+from perfhunt.store.init_file import init_text, then
 from perfhunt.target.find import find_target
 
 
@@ -40,6 +43,7 @@ _READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest | LeftOut
 }
 
 
+_GZIP = b"\x1f\x8b"
 _FORMATS = "What each of them is read as: docs/traffic.md. Nothing was written."
 
 
@@ -58,12 +62,13 @@ class InitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """The live service that a test file was written for (None: for recorded traffic alone), and the
-    traffic that was read.
+    """The live service that a test file was written for (None: for recorded traffic alone), the
+    traffic that was read, and the command that comes `then`.
     """
 
     target: TargetProcess | None
     traffic: RecordedTraffic | None
+    then: str
 
 
 def run_init(request: InitRequest) -> Initialised:
@@ -74,12 +79,14 @@ def run_init(request: InitRequest) -> Initialised:
     if len(recorded) > 1:
         options = " and ".join(f"--from-{kind}" for kind in recorded)
         raise UsageError(f"{options} are both given", "Traffic is read from one of them.")
+    _check_place(request.output)
+    target = None
+    if not recorded or request.pid is not None or request.port is not None:
+        target = find_target(one_service("init", request.pid, request.port))
+    service = _places(target, request.port)
     traffic = None
     for kind, source in recorded.items():
-        traffic = _recorded(kind, source, request.output.stem)
-    target = None
-    if traffic is None or request.pid is not None or request.port is not None:
-        target = find_target(one_service("init", request.pid, request.port))
+        traffic = _recorded(kind, source, request.output.stem, service)
     feeds = {request.output.parent / name: text for name, text in _feeds(traffic).items()}
     for path in (request.output, *feeds):
         if path.exists() and not request.force:
@@ -89,24 +96,56 @@ def run_init(request: InitRequest) -> Initialised:
             )
     for path, text in feeds.items():
         write_atomic(path, text)
-    write_atomic(request.output, init_text(target, request.port, traffic))
-    return Initialised(target, traffic)
+    write_atomic(request.output, init_text(target, request.port, traffic, str(request.output)))
+    return Initialised(target, traffic, then(target, str(request.output)))
 
 
 def _feeds(traffic: RecordedTraffic | None) -> Mapping[str, str]:
     return traffic.feeds if traffic is not None else {}
 
 
-def _recorded(kind: RecordedAs, source: str, stem: str) -> RecordedTraffic:
+def _check_place(output: Path) -> None:
+    """Raises UsageError where no file can be written."""
+    if output.is_dir():
+        raise UsageError(
+            f"--output {output} is a directory", f"Name the file: {output / 'perfhunt.toml'}"
+        )
+    if not output.parent.is_dir():
+        raise UsageError(
+            f"the directory {output.parent} does not exist",
+            f"Make it, or write elsewhere: mkdir -p {shlex.quote(str(output.parent))}",
+        )
+
+
+def _places(target: TargetProcess | None, port: int | None) -> frozenset[tuple[str, int]]:
+    """The hosts and ports that the service is reached at; this host's name among them."""
+    listeners = target.listeners if target is not None else ()
+    said = [at for at in listeners if port in (None, at.port)]
+    return frozenset((host, at.port) for at in said for host in (at.host, "localhost"))
+
+
+def _recorded(
+    kind: RecordedAs, source: str, stem: str, service: Collection[tuple[str, int]]
+) -> RecordedTraffic:
+    option = f"--from-{kind}"
+    if kind is not RecordedAs.CURL and Path(source).is_dir():
+        raise UsageError(f"{option}: {source!r} is a directory", f"{option} takes a file's path.")
     try:
-        text = source
-        if kind is not RecordedAs.CURL:
-            text = regular_bytes(Path(source)).decode("utf-8", "replace")
-        return traffic_of(_READERS[kind](text), stem)
+        text = source if kind is RecordedAs.CURL else _text(regular_bytes(Path(source)), source)
+        return traffic_of(_READERS[kind](text), stem, service)
     except OSError as error:
         raise UsageError(
-            f"{source} cannot be read: {error.strerror}", f"--from-{kind} takes the path of a file."
+            f"{source} cannot be read: {error.strerror}", f"{option} takes the path of a file."
         ) from None
     except Unreadable as error:
-        what = "--from-curl" if kind is RecordedAs.CURL else source
+        what = option if kind is RecordedAs.CURL else source
         raise UsageError(f"{what}: {error.message}", error.hint or _FORMATS) from None
+
+
+def _text(raw: bytes, what: str) -> str:
+    """The text of a file, unpacked if it is gzip; bytes that are no UTF-8 as lone surrogates."""
+    if raw.startswith(_GZIP):
+        raw = unzipped(raw, LARGEST, what)
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", "replace")
+    return raw.decode("utf-8", "surrogateescape")

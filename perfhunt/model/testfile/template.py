@@ -14,6 +14,7 @@ from urllib.parse import quote, quote_plus
 # placeholder.
 _COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::raw|:encoded)?\}")
 _UNSAID = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MODIFIED = re.compile(r"(?<!\$)\{[A-Za-z_][A-Za-z0-9_]*:([A-Za-z_][A-Za-z0-9_]*)\}")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EITHER = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{[A-Za-z_][A-Za-z0-9_]*(?::raw|:encoded)?\})")
 _DOLLAR = re.compile(r"\$\{([^}]*)\}?")
@@ -39,6 +40,20 @@ def variables_used(text: str) -> tuple[str, ...]:
 def bad_variables(text: str) -> tuple[str, ...]:
     """What follows a `${` without being a variable name: typing mistakes."""
     return tuple(m[0] for m in _DOLLAR.finditer(text) if not _ENV.fullmatch(m[0]))
+
+
+def unknown_modifiers(text: str) -> tuple[str, ...]:
+    """What has the form of a column with a modifier that there is not: `{sku:url}`."""
+    return tuple(
+        dict.fromkeys(m[0] for m in _MODIFIED.finditer(text) if m[1] not in ("raw", "encoded"))
+    )
+
+
+def is_template(text: str) -> bool:
+    """Whether a test file would take something of the text for a place to be filled, or refuse it
+    as one.
+    """
+    return bool(columns_used(text) or unknown_modifiers(text) or "${" in text)
 
 
 def in_path(value: str) -> str:

@@ -21,6 +21,7 @@ from perfhunt.model.testfile.template import (
     bad_variables,
     columns_used,
     quote_around,
+    unknown_modifiers,
     variables_used,
 )
 
@@ -208,11 +209,11 @@ def _headers(table: Reader) -> dict[str, str]:
             lines.wrong(key, "is not a header name", "letters, digits and dashes only")
         elif key.lower() in _ENGINES_OWN:
             lines.wrong(key, "is set by the load engine", "leave it out")
-        elif any(ord(c) < 32 or ord(c) in (127,) or ord(c) > 255 for c in value):
+        elif any(ord(c) < 32 or ord(c) == 127 for c in value):
             lines.wrong(
                 key,
                 "holds a character that a header cannot",
-                "printable Latin-1 only, no line breaks",
+                "printable characters only (sent as UTF-8), no line breaks",
             )
         elif any(key.lower() == other.lower() for other in headers):
             lines.wrong(key, "is given twice (header names ignore case)", "keep one")
@@ -316,7 +317,21 @@ def _check_templates(table: Reader, endpoint: RequestTemplate, around: Surroundi
                     else f"; for the characters themselves write {{ {column} }} with spaces"
                 )
                 table.wrong(where, f"{{{column}}} is no column of the feed", advice + literal)
+        for place in unknown_modifiers(text):
+            name, _, how = place[1:-1].partition(":")
+            table.wrong(
+                where,
+                f"{place}: there is no {how!r}",
+                f"write {{{name}}}, {{{name}:raw}} or {{{name}:encoded}}; for the characters"
+                f" themselves {{ {name}:{how} }} with spaces",
+            )
         _check_variables(table, where, text, around.env)
+    if known and not any(columns_used(text) or unknown_modifiers(text) for _, text in places):
+        table.wrong(
+            "feed",
+            "no column of it is used",
+            f"write {{{known[0]}}} where its value goes, or leave the feed out",
+        )
 
 
 def _cut_variable(mistake: str) -> str:
