@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perfhunt.errors import QuestionError, Unreadable
-from perfhunt.model.question import Question
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
@@ -22,32 +20,7 @@ from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.thresholds import BLANK
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.init_file import init_text
-
-SHOP = "http://shop.test:8000"
-
-
-def question(traffic: RecordedTraffic, **env: str) -> Question:
-    """The file that `init` writes, as `investigate` reads it once its SLO has numbers."""
-    text = init_text(None, None, traffic).replace(f'environment = "{BLANK}"', "")
-    text = text.replace(BLANK, "40")
-    around = Surroundings(env, lambda name: traffic.feeds[name].encode())
-    return parse_question(text, "perfhunt.toml", around)
-
-
-def entry(
-    method: str, url: str, headers: Iterable[tuple[str, str]] = (), **post: object
-) -> dict[str, object]:
-    request: dict[str, object] = {
-        "method": method,
-        "url": url,
-        "headers": [{"name": name, "value": value} for name, value in headers],
-    }
-    return {"request": request | ({"postData": post} if post else {})}
-
-
-def har(*entries: dict[str, object]) -> str:
-    return json.dumps({"log": {"version": "1.2", "entries": entries}})
-
+from tests.unit.model.recordings import SHOP, entry, har, question
 
 BROWSER = [
     (":authority", "shop.test"),
@@ -138,10 +111,11 @@ def test_both_formats_of_vegeta_say_the_same() -> None:
     ]
     requests = [*read_vegeta(lines)]
     assert requests == [*read_vegeta("\n".join(map(json.dumps, objects)))]
-    assert requests[0].headers == (("X-Account", "7"),)
+    first = requests[0]
+    assert isinstance(first, RecordedRequest) and first.headers == (("X-Account", "7"),)
     body = base64.b64encode(b'{"a": 1}').decode()
     (posted,) = read_vegeta(json.dumps({"method": "POST", "url": f"{SHOP}/", "body": body}))
-    assert posted.body == '{"a": 1}'
+    assert isinstance(posted, RecordedRequest) and posted.body == '{"a": 1}'
     with pytest.raises(Unreadable, match=r"body\.json"):
         [*read_vegeta(f"POST {SHOP}/\n@body.json")]
 
