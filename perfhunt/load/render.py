@@ -24,7 +24,6 @@ from perfhunt.version import __version__
 EAGER = 20_000  # feed rows rendered beforehand; larger feeds are rendered when first sent
 _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _NO_TARGET = re.compile(r"[^!-~]")  # characters that no request line may hold (RFC 9112, 3.2)
-_BYTES = "surrogateescape"  # of a variable that is no UTF-8: its bytes are sent
 _NO_ROW: FeedRow = {}
 # What a name for one segment of a path seldom holds, and a recorded path does.
 _OF_PATHS = re.compile(r"[/?]|%[0-9A-Fa-f]{2}")
@@ -126,7 +125,7 @@ def _render(payloads: Payloads, row: FeedRow) -> bytes:
     body = b""
     if endpoint.body is not None:
         kind = next((v for k, v in headers.items() if k.lower() == "content-type"), "")
-        body = fill(endpoint.body, row, env, body_escape(kind)).encode("utf-8", _BYTES)
+        body = fill(endpoint.body, row, env, body_escape(kind)).encode()
     lines = [f"{endpoint.method} {path} HTTP/1.1"]
     if "host" not in given:
         lines.append(f"Host: {payloads.host}")
@@ -146,4 +145,4 @@ def _render(payloads: Payloads, row: FeedRow) -> bytes:
         )
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a value holds a line break, which would end the header")
-    return "\r\n".join(lines).encode("utf-8", _BYTES) + b"\r\n\r\n" + body
+    return "\r\n".join(lines).encode("utf-8") + b"\r\n\r\n" + body

@@ -356,7 +356,13 @@ def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str
             )
         elif name not in env:
             table.wrong(where, f"the environment has no {name}", f"set it: export {name}=...")
-        elif where.startswith("headers.") and any(ord(c) < 32 for c in env[name]):
+        elif any("\ud800" <= c <= "\udfff" for c in env[name]):
+            table.wrong(
+                where,
+                f"the value of {name} holds bytes that are not UTF-8, which is what is sent",
+                f"export {name} in UTF-8",
+            )
+        elif where.startswith("headers.") and any(ord(c) < 32 or ord(c) == 127 for c in env[name]):
             table.wrong(
                 where,
                 f"the value of {name} holds a line break or control character",
