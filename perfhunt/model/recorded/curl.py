@@ -60,6 +60,7 @@ _NAMES = ("curl", "curl.exe")
 _REDIRECTS = re.compile(r"[\d&<>|]*[<>][<>&|]*")
 # What curl itself adds, and a test file cannot leave out.
 _OURS = {"accept": "Accept: */*", "host": "a Host", "user-agent": "a User-Agent"}
+_GLOB = re.compile(r"(?<!\\)[\[\]{}]")
 _ADDRESS = re.compile(r"(?:[a-z]+://)?(?:[^/@]*@)?\[[0-9a-f:.%]+\]", re.IGNORECASE)
 
 
@@ -289,7 +290,8 @@ def _default_headers(command: _Command, body: str | None) -> Iterator[tuple[str,
 
 def _address(url: str, query: str, flags: set[str], where: str) -> str:
     """The url as curl would ask for it."""
-    glob = re.search(r"(?<!\\)[\[\]{}]", _ADDRESS.sub("", url, count=1))
+    address = _ADDRESS.match(url)
+    glob = _GLOB.search(url, address.end() if address else 0)
     if glob and "--globoff" not in flags:
         raise Unreadable(
             f"{where}: curl takes {glob[0]} in a url for a pattern of several",
@@ -304,5 +306,5 @@ def _address(url: str, query: str, flags: set[str], where: str) -> str:
         )
     if query:
         asked = f"{asked}&{query}" if asked else query
-    address = f"{before}?{asked}" if asked or question_mark else before
-    return address if "://" in before else f"http://{address}"
+    whole = f"{before}?{asked}" if asked or question_mark else before
+    return whole if "://" in before else f"http://{whole}"

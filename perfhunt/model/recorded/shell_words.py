@@ -48,7 +48,7 @@ def shell_words(text: str) -> Iterator[ShellWord]:
             yield ShellWord(operator[0], operator=True)
         else:
             word = _Reading(text, at)
-            word.read()
+            word.take()
             at = word.at
             yield ShellWord("".join(word.parts), variables=tuple(word.variables))
 
@@ -61,7 +61,7 @@ class _Reading:
         self.parts: list[str] = []
         self.variables: list[str] = []
 
-    def read(self) -> None:
+    def take(self) -> None:
         while self.at < len(self.text):
             char = self.text[self.at]
             if plain := self._match(_PLAIN):

@@ -14,7 +14,7 @@ from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
 from perfhunt.model.recorded.request import RecordedRequest, recorded
-from perfhunt.model.recorded.traffic import ENDPOINTS, RecordedTraffic, traffic_of
+from perfhunt.model.recorded.traffic import ENDPOINTS, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.thresholds import BLANK

@@ -82,7 +82,7 @@ MULTIPART = "multipart/form-data; boundary=b"
 def test_a_body_that_is_not_as_it_was_sent_is_left_out(
     headers: list[tuple[str, str]], post: dict[str, object], why: str
 ) -> None:
-    (reason,) = left_out(read_har(har(entry("POST", SHOP, headers, **post))))
+    (reason,) = left_out(read_har(har(entry("POST", SHOP, headers, None, **post))))
     assert why in reason
 
 
@@ -102,7 +102,7 @@ def test_a_body_that_is_there_is_read() -> None:
 def test_nothing_that_can_be_sent_says_why() -> None:
     with pytest.raises(Unreadable, match=r"was found; 1 were left out: 'CONNECT' is no method"):
         traffic_of(read_har(har(entry("CONNECT", SHOP))), "x")
-    with pytest.raises(Unreadable, match="was found$"):
+    with pytest.raises(Unreadable, match=r"was found$"):
         traffic_of([], "x")
 
 
