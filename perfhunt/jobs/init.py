@@ -21,7 +21,8 @@ from perfhunt.model.recorded.request import LeftOut, RecordedRequest
 from perfhunt.model.recorded.traffic import RecordedTraffic, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
-from perfhunt.store.files import LARGEST, regular_bytes, write_atomic
+from perfhunt.model.units import Bytes
+from perfhunt.store.files import LARGEST, first_bytes, regular_bytes, write_atomic
 from perfhunt.store.init_file import init_text, then
 from perfhunt.target.find import find_target
 
@@ -44,6 +45,7 @@ _READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest | LeftOut
 
 
 _GZIP = b"\x1f\x8b"
+_OF_LOG: Bytes = 128 << 20  # 200,000 lines, which are read, of 670 bytes each
 _FORMATS = "What each of them is read as: docs/traffic.md. Nothing was written."
 
 
@@ -131,6 +133,8 @@ def _recorded(
     if kind is not RecordedAs.CURL and Path(source).is_dir():
         raise UsageError(f"{option}: {source!r} is a directory", f"{option} takes a file's path.")
     try:
+        if kind is RecordedAs.LOG:
+            return _of_log(source, stem, service)
         text = source if kind is RecordedAs.CURL else _text(regular_bytes(Path(source)), source)
         return traffic_of(_READERS[kind](text), stem, service)
     except OSError as error:
@@ -140,6 +144,16 @@ def _recorded(
     except Unreadable as error:
         what = option if kind is RecordedAs.CURL else source
         raise UsageError(f"{what}: {error.message}", error.hint or _FORMATS) from None
+
+
+def _of_log(source: str, stem: str, service: Collection[tuple[str, int]]) -> RecordedTraffic:
+    """The traffic of a log's beginning: a day of it may be larger than is read."""
+    raw, more = first_bytes(Path(source), _OF_LOG)
+    if more and not raw.startswith(_GZIP):
+        raw = raw[: raw.rfind(b"\n") + 1]
+    traffic = traffic_of(_READERS[RecordedAs.LOG](_text(raw, source)), stem, service)
+    told = f"Of {source} the first {_OF_LOG >> 20} MiB were looked at."
+    return traffic._replace(notes=(*traffic.notes, told)) if more else traffic
 
 
 def _text(raw: bytes, what: str) -> str:

@@ -126,13 +126,17 @@ def _told(requests: Sequence[RecordedRequest]) -> Iterator[str]:
     """What differs from what was recorded, and what may be secret in it."""
     remarks = Counter(remark for request in requests for remark in request.remarks)
     yield from remarks
-    dropped = Counter(name.lower() for request in requests for name in set(request.dropped))
+    dropped = Counter(
+        name.lower() for request in requests for name in dict.fromkeys(request.dropped)
+    )
     for ours, why in ((False, "that a browser or proxy adds"), (True, "that name one request")):
         if names := [name for name, _ in dropped.most_common() if of_one_request(name) is ours]:
             counts = _some([f"{name} {dropped[name]}" for name in names])
             yield f"Headers {why} were left out (in so many requests): {counts}."
     fields = Counter(
-        name for request in requests for name in set(secret_fields(request.target, request.body))
+        name
+        for request in requests
+        for name in dict.fromkeys(secret_fields(request.target, request.body))
     )
     if fields:
         yield (
@@ -176,13 +180,14 @@ def _endpoints(requests: Sequence[RecordedRequest]) -> list[_Endpoint]:
     for request in requests:
         path = request.target.partition("?")[0]
         parts = ["*" if _is_value(part) else part for part in path.split("/")]
-        headers = tuple(
-            (name, f"{{{_column(name)}:raw}}" if name in varying else value)
-            for name, value in request.headers
-        )
-        given = tuple((_column(n), value) for n, value in request.headers if n in varying)
-        shape = request.method, "/".join(parts), headers, bool(request.body)
-        shapes[shape][_Sent(request.target, request.body, given)] += 1
+        headers, fed = list[tuple[str, str]](), list[tuple[str, str]]()
+        for name, value in request.headers:
+            if name in varying and not variables_used(value):  # a feed's values are no templates
+                fed.append((_column(name), value))
+                value = f"{{{_column(name)}:raw}}"
+            headers.append((name, value))
+        shape = request.method, "/".join(parts), tuple(headers), bool(request.body)
+        shapes[shape][_Sent(request.target, request.body, tuple(fed))] += 1
     endpoints = [_Endpoint(shape, found) for shape, found in shapes.items()]
     return sorted(endpoints, key=lambda e: -e.weight)
 

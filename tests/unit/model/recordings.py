@@ -21,7 +21,7 @@ SHOP = "http://shop.test:8000"
 def question(traffic: RecordedTraffic, base: str = "", **env: str) -> Question:
     """The file that `init` writes, as `investigate` reads it once its SLO has numbers."""
     text = init_text(None, None, traffic).replace(f'environment = "{BLANK}"', "")
-    text = text.replace(BLANK, "40")
+    text = text.replace(f"<= {BLANK}ms", "<= 40ms").replace(f"< {BLANK}%", "< 4%")
     around = Surroundings(env, lambda name: traffic.feeds[Path(name).name].encode(), base)
     return parse_question(text, "perfhunt.toml", around)
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from perfhunt.errors import Unreadable
 from perfhunt.model import redact
@@ -17,6 +22,7 @@ from perfhunt.model.recorded.headers import variable_of
 from perfhunt.model.recorded.request import LeftOut, RecordedRequest, recorded
 from perfhunt.model.recorded.traffic import traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
+from perfhunt.model.testfile.template import is_template
 from tests.unit.model.recordings import SHOP, answered, entry, har, question, sent
 
 CDN = "https://cdn.test"
@@ -256,4 +262,34 @@ def test_accept_encoding_is_kept_and_what_answers_may_depend_on_is_told() -> Non
     assert endpoint.headers == (("Accept-Encoding", "gzip, br"),)
     assert any(
         "origin 3, if-none-match 3" in n or "if-none-match 3, origin 3" in n for n in traffic.notes
+    )
+
+
+ascii_text = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12)
+paths = ascii_text.map(lambda text: "/" + text.replace("#", ""))
+written = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\ufffd"), max_size=12
+)
+header_values = st.text("abc {}$:/", max_size=6).map(lambda text: f"x{text}x")
+
+
+@given(st.lists(st.tuples(paths, header_values, written), min_size=1, max_size=8))
+def test_whatever_was_recorded_is_what_is_sent(asked: list[tuple[str, str, str]]) -> None:
+    read = read_har(
+        har(*(entry("POST", SHOP + path, [("X-A", a)], text=text) for path, a, text in asked))
+    )
+    traffic = traffic_of(read, "x")
+    expected = Counter(
+        (f"POST {path} HTTP/1.1", "X_A" if is_template(a) else a, text.encode())
+        for path, a, text in asked
+    )
+    with tempfile.TemporaryDirectory() as place:
+        requests = sent(traffic, Path(place), X_A="X_A")
+    value = re.compile(r"^X-A: (.*)$", re.MULTILINE)
+    assert expected == Counter(
+        {
+            (first, found[1], body): n
+            for (first, head, body), n in requests.items()
+            if (found := value.search(head))
+        }
     )

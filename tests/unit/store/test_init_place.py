@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.cli import app as cli
 from perfhunt.errors import UsageError
+from perfhunt.jobs import init
 from perfhunt.jobs.init import InitRequest, RecordedAs, run_init
 from perfhunt.model.run import Listener, Process, TargetProcess
 from perfhunt.model.testfile.testfile import parse_question
@@ -119,3 +121,25 @@ def test_what_cannot_be_read_or_written_is_told(
         run_init(InitRequest(output=tmp_path / output, recorded=recorded))
     assert caught.value.hint
     assert not [*tmp_path.iterdir()]
+
+
+def test_of_a_log_that_is_larger_than_is_read_the_beginning_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "a.log"
+    log.write_bytes(b'"GET /a HTTP/1.1"\n' * 10)
+    monkeypatch.setattr(init, "_OF_LOG", 20)
+    done = run_init(InitRequest(output=tmp_path / "a.toml", recorded={RecordedAs.LOG: str(log)}))
+    assert done.traffic is not None and "weight = 1\n" in done.traffic.toml
+    assert any("the first 0 MiB were looked at" in note for note in done.traffic.notes)
+
+
+@pytest.mark.parametrize("option", ["--from-curl", "--from-har"])
+def test_an_option_that_is_given_empty_is_not_taken_for_one_that_is_not_given(
+    option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["perfhunt", "init", option, ""])
+    with pytest.raises(SystemExit) as ended:
+        cli.run()
+    assert ended.value.code == 2
+    assert f"perfhunt: {option}: " in capsys.readouterr().err
