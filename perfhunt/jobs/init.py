@@ -23,7 +23,7 @@ from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
 from perfhunt.model.units import Bytes
 from perfhunt.store.files import LARGEST, first_bytes, regular_bytes, write_atomic
-from perfhunt.store.init_file import init_text, then
+from perfhunt.store.init_file import init_text, next_command
 from perfhunt.target.find import find_target
 
 
@@ -99,7 +99,7 @@ def run_init(request: InitRequest) -> Initialised:
     for path, text in feeds.items():
         write_atomic(path, text)
     write_atomic(request.output, init_text(target, request.port, traffic, str(request.output)))
-    return Initialised(target, traffic, then(target, str(request.output)))
+    return Initialised(target, traffic, next_command(target, str(request.output)))
 
 
 def _feeds(traffic: RecordedTraffic | None) -> Mapping[str, str]:

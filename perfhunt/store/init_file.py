@@ -55,7 +55,7 @@ def init_text(
     notes = "\n".join(f"#   {_plain(note)}" for note in (traffic.notes if traffic else ()))
     return template.format(
         found="\n".join(filter(None, (found, notes))) or "#   nothing was looked at",
-        then=_plain(then(target, file)),
+        then=_plain(next_command(target, file)),
         environment=BLANK if elsewhere else TargetEnvironment.LOCAL,
         url=json_text(url or "http://127.0.0.1:8000"),
         process=process,
@@ -65,7 +65,7 @@ def init_text(
     )
 
 
-def then(target: TargetProcess | None, file: str) -> str:
+def next_command(target: TargetProcess | None, file: str) -> str:
     """The command that asks what the test file says, of the process it was written for."""
     option = "" if file == _FILE else f" -f {shlex.quote(file)}"
     return f"perfhunt investigate{option} --pid {target.root if target is not None else 'PID'}"

@@ -19,6 +19,8 @@ _FORM = "application/x-www-form-urlencoded"
 _TEXTUAL = re.compile(
     r"|text/.*|.*\b(?:json|xml|x-www-form-urlencoded|javascript|graphql|yaml|csv)\b.*"
 )
+_CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
+_UTF_8 = ("utf-8", "utf8")
 _NO_TEXT = re.compile("[\ufffd\ud800-\udfff]")
 _NOT_PRINTED = re.compile(r"[^\t\r\n -~]")
 # Where an answer came from that is the browser's own (Chrome; Safari).
@@ -74,6 +76,7 @@ def _body(request: Any, headers: dict[str, str]) -> str | LeftOut:
     text, params = _at(request, "postData", "text"), _at(request, "postData", "params")
     mime = _at(request, "postData", "mimeType")
     kind = headers.get("content-type") or (mime if isinstance(mime, str) else "")
+    charset = _CHARSET.search(kind)
     kind = kind.partition(";")[0].strip().lower()
     if not isinstance(text, str) or not text:
         return _unwritten(request, headers, kind, list(_pairs(params)))
@@ -84,6 +87,8 @@ def _body(request: Any, headers: dict[str, str]) -> str | LeftOut:
             return LeftOut("their body is binary, which a test file cannot hold")
     if headers.get("content-encoding", "identity").lower() != "identity":
         return LeftOut("their body was compressed, and the HAR does not hold it so")
+    if charset and charset[1].lower() not in _UTF_8 and not text.isascii():
+        return LeftOut("their body is not UTF-8, which is what is sent")
     if kind.startswith("multipart/"):
         length = headers.get("content-length", "")
         whole = length in ("", str(len(text.encode("utf-8", "surrogatepass"))))

@@ -109,8 +109,8 @@ def _parted(url: str, where: str) -> tuple[str, str, str]:
     host = host.lower().removesuffix(_DEFAULT_PORT[scheme])
     try:
         urlsplit(f"{scheme}://{host}").port  # noqa: B018  (it raises for what is no port)
-    except ValueError as error:
-        raise Unreadable(f"{where}: {error}") from None
+    except ValueError:  # its text may hold a piece of a password
+        raise Unreadable(f"{where}: its url names no host and port") from None
     return f"{scheme}://{host}", user, target
 
 

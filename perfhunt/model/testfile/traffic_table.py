@@ -140,7 +140,7 @@ def _request(table: Reader) -> tuple[str, str]:
         )
     elif method not in METHODS:
         table.wrong("request", f"{method!r} is not a method", did_you_mean(method, METHODS))
-    elif "://" in path.partition("?")[0]:
+    elif "://" in path.partition("?")[0] and not path.startswith("/"):
         table.wrong(
             "request",
             f"{show(redact.url(path))} names a host",

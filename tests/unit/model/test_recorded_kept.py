@@ -58,13 +58,14 @@ def test_one_broken_entry_is_left_out_and_the_others_are_read() -> None:
                 {"request": None},
                 entry("CONNECT", "https://h:443"),
                 entry("PROPFIND", SHOP),
-                entry("GET", "http://h:port/"),
+                entry("GET", "http://me:s3/cret@h/"),
                 entry("GET", SHOP),
             )
         )
     ]
     assert len(left_out(read)) == 4 and len(bodies(read)) == 1
     assert "'PROPFIND' is no method that is sent again" in left_out(read)
+    assert "s3" not in repr(read)
 
 
 PROTOBUF = [("Content-Type", "application/x-protobuf")]
@@ -83,6 +84,7 @@ MULTIPART = "multipart/form-data; boundary=b"
         ([("Content-Type", MULTIPART)], {"params": [{"name": "f", "fileName": "a"}]}, "not in the"),
         ([("Content-Type", MULTIPART), ("Content-Length", "99")], {"text": "--b--"}, "not in the"),
         ([("content-length", "1234")], {}, "not in the HAR"),
+        ([("Content-Type", "text/plain;charset=latin1")], {"text": "café"}, "not UTF-8"),
     ],
 )
 def test_a_body_that_is_not_as_it_was_sent_is_left_out(
@@ -263,6 +265,11 @@ def test_accept_encoding_is_kept_and_what_answers_may_depend_on_is_told() -> Non
     assert any(
         "origin 3, if-none-match 3" in n or "if-none-match 3, origin 3" in n for n in traffic.notes
     )
+
+
+def test_a_path_may_hold_a_url() -> None:
+    (endpoint,) = question(traffic_of(gets(f"{SHOP}/fetch/http://other.test/x"), "x")).traffic
+    assert endpoint.path == "/fetch/http://other.test/x"
 
 
 ascii_text = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), max_size=12)
