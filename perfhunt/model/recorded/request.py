@@ -110,7 +110,7 @@ def _parted(url: str, where: str) -> tuple[str, str, str]:
     try:
         urlsplit(f"{scheme}://{host}").port  # noqa: B018  (it raises for what is no port)
     except ValueError:  # its text may hold a piece of a password
-        raise Unreadable(f"{where}: its url names no host and port") from None
+        raise Unreadable(f"{where}: the url names no host and port") from None
     return f"{scheme}://{host}", user, target
 
 

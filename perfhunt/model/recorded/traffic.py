@@ -63,8 +63,8 @@ def traffic_of(
     read: Iterable[RecordedRequest | LeftOut], stem: str, service: Collection[_Place] = ()
 ) -> RecordedTraffic:
     """The traffic of requests; feeds are named after `stem`. Of several places it is that of the
-    `service`, which listens on these hosts and ports; where none is, or nothing went there, that
-    of the place that most requests went to. Raises Unreadable where there are no requests.
+    `service`, which listens on these hosts and ports; where nothing went there, of a place with
+    its port; else of the one that most requests went to. Raises Unreadable where there are none.
     """
     every, reasons = list[RecordedRequest](), Counter[str]()
     for each in read:
@@ -103,15 +103,17 @@ def _of_one_place(
     """The requests that are written down, and their origin."""
     counts = Counter(place_of(request.origin) for request in every)
     own = {("localhost" if host in HERE else host, port) for host, port in service}
-    chosen = counts.keys() & own or {max(counts, key=counts.__getitem__)}
+    ports = {port for _, port in own}
+    alike = [place for place in counts if place[1] in ports] or [*counts]
+    chosen = counts.keys() & own or {max(alike, key=counts.__getitem__)}
     if own:
         chosen |= {("", 0)}  # a path alone was asked of the service
     here = [request for request in every if place_of(request.origin) in chosen]
     origins = Counter(request.origin for request in here if request.origin)
     origin = origins.most_common(1)[0][0] if origins else ""
     if origin and own and place_of(origin) not in own:
-        ports = ", ".join(map(str, sorted({port for _, port in own})))
-        notes.append(f"None went to port {ports} of this host: these went to {origin}.")
+        said = ", ".join(map(str, sorted(ports)))
+        notes.append(f"None went to port {said} of this host: these went to {origin}.")
     if len(here) < len(every):
         left = [request.origin for request in every if place_of(request.origin) not in chosen]
         others = [name or "no host" for name, _ in Counter(left).most_common(3)]

@@ -5,6 +5,7 @@ sent by curl 7.88 from bash 5.2.
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_words_that_were_quoted_are_read_as_they_were(words: list[str]) -> None:
     assert [word.text for word in shell_words(shlex.join(words))] == words
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to ask")
 def test_words_are_those_of_bash() -> None:
     line = r"""a\ b "c\d\"$'" $'e\tf\x41\101\u00e9\'\q' g'h'"i"\j k#l '' $"m" n\
 o"""

@@ -170,6 +170,8 @@ def test_the_place_that_is_the_service_is_preferred_to_the_commonest() -> None:
     assert [e.path for e in question(asked).traffic] == ["/a", "/b"]
     assert any("3 of 5 requests" in note and CDN in note for note in asked.notes)
     assert traffic_of(mixed, "x").origin == CDN
+    named = [*mixed, *gets("http://devbox:9000/a")]
+    assert traffic_of(named, "x", {("127.0.0.1", 9000)}).origin == "http://devbox:9000"
     other = traffic_of(mixed, "x", {("127.0.0.1", 9000)})
     assert other.origin == CDN and any("None went to port 9000" in note for note in other.notes)
 
