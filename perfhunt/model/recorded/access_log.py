@@ -48,7 +48,7 @@ def read_access_log(text: str, most: int = MOST) -> Iterator[RecordedRequest | L
     if odd > _ODD * lines or not lines:
         raise Unreadable(f"the access log: {odd} of {lines} lines hold no request")
     if beyond:
-        yield LeftOut(f"only the first {most:,} lines of a log are read", beyond)
+        yield LeftOut(f"only the first {most:,} lines of a log are read", n=beyond)
 
 
 def _sent(method: str, path: str, where: str) -> RecordedRequest | LeftOut:

@@ -151,7 +151,7 @@ def test_lines_of_a_log_are_read(line: str, target: str) -> None:
 
 def test_of_a_long_log_the_first_lines_are_read() -> None:
     read = [*read_access_log('"GET /a HTTP/1.1"\n' * 5, most=3)]
-    assert read[3:] == [LeftOut("only the first 3 lines of a log are read", 2)]
+    assert read[3:] == [LeftOut("only the first 3 lines of a log are read", n=2)]
     assert (
         "2 were left out: only the first 3 lines of a log are read." in traffic_of(read, "x").notes
     )
