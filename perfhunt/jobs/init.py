@@ -4,24 +4,29 @@ for a person to choose.
 
 from __future__ import annotations
 
+import codecs
 import os
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from perfhunt.errors import Unreadable, UsageError
 from perfhunt.jobs.request import one_service
+from perfhunt.model.document.bounded import unzipped
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
 from perfhunt.model.recorded.k6.script import k6_traffic
 from perfhunt.model.recorded.openapi.operations import openapi_traffic
+from perfhunt.model.recorded.request import LeftOut, RecordedRequest
 from perfhunt.model.recorded.traffic import RecordedTraffic, traffic_of
 from perfhunt.model.recorded.vegeta import read_vegeta
 from perfhunt.model.run import TargetProcess
-from perfhunt.store.files import regular_bytes, write_atomic
-from perfhunt.store.init_file import init_text
+from perfhunt.model.units import Bytes
+from perfhunt.store.files import LARGEST, first_bytes, regular_bytes, write_atomic
+from perfhunt.store.init_file import init_text, next_command
 from perfhunt.target.address import local_url
 from perfhunt.target.find import find_target
 
@@ -37,17 +42,22 @@ class RecordedAs(StrEnum):
     K6 = "k6"
 
 
-# Each is given the text, the stem of the names of feeds, and the name of the file.
-_READERS: Mapping[RecordedAs, Callable[[str, str, str], RecordedTraffic]] = {
-    RecordedAs.HAR: lambda text, stem, _: traffic_of(read_har(text), stem),
-    RecordedAs.CURL: lambda text, stem, _: traffic_of(read_curl(text), stem),
-    RecordedAs.VEGETA: lambda text, stem, _: traffic_of(read_vegeta(text), stem),
-    RecordedAs.LOG: lambda text, stem, _: traffic_of(read_access_log(text), stem),
+_READERS: Mapping[RecordedAs, Callable[[str], Iterable[RecordedRequest | LeftOut]]] = {
+    RecordedAs.HAR: read_har,
+    RecordedAs.CURL: read_curl,
+    RecordedAs.VEGETA: read_vegeta,
+    RecordedAs.LOG: read_access_log,
+}
+# Those of what was written down: they are given the text, the stem of the names of feeds, and the
+# name of the file.
+_WRITTEN: Mapping[RecordedAs, Callable[[str, str, str], RecordedTraffic]] = {
     RecordedAs.OPENAPI: lambda text, stem, _: openapi_traffic(text, stem),
     RecordedAs.K6: k6_traffic,
 }
 
 
+_GZIP = b"\x1f\x8b"
+_OF_LOG: Bytes = 128 << 20  # 200,000 lines, which are read, of 670 bytes each
 _FORMATS = "What each of them is read as: docs/traffic.md. Nothing was written."
 
 
@@ -66,12 +76,13 @@ class InitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Initialised:
-    """The live service that a test file was written for (None: for recorded traffic alone), and the
-    traffic that was read.
+    """The live service that a test file was written for (None: for recorded traffic alone), the
+    traffic that was read, and the command that comes `then`.
     """
 
     target: TargetProcess | None
     traffic: RecordedTraffic | None
+    then: str
 
 
 def run_init(request: InitRequest) -> Initialised:
@@ -82,12 +93,14 @@ def run_init(request: InitRequest) -> Initialised:
     if len(recorded) > 1:
         options = " and ".join(f"--from-{kind}" for kind in recorded)
         raise UsageError(f"{options} are both given", "Traffic is read from one of them.")
+    _check_place(request.output)
+    target = None
+    if not recorded or request.pid is not None or request.port is not None:
+        target = find_target(one_service("init", request.pid, request.port))
+    service = _places(target, request.port)
     traffic = None
     for kind, source in recorded.items():
-        traffic = _recorded(kind, source, request.output)
-    target = None
-    if traffic is None or request.pid is not None or request.port is not None:
-        target = find_target(one_service("init", request.pid, request.port))
+        traffic = _recorded(kind, source, request.output, service)
     feeds = {request.output.parent / name: text for name, text in _feeds(traffic).items()}
     for path in (request.output, *feeds):
         if path.exists() and not request.force:
@@ -98,26 +111,73 @@ def run_init(request: InitRequest) -> Initialised:
     for path, text in feeds.items():
         write_atomic(path, text)
     at = local_url(target, request.port) if target is not None else ""
-    write_atomic(request.output, init_text(target, request.port, traffic, at))
-    return Initialised(target, traffic)
+    text = init_text(target, request.port, traffic, at, str(request.output))
+    write_atomic(request.output, text)
+    return Initialised(target, traffic, next_command(target, str(request.output)))
 
 
 def _feeds(traffic: RecordedTraffic | None) -> Mapping[str, str]:
     return traffic.feeds if traffic is not None else {}
 
 
-def _recorded(kind: RecordedAs, source: str, output: Path) -> RecordedTraffic:
+def _check_place(output: Path) -> None:
+    """Raises UsageError where no file can be written."""
+    if output.is_dir():
+        raise UsageError(
+            f"--output {output} is a directory", f"Name the file: {output / 'perfhunt.toml'}"
+        )
+    if not output.parent.is_dir():
+        raise UsageError(
+            f"the directory {output.parent} does not exist",
+            f"Make it, or write elsewhere: mkdir -p {shlex.quote(str(output.parent))}",
+        )
+
+
+def _places(target: TargetProcess | None, port: int | None) -> frozenset[tuple[str, int]]:
+    """The hosts and ports that the service is reached at; this host's name among them."""
+    listeners = target.listeners if target is not None else ()
+    said = [at for at in listeners if port in (None, at.port)]
+    return frozenset((host, at.port) for at in said for host in (at.host, "localhost"))
+
+
+def _recorded(
+    kind: RecordedAs, source: str, output: Path, service: Collection[tuple[str, int]]
+) -> RecordedTraffic:
+    option = f"--from-{kind}"
+    if kind is not RecordedAs.CURL and Path(source).is_dir():
+        raise UsageError(f"{option}: {source!r} is a directory", f"{option} takes a file's path.")
     try:
-        text = source
-        if kind is not RecordedAs.CURL:
-            text = regular_bytes(Path(source)).decode("utf-8", "replace")
-        # As the test file would name it, whose paths start from its own directory.
-        beside = source if os.path.isabs(source) else os.path.relpath(source, output.parent)
-        return _READERS[kind](text, output.stem, beside)
+        if kind is RecordedAs.LOG:
+            return _of_log(source, output.stem, service)
+        text = source if kind is RecordedAs.CURL else _text(regular_bytes(Path(source)), source)
+        if kind in _WRITTEN:
+            # As the test file would name it, whose paths start from its own directory.
+            beside = source if os.path.isabs(source) else os.path.relpath(source, output.parent)
+            return _WRITTEN[kind](text, output.stem, beside)
+        return traffic_of(_READERS[kind](text), output.stem, service)
     except OSError as error:
         raise UsageError(
-            f"{source} cannot be read: {error.strerror}", f"--from-{kind} takes the path of a file."
+            f"{source} cannot be read: {error.strerror}", f"{option} takes the path of a file."
         ) from None
     except Unreadable as error:
-        what = "--from-curl" if kind is RecordedAs.CURL else source
+        what = option if kind is RecordedAs.CURL else source
         raise UsageError(f"{what}: {error.message}", error.hint or _FORMATS) from None
+
+
+def _of_log(source: str, stem: str, service: Collection[tuple[str, int]]) -> RecordedTraffic:
+    """The traffic of a log's beginning: a day of it may be larger than is read."""
+    raw, more = first_bytes(Path(source), _OF_LOG)
+    if more and not raw.startswith(_GZIP):
+        raw = raw[: raw.rfind(b"\n") + 1]
+    traffic = traffic_of(_READERS[RecordedAs.LOG](_text(raw, source)), stem, service)
+    told = f"Of {source} the first {_OF_LOG >> 20} MiB were looked at."
+    return traffic._replace(notes=(*traffic.notes, told)) if more else traffic
+
+
+def _text(raw: bytes, what: str) -> str:
+    """The text of a file, unpacked if it is gzip; bytes that are no UTF-8 as lone surrogates."""
+    if raw.startswith(_GZIP):
+        raw = unzipped(raw, LARGEST, what)
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", "replace")
+    return raw.decode("utf-8", "surrogateescape")

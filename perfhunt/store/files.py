@@ -9,7 +9,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from perfhunt.errors import StoreError, Unreadable
 from perfhunt.model.document.bounded import json_value, numbered, read_all
@@ -171,11 +171,26 @@ def regular_bytes(path: Path, most: Bytes = LARGEST) -> bytes:
     """The content of a file. Raises OSError for one that cannot be read, or is none (a pipe or a
     device would keep us waiting), Unreadable for one larger than `most`.
     """
+    with _regular(path) as file:
+        return read_all(file.read, most, str(path))
+
+
+def first_bytes(path: Path, most: Bytes) -> tuple[bytes, bool]:
+    """The first `most` bytes of a file, and whether there are more. Raises OSError as
+    `regular_bytes` does.
+    """
+    with _regular(path) as file:
+        raw = file.read(most)
+        return raw, bool(file.read(1))
+
+
+@contextlib.contextmanager
+def _regular(path: Path) -> Iterator[BinaryIO]:
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with open(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        return read_all(file.read, most, str(path))
+        yield file
 
 
 def sync_directory(path: Path) -> None:

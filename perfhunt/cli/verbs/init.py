@@ -22,8 +22,9 @@ def init(
         Path | None, typer.Option("--from-har", help="Traffic from a browser's HTTP archive.")
     ] = None,
     curl: Annotated[
-        str, typer.Option("--from-curl", help="Traffic from curl commands (Copy as cURL).")
-    ] = "",
+        str | None,
+        typer.Option("--from-curl", help="Traffic from curl commands (Copy as cURL)."),
+    ] = None,
     vegeta: Annotated[
         Path | None, typer.Option("--from-vegeta", help="Traffic from vegeta's target list.")
     ] = None,
@@ -50,10 +51,10 @@ def init(
         RecordedAs.OPENAPI: openapi,
         RecordedAs.K6: k6,
     }
-    recorded = {kind: str(source) for kind, source in given.items() if source}
+    recorded = {kind: str(source) for kind, source in given.items() if source is not None}
     done = run_init(InitRequest(pid, port, output, force, recorded))
     if done.target is not None:
-        place = done.target.listeners[0].place
+        place = f"port {port}" if port else done.target.listeners[0].place
         console.out(f"wrote {output} for pid {done.target.root} on {place}")
     elif done.traffic is not None:
         console.out(f"wrote {output} for {done.traffic.origin or 'traffic without a host'}")
@@ -63,7 +64,4 @@ def init(
             *done.traffic.notes,
         ):
             console.out(told)
-    pid_said = done.target.root if done.target is not None else "PID"
-    console.out(
-        f"Now choose the numbers of the SLO in it, then: perfhunt investigate --pid {pid_said}"
-    )
+    console.out(f"Now choose the numbers of the SLO in it, then: {done.then}")

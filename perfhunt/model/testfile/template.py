@@ -17,6 +17,7 @@ from perfhunt.model.testfile.strict import Reader, did_you_mean, show
 # placeholder.
 _COLUMN = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::raw|:encoded)?\}")
 _UNSAID = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_MODIFIED = re.compile(r"(?<!\$)\{[A-Za-z_][A-Za-z0-9_]*:([A-Za-z_][A-Za-z0-9_]*)\}")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _EITHER = re.compile(r"(\$\{[A-Za-z_][A-Za-z0-9_]*\}|\{[A-Za-z_][A-Za-z0-9_]*(?::raw|:encoded)?\})")
 _DOLLAR = re.compile(r"\$\{([^}]*)\}?")
@@ -42,6 +43,20 @@ def variables_used(text: str) -> tuple[str, ...]:
 def bad_variables(text: str) -> tuple[str, ...]:
     """What follows a `${` without being a variable name: typing mistakes."""
     return tuple(m[0] for m in _DOLLAR.finditer(text) if not _ENV.fullmatch(m[0]))
+
+
+def unknown_modifiers(text: str) -> tuple[str, ...]:
+    """What has the form of a column with a modifier that there is not: `{sku:url}`."""
+    return tuple(
+        dict.fromkeys(m[0] for m in _MODIFIED.finditer(text) if m[1] not in ("raw", "encoded"))
+    )
+
+
+def is_template(text: str) -> bool:
+    """Whether a test file would take something of the text for a place to be filled, or refuse it
+    as one.
+    """
+    return bool(columns_used(text) or unknown_modifiers(text) or "${" in text)
 
 
 def in_path(value: str) -> str:
@@ -136,7 +151,24 @@ def check_templates(
                     else f"; for the characters themselves write {{ {column} }} with spaces"
                 )
                 table.wrong(where, f"{{{column}}} is no column of {of}", advice + literal)
+        for place in unknown_modifiers(text):
+            name, _, how = place[1:-1].partition(":")
+            table.wrong(
+                where,
+                f"{place}: there is no {how!r}",
+                f"write {{{name}}}, {{{name}:raw}} or {{{name}:encoded}}; for the characters"
+                f" themselves {{ {name}:{how} }} with spaces",
+            )
         _check_variables(table, where, text, env)
+    columns = endpoint.feed.columns if endpoint.feed else ()
+    used = {column for _, text in places for column in columns_used(text)}
+    mistyped = any(unknown_modifiers(text) for _, text in places)
+    if columns and not used & set(columns) and not mistyped:
+        table.wrong(
+            "feed",
+            "no column of it is used",
+            f"write {{{columns[0]}}} where its value goes, or leave the feed out",
+        )
 
 
 def _cut_variable(mistake: str) -> str:
@@ -161,7 +193,13 @@ def _check_variables(table: Reader, where: str, text: str, env: Mapping[str, str
             )
         elif name not in env:
             table.wrong(where, f"the environment has no {name}", f"set it: export {name}=...")
-        elif where.startswith("headers.") and any(ord(c) < 32 for c in env[name]):
+        elif any("\ud800" <= c <= "\udfff" for c in env[name]):
+            table.wrong(
+                where,
+                f"the value of {name} holds bytes that are not UTF-8, which is what is sent",
+                f"export {name} in UTF-8",
+            )
+        elif where.startswith("headers.") and any(ord(c) < 32 or ord(c) == 127 for c in env[name]):
             table.wrong(
                 where,
                 f"the value of {name} holds a line break or control character",

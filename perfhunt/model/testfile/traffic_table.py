@@ -289,11 +289,11 @@ def _headers(table: Reader) -> dict[str, str]:
             lines.wrong(key, "is not a header name", "letters, digits and dashes only")
         elif key.lower() in _ENGINES_OWN:
             lines.wrong(key, "is set by the load engine", "leave it out")
-        elif any(ord(c) < 32 or ord(c) in (127,) or ord(c) > 255 for c in value):
+        elif any(ord(c) < 32 or ord(c) == 127 for c in value):
             lines.wrong(
                 key,
                 "holds a character that a header cannot",
-                "printable Latin-1 only, no line breaks",
+                "printable characters only (sent as UTF-8), no line breaks",
             )
         elif any(key.lower() == other.lower() for other in headers):
             lines.wrong(key, "is given twice (header names ignore case)", "keep one")

@@ -1,6 +1,7 @@
 """Requests are whole, marked, and filled before the first of them is sent."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from perfhunt.load.child.http.framing import ResponseHead
 from perfhunt.load.render import prepare
 from perfhunt.model.question import Feed, RequestTemplate
 from perfhunt.model.testfile.feed import parse_feed
+from tests.unit.model.testfiles import SLO, parse, refusal
 
 
 def render(endpoint: RequestTemplate, row: int = 0, **env: str) -> str:
@@ -45,6 +47,14 @@ def test_secrets_come_from_the_environment_and_a_missing_one_is_named() -> None:
     assert "Authorization: Bearer s3cret\r\n" in render(endpoint, TOKEN="s3cret")
     with pytest.raises(LoadFailed, match="TOKEN"):
         render(endpoint)
+
+
+def test_a_header_is_sent_as_utf_8() -> None:
+    text = f"{SLO}[[traffic]]\nrequest = 'GET /'\nheaders = {{ X-A = 'é€ ${{B}}' }}"
+    (endpoint,) = parse(text, B="ü").traffic
+    raw = prepare(endpoint, "shop.test:8000", "r1", {"B": "ü"}).get(0)
+    assert b"\r\nX-A: \xc3\xa9\xe2\x82\xac \xc3\xbc\r\n" in raw
+    assert "the value of B holds bytes that are not UTF-8" in refusal(text, B=os.fsdecode(b"\xff"))
 
 
 def test_feed_values_are_quoted_in_the_path_and_escaped_in_json(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -21,25 +20,7 @@ from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.thresholds import BLANK
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.store.init_file import init_text
-from tests.unit.model.initialised import question
-
-SHOP = "http://shop.test:8000"
-
-
-def entry(
-    method: str, url: str, headers: Iterable[tuple[str, str]] = (), **post: object
-) -> dict[str, object]:
-    request: dict[str, object] = {
-        "method": method,
-        "url": url,
-        "headers": [{"name": name, "value": value} for name, value in headers],
-    }
-    return {"request": request | ({"postData": post} if post else {})}
-
-
-def har(*entries: dict[str, object]) -> str:
-    return json.dumps({"log": {"version": "1.2", "entries": entries}})
-
+from tests.unit.model.recordings import SHOP, entry, har, question
 
 BROWSER = [
     (":authority", "shop.test"),
@@ -130,10 +111,11 @@ def test_both_formats_of_vegeta_say_the_same() -> None:
     ]
     requests = [*read_vegeta(lines)]
     assert requests == [*read_vegeta("\n".join(map(json.dumps, objects)))]
-    assert requests[0].headers == (("X-Account", "7"),)
+    first = requests[0]
+    assert isinstance(first, RecordedRequest) and first.headers == (("X-Account", "7"),)
     body = base64.b64encode(b'{"a": 1}').decode()
     (posted,) = read_vegeta(json.dumps({"method": "POST", "url": f"{SHOP}/", "body": body}))
-    assert posted.body == '{"a": 1}'
+    assert isinstance(posted, RecordedRequest) and posted.body == '{"a": 1}'
     with pytest.raises(Unreadable, match=r"body\.json"):
         [*read_vegeta(f"POST {SHOP}/\n@body.json")]
 
@@ -246,11 +228,6 @@ def test_whatever_was_recorded_the_file_can_be_read(asked: list[tuple[str, str, 
 def test_a_request_to_a_host_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(Unreadable, match="line 3"):
         recorded("GET", url, where="line 3")
-
-
-def test_a_path_may_hold_another_url() -> None:
-    traffic = traffic_of([recorded("GET", f"{SHOP}/proxy/http://other.test/a")], "x")
-    assert question(traffic).traffic[0].path == "/proxy/http://other.test/a"
 
 
 @given(st.text())

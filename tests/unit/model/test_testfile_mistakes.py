@@ -182,6 +182,26 @@ def test_numbers_left_blank_are_named_and_left_to_a_person(blank: str) -> None:
             "another endpoint",
         ),
         (
+            SLO + '[[traffic]]\nrequest = "GET /{page:url}"\nfeed = "pages.csv"',
+            "traffic[1].request",
+            "{page:url}: there is no 'url'",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "POST /"\nbody = "{v:version}"',
+            "traffic[1].body",
+            "there is no 'version'",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nfeed = "pages.csv"',
+            "traffic[1].feed",
+            "no column of it is used",
+        ),
+        (
+            SLO + '[[traffic]]\nrequest = "GET /"\nheaders = { X-A = "a\\u007f" }',
+            "traffic[1].headers.X-A",
+            "a character that a header cannot",
+        ),
+        (
             'locustfile = "locustfile.py"\n' + SLO + '[[traffic]]\nrequest = "GET /"',
             "locustfile",
             "keep one",

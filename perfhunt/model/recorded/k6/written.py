@@ -10,14 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
+from perfhunt.model.recorded.headers import is_own_header, variable_of
 from perfhunt.model.recorded.k6.syntax import Node
 from perfhunt.model.recorded.k6.values import Hole, Json, Text, text_with_holes
-from perfhunt.model.recorded.request import (
-    RecordedRequest,
-    is_own_header,
-    recorded,
-    variable_of,
-)
+from perfhunt.model.recorded.request import RecordedRequest, recorded, without_braces
 from perfhunt.model.testfile.template import columns_used
 from perfhunt.model.text.escaping import json_text
 
@@ -96,7 +92,7 @@ def request_of(
     if "@" in url.partition("://")[2].partition("/")[0]:
         headers = [*headers, ("Authorization", "${AUTHORIZATION}")]
     request = recorded(method, url.partition("#")[0], headers, where=where)
-    target = request.target
+    target = without_braces(request.target)
     for n, (mark, hole) in enumerate(marks.items()):
         column = places.column(hole)
         if starts_open and n == 0:

@@ -22,7 +22,7 @@ from perfhunt.model.recorded.openapi.document import (
 )
 from perfhunt.model.recorded.openapi.parameters import filled, parameters_of
 from perfhunt.model.recorded.openapi.security import credentials
-from perfhunt.model.recorded.request import METHODS, LeftOut, recorded
+from perfhunt.model.recorded.request import METHODS, LeftOut, recorded, without_braces
 from perfhunt.model.recorded.traffic import RecordedTraffic
 
 _METHODS = ("get", "head", "options", "post", "put", "patch", "delete", "trace")
@@ -102,6 +102,7 @@ def _operation(
         name=name,
         request=replace(
             request,
+            target=without_braces(request.target),
             origin=main.origin if main.is_local else "",
             headers=(*secret.headers, *headers),
         ),

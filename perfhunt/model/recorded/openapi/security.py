@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from perfhunt.model.recorded.headers import is_own_header, variable_named
 from perfhunt.model.recorded.openapi.document import ApiDocument, items, table, text_of
-from perfhunt.model.recorded.request import is_own_header, variable_of
 
 
 class Credentials(NamedTuple):
@@ -43,7 +43,7 @@ def credentials(document: ApiDocument, operation: Mapping[str, Any]) -> Credenti
 
 
 def _credentials(name: str, scheme: Mapping[str, Any]) -> Credentials:
-    variable = variable_of(name)
+    variable = variable_named(name)
     kind, where = scheme.get("type"), scheme.get("in")
     way = text_of(scheme.get("scheme")).lower()
     if kind in ("oauth2", "openIdConnect") or (kind == "http" and way == "bearer"):
