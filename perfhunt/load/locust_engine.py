@@ -272,16 +272,22 @@ class LocustEngine:
         failing = self._ready.routes[endpoint] not in self._well
         good = (RequestOutcome.OK, RequestOutcome.STATUS) if failing else (RequestOutcome.OK,)
         allowed = PROBE_FACTOR * self._usual.get(endpoint, math.inf) + PROBE_SLACK
+        why = ""
         while (left := drain.cap - (time.monotonic() - began)) > 0:
             if stop is not None and stop():
                 break
             self._living().lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
-            if probe is not None and probe.outcome in good and _recovered(probe, allowed):
+            why = "" if isinstance(probe, ProbeAnswered) else str(probe)
+            if (
+                isinstance(probe, ProbeAnswered)
+                and probe.outcome in good
+                and _recovered(probe, allowed)
+            ):
                 self._pause(AFTER_DRAIN + drain.quiet, stop)
                 return Drained(time.monotonic() - began, True)
             self._pause(PROBE_EVERY, stop)
-        return Drained(time.monotonic() - began, False)
+        return Drained(time.monotonic() - began, False, why and f"{why}, asked for one request")
 
     def _probed_endpoint(self) -> int:
         """The heaviest endpoint that may be asked at will, else the heaviest."""
@@ -289,14 +295,14 @@ class LocustEngine:
         safe = [i for i, e in enumerate(self._question.traffic) if e.method in ("GET", "HEAD")]
         return max(safe or range(len(weights)), key=lambda i: weights[i])
 
-    def _probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered | None:
+    def _probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered | ChildDied:
         pipe = self._living()
         try:
             pipe.send(SendProbe(endpoint=endpoint, timeout=timeout))
             return self._expect(pipe, ProbeAnswered, timeout + OVERDUE)
-        except ChildDied:
+        except ChildDied as death:
             self._pipe = None
-            return None
+            return death
 
     def _pause(self, seconds: Seconds, stop: StopSignal | None) -> None:
         until = time.monotonic() + seconds

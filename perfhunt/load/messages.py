@@ -18,6 +18,7 @@ from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.load.wire import WireAccount
+from perfhunt.model.latency import TaskTime
 from perfhunt.model.question import Question
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.text.escaping import visible
@@ -204,6 +205,7 @@ class StepDone(Message, frozen=True):
     routes: tuple[str, ...] | None = None
     users: int = 0
     wire: WireAccount | None = None  # where the sender looks at it
+    tasks: tuple[TaskTime, ...] = ()  # of a locustfile
     refused: dict[
         str, int
     ] = {}  # connections to what was not cleared, by where they would have gone

@@ -83,9 +83,8 @@ def _result(state: SearchState) -> Search:
         pass
     except ServiceChanged:
         return decayed(state)
-    except TargetLost:
-        lost = "the target did not come back after an overload"
-        return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
+    except TargetLost as lost:
+        return no_knee(state, lost.code, str(lost), bracket.low, bracket.high)
     except HostBusy as busy:
         return no_knee(state, NoKneeCode.HOST_BUSY, f"no trial was left: {busy}", bracket.low)
     except GeneratorLimited as limited:

@@ -116,7 +116,15 @@ class TrafficSource:
         self._routes = (*(task.name for task in tasks), UNCAUSED)
         self._weights = (*(task.weight for task in tasks), 0.0)
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
+        users = UserTasks(
+            tasks,
+            self._environment,
+            self._limits,
+            url,
+            run,
+            refuse=self._outbound.refuse,
+            keep_text=keep_text,
+        )
         self._sender = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         users_of = [*dict.fromkeys(task.user for task in tasks)]

@@ -2,6 +2,7 @@
 
 from perfhunt.load.child.fleet.merging import merged_done, merged_report
 from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
+from perfhunt.model.latency import TaskTime
 
 FIRST = SecondReport(second=3, at=4.01, cpu=0.5, sent=200, unanswered=40, ticks=20)
 SECOND = SecondReport(second=3, at=4.02, cpu=0.7, sent=199, unanswered=30, ticks=19)
@@ -46,3 +47,12 @@ def test_a_loss_is_said_before_what_a_worker_says() -> None:
     assert merged_done([alone], 2, "worker 1 was lost").invalid == "worker 1 was lost"
     assert merged_done([alone], 2, "").invalid == alone.invalid
     assert merged_done([], 2, "all were lost").seconds == 0.0
+
+
+def test_what_tasks_took_adds_by_their_name() -> None:
+    first = TaskTime("U.t", n=2, seconds=1.0, requests=4, asked=0.25)
+    other = TaskTime("U.u", n=1, seconds=0.5, requests=1, asked=0.5)
+    shares = [StepDone(seconds=1.0, tasks=(first, other)), StepDone(seconds=1.0, tasks=(first,))]
+    merged = merged_done([done(share) for share in shares], 2, "")
+    assert merged.tasks == (TaskTime("U.t", n=4, seconds=2.0, requests=8, asked=0.5), other)
+    assert merged.tasks[0].own == 0.75

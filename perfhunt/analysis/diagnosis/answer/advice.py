@@ -56,6 +56,10 @@ _SEES_ANY_WAITS = (
 )
 _DOCTOR = "run perfhunt doctor --pid PID and mend what it lists, then investigate again."
 _LONGER = 'hold longer, [ramp] hold = "60s", then: perfhunt investigate --pid PID'
+ALONE = "locust -f FILE --headless -u 1 -t 10s"  # a locustfile, by itself
+_BY_ITSELF = f"run a locustfile by itself, {ALONE}, mend it, then: perfhunt investigate --pid PID"
+CHILD_FAILED = "the load child "  # how `load.pipe` begins to say what became of it
+_UNWATCHED = "run it again without --profile off."
 CHANGE = "Change "  # how advice to change a function begins
 
 
@@ -69,6 +73,12 @@ def next_step(
     """The one thing to do now, as a sentence with its command. `kinds` are the kinds of time that
     the first finding costs.
     """
+    if isinstance(knee, NoKnee) and knee.code is NoKneeCode.TEST_ITSELF:
+        why = knee.reason.rstrip(".")
+        return f"Not the service but the locustfile decides ({why}): {_BY_ITSELF}"
+    if isinstance(knee, NoKnee) and CHILD_FAILED in knee.reason:
+        why = knee.reason.rstrip(".")
+        return f"The load child failed ({why}): see load-child.log of the run; {_BY_ITSELF}"
     if isinstance(knee, NoKnee) and bottleneck is None:
         return _nothing_stops(knee)
     if isinstance(knee, NoKnee) and knee.code is NoKneeCode.ERRORS_AT_ONCE:
@@ -150,6 +160,8 @@ def _words(category: BottleneckClass) -> str:
 
 def _how_to_see(evidence: Evidence) -> str:
     """How to get at what is missing, with a command."""
+    if not evidence.watched:
+        return _UNWATCHED
     if _is_blind(evidence.knee):
         blind = evidence.runtime == "node"
         return f"{_SEES_WAITS['node']}." if blind else _DOCTOR

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from perfhunt.load.messages import SecondReport, StepDone, WorkerDone
 from perfhunt.load.wire import merged_accounts
+from perfhunt.model.latency import merged_tasks
 from perfhunt.model.units import Seconds, Share
 
 
@@ -50,6 +51,7 @@ def merged_done(
         invalid=lost or next((worker.invalid for worker in ended if worker.invalid), ""),
         refused=dict(refused),
         wire=merged_accounts([share.wire for share in shares]),
+        tasks=merged_tasks([share.tasks for share in shares]),
     )
 
 

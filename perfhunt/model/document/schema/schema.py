@@ -24,7 +24,7 @@ _OPTIONAL = {
     *("peers", "withheld", "keep_error_text"),
     *("locust_options", "locust_classes"),
     *("engine", "k6_script", "k6_script_sha256"),
-    *("locustfile_connects", "refused", "attached"),
+    *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why"),
 }
 
 
