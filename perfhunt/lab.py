@@ -314,7 +314,7 @@ class Lab:
             ended=f"{end}: {error.message}",
             knee=lost,
             exit_code=int(error.exit_code),
-            next_step=error.hint,
+            next_step=_go_on(self.start.id) if error.hint == KEPT else error.hint,
         )
         self._store(run)
 
@@ -382,6 +382,11 @@ def require_whole(trial: Trial) -> None:
     if trial.stopped:
         raise Stopped(trial.invalid.removeprefix(STOPPED), KEPT)
     require_cleared(trial)
+
+
+def _go_on(run: str) -> str:
+    """What to do about a run that was stopped."""
+    return f"Go on with it: perfhunt investigate --pid PID --resume {run}"
 
 
 _EXIT_CODES = {

@@ -24,7 +24,7 @@ from perfhunt.load.messages import (
     ProbeAnswered,
     SendProbe,
 )
-from perfhunt.load.pipe import ChildDied, ChildPipe
+from perfhunt.load.pipe import LOG, ChildDied, ChildPipe
 from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
@@ -179,11 +179,11 @@ class LocustEngine:
                 raise Stopped(reason, "Nothing was sent to the service by then.")
             answer = pipe.receive(POLL)
             if isinstance(answer, LoadError):
-                raise LoadFailed(answer.why, answer.hint)
+                raise answer.raised
             if isinstance(answer, kind):
                 return answer
         raise LoadFailed(
-            f"the load child said nothing for {within:g} s", f"Its log is in {self._directory}."
+            f"the load child said nothing for {within:g} s", f"Its log is {LOG} of the run."
         )
 
     def run(
@@ -278,7 +278,7 @@ class LocustEngine:
                 break
             self._living().lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
-            why = "" if isinstance(probe, ProbeAnswered) else str(probe)
+            why = _not_the_targets(probe)
             if (
                 isinstance(probe, ProbeAnswered)
                 and probe.outcome in good
@@ -287,7 +287,7 @@ class LocustEngine:
                 self._pause(AFTER_DRAIN + drain.quiet, stop)
                 return Drained(time.monotonic() - began, True)
             self._pause(PROBE_EVERY, stop)
-        return Drained(time.monotonic() - began, False, why and f"{why}, asked for one request")
+        return Drained(time.monotonic() - began, False, why)
 
     def _probed_endpoint(self) -> int:
         """The heaviest endpoint that may be asked at will, else the heaviest."""
@@ -314,6 +314,15 @@ class LocustEngine:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+
+def _not_the_targets(probe: ProbeAnswered | ChildDied) -> str:
+    """Why a probe tells nothing of the target, or ""."""
+    if isinstance(probe, ChildDied):
+        return f"{probe}, asked for a single request"
+    if not probe.orphans or probe.idle < probe.orphans:
+        return ""
+    return f"{probe.idle} tasks of the locustfile had not ended, though they were in no request,"
 
 
 def _recovered(probe: ProbeAnswered, allowed: Seconds) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfhunt.errors import LoadFailed, Unreadable
+from perfhunt.errors import TrafficError, Unreadable
 from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.feed import FeedRow, parse_feed
 from perfhunt.model.testfile.template import (
@@ -59,7 +59,7 @@ def prepare(
 ) -> Payloads:
     """The endpoint's payloads, the first of them rendered already.
 
-    `authority` is what the Host header says unless the endpoint sets its own. Raises LoadFailed
+    `authority` is what the Host header says unless the endpoint sets its own. Raises TrafficError
     when a variable is not set or the feed cannot be read, is not what the question pinned, or lacks
     a column.
     """
@@ -72,12 +72,12 @@ def prepare(
         for row in range(min(payloads.rows, EAGER)):
             payloads.get(row)
     except KeyError as error:
-        raise LoadFailed(
+        raise TrafficError(
             f"{endpoint.name}: nothing fills {error.args[0]!r}",
             "Set it in the environment, or add it to the feed.",
         ) from None
     except ValueError as error:
-        raise LoadFailed(
+        raise TrafficError(
             f"{endpoint.name}: {error}", "A path or header must stay on one line."
         ) from None
     return payloads
@@ -85,7 +85,7 @@ def prepare(
 
 def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> None:
     """A column of paths would go into one segment of a path, its slashes encoded. Raises
-    LoadFailed.
+    TrafficError.
     """
     for column in columns_unsaid(endpoint.path.partition("?")[0]):
         values = [row.get(column, "") for row in rows]
@@ -93,7 +93,7 @@ def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> N
             before = endpoint.path.partition(f"{{{column}}}")[0]
             whole = before == "/" and all(value.startswith("/") for value in values)
             raw = f"{'' if whole else before}{{{column}:raw}}"
-            raise LoadFailed(
+            raise TrafficError(
                 f"{endpoint.name}: {{{column}}} holds whole paths, which would be percent-encoded,"
                 " each / as %2F",
                 f'For paths as they have to be sent: request = "{endpoint.method} {raw}"; to encode'
@@ -109,9 +109,9 @@ def _rows(endpoint: RequestTemplate) -> Sequence[FeedRow]:
         content = regular_bytes(path)
         rows = parse_feed(endpoint.feed.path, content)
     except (OSError, Unreadable) as error:
-        raise LoadFailed(f"{endpoint.name}: the feed {path} cannot be used: {error}") from None
+        raise TrafficError(f"{endpoint.name}: the feed {path} cannot be used: {error}") from None
     if endpoint.feed.sha256 and hashlib.sha256(content).hexdigest() != endpoint.feed.sha256:
-        raise LoadFailed(
+        raise TrafficError(
             f"{endpoint.name}: the feed {path} changed after the test file was read", "Start again."
         )
     return rows

@@ -232,7 +232,7 @@ def _total(reading: EvidenceReading, key: FunctionKey, samples: int) -> Interval
     if counts is None:
         return interval(cpu, cpu * sqrt(2 / max(use.total.get(key, 1.0), 1.0)), samples)
     running = sum(
-        s.state == _ON_CPU and key in s.functions for present in knee.snapshots for s in present
+        s.state == _ON_CPU and key in s.on_stack for present in knee.snapshots for s in present
     ) / max(knee.account.instants, 1)
     waits = max(0.0, float(counts.mean()) - running) / rate
     value = cpu + waits if use.samples else float(counts.mean()) / rate

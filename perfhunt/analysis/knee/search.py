@@ -77,7 +77,7 @@ def _result(state: SearchState) -> Search:
             yield from back_from_ramp(state, bracket.high)
             bracket = yield from _settled(state, bracket)
         if bracket.high is None:
-            held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
+            held = f"every criterion held up to {goal.max_rate:g}/s, the ceiling ({goal.ceiling})"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
     except OutOfBudget:
         pass

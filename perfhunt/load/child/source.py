@@ -88,6 +88,7 @@ class TrafficSource:
         self.payloads: Sequence[Payloads] = ()
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
+        self._users: UserTasks | None = None
         self._remarks: tuple[str, ...] = ()
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables)
@@ -125,7 +126,7 @@ class TrafficSource:
             refuse=self._outbound.refuse,
             keep_text=keep_text,
         )
-        self._sender = users
+        self._sender = self._users = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         users_of = [*dict.fromkeys(task.user for task in tasks)]
         closed = question.ramp.loop is LoopKind.CLOSED
@@ -252,6 +253,7 @@ class TrafficSource:
             outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
             service=float(ended["service"][-1]) if len(ended) else 0.0,
             orphans=len(self._sender.orphans),
+            idle=self._users.idle if self._users is not None else 0,
         )
 
 

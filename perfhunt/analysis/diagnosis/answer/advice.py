@@ -57,7 +57,7 @@ _SEES_ANY_WAITS = (
 _DOCTOR = "run perfhunt doctor --pid PID and mend what it lists, then investigate again."
 _LONGER = 'hold longer, [ramp] hold = "60s", then: perfhunt investigate --pid PID'
 ALONE = "locust -f FILE --headless -u 1 -t 10s"  # a locustfile, by itself
-_BY_ITSELF = f"run a locustfile by itself, {ALONE}, mend it, then: perfhunt investigate --pid PID"
+_MENDED = f"{ALONE}, mend it, then: perfhunt investigate --pid PID"
 CHILD_FAILED = "the load child "  # how `load.pipe` begins to say what became of it
 _UNWATCHED = "run it again without --profile off."
 CHANGE = "Change "  # how advice to change a function begins
@@ -75,10 +75,13 @@ def next_step(
     """
     if isinstance(knee, NoKnee) and knee.code is NoKneeCode.TEST_ITSELF:
         why = knee.reason.rstrip(".")
-        return f"Not the service but the locustfile decides ({why}): {_BY_ITSELF}"
+        return f"Not the service but the locustfile decides ({why}): run it by itself, {_MENDED}"
     if isinstance(knee, NoKnee) and CHILD_FAILED in knee.reason:
         why = knee.reason.rstrip(".")
-        return f"The load child failed ({why}): see load-child.log of the run; {_BY_ITSELF}"
+        return (
+            f"The load child failed ({why}): see load-child.log of the run, and try a locustfile by"
+            f" itself: {_MENDED}"
+        )
     if isinstance(knee, NoKnee) and bottleneck is None:
         return _nothing_stops(knee)
     if isinstance(knee, NoKnee) and knee.code is NoKneeCode.ERRORS_AT_ONCE:
@@ -119,8 +122,8 @@ def tied(findings: Sequence[Finding]) -> bool:
 def _nothing_stops(knee: NoKnee) -> str:
     if knee.code is NoKneeCode.BELOW_MAX_RATE:
         return (
-            "The service held every rate that was allowed:"
-            " raise [safety] max_rate if you need to know where it breaks."
+            "Raise the ceiling if you need to know where it breaks"
+            f" ({knee.reason.rstrip('.')}), then: perfhunt investigate --pid PID"
         )
     return (
         "Where the service breaks was not seen: give the search more, [ramp] budget, then: perfhunt"

@@ -240,7 +240,7 @@ def _ended_early(state: SearchState, bracket: Bracket) -> NoKnee:
     if not aside:
         return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
     last, n = aside[0], len(aside)
-    were = "the trial" if n == 1 else f"each of the last {n} trials, up to"
+    were = "the trial at" if n == 1 else f"each of the last {n} trials, up to"
     why = last.invalid.removeprefix(SET_ASIDE).rstrip(".")
     at = format_rate(max(trial.step.rate for trial in aside))
     reason = f"the budget ended with nothing that can be believed of {were} {at}: {why}"

@@ -34,7 +34,7 @@ def _between(task: TaskTime, limits: Iterable[float]) -> bool:
 
 def own_words(task: TaskTime) -> str:
     """`U.t takes 512 ms, of which 10 ms in its 2 requests: the rest is the locustfile's own
-    (time.sleep?)`.
+    (a sleep, a lock?)`.
     """
     takes = f"{task.name} takes {format_duration(task.seconds / task.n)} on average, of which"
     each = task.requests / task.n
@@ -42,4 +42,4 @@ def own_words(task: TaskTime) -> str:
     asked = (
         f"{format_duration(task.asked / task.n)} in its {count}" if each else "none in a request"
     )
-    return f"{takes} {asked}: the rest is the locustfile's own (time.sleep?)"
+    return f"{takes} {asked}: the rest is the locustfile's own (a sleep, a lock?)"

@@ -183,6 +183,19 @@ class UserTasks:
             + len(self.orphans)
         )
 
+    @property
+    def idle(self) -> int:
+        """How many tasks of earlier trials are in no request, so that the target owes them nothing;
+        0 where a client is the user's own.
+        """
+        return sum(
+            running.asking is None and self._tells(running.endpoint) for running in self.orphans
+        )
+
+    def _tells(self, endpoint: int) -> bool:
+        """Whether its client says when a request begins."""
+        return issubclass(self.tasks[endpoint].user, HttpUser | FastHttpUser)
+
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due: start its task now, or queue it when too many users are busy."""
         if len(self.in_flight) + len(self.orphans) < self.limits.in_flight:
@@ -241,7 +254,7 @@ class UserTasks:
         running.ended, running.outcome = True, outcome
         task = self.tasks[running.endpoint]
         # Of a client of the user's own it is not known whether a task that did not end is in it.
-        if outcome not in _CUT_OFF or issubclass(task.user, HttpUser | FastHttpUser):
+        if outcome not in _CUT_OFF or self._tells(running.endpoint):
             self.counts.count_task(running.passed(task.name, now))
         self.recorder.add(
             running.due,
