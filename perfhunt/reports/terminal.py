@@ -135,10 +135,9 @@ def _suspects(run: Run) -> list[str]:
     if not rows:
         return []
     head = "suspects" if accused(run) else "time goes to"
-    lines = _table((head, "", "class", "ms/request", "on stack"), rows)
     cost = [f.blamed.value for f in run.findings[:SUSPECTS]]
-    if cost != sorted(cost, reverse=True):
-        lines.append(f"  {RANKED_BY}")
+    by = "" if cost == sorted(cost, reverse=True) else f", {RANKED_BY}"
+    lines = _table((f"{head}{by}", "", "class", "ms/request", "on stack"), rows)
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             lines += _wrapped(leaves_words(finding), "  ")

@@ -45,7 +45,7 @@ _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 
 
 LEAST: Seconds = 5e-10  # that is more than the rounding of sums of latencies
-RANKED_BY = "in the order of what load adds to them, not of what they cost"
+RANKED_BY = "by what load adds"  # and not by what they cost, where the orders differ
 LEAVES = 4  # of a suspect: more than that are in run.json
 # What stops the service is none of its functions.
 _OUTSIDE = frozenset(

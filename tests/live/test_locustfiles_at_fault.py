@@ -62,7 +62,7 @@ def test_what_a_task_raises_is_kept_and_ends_nothing(
 def test_requests_for_another_host_end_with_93_and_say_where(listener: str, tmp_path: Path) -> None:
     trial = asked(listener, tmp_path, 'self.client.get("http://127.0.0.1:9/other")')
     assert trial.outcomes == {"not_cleared": 40}
-    with pytest.raises(UnsafeTarget, match="127.0.0.1:9"):
+    with pytest.raises(UnsafeTarget, match=r"127\.0\.0\.1:9"):
         require_cleared(trial)
 
 

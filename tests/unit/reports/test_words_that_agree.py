@@ -26,9 +26,7 @@ def test_a_request_over_several_limits_is_over_once() -> None:
     assert trial_line(replace(HELD, counts={})).endswith("over 0")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(NOISE, "0"), (0.0, "0"), (0.0317, "31.7")]
-)
+@pytest.mark.parametrize(("seconds", "words"), [(NOISE, "0"), (0.0, "0"), (0.0317, "31.7")])
 def test_what_rounding_leaves_is_nothing(seconds: float, words: str) -> None:
     assert ms(seconds) == words
 
