@@ -148,12 +148,12 @@ def knee_kind(knee: Knee) -> str:
 
 
 def criterion_words(knee: Knee) -> str:
-    """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`, `answers without
-    errors`.
+    """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`, `errors no more
+    than may be`.
     """
     if knee.label == KneeLabel.ERRORS:
         on = knee.criterion.partition("[")[2].removesuffix("]")
-        return f"answers without errors{on and f' on {on}'}"
+        return f"errors no more than may be{on and f' on {on}'}"
     if knee.label == KneeLabel.RESOURCE:
         return f"{knee.criterion.rpartition('.')[2]} within its limit"
     match = _CRITERION.fullmatch(knee.criterion)

@@ -38,7 +38,7 @@ def test_a_change_of_nothing_has_no_minus() -> None:
 
 def test_an_error_knee_names_errors_and_not_a_latency() -> None:
     knee = Knee(22.9, 20.0, 25.0, 0.95, "latency.p99[pay]", 0.3, 6.0, KneeLabel.ERRORS)
-    assert criterion_words(knee) == "answers without errors on pay"
+    assert criterion_words(knee) == "errors no more than may be on pay"
     run = replace(sample_run(), knee=replace(knee, criterion="latency.p99"))
     said = FORMATS["terminal"].render(run)
     assert "22.9/s" in said and "p99 <= 300 ms  [error knee" not in said

@@ -27,7 +27,7 @@ from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee, NoKneeCode
 from perfhunt.model.trial import Trial
 from tests.unit.analysis.diagnosis.field import KNEE
-from tests.unit.scenes import ranked, series
+from tests.unit.scenes import profile, ranked, series, used
 from tests.unit.trials import HELD
 
 LOST = replace(HELD, invalid="the load child ended with code 7")
@@ -122,3 +122,15 @@ def test_callers_of_a_function_are_on_the_stack_as_often_whoever_they_are_of() -
     shares = {f.function: f.total_share for f in findings}
     assert shares["serve"] == pytest.approx(1.0)
     assert shares["pay"] == pytest.approx(20 / 24)
+
+
+def test_a_function_that_only_the_profile_met_is_on_the_stack_by_its_cpu() -> None:
+    # Half of 0.2 cores is 0.1 thread of the one that sleeps.
+    knee = Span(
+        100.0,
+        profile=profile(pay=50, tax=50),
+        instants=series(*[["serve>view>pay sleep"]] * 24),
+        resources=used(0.2),
+    )
+    shares = {f.function: f.total_share for f in ranked(Evidence(knee))}
+    assert shares["tax"] == pytest.approx(0.1)
