@@ -11,6 +11,7 @@
     |-- QuestionError          104    the test file is bad, missing, or has no SLO
     |-- Stopped                105    a signal or the killswitch ended the run
     `-- LoadFailed               1    the load child could not do its work
+        |-- TrafficError       104    what was to be sent cannot be: the locustfile, a feed
         StoreError               1    a run directory or the ledger cannot be read or written
         Unreadable               1    what others wrote is no such thing, or more than is read
 
@@ -110,6 +111,12 @@ class Stopped(PerfhuntError):
 
 class LoadFailed(PerfhuntError):
     """The load child could not do its work."""
+
+
+class TrafficError(LoadFailed):
+    """What the user wrote to be sent cannot be: a locustfile, its options or classes, a feed."""
+
+    exit_code = ExitCode.BAD_TEST_FILE
 
 
 class StoreError(PerfhuntError):

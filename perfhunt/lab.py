@@ -232,9 +232,9 @@ class Lab:
         self._note_down(lambda: self.directory.append_drain(drained))
         self._check()
         if not drained.recovered:
-            self.notify(
-                Noted(f"the target was still slow {drained.seconds:.0f} s after the load came off")
-            )
+            after = f"{drained.seconds:.0f} s after the load came off"
+            slow = f"the target was still slow {after}"
+            self.notify(Noted(f"{drained.why} {after}" if drained.why else slow))
         return drained
 
     def recover(self) -> None:
@@ -305,19 +305,16 @@ class Lab:
         """
         if self.run is not None:
             return
-        stopped = isinstance(error, Stopped)
-        end = RunEnd.STOPPED if stopped else RunEnd.FAILED
-        lost = NoKnee(
-            NoKneeCode.STOPPED if stopped else NoKneeCode.TARGET_LOST,
-            error.message,
-            *bracket(self.trials, self.criteria),
-        )
+        end = RunEnd.STOPPED if isinstance(error, Stopped) else RunEnd.FAILED
+        codes = {Stopped: NoKneeCode.STOPPED, TargetDied: NoKneeCode.TARGET_LOST}
+        code = codes.get(type(error), NoKneeCode.FAILED)
+        lost = NoKnee(code, error.message, *bracket(self.trials, self.criteria))
         run = replace(
             self._so_far(),
             ended=f"{end}: {error.message}",
             knee=lost,
             exit_code=int(error.exit_code),
-            next_step=error.hint,
+            next_step=_go_on(self.start.id) if error.hint == KEPT else error.hint,
         )
         self._store(run)
 
@@ -385,6 +382,11 @@ def require_whole(trial: Trial) -> None:
     if trial.stopped:
         raise Stopped(trial.invalid.removeprefix(STOPPED), KEPT)
     require_cleared(trial)
+
+
+def _go_on(run: str) -> str:
+    """What to do about a run that was stopped."""
+    return f"Go on with it: perfhunt investigate --pid PID --resume {run}"
 
 
 _EXIT_CODES = {

@@ -87,7 +87,7 @@ QuickAgainOption = Annotated[
     typer.Option("--quick", help="With --pid: a bracket of the knee, in about a minute of load."),
 ]
 WorkersOption = Annotated[
-    int, typer.Option("--workers", min=1, help="Load processes on this machine.")
+    int, typer.Option("--workers", min=1, max=1024, help="Load processes on this machine.")
 ]
 BindOption = Annotated[
     str,
@@ -104,7 +104,8 @@ SecretOption = Annotated[
     ),
 ]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", help="Seed of arrivals, mix and feed rows.")
+    int | None,
+    typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of arrivals, mix and feed rows."),
 ]
 ProfileOption = Annotated[
     str, typer.Option("--profile", help="auto; required: fail if nothing attaches; off.")

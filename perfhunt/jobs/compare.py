@@ -39,10 +39,15 @@ class CompareResult:
 def run_comparison(request: CompareRequest, watch: EventWatcher = unwatched) -> CompareResult:
     """The verdict on two stored runs. What else than the code differed is not checked.
 
-    Raises UsageError when they were asked different questions, or have no profile of the same kind
-    for a flame graph that was asked for.
+    Raises UsageError when they are one run, were asked different questions, or have no profile of
+    the same kind for a flame graph that was asked for.
     """
     before, after = (load_run(name, request.store) for name in (request.before, request.after))
+    if before.id == after.id:
+        raise UsageError(
+            f"{request.before} and {request.after} are one run, {before.id}",
+            "Name the one before: perfhunt compare A B; the runs: perfhunt history",
+        )
     calibration = host_noise(request.store, watch)
     verdict = compare(before, after, calibration)
     if isinstance(verdict, tuple):

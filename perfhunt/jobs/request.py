@@ -65,6 +65,12 @@ def require_time(option: str, seconds: Seconds) -> None:
         raise UsageError(f"{option}: {seconds:g} s is no time to measure anything in")
 
 
+def require_within(option: str, number: int, low: int, high: int) -> None:
+    """Raises UsageError, naming the option, for a number that is out of bounds."""
+    if not low <= number <= high:
+        raise UsageError(f"{option}: {number} is not between {low} and {high:,}")
+
+
 @dataclass(frozen=True, slots=True)
 class InvestigateRequest:
     """What to investigate, and how; the rest is in the test file."""

@@ -16,12 +16,13 @@ from perfhunt.change.git.kept import CodeState, code_state
 from perfhunt.change.git.program import version as git_version
 from perfhunt.errors import UsageError
 from perfhunt.jobs.publish import publish
-from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time
+from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time, require_within
 from perfhunt.lab import Lab
 from perfhunt.load.engines import ENGINES
 from perfhunt.load.programs.facts import FACTS, require_program, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, master_address
+from perfhunt.load.trust.grant import MOST_WORKERS
 from perfhunt.load.trust.secret import find_secret, named_place
 from perfhunt.model.question import EngineName, ProcessSelector, Question
 from perfhunt.model.redact import Mark
@@ -55,6 +56,8 @@ def question_of(request: InvestigateRequest) -> Question:
     budget = question.ramp.budget if request.budget is None else request.budget
     require_time("--budget", budget)
     seed = question.seed if request.seed is None else request.seed
+    require_within("--seed", seed, 0, 2**32 - 1)
+    require_within("--workers", request.workers, 1, MOST_WORKERS)
     question = replace(question, ramp=replace(question.ramp, budget=budget), seed=seed)
     return question if request.engine is None else with_engine(question, request.engine)
 

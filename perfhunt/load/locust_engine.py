@@ -25,7 +25,7 @@ from perfhunt.load.messages import (
     ProbeAnswered,
     SendProbe,
 )
-from perfhunt.load.pipe import ChildDied, ChildPipe
+from perfhunt.load.pipe import LOG, ChildDied, ChildPipe
 from perfhunt.load.running_step import OVERDUE, POLL, RunningStep
 from perfhunt.load.seam import SecondWatcher, StopSignal, WorkerClock
 from perfhunt.load.tally import ClosedTally, StepTally
@@ -180,11 +180,11 @@ class LocustEngine:
                 raise Stopped(reason, "Nothing was sent to the service by then.")
             answer = pipe.receive(POLL)
             if isinstance(answer, LoadError):
-                raise LoadFailed(answer.why, answer.hint)
+                raise answer.raised
             if isinstance(answer, kind):
                 return answer
         raise LoadFailed(
-            f"the load child said nothing for {within:g} s", f"Its log is in {self._directory}."
+            f"the load child said nothing for {within:g} s", f"Its log is {LOG} of the run."
         )
 
     def run(
@@ -283,16 +283,22 @@ class LocustEngine:
         failing = self._ready.routes[endpoint] not in self._well
         good = (RequestOutcome.OK, RequestOutcome.STATUS) if failing else (RequestOutcome.OK,)
         allowed = PROBE_FACTOR * self._usual.get(endpoint, math.inf) + PROBE_SLACK
+        why = ""
         while (left := drain.cap - (time.monotonic() - began)) > 0:
             if stop is not None and stop():
                 break
             self._living(stop).lifeline.listen(stop)
             probe = self._probe(endpoint, min(left, self._question.ramp.timeout))
-            if probe is not None and probe.outcome in good and _recovered(probe, allowed):
+            why = _not_the_targets(probe)
+            if (
+                isinstance(probe, ProbeAnswered)
+                and probe.outcome in good
+                and _recovered(probe, allowed)
+            ):
                 self._pause(AFTER_DRAIN + drain.quiet, stop)
                 return Drained(time.monotonic() - began, True)
             self._pause(PROBE_EVERY, stop)
-        return Drained(time.monotonic() - began, False)
+        return Drained(time.monotonic() - began, False, why)
 
     def _probed_endpoint(self) -> int:
         """The heaviest endpoint that may be asked at will, else the heaviest."""
@@ -300,14 +306,14 @@ class LocustEngine:
         safe = [i for i, e in enumerate(self._question.traffic) if e.method in ("GET", "HEAD")]
         return max(safe or range(len(weights)), key=lambda i: weights[i])
 
-    def _probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered | None:
+    def _probe(self, endpoint: int, timeout: Seconds) -> ProbeAnswered | ChildDied:
         pipe = self._living()
         try:
             pipe.send(SendProbe(endpoint=endpoint, timeout=timeout))
             return self._expect(pipe, ProbeAnswered, timeout + OVERDUE)
-        except ChildDied:
+        except ChildDied as death:
             self._pipe = None
-            return None
+            return death
 
     def _pause(self, seconds: Seconds, stop: StopSignal | None) -> None:
         until = time.monotonic() + seconds
@@ -319,6 +325,15 @@ class LocustEngine:
         if self._pipe is not None:
             self._pipe.close()
             self._pipe = None
+
+
+def _not_the_targets(probe: ProbeAnswered | ChildDied) -> str:
+    """Why a probe tells nothing of the target, or ""."""
+    if isinstance(probe, ChildDied):
+        return f"{probe}, asked for a single request"
+    if not probe.orphans or probe.idle < probe.orphans:
+        return ""
+    return f"{probe.idle} tasks of the locustfile had not ended, though they were in no request,"
 
 
 def _recovered(probe: ProbeAnswered, allowed: Seconds) -> bool:

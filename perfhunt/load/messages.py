@@ -13,11 +13,12 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from perfhunt.errors import LoadFailed, PerfhuntError
+from perfhunt.errors import LoadFailed, PerfhuntError, TrafficError
 from perfhunt.load.seam import WorkerClock
 from perfhunt.load.trust.address import MasterAddress
 from perfhunt.load.trust.grant import WorkerGrant
 from perfhunt.load.wire import WireAccount
+from perfhunt.model.latency import TaskTime
 from perfhunt.model.question import Question
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.text.escaping import visible
@@ -209,6 +210,7 @@ class StepDone(Message, frozen=True):
     users: int = 0
     lost: bool = False
     wire: WireAccount | None = None  # where the sender looks at it
+    tasks: tuple[TaskTime, ...] = ()  # of a locustfile
     refused: dict[
         str, int
     ] = {}  # connections to what was not cleared, by where they would have gone
@@ -216,12 +218,13 @@ class StepDone(Message, frozen=True):
 
 class ProbeAnswered(Message, frozen=True):
     """How a single request ended (a RequestOutcome) and how long it took; `orphans` of earlier
-    trials are still unanswered.
+    trials are still unanswered; `idle` of those are tasks of a locustfile that are in no request.
     """
 
     outcome: int
     service: Seconds
     orphans: int
+    idle: int = 0
 
 
 class Flooded(Message, frozen=True):
@@ -233,16 +236,25 @@ class Flooded(Message, frozen=True):
 
 
 class LoadError(Message, frozen=True):
-    """The child or worker failed: why, and what to do next."""
+    """The child or worker failed: why, and what to do next. `of_user`: what it was given to send is
+    no such thing.
+    """
 
     why: str
     hint: str = ""
+    of_user: bool = False
 
     @classmethod
     def of(cls, error: Exception, keep_text: bool = False) -> LoadError:
         """What is said of an exception; its text only when that is to be kept."""
         hint = error.hint if isinstance(error, PerfhuntError) else ""
-        return cls(why=error_words(error, keep_text), hint=hint)
+        of_user = isinstance(error, TrafficError)
+        return cls(why=error_words(error, keep_text), hint=hint, of_user=of_user)
+
+    @property
+    def raised(self) -> LoadFailed:
+        """The same as an error of this process."""
+        return (TrafficError if self.of_user else LoadFailed)(self.why, self.hint)
 
 
 class ClockReading(Message, frozen=True):

@@ -124,7 +124,7 @@ class ChildPipe:
             log = tail(self._log, _LAST_WORDS).decode(errors="replace")
             lines = [line for line in log.splitlines() if line.strip()]
             if lines and self.process.returncode not in (0, -signal.SIGKILL):
-                return f": {lines[-1].strip()} (all of it is in {self._log})"
+                return f": {lines[-1].strip()} (all of it is in {LOG} of the run)"
         return ""
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perfhunt.errors import LoadFailed, Unreadable
+from perfhunt.errors import TrafficError, Unreadable
 from perfhunt.model.question import BodyPart, RequestTemplate
 from perfhunt.model.testfile.body import LARGEST_BODY, given_boundary, is_multipart
 from perfhunt.model.testfile.feed import FeedRow, parse_feed
@@ -81,7 +81,7 @@ def prepare(
     """The endpoint's payloads, the first of them rendered already.
 
     `authority` is what the Host header says unless the endpoint sets its own; `sessions` fill what
-    no feed of its own does, each row with one of them. Raises LoadFailed
+    no feed of its own does, each row with one of them. Raises TrafficError
     when a variable is not set or the feed or a file cannot be read, is not what the question
     pinned, or lacks a column.
     """
@@ -109,12 +109,12 @@ def prepare(
             if row not in payloads.made:
                 break
     except KeyError as error:
-        raise LoadFailed(
+        raise TrafficError(
             f"{endpoint.name}: nothing fills {error.args[0]!r}",
             "Set it in the environment, or add it to the feed.",
         ) from None
     except ValueError as error:
-        raise LoadFailed(
+        raise TrafficError(
             f"{endpoint.name}: {error}", "A path or header must stay on one line."
         ) from None
     return payloads
@@ -122,7 +122,7 @@ def prepare(
 
 def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> None:
     """A column of paths would go into one segment of a path, its slashes encoded. Raises
-    LoadFailed.
+    TrafficError.
     """
     for column in columns_unsaid(endpoint.path.partition("?")[0]):
         values = [row.get(column, "") for row in rows]
@@ -130,7 +130,7 @@ def _refuse_whole_paths(endpoint: RequestTemplate, rows: Sequence[FeedRow]) -> N
             before = endpoint.path.partition(f"{{{column}}}")[0]
             whole = before == "/" and all(value.startswith("/") for value in values)
             raw = f"{'' if whole else before}{{{column}:raw}}"
-            raise LoadFailed(
+            raise TrafficError(
                 f"{endpoint.name}: {{{column}}} holds whole paths, which would be percent-encoded,"
                 " each / as %2F",
                 f'For paths as they have to be sent: request = "{endpoint.method} {raw}"; to encode'
@@ -157,21 +157,23 @@ def _sessions_of(
 
 
 def _pinned(endpoint: RequestTemplate, what: str, path: str, sha256: str, most: Bytes) -> bytes:
-    """The bytes of a file that the question names. Raises LoadFailed for others than it pinned."""
+    """The bytes of a file that the question names. Raises TrafficError for others than
+    it pinned.
+    """
     try:
         content = regular_bytes(Path(path), most)
     except (OSError, Unreadable) as error:
         raise _unusable(endpoint, what, path, error) from None
     if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-        raise LoadFailed(
+        raise TrafficError(
             f"{endpoint.name}: the {what} {path} changed after the test file was read",
             "Start again.",
         )
     return content
 
 
-def _unusable(endpoint: RequestTemplate, what: str, path: str, error: Exception) -> LoadFailed:
-    return LoadFailed(f"{endpoint.name}: the {what} {path} cannot be used: {error}")
+def _unusable(endpoint: RequestTemplate, what: str, path: str, error: Exception) -> TrafficError:
+    return TrafficError(f"{endpoint.name}: the {what} {path} cannot be used: {error}")
 
 
 def _render(payloads: Payloads, row: FeedRow) -> bytes:
@@ -246,7 +248,7 @@ def _boundary(endpoint: RequestTemplate, contents: Collection[bytes]) -> str:
     """What stands between the parts of an endpoint's body and occurs in none of the contents: what
     its Content-Type names, else a digest, so that the same parts are always the same bytes.
 
-    Raises LoadFailed when the named one occurs.
+    Raises TrafficError when the named one occurs.
     """
     kind = next((v for k, v in endpoint.headers if k.lower() == "content-type"), "")
     named = given_boundary(kind)
@@ -256,7 +258,7 @@ def _boundary(endpoint: RequestTemplate, contents: Collection[bytes]) -> str:
     boundary = named or _digest(seed)
     while any(boundary.encode() in content for content in contents):
         if named:
-            raise LoadFailed(
+            raise TrafficError(
                 f"{endpoint.name}: the boundary of its Content-Type occurs in its body",
                 "Leave that header out: it is made with the body.",
             )

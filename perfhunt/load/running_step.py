@@ -64,7 +64,9 @@ class RunningStep:
     def follow(self) -> Trial:
         """Gives the order and sees it through to a trial."""
         try:
-            self._pipe.send(RunStep(step=self._step, samples=str(self._path), grace=self._grace))
+            # A locustfile may have changed the child's working directory.
+            samples = str(self._path.absolute())
+            self._pipe.send(RunStep(step=self._step, samples=samples, grace=self._grace))
             end = self._until_done()
         except ChildDied as death:
             self.died = True

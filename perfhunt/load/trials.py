@@ -134,6 +134,8 @@ def _generator(
         little_ratio=_little(tally, health),
         refused=account.refused,
         notes=_client_notes(account),
+        mishaps=account.errors,
+        tasks=account.tasks,
     )
 
 

@@ -30,9 +30,11 @@ class NoKneeCode(StrEnum):
     MISSED_AT_BASELINE = "missed-at-baseline"
     NOT_REACHED = "not-reached"  # another criterion breaks first
     BUDGET = "budget"
-    TARGET_LOST = "target-lost"
+    TARGET_LOST = "target-lost"  # it died, or did not come back
     STOPPED = "stopped"
     HOST_BUSY = "host-busy"  # other work on the host left no trial to be believed
+    TEST_ITSELF = "test-itself"  # the locustfile fails by itself, or takes its time
+    FAILED = "failed"  # the run ended before, and the target is not why
     NO_LOAD = "no-load"  # a profile of the load that was there
 
 

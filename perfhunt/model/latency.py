@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -100,3 +100,40 @@ def percentiles(
         return tuple(None for _ in shares)
     ordered = np.sort(np.asarray(values))
     return tuple(float(ordered[nearest_rank(len(ordered), s)]) for s in shares)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskTime:
+    """Of `n` tasks of one name over a trial: the `seconds` they took, of which `asked` passed in
+    their `requests`, all added up.
+    """
+
+    name: str
+    n: int
+    seconds: Seconds
+    requests: int
+    asked: Seconds
+
+    @property
+    def own(self) -> Share:
+        """The part of the time that passed in none of the requests."""
+        return max(0.0, 1.0 - self.asked / self.seconds) if self.seconds else 0.0
+
+    def plus(self, other: TaskTime) -> TaskTime:
+        """Both together."""
+        return replace(
+            self,
+            n=self.n + other.n,
+            seconds=self.seconds + other.seconds,
+            requests=self.requests + other.requests,
+            asked=self.asked + other.asked,
+        )
+
+
+def merged_tasks(parts: list[tuple[TaskTime, ...]]) -> tuple[TaskTime, ...]:
+    """What several workers counted, by name, in the order in which the names came."""
+    by_name: dict[str, TaskTime] = {}
+    for each in (each for part in parts for each in part):
+        known = by_name.get(each.name)
+        by_name[each.name] = each if known is None else known.plus(each)
+    return tuple(by_name.values())

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.model.latency import Latency
+from perfhunt.model.latency import Latency, TaskTime
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds, Share
 
 
@@ -229,6 +229,8 @@ class Generator:
     notes: tuple[str, ...] = ()
     # Where a locustfile would have gone -> connections that were refused it.
     refused: Mapping[str, int] = field(default_factory=dict)
+    mishaps: Mapping[str, int] = field(default_factory=dict)  # what went wrong, in words -> count
+    tasks: tuple[TaskTime, ...] = ()  # of a locustfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,10 +356,11 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """How long a drain took, and whether the target came back."""
+    """How long a drain took, and whether the target came back; `why` it is not known."""
 
     seconds: Seconds
     recovered: bool
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from perfhunt.reports.words import (
     bottleneck_words,
     capacity_words,
     criterion_words,
+    held_at,
     knee_kind,
     knee_words,
     leaves_words,
@@ -187,11 +188,10 @@ def _waterfall(run: Run) -> str:
     if waterfall is None or not waterfall.parts:
         return ""
     rows = [(p.name, ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)]
-    table = _table(("part", "ms at the baseline", "ms at the knee", "added, ms"), rows)
+    table = _table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
     notes = _text(" ".join(remarks(waterfall)))
-    return (
-        f"### Where the added latency went: {_text(totals_words(waterfall))}\n\n{table}\n{notes}\n"
-    )
+    title = f"Where the added latency went: {_text(totals_words(waterfall, run))}"
+    return f"### {title}\n\n{table}\n{notes}\n"
 
 
 def _trust(run: Run) -> str:

@@ -24,6 +24,7 @@ from perfhunt.reports.pictures.waterfall_words import (
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
+    RANKED_BY,
     accused,
     allowed,
     bottleneck_words,
@@ -136,7 +137,9 @@ def _suspects(run: Run) -> list[str]:
     if not rows:
         return []
     head = "suspects" if accused(run) else "time goes to"
-    lines = _table((head, "", "class", "ms/request", "on stack"), rows)
+    cost = [f.blamed.value for f in run.findings[:SUSPECTS]]
+    by = "" if cost == sorted(cost, reverse=True) else f", {RANKED_BY}"
+    lines = _table((f"{head}{by}", "", "class", "ms/request", "on stack"), rows)
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             lines += _wrapped(leaves_words(finding), "  ")
@@ -183,7 +186,7 @@ def _waterfall(run: Run) -> list[str]:
     p99 = waterfall.knee_p99
     percentile = f"; p99 {format_duration(p99)}, which is not split" if p99 is not None else ""
     return [
-        f"latency   {totals_words(waterfall)}{percentile}",
+        f"latency   {totals_words(waterfall, run)}{percentile}",
         *(_cut(f"  {number.ljust(room)}  {name}", WIDTH) for number, name in rows),
         *(_wrapped(waterfall.differs, "  ") if waterfall.differs else []),
     ]

@@ -86,11 +86,14 @@ def _knee(run: Run) -> str:
         why = _because(run) if missed and at_any_load else ""
         return f"No knee{other and f' found{other}'}: {run.knee.reason}{why}."
     knee = run.knee
-    until = {KneeLabel.SOFT: "up to about", KneeLabel.BRACKET: "up to somewhere near"}.get(
-        knee.label, "up to"
-    )
+    until = {
+        KneeLabel.SOFT: "up to about",
+        KneeLabel.ERRORS: "up to about",
+        KneeLabel.BRACKET: "up to somewhere near",
+    }.get(knee.label, "up to")
     kept = f"It keeps {criterion_words(knee)}"
-    what = "It answers without errors" if knee.label == KneeLabel.ERRORS else kept
+    errors = "No more of its answers are errors than may be"
+    what = errors if knee.label == KneeLabel.ERRORS else kept
     gradual = ", then gives way gradually" if knee.label == KneeLabel.SOFT else ""
     return f"{what} {until} {knee_words(knee)}{_of_host(run)}{gradual}{_because(run)}."
 

@@ -44,6 +44,8 @@ CLASSES: Mapping[str, str] = {
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 
 
+LEAST: Seconds = 5e-10  # that is more than the rounding of sums of latencies
+RANKED_BY = "by what load adds"  # and not by what they cost, where the orders differ
 LEAVES = 4  # of a suspect: more than that are in run.json
 # What stops the service is none of its functions.
 _OUTSIDE = frozenset(
@@ -137,6 +139,11 @@ def predicted_words(prediction: WhatIf) -> str:
     return f"{format_rate(prediction.rate)} ({rate_range(prediction.low, prediction.high)})"
 
 
+def held_at(run: Run) -> str:
+    """Where the profiled load was held: `at the knee`, where there is one."""
+    return "at the knee" if isinstance(run.knee, Knee) else "at the rate held"
+
+
 def knee_kind(knee: Knee) -> str:
     """What kind of knee it is: `sharp knee`, `soft knee`, `bracket, not a knee`, `error knee`,
     `resource knee`.
@@ -147,7 +154,12 @@ def knee_kind(knee: Knee) -> str:
 
 
 def criterion_words(knee: Knee) -> str:
-    """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`."""
+    """What breaks at the knee: `p99 <= 250 ms`, `p99 <= 400 ms on checkout`, `errors no more
+    than may be`.
+    """
+    if knee.label == KneeLabel.ERRORS:
+        on = knee.criterion.partition("[")[2].removesuffix("]")
+        return f"errors no more than may be{on and f' on {on}'}"
     if knee.label == KneeLabel.RESOURCE:
         return f"{knee.criterion.rpartition('.')[2]} within its limit"
     match = _CRITERION.fullmatch(knee.criterion)
@@ -170,6 +182,8 @@ def ms(seconds: Seconds | None) -> str:
     """Milliseconds with three digits, without the unit; an em dash for none."""
     if seconds is None:
         return "—"
+    if abs(seconds) < LEAST:
+        return "0"
     # From 1000 on three digits would be written as a power of ten.
     return f"{seconds * 1000:,.3g}" if seconds < 0.9995 else f"{seconds * 1000:,.0f}"
 

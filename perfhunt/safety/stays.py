@@ -21,6 +21,6 @@ def require_cleared(trial: Trial) -> None:
     raise UnsafeTarget(
         f"{away} of {trial.n} requests lead to {places}, where load was not cleared for: none of"
         " them was sent there",
-        "Let the traffic not follow that redirect; or aim target.url at it, and clear it in"
-        " [safety] allow_hosts.",
+        "Let the traffic not go there, or follow no redirect; or aim target.url at it, and clear it"
+        " in [safety] allow_hosts.",
     )

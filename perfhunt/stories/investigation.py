@@ -128,9 +128,9 @@ def investigate(question: Question, lab: Lab, options: Options = Options()) -> R
                 rate = soak_rate(climb, held.rate)
                 step = step_of(question, Phase.SOAK, rate, BLOCK, 4)
                 climb = soak(lab, climb, step, options.soak)
-            diagnosis = explain(lab, floor, climb, held)
+            diagnosis = explain(lab, floor, climb, held, options=options)
             if above := hold_above(question, lab, climb, held, diagnosis):
-                diagnosis = explain(lab, floor, climb, held, above)
+                diagnosis = explain(lab, floor, climb, held, above, options)
             return lab.finish(
                 floor=floor.trial,
                 climb=climb,
@@ -164,7 +164,7 @@ def measure_floor(question: Question, lab: Lab, options: Options) -> Floor:
     descent = found_floor(question, lab, options)
     trial = descent.floor
     floor = Floor(trial, descent.before, len(descent.drains), Span.of(trial), idle)
-    if not options.profile or trial.overload:
+    if not options.profile or trial.overload or trial.invalid:
         return floor
     seconds = long_enough(BASELINE_PROFILE, trial.step.rate)
     lab.notify(Began("baseline profile", "what runs at the floor", seconds))
@@ -273,7 +273,8 @@ def hold_at_knee(
     none in the knee fit.
     """
     rate = hold_rate(climb, floor.step.rate)
-    if not options.profile:
+    nothing = isinstance(climb.knee, NoKnee) and climb.knee.code is NoKneeCode.TEST_ITSELF
+    if not options.profile or nothing or all(trial.invalid for trial in lab.trials):
         return HoldResult(rate, None, None)
     seconds, settled = long_enough(question.ramp.hold, rate), long_enough(QUIET, 2 * rate)
     waits = seconds * WAITS_SHARE
@@ -334,7 +335,12 @@ def hold_above(
 
 
 def explain(
-    lab: Lab, floor: Floor, climb: SearchResult, held: HoldResult, above: Span | None = None
+    lab: Lab,
+    floor: Floor,
+    climb: SearchResult,
+    held: HoldResult,
+    above: Span | None = None,
+    options: Options = Options(),
 ) -> Diagnosis:
     """Which function or which wait stops the service there, and what a fix would bring."""
     lab.notify(Began("diagnose", "reading the profiles"))
@@ -349,6 +355,7 @@ def explain(
         cpu_limit=target.cpu_limit if target else None,
         application=target.application if target else Application(),
         trials=tuple(lab.trials),
+        watched=options.profile,
     )
     if target is not None:
         evidence = replace(evidence, sources=sources(target, files_of(evidence)))

@@ -115,9 +115,12 @@ def _held(pid: int) -> frozenset[int]:
         return held_inodes(pid)
     except PermissionError:
         owner, us = uid(pid), os.geteuid()
+        why, do = f"owned by uid {owner}; you are uid {us}", "Run it as that user, or: sudo"
+        if us in (0, owner):
+            why = "the kernel forbids it, whoever asks"
+            do = "It takes CAP_SYS_PTRACE, which a container may lack; what is missing:"
         raise TargetNotFound(
-            f"perfhunt may not look into pid {pid} (owned by uid {owner}; you are uid {us})",
-            f"Run it as that user, or: sudo perfhunt doctor --pid {pid}",
+            f"perfhunt may not look into pid {pid} ({why})", f"{do} perfhunt doctor --pid {pid}"
         ) from None
 
 

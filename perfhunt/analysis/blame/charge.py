@@ -112,7 +112,7 @@ def _note(
     key = owner.key
     weight = _weight(snapshot, present, account.graph)
     _add(account.own, (key, snapshot.state), index, weight, account.instants)
-    for function in snapshot.functions:
+    for function in snapshot.on_stack:
         _add(account.total, function, index, weight, account.instants)
     account.via.setdefault(key, Counter())[owner.via] += 1
     if snapshot.sample.wait_on:

@@ -81,7 +81,7 @@ def use_in_profile(profile: Profile, code: Code, idle: IdlePaths) -> CpuUse:
             continue
         key, app = owner.key, code.app_frames(stack)
         _credit(own, (key,), weight)
-        _credit(total, dict.fromkeys((*(frame.key for frame in app), key)), weight)
+        _credit(total, dict.fromkeys((*call_path(stack), key)), weight)
         if owner.is_app and awaits(stack, owner.frame):
             _credit(awaiting, (key,), weight)
         if weight > heaviest.get(key, 0.0):
@@ -110,7 +110,7 @@ def _use_in_snapshots(snapshots: Snapshots) -> CpuUse:
     for snapshot in (s for present in snapshots for s in present):
         if snapshot.state == ThreadState.ON_CPU and not snapshot.on_idle_path:
             _credit(own, (snapshot.owner.key,), 1.0)
-            _credit(total, snapshot.functions, 1.0)
+            _credit(total, snapshot.on_stack, 1.0)
             frames[snapshot.owner.key] = snapshot.owner.frame
     return CpuUse(own=own, total=total, frames=frames, samples=sum(own.values()))
 
@@ -152,7 +152,7 @@ def _with_added(use: CpuUse, added: Iterable[tuple[Snapshot, float]]) -> CpuUse:
     own, total, frames = dict(use.own), dict(use.total), dict(use.frames)
     for snapshot, weight in added:
         _credit(own, (snapshot.owner.key,), weight)
-        _credit(total, snapshot.functions, weight)
+        _credit(total, snapshot.on_stack, weight)
         frames.setdefault(snapshot.owner.key, snapshot.owner.frame)
     return replace(use, own=own, total=total, frames=frames, samples=sum(own.values()))
 

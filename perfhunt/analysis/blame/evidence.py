@@ -127,7 +127,8 @@ class Evidence:
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `application` says which of what is installed is the application; `sources` are the texts of the
-    application's files, by path. `trials` are all of the run.
+    application's files, by path. `trials` are all of the run;
+    it was `watched` unless profiles were not asked for.
     """
 
     knee: Span
@@ -140,6 +141,7 @@ class Evidence:
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    watched: bool = True
 
     @property
     def of_waits(self) -> Evidence:

@@ -91,6 +91,11 @@ class Snapshot:
         return self.path, self.line
 
     @property
+    def on_stack(self) -> tuple[FunctionKey, ...]:
+        """Every function on the stack, whoever's, each once."""
+        return tuple(dict.fromkeys((*self.path, self.owner.key)))
+
+    @property
     def functions(self) -> tuple[FunctionKey, ...]:
         """The application's functions on the stack and the owner, each once."""
         return tuple(dict.fromkeys((*self.app, self.owner.key)))

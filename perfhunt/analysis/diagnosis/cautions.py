@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
 from perfhunt.analysis.blame.reading import EvidenceReading
 from perfhunt.analysis.diagnosis.answer.advice import tied
+from perfhunt.analysis.diagnosis.answer.load_doubts import about_load
 from perfhunt.analysis.diagnosis.features import wire_at_knee
-from perfhunt.analysis.diagnosis.known.sessions import session_cautions
 from perfhunt.analysis.diagnosis.rules.wire import FIXES
 from perfhunt.analysis.trial.interference import disturbance
 from perfhunt.model.finding import (
@@ -21,7 +20,7 @@ from perfhunt.model.finding import (
     Finding,
     ProbeEffect,
 )
-from perfhunt.model.knee import Knee, KneeLabel, NoKnee
+from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import EvidenceKind, Loss, Profile, ProfileMode
 from perfhunt.model.states import ThreadState
 from perfhunt.model.trial import Trial
@@ -32,9 +31,6 @@ from perfhunt.model.units import Cores, Share, format_duration, format_rate, for
 class CautionThresholds:
     """From when a doubt is worth a reader's time."""
 
-    # Share of a core that the generator used: from here it sends late, by measurement of its own
-    # lag.
-    generator_busy: Share = 0.85
     # High end of the knee's interval over the low end: beyond it two versions cannot be told apart
     # by their knees.
     knee_wide: float = 1.3
@@ -57,6 +53,7 @@ class CautionThresholds:
 THRESHOLDS = CautionThresholds()
 _FLOOR = " at the floor"
 _ALL_STATES = "syscall"  # the source of states that names what a thread waits for
+_SEE_NEXT = "The next step says what to do about that."
 _MAY_READ = "Run as root or as the owner of the service: perfhunt doctor --pid PID."
 
 
@@ -72,84 +69,26 @@ def cautions(
     evidence = reading.evidence
     missing, partly = _lost_at_the_knee(evidence.knee)
     return (
-        *_about_absence(evidence.knee),
+        *_about_absence(evidence, knee),
         *missing,
-        *_about_load(trials),
-        *_about_knee(knee),
+        *about_load(trials, knee),
+        *_about_knee(knee, findings),
         *_about_probe(effect),
         *_about_profile(evidence),
         *partly,
         *_lost_at_the_floor(evidence),
-        *_about_findings(findings, bottleneck),
+        *_about_findings(findings, bottleneck, knee),
         *_about_wire(reading, bottleneck),
         *(() if disturbance(trials) else _about_host(evidence)),
     )
 
 
-def _about_load(trials: Sequence[Trial]) -> Iterator[Caution]:
-    yield from _about_other_work(trials)
-    spoiled = [t for t in trials if t.invalid and not t.set_aside]
-    if spoiled:
-        yield Caution(
-            CautionCode.TRIALS_SPOILED,
-            f"{len(spoiled)} of {len(trials)} trials were set aside:"
-            f" {spoiled[0].invalid.rstrip('.')}.",
-            "Nothing, if the knee's interval is narrow enough;"
-            " else run again on a quieter machine.",
-        )
-    yield from _about_refused(trials)
-    yield from session_cautions(trials)
-    busiest = max((t.generator.cpu for t in trials if t.generator.cpu is not None), default=0.0)
-    if busiest > THRESHOLDS.generator_busy:
-        yield Caution(
-            CautionCode.GENERATOR_BUSY,
-            f"The generator used up to {format_share(busiest)} of its core,"
-            " so some latency may be its own.",
-            "Run it from another machine, or pin target and generator to cores of their own.",
-        )
-
-
-def _about_refused(trials: Sequence[Trial]) -> Iterator[Caution]:
-    refused = sum((Counter(t.generator.refused) for t in trials), Counter())
-    for place, count in refused.most_common():
-        yield Caution(
-            CautionCode.NOT_CLEARED,
-            f"Connections of the locustfile to {place} were refused, {count:,} of them: load was"
-            " cleared for the target only.",
-            f'For what is no load, such as test data: locustfile_connects = ["{place}"] in the test'
-            " file. A redirect: let the locustfile not follow it.",
-        )
-
-
-def _about_other_work(trials: Sequence[Trial]) -> Iterator[Caution]:
-    other = disturbance(trials)
-    if other is None:
-        return
-    names = f" ({', '.join(other.names)})" if other.names else ""
-    if other.set_aside:
-        yield Caution(
-            CautionCode.TRIALS_SET_ASIDE,
-            f"{other.set_aside} of {other.trials} trials were set aside: other work on this host"
-            f"{names} disturbed them.",
-            "Nothing, if the knee's interval is narrow enough; else stop the other work.",
-        )
-    if other.used:
-        share = "" if other.busy is None else f" took {format_share(other.busy)} of this host and"
-        yield Caution(
-            CautionCode.HOST_BUSY,
-            f"Other work{names}{share} disturbed {other.used} of {other.trials} trials, and there"
-            " was no quiet time to ask again: the knee is that of the busy host.",
-            "Stop the other work, or measure on a host of its own: perfhunt doctor says when it is"
-            " quiet.",
-        )
-
-
-def _about_knee(knee: Knee | NoKnee) -> Iterator[Caution]:
+def _about_knee(knee: Knee | NoKnee, findings: Sequence[Finding]) -> Iterator[Caution]:
     if isinstance(knee, NoKnee):
         yield Caution(
             CautionCode.NO_KNEE,
             f"There is no knee: {knee.reason.rstrip('.')}.",
-            "Findings describe the highest load that held.",
+            "Findings describe the highest load that held." if findings else _SEE_NEXT,
         )
     elif knee.label == KneeLabel.SOFT:
         yield Caution(
@@ -186,13 +125,25 @@ def _about_probe(effect: ProbeEffect | None) -> Iterator[Caution]:
         )
 
 
-def _about_absence(span: Span) -> Iterator[Caution]:
-    if span.profile is None and span.instants is None:
+def _about_absence(evidence: Evidence, knee: Knee | NoKnee) -> Iterator[Caution]:
+    span = evidence.knee
+    if not evidence.watched:
+        yield Caution(
+            CautionCode.NO_PROFILE,
+            "Nothing was profiled, as was asked for: no function is named.",
+            "Run it again without --profile off.",
+        )
+    elif span.profile is None and span.instants is None and not _itself(knee):
         yield Caution(
             CautionCode.NO_PROFILE,
             f"Nothing was profiled at the knee{_because(_whole(span, EvidenceKind.ON_CPU))}.",
             "perfhunt doctor --pid PID says what is missing.",
         )
+
+
+def _itself(knee: Knee | NoKnee) -> bool:
+    """Whether there was nothing of the service to profile."""
+    return isinstance(knee, NoKnee) and knee.code is NoKneeCode.TEST_ITSELF
 
 
 def _about_profile(evidence: Evidence) -> Iterator[Caution]:
@@ -326,7 +277,7 @@ def _about_native(evidence: Evidence, profile: Profile) -> Iterator[Caution]:
 
 
 def _about_findings(
-    findings: Sequence[Finding], bottleneck: Bottleneck | None
+    findings: Sequence[Finding], bottleneck: Bottleneck | None, knee: Knee | NoKnee
 ) -> Iterator[Caution]:
     if tied(findings):
         yield Caution(
@@ -335,7 +286,10 @@ def _about_findings(
             " cannot be told apart by what they cost.",
             'Hold longer, [ramp] hold = "60s"; or change one, verify, and look again.',
         )
-    if bottleneck is not None and bottleneck.category == BottleneckClass.UNDETERMINED:
+    # Where requests fail at any load, the knee's own caution has said so.
+    at_once = isinstance(knee, NoKnee) and knee.code is NoKneeCode.ERRORS_AT_ONCE
+    unknown = bottleneck is not None and bottleneck.category == BottleneckClass.UNDETERMINED
+    if bottleneck is not None and unknown and not at_once:
         yield Caution(
             CautionCode.UNDETERMINED,
             bottleneck.evidence[0],

@@ -19,12 +19,13 @@ from perfhunt.analysis.diagnosis.answer.refusing import (
 )
 from perfhunt.analysis.diagnosis.answer.settled import settled
 from perfhunt.analysis.diagnosis.cautions import cautions
-from perfhunt.analysis.diagnosis.classify import classify
+from perfhunt.analysis.diagnosis.classify import ANSWER, classify
 from perfhunt.analysis.diagnosis.known.greenlets import greenlet_cautions
 from perfhunt.analysis.diagnosis.leak import drift_cautions, with_leak
 from perfhunt.analysis.diagnosis.prediction.whatif import with_what_if
 from perfhunt.analysis.diagnosis.ranking import finding_of, kinds_of, rank
 from perfhunt.analysis.diagnosis.suspects import Suspects, suspects_of
+from perfhunt.analysis.diagnosis.waterfall.agreement import contradiction
 from perfhunt.analysis.diagnosis.waterfall.bridge import waterfall
 from perfhunt.analysis.knee.answers.failures import NEARBY, Failures, failures_of
 from perfhunt.analysis.knee.goal import SearchResult
@@ -59,6 +60,11 @@ class Diagnosis:
     waterfall: Waterfall | None = None
 
 
+_NOT_OTHER_WORK = (
+    "Other work took cores from the service, but what load added to its latency is something else."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Suspicion:
     """One way to read the evidence: as it is at the knee, or above it."""
@@ -84,6 +90,12 @@ def diagnose(
     seen = _that_tells(at_knee, above)
     leaky = with_leak(seen.bottleneck, climb.drift, trials)
     bottleneck = settled(leaky, climb.knee, failures)
+    fall = _waterfall(evidence, bottleneck)
+    if bottleneck is not None and isinstance(climb.knee, Knee):
+        weighed = _weighed(bottleneck, fall)
+        # What is not said any more is not contradicted either.
+        fall = fall if weighed.category == bottleneck.category else _waterfall(evidence, weighed)
+        bottleneck = weighed
     category = bottleneck.category if bottleneck else BottleneckClass.UNDETERMINED
     findings = rank(seen.reading, seen.suspects, category)
     if bottleneck is not None and isinstance(climb.knee, Knee):
@@ -105,7 +117,7 @@ def diagnose(
             findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence
         ),
         walls=wall_profiles(at_knee.reading),
-        waterfall=_waterfall(evidence, bottleneck),
+        waterfall=fall,
     )
 
 
@@ -113,6 +125,27 @@ def _waterfall(evidence: Evidence, bottleneck: Bottleneck | None) -> Waterfall:
     """What load added, by the one pass in which threads were looked at."""
     reading = read_evidence(evidence.of_waits)
     return waterfall(reading, suspects_of(reading), bottleneck)
+
+
+def _weighed(bottleneck: Bottleneck, fall: Waterfall) -> Bottleneck:
+    """The class with the score that its waterfall leaves it. Other work on the host is there at any
+    load: where load added nothing of it, it is not what stops the service.
+    """
+    against = None
+    if fall.unexplained is not None:
+        against = contradiction(bottleneck, fall.parts, fall.unexplained)
+    if against is None:
+        return bottleneck
+    score = against.share * bottleneck.score
+    if bottleneck.category != BottleneckClass.HOST or score >= ANSWER.least:
+        return replace(bottleneck, score=min(bottleneck.score, max(ANSWER.least, score)))
+    return Bottleneck(
+        category=BottleneckClass.UNDETERMINED,
+        score=score,
+        evidence=(_NOT_OTHER_WORK, *bottleneck.evidence),
+        runner_up=bottleneck.category,
+        runner_up_score=score,
+    )
 
 
 def failures_there(evidence: Evidence, climb: SearchResult) -> Failures | None:

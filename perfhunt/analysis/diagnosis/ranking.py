@@ -184,11 +184,15 @@ def _shares(reading: EvidenceReading, key: FunctionKey) -> tuple[Share, Share]:
     if not busy:
         anywhere = use.total.get(key, 0.0) / use.samples if use.samples else 0.0
         return use.shares().get(key, 0.0), anywhere
+    if key not in account.total:
+        # Only the profile met it: its part of the threads on a CPU.
+        running = (reading.knee.cpu_per_request or 0.0) * reading.knee.span.completed / busy
+        anywhere = use.total.get(key, 0.0) / use.samples if use.samples else 0.0
+        return min(1.0, running * use.shares().get(key, 0.0)), min(1.0, running * anywhere)
     on_top = sum(
         float(counts.mean()) for (function, _), counts in account.own.items() if function == key
     )
-    anywhere = float(account.total[key].mean()) if key in account.total else 0.0
-    return on_top / busy, anywhere / busy
+    return on_top / busy, float(account.total[key].mean()) / busy
 
 
 def _line(reading: EvidenceReading, key: FunctionKey) -> int | None:
@@ -232,7 +236,7 @@ def _total(reading: EvidenceReading, key: FunctionKey, samples: int) -> Interval
     if counts is None:
         return interval(cpu, cpu * sqrt(2 / max(use.total.get(key, 1.0), 1.0)), samples)
     running = sum(
-        s.state == _ON_CPU and key in s.functions for present in knee.snapshots for s in present
+        s.state == _ON_CPU and key in s.on_stack for present in knee.snapshots for s in present
     ) / max(knee.account.instants, 1)
     waits = max(0.0, float(counts.mean()) - running) / rate
     value = cpu + waits if use.samples else float(counts.mean()) / rate

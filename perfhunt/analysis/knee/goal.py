@@ -48,6 +48,7 @@ class Goal:
     arrivals: str = "poisson"
     seed: int = 1
     quick: bool = False
+    ceiling: str = "[safety] max_rate"  # the key that sets `max_rate`
     # Objectives of CPU and memory: passes are placed where the first of them is used up.
     resources: tuple[Objective, ...] = ()
 
@@ -102,5 +103,6 @@ def goal_of(
         arrivals=ramp.arrivals,
         seed=question.seed,
         quick=quick,
+        ceiling="[ramp] max" if ceiling < question.safety.max_rate else "[safety] max_rate",
         resources=tuple(o for o in question.slo.objectives if o.measure is Measure.RESOURCES),
     )

@@ -20,8 +20,8 @@ HELD_WELL: Share = 0.5
 FAR = 4.0
 _NOT_EVIDENCE = (Phase.HOLD, Phase.ABOVE, Phase.CAPACITY, Phase.WARMUP)
 
-# A burst did not saturate a service that completed this share of the offered rate while fewer than
-# half of the requests were late or refused.
+# A burst did not saturate a service that gave so many good answers of those it was asked for, while
+# fewer than half of the requests were late.
 KEPT_UP: Share = 0.97
 MOSTLY_LATE: Share = 0.5
 
@@ -84,9 +84,8 @@ def completions(burst: Trial) -> PerSecond | None:
     not saturated.
     """
     late = max((count.share for count in burst.counts.values()), default=0.0)
-    if burst.completed >= KEPT_UP * burst.step.rate and late < MOSTLY_LATE:
-        return None
-    return good_answers(burst)
+    good = good_answers(burst)
+    return None if good >= KEPT_UP * burst.step.rate and late < MOSTLY_LATE else good
 
 
 def good_answers(trial: Trial) -> PerSecond:
@@ -109,7 +108,7 @@ def observed_capacity(trials: Iterable[Trial]) -> PerSecond | None:
         if trial.step.phase is Phase.CAPACITY:
             saturated = completions(trial) or saturated
         elif _in_quiet(trial):
-            in_quiet = max(in_quiet, QUIET_ALLOWANCE * trial.completed)
+            in_quiet = max(in_quiet, QUIET_ALLOWANCE * good_answers(trial))
     return max(saturated, in_quiet) if saturated else None
 
 

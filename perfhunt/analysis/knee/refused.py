@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from perfhunt.analysis.knee.answers.failures import failures_of
+from perfhunt.analysis.knee.answers.own_time import own_words, slow_by_itself
 from perfhunt.analysis.knee.goal import Goal
 from perfhunt.analysis.knee.observed import failed_at_once
 from perfhunt.model.knee import NoKnee, NoKneeCode
@@ -35,11 +36,26 @@ def refused_at_baseline(goal: Goal, baseline: Trial, before: Sequence[Trial] = (
     why = _why(goal, baseline, strictly=bool(before)) or (
         _missed_together(before[-1]) if lowest else None
     )
+    if _spoiled(baseline) and (why is not None or not baseline.n):
+        at, task = format_rate(baseline.step.rate), slow_by_itself(baseline, goal.criteria)
+        slow = "" if task is None else f"; {own_words(task)}"
+        reason = f"the baseline of {at} cannot be believed: {baseline.invalid}{slow}"
+        return NoKnee(NoKneeCode.GENERATOR_LIMITED, reason)
     if why is None or not before:
         return why
     tried = f" (and from {format_rate(before[0].step.rate)} down at every rate tried)"
     slow = _alone(goal, baseline) if why.code is NoKneeCode.MISSED_AT_BASELINE else ""
     return NoKnee(why.code, f"{why.reason}{tried}{slow}", why.low, why.high)
+
+
+def _spoiled(baseline: Trial) -> bool:
+    """Whether the generator, and nobody else, made a trial that shows nothing of the service."""
+    return bool(baseline.invalid) and not baseline.stopped and not baseline.set_aside
+
+
+def units(trial: Trial) -> str:
+    """What is counted in a trial: `tasks` of a locustfile, or `requests`."""
+    return "tasks" if trial.generator.tasks else "requests"
 
 
 def _why(goal: Goal, baseline: Trial, strictly: bool) -> NoKnee | None:
@@ -48,8 +64,19 @@ def _why(goal: Goal, baseline: Trial, strictly: bool) -> NoKnee | None:
     if failed >= FAILURES and failed > ERRORS_AT_ONCE * baseline.n:
         failures = failures_of((baseline,), None)
         how = f": {failures}" if failures is not None else ""
-        reason = f"{failed} of {baseline.n} requests failed at the baseline of {start}{how}"
-        return NoKnee(NoKneeCode.ERRORS_AT_ONCE, reason)
+        what = units(baseline)
+        reason = f"{failed} of {baseline.n} {what} failed at the baseline of {start}{how}"
+        itself = failures is not None and failures.mishap
+        return NoKnee(NoKneeCode.TEST_ITSELF if itself else NoKneeCode.ERRORS_AT_ONCE, reason)
+    missed, task = _overdue(goal, baseline, strictly), slow_by_itself(baseline, goal.criteria)
+    if missed is None or task is None:
+        return missed
+    return NoKnee(NoKneeCode.TEST_ITSELF, f"{missed.reason}; {own_words(task)}", None, missed.high)
+
+
+def _overdue(goal: Goal, baseline: Trial, strictly: bool) -> NoKnee | None:
+    """By too many requests in flight, or a criterion that is missed."""
+    start = format_rate(baseline.step.rate)
     if baseline.overload:
         reason = f"the service does not hold the baseline of {start}: {baseline.overload}"
         return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, baseline.step.rate)
@@ -58,7 +85,7 @@ def _why(goal: Goal, baseline: Trial, strictly: bool) -> NoKnee | None:
         if count is not None and _missed(count, criterion.share, strictly):
             reason = (
                 f"{criterion.name} is missed at the baseline already: {format_share(count.share)}"
-                f" of {count.n} requests at {start} {_were(criterion)},"
+                f" of {count.n} {units(baseline)} at {start} {_were(criterion)},"
                 f" {format_share(criterion.share)} may be"
             )
             return NoKnee(NoKneeCode.MISSED_AT_BASELINE, reason, None, baseline.step.rate)
@@ -93,8 +120,9 @@ def _alone(goal: Goal, baseline: Trial) -> str:
     if median is None or slowest is None or limit is None:
         return ""
     at_least = "at least " if baseline.response.censored > n / 2 else ""
+    one = units(baseline).removesuffix("s")
     return (
-        f": one request alone takes {at_least}{format_duration(median)} (median of {n} at"
+        f": one {one} alone takes {at_least}{format_duration(median)} (median of {n} at"
         f" {format_rate(baseline.step.rate)}; the slowest {format_duration(slowest)}), the limit"
         f" is {format_duration(limit)}"
     )

@@ -77,15 +77,14 @@ def _result(state: SearchState) -> Search:
             yield from back_from_ramp(state, bracket.high)
             bracket = yield from _settled(state, bracket)
         if bracket.high is None:
-            held = f"every criterion held up to the ceiling of {goal.max_rate:g}/s"
+            held = f"every criterion held up to {goal.max_rate:g}/s, the ceiling ({goal.ceiling})"
             return no_knee(state, NoKneeCode.BELOW_MAX_RATE, held, bracket.low)
     except OutOfBudget:
         pass
     except ServiceChanged:
         return decayed(state)
-    except TargetLost:
-        lost = "the target did not come back after an overload"
-        return no_knee(state, NoKneeCode.TARGET_LOST, lost, bracket.low, bracket.high)
+    except TargetLost as lost:
+        return no_knee(state, lost.code, str(lost), bracket.low, bracket.high)
     except HostBusy as busy:
         return no_knee(state, NoKneeCode.HOST_BUSY, f"no trial was left: {busy}", bracket.low)
     except GeneratorLimited as limited:

@@ -57,10 +57,8 @@ def staircase(
             )
             if trial.overload:
                 break
-    except TargetLost:
-        return no_knee(
-            state, NoKneeCode.TARGET_LOST, "the target did not come back after an overload"
-        )
+    except TargetLost as lost:
+        return no_knee(state, lost.code, str(lost))
     except HostBusy as busy:
         return no_knee(state, NoKneeCode.HOST_BUSY, f"a plateau could not be offered: {busy}")
     except (GeneratorLimited, OutOfBudget) as limited:

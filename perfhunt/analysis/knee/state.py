@@ -11,6 +11,7 @@ from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
 from perfhunt.analysis.knee.observed import good_answers, longest_limit, observed_capacity
 from perfhunt.analysis.knee.typical import typical_seed
 from perfhunt.analysis.trial.interference import disturbed
+from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.trial import FITTED_PHASES, SET_ASIDE, Drain, Drained, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share
 
@@ -42,7 +43,19 @@ class OutOfBudget(Exception):
 
 
 class TargetLost(Exception):
-    """The target did not come back within a drain's cap."""
+    """The target did not come back within a drain's cap, or that could not be seen: `why`."""
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(why)
+        self.why = why
+
+    @property
+    def code(self) -> NoKneeCode:
+        """Whose fault it is."""
+        return NoKneeCode.GENERATOR_LIMITED if self.why else NoKneeCode.TARGET_LOST
+
+    def __str__(self) -> str:
+        return self.why or "the target did not come back after an overload"
 
 
 class HostBusy(Exception):
@@ -91,6 +104,7 @@ class SearchState:
     reserve: Seconds = 0.0  # of the budget, kept for the last reference
     fresh: int = 0  # trials before this one are of a service that has changed since
     aside: list[Trial] = field(default_factory=list)  # measured before it was back from an overload
+    patience: Seconds = UNBOUNDED  # the budget that counts where there is none
     quiet: Seconds = 0.0  # without load, that it takes to come back from one
 
     @property
@@ -222,7 +236,7 @@ class SearchState:
         lost += [] if self.baseline.invalid else [self.baseline]
         aside = sum(t.seconds for t in lost if disturbed(t.interference))
         quiet = sum(t.seconds for t in self.valid())
-        budget = self.goal.seconds if math.isfinite(self.goal.seconds) else UNBOUNDED
+        budget = self.goal.seconds if math.isfinite(self.goal.seconds) else self.patience
         if quiet < HARDLY * aside and aside > max(AT_FIRST, ASIDE_AT_FIRST * budget):
             self.noisy = True
             self.trials = [unmarked(trial) for trial in self.trials]
@@ -278,4 +292,4 @@ class SearchState:
         self.drains.append(drained)
         self.drained = True
         if not drained.recovered:
-            raise TargetLost
+            raise TargetLost(drained.why)

@@ -29,6 +29,7 @@ OURS: Share = 0.25
 OURS_LEAST = 2.0  # requests
 ACHIEVED: Share = 0.95  # of the arrivals due: fewer sent is another rate than the one asked for
 CPU: Share = 0.90  # of a core at its busiest second; above it lag is about to follow
+BUSY: Share = 0.5  # of a core at its busiest second, up to which CPU is not what it lacked
 NEARLY_ALL: Share = 0.8  # of descriptors or ports: about to run out
 # What the two sides of Little's law may differ by, sampled as they are 20 times a second.
 LITTLE: Share = 0.10
@@ -79,7 +80,14 @@ def honesty(health: GeneratorHealth) -> tuple[str, tuple[str, ...]]:
 
 
 def _advice(health: GeneratorHealth) -> str:
-    return f"the generator, not your service, ran out: add --workers {health.workers + 1}"
+    cpu, add = health.generator.cpu, f"add --workers {health.workers + 1}"
+    if cpu is None or cpu > BUSY:
+        return f"the generator, not your service, ran out: {add}"
+    return (
+        f"the generator, not your service, was held up, though it used no more than"
+        f" {format_share(cpu)} of a core: by other work on this host, or a task that blocks its"
+        f" process (a subprocess, a client in C); {add}"
+    )
 
 
 def _lost(health: GeneratorHealth) -> str:

@@ -33,9 +33,7 @@ def probe_effect(quiet: Sequence[Trial], profiled: Sequence[Trial]) -> ProbeEffe
     watched = [t for t in profiled if usable(t)]
     if not calm or not watched:
         side = "quiet" if not calm else "profiled"
-        return ProbeEffect(
-            None, None, None, note=f"no {side} span was whole, so what profiling cost is not known"
-        )
+        return ProbeEffect(None, None, None, note=f"no {side} span was whole")
     answered = _ratio(_answered(watched), _answered(calm))
     p99 = _ratio(_latencies(watched, 0.99), _latencies(calm, 0.99))
     p50 = _ratio(_latencies(watched, 0.5), _latencies(calm, 0.5))

@@ -10,7 +10,8 @@ from perfhunt.model.units import format_duration, format_rate
 def trial_line(trial: Trial) -> str:
     """One trial in a line: rate, answers, percentiles, and what was wrong with it."""
     p50, p99 = (duration_text(v) for v in (trial.response.p50, trial.response.p99))
-    over = sum(c.exceed for c in trial.counts.values())
+    # A request may be over the limits of several criteria.
+    over = max((c.exceed for c in trial.counts.values()), default=0)
     trouble = trial.invalid or disturbed(trial.interference) or trial.overload
     return (
         f"{trial.step.phase:<9} {format_rate(trial.step.rate):>8}  n={trial.n:<6}"

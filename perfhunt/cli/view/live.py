@@ -115,7 +115,7 @@ class LiveView:
     def _figures(self, step: Step, row: SecondRow) -> tuple[tuple[str, str, str, str], ...]:
         """What this second was like."""
         p50, p99, lag = (duration_text(v) for v in (row.p50, row.p99, row.lag_p99))
-        over = f"{sum(row.exceed)} over the limit, {row.failed} failed"
+        over = f"{max(row.exceed, default=0)} over the limit, {row.failed} failed"
         answered = f"{row.sent} sent, {row.done} answered"
         return (
             ("load", f"{format_rate(step.rate)} offered", answered, self._bars("done")),

@@ -101,6 +101,7 @@ class Pacer:
             errors=counts.errors,
             gc_pause=pauses.longest,
             wire=counts.wire.account() if counts.wire is not None else None,
+            tasks=tuple(counts.tasks.values()),
         )
 
     def _loaded(self, duration: Seconds) -> Seconds:

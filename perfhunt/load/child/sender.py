@@ -9,6 +9,7 @@ from typing import Protocol
 from perfhunt.load.child.http.wire import WireCounts
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.messages import SecondReport
+from perfhunt.model.latency import TaskTime
 from perfhunt.model.units import Seconds
 
 # How often what is unanswered is counted and what is too old is ended: twenty looks a second cost
@@ -43,6 +44,12 @@ class SendCounts:
     most_open: int = 0  # connections at once
     errors: dict[str, int] = field(default_factory=dict)
     wire: WireCounts | None = None  # of a client that looks at it
+    tasks: dict[str, TaskTime] = field(default_factory=dict)  # of a locustfile, by name
+
+    def count_task(self, task: TaskTime) -> None:
+        """Counts a task that is over."""
+        known = self.tasks.get(task.name)
+        self.tasks[task.name] = task if known is None else known.plus(task)
 
     def note(self, error: str) -> None:
         """Counts an error by its text."""

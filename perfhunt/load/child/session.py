@@ -54,6 +54,9 @@ _READABLE = 1  # libev's EV_READ
 _READ_SIZE = 1 << 16  # bytes: all that a pipe holds
 
 
+_ENDED_BY_FILE = (
+    "the locustfile ended Locust's runner (environment.runner.quit or stop), which sends the load"
+)
 # Beyond what its own orders last: longer than the controller gives the child before it ends it.
 OVERTIME: Seconds = 15.0
 
@@ -262,6 +265,9 @@ class Session:
             def carry_out(self) -> None:
                 try:
                     session.carry_out(orders.get())
+                except gevent.GreenletExit:
+                    died.set_exception(LoadFailed(_ENDED_BY_FILE))
+                    raise
                 except Exception as error:  # Locust would log it and go on
                     died.set_exception(error)
                     orders.get()

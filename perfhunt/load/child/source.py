@@ -103,6 +103,7 @@ class TrafficSource:
         self.payloads: Sequence[Payloads] = ()
         self._sender: ArrivalSender
         self._closed: ClosedLoop | None = None
+        self._users: UserTasks | None = None
         self._remarks: tuple[str, ...] = ()
         if question.locustfile is not None:
             self._open_locustfile(question.locustfile, order.run, variables, most)
@@ -139,8 +140,16 @@ class TrafficSource:
         self._routes = (*(task.name for task in tasks), UNCAUSED)
         self._weights = (*(task.weight for task in tasks), 0.0)
         self._limits = replace(self._limits, in_flight=min(USERS, self._limits.in_flight))
-        users = UserTasks(tasks, self._environment, self._limits, url, run, keep_text)
-        self._sender = users
+        users = UserTasks(
+            tasks,
+            self._environment,
+            self._limits,
+            url,
+            run,
+            refuse=self._outbound.refuse,
+            keep_text=keep_text,
+        )
+        self._sender = self._users = users
         self._warm = lambda step: users.warm(step.rate, step.seed)
         users_of = [*dict.fromkeys(task.user for task in tasks)]
         closed = question.ramp.loop is LoopKind.CLOSED
@@ -298,6 +307,7 @@ class TrafficSource:
             outcome=int(ended["outcome"][-1]) if len(ended) else RequestOutcome.CUT,
             service=float(ended["service"][-1]) if len(ended) else 0.0,
             orphans=len(self._sender.orphans),
+            idle=self._users.idle if self._users is not None else 0,
         )
 
 

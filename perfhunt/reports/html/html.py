@@ -34,7 +34,14 @@ from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
 from perfhunt.reports.request_cost import cost_per_weight
 from perfhunt.reports.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
-from perfhunt.reports.words import accused, bottleneck_words, criterion_words, ms, ratio_words
+from perfhunt.reports.words import (
+    accused,
+    bottleneck_words,
+    criterion_words,
+    held_at,
+    ms,
+    ratio_words,
+)
 
 _HERE = "perfhunt.reports.html"
 # Of a finding: others wait for what its function has.
@@ -181,7 +188,8 @@ def _waterfall(run: Run) -> dict[str, Any]:
         return {"waterfall": [], "waterfall_words": "", "waterfall_remarks": ()}
     return {
         "waterfall": html_rows.waterfall(waterfall),
-        "waterfall_words": totals_words(waterfall),
+        "waterfall_words": totals_words(waterfall, run),
+        "held_at": held_at(run),
         "waterfall_remarks": remarks(waterfall),
     }
 

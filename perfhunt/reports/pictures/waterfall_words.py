@@ -6,26 +6,33 @@ from collections.abc import Sequence
 
 from perfhunt.model.finding import Rise, Waterfall
 from perfhunt.model.interval import Interval
+from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds, format_duration, format_share
-from perfhunt.reports.words import ms
+from perfhunt.reports.words import LEAST, held_at, ms
 
 
 def change_words(seconds: Seconds) -> str:
     """`+31.7`, `−2.4`: milliseconds with their sign."""
-    return f"{'−' if seconds < 0 else '+'}{ms(abs(seconds))}"
+    return f"{_sign(seconds, '+')}{ms(abs(seconds))}"
+
+
+def _sign(seconds: Seconds, positive: str = "") -> str:
+    return "−" if seconds <= -LEAST else positive
 
 
 def added_words(added: Interval) -> str:
     """`+31.7 (22 to 41.4)`: milliseconds."""
-    low, high = (f"{'−' if v < 0 else ''}{ms(abs(v))}" for v in (added.low, added.high))
+    low, high = (f"{_sign(v)}{ms(abs(v))}" for v in (added.low, added.high))
     return f"{change_words(added.value)} ({low} to {high})"
 
 
-def totals_words(waterfall: Waterfall) -> str:
-    """`mean 9.6 ms at the baseline, 35.2 ms at the knee (+25.5)`."""
+def totals_words(waterfall: Waterfall, run: Run) -> str:
+    """`mean 9.6 ms at the baseline, 35.2 ms at the knee (+25.5)`; `at the rate held` where there is
+    no knee.
+    """
     base, knee = format_duration(waterfall.base), format_duration(waterfall.knee)
     grown = change_words(waterfall.growth)
-    return f"mean {base} at the baseline, {knee} at the knee ({grown} ms)"
+    return f"mean {base} at the baseline, {knee} {held_at(run)} ({grown} ms)"
 
 
 def remarks(waterfall: Waterfall) -> tuple[str, ...]:

@@ -88,3 +88,10 @@ def test_the_history_is_drawn_with_a_mark_for_each_run_that_asked_the_same(
     titles = [e.text or "" for e in root.iter("{http://www.w3.org/2000/svg}title")]
     assert titles[0] == "no knee: budget"
     assert [f"knee {format_rate(2 * KNEE)}" in t for t in titles] == [False, False, True]
+
+
+def test_a_run_is_not_compared_with_itself(store: Path) -> None:
+    for words in (["last"], [A, A[-6:]]):
+        done = CliRunner().invoke(app, ["compare", *words, "--store", str(store)])
+        assert isinstance(done.exception, UsageError)
+        assert f"are one run, {A}" in done.exception.message

@@ -11,7 +11,7 @@ from perfhunt.load.child.fleet.merging import (
     renumbered,
 )
 from perfhunt.load.messages import MalformedMessage, SecondReport, StepDone, WorkerDone
-from perfhunt.model.latency import SAMPLE
+from perfhunt.model.latency import SAMPLE, TaskTime
 
 FIRST = SecondReport(second=3, at=4.01, cpu=0.5, sent=200, unanswered=40, ticks=20)
 SECOND = SecondReport(second=3, at=4.02, cpu=0.7, sent=199, unanswered=30, ticks=19)
@@ -97,3 +97,12 @@ def test_users_of_all_workers_are_counted_and_a_loss_is_told_as_one() -> None:
     merged = merged_done(shares, 2, "", routes=("GET /a",))
     assert (merged.users, merged.routes, merged.lost) == (5, ("GET /a",), False)
     assert merged_done(shares[:1], 2, "one was lost").lost
+
+
+def test_what_tasks_took_adds_by_their_name() -> None:
+    first = TaskTime("U.t", n=2, seconds=1.0, requests=4, asked=0.25)
+    other = TaskTime("U.u", n=1, seconds=0.5, requests=1, asked=0.5)
+    shares = [StepDone(seconds=1.0, tasks=(first, other)), StepDone(seconds=1.0, tasks=(first,))]
+    merged = merged_done([done(share) for share in shares], 2, "")
+    assert merged.tasks == (TaskTime("U.t", n=4, seconds=2.0, requests=8, asked=0.5), other)
+    assert merged.tasks[0].own == 0.75

@@ -56,6 +56,10 @@ _SEES_ANY_WAITS = (
 )
 _DOCTOR = "run perfhunt doctor --pid PID and mend what it lists, then investigate again."
 _LONGER = 'hold longer, [ramp] hold = "60s", then: perfhunt investigate --pid PID'
+ALONE = "locust -f FILE --headless -u 1 -t 10s"  # a locustfile, by itself
+_MENDED = f"{ALONE}, mend it, then: perfhunt investigate --pid PID"
+CHILD_FAILED = "the load child "  # how `load.pipe` begins to say what became of it
+_UNWATCHED = "run it again without --profile off."
 CHANGE = "Change "  # how advice to change a function begins
 
 
@@ -69,6 +73,15 @@ def next_step(
     """The one thing to do now, as a sentence with its command. `kinds` are the kinds of time that
     the first finding costs.
     """
+    if isinstance(knee, NoKnee) and knee.code is NoKneeCode.TEST_ITSELF:
+        why = knee.reason.rstrip(".")
+        return f"Not the service but the locustfile decides ({why}): run it by itself, {_MENDED}"
+    if isinstance(knee, NoKnee) and CHILD_FAILED in knee.reason:
+        why = knee.reason.rstrip(".")
+        return (
+            f"The load child failed ({why}): see load-child.log of the run, and try a locustfile by"
+            f" itself: {_MENDED}"
+        )
     if isinstance(knee, NoKnee) and bottleneck is None:
         return _nothing_stops(knee)
     if isinstance(knee, NoKnee) and knee.code is NoKneeCode.ERRORS_AT_ONCE:
@@ -109,8 +122,8 @@ def tied(findings: Sequence[Finding]) -> bool:
 def _nothing_stops(knee: NoKnee) -> str:
     if knee.code is NoKneeCode.BELOW_MAX_RATE:
         return (
-            "The service held every rate that was allowed:"
-            " raise [safety] max_rate if you need to know where it breaks."
+            "Raise the ceiling if you need to know where it breaks"
+            f" ({knee.reason.rstrip('.')}), then: perfhunt investigate --pid PID"
         )
     return (
         "Where the service breaks was not seen: give the search more, [ramp] budget, then: perfhunt"
@@ -150,6 +163,8 @@ def _words(category: BottleneckClass) -> str:
 
 def _how_to_see(evidence: Evidence) -> str:
     """How to get at what is missing, with a command."""
+    if not evidence.watched:
+        return _UNWATCHED
     if _is_blind(evidence.knee):
         blind = evidence.runtime == "node"
         return f"{_SEES_WAITS['node']}." if blind else _DOCTOR

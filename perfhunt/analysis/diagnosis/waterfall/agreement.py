@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from perfhunt.model.finding import Bottleneck, BottleneckClass, LatencyPart, Rise
-from perfhunt.model.units import Seconds, format_duration
+from perfhunt.model.units import Seconds, Share, format_duration
 
 _ON_LOOP = frozenset(LatencyPart) - {
     LatencyPart.ACK,
@@ -67,14 +68,47 @@ _WORDS: Mapping[LatencyPart, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What load added to where a service of the class is at its end, and to the `largest` part that
+    is elsewhere.
+    """
+
+    agreeing: Seconds
+    largest: LatencyPart
+    elsewhere: Seconds
+
+    @property
+    def share(self) -> Share:
+        """How much of both the class explains."""
+        return self.agreeing / (self.agreeing + self.elsewhere)
+
+
 def disagreement(bottleneck: Bottleneck, parts: Sequence[Rise], unexplained: Rise) -> str:
     """How the largest part differs from the class, as a sentence; "" where they agree, or where
     latency says nothing of the class.
     """
+    found = contradiction(bottleneck, parts, unexplained)
+    if found is None:
+        return ""
+    return (
+        f"Most of what load added, {format_duration(found.elsewhere)}, is"
+        f" {_WORDS[found.largest]}; what the class ({bottleneck.category}) is about grew by"
+        f" {format_duration(found.agreeing)}. Take the class with care, and hold longer to see"
+        " more."
+    )
+
+
+def contradiction(
+    bottleneck: Bottleneck, parts: Sequence[Rise], unexplained: Rise
+) -> Agreement | None:
+    """By how much the largest part differs from the class; None where they agree, or where latency
+    says nothing of the class.
+    """
     grows = _GROWS.get(bottleneck.category)
     every = [*parts, unexplained]
     if grows is None or not any(part.added.value > 0 for part in every):
-        return ""
+        return None
     added: dict[LatencyPart, Seconds] = {}
     at_least: dict[LatencyPart, Seconds] = {}
     for part in every:
@@ -84,9 +118,5 @@ def disagreement(bottleneck: Bottleneck, parts: Sequence[Rise], unexplained: Ris
     agreeing = max(0.0, sum(value for kind, value in added.items() if kind in grows))
     largest = max((k for k in added if k not in grows), key=lambda k: added[k], default=None)
     if largest is None or at_least[largest] <= agreeing:
-        return ""
-    return (
-        f"Most of what load added, {format_duration(added[largest])}, is {_WORDS[largest]}; what"
-        f" the class ({bottleneck.category}) is about grew by {format_duration(agreeing)}."
-        " Take the class with care, and hold longer to see more."
-    )
+        return None
+    return Agreement(agreeing, largest, added[largest])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from statistics import stdev
 
 from perfhunt.analysis.knee.answers.notes import notes
@@ -10,14 +11,19 @@ from perfhunt.analysis.knee.answers.routes import route_knees
 from perfhunt.analysis.knee.answers.shown import Shown, shown
 from perfhunt.analysis.knee.curve.fit import SOFT, KneeFit
 from perfhunt.analysis.knee.goal import SearchResult
-from perfhunt.analysis.knee.observed import completions, mostly_failures, observed_capacity
+from perfhunt.analysis.knee.observed import (
+    completions,
+    good_answers,
+    mostly_failures,
+    observed_capacity,
+)
 from perfhunt.analysis.knee.stages.passes import first_to_break, fits_of
 from perfhunt.analysis.knee.stages.ramp import CLEARLY, Bracket, clearly_over
 from perfhunt.analysis.knee.state import SearchState
 from perfhunt.analysis.trial.exceedance import LIKELY, Standing, standing
 from perfhunt.model.knee import AT_LEAST, Capacity, Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.slo import Criterion
-from perfhunt.model.trial import FITTED_PHASES, Phase, Trial
+from perfhunt.model.trial import FITTED_PHASES, SET_ASIDE, Phase, Trial
 from perfhunt.model.units import (
     PerSecond,
     Share,
@@ -207,7 +213,7 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
     lacking that, the start does.
     """
     if bracket.high is None:
-        return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
+        return _ended_early(state, bracket)
     room, (_, most) = state.heavy_room, _most_completed(state)
     low = max(state.goal.start, room * _shown_to_hold(state, criterion, bracket.high))
     high = max(low, min(bracket.high / room, most))
@@ -226,6 +232,20 @@ def bracketed(state: SearchState, criterion: Criterion, bracket: Bracket) -> Kne
             " nothing near the knee was measured"
         ),
     )
+
+
+def _ended_early(state: SearchState, bracket: Bracket) -> NoKnee:
+    """Why no rate was seen to fail: the budget ended, maybe with trials that were all set aside."""
+    aside = [*takewhile(lambda trial: trial.invalid, reversed(state.trials))]
+    if not aside:
+        return NoKnee(NoKneeCode.BUDGET, "the budget ended before any rate failed", bracket.low)
+    last, n = aside[0], len(aside)
+    were = "the trial at" if n == 1 else f"each of the last {n} trials, up to"
+    why = last.invalid.removeprefix(SET_ASIDE).rstrip(".")
+    at = format_rate(max(trial.step.rate for trial in aside))
+    reason = f"the budget ended with nothing that can be believed of {were} {at}: {why}"
+    code = NoKneeCode.HOST_BUSY if last.set_aside else NoKneeCode.GENERATOR_LIMITED
+    return NoKnee(NoKneeCode.BUDGET if state.valid() else code, reason, bracket.low)
 
 
 def _shown_to_hold(state: SearchState, criterion: Criterion, below: PerSecond) -> PerSecond:
@@ -254,7 +274,7 @@ def _capacity(state: SearchState) -> Capacity | None:
         return None
     burst = bursts[-1]
     saturated = completions(burst)
-    rate = burst.completed if saturated is None else saturated
+    rate = good_answers(burst) if saturated is None else saturated
     kept_up = f"{AT_LEAST}: the service kept up with all that was offered"
     spread = _spread(burst, rate)
     return Capacity(
@@ -267,7 +287,7 @@ def _capacity(state: SearchState) -> Capacity | None:
 
 
 def _spread(burst: Trial, rate: PerSecond) -> PerSecond:
-    blocks = [row.done for row in burst.rows if row.second >= burst.step.settle]
+    blocks = [row.done - row.failed for row in burst.rows if row.second >= burst.step.settle]
     if len(blocks) < FEWEST_BLOCKS:
         return UNKNOWN_SPREAD * rate
     return BLOCK_T * stdev(blocks) / math.sqrt(len(blocks))

@@ -29,6 +29,7 @@ NEARBY = 1.6
 NEARLY_ALL: Share = 0.8
 # Too Many Requests (RFC 6585) and Service Unavailable (RFC 9110): the request was turned away.
 TURNED_AWAY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+FIRST_ERROR = 400  # of the statuses (RFC 9110)
 # Bad Gateway and Gateway Timeout (RFC 9110).
 _OF_A_PROXY = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT})
 # From where to where the median of all answers, over that at baseline, says that the service became
@@ -55,7 +56,8 @@ class Failures:
     not answered, then `outcome` says how), `alike` its part of all failures. `route` is the one
     that has nearly all of them ("": several) and `route_share` how many of its
     requests fail. `slower` is the median of the service time over that at baseline (None: unknown),
-    `median` itself.
+    `median` itself. `mishap` is what went wrong most often where the answers were no errors: what
+    fails then is a locustfile by itself.
     """
 
     rate: PerSecond
@@ -68,6 +70,7 @@ class Failures:
     route_share: Share
     median: Seconds | None
     slower: float | None
+    mishap: str = ""
 
     @property
     def quick(self) -> Share:
@@ -97,6 +100,12 @@ class Failures:
         """`from 130/s on 31 % of requests to GET /x are answered 503`, without a full stop."""
         of = f"{format_share(self.route_share)} of requests to {self.route}"
         whose = of if self.route else f"{format_share(self.share)} of requests"
+        if self.mishap:
+            share = format_share(self.route_share if self.route else self.share)
+            return (
+                f"from {format_rate(self.rate)} on {share} of tasks fail by themselves, not by an"
+                f" answer: {self.mishap}"
+            )
         how = f"are answered {self.status}" if self.status else _WORDS.get(self.outcome, "fail")
         quick = ""
         if self.median is not None and self.quick > EVEN:
@@ -131,7 +140,16 @@ def failures_of(trials: Iterable[Trial], baseline: Trial | None) -> Failures | N
         route_share=route_share,
         median=median,
         slower=max(0.0, median - SLOWER_BY) / usual if usual and median is not None else None,
+        mishap=_mishap(near) if outcome == "status" and status < FIRST_ERROR else "",
     )
+
+
+def _mishap(trials: Sequence[Trial]) -> str:
+    """What went wrong most often, where that is enough to be why requests failed."""
+    mishaps = sum((Counter(trial.generator.mishaps) for trial in trials), Counter[str]())
+    if mishaps.total() < EVEN * sum(map(failed_at_once, trials)):
+        return ""
+    return mishaps.most_common(1)[0][0]
 
 
 def _fails(trial: Trial) -> bool:
@@ -160,7 +178,7 @@ def _wrong_statuses(trial: Trial) -> Counter[int]:
     statuses: Counter[int] = Counter()
     for route in trial.routes.values():
         statuses.update(route.statuses)
-    errors = Counter({code: n for code, n in statuses.items() if code >= 400})
+    errors = Counter({code: n for code, n in statuses.items() if code >= FIRST_ERROR})
     return errors or statuses
 
 

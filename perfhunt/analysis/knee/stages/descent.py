@@ -10,9 +10,16 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from perfhunt.analysis.knee.goal import Goal, SearchStage, trial_of
-from perfhunt.analysis.knee.observed import good_answers, longest_limit
+from perfhunt.analysis.knee.observed import failed_at_once, good_answers, longest_limit
 from perfhunt.analysis.knee.refused import refused_at_baseline
-from perfhunt.analysis.knee.state import GeneratorLimited, SearchState, TargetLost
+from perfhunt.analysis.knee.state import (
+    UNBOUNDED,
+    GeneratorLimited,
+    HostBusy,
+    OutOfBudget,
+    SearchState,
+    TargetLost,
+)
 from perfhunt.model.knee import NoKneeCode
 from perfhunt.model.question import ArrivalLaw
 from perfhunt.model.trial import Drained, Phase, Step, Trial
@@ -39,6 +46,9 @@ LEAST: Seconds = 10.0  # of a trial on the way down
 REQUESTS, FEWEST = 20, 10  # it should hold, and holds whatever that takes
 LONGEST: Seconds = 60.0  # unless the fewest take longer
 LIMITS = 2.5  # times the latency limit that it lasts at least
+# For quiet, however short the search is to be: so much that what was seen is used as it is before
+# the baseline is given up.
+LEAST_PATIENCE: Seconds = 60.0
 ALONE_REQUESTS = 6  # sent one by one, where even the lowest rate is too much
 
 
@@ -68,6 +78,7 @@ def descend(goal: Goal, first: Step) -> SearchStage[Descent]:
     """
     tried = [(yield from trial_of(_first_look(goal, first)))]
     state = SearchState(replace(goal, budget=math.inf, quick=False), tried[0], [*tried])
+    state.patience = min(UNBOUNDED, max(goal.seconds, LEAST_PATIENCE))
     if tried[0].step != first and not tried[0].invalid and not _refused(goal, tried):
         tried = [(yield from trial_of(first))]
         state.trials = [*tried]
@@ -83,7 +94,7 @@ def descend(goal: Goal, first: Step) -> SearchStage[Descent]:
             tried.append(trial)
         if len(tried) > 1 and _refused(goal, tried):
             yield from state.rest()
-    except (TargetLost, GeneratorLimited):
+    except (TargetLost, GeneratorLimited, HostBusy, OutOfBudget):
         pass
     return Descent(tuple(tried), tuple(state.drains))
 
@@ -118,7 +129,11 @@ def _next(goal: Goal, tried: Sequence[Trial]) -> PerSecond | None:
     """
     trial, rate, together = tried[-1], tried[-1].step.rate, in_flight(tried[-1])
     why = refused_at_baseline(goal, trial)
-    failing = why is not None and why.code is NoKneeCode.ERRORS_AT_ONCE
+    itself = why is not None and why.code is NoKneeCode.TEST_ITSELF
+    alone = rate * (trial.response.p50 or 0.0) <= USUALLY_ALONE
+    if itself and (alone or not failed_at_once(trial)):
+        return None  # Less load would not make a locustfile quicker, or mend it.
+    failing = itself or (why is not None and why.code is NoKneeCode.ERRORS_AT_ONCE)
     late = max(count.share for count in trial.counts.values())
     # One who is refused for asking too often is answered as quickly as one who is alone.
     if failing and len(tried) == 1:

@@ -21,7 +21,10 @@ def history(
         bool,
         typer.Option("--rebuild", help="Changes nothing: the list is always made from the runs."),
     ] = False,
-    limit: Annotated[int, typer.Option("--limit", "-n", help="How many runs, newest first.")] = 20,
+    limit: Annotated[
+        int,
+        typer.Option("--limit", "-n", min=1, max=1_000_000, help="How many runs, newest first."),
+    ] = 20,
     plot: Annotated[
         Path | None,
         typer.Option("--plot", help="Draw the knee over commits here (SVG), and list nothing."),

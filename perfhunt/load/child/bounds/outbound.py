@@ -19,7 +19,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Collection
 from ipaddress import IPv6Address, ip_address
-from typing import Any
+from typing import Any, NoReturn
 
 from perfhunt.errors import OwnWords
 from perfhunt.model.testfile.connects import peripheral
@@ -86,14 +86,14 @@ class Outbound:
         if family in _INTERNET:
             host, port = _text(where[0]), where[1]
             if (_plain(host), port) not in self._places:
-                self._refuse(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+                self.refuse(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
             self._known.add((host, port))
         elif family == socket.AF_UNIX:
             path = _text(where)
             if path not in self._paths:
-                self._refuse(f"unix:{path}")
+                self.refuse(f"unix:{path}")
         elif family != _WITHIN_THE_KERNEL:
-            self._refuse(f"a socket of family {int(family)}")
+            self.refuse(f"a socket of family {int(family)}")
 
     def _resolves(self, given: tuple[Any, ...]) -> None:
         if given[0] is None:
@@ -101,9 +101,10 @@ class Outbound:
         name = _name(_text(given[0]))
         if name not in self._names and not _is_address(name):
             port = given[1] if len(given) > 1 else None
-            self._refuse(f"{name}:{port}" if port else name)
+            self.refuse(f"{name}:{port}" if port else name)
 
-    def _refuse(self, place: str) -> None:
+    def refuse(self, place: str) -> NoReturn:
+        """Counts what would have gone to a place, and raises NotCleared."""
         known = place in self._refused or len(self._refused) < PLACES
         self._refused[place if known else ELSEWHERE] += 1
         raise NotCleared(errno.EACCES, f"not connected: load was not cleared for {place}")

@@ -192,7 +192,7 @@ class Fleet:
         deadline = time.monotonic() + within
         while not ready():
             if self._error is not None:
-                raise LoadFailed(self._error.why, self._error.hint)
+                raise self._error.raised
             if early := next((w for w in self._workers if w.gone and w.ready is None), None):
                 raise LoadFailed(
                     f"a load worker on {early.host} ended before it was ready{early.fault}",
@@ -340,6 +340,7 @@ class Fleet:
                 self._error = LoadError(
                     why=f"load worker on {worker.host}: {one_line(answer.why)}",
                     hint=one_line(answer.hint),
+                    of_user=answer.of_user,
                 )
                 worker.lost = worker.lost or self._running
             case ClockReading():

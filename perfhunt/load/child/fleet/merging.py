@@ -15,7 +15,7 @@ from perfhunt.load.messages import (
     one_line,
 )
 from perfhunt.load.wire import merged_accounts
-from perfhunt.model.latency import SAMPLE
+from perfhunt.model.latency import SAMPLE, merged_tasks
 from perfhunt.model.units import Seconds, Share
 
 # Of all workers of a closed loop together: a sample has two bytes for the number of its route.
@@ -102,6 +102,7 @@ def merged_done(
         users=sum(share.users for share in shares),
         lost=bool(lost),
         wire=merged_accounts([share.wire for share in shares]),
+        tasks=merged_tasks([share.tasks for share in shares]),
     )
 
 

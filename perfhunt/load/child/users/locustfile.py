@@ -30,7 +30,7 @@ from locust.user.task import (
 )
 from locust.util.load_locustfile import load_locustfile
 
-from perfhunt.errors import LoadFailed
+from perfhunt.errors import TrafficError
 from perfhunt.model.testfile.strict import did_you_mean
 from perfhunt.model.text.error_words import error_words
 
@@ -53,26 +53,28 @@ class UserTask:
 def import_locustfile(
     path: str, keep_text: bool = False
 ) -> tuple[dict[str, type[Any]], Sequence[Any]]:
-    """The classes of users of a locustfile, and its load shapes. Raises LoadFailed with the type
+    """The classes of users of a locustfile, and its load shapes. Raises TrafficError with the type
     and the place of what it raised, and its text when that is to be kept.
     """
     try:
         return load_locustfile(str(Path(path).resolve()))
     except (Exception, SystemExit) as error:  # the user's own module may raise anything
         said = error_words(error, keep_text)
-        raise LoadFailed(f"{path} cannot be imported: {said}", _HINT) from None
+        raise TrafficError(f"{path} cannot be imported: {said}", _HINT) from None
 
 
 def tasks_of(
     classes: Mapping[str, type[Any]], wanted: Sequence[str], options: Any, url: str
 ) -> tuple[UserTask, ...]:
     """The tasks of the classes that are `wanted` (none: of all), those that the options' tags leave
-    out aside, aimed at `url`. Raises LoadFailed where there are none.
+    out aside, aimed at `url`. Raises TrafficError where there are none.
     """
     for name in wanted:
         if name not in classes:
             advice = did_you_mean(name, [*classes])
-            raise LoadFailed(f"[locust] classes: the locustfile has no user class {name!r}", advice)
+            raise TrafficError(
+                f"[locust] classes: the locustfile has no user class {name!r}", advice
+            )
     tags, excluded = (
         set(given) if given else None for given in (options.tags, options.exclude_tags)
     )
@@ -83,7 +85,7 @@ def tasks_of(
         tasks += _tasks_of(classes[name], url)
     if not tasks:
         tagged = ": its tags leave out every task" if tags or excluded else ""
-        raise LoadFailed(f"the locustfile defines no user class with tasks{tagged}")
+        raise TrafficError(f"the locustfile defines no user class with tasks{tagged}")
     return tuple(tasks)
 
 

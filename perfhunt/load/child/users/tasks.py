@@ -14,23 +14,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import gevent
 from gevent.pool import Pool
+from locust import FastHttpUser, HttpUser
 from locust.clients import HttpSession
 from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 from locust.exception import StopTest, StopUser
 
-from perfhunt.errors import LoadFailed
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import ERROR_TEXTS, SendCounts, SendLimits, no_pace
 from perfhunt.load.child.users.failures import outcome_of
 from perfhunt.load.child.users.locustfile import PooledUser, UserPool, UserTask
 from perfhunt.model import redact
-from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.latency import RequestOutcome, TaskTime
 from perfhunt.model.text.error_words import error_words
 from perfhunt.model.units import PerSecond, Seconds
 from perfhunt.version import __version__
@@ -38,9 +38,10 @@ from perfhunt.version import __version__
 USERS = 1000  # at once; each has a client, and cookies, of its own
 READY_WITHIN: Seconds = 0.1  # users are prepared beforehand for tasks that take this long
 # Where greenlets keep the arrival that they were spawned for; those they spawn inherit it.
-_MILLISECONDS = 1e3  # in a second
 _CAUSE = "perfhunt arrival"
 STOPPING = 10  # at once, at the end: what they ask for then is no load
+_MILLISECONDS = 1e3  # in a second
+_CUT_OFF = (RequestOutcome.CUT, RequestOutcome.TIMEOUT)  # tasks that did not end by themselves
 READY_MOST = 50  # of one class: each may log in, and that is load before the load
 
 
@@ -58,9 +59,25 @@ class RunningTask:
     size: int = 0
     status: int = 0
     outcome: int = RequestOutcome.OK
-    asked: bool = False  # whether it caused a request, or more
+    caused: bool = False  # a request, or more
+    requests: int = 0  # of Locust's clients, that ended
+    asked: Seconds = 0.0  # what they took
+    asking: Seconds | None = None  # since when it is in one
     greenlet: Any = None
     ended: bool = False
+
+    def passed(self, name: str, now: Seconds) -> TaskTime:
+        """What it took until now."""
+        seconds = max(0.0, now - self.sent)
+        asked = self.asked + (0.0 if self.asking is None else now - self.asking)
+        return TaskTime(
+            name=name,
+            n=1,
+            seconds=seconds,
+            requests=self.requests,
+            # Those of several greenlets pass at once.
+            asked=min(seconds, asked),
+        )
 
 
 class UserTasks:
@@ -73,8 +90,11 @@ class UserTasks:
         limits: SendLimits,
         url: str,
         run: str,
+        refuse: Callable[[str], NoReturn],
         keep_text: bool = False,
     ) -> None:
+        """`refuse` is called with where a request would have gone that is not for the target."""
+        self._refuse = refuse
         self._words = partial(error_words, keep_text=keep_text)
         self.tasks, self.limits = tuple(tasks), limits
         self._environment, self._url, self._run = environment, url, run
@@ -124,7 +144,8 @@ class UserTasks:
     def _prepare(self, cls: type[Any]) -> None:
         try:
             self._pool.give(self._new(cls))
-        except Exception as error:  # on_start may raise anything; the arrivals will meet it again
+        # `on_start` may raise anything; the arrivals will meet it again.
+        except (Exception, SystemExit) as error:
             self._before.append(f"on_start of {cls.__name__}: {self._words(error)}")
 
     def _new(self, cls: type[Any]) -> PooledUser:
@@ -150,7 +171,18 @@ class UserTasks:
         else:
             own.client.default_headers.update(marks)
         build = own._build_url
-        own._build_url = lambda path: _same_host(build(path), self._url)
+        own._build_url = lambda path: self._asks(build(path))
+
+    def _asks(self, url: str) -> str:
+        """A request of one of Locust's clients begins: its url, if that is the target's. Raises
+        NotCleared.
+        """
+        place = urlsplit(url).netloc.rpartition("@")[2]
+        if place != urlsplit(self._url).netloc.rpartition("@")[2]:
+            self._refuse(redact.url(f"//{place}").removeprefix("//"))
+        if (running := _cause()) is not None:
+            running.asking = monotonic()
+        return url
 
     @property
     def open(self) -> int:
@@ -160,6 +192,19 @@ class UserTasks:
             + len(self.in_flight)
             + len(self.orphans)
         )
+
+    @property
+    def idle(self) -> int:
+        """How many tasks of earlier trials are in no request, so that the target owes them nothing;
+        0 where a client is the user's own.
+        """
+        return sum(
+            running.asking is None and self._tells(running.endpoint) for running in self.orphans
+        )
+
+    def _tells(self, endpoint: int) -> bool:
+        """Whether its client says when a request begins."""
+        return issubclass(self.tasks[endpoint].user, HttpUser | FastHttpUser)
 
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due: start its task now, or queue it when too many users are busy."""
@@ -188,12 +233,13 @@ class UserTasks:
                 running.wait += monotonic() - began
             running.sent = monotonic()
             running.outcome, running.status, running.size = RequestOutcome.OK, 0, 0
-            running.asked = False
-            user.run(task.body, lambda: running.asked)
+            running.caused, running.requests, running.asked = False, 0, 0.0
+            user.run(task.body, lambda: running.caused)
         except (StopUser, StopTest):  # of a task, Locust takes the two for the same
             self._stop(user)
             user = None
-        except Exception as error:  # the user's own task may raise anything: it counts as failed
+        # The user's own task may raise anything: it counts as failed. `sys.exit` ends no more.
+        except (Exception, SystemExit) as error:
             running.outcome = (
                 outcome_of(error) if running.outcome == RequestOutcome.OK else running.outcome
             )
@@ -232,6 +278,10 @@ class UserTasks:
 
     def _record(self, running: RunningTask, now: Seconds, outcome: int) -> None:
         running.ended, running.outcome = True, outcome
+        task = self.tasks[running.endpoint]
+        # Of a client of the user's own it is not known whether a task that did not end is in it.
+        if outcome not in _CUT_OFF or self._tells(running.endpoint):
+            self.counts.count_task(running.passed(task.name, now))
         self.recorder.add(
             running.due,
             running.sent - self.epoch - running.due,
@@ -254,13 +304,13 @@ class UserTasks:
         """From Locust, for each request: the worst that a task caused is how the task ended. One
         that came to its end after its task, or was no task's, is an arrival of its own.
         """
-        running = (getattr(gevent.getcurrent(), "spawn_tree_locals", None) or {}).get(_CAUSE)
+        running = _cause()
         if running is None and not self._begun:
             if exception is not None:
                 self._before.append(f"before the load: {self._words(exception)}")
             return
         if running is not None:
-            running.asked = True
+            running.caused = True
         outcome, size = int(RequestOutcome.OK), int(response_length or 0)
         status = int(getattr(response, "status_code", 0) or 0)
         if exception is not None:
@@ -271,6 +321,9 @@ class UserTasks:
             if running is None or running.outcome != RequestOutcome.CUT:
                 self._record_uncaused((response_time or 0.0) / _MILLISECONDS, size, status, outcome)
             return
+        running.asking = None
+        running.requests += 1
+        running.asked += (response_time or 0.0) / _MILLISECONDS
         running.size += size
         running.status = max(running.status, status)
         if outcome != RequestOutcome.OK:
@@ -338,10 +391,9 @@ class UserTasks:
         self._before.clear()
 
 
-def _same_host(url: str, target: str) -> str:
-    """The url, if it goes where load is allowed. Raises LoadFailed."""
-    if urlsplit(url).netloc.rpartition("@")[2] != urlsplit(target).netloc.rpartition("@")[2]:
-        raise LoadFailed(
-            f"the locustfile asks for {redact.url(url)}, which is not the target {target}"
-        )
-    return url
+def _cause() -> RunningTask | None:
+    """The task under way, or not long over, that this greenlet was spawned for."""
+    locals_of: dict[str, RunningTask] = (
+        getattr(gevent.getcurrent(), "spawn_tree_locals", None) or {}
+    )
+    return locals_of.get(_CAUSE)

@@ -212,6 +212,15 @@ RESULTS: dict[str, dict[str, str]] = {
             "Connections of a locustfile to what load was not cleared for, none of which was made,"
             " by where they would have gone."
         ),
+        "mishaps": "What went wrong, in words, to count.",
+        "tasks": "What the tasks of a locustfile took, in the whole trial; empty: there is none.",
+    },
+    "TaskTime": {
+        "name": "Class and task.",
+        "n": "Tasks.",
+        "seconds": "What they took altogether, seconds.",
+        "requests": "Requests of theirs that ended.",
+        "asked": "What passed in their requests altogether, seconds.",
     },
     "AttachedTool": {
         "name": "A profiler, or another watcher of the target.",
@@ -288,5 +297,9 @@ RESULTS: dict[str, dict[str, str]] = {
         "high": "Upper end of the interval.",
         "note": "Why there is no rate.",
     },
-    "Drained": {"seconds": "How long, seconds.", "recovered": "Whether it came back."},
+    "Drained": {
+        "seconds": "How long, seconds.",
+        "recovered": "Whether it came back.",
+        "why": "Why that is not known, as where the load child ended; else empty.",
+    },
 }
