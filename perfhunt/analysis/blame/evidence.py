@@ -127,7 +127,9 @@ class Evidence:
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `application` says which of what is installed is the application; `sources` are the texts of the
-    application's files, by path. `trials` are all of the run.
+    application's files, by path. `trials` are all of the run. `imported` are the texts of the files
+    that those import, where they were asked for (None: could not be read); `paths` are what was
+    requested, by the name of its route.
     """
 
     knee: Span
@@ -140,6 +142,8 @@ class Evidence:
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    imported: Mapping[str, str | None] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def of_waits(self) -> Evidence:

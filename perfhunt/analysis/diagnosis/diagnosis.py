@@ -13,8 +13,8 @@ from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.answer.advice import named, next_step
 from perfhunt.analysis.diagnosis.answer.refusing import (
-    finding_of_refusal,
-    read_refusal,
+    Refuser,
+    read_refuser,
     refusing,
 )
 from perfhunt.analysis.diagnosis.answer.settled import settled
@@ -85,12 +85,13 @@ def diagnose(
     leaky = with_leak(seen.bottleneck, climb.drift, trials)
     bottleneck = settled(leaky, climb.knee, failures)
     category = bottleneck.category if bottleneck else BottleneckClass.UNDETERMINED
-    findings = rank(seen.reading, seen.suspects, category)
+    findings, refuser = rank(seen.reading, seen.suspects, category), None
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
         if failures is not None and climb.knee.label == KneeLabel.ERRORS:
             refuser = _refuser(findings, bottleneck, at_knee, above, failures)
-            findings, bottleneck = _with_refuser(findings, bottleneck, refuser)
+            if refuser is not None:
+                findings, bottleneck = _with_refuser(findings, bottleneck, refuser)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
@@ -101,9 +102,8 @@ def diagnose(
         findings=findings,
         bottleneck=bottleneck,
         cautions=doubts,
-        next_step=next_step(
-            findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence
-        ),
+        next_step=(refuser.advice if refuser is not None else "")
+        or next_step(findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence),
         walls=wall_profiles(at_knee.reading),
         waterfall=_waterfall(evidence, bottleneck),
     )
@@ -152,9 +152,9 @@ def _refuser(
     at_knee: _Suspicion,
     above: _Suspicion | None,
     failures: Failures,
-) -> tuple[Finding, str] | None:
-    """The function that refuses, and how it is known, as a sentence: caught at it above the knee,
-    or read in the code that writes the status. The application's own tells more than a library's.
+) -> Refuser | None:
+    """The function that refuses: caught at it above the knee, or read in the code that writes the
+    status. The application's own tells more than a library's.
     """
     limits = bottleneck.category == BottleneckClass.LIMITER
     kind = BottleneckClass.LIMITER if limits else BottleneckClass.OTHER
@@ -169,32 +169,42 @@ def _refuser(
             sentence = (
                 f"What refuses is {named(finding)}: it is seen above the knee, and hardly at it."
             )
-            caught = finding, sentence
+            caught = Refuser(finding, sentence)
             if reading.code.origin(Frame(*key)) is Origin.APP or not limits:
                 return caught
-    read = read_refusal((above or at_knee).reading, failures.status) if limits else None
-    if read is None:
+    read = read_refuser((above or at_knee).reading, failures) if limits else None
+    if read is None or (caught is not None and not read.advice):
         return caught
-    finding = finding_of_refusal(read, failures.status, (above or at_knee).reading)
-    return replace(finding, withheld=withheld), (
-        f"What refuses is {named(finding)}, by the code: {read.written} answers {failures.status}."
-    )
+    if read.finding is None:
+        return read
+    return replace(read, finding=replace(read.finding, withheld=withheld))
 
 
 def _with_refuser(
-    findings: tuple[Finding, ...], bottleneck: Bottleneck, refuser: tuple[Finding, str] | None
+    findings: tuple[Finding, ...], bottleneck: Bottleneck, refuser: Refuser
 ) -> tuple[tuple[Finding, ...], Bottleneck]:
-    """The findings with the function in front that refuses, where one is known; the bottleneck's
-    evidence names it.
+    """The findings with the function in front that refuses, where one is known: one of the same
+    function that costs more stays beside it. The bottleneck's evidence names it, and its score
+    is no surer than that is.
     """
-    if refuser is None:
-        return findings, bottleneck
-    first, sentence = refuser
-    others = [f for f in findings if (f.function, f.file) != (first.function, first.file)]
-    return (
-        (first, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))),
-        replace(bottleneck, evidence=(bottleneck.evidence[0], sentence, *bottleneck.evidence[1:])),
+    evidence = (bottleneck.evidence[0], refuser.sentence, *bottleneck.evidence[1:])
+    score = min(bottleneck.score, refuser.score)
+    bottleneck = replace(
+        bottleneck,
+        evidence=evidence,
+        score=score,
+        runner_up_score=min(bottleneck.runner_up_score, score),
     )
+    first = refuser.finding
+    if first is None:
+        return findings, bottleneck
+    others = [
+        f
+        for f in findings
+        if (f.function, f.file) != (first.function, first.file)
+        or f.blamed.value > first.blamed.value
+    ]
+    return (first, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))), bottleneck
 
 
 def _kinds(findings: Sequence[Finding], suspects: Suspects) -> frozenset[BottleneckClass]:

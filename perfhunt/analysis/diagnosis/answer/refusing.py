@@ -4,18 +4,30 @@ read in the code, where it decides too quickly to be seen.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.frames import Code, FunctionKey, Origin
 from perfhunt.analysis.blame.reading import EvidenceReading, SpanReading
-from perfhunt.analysis.diagnosis.answer.refusing_code import Refusal, refusal_in
+from perfhunt.analysis.diagnosis.answer.advice import named
+from perfhunt.analysis.diagnosis.answer.refusal.deciding import Candidates, Refusal, refusal_in
+from perfhunt.analysis.knee.answers.failures import Failures
 from perfhunt.model.finding import BottleneckClass, Finding
 from perfhunt.model.interval import Interval
 from perfhunt.model.profile import Frame
+from perfhunt.model.units import Share
 
 # Looks that must have found it while requests were refused: fewer are chance.
 LEAST_SEEN = 5.0
 # Times as often as at the knee, per look: a function of every request is seen at most as much more
 # often as the rate is higher, a third at these loads.
 MORE_OFTEN = 3.0
+# How sure a limiter is whose function was read and not seen at work: the search proved no more.
+READ: Share = 0.9
+# The same where several may be: one that answers so for another reason is no limiter.
+UNSETTLED: Share = 0.5
+CANDIDATES = 4  # that are named; more help nobody to look
 # Sightings that may be missed with a chance of 5 % where none was made (the rule of three).
 UNMET = 3.0
 
@@ -57,10 +69,69 @@ def _looks(reading: SpanReading) -> float:
     return looks + reading.account.instants
 
 
-def read_refusal(reading: EvidenceReading, status: int) -> Refusal | None:
-    """Who answers with that status, by the application's sources, where one function does."""
-    ran = {*reading.knee.account.total, *reading.knee.use.total}
-    return refusal_in(reading.evidence.sources, status, ran)
+@dataclass(frozen=True, slots=True)
+class Refuser:
+    """What is known of the function that refuses: its finding (None: it is not settled which), the
+    sentence that says how it is known, how sure a limiter is by that, and what to do ("": what is
+    done about any finding of the kind).
+    """
+
+    finding: Finding | None
+    sentence: str
+    score: Share = 1.0
+    advice: str = ""
+
+
+def read_refuser(reading: EvidenceReading, failures: Failures) -> Refuser | None:
+    """Who answers with that status, as the application's code has it."""
+    evidence, status = reading.evidence, failures.status
+    read = refusal_in(
+        {**evidence.imported, **evidence.sources}, status, _paths(evidence, failures.route)
+    )
+    if isinstance(read, Candidates):
+        return _unsettled(read, status)
+    if read is None:
+        return None
+    finding = finding_of_refusal(read, status, reading)
+    return Refuser(
+        finding,
+        f"What refuses is {named(finding)}, by the code: {read.written} answers {status}.",
+        READ,
+        f"Raise the limit that {named(finding)} keeps, which was read and not seen at work, restart"
+        " the service, then: perfhunt investigate --pid NEW_PID",
+    )
+
+
+def _paths(evidence: Evidence, route: str) -> tuple[str, ...]:
+    """The paths that were refused: of one route where nearly all of them were; none where they are
+    not known.
+    """
+    names = [route] if route else [*evidence.paths]
+    # A route that no template names may be called by its request: `GET /x`.
+    paths = [evidence.paths.get(name, name.rpartition(" ")[2]) for name in names]
+    return tuple(paths) if all(path.startswith("/") for path in paths) else ()
+
+
+def _unsettled(read: Candidates, status: int) -> Refuser:
+    unread = f" {_list(read.unread)} could not be read." if read.unread else ""
+    if not read.places:
+        return Refuser(None, f"What refuses was not found in the code.{unread}", UNSETTLED)
+    places = _list(read.places)
+    return Refuser(
+        None,
+        f"Which function answers {status} is not settled; by the code it may be {places}.{unread}",
+        UNSETTLED,
+        f"Look at what may answer {status}, {places}: raise the limit of the one that does, restart"
+        " the service, then: perfhunt investigate --pid NEW_PID",
+    )
+
+
+def _list(names: Sequence[str]) -> str:
+    """`a, b or 3 more`."""
+    shown = [*names[:CANDIDATES]]
+    if len(names) > CANDIDATES:
+        shown.append(f"{len(names) - CANDIDATES} more")
+    return f"{', '.join(shown[:-1])} or {shown[-1]}" if shown[1:] else shown[0]
 
 
 def finding_of_refusal(refusal: Refusal, status: int, reading: EvidenceReading) -> Finding:
@@ -85,7 +156,7 @@ def finding_of_refusal(refusal: Refusal, status: int, reading: EvidenceReading) 
         blamed=unmet,
         evidence=(
             f"It decides whether a request is answered {status}, which {refusal.written} writes:"
-            " read in the code, for no look met it, so little time does it take."
+            " read in the code; what time it takes of its own was not told from nothing."
         ),
         runtime=reading.evidence.runtime,
     )
