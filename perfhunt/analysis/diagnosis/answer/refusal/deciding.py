@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
-    Definition,
-    Definitions,
+    CodeDefinition,
+    CodeDefinitions,
     dotted,
     last_name,
     parsed,
 )
 from perfhunt.analysis.diagnosis.answer.refusal.delegation import Delegation
-from perfhunt.analysis.diagnosis.answer.refusal.meaning import MeaningKind, Names
+from perfhunt.analysis.diagnosis.answer.refusal.meaning import MeaningKind, Meanings
 from perfhunt.analysis.diagnosis.answer.refusal.places import (
     CodePlace,
     Excepted,
@@ -94,16 +94,16 @@ def refusal_in(
 @dataclass(frozen=True, slots=True)
 class _Deciding:
     status: int
-    code: Definitions
-    names: Names
+    code: CodeDefinitions
+    names: Meanings
     places: Places
     routes: Routes
     delegation: Delegation
     known: dict[int, set[_Decider]]  # by the id of a place
 
     @staticmethod
-    def of(code: Definitions, status: int, paths: Collection[str]) -> _Deciding:
-        names, places = Names(code), places_in(code, status)
+    def of(code: CodeDefinitions, status: int, paths: Collection[str]) -> _Deciding:
+        names, places = Meanings(code), places_in(code, status)
         return _Deciding(
             status=status,
             code=code,
@@ -147,7 +147,7 @@ class _Deciding:
             self.known[id(place)] = {replace(d, sure=d.sure and not doubtful) for d in found}
         return self.known[id(place)]
 
-    def _by_owner(self, place: CodePlace, owner: Definition, steps: int) -> set[_Decider]:
+    def _by_owner(self, place: CodePlace, owner: CodeDefinition, steps: int) -> set[_Decider]:
         asked = place.asked
         if asked is None or owner.is_class:
             return self._before(place, owner, steps)
@@ -165,7 +165,7 @@ class _Deciding:
             return {_Decider(to.key, to.node.lineno, True)}
         return {_Decider(owner.key, place.line, True)}
 
-    def _before(self, place: CodePlace, owner: Definition, steps: int) -> set[_Decider]:
+    def _before(self, place: CodePlace, owner: CodeDefinition, steps: int) -> set[_Decider]:
         """Who decides that a function is called, or an exception raised, that always answers so."""
         made = owner.owner if owner.node.name in _MAKING else owner
         if made is not None and made.is_class:
@@ -183,7 +183,7 @@ class _Deciding:
     def _of_all(self, places: Iterable[CodePlace], steps: int) -> set[_Decider]:
         return {d for place in places for d in self._decided(place, steps + 1)}
 
-    def _sites(self, function: Definition) -> list[CodePlace]:
+    def _sites(self, function: CodeDefinition) -> list[CodePlace]:
         """Where a function is called, as far as can be told: by a name that could be another's,
         too.
         """
@@ -197,7 +197,7 @@ class _Deciding:
                 sites.append(place)
         return sites
 
-    def _is_idle(self, function: Definition) -> bool:
+    def _is_idle(self, function: CodeDefinition) -> bool:
         """Whether nobody is known to use it, or a route of its own does that is always answered so:
         what refuses some requests is none of these.
         """
@@ -207,7 +207,7 @@ class _Deciding:
         plain = function.outer is None and not function.node.decorator_list
         return plain and not users
 
-    def _made(self, owner: Definition) -> list[CodePlace]:
+    def _made(self, owner: CodeDefinition) -> list[CodePlace]:
         """Where an exception or an answer of a class, or of one derived from it, is made."""
         family = {owner, *self.names.derived(owner)}
         raised = [
@@ -219,12 +219,12 @@ class _Deciding:
                     raised.append(place)
         return raised
 
-    def _class_of(self, exc: ast.expr, place: CodePlace) -> Definition | None:
+    def _class_of(self, exc: ast.expr, place: CodePlace) -> CodeDefinition | None:
         func = exc.func if isinstance(exc, ast.Call) else exc
         meaning = self.names.meaning(func, place.file, place.owner)
         if meaning is None or meaning.kind is not MeaningKind.CLASS:
             return None
-        return meaning.of if isinstance(meaning.of, Definition) else None
+        return meaning.of if isinstance(meaning.of, CodeDefinition) else None
 
     def _raised(self, place: CodePlace, types: Sequence[ast.expr], steps: int) -> set[_Decider]:
         """Who decides that one of these exceptions is raised; nobody that is known where it is a
@@ -254,7 +254,7 @@ class _Deciding:
             return found | inside
         return {replace(_unsure(place), sure=True)}
 
-    def _handled(self, function: Definition) -> list[ast.expr]:
+    def _handled(self, function: CodeDefinition) -> list[ast.expr]:
         """The exceptions, or the status, that a function is registered as the handler of."""
         found = [
             arg
@@ -268,7 +268,7 @@ class _Deciding:
                     found += call.args[:-1]
         return found
 
-    def _is_parameter(self, test: ast.expr, owner: Definition) -> bool:
+    def _is_parameter(self, test: ast.expr, owner: CodeDefinition) -> bool:
         bare = test.operand if isinstance(test, ast.UnaryOp) else test
         return isinstance(bare, ast.Name) and bare.id in {p.arg for p in owner.parameters}
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from perfhunt.analysis.blame.frames import FunctionKey
@@ -21,13 +21,13 @@ _TESTS = re.compile(r"test_.*\.py|.*_test\.py|tests\.py|conftest\.py")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Definition:
+class CodeDefinition:
     """A function or class, with the definition that it stands in; None at the top of a file."""
 
     file: str
     name: str  # as in a stack: `Class.method`
     node: Defining
-    outer: Definition | None
+    outer: CodeDefinition | None
 
     @property
     def key(self) -> FunctionKey:
@@ -38,7 +38,7 @@ class Definition:
         return isinstance(self.node, ast.ClassDef)
 
     @property
-    def owner(self) -> Definition | None:
+    def owner(self) -> CodeDefinition | None:
         """The class that it is a method of."""
         return self.outer if self.outer is not None and self.outer.is_class else None
 
@@ -87,36 +87,36 @@ class ParsedFile:
 
     file: str
     tree: ast.Module
-    top: dict[str, Definition] = field(default_factory=dict)
+    top: dict[str, CodeDefinition] = field(default_factory=dict)
     imports: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     given: dict[str, list[Given]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
-class Definitions:
+class CodeDefinitions:
     """All files together. `unread` are those that were not to be had, or do not parse."""
 
     files: dict[str, ParsedFile] = field(default_factory=dict)
-    every: list[Definition] = field(default_factory=list)
-    of_node: dict[int, Definition] = field(default_factory=dict)  # by the id of its node
-    members: dict[tuple[int, str], Definition] = field(default_factory=dict)
-    by_name: dict[str, list[Definition]] = field(default_factory=lambda: defaultdict(list))
+    every: list[CodeDefinition] = field(default_factory=list)
+    of_node: dict[int, CodeDefinition] = field(default_factory=dict)  # by the id of its node
+    members: dict[tuple[int, str], CodeDefinition] = field(default_factory=dict)
+    by_name: dict[str, list[CodeDefinition]] = field(default_factory=lambda: defaultdict(list))
     unread: list[str] = field(default_factory=list)
 
-    def classes(self) -> Iterator[Definition]:
+    def classes(self) -> Iterator[CodeDefinition]:
         """Every class."""
         return (d for d in self.every if d.is_class)
 
-    def member(self, outer: Definition, name: str) -> Definition | None:
+    def member(self, outer: CodeDefinition, name: str) -> CodeDefinition | None:
         """What a class or function defines itself by that name."""
         return self.members.get((id(outer.node), name))
 
-    def _add(self, file: ParsedFile, body: list[ast.stmt], outer: Definition | None) -> None:
+    def _add(self, file: ParsedFile, body: list[ast.stmt], outer: CodeDefinition | None) -> None:
         for node in statements_in(body):
             if not isinstance(node, Defining):
                 continue
             name = node.name if outer is None else f"{outer.name}.{node.name}"
-            definition = Definition(file.file, name, node, outer)
+            definition = CodeDefinition(file.file, name, node, outer)
             if outer is None:
                 file.top[node.name] = definition
             else:
@@ -127,11 +127,11 @@ class Definitions:
             self._add(file, node.body, definition)
 
 
-def parsed(sources: Mapping[str, str | None]) -> Definitions:
+def parsed(sources: Mapping[str, str | None]) -> CodeDefinitions:
     """What the files define (None: the file could not be read). Tests are left out."""
-    every = Definitions()
+    every = CodeDefinitions()
     for path, text in sorted(sources.items()):
-        if _TESTS.fullmatch(PurePosixPath(path).name):
+        if _TESTS.fullmatch(posixpath.basename(path)):
             continue
         try:
             if text is None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     FUNCTIONS,
-    Definition,
-    Definitions,
+    CodeDefinition,
+    CodeDefinitions,
     Given,
     statements_in,
 )
-from perfhunt.analysis.diagnosis.answer.refusal.meaning import Names
+from perfhunt.analysis.diagnosis.answer.refusal.meaning import Meanings
 from perfhunt.analysis.diagnosis.answer.refusal.places import CodePlace
 
 # Functions that ask another one in turn: longer ways are not followed.
@@ -38,10 +38,10 @@ class _Value:
 class Delegation:
     """Follows tests to the functions that decide them."""
 
-    code: Definitions
-    names: Names
+    code: CodeDefinitions
+    names: Meanings
 
-    def decider(self, test: ast.expr, place: CodePlace) -> Definition | None:
+    def decider(self, test: ast.expr, place: CodePlace) -> CodeDefinition | None:
         """The function that a test does nothing but ask, and that compares something or says which
         of two it is; None where the test itself compares, or asks more than one.
         """
@@ -91,7 +91,9 @@ class Delegation:
             return None
         return _Value(value, last.part, level)
 
-    def _holding(self, function: Definition | None, value: _Value, steps: int) -> Definition | None:
+    def _holding(
+        self, function: CodeDefinition | None, value: _Value, steps: int
+    ) -> CodeDefinition | None:
         if function is None or function.is_class or steps > _FARTHEST:
             return None
         if function.is_blank:
@@ -107,8 +109,8 @@ class Delegation:
         return function if says and (value.level or _compares(body)) else None
 
     def _asked_in_turn(
-        self, function: Definition, returned: list[ast.expr | None]
-    ) -> Definition | None:
+        self, function: CodeDefinition, returned: list[ast.expr | None]
+    ) -> CodeDefinition | None:
         """The function whose word is all that one returns."""
         if len(returned) != 1:
             return None

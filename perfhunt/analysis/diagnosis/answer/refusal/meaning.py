@@ -5,7 +5,7 @@ definition, an import, an assignment, an annotation, `self.x = Bucket()`.
 from __future__ import annotations
 
 import ast
-import os
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,8 +13,8 @@ from typing import NamedTuple, TypeAlias
 
 from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     FUNCTIONS,
-    Definition,
-    Definitions,
+    CodeDefinition,
+    CodeDefinitions,
     Given,
     ParsedFile,
     dotted,
@@ -24,7 +24,7 @@ from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
 from perfhunt.errors import Unreadable
 from perfhunt.model.document.bounded import python_tree
 
-# Names that lead to names: longer ways are not followed.
+# Meanings that lead to names: longer ways are not followed.
 _FARTHEST = 12
 # A name, or the id of another expression; its file; the id of what it is read in.
 _Asked: TypeAlias = tuple[str | int, str, int | None]
@@ -43,23 +43,25 @@ class Meaning(NamedTuple):
     """A definition of the application, or one of its files."""
 
     kind: MeaningKind
-    of: Definition | ParsedFile
+    of: CodeDefinition | ParsedFile
 
 
 @dataclass(slots=True)
-class Names:
+class Meanings:
     """Looks names up as the interpreter would. What is not of the application, or not settled by
     its code, stands for None.
     """
 
-    code: Definitions
+    code: CodeDefinitions
     _given: dict[int, dict[str, list[Given]]] = field(default_factory=dict)
-    _bases: dict[int, list[Definition]] = field(default_factory=dict)
+    _bases: dict[int, list[CodeDefinition]] = field(default_factory=dict)
     _known: dict[_Asked, Meaning | None] = field(default_factory=dict)
     _quoted: dict[int, ast.expr | None] = field(default_factory=dict)
     _underway: set[_Asked] = field(default_factory=set)
 
-    def meaning(self, node: ast.AST | None, file: str, scope: Definition | None) -> Meaning | None:
+    def meaning(
+        self, node: ast.AST | None, file: str, scope: CodeDefinition | None
+    ) -> Meaning | None:
         """What an expression stands for, read inside of a definition (None: at the top)."""
         if node is None or file not in self.code.files:
             return None
@@ -73,7 +75,7 @@ class Names:
             self._underway.discard(asked)
         return self._known[asked]
 
-    def _worked_out(self, node: ast.AST, file: str, scope: Definition | None) -> Meaning | None:
+    def _worked_out(self, node: ast.AST, file: str, scope: CodeDefinition | None) -> Meaning | None:
         if isinstance(node, ast.Await):
             return self.meaning(node.value, file, scope)
         if isinstance(node, ast.Name):
@@ -89,7 +91,9 @@ class Names:
             return self._of_given([Given(0, value) for value in node.values], file, scope)
         return None
 
-    def called(self, call: ast.Call, file: str, scope: Definition | None) -> Definition | None:
+    def called(
+        self, call: ast.Call, file: str, scope: CodeDefinition | None
+    ) -> CodeDefinition | None:
         """The function that a call runs. What nobody binds (a parameter, an attribute that is set
         elsewhere) may be told by its name, as `limiter.allow()` of the one class `Limiter`.
         """
@@ -102,7 +106,7 @@ class Names:
             return self.method(meaning.of, "__call__")
         return meaning.of if meaning.kind is MeaningKind.FUNCTION else None
 
-    def bases(self, definition: Definition) -> list[Definition]:
+    def bases(self, definition: CodeDefinition) -> list[CodeDefinition]:
         """The application's classes that one derives from, itself first."""
         if id(definition.node) in self._bases:
             return self._bases[id(definition.node)]
@@ -113,19 +117,19 @@ class Names:
             for base in each.node.bases if isinstance(each.node, ast.ClassDef) else ():
                 meaning = self.meaning(base, each.file, each.outer)
                 if meaning is not None and meaning.kind is MeaningKind.CLASS:
-                    assert isinstance(meaning.of, Definition)
+                    assert isinstance(meaning.of, CodeDefinition)
                     if meaning.of not in found:
                         found.append(meaning.of)
                         todo.append(meaning.of)
         return found
 
-    def derived(self, definition: Definition) -> list[Definition]:
+    def derived(self, definition: CodeDefinition) -> list[CodeDefinition]:
         """The application's classes that derive from one."""
         return [
             c for c in self.code.classes() if c is not definition and definition in self.bases(c)
         ]
 
-    def method(self, owner: Definition, name: str) -> Definition | None:
+    def method(self, owner: CodeDefinition, name: str) -> CodeDefinition | None:
         """The method that runs for an instance of a class: of one that is abstract, its only
         implementation.
         """
@@ -135,7 +139,7 @@ class Names:
             return found
         return _only(m for c in self._implementing(found) if (m := self.code.member(c, name)))
 
-    def _implementing(self, method: Definition) -> list[Definition]:
+    def _implementing(self, method: CodeDefinition) -> list[CodeDefinition]:
         owner = method.owner
         if owner is None:
             return []
@@ -143,7 +147,7 @@ class Names:
             return [c for c in self.code.classes() if not _is_protocol(c)]
         return self.derived(owner)
 
-    def _is_abstract(self, method: Definition) -> bool:
+    def _is_abstract(self, method: CodeDefinition) -> bool:
         owner = method.owner
         raised = [s.exc for s in method.statements if isinstance(s, ast.Raise)]
         named = {last_name(e.func if isinstance(e, ast.Call) else e) for e in raised}
@@ -155,15 +159,15 @@ class Names:
         return _is_protocol(owner) or bool(self.derived(owner))
 
     def _by_name_of_receiver(
-        self, func: ast.Attribute, file: str, scope: Definition | None
-    ) -> Definition | None:
+        self, func: ast.Attribute, file: str, scope: CodeDefinition | None
+    ) -> CodeDefinition | None:
         if not self._is_open(func.value, file, scope):
             return None
         word = _letters(last_name(func.value))
         named = [c for c in self.code.classes() if word and _letters(c.node.name) == word]
         return _only(m for c in named if (m := self.method(c, func.attr)))
 
-    def _is_open(self, node: ast.AST, file: str, scope: Definition | None) -> bool:
+    def _is_open(self, node: ast.AST, file: str, scope: CodeDefinition | None) -> bool:
         """Whether the code leaves open what it stands for."""
         if isinstance(node, ast.Attribute):
             given = self._attribute_given(node, scope)
@@ -178,7 +182,7 @@ class Names:
         local = scope is not None and node.id in self._given_within(scope)
         return not (local or node.id in {*module.imports, *module.given, *module.top})
 
-    def _of_name(self, name: str, file: str, scope: Definition | None) -> Meaning | None:
+    def _of_name(self, name: str, file: str, scope: CodeDefinition | None) -> Meaning | None:
         within = scope
         while within is not None:
             if not within.is_class:
@@ -214,21 +218,21 @@ class Names:
 
     def _file(self, module: str, dots: int, importer: str) -> ParsedFile | None:
         """The file of a module, the nearest to the one that imports it where several could be."""
-        base = os.path.dirname(importer)
+        base = posixpath.dirname(importer)
         for _ in range(dots - 1):
-            base = os.path.dirname(base)
+            base = posixpath.dirname(base)
         inside = module.replace(".", "/")
         ends = [f"{inside}.py", f"{inside}/__init__.py"] if inside else ["__init__.py"]
         if dots:
             return next((f for e in ends if (f := self.code.files.get(f"{base}/{e}"))), None)
         fitting = [f for f in self.code.files if any(f.endswith(f"/{e}") for e in ends)]
         near = max(
-            fitting, key=lambda f: (len(os.path.commonpath([f, importer])), -len(f)), default=""
+            fitting, key=lambda f: (len(posixpath.commonprefix([f, importer])), -len(f)), default=""
         )
         return self.code.files.get(near)
 
     def _of_attribute(
-        self, node: ast.Attribute, file: str, scope: Definition | None
+        self, node: ast.Attribute, file: str, scope: CodeDefinition | None
     ) -> Meaning | None:
         owner = self.meaning(node.value, file, scope)
         if owner is None and isinstance(node.value, ast.Name) and scope is not None:
@@ -253,9 +257,9 @@ class Names:
         found = self._file(path, 0, file)
         return Meaning(MeaningKind.MODULE, found) if found else None
 
-    def _of_call(self, node: ast.Call, file: str, scope: Definition | None) -> Meaning | None:
+    def _of_call(self, node: ast.Call, file: str, scope: CodeDefinition | None) -> Meaning | None:
         made = self.meaning(node.func, file, scope)
-        if made is None or not isinstance(made.of, Definition):
+        if made is None or not isinstance(made.of, CodeDefinition):
             return None
         if made.kind is MeaningKind.CLASS:
             return Meaning(MeaningKind.INSTANCE, made.of)
@@ -265,7 +269,7 @@ class Names:
         return None
 
     def _instance(
-        self, annotation: ast.AST | None, file: str, scope: Definition | None
+        self, annotation: ast.AST | None, file: str, scope: CodeDefinition | None
     ) -> Meaning | None:
         """What an annotation promises: `Bucket`, `"Bucket"`, `Bucket | None`."""
         if isinstance(annotation, ast.BinOp):
@@ -294,7 +298,7 @@ class Names:
         return self._quoted[id(quoted)]
 
     def _of_given(
-        self, given: Iterable[Given], file: str, scope: Definition | None
+        self, given: Iterable[Given], file: str, scope: CodeDefinition | None
     ) -> Meaning | None:
         """What all that a name was given stands for alike; None where it does not."""
         found: set[Meaning | None] = set()
@@ -306,9 +310,9 @@ class Names:
                 found.add(self.meaning(whole, file, scope))
         return found.pop() if len(found) == 1 else None
 
-    def _set_on(self, owner: Definition, name: str) -> list[tuple[Definition, Given]]:
+    def _set_on(self, owner: CodeDefinition, name: str) -> list[tuple[CodeDefinition, Given]]:
         """What an attribute of a class's instances is set to: in its body, and by its methods."""
-        found: list[tuple[Definition, Given]] = []
+        found: list[tuple[CodeDefinition, Given]] = []
         for each in self.bases(owner):
             found += ((each, g) for g in self._given_within(each).get(name, ()))
             methods = (d for d in self.code.every if d.owner is each and not d.is_class)
@@ -320,20 +324,20 @@ class Names:
         return found
 
     def _attribute_given(
-        self, node: ast.Attribute, scope: Definition | None
-    ) -> list[tuple[Definition, Given]]:
+        self, node: ast.Attribute, scope: CodeDefinition | None
+    ) -> list[tuple[CodeDefinition, Given]]:
         owner = None
         if isinstance(node.value, ast.Name) and scope is not None:
             owner = _self_of(node.value.id, scope)
-        if owner is None or not isinstance(owner.of, Definition):
+        if owner is None or not isinstance(owner.of, CodeDefinition):
             return []
         return self._set_on(owner.of, node.attr)
 
-    def given_to(self, name: str, scope: Definition | None) -> list[Given]:
+    def given_to(self, name: str, scope: CodeDefinition | None) -> list[Given]:
         """What a function gives a name of its own."""
         return [] if scope is None else self._given_within(scope).get(name, [])
 
-    def _given_within(self, definition: Definition) -> dict[str, list[Given]]:
+    def _given_within(self, definition: CodeDefinition) -> dict[str, list[Given]]:
         node = definition.node
         if id(node) not in self._given:
             self._given[id(node)] = given_in(node.body)
@@ -346,9 +350,9 @@ def _says(given: Given) -> bool:
     return given.annotation is not None or not nothing
 
 
-def _self_of(name: str, scope: Definition) -> Meaning | None:
+def _self_of(name: str, scope: CodeDefinition) -> Meaning | None:
     """The instance that the first parameter of a method is, for functions within it, too."""
-    within: Definition | None = scope
+    within: CodeDefinition | None = scope
     while within is not None:
         if within.owner is not None and within.parameters and within.parameters[0].arg == name:
             return Meaning(MeaningKind.INSTANCE, within.owner)
@@ -356,12 +360,12 @@ def _self_of(name: str, scope: Definition) -> Meaning | None:
     return None
 
 
-def _of_definition(definition: Definition) -> Meaning:
+def _of_definition(definition: CodeDefinition) -> Meaning:
     kind = MeaningKind.CLASS if definition.is_class else MeaningKind.FUNCTION
     return Meaning(kind, definition)
 
 
-def _is_protocol(definition: Definition) -> bool:
+def _is_protocol(definition: CodeDefinition) -> bool:
     node = definition.node
     bases = node.bases if isinstance(node, ast.ClassDef) else []
     return any(
@@ -369,7 +373,7 @@ def _is_protocol(definition: Definition) -> bool:
     )
 
 
-def _only(found: Iterable[Definition]) -> Definition | None:
+def _only(found: Iterable[CodeDefinition]) -> CodeDefinition | None:
     every = list(dict.fromkeys(found))
     return every[0] if len(every) == 1 else None
 

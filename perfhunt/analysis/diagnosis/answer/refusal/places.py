@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     FUNCTIONS,
+    CodeDefinition,
+    CodeDefinitions,
     Defining,
-    Definition,
-    Definitions,
     last_name,
 )
 from perfhunt.analysis.diagnosis.answer.refusal.spelling import Parameters, Spelling, spellings
@@ -33,7 +33,7 @@ class Asked:
 
     test: ast.expr
     side: bool
-    before: Question | None
+    before: BranchAsked | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,20 +42,20 @@ class Excepted:
 
     types: tuple[ast.expr, ...]
     tried: tuple[ast.stmt, ...]
-    before: Question | None
+    before: BranchAsked | None
 
 
-Question = Asked | Excepted
+BranchAsked = Asked | Excepted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CodePlace:
     """A line of a definition (None: at the top of its file), and what was asked last before it."""
 
-    owner: Definition | None
+    owner: CodeDefinition | None
     file: str
     line: int
-    asked: Question | None
+    asked: BranchAsked | None
 
 
 @dataclass(slots=True)
@@ -69,10 +69,10 @@ class Places:
     )
     raised: list[tuple[ast.expr, CodePlace]] = field(default_factory=list)
     written: list[CodePlace] = field(default_factory=list)
-    users: dict[str, set[Definition | None]] = field(default_factory=lambda: defaultdict(set))
+    users: dict[str, set[CodeDefinition | None]] = field(default_factory=lambda: defaultdict(set))
 
 
-def places_in(code: Definitions, status: int) -> Places:
+def places_in(code: CodeDefinitions, status: int) -> Places:
     """All of them, where a function of a test was not left out."""
     found = Places()
     spelled, parameters = spellings(code, status), Parameters.of(code)
@@ -102,7 +102,7 @@ def _on_both_sides(asked: Asked, places: list[CodePlace]) -> bool:
     return len(sides) > 1
 
 
-def _all_asked(asked: Question | None) -> Iterator[Question]:
+def _all_asked(asked: BranchAsked | None) -> Iterator[BranchAsked]:
     while asked is not None:
         yield asked
         asked = asked.before
@@ -112,20 +112,24 @@ def _all_asked(asked: Question | None) -> Iterator[Question]:
 class _Walk:
     """One file, statement by statement."""
 
-    code: Definitions
+    code: CodeDefinitions
     found: Places
     file: str
     spelling: Spelling
     parameters: Parameters
 
-    def block(self, body: list[ast.stmt], owner: Definition | None, asked: Question | None) -> None:
+    def block(
+        self, body: list[ast.stmt], owner: CodeDefinition | None, asked: BranchAsked | None
+    ) -> None:
         """Statements in a row: what follows an `if` that leaves is reached by its test too."""
         for statement in body:
             self._statement(statement, owner, asked)
             if isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVING):
                 asked = Asked(statement.test, False, asked)
 
-    def _statement(self, node: ast.stmt, owner: Definition | None, asked: Question | None) -> None:
+    def _statement(
+        self, node: ast.stmt, owner: CodeDefinition | None, asked: BranchAsked | None
+    ) -> None:
         if isinstance(node, Defining):
             self._definition(node, owner)
             return
@@ -148,7 +152,7 @@ class _Walk:
                 for block in ("body", "orelse"):
                     self.block(getattr(node, block, []), owner, asked)
 
-    def _definition(self, node: Defining, owner: Definition | None) -> None:
+    def _definition(self, node: Defining, owner: CodeDefinition | None) -> None:
         definition = self.code.of_node[id(node)]
         heads: list[ast.AST] = [*node.decorator_list]
         if isinstance(node, FUNCTIONS):
@@ -162,7 +166,7 @@ class _Walk:
             self.block(node.body, definition, None)
 
     def _expressions(
-        self, node: ast.stmt, owner: Definition | None, asked: Question | None
+        self, node: ast.stmt, owner: CodeDefinition | None, asked: BranchAsked | None
     ) -> None:
         place = CodePlace(owner, self.file, node.lineno, asked)
         for child in ast.iter_child_nodes(node):
@@ -184,7 +188,7 @@ class _Walk:
             inner_asked = asked if test is None else Asked(test, True, asked)
             self.found.written.append(CodePlace(owner, self.file, line, inner_asked))
 
-    def _uses(self, node: ast.AST, owner: Definition | None) -> None:
+    def _uses(self, node: ast.AST, owner: CodeDefinition | None) -> None:
         for inner in ast.walk(node):
             if name := last_name(inner):
                 self.found.users[name].add(owner)

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     FUNCTIONS,
-    Definition,
-    Definitions,
+    CodeDefinition,
+    CodeDefinitions,
     last_name,
 )
 from perfhunt.analysis.diagnosis.answer.refusal.places import Asked, CodePlace, Places
@@ -33,7 +33,7 @@ class Routes:
     they are not known.
     """
 
-    code: Definitions
+    code: CodeDefinitions
     places: Places
     paths: Collection[str]
     _tables: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -56,7 +56,7 @@ class Routes:
             if name := last_name(node):
                 self._tables[name].add(pattern)
 
-    def of(self, definition: Definition) -> RoutePatterns:
+    def of(self, definition: CodeDefinition) -> RoutePatterns:
         """The patterns of a function or of the class it is a method of."""
         found = set(self._tables.get(definition.node.name, ()))
         for decorator in definition.node.decorator_list:
@@ -66,7 +66,7 @@ class Routes:
             return self.of(definition.owner)
         return frozenset(found)
 
-    def is_elsewhere(self, definition: Definition | None) -> bool:
+    def is_elsewhere(self, definition: CodeDefinition | None) -> bool:
         """Whether it answers other routes only, or is used by such alone."""
         if definition is None or not self.paths:
             return False
@@ -87,11 +87,11 @@ class Routes:
             asked = asked.before
         return False
 
-    def may_be_elsewhere(self, definition: Definition) -> bool:
+    def may_be_elsewhere(self, definition: CodeDefinition) -> bool:
         """Whether it answers a route of its own, and nobody knows what was asked."""
         return not self.paths and bool(self.of(definition))
 
-    def _of_others(self, definition: Definition) -> bool:
+    def _of_others(self, definition: CodeDefinition) -> bool:
         if patterns := self.of(definition):
             return not any(_fits(pattern, path) for pattern in patterns for path in self.paths)
         if definition.owner is not None or _is_registered(definition):
@@ -110,13 +110,13 @@ def _compared_with(test: ast.expr) -> list[str]:
     return []
 
 
-def _is_registered(definition: Definition) -> bool:
+def _is_registered(definition: CodeDefinition) -> bool:
     """Whether a decorator hands it to a framework."""
     marks = {last_name(d.func if isinstance(d, ast.Call) else d) for d in _decorators(definition)}
     return bool(marks - {"wraps"})
 
 
-def _decorators(definition: Definition) -> list[ast.expr]:
+def _decorators(definition: CodeDefinition) -> list[ast.expr]:
     return definition.node.decorator_list if isinstance(definition.node, FUNCTIONS) else []
 
 
@@ -142,4 +142,5 @@ def _fits(pattern: str, path: str) -> bool:
     if len(pieces) > len(asked):
         return False
     pairs = zip(reversed(pieces), reversed(asked), strict=False)
-    return all(_VARIABLE.search(p) or _FILLED.search(a) or p == a for p, a in pairs)
+    whole = len(pieces) == len(asked)
+    return all(_VARIABLE.search(p) or p == a or (whole and _FILLED.search(a)) for p, a in pairs)

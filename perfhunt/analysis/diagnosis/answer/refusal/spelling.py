@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
-    Definitions,
+    CodeDefinitions,
     ParsedFile,
     dotted,
     last_name,
@@ -100,7 +100,7 @@ class Parameters:
     taking: dict[str, frozenset[int]]
 
     @staticmethod
-    def of(code: Definitions) -> Parameters:
+    def of(code: CodeDefinitions) -> Parameters:
         """Those of all functions and constructors."""
         taking: dict[str, frozenset[int]] = {}
         for definition in code.every:
@@ -114,7 +114,7 @@ class Parameters:
         return Parameters(taking)
 
 
-def spellings(code: Definitions, status: int) -> dict[str, Spelling]:
+def spellings(code: CodeDefinitions, status: int) -> dict[str, Spelling]:
     """By file; a constant is known where it is defined or imported."""
     bare = Spelling(status)
     own = {file.file: frozenset(_constants(file, bare)) for file in code.files.values()}
