@@ -33,11 +33,10 @@ from perfhunt.analysis.diagnosis.answer.refusal.routes import Routes
 # Calls from where a status is written to where it is decided: a helper that makes the answer, the
 # exception it is raised as, its handler.
 _FARTHEST = 6
-# Of exceptions that no code of the application raises, those that say that something is full.
-_FULL = re.compile(
-    r"busy|capacity|exceeded|full|limit|overload|reject|throttl|too_?many|would_?block",
-    re.IGNORECASE,
-)
+# Of exceptions that no code of the application raises, those that say that something is full here;
+# a limit may be that of a service behind it.
+_FULL = re.compile(r"(?:Queue)?Full|WouldBlock|BlockingIOError")
+_LATE = re.compile(r"Timeout")
 _HANDLING = re.compile(r"handler|^exception$")  # decorators of what answers an exception
 _MAKING = frozenset({"__init__", "__new__"})
 _TAKES_A_PLACE = frozenset({"acquire", "acquire_nowait", "put", "put_nowait"})
@@ -46,6 +45,8 @@ _LIBRARIES = re.compile(
     r"(?:flask_limiter|slowapi|fastapi_limiter|django_ratelimit|ratelimit|quart_rate_limiter"
     r"|sanic_limiter|rest_framework\.throttling)(?:\..*)?"
 )
+
+_OF_UVICORN = "limit_concurrency"  # beyond it the server answers 503 itself
 
 
 class Refusal(NamedTuple):
@@ -84,11 +85,20 @@ def refusal_in(
     """
     if status not in {s.value for s in HTTPStatus}:
         return None
+    if not any(text is None or _mentions(text, status) for text in sources.values()):
+        return None
     code = parsed(sources)
     try:
         return _Deciding.of(code, status, paths).answer()
     except RecursionError:
         return Candidates((), tuple(code.files))
+
+
+def _mentions(text: str, status: int) -> bool:
+    """Whether a text holds the number or its words at all: most do not, and need not be parsed."""
+    words = HTTPStatus(status).phrase.replace(" ", "[ _]?")
+    library = "limiter|ratelimit|slowapi|throttl"
+    return re.search(f"{status}|{words}|{library}|{_OF_UVICORN}", text, re.IGNORECASE) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +153,7 @@ class _Deciding:
         if id(place) not in self.known:
             self.known[id(place)] = set()  # for functions that call each other
             found = {_unsure(place)} if steps > _FARTHEST else self._by_owner(place, owner, steps)
-            doubtful = self.routes.may_be_elsewhere(owner)
+            doubtful = self.routes.may_be_elsewhere(place)
             self.known[id(place)] = {replace(d, sure=d.sure and not doubtful) for d in found}
         return self.known[id(place)]
 
@@ -169,7 +179,9 @@ class _Deciding:
         """Who decides that a function is called, or an exception raised, that always answers so."""
         made = owner.owner if owner.node.name in _MAKING else owner
         if made is not None and made.is_class:
-            return self._of_all(self._made(made), steps)
+            sites = self._made(made)
+            unused = not self.places.users.get(made.node.name, set()) - {made}
+            return self._of_all(sites, steps) if sites or unused else {_unsure(place)}
         handled = self._handled(owner)
         if any(isinstance(h, ast.Constant) for h in handled):
             return set()  # how an answer looks that somebody else decided on
@@ -247,9 +259,10 @@ class _Deciding:
             return found or {_unsure(place)}
         calls = [c for s in asked.tried for c in ast.walk(s) if isinstance(c, ast.Call)]
         called = {self.names.called(call, place.file, place.owner) for call in calls} - {None}
-        full = all(_FULL.search(last_name(t)) for t in asked.types)
+        full = all(_FULL.fullmatch(last_name(t)) for t in asked.types)
+        late = all(_LATE.search(last_name(t)) for t in asked.types)
         takes = any(last_name(call.func) in _TAKES_A_PLACE for call in calls)
-        if called or not (full or takes):
+        if called or not (full or (late and takes)):
             inside = {_Decider(d.key, d.node.lineno, False) for d in called if d is not None}
             return found | inside
         return {replace(_unsure(place), sure=True)}
@@ -278,6 +291,9 @@ class _Deciding:
                 whole = f"{module}.{name}" if name else module
                 if not dots and _LIBRARIES.fullmatch(whole):
                     yield f"{module} (a library, imported in {file.file})"
+        for call, place in self.places.calls.get("run", ()):
+            if any(k.arg == _OF_UVICORN for k in call.keywords):
+                yield f"{_OF_UVICORN} of uvicorn ({place.file}:{place.line})"
 
 
 def _unsure(place: CodePlace) -> _Decider:

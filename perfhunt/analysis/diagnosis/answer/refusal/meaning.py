@@ -104,7 +104,15 @@ class Meanings:
             return None
         if meaning.kind is MeaningKind.INSTANCE:
             return self.method(meaning.of, "__call__")
-        return meaning.of if meaning.kind is MeaningKind.FUNCTION else None
+        if meaning.kind is not MeaningKind.FUNCTION or self._is_replaced(meaning.of):
+            return None
+        return meaning.of
+
+    def _is_replaced(self, function: CodeDefinition) -> bool:
+        """Whether a class that derives from a method's own has another: which runs is open."""
+        if function.owner is None:
+            return False
+        return any(self.code.member(c, function.node.name) for c in self.derived(function.owner))
 
     def bases(self, definition: CodeDefinition) -> list[CodeDefinition]:
         """The application's classes that one derives from, itself first."""

@@ -96,13 +96,14 @@ def _on_both_sides(asked: Asked, places: list[CodePlace]) -> bool:
     sides = {
         each.side
         for place in places
-        for each in _all_asked(place.asked)
+        for each in all_asked(place.asked)
         if isinstance(each, Asked) and each.test is asked.test
     }
     return len(sides) > 1
 
 
-def _all_asked(asked: BranchAsked | None) -> Iterator[BranchAsked]:
+def all_asked(asked: BranchAsked | None) -> Iterator[BranchAsked]:
+    """All that was asked to get to a place, the last first."""
     while asked is not None:
         yield asked
         asked = asked.before

@@ -15,7 +15,13 @@ from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     CodeDefinitions,
     last_name,
 )
-from perfhunt.analysis.diagnosis.answer.refusal.places import Asked, CodePlace, Places
+from perfhunt.analysis.diagnosis.answer.refusal.places import (
+    Asked,
+    BranchAsked,
+    CodePlace,
+    Places,
+    all_asked,
+)
 
 RoutePatterns: TypeAlias = frozenset[str]
 # Django writes its patterns without the slash in front, and as regular expressions.
@@ -78,18 +84,15 @@ class Routes:
 
     def was_not_asked(self, place: CodePlace) -> bool:
         """Whether a test of the path itself leads there, for another route."""
-        asked = place.asked
-        while asked is not None and self.paths:
-            if isinstance(asked, Asked) and asked.side:
-                routes = _compared_with(asked.test)
-                if routes and not any(_fits(r, path) for r in routes for path in self.paths):
-                    return True
-            asked = asked.before
-        return False
+        routes = [route for each in all_asked(place.asked) for route in _compared_with(each)]
+        known = bool(self.paths)
+        return known and any(not any(_fits(r, path) for path in self.paths) for r in routes)
 
-    def may_be_elsewhere(self, definition: CodeDefinition) -> bool:
-        """Whether it answers a route of its own, and nobody knows what was asked."""
-        return not self.paths and bool(self.of(definition))
+    def may_be_elsewhere(self, place: CodePlace) -> bool:
+        """Whether it is on a route of its own, and nobody knows which one was asked."""
+        routes = [route for each in all_asked(place.asked) for route in _compared_with(each)]
+        own = self.of(place.owner) if place.owner is not None else ()
+        return not self.paths and bool(routes or own)
 
     def _of_others(self, definition: CodeDefinition) -> bool:
         if patterns := self.of(definition):
@@ -102,9 +105,11 @@ class Routes:
         return bool(users) and all(map(self.is_elsewhere, users))
 
 
-def _compared_with(test: ast.expr) -> list[str]:
+def _compared_with(asked: BranchAsked) -> list[str]:
     """The path that a test holds only for: of `self.path == "/healthz"`."""
-    match test:
+    if not isinstance(asked, Asked) or not asked.side:
+        return []
+    match asked.test:
         case ast.Compare(ops=[ast.Eq()], comparators=[ast.Constant(value=str() as path)]):
             return [path] if path.startswith("/") else []
     return []

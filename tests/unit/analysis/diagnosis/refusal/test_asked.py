@@ -159,6 +159,18 @@ def test_of_an_abstract_class_with_one_implementation_that_is_named(shape: str) 
     assert named(text + second) == "Mw.dispatch"
 
 
+def test_a_method_that_another_class_replaces_is_not_taken_for_the_one_that_runs() -> None:
+    text = """
+        class Limited:
+            def over(self): return self.n > 9
+            def __call__(self, r):
+                if self.over(): abort(503)
+        """
+    assert named(text) == "Limited.over"
+    text += "class Strict(Limited):\n            def over(self): return self.n > 3\n"
+    assert named(text) == "Limited.__call__"
+
+
 def test_of_a_protocol_the_only_class_that_has_the_method_is_named() -> None:
     text = """
         class Allows(Protocol):

@@ -52,6 +52,28 @@ def told(request, exc):
 """,
         ["limit", "told"],
     ),
+    "a limit of another service": (
+        """
+def view():
+    try:
+        return model.complete(prompt)
+    except RateLimitError:
+        return "later", 503
+""",
+        ["limit", "view"],
+    ),
+    "an exception that is made elsewhere": (
+        """
+class Busy(HTTPException):
+    status_code = 503
+pool = Pool(on_full=Busy)
+""",
+        ["Busy", "limit"],
+    ),
+    "the server's own limit": (
+        "uvicorn.run(app, limit_concurrency=40)",
+        ["limit", "limit_concurrency"],
+    ),
     "a library that refuses by itself": (
         "from flask_limiter import Limiter",
         ["flask_limiter", "limit"],
@@ -74,6 +96,9 @@ def test_none_is_named_beside_another_that_may_be(shape: str) -> None:
         "a database that is not there",
         "an answer that came too late",
         "an exception that a library raises",
+        "a limit of another service",
+        "an exception that is made elsewhere",
+        "the server's own limit",
         "a library that refuses by itself",
     ],
 )
@@ -181,6 +206,7 @@ def test_a_handler_of_another_route_is_none(shape: str) -> None:
 
 
 def test_without_the_paths_that_were_asked_no_handler_of_a_route_is_named() -> None:
+    assert candidates(OTHER_ROUTES["a test of the path"]) == ["Handler.do_GET"]
     assert candidates(HEALTH) == ["database_up"]
     assert named(HEALTH, 503, "/healthz") == "database_up"
 
