@@ -16,7 +16,12 @@ from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     Defining,
     last_name,
 )
-from perfhunt.analysis.diagnosis.answer.refusal.spelling import Parameters, Spelling, spellings
+from perfhunt.analysis.diagnosis.answer.refusal.spelling import (
+    Parameters,
+    Spelling,
+    is_status_name,
+    spellings,
+)
 
 # Nobody writes a status so often: what is left then is not settled all the same.
 _MOST_WRITTEN = 500
@@ -158,6 +163,8 @@ class _Walk:
         heads: list[ast.AST] = [*node.decorator_list]
         if isinstance(node, FUNCTIONS):
             heads += [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            if any(self.spelling.is_status(value) for value in _status_defaults(node.args)):
+                self.found.written.append(CodePlace(definition, self.file, node.lineno, None))
             heads += [p.annotation for p in definition.parameters if p.annotation is not None]
         else:
             heads += node.bases
@@ -193,6 +200,15 @@ class _Walk:
         for inner in ast.walk(node):
             if name := last_name(inner):
                 self.found.users[name].add(owner)
+
+
+def _status_defaults(args: ast.arguments) -> Iterator[ast.expr]:
+    """What parameters that take a status are given where the caller gives none."""
+    places = [*args.posonlyargs, *args.args]
+    pairs = zip(reversed(places), reversed(args.defaults), strict=False)
+    for parameter, value in (*pairs, *zip(args.kwonlyargs, args.kw_defaults, strict=True)):
+        if value is not None and is_status_name(parameter.arg):
+            yield value
 
 
 def _types(handler: ast.ExceptHandler) -> tuple[ast.expr, ...]:

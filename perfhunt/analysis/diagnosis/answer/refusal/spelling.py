@@ -17,7 +17,8 @@ from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
     statements_in,
 )
 
-ConstantNames: TypeAlias = frozenset[str]  # `BUSY`, and `Code.BUSY` for that of a class or module
+# `BUSY`; `Code.BUSY` for that of a class or module; `CODES['busy']` for that of a table.
+ConstantNames: TypeAlias = frozenset[str]
 # What a status is given as: the name of an argument, a key, or a variable.
 _STATUS = re.compile(
     r"(?:.*\.)?_?(?:(?:http|response|resp|reply|error|err)_?)?(?:status|code|status_?code)",
@@ -56,7 +57,7 @@ class Spelling:
             yield node
             return
         given = [v for each in _given(node, parameters) for v in _either(each)]
-        given = [value for value in given if self._is_status(value)]
+        given = [value for value in given if self.is_status(value)]
         yield from given
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.stmt | ast.ExceptHandler) or child in given:
@@ -69,15 +70,14 @@ class Spelling:
         """Whether a name that is given such a value is a constant for the status."""
         return _is(node, self.status) or self._says_in_words(node)
 
-    def _is_status(self, node: ast.AST) -> bool:
-        if _is(node, self.status) or dotted(node) in self.constants:
+    def is_status(self, node: ast.AST) -> bool:
+        """Whether what is given as a status is it."""
+        if _is(node, self.status) or {dotted(node), _entry(node)} & self.constants:
             return True
         if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
             return re.match(rf"{self.status}(?: [A-Z]|$)", _text(node.value)) is not None
         return (
-            isinstance(node, ast.JoinedStr)
-            and bool(node.values)
-            and self._is_status(node.values[0])
+            isinstance(node, ast.JoinedStr) and bool(node.values) and self.is_status(node.values[0])
         )
 
     def _says_in_words(self, node: ast.AST) -> bool:
@@ -109,7 +109,7 @@ class Parameters:
             names = [p.arg for p in definition.parameters]
             if definition.owner is not None:
                 names = names[1:]
-            places = {n for n, parameter in enumerate(names) if _STATUS.fullmatch(parameter)}
+            places = {n for n, parameter in enumerate(names) if is_status_name(parameter)}
             taking[name] = frozenset(places) | taking.get(name, frozenset())
         return Parameters(taking)
 
@@ -121,7 +121,12 @@ def spellings(code: CodeDefinitions, status: int) -> dict[str, Spelling]:
     every = frozenset().union(*own.values())
     found = {}
     for file in code.files.values():
-        shared = {n for n, (_, inner, _) in file.imports.items() if inner in every}
+        shared = {
+            name + constant.removeprefix(inner)
+            for name, (_, inner, _) in file.imports.items()
+            for constant in every
+            if constant == inner or constant.startswith(f"{inner}[")
+        }
         inside = {c for c in every if "." in c}
         for name, (module, inner, _) in file.imports.items():
             of = (inner or module).rpartition(".")[2]
@@ -134,10 +139,24 @@ def _constants(file: ParsedFile, bare: Spelling) -> Iterator[str]:
     for name, values in file.given.items():
         if any(g.value is not None and bare.is_constant(g.value) for g in values):
             yield name
+        for table in (g.value for g in values if isinstance(g.value, ast.Dict)):
+            keys = [k for k, v in zip(table.keys, table.values, strict=True) if bare.is_constant(v)]
+            yield from (f"{name}[{ast.unparse(k)}]" for k in keys if isinstance(k, ast.Constant))
+            yield from ({f"{name}[]"} if keys else ())
     for node in statements_in(file.tree.body):
         if isinstance(node, ast.ClassDef):
             for name in _of_class(node, bare):
                 yield from (f"{node.name}.{name}", f"self.{name}", f"cls.{name}")
+
+
+def _entry(node: ast.AST) -> str:
+    """`CODES['busy']` of a table; `CODES[]` where the key is not known."""
+    if isinstance(node, ast.Subscript):
+        key = ast.unparse(node.slice) if isinstance(node.slice, ast.Constant) else ""
+        return f"{dotted(node.value)}[{key}]"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return f"{dotted(node.func.value)}[]" if node.func.attr == "get" else ""
+    return ""
 
 
 def _of_class(node: ast.ClassDef, bare: Spelling) -> Iterator[str]:
@@ -147,8 +166,13 @@ def _of_class(node: ast.ClassDef, bare: Spelling) -> Iterator[str]:
         if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             for name in map(last_name, targets):
-                if bare.is_constant(statement.value) and (enum or not _STATUS.fullmatch(name)):
+                if bare.is_constant(statement.value) and (enum or not is_status_name(name)):
                     yield name
+
+
+def is_status_name(name: str) -> bool:
+    """Whether a parameter or a variable of that name takes a status."""
+    return _STATUS.fullmatch(name) is not None
 
 
 def _given(node: ast.AST, parameters: Parameters) -> Iterable[ast.AST]:
@@ -205,7 +229,7 @@ def _is(node: ast.AST, status: int) -> bool:
 
 
 def _says(name: object) -> bool:
-    return isinstance(name, str) and _STATUS.fullmatch(name) is not None
+    return isinstance(name, str) and is_status_name(name)
 
 
 def _is_class(node: ast.AST) -> bool:

@@ -177,6 +177,22 @@ LIMIT = {
         def limit():
             if len(HITS) > 3: return reply(BUSY)
         """,
+    "a table of statuses": """
+        CODES = {"busy": 503, "gone": 410}
+        def limit():
+            if len(HITS) > 3: return error(CODES["busy"])
+        def other(): return error(CODES["gone"]) if N > 3 else page()
+        """,
+    "a table of another file": """
+        from codes import TABLE as T
+        def limit():
+            if len(HITS) > 3: return error(T.get(kind))
+        """,
+    "what a helper answers by default": """
+        def fail(text, status=503): return Response(text, status=status)
+        def limit():
+            if len(HITS) > 3: return fail("x")
+        """,
     "a dependency": """
         async def limit():
             if n > 5:
@@ -190,7 +206,7 @@ LIMIT = {
 
 @pytest.mark.parametrize("shape", LIMIT)
 def test_what_a_test_reads_does_not_decide(shape: str) -> None:
-    assert named(LIMIT[shape], codes="BUSY = 503\nGONE = 410") == "limit"
+    assert named(LIMIT[shape], codes="BUSY = 503\nTABLE = {1: BUSY, 2: 503}") == "limit"
 
 
 BESIDE = {
