@@ -93,9 +93,10 @@ def read_refuser(reading: EvidenceReading, failures: Failures) -> Refuser | None
     if read is None:
         return None
     finding = finding_of_refusal(read, status, reading)
+    writer = "it" if read.written == named(finding) else read.written
     return Refuser(
         finding,
-        f"What refuses is {named(finding)}, by the code: {read.written} answers {status}.",
+        f"What refuses is {named(finding)}, by the code: {writer} answers {status}.",
         READ,
         f"Raise the limit that {named(finding)} keeps, which was read and not seen at work, restart"
         " the service, then: perfhunt investigate --pid NEW_PID",

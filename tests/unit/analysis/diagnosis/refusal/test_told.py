@@ -42,6 +42,8 @@ def test_a_finding_of_the_function_that_refuses_stays_beside_it() -> None:
     assert [f.rank for f in done.findings] == [*range(1, len(done.findings) + 1)]
     refusing, *others = done.findings
     assert (refusing.function, refusing.category) == ("render", "limiter")
+    assert done.bottleneck is not None
+    assert done.bottleneck.evidence[1].endswith(f"render ({APP}:2), by the code: it answers 503.")
     kept = next(f for f in others if f.function == "render")
     assert replace(kept, rank=before["render"].rank) == before["render"]
 
