@@ -14,6 +14,9 @@ from perfhunt.model.run import TargetProcess
 from perfhunt.target.code.imported import imported
 from perfhunt.target.code.sources import sources
 
+# Beyond it uvicorn answers 503 (https://www.uvicorn.org/settings/#resource-limits).
+_REFUSING = frozenset({"--limit-concurrency"})
+
 
 def with_sources(evidence: Evidence, target: TargetProcess, climb: SearchResult) -> Evidence:
     """The evidence with the texts of the files that were met; where requests are turned away, of
@@ -26,4 +29,9 @@ def with_sources(evidence: Evidence, target: TargetProcess, climb: SearchResult)
         return evidence
     unread = dict.fromkeys(file for file in met - {*evidence.sources} if os.path.isabs(file))
     others = imported(target, evidence.sources, application_files(evidence))
-    return replace(evidence, imported={**others, **unread})
+    words = [word.partition("=")[0] for p in target.processes for word in p.cmdline]
+    return replace(
+        evidence,
+        imported={**others, **unread},
+        server_limits=tuple(sorted(_REFUSING & {*words})),
+    )

@@ -129,7 +129,8 @@ class Evidence:
     `application` says which of what is installed is the application; `sources` are the texts of the
     application's files, by path. `trials` are all of the run. `imported` are the texts of the files
     that those import, where they were asked for (None: could not be read); `paths` are what was
-    requested, by the name of its route.
+    requested, by the name of its route; `server_limits` options of the command with which its
+    server refuses by itself.
     """
 
     knee: Span
@@ -144,6 +145,7 @@ class Evidence:
     trials: tuple[Trial, ...] = ()
     imported: Mapping[str, str | None] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
+    server_limits: tuple[str, ...] = ()
 
     @property
     def of_waits(self) -> Evidence:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from perfhunt.analysis.blame.evidence import Evidence
 from perfhunt.analysis.blame.frames import Code, FunctionKey, Origin
@@ -88,6 +89,8 @@ def read_refuser(reading: EvidenceReading, failures: Failures) -> Refuser | None
     read = refusal_in(
         {**evidence.imported, **evidence.sources}, status, _paths(evidence, failures.route)
     )
+    if evidence.server_limits and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        read = _beside_the_server(read, evidence.server_limits)
     if isinstance(read, Candidates):
         return _unsettled(read, status)
     if read is None:
@@ -101,6 +104,17 @@ def read_refuser(reading: EvidenceReading, failures: Failures) -> Refuser | None
         f"Raise the limit that {named(finding)} keeps, which was read and not seen at work, restart"
         " the service, then: perfhunt investigate --pid NEW_PID",
     )
+
+
+def _beside_the_server(read: Refusal | Candidates | None, limits: tuple[str, ...]) -> Candidates:
+    """What was read, where the server may be the one that refuses."""
+    options = tuple(f"{option} of the server's command" for option in limits)
+    if isinstance(read, Candidates):
+        return Candidates((*read.places, *options), read.unread)
+    if read is None:
+        return Candidates(options, ())
+    (function, file), line, _ = read
+    return Candidates((f"{function} ({file}:{line})", *options), ())
 
 
 def _paths(evidence: Evidence, route: str) -> tuple[str, ...]:

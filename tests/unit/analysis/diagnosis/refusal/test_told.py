@@ -58,6 +58,14 @@ def test_candidates_are_said_with_their_places_and_none_comes_first() -> None:
     assert f"gate ({LIMITS}:2)" in done.next_step and "or" in done.next_step
 
 
+def test_a_limit_of_the_servers_own_is_a_candidate_for_503() -> None:
+    evidence = replace(below(), server_limits=("--limit-concurrency",))
+    assert "--limit-concurrency of the server's command" in told(evidence).next_step
+    done = told(replace(evidence, sources={APP: INLINE}))
+    assert done.findings[0].category != "limiter"
+    assert f"render ({APP}:2) or --limit-concurrency" in done.next_step
+
+
 def test_what_could_not_be_read_is_said() -> None:
     done = told(replace(below(), sources={APP: INLINE}, imported={LIMITS: None}))
     assert done.bottleneck is not None
