@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import Origin
+from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.answer.advice import named, next_step
@@ -38,7 +38,7 @@ from perfhunt.model.finding import (
     Waterfall,
 )
 from perfhunt.model.knee import Knee, KneeLabel
-from perfhunt.model.profile import Frame, SpanName
+from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate
@@ -154,28 +154,28 @@ def _refuser(
     failures: Failures,
 ) -> Refuser | None:
     """The function that refuses: caught at it above the knee, or read in the code that writes the
-    status. The application's own tells more than a library's.
+    status. One that was caught may be any that more requests bring up: where the code is known, it
+    must have it run for what is refused alone.
     """
     limits = bottleneck.category == BottleneckClass.LIMITER
-    kind = BottleneckClass.LIMITER if limits else BottleneckClass.OTHER
     withheld = findings[0].withheld if findings else ""
-    caught = None
+    often: list[FunctionKey] = []
     if above is not None:
-        suspects, reading = above.suspects, above.reading
-        key = refusing(at_knee.reading.knee, reading.knee, reading.code)
-        if key is not None and key in suspects.by_function:
-            finding = finding_of(1, suspects.by_function[key], reading, suspects.trails)
-            finding = replace(finding, category=kind, withheld=withheld)
-            sentence = (
-                f"What refuses is {named(finding)}: it is seen above the knee, and hardly at it."
-            )
-            caught = Refuser(finding, sentence)
-            if reading.code.origin(Frame(*key)) is Origin.APP or not limits:
-                return caught
-    read = read_refuser((above or at_knee).reading, failures) if limits else None
-    if read is None or (caught is not None and not read.advice):
-        return caught
-    if read.finding is None:
+        seen = refusing(at_knee.reading.knee, above.reading.knee, above.reading.code)
+        often = [key for key in seen if key in above.suspects.by_function]
+    read = read_refuser((above or at_knee).reading, failures, often) if limits else None
+    if read is not None and read.advice:
+        often = [key for key in often if key in read.only]
+    if above is not None and often:
+        suspect = above.suspects.by_function[often[0]]
+        finding = finding_of(1, suspect, above.reading, above.suspects.trails)
+        kind = BottleneckClass.LIMITER if limits else BottleneckClass.OTHER
+        finding = replace(finding, category=kind, withheld=withheld)
+        return Refuser(
+            finding,
+            f"What refuses is {named(finding)}: it is seen above the knee, and hardly at it.",
+        )
+    if read is None or read.finding is None:
         return read
     return replace(read, finding=replace(read.finding, withheld=withheld))
 

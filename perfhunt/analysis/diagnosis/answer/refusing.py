@@ -33,15 +33,15 @@ CANDIDATES = 4  # that are named; more help nobody to look
 UNMET = 3.0
 
 
-def refusing(knee: SpanReading, above: SpanReading, code: Code) -> FunctionKey | None:
-    """The function seen most of those that are seen where requests are refused, and not (or by far
-    less) where hardly any is; None where no look caught one. What the language itself does (a
-    thread of more clients waits in more sockets) is no decision to refuse.
+def refusing(knee: SpanReading, above: SpanReading, code: Code) -> list[FunctionKey]:
+    """The functions that are seen where requests are refused, and not (or by far less) where hardly
+    any is, those seen most first. What the language itself does (a thread of more clients waits in
+    more sockets) is no decision to refuse.
     """
     before, after = _seen(knee), _seen(above)
     looks_before, looks_after = _looks(knee), _looks(above)
     if not looks_before or not looks_after:
-        return None
+        return []
     often = {
         key: n
         for key, n in after.items()
@@ -50,7 +50,7 @@ def refusing(knee: SpanReading, above: SpanReading, code: Code) -> FunctionKey |
         and code.origin(Frame(*key)) in (Origin.APP, Origin.LIBRARY)
         and n / looks_after > MORE_OFTEN * (before.get(key, 0.0) + 1.0) / looks_before
     }
-    return max(often, key=lambda key: (often[key], key), default=None)
+    return sorted(often, key=lambda key: (often[key], key), reverse=True)
 
 
 def _seen(reading: SpanReading) -> dict[FunctionKey, float]:
@@ -74,20 +74,26 @@ def _looks(reading: SpanReading) -> float:
 class Refuser:
     """What is known of the function that refuses: its finding (None: it is not settled which), the
     sentence that says how it is known, how sure a limiter is by that, and what to do ("": what is
-    done about any finding of the kind).
+    done about any finding of the kind). `only` are functions that, by the code, run for what is
+    refused alone.
     """
 
     finding: Finding | None
     sentence: str
     score: Share = 1.0
     advice: str = ""
+    only: frozenset[FunctionKey] = frozenset()
 
 
-def read_refuser(reading: EvidenceReading, failures: Failures) -> Refuser | None:
-    """Who answers with that status, as the application's code has it."""
+def read_refuser(
+    reading: EvidenceReading, failures: Failures, seen: Sequence[FunctionKey]
+) -> Refuser | None:
+    """Who answers with that status, as the application's code has it; `seen` are functions that may
+    run for that alone.
+    """
     evidence, status = reading.evidence, failures.status
     read = refusal_in(
-        {**evidence.imported, **evidence.sources}, status, _paths(evidence, failures.route)
+        {**evidence.imported, **evidence.sources}, status, _paths(evidence, failures.route), seen
     )
     if evidence.server_limits and status == HTTPStatus.SERVICE_UNAVAILABLE:
         read = _beside_the_server(read, evidence.server_limits)
@@ -98,11 +104,12 @@ def read_refuser(reading: EvidenceReading, failures: Failures) -> Refuser | None
     finding = finding_of_refusal(read, status, reading)
     writer = "it" if read.written == named(finding) else read.written
     return Refuser(
-        finding,
-        f"What refuses is {named(finding)}, by the code: {writer} answers {status}.",
-        READ,
-        f"Raise the limit that {named(finding)} keeps, which was read and not seen at work, restart"
-        " the service, then: perfhunt investigate --pid NEW_PID",
+        finding=finding,
+        sentence=f"What refuses is {named(finding)}, by the code: {writer} answers {status}.",
+        score=READ,
+        advice=f"Raise the limit that {named(finding)} keeps, which was read and not seen at work,"
+        " restart the service, then: perfhunt investigate --pid NEW_PID",
+        only=read.only,
     )
 
 
@@ -110,11 +117,11 @@ def _beside_the_server(read: Refusal | Candidates | None, limits: tuple[str, ...
     """What was read, where the server may be the one that refuses."""
     options = tuple(f"{option} of the server's command" for option in limits)
     if isinstance(read, Candidates):
-        return Candidates((*read.places, *options), read.unread)
+        return Candidates((*read.places, *options), read.unread, read.only)
     if read is None:
         return Candidates(options, ())
-    (function, file), line, _ = read
-    return Candidates((f"{function} ({file}:{line})", *options), ())
+    (function, file), line, _, only = read
+    return Candidates((f"{function} ({file}:{line})", *options), (), only)
 
 
 def _paths(evidence: Evidence, route: str) -> tuple[str, ...]:
@@ -133,11 +140,13 @@ def _unsettled(read: Candidates, status: int) -> Refuser:
         return Refuser(None, f"What refuses was not found in the code.{unread}", UNSETTLED)
     places = _list(read.places)
     return Refuser(
-        None,
-        f"Which function answers {status} is not settled; by the code it may be {places}.{unread}",
-        UNSETTLED,
-        f"Look at what may answer {status}, {places}: raise the limit of the one that does, restart"
-        " the service, then: perfhunt investigate --pid NEW_PID",
+        finding=None,
+        sentence=f"Which function answers {status} is not settled; by the code it may be {places}."
+        f"{unread}",
+        score=UNSETTLED,
+        advice=f"Look at what may answer {status}, {places}: raise the limit of the one that does,"
+        " restart the service, then: perfhunt investigate --pid NEW_PID",
+        only=read.only,
     )
 
 

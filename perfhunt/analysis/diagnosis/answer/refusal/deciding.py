@@ -23,9 +23,12 @@ from perfhunt.analysis.diagnosis.answer.refusal.definitions import (
 from perfhunt.analysis.diagnosis.answer.refusal.delegation import Delegation
 from perfhunt.analysis.diagnosis.answer.refusal.meaning import MeaningKind, Meanings
 from perfhunt.analysis.diagnosis.answer.refusal.places import (
+    Asked,
+    BranchAsked,
     CodePlace,
     Excepted,
     Places,
+    all_asked,
     places_in,
 )
 from perfhunt.analysis.diagnosis.answer.refusal.routes import Routes
@@ -51,21 +54,24 @@ _OF_UVICORN = "limit_concurrency"  # beyond it the server answers 503 itself
 
 class Refusal(NamedTuple):
     """The function that decides to refuse, with the line to look at, and where the status is
-    written: `home (/shop/app.py:27)`.
+    written: `home (/shop/app.py:27)`. `only` are those that were seen and run for what is refused,
+    and for nothing else.
     """
 
     function: FunctionKey
     line: int
     written: str
+    only: frozenset[FunctionKey] = frozenset()
 
 
 class Candidates(NamedTuple):
     """Those that may decide, where the code does not settle who does, as `limit (/shop/app.py:9)`;
-    and the files of the application that could not be read.
+    and the files of the application that could not be read; `only` as for one that is settled.
     """
 
     places: tuple[str, ...]
     unread: tuple[str, ...]
+    only: frozenset[FunctionKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +84,14 @@ class _Decider:
 
 
 def refusal_in(
-    sources: Mapping[str, str | None], status: int, paths: Collection[str] = ()
+    sources: Mapping[str, str | None],
+    status: int,
+    paths: Collection[str] = (),
+    seen: Collection[FunctionKey] = (),
 ) -> Refusal | Candidates | None:
     """Who answers with that status, by the texts of the application's files (None: could not
     be read), on the routes of these paths (none: on any); None where nothing is to be seen of it.
+    `seen` are functions that may run for what is refused alone.
     """
     if status not in {s.value for s in HTTPStatus}:
         return None
@@ -89,7 +99,7 @@ def refusal_in(
         return None
     code = parsed(sources)
     try:
-        return _Deciding.of(code, status, paths).answer()
+        return _Deciding.of(code, status, paths).answer(seen)
     except RecursionError:
         return Candidates((), tuple(code.files))
 
@@ -124,7 +134,7 @@ class _Deciding:
             known={},
         )
 
-    def answer(self) -> Refusal | Candidates | None:
+    def answer(self, seen: Collection[FunctionKey]) -> Refusal | Candidates | None:
         found: dict[FunctionKey, tuple[_Decider, CodePlace]] = {}
         for written in self.places.written:
             for decider in self._decided(written, 0):
@@ -137,11 +147,23 @@ class _Deciding:
             if decider.sure:
                 name = written.owner.name if written.owner is not None else ""
                 where = f"{name} ({written.file}:{written.line})"
-                return Refusal(decider.function, decider.line, where)
+                only = self._only(seen) | ({decider.function} & {*seen})
+                return Refusal(decider.function, decider.line, where, only)
         if not found and not libraries and not unread:
             return None
         named = [f"{d.function[0]} ({d.function[1]}:{d.line})" for d, _ in found.values()]
-        return Candidates((*sorted(named), *libraries), unread)
+        return Candidates((*sorted(named), *libraries), unread, self._only(seen))
+
+    def _only(self, seen: Collection[FunctionKey]) -> frozenset[FunctionKey]:
+        """Those that are called where the status is written, and nowhere else."""
+        branches = [written for written in self.places.written if self._decided(written, 0)]
+        found: set[FunctionKey] = set()
+        for name, file in seen:
+            for function in self.code.by_name.get(name.rpartition(".")[2], ()):
+                sites = self._sites(function) if function.file == file else []
+                if sites and all(any(_is_within(s, b) for b in branches) for s in sites):
+                    found.add((name, file))
+        return frozenset(found)
 
     def _decided(self, place: CodePlace, steps: int) -> set[_Decider]:
         """Who decides that it comes to that place; not sure where that is on a route and nobody
@@ -299,6 +321,20 @@ class _Deciding:
 def _unsure(place: CodePlace) -> _Decider:
     assert place.owner is not None
     return _Decider(place.owner.key, place.line, False)
+
+
+def _is_within(site: CodePlace, branch: CodePlace) -> bool:
+    """Whether a call is made on the way that the status is written on."""
+    asked = branch.asked
+    if site.owner is not branch.owner:
+        return False
+    return asked is None or any(_is_same(each, asked) for each in all_asked(site.asked))
+
+
+def _is_same(one: BranchAsked, other: BranchAsked) -> bool:
+    if isinstance(one, Asked) and isinstance(other, Asked):
+        return one.test is other.test and one.side == other.side
+    return one is other
 
 
 def _raises(exc: ast.expr) -> str:
