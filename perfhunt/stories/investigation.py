@@ -13,7 +13,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.reading import files_of
 from perfhunt.analysis.diagnosis.answer.settled import hides
 from perfhunt.analysis.diagnosis.diagnosis import Diagnosis, diagnose, joined
 from perfhunt.analysis.knee.answers.cost import takes_long
@@ -47,7 +46,7 @@ from perfhunt.model.text.error_words import refused_by_the_system
 from perfhunt.model.trial import FITTED_PHASES, Drain, Phase, Step, Trial
 from perfhunt.model.units import PerSecond, Seconds, Share, format_rate
 from perfhunt.stories.soak import BLOCK, soak, soak_rate
-from perfhunt.target.code.sources import sources
+from perfhunt.stories.source_texts import with_sources
 
 # Sent and not counted: connections open, and queues fill to what the rate makes of them.
 SETTLE: Seconds = 1.0
@@ -355,10 +354,14 @@ def explain(
         cpu_limit=target.cpu_limit if target else None,
         application=target.application if target else Application(),
         trials=tuple(lab.trials),
+<<<<<<< HEAD
         watched=options.profile,
+=======
+        paths={template.name: template.path for template in lab.start.question.traffic},
+>>>>>>> refuser
     )
     if target is not None:
-        evidence = replace(evidence, sources=sources(target, files_of(evidence)))
+        evidence = with_sources(evidence, target, climb)
     return diagnose(evidence, climb, held.effect, lab.trials, lab.start.question.slo.objectives)
 
 

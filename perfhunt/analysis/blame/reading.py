@@ -8,7 +8,7 @@ snapshots of busy threads; those, with the users of the CPU, are charged to func
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
@@ -16,13 +16,13 @@ from typing import NamedTuple
 from perfhunt.analysis.blame.charge import BlameAccount, charge
 from perfhunt.analysis.blame.cpu_use import CpuUse, cpu_use_of
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import Code, FunctionKey
+from perfhunt.analysis.blame.frames import Code, FunctionKey, Origin
 from perfhunt.analysis.blame.idle import IdlePaths, idle_paths
 from perfhunt.analysis.blame.raked import raked
 from perfhunt.analysis.blame.reconciled import reconciled
 from perfhunt.analysis.blame.snapshots import Snapshots, ThreadGroup, snapshots_of, thread_group
 from perfhunt.analysis.trial.wire import ack_wait
-from perfhunt.model.profile import FrameKind, Instant, Instants, Stack, ThreadSample
+from perfhunt.model.profile import Frame, FrameKind, Instant, Instants, Stack, ThreadSample
 from perfhunt.model.states import ThreadState
 from perfhunt.model.units import Cores, Seconds, Share
 
@@ -105,6 +105,12 @@ def files_of(evidence: Evidence) -> frozenset[str]:
         for frame in stack
         if frame.kind == FrameKind.PYTHON and frame.file and code.is_app(frame)
     )
+
+
+def application_files(evidence: Evidence) -> Callable[[str], bool]:
+    """What says of a path whether it is a file of the application."""
+    code = Code.of(_stacks(evidence), evidence.application)
+    return lambda file: code.origin(Frame("", file)) is Origin.APP
 
 
 def _stacks(evidence: Evidence) -> Iterator[Stack]:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from perfhunt.analysis.blame.evidence import Evidence, Span
-from perfhunt.analysis.blame.frames import Origin
+from perfhunt.analysis.blame.frames import FunctionKey
 from perfhunt.analysis.blame.reading import EvidenceReading, read_evidence
 from perfhunt.analysis.blame.wall import WallProfile, wall_profiles
 from perfhunt.analysis.diagnosis.answer.advice import named, next_step
 from perfhunt.analysis.diagnosis.answer.refusing import (
-    finding_of_refusal,
-    read_refusal,
+    Refuser,
+    read_refuser,
     refusing,
 )
 from perfhunt.analysis.diagnosis.answer.settled import settled
@@ -39,7 +39,7 @@ from perfhunt.model.finding import (
     Waterfall,
 )
 from perfhunt.model.knee import Knee, KneeLabel
-from perfhunt.model.profile import Frame, SpanName
+from perfhunt.model.profile import SpanName
 from perfhunt.model.slo import Objective
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_rate
@@ -97,12 +97,13 @@ def diagnose(
         fall = fall if weighed.category == bottleneck.category else _waterfall(evidence, weighed)
         bottleneck = weighed
     category = bottleneck.category if bottleneck else BottleneckClass.UNDETERMINED
-    findings = rank(seen.reading, seen.suspects, category)
+    findings, refuser = rank(seen.reading, seen.suspects, category), None
     if bottleneck is not None and isinstance(climb.knee, Knee):
         findings = with_what_if(findings, seen.reading, seen.suspects, climb, trials)
         if failures is not None and climb.knee.label == KneeLabel.ERRORS:
             refuser = _refuser(findings, bottleneck, at_knee, above, failures)
-            findings, bottleneck = _with_refuser(findings, bottleneck, refuser)
+            if refuser is not None:
+                findings, bottleneck = _with_refuser(findings, bottleneck, refuser)
     doubts = (
         *resource_cautions(objectives, trials, climb.knee),
         *drift_cautions(climb.drift, trials, climb.knee),
@@ -113,9 +114,8 @@ def diagnose(
         findings=findings,
         bottleneck=bottleneck,
         cautions=doubts,
-        next_step=next_step(
-            findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence
-        ),
+        next_step=(refuser.advice if refuser is not None else "")
+        or next_step(findings, _kinds(findings, seen.suspects), bottleneck, climb.knee, evidence),
         walls=wall_profiles(at_knee.reading),
         waterfall=fall,
     )
@@ -185,49 +185,59 @@ def _refuser(
     at_knee: _Suspicion,
     above: _Suspicion | None,
     failures: Failures,
-) -> tuple[Finding, str] | None:
-    """The function that refuses, and how it is known, as a sentence: caught at it above the knee,
-    or read in the code that writes the status. The application's own tells more than a library's.
+) -> Refuser | None:
+    """The function that refuses: caught at it above the knee, or read in the code that writes the
+    status. One that was caught may be any that more requests bring up: where the code is known, it
+    must have it run for what is refused alone.
     """
     limits = bottleneck.category == BottleneckClass.LIMITER
-    kind = BottleneckClass.LIMITER if limits else BottleneckClass.OTHER
     withheld = findings[0].withheld if findings else ""
-    caught = None
+    often: list[FunctionKey] = []
     if above is not None:
-        suspects, reading = above.suspects, above.reading
-        key = refusing(at_knee.reading.knee, reading.knee, reading.code)
-        if key is not None and key in suspects.by_function:
-            finding = finding_of(1, suspects.by_function[key], reading, suspects.trails)
-            finding = replace(finding, category=kind, withheld=withheld)
-            sentence = (
-                f"What refuses is {named(finding)}: it is seen above the knee, and hardly at it."
-            )
-            caught = finding, sentence
-            if reading.code.origin(Frame(*key)) is Origin.APP or not limits:
-                return caught
-    read = read_refusal((above or at_knee).reading, failures.status) if limits else None
-    if read is None:
-        return caught
-    finding = finding_of_refusal(read, failures.status, (above or at_knee).reading)
-    return replace(finding, withheld=withheld), (
-        f"What refuses is {named(finding)}, by the code: {read.written} answers {failures.status}."
-    )
+        seen = refusing(at_knee.reading.knee, above.reading.knee, above.reading.code)
+        often = [key for key in seen if key in above.suspects.by_function]
+    read = read_refuser((above or at_knee).reading, failures, often) if limits else None
+    if read is not None and read.advice:
+        often = [key for key in often if key in read.only]
+    if above is not None and often:
+        suspect = above.suspects.by_function[often[0]]
+        finding = finding_of(1, suspect, above.reading, above.suspects.trails)
+        kind = BottleneckClass.LIMITER if limits else BottleneckClass.OTHER
+        finding = replace(finding, category=kind, withheld=withheld)
+        return Refuser(
+            finding,
+            f"What refuses is {named(finding)}: it is seen above the knee, and hardly at it.",
+        )
+    if read is None or read.finding is None:
+        return read
+    return replace(read, finding=replace(read.finding, withheld=withheld))
 
 
 def _with_refuser(
-    findings: tuple[Finding, ...], bottleneck: Bottleneck, refuser: tuple[Finding, str] | None
+    findings: tuple[Finding, ...], bottleneck: Bottleneck, refuser: Refuser
 ) -> tuple[tuple[Finding, ...], Bottleneck]:
-    """The findings with the function in front that refuses, where one is known; the bottleneck's
-    evidence names it.
+    """The findings with the function in front that refuses, where one is known: one of the same
+    function that costs more stays beside it. The bottleneck's evidence names it, and its score
+    is no surer than that is.
     """
-    if refuser is None:
-        return findings, bottleneck
-    first, sentence = refuser
-    others = [f for f in findings if (f.function, f.file) != (first.function, first.file)]
-    return (
-        (first, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))),
-        replace(bottleneck, evidence=(bottleneck.evidence[0], sentence, *bottleneck.evidence[1:])),
+    evidence = (bottleneck.evidence[0], refuser.sentence, *bottleneck.evidence[1:])
+    score = min(bottleneck.score, refuser.score)
+    bottleneck = replace(
+        bottleneck,
+        evidence=evidence,
+        score=score,
+        runner_up_score=min(bottleneck.runner_up_score, score),
     )
+    first = refuser.finding
+    if first is None:
+        return findings, bottleneck
+    others = [
+        f
+        for f in findings
+        if (f.function, f.file) != (first.function, first.file)
+        or f.blamed.value > first.blamed.value
+    ]
+    return (first, *(replace(f, rank=rank) for rank, f in enumerate(others, 2))), bottleneck
 
 
 def _kinds(findings: Sequence[Finding], suspects: Suspects) -> frozenset[BottleneckClass]:

@@ -31,25 +31,25 @@ def sources(target: TargetProcess, files: Iterable[str]) -> dict[str, str]:
     lead = next((p for p in target.processes if p.pid in target.workers), None)
     if lead is None:
         return {}
-    texts = {file: _text(lead, file) for file in sorted(files) if os.path.isabs(file)}
+    texts = {file: text_of(lead, file) for file in sorted(files) if os.path.isabs(file)}
     return {file: content for file, content in texts.items() if content}
 
 
-def _text(process: Process, file: str) -> str:
-    """The file within the root of the process, or within a zip there; "" when it is not to be had,
-    or newer.
+def text_of(process: Process, file: str) -> str | None:
+    """The file within the root of the process, or within a zip there; None when it is not to be
+    had, or newer than the process.
     """
     path = Path(f"/proc/{process.pid}/root{file}")
     lies_in = next((p for p in (path, *path.parents) if p.is_file()), path)
     try:
         if lies_in.stat().st_mtime > _boot() + process.started:
-            return ""
+            return None
         content = lies_in.open("rb") if lies_in == path else _member(lies_in, path)
         with content:
             written = content.read(LONGEST + 1)
-        return written.decode() if len(written) <= LONGEST else ""
+        return written.decode() if len(written) <= LONGEST else None
     except (OSError, *UNZIPPABLE):
-        return ""
+        return None
 
 
 def _member(archive: Path, path: Path) -> IO[bytes]:

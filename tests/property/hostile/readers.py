@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from perfhunt.analysis.blame.culprits.source_lines import source_lines
-from perfhunt.analysis.diagnosis.answer.refusing_code import refusal_in
+from perfhunt.analysis.diagnosis.answer.refusal.deciding import refusal_in
 from perfhunt.change.paths import role_of
 from perfhunt.change.readers.every import ReadingTask, read_task
 from perfhunt.change.readers.texts import FileTexts
@@ -232,8 +232,11 @@ READERS: dict[str, Reader] = {
     "k6 script": Reader(_text(lambda text: k6_traffic(text, "a", "a.js")), (K6,)),
     "k6 script in TypeScript": Reader(_text(lambda text: k6_traffic(text, "a", "a.ts")), (K6,)),
     "refusal in a source": Reader(
-        _text(lambda text: refusal_in({"/app.py": text}, 503, ())),
-        (b"def a():\n    if b():\n        return 'x', 503\n",),
+        _text(lambda text: refusal_in({"/app.py": text}, 503, ("/a",))),
+        (
+            b"def a():\n    if b():\n        return 'x', 503\n",
+            b"class A(B):\n    def a(self):\n        if not self.b.c(): raise A(503)\n",
+        ),
     ),
     "target's source": Reader(
         _text(source_lines), (b"def f(x):\n    for y in x:\n        g(y)\n",)

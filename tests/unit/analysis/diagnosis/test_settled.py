@@ -144,7 +144,11 @@ def over_limit():
 def view(environ, start_response):
     if over_limit():
         start_response("503 Service Unavailable", [])
+        return turn_away()
     return render()
+
+def turn_away():
+    return [b"sorry"]
 """
 
 
@@ -166,6 +170,12 @@ def test_what_was_caught_in_the_application_stands_before_what_was_read() -> Non
     both = replace(above(), sources={APP: CODE})
     done = told(ERRORS, trial(150.0, 0.011, {200: 700, 503: 300}), evidence=both)
     assert done.findings[0].function == "turn_away"
+
+
+def test_what_was_caught_and_runs_for_other_requests_too_does_not_refuse() -> None:
+    both = replace(above(), sources={APP: CODE.replace("render()", "turn_away()")})
+    done = told(ERRORS, trial(150.0, 0.011, {200: 700, 503: 300}), evidence=both)
+    assert done.findings[0].function == "over_limit"
 
 
 def test_a_service_that_is_swamped_is_not_said_to_refuse() -> None:
