@@ -354,11 +354,8 @@ def explain(
         cpu_limit=target.cpu_limit if target else None,
         application=target.application if target else Application(),
         trials=tuple(lab.trials),
-<<<<<<< HEAD
         watched=options.profile,
-=======
         paths={template.name: template.path for template in lab.start.question.traffic},
->>>>>>> refuser
     )
     if target is not None:
         evidence = with_sources(evidence, target, climb)

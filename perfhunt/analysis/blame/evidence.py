@@ -127,15 +127,11 @@ class Evidence:
 
     `cpu_limit` is the cores the target may use; `runtime` is cpython, ruby, node, jvm, go, native;
     `application` says which of what is installed is the application; `sources` are the texts of the
-<<<<<<< HEAD
     application's files, by path. `trials` are all of the run;
-    it was `watched` unless profiles were not asked for.
-=======
-    application's files, by path. `trials` are all of the run. `imported` are the texts of the files
+    it was `watched` unless profiles were not asked for. `imported` are the texts of the files
     that those import, where they were asked for (None: could not be read); `paths` are what was
     requested, by the name of its route; `server_limits` options of the command with which its
     server refuses by itself.
->>>>>>> refuser
     """
 
     knee: Span
@@ -148,13 +144,10 @@ class Evidence:
     application: Application = field(default_factory=Application)
     sources: Mapping[str, str] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
-<<<<<<< HEAD
     watched: bool = True
-=======
     imported: Mapping[str, str | None] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     server_limits: tuple[str, ...] = ()
->>>>>>> refuser
 
     @property
     def of_waits(self) -> Evidence:
