@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from perfhunt.analysis.knee.goal import Goal
 from perfhunt.analysis.knee.search import drive, search
 from perfhunt.load.engines import ENGINES
-from perfhunt.load.messages import PROBED
 from perfhunt.load.programs.facts import FACTS, probe_rate, program_rate, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.knee import Knee
-from perfhunt.model.latency import SAMPLE, RequestOutcome, percentiles
+from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome, percentiles
 from perfhunt.model.question import EngineName, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.testfile.engine_keys import evenly

@@ -25,11 +25,6 @@ from perfhunt.model.text.escaping import visible
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, Share
 
-# The route of requests that no arrival is the cause of: those of greenlets that a task of a
-# locustfile left behind, and those of a user's own.
-UNCAUSED = "requests outside of tasks"
-# The route of the requests that our own client sends beside another program's, to measure by.
-PROBED = "perfhunt's own probe"
 # What a locustfile does when a test is over may take so long; then its process ends all the same.
 FAREWELL: Seconds = 0.5
 LOGIN_WITHIN: Seconds = 60.0  # all logins together: hundreds, at the speed of a slow password hash

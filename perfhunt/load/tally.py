@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.analysis.trial.honesty import LagImpact
-from perfhunt.load.messages import PROBED, UNCAUSED
 from perfhunt.model.latency import (
+    PROBED,
     SAMPLE,
+    UNCAUSED,
     Latency,
     RequestOutcome,
     percentiles,

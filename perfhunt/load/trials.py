@@ -12,10 +12,10 @@ import numpy as np
 from perfhunt.analysis.trial.honesty import GeneratorHealth, honesty
 from perfhunt.analysis.trial.steadiness import doubts
 from perfhunt.load import tally as tallies
-from perfhunt.load.messages import UNCAUSED, StepDone
+from perfhunt.load.messages import StepDone
 from perfhunt.load.tally import GeneratorSecond, StepTally
 from perfhunt.load.wire import wire_of
-from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.latency import UNCAUSED, RequestOutcome
 from perfhunt.model.trial import Generator, SecondRow, Step, Trial
 from perfhunt.model.units import Seconds, format_duration
 

@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from perfhunt.model.units import Seconds, Share
 
+# The route of requests that no arrival is the cause of: those of greenlets that a task of a
+# locustfile left behind, and those of a user's own.
+UNCAUSED = "requests outside of tasks"
+# The route of the requests that our own client sends beside another program's, to measure by.
+PROBED = "perfhunt's own probe"
+
 
 class RequestOutcome(IntEnum):
     """How one arrival ended. The order is part of the raw file format: append, never renumber."""

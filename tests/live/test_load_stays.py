@@ -13,7 +13,7 @@ import pytest
 
 from perfhunt.errors import LoadFailed
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.load.messages import UNCAUSED
+from perfhunt.model.latency import UNCAUSED
 from perfhunt.model.question import LoopKind, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Slo
 from perfhunt.model.units import Seconds

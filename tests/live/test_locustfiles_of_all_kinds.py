@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from perfhunt.errors import LoadFailed
-from perfhunt.load.messages import UNCAUSED
+from perfhunt.model.latency import UNCAUSED
 from perfhunt.model.question import LocustOptions, LoopKind, Ramp
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Trial

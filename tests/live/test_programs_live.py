@@ -19,11 +19,10 @@ import pytest
 from perfhunt.errors import LoadFailed
 from perfhunt.load.child.bounds.kept import ports_can_be_kept
 from perfhunt.load.engines import ENGINES
-from perfhunt.load.messages import PROBED
 from perfhunt.load.programs.engine import ProgramEngine
 from perfhunt.load.programs.facts import probe_rate, program_rate
 from perfhunt.load.seam import LoadEngine
-from perfhunt.model.latency import SAMPLE, RequestOutcome
+from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome
 from perfhunt.model.question import EngineName, Expect, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
 from perfhunt.model.trial import Drain

@@ -15,7 +15,7 @@ from perfhunt.change.read import read_change
 from perfhunt.errors import ExitCode, StoreError, UsageError
 from perfhunt.jobs.bench.doubts import advised, doubts
 from perfhunt.jobs.bench.measuring import TIMERS, commands_of, measure
-from perfhunt.jobs.bench.parameters import Parameters, told
+from perfhunt.jobs.bench.parameters import BenchParameters, told
 from perfhunt.jobs.bench.request import BenchRequest, check
 from perfhunt.model.finding import Caution
 from perfhunt.model.run import EventWatcher, unwatched
@@ -117,7 +117,7 @@ def _one_change(request: BenchRequest) -> OneChange:
     return require_one(change, None, request.compound)
 
 
-def _exported(path: Path, parameters: Sequence[Parameters]) -> tuple[CommandRuns, ...]:
+def _exported(path: Path, parameters: Sequence[BenchParameters]) -> tuple[CommandRuns, ...]:
     """What an export holds of each combination; without parameters its one command. Raises
     StoreError.
     """

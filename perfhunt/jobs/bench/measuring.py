@@ -11,7 +11,7 @@ from pathlib import Path
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.git.worktree import checkout
 from perfhunt.jobs.bench.hyperfine import hyperfine_once
-from perfhunt.jobs.bench.parameters import Parameters, filled, told
+from perfhunt.jobs.bench.parameters import BenchParameters, filled, told
 from perfhunt.jobs.bench.request import BenchRequest
 from perfhunt.model import redact
 from perfhunt.model.run import EventWatcher, Noted, unwatched
@@ -28,7 +28,7 @@ _SHOWN = 120  # characters of what a run that failed printed last
 
 @contextmanager
 def commands_of(
-    request: BenchRequest, parameters: Sequence[Parameters], watch: EventWatcher = unwatched
+    request: BenchRequest, parameters: Sequence[BenchParameters], watch: EventWatcher = unwatched
 ) -> Iterator[tuple[Command, ...]]:
     """The command with each combination put into it, in place; or in a checkout of each version, in
     the directory it was typed in, the two of a combination next to each other.

@@ -20,10 +20,10 @@ _NUMBER = r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?")
 _COMMA = re.compile(r"(?<!\\),")
 
-Parameters = tuple[tuple[str, str], ...]  # names and values
+BenchParameters = tuple[tuple[str, str], ...]  # names and values
 
 
-def combinations(given: Sequence[str]) -> tuple[Parameters, ...]:
+def combinations(given: Sequence[str]) -> tuple[BenchParameters, ...]:
     """Every combination of the values in `NAME=VALUES`, the last name's values changing first; one
     that is empty when nothing is given. Raises UsageError.
     """
@@ -77,7 +77,7 @@ def check_used(names: Iterable[str], texts: Sequence[str]) -> None:
             )
 
 
-def filled(words: Iterable[str], parameters: Parameters) -> tuple[str, ...]:
+def filled(words: Iterable[str], parameters: BenchParameters) -> tuple[str, ...]:
     """The words with each `{NAME}` replaced, once: a value that holds braces stays as it is."""
     values: Mapping[str, str] = {f"{{{name}}}": value for name, value in parameters}
     if not values:
@@ -86,7 +86,7 @@ def filled(words: Iterable[str], parameters: Parameters) -> tuple[str, ...]:
     return tuple(places.sub(lambda place: values[place[0]], word) for word in words)
 
 
-def told(parameters: Parameters) -> str:
+def told(parameters: BenchParameters) -> str:
     """How a combination is told apart from the others: ` (threads=2, size=10)`."""
     pairs: Iterator[str] = (f"{name}={value}" for name, value in parameters)
     return f" ({', '.join(pairs)})" if parameters else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfhunt.errors import UsageError
-from perfhunt.jobs.bench.parameters import Parameters, check_used, combinations
+from perfhunt.jobs.bench.parameters import BenchParameters, check_used, combinations
 from perfhunt.jobs.request import require_time
 from perfhunt.model.units import Seconds
 
@@ -39,7 +39,7 @@ class BenchRequest:
     trust_repository: bool = False
 
 
-def check(request: BenchRequest) -> tuple[Parameters, ...]:
+def check(request: BenchRequest) -> tuple[BenchParameters, ...]:
     """The combinations of parameters, one of none without any. Raises UsageError when the request
     makes no sense.
     """

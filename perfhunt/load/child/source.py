@@ -34,7 +34,6 @@ from perfhunt.load.child.users.options import parsed_options
 from perfhunt.load.child.users.tasks import USERS, UserTasks
 from perfhunt.load.messages import (
     FAREWELL,
-    UNCAUSED,
     Flooded,
     LoadReady,
     OpenLoad,
@@ -43,7 +42,7 @@ from perfhunt.load.messages import (
     StepDone,
 )
 from perfhunt.load.render import Payloads, prepare
-from perfhunt.model.latency import SAMPLE, RequestOutcome
+from perfhunt.model.latency import SAMPLE, UNCAUSED, RequestOutcome
 from perfhunt.model.question import LoopKind
 from perfhunt.model.testfile.feed import FeedRow
 from perfhunt.model.text.socket_url import authority

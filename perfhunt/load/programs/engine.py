@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perfhunt.load.locust_engine import LocustEngine
-from perfhunt.load.messages import PROBED
 from perfhunt.load.programs.beside import disagreement, own_doing
 from perfhunt.load.programs.facts import FACTS, program_rate, require_program, version_of
 from perfhunt.load.seam import SecondWatcher, StopSignal
 from perfhunt.load.tally import Samples, StepTally
-from perfhunt.model.latency import RequestOutcome
+from perfhunt.model.latency import PROBED, RequestOutcome
 from perfhunt.model.question import Question
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Step, Trial, arrivals, mix

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import pytest
 
-from perfhunt.load.messages import UNCAUSED, StepDone
+from perfhunt.load.messages import StepDone
 from perfhunt.load.tally import (
     ClosedTally,
     GeneratorSecond,
@@ -16,7 +16,7 @@ from perfhunt.load.tally import (
 )
 from perfhunt.load.trials import StepEnd, build_trial
 from perfhunt.load.wire import WireAccount
-from perfhunt.model.latency import SAMPLE, RequestOutcome
+from perfhunt.model.latency import SAMPLE, UNCAUSED, RequestOutcome
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Phase, Step, Trial
 

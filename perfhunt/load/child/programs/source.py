@@ -26,7 +26,6 @@ from perfhunt.load.child.recorder import Recorder, SampleBuffer
 from perfhunt.load.child.sender import LEAD, TICK, ReportSecond, SendCounts
 from perfhunt.load.child.source import TrafficSource, unreported
 from perfhunt.load.messages import (
-    PROBED,
     Flooded,
     LoadReady,
     OpenLoad,
@@ -35,7 +34,7 @@ from perfhunt.load.messages import (
     StepDone,
 )
 from perfhunt.load.programs.facts import probe_rate, program_rate
-from perfhunt.model.latency import SAMPLE, RequestOutcome
+from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome
 from perfhunt.model.trial import Phase, Step, arrivals, feed_rows, mix
 from perfhunt.model.units import Seconds
 

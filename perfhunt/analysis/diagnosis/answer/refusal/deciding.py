@@ -27,7 +27,7 @@ from perfhunt.analysis.diagnosis.answer.refusal.places import (
     BranchAsked,
     CodePlace,
     Excepted,
-    Places,
+    RefusalPlaces,
     all_asked,
     places_in,
 )
@@ -116,7 +116,7 @@ class _Deciding:
     status: int
     code: CodeDefinitions
     names: Meanings
-    places: Places
+    places: RefusalPlaces
     routes: Routes
     delegation: Delegation
     known: dict[int, set[_Decider]]  # by the id of a place

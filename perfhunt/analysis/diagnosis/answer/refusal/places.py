@@ -64,7 +64,7 @@ class CodePlace:
 
 
 @dataclass(slots=True)
-class Places:
+class RefusalPlaces:
     """Calls and raised exceptions by their last name; where the status is written; and by last name
     who uses a name in any way, decorators and defaults as uses of the function itself.
     """
@@ -77,9 +77,9 @@ class Places:
     users: dict[str, set[CodeDefinition | None]] = field(default_factory=lambda: defaultdict(set))
 
 
-def places_in(code: CodeDefinitions, status: int) -> Places:
+def places_in(code: CodeDefinitions, status: int) -> RefusalPlaces:
     """All of them, where a function of a test was not left out."""
-    found = Places()
+    found = RefusalPlaces()
     spelled, parameters = spellings(code, status), Parameters.of(code)
     for file in code.files.values():
         walk = _Walk(code, found, file.file, spelled[file.file], parameters)
@@ -119,7 +119,7 @@ class _Walk:
     """One file, statement by statement."""
 
     code: CodeDefinitions
-    found: Places
+    found: RefusalPlaces
     file: str
     spelling: Spelling
     parameters: Parameters

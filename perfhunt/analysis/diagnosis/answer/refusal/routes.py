@@ -19,7 +19,7 @@ from perfhunt.analysis.diagnosis.answer.refusal.places import (
     Asked,
     BranchAsked,
     CodePlace,
-    Places,
+    RefusalPlaces,
     all_asked,
 )
 
@@ -40,7 +40,7 @@ class Routes:
     """
 
     code: CodeDefinitions
-    places: Places
+    places: RefusalPlaces
     paths: Collection[str]
     _tables: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _elsewhere: dict[int, bool] = field(default_factory=dict)
