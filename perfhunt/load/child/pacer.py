@@ -21,6 +21,10 @@ from perfhunt.load.child.timer import Timer, best_timer
 from perfhunt.load.messages import Flooded, SecondReport, StepDone
 from perfhunt.model.units import Seconds, Share
 
+# Connections that are opened before answers are read again. Opening one takes as long as two
+# arrivals at 20,000/s are apart: a sender that is late and opens one for all that became due
+# meanwhile falls behind ever further, while answers that would free connections lie unread.
+OPENED_AT_ONCE = 4
 CHUNK = 4096  # arrivals turned from arrays into Python numbers at a time
 FLOOD_WARMUP: Share = 0.1  # of a flood's length, sent beforehand and not counted
 
@@ -83,7 +87,7 @@ class Pacer:
         with _collector_off() as pauses:
             epoch = self._epoch = epoch or time.monotonic() + LEAD
             sender.begin_trial(recorder, epoch, schedule.settle)
-            sender.pace = self._fire
+            sender.pace = self._resume
             if self._stop_at == math.inf:
                 self._arm()
             self._watch(epoch, duration, grace, report)
@@ -202,17 +206,27 @@ class Pacer:
             self._timer.cancel()
 
     def _fire(self) -> None:
-        """Sends all that is due. Called by the timer, and after an answer was read while something
-        is due.
+        """Sends what is due, on new connections too. Called by the timer."""
+        self._send_due(OPENED_AT_ONCE)
+
+    def _resume(self) -> None:
+        """Sends what is due on what an answer has set free. Called when one was read."""
+        self._send_due(0)
+
+    def _send_due(self, new: int) -> None:
+        """Sends what is due, on no more than so many new connections; the rest is due at once when
+        answers have been read.
         """
         sender = self._sender
         now = time.monotonic() - self._epoch
         if self._stop_at - self._epoch <= now:
             return
         sender.next_due = math.inf
+        counts = sender.counts
+        enough = counts.opened + new
         while self._dues:
             dues, i = self._dues, self._next
-            while i < len(dues) and dues[i] <= now:
+            while i < len(dues) and dues[i] <= now and (counts.opened < enough or sender.spare):
                 sender.offer(dues[i], self._endpoints[i], self._rows[i])
                 i += 1
                 now = time.monotonic() - self._epoch

@@ -73,6 +73,10 @@ class ArrivalSender(Protocol):
         """Connections, or users, that exist now."""
 
     @property
+    def spare(self) -> bool:
+        """Whether an arrival can be sent without a connection being opened for it."""
+
+    @property
     def in_flight(self) -> Sized:
         """What was sent and is unanswered."""
 

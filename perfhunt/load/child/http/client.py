@@ -81,6 +81,11 @@ class Client:
         """Connections that exist now."""
         return len(self.idle) + len(self.in_flight) + len(self.orphans)
 
+    @property
+    def spare(self) -> bool:
+        """Whether a connection is idle, or none may be opened: then an arrival waits its turn."""
+        return bool(self.idle) or len(self.in_flight) + len(self.orphans) >= self.limits.in_flight
+
     def offer(self, due: Seconds, endpoint: int, row: int) -> None:
         """An arrival is due (`due` counts from the epoch): send it now, or queue it when too much
         is in flight.

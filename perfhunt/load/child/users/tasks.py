@@ -83,6 +83,8 @@ class RunningTask:
 class UserTasks:
     """Does for the pacer what the fast client does, by running a locustfile's tasks."""
 
+    spare = True  # a new user is a greenlet, and opens nothing by itself
+
     def __init__(
         self,
         tasks: Sequence[UserTask],
@@ -106,12 +108,11 @@ class UserTasks:
         self.in_flight: dict[RunningTask, None] = {}
         self.orphans: dict[RunningTask, None] = {}
         self.waiting: deque[tuple[Seconds, int, Seconds]] = deque()
-        events: Any = environment.events
-        self._events = events
+        self._events: Any = environment.events
         # Whether a trial is on, and what went wrong while users were made ready for the next.
         self._begun = False
         self._before: deque[str] = deque(maxlen=ERROR_TEXTS)
-        events.request.add_listener(self._on_request)
+        self._events.request.add_listener(self._on_request)
 
     def warm(self, rate: PerSecond, seed: int) -> None:
         """Prepares users before the load starts, `on_start` included, and seeds the chance in their
