@@ -83,8 +83,6 @@ class RunningTask:
 class UserTasks:
     """Does for the pacer what the fast client does, by running a locustfile's tasks."""
 
-    spare = True  # a new user is a greenlet, and opens nothing by itself
-
     def __init__(
         self,
         tasks: Sequence[UserTask],
@@ -104,15 +102,17 @@ class UserTasks:
         self.recorder, self.counts, self.epoch = Recorder(""), SendCounts(), 0.0
         self.next_due: Seconds = math.inf
         self.pace: Callable[[], None] = no_pace
+        self.spare = True  # a new user is a greenlet, and opens nothing by itself
         self.refill: Callable[[], None] | None = None
         self.in_flight: dict[RunningTask, None] = {}
         self.orphans: dict[RunningTask, None] = {}
         self.waiting: deque[tuple[Seconds, int, Seconds]] = deque()
-        self._events: Any = environment.events
+        events: Any = environment.events
+        self._events = events
         # Whether a trial is on, and what went wrong while users were made ready for the next.
         self._begun = False
         self._before: deque[str] = deque(maxlen=ERROR_TEXTS)
-        self._events.request.add_listener(self._on_request)
+        events.request.add_listener(self._on_request)
 
     def warm(self, rate: PerSecond, seed: int) -> None:
         """Prepares users before the load starts, `on_start` included, and seeds the chance in their
