@@ -60,7 +60,7 @@ class KnownService:
 SERVICES = (
     KnownService("one", "--mean 0.008", exponential(0.008), 1, 0.130, 90.0),
     KnownService("four", "--mean 0.04 --cv 1 --workers 4", lognormal(0.04, 1), 4, 0.400, 86.0),
-    KnownService("fixed", "--mean 0.004 --cv 0 --workers 2", constant(0.004), 2, 0.020, 400.0),
+    KnownService("fixed", "--mean 0.02 --cv 0 --workers 2", constant(0.02), 2, 0.100, 95.0),
 )
 
 

@@ -76,7 +76,7 @@ def test_a_runner_that_is_quit_is_said_to_be_the_locustfiles_doing(
     listener: str, tmp_path: Path
 ) -> None:
     quits = 'self.client.get("/"); self.environment.runner.quit()'
-    assert "the locustfile ended Locust's runner" in asked(listener, tmp_path, quits).invalid
+    assert asked(listener, tmp_path, quits).invalid == "stopped: the locustfile ended the test"
 
 
 def test_a_drain_that_waits_for_the_locustfile_does_not_blame_the_target(

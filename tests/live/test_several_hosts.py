@@ -234,7 +234,9 @@ def test_a_rate_that_one_host_cannot_make_four_can(count: int, tmp_path: Path) -
     ):
         trial = made.run(step(RATE, 8.0, settle=2.0, arrivals="uniform"), watch=little)
     if count == 1:
-        assert "the generator, not your service, ran out: add --workers 2" in trial.invalid
+        # Of the core it may use the kernel's quota leaves it a part, so it may look held up, too.
+        assert "the generator, not your service" in trial.invalid
+        assert "add --workers 2" in trial.invalid
     else:
         assert trial.invalid == ""
         assert trial.achieved == pytest.approx(RATE, rel=0.1)
