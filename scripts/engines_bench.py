@@ -31,7 +31,7 @@ from perfhunt.model.slo import Measure, Objective, Slo
 from perfhunt.model.testfile.engine_keys import evenly
 from perfhunt.model.trial import Phase, Step, Trial, arrivals
 from perfhunt.model.units import PerSecond, Seconds
-from perfhunt.testing import constant, exponential, lognormal
+from perfhunt.testing import exponential, lognormal
 from perfhunt.testing.laws import Law
 from perfhunt.testing.service import departures
 from perfhunt.version import __version__
@@ -60,7 +60,7 @@ class KnownService:
 SERVICES = (
     KnownService("one", "--mean 0.008", exponential(0.008), 1, 0.130, 90.0),
     KnownService("four", "--mean 0.04 --cv 1 --workers 4", lognormal(0.04, 1), 4, 0.400, 86.0),
-    KnownService("fixed", "--mean 0.02 --cv 0 --workers 2", constant(0.02), 2, 0.100, 95.0),
+    KnownService("two", "--mean 0.02 --workers 2", exponential(0.02), 2, 0.100, 40.0),
 )
 
 
