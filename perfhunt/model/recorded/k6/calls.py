@@ -80,7 +80,7 @@ class HttpNames:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
+class _SentCall:
     """What one call sends, as values."""
 
     call: Node
@@ -152,7 +152,7 @@ def _once(node: Node) -> str:
     return ""
 
 
-def _sent(node: Node, name: str, values: ScriptValues) -> Iterator[_Sent | LeftOut]:
+def _sent(node: Node, name: str, values: ScriptValues) -> Iterator[_SentCall | LeftOut]:
     given = arguments_of(node)
     if name == "batch":
         yield from _batched(node, values.of(given[0]) if given else None)
@@ -168,10 +168,10 @@ def _sent(node: Node, name: str, values: ScriptValues) -> Iterator[_Sent | LeftO
         named, takes_body = _CALLS[name]
     rest = [*map(values.of, given), None, None, None][:3]
     url, body, params = rest if takes_body else (rest[0], None, rest[1])
-    yield _Sent(node, named, url, body, params)
+    yield _SentCall(node, named, url, body, params)
 
 
-def _batched(node: Node, batch: Any) -> Iterator[_Sent | LeftOut]:
+def _batched(node: Node, batch: Any) -> Iterator[_SentCall | LeftOut]:
     """The requests of a batch: urls, `[method, url, body, params]`, or objects with those."""
     every = [*batch.values()] if isinstance(batch, dict) else batch
     if not isinstance(every, list):
@@ -188,14 +188,14 @@ def _batched(node: Node, batch: Any) -> Iterator[_Sent | LeftOut]:
         if isinstance(method, Hole) or not isinstance(named, str):
             yield _unread(node, "their method is computed")
         else:
-            yield _Sent(node, named.upper(), url, body, params)
+            yield _SentCall(node, named.upper(), url, body, params)
 
 
 def _unread(node: Node, why: str) -> LeftOut:
     return LeftOut(why, f"line {line_of(node)}: {shown(node)}")
 
 
-def _described(sent: _Sent, statuses: frozenset[int]) -> DescribedRequest | LeftOut:
+def _described(sent: _SentCall, statuses: frozenset[int]) -> DescribedRequest | LeftOut:
     call, line = sent.call, line_of(sent.call)
     if sent.method not in METHODS or sent.url is None or isinstance(sent.url, dict | list | Json):
         return _unread(call, "no url or no method is there")

@@ -82,7 +82,7 @@ def places_in(code: CodeDefinitions, status: int) -> RefusalPlaces:
     found = RefusalPlaces()
     spelled, parameters = spellings(code, status), Parameters.of(code)
     for file in code.files.values():
-        walk = _Walk(code, found, file.file, spelled[file.file], parameters)
+        walk = _PlacesWalk(code, found, file.file, spelled[file.file], parameters)
         walk.block(file.tree.body, None, None)
     found.written = [_told_by(place, found.written) for place in found.written]
     return found
@@ -115,7 +115,7 @@ def all_asked(asked: BranchAsked | None) -> Iterator[BranchAsked]:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _PlacesWalk:
     """One file, statement by statement."""
 
     code: CodeDefinitions
