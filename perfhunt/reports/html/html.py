@@ -80,6 +80,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "knee_note": html_rows.knee_note(run),
         "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
         "findings": html_rows.findings(run),
+        "held_at": held_at(run),
         "findings_title": "What stops it" if accused(run) else "What it spends its time on",
         "findings_note": _findings_note(run),
         "any_grew": any(f.grew is not None for f in run.findings),

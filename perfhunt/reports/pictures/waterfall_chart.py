@@ -14,7 +14,7 @@ from perfhunt.model.units import Seconds, Share
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, lines
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part
-from perfhunt.reports.words import ms
+from perfhunt.reports.words import held_at, ms
 
 # Pixels: the picture, the names to its left, the numbers to its right, a row and the bar in it.
 WIDTH, LEFT, RIGHT, TOP = 1180, 420, 190, 22
@@ -59,7 +59,7 @@ def waterfall_chart(run: Run) -> Markup:
     for row, part in enumerate(shown, 1):
         parts += _step(part, at, x, row)
         at += part.added.value
-    parts += _total("mean at the knee", waterfall.knee, x, len(shown) + 1)
+    parts += _total(f"mean {held_at(run)}", waterfall.knee, x, len(shown) + 1)
     inside = lines(Markup(), *parts, Markup())
     label = "what load added to the mean latency, part by part"
     box = f"0 0 {WIDTH} {height}"

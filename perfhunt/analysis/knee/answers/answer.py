@@ -67,7 +67,7 @@ def answer(state: SearchState, bracket: Bracket) -> SearchResult:
         name: fitted(state, fit) if fit is leader else reached(state, fit)
         for name, fit in fits.items()
     }
-    knees = tuple(by_name.get(c.name) or _not_reached(state, c) for c in state.goal.criteria)
+    knees = tuple(by_name.get(c.name) or _not_reached(state, c, True) for c in state.goal.criteria)
     return result_of(state, by_name[leader.criterion.name], knees)
 
 
@@ -90,7 +90,8 @@ def _bracketed_answer(state: SearchState, bracket: Bracket) -> SearchResult:
     broken = [criterion for criterion in criteria if _broken(state, criterion)]
     first = broken[0] if broken else criteria[0]
     knees = tuple(
-        bracketed(state, c, bracket) if c in broken else _not_reached(state, c) for c in criteria
+        bracketed(state, c, bracket) if c in broken else _not_reached(state, c, bool(broken))
+        for c in criteria
     )
     return result_of(state, bracketed(state, first, bracket), knees)
 
@@ -119,14 +120,13 @@ def _broken(state: SearchState, criterion: Criterion) -> bool:
     return any(clearly_over(trial, criterion, 0.0) for trial in state.unsaturated())
 
 
-def _not_reached(state: SearchState, criterion: Criterion) -> NoKnee:
-    """Another criterion breaks first, and this one held as far as the search went."""
-    rates = (t.step.rate for t in state.valid() if t.step.phase in FITTED_PHASES)
+def _not_reached(state: SearchState, criterion: Criterion, other_breaks: bool) -> NoKnee:
+    """A criterion that held as far as the search went; another one breaks first, or none did."""
+    phases = FITTED_PHASES if other_breaks else FITTED_PHASES | {Phase.RAMP}
+    rates = (t.step.rate for t in state.valid() if t.step.phase in phases)
     top = max(rates, default=state.goal.start)
-    reason = (
-        f"{criterion.name} held at every rate tried, up to {format_rate(top)}:"
-        " another criterion breaks first"
-    )
+    why = "another criterion breaks first" if other_breaks else "the search ended before it broke"
+    reason = f"{criterion.name} held at every rate tried, up to {format_rate(top)}: {why}"
     return NoKnee(NoKneeCode.NOT_REACHED, reason, top)
 
 
