@@ -44,6 +44,12 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def ordered(orders: str) -> None:
+    """Orders of ours to the log of CI, on stderr: stdout may be for a program."""
+    sys.stderr.write(orders)
+    sys.stderr.flush()
+
+
 def complain(error: PerfhuntError) -> None:
     """What went wrong, and under it what to do next."""
     lines = [f"perfhunt: {error.message}", *(f"  {line}" for line in error.hint.splitlines())]

@@ -143,7 +143,7 @@ ArtifactsOption = Annotated[
     Path | None,
     typer.Option(
         "--artifacts",
-        help="Also put report and pictures here, for CI to keep: --artifacts flamegraphs",
+        help="Put reports, pictures and what CI reads here too: --artifacts artifacts",
         envvar="PERFHUNT_ARTIFACTS",
     ),
 ]

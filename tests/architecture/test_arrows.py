@@ -49,7 +49,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "change": (("git",), ("readers",)),
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),
     "cli": (("view", "verbs"),),
-    "jobs": (("stored", "verify"), ("bench",)),
+    "jobs": (("stored", "ci", "verify"), ("bench",)),
     "load": (("trust", "programs", "child"),),
     "load/child": (
         ("bounds", "http", "users"),
@@ -59,7 +59,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("text", "verdict", "document", "testfile", "recorded"),),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
-    "reports": (("pictures", "html"),),
+    "reports": (("pictures", "html", "ci"),),
     "target": (("proc", "code", "resources", "host"),),
 }
 

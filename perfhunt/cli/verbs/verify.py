@@ -9,6 +9,7 @@ import typer
 from perfhunt.cli.options import (
     STORE,
     AllowBusyOption,
+    ArtifactsOption,
     AttributionOption,
     BaseOption,
     CompoundOption,
@@ -49,6 +50,7 @@ def verify(
     revert: RevertOption = False,
     allow_busy: AllowBusyOption = False,
     trust_repository: TrustOption = False,
+    artifacts: ArtifactsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
@@ -84,6 +86,7 @@ def verify(
         revert=revert,
         allow_busy=allow_busy,
         trust_repository=trust_repository,
+        artifacts=artifacts,
         store=store,
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
@@ -93,7 +96,8 @@ def verify(
 
 
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
-    """Print the verdict, and where it is kept."""
+    """Print the verdict, and where it is kept; tell CI."""
+    from perfhunt.cli.view.ci import tell_verdict
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.jobs.verify.keeping import plain
     from perfhunt.reports.verdict_text import verdict_lines
@@ -110,3 +114,4 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
         )
         if directory is not None and (directory / VERDICT_FILE).exists():
             show_lines(["", f"stored: {directory / VERDICT_FILE}"])
+    tell_verdict(result.judged)
