@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 620, 60
 _BOX = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
 _DARK = re.compile(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}")
 _LIVELY = re.compile(r"<(script|foreignObject)\b.*?</\1>", re.DOTALL)
+_STRETCHED = "width: 100%; height: auto;"  # in a page
 _GIVEN = re.compile(r"(--[\w-]+):\s*([^;}]+)")
 _TAKEN = re.compile(r"var\((--[\w-]+)\)")
 
@@ -43,7 +44,8 @@ def alone(chart: str) -> str:
     width, height = size(chart)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}"'
     card = f'<style>{style}</style><rect width="{width}" height="{height}" fill="var(--card)"/>'
-    opened, _, rest = chart.partition(">")
+    # As plain text: Markup escapes what it is joined with, and all of this is markup.
+    opened, _, rest = str(chart).partition(">")
     return f"{opened.replace('<svg', head, 1)}>{card}{rest}"
 
 
@@ -51,7 +53,7 @@ def still(picture: str) -> str:
     """A picture without what only a browser's window has a use for (script, search field), and with
     its variables filled in as they are on white paper: librsvg and CairoSVG know none.
     """
-    plain = _DARK.sub("", _LIVELY.sub("", picture))
+    plain = _DARK.sub("", _LIVELY.sub("", picture)).replace(_STRETCHED, "")
     given: dict[str, str] = {}
     for name, value in _GIVEN.findall(plain):
         given.setdefault(name, value.strip())
