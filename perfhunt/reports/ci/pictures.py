@@ -16,7 +16,8 @@ WIDTH, HEIGHT = 620, 60
 _BOX = re.compile(r'viewBox="0 0 (\d+(?:\.\d+)?) (\d+(?:\.\d+)?)"')
 _DARK = re.compile(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}")
 _LIVELY = re.compile(r"<(script|foreignObject)\b.*?</\1>", re.DOTALL)
-_STRETCHED = "width: 100%; height: auto;"  # in a page
+# What a page does with a chart, and the halo of a label, which CairoSVG draws over it.
+_OF_PAGES = re.compile(r"width: 100%; height: auto;|paint-order: stroke;[^}]*")
 _GIVEN = re.compile(r"(--[\w-]+):\s*([^;}]+)")
 _TAKEN = re.compile(r"var\((--[\w-]+)\)")
 
@@ -53,7 +54,7 @@ def still(picture: str) -> str:
     """A picture without what only a browser's window has a use for (script, search field), and with
     its variables filled in as they are on white paper: librsvg and CairoSVG know none.
     """
-    plain = _DARK.sub("", _LIVELY.sub("", picture)).replace(_STRETCHED, "")
+    plain = _OF_PAGES.sub("", _DARK.sub("", _LIVELY.sub("", picture)))
     given: dict[str, str] = {}
     for name, value in _GIVEN.findall(plain):
         given.setdefault(name, value.strip())

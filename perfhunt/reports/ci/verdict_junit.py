@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from perfhunt.errors import ExitCode
 from perfhunt.model.text.escaping import visible
-from perfhunt.model.verdict.verdict import EffectDirection, Verdict
+from perfhunt.model.verdict.verdict import Effect, EffectDirection, Verdict
 from perfhunt.reports.ci.judged_change import JudgedChange
 from perfhunt.reports.junit import problem, suite_of
 from perfhunt.reports.verdict_text import effect_cells
@@ -33,7 +33,7 @@ def verdict_junit(judged: JudgedChange) -> str:
     for effect in verdict.effects:
         case = _case(suite, effect.title)
         if effect in worse:
-            problem(case, "failure", "worse", " ".join(filter(None, effect_cells(effect)[1:])))
+            problem(case, "failure", "worse", _moved(effect))
     case = _case(suite, "the change")
     if failed or unsure:
         problem(case, "failure" if failed else "error", verdict.word, _words(verdict))
@@ -48,6 +48,11 @@ def _case(suite: ET.Element, name: str) -> ET.Element:
 def _properties(judged: JudgedChange) -> list[ET.Element]:
     pairs = {"run": judged.id, "verdict": judged.verdict.word, "sentence": judged.verdict.reason}
     return [ET.Element("property", name=k, value=visible(v)) for k, v in pairs.items()]
+
+
+def _moved(effect: Effect) -> str:
+    _, title, before, after, speed, _ = effect_cells(effect)
+    return f"{title} was {before} and is {after}; as a change of speed {speed}"
 
 
 def _words(verdict: Verdict) -> str:
