@@ -19,7 +19,7 @@ from perfhunt.cli.verbs import (
     verify,
     worker,
 )
-from perfhunt.cli.verbs.stored import compare, history, report, schema
+from perfhunt.cli.verbs.stored import compare, history, pack, report, schema
 from perfhunt.cli.verbs.stored import open as open_report
 
 
@@ -66,6 +66,8 @@ VERBS: dict[str, Verb] = {
     "report": Verb(report.report, "Render a stored run again, in any format."),
     "open": Verb(open_report.open_report, "Open a run's report in the browser."),
     "history": Verb(history.history, "List or draw the runs kept here."),
+    "pack": Verb(pack.pack, "Write a run as one file, for CI to keep."),
+    "unpack": Verb(pack.unpack, "Bring a packed run into the store."),
     "demo": Verb(demo.demo, "The whole job on the bundled shop."),
     "worker": Verb(worker.worker, "Lend this host to another one's load."),
     "schema": Verb(schema.schema, "Print the JSON Schema of run.json."),
