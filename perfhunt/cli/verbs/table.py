@@ -19,6 +19,7 @@ from perfhunt.cli.verbs import (
     verify,
     worker,
 )
+from perfhunt.cli.verbs.gate import nightly, smoke
 from perfhunt.cli.verbs.stored import compare, history, pack, report, schema
 from perfhunt.cli.verbs.stored import open as open_report
 
@@ -49,6 +50,8 @@ VERBS: dict[str, Verb] = {
     "investigate": Verb(
         investigate.investigate, "Find the knee, profile there, say what stops the service."
     ),
+    "smoke": Verb(smoke.smoke, "Is the SLO met at a low rate? Half a minute, for CI."),
+    "nightly": Verb(nightly.nightly, "Investigate, soak, compare with the baseline."),
     "profile": Verb(profile.profile, "Profile a live service under the load it has."),
     "verify": Verb(
         verify.verify, "One change, the same question, a verdict.", f"verify --base HEAD {_SERVE}"

@@ -8,10 +8,12 @@ import typer
 
 from perfhunt.cli.options import (
     STORE,
+    AgainstOption,
     AllowBusyOption,
     AttributionOption,
     BaseOption,
     CompoundOption,
+    ExitZeroOption,
     HeadOption,
     JsonOption,
     PidOption,
@@ -49,19 +51,20 @@ def verify(
     revert: RevertOption = False,
     allow_busy: AllowBusyOption = False,
     trust_repository: TrustOption = False,
+    against: AgainstOption = None,
+    exit_zero_on: ExitZeroOption = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """Check that exactly one thing changed, ask the stored question again, and give a verdict.
     With --pid: of a service you restarted with the change in it. With -- COMMAND: both versions are
-    started from git, side by side, each on a $PORT of its own, which is surer and sees smaller
-    changes.
+    started from git, side by side, each on its own $PORT, which is surer and sees smaller changes.
 
     Exit code 0: KEEP, NO CHANGE or NOT WORTH IT; 90: REVERT; 91: MIXED, INCONCLUSIVE or INVALID;
     92: not exactly one change.
     """
-    from perfhunt.cli import console
+    from perfhunt.cli import advisory, console
     from perfhunt.cli.view.watchers import watching
     from perfhunt.jobs.request import duration_of, profile_policy, words_of
     from perfhunt.jobs.verify.request import PROFILE_POLICIES, VerifyRequest
@@ -69,6 +72,7 @@ def verify(
 
     request = VerifyRequest(
         run=run,
+        against=against,
         command=tuple(context.obj or ()),
         pid=pid,
         port=port,
@@ -89,7 +93,7 @@ def verify(
     with watching(as_json=as_json, quiet=quiet) as watch:
         result = run_verification(request, watch, console.confirm())
     show(result, as_json=as_json, quiet=quiet)
-    raise typer.Exit(int(result.verdict.exit_code))
+    advisory.leave(result.verdict.exit_code, advisory=exit_zero_on)
 
 
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:

@@ -33,6 +33,12 @@ AGAIN = (
     " then verify its pid."
 )
 
+ELSEWHERE = (
+    "The baseline is of another host, where the same code runs at another speed: let both versions"
+    " be started here, perfhunt verify --base REV -- COMMAND (with --against FILE as before), or"
+    " investigate the old version on this host."
+)
+
 UNWATCHED = (
     "profilers looked at the service in the stored run, and --profile off keeps them away now:"
     " leave it out, or investigate the old version again with it"
@@ -67,7 +73,10 @@ def verify_process(
     code = code_state(target.git_root, None, request.trust_repository)
     now = surroundings(target, code, mark_of(request.store))
     if moved := unlike(one_change, stored, target, now):
-        return VerifyResult(verdict=_invalid(moved), change=one_change, patch=patch)
+        verdict = _invalid(moved)
+        if stored.environment.host and now.host and stored.environment.host != now.host:
+            verdict = replace(verdict, next_step=ELSEWHERE)
+        return VerifyResult(verdict=verdict, change=one_change, patch=patch)
     stored = replace(stored, question=question)
     looked = was_looked_at(stored)
     if looked and request.profile is ProfilePolicy.OFF:

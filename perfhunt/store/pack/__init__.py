@@ -1,1 +1,3 @@
-"""A run as one file that CI can keep: `archive` is its form, `place` brings it from and to a store."""
+"""A run as one file that CI can keep: `archive` is its form, `place` where it comes from and
+goes.
+"""
