@@ -1,4 +1,4 @@
-"""What so many requests show, against sums of binomial chances and against draws from a known law."""
+"""What so many requests show, against sums of binomial chances and draws from a known law."""
 
 from __future__ import annotations
 

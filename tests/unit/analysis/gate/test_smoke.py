@@ -1,4 +1,4 @@
-"""A smoke's verdict on samples whose answer is known beforehand: met, missed, or too little seen."""
+"""A smoke's verdict on samples whose answer is known: met, missed, or too little seen."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_throughput_is_met_by_answers_to_all_that_was_sent() -> None:
 def test_a_miss_is_excused_by_other_work_as_far_as_that_explains_it(
     waited: float, word: Judgement
 ) -> None:
-    """300 requests, each 0.9 s late: 270 s in all, where 120 core-seconds were waited for, or 12."""
+    """300 requests, each 0.9 s late: 270 s in all; 120 core-seconds were waited for, or 12."""
     busy = Interference(30.0, cores=2.0, target_ran=0.1, target_waited=waited)
     assert judged(replace(seen(range(300)), interference=busy))[P99.name].verdict is word
     stolen = replace(busy, steal=0.5)
