@@ -141,6 +141,16 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
+class SmokeLoad:
+    """How a smoke asks: so many requests per second, for so many seconds. None: the rate that the
+    SLO is judged at, and as long as its percentiles need.
+    """
+
+    rate: float | None = None
+    duration: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """An objective with the value that was measured (its unit is the objective's), from n
     observations.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from perfhunt.model.finding import Finding
 from perfhunt.model.knee import Knee, NoKnee
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import SEARCHED, Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import Markdown, cell, code
 from perfhunt.model.text.escaping import markdown as _text
@@ -37,6 +37,7 @@ from perfhunt.reports.words import (
     prediction,
     ratio_words,
     route_words,
+    sample_words,
 )
 
 LIMIT = 60_000  # bytes; a comment may have 65,536 characters
@@ -111,11 +112,13 @@ def objectives(run: Run) -> str:
         for j in run.judged
     ]
     at = f" at {format_rate(run.judged_at)}" if run.judged_at else ""
-    return f"### SLO{at}\n\n" + table(("objective", "asked", "measured", "n", ""), rows)
+    judged = table(("objective", "asked", "measured", "n", ""), rows)
+    shown = "".join(f"\n- {_text(words)}" for words in sample_words(run))
+    return f"### SLO{at}\n\n{judged}" + (f"{shown}\n" if shown else "")
 
 
 def _knee(run: Run) -> str:
-    if run.kind == RunKind.PROFILE:
+    if run.kind not in SEARCHED:
         return ""
     capacity = _text(capacity_words(run.capacity))
     if isinstance(run.knee, NoKnee):

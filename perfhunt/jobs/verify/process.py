@@ -33,6 +33,12 @@ AGAIN = (
     " then verify its pid."
 )
 
+ELSEWHERE = (
+    "The baseline is of another host, where the same code runs at another speed: let both versions"
+    " be started here, perfhunt verify --base REV -- COMMAND (with --against FILE as before), or"
+    " investigate the old version on this host."
+)
+
 UNWATCHED = (
     "profilers looked at the service in the stored run, and --profile off keeps them away now:"
     " leave it out, or investigate the old version again with it"
@@ -68,8 +74,10 @@ def verify_process(
     now = surroundings(target, code, mark_of(request.store))
     name = question.target.name or question.target.url
     if moved := unlike(one_change, stored, target, now):
-        invalid = _invalid(moved)
-        return VerifyResult(verdict=invalid, change=one_change, patch=patch, target=name)
+        verdict = _invalid(moved)
+        if stored.environment.host and now.host and stored.environment.host != now.host:
+            verdict = replace(verdict, next_step=ELSEWHERE)
+        return VerifyResult(verdict=verdict, change=one_change, patch=patch, target=name)
     stored = replace(stored, question=question)
     looked = was_looked_at(stored)
     if looked and request.profile is ProfilePolicy.OFF:

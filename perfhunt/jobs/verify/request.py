@@ -25,12 +25,14 @@ class VerifyRequest:
     """What to verify: with `command`, both versions started from git; without, a service that was
     restarted with the change in it.
 
-    `run` is what to compare with: a run, its id, the beginning of one, a directory, or "last".
+    `run` is what to compare with: a run, its id, the beginning of one, a directory, or "last";
+    `against` a packed one instead.
     `budget` is for the rounds of a paired comparison; `compound` a reason to measure several
     changes at once.
     """
 
     run: str | Run = "last"
+    against: Path | None = None
     command: tuple[str, ...] = ()
     pid: int | None = None
     port: int | None = None

@@ -16,6 +16,7 @@ from perfhunt.jobs.verify.command import verify_command
 from perfhunt.jobs.verify.keeping import PATCH_FILE, cautioned, keep
 from perfhunt.jobs.verify.process import verify_process
 from perfhunt.jobs.verify.request import VerifyRequest, VerifyResult
+from perfhunt.jobs.verify.stored import with_baseline
 from perfhunt.model.finding import CautionCode
 from perfhunt.model.run import EventWatcher, unwatched
 from perfhunt.model.verdict.verdict import Word
@@ -33,6 +34,7 @@ def run_verification(
     a measurement.
     """
     check(request)
+    request = with_baseline(request)
     if request.command:
         result = verify_command(request, watch)
     else:

@@ -82,15 +82,15 @@ def work(tmp_path: Path) -> Path:
     return place
 
 
-def measured(work: Path, github: Mapping[str, Any] = OWN, ends: int = 0, **given: str) -> ActionRun:
-    inputs = {name.replace("_", "-"): value for name, value in given.items()}
-    return run_action(
-        ACTIONS / "perfhunt",
-        {"install": "none", **inputs},
-        github,
-        work,
-        {**_environ(work), "ENDS": str(ends), "COMMENT": COMMENT},
-    )
+def measured(
+    work: Path,
+    given: Mapping[str, str] | None = None,
+    github: Mapping[str, Any] = OWN,
+    ends: int = 0,
+) -> ActionRun:
+    inputs = {"install": "none", **(given or {})}
+    environ = {**_environ(work), "ENDS": str(ends), "COMMENT": COMMENT}
+    return run_action(ACTIONS / "perfhunt", inputs, github, work, environ)
 
 
 def _environ(work: Path) -> dict[str, str]:
@@ -104,14 +104,14 @@ def calls(work: Path) -> list[str]:
 
 
 def test_each_input_is_words_of_the_verb(work: Path) -> None:
-    measured(
-        work,
-        verb="verify",
-        against="base file.tar",
-        exit_zero_on="90,91",
-        arguments="--budget\n10m\n\n",
-        command="gunicorn\n-b\n127.0.0.1:{port}\napp:app",
-    )
+    given = {
+        "verb": "verify",
+        "against": "base file.tar",
+        "exit-zero-on": "90,91",
+        "arguments": "--budget\n10m\n\n",
+        "command": "gunicorn\n-b\n127.0.0.1:{port}\napp:app",
+    }
+    measured(work, given)
     head = ["verify", "--artifacts", "artifacts", "--against", "base file.tar"]
     rest = ["--exit-zero-on", "90,91", "--budget", "10m"]
     command = ["--", "gunicorn", "-b", "127.0.0.1:{port}", "app:app"]
@@ -122,7 +122,7 @@ def test_each_input_is_words_of_the_verb(work: Path) -> None:
     "name", ["verb", "url", "pid", "file", "against", "arguments", "command", "exit-zero-on"]
 )
 def test_no_input_is_read_as_a_script(work: Path, name: str) -> None:
-    measured(work, **{name: EVIL})
+    measured(work, {name: EVIL})
     assert EVIL in (work / "words").read_text().splitlines()
     assert not (work / "owned").exists()
 
@@ -151,7 +151,7 @@ def test_a_comment_that_is_there_is_written_anew(work: Path, monkeypatch: Any) -
 
 @pytest.mark.parametrize("github", [FORK, {**OWN, "event_name": "push"}], ids=["fork", "push"])
 def test_a_fork_or_a_push_gets_no_comment(work: Path, github: Mapping[str, Any]) -> None:
-    run = measured(work, github)
+    run = measured(work, github=github)
     assert not run.failed
     assert calls(work) == []
 
@@ -216,7 +216,7 @@ def test_perfhunt_is_installed_from_the_actions_own_checkout(work: Path) -> None
     python = work.parent / "bin" / "python-stand-in"
     python.write_text(PYTHON)
     python.chmod(0o755)
-    run = measured(work, install="", python="python-stand-in")
+    run = measured(work, {"install": "", "python": "python-stand-in"})
     assert not run.failed, run.printed
     spec = (work / "pip-words").read_text().split()[-1]
     assert Path(spec).resolve() == ROOT

@@ -93,7 +93,8 @@ def test_the_pipeline_sets_variables_that_the_template_has() -> None:
 
 
 def test_what_a_shell_runs_is_bash() -> None:
-    scripts = [*blocks("bash"), *re.findall(r"sh '''(.*?)'''", *blocks("groovy"), re.DOTALL)]
+    (pipeline,) = blocks("groovy")
+    scripts = [*blocks("bash"), *re.findall(r"sh '''(.*?)'''", pipeline, re.DOTALL)]
     assert len(scripts) == 2
     for script in scripts:
         subprocess.run(["bash", "-n", "-c", script], check=True)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from perfhunt.cli.options import (
     STORE,
     AfterArgument,
     BeforeArgument,
     DifferenceOption,
+    ExitZeroOption,
     OneObjectOption,
     QuietOption,
     StoreOption,
@@ -19,6 +18,7 @@ def compare(
     before: BeforeArgument,
     after: AfterArgument = "last",
     flamegraph: DifferenceOption = None,
+    exit_zero_on: ExitZeroOption = "",
     as_json: OneObjectOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
@@ -29,6 +29,7 @@ def compare(
     Exit code 0: not worse; 90: worse; 91: cannot be told. What else than the code differed is not
     checked: `verify` does that.
     """
+    from perfhunt.cli import advisory
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.compare import CompareRequest, run_comparison
@@ -53,4 +54,4 @@ def compare(
     else:
         title = f"{result.before.id} -> {result.after.id}"
         show_lines([title, "", *verdict_lines(verdict)])
-    raise typer.Exit(int(verdict.exit_code))
+    advisory.leave(verdict.exit_code, advisory=exit_zero_on)
