@@ -94,12 +94,18 @@ def verify(
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
         result = run_verification(request, watch, console.confirm())
-    leave(result, exit_zero_on, as_json=as_json, quiet=quiet)
+    _leave(result, exit_zero_on, as_json=as_json, quiet=quiet)
 
 
-def leave(result: VerifyResult, exit_zero_on: str, *, as_json: bool, quiet: bool) -> NoReturn:
-    """Print the verdict, and where it is kept; tell CI; end with the verdict's exit code."""
+def _leave(result: VerifyResult, exit_zero_on: str, *, as_json: bool, quiet: bool) -> NoReturn:
     from perfhunt.cli import advisory
+
+    show(result, as_json=as_json, quiet=quiet)
+    advisory.leave(result.verdict.exit_code, advisory=exit_zero_on)
+
+
+def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
+    """Print the verdict, and where it is kept; tell CI."""
     from perfhunt.cli.view.ci import tell_verdict
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.jobs.verify.keeping import plain
@@ -118,4 +124,3 @@ def leave(result: VerifyResult, exit_zero_on: str, *, as_json: bool, quiet: bool
         if directory is not None and (directory / VERDICT_FILE).exists():
             show_lines(["", f"stored: {directory / VERDICT_FILE}"])
     tell_verdict(result.judged)
-    advisory.leave(result.verdict.exit_code, advisory=exit_zero_on)
