@@ -24,13 +24,14 @@ def links(environ: Mapping[str, str], directory: str, names: Iterable[str]) -> M
     """A line of links to those of the files that a person opens; "" outside of CI.
 
     GitLab and Jenkins show a kept file at an address that is known before the job ends; of GitHub
-    it is the page of the run. `directory` is where the files lie, from the project's own.
+    it is the page of the run. `directory` is where the files lie.
     """
     there = set(names)
     shown = {name: title for name, title in TITLES.items() if name in there}
     base = _of_files(environ)
     if base:
-        kept = quote(directory.removeprefix("./").strip("/"))
+        project = environ.get("CI_PROJECT_DIR") or environ.get("WORKSPACE") or ""
+        kept = quote(directory.removeprefix(project).removeprefix("./").strip("/"))
         linked = [f"[{title}]({base}/{kept}/{quote(name)})" for name, title in shown.items()]
     elif page := _of_github(environ):
         linked = [f"[{' · '.join([*shown.values(), 'all files'])}]({page})"]

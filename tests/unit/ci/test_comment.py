@@ -85,6 +85,13 @@ def test_links_lead_where_each_system_shows_files(environ: dict[str, str], line:
     assert links(environ, "./out/", ["report.html", "flamegraph.svg", "run.json"]) == line
 
 
+@pytest.mark.parametrize("given", ["out", "./out/", "/builds/g/p/out"])
+def test_a_folder_is_linked_from_the_projects_own(given: str) -> None:
+    environ = {"CI_JOB_URL": "https://gitlab.example/-/jobs/5", "CI_PROJECT_DIR": "/builds/g/p"}
+    there = "https://gitlab.example/-/jobs/5/artifacts/file/out/knee.svg"
+    assert links(environ, given, ["knee.svg"]) == f"[knee]({there})"
+
+
 def test_hot_lines_of_the_change_are_annotated_hottest_first() -> None:
     first, second = annotation_text(JUDGED).splitlines()
     assert first.startswith("::error file=shop/pricing.py,line=77,")
