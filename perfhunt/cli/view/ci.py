@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfhunt.cli import console
-from perfhunt.errors import StoreError
+from perfhunt.errors import PerfhuntError, StoreError
 
 if TYPE_CHECKING:
     from perfhunt.model.run import Run
@@ -14,12 +15,15 @@ if TYPE_CHECKING:
 
 
 def tell_run(run: Run) -> None:
-    """Add the run's report to the step's summary; nothing elsewhere than in GitHub Actions."""
+    """Add the run's report to the step's summary, and say beside the hot lines of the pull request
+    what they take; nothing elsewhere than in GitHub Actions.
+    """
     from perfhunt.jobs.ci.step_summary import in_actions
 
     if in_actions(os.environ):
         from perfhunt.reports.format import FORMATS
 
+        _annotate(run)
         _summarise(FORMATS["markdown"].render(run))
 
 
@@ -35,6 +39,19 @@ def tell_verdict(judged: JudgedChange) -> None:
 
         console.ordered(annotation_text(judged))
         _summarise(verdict_comment(judged))
+
+
+def _annotate(run: Run) -> None:
+    from perfhunt.jobs.ci.requested import requested_change
+    from perfhunt.reports.ci.annotations import run_annotation_text
+
+    try:
+        change = requested_change(Path.cwd(), os.environ) if run.profiles else None
+    except PerfhuntError as error:
+        console.note(f"perfhunt: no notes beside lines: {error.message}. {error.hint}".rstrip())
+        return
+    if change is not None:
+        console.ordered(run_annotation_text(run, change))
 
 
 def _summarise(text: str) -> None:

@@ -57,6 +57,7 @@ def test_a_step_is_told_of_a_run_and_of_a_verdict(
     file = tmp_path / "summary"
     for name, value in actions(file).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GITHUB_EVENT_NAME", raising=False)
     tell_run(sample_run())
     tell_verdict(judged_change())
     text = file.read_text()
