@@ -96,9 +96,8 @@ def _labels(target: str, of: str, bound: str = "") -> str:
 
 def otlp(run: Run) -> str:
     """An ExportMetricsServiceRequest: a gauge for each reading, at the time the run began."""
-    moment = int(datetime.fromisoformat(run.started).timestamp())
     target = run.question.target.name or run.question.target.url
-    metrics = [_gauge(reading, f"{moment}000000000") for reading in run_readings(run)]
+    metrics = [_gauge(reading, _nanoseconds(run.started)) for reading in run_readings(run)]
     resource = {
         "service.name": target,
         "perfhunt.run": run.id,
@@ -115,6 +114,14 @@ def otlp(run: Run) -> str:
         ]
     }
     return json_text(request, indent=2) + "\n"
+
+
+def _nanoseconds(started: str) -> str:
+    """A moment since 1970; "0", which OTLP reads as not known, for what is none."""
+    try:
+        return f"{datetime.fromisoformat(started).timestamp():.0f}000000000"
+    except ValueError:
+        return "0"
 
 
 def _gauge(reading: Reading, nanoseconds: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from markupsafe import Markup
@@ -36,7 +37,7 @@ def size(picture: str) -> tuple[int, int]:
     """Width and height of one of our own pictures, in pixels, rounded up."""
     box = _BOX.search(picture)
     width, height = (float(box[1]), float(box[2])) if box else (WIDTH, HEIGHT)
-    return -int(-width // 1), -int(-height // 1)
+    return math.ceil(width), math.ceil(height)
 
 
 def alone(chart: str) -> str:
