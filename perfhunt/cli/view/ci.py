@@ -42,16 +42,15 @@ def tell_verdict(judged: JudgedChange) -> None:
 
 
 def _annotate(run: Run) -> None:
-    from perfhunt.jobs.ci.requested import requested_change
+    from perfhunt.jobs.ci.requested import requested_lines
     from perfhunt.reports.ci.annotations import run_annotation_text
 
     try:
-        change = requested_change(Path.cwd(), os.environ) if run.profiles else None
+        hot = requested_lines(run, Path.cwd(), os.environ)
     except PerfhuntError as error:
         console.note(f"perfhunt: no notes beside lines: {error.message}. {error.hint}".rstrip())
         return
-    if change is not None:
-        console.ordered(run_annotation_text(run, change))
+    console.ordered(run_annotation_text(run, hot))
 
 
 def _summarise(text: str) -> None:

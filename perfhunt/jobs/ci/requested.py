@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from perfhunt.analysis.verdict.attributed.hot import hot_lines
 from perfhunt.change.git.repository import find_repository
 from perfhunt.change.read import read_change
 from perfhunt.errors import UsageError
 from perfhunt.jobs.ci.step_summary import in_actions
+from perfhunt.model.run import Run
+from perfhunt.model.verdict.attribution import HotLine
 from perfhunt.model.verdict.change import Change
+from perfhunt.reports.phases import main_phase
+
+
+def requested_lines(run: Run, place: Path, environ: Mapping[str, str]) -> tuple[HotLine, ...]:
+    """The hot lines of the pull request in the profile that a run took; none without a request or a
+    profile. Raises what `requested_change` does.
+    """
+    phase = main_phase(run)
+    change = requested_change(place, environ) if phase else None
+    return () if change is None else hot_lines(change, run.profiles[phase])
 
 
 def requested_change(place: Path, environ: Mapping[str, str]) -> Change | None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from perfhunt.analysis.verdict.attributed.hot import hot_lines
 from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import workflow_command
 from perfhunt.model.units import format_share
 from perfhunt.model.verdict.attribution import Attribution, HotLine
-from perfhunt.model.verdict.change import Change
 from perfhunt.model.verdict.verdict import Word
 from perfhunt.reports.ci.judged_change import JudgedChange
-from perfhunt.reports.phases import main_phase
 from perfhunt.reports.verdict_sentence import headline
 from perfhunt.reports.words import ms_interval
 
@@ -32,19 +29,16 @@ def annotation_text(judged: JudgedChange) -> str:
     return _lines(_LEVELS.get(word, "notice"), word, attribution.hot, costs)
 
 
-def run_annotation_text(run: Run, change: Change) -> str:
-    """The same of the profile that a run took, for a change that it was not about: an error where
-    the SLO was missed, else a notice.
+def run_annotation_text(run: Run, hot: Iterable[HotLine]) -> str:
+    """The same for the hot lines of a change that a run was not about, in the profile that it took:
+    an error where the SLO was missed, else a notice.
     """
-    phase = main_phase(run)
-    if not phase:
-        return ""
     level = "error" if run.verdict is Judgement.MISSED else "notice"
     costs = {
         f.function: f"; {f.function} costs {ms_interval(f.blamed)} ms a request"
         for f in run.findings
     }
-    return _lines(level, headline(run), hot_lines(change, run.profiles[phase]), costs)
+    return _lines(level, headline(run), hot, costs)
 
 
 def _lines(level: str, word: str, hot: Iterable[HotLine], costs: Mapping[str, str]) -> str:
