@@ -178,7 +178,7 @@ def test_extended_headers_are_not_read() -> None:
     long = "a" * 200
     for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         assert "no plain file" in unpacking(made(FIRST, (long, b"x", {}), kind=kind))
-    pax = {"pax_headers": {"path": "../../out"}}
+    pax: dict[str, object] = {"pax_headers": {"path": "../../out"}}
     assert "no plain file" in unpacking(made(FIRST, ("a", b"x", pax), kind=tarfile.PAX_FORMAT))
 
 
