@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from perfhunt.errors import StoreError
@@ -80,7 +80,6 @@ def test_any_bytes_are_refused(raw: bytes) -> None:
         assert unpacking(content) != "unpacked"
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, len(TAR) - 1), st.binary(min_size=1, max_size=40)),
@@ -107,7 +106,6 @@ _NAMES = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(_NAMES)
 def test_no_name_leads_out_of_the_run(name: str) -> None:
     """Whoever writes a pack writes its list and its checksums too."""
@@ -180,7 +178,7 @@ def test_extended_headers_are_not_read() -> None:
     long = "a" * 200
     for kind in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         assert "no plain file" in unpacking(made(FIRST, (long, b"x", {}), kind=kind))
-    pax = {"pax_headers": {"path": "../../out"}}
+    pax: dict[str, object] = {"pax_headers": {"path": "../../out"}}
     assert "no plain file" in unpacking(made(FIRST, ("a", b"x", pax), kind=tarfile.PAX_FORMAT))
 
 

@@ -34,9 +34,8 @@ AGAIN = (
 )
 
 ELSEWHERE = (
-    "The baseline is of another host, where the same code runs at another speed: let both versions"
-    " be started here, perfhunt verify --base REV -- COMMAND (with --against FILE as before), or"
-    " investigate the old version on this host."
+    "The run before is of another host, where the same code has another speed: let both versions be"
+    " started here, with -- COMMAND in the place of --pid, or investigate the old version here."
 )
 
 UNWATCHED = (

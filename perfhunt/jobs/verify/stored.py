@@ -86,7 +86,13 @@ def base_revision(repository: Repository, stored: Run | None, request: VerifyReq
             f"run {stored.id} measured uncommitted work, {doubt}",
             "Commit what you start from, investigate that, then make the one edit and verify it.",
         )
-    return repository.resolve(base_of(stored))
+    measured = base_of(stored)
+    if repository.attempt("cat-file", "-e", f"{measured}^{{commit}}").returncode:
+        raise UsageError(
+            f"the commit that run {stored.id} measured, {measured[:12]}, is not in this clone",
+            "Fetch it: git fetch --unshallow (in CI: fetch-depth: 0), or name another: --base REV",
+        )
+    return repository.resolve(measured)
 
 
 def _uncommitted(repository: Repository, measured: Environment) -> str:

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,7 +162,7 @@ def test_truncated_and_foreign_files_are_told_as_what_they_are(store: Path, tmp_
 
 def test_a_link_or_a_pipe_in_a_run_is_not_packed(store: Path) -> None:
     path = latest(store) / "trials" / "extra"
-    for make in (lambda: path.symlink_to("/etc/passwd"), lambda: os.mkfifo(path)):
+    for make in (partial(path.symlink_to, "/etc/passwd"), partial(os.mkfifo, path)):
         make()
         with pytest.raises(StoreError, match="no plain file"):
             pack_run("last", store)

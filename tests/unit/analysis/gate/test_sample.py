@@ -55,5 +55,6 @@ def test_the_interval_of_a_percentile_holds_it_as_often_as_it_says(n: int, share
 
 
 def test_too_few_show_no_end_and_none_show_nothing() -> None:
-    assert percentile_interval(np.arange(20.0), 0.99) == (pytest.approx(18.0, abs=1), None)
+    low, high = percentile_interval(np.arange(20.0), 0.99)
+    assert low in (17.0, 18.0, 19.0) and high is None
     assert percentile_interval(np.empty(0), 0.99) == (None, None)
