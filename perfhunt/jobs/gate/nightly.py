@@ -63,10 +63,7 @@ class NightlyResult:
     @property
     def judged(self) -> JudgedChange | None:
         """The verdict as reports show it; None where there is none."""
-        if self.verdict is None:
-            return None
-        target = self.run.question.target
-        return JudgedChange(target.name or target.url, self.run.id, self.verdict)
+        return None if self.verdict is None else JudgedChange.of_run(self.run, self.verdict)
 
 
 def run_nightly(request: NightlyRequest, watch: EventWatcher = unwatched) -> NightlyResult:

@@ -62,6 +62,16 @@ def test_a_regression_that_is_advisory_is_told_as_it_is_and_exits_with_zero(stor
     assert json.loads(as_json)["exit_code"] == 90
 
 
+def test_a_comparison_is_in_the_steps_summary(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary"))
+    code, _, _ = compare(store)
+    assert code == 90
+    assert "perfhunt: REVERT" in (tmp_path / "summary").read_text()
+
+
 def test_another_code_than_the_advisory_one_stays(store: Path) -> None:
     code, _, note = compare(store, "--exit-zero-on", "91,99")
     assert (code, note) == (90, "")
@@ -132,7 +142,11 @@ def test_the_first_night_is_the_baseline_of_the_second_and_half_as_fast_is_worse
 ) -> None:
     store = tmp_path / "nights"
     asked = question(tmp_path, store)
-    request = NightlyRequest(InvestigateRequest(store=store, file=tmp_path / "perfhunt.toml"))
+    request = NightlyRequest(
+        InvestigateRequest(
+            store=store, file=tmp_path / "perfhunt.toml", artifacts=tmp_path / "artifacts"
+        )
+    )
     met = replace(of_here(sample_run(), asked), verdict=Judgement.MET, exit_code=0)
     night.append(replace(met, id=A))
     told: list[str] = []
@@ -147,6 +161,8 @@ def test_the_first_night_is_the_baseline_of_the_second_and_half_as_fast_is_worse
     second = run_nightly(request, watch)
     assert second.baseline is not None and second.baseline.id == A
     assert second.exit_codes == (90,)
+    comment = (tmp_path / "artifacts" / "comment.md").read_text()
+    assert "perfhunt: REVERT" in comment.splitlines()[1]
 
 
 def test_a_night_that_misses_its_slo_and_is_worse_says_both_the_miss_first(

@@ -30,11 +30,13 @@ def compare(
     checked: `verify` does that.
     """
     from perfhunt.cli import advisory
+    from perfhunt.cli.view.ci import tell_verdict
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.cli.view.watchers import notes
     from perfhunt.jobs.compare import CompareRequest, run_comparison
     from perfhunt.model.document.writing import verdict_document
     from perfhunt.model.run import unwatched
+    from perfhunt.reports.ci.judged_change import JudgedChange
     from perfhunt.reports.verdict_text import verdict_lines
 
     request = CompareRequest(before=before, after=after, flamegraph=flamegraph, store=store)
@@ -54,4 +56,5 @@ def compare(
     else:
         title = f"{result.before.id} -> {result.after.id}"
         show_lines([title, "", *verdict_lines(verdict)])
+    tell_verdict(JudgedChange.of_run(result.after, verdict))
     advisory.leave(verdict.exit_code, advisory=exit_zero_on)
