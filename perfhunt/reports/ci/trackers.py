@@ -86,7 +86,8 @@ def load_performance(run: Run) -> str:
     when each request was due, are those at the rate that was judged.
     """
     trial = _judged_trial(run)
-    metrics: dict[str, Any] = {"checks": _checks(run)}
+    # GitLab divides by their number: of none it would show NaN.
+    metrics: dict[str, Any] = {"checks": _checks(run)} if run.judged else {}
     if trial is not None:
         rate = run.knee.rate if isinstance(run.knee, Knee) else trial.achieved
         times = _times(trial)
@@ -113,7 +114,7 @@ def _checks(run: Run) -> dict[str, Any]:
     """An objective without a verdict is no check that passed."""
     met = sum(judged.verdict is Judgement.MET for judged in run.judged)
     count = len(run.judged)
-    return {"passes": met, "fails": count - met, "value": met / count if count else 0.0}
+    return {"passes": met, "fails": count - met, "value": met / count}
 
 
 def _times(trial: Trial) -> dict[str, float]:

@@ -103,3 +103,7 @@ def test_without_a_knee_rps_is_what_was_sent_where_it_was_judged() -> None:
     assert of_gitlab(written("load-performance", run))["rps"] == same[-1].achieved
     names = {each["name"] for each in written("benchmark-bigger", run)}
     assert "shop knee" not in names
+
+
+def test_a_run_that_judged_nothing_has_no_checks() -> None:
+    assert "checks" not in written("load-performance", aborted_run())["metrics"]
