@@ -110,7 +110,7 @@ def _left_out(left: tuple[Objective, ...], rate: PerSecond) -> tuple[Caution, ..
         return ()
     names = ", ".join(map(str, left))
     sentence = f"Not asked by a smoke at {format_rate(rate)}, and in no verdict here: {names}."
-    return (Caution(CautionCode.NOT_ASKED, sentence, "perfhunt nightly, or investigate"),)
+    return (Caution(CautionCode.NOT_ASKED, sentence, "perfhunt nightly --pid PID"),)
 
 
 def _next_step(question: Question, verdict: Judgement) -> str:

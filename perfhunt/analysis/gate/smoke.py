@@ -21,7 +21,16 @@ from perfhunt.analysis.trial.judging import ANSWERED, GROWTH, judge_slo, load_to
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import NoKnee, NoKneeCode
 from perfhunt.model.question import Question
-from perfhunt.model.slo import Judged, Judgement, Measure, Objective, Slo, judge, with_note
+from perfhunt.model.slo import (
+    FAILED_AT_MOST,
+    Judged,
+    Judgement,
+    Measure,
+    Objective,
+    Slo,
+    judge,
+    with_note,
+)
 from perfhunt.model.trial import Count, Phase, Step, Trial
 from perfhunt.model.units import (
     PerSecond,
@@ -81,18 +90,31 @@ def requests_needed(slo: Slo) -> int:
 
 def asked_of(slo: Slo, rate: PerSecond) -> SmokeAsked:
     """The objectives that a smoke can ask: neither a throughput above its rate, nor what grows over
-    hours. Failing is asked about where the SLO counts no failures of its own.
+    hours. Failing is asked about where the SLO itself would let it pass.
     """
     left = [
         o
         for o in slo.objectives
         if o.key in GROWTH or (o.measure is Measure.THROUGHPUT and not o.holds(rate))
     ]
-    counted = any(o.name == c.name for o in slo.objectives for c in slo.criteria())
-    (implied, *_) = slo.criteria()
-    failing = Objective(Measure.ERRORS, "any", "<=", implied.share)
-    judged = [o for o in slo.objectives if o not in left] + ([] if counted else [failing])
-    return SmokeAsked(tuple(judged), tuple(left))
+    judged = tuple(o for o in slo.objectives if o not in left)
+    return SmokeAsked((*judged, *_implied(judged)), tuple(left))
+
+
+def _implied(judged: Sequence[Objective]) -> tuple[Objective, ...]:
+    """The objective on failures of any kind that an SLO has which would let them pass: one on 5xx
+    alone is met by a service that hangs up. What it allows of one kind it allows of all.
+    """
+    errors = [o for o in judged if o.measure is Measure.ERRORS and o.key != "transport"]
+    counts_any = any(
+        o.percentile is not None or (o in errors and o.key == "any")
+        for o in judged
+        if o.route is None
+    )
+    if counts_any:
+        return ()
+    limit = max([FAILED_AT_MOST, *(o.limit for o in errors)])
+    return (Objective(Measure.ERRORS, "any", "<=", limit),)
 
 
 def judge_smoke(

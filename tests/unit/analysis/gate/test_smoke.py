@@ -137,6 +137,22 @@ def test_an_slo_that_counts_no_failures_is_missed_by_a_service_that_refuses() ->
     assert verdict(seen(failed=300), slo) is Judgement.MISSED
 
 
+def test_an_slo_on_5xx_alone_is_missed_by_a_service_that_hangs_up() -> None:
+    slo = Slo((FAILS,))
+    hung_up = replace(
+        seen(failed=300),
+        outcomes={"reset": 300},
+        routes={"page": replace(seen().routes["page"], statuses={}, outcomes={"reset": 300})},
+    )
+    by = judged(hung_up, slo)
+    assert by[FAILS.name].verdict is Judgement.MET
+    assert by["errors.any"].verdict is Judgement.MISSED
+    half = Objective(Measure.ERRORS, "http_4xx", "<", 0.5)
+    assert asked_of(Slo((half,)), 10.0).judged[1].limit == 0.5
+    some = Objective(Measure.ERRORS, "any", "<", 0.2)
+    assert asked_of(Slo((some,)), 10.0).judged == (some,)
+
+
 def test_what_a_smoke_cannot_ask_is_left_out_and_alone_is_no_pass() -> None:
     growth = Objective(Measure.RESOURCES, "memory_growth", "<=", 1.0)
     more = Objective(Measure.THROUGHPUT, "sustained", ">=", 300.0)
