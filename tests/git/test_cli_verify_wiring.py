@@ -55,7 +55,7 @@ def verify(
 
 
 def profiles(waiting: float) -> VersionProfiles:
-    level, page = Frame("level", "web/stock.py"), Frame("title", "web/pages.py")
+    level, page = Frame("level", "web/stock.py", 2), Frame("title", "web/pages.py")
     stacks = {(level, Frame("[lock]", kind=FrameKind.WAIT)): waiting, (page,): 50.0}
     return VersionProfiles(
         Measured(Profile("py-spy dump", "", ProfileMode.WALL, 8.0, 10.0, stacks, ticks=80), 100.0)
@@ -127,6 +127,39 @@ def test_both_versions_are_checked_out_and_started_where_the_command_was_typed(
     assert "<svg" in (kept / "difference.svg").read_text()
     assert b"+    return 4" in (kept / "change.patch").read_bytes()
     assert len(git(shop, "worktree", "list").splitlines()) == 1
+
+
+def test_ci_gets_the_verdict_as_files_and_notes_beside_the_lines_of_the_edit(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bench(monkeypatch, Word.REVERT)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
+    summary = tmp_path / "summary"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    words = ("verify", "--base", "HEAD", "--quiet", "--artifacts", "out")
+    done = CliRunner().invoke(app, words, obj=("serve",))
+    assert done.exit_code == 90
+    left = shop / "web" / "out"
+    comment = (left / "comment.md").read_text()
+    assert "perfhunt: REVERT" in comment.splitlines()[1]
+    assert summary.read_text() in comment
+    for name in ("difference.svg", "verdict.json", "change.patch", "junit-verdict.xml"):
+        assert (left / name).stat().st_size
+    assert done.stdout == "REVERT: as was asked for\n"
+    assert "::error file=web/stock.py,line=2,title=perfhunt%3A REVERT" in done.stderr
+
+
+def test_a_folder_for_ci_that_is_none_costs_no_verdict(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Bench(monkeypatch, Word.REVERT)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4"), "web/.perfhunt/out": ""})
+    code, lines, _ = verify("--base", "HEAD", "--artifacts", ".perfhunt/out", command=("serve",))
+    event = json.loads(lines[-1])
+    assert (code, event["word"]) == (90, "REVERT")
+    told = [caution["sentence"] for caution in event["verdict"]["cautions"]]
+    assert any("copies in .perfhunt/out are missing" in sentence for sentence in told)
 
 
 def test_a_program_in_an_ignored_environment_is_found_in_the_users_own_tree(

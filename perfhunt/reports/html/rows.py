@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from perfhunt.model.finding import BottleneckClass, Finding, Waterfall
 from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
-from perfhunt.model.run import Run, RunKind, TargetProcess
+from perfhunt.model.run import SEARCHED, Run, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
@@ -75,7 +75,7 @@ def notes(run: Run) -> list[TableRow]:
 
 def facts(run: Run) -> list[TableRow]:
     """The four numbers on top."""
-    if run.kind == RunKind.PROFILE:
+    if run.kind not in SEARCHED:
         return []
     rows = [_knee_fact(run.knee), _capacity_fact(run), _bottleneck_fact(run), _what_if_fact(run)]
     known = [row for row in rows if row is not None]
