@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from perfhunt.analysis.verdict.pairs import BASE, HEAD
 from perfhunt.cli.app import app
 from perfhunt.errors import AttachFailed, ChangeRefused, PerfhuntError, Stopped
+from perfhunt.jobs.stored.pack import pack_run
 from perfhunt.jobs.verify import command as verify_command
 from perfhunt.jobs.verify import process as verify_process
 from perfhunt.jobs.verify import versions as verify_versions
@@ -25,6 +26,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.verdict.attribution import Measured
 from perfhunt.model.verdict.verdict import Verdict, Word
 from perfhunt.store.rundir import RunDirectory
+from perfhunt.store.testfile import read_question
 from perfhunt.target.launch import ServiceCommand
 from tests.git.repositories import git, project_repository, write_files
 from tests.sample_run import keep, sample_run
@@ -306,6 +308,23 @@ def test_a_service_whose_surroundings_changed_is_invalid_and_gets_no_load(
     event = json.loads(lines[-1])
     assert (code, event["word"], event["directory"]) == (91, "INVALID", None)
     assert "kernel was 6.8.0, and is 6.9.0" in event["verdict"]["reason"]
+
+
+def test_a_packed_baseline_of_another_host_is_invalid_with_what_holds_there_instead(
+    shop: Path, investigated: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = read_question(None, shop / "web", {})
+    keep(tmp_path / "main", replace(investigated, question=asked))
+    file = tmp_path / "baseline.pack"
+    file.write_bytes(pack_run("last", tmp_path / "main").content)
+    write_files(shop, {"web/stock.py": STOCK.replace("3", "4")})
+    there = replace(investigated.environment, host="elsewhere")
+    monkeypatch.setattr(verify_process, "surroundings", lambda *_: there)
+    code, lines, _ = verify("--pid", "4242", "--against", str(file))
+    event = json.loads(lines[-1])
+    assert (code, event["word"]) == (91, "INVALID")
+    assert "and is elsewhere" in event["verdict"]["reason"]
+    assert "-- COMMAND in the place of --pid" in event["verdict"]["next_step"]
 
 
 def test_a_process_that_does_not_run_the_edit_is_refused(

@@ -179,7 +179,7 @@ def _latency_shown(objective: Objective, count: Count, ordered: NDArray[np.float
 
 def _of_all(shown: Interval) -> str:
     low, high = (format_share(end) for end in (shown.low, shown.high))
-    return f"at most {high} of all are (95 %)" if not shown.low else f"{low} to {high} (95 %)"
+    return f"at most {high} of all (95 %)" if not shown.low else f"{low} to {high} (95 %)"
 
 
 def _throughput(objective: Objective, slo: Slo, trial: Trial) -> Judged:

@@ -186,7 +186,7 @@ def test_a_miss_is_excused_by_other_work_as_far_as_that_explains_it(
 
 
 def test_without_raw_samples_the_share_stands_for_the_percentile() -> None:
-    assert "at most 1.22 % of all are" in judged(seen(), known=False)[P99.name].note
+    assert "at most 1.22 % of all (95 %)" in judged(seen(), known=False)[P99.name].note
 
 
 def test_a_smoke_lasts_as_its_slo_needs_within_a_minute() -> None:
