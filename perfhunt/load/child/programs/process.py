@@ -15,7 +15,6 @@ from types import TracebackType
 from urllib.parse import urlsplit
 
 import gevent
-import psutil
 from gevent.os import make_nonblocking, nb_read
 from gevent.subprocess import DEVNULL, PIPE, Popen
 
@@ -33,6 +32,7 @@ from perfhunt.load.child.programs.program import (
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.model.units import Bytes, Seconds
+from perfhunt.target.proc.tree import descendants
 
 _READ_SIZE: Bytes = 1 << 16  # all that a pipe holds
 _LAST_WORDS: Bytes = 1 << 12  # of what a program says on standard error; the rest is left unread
@@ -198,7 +198,7 @@ class RunningProgram:
         for stage in stages:
             if stage.poll() is None:
                 self._ended_by_us = True
-                for pid in (*descendants(stage.pid), stage.pid):
+                for pid in reversed(descendants([stage.pid])):
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signum)
 
@@ -210,13 +210,3 @@ class RunningProgram:
             stage.wait()
         gevent.joinall(self._reading, timeout=_LEAVES_WITHIN)
         gevent.killall(self._reading)
-
-
-def descendants(pid: int) -> list[int]:
-    """Processes that a process has started, and those that these have, as far as they are still
-    below it.
-    """
-    try:
-        return [process.pid for process in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []
