@@ -43,7 +43,7 @@ class OpenLoad(Message, frozen=True):
     `run` marks every request. An arrival later than `deadline` is shed; at most `in_flight` are
     unanswered at once. `limit` is the largest finite latency limit, infinite when there is none.
     Connections go to `addresses`, at the url's port, and to what `connects` names besides (see
-    `model.testfile.connects`). There is no load when the file `killswitch` is there.
+    `model.traffic.connects`). There is no load when the file `killswitch` is there.
     """
 
     question: Question

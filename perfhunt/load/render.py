@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from perfhunt.errors import TrafficError, Unreadable
-from perfhunt.model.question import BodyPart, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.testfile.body import LARGEST_BODY, given_boundary, is_multipart
 from perfhunt.model.testfile.feed import FeedRow, parse_feed
 from perfhunt.model.testfile.template import (
@@ -21,6 +21,7 @@ from perfhunt.model.testfile.template import (
     in_path,
     in_quotes,
 )
+from perfhunt.model.traffic.parts import BodyPart
 from perfhunt.model.units import Bytes
 from perfhunt.store.files import LARGEST, regular_bytes
 from perfhunt.version import __version__

@@ -23,8 +23,9 @@ from perfhunt.load.programs.engine import ProgramEngine
 from perfhunt.load.programs.facts import probe_rate, program_rate
 from perfhunt.load.seam import LoadEngine
 from perfhunt.model.latency import PROBED, SAMPLE, RequestOutcome
-from perfhunt.model.question import EngineName, Expect, Question, Ramp, RequestTemplate, Target
+from perfhunt.model.question import EngineName, Question, Ramp, RequestTemplate, Target
 from perfhunt.model.slo import Criterion, Slo
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Drain
 from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import P99, announced, free_port, python, step

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from perfhunt.errors import LoadFailed
 from perfhunt.model.question import LoopKind, Question, Safety
-from perfhunt.model.testfile.connects import Peripheral, peripheral
 from perfhunt.model.text.socket_url import socket_path
+from perfhunt.model.traffic.connects import Peripheral, peripheral
 from perfhunt.model.trial import Step
 from perfhunt.model.units import PerSecond, Seconds, format_rate
 

@@ -18,9 +18,10 @@ from perfhunt.model.finding import Bottleneck, BottleneckClass
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, KneeLabel, NoKnee, NoKneeCode
 from perfhunt.model.profile import Frame, FrameKind
-from perfhunt.model.question import Expect, RequestTemplate
+from perfhunt.model.question import RequestTemplate
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.trial import Disturbance
 from perfhunt.reports.format import FORMATS
 from perfhunt.reports.html.rows import facts

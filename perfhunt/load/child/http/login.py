@@ -18,10 +18,11 @@ from perfhunt.load.child.http.address import ServerAddress, resolve
 from perfhunt.load.messages import LOGIN_WITHIN, OpenLoad
 from perfhunt.load.render import prepare
 from perfhunt.model.document.bounded import read_all
-from perfhunt.model.question import Expect, Question, RequestTemplate
+from perfhunt.model.question import Question, RequestTemplate
 from perfhunt.model.testfile.feed import FeedRow, value_at
-from perfhunt.model.testfile.traffic_table import MOST_SESSIONS
+from perfhunt.model.testfile.login_table import MOST_SESSIONS
 from perfhunt.model.text.socket_url import authority
+from perfhunt.model.traffic.parts import Expect
 from perfhunt.model.units import Bytes, Seconds
 
 _LONGEST: Bytes = 1 << 20  # of an answer: a token with a page around it
