@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from perfhunt.model import redact
 from perfhunt.model.slo import Slo
 from perfhunt.model.traffic.parts import BELOW_400, BodyPart, Expect, Feed
-from perfhunt.model.units import PerSecond, Seconds
+from perfhunt.model.units import PerSecond, Seconds, format_duration
 
 
 class EngineName(StrEnum):
@@ -271,6 +271,21 @@ class Question:
         """How many requests an arrival sends on average when all is well: 1 without journeys."""
         weight = sum(first.weight for first in self.traffic)
         return sum(f.weight * len(f.steps) for f in self.traffic) / weight if weight else 1.0
+
+    @property
+    def rates_said(self) -> str:
+        """What a rate is where there are journeys, as a sentence; else ""."""
+        if len(self.steps) == len(self.traffic):
+            return ""
+        kind = "journeys" if all(f.then for f in self.traffic) else "journeys and single requests"
+        said = (
+            f"rates are of requests: 100/s begin {100 / self.requests_per_arrival:.3g} {kind} a"
+            " second, each of whose steps is a request"
+        )
+        if not self.think:
+            return said
+        lead = format_duration(self.think)
+        return f"{said}; {lead} of load, the longest thinking of one, come before what counts"
 
     @property
     def think(self) -> Seconds:
