@@ -17,10 +17,10 @@ from perfhunt.model.latency import SAMPLE
 from perfhunt.model.question import Question
 from perfhunt.store.testfile import read_question
 from tests.live.load_targets.harness import P99, announced, python, step
-from tests.live.load_targets.shop_steps import PAYING
 from tests.unit.model.testfiles import SLO
 
 pytestmark = pytest.mark.live
+PAYING = 0.03  # seconds
 
 JOURNEY = """
 [[traffic]]
@@ -43,7 +43,7 @@ PAY = "buy: POST /pay/{id}"
 
 @pytest.fixture
 def shop() -> Iterator[str]:
-    with announced(*python("shop_steps.py")) as url:
+    with announced(*python("shop_steps.py", str(PAYING))) as url:
         yield url
 
 
@@ -120,19 +120,19 @@ def test_thinking_is_kept_to_and_is_no_latency_and_the_load_that_counts_is_whole
 
 
 @pytest.mark.parametrize(
-    ("change", "ended", "outcome", "told"),
+    ("change", "ended", "told"),
     [
-        (("/cart", "/cart?nothing"), "cart", "status", "cart: extract.id: $.cart.id is not in the answer"),
-        (("/cart", "/cart?late"), PAY, "status", ""),
+        (("/cart", "/cart?nothing"), "cart", "cart: extract.id: $.cart.id is not in the answer"),
+        (("/cart", "/cart?late"), PAY, ""),
     ],
 )
 def test_a_step_that_fails_ends_its_journey_and_that_is_said(
-    shop: str, tmp_path: Path, change: tuple[str, str], ended: str, outcome: str, told: str
+    shop: str, tmp_path: Path, change: tuple[str, str], ended: str, told: str
 ) -> None:
     text = JOURNEY.replace(*change, 1)
     with opened(asking(shop, tmp_path, text), tmp_path) as made:
         trial = made.run(step(60, 1.0, arrivals="uniform"))
-    failed = trial.routes[ended].outcomes[outcome]
+    failed = trial.routes[ended].outcomes["status"]
     left = "2 later steps were" if ended == "cart" else "1 later step was"
     said = f"{ended} was not answered as it must be, so {left} not sent"
     assert trial.generator.mishaps[said] == failed
@@ -206,7 +206,7 @@ def test_a_login_of_several_steps_keeps_its_cookies_and_gives_what_they_extract(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (("csrf = \"{csrf}\"", 'csrf = "no"'), "POST /enter, row 1 of users.csv: the login failed"),
+        (('csrf = "{csrf}"', 'csrf = "no"'), "POST /enter, row 1 of users.csv: the login failed"),
         (("json:$.csrf", "json:$.crsf"), "GET /form, row 1 of users.csv: extract.csrf: $.crsf is"),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_login_says_which_of_its_steps_failed(
 
 
 def test_a_session_goes_with_every_step_of_a_journey(shop: str, tmp_path: Path) -> None:
-    text = LOGIN.replace('[[traffic]]\n', '[[traffic]]\n[[traffic.steps]]\n')
+    text = LOGIN.replace("[[traffic]]\n", "[[traffic]]\n[[traffic.steps]]\n")
     text += '[[traffic.steps]]\nname = "again"\nrequest = "GET /mine?{user}"\n'
     text += 'headers = { Authorization = "Bearer {token}" }\n'
     with opened(asking(shop, tmp_path, text), tmp_path) as made:

@@ -110,15 +110,12 @@ def _entry(
     """
     if not table.has("steps"):
         return [(table, read_request(table, around, login or (), _sources(login)))]
-    weight = _weight(table)
+    weight, before = _weight(table), len(table.problems)
     steps = read_steps(table, around, login)
-    later = {column for _, step in steps for text in step.texts for column in columns_used(text)}
-    for own, step in steps:
-        for name, _ in step.extract:
-            if name not in later:
-                own.wrong(
-                    f"extract.{name}", "is used by no step", f"write {{{name}}} in a later one"
-                )
+    used = {column for _, step in steps for text in step.texts for column in columns_used(text)}
+    for own, step in steps if len(table.problems) == before else ():
+        for name in sorted({name for name, _ in step.extract} - used):
+            own.wrong(f"extract.{name}", "is used by no step", f"write {{{name}}} in a later one")
     thinks = sum(step.think for _, step in steps)
     if thinks > MOST_THINK:
         table.wrong(

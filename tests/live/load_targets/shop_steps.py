@@ -1,15 +1,16 @@
-"""A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes 30 ms and
-is for who has that cookie and the cart's code, once; `GET /receipt` is for the bearer of what paying
-gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one that cannot be paid for. A form's login
-(`GET /form`, `POST /enter`, `POST /token`) wants the cookie and the token of the step before.
-`GET /seen` tells what was asked, in order: each path with the number of its cart. Prints "ready PORT".
+"""A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes as
+long as is asked and is for who has that cookie and the cart's code, once; `GET /receipt` is for the bearer of what
+paying gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one that cannot be paid for. A
+form's login (`GET /form`, `POST /enter`, `POST /token`) wants the cookie and the token of the step
+before. `GET /seen` tells what was asked, in order, with the numbers of carts. Prints "ready PORT".
 """
 
 import asyncio
 import json
 import re
+import sys
 
-PAYING = 0.03  # seconds
+PAYING = float(sys.argv[1])  # seconds
 CARTS = {}
 SEEN = []
 
@@ -26,17 +27,25 @@ def cart(query):
     if query == "nothing":
         return 200, "", {"busy": True}
     code = "wrong" if query == "late" else f"code-{number}"
-    return 200, f"Set-Cookie: mine=c{number}; Path=/; HttpOnly\r\n", {
-        "cart": {"id": f"c{number}", "n": number},
-        "code": code,
-    }
+    return (
+        200,
+        f"Set-Cookie: mine=c{number}; Path=/; HttpOnly\r\n",
+        {
+            "cart": {"id": f"c{number}", "n": number},
+            "code": code,
+        },
+    )
 
 
 def pay(name, head, body):
     number = int(name.removeprefix("c"))
     SEEN.append(["pay", number])
     asked = json.loads(body)
-    if CARTS.get(name) != "made" or cookie(head, "mine") != name or asked["code"] != f"code-{number}":
+    if (
+        CARTS.get(name) != "made"
+        or cookie(head, "mine") != name
+        or asked["code"] != f"code-{number}"
+    ):
         return 409, "", {"refused": name}
     CARTS[name] = "paid"
     return 200, f"X-Receipt: r-{number}\r\n", {}
