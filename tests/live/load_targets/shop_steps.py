@@ -1,8 +1,9 @@
-"""A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes as
-long as is asked and is for who has that cookie and the cart's code, once; `GET /receipt` is for the bearer of what
-paying gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one that cannot be paid for. A
-form's login (`GET /form`, `POST /enter`, `POST /token`) wants the cookie and the token of the step
-before. `GET /seen` tells what was asked, in order, with the numbers of carts. Prints "ready PORT".
+"""A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes as long
+as is asked and is for who has that cookie and the cart's code, once; `GET /receipt` is for the
+bearer of what paying gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one that cannot be
+paid for. A form's login (`GET /form`, `POST /enter`, `POST /token`) wants the cookie and the token
+of the step before. `GET /seen` tells what was asked, in order, with the numbers of carts. Prints
+"ready PORT".
 """
 
 import asyncio
