@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from tests.live.load_targets.harness import P99, announced, python, step
 from tests.unit.model.testfiles import SLO
 
 pytestmark = pytest.mark.live
-PAYING = 0.03  # seconds
+PAYING = 0.1  # seconds: far longer than a request takes on a busy machine
 
 JOURNEY = """
 [[traffic]]
@@ -45,6 +47,17 @@ PAY = "buy: POST /pay/{id}"
 def shop() -> Iterator[str]:
     with announced(*python("shop_steps.py", str(PAYING))) as url:
         yield url
+
+
+@pytest.fixture
+def tls_shop(tmp_path: Path) -> Iterator[str]:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed, so there is no certificate")
+    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    made = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost")
+    subprocess.run([*made, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    with announced(*python("shop_steps.py", str(PAYING), cert, key)) as url:
+        yield url.replace("http:", "https:")
 
 
 def asking(url: str, directory: Path, text: str) -> Question:
@@ -83,13 +96,21 @@ def test_each_journey_is_sent_in_order_with_what_its_own_answers_gave(
     carts = trial.routes["cart"].response.n
     assert carts == 30  # of 90 requests a second
     assert {*trial.routes} == {"cart", PAY, "receipt"}
-    assert all(route.outcomes["ok"] >= carts - 5 for route in trial.routes.values())
+    assert all(route.outcomes["ok"] >= carts / 2 for route in trial.routes.values())
     assert {*trial.outcomes} == {"ok"}
     assert not trial.invalid
     order = seen(shop)
     for cart in range(1, carts + 1):
         steps = [what for what, number in order if number == cart]
         assert steps == ["cart", "pay", "receipt"][: len(steps)]
+
+
+def test_a_journey_goes_on_over_tls(tls_shop: str, tmp_path: Path) -> None:
+    text = f"verify_tls = false\n{LOGIN}{JOURNEY}"
+    with opened(asking(tls_shop, tmp_path, text), tmp_path) as made:
+        trial = made.run(step(80, 1.0, arrivals="uniform"))
+    assert {*trial.outcomes} == {"ok"}
+    assert trial.routes["receipt"].response.n >= 10
 
 
 def test_the_latency_of_a_step_is_its_own(shop: str, tmp_path: Path) -> None:
@@ -116,7 +137,7 @@ def test_thinking_is_kept_to_and_is_no_latency_and_the_load_that_counts_is_whole
     assert np.all(received - paid[: len(received)] >= 0.4 + PAYING)
     assert trial.step.settle == pytest.approx(0.4)
     assert trial.routes["cart"].response.n == 30
-    assert trial.routes["receipt"].response.n >= 25  # not 18, as in a load that is just beginning
+    assert trial.routes["receipt"].response.n >= 23  # not 15, as in a load that is just beginning
 
 
 @pytest.mark.parametrize(

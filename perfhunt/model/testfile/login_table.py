@@ -45,6 +45,14 @@ def read_login(top: Reader, around: Surroundings) -> Login:
     sessions = table.integer("sessions", 0, low=1, high=MOST_SESSIONS)
     if table.has("weight"):
         table.wrong("weight", "has no meaning here", "write how many: sessions = 10")
+    for key in ("refresh_on", "lifetime"):
+        if table.has(key):
+            table.wrong(
+                key,
+                "cannot be kept to: nobody logs in again once the load is on",
+                "let sessions outlive the run in the service that is tested,"
+                " or log in within each journey: steps of [[traffic]]",
+            )
     if table.has("steps"):
         return _of_steps(table, around, sessions)
     values = read_extract(table)

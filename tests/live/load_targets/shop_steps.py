@@ -1,14 +1,15 @@
-"""A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes as long
-as is asked and is for who has that cookie and the cart's code, once; `GET /receipt` is for the
-bearer of what paying gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one that cannot be
-paid for. A form's login (`GET /form`, `POST /enter`, `POST /token`) wants the cookie and the token
-of the step before. `GET /seen` tells what was asked, in order, with the numbers of carts. Prints
-"ready PORT".
+"""A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes as
+long as the first argument says and is for who has that cookie and the cart's code, once; `GET /receipt`
+is for the bearer of what paying gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one
+that nobody can pay for. A form's login (`GET /form`, `POST /enter`, `POST /token`) wants the cookie
+and the token of the step before. `GET /seen` tells what was asked, in order, with numbers of carts.
+With a certificate and its key as further arguments it speaks TLS. Prints "ready PORT".
 """
 
 import asyncio
 import json
 import re
+import ssl
 import sys
 
 PAYING = float(sys.argv[1])  # seconds
@@ -110,7 +111,10 @@ async def serve(reader, writer):
 
 
 async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if sys.argv[2:] else None
+    if tls is not None:
+        tls.load_cert_chain(*sys.argv[2:])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000, ssl=tls)
     print("ready", server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

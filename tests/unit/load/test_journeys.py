@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfhunt.errors import LoadFailed, TrafficError
@@ -292,6 +294,30 @@ def test_no_cookie_that_a_service_sets_is_more_than_a_line(values: list[str], pa
     kept = Cookies("http://127.0.0.1:1")
     kept.take(f"/{path}", [("Set-Cookie", value) for value in values])
     assert isinstance(kept.header(f"/{path}"), str)
+
+
+@settings(max_examples=200)
+@given(
+    body=st.binary(max_size=60)
+    | st.recursive(
+        st.none() | st.text() | st.floats() | st.integers(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["id", "x"]), inner),
+        max_leaves=5,
+    ).map(lambda tree: json.dumps(tree).encode()),
+    header=st.binary(max_size=40).map(lambda line: re.sub(rb"[\r\n\0]", b"", line)),
+    cookie=st.text(max_size=60).map(lambda line: re.sub(rb"[\r\n\0]", b"", line.encode())),
+)
+def test_whatever_a_service_answers_the_journey_goes_on_or_ends_with_a_reason(
+    body: bytes, header: bytes, cookie: bytes
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = client_of(server, CART)
+        client.offer(1.0, 0, 0)
+        head = b"Set-Cookie: %s\r\nX-V: %s\r\nContent-Length: %d" % (cookie, header, len(body))
+        sent = answered(client, b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (head, body), 5.0)
+        assert sent.startswith(b"PUT /pay/") or client.counts.errors
+        assert len([e for e in client.counts.errors if "2 later steps" in e]) == (not sent)
+        client.cut(6.0, hard=True)
 
 
 def test_variables_and_files_of_later_steps_are_looked_after_as_those_of_the_first(

@@ -161,6 +161,16 @@ def test_a_login_of_steps_that_cannot_be_is_refused_with_its_place(
     assert words in message
 
 
+@pytest.mark.parametrize("line", ["refresh_on = [401]", 'lifetime = "10m"'])
+@pytest.mark.parametrize("steps", [True, False])
+def test_a_login_that_is_to_be_repeated_is_refused_with_the_way_out(line: str, steps: bool) -> None:
+    single = 'request = "POST /"\nextract = { t = "cookie:t" }\n[['
+    text = LOGIN if steps else f"[login]\n{single}{LOGIN.split('[[')[1]}"
+    message = refusal(SLO + text.replace("[login]", f"[login]\n{line}"))
+    assert f"login.{line.split()[0]}: cannot be kept to: nobody logs in again" in message
+    assert "steps of [[traffic]]" in message
+
+
 def test_a_login_whose_steps_extract_nothing_is_refused() -> None:
     text = LOGIN.replace('extract = { csrf = "json:$.csrf" }', 'name = "a"')
     text = text.replace(', extract = { t = "cookie:t" }', "").replace("{csrf}", "x")
