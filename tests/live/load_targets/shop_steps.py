@@ -1,9 +1,10 @@
 """A shop of three steps: `POST /cart` makes a cart and sets a cookie, `POST /pay/CART` takes as
-long as the first argument says and is for who has that cookie and the cart's code, once; `GET /receipt`
-is for the bearer of what paying gave. `POST /cart?nothing` gives no cart, `POST /cart?late` one
-that nobody can pay for. A form's login (`GET /form`, `POST /enter`, `POST /token`) wants the cookie
-and the token of the step before. `GET /seen` tells what was asked, in order, with numbers of carts.
-With a certificate and its key as further arguments it speaks TLS. Prints "ready PORT".
+long as the first argument says and is for who has that cookie and the cart's code, once; `GET
+/receipt` is for the bearer of what paying gave. `POST /cart?nothing` gives no cart, `POST
+/cart?late` one that nobody can pay for. A form's login (`GET /form`, `POST /enter`, `POST
+/token`) wants the cookie and the token of the step before. `GET /seen` tells what was asked, in
+order, with numbers of carts. With a certificate and its key as further arguments it speaks TLS.
+Prints "ready PORT".
 """
 
 import asyncio
