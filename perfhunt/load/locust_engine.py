@@ -135,7 +135,7 @@ class LocustEngine:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What of a locustfile is not done as Locust would."""
+        """What of a locustfile is not done as Locust would, and what rates are of journeys."""
         return self._ready.remarks
 
     def _opening(self) -> OpenLoad | OpenFleet:

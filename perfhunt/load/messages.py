@@ -153,7 +153,7 @@ class ReadClock(Message, frozen=True):
 
 class LoadReady(Message, frozen=True):
     """All is ready. `routes` are the names of what will be sent, `weights` their shares: 0 for
-    UNCAUSED, which no arrival is of. `remarks` say what of a locustfile is not done.
+    UNCAUSED and later steps, which no arrival is of. `remarks` are what to know at the start.
     """
 
     host: str

@@ -285,7 +285,7 @@ class Question:
         if not self.think:
             return said
         lead = format_duration(self.think)
-        return f"{said}; {lead} of load, the longest thinking of one, come before what counts"
+        return f"{said}; what is counted begins {lead} later, since one thinks for so long"
 
     @property
     def think(self) -> Seconds:

@@ -26,7 +26,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _REQUEST = re.compile(r"([A-Za-z]+)\s+(\S.*)")
 MOST_STEPS = 50  # of one journey: each is a route of its own
-# Of one journey: each step of the load is led in by as long, since before that it is not whole.
+# Of one journey: so much of every load is not counted, since before that it is not whole.
 MOST_THINK: Seconds = 10.0
 _EXTRACT = 'extract = { token = "json:$.token" }'
 _COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
