@@ -57,7 +57,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("bounds", "http", "programs"),
         ("bounds", "fleet"),
     ),
-    "model": (("text", "verdict", "document", "testfile", "recorded"),),
+    "model": (("text", "traffic", "verdict", "document", "testfile", "recorded"),),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
     "reports": (("pictures", "html", "ci"),),
