@@ -67,7 +67,7 @@ def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt as interrupt:
             raise Stopped(
                 "interrupted by Ctrl-C",
-                "Runs that were kept until then: perfhunt history",
+                "Runs that were kept until then, if any: perfhunt history",
             ) from interrupt
 
     return stopped
