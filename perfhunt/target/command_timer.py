@@ -48,7 +48,7 @@ def time_command(command: Command, timeout: Seconds | None = None) -> CommandRun
     try:
         if child.wait(timeout) is None:
             raise CommandOverran(
-                f\"`{command.name}` ran longer than {timeout:g} s",
+                f"`{command.name}` ran longer than {timeout:g} s",
                 "raise --timeout, or give it less to do",
             )
     finally:

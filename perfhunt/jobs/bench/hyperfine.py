@@ -49,7 +49,7 @@ def _run(command: Command, export: Path, timeout: Seconds | None) -> None:
         _, printed = run(words, directory=command.directory, within=timeout)
     except TimeoutError as error:
         raise CommandOverran(
-            f\"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
+            f"`{command.name}` ran longer than {timeout:g} s", "Raise --timeout."
         ) from error
     if not export.exists():
         raise UsageError(
