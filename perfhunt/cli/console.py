@@ -38,6 +38,13 @@ def rendered(text: str) -> None:
     sys.stdout.flush()
 
 
+def binary(content: bytes) -> None:
+    """The bytes of a file on stdout, for a program."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
 def note(text: str) -> None:
     """A line about the work itself, on stderr, cleaned."""
     sys.stderr.write(clean(text) + "\n")

@@ -19,7 +19,7 @@ from perfhunt.cli.verbs import (
     verify,
     worker,
 )
-from perfhunt.cli.verbs.stored import compare, history, report, schema
+from perfhunt.cli.verbs.stored import compare, convert, flamegraph, history, report, schema
 from perfhunt.cli.verbs.stored import open as open_report
 
 
@@ -65,6 +65,8 @@ VERBS: dict[str, Verb] = {
     "calibrate": Verb(calibrate.calibrate, "Measure this host's own noise.", f"calibrate {_SERVE}"),
     "report": Verb(report.report, "Render a stored run again, in any format."),
     "open": Verb(open_report.open_report, "Open a run's report in the browser."),
+    "convert": Verb(convert.convert, "Convert a profile of any tool to another's format."),
+    "flamegraph": Verb(flamegraph.flamegraph, "Draw a profile of any tool, or what two differ by."),
     "history": Verb(history.history, "List or draw the runs kept here."),
     "demo": Verb(demo.demo, "The whole job on the bundled shop."),
     "worker": Verb(worker.worker, "Lend this host to another one's load."),

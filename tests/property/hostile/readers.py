@@ -19,6 +19,11 @@ from perfhunt.load.messages import ANSWERS, ORDERS, WORKER_ANSWERS, WORKER_ORDER
 from perfhunt.model.document.bounded import json_value, toml_table, unzipped
 from perfhunt.model.document.folded import unfold
 from perfhunt.model.document.yaml_tree import yaml_value
+from perfhunt.model.profiles.readers.cpuprofile import parse_cpuprofile
+from perfhunt.model.profiles.readers.folded import read_folded
+from perfhunt.model.profiles.readers.jfr import parse_jfr_print, parse_lock_waits
+from perfhunt.model.profiles.readers.perf_script import parse_perf_script
+from perfhunt.model.profiles.readers.pprof import parse_pprof
 from perfhunt.model.recorded.access_log import read_access_log
 from perfhunt.model.recorded.curl import read_curl
 from perfhunt.model.recorded.har import read_har
@@ -29,12 +34,7 @@ from perfhunt.model.testfile.feed import parse_feed, value_at
 from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.profilers.go.goroutines import LockLooks
-from perfhunt.profilers.go.pprof import parse_pprof
-from perfhunt.profilers.jvm.jfr import parse_jfr_print, parse_lock_waits
-from perfhunt.profilers.node.cpuprofile import parse_cpuprofile
-from perfhunt.profilers.perf.script import parse_perf_script
 from perfhunt.profilers.py_spy.dump import read_dump
-from perfhunt.profilers.py_spy.folded import read_folded
 from perfhunt.profilers.py_spy.torn import intact
 from perfhunt.reports import hyperfine
 from perfhunt.store.calibration import load_calibration
