@@ -41,6 +41,7 @@ from perfhunt.store.calibration import load_calibration
 from perfhunt.store.files import read_lines
 from perfhunt.store.owner import owner_of
 from perfhunt.store.run_json import dumps, loads
+from tests.property.hostile.foreign import FOREIGN
 from tests.sample_run import sample_run
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "profilers"
@@ -298,6 +299,7 @@ EDITED: dict[str, bytes] = {
     "a.rb": b"class A\n  # x\n  B = ENV['SETTING_C']\nend\n",
 }
 READERS |= {f"edit of {path}": Reader(_edited(path), (seed,)) for path, seed in EDITED.items()}
+READERS |= {name: Reader(read, seeds) for name, (read, seeds) in FOREIGN.items()}
 # A child reads edits, in which any exception ends the reading of that file alone, and is told.
 IN_A_CHILD = (RecursionError, MemoryError)
 READERS |= {

@@ -78,7 +78,7 @@ def is_perf_script(text: str) -> bool:
     """Whether a text begins as `perf script` prints: its first line begins a sample."""
     first = next((line for line in text.split("\n") if line and not line.startswith("#")), "")
     begun = _SAMPLE.search(first)
-    return begun is not None and not first[0].isspace()
+    return begun is not None and bool(first[: begun.start()].strip())
 
 
 def read_perf_script(lines: Iterable[str], asked: str = "") -> Profile:
