@@ -2,6 +2,6 @@
 called from Python. Progress goes to the `watch` callback.
 
 Arrows inside: demo > investigate; bisect, calibrate, compare > `verify`; change, investigate,
-profile, `verify` > setup, `stored` > publish; `profiles` > `stored`; all of them and init >
-request. `bench` and doctor stand alone.
+profile, `verify` > setup, `stored` > publish; all of them and init > request. `bench`,
+`profiles` and doctor stand alone.
 """

@@ -49,7 +49,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "change": (("git",), ("readers",)),
     "change/readers": (("packages",), ("schema",), ("settings", "python"), ("treesitter",)),
     "cli": (("view", "verbs"),),
-    "jobs": (("stored", "verify"), ("stored", "profiles"), ("bench",)),
+    "jobs": (("stored", "verify"), ("bench",), ("profiles",)),
     "load": (("trust", "programs", "child"),),
     "load/child": (
         ("bounds", "http", "users"),

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from perfhunt.errors import AttachFailed, Unreadable, UsageError
-from perfhunt.jobs.stored.run import load_run
 from perfhunt.model.document.bounded import json_value, lines_of, read_all, unzipped
 from perfhunt.model.profile import Profile
 from perfhunt.model.profiles.formats import (
@@ -30,6 +29,8 @@ from perfhunt.model.profiles.formats import (
 from perfhunt.model.units import Bytes
 from perfhunt.profilers.jvm.profiler import samples_printed
 from perfhunt.reports.phases import main_phase
+from perfhunt.store.listing import find
+from perfhunt.store.rundir import read_directory
 
 STREAM = "-"  # standard input, or output
 _HEAD: Bytes = 1 << 16  # by which a format is known: many lines of deep stacks
@@ -83,7 +84,7 @@ def _is_file(source: str) -> bool:
 
 def _of_run(source: str, store: Path) -> ProfileRead:
     name, _, span = (source, "", "") if Path(source).exists() else source.partition(":")
-    run = load_run(name, store)
+    run = read_directory(find(store, name))
     span = span or main_phase(run)
     if span not in run.profiles:
         has = ", ".join(run.profiles) or "no profile"
