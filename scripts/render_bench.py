@@ -111,7 +111,7 @@ def measured(
     return costs
 
 
-def drawn(command: Sequence[str], picture: Path) -> Cost:
+def drawn(command: list[str], picture: Path) -> Cost:
     """One drawing, in a process of its own. Raises ChildProcessError when it fails."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     began = time.monotonic()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from perfhunt.errors import UsageError
 from perfhunt.jobs.profiles.read import STREAM, read_profile
+from perfhunt.jobs.profiles.uncollected import uncollected
 from perfhunt.model.profiles.formats import (
     WRITTEN,
     ProfileFormat,
@@ -39,6 +40,7 @@ class Converted:
     notes: tuple[str, ...]
 
 
+@uncollected()
 def convert_profile(request: ConvertRequest) -> Converted:
     """The profile in the other format, written unless the target is `-`. Raises UsageError,
     Unreadable, StoreError.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfhunt.errors import UsageError
 from perfhunt.jobs.profiles.read import ProfileRead, read_profile
+from perfhunt.jobs.profiles.uncollected import uncollected
 from perfhunt.model.profile import Frame, FrameKind, Profile, Stack, regrouped
 from perfhunt.model.units import Share
 from perfhunt.reports.pictures.flamegraph import NARROWEST, differential, elided, flamegraph
@@ -44,6 +45,7 @@ class Flamegraph:
     notes: tuple[str, ...]
 
 
+@uncollected()
 def draw_flamegraph(request: FlamegraphRequest) -> Flamegraph:
     """The picture, written if there is an output. Raises UsageError, Unreadable, StoreError."""
     if request.elided and not request.after:

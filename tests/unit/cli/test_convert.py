@@ -57,6 +57,10 @@ def test_standard_input_and_output_are_profiles_too() -> None:
     assert zipped.stdout == "a;b 2\n"
 
 
+def test_a_blank_line_first_makes_no_pprof_of_folded_lines() -> None:
+    assert run("convert", "-", "--to", "folded", given=b"\na;b 2\n").stdout == "a;b 2\n"
+
+
 def test_pprof_on_standard_output_is_bytes(tmp_path: Path) -> None:
     result = run("convert", GOLDEN / "go-heap.pb.gz", "--to", "pprof", "--value", "alloc_objects")
     (tmp_path / "it").write_bytes(result.stdout_bytes)

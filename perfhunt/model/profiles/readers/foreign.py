@@ -25,6 +25,8 @@ _KINDS: tuple[tuple[re.Pattern[str], FrameKind], ...] = (
     ),
     (re.compile(r"^\[(?:kernel|guest)"), FrameKind.KERNEL),
 )
+# Units as the model names them.
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
@@ -50,7 +52,7 @@ def profile_of(
         rate_hz=rate_hz,
         seconds=seconds,
         stacks=stacks,
-        unit=unit,
+        unit=_UNITS.get(unit, unit),
         notes=tuple(notes),
     )
 

@@ -257,8 +257,10 @@ def read_pprof(raw: bytes, asked: str = "") -> Profile:
 
 
 def is_pprof(raw: bytes) -> bool:
-    """Whether bytes, unzipped, begin as one: with what it counts, or its first sample."""
-    return raw[:1] in (b"\x0a", b"\x12") and b"{" not in raw[:3]
+    """Whether bytes, unzipped, begin as one: with what it counts (a message of two numbers), or with
+    its first sample.
+    """
+    return raw[:1] == b"\x12" or (raw[:1] == b"\x0a" and raw[2:3] in (b"\x08", b"\x10"))
 
 
 def _ill_fitting(counted: str, error: Exception) -> PprofError:
