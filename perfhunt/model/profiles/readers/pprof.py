@@ -257,7 +257,7 @@ def read_pprof(raw: bytes, asked: str = "") -> Profile:
 
 
 def is_pprof(raw: bytes) -> bool:
-    """Whether bytes, unzipped, begin as one: with what it counts (a message of two numbers), or with
+    """Whether bytes, unzipped, begin as one: with what it counts, a message of two numbers, or with
     its first sample.
     """
     return raw[:1] == b"\x12" or (raw[:1] == b"\x0a" and raw[2:3] in (b"\x08", b"\x10"))
