@@ -10,7 +10,7 @@ from perfhunt.errors import Unreadable, UsageError
 from perfhunt.model.profile import Frame, FrameKind, Profile
 from perfhunt.model.profiles.readers.folded import of_others, read_any_folded
 from perfhunt.model.profiles.readers.memray import read_memray
-from perfhunt.model.profiles.readers.perf_script import read_perf_script
+from perfhunt.model.profiles.readers.perf_script import read_perf_script, without_titles
 from perfhunt.model.profiles.readers.pyinstrument import read_pyinstrument
 from perfhunt.model.profiles.readers.scalene import read_scalene
 from perfhunt.model.profiles.readers.speedscope import read_speedscope
@@ -215,3 +215,8 @@ def test_perf_script_is_read_with_the_fields_that_perf_prints_by_itself() -> Non
     assert by_name(read_perf_script(lines)) == {"main;hot": 1.0, "cold": 1.0}
     with pytest.raises(Unreadable, match="Line 2 does not begin"):
         read_perf_script(["app 7 13.5:  9 cycles:  5393b8 f (/a)", "what is this"])
+
+
+def test_a_title_that_looks_like_a_sample_is_not_kept() -> None:
+    (kept,) = without_titles(["x 1/2 2.5: s3cret 12/13  33.5:\n"])
+    assert "s3cret" not in kept and kept.endswith(" 12/13  33.5:\n")

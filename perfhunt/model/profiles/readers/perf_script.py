@@ -21,6 +21,8 @@ _WHAT = "what perf script printed"
 _SAMPLE = re.compile(
     r"\s[0-9]++(?:/[0-9]++)?(?:\s++\[[0-9]++\])?\s++[0-9]++\.[0-9]++:(?P<event>\s.*)?$"
 )
+# The same with the fields that we ask for: nothing behind the time, so no title can look like it.
+_OURS = re.compile(r"\s[0-9]++/[0-9]++\s++[0-9]++\.[0-9]++:$")
 # A sample without a chain of calls stands on one line, its one frame behind the event.
 _ALONE = re.compile(r"\s++(?:[0-9]++\s++)?\S+:\s++(?P<frame>[0-9a-f]{1,16}\s.*\))\s*")
 _ADDRESS = re.compile(r"[0-9a-f]+")
@@ -94,9 +96,11 @@ def read_perf_script(lines: Iterable[str], asked: str = "") -> Profile:
 
 
 def without_titles(lines: Iterable[str]) -> Iterator[str]:
-    """The lines with names of threads as they may be kept: a program can write a title there."""
+    """The lines of `FIELDS` with names of threads as they may be kept: a program can write a title
+    there.
+    """
     for line in lines:
-        begun = _SAMPLE.search(line.rstrip())
+        begun = _OURS.search(line.rstrip())
         name = line[: begun.start()].strip() if begun else ""
         yield line.replace(name, redact.thread(name), 1) if name else line
 
