@@ -154,6 +154,12 @@ def test_calls_of_a_trace_nest_by_their_times() -> None:
     assert any("type C left out" in note for note in profile.notes)
 
 
+def test_a_call_that_ends_after_its_caller_is_cut_and_counted() -> None:
+    profile = read_trace([event("X", 0, "outer", dur=10), event("X", 5, "inner", dur=20)])
+    assert by_name(profile) == {"outer": 5.0, "outer;inner": 5.0}
+    assert profile.notes == ("1 calls end after their callers: what is beyond is left out",)
+
+
 def test_threads_of_a_trace_are_told_apart_by_name() -> None:
     named = {"ph": "M", "name": "thread_name", "pid": 1, "tid": 2, "args": {"name": "worker"}}
     profile = read_trace([event("X", 0, dur=1), event("X", 0, dur=2, tid=2), named])

@@ -20,6 +20,7 @@ from perfhunt.model.profiles.readers.foreign import kind_of, only_value, profile
 
 _WHAT = "the trace"
 _UNIT = "microseconds"
+_ROUNDING = 1.0  # microseconds: what most tools write no part of
 
 
 class TraceError(Unreadable):
@@ -68,14 +69,17 @@ def read_trace(value: Any, asked: str = "") -> Profile:
     }
     allowed = Allowance(MOST_FRAMES, "frames", _WHAT)
     stacks: dict[Stack, float] = {}
+    cut = 0
     for thread, own in threads.items():
         top = (Frame(_label(thread, names), kind=FrameKind.THREAD),) if len(threads) > 1 else ()
-        _add_thread(stacks, own, top, allowed)
+        cut += _add_thread(stacks, own, top, allowed)
     left = Counter(event.ph for event in events if event.ph not in ("X", "B", "E", "M"))
     notes = [
         f"{n:,} events of type {ph[:10]} left out: they have no place on a stack"
         for ph, n in left.items()
     ]
+    if cut:
+        notes.append(f"{cut:,} calls end after their callers: what is beyond is left out")
     return profile_of("trace events", stacks, unit=_UNIT, notes=notes)
 
 
@@ -103,8 +107,11 @@ def _add_thread(
     events: Sequence[tuple[int, _TraceEvent]],
     top: Stack,
     allowed: Allowance,
-) -> None:
-    """The own time of every call: until the next event, or its end."""
+) -> int:
+    """Add the own time of every call: until the next event, or its end. How many calls ended after
+    their callers, by more than rounding.
+    """
+    cut = 0
     opened: list[tuple[Frame, float]] = []  # with its end; infinity: an E ends it
     at = -math.inf
 
@@ -134,11 +141,13 @@ def _add_thread(
             continue
         end = event.ts + event.dur if event.ph == "X" else math.inf
         if opened and opened[-1][1] < end and event.ph == "X":
-            end = opened[-1][1]  # by rounding: a call does not outlive its caller
+            cut += end - opened[-1][1] > _ROUNDING
+            end = opened[-1][1]
         opened.append((_frame(event), end))
     close(math.nextafter(math.inf, 0))
     if opened:
         raise TraceError(f"{_WHAT}: {opened[-1][0].function[:60]!r} begins and does not end")
+    return cut
 
 
 def _order(numbered: tuple[int, _TraceEvent]) -> tuple[float, int, float, int]:
