@@ -54,7 +54,7 @@ class Held(StrEnum):
 class ProfileFormat:
     """A format of profiles. `known`: whether the beginning of a text, bytes, or a whole JSON value
     is of it. `read` takes what `held` says, and which value was asked for ("": the default);
-    `write` None: it is only read. `keeps`: what it says when a tool writes it.
+    `write` None: it is only read. `keeps`: what it says, as far as we read it.
     """
 
     name: str
@@ -116,7 +116,7 @@ _TABLE = (
         help="V8: Node and Chrome",
         suffixes=(".cpuprofile",),
         held=Held.JSON,
-        keeps=_PLACES | {Part.DURATION, Part.ORDER},
+        keeps=_PLACES | {Part.ORDER},
         known=is_cpuprofile,
         read=read_cpuprofile,
     ),
@@ -143,7 +143,7 @@ _TABLE = (
         help="a flight recording, by the JDK's `jfr`",
         suffixes=(".jfr",),
         held=Held.RECORDING,
-        keeps=frozenset({Part.LINES, Part.DURATION, Part.ORDER}),
+        keeps=frozenset({Part.LINES, Part.ORDER}),
         known=_is_recording,
         read=read_jfr_print,
     ),
