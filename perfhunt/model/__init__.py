@@ -2,5 +2,5 @@
 
 The nouns of one investigation stand here. The subpackages build on them, and each on those before
 it: `text` (on nothing: how text from outside is written and kept), `traffic`, `verdict`,
-`document`, `testfile`, `recorded`.
+`document`, `profiles`, `testfile`, `recorded`.
 """

@@ -29,7 +29,6 @@ MAY: dict[tuple[str, str], str] = {
     ("change/readers/packages/manifests.py", "dumps"): "values that are compared",
     ("change/readers/settings/forms.py", "dumps"): "values that are compared",
     ("model/testfile/template.py", "escape"): "a value within what is sent",
-    ("reports/pictures/speedscope.py", "dumps"): "its own, which calls `json_text`",
     ("target/runtime.py", "escape"): "of a pattern",
     ("change/readers/lines.py", "escape"): "of a pattern",
     **{
