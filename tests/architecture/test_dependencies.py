@@ -18,6 +18,7 @@ NOT_IMPORTED = {
     "granian": "runs services of tests/live/zoo",
     "gunicorn": "runs the demo's shop and the services of the live tests",
     "hypercorn": "runs services of tests/live/zoo",
+    "mkdocs-material": "run by scripts/docs",
     "mypy": "run by scripts/check",
     "py-spy": "run as a program: it has no module",
     "pyinstrument": "kept: it gets its work with a later capability",
