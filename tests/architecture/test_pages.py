@@ -5,6 +5,9 @@ navigation. Enforces CONTRIBUTING.md, "How to add" (a page).
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -13,6 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from perfhunt.cli.verbs.table import VERBS
+from perfhunt.errors import EXIT_MEANINGS, ExitCode
 from tests.architecture.source import ROOT
 
 FOLDERS = (".", "docs", "docs/reference", "benchmarks", "flamegraphs")
@@ -26,7 +31,7 @@ ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
 def links(text: str) -> Iterator[str]:
-    """What the links and pictures of a page point to, as it is written; not those of other hosts."""
+    """What links and pictures of a page point to, as written; not those of other hosts."""
     plain = SPAN.sub("", FENCED.sub("", text))
     yield from (to for to in LINK.findall(plain) if not ELSEWHERE.match(to))
 
@@ -68,7 +73,9 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
 
 
 def test_links_are_found_where_they_are_and_not_in_code() -> None:
-    text = "[a](b.md) ![c](d.svg)\n[e](f.md#g 'h')\n`[i](j.md)`\n```\n[k](l.md)\n```\n[m](https://n)"
+    text = (
+        "[a](b.md) ![c](d.svg)\n[e](f.md#g 'h')\n`[i](j.md)`\n```\n[k](l.md)\n```\n[m](https://n)"
+    )
     assert list(links(text.replace("'", '"'))) == ["b.md", "d.svg", "f.md#g"]
     assert any(True for page in PAGES for _ in links(page.read_text()))
 
@@ -99,3 +106,23 @@ def places(nav: object) -> Iterator[str]:
 def test_every_page_has_one_place_in_the_navigation() -> None:
     named = list(places(yaml.safe_load((ROOT / ".mkdocs.yml").read_text())["nav"]))
     assert sorted(named) == sorted(str(page.relative_to(ROOT)) for page in PAGES)
+
+
+def test_the_pages_that_are_made_from_the_code_are_those_that_would_be_made_now() -> None:
+    words = [sys.executable, "scripts/docs_pages.py", "--check"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr[-2000:]
+
+
+def test_the_page_of_the_exit_codes_has_them_all() -> None:
+    page = (ROOT / "docs" / "reference" / "exit-codes.md").read_text()
+    missing = [code for code in ExitCode if f"| {int(code)} | `{code.name}` |" not in page]
+    assert (missing, list(EXIT_MEANINGS)) == ([], list(ExitCode))
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="no groff to read the man page")
+def test_the_man_page_is_read_without_a_warning_and_names_every_verb() -> None:
+    words = ["groff", "-man", "-Tascii", "-P-c", "-P-bou", "-ww", "docs/perfhunt.1"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert not [verb for verb in VERBS if f"perfhunt {verb} [OPTIONS]" not in done.stdout]
