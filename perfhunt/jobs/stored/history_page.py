@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,24 +89,29 @@ def charted(newest: LedgerRow) -> tuple[Charted, ...]:
 def write_history_page(
     rows: Sequence[LedgerRow], predictions: Sequence[PredictionRow], store: Path, path: Path
 ) -> KneePlot:
-    """Write the page of the runs that were asked what the newest one was asked. Raises UsageError
-    when no run has looked for a knee.
+    """Write the page of the runs that were asked what the newest one was asked, and of the
+    predictions that they made. Raises UsageError when no run has looked for a knee.
     """
     alike, searched = asked_alike(rows)
+    revisions = {row.id: revision_of(row) for row in alike}
+    theirs = [
+        each for each in reversed(predictions) if each.run in revisions and _told(each.predicted)
+    ]
     book = HistoryBook(
         target=alike[-1].target,
         fingerprint=alike[-1].fingerprint,
         searched=searched,
         series=tuple(_series(each, alike) for each in charted(alike[-1])),
+        outcomes=tuple(_outcome(each, revisions[each.run]) for each in theirs),
         runs=tuple(_run(row, store, path) for row in alike),
-        predictions=tuple(_prediction(row) for row in reversed(predictions)),
+        predictions=tuple(_prediction(each) for each in theirs),
     )
     write_atomic(path, history_html(book))
     return KneePlot(len(alike), searched)
 
 
 def _series(chart: Charted, rows: Sequence[LedgerRow]) -> HistorySeries:
-    values = [(at, value) for at, row in enumerate(rows) if (value := chart.value(row))]
+    values = [(at, value) for at, row in enumerate(rows) if (value := _told(chart.value(row)))]
     steps = tuple(
         HistoryStep(values[step.at][0], f"{_signed(step.change)}, p = {step.p:.2g}")
         for step in change_points([value for _, value in values])
@@ -120,6 +126,11 @@ def _series(chart: Charted, rows: Sequence[LedgerRow]) -> HistorySeries:
     )
 
 
+def _told(value: float | None) -> float | None:
+    """A number that can be drawn: files of others may hold any."""
+    return value if value is not None and 0 < value < math.inf else None
+
+
 def _signed(share: float) -> str:
     return ("+" if share >= 0 else "−") + format_share(abs(share))
 
@@ -128,9 +139,9 @@ def _point(chart: Charted, row: LedgerRow) -> HistoryPoint:
     return HistoryPoint(
         revision=revision_of(row),
         started=row.started,
-        value=chart.value(row),
-        low=chart.low(row),
-        high=chart.high(row),
+        value=_told(chart.value(row)),
+        low=_told(chart.low(row)),
+        high=_told(chart.high(row)),
         none=row.knee_none if chart.scale is KNEE_SCALE else "not measured",
         verify=row.kind == RunKind.VERIFY,
         run=row.id,
@@ -147,6 +158,21 @@ def _run(row: LedgerRow, store: Path, page: Path) -> HistoryRun:
         verdict=row.verdict,
         stopped_by=" in ".join(filter(None, [row.bottleneck, row.top_function])),
         report=quote(os.path.relpath(report, page.parent)) if report.is_file() else "",
+    )
+
+
+def _outcome(row: PredictionRow, revision: str) -> HistoryPoint:
+    """What was observed over what was predicted, at the revision that it was predicted of."""
+    day, clock = row.verification[:8], row.verification[9:13]
+    return HistoryPoint(
+        revision=revision,
+        started=f"{day[:4]}-{day[4:6]}-{day[6:]}T{clock[:2]}:{clock[2:]}",
+        value=_told(row.observed / row.predicted),
+        low=_told(row.observed_low / row.predicted),
+        high=_told(row.observed_high / row.predicted),
+        none="nothing observed",
+        verify=True,
+        run=f"{row.verification}, {row.function}",
     )
 
 

@@ -21,6 +21,8 @@ from perfhunt.reports.pictures.history_svg import (
 )
 from perfhunt.reports.pictures.svg import template
 
+OUTCOME_SCALE = HistoryScale("outcome", "times", "{:.2g}".format)
+
 
 @dataclass(frozen=True, slots=True)
 class HistorySeries:
@@ -63,7 +65,7 @@ class HistoryPrediction:
 @dataclass(frozen=True, slots=True)
 class HistoryBook:
     """All that the page shows; of `searched` runs that looked for a knee, `runs` were asked what
-    the newest one was asked.
+    the newest one was asked. `outcomes` are observed over predicted rates.
     """
 
     target: str
@@ -71,6 +73,7 @@ class HistoryBook:
     searched: int
     series: tuple[HistorySeries, ...]
     runs: tuple[HistoryRun, ...]
+    outcomes: tuple[HistoryPoint, ...] = ()
     predictions: tuple[HistoryPrediction, ...] = ()
 
 
@@ -86,6 +89,7 @@ def history_html(book: HistoryBook) -> str:
         runs=book.runs,
         sentence=_sentence(book),
         series=[_section(each) for each in book.series],
+        outcomes=history_chart(book.outcomes, OUTCOME_SCALE),
         predictions=[_prediction(each) for each in book.predictions],
     )
 

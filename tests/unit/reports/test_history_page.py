@@ -106,10 +106,32 @@ def test_a_run_with_a_report_is_linked_from_where_the_page_is(tmp_path: Path) ->
     assert f"/{second}/report.html" not in text
 
 
+def test_predictions_of_these_runs_are_drawn_and_listed_with_what_came(tmp_path: Path) -> None:
+    store = tmp_path / ".perfhunt"
+    made, _ = kept(store, [100.0, 101.0])
+    ours = replace(PREDICTION, run=made, function="query")
+    other = replace(PREDICTION, function="elsewhere")
+    text = page(store, ours, other)
+    told = section(text, "Predictions")
+    assert "240/s</td>" in told and "200/s</td>" in told and "20 %</td>" in told
+    # 200 of the 240 that were predicted.
+    assert "outcome 0.83 (0.79 to 0.88)" in told and "2026-11-24" in told
+    assert "elsewhere" not in text
+    assert "Predictions" not in page(store, other)
+
+
+def test_numbers_that_no_run_has_are_left_out(tmp_path: Path) -> None:
+    store = tmp_path / ".perfhunt"
+    made, *_ = kept(store, [100.0, 1e400, -5.0, 0.0])
+    text = page(store, replace(PREDICTION, run=made, predicted=0.0))
+    assert section(text, "knee").count("<circle") == 1
+    assert section(text, "knee").count("no knee") == 3
+
+
 def test_nothing_in_the_page_runs_or_asks_for_anything(tmp_path: Path) -> None:
     store = tmp_path / ".perfhunt"
-    kept(store, [100.0, 101.0], revision="<img src=x>")
-    text = page(store, PREDICTION)
+    made, _ = kept(store, [100.0, 101.0], revision="<img src=x>")
+    text = page(store, replace(PREDICTION, run=made))
     assert "<script" not in text and "<img" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in section(text, "Predictions")
     assert "default-src 'none'" in unescape(text) and "script-src" not in text
