@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -102,13 +103,6 @@ def typed(blocks: list[str], directory: Path) -> tuple[str, int]:
     try:
         said, _ = running.communicate(timeout=LONGEST)
     finally:
-        os.killpg(running.pid, signal.SIGKILL) if running.poll() is None else end_group(running.pid)
+        with suppress(ProcessLookupError):  # the services that the shell left running
+            os.killpg(running.pid, signal.SIGKILL)
     return said, running.returncode
-
-
-def end_group(leader: int) -> None:
-    """Ends the services that a shell which has ended left running."""
-    try:
-        os.killpg(leader, signal.SIGKILL)
-    except ProcessLookupError:
-        return
