@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.question import EngineName
-from perfhunt.model.run import Run, RunKind
+from perfhunt.model.run import SEARCHED, Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import terminal as escaped
 from perfhunt.model.text.escaping import visible
@@ -41,6 +41,7 @@ from perfhunt.reports.words import (
     prediction,
     ratio_words,
     route_words,
+    sample_words,
 )
 
 # One screen: characters of a line, and lines.
@@ -101,11 +102,12 @@ def _objectives(run: Run) -> list[str]:
     return [
         *_table(("SLO " + at, "asked", "measured", "", ""), rows),
         *([f"  and {more} more that hold or are like these"] * (more > 0)),
+        *(line for words in sample_words(run)[:OBJECTIVES] for line in _wrapped(words, "  ")),
     ]
 
 
 def _knee(run: Run) -> list[str]:
-    if run.kind == RunKind.PROFILE:
+    if run.kind not in SEARCHED:
         return []
     knee, capacity = run.knee, f"capacity  {capacity_words(run.capacity)}"
     if isinstance(knee, NoKnee):

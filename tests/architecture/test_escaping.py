@@ -23,7 +23,7 @@ MAY: dict[tuple[str, str], str] = {
     ("model/testfile/feed.py", "dumps"): "a number of a feed, as it is sent",
     ("model/testfile/traffic_table.py", "isprintable"): "refuses names and paths; shows none",
     ("model/testfile/testfile.py", "isprintable"): "refuses URLs; shows none",
-    ("model/testfile/connects.py", "isprintable"): "refuses paths; shows none",
+    ("model/traffic/connects.py", "isprintable"): "refuses paths; shows none",
     ("change/readers/__main__.py", "dumps"): "what a child of ours answers",
     ("profilers/node/inspector.py", "dumps"): "an order to Node's inspector",
     ("change/readers/packages/manifests.py", "dumps"): "values that are compared",

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 def show_run(run: Run, store: Path, *, as_json: bool, quiet: bool) -> None:
-    """Print how an investigation ended; its NDJSON has said so already."""
+    """Print how an investigation ended, and tell CI; its NDJSON has said so already."""
+    from perfhunt.cli.view.ci import tell_run
     from perfhunt.reports.format import FORMATS
     from perfhunt.reports.verdict_sentence import verdict_sentence
 
@@ -26,6 +27,7 @@ def show_run(run: Run, store: Path, *, as_json: bool, quiet: bool) -> None:
         report = store / "runs" / run.id / "report.html"
         if report.exists():
             show_lines(["", f"report: {report}"])
+    tell_run(run)
 
 
 def show_json(event: str, fields: dict[str, object]) -> None:

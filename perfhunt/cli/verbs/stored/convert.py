@@ -58,6 +58,6 @@ def convert(
     for note in converted.notes:
         console.note(note)
     if target == STREAM:
-        console.binary(converted.content)
+        console.raw(converted.content)
     else:
         console.note(f"written: {Path(target)}")
