@@ -70,7 +70,9 @@ SPECIMENS = (
     """,
 )
 # Below these stand names of the user's own.
-_FREE = re.compile(r"^(traffic\.form|traffic\.body\.form|(login|traffic\.steps)\.extract|locust\.options)\.[^.]+$")
+_FREE = re.compile(
+    r"^(traffic\.form|traffic\.body\.form|(login|traffic\.steps)\.extract|locust\.options)\.[^.]+$"
+)
 _FIELD = re.compile(r"^traffic\.body\.form\.[^.]+\.")
 # Of a login and of a step these are what they are of [[traffic]].
 _SHARED = re.compile(r"^(login\.(?!extract$|sessions$)|traffic\.steps\.(?!extract$|think$))")
