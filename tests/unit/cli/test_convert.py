@@ -67,6 +67,11 @@ def test_pprof_on_standard_output_is_bytes(tmp_path: Path) -> None:
     assert "4096" in run("convert", tmp_path / "it", "--to", "folded").stdout
 
 
+def test_bare_names_are_the_same_behind_pprof() -> None:
+    there = run("convert", "-", "--to", "pprof", given=b"a;b 2\na 1\n").stdout_bytes
+    assert run("convert", "-", "--to", "folded", given=there).stdout == "a;b 2\na 1\n"
+
+
 def test_a_span_of_a_stored_run_is_a_profile(stored: Path) -> None:
     at_knee = run("convert", "last:knee", "--to", "folded", "--store", stored)
     assert at_knee.stdout == fold(sample_run().profiles["knee"].stacks)

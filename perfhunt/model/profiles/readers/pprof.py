@@ -118,6 +118,7 @@ class _ProtobufReader:
         self.samples: list[tuple[list[int], list[int]]] = []
         self.types: list[tuple[int, int]] = []  # what is counted, in which unit
         self.nanoseconds = self.period = self.period_unit = self.default = 0
+        self._otherwise = FrameKind.PYTHON  # code whose file says nothing: Go's, where some is
         self._numbers = Allowance(_MOST_NUMBERS, "numbers", _WHAT)
         self._frames = Allowance(MOST_FRAMES, "frames", _WHAT)
 
@@ -180,6 +181,9 @@ class _ProtobufReader:
 
     def stacks(self, column: int) -> dict[Stack, float]:
         """Stacks to what a column counts. Raises LookupError, ValueError."""
+        strings = self.tables.strings
+        if any(strings[file].endswith(".go") for _, file in self.tables.functions.values()):
+            self._otherwise = FrameKind.GO
         stacks: dict[Stack, float] = {}
         for locations, values in self.samples:
             if values[column] >= _SIGNED:
@@ -206,15 +210,15 @@ class _ProtobufReader:
                 return tables.frames[location]
             placed = [(*tables.functions[f], line) for f, line in tables.locations[location]]
             tables.frames[location] = tuple(
-                _frame(tables.strings[name], tables.strings[file], line)
+                _frame(tables.strings[name], tables.strings[file], line, self._otherwise)
                 for name, file, line in reversed(placed)
             )
         return tables.frames[location]
 
 
-def _frame(name: str, file: str, line: int) -> Frame:
+def _frame(name: str, file: str, line: int, otherwise: FrameKind) -> Frame:
     """A line is a signed number there; those of no file are none."""
-    return Frame(name, file, line if 0 < line < _SIGNED else None, kind_of(file, FrameKind.GO))
+    return Frame(name, file, line if 0 < line < _SIGNED else None, kind_of(file, otherwise))
 
 
 def parse_pprof(raw: bytes, counted: str = "samples") -> Pprof:
