@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from perfhunt.errors import PerfhuntError
-from perfhunt.model.text.escaping import terminal
+from perfhunt.model.text.escaping import ascii_json, terminal
 
 
 def clean(line: str) -> str:
@@ -59,6 +59,15 @@ def rendered(text: str) -> None:
     """
     sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def rendered_json(text: str) -> None:
+    """JSON on stdout: what the encoding has no character for is written as JSON's code for it."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = ascii_json(text)
+    rendered(text)
 
 
 def note(text: str) -> None:

@@ -64,12 +64,12 @@ def screen_of(run: Run, store: Path, *, wide: bool, below: int = 0) -> str:
 
 def show_json(event: str, fields: dict[str, object]) -> None:
     """Print the last line of a verb's NDJSON."""
-    console.rendered(json_text({"schema": 1, "event": event, **fields}))
+    console.rendered_json(json_text({"schema": 1, "event": event, **fields}))
 
 
 def show_plain(plain: object) -> None:
     """Print plain values as JSON that a person can read, and a program."""
-    console.rendered(json_text(plain, indent=2, default=str))
+    console.rendered_json(json_text(plain, indent=2, default=str))
 
 
 def show_lines(lines: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ disk; in colours that nobody has asked for and encodings that have few character
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import struct
@@ -123,6 +124,13 @@ def test_ascii_has_a_plainer_character_as_wide_for_each_of_ours(home: Path) -> N
     wide, narrow = rich.stdout.decode().splitlines(), plain.stdout.decode().splitlines()
     assert [*map(len, wide)] == [*map(len, narrow)]
     assert not rich.stdout.isascii()
+
+
+def test_json_stays_json_in_an_encoding_with_few_characters(home: Path) -> None:
+    words = ("report", "--format", "json")
+    rich, plain = piped(home, *words), piped(home, *words, PYTHONIOENCODING="ascii")
+    assert plain.stdout.isascii() and not rich.stdout.isascii()
+    assert json.loads(plain.stdout) == json.loads(rich.stdout)
 
 
 @pytest.mark.parametrize("words", [("report",), ("history",), ("schema",), ()], ids=" ".join)
