@@ -24,7 +24,7 @@ def clean(line: str) -> str:
 
 # What stands for characters of our own where an encoding (ASCII) has none: as wide, so that columns
 # stay.
-_PLAIN = {**dict.fromkeys("—–−", "-"), "…": "~", "×": "x", "·": "-", "±": "~", "█": "#"}
+_PLAIN = {**dict.fromkeys("—–−", "-"), "…": "*", "×": "x", "·": "-", "±": "~", "█": "#"}
 _PLAIN |= dict(zip("▁▂▃▄▅▆▇", "_.-~=+*", strict=True))
 
 

@@ -12,13 +12,14 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from perfhunt.store.run_json import write_run
 from tests.sample_run import sample_run
+
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 WITHIN = 60.0  # seconds, for a command that takes less than one
 
@@ -33,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def environment(more: Mapping[str, str]) -> dict[str, str]:
+def environment(more: dict[str, str]) -> dict[str, str]:
     unset = {"CI", "COLUMNS", "LINES", "NO_COLOR", "PERFHUNT_STORE", "PYTHONIOENCODING"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     return kept | {"TERM": "xterm-256color"} | more
