@@ -68,7 +68,7 @@ def test_an_answer_that_is_no_error_is_said_to_be_unexpected() -> None:
 
 def test_of_a_locustfile_it_is_tasks_that_failed() -> None:
     run = failing()
-    generator = replace(run.trials[0].generator, tasks=(TaskTime("list", 7, 1.0, 7),))
+    generator = replace(run.trials[0].generator, tasks=(TaskTime("list", 7, 1.0, 7, 0.9),))
     run = replace(run, trials=tuple(replace(t, generator=generator) for t in run.trials))
     (kind,) = failed_requests(run)
     assert kind.sentence.startswith("14 of 14 tasks list: answered 401")
