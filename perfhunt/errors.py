@@ -8,6 +8,7 @@
     |-- TargetBusy              94    another load test is on this target
     |-- AttachFailed            95    a profile was required and no profiler could attach
     |-- TargetDied              96    the service went away or was killed while under load
+    |-- CommandOverran          91    a command that is timed took longer than it may
     |-- QuestionError          104    the test file is bad, missing, or has no SLO
     |-- Stopped                105    a signal or the killswitch ended the run
     `-- LoadFailed               1    the load child could not do its work
@@ -95,6 +96,12 @@ class TargetDied(PerfhuntError):
     """The service went away, or was killed, while it was under load."""
 
     exit_code = ExitCode.TARGET_DIED
+
+
+class CommandOverran(PerfhuntError):
+    """A command that is timed took longer than it may."""
+
+    exit_code = ExitCode.INCONCLUSIVE
 
 
 class QuestionError(PerfhuntError):

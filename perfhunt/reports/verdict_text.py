@@ -47,7 +47,7 @@ def _table(effects: Sequence[Effect]) -> list[str]:
     beyond doubt.
     """
     head = ("", "", "before", "after", "as a change of speed (95 % interval)", "")
-    rows = [head, *map(_row, effects)]
+    rows = [head, *map(effect_cells, effects)]
     title, before, after, speed = (max(len(row[i]) for row in rows) for i in range(1, 5))
     lines = [
         f"  {mark:<1} {name:<{title}}  {old:>{before}}  {new:>{after}}  {change:<{speed}}  {note}"
@@ -56,7 +56,8 @@ def _table(effects: Sequence[Effect]) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def _row(effect: Effect) -> tuple[str, ...]:
+def effect_cells(effect: Effect) -> tuple[str, ...]:
+    """An endpoint in words: a mark, its title, before, after, the change of speed, a note."""
     return (
         _MARKS.get(effect.direction, " "),
         effect.title,

@@ -29,9 +29,10 @@ def show_run(
     page: str = "report.html",
     after: Sequence[str] = (),
 ) -> None:
-    """Print how an investigation ended, where its `page` is, and the lines that come after that;
-    its NDJSON has said so already.
+    """Print how an investigation ended, where its `page` is, and the lines that come after that,
+    and tell CI; its NDJSON has said so already.
     """
+    from perfhunt.cli.view.ci import tell_run
     from perfhunt.reports.verdict_sentence import verdict_sentence
 
     if quiet:
@@ -42,6 +43,7 @@ def show_run(
         below = [*where, *after]
         console.rendered(screen_of(run, store, wide=wide, below=len(below)))
         show_lines(below)
+    tell_run(run)
 
 
 def screen_of(run: Run, store: Path, *, wide: bool, below: int = 0) -> str:

@@ -8,7 +8,8 @@ from typing import TypeAlias
 
 from perfhunt.model.finding import BottleneckClass, Finding, Waterfall
 from perfhunt.model.knee import AT_LEAST, Knee, NoKnee
-from perfhunt.model.run import Run, RunKind, TargetProcess
+from perfhunt.model.question import RequestTemplate
+from perfhunt.model.run import SEARCHED, Run, TargetProcess
 from perfhunt.model.slo import Judged, Judgement
 from perfhunt.model.trial import Phase, RouteResult, Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
@@ -75,7 +76,7 @@ def notes(run: Run) -> list[TableRow]:
 
 def facts(run: Run) -> list[TableRow]:
     """The four numbers on top."""
-    if run.kind == RunKind.PROFILE:
+    if run.kind not in SEARCHED:
         return []
     rows = [_knee_fact(run.knee), _capacity_fact(run), _bottleneck_fact(run), _what_if_fact(run)]
     known = [row for row in rows if row is not None]
@@ -287,6 +288,14 @@ def pairs(rows: Iterable[tuple[str, object]]) -> list[TableRow]:
     ]
 
 
+def _requests(first: RequestTemplate) -> Iterator[str]:
+    """A request of the traffic, then the later steps of its journey."""
+    yield f"{first.name}: {first.method} {first.path} ×{first.weight:g}"
+    for step in first.then:
+        think = f" {format_duration(step.think)}" if step.think else ""
+        yield f"then{think} {step.name}: {step.method} {step.path}"
+
+
 def question(run: Run) -> list[TableRow]:
     """The question, redacted by the caller."""
     q, ramp = run.question, run.question.ramp
@@ -295,8 +304,9 @@ def question(run: Run) -> list[TableRow]:
         [
             ("target", q.target.url),
             ("environment", q.target.environment),
-            *(("traffic", f"{e.name}: {e.method} {e.path} ×{e.weight:g}") for e in q.traffic),
-            ("login", q.login and f"{q.login.method} {q.login.path}"),
+            *(("traffic", line) for first in q.traffic for line in _requests(first)),
+            ("rates", q.rates_said),
+            ("login", q.login and ", ".join(f"{s.method} {s.path}" for s in q.login.steps)),
             ("locustfile", q.locustfile),
             ("k6 script", q.k6_script),
             *(("objective", str(o)) for o in q.slo.objectives),
