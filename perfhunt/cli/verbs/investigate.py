@@ -57,9 +57,7 @@ def investigate(
     wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Find the knee, profile the service there, and say what stops it. Exit code 0: SLO met; 99:
-    missed; 91: not known.
-    """
+    """Find the knee, profile there, say what stops it. Exit 0: SLO met; 99: missed; 91: unknown."""
     from perfhunt.cli import advisory, console
     from perfhunt.cli.view.results import show_run
     from perfhunt.cli.view.watchers import watching
