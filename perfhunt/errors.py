@@ -44,6 +44,24 @@ class ExitCode(IntEnum):
     STOPPED = 105
 
 
+# What each code says, as --help, the man page and docs/reference/exit-codes.md have it.
+EXIT_MEANINGS: dict[ExitCode, str] = {
+    ExitCode.OK: "SLO met, nothing regressed",
+    ExitCode.INTERNAL: "internal error",
+    ExitCode.USAGE: "usage",
+    ExitCode.REGRESSION: "regression",
+    ExitCode.INCONCLUSIVE: "inconclusive",
+    ExitCode.CHANGE_REFUSED: "change refused",
+    ExitCode.UNSAFE_TARGET: "unsafe target refused",
+    ExitCode.TARGET_BUSY: "target busy",
+    ExitCode.ATTACH_FAILED: "attach failed",
+    ExitCode.TARGET_DIED: "target died",
+    ExitCode.SLO_MISSED: "SLO missed",
+    ExitCode.BAD_TEST_FILE: "bad or missing test file",
+    ExitCode.STOPPED: "stopped by signal or killswitch",
+}
+
+
 class PerfhuntError(Exception):
     """Something inside perfhunt went wrong.
 

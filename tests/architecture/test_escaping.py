@@ -39,6 +39,7 @@ MAY: dict[tuple[str, str], str] = {
         )
     },
     ("reports/html/html.py", "Markup"): "our own style and script",
+    ("reports/html/history_page.py", "Markup"): "our own style",
 }
 
 

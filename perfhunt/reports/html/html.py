@@ -4,13 +4,11 @@ well without scripts too.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from perfhunt.model.document.writing import worst_generator
@@ -18,10 +16,10 @@ from perfhunt.model.finding import BottleneckClass, ProbeEffect
 from perfhunt.model.knee import Knee
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
-from perfhunt.model.text.escaping import markup
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import rows as html_rows
+from perfhunt.reports.html.page import HERE, filled, policy
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
@@ -43,7 +41,6 @@ from perfhunt.reports.words import (
     ratio_words,
 )
 
-_HERE = "perfhunt.reports.html"
 # Of a finding: others wait for what its function has.
 _HELD_UP = (BottleneckClass.LOCK, BottleneckClass.POOL, BottleneckClass.WORKERS)
 
@@ -100,10 +97,10 @@ def _sections(run: Run) -> dict[str, Any]:
 
 def _pictures(run: Run) -> dict[str, Any]:
     """The page's pictures, and the style and script that they need, with their policy."""
-    script, style = flames.script(), template(_HERE, "report.css") + flames.style()
+    script, style = flames.script(), template(HERE, "report.css") + flames.style()
     pictures = list(_flames(run))
     return {
-        "csp": _policy(script, style),
+        "csp": policy(script, style),
         "style": Markup(style),
         "script": Markup(script),
         "knee_chart": knee_chart(run),
@@ -118,37 +115,7 @@ def _pictures(run: Run) -> dict[str, Any]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.from_string(template(_HERE, "report.html.j2"))
-
-
-def _shown(value: object) -> object:
-    """Every text that is filled in, escaped; markup of our own as it is."""
-    return markup(value) if isinstance(value, str) else value
-
-
-def _policy(script: str, style: str) -> str:
-    """A content security policy that allows this page's own script and style, by hash, and nothing
-    else.
-    """
-    rules = (
-        "default-src 'none'",
-        f"script-src '{_hash(script)}'",
-        f"style-src '{_hash(style)}'",
-        "base-uri 'none'",
-        "form-action 'none'",
-    )
-    return "; ".join(rules)
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return filled("report.html.j2")
 
 
 def _tone(run: Run) -> str:
