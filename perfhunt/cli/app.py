@@ -16,6 +16,7 @@ from perfhunt.cli.verbs.table import VERBS
 from perfhunt.errors import EXIT_MEANINGS, PerfhuntError, Stopped
 from perfhunt.version import __version__
 
+_COMPLETING = "_PERFHUNT_COMPLETE"  # set by a shell that asks the parser for words
 app = typer.Typer(
     name="perfhunt",
     rich_markup_mode=None,  # importing rich would cost more than everything else in --help
@@ -132,7 +133,7 @@ def run() -> None:
         setattr(sys, name, outlet.through_outlet(stream))
     console.speak_always()
     try:
-        if sys.argv[1:]:
+        if sys.argv[1:] or _COMPLETING in os.environ:
             app(args=before, obj=command)
         else:
             _say_what_comes_next()
