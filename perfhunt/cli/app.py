@@ -6,14 +6,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
+from pathlib import Path
 
 import typer
 
 from perfhunt.cli import console, outlet
+from perfhunt.cli.options import STORE
 from perfhunt.cli.verbs.table import VERBS
 from perfhunt.errors import EXIT_MEANINGS, PerfhuntError, Stopped
 from perfhunt.version import __version__
 
+_COMPLETING = "_PERFHUNT_COMPLETE"  # set by a shell that asks the parser for words
 app = typer.Typer(
     name="perfhunt",
     rich_markup_mode=None,  # importing rich would cost more than everything else in --help
@@ -74,6 +77,18 @@ def root(
     """Options before any verb."""
 
 
+def _say_what_comes_next() -> None:
+    """What `perfhunt` alone says. Not by way of the parser, which would import more than all of
+    this to call it.
+    """
+    from perfhunt.cli.view.next_commands import next_lines
+    from perfhunt.jobs.stored.standing import standing
+
+    store = Path(os.environ.get("PERFHUNT_STORE") or STORE)
+    for line in next_lines(standing(Path.cwd(), store), store):
+        console.out(line)
+
+
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
     """The verb, stopped by Ctrl-C as by any other signal; the parser's own answer to that would be
     exit code 1.
@@ -118,7 +133,10 @@ def run() -> None:
         setattr(sys, name, outlet.through_outlet(stream))
     console.speak_always()
     try:
-        app(args=before, obj=command)
+        if sys.argv[1:] or _COMPLETING in os.environ:
+            app(args=before, obj=command)
+        else:
+            _say_what_comes_next()
     except PerfhuntError as error:
         console.complain(error)
         sys.exit(int(error.exit_code))

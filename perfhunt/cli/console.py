@@ -4,14 +4,18 @@ came from outside.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from perfhunt.cli import outlet
 from perfhunt.errors import PerfhuntError, StoreError
-from perfhunt.model.text.escaping import terminal
+from perfhunt.model.text.escaping import ascii_json, terminal
 
 
 def clean(line: str) -> str:
@@ -19,11 +23,30 @@ def clean(line: str) -> str:
     return terminal(line)
 
 
+# What stands for characters of our own where an encoding (ASCII) has none: as wide, so that columns
+# stay.
+_PLAIN = {**dict.fromkeys("—–−", "-"), "…": "*", "×": "x", "·": "-", "±": "~", "█": "#"}
+_PLAIN |= dict(zip("▁▂▃▄▅▆▇", "_.-~=+*", strict=True))
+
+
+def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What is written for characters that cannot be; names from outside as their codes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    char = error.object[error.start]
+    if char in _PLAIN:
+        return _PLAIN[char], error.start + 1
+    return codecs.backslashreplace_errors(
+        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    )
+
+
 def speak_always() -> None:
-    """What the terminal's encoding has no character for is written as its code, not refused."""
+    """What the terminal's encoding has no character for is written plainer, not refused."""
+    codecs.register_error("plainer", _plainer)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="plainer")
 
 
 def out(line: str = "") -> None:
@@ -37,6 +60,15 @@ def rendered(text: str) -> None:
     """
     sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def rendered_json(text: str) -> None:
+    """JSON on stdout: what the encoding has no character for is written as JSON's code for it."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = ascii_json(text)
+    rendered(text)
 
 
 def raw(content: bytes) -> None:
@@ -68,6 +100,17 @@ def complain(error: PerfhuntError) -> None:
     """What went wrong, and under it what to do next."""
     lines = [f"perfhunt: {error.message}", *(f"  {line}" for line in error.hint.splitlines())]
     sys.stderr.write("\n".join(clean(line) for text in lines for line in text.split("\n")) + "\n")
+
+
+def shown_path(path: Path) -> str:
+    """A path as a shell here takes it: from where the user stands if it lies below, else whole."""
+    whole, here = path.absolute(), Path.cwd()
+    return shlex.quote(str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
+
+
+def size(fallback: tuple[int, int]) -> tuple[int, int]:
+    """(columns, lines) of the terminal that stdout is; the fallback where it is none."""
+    return shutil.get_terminal_size(fallback) if sys.stdout.isatty() else fallback
 
 
 def is_terminal() -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from perfhunt.model.finding import Finding
+from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import SEARCHED, Run
 from perfhunt.model.slo import Judgement
@@ -16,8 +17,9 @@ from perfhunt.model.text.escaping import markdown as _text
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
-from perfhunt.reports.pictures.waterfall_words import added_words, every_part, remarks, totals_words
-from perfhunt.reports.route_time import route_time_words
+from perfhunt.reports.pictures.waterfall_words import every_part, remarks, totals_words
+from perfhunt.reports.requests.failures import error_texts, failed_requests, generator_notes
+from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     accused,
@@ -31,8 +33,9 @@ from perfhunt.reports.words import (
     leaves_words,
     measured,
     ms,
-    ms_interval,
+    ms_column,
     place,
+    plural,
     predicted_words,
     prediction,
     ratio_words,
@@ -42,6 +45,8 @@ from perfhunt.reports.words import (
 
 LIMIT = 60_000  # bytes; a comment may have 65,536 characters
 SUSPECTS = 10
+FAILURES = 20  # kinds of them, and texts
+NOTES = 20
 _MARKS = {
     Judgement.MET: "✅ met",
     Judgement.MISSED: "❌ missed",
@@ -53,7 +58,18 @@ def markdown(run: Run) -> str:
     """The report; sections that do not fit under the limit are left out from the end, and that is
     said.
     """
-    parts = (_head, objectives, _knee, suspects, _reason, _waterfall, _trust, _trials, _foot)
+    parts = (
+        _head,
+        objectives,
+        _knee,
+        _failures,
+        suspects,
+        _reason,
+        _waterfall,
+        _trust,
+        _trials,
+        _foot,
+    )
     return fitted(part(run) for part in parts)
 
 
@@ -143,13 +159,28 @@ def _knee_row(knee: Knee) -> tuple[str, ...]:
     return criterion_words(knee), knee_words(knee), knee_kind(knee), sharpness
 
 
+def _failures(run: Run) -> str:
+    rows = [
+        (CodeCell(kind.route), kind.how, f"{kind.count:,} of {kind.n:,}", kind.rates, kind.first)
+        for kind in failed_requests(run)[:FAILURES]
+    ]
+    head = ("route", "how", "requests", "load", "the first of them")
+    kinds = table(head, rows) if rows else ""
+    texts = [(f"{count:,}", CodeCell(text)) for text, count in error_texts(run)[:FAILURES]]
+    said = table(("times", "what the client met"), texts) if texts else ""
+    parts = "\n".join(filter(None, (kinds, said)))
+    return f"### Requests that failed\n\n{parts}" if parts else ""
+
+
 def suspects(run: Run) -> str:
     """The section of the findings, and what taking the first away would bring; "" without any."""
     if not run.findings:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
     title = "Suspects at the knee" if accused(run) else "What it spends its time on"
-    text = f"### {title}\n\n" + table(head, map(_suspect, run.findings[:SUSPECTS]))
+    findings = run.findings[:SUSPECTS]
+    costs = ms_column([finding.blamed for finding in findings])
+    text = f"### {title}\n\n" + table(head, map(_suspect, findings, costs))
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             text += f"\n{_text(leaves_words(finding))}\n"
@@ -164,13 +195,13 @@ def suspects(run: Run) -> str:
     return text
 
 
-def _suspect(finding: Finding) -> tuple[object, ...]:
+def _suspect(finding: Finding, cost: str) -> tuple[object, ...]:
     return (
         str(finding.rank),
         CodeCell(finding.function),
         place(finding),
         finding.category,
-        ms_interval(finding.blamed),
+        cost,
         format_share(finding.self_share),
         format_share(finding.total_share),
     )
@@ -199,7 +230,11 @@ def _waterfall(run: Run) -> str:
     waterfall = run.waterfall
     if waterfall is None or not waterfall.parts:
         return ""
-    rows = [(p.name, ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)]
+    parts = every_part(waterfall)
+    growth = ms_column([part.added for part in parts], signed=True)
+    both = [Interval(v, v, v, 0) for part in parts for v in (part.base, part.knee)]
+    spent = ms_column(both)
+    rows = zip([part.name for part in parts], spent[::2], spent[1::2], growth, strict=True)
     added = table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
     notes = _text(" ".join(remarks(waterfall)))
     title = f"Where the added latency went: {_text(totals_words(waterfall, run))}"
@@ -238,7 +273,10 @@ def _trials(run: Run) -> str:
         "",
     )
     tried = table(head, [_trial(run, t) for t in run.trials])
-    return f"<details><summary>{len(run.trials)} trials</summary>\n\n{tried}\n</details>\n"
+    notes = "".join(f"- {_text(note)}\n" for note in generator_notes(run)[:NOTES])
+    noted = f"What the generator noted:\n\n{notes}\n" if notes else ""
+    summary = plural(len(run.trials), "trial")
+    return f"<details><summary>{summary}</summary>\n\n{tried}\n{noted}</details>\n"
 
 
 def _trial(run: Run, trial: Trial) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model/profiles": (("readers",), ("writers",)),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
-    "reports": (("pictures", "html", "ci"),),
+    "reports": (("requests", "pictures", "html", "ci"),),
     "target": (("proc", "code", "resources", "host"),),
 }
 

@@ -26,6 +26,7 @@ from perfhunt.cli.options import (
     TrustOption,
     UrlOption,
     WarmUpOption,
+    WideOption,
     WorkersOption,
 )
 
@@ -53,11 +54,10 @@ def investigate(
     exit_zero_on: ExitZeroOption = "",
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
-    """Find the knee, profile the service there, and say what stops it. Exit code 0: SLO met; 99:
-    missed; 91: not known.
-    """
+    """Find the knee, profile there, say what stops it. Exit 0: SLO met; 99: missed; 91: unknown."""
     from perfhunt.cli import advisory, console
     from perfhunt.cli.view.results import show_run
     from perfhunt.cli.view.watchers import watching
@@ -88,5 +88,5 @@ def investigate(
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())
-    show_run(run, store, as_json=as_json, quiet=quiet)
+    show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
     advisory.leave(run.exit_code, advisory=exit_zero_on)

@@ -106,6 +106,7 @@ def _leave(result: VerifyResult, exit_zero_on: str, *, as_json: bool, quiet: boo
 
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     """Print the verdict, and where it is kept; tell CI."""
+    from perfhunt.cli import console
     from perfhunt.cli.view.ci import tell_verdict
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.jobs.verify.keeping import plain
@@ -122,5 +123,5 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
             verdict_lines(result.verdict, result.change, result.attribution, result.prediction)
         )
         if directory is not None and (directory / VERDICT_FILE).exists():
-            show_lines(["", f"stored: {directory / VERDICT_FILE}"])
+            show_lines(["", f"stored: {console.shown_path(directory / VERDICT_FILE)}"])
     tell_verdict(result.judged)

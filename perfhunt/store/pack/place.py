@@ -11,6 +11,7 @@ from pathlib import Path
 from perfhunt.errors import StoreError, Unreadable, UsageError
 from perfhunt.model.run import RunEnd
 from perfhunt.store.files import (
+    PARTIAL,
     cannot_write,
     make_directory,
     open_store,
@@ -26,7 +27,7 @@ from perfhunt.store.pack.archive import (
     packed,
     unpacked,
 )
-from perfhunt.store.rundir import PARTIAL, read_directory
+from perfhunt.store.rundir import read_directory
 
 
 def pack_directory(directory: Path) -> tuple[str, bytes]:
