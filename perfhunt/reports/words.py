@@ -128,8 +128,11 @@ def route_words(route: RouteKnee) -> str:
 
 
 def rate_range(low: float, high: float) -> str:
-    """`134 to 148/s`; both ends with the digits that `format_rate` gives."""
-    return f"{format_rate(low).removesuffix('/s')} to {format_rate(high)}"
+    """`134 to 148/s`; both ends with the digits that `format_rate` gives, once where they read the
+    same.
+    """
+    first, last = format_rate(low), format_rate(high)
+    return last if first == last else f"{first.removesuffix('/s')} to {last}"
 
 
 def predicted_words(prediction: WhatIf) -> str:
@@ -189,8 +192,9 @@ def ms(seconds: Seconds | None) -> str:
 
 
 def ms_interval(interval: Interval) -> str:
-    """`14.2 (12.5 to 15.9)`: milliseconds."""
-    return f"{ms(interval.value)} ({ms(interval.low)} to {ms(interval.high)})"
+    """`14.2 (12.5 to 15.9)`: milliseconds; one number where the interval has no width."""
+    value, low, high = ms(interval.value), ms(interval.low), ms(interval.high)
+    return value if low == high else f"{value} ({low} to {high})"
 
 
 def place(finding: Finding, short: bool = False) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -16,12 +17,16 @@ from markupsafe import Markup
 from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import BottleneckClass, ProbeEffect
 from perfhunt.model.knee import Knee
+from perfhunt.model.profile import SpanName
 from perfhunt.model.question import LoopKind
 from perfhunt.model.run import Run, RunEnd, RunKind
 from perfhunt.model.text.escaping import markup
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
+from perfhunt.reports.html import first_screen
 from perfhunt.reports.html import rows as html_rows
+from perfhunt.reports.html.over_time import over_time, phases_words
+from perfhunt.reports.html.plain_words import plain
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.phases import phase_words, phases
 from perfhunt.reports.pictures import flamegraph as flames
@@ -37,6 +42,7 @@ from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     accused,
     bottleneck_words,
+    capacity_words,
     criterion_words,
     held_at,
     ms,
@@ -44,6 +50,20 @@ from perfhunt.reports.words import (
 )
 
 _HERE = "perfhunt.reports.html"
+_END = re.compile(r"(?<=\.) (?=[A-Z])")  # of a sentence
+_KINDS = {
+    RunKind.INVESTIGATE: "investigation",
+    RunKind.PROFILE: "profile",
+    RunKind.VERIFY: "check of a change",
+}
+# Samples of either profile, from which their difference is more than chance: with fewer, one sample
+# is more than a twentieth.
+TELLING = 20
+# Profiles whose difference is what load added.
+_GROWN = (
+    (SpanName.BASELINE, SpanName.KNEE),
+    (SpanName.BASELINE_WAITS, SpanName.KNEE_WAITS),
+)
 # Of a finding: others wait for what its function has.
 _HELD_UP = (BottleneckClass.LOCK, BottleneckClass.POOL, BottleneckClass.WORKERS)
 
@@ -55,27 +75,39 @@ def html(run: Run) -> str:
 
 def _heading(run: Run) -> dict[str, Any]:
     target = run.question.target
+    sentence, lead = _split(verdict_sentence(run))
     return {
         "started": f"{run.started[:19].replace('T', ' ')} UTC",
         "name": target.name or target.url,
         "url": target.url,
         "took": format_duration(run.seconds) if run.seconds else "",
+        "kind": _KINDS[run.kind],
         "headline": headline(run),
-        "sentence": verdict_sentence(run),
+        "sentence": sentence,
+        "lead": lead,
         "tone": _tone(run),
         "fingerprint": run.question.fingerprint(),
+        "strip": first_screen.strip(run),
+        "more_objectives": first_screen.more_objectives(run),
+        "suspects": first_screen.suspects(run),
+        "trust_box": first_screen.trust_box(run),
+        "capacity": capacity_words(run.capacity) if run.capacity else "",
     }
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The first sentence, and the rest."""
+    first, _, rest = _END.sub("\n", text, count=1).partition("\n")
+    return first, rest
 
 
 def _sections(run: Run) -> dict[str, Any]:
     routes_at, routes = html_rows.routes(run)
     return {
-        "facts": html_rows.facts(run),
         "objectives": html_rows.objectives(run),
         "notes": html_rows.notes(run),
         "judged_at": format_rate(run.judged_at) if run.judged_at else "",
         "knees": html_rows.knees(run),
-        "route_knees": html_rows.route_knees(run),
         "knee_what": _knee_what(run),
         "knee_note": html_rows.knee_note(run),
         "confidence": f"{run.knee.confidence:.0%}" if isinstance(run.knee, Knee) else "95%",
@@ -92,6 +124,7 @@ def _sections(run: Run) -> dict[str, Any]:
         "trust": html_rows.pairs(_trust(run)),
         "routes": routes,
         "routes_at": routes_at,
+        "route_knees": any(row["knee"] for row in routes),
         "trials": html_rows.trials(run),
         "question": html_rows.question(run),
         "environment": html_rows.environment(run),
@@ -111,6 +144,8 @@ def _pictures(run: Run) -> dict[str, Any]:
         "waterfall_chart": waterfall_chart(run),
         "latency_chart": latency_chart(run),
         "states_chart": states_chart(run),
+        "over_time": over_time(run),
+        "phases": phases_words(run),
         "flames": pictures,
         "has_flame": bool(pictures),
     }
@@ -125,6 +160,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain"] = plain
     return environment.from_string(template(_HERE, "report.html.j2"))
 
 
@@ -164,9 +200,9 @@ def _findings_note(run: Run) -> str:
 
 def _knee_what(run: Run) -> str:
     if isinstance(run.knee, Knee):
-        return criterion_words(run.knee)
+        return plain(criterion_words(run.knee))
     criterion = knee_criterion(run)
-    return criterion.name if criterion else ""
+    return plain(criterion.name) if criterion else ""
 
 
 def _bottleneck(run: Run) -> dict[str, Any] | None:
@@ -201,6 +237,16 @@ def _flames(run: Run) -> Iterator[dict[str, Any]]:
         title, cost = phase_words(run, phase), cost_per_weight(run, phase)
         picture = flames.flamegraph(run.profiles[phase], title, cost, alone=False)
         yield {"name": title, "svg": picture}
+    for early, late in _GROWN:
+        costs = cost_per_weight(run, early), cost_per_weight(run, late)
+        before, after = run.profiles.get(early), run.profiles.get(late)
+        if not (before and after and costs[0] and costs[1]) or before.mode != after.mode:
+            continue
+        if min(before.total, after.total) >= TELLING:
+            title = f"what load added, {phase_words(run, late)}"
+            known = costs[0], costs[1]
+            picture = flames.differential(before, after, title, known, alone=False)
+            yield {"name": title, "svg": picture}
 
 
 def _trust(run: Run) -> Iterator[tuple[str, object]]:

@@ -14,7 +14,7 @@ from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, lines
 
 # Pixels of the whole picture, and of the margins around the plot.
-WIDTH, HEIGHT = 620, 340
+WIDTH, HEIGHT = 620, 300
 LEFT, RIGHT, TOP, BOTTOM = 58, 40, 40, 44
 
 

@@ -16,10 +16,10 @@ from perfhunt.reports.pictures.svg import element, lines
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part
 from perfhunt.reports.words import held_at, ms
 
-# Pixels: the picture, the names to its left, the numbers to its right, a row and the bar in it.
-WIDTH, LEFT, RIGHT, TOP = 1180, 420, 190, 22
-ROW, BAR = 25, 16
-NAME = 62  # characters of a name: more do not fit beside the bars
+# Pixels: the picture, its margins, a row with its words above its bar, and both of these.
+WIDTH, MARGIN, TOP = 620, 8, 20
+ROW, WORDS, BAR = 35, 14, 13
+LETTER = 6.3  # pixels, of the font of charts
 SHOWN: Share = 0.005  # of the axis: a bar that is shorter cannot be seen
 MILLISECOND = 1e-3  # seconds
 # The colours of the states of threads, where a part is one of them.
@@ -50,10 +50,10 @@ def waterfall_chart(run: Run) -> Markup:
     if waterfall is None or not waterfall.parts:
         return Markup()
     most = _furthest(waterfall)
-    x = Axis(0.0, nice_ceiling(most), LEFT, WIDTH - RIGHT)
+    x = Axis(0.0, nice_ceiling(most), MARGIN, WIDTH - MARGIN - 30)
     shown = [p for p in every_part(waterfall) if abs(p.added.value) >= SHOWN * x.high]
-    height = TOP + ROW * (len(shown) + 2) + 24
-    parts = [*_grid(x, height - 24)]
+    height = TOP + ROW * (len(shown) + 2) + 4
+    parts = [*_grid(x, height - 4)]
     parts += _total("mean at the baseline", waterfall.base, x, 0)
     at = waterfall.base + sum(p.added.value for p in every_part(waterfall) if p not in shown)
     for row, part in enumerate(shown, 1):
@@ -80,28 +80,27 @@ def _grid(x: Axis, bottom: float) -> list[Markup]:
     scaled = Axis(x.low / MILLISECOND, x.high / MILLISECOND, x.start, x.end)
     parts = []
     for tick in scaled.ticks(6):
-        at = scaled.at(tick)
+        at, anchor = scaled.at(tick), "middle" if tick else "start"
         parts += [
             element("line", class_="c-grid", x1=at, x2=at, y1=TOP, y2=bottom),
-            element("text", f"{tick:g} ms", class_="c-tick", x=at, y=TOP - 8, text_anchor="middle"),
+            element("text", f"{tick:g} ms", class_="c-tick", x=at, y=TOP - 8, text_anchor=anchor),
         ]
     return parts
 
 
 def _total(name: str, value: Seconds, x: Axis, row: int) -> list[Markup]:
-    top = TOP + row * ROW + (ROW - BAR) / 2
+    top, words = TOP + row * ROW + WORDS + 4, f"{ms(value)} ms"
     return [
-        _name(name, row, "c-label"),
+        *_words(name, words, row, "c-label"),
         element(
             "rect", class_="w-total", x=x.start, y=top, width=x.at(value) - x.start, height=BAR
         ),
-        _number(f"{ms(value)} ms", row, "c-label"),
     ]
 
 
 def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[Markup]:
     """One bar from where the last one ended, with the interval of what was added as a line."""
-    added, top = part.added, TOP + row * ROW + (ROW - BAR) / 2
+    added, top = part.added, TOP + row * ROW + WORDS + 4
     one, other = sorted((x.at(start), x.at(start + added.value)))
     fallen = " w-fallen" if added.value < 0 else ""
     class_ = f"{_COLOURS.get(part.kind, _QUEUES)}{fallen}"
@@ -109,23 +108,22 @@ def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[Markup]:
     middle = top + BAR / 2
     line = {"x1": x.at(start + added.low), "x2": x.at(start + added.high), "y1": middle}
     return [
-        _name(part.name, row),
+        *_words(part.name, f"{added_words(added)} ms", row),
         element(
             "g",
             element("title", words),
             element("rect", class_=class_, x=one, y=top, width=max(other - one, 1), height=BAR),
         ),
         element("line", class_="w-range", **line, y2=middle),
-        _number(added_words(added), row),
     ]
 
 
-def _name(name: str, row: int, class_: str = "") -> Markup:
-    cut = name if len(name) <= NAME else f"{name[: NAME - 1]}…"
-    place = {"x": LEFT - 10, "y": TOP + row * ROW + ROW / 2 + 4}
-    return element("text", cut, class_=class_ or "w-name", **place, text_anchor="end")
-
-
-def _number(words: str, row: int, class_: str = "") -> Markup:
-    place = {"x": WIDTH - RIGHT + 10, "y": TOP + row * ROW + ROW / 2 + 4}
-    return element("text", words, class_=class_ or "w-name", **place)
+def _words(name: str, number: str, row: int, class_: str = "w-name") -> list[Markup]:
+    """What a bar is on the left above it, its number on the right; the name gives way."""
+    y, room = TOP + row * ROW + WORDS, int((WIDTH - 2 * MARGIN) / LETTER) - len(number) - 2
+    cut = name if len(name) <= room else f"{name[: room - 1]}…"
+    whole = [element("title", name)] if cut != name else []
+    return [
+        element("text", *whole, cut, class_=class_, x=MARGIN, y=y),
+        element("text", number, class_=class_, x=WIDTH - MARGIN, y=y, text_anchor="end"),
+    ]

@@ -23,7 +23,7 @@ from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
 from perfhunt.model.trial import Disturbance
 from perfhunt.reports.format import FORMATS
-from perfhunt.reports.html.rows import facts
+from perfhunt.reports.html.first_screen import suspects
 from perfhunt.reports.terminal import LINES
 from perfhunt.reports.verdict_sentence import verdict_sentence
 from tests.sample_run import aborted_run, sample_run
@@ -224,9 +224,12 @@ def test_the_page_says_the_answer_before_anything_else() -> None:
         "SLO missed at 120/s",
         "141/s",
         "Where it breaks",
+        "Where the added latency went",
         "What stops it",
+        "How far to trust it",
+        "The run along time",
         "Flame graph",
-        "Can this be believed?",
+        "Every trial, and why it counts",
     ]
     places = [words.index(word) for word in order]
     assert places == sorted(places)
@@ -362,6 +365,5 @@ def test_a_finding_with_an_endless_interval_is_shown_and_not_a_crash() -> None:
 def test_what_a_fix_brings_is_said_of_the_function_that_is_gone() -> None:
     first = WHOLE.findings[0]
     assert first.what_if is not None
-    # What stops a service may be something else than its first function.
-    names = [fact["name"] for fact in facts(WHOLE)]
-    assert f"Without {first.function}" in names
+    fixes = {row["function"]: row["fix"] for row in suspects(WHOLE)}
+    assert str(fixes[first.function]).startswith("Without it the knee would be about 228/s")
