@@ -90,9 +90,11 @@ def _range(interval: Interval) -> str:
 
 
 def _fix(run: Run, finding: Finding) -> str:
-    """What its removal would bring, as a sentence; why that is not known."""
+    """What its removal would bring, as a sentence, or why that is not known; nothing where there is
+    no knee that it could move.
+    """
     if not isinstance(run.knee, Knee):
-        return "What a fix would bring is not known: no knee was found."
+        return ""
     known = prediction(run) if finding.rank == 1 else finding.what_if
     if known is None:
         return _sentence(f"No prediction: {finding.withheld or 'too little of it was seen'}")

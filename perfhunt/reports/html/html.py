@@ -90,6 +90,7 @@ def _heading(run: Run) -> dict[str, Any]:
         "strip": first_screen.strip(run),
         "more_objectives": first_screen.more_objectives(run),
         "suspects": first_screen.suspects(run),
+        "has_knee": isinstance(run.knee, Knee),
         "trust_box": first_screen.trust_box(run),
         "capacity": capacity_words(run.capacity) if run.capacity else "",
     }
@@ -135,13 +136,16 @@ def _pictures(run: Run) -> dict[str, Any]:
     """The page's pictures, and the style and script that they need, with their policy."""
     script, style = flames.script(), template(_HERE, "report.css") + flames.style()
     pictures = list(_flames(run))
+    knee, waterfall = knee_chart(run), waterfall_chart(run)
     return {
         "csp": _policy(script, style),
         "style": Markup(style),
         "script": Markup(script),
-        "knee_chart": knee_chart(run),
+        "knee_chart": knee,
         "drift_chart": drift_chart(run),
-        "waterfall_chart": waterfall_chart(run),
+        "waterfall_chart": waterfall,
+        # Two stand side by side: the last one of an odd number has the row to itself.
+        "trust_is_wide": (bool(knee) + bool(waterfall) + bool(run.findings)) % 2 == 0,
         "latency_chart": latency_chart(run),
         "states_chart": states_chart(run),
         "over_time": over_time(run),

@@ -53,7 +53,7 @@ def over_time(run: Run) -> list[Markup]:
     drawn = [
         _picture("requests per second", _rate_lines(trials), trials, x),
         _picture("response time", latency, trials, x, log=True, word=format_duration),
-        _picture("failed or turned away, per second", _failure_lines(trials), trials, x),
+        _picture("failed or turned away, per second", _failure_lines(trials), trials, x, least=1.0),
         _picture("CPU of the service, cores", _used(trials, "cpu", 1.0), trials, x),
         _picture("memory of the service, MiB", _used(trials, "rss", MEBIBYTE), trials, x),
     ]
@@ -165,12 +165,13 @@ def _picture(
     x: Axis,
     *,
     log: bool = False,
+    least: float = 1e-3,
     word: Callable[[float], str] = "{:,g}".format,
 ) -> Markup:
     values = [value for line in drawn for value in line.values]
     if not values:
         return lines()
-    y = _values_axis(values, log)
+    y = _values_axis(values, least, log)
     parts = [*_bands(trials, x), *_grid(x, y, word)]
     for line in drawn:
         for stretch in line.stretches:
@@ -182,11 +183,11 @@ def _picture(
     return chart(HEIGHT, f"{title} over the run", parts)
 
 
-def _values_axis(values: Sequence[float], log: bool) -> Axis:
+def _values_axis(values: Sequence[float], least: float, log: bool) -> Axis:
     if log:
         low, high = min(values) / HEADROOM, max(values) * HEADROOM
         return Axis(low, high, HEIGHT - BOTTOM, TOP, log=True)
-    return Axis(0.0, nice_ceiling(max(*values, 1e-3)), HEIGHT - BOTTOM, TOP)
+    return Axis(0.0, nice_ceiling(max(*values, least)), HEIGHT - BOTTOM, TOP)
 
 
 def _bands(trials: Sequence[Trial], x: Axis) -> Iterator[Markup]:

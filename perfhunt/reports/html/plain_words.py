@@ -19,7 +19,7 @@ _NAMED = re.compile(
     rf"\b({'|'.join(Measure)})\.([a-z][a-z0-9_]*(?:\.[0-9]+)?)(?:\[([^\]]*)\])?(?![\w/])"
 )
 _KEYS: Mapping[tuple[str, str], str] = {
-    (Measure.THROUGHPUT, "sustained"): "requests answered",
+    (Measure.THROUGHPUT, "sustained"): "throughput",
     (Measure.ERRORS, "any"): "failed requests",
     (Measure.ERRORS, "http_5xx"): "server errors (5xx)",
     (Measure.ERRORS, "http_4xx"): "client errors (4xx)",

@@ -16,10 +16,8 @@ from perfhunt.reports.pictures.svg import element, lines
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part
 from perfhunt.reports.words import held_at, ms
 
-# Pixels: the picture, its margins, a row with its words above its bar, and both of these.
-WIDTH, MARGIN, TOP = 620, 8, 20
-ROW, WORDS, BAR = 35, 14, 13
-LETTER = 6.3  # pixels, of the font of charts
+# A bar's own units, which it stretches to the width there is, and its height in pixels.
+WIDTH, BAR = 600, 12
 SHOWN: Share = 0.005  # of the axis: a bar that is shorter cannot be seen
 MILLISECOND = 1e-3  # seconds
 # The colours of the states of threads, where a part is one of them.
@@ -45,25 +43,21 @@ _QUEUES = "w-queue"
 
 
 def waterfall_chart(run: Run) -> Markup:
-    """The SVG; empty text where there is no waterfall."""
+    """A list of rows, each with its name and number above its bar, all on one scale: it reads on a
+    narrow screen, and aloud. Empty text where there is no waterfall.
+    """
     waterfall = run.waterfall
     if waterfall is None or not waterfall.parts:
         return Markup()
-    most = _furthest(waterfall)
-    x = Axis(0.0, nice_ceiling(most), MARGIN, WIDTH - MARGIN - 30)
+    x = Axis(0.0, nice_ceiling(_furthest(waterfall)), 0, WIDTH)
     shown = [p for p in every_part(waterfall) if abs(p.added.value) >= SHOWN * x.high]
-    height = TOP + ROW * (len(shown) + 2) + 4
-    parts = [*_grid(x, height - 4)]
-    parts += _total("mean at the baseline", waterfall.base, x, 0)
+    rows = [_total("mean at the baseline", waterfall.base, x)]
     at = waterfall.base + sum(p.added.value for p in every_part(waterfall) if p not in shown)
-    for row, part in enumerate(shown, 1):
-        parts += _step(part, at, x, row)
+    for part in shown:
+        rows.append(_step(part, at, x))
         at += part.added.value
-    parts += _total(f"mean {held_at(run)}", waterfall.knee, x, len(shown) + 1)
-    inside = lines(Markup(), *parts, Markup())
-    label = "what load added to the mean latency, part by part"
-    box = f"0 0 {WIDTH} {height}"
-    return element("svg", inside, class_="chart", viewBox=box, role="img", aria_label=label) + "\n"
+    rows.append(_total(f"mean {held_at(run)}", waterfall.knee, x))
+    return element("ol", lines(Markup(), *rows, Markup()), class_="bridge") + "\n"
 
 
 def _furthest(waterfall: Waterfall) -> Seconds:
@@ -76,54 +70,33 @@ def _furthest(waterfall: Waterfall) -> Seconds:
     return furthest
 
 
-def _grid(x: Axis, bottom: float) -> list[Markup]:
-    scaled = Axis(x.low / MILLISECOND, x.high / MILLISECOND, x.start, x.end)
-    parts = []
-    for tick in scaled.ticks(6):
-        at, anchor = scaled.at(tick), "middle" if tick else "start"
-        parts += [
-            element("line", class_="c-grid", x1=at, x2=at, y1=TOP, y2=bottom),
-            element("text", f"{tick:g} ms", class_="c-tick", x=at, y=TOP - 8, text_anchor=anchor),
-        ]
-    return parts
+def _total(name: str, value: Seconds, x: Axis) -> Markup:
+    bar = element("rect", class_="w-total", x=0, y=0, width=x.at(value), height=BAR)
+    return _row(name, f"{ms(value)} ms", "w-sum", bar)
 
 
-def _total(name: str, value: Seconds, x: Axis, row: int) -> list[Markup]:
-    top, words = TOP + row * ROW + WORDS + 4, f"{ms(value)} ms"
-    return [
-        *_words(name, words, row, "c-label"),
-        element(
-            "rect", class_="w-total", x=x.start, y=top, width=x.at(value) - x.start, height=BAR
-        ),
-    ]
-
-
-def _step(part: Rise, start: Seconds, x: Axis, row: int) -> list[Markup]:
+def _step(part: Rise, start: Seconds, x: Axis) -> Markup:
     """One bar from where the last one ended, with the interval of what was added as a line."""
-    added, top = part.added, TOP + row * ROW + WORDS + 4
+    added = part.added
     one, other = sorted((x.at(start), x.at(start + added.value)))
     fallen = " w-fallen" if added.value < 0 else ""
     class_ = f"{_COLOURS.get(part.kind, _QUEUES)}{fallen}"
-    words = f"{part.name}: {ms(part.base)} ms at the baseline, {ms(part.knee)} ms at the knee"
-    middle = top + BAR / 2
-    line = {"x1": x.at(start + added.low), "x2": x.at(start + added.high), "y1": middle}
-    return [
-        *_words(part.name, f"{added_words(added)} ms", row),
-        element(
-            "g",
-            element("title", words),
-            element("rect", class_=class_, x=one, y=top, width=max(other - one, 1), height=BAR),
-        ),
-        element("line", class_="w-range", **line, y2=middle),
-    ]
+    line = {"x1": x.at(start + added.low), "x2": x.at(start + added.high)}
+    return _row(
+        part.name,
+        f"{added_words(added)} ms",
+        "w-part",
+        element("rect", class_=class_, x=one, y=0, width=max(other - one, 1), height=BAR),
+        element("line", class_="w-range", **line, y1=BAR / 2, y2=BAR / 2),
+    )
 
 
-def _words(name: str, number: str, row: int, class_: str = "w-name") -> list[Markup]:
-    """What a bar is on the left above it, its number on the right; the name gives way."""
-    y, room = TOP + row * ROW + WORDS, int((WIDTH - 2 * MARGIN) / LETTER) - len(number) - 2
-    cut = name if len(name) <= room else f"{name[: room - 1]}…"
-    whole = [element("title", name)] if cut != name else []
-    return [
-        element("text", *whole, cut, class_=class_, x=MARGIN, y=y),
-        element("text", number, class_=class_, x=WIDTH - MARGIN, y=y, text_anchor="end"),
-    ]
+def _row(name: str, words: str, class_: str, *bar: Markup) -> Markup:
+    stretched = {"viewBox": f"0 0 {WIDTH} {BAR}", "preserveAspectRatio": "none"}
+    return element(
+        "li",
+        element("span", name),
+        element("b", words),
+        element("svg", *bar, **stretched, aria_hidden="true"),
+        class_=class_,
+    )
