@@ -22,6 +22,7 @@ from perfhunt.model.latency import (
     UNCAUSED,
     Latency,
     RequestOutcome,
+    RouteFailure,
     percentiles,
     summarise,
 )
@@ -323,8 +324,32 @@ def per_route(samples: Samples, routes: Sequence[str], timeout: Seconds) -> dict
         mine = samples[samples["endpoint"] == index]
         if len(mine):
             response, service = response_and_service(mine, timeout)
-            results[name] = RouteResult(response, service, statuses(mine), outcomes(mine))
+            results[name] = RouteResult(
+                response, service, statuses(mine), outcomes(mine), failures=failures(mine)
+            )
     return results
+
+
+def failures(samples: Samples) -> tuple[RouteFailure, ...]:
+    """Those that failed by outcome and status, the most first, each with its first one; what was
+    shed or cut off has not failed.
+    """
+    wrong = ~np.isin(samples["outcome"], (RequestOutcome.OK, *_AT_LEAST))
+    failed = np.sort(samples[wrong], order="due")
+    kinds, firsts, counts = np.unique(
+        failed[["outcome", "status"]], return_index=True, return_counts=True
+    )
+    found = [
+        RouteFailure(
+            outcome=RequestOutcome(kind["outcome"]).name.lower(),
+            status=int(kind["status"]),
+            count=int(count),
+            first=round(float(failed[at]["due"]), 6),
+            took=round(float(failed[at]["service"]), 6),
+        )
+        for kind, at, count in zip(kinds, firsts, counts, strict=True)
+    ]
+    return tuple(sorted(found, key=lambda failure: -failure.count))
 
 
 def statuses(samples: Samples) -> Mapping[int, int]:

@@ -55,6 +55,20 @@ SAMPLE = np.dtype(
 
 
 @dataclass(frozen=True, slots=True)
+class RouteFailure:
+    """Requests of a route that failed alike in a trial: `outcome` as in `RequestOutcome`, lower
+    case, `status` 0 where none came. The first of them was due `first` after the step began, and
+    ended `took` after it was sent.
+    """
+
+    outcome: str
+    status: int
+    count: int
+    first: Seconds
+    took: Seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """A latency distribution in seconds: exact percentiles of n requests, by sorting; censored ones
     are at least that.

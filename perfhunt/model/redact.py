@@ -132,6 +132,21 @@ def url(text: str) -> str:
     return urlunsplit((parts.scheme, host, path, "&".join(_names(parts.query)), ""))
 
 
+_ADDRESS = re.compile(r"""(?:\b[A-Za-z][A-Za-z0-9+.-]{0,20}:/|(?<![\w/.]))/[^\s"'<>`]*""")
+
+
+def sentence(text: str) -> str:
+    """A text of a program's with the addresses in it as `url` keeps them; paths of files stay."""
+
+    def kept_address(match: re.Match[str]) -> str:
+        address = match[0].rstrip(".,:;)]}")
+        if "://" not in address and not set("?@;") & set(address):
+            return match[0]
+        return url(address) + match[0][len(address) :]
+
+    return _ADDRESS.sub(kept_address, text)
+
+
 def _segment(segment: str, form: re.Pattern[str]) -> str:
     name, semicolon, _ = segment.partition(";")
     return (name if form.fullmatch(name) else HIDDEN) + (f";{HIDDEN}" if semicolon else "")

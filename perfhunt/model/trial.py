@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from perfhunt.model.latency import Latency, TaskTime
+from perfhunt.model.latency import Latency, RouteFailure, TaskTime
 from perfhunt.model.units import Bytes, Cores, PerSecond, Seconds, Share
 
 
@@ -276,6 +276,7 @@ class RouteResult:
     outcomes: Mapping[str, int]  # Outcome name, lower case -> count
     # Criterion name -> requests of the route over its limit; empty in runs that did not count.
     over: Mapping[str, int] = field(default_factory=dict)
+    failures: tuple[RouteFailure, ...] = ()  # the most first; empty in runs that did not keep them
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
 """Formats behind one seam: pure functions of a Run that show what it holds, computing nothing anew.
 
-One way only, each may import those named before it: pictures, html; the modules here use both.
+One way only, each may import those named before it: requests, pictures, html; the modules here use
+all of them.
 """

@@ -18,7 +18,7 @@ from perfhunt.reports.markdown import markdown
 from perfhunt.reports.phases import main_phase, phase_words
 from perfhunt.reports.pictures.flamegraph import flamegraph
 from perfhunt.reports.pictures.speedscope import speedscope
-from perfhunt.reports.request_cost import cost_per_weight
+from perfhunt.reports.requests.cost import cost_per_weight
 from perfhunt.reports.terminal import terminal
 from perfhunt.store.run_json import dumps
 

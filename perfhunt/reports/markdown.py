@@ -17,7 +17,8 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part, remarks, totals_words
-from perfhunt.reports.route_time import route_time_words
+from perfhunt.reports.requests.failures import error_texts, failed_requests, generator_notes
+from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     accused,
@@ -33,6 +34,7 @@ from perfhunt.reports.words import (
     ms,
     ms_interval,
     place,
+    plural,
     predicted_words,
     prediction,
     ratio_words,
@@ -41,6 +43,8 @@ from perfhunt.reports.words import (
 
 LIMIT = 60_000  # bytes; a comment may have 65,536 characters
 SUSPECTS = 10
+FAILURES = 20  # kinds of them, and texts
+NOTES = 20
 _MARKS = {
     Judgement.MET: "✅ met",
     Judgement.MISSED: "❌ missed",
@@ -52,7 +56,7 @@ def markdown(run: Run) -> str:
     """The report; sections that do not fit under the limit are left out from the end, and that is
     said.
     """
-    parts = (_head, _slo, _knee, _suspects, _reason, _waterfall, _trust, _trials, _foot)
+    parts = (_head, _slo, _knee, _failures, _suspects, _reason, _waterfall, _trust, _trials, _foot)
     text, size = "", 0
     for section in filter(None, (part(run) for part in parts)):
         size += len(section.encode()) + 1
@@ -130,6 +134,19 @@ def _routes(run: Run) -> str:
 def _knee_row(knee: Knee) -> tuple[str, ...]:
     sharpness = "—" if knee.sharpness is None else f"{knee.sharpness:.1f}"
     return criterion_words(knee), knee_words(knee), knee_kind(knee), sharpness
+
+
+def _failures(run: Run) -> str:
+    rows = [
+        (_Code(kind.route), kind.how, f"{kind.count:,} of {kind.n:,}", kind.rates, kind.first)
+        for kind in failed_requests(run)[:FAILURES]
+    ]
+    head = ("route", "how", "requests", "load", "the first of them")
+    table = _table(head, rows) if rows else ""
+    texts = [(f"{count:,}", _Code(text)) for text, count in error_texts(run)[:FAILURES]]
+    said = _table(("times", "what the client met"), texts) if texts else ""
+    parts = "\n".join(filter(None, (table, said)))
+    return f"### Requests that failed\n\n{parts}" if parts else ""
 
 
 def _suspects(run: Run) -> str:
@@ -226,7 +243,10 @@ def _trials(run: Run) -> str:
         "",
     )
     table = _table(head, [_trial(run, t) for t in run.trials])
-    return f"<details><summary>{len(run.trials)} trials</summary>\n\n{table}\n</details>\n"
+    notes = "".join(f"- {_text(note)}\n" for note in generator_notes(run)[:NOTES])
+    noted = f"What the generator noted:\n\n{notes}\n" if notes else ""
+    summary = plural(len(run.trials), "trial")
+    return f"<details><summary>{summary}</summary>\n\n{table}\n{noted}</details>\n"
 
 
 def _trial(run: Run, trial: Trial) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ from perfhunt.reports.pictures.waterfall_words import (
     largest,
     totals_words,
 )
-from perfhunt.reports.route_time import route_time_words
+from perfhunt.reports.requests.failures import error_texts, failed_where_it_holds
+from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     RANKED_BY,
@@ -37,6 +38,7 @@ from perfhunt.reports.words import (
     measured,
     ms_interval,
     place,
+    plural,
     predicted_words,
     prediction,
     ratio_words,
@@ -54,6 +56,7 @@ PARTS = 4  # of the latency that load added
 ROUTES = 6
 EVIDENCE = 3
 PEERS = 3
+FAILURES = 3  # kinds of them
 CAUTIONS = 3
 CAUTION_LINES = 3  # of each: what to do about it is in its last words
 _MARKS = {Judgement.MISSED: "MISSED", Judgement.UNKNOWN: "unknown", Judgement.MET: "ok"}
@@ -65,6 +68,7 @@ def terminal(run: Run) -> str:
         _verdict(run),
         _objectives(run),
         _knee(run),
+        _failures(run),
         _suspects(run),
         _reason(run),
         _waterfall(run),
@@ -121,6 +125,23 @@ def _knee(run: Run) -> list[str]:
     for route in known[:ROUTES]:
         lines += _wrapped(f"route {route.route}: {route_words(route)}", "          ")
     return [*lines, capacity]
+
+
+def _failures(run: Run) -> list[str]:
+    """Why requests failed where the service ought to have held."""
+    kinds = failed_where_it_holds(run)
+    if not kinds:
+        return []
+    lines = []
+    for kind in kinds[:FAILURES]:
+        lines += _wrapped(kind.sentence, "          ")
+        if kind.first:
+            lines += _wrapped(f"first: {kind.first}", "            ")
+    for text, count in error_texts(run)[:FAILURES]:
+        lines += _wrapped(f"{count:,} x {text}", "          ")
+    more = len(kinds) - FAILURES
+    lines += [f"          and {plural(more, 'kind')} more in the report"] * (more > 0)
+    return [f"failed    {lines[0].lstrip()}", *lines[1:]]
 
 
 def _suspects(run: Run) -> list[str]:

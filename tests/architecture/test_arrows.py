@@ -59,7 +59,7 @@ CHAINS: dict[str, tuple[tuple[str, ...], ...]] = {
     "model": (("text", "verdict", "document", "testfile", "recorded"),),
     "model/recorded": (("openapi",), ("k6",)),
     "profilers": (("py_spy",), ("cpython",), ("perf",), ("node",), ("go",), ("jvm",)),
-    "reports": (("pictures", "html"),),
+    "reports": (("requests", "pictures", "html"),),
     "target": (("proc", "code", "resources", "host"),),
 }
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from perfhunt.load.child.http.wire import WireCounts
 from perfhunt.load.child.recorder import Recorder
 from perfhunt.load.messages import SecondReport
+from perfhunt.model import redact
 from perfhunt.model.latency import TaskTime
 from perfhunt.model.units import Seconds
 
@@ -53,7 +54,7 @@ class SendCounts:
 
     def note(self, error: str) -> None:
         """Counts an error by its text."""
-        error = error[:ERROR_LENGTH]
+        error = redact.sentence(error[:ERROR_LENGTH]) if "/" in error else error[:ERROR_LENGTH]
         if error in self.errors or len(self.errors) < ERROR_TEXTS:
             self.errors[error] = self.errors.get(error, 0) + 1
 

@@ -129,6 +129,7 @@ def _trial(shaped: TrialDocument) -> Trial:
                 statuses=route.statuses,
                 outcomes=route.outcomes,
                 over=route.over,
+                failures=route.failures,
             )
             for name, route in shaped.routes.items()
         },

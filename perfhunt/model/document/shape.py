@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from perfhunt.model.finding import BottleneckClass, Caution, LatencyPart, ProbeEffect, WhatIf
 from perfhunt.model.knee import Capacity, Drift, FittedCurve, KneeLabel, NoKneeCode, RouteKnee
+from perfhunt.model.latency import RouteFailure
 from perfhunt.model.profile import ProfileMode
 from perfhunt.model.question import (
     EngineName,
@@ -79,6 +80,7 @@ class RouteDocument(Struct, frozen=True, forbid_unknown_fields=True):
     statuses: Mapping[int, int]
     outcomes: Mapping[str, int]
     over: Mapping[str, int] = {}
+    failures: tuple[RouteFailure, ...] = ()
 
 
 class TrialDocument(Struct, frozen=True):

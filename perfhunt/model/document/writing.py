@@ -147,6 +147,7 @@ def _trial(trial: Trial, criterion: str = "") -> TrialDocument:
                 statuses=route.statuses,
                 outcomes=route.outcomes,
                 over=route.over,
+                failures=route.failures,
             )
             for name, route in trial.routes.items()
         },

@@ -36,8 +36,8 @@ from perfhunt.reports.pictures.knee_chart import knee_chart, knee_criterion
 from perfhunt.reports.pictures.svg import template
 from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
-from perfhunt.reports.request_cost import cost_per_weight
-from perfhunt.reports.route_time import route_time_words
+from perfhunt.reports.requests.cost import cost_per_weight
+from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
     accused,

@@ -11,12 +11,13 @@ from perfhunt.load.tally import (
     ClosedTally,
     GeneratorSecond,
     StepTally,
+    failures,
     response_and_service,
     statuses,
 )
 from perfhunt.load.trials import StepEnd, build_trial
 from perfhunt.load.wire import WireAccount
-from perfhunt.model.latency import SAMPLE, UNCAUSED, RequestOutcome
+from perfhunt.model.latency import SAMPLE, UNCAUSED, RequestOutcome, RouteFailure
 from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Count, Phase, Step, Trial
 
@@ -245,3 +246,19 @@ def test_a_trial_tells_of_requests_of_no_arrival() -> None:
     assert (trial.n, trial.achieved, trial.outcomes) == (5, 3.0, {"ok": 4, "status": 1})
     assert any("2 of 5" in note and UNCAUSED in note for note in trial.generator.notes)
     assert not trial.invalid
+
+
+def test_failures_are_counted_by_their_kind_with_the_first_that_was_due() -> None:
+    ended = [
+        sample(0.4, 0.002, RequestOutcome.STATUS),
+        sample(0.1, 0.05),
+        sample(0.3, 0.001, RequestOutcome.STATUS),
+        sample(0.2, 10.0, RequestOutcome.TIMEOUT),
+        sample(0.5, 0.7, RequestOutcome.CUT),
+        sample(0.6, 0.0, RequestOutcome.SHED),
+    ]
+    assert failures(np.array(ended, dtype=SAMPLE)) == (
+        RouteFailure("status", 500, 2, 0.3, 0.001),
+        RouteFailure("timeout", 0, 1, 0.2, 10.0),
+    )
+    assert failures(np.array(ended[1:2], dtype=SAMPLE)) == ()

@@ -246,3 +246,21 @@ def test_an_error_is_said_by_type_and_place() -> None:
         "ModuleNotFoundError (shop.db)"
     )
     assert error_words(LoadFailed("ours")) == "ours"
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ('Get "http://a:80/b?key=S3cret": EOF', 'Get "http://a:80/b?key=…": EOF'),
+        ("dial postgres://me:S3cret@db/shop: refused", "dial postgres://db/shop: refused"),
+        (
+            "exceeded with url: /pay?card=S3cret (timed out)",
+            "exceeded with url: /pay?card=… (timed out)",
+        ),
+        ("no such file: /etc/shop/a-b_c.D.toml.", "no such file: /etc/shop/a-b_c.D.toml."),
+        ("12 of 20, 3/4 and and/or", "12 of 20, 3/4 and and/or"),
+    ],
+)
+def test_what_a_program_says_keeps_no_value_of_an_address(said: str, kept: str) -> None:
+    assert redact.sentence(said) == kept
+    assert redact.sentence(kept) == kept

@@ -12,7 +12,7 @@ import pytest
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.reports.pictures.flame_tree import code_kind, tree
 from perfhunt.reports.pictures.flamegraph import NARROWEST, PAD, WIDTH, differential, flamegraph
-from perfhunt.reports.request_cost import cost_per_weight
+from perfhunt.reports.requests.cost import cost_per_weight
 from tests.sample_run import profile, sample_run
 
 A, B, C, D = (Frame(name, f"{name}.py", 1) for name in "abcd")

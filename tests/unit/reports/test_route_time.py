@@ -8,7 +8,7 @@ import pytest
 
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase, RouteResult, Trial
-from perfhunt.reports.route_time import route_time, route_time_words
+from perfhunt.reports.requests.route_time import route_time, route_time_words
 from perfhunt.reports.terminal import terminal
 from tests.sample_run import sample_run
 from tests.unit.trials import HELD, QUICK

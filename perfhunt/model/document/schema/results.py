@@ -287,6 +287,14 @@ RESULTS: dict[str, dict[str, str]] = {
         "statuses": "HTTP status to count.",
         "outcomes": _OUTCOMES,
         "over": "Criterion to requests of this route over its limit.",
+        "failures": "Its requests that failed, by how they did, the most first.",
+    },
+    "RouteFailure": {
+        "outcome": "How they ended: status, timeout, connect, reset, ...",
+        "status": "HTTP status that they were answered with; 0 where there was no answer.",
+        "count": "How many.",
+        "first": "When the first of them was due, seconds from the start of the trial.",
+        "took": "From when that one was sent until it ended, seconds.",
     },
     "RouteKnee": {
         "route": "Its name.",

@@ -25,7 +25,7 @@ _OPTIONAL = {
     *("locust_options", "locust_classes", "locust_withheld"),
     *("engine", "k6_script", "k6_script_sha256"),
     *("login", "session_values", "sessions"),
-    *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why"),
+    *("locustfile_connects", "refused", "attached", "mishaps", "tasks", "why", "failures"),
 }
 
 
