@@ -37,6 +37,7 @@ from perfhunt.reports.pictures.svg import template
 from perfhunt.reports.pictures.waterfall_chart import waterfall_chart
 from perfhunt.reports.pictures.waterfall_words import remarks, totals_words
 from perfhunt.reports.requests.cost import cost_per_weight
+from perfhunt.reports.requests.failures import generator_notes
 from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
 from perfhunt.reports.words import (
@@ -105,6 +106,9 @@ def _split(text: str) -> tuple[str, str]:
 def _sections(run: Run) -> dict[str, Any]:
     routes_at, routes = html_rows.routes(run)
     return {
+        "failures": html_rows.failures(run),
+        "generator_notes": generator_notes(run),
+        "failure_texts": html_rows.failure_texts(run),
         "objectives": html_rows.objectives(run),
         "notes": html_rows.notes(run),
         "judged_at": format_rate(run.judged_at) if run.judged_at else "",

@@ -24,6 +24,7 @@ from perfhunt.reports.html.plain_words import (
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
 from perfhunt.reports.pictures.waterfall_words import added_words, every_part
+from perfhunt.reports.requests.failures import error_texts, failed_requests
 from perfhunt.reports.words import (
     capacity_words,
     criterion_words,
@@ -80,6 +81,25 @@ def notes(run: Run) -> list[TableRow]:
         {"names": ", ".join(names) if len(names) < 4 else f"{len(names)} objectives", "note": note}
         for note, names in by_note.items()
     ]
+
+
+def failures(run: Run) -> list[TableRow]:
+    """Requests that failed alike, the most first, with the first of each kind."""
+    return [
+        {
+            "route": kind.route,
+            "how": kind.how,
+            "count": f"{kind.count:,} of {kind.n:,}",
+            "rates": kind.rates,
+            "first": kind.first,
+        }
+        for kind in failed_requests(run)
+    ]
+
+
+def failure_texts(run: Run) -> list[str]:
+    """What clients said when requests failed, and how often."""
+    return [f"{count:,} times: {text}" for text, count in error_texts(run)]
 
 
 def knees(run: Run) -> list[TableRow]:
