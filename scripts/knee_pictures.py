@@ -18,6 +18,7 @@ from perfhunt.model.question import Question, Ramp, RequestTemplate, Target
 from perfhunt.model.run import Environment, Run, RunKind
 from perfhunt.model.slo import Judgement, Measure, Objective, Slo
 from perfhunt.model.trial import Phase, Step
+from perfhunt.reports.pictures.chart_frame import HEIGHT, WIDTH
 from perfhunt.reports.pictures.drift_chart import drift_chart
 from perfhunt.reports.pictures.knee_chart import knee_chart
 from perfhunt.reports.pictures.svg import template
@@ -26,7 +27,7 @@ from perfhunt.version import __version__
 
 SHOWN = ("TAIL", "LEAK", "NEIGHBOUR")  # the three stories
 SEED = 1
-PIXELS = (620, 340)  # what the charts are drawn for
+PIXELS = (WIDTH, HEIGHT)  # what the charts are drawn for
 
 
 def draw(directory: Path) -> dict[str, str]:

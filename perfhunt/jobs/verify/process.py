@@ -76,7 +76,9 @@ def verify_process(
         watch(Noted("no profiler attaches: none did in the run that this is compared with"))
         request = replace(request, profile=ProfilePolicy.OFF)
     verdict, new, kept = _asked_again(request, stored, target, one_change, watch, confirm)
-    result = VerifyResult(verdict=verdict, change=one_change, patch=patch, directory=kept)
+    result = VerifyResult(
+        verdict=verdict, change=one_change, patch=patch, directory=kept, runs=(stored, new)
+    )
     if verdict.word is Word.INVALID:
         return result
     before, after, title = profiles_of(stored), profiles_of(new), f"{stored.id} to {new.id}"

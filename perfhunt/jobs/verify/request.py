@@ -51,7 +51,8 @@ class VerifyRequest:
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
     """A verdict with what it is about, and where it is kept (None: nothing was measured).
-    `prediction` is how the stored one for the edited code did, where there was one.
+    `prediction` is how the stored one for the edited code did, where there was one; `runs` the one
+    before and the one after, where the verdict is on two.
     """
 
     verdict: Verdict
@@ -60,3 +61,4 @@ class VerifyResult:
     directory: Path | None = None
     attribution: Attribution | None = None
     prediction: PredictionScore | None = None
+    runs: tuple[Run, Run] | None = None

@@ -25,6 +25,7 @@ from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.html import first_screen
 from perfhunt.reports.html import rows as html_rows
+from perfhunt.reports.html.compared import BeforeAfter, compared, difference
 from perfhunt.reports.html.over_time import over_time, phases_words
 from perfhunt.reports.html.plain_words import plain
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
@@ -57,9 +58,6 @@ _KINDS = {
     RunKind.PROFILE: "profile",
     RunKind.VERIFY: "check of a change",
 }
-# Samples of either profile, from which their difference is more than chance: with fewer, one sample
-# is more than a twentieth.
-TELLING = 20
 # Profiles whose difference is what load added.
 _GROWN = (
     (SpanName.BASELINE, SpanName.KNEE),
@@ -69,12 +67,15 @@ _GROWN = (
 _HELD_UP = (BottleneckClass.LOCK, BottleneckClass.POOL, BottleneckClass.WORKERS)
 
 
-def html(run: Run) -> str:
-    """The page of a redacted run. Everything that came from the target or its code is escaped."""
-    return _template().render(run=run, **_heading(run), **_sections(run), **_pictures(run))
+def html(run: Run, story: BeforeAfter | None = None) -> str:
+    """The page of a redacted run, with the verdict on the change that led to it where there is one.
+    Everything that came from the target or its code is escaped.
+    """
+    parts = {**_heading(run, story), **_sections(run), **_pictures(run, story)}
+    return _template().render(run=run, compared=compared(story), **parts)
 
 
-def _heading(run: Run) -> dict[str, Any]:
+def _heading(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     target = run.question.target
     sentence, lead = _split(verdict_sentence(run))
     return {
@@ -88,7 +89,7 @@ def _heading(run: Run) -> dict[str, Any]:
         "lead": lead,
         "tone": _tone(run),
         "fingerprint": run.question.fingerprint(),
-        "strip": first_screen.strip(run),
+        "strip": first_screen.strip(run, None if story is None else story.before),
         "more_objectives": first_screen.more_objectives(run),
         "suspects": first_screen.suspects(run),
         "has_knee": isinstance(run.knee, Knee),
@@ -136,10 +137,10 @@ def _sections(run: Run) -> dict[str, Any]:
     }
 
 
-def _pictures(run: Run) -> dict[str, Any]:
+def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     """The page's pictures, and the style and script that they need, with their policy."""
     script, style = flames.script(), template(_HERE, "report.css") + flames.style()
-    pictures = list(_flames(run))
+    pictures = list(_flames(run, story))
     knee, waterfall = knee_chart(run), waterfall_chart(run)
     return {
         "csp": _policy(script, style),
@@ -239,22 +240,17 @@ def _waterfall(run: Run) -> dict[str, Any]:
     }
 
 
-def _flames(run: Run) -> Iterator[dict[str, Any]]:
+def _flames(run: Run, story: BeforeAfter | None) -> Iterator[dict[str, Any]]:
     """The one that shows the first suspect in front; each other one folded away."""
     for phase in phases(run):
         title, cost = phase_words(run, phase), cost_per_weight(run, phase)
         picture = flames.flamegraph(run.profiles[phase], title, cost, alone=False)
         yield {"name": title, "svg": picture}
     for early, late in _GROWN:
-        costs = cost_per_weight(run, early), cost_per_weight(run, late)
-        before, after = run.profiles.get(early), run.profiles.get(late)
-        if not (before and after and costs[0] and costs[1]) or before.mode != after.mode:
-            continue
-        if min(before.total, after.total) >= TELLING:
-            title = f"what load added, {phase_words(run, late)}"
-            known = costs[0], costs[1]
-            picture = flames.differential(before, after, title, known, alone=False)
-            yield {"name": title, "svg": picture}
+        yield from difference((run, run), (early, late), "what load added")
+    if story is not None:
+        for phase in (SpanName.KNEE, SpanName.KNEE_WAITS):
+            yield from difference((story.before, run), (phase, phase), "what the change did")
 
 
 def _trust(run: Run) -> Iterator[tuple[str, object]]:

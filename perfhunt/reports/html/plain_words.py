@@ -15,9 +15,6 @@ from perfhunt.reports.words import CLASSES
 
 _SIGNS = {"<=": "at most", "<": "below", ">=": "at least", ">": "above"}
 _COMPARED = re.compile(r"(?<=\s)(<=|>=|<|>) (?=[0-9.])")
-_NAMED = re.compile(
-    rf"\b({'|'.join(Measure)})\.([a-z][a-z0-9_]*(?:\.[0-9]+)?)(?:\[([^\]]*)\])?(?![\w/])"
-)
 _KEYS: Mapping[tuple[str, str], str] = {
     (Measure.THROUGHPUT, "sustained"): "throughput",
     (Measure.ERRORS, "any"): "failed requests",
@@ -31,6 +28,10 @@ _KEYS: Mapping[tuple[str, str], str] = {
     (Measure.RESOURCES, "fds_growth"): "growth of open files",
     (Measure.RESOURCES, "threads_growth"): "growth of threads",
 }
+_NAMES = "|".join(
+    (rf"{Measure.LATENCY}\.p[0-9]+(?:\.[0-9]+)?", *(rf"{measure}\.{key}" for measure, key in _KEYS))
+)
+_NAMED = re.compile(rf"\b({_NAMES})\b(?:\[([^\]]*)\])?")
 # What a suspect's kind of time is, where the class alone says little.
 _KINDS: Mapping[str, str] = {
     BottleneckClass.CPU: "runs on the CPU",
@@ -93,7 +94,7 @@ def _named(measure: str, key: str, route: str) -> str:
 
 def plain(text: str) -> str:
     """A sentence with the names of objectives, and comparisons with a number, in words."""
-    named = _NAMED.sub(lambda found: _named(found[1], found[2], found[3] or ""), text)
+    named = _NAMED.sub(lambda found: _named(*found[1].split(".", 1), found[2] or ""), text)
     return _COMPARED.sub(lambda found: f"{_SIGNS[found[1]]} ", named)
 
 

@@ -8,6 +8,7 @@ from perfhunt.cli.options import (
     STORE,
     AfterArgument,
     BeforeArgument,
+    ComparedPageOption,
     DifferenceOption,
     OneObjectOption,
     QuietOption,
@@ -19,6 +20,7 @@ def compare(
     before: BeforeArgument,
     after: AfterArgument = "last",
     flamegraph: DifferenceOption = None,
+    page: ComparedPageOption = None,
     as_json: OneObjectOption = False,
     quiet: QuietOption = False,
     store: StoreOption = STORE,
@@ -36,7 +38,9 @@ def compare(
     from perfhunt.model.run import unwatched
     from perfhunt.reports.verdict_text import verdict_lines
 
-    request = CompareRequest(before=before, after=after, flamegraph=flamegraph, store=store)
+    request = CompareRequest(
+        before=before, after=after, flamegraph=flamegraph, page=page, store=store
+    )
     result = run_comparison(request, unwatched if quiet else notes)
     verdict = result.verdict
     if as_json:

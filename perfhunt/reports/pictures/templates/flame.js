@@ -1,9 +1,11 @@
 (function () {
   "use strict";
   var SVG = "http://www.w3.org/2000/svg";
-  var WIDTH = 1200 - 20, LETTER = 7.23, PAD = 10, ROW = 19, LEAST = 1e-9, NARROWEST = 0.001;
+  var WIDTH = 1200 - 20, LETTER = 7.23, PAD = 10, ROW = 19, LEAST = 4e-6, OWN = 2e-5, NARROWEST = 0.001;
   var OTHERS = { library: 1, runtime: 1, "native": 1 };
 
+  // Places are shares of the whole with six digits: LEAST is more than the rounding of two edges, OWN than that of
+  // a box and those on it.
   function read(g) {
     var d = g.dataset, rect = g.querySelector("rect"), title = g.querySelector("title").textContent;
     var kind = /^pf-([a-z]+)\d/.exec(rect.getAttribute("class") || "");
@@ -27,7 +29,7 @@
     });
     frames.forEach(function (f) {
       var way = [], at = f;
-      if (f.own < 1e-6) { return; }
+      if (f.own < OWN) { return; }
       for (; at.depth > 0; at = at.above) { way.unshift(at); }
       if (way.length) { ways.push({ way: way, weight: f.own }); }
     });
@@ -77,6 +79,12 @@
 
     function fit(frame, pixels) {
       var room = Math.floor((pixels - 6) / LETTER);
+      if (!frame.text) {
+        if (room < 3) { return; }
+        frame.text = document.createElementNS(SVG, "text");
+        frame.text.setAttribute("y", frame.y + 13);
+        frame.g.append(frame.text);
+      }
       frame.text.textContent = room < 3 ? "" : frame.name.length <= room ? frame.name : frame.name.slice(0, room - 1) + "…";
     }
     function draw() {
@@ -88,14 +96,14 @@
         }
         var x = above ? 0 : (frame.x - left) / span, w = above ? 1 : frame.w / span;
         var gone = !above && zoomed && zoomed.part === frame.part &&
-          (frame.depth < zoomed.depth || x + w < LEAST || x > 1 - LEAST);
+          (frame.depth < zoomed.depth || frame.x + frame.w < left + LEAST || frame.x > left + span - LEAST);
         frame.g.classList.toggle("pf-gone", !!gone);
         frame.g.classList.toggle("pf-above", above);
         if (gone) { return; }
         frame.rect.setAttribute("x", PAD + x * WIDTH);
         frame.rect.setAttribute("width", Math.max(w * WIDTH, 0.3));
-        frame.text.setAttribute("x", PAD + x * WIDTH + 4);
         fit(frame, w * WIDTH);
+        if (frame.text) { frame.text.setAttribute("x", PAD + x * WIDTH + 4); }
       });
     }
     function zoom(frame) { zoomed = frame && frame.depth > 0 ? frame : null; draw(); }
@@ -127,15 +135,14 @@
     }
     function boxed(node, x, depth, scale, into) {
       var g = document.createElementNS(SVG, "g"), y = top + depth * ROW, w = node.total / scale;
-      var title = document.createElementNS(SVG, "title"), rect = document.createElementNS(SVG, "rect"), text = document.createElementNS(SVG, "text");
+      var title = document.createElementNS(SVG, "title"), rect = document.createElementNS(SVG, "rect");
       title.textContent = node.place + "\n" + cost(node.total) + ", " + (100 * w).toFixed(1) + "% of what is shown, " + cost(node.own) + " of it its own";
       rect.setAttribute("class", node.shade || "pf-" + node.kind + "0");
       rect.setAttribute("y", y); rect.setAttribute("height", ROW - 1); rect.setAttribute("rx", 1.5);
-      text.setAttribute("y", y + 13);
       g.setAttribute("class", "pf-frame");
-      g.append(title, rect, text);
+      g.append(title, rect);
       extra.append(g);
-      into.push({ g: g, rect: rect, text: text, name: node.name, x: x, w: w, depth: depth, part: "0", title: title.textContent });
+      into.push({ g: g, rect: rect, y: y, name: node.name, x: x, w: w, depth: depth, part: "0", title: title.textContent });
       Array.from(node.below.values()).sort(function (a, b) { return a.name < b.name ? -1 : 1; }).forEach(function (child) {
         if (child.total / scale >= NARROWEST) { boxed(child, x, depth + 1, scale, into); }
         x += child.total / scale;
