@@ -23,7 +23,7 @@ _KEYS: Mapping[tuple[str, str], str] = {
     (Measure.ERRORS, "transport"): "broken connections",
     (Measure.RESOURCES, "cpu"): "CPU",
     (Measure.RESOURCES, "memory"): "memory",
-    (Measure.RESOURCES, "oom_kills"): "kills for want of memory",
+    (Measure.RESOURCES, "oom_kills"): "out-of-memory kills",
     (Measure.RESOURCES, "memory_growth"): "growth of memory",
     (Measure.RESOURCES, "fds_growth"): "growth of open files",
     (Measure.RESOURCES, "threads_growth"): "growth of threads",
@@ -92,9 +92,14 @@ def _named(measure: str, key: str, route: str) -> str:
     return f"{words} of {route}" if route else words
 
 
+def _words_of(name: re.Match[str]) -> str:
+    measure, _, key = name[1].partition(".")
+    return _named(measure, key, name[2] or "")
+
+
 def plain(text: str) -> str:
     """A sentence with the names of objectives, and comparisons with a number, in words."""
-    named = _NAMED.sub(lambda found: _named(*found[1].split(".", 1), found[2] or ""), text)
+    named = _NAMED.sub(_words_of, text)
     return _COMPARED.sub(lambda found: f"{_SIGNS[found[1]]} ", named)
 
 

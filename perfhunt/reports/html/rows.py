@@ -141,7 +141,7 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "bar": interval_bar(blamed.low, blamed.value, blamed.high, most),
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
-        "grew": "" if finding.grew is None else ms_interval(finding.grew),
+        "grew": "" if finding.grew is None else added_words(finding.grew),
         "evidence": "; ".join(
             filter(None, (finding.evidence.rstrip("."), leaves_words(finding), via))
         ),
