@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from perfhunt.errors import PerfhuntError
 from perfhunt.model.text.escaping import terminal
@@ -48,6 +51,17 @@ def complain(error: PerfhuntError) -> None:
     """What went wrong, and under it what to do next."""
     lines = [f"perfhunt: {error.message}", *(f"  {line}" for line in error.hint.splitlines())]
     sys.stderr.write("\n".join(clean(line) for text in lines for line in text.split("\n")) + "\n")
+
+
+def shown_path(path: Path) -> str:
+    """A path as a shell here takes it: from where the user stands if it lies below, else whole."""
+    whole, here = path.absolute(), Path.cwd()
+    return shlex.quote(str(whole.relative_to(here) if whole.is_relative_to(here) else whole))
+
+
+def size(fallback: tuple[int, int]) -> tuple[int, int]:
+    """(columns, lines) of the terminal that stdout is; the fallback where it is none."""
+    return shutil.get_terminal_size(fallback) if sys.stdout.isatty() else fallback
 
 
 def is_terminal() -> bool:

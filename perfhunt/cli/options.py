@@ -45,6 +45,9 @@ RunArgument = Annotated[
 # How it is told.
 JsonOption = Annotated[bool, typer.Option("--json", help="Events as NDJSON on stdout; no view.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the verdict, in one line.")]
+WideOption = Annotated[
+    bool, typer.Option("--wide", help="All there is to say, however small the terminal.")
+]
 OneObjectOption = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 OneArrayOption = Annotated[bool, typer.Option("--json", help="One JSON array.")]
 

@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from perfhunt.change.git.create import new_repository
@@ -48,9 +48,10 @@ def run_demo(request: DemoRequest, watch: EventWatcher = unwatched) -> DemoResul
     Raises UsageError, PerfhuntError.
     """
     with shop(request) as service, chdir(service.command.directory):
-        investigation = InvestigateRequest(pid=service.pid, url=service.url)
-        run = run_investigation(investigation, watch)
-    return DemoResult(run, request.directory / investigation.store)
+        asked = InvestigateRequest(pid=service.pid, url=service.url)
+        store = service.command.directory / asked.store
+        run = run_investigation(replace(asked, store=store), watch)
+    return DemoResult(run, store)
 
 
 @contextmanager

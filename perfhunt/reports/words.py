@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 
 from perfhunt.analysis.blame.frames import path_in_packages
@@ -195,6 +196,28 @@ def ms_interval(interval: Interval) -> str:
     """`14.2 (12.5 to 15.9)`: milliseconds; one number where the interval has no width."""
     value, low, high = ms(interval.value), ms(interval.low), ms(interval.high)
     return value if low == high else f"{value} ({low} to {high})"
+
+
+def ms_column(intervals: Sequence[Interval], *, signed: bool = False) -> list[str]:
+    """Milliseconds that stand under one another: each `14.2 (12.5 to 15.9)`, one number where the
+    interval has no width; whole ones from 100 on, tenths from 1 on, else two digits of the largest.
+    `signed`: as changes.
+    """
+    largest = max((abs(i.value) for i in intervals), default=0.0) * 1000
+    digits = 0 if largest >= 100 else 1
+    if LEAST * 1000 < largest < 1:
+        digits -= math.floor(math.log10(largest))
+
+    def number(seconds: Seconds, plus: str = "") -> str:
+        shown = round(seconds * 1000, digits)
+        return f"{'−' if shown < 0 else plus}{abs(shown):,.{digits}f}"
+
+    column = []
+    for interval in intervals:
+        value = number(interval.value, "+" if signed else "")
+        low, high = number(interval.low), number(interval.high)
+        column.append(value if low == high else f"{value} ({low} to {high})")
+    return column
 
 
 def place(finding: Finding, short: bool = False) -> str:

@@ -50,7 +50,7 @@ def demo(
         lines = (
             "",
             "That was the demo: the SLO is missed, and the report says why. Try the loop on it:",
-            f"  cd {directory} && git apply {PATCH}",
+            f"  cd {console.shown_path(directory)} && git apply {PATCH}",
             f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application",
         )
         show_lines(lines)

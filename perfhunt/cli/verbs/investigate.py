@@ -27,6 +27,7 @@ from perfhunt.cli.options import (
     TrustOption,
     UrlOption,
     WarmUpOption,
+    WideOption,
     WorkersOption,
 )
 
@@ -53,6 +54,7 @@ def investigate(
     artifacts: ArtifactsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """Find the knee, profile the service there, and say what stops it. Exit code 0: SLO met; 99:
@@ -88,5 +90,5 @@ def investigate(
     )
     with watching(as_json=as_json, quiet=quiet) as watch:
         run = run_investigation(request, watch, console.confirm())
-    show_run(run, store, as_json=as_json, quiet=quiet)
+    show_run(run, store, as_json=as_json, quiet=quiet, wide=wide)
     raise typer.Exit(run.exit_code)

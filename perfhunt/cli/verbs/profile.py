@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from perfhunt.cli import console
 from perfhunt.cli.options import (
     STORE,
     OpenTargetOption,
@@ -15,6 +14,7 @@ from perfhunt.cli.options import (
     QuietOption,
     StoreOption,
     TrustOption,
+    WideOption,
 )
 
 
@@ -25,14 +25,14 @@ def profile(
     open_target: OpenTargetOption = False,
     trust_repository: TrustOption = False,
     quiet: QuietOption = False,
+    wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """Profile a live service under the load it has now: what runs, what waits, for what. Sends
     nothing.
     """
-    from perfhunt.cli.view.results import show_lines
+    from perfhunt.cli.view.results import show_run
     from perfhunt.jobs.profile import ProfileRequest, run_profile
-    from perfhunt.reports.format import FORMATS
 
     request = ProfileRequest(
         pid=pid,
@@ -43,7 +43,4 @@ def profile(
         trust_repository=trust_repository,
     )
     run = run_profile(request)
-    console.rendered(FORMATS["terminal"].render(run))
-    picture = store / "runs" / run.id / "flamegraph.svg"
-    if not quiet and picture.exists():
-        show_lines(["", f"flame graph: {picture}"])
+    show_run(run, store, as_json=False, quiet=quiet, wide=wide, page="flamegraph.svg")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfhunt.cli import console
+from perfhunt.cli.options import STORE
 from perfhunt.model.text.escaping import json_text
 
 if TYPE_CHECKING:
@@ -14,18 +16,46 @@ if TYPE_CHECKING:
     from perfhunt.model.verdict.verdict import Verdict
 
 
-def show_run(run: Run, store: Path, *, as_json: bool, quiet: bool) -> None:
-    """Print how an investigation ended; its NDJSON has said so already."""
-    from perfhunt.reports.format import FORMATS
+_PROMPT = 1  # line, of the shell's
+
+
+def show_run(
+    run: Run,
+    store: Path,
+    *,
+    as_json: bool,
+    quiet: bool,
+    wide: bool = False,
+    page: str = "report.html",
+) -> None:
+    """Print how an investigation ended, and where its `page` is; its NDJSON has said so already."""
     from perfhunt.reports.verdict_sentence import verdict_sentence
 
     if quiet:
         console.out(verdict_sentence(run))
     elif not as_json:
-        console.rendered(FORMATS["terminal"].render(run))
-        report = store / "runs" / run.id / "report.html"
-        if report.exists():
-            show_lines(["", f"report: {report}"])
+        report = store / "runs" / run.id / page
+        below = ["", f"{report.stem}: {console.shown_path(report)}"] if report.exists() else []
+        console.rendered(screen_of(run, store, wide=wide, below=len(below)))
+        show_lines(below)
+
+
+def screen_of(run: Run, store: Path, *, wide: bool, below: int = 0) -> str:
+    """The run on a screen of this terminal's size with so many lines below it; `wide`: all of it.
+    Raises Unreadable.
+    """
+    from perfhunt.reports.format import FORMATS
+    from perfhunt.reports.terminal import LINES, WIDTH, Screen, terminal
+
+    columns, lines = console.size((WIDTH, LINES + below + _PROMPT))
+    of = "" if store == STORE else f" --store {console.shown_path(store)}"
+    screen = Screen(
+        width=columns,
+        lines=None if wide else lines - below - _PROMPT,
+        whole=f"perfhunt report {run.id} --wide{of}",
+    )
+    form = FORMATS["terminal"]
+    return replace(form, text=lambda shown: terminal(shown, screen)).render(run)
 
 
 def show_json(event: str, fields: dict[str, object]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from perfhunt.cli import console
-from perfhunt.cli.options import STORE, RunArgument, StoreOption
+from perfhunt.cli.options import STORE, RunArgument, StoreOption, WideOption
 from perfhunt.errors import UsageError
 
 
@@ -21,9 +21,11 @@ def report(
         Path | None, typer.Option("--output", "-o", help="Write here instead of to stdout.")
     ] = None,
     listing: Annotated[bool, typer.Option("--list", help="List the formats.")] = False,
+    wide: WideOption = False,
     store: StoreOption = STORE,
 ) -> None:
     """Render a stored run again, in any format; nothing is measured."""
+    from perfhunt.cli.view.results import screen_of
     from perfhunt.jobs.stored.run import load_run
     from perfhunt.reports.format import FORMATS
     from perfhunt.store.files import write_atomic
@@ -34,9 +36,13 @@ def report(
         return
     if form not in FORMATS:
         raise UsageError(f"there is no format {form!r}", f"Formats: {', '.join(FORMATS)}")
-    text = FORMATS[form].render(load_run(run, store))
+    stored = load_run(run, store)
+    if form == "terminal" and (wide or output is None):
+        text = screen_of(stored, store, wide=wide)
+    else:
+        text = FORMATS[form].render(stored)
     if output is None:
         console.rendered(text)
     else:
         write_atomic(output, text)
-        console.note(f"written: {output}")
+        console.note(f"written: {console.shown_path(output)}")
