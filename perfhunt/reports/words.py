@@ -45,6 +45,7 @@ CLASSES: Mapping[str, str] = {
 _CRITERION = re.compile(r"latency\.(p[0-9.]+)(?:\[(.*)\])?")
 
 
+_MORE_DIGITS = range(4, 7)  # of a value that reads like its limit with three
 LEAST: Seconds = 5e-10  # that is more than the rounding of sums of latencies
 RANKED_BY = "by what load adds"  # and not by what they cost, where the orders differ
 LEAVES = 4  # of a suspect: more than that are in run.json
@@ -259,8 +260,10 @@ def measured(judged: Judged) -> str:
         return shown
     unit = re.sub(r"^[0-9.,]+", "", shown)
     number = float(re.sub(r"[^0-9.]", "", shown) or 0) or 1.0
-    scale = objective.limit / number if number else 1.0
-    return f"{value / (scale or 1.0):.6g}{unit}"
+    scale = (objective.limit / number if number else 1.0) or 1.0
+    limit, exact = objective.limit / scale, value / scale
+    digits = next((n for n in _MORE_DIGITS if f"{exact:.{n}g}" != f"{limit:.{n}g}"), 6)
+    return f"{exact:.{digits}g}{unit}"
 
 
 def allowed(judged: Judged) -> str:

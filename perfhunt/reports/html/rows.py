@@ -23,7 +23,7 @@ from perfhunt.reports.html.plain_words import (
 )
 from perfhunt.reports.pictures.charts import interval_bar
 from perfhunt.reports.pictures.knee_chart import knee_criterion
-from perfhunt.reports.pictures.waterfall_words import added_words, every_part
+from perfhunt.reports.pictures.waterfall_words import every_part
 from perfhunt.reports.requests.failures import error_texts, failed_requests
 from perfhunt.reports.words import (
     capacity_words,
@@ -34,7 +34,7 @@ from perfhunt.reports.words import (
     made_by,
     measured,
     ms,
-    ms_interval,
+    ms_column,
     place,
     plural,
     predicted_words,
@@ -125,10 +125,15 @@ def findings(run: Run) -> list[TableRow]:
     """The suspects, with pictures of their intervals on one scale."""
     shown = run.findings[:FINDINGS]
     most = max((f.blamed.high for f in shown), default=0.0)
-    return [_finding(f, most) for f in shown]
+    costs = ms_column([f.blamed for f in shown])
+    grown = iter(ms_column([f.grew for f in shown if f.grew is not None], signed=True))
+    return [
+        _finding(f, most, cost, "" if f.grew is None else next(grown))
+        for f, cost in zip(shown, costs, strict=True)
+    ]
 
 
-def _finding(finding: Finding, most: float) -> TableRow:
+def _finding(finding: Finding, most: float, cost: str, grew: str) -> TableRow:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
@@ -137,11 +142,11 @@ def _finding(finding: Finding, most: float) -> TableRow:
         "file": finding.file,
         "place": place(finding),
         "kind": kind_words(finding.category),
-        "cost": ms_interval(blamed),
+        "cost": cost,
         "bar": interval_bar(blamed.low, blamed.value, blamed.high, most),
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
-        "grew": "" if finding.grew is None else added_words(finding.grew),
+        "grew": grew,
         "evidence": "; ".join(
             filter(None, (finding.evidence.rstrip("."), leaves_words(finding), via))
         ),
@@ -170,15 +175,17 @@ def _sentence(text: str) -> str:
 
 def waterfall(parts: Waterfall) -> list[TableRow]:
     """What load added, part by part, with what is not accounted for."""
+    every = every_part(parts)
+    column = ms_column([part.added for part in every], signed=True)
     return [
         {
             "name": part.name,
             "place": PurePosixPath(part.file).name,
             "base": ms(part.base),
             "knee": ms(part.knee),
-            "added": added_words(part.added),
+            "added": added,
         }
-        for part in every_part(parts)
+        for part, added in zip(every, column, strict=True)
     ]
 
 

@@ -13,8 +13,8 @@ from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds, Share
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, lines
-from perfhunt.reports.pictures.waterfall_words import added_words, every_part
-from perfhunt.reports.words import held_at, ms
+from perfhunt.reports.pictures.waterfall_words import every_part
+from perfhunt.reports.words import held_at, ms, ms_column
 
 # A bar's own units, which it stretches to the width there is, and its height in pixels.
 WIDTH, BAR = 600, 12
@@ -53,8 +53,9 @@ def waterfall_chart(run: Run) -> Markup:
     shown = [p for p in every_part(waterfall) if abs(p.added.value) >= SHOWN * x.high]
     rows = [_total("mean at the baseline", waterfall.base, x)]
     at = waterfall.base + sum(p.added.value for p in every_part(waterfall) if p not in shown)
-    for part in shown:
-        rows.append(_step(part, at, x))
+    added = ms_column([part.added for part in shown], signed=True)
+    for part, words in zip(shown, added, strict=True):
+        rows.append(_step(part, words, at, x))
         at += part.added.value
     rows.append(_total(f"mean {held_at(run)}", waterfall.knee, x))
     return element("ol", lines(Markup(), *rows, Markup()), class_="bridge") + "\n"
@@ -75,7 +76,7 @@ def _total(name: str, value: Seconds, x: Axis) -> Markup:
     return _row(name, f"{ms(value)} ms", "w-sum", bar)
 
 
-def _step(part: Rise, start: Seconds, x: Axis) -> Markup:
+def _step(part: Rise, words: str, start: Seconds, x: Axis) -> Markup:
     """One bar from where the last one ended, with the interval of what was added as a line."""
     added = part.added
     one, other = sorted((x.at(start), x.at(start + added.value)))
@@ -84,7 +85,7 @@ def _step(part: Rise, start: Seconds, x: Axis) -> Markup:
     line = {"x1": x.at(start + added.low), "x2": x.at(start + added.high)}
     return _row(
         part.name,
-        f"{added_words(added)} ms",
+        f"{words} ms",
         "w-part",
         element("rect", class_=class_, x=one, y=0, width=max(other - one, 1), height=BAR),
         element("line", class_="w-range", **line, y1=BAR / 2, y2=BAR / 2),
