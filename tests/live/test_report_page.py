@@ -178,6 +178,42 @@ def test_an_inverted_graph_has_the_costliest_leaf_below_its_root(
     assert 0 < len(tab.value(seen)) <= len(rows)
 
 
+def test_a_graph_is_cut_to_one_worker_and_to_one_state(tab: Tab, tmp_path: Path) -> None:
+    def stack(worker: str, *functions: str, wait: str = "") -> Stack:
+        root = Frame(worker, kind=FrameKind.THREAD)
+        code = (Frame(name, "app/views.py", 1, FrameKind.PYTHON) for name in functions)
+        return (root, *code, *((Frame(wait, kind=FrameKind.WAIT),) if wait else ()))
+
+    stacks = {
+        stack("worker 1", "view", "render"): 30.0,
+        stack("worker 1", "view", "query", wait="[lock]"): 20.0,
+        stack("worker 2", "view", "query", wait="[lock]"): 50.0,
+    }
+    profile = replace(large_profile(NODES), mode=ProfileMode.WALL, stacks=stacks)
+    page = tmp_path / "workers.html"
+    run = replace(sample_run(), profiles={"knee": profile})
+    page.write_text(FORMATS["html"].render(run), encoding="utf-8")
+    tab.open(page, width=1280)
+
+    def chosen(what: str, value: str) -> list[str]:
+        tab.value(
+            f"""(() => {{ const s = document.querySelector('select[data-pf={what}]');
+            s.value = {value!r}; s.dispatchEvent(new Event('change')); }})()"""
+        )
+        shown: list[str] = tab.value(
+            """[...document.querySelectorAll('.pf-frame')].filter((g) => g.getClientRects().length)
+            .map((g) => g.querySelector('title').textContent.split('\\n')[0].split(' (')[0])"""
+        )
+        return shown
+
+    options = "[...document.querySelectorAll('select[data-pf={}] option')].map((o) => o.value)"
+    assert tab.value(options.format("worker")) == ["", "worker 1", "worker 2"]
+    assert tab.value(options.format("state")) == ["", "[lock]", "[runs]"]
+    assert chosen("worker", "worker 2") == ["all", "worker 2", "view", "query", "[lock]"]
+    assert chosen("worker", "worker 1").count("view") == 1
+    assert chosen("state", "[runs]") == ["all", "worker 1", "view", "render"]
+
+
 def axe() -> Path | None:
     """The accessibility checker of npm, where it is installed or `AXE` names it."""
     if "AXE" in os.environ:

@@ -142,16 +142,18 @@ def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:
     script, style = flames.script(), template(_HERE, "report.css") + flames.style()
     pictures = list(_flames(run, story))
     knee, waterfall = knee_chart(run), waterfall_chart(run)
+    latency, drift = latency_chart(run), drift_chart(run)
     return {
         "csp": _policy(script, style),
         "style": Markup(style),
         "script": Markup(script),
         "knee_chart": knee,
-        "drift_chart": drift_chart(run),
+        "drift_chart": drift,
         "waterfall_chart": waterfall,
         # Two stand side by side: the last one of an odd number has the row to itself.
         "trust_is_wide": (bool(knee) + bool(waterfall) + bool(run.findings)) % 2 == 0,
-        "latency_chart": latency_chart(run),
+        "limit_is_wide": bool(latency) == bool(drift),
+        "latency_chart": latency,
         "states_chart": states_chart(run),
         "over_time": over_time(run),
         "phases": phases_words(run),

@@ -19,9 +19,10 @@ from perfhunt.reports.pictures.chart_frame import WIDTH, chart
 from perfhunt.reports.pictures.svg import element, lines, number
 
 # Pixels: of one picture, and the margins of its plot.
-HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 178, 58, 14, 30, 24
+HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 160, 66, 14, 14, 24
 POINTS = 600  # along a line: one a pixel of the plot
 LETTER = 6.6  # pixels, of the font of charts
+TICKS = 4  # up a picture of this height
 HEADROOM = 1.4  # times the lowest and highest latency, beyond which the axis ends
 MEBIBYTE = 2**20
 
@@ -178,9 +179,9 @@ def _picture(
             points = " ".join(f"{number(x.at(at))},{number(y.at(value))}" for at, value in stretch)
             if points:
                 parts.append(element("polyline", class_=f"c-line {line.class_}", points=points))
-    parts.append(element("text", title, class_="c-label", x=4, y=12))
-    parts += _legend(drawn, 4 + LETTER * (len(title) + 3))
-    return chart(HEIGHT, f"{title} over the run", parts)
+    names = (element("b", line.name, class_=f"{line.class_}-ink") for line in drawn if line.name)
+    words = element("figcaption", title, *names)
+    return element("figure", words, chart(HEIGHT, f"{title} over the run", parts))
 
 
 def _values_axis(values: Sequence[float], least: float, log: bool) -> Axis:
@@ -206,9 +207,16 @@ def _bands(trials: Sequence[Trial], x: Axis) -> Iterator[Markup]:
             yield element("text", phase, class_="c-phase-name", x=left + 2, y=TOP - 3)
 
 
+def _few(y: Axis) -> list[float]:
+    """Of a logarithm's ticks the powers of ten alone, where all of them are too many."""
+    ticks = y.ticks(TICKS - 1)
+    tens = [tick for tick in ticks if f"{tick:e}".startswith("1.000000e")]
+    return tens if len(ticks) > TICKS and len(tens) > 1 else ticks
+
+
 def _grid(x: Axis, y: Axis, word: Callable[[float], str]) -> Iterator[Markup]:
     bottom = HEIGHT - BOTTOM
-    for tick in y.ticks(3):
+    for tick in _few(y):
         at = y.at(tick)
         yield element("line", class_="c-grid", x1=LEFT, x2=WIDTH - RIGHT, y1=at, y2=at)
         place = {"x": LEFT - 6, "y": at + 4}
@@ -219,11 +227,3 @@ def _grid(x: Axis, y: Axis, word: Callable[[float], str]) -> Iterator[Markup]:
         place = {"x": at, "y": bottom + 17}
         words = f"{tick:g} s"
         yield element("text", words, class_="c-tick", **place, text_anchor="middle")
-
-
-def _legend(drawn: Sequence[PlottedLine], left: float) -> Iterator[Markup]:
-    for line in drawn:
-        if line.name:
-            ink = f"{line.class_}-ink"
-            yield element("text", line.name, class_=f"c-label {ink}", x=left, y=12)
-            left += LETTER * (len(line.name) + 2)

@@ -35,6 +35,7 @@ from perfhunt.reports.words import (
     measured,
     ms,
     ms_column,
+    ms_interval,
     place,
     plural,
     predicted_words,
@@ -125,15 +126,11 @@ def findings(run: Run) -> list[TableRow]:
     """The suspects, with pictures of their intervals on one scale."""
     shown = run.findings[:FINDINGS]
     most = max((f.blamed.high for f in shown), default=0.0)
-    costs = ms_column([f.blamed for f in shown])
     grown = iter(ms_column([f.grew for f in shown if f.grew is not None], signed=True))
-    return [
-        _finding(f, most, cost, "" if f.grew is None else next(grown))
-        for f, cost in zip(shown, costs, strict=True)
-    ]
+    return [_finding(f, most, "" if f.grew is None else next(grown)) for f in shown]
 
 
-def _finding(finding: Finding, most: float, cost: str, grew: str) -> TableRow:
+def _finding(finding: Finding, most: float, grew: str) -> TableRow:
     blamed = finding.blamed
     via = f"via {finding.via}" if finding.via and finding.via not in finding.evidence else ""
     return {
@@ -142,7 +139,7 @@ def _finding(finding: Finding, most: float, cost: str, grew: str) -> TableRow:
         "file": finding.file,
         "place": place(finding),
         "kind": kind_words(finding.category),
-        "cost": cost,
+        "cost": ms_interval(blamed),
         "bar": interval_bar(blamed.low, blamed.value, blamed.high, most),
         "self": format_share(finding.self_share),
         "total": format_share(finding.total_share),
