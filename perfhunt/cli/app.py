@@ -6,10 +6,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 
 import typer
 
 from perfhunt.cli import console, outlet
+from perfhunt.cli.options import STORE
 from perfhunt.cli.verbs.table import VERBS
 from perfhunt.errors import PerfhuntError, Stopped
 from perfhunt.version import __version__
@@ -17,7 +19,7 @@ from perfhunt.version import __version__
 app = typer.Typer(
     name="perfhunt",
     rich_markup_mode=None,  # importing rich would cost more than everything else in --help
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help=(
@@ -43,6 +45,7 @@ def _version(requested: bool) -> None:
 
 @app.callback()
 def root(
+    context: typer.Context,
     version: bool = typer.Option(
         False,
         "--version",
@@ -52,7 +55,14 @@ def root(
         help="Print the version and exit.",
     ),
 ) -> None:
-    """Options before any verb."""
+    """Options before any verb; without one, what comes next in this directory."""
+    if context.invoked_subcommand is None:
+        from perfhunt.cli.view.next_commands import next_lines
+        from perfhunt.jobs.stored.standing import standing
+
+        store = Path(os.environ.get("PERFHUNT_STORE") or STORE)
+        for line in next_lines(standing(Path.cwd(), store), store):
+            console.out(line)
 
 
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:

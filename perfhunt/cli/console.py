@@ -4,6 +4,7 @@ came from outside.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import shlex
@@ -21,11 +22,30 @@ def clean(line: str) -> str:
     return terminal(line)
 
 
+# What stands for characters of our own where an encoding (ASCII) has none: as wide, so that columns
+# stay.
+_PLAIN = {**dict.fromkeys("—–−", "-"), "…": "~", "×": "x", "·": "-", "±": "~", "█": "#"}
+_PLAIN |= dict(zip("▁▂▃▄▅▆▇", "_.-~=+*", strict=True))
+
+
+def _plainer(error: UnicodeError) -> tuple[str | bytes, int]:
+    """What is written for characters that cannot be; names from outside as their codes."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    char = error.object[error.start]
+    if char in _PLAIN:
+        return _PLAIN[char], error.start + 1
+    return codecs.backslashreplace_errors(
+        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    )
+
+
 def speak_always() -> None:
-    """What the terminal's encoding has no character for is written as its code, not refused."""
+    """What the terminal's encoding has no character for is written plainer, not refused."""
+    codecs.register_error("plainer", _plainer)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="plainer")
 
 
 def out(line: str = "") -> None:

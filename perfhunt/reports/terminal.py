@@ -255,7 +255,9 @@ def _reason(run: Run, screen: Screen) -> list[str]:
 
 def _told(run: Run, sentence: str) -> bool:
     """Whether a sentence only says again why there is no knee, which the verdict has said."""
-    return isinstance(run.knee, NoKnee) and run.knee.reason.rstrip(".") in sentence
+    if not isinstance(run.knee, NoKnee):
+        return False
+    return run.knee.reason.rstrip(".").lower() in sentence.lower()
 
 
 def _waterfall(run: Run, screen: Screen) -> list[str]:

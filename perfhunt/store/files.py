@@ -19,6 +19,8 @@ from perfhunt.model.units import Bytes
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# The document of a run, and how the name of a directory ends that somebody writes, or wrote.
+RUN_FILE, PARTIAL = "run.json", ".partial"
 # Of a file of a run. A run of a day has 2 MB of run.json, 100 MB of trials with their second rows.
 LARGEST: Bytes = 256 << 20
 

@@ -15,9 +15,10 @@ from perfhunt.model.run import Run
 from perfhunt.model.slo import Judgement
 from perfhunt.model.text.escaping import visible
 from perfhunt.model.verdict.prediction import PredictionScore
+from perfhunt.store.files import RUN_FILE
 from perfhunt.store.listing import Entry, EntryStatus, list_runs
 from perfhunt.store.predictions import stored_predictions
-from perfhunt.store.run_json import RUN_FILE, UNLIKE, read_outline
+from perfhunt.store.run_json import UNLIKE, read_outline
 from perfhunt.store.rundir import read_directory
 
 # The kind of a run that is there and cannot be read: `ended` says why.

@@ -1,4 +1,6 @@
-"""Which runs there are, and finding the one a person means."""
+"""What there is to find from a directory, quickly: which runs, the one a person means, and the test
+file.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from perfhunt.errors import StoreError, UsageError
+from perfhunt.errors import StoreError, Unreadable, UsageError
+from perfhunt.model.document.bounded import toml_table
+from perfhunt.model.units import Bytes
+from perfhunt.store.files import PARTIAL, RUN_FILE, regular_bytes
 from perfhunt.store.owner import is_held
-from perfhunt.store.run_json import RUN_FILE
-from perfhunt.store.rundir import PARTIAL
 
+FILE_NAME, TABLE = "perfhunt.toml", "tool.perfhunt"
+# People write these by hand; the largest pyproject.toml there are have 100 kB.
+LARGEST_TEST_FILE: Bytes = 1 << 20
 _STAMP = re.compile(r"\d{8}T\d{6}Z-")  # how the names of runs begin that perfhunt gave
 
 
@@ -93,3 +99,30 @@ def _entry(path: Path) -> Entry:
         return Entry(path.name, path, EntryStatus.CLOSED)
     status = EntryStatus.RUNNING if is_held(path) else EntryStatus.ABORTED
     return Entry(path.name.removesuffix(PARTIAL), path, status)
+
+
+def find_test_file(start: Path) -> Path | None:
+    """The test file that applies in a directory: in it, or in the nearest parent up to the root of
+    the git repository.
+
+    `perfhunt.toml` wins over a `pyproject.toml` beside it; a `pyproject.toml` without
+    `[tool.perfhunt]` does not count.
+    """
+    start = start.resolve()
+    for directory in (start, *start.parents):
+        if (own := directory / FILE_NAME).is_file():
+            return own
+        if _has_table(directory / "pyproject.toml"):
+            return directory / "pyproject.toml"
+        if (directory / ".git").exists():
+            return None
+    return None
+
+
+def _has_table(pyproject: Path) -> bool:
+    try:
+        document = toml_table(regular_bytes(pyproject, LARGEST_TEST_FILE).decode(), str(pyproject))
+    except (OSError, ValueError, Unreadable):
+        return False  # another tool's file, and broken: not for us to report
+    tool = document.get("tool")
+    return isinstance(tool, dict) and "perfhunt" in tool

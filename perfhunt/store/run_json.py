@@ -18,9 +18,8 @@ from perfhunt.model.profile import Stack
 from perfhunt.model.run import Run
 from perfhunt.model.text.escaping import json_text
 from perfhunt.model.trial import Trial
-from perfhunt.store.files import read_json, read_lines, read_text, write_atomic
+from perfhunt.store.files import RUN_FILE, read_json, read_lines, read_text, write_atomic
 
-RUN_FILE = "run.json"
 TRIALS_FILE = "trials.jsonl"
 # What reading a document may raise that somebody else made, or damaged. PlainError is a ValueError.
 UNLIKE = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError)

@@ -34,6 +34,7 @@ from perfhunt.model.run import Run, RunEnd
 from perfhunt.model.trial import Drained, Phase, Trial
 from perfhunt.model.units import Bytes
 from perfhunt.store.files import (
+    PARTIAL,
     append_line,
     cannot_write,
     make_directory,
@@ -45,7 +46,6 @@ from perfhunt.store.files import (
 from perfhunt.store.owner import LOCK, MARKER, RunWriter, hold, is_held, owner_of, write_owner
 from perfhunt.store.run_json import TRIALS_FILE, read_run, stored_trials, write_run
 
-PARTIAL = ".partial"
 EVENTS_FILE = "events.jsonl"
 RESERVE = "reserve"
 # A large run.json with its profiles, twice: the old one goes when the new one is there.

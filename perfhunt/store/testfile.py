@@ -9,46 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perfhunt.errors import QuestionError, Unreadable
-from perfhunt.model.document.bounded import toml_table
 from perfhunt.model.question import Question
 from perfhunt.model.redact import Mark
-from perfhunt.model.testfile.testfile import FILE_NAME, parse_question
+from perfhunt.model.testfile.testfile import parse_question
 from perfhunt.model.testfile.traffic_table import Surroundings
 from perfhunt.model.units import Bytes
 from perfhunt.store.digest_key import FORGOTTEN
 from perfhunt.store.files import regular_bytes
+from perfhunt.store.listing import FILE_NAME, LARGEST_TEST_FILE, TABLE, find_test_file
 
-_TABLE = "tool.perfhunt"
 _LARGEST_FEED: Bytes = 256 << 20  # it is held in memory by every load process
-# People write these by hand; the largest pyproject.toml there are have 100 kB.
-_LARGEST: Bytes = 1 << 20
-
-
-def find_test_file(start: Path) -> Path | None:
-    """The test file that applies in a directory: in it, or in the nearest parent up to the root of
-    the git repository.
-
-    `perfhunt.toml` wins over a `pyproject.toml` beside it; a `pyproject.toml` without
-    `[tool.perfhunt]` does not count.
-    """
-    start = start.resolve()
-    for directory in (start, *start.parents):
-        if (own := directory / FILE_NAME).is_file():
-            return own
-        if _has_table(directory / "pyproject.toml"):
-            return directory / "pyproject.toml"
-        if (directory / ".git").exists():
-            return None
-    return None
-
-
-def _has_table(pyproject: Path) -> bool:
-    try:
-        document = toml_table(regular_bytes(pyproject, _LARGEST).decode(), str(pyproject))
-    except (OSError, ValueError, Unreadable):
-        return False  # another tool's file, and broken: not for us to report
-    tool = document.get("tool")
-    return isinstance(tool, dict) and "perfhunt" in tool
 
 
 def read_question(
@@ -73,7 +43,7 @@ def read_question(
             write_one,
         )
     try:
-        text = regular_bytes(file, _LARGEST).decode("utf-8-sig")
+        text = regular_bytes(file, LARGEST_TEST_FILE).decode("utf-8-sig")
     except OSError as error:
         raise QuestionError(f"{file} cannot be read: {error.strerror}", write_one) from error
     except Unreadable as error:
@@ -83,7 +53,7 @@ def read_question(
             f"{file} is not UTF-8 (byte {error.start})", "Save it as UTF-8 and run again."
         ) from error
     around = Surroundings(env, lambda name: _read(Path(name)), _base(file))
-    table = _TABLE if file.name == "pyproject.toml" else ""
+    table = TABLE if file.name == "pyproject.toml" else ""
     try:
         return parse_question(text, _shown(file), around, table).marked(mark)
     except QuestionError as error:

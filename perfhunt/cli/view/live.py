@@ -1,9 +1,10 @@
-"""The live view: where the run is, what the service does this second, and what is known of the
-knee. Rich, at most 4 Hz.
+"""The live view: where the run is, what the service does this second, and the curve as it forms.
+Rich, at most 4 Hz.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from types import TracebackType
@@ -14,19 +15,21 @@ from rich.table import Table
 from rich.text import Text
 
 from perfhunt.cli.console import clean
-from perfhunt.cli.view.lines import duration_text, rate_text, trial_line
+from perfhunt.cli.view.curve import CurvePoint, curve_lines, with_trial
+from perfhunt.cli.view.lines import between, duration_text, trial_line
 from perfhunt.model.run import Began, Event, Finished, Noted, Ticked, Tried
 from perfhunt.model.trial import SecondRow, Step
 from perfhunt.model.units import format_rate
 
 BARS = "▁▂▃▄▅▆▇█"
-# Seconds of load drawn as bars: what fits beside the figures on 80 columns.
-HISTORY = 48
-# Lines of the past kept below the figures.
-PAST = 6
+# Seconds of load kept to be drawn as bars, and characters of the figures beside them.
+HISTORY, FIGURES = 120, 58
+# Lines of the past kept below the curve, and of what is always there.
+PAST, FIXED = 6, 9
+FEWEST_RATES = 3  # of the curve, on a terminal that has hardly any lines
 # Redraws per second: more is not read, and costs CPU beside the load.
 REFRESH = 4
-_BRACKET = "bracket by trials so far"
+_SEARCH = "what the search looks at; the knee is fitted to all trials at the end"
 
 
 class LiveView:
@@ -40,10 +43,12 @@ class LiveView:
         self._row: SecondRow | None = None
         self._rows: deque[SecondRow] = deque(maxlen=HISTORY)
         self._bracket: tuple[float | None, float | None] = (None, None)
+        self._points: tuple[CurvePoint, ...] = ()
         self._past: deque[str] = deque(maxlen=PAST)
         self._load = 0.0
+        self._console = Console(no_color=not colour, highlight=False)
         self._live = Live(
-            console=Console(no_color=not colour, highlight=False),
+            console=self._console,
             refresh_per_second=REFRESH,
             transient=True,
             get_renderable=self._draw,
@@ -70,6 +75,7 @@ class LiveView:
             self._rows.append(event.row)
         elif isinstance(event, Tried):
             self._bracket = (event.low, event.high)
+            self._points = with_trial(self._points, event.trial)
             self._load += event.trial.seconds
             self._past.append(trial_line(event.trial))
         elif isinstance(event, Noted):
@@ -79,23 +85,32 @@ class LiveView:
 
     def _draw(self) -> Group:
         elapsed, stage = time.monotonic() - self._began, time.monotonic() - self._stage_began
+        columns, lines = self._console.size
         head = Text.assemble(
             ("perfhunt ", "bold"),
             (f"{self._stage.stage}: ", "bold cyan"),
             clean(self._stage.sentence),
             "  ",
             (self._left(stage), "dim"),
+            no_wrap=True,
+            overflow="ellipsis",
         )
-        foot = Text(
+        room = max(FEWEST_RATES + 1, lines - FIXED)
+        known = [rate for rate in self._bracket if rate is not None]
+        near = math.prod(known) ** (1 / len(known)) if known else None
+        curve = curve_lines(self._points, max(FEWEST_RATES, room * 2 // 3), columns - 1, near)
+        past = list(self._past)[max(0, len(self._past) - room + len(curve)) :]
+        foot = (
             f"{elapsed:.0f} s in, {self._load:.0f} s of load"
-            "   Ctrl-C stops the load and keeps what was measured",
-            "dim",
+            "   Ctrl-C stops the load and keeps what was measured"
         )
         return Group(
             head,
-            self._now(),
-            *(Text(clean(line), "dim", no_wrap=True, overflow="ellipsis") for line in self._past),
-            foot,
+            self._now(columns),
+            *(_line(line) for line in curve),
+            *(_line(f"search {between(*self._bracket)}: {_SEARCH}") for _ in known[:1]),
+            *(_line(clean(line), "dim") for line in past),
+            _line(foot, "dim"),
         )
 
     def _left(self, stage: float) -> str:
@@ -103,30 +118,36 @@ class LiveView:
             return f"{stage:.0f} s"
         return f"{stage:.0f} s, about {max(0.0, self._stage.expected - stage):.0f} s left"
 
-    def _now(self) -> Table:
+    def _now(self, columns: int) -> Table:
         table = Table.grid(padding=(0, 2))
+        for _ in range(4):
+            table.add_column(no_wrap=True, overflow="ellipsis")
         if self._row is not None and self._step is not None:
-            for cells in self._figures(self._step, self._row):
+            for cells in self._figures(self._step, self._row, max(0, columns - FIGURES)):
                 table.add_row(*cells)
-        low, high = self._bracket
-        table.add_row("knee", f"{rate_text(low)} to {rate_text(high)}", _BRACKET, "")
         return table
 
-    def _figures(self, step: Step, row: SecondRow) -> tuple[tuple[str, str, str, str], ...]:
-        """What this second was like."""
+    def _figures(
+        self, step: Step, row: SecondRow, room: int
+    ) -> tuple[tuple[str, str, str, str], ...]:
+        """What this second was like, with `room` characters for bars."""
         p50, p99, lag = (duration_text(v) for v in (row.p50, row.p99, row.lag_p99))
         over = f"{max(row.exceed, default=0)} over the limit, {row.failed} failed"
         answered = f"{row.sent} sent, {row.done} answered"
         return (
-            ("load", f"{format_rate(step.rate)} offered", answered, self._bars("done")),
-            ("latency", f"p50 {p50}", f"p99 {p99}", self._bars("p99")),
-            ("in flight", f"{row.in_flight:.1f}", over, self._bars("in_flight")),
+            ("load", f"{format_rate(step.rate)} offered", answered, self._bars("done", room)),
+            ("latency", f"p50 {p50}", f"p99 {p99}", self._bars("p99", room)),
+            ("in flight", f"{row.in_flight:.1f}", over, self._bars("in_flight", room)),
             ("generator", f"{row.generator_cpu:.0%} of a core", f"lag p99 {lag}", ""),
         )
 
-    def _bars(self, name: str) -> str:
-        values = [float(getattr(row, name) or 0.0) for row in self._rows]
+    def _bars(self, name: str, room: int) -> str:
+        values = [float(getattr(row, name) or 0.0) for row in self._rows][-room:] if room else []
         top = max(values, default=0.0)
         if not top:
             return ""
         return "".join(BARS[min(len(BARS) - 1, int(v / top * (len(BARS) - 1)))] for v in values)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")

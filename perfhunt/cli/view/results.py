@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from perfhunt.model.verdict.verdict import Verdict
 
 
-_PROMPT = 1  # line, of the shell's
+_PROMPT = 2  # lines of the shell's, at most, as usual
 
 
 def show_run(

@@ -32,7 +32,6 @@ from perfhunt.model.testfile.traffic_table import Surroundings, read_login, read
 from perfhunt.model.text.socket_url import LONGEST_PATH, in_one_spelling, socket_path
 from perfhunt.model.units import format_duration, format_rate
 
-FILE_NAME = "perfhunt.toml"
 FILE_SCHEMA = 1
 _DOTTED_PERCENTILE = re.compile(r"(?:^|[{,])[ \t]*+p[0-9]+\.[0-9]+\s*=", re.MULTILINE)
 

@@ -22,8 +22,8 @@ NOISE = -6.94e-18  # seconds, as sums of latencies leave
 
 def test_a_request_over_several_limits_is_over_once() -> None:
     counts = {"latency.p95": Count(100, 4), "latency.p99": Count(100, 7), "errors": Count(100, 0)}
-    assert trial_line(replace(HELD, counts=counts)).endswith("over 7")
-    assert trial_line(replace(HELD, counts={})).endswith("over 0")
+    assert trial_line(replace(HELD, counts=counts)).endswith("7 over")
+    assert trial_line(replace(HELD, counts={})).endswith("0 over")
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(NOISE, "0"), (0.0, "0"), (0.0317, "31.7")])

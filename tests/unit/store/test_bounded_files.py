@@ -10,7 +10,8 @@ import pytest
 from perfhunt.errors import QuestionError, StoreError, TargetNotFound, Unreadable
 from perfhunt.model.question import ProcessSelector
 from perfhunt.store.files import read_text, regular_bytes
-from perfhunt.store.testfile import find_test_file, read_question
+from perfhunt.store.listing import find_test_file
+from perfhunt.store.testfile import read_question
 from perfhunt.target.proc.files import read, tail, text
 from perfhunt.target.selection import selected
 

@@ -10,7 +10,8 @@ import pytest
 from perfhunt.errors import LoadFailed, QuestionError
 from perfhunt.load.messages import OpenLoad, RunStep, frame
 from perfhunt.model.trial import Phase, Step
-from perfhunt.store.testfile import find_test_file, read_question
+from perfhunt.store.listing import find_test_file
+from perfhunt.store.testfile import read_question
 from tests.unit.model.testfiles import SLO
 
 
