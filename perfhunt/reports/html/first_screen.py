@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
+from perfhunt.analysis.trial.probe import TOLERATED
 from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import CautionCode, Finding
 from perfhunt.model.interval import Interval
@@ -127,7 +128,7 @@ class TrustItem:
     @property
     def word(self) -> str:
         """The same for who sees no colours."""
-        return {None: "not known", True: "doubtful", False: "fine"}[self.doubtful]
+        return {None: "not known", True: "doubtful", False: "no caution"}[self.doubtful]
 
 
 _OF_PROBE = {CautionCode.PROBE_EFFECT, CautionCode.PROBE_UNKNOWN}
@@ -158,7 +159,7 @@ def _told(run: Run, codes: set[CautionCode]) -> bool:
     return any(caution.code in codes for caution in run.cautions)
 
 
-def _probe(run: Run) -> TrustItem | None:
+def _probe(run: Run) -> TrustItem:
     effect = run.probe_effect
     if effect is None:
         words = "Not measured: no profiler was attached at one load with quiet time beside it."
@@ -167,6 +168,13 @@ def _probe(run: Run) -> TrustItem | None:
         f"Changed throughput by {ratio_words(effect.throughput)},"
         f" p99 by {ratio_words(effect.p99)}, CPU by {ratio_words(effect.cpu)}."
     )
+    moved = any(
+        ratio is None or abs(ratio - 1) > TOLERATED for ratio in (effect.throughput, effect.p99)
+    )
+    if moved and not effect.flagged:
+        # That much is within what the quiet spans differ by: it may be the probe, or chance.
+        noise = f" {_sentence(effect.note[:1].upper() + effect.note[1:])}" if effect.note else ""
+        return TrustItem("Profiling", words + noise, None)
     return TrustItem("Profiling", words, effect.flagged or _told(run, _OF_PROBE))
 
 

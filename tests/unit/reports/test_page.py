@@ -92,15 +92,25 @@ def test_a_suspect_says_what_its_fix_brings_only_where_there_is_a_knee() -> None
 def test_trust_is_doubtful_where_a_caution_says_so_and_unknown_where_nobody_looked() -> None:
     words = {item.name: item.word for item in trust_box(WHOLE)}
     assert words == {
-        "Profiling": "fine",
+        "Profiling": "no caution",
         "Other work on the host": "not known",
-        "Load generator": "fine",
-        "What was lost": "fine",
+        "Load generator": "no caution",
+        "What was lost": "no caution",
     }
     busy = Caution(CautionCode.GENERATOR_BUSY, "the generator was late")
     doubted = {item.name: item.word for item in trust_box(replace(WHOLE, cautions=(busy,)))}
     assert doubted["Load generator"] == "doubtful"
     assert trust_box(replace(aborted_run(), trials=())) == []
+
+
+def test_a_probe_effect_within_the_noise_of_quiet_spans_is_not_called_none() -> None:
+    assert WHOLE.probe_effect is not None
+    noisy = replace(WHOLE.probe_effect, p99=1.4, note="the quiet spans' own p99 differ by 60%")
+    probe = trust_box(replace(WHOLE, probe_effect=noisy))[0]
+    assert probe.word == "not known"
+    assert probe.words.endswith(
+        "p99 by +40.0 %, CPU by +1.2 %. The quiet spans' own p99 differ by 60%."
+    )
 
 
 def row(second: int, done: int, p99: float | None) -> SecondRow:
