@@ -19,7 +19,7 @@ from perfhunt.jobs.publish import publish
 from perfhunt.jobs.request import Confirm, InvestigateRequest, require_time, require_within
 from perfhunt.lab import Lab
 from perfhunt.load.engines import ENGINES
-from perfhunt.load.programs.facts import FACTS, require_program, version_of
+from perfhunt.load.programs.facts import FACTS, NOT_DRIVEN, require_program, version_of
 from perfhunt.load.seam import LoadEngine
 from perfhunt.load.trust.address import REMOTE_JOIN_WITHIN, master_address
 from perfhunt.load.trust.grant import MOST_WORKERS
@@ -67,7 +67,13 @@ def with_engine(question: Question, name: str) -> Question:
     cannot ask it.
     """
     if name not in ENGINES:
-        raise UsageError(f"--engine {name} is none of {', '.join(ENGINES)}")
+        raise UsageError(
+            f"--engine {name} is none of {', '.join(ENGINES)}",
+            f"{NOT_DRIVEN[name]}: what it would send, the locust engine sends, timed from when it"
+            " was due. Leave --engine out."
+            if name in NOT_DRIVEN
+            else "Leave --engine out: the locust engine is always there.",
+        )
     asked = replace(question, engine=EngineName(name))
     for _, what, instead in engine_problems(asked):
         raise UsageError(f"--engine {name}: {what}", f"In the test file: {instead}.")

@@ -24,7 +24,7 @@ from perfhunt.model.trial import Drain
 from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import announced, engine, python, step
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 # The promise of perfhunt.load: within a second of a stop, or of the controller's death, there is no
 # load any more.

@@ -17,6 +17,7 @@ from tests.unit.model.initialised import question, sent
 
 pytestmark = [
     pytest.mark.live,
+    pytest.mark.beside,
     pytest.mark.skipif(shutil.which("node") is None, reason="no node"),
 ]
 pytest.importorskip("tree_sitter_javascript", reason="perfhunt[langs] is not installed")

@@ -19,7 +19,7 @@ from perfhunt.model.units import Seconds
 from tests.live.load_targets.receiver import AFTERWARDS, Receiver
 from tests.live.running import run_json, until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 PROMISED: Seconds = 1.0
 RATE = 40  # per second

@@ -20,7 +20,7 @@ from perfhunt.model.units import Seconds
 from tests.live.load_targets.harness import P99, step
 from tests.live.load_targets.receiver import BEGUN, Receiver
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 PROMISED: Seconds = 1.0
 # Known to nobody but the locustfile, and under way between the steps too.

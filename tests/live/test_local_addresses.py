@@ -26,7 +26,7 @@ from tests.live.load_targets.harness import announced, engine, python, step
 from tests.live.load_targets.receiver import Receiver
 from tests.live.running import until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from perfhunt.model.trial import Drain, Trial
 from perfhunt.safety.stays import require_cleared
 from tests.live.load_targets.harness import announced, engine, python, step
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 HEAD = "import os, sys, time, gevent\nfrom locust import HttpUser, events, task\n"
 USER = "class U(HttpUser):\n    @task\n    def t(self):\n        "

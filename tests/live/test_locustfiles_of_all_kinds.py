@@ -20,7 +20,7 @@ from perfhunt.model.slo import Criterion
 from perfhunt.model.trial import Trial
 from tests.live.load_targets.harness import HERE, P99, announced, engine, python, step
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 ERRORS = Criterion("errors", math.inf, 0.001)
 ODD = str(HERE / "odd_locustfile.py")

@@ -21,7 +21,7 @@ from perfhunt.target.host import limits
 from perfhunt.target.host.check import Check, CheckStatus
 from perfhunt.target.proc.threads import is_held
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from perfhunt.store.testfile import read_question
 from tests.live.load_targets.harness import announced, engine, python, step
 from tests.unit.model.testfiles import SLO
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 FED = 'feed = "rows.csv"'
 ROWS = 'a,b,sid\nred,"big & tall",s-1\nred,"big & tall",s-1\n'

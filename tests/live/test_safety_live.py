@@ -26,7 +26,7 @@ from perfhunt.target.proc.process import stat
 from perfhunt.target.proc.threads import tids
 from tests.live.running import until
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 ME = LockHolder.ourselves("r", "u", "s")
 HOLDER = """

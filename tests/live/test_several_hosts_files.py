@@ -22,7 +22,7 @@ from tests.live.running import until
 from tests.live.test_several_hosts import SECRET, WORKERS, hosts
 from tests.unit.cli.test_several_hosts_documents import FILES, written_test_file
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 PATIENCE: Seconds = 60.0  # with five processes that import Locust
 QUICK = ("--quick", "--profile", "off", "--allow-busy")

@@ -63,6 +63,17 @@ FACTS: Mapping[str, ProgramFacts] = {
 }
 
 
+# Programs that people have and perfhunt does not drive: why.
+NOT_DRIVEN: Mapping[str, str] = {
+    "oha": "oha says nothing of its requests until it has ended, and not which of them failed",
+    "wrk2": "wrk2 says no times of single requests, and not which of them failed",
+    **{
+        name: f"{name} waits for an answer before it sends more, and so hides what others wait"
+        for name in ("wrk", "hey", "ab")
+    },
+}
+
+
 def probe_rate(rate: PerSecond, question: Question) -> PerSecond:
     """Of a step's rate what our own client sends; none where the test file has no [[traffic]]."""
     if not question.traffic:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perfhunt.errors import UsageError
+from perfhunt.jobs.setup import with_engine
 from perfhunt.load.child.http.address import ServerAddress
 from perfhunt.load.child.programs.k6 import K6
 from perfhunt.load.child.programs.k6_script import elsewhere
@@ -23,7 +24,7 @@ from perfhunt.load.child.programs.vegeta import Vegeta
 from perfhunt.load.child.recorder import SampleBuffer
 from perfhunt.load.child.sender import SendCounts
 from perfhunt.load.programs.beside import disagreement, own_doing
-from perfhunt.load.programs.facts import FACTS, missing, require_program
+from perfhunt.load.programs.facts import FACTS, NOT_DRIVEN, missing, require_program
 from perfhunt.load.render import prepare
 from perfhunt.model.latency import SAMPLE, RequestOutcome
 from perfhunt.model.question import Expect, Question, RequestTemplate, Target
@@ -190,6 +191,16 @@ def test_a_program_that_is_not_there_says_how_to_get_it(monkeypatch: pytest.Monk
         with pytest.raises(UsageError) as refused:
             require_program(name, alone=True)
         assert "go install" in refused.value.hint
+
+
+@pytest.mark.parametrize("name", [*NOT_DRIVEN, "jmeter"])
+def test_an_engine_that_is_not_driven_says_why_and_what_to_do(name: str) -> None:
+    question = Question(Target("http://localhost"), ENDPOINTS, Slo(()))
+    with pytest.raises(UsageError) as refused:
+        with_engine(question, name)
+    assert f"{name} is none of locust, k6, vegeta" in refused.value.message
+    assert refused.value.hint.startswith(NOT_DRIVEN.get(name, ""))
+    assert "Leave --engine out" in refused.value.hint
 
 
 @given(st.floats(0.5, 3.0), st.integers(0, 10))
