@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from perfhunt.analysis.verdict.rerun import compare
 from perfhunt.model.profile import Frame, FrameKind, Profile, ProfileMode, Stack
 from perfhunt.model.run import Run
 from perfhunt.model.trial import Phase
-from perfhunt.reports.format import FORMATS
+from perfhunt.reports.format import FORMATS, page_of_change
+from perfhunt.reports.html.compared import BeforeAfter
 from tests.live.browser import BROWSER, Tab, browser
-from tests.sample_run import aborted_run, sample_run
+from tests.sample_run import aborted_run, moved, sample_run
 from tests.sample_run.load import trial
 from tests.unit.reports.test_failures import failing
 
@@ -81,6 +83,9 @@ RUNS = {
 }
 
 
+PAGES = (*RUNS, "compared")
+
+
 @pytest.fixture(scope="module")
 def tab() -> Iterator[Tab]:
     with browser() as each:
@@ -95,10 +100,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, run in RUNS.items():
         written[name] = directory / f"{name}.html"
         written[name].write_text(FORMATS["html"].render(run), encoding="utf-8")
+    before, after = sample_run(), moved(sample_run(), 1.4)
+    verdict = compare(before, after, None)
+    assert not isinstance(verdict, tuple)
+    written["compared"] = directory / "compared.html"
+    page = page_of_change(after, BeforeAfter(before, verdict))
+    written["compared"].write_text(page, encoding="utf-8")
     return written
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_page_says_no_error_asks_for_nothing_and_fits(
     tab: Tab, pages: dict[str, Path], name: str, width: int
@@ -226,7 +237,7 @@ def axe() -> Path | None:
     return script if script.is_file() else None
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_no_violation(tab: Tab, pages: dict[str, Path], name: str, dark: bool) -> None:
     script = axe()

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 
-from perfhunt.analysis.trial.probe import TOLERATED
 from perfhunt.model.document.writing import worst_generator
 from perfhunt.model.finding import CautionCode, Finding
 from perfhunt.model.interval import Interval
@@ -168,13 +167,10 @@ def _probe(run: Run) -> TrustItem:
         f"Changed throughput by {ratio_words(effect.throughput)},"
         f" p99 by {ratio_words(effect.p99)}, CPU by {ratio_words(effect.cpu)}."
     )
-    moved = any(
-        ratio is None or abs(ratio - 1) > TOLERATED for ratio in (effect.throughput, effect.p99)
-    )
-    if moved and not effect.flagged:
-        # That much is within what the quiet spans differ by: it may be the probe, or chance.
-        noise = f" {_sentence(effect.note[:1].upper() + effect.note[1:])}" if effect.note else ""
-        return TrustItem("Profiling", words + noise, None)
+    if effect.note and not effect.flagged:
+        # The quiet spans differ among themselves: that may hide what the probe does.
+        noise = _sentence(effect.note[:1].upper() + effect.note[1:])
+        return TrustItem("Profiling", f"{words} {noise}", None)
     return TrustItem("Profiling", words, effect.flagged or _told(run, _OF_PROBE))
 
 

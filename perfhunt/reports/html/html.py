@@ -53,6 +53,9 @@ from perfhunt.reports.words import (
 
 _HERE = "perfhunt.reports.html"
 _END = re.compile(r"(?<=\.) (?=[A-Z])")  # of a sentence
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # no scheme, and in this folder
+# What a run's directory holds beside its reports.
+_RAW = ("run.json", "trials.jsonl", "events.jsonl")
 _KINDS = {
     RunKind.INVESTIGATE: "investigation",
     RunKind.PROFILE: "profile",
@@ -127,6 +130,7 @@ def _sections(run: Run) -> dict[str, Any]:
         **_waterfall(run),
         "peers_head": HEAD,
         "peers": [peer_cells(peer) for peer in peers_at_knee(run)],
+        "beside": _beside(run),
         "trust": html_rows.pairs(_trust(run)),
         "routes": routes,
         "routes_at": routes_at,
@@ -135,6 +139,14 @@ def _sections(run: Run) -> dict[str, Any]:
         "question": html_rows.question(run),
         "environment": html_rows.environment(run),
     }
+
+
+def _beside(run: Run) -> list[str]:
+    """The files that lie beside the page, for links; a name that could lead elsewhere is none."""
+    if not run.artifacts:
+        return []
+    names = dict.fromkeys([*_RAW, *run.artifacts.values()])
+    return [name for name in names if _FILE.fullmatch(name)]
 
 
 def _pictures(run: Run, story: BeforeAfter | None) -> dict[str, Any]:

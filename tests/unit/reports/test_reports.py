@@ -202,7 +202,9 @@ def test_no_report_holds_a_secret(name: str) -> None:
 
 def test_the_page_asks_the_network_for_nothing_and_its_policy_forbids_it() -> None:
     page = FORMATS["html"].render(WHOLE)
-    assert re.findall(r'(?:src|href|action|data|poster|srcset)="(?!#)([^"]*)"', page) == []
+    assert re.findall(r'(?:src|action|data|poster|srcset)="([^"]*)"', page) == []
+    leads = re.findall(r'href="(?!#)([^"]*)"', page)
+    assert leads == ["run.json", "trials.jsonl", "events.jsonl", *WHOLE.artifacts.values()]
     assert "url(" not in page
     assert "@import" not in page
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
@@ -215,6 +217,13 @@ def test_the_page_asks_the_network_for_nothing_and_its_policy_forbids_it() -> No
         digest = base64.b64encode(hashlib.sha256(inside[1].encode()).digest()).decode()
         assert f"{tag}-src 'sha256-{digest}'" in rules
     assert " style=" not in page
+
+
+@pytest.mark.parametrize("name", ["javascript:alert(1)", "//evil/x", "../run.json", "a b", ""])
+def test_a_file_name_of_a_run_that_leads_elsewhere_is_no_link(name: str) -> None:
+    page = FORMATS["html"].render(replace(WHOLE, artifacts={"html": name}))
+    leads = re.findall(r'href="(?!#)([^"]*)"', page)
+    assert leads == ["run.json", "trials.jsonl", "events.jsonl"]
 
 
 def test_the_page_says_the_answer_before_anything_else() -> None:
