@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from markupsafe import Markup
 
 from perfhunt.model.finding import LatencyPart, Rise, Waterfall
+from perfhunt.model.interval import Interval
 from perfhunt.model.run import Run
 from perfhunt.model.units import Seconds, Share
 from perfhunt.reports.pictures.axes import Axis, nice_ceiling
 from perfhunt.reports.pictures.svg import element, lines
-from perfhunt.reports.pictures.waterfall_words import every_part
-from perfhunt.reports.words import held_at, ms, ms_column
+from perfhunt.reports.pictures.waterfall_words import largest
+from perfhunt.reports.words import held_at, ms, ms_column, plural
 
 # A bar's own units, which it stretches to the width there is, and its height in pixels.
 WIDTH, BAR = 600, 12
+MOST = 6  # parts with a row of their own: the table has all of them
 SHOWN: Share = 0.005  # of the axis: a bar that is shorter cannot be seen
 MILLISECOND = 1e-3  # seconds
 # The colours of the states of threads, where a part is one of them.
@@ -50,9 +52,10 @@ def waterfall_chart(run: Run) -> Markup:
     if waterfall is None or not waterfall.parts:
         return Markup()
     x = Axis(0.0, nice_ceiling(_furthest(waterfall)), 0, WIDTH)
-    shown = [p for p in every_part(waterfall) if abs(p.added.value) >= SHOWN * x.high]
+    together = _together(waterfall)
+    shown = [p for p in together if abs(p.added.value) >= SHOWN * x.high]
     rows = [_total("mean at the baseline", waterfall.base, x)]
-    at = waterfall.base + sum(p.added.value for p in every_part(waterfall) if p not in shown)
+    at = waterfall.base + sum(p.added.value for p in together if p not in shown)
     added = ms_column([part.added for part in shown], signed=True)
     for part, words in zip(shown, added, strict=True):
         rows.append(_step(part, words, at, x))
@@ -61,11 +64,30 @@ def waterfall_chart(run: Run) -> Markup:
     return element("ol", lines(Markup(), *rows, Markup()), class_="bridge") + "\n"
 
 
+def _together(waterfall: Waterfall) -> list[Rise]:
+    """The largest parts, the others as one, and what is not accounted for."""
+    kept = largest(waterfall.parts, MOST)
+    others = [part for part in waterfall.parts if part not in kept]
+    rest = []
+    if others:
+        added = sum(part.added.value for part in others)
+        rest.append(
+            Rise(
+                kind=LatencyPart.OTHER,
+                name=plural(len(others), "smaller part"),
+                base=sum(part.base for part in others),
+                knee=sum(part.knee for part in others),
+                added=Interval(added, added, added, 0),
+            )
+        )
+    return [*kept, *rest, *([waterfall.unexplained] if waterfall.unexplained else [])]
+
+
 def _furthest(waterfall: Waterfall) -> Seconds:
     """How far to the right the bars reach."""
     at = furthest = max(waterfall.base, waterfall.knee, MILLISECOND)
     at = waterfall.base
-    for part in every_part(waterfall):
+    for part in _together(waterfall):
         at += part.added.value
         furthest = max(furthest, at)
     return furthest
