@@ -25,7 +25,11 @@ from tests.sample_run import aborted_run, moved, sample_run
 from tests.sample_run.load import trial
 from tests.unit.reports.test_failures import failing
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed")
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.beside,
+    pytest.mark.skipif(BROWSER is None, reason="no chromium is installed"),
+]
 
 WIDTHS = (1280, 390)  # of a laptop, and of a phone, in CSS pixels
 MOST_WITHOUT_DATA = 400_000  # bytes of a page
