@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from perfhunt.errors import PerfhuntError
-from perfhunt.model.text.escaping import terminal
+from perfhunt.model.text.escaping import ascii_json, terminal
 
 
 def clean(line: str) -> str:
@@ -24,7 +24,7 @@ def clean(line: str) -> str:
 
 # What stands for characters of our own where an encoding (ASCII) has none: as wide, so that columns
 # stay.
-_PLAIN = {**dict.fromkeys("—–−", "-"), "…": "~", "×": "x", "·": "-", "±": "~", "█": "#"}
+_PLAIN = {**dict.fromkeys("—–−", "-"), "…": "*", "×": "x", "·": "-", "±": "~", "█": "#"}
 _PLAIN |= dict(zip("▁▂▃▄▅▆▇", "_.-~=+*", strict=True))
 
 
@@ -59,6 +59,15 @@ def rendered(text: str) -> None:
     """
     sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()
+
+
+def rendered_json(text: str) -> None:
+    """JSON on stdout: what the encoding has no character for is written as JSON's code for it."""
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        text = ascii_json(text)
+    rendered(text)
 
 
 def note(text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from perfhunt.model.finding import Finding
+from perfhunt.model.interval import Interval
 from perfhunt.model.knee import Knee, NoKnee
 from perfhunt.model.run import Run, RunKind
 from perfhunt.model.slo import Judgement
@@ -16,7 +17,7 @@ from perfhunt.model.text.escaping import markdown as _text
 from perfhunt.model.trial import Trial
 from perfhunt.model.units import format_duration, format_rate, format_share
 from perfhunt.reports.peers import HEAD, peer_cells, peers_at_knee
-from perfhunt.reports.pictures.waterfall_words import added_words, every_part, remarks, totals_words
+from perfhunt.reports.pictures.waterfall_words import every_part, remarks, totals_words
 from perfhunt.reports.requests.failures import error_texts, failed_requests, generator_notes
 from perfhunt.reports.requests.route_time import route_time_words
 from perfhunt.reports.verdict_sentence import headline, verdict_sentence
@@ -32,7 +33,7 @@ from perfhunt.reports.words import (
     leaves_words,
     measured,
     ms,
-    ms_interval,
+    ms_column,
     place,
     plural,
     predicted_words,
@@ -154,7 +155,9 @@ def _suspects(run: Run) -> str:
         return ""
     head = ("#", "function", "where", "class", "ms/request", "self", "total")
     title = "Suspects at the knee" if accused(run) else "What it spends its time on"
-    text = f"### {title}\n\n" + _table(head, map(_suspect, run.findings[:SUSPECTS]))
+    findings = run.findings[:SUSPECTS]
+    costs = ms_column([finding.blamed for finding in findings])
+    text = f"### {title}\n\n" + _table(head, map(_suspect, findings, costs))
     for finding in run.findings[:SUSPECTS]:
         if finding.leaves:
             text += f"\n{_text(leaves_words(finding))}\n"
@@ -169,13 +172,13 @@ def _suspects(run: Run) -> str:
     return text
 
 
-def _suspect(finding: Finding) -> tuple[object, ...]:
+def _suspect(finding: Finding, cost: str) -> tuple[object, ...]:
     return (
         str(finding.rank),
         _Code(finding.function),
         place(finding),
         finding.category,
-        ms_interval(finding.blamed),
+        cost,
         format_share(finding.self_share),
         format_share(finding.total_share),
     )
@@ -204,7 +207,11 @@ def _waterfall(run: Run) -> str:
     waterfall = run.waterfall
     if waterfall is None or not waterfall.parts:
         return ""
-    rows = [(p.name, ms(p.base), ms(p.knee), added_words(p.added)) for p in every_part(waterfall)]
+    parts = every_part(waterfall)
+    added = ms_column([part.added for part in parts], signed=True)
+    both = [Interval(v, v, v, 0) for part in parts for v in (part.base, part.knee)]
+    spent = ms_column(both)
+    rows = zip([part.name for part in parts], spent[::2], spent[1::2], added, strict=True)
     table = _table(("part", "ms at the baseline", f"ms {held_at(run)}", "added, ms"), rows)
     notes = _text(" ".join(remarks(waterfall)))
     title = f"Where the added latency went: {_text(totals_words(waterfall, run))}"

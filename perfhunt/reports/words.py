@@ -233,7 +233,9 @@ def leaves_words(finding: Finding) -> str:
     """
     if not finding.leaves:
         return ""
-    shown = [f"{leaf.function} {ms_interval(leaf.own)} ms" for leaf in finding.leaves[:LEAVES]]
+    leaves = finding.leaves[:LEAVES]
+    costs = ms_column([leaf.own for leaf in leaves])
+    shown = [f"{leaf.function} {cost} ms" for leaf, cost in zip(leaves, costs, strict=True)]
     more = len(finding.leaves) - LEAVES
     others = f", and {more} more" if more > 0 else ""
     return f"{finding.function} calls again and again: {', '.join(shown)}{others}"

@@ -97,16 +97,16 @@ def test_only_the_console_writes_to_the_terminal_and_it_cleans() -> None:
 
 
 def test_only_formats_are_printed_as_they_are() -> None:
-    """`console.rendered` does not clean: it is for the text of a format."""
+    """`console.rendered` and `rendered_json` do not clean: they are for the text of a format."""
     given = {
         ast.unparse(node.args[0])
         for path in modules()
         if _inside(path).startswith("cli/") and _inside(path) != "cli/console.py"
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Call) and _name(node) == "rendered"
+        if isinstance(node, ast.Call) and _name(node) in ("rendered", "rendered_json")
     }
     assert given
-    safe = ("json_text(", "FORMATS[", "schema_text(")
+    safe = ("json_text(", "screen_of(", "schema_text(")
     assert [text for text in given if not text.startswith(safe) and text != "text"] == []
 
 

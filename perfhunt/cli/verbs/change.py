@@ -76,9 +76,9 @@ def split(
     patches = split_change(
         ChangeRequest(base, head, store=store, trust_repository=trust_repository), output
     )
-    show_lines(f"{output / patch.name}  {patch.title}" for patch in patches)
+    show_lines(f"{console.shown_path(output / patch.name)}  {patch.title}" for patch in patches)
     first = next(patch for patch in patches if patch.pieces)
-    how = " ".join(["git apply", *first.options, str(output / first.name)])
+    how = " ".join(["git apply", *first.options, console.shown_path(output / first.name)])
     console.out(
         f"Measure one: git stash push -u -- :/ ':!{output}', then {how}, restart the service,"
         " perfhunt verify --pid NEW_PID"

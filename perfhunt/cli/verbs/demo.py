@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import sys
@@ -30,7 +31,7 @@ def demo(
     """Start the bundled shop, investigate it, and say where the report is. Takes under three
     minutes.
     """
-    from perfhunt.cli.view.results import show_lines, show_run
+    from perfhunt.cli.view.results import show_run
     from perfhunt.cli.view.watchers import watching
     from perfhunt.demo.workspace import PATCH
     from perfhunt.jobs.demo import DemoRequest, run_demo, shop
@@ -45,15 +46,22 @@ def demo(
     # it, so the exit code is not the run's.
     with watching(as_json=as_json, quiet=quiet) as watch:
         result = run_demo(request, watch)
-    show_run(result.run, result.store, as_json=as_json, quiet=quiet)
-    if not (as_json or quiet):
-        lines = (
-            "",
-            "That was the demo: the SLO is missed, and the report says why. Try the loop on it:",
-            f"  cd {console.shown_path(directory)} && git apply {PATCH}",
-            f"  perfhunt verify --base HEAD -- {_python()} -m gunicorn shop.app:application",
-        )
-        show_lines(lines)
+    after = (
+        "",
+        "That was the demo: the SLO is missed, and the report says why. Try the loop on it:",
+        f"  cd {console.shown_path(directory)} && git apply {PATCH}",
+        f"  {_perfhunt()} verify --base HEAD -- {_python()} -m gunicorn shop.app:application",
+    )
+    show_run(result.run, result.store, as_json=as_json, quiet=quiet, after=after)
+
+
+def _perfhunt() -> str:
+    """How a shell here would start this perfhunt, in whatever directory."""
+    program = Path(sys.executable).with_name("perfhunt")
+    found = shutil.which("perfhunt")
+    if found is not None and Path(found).resolve() == program.resolve():
+        return "perfhunt"
+    return shlex.quote(str(program)) if program.exists() else f"{_python()} -m perfhunt"
 
 
 def _python() -> str:
@@ -62,6 +70,6 @@ def _python() -> str:
     """
     python = shutil.which("python")
     if python is None:
-        return sys.executable
+        return shlex.quote(sys.executable)
     same = Path(python).parent.resolve() == Path(sys.executable).parent.resolve()
-    return "python" if same else sys.executable
+    return "python" if same else shlex.quote(sys.executable)

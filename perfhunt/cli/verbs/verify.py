@@ -94,6 +94,7 @@ def verify(
 
 def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
     """Print the verdict, and where it is kept."""
+    from perfhunt.cli import console
     from perfhunt.cli.view.results import show_json, show_lines, verdict_line
     from perfhunt.jobs.verify.keeping import plain
     from perfhunt.reports.verdict_text import verdict_lines
@@ -109,4 +110,4 @@ def show(result: VerifyResult, *, as_json: bool, quiet: bool) -> None:
             verdict_lines(result.verdict, result.change, result.attribution, result.prediction)
         )
         if directory is not None and (directory / VERDICT_FILE).exists():
-            show_lines(["", f"stored: {directory / VERDICT_FILE}"])
+            show_lines(["", f"stored: {console.shown_path(directory / VERDICT_FILE)}"])

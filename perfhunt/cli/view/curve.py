@@ -16,7 +16,7 @@ LEAST: Share = 0.001
 # Trials whose rates are this close are one row.
 ALIKE: Share = 0.01
 _ELSEWHERE = frozenset({Phase.WARMUP, Phase.HOLD, Phase.ABOVE, Phase.QUIET})  # not of the search
-_WORDS = 27  # characters of a row before its bar
+_WORDS, _LONGEST = 27, 60  # characters of a row before its bar, and of a bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def curve_lines(
     middle = near or points[-1].rate
     nearest = sorted(points, key=lambda point: abs(math.log(point.rate / middle)))[:rows]
     shown = sorted(nearest, key=lambda point: point.rate)
-    room = max(0, width - _WORDS)
+    room = min(_LONGEST, max(0, width - _WORDS))
     title = f"{'rate':>8} {'over':>7} {'p99':>9}"
     scale = "share over the limits, 0.1 % to 100 %"
     return [

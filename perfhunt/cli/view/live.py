@@ -25,7 +25,7 @@ BARS = "▁▂▃▄▅▆▇█"
 # Seconds of load kept to be drawn as bars, and characters of the figures beside them.
 HISTORY, FIGURES = 120, 58
 # Lines of the past kept below the curve, and of what is always there.
-PAST, FIXED = 6, 9
+PAST, FIXED = 24, 9
 FEWEST_RATES = 3  # of the curve, on a terminal that has hardly any lines
 # Redraws per second: more is not read, and costs CPU beside the load.
 REFRESH = 4

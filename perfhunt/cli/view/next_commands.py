@@ -9,12 +9,12 @@ from perfhunt.cli import console
 from perfhunt.cli.options import STORE
 
 if TYPE_CHECKING:
-    from perfhunt.jobs.stored.standing import Standing
+    from perfhunt.jobs.stored.standing import DirectoryState
 
 _MORE = "perfhunt --help lists all commands. PID is your running service's process."
 
 
-def next_lines(stands: Standing, store: Path) -> list[str]:
+def next_lines(stands: DirectoryState, store: Path) -> list[str]:
     """Where the directory stands in a line, then three commands, each with what it does."""
     of = "" if store == STORE else f" --store {console.shown_path(store)}"
     where, commands = _next(stands, of)
@@ -22,7 +22,7 @@ def next_lines(stands: Standing, store: Path) -> list[str]:
     return [where, *(f"  {command.ljust(room)}  {what}" for command, what in commands), "", _MORE]
 
 
-def _next(stands: Standing, of: str) -> tuple[str, list[tuple[str, str]]]:
+def _next(stands: DirectoryState, of: str) -> tuple[str, list[tuple[str, str]]]:
     investigate = ("perfhunt investigate --pid PID" + of, "find the knee, and what stops it there")
     if stands.run is not None:
         look = [

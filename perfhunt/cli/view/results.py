@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,15 +27,19 @@ def show_run(
     quiet: bool,
     wide: bool = False,
     page: str = "report.html",
+    after: Sequence[str] = (),
 ) -> None:
-    """Print how an investigation ended, and where its `page` is; its NDJSON has said so already."""
+    """Print how an investigation ended, where its `page` is, and the lines that come after that;
+    its NDJSON has said so already.
+    """
     from perfhunt.reports.verdict_sentence import verdict_sentence
 
     if quiet:
         console.out(verdict_sentence(run))
     elif not as_json:
         report = store / "runs" / run.id / page
-        below = ["", f"{report.stem}: {console.shown_path(report)}"] if report.exists() else []
+        where = ["", f"{report.stem}: {console.shown_path(report)}"] if report.exists() else []
+        below = [*where, *after]
         console.rendered(screen_of(run, store, wide=wide, below=len(below)))
         show_lines(below)
 
@@ -60,12 +64,12 @@ def screen_of(run: Run, store: Path, *, wide: bool, below: int = 0) -> str:
 
 def show_json(event: str, fields: dict[str, object]) -> None:
     """Print the last line of a verb's NDJSON."""
-    console.rendered(json_text({"schema": 1, "event": event, **fields}))
+    console.rendered_json(json_text({"schema": 1, "event": event, **fields}))
 
 
 def show_plain(plain: object) -> None:
     """Print plain values as JSON that a person can read, and a program."""
-    console.rendered(json_text(plain, indent=2, default=str))
+    console.rendered_json(json_text(plain, indent=2, default=str))
 
 
 def show_lines(lines: Iterable[str]) -> None:

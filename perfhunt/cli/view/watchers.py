@@ -93,7 +93,7 @@ def notes(event: Event) -> None:
 def to_ndjson(event: Event) -> None:
     """One JSON object a line on stdout; `event` names its kind, `schema` its version."""
     plain = {"schema": 1, "event": type(event).__name__.lower(), **_plain(event)}
-    console.rendered(json_text(plain, default=str))
+    console.rendered_json(json_text(plain, default=str))
 
 
 def _plain(event: Event) -> dict[str, object]:

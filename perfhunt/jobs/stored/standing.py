@@ -22,7 +22,7 @@ _NO_EDIT = IGNORED | {Role.DATA, Role.QUESTION}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DirectoryState:
     """The test file that applies in a directory, the newest closed run there, and a file of code
     that was edited since then; each None where there is none.
     """
@@ -32,12 +32,12 @@ class Standing:
     edited: Path | None
 
 
-def standing(directory: Path, store: Path) -> Standing:
+def standing(directory: Path, store: Path) -> DirectoryState:
     """How far a directory has come; `store` is where its runs are kept. Raises StoreError."""
     closed = [entry for entry in list_runs(store) if entry.status is EntryStatus.CLOSED]
     run = closed[-1] if closed else None
     edited = None if run is None else _edited_since(directory, run)
-    return Standing(find_test_file(directory), run, edited)
+    return DirectoryState(find_test_file(directory), run, edited)
 
 
 def _edited_since(directory: Path, run: Entry) -> Path | None:

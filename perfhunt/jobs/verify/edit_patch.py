@@ -5,6 +5,7 @@ so when asked.
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,9 @@ class EditPatch:
         if self.revision:
             return f"git revert --no-commit {self.base[:_SHORT]}..{self.revision[:_SHORT]}"
         inside = Path.cwd().resolve() == self.repository.root.resolve()
-        path = os.path.relpath(stored) if inside else str(stored.resolve())
-        return f"{'git' if inside else f'git -C {self.repository.root}'} apply -R {path}"
+        path = shlex.quote(os.path.relpath(stored) if inside else str(stored.resolve()))
+        git = "git" if inside else f"git -C {shlex.quote(str(self.repository.root))}"
+        return f"{git} apply -R {path}"
 
     def take_out(self) -> str:
         """Take the edit out of the working tree; what was done, as a sentence. Raises ChangeRefused

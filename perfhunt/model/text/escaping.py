@@ -118,6 +118,11 @@ def json_text(plain: Any, **how: Any) -> str:
     return "".join(c if c == "\n" or _is_seen(c) else _json_code(c) for c in text)
 
 
+def ascii_json(text: str) -> str:
+    """JSON in ASCII: each other character, which only strings can hold, as its code."""
+    return "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
+
+
 def toml_text(text: str) -> str:
     """A string of TOML: as it stands between single quotes where it may, else a basic string, which
     is JSON's but for the codes of what cannot be seen, which TOML writes whole; halves of a pair

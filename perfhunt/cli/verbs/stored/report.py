@@ -41,8 +41,10 @@ def report(
         text = screen_of(stored, store, wide=wide)
     else:
         text = FORMATS[form].render(stored)
-    if output is None:
-        console.rendered(text)
-    else:
+    if output is not None:
         write_atomic(output, text)
         console.note(f"written: {console.shown_path(output)}")
+    elif FORMATS[form].file_name.endswith(".json"):
+        console.rendered_json(text)
+    else:
+        console.rendered(text)

@@ -9,4 +9,4 @@ def schema() -> None:
     """Print the JSON Schema of run.json."""
     from perfhunt.store.run_json import schema_text
 
-    console.rendered(schema_text())
+    console.rendered_json(schema_text())

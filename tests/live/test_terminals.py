@@ -5,19 +5,21 @@ disk; in colours that nobody has asked for and encodings that have few character
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from perfhunt.store.run_json import write_run
 from tests.sample_run import sample_run
+
+pytestmark = [pytest.mark.live, pytest.mark.beside]
 
 WITHIN = 60.0  # seconds, for a command that takes less than one
 
@@ -32,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def environment(more: Mapping[str, str]) -> dict[str, str]:
+def environment(more: dict[str, str]) -> dict[str, str]:
     unset = {"CI", "COLUMNS", "LINES", "NO_COLOR", "PERFHUNT_STORE", "PYTHONIOENCODING"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     return kept | {"TERM": "xterm-256color"} | more
@@ -123,6 +125,13 @@ def test_ascii_has_a_plainer_character_as_wide_for_each_of_ours(home: Path) -> N
     wide, narrow = rich.stdout.decode().splitlines(), plain.stdout.decode().splitlines()
     assert [*map(len, wide)] == [*map(len, narrow)]
     assert not rich.stdout.isascii()
+
+
+def test_json_stays_json_in_an_encoding_with_few_characters(home: Path) -> None:
+    words = ("report", "--format", "json")
+    rich, plain = piped(home, *words), piped(home, *words, PYTHONIOENCODING="ascii")
+    assert plain.stdout.isascii() and not rich.stdout.isascii()
+    assert json.loads(plain.stdout) == json.loads(rich.stdout)
 
 
 @pytest.mark.parametrize("words", [("report",), ("history",), ("schema",), ()], ids=" ".join)
