@@ -97,7 +97,8 @@ def _fix(run: Run, finding: Finding) -> str:
         return ""
     known = prediction(run) if finding.rank == 1 else finding.what_if
     if known is None:
-        return _sentence(f"No prediction: {finding.withheld or 'too little of it was seen'}")
+        why = f": {finding.withheld}" if finding.withheld else " was made for it"
+        return _sentence(f"No prediction{why}")
     if not known.at_least and known.rate <= run.knee.rate:
         return _sentence(f"Without it the knee would not move: {known.cap or 'it limits nothing'}")
     about = "" if known.at_least else "about "
