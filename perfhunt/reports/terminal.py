@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from perfhunt.model.finding import Caution, CautionCode
+from perfhunt.model.finding import BottleneckClass, Caution, CautionCode
 from perfhunt.model.interval import Interval
 from perfhunt.model.knee import NoKnee
 from perfhunt.model.question import EngineName
@@ -243,6 +243,8 @@ def _reason(run: Run, screen: Screen) -> list[str]:
     second = f"; next to it {bottleneck_words(other)}" if other else ""
     route = route_time_words(run)
     evidence = [sentence for sentence in bottleneck.evidence if not _told(run, sentence)]
+    if bottleneck.category == BottleneckClass.UNDETERMINED and not evidence and not route:
+        return []
     lines = [f"bottleneck  {bottleneck_words(bottleneck.category)}{second}"]
     for sentence in evidence[: screen.most(EVIDENCE)]:
         lines += _wrapped(sentence, "  ", screen)

@@ -48,6 +48,7 @@ class FailedRequests:
     low: PerSecond
     high: PerSecond
     first: str = ""
+    unit: str = "requests to"  # or `tasks`, of a locustfile
 
     @property
     def rates(self) -> str:
@@ -58,7 +59,7 @@ class FailedRequests:
     @property
     def sentence(self) -> str:
         """`16 of 28 requests to list: answered 401 Unauthorized, at 1/s to 10/s`."""
-        return f"{self.count:,} of {self.n:,} requests to {self.route}: {self.how}, {self.rates}"
+        return f"{self.count:,} of {self.n:,} {self.unit} {self.route}: {self.how}, {self.rates}"
 
 
 def failed_requests(run: Run, most: PerSecond = math.inf) -> tuple[FailedRequests, ...]:
@@ -76,6 +77,7 @@ def failed_requests(run: Run, most: PerSecond = math.inf) -> tuple[FailedRequest
                     low=rate,
                     high=rate,
                     first=first,
+                    unit="tasks" if trial.generator.tasks else "requests to",
                 )
                 known = kinds.get((name, how))
                 kinds[name, how] = new if known is None else _together(known, new)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from perfhunt.model.knee import Knee
-from perfhunt.model.latency import RouteFailure
+from perfhunt.model.latency import RouteFailure, TaskTime
 from perfhunt.model.question import RequestTemplate
 from perfhunt.model.run import Run
 from perfhunt.model.trial import RouteResult, Trial
@@ -64,6 +64,14 @@ def test_an_answer_that_is_no_error_is_said_to_be_unexpected() -> None:
     assert kind.how == "answered 200 OK, which is not what was expected"
     (kind,) = failed_requests(failing(codes={200: 3}, kept=False))
     assert kind.how == "answered otherwise, which is not what was expected"
+
+
+def test_of_a_locustfile_it_is_tasks_that_failed() -> None:
+    run = failing()
+    generator = replace(run.trials[0].generator, tasks=(TaskTime("list", 7, 1.0, 7, 0.9),))
+    run = replace(run, trials=tuple(replace(t, generator=generator) for t in run.trials))
+    (kind,) = failed_requests(run)
+    assert kind.sentence.startswith("14 of 14 tasks list: answered 401")
 
 
 @pytest.mark.parametrize("form", ["terminal", "markdown"])
